@@ -1,0 +1,44 @@
+# make simulate and make test each make the environment first; they need Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export FLWR_TELEMETRY_ENABLED = 0
+export FLWR_DISABLE_UPDATE_CHECK = 1
+export RAY_USAGE_STATS_ENABLED = 0
+
+.PHONY: simulate figures test quick lint format bench clean
+
+simulate: $(VENV)/ready
+	$(BIN)/sealscore-sim run
+
+figures: $(VENV)/ready
+	for plan in uci_horizontal_eps1 uci_horizontal_eps2; do $(BIN)/sealscore-sim run $$plan --seeds 5 --json || exit 1; done
+
+test: lint
+	$(BIN)/pytest
+
+quick: $(VENV)/ready
+	$(BIN)/pytest -m "not slow"
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/ready
+	for name in step engine; do $(BIN)/python -m simulations.bench $$name || exit 1; done
+
+clean:
+	rm -rf $(VENV)
+
+# torch by its exact version first: a range would let pip choose a build far larger than the CPU needs.
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sealscore needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
