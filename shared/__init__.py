@@ -1,0 +1,1 @@
+"""What every party must agree on: the contract, its messages, the model and the privacy mechanisms."""

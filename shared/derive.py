@@ -1,0 +1,40 @@
+"""Derived features: from a record's own columns to further ones, the same code in training and in scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from shared.schema import DerivedFeature, Formula, TableSchema
+
+
+def derived_columns(table: TableSchema, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """All columns: those given (float64 [n], NaN where missing) and the table's derived ones.
+
+    A derived value is missing where any of its inputs is, and cut off at the feature's bounds otherwise. Each value
+    depends on the columns of its own record only.
+    """
+    return {**columns, **{feature.name: _value(feature, columns) for feature in table.derived}}
+
+
+def _value(feature: DerivedFeature, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    formula = feature.formula
+    value = _apply(formula, np.stack([columns[name] for name in formula.of]))
+    if formula.per is not None and formula.floor is not None:
+        below = np.stack([columns[name] for name in formula.per]).sum(axis=0)
+        value = value / np.maximum(below, formula.floor)
+    return np.asarray(np.clip(value, feature.lower, feature.upper))
+
+
+def _apply(formula: Formula, inputs: np.ndarray) -> np.ndarray:
+    """inputs float64 [columns, n] -> float64 [n]; NaN passes through every operation."""
+    if formula.op == "max":
+        return np.asarray(np.max(inputs, axis=0))
+    if formula.op == "min":
+        return np.asarray(np.min(inputs, axis=0))
+    if formula.op == "count-above":
+        counts = (inputs > formula.threshold).sum(axis=0).astype(np.float64)
+        return np.where(np.isnan(inputs).any(axis=0), np.nan, counts)
+    weights = np.array(formula.weights or (1.0,) * len(formula.of))
+    return np.asarray((weights[:, None] * inputs).sum(axis=0))

@@ -1,0 +1,187 @@
+"""Typed payloads and their bytes: deterministic msgpack, arrays little-endian, unknown and missing fields refused.
+
+A message is a frozen dataclass that is registered by its name. Equal messages have equal bytes, and bytes that
+are not the encoding of the message that they decode to are refused, so a digest of the bytes identifies a message.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import typing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgpack
+import numpy as np
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+class MessageError(ValueError):
+    """Bytes that are no message of the type that is expected here."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where a message belongs. `plan` is the plan's hash, `run` the server's random name of the run."""
+
+    plan: str
+    run: str
+    phase: str
+    round: int
+    attempt: int
+    sender: str
+    recipient: str
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Server to party: are you there? Touches no data and costs nothing."""
+
+    header: Header
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Party to server: I am there, under this plan."""
+
+    header: Header
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Server to party: a public part of the model (bins, a tower), to be kept under the digest of its body."""
+
+    header: Header
+    name: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Party to server: I keep the part with this digest."""
+
+    header: Header
+    digest: str
+
+
+@dataclass(frozen=True)
+class SumRequest:
+    """Server to party: answer with your contribution to a sum over `cohort`.
+
+    `parameters` is float64 [p], the weights of a training round, empty elsewhere. `parts` names the published
+    parts that the phase builds on, name to digest. Everything else comes from the plan.
+    """
+
+    header: Header
+    cohort: tuple[str, ...]
+    parameters: np.ndarray
+    parts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SumAnswer:
+    """Party to server: a contribution, of plan-fixed length whatever the data."""
+
+    header: Header
+    contribution: bytes
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Party to server: no, by a code that does not depend on the data."""
+
+    header: Header
+    code: str
+
+
+Message = Hello | Ready | Publish | Stored | SumRequest | SumAnswer | Refusal
+_TYPES: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Message)}
+_ARRAY = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
+
+M = TypeVar("M")
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of a message."""
+    return _pack([type(message).__name__, _fields(message)])
+
+
+def decode(data: bytes, *expected: type[M]) -> M:
+    """The message in `data`, of one of the expected types; MessageError where it is anything else."""
+    if len(data) > MAX_BYTES:
+        raise MessageError(f"a message of {len(data)} bytes; at most {MAX_BYTES}")
+    try:
+        name, fields = msgpack.unpackb(data, raw=False, strict_map_key=True, use_list=True)
+    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+        raise MessageError("these bytes are no message") from error
+    kind = _TYPES.get(name) if isinstance(name, str) else None
+    if kind is None or kind not in expected:
+        raise MessageError(f"expected {' or '.join(k.__name__ for k in expected)}, got {str(name)[:40]}")
+    message = _build(kind, fields)
+    if encode(message) != data:
+        raise MessageError(f"this {kind.__name__} is not in canonical form")
+    return typing.cast(M, message)
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _pack(value: Any) -> bytes:
+    return typing.cast(bytes, msgpack.packb(value, use_bin_type=True))
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    return {f.name: _plain(getattr(message, f.name)) for f in dataclasses.fields(message)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return _fields(value)
+    if isinstance(value, np.ndarray):
+        little = value.dtype.newbyteorder("<").str if value.dtype.itemsize > 1 else value.dtype.str
+        if little not in _ARRAY:
+            raise MessageError(f"arrays of {value.dtype} do not travel")
+        return {"dtype": little, "shape": list(value.shape), "data": value.astype(little).tobytes()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(value[key]) for key in sorted(value)}
+    return value
+
+
+def _build(kind: Any, fields: Any) -> Any:
+    hints = typing.get_type_hints(kind)
+    if not isinstance(fields, dict) or set(fields) != set(hints):
+        raise MessageError(f"a {kind.__name__} has the fields {', '.join(hints)}")
+    return kind(**{name: _typed(hints[name], fields[name], f"{kind.__name__}.{name}") for name in hints})
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value)
+    if hint is np.ndarray:
+        return _array(value, where)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_typed(args[0], item, where) for item in value)
+    if origin is dict and isinstance(value, dict):
+        return {_typed(args[0], k, where): _typed(args[1], v, where) for k, v in value.items()}
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    raise MessageError(f"{where} has the wrong type")
+
+
+def _array(value: Any, where: str) -> np.ndarray:
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data"} or not isinstance(value["data"], bytes):
+        raise MessageError(f"{where} is no array")
+    kind, shape = _ARRAY.get(value["dtype"]), value["shape"]
+    if kind is None or not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+        raise MessageError(f"{where} is no array")
+    flat = np.frombuffer(value["data"], dtype=value["dtype"])
+    if flat.size != int(np.prod(shape, dtype=object)):
+        raise MessageError(f"{where} has {flat.size} entries, not {shape}")
+    return flat.reshape(shape).astype(kind)

@@ -1,0 +1,49 @@
+"""A party's own records in memory: checked columns, and who is a test person. Nothing here ever leaves the party."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shared.schema import TableSchema
+
+
+@dataclass(frozen=True)
+class Records:
+    """Checked records of one party; every array has one entry a record.
+
+    `columns` maps a feature's name to float64 [n]: the value of a numeric feature, the index of the level of a
+    categorical one, NaN where it is missing. `label` is int8 [n] (1 is bad) or None, `test` bool [n] tells which
+    records belong to test persons. `person` and `ids` are text and are compared, never sent.
+    """
+
+    schema: TableSchema
+    ids: tuple[str, ...] = field(repr=False)
+    person: tuple[str, ...] = field(repr=False)
+    columns: dict[str, np.ndarray] = field(repr=False)
+    label: np.ndarray | None = field(repr=False)
+    test: np.ndarray = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> Records:
+        """The records at `rows`, an index array or a mask [n]."""
+        chosen = np.arange(len(self))[rows]
+        return Records(
+            schema=self.schema,
+            ids=tuple(self.ids[row] for row in chosen),
+            person=tuple(self.person[row] for row in chosen),
+            columns={name: values[chosen] for name, values in self.columns.items()},
+            label=None if self.label is None else self.label[chosen],
+            test=self.test[chosen],
+        )
+
+    def training_part(self) -> Records:
+        """The records of training persons."""
+        return self.take(~self.test)
+
+    def test_part(self) -> Records:
+        """The records of test persons."""
+        return self.take(self.test)
