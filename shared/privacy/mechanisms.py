@@ -1,0 +1,240 @@
+"""From the plan to what each phase adds and charges: noise, sensitivity, grid and length of every sum.
+
+Formal guarantees. In each attempt of a phase, the parties that do not collude add discrete Gaussian noise whose
+variances sum to at least `noise_std`^2 (in units of the grid), while one person moves the sum by at most the
+sensitivity that the event states, in any weights. `docs/proofs/shared-noise.md` and `docs/proofs/rounding.md` give
+the argument; it assumes that at most `max_colluding` parties of the group collude with the server and that the
+secrets of the others' streams are unknown to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from shared.aggregation import SumShape
+from shared.model.bins import histogram_length
+from shared.phases import Kind, Phase, phases
+from shared.plan import Plan
+from shared.privacy.accountant import Accountant, PldAccountant
+from shared.privacy.budget import Release, Solved, accounting_delta, solve
+from shared.privacy.events import Event, Gaussian, NoNoise, SampledGaussian
+from shared.privacy.noise import FastDiscreteGaussian, NoiseSampler, grid_scale, support_bound, tv_bound
+from shared.privacy.rounding import clip_error, grid_for
+from shared.privacy.streams import Stream
+
+# A party may hold up to this many times its nominal records; a public constant, so that bounds stay public.
+HEADROOM = 2
+# Counts are summed in this unit: on whole counts, the noise of a small share would be far from Gaussian.
+COUNT_GRID = 2.0**-6
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """How one phase's sum over `length` entries is bounded, noised and charged.
+
+    A vector is measured in `grid` units and cut off at `bound`. `noise_std` is the standard deviation, in grid
+    units, of the noise that the honest parties add together.
+    """
+
+    phase: Phase
+    length: int
+    grid: float
+    bound: int
+    noise_std: float
+    max_colluding: int
+    parties: int
+    own_noise_only: bool
+    event: Event
+
+    @property
+    def shape(self) -> SumShape:
+        """The shape of the sum: the bound of a vector plus the farthest that its noise can reach."""
+        farthest = support_bound(grid_scale(self.noise_std)) if self.noise_std else 0
+        return SumShape(self.length, self.bound + farthest, self.parties)
+
+    def own_scale(self, cohort: int) -> float:
+        """Scale, in grid units, of the discrete Gaussian that one party of a cohort of that size adds."""
+        if self.noise_std == 0:
+            return 0.0
+        return grid_scale(self.noise_std, 1 if self.own_noise_only else max(1, cohort - self.max_colluding))
+
+    def total_std(self, cohort: int) -> float:
+        """Standard deviation, in the sum's own unit, of the noise in the sum over a cohort of that size."""
+        return self.own_scale(cohort) * math.sqrt(cohort) * self.grid
+
+    def counts(self, counts: np.ndarray) -> np.ndarray:
+        """Counts int64 [length] in grid units, cut off at the bound."""
+        return np.minimum(counts * round(1 / self.grid), self.bound)
+
+    def noised(
+        self, vector: np.ndarray, stream: Stream, cohort: int, sampler: NoiseSampler | None = None
+    ) -> np.ndarray:
+        """Add one party's noise to its vector int64 [length] within the bound; ValueError on any other vector."""
+        if vector.shape != (self.length,) or vector.dtype != np.int64:
+            raise ValueError(f"expected int64 [{self.length}], got {vector.dtype} {vector.shape}")
+        if self.length and not -self.bound <= int(vector.min()) <= int(vector.max()) <= self.bound:
+            raise ValueError("the vector exceeds the public bound of its phase")
+        if self.noise_std == 0:
+            return vector
+        noise = (sampler or FastDiscreteGaussian()).sample(stream, self.own_scale(cohort), self.length)
+        return vector + noise
+
+
+class Mechanisms:
+    """All mechanisms of a plan; the noise is solved once from the whole of it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.phases = phases(plan)
+        self._made: dict[tuple[str, int], Mechanism] = {}
+
+    @cached_property
+    def noise_multipliers(self) -> dict[str, float]:
+        """Noise multiplier of each phase by its name, in units of one record's largest norm; 0 without noise."""
+        if self.plan.privacy.noise == "none":
+            return {phase.name: 0.0 for phase in self.phases}
+        solved: dict[str, float] = {}
+        for test in (False, True):
+            part = [self._release(phase) for phase in self.phases if phase.test is test]
+            solved |= self._solve(part).noise_multipliers
+        return solved
+
+    def _solve(self, part: list[Release]) -> Solved:
+        return solve(tuple(part), self.plan.privacy.epsilon, self.plan.privacy.delta, self._tv())
+
+    def _tv(self) -> float:
+        """Distance of all noise that is ever drawn from exact discrete Gaussians: draws times the bound of one.
+
+        Not below a round figure, so that plans that differ in their parties only have the same noise.
+        """
+        draws = sum(p.attempts * p.steps * self._longest(p) * len(self.plan.members(p.group)) for p in self.phases)
+        return max(1e-9, draws * tv_bound(float(2**20)))
+
+    def _longest(self, phase: Phase) -> int:
+        """An upper bound on the length of a phase's sum, from the plan alone."""
+        features = self.plan.groups[phase.group].table.scored
+        histogram = histogram_length(features, self.plan.model.grid_cells)
+        if phase.kind is Kind.BIN:
+            return histogram
+        if phase.kind is Kind.TRAIN:
+            width = sum(max(self.plan.model.bins, len(getattr(f, "levels", ()))) + 1 for f in features)
+            return (width + 1) * (self.plan.model.hidden + 1) + self.plan.model.hidden + 1
+        return self.table_length(phase)
+
+    def tables(self, phase: Phase) -> int:
+        """How many score tables a phase sums; a record stands in one cell of each."""
+        return 1 + len(self.plan.evaluation.groups) if phase.kind is Kind.EVALUATE else 1
+
+    def table_length(self, phase: Phase) -> int:
+        """Entries of all score tables of a phase: cells times two labels, times the levels of a group."""
+        cells = 2 * self.plan.evaluation.cells
+        if phase.kind is not Kind.EVALUATE:
+            return cells
+        return cells * (1 + sum(len(self.plan.bands(name)) for name in self.plan.evaluation.groups))
+
+    def _sensitivity(self, phase: Phase) -> float:
+        """L2 distance that one record can make in a counting phase."""
+        if phase.kind is Kind.BIN:
+            return math.sqrt(len(self.plan.groups[phase.group].table.scored))
+        return math.sqrt(self.tables(phase))
+
+    def _share(self, phase: Phase) -> float:
+        shares = self.plan.privacy.shares
+        if phase.kind is Kind.TRAIN:
+            towers = sum(1 for other in self.phases if other.kind is Kind.TRAIN)
+            return (1 - shares.bins - shares.calibration) / towers
+        share = {Kind.BIN: shares.bins, Kind.CALIBRATE: shares.calibration, Kind.EVALUATE: shares.evaluation}[
+            phase.kind
+        ]
+        return share / sum(1 for other in self.phases if other.kind is phase.kind)
+
+    def _release(self, phase: Phase) -> Release:
+        multiplicity = self.plan.multiplicity(phase.group)
+        if phase.kind is Kind.TRAIN:
+            return Release(
+                name=phase.name,
+                kind="sampled",
+                share=self._share(phase),
+                attempts=phase.attempts * phase.steps,
+                sensitivity=1.0,
+                sample_rate=self.plan.training.sample_rate,
+                multiplicity=multiplicity,
+            )
+        return Release(
+            name=phase.name,
+            kind="gaussian",
+            share=self._share(phase),
+            attempts=phase.attempts,
+            sensitivity=self._sensitivity(phase) * multiplicity,
+            sample_rate=1.0,
+            multiplicity=1,
+        )
+
+    def event(self, phase: Phase) -> Event:
+        """What one answer of this phase is charged."""
+        if self.plan.privacy.noise == "none":
+            return NoNoise(count=phase.steps, what=phase.name)
+        multiplier, multiplicity = self.noise_multipliers[phase.name], self.plan.multiplicity(phase.group)
+        if phase.kind is Kind.TRAIN:
+            rate = self.plan.training.sample_rate
+            return SampledGaussian(
+                noise_multiplier=multiplier, sample_rate=rate, count=phase.steps, multiplicity=multiplicity
+            )
+        sensitivity = self._sensitivity(phase) * multiplicity
+        return Gaussian(noise_multiplier=multiplier, sensitivity=sensitivity, count=1)
+
+    def mechanism(self, phase: Phase, length: int) -> Mechanism:
+        """The mechanism of a phase whose sum has `length` entries (public: it follows from what was published)."""
+        key = (phase.name, length)
+        if key not in self._made:
+            self._made[key] = self._make(phase, length)
+        return self._made[key]
+
+    def _make(self, phase: Phase, length: int) -> Mechanism:
+        multiplier = self.noise_multipliers[phase.name]
+        most = HEADROOM * max(party.nominal_records for party in self.plan.members(phase.group))
+        if phase.kind is Kind.TRAIN:
+            clip = self.plan.privacy.clip_norm
+            grid = grid_for(clip, length)
+            gamma = clip_error(most, length, self.plan.model.hidden, clip)
+            unit = clip * (1 + gamma) + grid * math.sqrt(length)
+        else:
+            grid, clip, unit = COUNT_GRID, 1.0, 1.0
+        bound, noise_std = math.ceil(clip * most / grid), multiplier * unit / grid
+        group = self.plan.groups[phase.group]
+        return Mechanism(
+            phase=phase,
+            length=length,
+            grid=grid,
+            bound=bound,
+            noise_std=noise_std,
+            max_colluding=group.max_colluding,
+            parties=len(self.plan.members(phase.group)),
+            own_noise_only=self.plan.training.local is not None and phase.kind is Kind.TRAIN,
+            event=self.event(phase),
+        )
+
+    def claim(self, answered: Callable[[Phase], int] | None = None, accountant: Accountant | None = None) -> float:
+        """Epsilon at the plan's delta for a person, all phases composed.
+
+        `answered` gives the answers that parties gave in a phase (spare attempts that were never used cost nothing);
+        by default all that are in the budget. A person is a training or a test person, so the claim is the larger
+        of the two.
+        """
+        count = answered or (lambda phase: phase.attempts)
+        used, privacy = accountant or PldAccountant(), self.plan.privacy
+        delta = accounting_delta(privacy.epsilon, privacy.delta, self._tv())
+        figures = []
+        for test in (False, True):
+            events = [
+                self.event(phase).model_copy(update={"count": phase.steps * count(phase)})
+                for phase in self.phases
+                if phase.test is test and count(phase)
+            ]
+            figures.append(used.epsilon(events, delta))
+        return max(figures)

@@ -1,0 +1,78 @@
+"""Rounding of a party's clipped sum to an integer grid, and how much float arithmetic adds to its sensitivity.
+
+`docs/proofs/rounding.md` has the proof of both.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from shared.model.tower import MAX_WIDTH, WEIGHT_LIMIT
+
+_UNIT_ROUNDOFF = 2.0**-53
+_MAX_EXACT = 2**53
+
+
+def grid_for(clip_norm: float, parameters: int) -> float:
+    """The largest power of two `g` with g * sqrt(parameters) <= 0.01 * clip_norm, found in exact arithmetic.
+
+    Raises:
+        ValueError: clip_norm is not positive and finite, or there are no parameters.
+    """
+    if not (math.isfinite(clip_norm) and clip_norm > 0) or parameters < 1:
+        raise ValueError(f"a positive clip norm and a parameter are needed, got {clip_norm} and {parameters}")
+    limit = Fraction(clip_norm) ** 2 / 10_000 / parameters
+    exponent = math.ceil(math.log2(clip_norm)) - 6
+    while Fraction(2) ** (2 * exponent) > limit:
+        exponent -= 1
+    return math.ldexp(1.0, exponent)
+
+
+def to_grid(vector: np.ndarray, grid: float, bound: int) -> np.ndarray:
+    """Round float64 [p] to multiples of `grid`, in grid units, cut off at `bound`: int64 [p] in [-bound, bound].
+
+    An entry that is not finite counts as 0.
+
+    Formal guarantees: two vectors at L2 distance s give results within s / grid + sqrt(p): rounding moves an entry
+    by at most 1/2, and cutting off brings no two entries farther apart.
+
+    Raises:
+        ValueError: the bound is negative or above 2^53, where float64 has no all integers.
+    """
+    if not 0 <= bound <= _MAX_EXACT:
+        raise ValueError(f"the bound must be in [0, 2^53], got {bound}")
+    with np.errstate(over="ignore"):
+        scaled = np.where(np.isfinite(vector), vector, 0.0) / grid
+    return np.clip(np.rint(scaled), -bound, bound).astype(np.int64)
+
+
+def clip_error(records: int, parameters: int, hidden: int = 0, clip_norm: float = 1.0) -> float:
+    """gamma: adding a record moves the float64 sum of clipped gradients by at most clip_norm * (1 + gamma).
+
+    Holds for a `Tower` with `hidden` units and `parameters` weights in all, on codes with entries in [-1, 1] on
+    their grid, with `cross_entropy` or `ForwardCorrected`, at any weights, for samples of at most `records`
+    records. With u = 2^-53, p the parameters, n the records, h the hidden units and L the limit of a weight:
+
+        gamma = 1.01 (eta + 2 (n + 2)^2 u + n (2 eta + drift / clip_norm)),    eta = (p + 16) u
+        drift = (64 u + 2 (h + 8) u L (h + p)) (sqrt(p) + sqrt(h) + L sqrt(h p)) + 16 u (sqrt(h) + L sqrt(h p))
+
+    where without hidden units drift = 64 u sqrt(p). eta is the error of one record's norm and factor, 2 (n + 2)^2 u
+    that of two sums, and the last term bounds how far the other records' vectors can move when one is added.
+
+    Raises:
+        ValueError: the code would be too wide for exact products, or an argument is out of range.
+    """
+    if records < 0 or parameters < 1 or hidden < 0 or not clip_norm > 0:
+        raise ValueError("records >= 0, parameters >= 1, hidden >= 0 and clip_norm > 0 are needed")
+    width = (parameters - hidden) // (hidden + 1) - 1 if hidden else parameters - 1
+    if width > MAX_WIDTH:
+        raise ValueError(f"codes of {width} units are too wide: products are exact up to {MAX_WIDTH}")
+    u, n, p, h, limit = _UNIT_ROUNDOFF, float(records), float(parameters), float(hidden), WEIGHT_LIMIT
+    eta = (p + 16) * u
+    logit = 2 * (h + 8) * u * limit * (h + p) if hidden else 0.0
+    reach = math.sqrt(p) + math.sqrt(h) + limit * math.sqrt(h * p)
+    drift = (64 * u + logit) * reach + 16 * u * (math.sqrt(h) + limit * math.sqrt(h * p))
+    return 1.01 * (eta + 2 * (n + 2) ** 2 * u + n * (2 * eta + drift / clip_norm))
