@@ -1,0 +1,1 @@
+"""The score: bins, towers, calibration and reason codes."""

@@ -1,0 +1,187 @@
+"""The published model: bins, tower and calibration of one score, its file form, and the way from columns to a PD."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from shared.model.bins import AnyFeature, Binning, FeatureBins
+from shared.model.calibration import Calibration
+from shared.model.coding import Coding, Crosses
+from shared.model.tower import Tower, admissible, flatten, load_flat, row_logits
+from shared.schema import Feature
+
+# Score points: 600 where 20 borrowers repay for one that does not, and 20 points more double these odds.
+BASE_POINTS, BASE_ODDS, POINTS_TO_DOUBLE = 600.0, 20.0, 20.0
+# Beyond one in a million a PD says nothing; points end there.
+_EXTREME_PD = 1e-6
+
+_FORMAT = "sealscore model 1"
+_WEIGHTS_FILE, _CARD_FILE = "model.safetensors", "card.json"
+_KEYS = {"format", "features", "crosses", "hidden", "weights_sha256", "card"}
+_FEATURES: TypeAdapter[tuple[Feature, ...]] = TypeAdapter(tuple[Feature, ...])
+
+
+class ModelFileError(ValueError):
+    """A folder that holds no model that this code wrote whole."""
+
+
+class ScoreModel:
+    """A score: equal columns give equal bits, alone or in a batch, before and after saving.
+
+    `card` holds what is to be known about the model (the plan's hash, figures): any JSON object.
+
+    Raises:
+        ValueError: the parts do not belong together, or a weight is not finite.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[AnyFeature],
+        binning: Binning,
+        tower: Tower,
+        calibration: Calibration,
+        card: Mapping[str, Any],
+        crosses: Crosses | None = None,
+    ) -> None:
+        if tuple(part.feature for part in binning.features) != tuple(features):
+            raise ValueError("the bins are those of other features")
+        self.features, self.binning, self.calibration = tuple(features), binning, calibration
+        self.coding = Coding(binning, crosses)
+        weights = flatten(tower)
+        if not np.isfinite(weights).all():
+            raise ValueError("a weight of the tower is not finite")
+        if tower.linear.in_features != self.coding.width:
+            raise ValueError(f"the tower reads {tower.linear.in_features} units, the bins have {self.coding.width}")
+        # Parties train and evaluate at these weights, so the published ones are the same.
+        self.tower = copy.deepcopy(tower)
+        load_flat(self.tower, admissible(weights))
+        self.card: dict[str, Any] = json.loads(json.dumps(dict(card), allow_nan=False))
+
+    def logits_of_bins(self, bins: np.ndarray) -> np.ndarray:
+        """Bin indices [n, features] -> logits before calibration, float64 [n]."""
+        return row_logits(self.tower, self.coding.encode(bins))
+
+    def logits(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Columns as in Records, float64 [n] each -> logits before calibration, float64 [n]."""
+        return self.logits_of_bins(self.binning.quantize(columns))
+
+    def pd(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Columns as in Records -> probabilities of default, float64 [n]."""
+        return self.calibration.pd(self.logits(columns))
+
+    def save(self, folder: Path) -> None:
+        """Write the model into a folder; the card comes last, so a folder without one is not whole."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = save_tensors(self._tensors())
+        content = {
+            "format": _FORMAT,
+            "features": _FEATURES.dump_python(self.features, mode="json"),
+            "crosses": asdict(self.coding.crosses),
+            "hidden": self.tower.hidden,
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "card": self.card,
+        }
+        text = json.dumps(content, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        for name, data in ((_WEIGHTS_FILE, weights), (_CARD_FILE, text.encode())):
+            partial = folder / f".{name}.partial"
+            partial.write_bytes(data)
+            os.replace(partial, folder / name)
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        tensors = {
+            f"tower.{name}": parameter.detach().numpy().copy() for name, parameter in self.tower.named_parameters()
+        }
+        for index, part in enumerate(self.binning.features):
+            tensors[f"edges.{index}"] = np.array(part.edges, dtype=np.float64)
+            tensors[f"reference.{index}"] = np.array(part.reference, dtype=np.float64)
+        tensors["calibration"] = np.array([self.calibration.slope, self.calibration.intercept])
+        return tensors
+
+    @classmethod
+    def load(cls, folder: Path) -> ScoreModel:
+        """Read a model that `save` wrote.
+
+        Raises:
+            ModelFileError: a file is missing, cut off or altered, or holds anything that `save` does not write.
+        """
+        try:
+            content = json.loads((folder / _CARD_FILE).read_text(encoding="utf-8"))
+            weights = (folder / _WEIGHTS_FILE).read_bytes()
+        except (OSError, ValueError) as error:
+            raise ModelFileError(f"{folder}: {_CARD_FILE} and {_WEIGHTS_FILE} cannot be read: {error}") from error
+        if not isinstance(content, dict) or set(content) != _KEYS or content["format"] != _FORMAT:
+            raise ModelFileError(f"{folder / _CARD_FILE}: expected exactly the keys {sorted(_KEYS)} of {_FORMAT!r}")
+        if hashlib.sha256(weights).hexdigest() != content["weights_sha256"]:
+            raise ModelFileError(f"{folder / _WEIGHTS_FILE}: is not the file that {_CARD_FILE} describes")
+        try:
+            return cls._of(content, load_tensors(weights))
+        except (ValidationError, SafetensorError, ValueError, TypeError, KeyError) as error:
+            raise ModelFileError(f"{folder}: holds no valid model: {error}") from error
+
+    @classmethod
+    def _of(cls, content: dict[str, Any], tensors: dict[str, np.ndarray]) -> ScoreModel:
+        features = _FEATURES.validate_python(content["features"])
+        hidden, card = content["hidden"], content["card"]
+        if type(hidden) is not int or hidden < 0 or not isinstance(card, dict):
+            raise ValueError("hidden must be a whole number and card an object")
+        for name, tensor in tensors.items():
+            if tensor.dtype != np.float64:
+                raise ValueError(f"tensor {name!r} must be float64, is {tensor.dtype}")
+        given = dict(tensors)
+        published = []
+        for index, feature in enumerate(features):
+            edges, reference = (tuple(map(float, given.pop(f"{kind}.{index}"))) for kind in ("edges", "reference"))
+            published.append(FeatureBins(feature, edges, reference))
+        bins = max(len(part.edges) for part in published) + 1 if published else 1
+        # The reader of published bins checks order, bounds and shares; the file is not trusted more than a server.
+        binning = Binning.from_bytes(Binning(tuple(published)).to_bytes(), features, bins)
+        slope, intercept = given.pop("calibration")
+        if hidden and len(given["tower.inner.weight"]) != hidden:
+            raise ValueError(f"the card says {hidden} hidden units, the weights say otherwise")
+        crosses = _crosses(content["crosses"])
+        tower = Tower(Coding(binning, crosses).width, hidden, seed=0)
+        weights = []
+        for name, parameter in tower.named_parameters():
+            tensor = given.pop(f"tower.{name}")
+            if tensor.shape != tuple(parameter.shape):
+                raise ValueError(f"tensor 'tower.{name}' has shape {tensor.shape}, not {tuple(parameter.shape)}")
+            weights.append(tensor.reshape(-1))
+        if given:
+            raise ValueError(f"unknown tensors {sorted(given)}")
+        vector = np.concatenate(weights)
+        if not np.array_equal(vector, admissible(vector)):
+            raise ValueError("a weight is not on the grid of published weights")
+        load_flat(tower, vector)
+        return cls(features, binning, tower, Calibration(float(slope), float(intercept)), card, crosses)
+
+
+def _crosses(content: dict[str, Any]) -> Crosses:
+    found = Crosses(tuple((str(a), str(b)) for a, b in content["pairs"]), int(content["bins"]), float(content["scale"]))
+    if json.loads(json.dumps(asdict(found))) != content:
+        raise ValueError("the crosses are not as they are written")
+    return found
+
+
+def points(pd: np.ndarray) -> np.ndarray:
+    """Score points of PDs: 600 at odds of 20 good to 1 bad, 20 more for doubled odds (Siddiqi 2006, chapter 6).
+
+    float64, not rounded; a PD counts as between one in a million and all but one in a million.
+    """
+    bounded = np.clip(pd, _EXTREME_PD, 1 - _EXTREME_PD)
+    factor = POINTS_TO_DOUBLE / math.log(2)
+    odds = np.log1p(-bounded) - np.log(bounded)
+    return np.asarray(BASE_POINTS + factor * (odds - math.log(BASE_ODDS)), dtype=np.float64)

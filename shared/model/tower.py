@@ -1,0 +1,112 @@
+"""The tower: a logit from a code, linear with an optional small tanh network beside it.
+
+Weights are sent as one float64 vector. A party evaluates a tower at `admissible` weights only: within
+`WEIGHT_LIMIT` and on `WEIGHT_GRID`. Codes lie on a grid too, so every product of a weight and an entry of a code,
+and every sum of up to `MAX_WIDTH` of them and a bias, is exact in float64 in whatever order a matrix product takes
+them. Otherwise a server could send weights whose sums cancel, and the rounding error of one record's logit, large
+then, would depend on which other records are in the batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+WEIGHT_LIMIT = 2.0**5
+WEIGHT_GRID = 2.0**-24
+# Products are multiples of 2^-36 up to 2^5; with the bias 2^12 of them stay within 2^53 such units.
+MAX_WIDTH = 2**12 - 1
+
+
+class Tower(nn.Module):
+    """logit = linear(code) + bias (+ outer(tanh(inner(code))) where hidden > 0), in float64.
+
+    The linear part and `outer` start at zero, so an untrained tower says 0 of everybody. `inner` starts from the
+    seed, normal with variance 1 / width; the seed is public and drives nothing else.
+
+    Raises:
+        ValueError: the code is empty or wider than `MAX_WIDTH`.
+    """
+
+    def __init__(self, width: int, hidden: int, seed: int) -> None:
+        super().__init__()
+        if not 1 <= width <= MAX_WIDTH:
+            raise ValueError(f"a tower reads codes of 1 to {MAX_WIDTH} units, not {width}: use fewer bins or features")
+        self.linear = _empty_linear(width, 1, bias=True)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self.hidden = hidden
+        if hidden:
+            # A generator of its own: seeding torch itself would give every party of a process the same randomness.
+            generator = torch.Generator().manual_seed(seed)
+            self.inner = _empty_linear(width, hidden, bias=True)
+            self.outer = _empty_linear(hidden, 1, bias=False)
+            nn.init.normal_(self.inner.weight, std=1 / math.sqrt(width), generator=generator)
+            nn.init.zeros_(self.inner.bias)
+            nn.init.zeros_(self.outer.weight)
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        """Codes [n, width] -> logits [n]."""
+        logits: torch.Tensor = self.linear(codes).squeeze(-1)
+        if self.hidden:
+            logits = logits + self.outer(torch.tanh(self.inner(codes))).squeeze(-1)
+        return logits
+
+
+def _empty_linear(inputs: int, outputs: int, bias: bool) -> nn.Linear:
+    """A layer that is not initialised: the usual way would draw from torch's global generator."""
+    return nn.Linear(inputs, outputs, bias=bias, dtype=torch.float64, device="meta").to_empty(device="cpu")
+
+
+def parameter_count(module: nn.Module) -> int:
+    """How many numbers `flatten` gives."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def flatten(module: nn.Module) -> np.ndarray:
+    """All weights as float64 [p], in the fixed order of `module.parameters()`."""
+    parts = [parameter.detach().reshape(-1).to(torch.float64).numpy() for parameter in module.parameters()]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def load_flat(module: nn.Module, vector: np.ndarray) -> None:
+    """Set all weights from float64 [p], exactly as they are.
+
+    Raises:
+        ValueError: another shape or type.
+    """
+    expected = parameter_count(module)
+    if vector.dtype != np.float64 or vector.shape != (expected,):
+        raise ValueError(f"weights must be float64 [{expected}], got {vector.dtype} {list(vector.shape)}")
+    source, start = torch.from_numpy(np.ascontiguousarray(vector)), 0
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(source[start : start + parameter.numel()].view_as(parameter))
+            start += parameter.numel()
+
+
+def admissible(vector: np.ndarray) -> np.ndarray:
+    """The weights at which parties evaluate: clamped to the limit and rounded to the grid; NaN stays NaN."""
+    clamped = np.clip(vector, -WEIGHT_LIMIT, WEIGHT_LIMIT)
+    return np.asarray(np.rint(clamped / WEIGHT_GRID) * WEIGHT_GRID, dtype=np.float64)
+
+
+def row_logits(tower: Tower, codes: torch.Tensor) -> np.ndarray:
+    """Logits of codes [n, width] at admissible weights: float64 [n], each row's bits independent of all other rows.
+
+    Histograms of scores rest on this: with ordinary matrix products, adding a record can move others across a cell.
+    The sums over codes are exact in any order, tanh is taken entry by entry, and the hidden units are added one
+    after the other.
+    """
+    linear = admissible(flatten(tower.linear))
+    x = codes.detach().to(torch.float64).numpy()
+    logits: np.ndarray = x @ linear[:-1] + linear[-1]
+    if tower.hidden:
+        inner = admissible(tower.inner.weight.detach().to(torch.float64).numpy())
+        raised = np.tanh(x @ inner.T + admissible(tower.inner.bias.detach().to(torch.float64).numpy()))
+        for unit, weight in enumerate(admissible(flatten(tower.outer))):
+            logits = logits + weight * raised[:, unit]
+    return logits
