@@ -1,0 +1,55 @@
+"""From a file to records under a plan: the one way that a node's table takes, in training and later in scoring."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+
+from clients.data.checks import Nominal, check_table, outcome_problems
+from clients.data.errors import DataError, Problem
+from clients.data.sources import columns_of, read_table
+from clients.data.split import test_mask
+from shared.plan import Plan
+from shared.records import Records
+
+
+def load_records(path: Path, plan: Plan, party_name: str, split_folder: Path | None = None) -> Records:
+    """Read, check and split the table of a party; the list of test ids is sought in `split_folder`, or beside it.
+
+    Raises:
+        DataError: everything that is wrong with the table (see `check_table`), a list of ids that is not the
+            plan's, a party that the plan does not know, or a lender's training or test part without a good or
+            without a bad loan.
+    """
+    names = [party.name for party in plan.parties]
+    if party_name not in names:
+        close = difflib.get_close_matches(party_name, names, n=1)
+        mend = f"use {close[0]!r}" if close else f"use one of {', '.join(names)}"
+        raise DataError([Problem(f"plan {plan.name}", f"it has no party named {party_name!r}", mend)])
+    party = plan.party(party_name)
+    group = plan.groups[party.group]
+    lender = group.role == "lender"
+    table = read_table(path, columns_of(group.table, label=lender))
+    checked = check_table(
+        table,
+        group.table,
+        label_required=lender,
+        max_records_per_person=plan.privacy.max_records_per_person,
+        nominal=Nominal(party.nominal_records, f"parties.{names.index(party_name)}.nominal_records"),
+    )
+    split = plan.evaluation.split
+    mask = test_mask(split, checked.records.person, checked.dates, split_folder or path.parent)
+    records = dataclasses.replace(checked.records, test=mask)
+    if records.label is not None:
+        parts = (("the training part", ~mask), ("the test part", mask))
+        found = [
+            problem
+            for where, rows in parts
+            for problem in outcome_problems(
+                records.label[rows], group.table, table.source, f"{where} (evaluation.split by {split.kind})"
+            )
+        ]
+        if found:
+            raise DataError(found)
+    return records
