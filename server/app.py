@@ -1,0 +1,150 @@
+"""The Flower ServerApp: an Exchange over Flower's grid, and the entry that hands it to the coordinator.
+
+Only bytes pass here. What a party sends is not trusted: whatever is no well-formed reply becomes a Failure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid, ServerApp
+
+from server.exchange import MALFORMED, REASONS, TIMEOUT, UNAVAILABLE, UNKNOWN, Failure, Reply, Traffic
+
+app = ServerApp()
+
+_LONGEST_NAME = 63
+_LONGEST_WAIT = 12 * 3600.0  # Flower's own time to live of a message
+# Flower's codes 3 and 4 say that a message or its reply has outlived its time; all others that nothing came.
+_OUTLIVED = frozenset({3, 4})
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the plan at `plan` (a path in the run's configuration) and leave the results under `output`."""
+    from server.entry import run_coordinator
+
+    plan = Path(str(context.run_config["plan"])).read_bytes()
+    run_coordinator(plan, FlowerExchange(grid), Path(str(context.run_config["output"])))
+
+
+class FlowerExchange:
+    """The Exchange over a Flower grid.
+
+    A node is known by the name that its courier gives when asked; a node that has not answered is asked again each
+    time that somebody looks. While two nodes give one name, the one that gave it first holds it. A name is no proof:
+    that an answer is the party's own is for the seals and signatures of its bytes to show.
+    """
+
+    def __init__(self, grid: Grid, hello_timeout: float = 30.0) -> None:
+        self.traffic = Traffic()
+        self._grid = grid
+        self._hello_timeout = hello_timeout
+        self._names: dict[int, str] = {}  # node id to party, in the order of their hellos
+        self._asked: dict[str, int] = {}  # message id of a hello that is under way to node id
+
+    def online(self) -> frozenset[str]:
+        """Names of the parties that are there now. New nodes have `hello_timeout` seconds to tell their name."""
+        nodes = set(self._grid.get_node_ids())
+        fresh = sorted(nodes - self._names.keys() - set(self._asked.values()))
+        if fresh:
+            hellos = [Message(RecordDict(), node, "query.hello", ttl=self._hello_timeout) for node in fresh]
+            pushed = set(self._grid.push_messages(hellos))
+            under_way = [hello.metadata for hello in hellos if hello.metadata.message_id in pushed]
+            self._asked.update({metadata.message_id: metadata.dst_node_id for metadata in under_way})
+        wait = self._hello_timeout if fresh else 0.0
+        for message_id, reply in self._collect(set(self._asked), wait):
+            node = self._asked.pop(message_id)
+            if (name := _name(reply)) is not None:
+                self._names[node] = name
+        return frozenset(self._holders(nodes))
+
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+        """Exchange.send; an answer that comes after `timeout` seconds is not delivered any more."""
+        holders = self._holders(set(self._grid.get_node_ids()))
+        if not requests.keys() <= holders.keys():
+            self.online()
+            holders = self._holders(set(self._grid.get_node_ids()))
+        known = set(self._names.values())
+        replies: dict[str, Reply] = {
+            party: Failure(party, UNAVAILABLE if party in known else UNKNOWN)
+            for party in requests
+            if party not in holders
+        }
+        wait = _LONGEST_WAIT if timeout is None else timeout
+        messages = {
+            party: Message(
+                RecordDict({"request": ConfigRecord({"body": body})}), holders[party], "train.carry", ttl=wait
+            )
+            for party, body in requests.items()
+            if party in holders
+        }
+        pushed = set(self._grid.push_messages(list(messages.values())))
+        pending: dict[str, str] = {}
+        for party, message in messages.items():
+            self.traffic.sent(party, requests[party])
+            if message.metadata.message_id in pushed:
+                pending[message.metadata.message_id] = party
+            else:
+                replies[party] = Failure(party, UNAVAILABLE)
+        for message_id, reply in self._collect(set(pending), wait):
+            party = pending.pop(message_id)
+            body, reason = _open(reply)
+            replies[party] = Failure(party, reason) if body is None else body
+            if (courier := _courier(reply)) is not None:
+                self.traffic.carried(courier)
+        replies.update({party: Failure(party, TIMEOUT) for party in pending.values()})
+        for party, outcome in replies.items():
+            self.traffic.received(party, outcome)
+        return {party: replies[party] for party in requests}
+
+    def _holders(self, nodes: set[int]) -> dict[str, int]:
+        holders: dict[str, int] = {}
+        for node, name in self._names.items():
+            if node in nodes:
+                holders.setdefault(name, node)
+        return holders
+
+    def _collect(self, pending: set[str], wait: float) -> Iterator[tuple[str, Message]]:
+        """Yield (message id, reply) as replies come, until all of `pending` are there or `wait` seconds are over."""
+        started = time.monotonic()
+        while pending:
+            for reply in self._grid.pull_messages(set(pending)):
+                if (message_id := reply.metadata.reply_to_message_id) in pending:
+                    pending.discard(message_id)
+                    yield message_id, reply
+            waited = time.monotonic() - started
+            if not pending or waited >= wait:
+                return
+            # a tenth of the time so far: a quick round is seen at once, and a slow one costs the server few calls
+            time.sleep(min(max(waited / 10, 0.005), 0.5, wait - waited))
+
+
+def _open(reply: Message) -> tuple[bytes | None, str]:
+    """The body of a courier's reply, or None with the reason. The text of an error is never looked at."""
+    if reply.has_error():
+        return None, TIMEOUT if reply.error.code in _OUTLIVED else UNAVAILABLE
+    record = reply.content.get("answer")
+    if not isinstance(record, ConfigRecord):
+        return None, MALFORMED
+    body, code = record.get("body"), record.get("code")
+    if isinstance(body, bytes):
+        return body, ""
+    return None, code if isinstance(code, str) and code in REASONS - {UNKNOWN} else MALFORMED
+
+
+def _name(reply: Message) -> str | None:
+    body, _ = _open(reply)
+    if body is None or not 0 < len(body) <= _LONGEST_NAME or not body.isascii():
+        return None
+    name = body.decode("ascii")
+    return name if name.isprintable() else None
+
+
+def _courier(reply: Message) -> int | None:
+    record = reply.content.get("courier") if reply.has_content() else None
+    pid = record.get("pid") if isinstance(record, MetricRecord) else None
+    return pid if isinstance(pid, int) and pid > 0 else None

@@ -1,0 +1,151 @@
+"""From a plan and an exchange to a folder: what a run leaves behind is what the server may know."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from server.coordinator import Coordinator, Observer, Outcome
+from server.exchange import Exchange
+from shared.aggregation import Aggregation, PlainSum
+from shared.phases import Phase
+from shared.plan import Plan
+from shared.privacy.accountant import OpacusAccountant, PldAccountant
+from shared.privacy.mechanisms import Mechanisms
+
+PROGRESS = "progress.jsonl"
+
+
+class FileObserver:
+    """Writes one JSON line for each phase and round into a file that others can follow."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+
+    def phase(self, phase: Phase) -> None:
+        """A phase begins."""
+        self._file.write(json.dumps({"phase": phase.name, "rounds": phase.rounds}) + "\n")
+
+    def round(self, row: dict[str, Any]) -> None:
+        """A round is done."""
+        self._file.write(json.dumps(row) + "\n")
+
+
+class Series:
+    """Keeps the rows of all rounds for the run's record, and passes everything on."""
+
+    def __init__(self, onward: Observer) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._onward = onward
+
+    def phase(self, phase: Phase) -> None:
+        """A phase begins."""
+        self._onward.phase(phase)
+
+    def round(self, row: dict[str, Any]) -> None:
+        """A round is done."""
+        self.rows.append(row)
+        self._onward.round(row)
+
+
+def run_coordinator(
+    plan_bytes: bytes,
+    exchange: Exchange,
+    output: Path,
+    run: str | None = None,
+    observer: Observer | None = None,
+    aggregation: Aggregation | None = None,
+    patience: float = 60.0,
+    timeout: float | None = None,
+) -> None:
+    """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
+
+    `run` names the run in every message; by default it follows from the plan, which runs once in a node's history.
+    `run.json` is written last: a folder without it is not a whole run.
+    """
+    plan = Plan.from_canonical(plan_bytes)
+    output.mkdir(parents=True, exist_ok=True)
+    series = Series(observer or FileObserver(output / PROGRESS))
+    name = run or f"run-{plan.hash[:16]}"
+    started = time.time()
+    coordinator = Coordinator(plan, name, exchange, aggregation or PlainSum(), series, patience, timeout)
+    outcome = coordinator.run()
+    (output / "plan.json").write_bytes(plan.canonical())
+    outcome.model.save(output / "model")
+    pl.DataFrame(_flat(series.rows)).write_parquet(output / "rounds.parquet")
+    record = _record(plan, name, outcome, exchange, series.rows, started)
+    (output / "run.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = {name: None for row in rows for name in row}
+    return [{name: len(row[name]) if name == "failures" else row.get(name) for name in names} for row in rows]
+
+
+def _record(
+    plan: Plan, run: str, outcome: Outcome, exchange: Exchange, rows: list[dict[str, Any]], started: float
+) -> dict[str, Any]:
+    traffic = exchange.traffic.summary()
+    moved = {name: flow["bytes_sent"] + flow["bytes_received"] for name, flow in traffic["parties"].items()}
+    return {
+        "plan": {"name": plan.name, "hash": plan.hash, "purpose": plan.purpose, "seed": plan.seed},
+        "run": run,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": time.time() - started,
+        "privacy": _privacy(plan, outcome),
+        "evaluation": outcome.tables,
+        "early": outcome.early,
+        "failures": [
+            {"phase": row["phase"], "round": row["round"], "parties": row["failures"]}
+            for row in rows
+            if row["failures"]
+        ],
+        "answered": outcome.answered,
+        "traffic": traffic,
+        "bytes_per_party": max(moved.values(), default=0),
+    }
+
+
+def _privacy(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """The claim for a person: planned for all attempts in the budget, and for those that may have been answered."""
+    mechanisms = Mechanisms(plan)
+    private = plan.privacy.noise != "none"
+
+    def answered(phase: Phase) -> int:
+        return max(outcome.answered.get(phase.name, {}).values(), default=0)
+
+    pld = PldAccountant()
+    return {
+        "unit": "person",
+        "neighbouring": "add-or-remove",
+        "delta": plan.privacy.delta,
+        "label_epsilon": plan.privacy.label_epsilon,
+        "epsilon_of_plan": plan.privacy.epsilon if private else None,
+        "epsilon_budgeted": mechanisms.claim() if private else None,
+        "epsilon": mechanisms.claim(answered) if private else None,
+        "accountant": f"{pld.name} {pld.version}",
+        "check": _check(mechanisms, answered) if private else None,
+        "max_colluding": {name: group.max_colluding for name, group in plan.groups.items()},
+        "phases": [
+            {
+                "phase": phase.name,
+                "rounds": phase.rounds,
+                "attempts_in_budget": phase.attempts,
+                "attempts": answered(phase),
+                "event": mechanisms.event(phase).model_dump(mode="json"),
+            }
+            for phase in mechanisms.phases
+        ],
+    }
+
+
+def _check(mechanisms: Mechanisms, answered: Any) -> dict[str, Any] | None:
+    """The same claim by Opacus, where its accountants know every event of the plan."""
+    accountant = OpacusAccountant("prv")
+    if any(mechanisms.plan.multiplicity(group) > 1 for group in mechanisms.plan.groups):
+        return None
+    return {"accountant": f"{accountant.name} {accountant.version}", "epsilon": mechanisms.claim(answered, accountant)}
