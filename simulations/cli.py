@@ -1,0 +1,133 @@
+"""`sealscore-sim`: run federations in simulation, list runs and compare them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+# Flower and Ray report their use to their makers unless told not to; they read this when they are imported.
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+app = typer.Typer(
+    help="Simulate federations of lenders and platforms that train one loan-default model together.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(stderr=True)
+
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
+
+
+@app.command()
+def run(
+    plan: Annotated[
+        str | None,
+        typer.Argument(help="A plan file or the name of one that comes with Sealscore; by default the main job."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Run this many seeds, counted up from the plan's own.")] = 1,
+    engine: Annotated[str, typer.Option(help="in-process, or flower (its simulation engine on Ray).")] = "in-process",
+    baselines: Annotated[bool, typer.Option(help="Also run what the plan is compared with.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
+    from simulations.baselines import BASELINES
+    from simulations.console import ProgressObserver, closing_table, summary
+    from simulations.job import run_job
+    from simulations.scenario import Scenario, main_job, resolve
+
+    if engine not in ("in-process", "flower"):
+        raise typer.BadParameter(f"{engine!r}: the engines are in-process and flower", param_hint="--engine")
+    scenario = Scenario.load(resolve(plan or main_job()))
+    if note := scenario.declaration:
+        console.print(f"[yellow]{note}")
+    finished = []
+    for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
+        console.print(f"[bold]{scenario.plan.name}[/bold], seed {seed}")
+        with ProgressObserver(console) as observer:
+            chosen = tuple(BASELINES) if baselines else ()
+            done = run_job(scenario.with_seed(seed), engine, observer, chosen, observer.tell, runs)
+        console.print(f"written to {done.folder}")
+        finished.append(done)
+    result = summary(finished)
+    closing_table(console, result)
+    if as_json:
+        print(json.dumps(result))
+
+
+@app.command("list")
+def list_runs(runs: Runs = Path("runs")) -> None:
+    """List the runs, oldest first."""
+    from simulations.console import runs_table
+    from simulations.runs import all_runs
+
+    found = all_runs(runs)
+    if not found:
+        console.print(f"no runs under {runs}; `sealscore-sim run PLAN` makes one")
+        return
+    runs_table(Console(), found)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A run: its folder, its name or the start of it, or `last`.")],
+    second: Annotated[str, typer.Argument(help="Another run.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Show the figures of two runs side by side."""
+    from simulations.console import comparison
+    from simulations.runs import find_run
+
+    comparison(Console(), find_run(first, runs), find_run(second, runs))
+
+
+@app.command()
+def plans() -> None:
+    """List the plans that come with Sealscore."""
+    from simulations.scenario import packaged
+
+    for name, path in packaged().items():
+        print(f"{name:36} {path}")
+
+
+def main() -> None:
+    """Entry point: expected errors become one message and an exit code (1 failed, 2 bad input, 130 interrupted)."""
+    from clients.data import DataError
+    from server.exchange import MissingParties
+    from server.rounds import AttemptsSpent, PhaseFailed
+    from shared.plan_errors import PlanError
+    from shared.privacy.budget import UnreachableBudget
+    from simulations.runs import NoSuchRun
+
+    try:
+        sys.exit(app(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (DataError, PlanError, UnreachableBudget, NoSuchRun) as error:
+        _stop(str(error), BAD_INPUT)
+    except (MissingParties, PhaseFailed, AttemptsSpent) as error:
+        _stop(str(error), FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        _stop("interrupted; nothing was kept of the run that was under way", INTERRUPTED)
+
+
+def _stop(message: str, code: int) -> None:
+    console.print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Build the nodes of a plan from their records and run the plan over them, on either engine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from clients.data import load_records
+from clients.node import Node
+from server.coordinator import Observer
+from server.entry import run_coordinator
+from server.exchange import Exchange
+from shared.aggregation import PlainSum
+from shared.phases import phases
+from shared.plan import Plan
+from shared.privacy.charges import Charges
+from shared.privacy.streams import StreamSource
+from shared.records import Records
+from simulations.grid import Faults, run_in_process
+from simulations.scenario import Scenario
+
+Engine = Literal["in-process", "flower"]
+
+
+@dataclass(frozen=True)
+class Federation:
+    """The nodes of a plan in this process, with what each of them has charged."""
+
+    plan: Plan
+    nodes: Mapping[str, Node]
+    charges: Mapping[str, Charges]
+
+    @classmethod
+    def of(cls, plan: Plan, records: Mapping[str, Records]) -> Federation:
+        """Nodes with simulation identities: their secrets follow from the plan's seed, so they protect nobody."""
+        test_phases = frozenset(phase.name for phase in phases(plan) if phase.test)
+        charges = {party.name: Charges(test_phases) for party in plan.parties}
+        nodes = {
+            name: Node(plan, name, records[name], StreamSource.seeded(plan.seed, name), PlainSum(), charges[name])
+            for name in charges
+        }
+        return cls(plan, nodes, charges)
+
+    def run(
+        self,
+        output: Path,
+        observer: Observer | None = None,
+        engine: Engine = "in-process",
+        faults: Faults | None = None,
+    ) -> None:
+        """Carry out the plan and leave its results in `output`."""
+        # One thread, one party at a time: float sums must not depend on how work was split.
+        torch.set_num_threads(1)
+        if engine == "flower":
+            from simulations.flower_engine import run_with_flower
+
+            run_with_flower(self.nodes, self.plan.canonical(), output, observer=observer)
+            return
+
+        def main(exchange: Exchange) -> None:
+            run_coordinator(self.plan.canonical(), exchange, output, observer=observer, timeout=10.0)
+
+        run_in_process(self.nodes, main, faults)
+
+
+def load_parties(scenario: Scenario) -> dict[str, Records]:
+    """Each party's checked records, read from a file of its own as a node would; DataError on bad data."""
+    with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
+        files = scenario.materialise(Path(folder))
+        return {name: load_records(file, scenario.plan, name, Path(folder)) for name, file in files.items()}

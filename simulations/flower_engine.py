@@ -1,0 +1,230 @@
+"""A run in Flower's simulation engine: the server app in Flower's process, couriers in Ray's workers, nodes here.
+
+The nodes stay in the launching process and are served on Unix sockets, as a partner's daemon does it; Flower gets
+the project's bundle, in which there is no node. A SuperLink is started on a free port of the loopback interface,
+`flwr run` hands it the bundle, and everything that was started is ended again.
+
+`run_simulation()` of Flower would need one process less; it is deprecated and gives the apps no run configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sysconfig
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import server
+from clients.courier import Responder
+from clients.daemon import serve
+from simulations import QUIET_ENVIRONMENT
+from simulations.flower_processes import end_tree, groups_below, terminable, undisturbed
+
+COMPLETED = "finished:completed"
+_SUPERLINK = "simulation"  # what the connection is called in Flower's configuration
+_START_TIMEOUT = 60.0
+_TAIL = 40
+
+
+class FlowerRunError(RuntimeError):
+    """A run in Flower's engine failed. The text ends with the last lines of its log."""
+
+
+def run_with_flower(
+    responders: Mapping[str, Responder],
+    plan_bytes: bytes,
+    output_dir: Path,
+    *,
+    timeout: float | None = None,
+    workers: int = 2,
+    project: Path | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Run the project's server app on `plan_bytes` with these nodes (by party); it writes into `output_dir`.
+
+    `workers` Ray workers run the couriers. They only carry bytes, the nodes compute here one at a time, so more
+    bring nothing. `project` is the source tree whose bundle runs, by default this one. `tick` is called a few times
+    a second while the run lasts, for a progress display. Raises FlowerRunError when the run does not end as
+    completed within `timeout` seconds.
+    """
+    # the paths of Ray's sockets hold little more than 100 bytes, too few for some systems' own temporary directory
+    short = "/tmp" if os.access("/tmp", os.W_OK) else None
+    with terminable(), tempfile.TemporaryDirectory(prefix="seal-", dir=short, ignore_cleanup_errors=True) as name:
+        home = Path(name)
+        bundle = stage_bundle(project or Path(server.__file__).resolve().parents[1], home / "sealscore")
+        (home / "plan").write_bytes(plan_bytes)
+        with serve(responders.values(), home / "nodes"):
+            _write_toml(
+                home / "run.toml",
+                {
+                    "plan": str(home / "plan"),
+                    "output": str(output_dir.resolve()),
+                    "parties": ",".join(sorted(responders)),
+                    "node-sockets": str(home / "nodes"),
+                },
+            )
+            environment = _environment(home)
+            with _superlink(home, environment):
+                _run(home, environment, bundle, len(responders), workers, timeout, tick)
+
+
+def stage_bundle(project: Path, target: Path) -> Path:
+    """Copy what `fab-include` of the project's pyproject.toml names to `target`, and return it.
+
+    Flower would walk the whole tree, virtual environments and data included. Raises FlowerRunError when there is no
+    source tree, or a pattern matches nothing.
+    """
+    description = project / "pyproject.toml"
+    if not description.is_file():
+        raise FlowerRunError(f"{description} is missing: Flower's engine runs from the source tree; clone it")
+    target.mkdir(parents=True)
+    shutil.copy(description, target)
+    for pattern in tomllib.loads(description.read_text("utf-8"))["tool"]["flwr"]["app"]["fab-include"]:
+        files = [path for path in project.glob(pattern) if path.is_file()]
+        if not files:
+            raise FlowerRunError(f"{description}: the fab-include pattern {pattern!r} matches no file")
+        for path in files:
+            copy = target / path.relative_to(project)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    return target
+
+
+def _environment(home: Path) -> dict[str, str]:
+    scripts = sysconfig.get_path("scripts")
+    return {
+        **os.environ,
+        **QUIET_ENVIRONMENT,
+        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
+        "PYTHONWARNINGS": "ignore:Protobuf gencode version:UserWarning",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "FLWR_HOME": str(home / "flwr"),
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+        "RAY_ADDRESS": "local",  # never a cluster that runs here for something else
+        "RAY_TMPDIR": str(home),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: listen on the loopback interface only
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+
+
+@contextmanager
+def _superlink(home: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Start a SuperLink for this run alone; end it and all that it has started."""
+    port = _free_port()
+    address = f"127.0.0.1:{port}"
+    (home / "flwr").mkdir()
+    (home / "flwr" / "config.toml").write_text(
+        f'[superlink]\ndefault = "{_SUPERLINK}"\n\n[superlink.{_SUPERLINK}]\naddress = "{address}"\ninsecure = true\n',
+        encoding="utf-8",
+    )
+    command = ["flower-superlink", "--insecure", "--simulation", "--isolation", "subprocess"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--disable-runtime-dependency-installation"]
+    process = _start(command, environment, home, "superlink.log")
+    groups: set[int] = set()
+    try:
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not _listens(port):
+            if process.poll() is not None:
+                log = _tail(home, "superlink.log")
+                raise FlowerRunError(f"flower-superlink ended with {process.returncode}\n{log}")
+            if time.monotonic() > deadline:
+                log = _tail(home, "superlink.log")
+                raise FlowerRunError(f"no SuperLink on {address} after {_START_TIMEOUT:g} s\n{log}")
+            time.sleep(0.05)
+        groups = groups_below(process.pid)
+        yield
+    finally:
+        with undisturbed():
+            end_tree(process, groups)
+
+
+def _run(
+    home: Path,
+    environment: Mapping[str, str],
+    bundle: Path,
+    parties: int,
+    workers: int,
+    timeout: float | None,
+    tick: Callable[[], None],
+) -> None:
+    size = f"num-supernodes={parties} client-resources-num-cpus=1 init-args-num-cpus={workers}"
+    command = ["flwr", "run", str(bundle), _SUPERLINK, "--stream"]
+    command += ["--run-config", str(home / "run.toml"), "--federation-config", size]
+    deadline = None if timeout is None else time.monotonic() + timeout
+    process = _start(command, environment, home, "run.log")
+    try:
+        while process.poll() is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise FlowerRunError(f"the run was not done after {timeout:g} s\n{_tail(home, 'run.log')}")
+            tick()
+            time.sleep(0.1)
+        tick()
+    finally:
+        with undisturbed():
+            end_tree(process)
+    # the exit code is 0 for a run that failed, too
+    status, details = _status(home, environment)
+    if status != COMPLETED:
+        raise FlowerRunError(f"the run ended as {status} ({details})\n{_tail(home, 'run.log')}")
+
+
+def _status(home: Path, environment: Mapping[str, str]) -> tuple[str, str]:
+    listing = subprocess.run(
+        ["flwr", "list", _SUPERLINK, "--format", "json"],
+        env=dict(environment),
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_START_TIMEOUT,
+        check=False,
+    )
+    try:
+        (run,) = json.loads(listing.stdout)["runs"]
+        return str(run["status"]), str(run["status-details"])
+    except (ValueError, KeyError, TypeError):
+        return "not started", f"flwr list ended with {listing.returncode}"
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str], home: Path, log: str) -> subprocess.Popen[bytes]:
+    with (home / log).open("wb") as stream:
+        return subprocess.Popen(
+            command,
+            env=dict(environment),
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _write_toml(path: Path, values: Mapping[str, str]) -> None:
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()), encoding="utf-8")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
+
+
+def _tail(home: Path, log: str) -> str:
+    return "\n".join((home / log).read_text("utf-8", "replace").splitlines()[-_TAIL:])

@@ -1,0 +1,224 @@
+"""A scenario: a plan, and what only a simulation knows beside it, in one TOML file.
+
+The plan is what real parties would approve. The extra table `[simulation]` says on which data set the parties are
+simulated and how it is dealt out among them; it is no part of the plan and not under its hash.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from clients.data import DataError, Problem
+from shared.plan import Plan
+from shared.plan_errors import PlanError, explain
+from shared.schema import Strict
+from simulations import datasets, synthetic
+from simulations.partition import partition, split_columns
+
+PLANS = Path(__file__).parent / "plans"
+MAIN_JOB, MAIN_DATASET = "uci_horizontal_eps1", "uci"
+MAIN_JOB_WITHOUT_DATA = "synthetic_horizontal_eps2"
+
+
+class SimulationSettings(Strict):
+    """The table `[simulation]`.
+
+    `dataset` is "uci", "belanche", "synthetic" or a path seen from the scenario's folder. `seed` deals the rows out;
+    without one the plan's seed does. `creators` is the size of the synthetic set and `creators_seed` which one it is:
+    like a real set it stays the same when the plan's seed changes.
+    """
+
+    dataset: Annotated[str, Field(min_length=1)]
+    partition: Literal["equal", "quantity", "label-skew"] = "equal"
+    alpha: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    creators: Annotated[int, Field(ge=100, le=10_000_000)] | None = None
+    creators_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+    @model_validator(mode="after")
+    def _used(self) -> SimulationSettings:
+        if (self.alpha is not None) != (self.partition != "equal"):
+            raise ValueError("alpha belongs to the partitions 'quantity' and 'label-skew', which need it")
+        if self.dataset != datasets.SYNTHETIC and (self.creators, self.creators_seed) != (None, None):
+            raise ValueError("creators and creators_seed belong to the data set 'synthetic'; others are used whole")
+        return self
+
+
+class _Extra(Strict):
+    """What a scenario's file holds beside the plan."""
+
+    simulation: SimulationSettings
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A plan and its settings; `path` is the file they came from."""
+
+    plan: Plan
+    settings: SimulationSettings
+    path: Path
+
+    @classmethod
+    def load(cls, path: Path) -> Scenario:
+        """Read a scenario.
+
+        Raises:
+            PlanError: the file is missing, not TOML, or plan or settings are wrong; one line for each problem.
+        """
+        data = _read(path)
+        problems: list[str] = []
+        settings, plan = None, None
+        try:
+            settings = _settings(data.pop("simulation", None), str(path))
+        except PlanError as error:
+            problems += error.problems
+        try:
+            plan = Plan.parse(data, str(path))
+        except PlanError as error:
+            problems += error.problems
+        if settings is None or plan is None:
+            raise PlanError(str(path), problems)
+        return cls(plan, settings, path)
+
+    def with_seed(self, seed: int) -> Scenario:
+        """The same scenario under another seed of the plan, which makes it another plan."""
+        return dataclasses.replace(self, plan=self.plan.replace(seed=seed))
+
+    @property
+    def declaration(self) -> str | None:
+        """What must be said to everybody who reads figures of this scenario: that its data are invented, or nothing."""
+        if self.settings.dataset != datasets.SYNTHETIC:
+            return None
+        if datasets.real_data_found(MAIN_DATASET):
+            return synthetic.DECLARATION
+        return f"{synthetic.DECLARATION} (No real data in {datasets.data_folder()}; {datasets.VARIABLE} names another.)"
+
+    @property
+    def seed(self) -> int:
+        """The seed that deals the rows out."""
+        return self.plan.seed if self.settings.seed is None else self.settings.seed
+
+    def dataset(self) -> datasets.Dataset:
+        """The whole data set, found to agree with the plan.
+
+        Raises:
+            DataError: it is not there, cannot be read, or disagrees with the plan.
+        """
+        settings = self.settings
+        found = datasets.load(
+            settings.dataset,
+            base=self.path.parent,
+            creators=settings.creators or synthetic.DEFAULT_CREATORS,
+            seed=settings.creators_seed or 0,
+        )
+        datasets.check_agreement(found, self.plan)
+        return found
+
+    def materialise(self, folder: Path) -> dict[str, Path]:
+        """Write for each party the Parquet file that it would hold, and the list of test ids if the plan has one.
+
+        Each group gets the columns of its table. Lenders share the rows out as the settings say, platforms in equal
+        parts, so every lender has customers on every platform. Build nodes on the files with
+        `load_records(path, plan, party, folder)`.
+
+        Returns:
+            The file of each party, by the party's name.
+
+        Raises:
+            DataError: the data set disagrees with the plan or cannot be dealt out.
+        """
+        found = self.dataset()
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {}
+        for name, frame in split_columns(found.frame, self.plan).items():
+            table = self.plan.groups[name].table
+            lender = self.plan.groups[name].role == "lender"
+            shares = partition(
+                datasets.typed(frame, table),
+                self.plan.members(name),
+                self.settings.partition if lender else "equal",
+                alpha=self.settings.alpha,
+                seed=self.seed,
+                label=table.label,
+                person=table.person,
+            )
+            for party, share in shares.items():
+                files[party] = folder / f"{party}.parquet"
+                share.write_parquet(files[party])
+        self._copy_ids(found, folder)
+        return files
+
+    def _copy_ids(self, found: datasets.Dataset, folder: Path) -> None:
+        name = self.plan.evaluation.split.file
+        if name is None:
+            return
+        source = found.folder / Path(name).name
+        if not source.is_file():
+            mend = f"lay the list of test ids beside the data set, or set {datasets.VARIABLE} to the folder of both"
+            raise DataError([Problem(str(source), "the file of evaluation.split.file is not there", mend)])
+        (folder / source.name).write_bytes(source.read_bytes())
+
+
+def _read(path: Path, depth: int = 0) -> dict[str, Any]:
+    """The tables of a file; with `extends`, those of the file that it names, changed by this one's key by key."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(str(path), [f"cannot be read: {error}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(str(path), [f"not valid TOML: {error}"]) from None
+    if (base := data.pop("extends", None)) is None:
+        return data
+    if not isinstance(base, str) or depth == 8:
+        raise PlanError(str(path), [f"extends = {base!r}: must name another plan's file, and lead to an end"])
+    return _merged(_read(path.parent / base, depth + 1), data)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(base[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
+    return {**base, **changes, **both}
+
+
+def packaged() -> dict[str, Path]:
+    """The scenarios that come with Sealscore, name to file, sorted by name."""
+    return {path.stem: path for path in sorted(PLANS.glob("*.toml"))}
+
+
+def main_job() -> str:
+    """The scenario that runs when none is named: on real data, or on invented data where the real ones are absent."""
+    return MAIN_JOB if datasets.real_data_found(MAIN_DATASET) else MAIN_JOB_WITHOUT_DATA
+
+
+def resolve(name_or_path: str) -> Path:
+    """The file of a scenario: a path to a TOML file, or the name of a packaged one such as "uci_horizontal_eps1".
+
+    Raises:
+        PlanError: there is none; the message lists the packaged ones, close matches first.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    names = packaged()
+    if name_or_path in names:
+        return names[name_or_path]
+    close = difflib.get_close_matches(path.name.removesuffix(".toml"), names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise PlanError(name_or_path, [f"there is no such plan; {hint}packaged plans: {', '.join(names)}"])
+
+
+def _settings(data: Any, source: str) -> SimulationSettings:
+    try:
+        return _Extra.model_validate({} if data is None else {"simulation": data}).simulation
+    except ValidationError as error:
+        raise PlanError(source, explain(error, _Extra)) from None
