@@ -22,6 +22,19 @@ class RoundContext:
     def stream(self, purpose: Purpose, step: int = 0) -> Stream:
         """The secret stream of this attempt for a purpose, from its start."""
         header = self.header
-        return self.secret.stream(
-            header.run, header.phase, header.round, header.attempt, self.party, purpose, step=step
-        )
+        return self.secret.stream(header.run, header.phase, header.round, header.attempt, self.party, purpose, step)
+
+
+@dataclass(frozen=True)
+class PairContext:
+    """One step of a paired phase at one party. Its streams are those of the pair, whichever attempt it is."""
+
+    secret: StreamSource = field(repr=False)
+    header: Header
+    party: str
+    peer: str
+
+    def stream(self, purpose: Purpose) -> Stream:
+        """The secret stream of this step for a purpose, from its start."""
+        phase = f"{self.header.phase}/{self.peer}"
+        return self.secret.stream(self.header.run, phase, self.header.round, 0, self.party, purpose)

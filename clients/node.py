@@ -7,20 +7,26 @@ contribution of plan-fixed length or a refusal by a code that does not depend on
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
 import numpy as np
 
-from clients.context import RoundContext
+from clients.context import PairContext, RoundContext
 from clients.lender import Lender
-from clients.refused import Refused
+from clients.lifetime import Lifetime
+from clients.platform import Platform
+from clients.refused import LocalFault, Refused
+from clients.work import Sum
 from shared.aggregation import Aggregation, SumId
 from shared.messages import (
     Header,
     Hello,
     Message,
     MessageError,
+    PairAnswer,
+    PairRequest,
     Publish,
     Ready,
     Refusal,
@@ -34,14 +40,20 @@ from shared.messages import (
 from shared.phases import Phase
 from shared.plan import Plan
 from shared.privacy.events import Event
-from shared.privacy.mechanisms import Mechanism, Mechanisms
+from shared.privacy.mechanisms import Mechanisms
 from shared.privacy.streams import Purpose, StreamSource
 from shared.records import Records
+
+log = logging.getLogger("sealscore.node")
 
 SERVER = "server"
 # Far above any useful weight, and small enough that no product of weights and codes overflows float64.
 MAX_WEIGHT = 1e6
+MAX_ATTEMPT = 2**31
+# No paired phase has more steps.
+PAIR_STEPS = 4
 # A public part is bins or weights of one tower; nothing that a plan can describe is larger.
+MAX_PARTS = 64
 MAX_PART = 8 * 1024 * 1024
 
 
@@ -49,7 +61,8 @@ class Node:
     """One party under one approved plan.
 
     `charge` is told of every release before it happens, with the header of the request and the event; it raises
-    `Refused` if the release must not happen. The caller keeps what it is told: this object holds no budget.
+    `Refused` if the release must not happen. The caller keeps what it is told: this object holds no budget. `tell`
+    is told in words, for the party's own operator, what the server learns as "unavailable" only.
     """
 
     def __init__(
@@ -59,19 +72,25 @@ class Node:
         records: Records,
         secret: StreamSource,
         aggregation: Aggregation,
+        lifetime: Lifetime,
         charge: Callable[[Header, Event], None],
+        tell: Callable[[str], None] = log.warning,
     ) -> None:
         self.plan = plan
         self.name = party
         self._group = plan.party(party).group
+        self._peers = _peers(plan, party)
         self._mechanisms = Mechanisms(plan)
         self._phases = {phase.name: (index, phase) for index, phase in enumerate(self._mechanisms.phases)}
-        self._role = Lender(plan, self._mechanisms, records)
+        role = Lender if self._group == plan.lenders else Platform
+        self.role = role(plan, party, self._mechanisms, records, lifetime)
         self._secret = secret
         self._aggregation = aggregation
         self._charge = charge
+        self._tell = tell
         self._run: str | None = None
-        self._last = (-1, 0, 0)
+        self._last: dict[str, tuple[int, int, int]] = {}
+        self._reached = 0
         self._answered: dict[str, int] = {}
         self._parts: dict[str, bytes] = {}
         self._answers: dict[str, bytes] = {}
@@ -82,22 +101,26 @@ class Node:
         header = Header("", "", "", 0, 0, "", "")
         with self._lock:
             try:
-                message = decode(request, Hello, Publish, SumRequest)
+                message = decode(request, Hello, Publish, SumRequest, PairRequest)
                 header = message.header
                 key = digest(request)
                 if key in self._answers:
                     return self._answers[key]
                 self._check_header(header)
                 reply = encode(self._dispatch(message))
-                if isinstance(message, SumRequest):
+                if isinstance(message, SumRequest | PairRequest):
                     self._answers[key] = reply
                 return reply
             except Refused as refusal:
                 return encode(Refusal(self._reply(header), refusal.code))
             except MessageError:
                 return encode(Refusal(self._reply(header), "malformed"))
-            except Exception:
-                # The text of an exception can hold data; the operator finds the fault by the local check.
+            except LocalFault as fault:
+                self._tell(str(fault))
+                return encode(Refusal(self._reply(header), "unavailable"))
+            except Exception as error:
+                # The text of an exception can hold data, so neither the server nor a log gets it.
+                self._tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
                 return encode(Refusal(self._reply(header), "unavailable"))
 
     def _reply(self, header: Header) -> Header:
@@ -115,7 +138,7 @@ class Node:
         if header.run != self._run:
             raise Refused("plan-has-run")
 
-    def _dispatch(self, message: Hello | Publish | SumRequest) -> Message:
+    def _dispatch(self, message: Hello | Publish | SumRequest | PairRequest) -> Message:
         reply = self._reply(message.header)
         if isinstance(message, Hello):
             return Ready(reply)
@@ -123,36 +146,65 @@ class Node:
             if len(message.body) > MAX_PART:
                 raise Refused("part-too-large")
             key = digest(message.body)
+            if key not in self._parts and len(self._parts) >= MAX_PARTS:
+                raise Refused("too-many-parts")
             self._parts[key] = message.body
             return Stored(reply, key)
+        if isinstance(message, PairRequest):
+            return PairAnswer(reply, self._pair(message))
         return SumAnswer(reply, self._contribute(message))
 
     def _contribute(self, request: SumRequest) -> bytes:
         header = request.header
-        phase = self._check_order(header)
+        phase = self._phase(header.phase)
+        if phase.paired or phase.group != self._group:
+            raise Refused("other-group")
+        self._check_order(header, phase, "")
+        if self._answered.get(phase.name, 0) >= phase.attempts:
+            raise Refused("attempts-spent")
         self._check_cohort(request.cohort)
         if not np.all(np.abs(request.parameters) <= MAX_WEIGHT):
             raise Refused("bad-parameters")
-        parts = self._resolve(request.parts)
-        compute, mechanism = self._role.prepare(phase, request.parameters, parts)
-        self._charge(header, mechanism.event)
-        self._last = (self._phases[phase.name][0], header.round, header.attempt)
+        parts = self._resolve(phase, request.parts)
+        work = self.role.sum(phase, request.parameters, parts)
+        self._charge(header, work[1].event)
+        self._advance(header, phase, "")
         self._answered[phase.name] = self._answered.get(phase.name, 0) + 1
-        return self._release(request, phase, compute, mechanism)
+        return self._release(request, phase, work)
 
-    def _check_order(self, header: Header) -> Phase:
-        if header.phase not in self._phases:
-            raise Refused("unknown-phase")
-        index, phase = self._phases[header.phase]
-        if phase.group != self._group:
+    def _pair(self, request: PairRequest) -> bytes:
+        header = request.header
+        phase = self._phase(header.phase)
+        if not phase.paired or request.peer not in self._peers:
+            raise Refused("no-such-pair")
+        if phase.group not in (self._group, self.plan.party(request.peer).group):
             raise Refused("other-group")
-        if not 1 <= header.round <= phase.rounds:
+        self._check_order(header, phase, request.peer)
+        parts = self._resolve(phase, request.parts if self._group == phase.group else None)
+        work = self.role.pair(phase, request.peer, header.round, parts)
+        payload = work(PairContext(self._secret, header, self.name, request.peer), request.body)
+        for event in payload.events:
+            self._charge(header, event)
+        self._advance(header, phase, request.peer)
+        return payload.make()
+
+    def _phase(self, name: str) -> Phase:
+        if name not in self._phases:
+            raise Refused("unknown-phase")
+        return self._phases[name][1]
+
+    def _check_order(self, header: Header, phase: Phase, peer: str) -> None:
+        """Phases in their order; within one, (round, attempt) strictly above the last one answered (to that peer)."""
+        index = self._phases[phase.name][0]
+        rounds = PAIR_STEPS if phase.paired else phase.rounds
+        if not (1 <= header.round <= rounds and 1 <= header.attempt <= MAX_ATTEMPT):
             raise Refused("no-such-round")
-        if (index, header.round, header.attempt) <= self._last:
+        if index < self._reached or (index, header.round, header.attempt) <= self._last.get(peer, (-1, 0, 0)):
             raise Refused("out-of-order")
-        if self._answered.get(phase.name, 0) >= phase.attempts:
-            raise Refused("attempts-spent")
-        return phase
+
+    def _advance(self, header: Header, phase: Phase, peer: str) -> None:
+        self._reached = self._phases[phase.name][0]
+        self._last[peer] = (self._reached, header.round, header.attempt)
 
     def _check_cohort(self, cohort: tuple[str, ...]) -> None:
         members = {party.name for party in self.plan.members(self._group)}
@@ -161,15 +213,19 @@ class Node:
         if len(cohort) < self.plan.groups[self._group].min_parties:
             raise Refused("cohort-too-small")
 
-    def _resolve(self, parts: dict[str, str]) -> dict[str, bytes]:
+    def _resolve(self, phase: Phase, parts: dict[str, str] | None) -> dict[str, bytes]:
+        """The published parts that a phase of this party's group builds on."""
+        if parts is None:
+            return {}
+        if set(parts) != phase.parts:
+            raise Refused("wrong-parts")
         try:
             return {name: self._parts[key] for name, key in parts.items()}
         except KeyError:
             raise Refused("part-missing") from None
 
-    def _release(
-        self, request: SumRequest, phase: Phase, compute: Callable[[RoundContext], np.ndarray], mechanism: Mechanism
-    ) -> bytes:
+    def _release(self, request: SumRequest, phase: Phase, work: Sum) -> bytes:
+        compute, mechanism = work
         header, cohort = request.header, tuple(sorted(request.cohort))
         context = RoundContext(self._secret, header, self.name, mechanism, len(cohort))
         vector = compute(context)
@@ -177,3 +233,9 @@ class Node:
             vector = mechanism.noised(vector, context.stream(Purpose.NOISE), len(cohort))
         sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
         return self._aggregation.protect(sum_id, mechanism.shape, self.name, vector)
+
+
+def _peers(plan: Plan, party: str) -> frozenset[str]:
+    """The parties with which a party may exchange payloads: platforms for a lender, lenders for a platform."""
+    lender = plan.party(party).group == plan.lenders
+    return frozenset(other.name for other in plan.parties if (other.group == plan.lenders) != lender)

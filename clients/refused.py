@@ -1,4 +1,4 @@
-"""The one exception by which a node says no."""
+"""How a node says no: to the server by a code, to its own operator in words."""
 
 
 class Refused(Exception):
@@ -7,3 +7,10 @@ class Refused(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class LocalFault(Exception):
+    """Something is wrong with what the party holds or was sent; the words are for its operator only.
+
+    The server learns that the party is unavailable, since the fault may depend on the data.
+    """

@@ -29,7 +29,7 @@ def _sampled_gradient(
     return to_grid(total, context.mechanism.grid, context.mechanism.bound)
 
 
-def one_step(
+def train_step(
     engine: ClippedGradientSum,
     parameters: np.ndarray,
     codes: torch.Tensor,
@@ -37,11 +37,16 @@ def one_step(
     plan: Plan,
     context: RoundContext,
 ) -> np.ndarray:
-    """One step of federated DP-SGD: the exact sum; the node adds this party's share of the noise."""
-    return _sampled_gradient(engine, parameters, codes, targets, plan, context, 0)
+    """What a party answers in a training round: int64 [p] in grid units, from codes [n, width] and targets [n].
+
+    In one-step DP-SGD this is the exact sum, to which the node adds this party's share of the noise.
+    """
+    if plan.training.local is None:
+        return _sampled_gradient(engine, parameters, codes, targets, plan, context, 0)
+    return _local_training(engine, parameters, codes, targets, plan, context)
 
 
-def local_training(
+def _local_training(
     engine: ClippedGradientSum,
     parameters: np.ndarray,
     codes: torch.Tensor,

@@ -5,22 +5,28 @@ Each phase is one method under the name that it has at the party.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from server.asking import Asker
 from server.exchange import Exchange, wait_for
 from server.optimizer import ServerOptimizer, averaged
+from server.pairs import Pairs
 from server.rounds import AttemptsSpent, Rounds, Sum
 from shared.aggregation import Aggregation
+from shared.features import tower_features
 from shared.model.bins import Binning, histogram_length
-from shared.model.calibration import Calibration, fit
 from shared.model.build import crosses_of, initial_tower
+from shared.model.calibration import Calibration, fit
 from shared.model.score_model import ScoreModel
 from shared.model.score_table import TableMetrics
+from shared.model.signal import CELLS, level_edges
 from shared.model.tower import flatten, load_flat
-from shared.phases import Phase
+from shared.parts import edges_to_bytes, weights_to_bytes
+from shared.phases import Kind, Phase
 from shared.plan import Plan
 from shared.privacy.mechanisms import Mechanism, Mechanisms
 
@@ -39,15 +45,19 @@ class Observer(Protocol):
 
 @dataclass
 class Outcome:
-    """What a run gives: the model, its evaluation by noisy tables, and how the phases went.
+    """What a run gives: the models, the evaluation by noisy tables, and how the phases went.
 
-    `tables` maps "all" and every band (`SEX: 1`) to the figures of its noisy table; `early` tells why a training
-    phase ended before its last round, where it did.
+    `model` is the score; `towers` are those of the platforms by group, whose logits become signals. `tables` maps
+    "all" and every band (`SEX: 1`) to the figures of its noisy table. `answered` counts by phase and party what may
+    have been answered, `crossed` the bytes of payloads by sender and recipient. `early` tells why a training phase
+    ended before its last round, where it did.
     """
 
     model: ScoreModel
-    tables: dict[str, dict[str, float]]
+    towers: dict[str, ScoreModel]
+    tables: dict[str, dict[str, float | None]]
     answered: dict[str, dict[str, int]]
+    crossed: dict[tuple[str, str], int]
     early: dict[str, str] = field(default_factory=dict)
 
 
@@ -69,33 +79,66 @@ class Coordinator:
         self._observer = observer
         self._patience = patience
         self._mechanisms = Mechanisms(plan)
-        self._rounds = Rounds(plan, run, exchange, aggregation, timeout)
+        self._asker = Asker(plan, run, exchange, timeout)
+        self._rounds = Rounds(plan, run, self._asker, aggregation)
+        self._pairs = Pairs(plan, self._asker)
         self._early: dict[str, str] = {}
 
     def run(self) -> Outcome:
         """All phases: PhaseFailed or MissingParties where the plan cannot be carried out."""
         wait_for(self._exchange, [party.name for party in self._plan.parties], self._patience, poll=0.2)
-        bin_phase, train_phase, calibrate_phase, evaluate_phase = self._mechanisms.phases
-        binning = self.bin(bin_phase)
-        parts = {"bins": self._rounds.publish(bin_phase, "bins", binning.to_bytes())}
-        weights = self.train_tower(train_phase, binning, parts)
-        calibration = self.calibrate(calibrate_phase, weights, parts)
-        tables = self.evaluate(evaluate_phase, weights, calibration, parts)
-        group = self._plan.lenders
-        tower = initial_tower(self._plan, group, binning)
-        load_flat(tower, weights)
+        towers = {group: self._platforms(group) for group in self._plan.platforms}
+        lenders = self._plan.lenders
+        binning, parts = self.bin(self._phase(Kind.BIN, lenders))
+        weights = self.train_tower(self._phase(Kind.TRAIN, lenders), binning, parts)
+        calibration = self.calibrate(self._phase(Kind.CALIBRATE, lenders), weights, parts)
+        tables = self.evaluate(self._phase(Kind.EVALUATE, lenders), weights, calibration, parts)
+        model = self._model(lenders, binning, weights, calibration)
         answered = {phase: dict(counts) for phase, counts in self._rounds.answered.items()}
-        features, crosses = self._plan.groups[group].table.scored, crosses_of(self._plan, group)
-        card = {"plan": self._plan.hash, "name": self._plan.name}
-        model = ScoreModel(features, binning, tower, calibration, card, crosses)
-        return Outcome(model, tables, answered, self._early)
+        return Outcome(model, towers, tables, answered, dict(self._pairs.crossed), self._early)
 
-    def bin(self, phase: Phase) -> Binning:
-        """Quantile bins of every scored feature of a group, from a noisy histogram over public cells."""
-        features = self._plan.groups[phase.group].table.scored
+    def _platforms(self, group: str) -> ScoreModel:
+        """The phases of one kind of platform; gives its tower."""
+        self.align(self._phase(Kind.ALIGN, group))
+        binning, parts = self.bin(self._phase(Kind.BIN, group))
+        self.release_labels(self._phase(Kind.LABELS, group))
+        weights = self.train_tower(self._phase(Kind.TRAIN, group), binning, parts)
+        edges = self.signal_edges(self._phase(Kind.EDGES, group), weights, parts)
+        self.disclose_signal(self._phase(Kind.SIGNAL, group), weights, edges, parts)
+        if self._plan.groups_at(group):
+            self.disclose_groups(self._phase(Kind.GROUPS, group))
+        return self._model(group, binning, weights, Calibration())
+
+    def align(self, phase: Phase) -> None:
+        """Each lender and each platform find the persons that both know, and name them by handles."""
+        self._carry(phase, ("lender", "platform", "lender", "platform"), {})
+
+    def release_labels(self, phase: Phase) -> None:
+        """Each lender sends each platform the noisy labels of aligned training persons, once."""
+        self._carry(phase, ("lender", "platform"), {})
+
+    def signal_edges(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> np.ndarray:
+        """Edges of the signal's levels, float64 [levels - 1], from a noisy histogram of the tower's logits."""
+        found = self._single(phase, self._mechanisms.mechanism(phase, CELLS), weights, parts)
+        return level_edges(found.values, self._plan.model.signal_levels)
+
+    def disclose_signal(self, phase: Phase, weights: np.ndarray, edges: np.ndarray, parts: dict[str, str]) -> None:
+        """Each platform sends each lender the level of every aligned person, once."""
+        tower = self._publish(phase, "tower", weights_to_bytes(weights))
+        cut = self._publish(phase, "edges", edges_to_bytes(edges))
+        self._carry(phase, ("platform", "lender"), parts | tower | cut)
+
+    def disclose_groups(self, phase: Phase) -> None:
+        """Each platform sends each lender the bands of test persons' protected attributes."""
+        self._carry(phase, ("platform", "lender"), {})
+
+    def bin(self, phase: Phase) -> tuple[Binning, dict[str, str]]:
+        """Quantile bins of every feature of a group's tower, from a noisy histogram; and their published part."""
+        features = tower_features(self._plan, phase.group)
         length = histogram_length(features, self._plan.model.grid_cells)
         found = self._single(phase, self._mechanisms.mechanism(phase, length), np.zeros(0), {})
-        return Binning.from_histogram(features, self._plan.model.grid_cells, self._plan.model.bins, found.values)
+        binning = Binning.from_histogram(features, self._plan.model.grid_cells, self._plan.model.bins, found.values)
+        return binning, self._publish(phase, "bins", binning.to_bytes())
 
     def train_tower(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> np.ndarray:
         """The tower's weights, float64 [p]: rounds of noisy gradients, or of averaged local steps.
@@ -131,7 +174,7 @@ class Coordinator:
 
     def evaluate(
         self, phase: Phase, weights: np.ndarray, calibration: Calibration, parts: dict[str, str]
-    ) -> dict[str, dict[str, float]]:
+    ) -> dict[str, dict[str, float | None]]:
         """The protocol's own figures of the model, from noisy tables of scores and labels of test persons."""
         mechanism = self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
         found = self._single(phase, mechanism, weights, parts)
@@ -141,6 +184,26 @@ class Coordinator:
         return {
             name: TableMetrics.of(table, calibration, std).as_dict() for name, table in zip(names, tables, strict=True)
         }
+
+    def _phase(self, kind: Kind, group: str) -> Phase:
+        return next(phase for phase in self._mechanisms.phases if (phase.kind, phase.group) == (kind, group))
+
+    def _publish(self, phase: Phase, name: str, body: bytes) -> dict[str, str]:
+        return {name: self._asker.publish(phase, name, body)}
+
+    def _carry(self, phase: Phase, order: tuple[str, ...], parts: dict[str, str]) -> None:
+        self._observer.phase(phase)
+        started = time.monotonic()
+        self._pairs.carry(phase, order, parts)
+        row = {"phase": phase.name, "round": 1, "rounds": 1, "attempts": 1, "cohort": len(self._plan.parties)}
+        self._observer.round(row | {"seconds": time.monotonic() - started, "failures": {}})
+
+    def _model(self, group: str, binning: Binning, weights: np.ndarray, calibration: Calibration) -> ScoreModel:
+        tower = initial_tower(self._plan, group, binning)
+        load_flat(tower, weights)
+        card = {"plan": self._plan.hash, "name": self._plan.name, "group": group}
+        features, crosses = tower_features(self._plan, group), crosses_of(self._plan, group)
+        return ScoreModel(features, binning, tower, calibration, card, crosses)
 
     def _single(self, phase: Phase, mechanism: Mechanism, weights: np.ndarray, parts: dict[str, str]) -> Sum:
         """The one sum of a phase that has one round."""

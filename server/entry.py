@@ -60,9 +60,11 @@ def run_coordinator(
     observer: Observer | None = None,
     aggregation: Aggregation | None = None,
     patience: float = 60.0,
-    timeout: float | None = None,
+    timeout: float | None = 120.0,
 ) -> None:
     """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
+
+    The towers of platforms, whose logits become signals, are left under `towers/`, by group.
 
     `run` names the run in every message; by default it follows from the plan, which runs once in a node's history.
     `run.json` is written last: a folder without it is not a whole run.
@@ -76,6 +78,8 @@ def run_coordinator(
     outcome = coordinator.run()
     (output / "plan.json").write_bytes(plan.canonical())
     outcome.model.save(output / "model")
+    for group, tower in outcome.towers.items():
+        tower.save(output / "towers" / group)
     pl.DataFrame(_flat(series.rows)).write_parquet(output / "rounds.parquet")
     record = _record(plan, name, outcome, exchange, series.rows, started)
     (output / "run.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -107,7 +111,19 @@ def _record(
         "answered": outcome.answered,
         "traffic": traffic,
         "bytes_per_party": max(moved.values(), default=0),
+        "payloads": [
+            {"from": sender, "to": recipient, "bytes": size} for (sender, recipient), size in outcome.crossed.items()
+        ],
+        "payload_bytes_per_applicant": _per_applicant(plan, outcome),
     }
+
+
+def _per_applicant(plan: Plan, outcome: Outcome) -> float | None:
+    """Bytes of payloads between lenders and platforms over the nominal training applicants of the lenders."""
+    if not outcome.crossed:
+        return None
+    applicants = sum(plan.nominal_training(party) for party in plan.members(plan.lenders))
+    return sum(outcome.crossed.values()) / applicants
 
 
 def _privacy(plan: Plan, outcome: Outcome) -> dict[str, Any]:
@@ -127,6 +143,8 @@ def _privacy(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "epsilon_of_plan": plan.privacy.epsilon if private else None,
         "epsilon_budgeted": mechanisms.claim() if private else None,
         "epsilon": mechanisms.claim(answered) if private else None,
+        "epsilon_against_platforms": mechanisms.platform_claim(answered) if private else None,
+        "signal_bits": plan.model.signal_bits if plan.platforms else None,
         "accountant": f"{pld.name} {pld.version}",
         "check": _check(mechanisms, answered) if private else None,
         "max_colluding": {name: group.max_colluding for name, group in plan.groups.items()},
@@ -139,6 +157,7 @@ def _privacy(plan: Plan, outcome: Outcome) -> dict[str, Any]:
                 "event": mechanisms.event(phase).model_dump(mode="json"),
             }
             for phase in mechanisms.phases
+            if not phase.paired
         ],
     }
 

@@ -94,7 +94,7 @@ class Exchange(Protocol):
         ...
 
 
-class MissingParties(RuntimeError):  # noqa: N818 - named after what is missing
+class MissingParties(RuntimeError):
     """Parties that did not come in time: `missing` and `present`, sorted names."""
 
     def __init__(self, missing: Iterable[str], present: Iterable[str], waited: float) -> None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from shared.plan import Optimizer
+from shared.settings import Optimizer
 
 
 class ServerOptimizer:

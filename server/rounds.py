@@ -13,36 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.exchange import Exchange, Failure
+from server.asking import Asker, PhaseFailed
 from shared.aggregation import Aggregation, AggregationError, SumId
-from shared.messages import (
-    Header,
-    Hello,
-    Message,
-    MessageError,
-    Publish,
-    Ready,
-    Refusal,
-    Stored,
-    SumAnswer,
-    SumRequest,
-    decode,
-    encode,
-)
+from shared.messages import Hello, Ready, SumAnswer, SumRequest
 from shared.phases import Phase
 from shared.plan import Plan
 from shared.privacy.mechanisms import Mechanism
 
-SERVER = "server"
-# A party that failed this often in a row is asked no more in a phase: each try costs all others an attempt.
+# A party that failed this often in a row is asked no more: each try costs all others an attempt.
 STRIKES = 3
 
 
-class PhaseFailed(RuntimeError):  # noqa: N818 - says what happened
-    """A phase cannot go on: too few parties are left. The message names them and how they failed."""
-
-
-class AttemptsSpent(RuntimeError):  # noqa: N818 - says what happened
+class AttemptsSpent(RuntimeError):
     """The attempts that the plan's budget holds for this phase are spent."""
 
 
@@ -64,27 +46,14 @@ class Rounds:
     an upper bound on what the party has charged.
     """
 
-    def __init__(
-        self, plan: Plan, run: str, exchange: Exchange, aggregation: Aggregation, timeout: float | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, run: str, asker: Asker, aggregation: Aggregation) -> None:
         self.plan = plan
         self.run = run
         self.answered: dict[str, Counter[str]] = {}
-        self._exchange = exchange
+        self._asker = asker
         self._aggregation = aggregation
-        self._timeout = timeout
-        self._strikes: Counter[tuple[str, str]] = Counter()
+        self._strikes: Counter[str] = Counter()
         self._spent: Counter[str] = Counter()
-
-    def publish(self, phase: Phase, name: str, body: bytes) -> str:
-        """Send a public part of the model to every party of the phase's group; returns its digest."""
-        parties = [party.name for party in self.plan.members(phase.group)]
-        requests = {party: encode(Publish(self._header(phase, 0, 0, party), name, body)) for party in parties}
-        stored = self._replies(requests, Stored)
-        digests = {reply.digest for reply in stored.values() if isinstance(reply, Stored)}
-        if len(digests) != 1:
-            raise PhaseFailed(f"{phase.name}: no party, or not the same bytes at each, kept the part {name!r}")
-        return digests.pop()
 
     def ask(self, phase: Phase, round: int, mechanism: Mechanism, parameters: np.ndarray, parts: dict[str, str]) -> Sum:
         """The sum of one round over as many parties as answer.
@@ -93,7 +62,8 @@ class Rounds:
             PhaseFailed: fewer parties than the plan's `min_parties` can answer.
             AttemptsSpent: the budget holds no further attempt of this phase.
         """
-        started, failures = time.monotonic(), {}
+        started = time.monotonic()
+        failures: dict[str, str] = {}
         for attempt in range(1, phase.attempts + 1):
             cohort = self._cohort(phase, failures)
             if self._spent[phase.name] >= phase.attempts:
@@ -101,24 +71,25 @@ class Rounds:
             self._spent[phase.name] += 1
             self.answered.setdefault(phase.name, Counter()).update(cohort)
             requests = {
-                party: encode(SumRequest(self._header(phase, round, attempt, party), cohort, parameters, parts))
+                party: SumRequest(self._asker.header(phase, round, attempt, party), cohort, parameters, parts)
                 for party in cohort
             }
             sum_id = SumId(self.plan.hash, self.run, phase.name, round, attempt, cohort)
             contributions, failed = self._contributions(requests, mechanism)
             if not failed:
-                self._strikes.clear()
+                for party in cohort:
+                    del self._strikes[party]
                 total = self._aggregation.total(sum_id, mechanism.shape, contributions)
                 return Sum(total * mechanism.grid, cohort, attempt, failures, time.monotonic() - started)
             failures |= failed
-            self._strikes.update((phase.name, party) for party in failed)
+            self._strikes.update(failed.keys())
         raise AttemptsSpent(f"{phase.name}: all {phase.attempts} attempts are spent in round {round}")
 
     def _cohort(self, phase: Phase, failures: dict[str, str]) -> tuple[str, ...]:
         """Every party that is there: those that failed lately are greeted first, those of this round only at need."""
-        members = [p.name for p in self.plan.members(phase.group) if self._strikes[phase.name, p.name] < STRIKES]
-        doubted = [party for party in members if self._strikes[phase.name, party] and party not in failures]
-        present = {party for party in members if not self._strikes[phase.name, party]}
+        members = [p.name for p in self.plan.members(phase.group) if self._strikes[p.name] < STRIKES]
+        doubted = [party for party in members if self._strikes[party] and party not in failures]
+        present = {party for party in members if not self._strikes[party]}
         present |= self._greet(phase, doubted)
         least = self.plan.groups[phase.group].min_parties
         if len(present) < least:
@@ -130,15 +101,17 @@ class Rounds:
         return tuple(sorted(present))
 
     def _greet(self, phase: Phase, parties: list[str]) -> set[str]:
-        """Those of the parties that answer a greeting, which costs nothing."""
-        requests = {party: encode(Hello(self._header(phase, 0, 0, party))) for party in parties}
-        return {party for party, reply in self._replies(requests, Ready).items() if isinstance(reply, Ready)}
+        """Those of the parties that answer a greeting, which is free; they get what parts they missed."""
+        requests = {party: Hello(self._asker.header(phase, 0, 0, party)) for party in parties}
+        ready = {party for party, reply in self._asker.ask(requests, Ready).items() if isinstance(reply, Ready)}
+        self._asker.publish_again(phase, sorted(ready))
+        return ready
 
     def _contributions(
-        self, requests: dict[str, bytes], mechanism: Mechanism
+        self, requests: dict[str, SumRequest], mechanism: Mechanism
     ) -> tuple[dict[str, bytes], dict[str, str]]:
         contributions, failed = {}, {}
-        for party, reply in self._replies(requests, SumAnswer).items():
+        for party, reply in self._asker.ask(requests, SumAnswer).items():
             if isinstance(reply, str):
                 failed[party] = reply
                 continue
@@ -148,28 +121,3 @@ class Rounds:
             except AggregationError:
                 failed[party] = "rubbish"
         return contributions, failed
-
-    def _replies(self, requests: dict[str, bytes], expected: type[Message]) -> dict[str, Message | str]:
-        """Each party's reply of the expected type, or a short code of what came in its place."""
-        if not requests:
-            return {}
-        replies: dict[str, Message | str] = {}
-        for party, raw in self._exchange.send(requests, self._timeout).items():
-            replies[party] = self._read(party, raw, requests[party], expected)
-        return replies
-
-    def _read(self, party: str, raw: bytes | Failure, request: bytes, expected: type[Message]) -> Message | str:
-        if isinstance(raw, Failure):
-            return raw.reason
-        try:
-            reply = decode(raw, expected, Refusal)
-            asked = decode(request, Hello, Publish, SumRequest).header
-        except MessageError:
-            return "rubbish"
-        answers = Header(asked.plan, asked.run, asked.phase, asked.round, asked.attempt, party, SERVER)
-        if reply.header != answers:
-            return "rubbish"
-        return f"refused: {reply.code[:40]}" if isinstance(reply, Refusal) else reply
-
-    def _header(self, phase: Phase, round: int, attempt: int, party: str) -> Header:
-        return Header(self.plan.hash, self.run, phase.name, round, attempt, SERVER, party)

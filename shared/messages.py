@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import typing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import msgpack
 import numpy as np
 
+_MAX_DIMENSIONS = 8
 MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -89,6 +91,27 @@ class SumAnswer:
 
 
 @dataclass(frozen=True)
+class PairRequest:
+    """Server to party: take `body`, which `peer` sent you, and give what you have for `peer` at this step.
+
+    The step is the header's round. `parts` names the published parts that the phase builds on, name to digest.
+    """
+
+    header: Header
+    peer: str
+    body: bytes
+    parts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PairAnswer:
+    """Party to server: a payload to be carried to the peer, of plan-fixed length whatever the data."""
+
+    header: Header
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Refusal:
     """Party to server: no, by a code that does not depend on the data."""
 
@@ -96,7 +119,7 @@ class Refusal:
     code: str
 
 
-Message = Hello | Ready | Publish | Stored | SumRequest | SumAnswer | Refusal
+Message = Hello | Ready | Publish | Stored | SumRequest | SumAnswer | PairRequest | PairAnswer | Refusal
 _TYPES: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Message)}
 _ARRAY = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
 
@@ -178,10 +201,10 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
 def _array(value: Any, where: str) -> np.ndarray:
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data"} or not isinstance(value["data"], bytes):
         raise MessageError(f"{where} is no array")
-    kind, shape = _ARRAY.get(value["dtype"]), value["shape"]
-    if kind is None or not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+    kind, shape = _ARRAY.get(value["dtype"]) if isinstance(value["dtype"], str) else None, value["shape"]
+    if kind is None or not isinstance(shape, list) or not all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
         raise MessageError(f"{where} is no array")
-    flat = np.frombuffer(value["data"], dtype=value["dtype"])
-    if flat.size != int(np.prod(shape, dtype=object)):
-        raise MessageError(f"{where} has {flat.size} entries, not {shape}")
-    return flat.reshape(shape).astype(kind)
+    entries = math.prod(shape)
+    if len(shape) > _MAX_DIMENSIONS or len(value["data"]) != entries * np.dtype(kind).itemsize:
+        raise MessageError(f"{where} has not the entries that its shape says")
+    return np.frombuffer(value["data"], dtype=value["dtype"]).reshape(shape).astype(kind)

@@ -11,6 +11,7 @@ import json
 import math
 import tomllib
 from datetime import date
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,16 +20,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from shared.plan_errors import PlanError, explain
 from shared.schema import CategoricalFeature, Name, Strict, TableSchema
+from shared.settings import Alignment, Evaluation, Model, Outcome, Positive, Privacy, Training, sort_keys
 
 SCHEMA_VERSION: Literal[1] = 1
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-
-
-def sort_keys(table: dict[str, Any]) -> dict[str, Any]:
-    """Tables are kept sorted, so that nothing can depend on the order in which a file names their keys."""
-    return dict(sorted(table.items()))
 
 
 def _inner(place: Any, step: str) -> Any:
@@ -42,6 +36,11 @@ def _inner(place: Any, step: str) -> Any:
     return None
 
 
+def signal_name(platforms: str) -> str:
+    """The feature under which lenders know the signal of a group of platforms."""
+    return f"signal.{platforms}"
+
+
 class Party(Strict):
     """A lender or a platform. `nominal_records` is public and stands in every denominator, weight and modulus."""
 
@@ -53,7 +52,8 @@ class Party(Strict):
 class Group(Strict):
     """The parties of one role, and of one kind where they are platforms: they share a schema and train together.
 
-    `crosses` are pairs of scored features whose products enter the tower beside the features themselves.
+    `crosses` are pairs of features whose products enter the tower beside the features themselves; at lenders the
+    signal of a kind of platform is a feature too, `signal.<group>`. `clip_norm` overrides the plan's for this tower.
     """
 
     role: Literal["lender", "platform"]
@@ -61,137 +61,7 @@ class Group(Strict):
     max_colluding: Annotated[int, Field(ge=0)]
     table: TableSchema
     crosses: tuple[tuple[Name, Name], ...] = ()
-
-
-class Outcome(Strict):
-    """What bad means, and until when it was watched."""
-
-    definition: Annotated[str, Field(min_length=3)]
-    window_days: Annotated[int, Field(ge=1, le=3650)]
-    cutoff: date
-
-
-class Split(Strict):
-    """Which persons are test persons: a published list, a keyed hash of the person, or those who applied late."""
-
-    kind: Literal["ids", "hash", "date"]
-    test_fraction: Annotated[float, Field(gt=0, lt=1)]
-    file: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    key: Annotated[str, Field(min_length=1)] | None = None
-    first_test_day: date | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Split:
-        needs = {"ids": ("file", "sha256"), "hash": ("key",), "date": ("first_test_day",)}
-        for kind, names in needs.items():
-            for name in names:
-                given = getattr(self, name) is not None
-                if given != (kind == self.kind):
-                    wanted = "needs" if kind == self.kind else "has no use for"
-                    raise ValueError(f"a split by {self.kind} {wanted} {name!r}")
-        return self
-
-
-class Evaluation(Strict):
-    """How the model is judged.
-
-    `groups` maps protected features to the inner edges of the bands in which they are reported (an edge belongs to
-    the lower band); a categorical feature is reported by its levels and takes an empty list.
-    """
-
-    split: Split
-    groups: dict[Name, tuple[float, ...]] = Field(default_factory=dict)
-    cells: Annotated[int, Field(ge=8, le=512)] = 32
-    approval_rate: Annotated[float, Field(gt=0, lt=1)] = 0.8
-
-    _sorted = field_validator("groups")(sort_keys)
-
-
-class Model(Strict):
-    """The form of the score: bins per feature, cells of the noisy histogram, and the tower over thermometer codes.
-
-    `hidden` is the width of the small network beside the linear part (0 for none). Crosses are products of codes of
-    at most `cross_bins` bins, and `cross_scale` is the size of all of them together against that of the features.
-    """
-
-    bins: Annotated[int, Field(ge=2, le=64)] = 16
-    grid_cells: Annotated[int, Field(ge=8, le=4096)] = 128
-    hidden: Annotated[int, Field(ge=0, le=256)] = 0
-    cross_bins: Annotated[int, Field(ge=2, le=32)] = 4
-    cross_scale: Annotated[float, Field(gt=0, le=4)] = 0.5
-
-
-class Shares(Strict):
-    """Shares of the squared signal-to-noise budget; the towers share what is left of a training person's equally.
-
-    `evaluation` is a share of the test persons' budget: no person is in both parts, so the two compose in parallel.
-    """
-
-    bins: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    calibration: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    evaluation: Annotated[float, Field(gt=0, le=1)] = 1.0
-
-    @model_validator(mode="after")
-    def _room(self) -> Shares:
-        if self.bins + self.calibration >= 1:
-            raise ValueError("bins + calibration must leave a share for the towers, so be below 1")
-        return self
-
-
-class Privacy(Strict):
-    """The claim (epsilon, delta; for a person, neighbouring by adding or removing one) and what bounds it.
-
-    `noise` is "none" in simulations of the same protocol without privacy only: a real node refuses it.
-    """
-
-    epsilon: Annotated[float, Field(gt=0, le=50)]
-    delta: Annotated[float, Field(gt=0, le=1e-3)]
-    label_epsilon: Annotated[float, Field(gt=0, le=20)] | None = None
-    clip_norm: Positive = 1.0
-    shares: Shares = Shares()
-    max_records_per_person: Annotated[int, Field(ge=1, le=100)] = 1
-    max_parties_per_person: Annotated[int, Field(ge=1)] | None = None
-    spare_attempts: Annotated[float, Field(ge=0, le=1)] = 0.05
-    noise: Literal["discrete-gaussian", "none"] = "discrete-gaussian"
-
-
-class Optimizer(Strict):
-    """The server's step: post-processing, so it costs nothing."""
-
-    kind: Literal["momentum", "adam"] = "momentum"
-    learning_rate: Positive = 0.2
-    momentum: Fraction = 0.9
-    second_moment: Fraction = 0.999
-    schedule: Literal["constant", "cosine"] = "cosine"
-    average_last: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-
-class Local(Strict):
-    """What a party does by itself in a round of FedAvg or FedProx: noisy steps of its own, with all the noise."""
-
-    steps: Annotated[int, Field(ge=1, le=1000)] = 10
-    learning_rate: Positive = 0.2
-    proximal: Annotated[float, Field(ge=0)] = 0.0
-
-
-class Training(Strict):
-    """The algorithm of a tower. `sample_rate` is the Poisson rate at which each party takes each record in a step."""
-
-    algorithm: Literal["dp-sgd", "fedavg", "fedprox"] = "dp-sgd"
-    engine: Literal["fused", "opacus"] = "fused"
-    rounds: Annotated[int, Field(ge=1, le=100_000)]
-    sample_rate: Annotated[float, Field(gt=0, le=1)]
-    optimizer: Optimizer = Optimizer()
-    local: Local | None = None
-
-    @model_validator(mode="after")
-    def _family(self) -> Training:
-        if (self.algorithm == "dp-sgd") == (self.local is not None):
-            raise ValueError("local steps belong to fedavg and fedprox, which need them, and to nothing else")
-        if self.local is not None and (self.algorithm == "fedprox") != (self.local.proximal > 0):
-            raise ValueError("local.proximal must be above 0 for fedprox, and is 0 for fedavg")
-        return self
+    clip_norm: Positive | None = None
 
 
 class Plan(Strict):
@@ -205,6 +75,7 @@ class Plan(Strict):
     groups: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")], Group], Field(min_length=1)]
     parties: Annotated[tuple[Party, ...], Field(min_length=1)]
     outcome: Outcome
+    alignment: Alignment = Alignment()
     model: Model = Model()
     privacy: Privacy
     training: Training
@@ -217,6 +88,7 @@ class Plan(Strict):
         self._check_parties()
         self._check_groups()
         self._check_evaluation()
+        self._check_platforms()
         return self
 
     def _check_parties(self) -> None:
@@ -252,6 +124,8 @@ class Plan(Strict):
                     "or the rest of a cohort could be told from the sum"
                 )
             scored = {feature.name for feature in group.table.scored}
+            if group.role == "lender":
+                scored |= {signal_name(platform) for platform in self.platforms}
             for pair in group.crosses:
                 if not set(pair) <= scored or pair[0] == pair[1]:
                     raise ValueError(f"groups.{name}.crosses: {list(pair)} must be two different scored features")
@@ -269,6 +143,21 @@ class Plan(Strict):
                 raise ValueError(f"evaluation.groups.{name}: numeric features need edges of bands, others take []")
             if list(edges) != sorted(set(edges)):
                 raise ValueError(f"evaluation.groups.{name} = {list(edges)}: edges must rise")
+
+    def _check_platforms(self) -> None:
+        if not self.platforms:
+            return
+        privacy, split = self.privacy, self.evaluation.split
+        if privacy.label_epsilon is None and privacy.noise != "none":
+            raise ValueError("privacy.label_epsilon: a plan with platforms needs one: labels reach them under it")
+        if self.model.signal_bits > privacy.signal_bits:
+            raise ValueError(
+                f"model.signal_levels = {self.model.signal_levels}: needs {self.model.signal_bits} bits a person, and "
+                f"privacy.signal_bits allows {privacy.signal_bits}"
+            )
+        for name in self.platforms:
+            if split.kind == "date" and self.groups[name].table.date is None:
+                raise ValueError(f"groups.{name}.table.date: the split by date needs the platforms' date column too")
 
     @classmethod
     def parse(cls, data: dict[str, Any], source: str = "plan") -> Plan:
@@ -310,7 +199,7 @@ class Plan(Strict):
         data = self.model_dump(mode="json")
         return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of `canonical()`, 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical()).hexdigest()
@@ -338,6 +227,22 @@ class Plan(Strict):
             if party.name == name:
                 return party
         raise KeyError(name)
+
+    @cached_property
+    def platforms(self) -> tuple[str, ...]:
+        """The names of the platforms' groups, sorted: one for each kind of platform."""
+        return tuple(name for name, group in self.groups.items() if group.role == "platform")
+
+    def groups_at(self, group: str) -> tuple[str, ...]:
+        """The features of `evaluation.groups` that lie at the parties of a group; lenders' own come first."""
+        lenders = {feature.name for feature in self.groups[self.lenders].table.protected}
+        here = {feature.name for feature in self.groups[group].table.protected}
+        wanted = self.evaluation.groups
+        return tuple(name for name in wanted if name in here and (group == self.lenders or name not in lenders))
+
+    def clip_norm(self, group: str) -> float:
+        """The norm to which gradients of a group's tower are clipped."""
+        return self.groups[group].clip_norm or self.privacy.clip_norm
 
     @property
     def lenders(self) -> str:

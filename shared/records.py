@@ -15,7 +15,8 @@ class Records:
 
     `columns` maps a feature's name to float64 [n]: the value of a numeric feature, the index of the level of a
     categorical one, NaN where it is missing. `label` is int8 [n] (1 is bad) or None, `test` bool [n] tells which
-    records belong to test persons. `person` and `ids` are text and are compared, never sent.
+    records belong to test persons. `consent` names for each record the parties with
+    which it may be joined; None means all. `person` and `ids` are text and are compared, never sent.
     """
 
     schema: TableSchema
@@ -24,6 +25,7 @@ class Records:
     columns: dict[str, np.ndarray] = field(repr=False)
     label: np.ndarray | None = field(repr=False)
     test: np.ndarray = field(repr=False)
+    consent: tuple[frozenset[str], ...] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -38,7 +40,15 @@ class Records:
             columns={name: values[chosen] for name, values in self.columns.items()},
             label=None if self.label is None else self.label[chosen],
             test=self.test[chosen],
+            consent=None if self.consent is None else tuple(self.consent[row] for row in chosen),
         )
+
+    def consenting(self, party: str) -> tuple[str, ...]:
+        """Persons all of whose records may be joined with those of that party, each once, in the order of records."""
+        if self.consent is None:
+            return tuple(dict.fromkeys(self.person))
+        withheld = {person for person, names in zip(self.person, self.consent, strict=True) if party not in names}
+        return tuple(person for person in dict.fromkeys(self.person) if person not in withheld)
 
     def training_part(self) -> Records:
         """The records of training persons."""

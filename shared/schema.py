@@ -21,7 +21,8 @@ class NumericFeature(Strict):
     """A number with public bounds; the bin grid is uniform in x, or in asinh(x / scale) where a scale is given.
 
     `input_only` columns are read to derive others and do not enter the score themselves. `edges` are public edges
-    of the bins (an edge belongs to the lower bin); without them the bins are quantiles, found under noise.
+    of the bins (an edge belongs to the lower bin); without them the bins are quantiles, found under noise. `weight`
+    scales the feature's units in the code, and with them how fast it is learnt.
     """
 
     kind: Literal["numeric"] = "numeric"
@@ -34,6 +35,7 @@ class NumericFeature(Strict):
     missing: bool = False
     protected: bool = False
     input_only: bool = False
+    weight: float = Field(default=1.0, gt=0, le=4)
 
     @model_validator(mode="after")
     def _ordered(self) -> NumericFeature:
@@ -107,6 +109,7 @@ class CategoricalFeature(Strict):
     ordered: bool = False
     missing: bool = False
     protected: bool = False
+    weight: float = Field(default=1.0, gt=0, le=4)
 
     @model_validator(mode="after")
     def _distinct(self) -> CategoricalFeature:
@@ -130,8 +133,10 @@ class TableSchema(Strict):
     """The table of one group of parties.
 
     `id` names the record, `person` whom it is about (by default the record's own id), `label` the outcome (lenders
-    only), `date` the day of the application where the plan splits by date. `label_bad` and `label_good` are how the
-    label column writes the two outcomes; they are matched as levels are.
+    only), `date` the day of the application, from which the performance window runs and by which a plan may split.
+    `label_bad` and `label_good` are how the label column writes the two outcomes; they are matched as levels are.
+    `consent` names the parties with which a person's records may be joined, separated by semicolons; without such a
+    column the plan declares that everybody consented to all of its parties.
     """
 
     id: Name
@@ -140,21 +145,22 @@ class TableSchema(Strict):
     label_bad: Name = "1"
     label_good: Name = "0"
     date: Name | None = None
+    consent: Name | None = None
     features: tuple[Column, ...] = Field(min_length=1)
     derived: tuple[DerivedFeature, ...] = ()
 
     @model_validator(mode="after")
     def _names(self) -> TableSchema:
         names = [feature.name for feature in (*self.features, *self.derived)]
-        special = [name for name in (self.id, self.person, self.label, self.date) if name]
+        special = [name for name in (self.id, self.person, self.label, self.date, self.consent) if name]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"feature {name!r} is listed twice")
             if name in special:
-                raise ValueError(f"column {name!r} cannot be a feature: it is the id, person, label or date")
+                raise ValueError(f"column {name!r} cannot be a feature: it is the id, person, label, date or consent")
         if len(set(special) | {self.id}) != len(special):
             raise ValueError(
-                "id, person, label and date must be columns of their own; leave person out if it is the id"
+                "id, person, label, date and consent must be columns of their own; leave person out if it is the id"
             )
         if self.label_bad == self.label_good:
             raise ValueError(f"label_bad and label_good must differ, both are {self.label_bad!r}")

@@ -8,36 +8,64 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.model.bins import Binning, histogram
 from shared.model.score_model import ScoreModel
 from shared.plan import Plan
 from simulations.federation import Federation
-from simulations.oracle import Oracle, figures, pooled_labels, pooled_matrix
+from simulations.oracle import Oracle, figures, pooled_labels, pooled_matrix, unprotected
 
 Baseline = Callable[[Plan, Oracle], float]
 
 
 def trained(plan: Plan, oracle: Oracle) -> float:
-    """Exact AUC of the model that another plan gives on the same records."""
+    """Exact AUC, on all lenders' test rows, of the model that another plan gives on the same records."""
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
-        records = {party.name: oracle.records[party.name] for party in plan.parties}
-        Federation.of(plan, records).run(Path(folder))
-        return oracle.judge(ScoreModel.load(Path(folder) / "model"))["auc"]
+        federation = Federation.of(plan, {party.name: oracle.records[party.name] for party in plan.parties})
+        federation.run(Path(folder))
+        model = ScoreModel.load(Path(folder) / "model")
+        alone = len(plan.parties) == 1
+        return oracle.judge(model, oracle.lenders.values() if alone else federation.scored_records())["auc"]
+
+
+def towers(plan: Plan, oracle: Oracle) -> dict[str, float]:
+    """Exact AUC of each tower of platforms by itself that a plan gives, by group."""
+    with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
+        Federation.of(plan, oracle.records).run(Path(folder))
+        return judged_towers(plan, oracle, Path(folder))
+
+
+def judged_towers(plan: Plan, oracle: Oracle, run: Path) -> dict[str, float]:
+    """Exact AUC of each tower in a run's folder, by group."""
+    return {group: oracle.judge_tower(ScoreModel.load(run / "towers" / group)) for group in plan.platforms}
 
 
 def alone(plan: Plan, party: str) -> Plan:
-    """The plan with one lender only, which then carries all of the noise."""
+    """The plan with one lender only, which then carries all of the noise, and without platforms."""
     group = plan.party(party).group
     data = plan.model_dump(mode="json")
+    own = {feature.name for feature in plan.groups[group].table.scored}
     data["parties"] = [entry for entry in data["parties"] if entry["name"] == party]
     data["groups"] = {group: data["groups"][group] | {"min_parties": 1, "max_colluding": 0}}
+    data["groups"][group]["crosses"] = [pair for pair in plan.groups[group].crosses if set(pair) <= own]
+    data["evaluation"]["groups"] = {name: plan.evaluation.groups[name] for name in plan.groups_at(group)}
     data["privacy"]["max_parties_per_person"] = 1
     data["name"] = f"{plan.name[:40]}-{party[:20]}"
     return Plan.parse(data)
 
 
+def without_noise(plan: Plan) -> Plan:
+    """The same plan without noise, and with true labels for platforms."""
+    return plan.replace(privacy__noise="none", privacy__label_epsilon=None)
+
+
+def platform_alone(plan: Plan, oracle: Oracle) -> float:
+    """The platforms' towers by themselves, without noise and on true labels: the mean over kinds of platform."""
+    return float(np.mean(list(towers(without_noise(plan), oracle).values())))
+
+
 def lender_alone(plan: Plan, oracle: Oracle) -> float:
     """Each lender by itself and without noise: the mean over lenders."""
-    return lender_alone_dp(plan.replace(privacy__noise="none"), oracle)
+    return lender_alone_dp(without_noise(plan), oracle)
 
 
 def lender_alone_dp(plan: Plan, oracle: Oracle) -> float:
@@ -47,7 +75,7 @@ def lender_alone_dp(plan: Plan, oracle: Oracle) -> float:
 
 def no_noise(plan: Plan, oracle: Oracle) -> float:
     """The same protocol without noise."""
-    return trained(plan.replace(privacy__noise="none"), oracle)
+    return trained(without_noise(plan), oracle)
 
 
 def fedavg_local_noise(plan: Plan, oracle: Oracle) -> float:
@@ -75,30 +103,42 @@ def pooled_xgboost(plan: Plan, oracle: Oracle) -> float:
     model = XGBClassifier(
         n_estimators=64, max_depth=6, learning_rate=0.1, subsample=0.8, n_jobs=1, random_state=plan.seed
     )
-    model.fit(pooled_matrix(oracle.training), pooled_labels(oracle.training))
-    pd = model.predict_proba(pooled_matrix(oracle.test))[:, 1]
+    model.fit(pooled_matrix(plan, oracle.training), pooled_labels(oracle.training))
+    pd = model.predict_proba(pooled_matrix(plan, oracle.test))[:, 1]
     return figures(pooled_labels(oracle.test), pd)["auc"]
 
 
 def pooled_logistic_bins(plan: Plan, oracle: Oracle) -> float:
     """Logistic regression on ten quantile bins a column, one-hot, on all training rows, without noise."""
-    from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import KBinsDiscretizer
+    from sklearn.preprocessing import OneHotEncoder
 
-    bins = KBinsDiscretizer(n_bins=10, encode="onehot", strategy="quantile", quantile_method="averaged_inverted_cdf")
-    model = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), bins, LogisticRegression(max_iter=1000))
-    model.fit(pooled_matrix(oracle.training), pooled_labels(oracle.training))
-    pd = model.predict_proba(pooled_matrix(oracle.test))[:, 1]
-    return figures(pooled_labels(oracle.test), pd)["auc"]
+    # Joined records miss the columns of platforms that do not know a person.
+    features = [feature.model_copy(update={"missing": True}) for feature in unprotected(plan)]
+    cells = 4096
+    counts = sum(histogram(part.columns, features, cells) for part in oracle.training)
+    binning = Binning.from_histogram(features, cells, 10, np.asarray(counts))
+    coder = OneHotEncoder(categories=[np.arange(size) for size in binning.sizes])
+    training, test = (
+        coder.fit_transform(np.vstack([binning.quantize(part.columns) for part in parts]))
+        for parts in (oracle.training, oracle.test)
+    )
+    model = LogisticRegression(max_iter=1000).fit(training, pooled_labels(oracle.training))
+    return figures(pooled_labels(oracle.test), model.predict_proba(test)[:, 1])["auc"]
 
 
+PLATFORM_BASELINES = ("platform_alone",)
 BASELINES: Mapping[str, Baseline] = {
     "lender_alone": lender_alone,
     "lender_alone_dp": lender_alone_dp,
+    "platform_alone": platform_alone,
     "pooled_xgboost": pooled_xgboost,
     "pooled_logistic_bins": pooled_logistic_bins,
     "no_noise": no_noise,
     "fedavg_local_noise": fedavg_local_noise,
 }
+
+
+def baselines_of(plan: Plan) -> tuple[str, ...]:
+    """The baselines that a plan can be compared with."""
+    return tuple(name for name in BASELINES if plan.platforms or name not in PLATFORM_BASELINES)

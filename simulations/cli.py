@@ -43,7 +43,6 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
-    from simulations.baselines import BASELINES
     from simulations.console import ProgressObserver, closing_table, summary
     from simulations.job import run_job
     from simulations.scenario import Scenario, main_job, resolve
@@ -57,8 +56,7 @@ def run(
     for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
         console.print(f"[bold]{scenario.plan.name}[/bold], seed {seed}")
         with ProgressObserver(console) as observer:
-            chosen = tuple(BASELINES) if baselines else ()
-            done = run_job(scenario.with_seed(seed), engine, observer, chosen, observer.tell, runs)
+            done = run_job(scenario.with_seed(seed), engine, observer, baselines, observer.tell, runs)
         console.print(f"written to {done.folder}")
         finished.append(done)
     result = summary(finished)
@@ -105,10 +103,10 @@ def plans() -> None:
 def main() -> None:
     """Entry point: expected errors become one message and an exit code (1 failed, 2 bad input, 130 interrupted)."""
     from clients.data import DataError
-    from server.exchange import MissingParties
-    from server.rounds import AttemptsSpent, PhaseFailed
     from shared.plan_errors import PlanError
     from shared.privacy.budget import UnreachableBudget
+    from simulations.flower_engine import FlowerRunError
+    from simulations.job import RunFailed
     from simulations.runs import NoSuchRun
 
     try:
@@ -118,7 +116,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (DataError, PlanError, UnreachableBudget, NoSuchRun) as error:
         _stop(str(error), BAD_INPUT)
-    except (MissingParties, PhaseFailed, AttemptsSpent) as error:
+    except (RunFailed, FlowerRunError) as error:
         _stop(str(error), FAILED)
     except (KeyboardInterrupt, click.Abort):
         _stop("interrupted; nothing was kept of the run that was under way", INTERRUPTED)

@@ -67,13 +67,14 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     def spread(values: list[float]) -> dict[str, float]:
         return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
 
+    noisy = [run.record["evaluation"]["all"]["auc"] for run in runs]
     privacy = [run.record["privacy"] for run in runs]
     names = list(runs[0].oracle["baselines"])
     return {
         "plan": runs[0].record["plan"]["name"],
         "seeds": [run.record["plan"]["seed"] for run in runs],
         **{metric: spread([run.oracle["exact"][metric] for run in runs]) for metric in METRICS},
-        "auc_dp": spread([run.record["evaluation"]["all"]["auc"] for run in runs]),
+        "auc_dp": None if None in noisy else spread(noisy),
         "epsilon": max((p["epsilon"] for p in privacy if p["epsilon"] is not None), default=None),
         "delta": privacy[0]["delta"],
         "label_epsilon": privacy[0]["label_epsilon"],
@@ -92,11 +93,13 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
         table.add_column(name, justify=side)
 
     def cell(metric: str) -> str:
+        if result[metric] is None:
+            return "lost in noise"
         spread = f" ± {result[metric]['sd']:.4f}" if len(result["seeds"]) > 1 else ""
         return f"{result[metric]['mean']:.4f}{spread}"
 
-    table.add_row("[bold]this plan (exact, by the simulation)", *(f"[bold]{cell(metric)}" for metric in METRICS))
-    table.add_row("this plan (noisy, by the protocol)", cell("auc_dp"), "", "", "")
+    table.add_row("[bold]exact", *(f"[bold]{cell(metric)}" for metric in METRICS))
+    table.add_row("noisy, by the protocol", cell("auc_dp"), "", "", "")
     for name, auc in result["baselines"].items():
         table.add_row(name, f"{auc:.4f}", "", "", "")
     console.print(table)

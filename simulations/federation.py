@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 
 from clients.data import load_records
+from clients.lender import Lender
+from clients.lifetime import Lifetime
 from clients.node import Node
 from server.coordinator import Observer
 from server.entry import run_coordinator
@@ -29,22 +31,36 @@ Engine = Literal["in-process", "flower"]
 
 @dataclass(frozen=True)
 class Federation:
-    """The nodes of a plan in this process, with what each of them has charged."""
+    """The nodes of a plan in this process, with what each of them has charged.
+
+    `faults` is what nodes told their own operators, which the server never learns.
+    """
 
     plan: Plan
     nodes: Mapping[str, Node]
     charges: Mapping[str, Charges]
+    faults: list[str]
 
     @classmethod
     def of(cls, plan: Plan, records: Mapping[str, Records]) -> Federation:
         """Nodes with simulation identities: their secrets follow from the plan's seed, so they protect nobody."""
         test_phases = frozenset(phase.name for phase in phases(plan) if phase.test)
+        faults: list[str] = []
         charges = {party.name: Charges(test_phases) for party in plan.parties}
         nodes = {
-            name: Node(plan, name, records[name], StreamSource.seeded(plan.seed, name), PlainSum(), charges[name])
+            name: Node(
+                plan,
+                name,
+                records[name],
+                StreamSource.seeded(plan.seed, name),
+                PlainSum(),
+                Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels")),
+                charges[name],
+                faults.append,
+            )
             for name in charges
         }
-        return cls(plan, nodes, charges)
+        return cls(plan, nodes, charges, faults)
 
     def run(
         self,
@@ -66,6 +82,11 @@ class Federation:
             run_coordinator(self.plan.canonical(), exchange, output, observer=observer, timeout=10.0)
 
         run_in_process(self.nodes, main, faults)
+
+    def scored_records(self) -> list[Records]:
+        """The lenders' records with the signals that came to them, for a simulation's own figures."""
+        lenders = (self.nodes[party.name].role for party in self.plan.members(self.plan.lenders))
+        return [role.scored_records() for role in lenders if isinstance(role, Lender)]
 
 
 def load_parties(scenario: Scenario) -> dict[str, Records]:

@@ -21,12 +21,17 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import server
 from clients.courier import Responder
 from clients.daemon import serve
 from simulations import QUIET_ENVIRONMENT
 from simulations.flower_processes import end_tree, groups_below, terminable, undisturbed
+from simulations.flower_progress import ProgressFollower
+
+if TYPE_CHECKING:
+    from server.coordinator import Observer
 
 COMPLETED = "finished:completed"
 _SUPERLINK = "simulation"  # what the connection is called in Flower's configuration
@@ -46,15 +51,16 @@ def run_with_flower(
     timeout: float | None = None,
     workers: int = 2,
     project: Path | None = None,
-    tick: Callable[[], None] = lambda: None,
+    observer: Observer | None = None,
 ) -> None:
     """Run the project's server app on `plan_bytes` with these nodes (by party); it writes into `output_dir`.
 
     `workers` Ray workers run the couriers. They only carry bytes, the nodes compute here one at a time, so more
-    bring nothing. `project` is the source tree whose bundle runs, by default this one. `tick` is called a few times
-    a second while the run lasts, for a progress display. Raises FlowerRunError when the run does not end as
-    completed within `timeout` seconds.
+    bring nothing. `project` is the source tree whose bundle runs, by default this one. The coordinator runs in
+    another process; `observer` is told its phases and rounds from the progress file in `output_dir`. Raises
+    FlowerRunError when the run does not end as completed within `timeout` seconds.
     """
+    tick = _nothing if observer is None else _follower(output_dir, observer, plan_bytes)
     # the paths of Ray's sockets hold little more than 100 bytes, too few for some systems' own temporary directory
     short = "/tmp" if os.access("/tmp", os.W_OK) else None
     with terminable(), tempfile.TemporaryDirectory(prefix="seal-", dir=short, ignore_cleanup_errors=True) as name:
@@ -96,6 +102,18 @@ def stage_bundle(project: Path, target: Path) -> Path:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
     return target
+
+
+def _nothing() -> None:
+    """The tick of a run that nobody follows."""
+
+
+def _follower(output_dir: Path, observer: Observer, plan_bytes: bytes) -> ProgressFollower:
+    from server.entry import PROGRESS  # late: torch comes with it
+    from shared.phases import phases
+    from shared.plan import Plan
+
+    return ProgressFollower(output_dir / PROGRESS, observer, phases(Plan.from_canonical(plan_bytes)))
 
 
 def _environment(home: Path) -> dict[str, str]:

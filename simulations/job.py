@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from server.asking import PhaseFailed
 from server.coordinator import Observer
+from server.exchange import MissingParties
+from server.rounds import AttemptsSpent
 from shared.model.score_model import ScoreModel
-from simulations.baselines import BASELINES
+from simulations.baselines import BASELINES, baselines_of, judged_towers
 from simulations.federation import Engine, Federation, load_parties
 from simulations.oracle import Oracle
 from simulations.runs import RUNS, NewRun, Run
 from simulations.scenario import Scenario
 
 
+class RunFailed(RuntimeError):
+    """A federation that could not carry out its plan, with what nodes told their own operators."""
+
+    def __init__(self, reason: str, faults: list[str]) -> None:
+        super().__init__("\n".join([reason, *dict.fromkeys(faults)]))
+
+
 def run_job(
     scenario: Scenario,
     engine: Engine = "in-process",
     observer: Observer | None = None,
-    baselines: Collection[str] = tuple(BASELINES),
+    baselines: bool = True,
     tell: Callable[[str], None] = lambda what: None,
     runs: Path = RUNS,
 ) -> Run:
@@ -31,14 +43,20 @@ def run_job(
     tell("reading and checking records")
     records = load_parties(scenario)
     plan = scenario.plan
-    oracle = Oracle(records)
+    oracle = Oracle(plan, records)
     with NewRun(f"{plan.name}-seed{plan.seed}", runs) as new:
-        Federation.of(plan, records).run(new.folder, observer, engine)
-        exact = oracle.judge(ScoreModel.load(new.folder / "model"))
+        federation = Federation.of(plan, records)
+        try:
+            federation.run(new.folder, observer, engine)
+        except (PhaseFailed, AttemptsSpent, MissingParties) as error:
+            raise RunFailed(str(error), federation.faults) from error
+        exact = oracle.judge(ScoreModel.load(new.folder / "model"), federation.scored_records())
         compared = {}
-        for name in baselines:
+        for name in baselines_of(plan) if baselines else ():
             tell(f"baseline {name}")
             compared[name] = BASELINES[name](plan, oracle)
+        if baselines and plan.platforms:
+            compared["platform_alone_dp"] = float(np.mean(list(judged_towers(plan, oracle, new.folder).values())))
         found = {"exact": exact, "baselines": compared, "data": scenario.settings.model_dump(mode="json")}
         (new.folder / "oracle.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return new.finish()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from shared.model.score_model import ScoreModel
+from shared.plan import Plan
 from shared.records import Records
+from shared.schema import CategoricalFeature, NumericFeature
 
 ECE_BINS = 10
 
@@ -31,17 +34,48 @@ def figures(label: np.ndarray, pd: np.ndarray) -> dict[str, float]:
 
 
 class Oracle:
-    """All parties' records in one hand."""
+    """All parties' records in one hand.
 
-    def __init__(self, records: Mapping[str, Records]) -> None:
+    `lenders` are the lenders' records by party, with the columns of all platforms joined to them by person (NaN of
+    whom a platform does not know), `training` and `test` their two parts.
+    """
+
+    def __init__(self, plan: Plan, records: Mapping[str, Records]) -> None:
         self.records = dict(records)
-        self.test = [part.test_part() for part in records.values()]
-        self.training = [part.training_part() for part in records.values()]
+        platforms = [records[party.name] for group in plan.platforms for party in plan.members(group)]
+        self.lenders = {p.name: _joined(records[p.name], platforms) for p in plan.members(plan.lenders)}
+        self.test = [part.test_part() for part in self.lenders.values()]
+        self.training = [part.training_part() for part in self.lenders.values()]
 
-    def judge(self, model: ScoreModel) -> dict[str, float]:
-        """Exact figures of a model on the test rows of all parties."""
-        pd = np.concatenate([model.pd(part.columns) for part in self.test])
-        return figures(pooled_labels(self.test), pd)
+    def judge(self, model: ScoreModel, scored: Iterable[Records]) -> dict[str, float]:
+        """Exact figures of a model on the test rows of lenders' records with their signals."""
+        parts = [part.test_part() for part in scored]
+        pd = np.concatenate([model.pd(part.columns) for part in parts])
+        return figures(pooled_labels(parts), pd)
+
+    def judge_tower(self, tower: ScoreModel) -> float:
+        """Exact AUC of a platform's tower alone on the test rows; of whom it knows nothing, it says the average."""
+        names = [feature.name for feature in tower.features]
+        scores = []
+        for part in self.test:
+            known = ~np.isnan(np.column_stack([part.columns[name] for name in names])).all(axis=1)
+            logits = np.full(len(part), np.nan)
+            logits[known] = tower.logits({name: part.columns[name][known] for name in names})
+            scores.append(logits)
+        pooled = np.concatenate(scores)
+        filled = np.where(np.isnan(pooled), np.nanmean(pooled), pooled)
+        return float(roc_auc_score(pooled_labels(self.test), filled))
+
+
+def _joined(lender: Records, platforms: Iterable[Records]) -> Records:
+    columns = dict(lender.columns)
+    for platform in platforms:
+        row = {person: index for index, person in reversed(list(enumerate(platform.person)))}
+        rows = np.array([row.get(person, -1) for person in lender.person])
+        for name, values in platform.columns.items():
+            found = np.where(rows >= 0, values[rows], np.nan)
+            columns[name] = np.where(np.isnan(columns[name]), found, columns[name]) if name in columns else found
+    return dataclasses.replace(lender, columns=columns)
 
 
 def pooled_labels(parts: Iterable[Records]) -> np.ndarray:
@@ -49,10 +83,14 @@ def pooled_labels(parts: Iterable[Records]) -> np.ndarray:
     return np.concatenate([part.label for part in parts if part.label is not None])
 
 
-def pooled_matrix(parts: Iterable[Records]) -> np.ndarray:
-    """All columns of all parts but the protected ones, raw and derived: float64 [n, d], NaN where missing."""
-    return np.vstack([np.column_stack([part.columns[name] for name in _unprotected(part)]) for part in parts])
+def unprotected(plan: Plan) -> list[NumericFeature | CategoricalFeature]:
+    """All features of all groups but the protected ones, raw and derived; of two of a name the lenders' one."""
+    tables = [plan.groups[group].table for group in (*plan.platforms, plan.lenders)]
+    found = {f.name: f for table in tables for f in (*table.features, *table.derived) if not f.protected}
+    return list(found.values())
 
 
-def _unprotected(part: Records) -> list[str]:
-    return [feature.name for feature in (*part.schema.features, *part.schema.derived) if not feature.protected]
+def pooled_matrix(plan: Plan, parts: Iterable[Records]) -> np.ndarray:
+    """The unprotected columns of joined parts: float64 [n, d], NaN where missing."""
+    names = [feature.name for feature in unprotected(plan)]
+    return np.vstack([np.column_stack([part.columns[name] for name in names]) for part in parts])

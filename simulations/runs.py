@@ -13,7 +13,7 @@ RUNS = Path("runs")
 _PARTIAL = ".partial-"
 
 
-class NoSuchRun(ValueError):  # noqa: N818 - says what is wrong
+class NoSuchRun(ValueError):
     """No run of that name, or more than one."""
 
 

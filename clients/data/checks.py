@@ -19,6 +19,7 @@ from clients.data import cells
 from clients.data.errors import DataError, Problem
 from clients.data.sources import Table, columns_of
 from shared.derive import derived_columns
+from shared.identifiers import NORMAL_FORMS
 from shared.records import Records
 from shared.schema import CategoricalFeature, NumericFeature, TableSchema
 
@@ -51,10 +52,12 @@ def check_table(
     label_required: bool,
     max_records_per_person: int,
     nominal: Nominal | None = None,
+    identifier: str = "exact",
 ) -> Checked:
     """The table's records, at most `max_records_per_person` of each person; the label is read where it is required.
 
-    Their columns are the features of the schema and the ones derived from them.
+    Their columns are the features of the schema and the ones derived from them; persons are in the normal form that
+    `identifier` names.
 
     Raises:
         DataError: with everything that is wrong: columns that are missing or of the wrong type, values outside
@@ -68,14 +71,14 @@ def check_table(
         check.add("the table has no rows", "export the table again, with its rows")
         raise DataError(check.problems)
     ids = check.ids()
-    person = check.persons(ids)
+    person = check.persons(ids, identifier)
     label = check.label() if label_required and schema.label else None
     dates = check.dates() if schema.date else None
     columns = derived_columns(schema, {feature.name: check.feature(feature) for feature in schema.features})
     if check.problems:
         raise DataError(check.problems)
     everyone = np.zeros(len(ids), dtype=bool)
-    records = Records(schema, tuple(ids), tuple(person), columns, label, everyone)
+    records = Records(schema, tuple(ids), tuple(person), columns, label, everyone, check.consents())
     kept = keep(ids, person, max_records_per_person)
     records = records.take(kept)
     check.size(records, nominal)
@@ -162,10 +165,19 @@ class _Check:
         )
         return ids.fill_null("").to_list()
 
-    def persons(self, ids: list[str]) -> list[str]:
-        if self.schema.person is None:
-            return ids
-        return self._text(self.schema.person, "the person").fill_null("").to_list()
+    def persons(self, ids: list[str], identifier: str) -> list[str]:
+        name = self.schema.person or self.schema.id
+        raw = self._text(name, "the person").fill_null("").to_list() if self.schema.person else ids
+        forms = [NORMAL_FORMS[identifier](person) for person in raw]
+        empty = np.array([bool(person) and not form for person, form in zip(raw, forms, strict=True)], dtype=bool)
+        self.add_if(empty, f"nothing is left of it in the normal form {identifier!r}", "write an identifier", name)
+        return forms
+
+    def consents(self) -> tuple[frozenset[str], ...] | None:
+        if self.schema.consent is None or (raw := self._column(self.schema.consent)) is None:
+            return None
+        named = raw.cast(pl.String).fill_null("").to_list()
+        return tuple(frozenset(part.strip() for part in cell.split(";") if part.strip()) for cell in named)
 
     def _text(self, name: str, what: str) -> pl.Series:
         raw = self._column(name)

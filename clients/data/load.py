@@ -6,9 +6,11 @@ import dataclasses
 import difflib
 from pathlib import Path
 
+import numpy as np
+
 from clients.data.checks import Nominal, check_table, outcome_problems
 from clients.data.errors import DataError, Problem
-from clients.data.sources import columns_of, read_table
+from clients.data.sources import Table, columns_of, read_table
 from clients.data.split import test_mask
 from shared.plan import Plan
 from shared.records import Records
@@ -37,7 +39,10 @@ def load_records(path: Path, plan: Plan, party_name: str, split_folder: Path | N
         label_required=lender,
         max_records_per_person=plan.privacy.max_records_per_person,
         nominal=Nominal(party.nominal_records, f"parties.{names.index(party_name)}.nominal_records"),
+        identifier=plan.alignment.identifier,
     )
+    if lender and checked.dates is not None:
+        check_windows(table, checked.dates, plan)
     split = plan.evaluation.split
     mask = test_mask(split, checked.records.person, checked.dates, split_folder or path.parent)
     records = dataclasses.replace(checked.records, test=mask)
@@ -53,3 +58,27 @@ def load_records(path: Path, plan: Plan, party_name: str, split_folder: Path | N
         if found:
             raise DataError(found)
     return records
+
+
+def check_windows(table: Table, dates: np.ndarray, plan: Plan) -> None:
+    """Find loans whose performance window had not closed by the plan's cut-off: dates datetime64[D] [n].
+
+    A default shows early and a good loan only late, so a label before its time would tell which it will be.
+
+    Raises:
+        DataError: there are some; it says how many.
+    """
+    outcome = plan.outcome
+    last = np.datetime64(outcome.cutoff, "D") - np.timedelta64(outcome.window_days, "D")
+    if late := int((dates > last).sum()):
+        raise DataError(
+            [
+                Problem(
+                    table.source,
+                    f"{late} of {len(dates)} records are dated after {last}, so their performance window of "
+                    f"{outcome.window_days} days had not closed by {outcome.cutoff} (outcome.cutoff)",
+                    "leave them out, or move outcome.cutoff in the plan",
+                    column=plan.groups[plan.lenders].table.date,
+                )
+            ]
+        )

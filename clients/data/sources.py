@@ -76,7 +76,7 @@ def _csv_rows(path: Path) -> list[tuple[int, bool]]:
 
 def columns_of(schema: TableSchema, label: bool = True) -> tuple[str, ...]:
     """The columns that a schema speaks of, the id first; without the label column on demand."""
-    special = (schema.id, schema.person, schema.label if label else None, schema.date)
+    special = (schema.id, schema.person, schema.label if label else None, schema.date, schema.consent)
     return (*(name for name in special if name), *(feature.name for feature in schema.features))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from clients.data.errors import DataError, Problem
-from shared.plan import Split
+from shared.settings import Split
 
 
 def test_mask(split: Split, persons: Sequence[str], dates: np.ndarray | None, folder: Path) -> np.ndarray:

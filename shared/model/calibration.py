@@ -83,7 +83,7 @@ def _score(
     count = good + bad
     variance = np.maximum(count, 0) * spread + noise * (p**2 + (1 - p) ** 2)
     # A cell that seems empty says next to nothing, however little noise there is said to be.
-    variance = np.where(count > 0, variance, np.maximum(variance, 1.0))
+    variance = np.maximum(variance, np.where(count > 0, 1e-9, 1.0))
     shared = noise * (1 - 2 * p) / variance
     count = count - shared * residual
     uncertain = np.maximum(2 * noise - shared * noise * (1 - 2 * p), 0.0)

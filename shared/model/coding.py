@@ -39,7 +39,7 @@ def _table(part: FeatureBins) -> np.ndarray:
     units = _thermometer(part) if part.ordered else np.eye(part.count)
     if part.feature.missing:
         units = np.block([[units, np.zeros((part.count, 1))], [np.zeros((1, units.shape[1])), np.ones((1, 1))]])
-    return _on_grid(units / np.sqrt(part.count))
+    return _on_grid(part.feature.weight * units / np.sqrt(part.count))
 
 
 def _coarse(part: FeatureBins, bins: int) -> np.ndarray:
@@ -79,7 +79,8 @@ class Coding:
 
     An ordered feature is a thermometer: one unit for each edge, +1 above it and -1 at or below it. A category is
     one-hot. A missing value sets a unit of its own to 1 and all others to 0. All are divided by the square root of
-    the number of bins that are not missing, so that every feature adds at most about 1 to the squared norm of a code.
+    the number of bins that are not missing and multiplied by the feature's weight, so that a feature of weight 1 adds
+    at most about 1 to the squared norm of a code.
     After the features come the crosses: for each pair, the products of the two features' coarse, centred units,
     scaled so that they are `crosses.scale` times as large as the features' units together in root mean square, were
     features independent. Everything is cut off at 1 and rounded to `CODE_GRID`. Only released numbers shape a code.

@@ -8,6 +8,7 @@ is not an upper bound.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import version
@@ -27,7 +28,7 @@ DISCRETISATION = 1e-3
 """Width of the grid of privacy losses on which PLDs are composed, rounded against the claim."""
 
 
-class UnsupportedEvent(ValueError):  # noqa: N818
+class UnsupportedEvent(ValueError):
     """An accountant has no bound for an event, so it gives none for the list."""
 
 
@@ -226,4 +227,7 @@ class OpacusAccountant:
         accountant = create_accountant(self.mechanism)
         accountant.history = history
         extra = {"eps_error": self.eps_error} if self.mechanism == "prv" else {}
-        return max(0.0, float(accountant.get_epsilon(delta=delta, **extra)))
+        with warnings.catch_warnings():
+            # PRV takes the logarithm of 0 where nothing is sampled, RDP's best order can be its last: both still bound.
+            warnings.simplefilter("ignore")
+            return max(0.0, float(accountant.get_epsilon(delta=delta, **extra)))

@@ -31,7 +31,7 @@ TOLERANCE = 1e-3
 _log = logging.getLogger(__name__)
 
 
-class UnreachableBudget(ValueError):  # noqa: N818
+class UnreachableBudget(ValueError):
     """No noise within reason meets the budget."""
 
 

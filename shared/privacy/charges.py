@@ -6,7 +6,9 @@ from collections import Counter
 
 from shared.messages import Header
 from shared.privacy.accountant import Accountant
-from shared.privacy.events import Event
+from shared.privacy.events import Disclosure, Event, RandomizedResponse
+
+Sealed = RandomizedResponse | Disclosure
 
 
 class Charges:
@@ -29,5 +31,6 @@ class Charges:
         return [event.model_copy(update={"count": event.count * times}) for event, times in self._counts[test].items()]
 
     def epsilon(self, accountant: Accountant, delta: float) -> float:
-        """Epsilon at `delta` of everything that was noted."""
-        return max(accountant.epsilon(self.events(test), delta) for test in (False, True))
+        """Epsilon at `delta` of everything that was noted, except payloads that only a peer can open."""
+        sums = [[e for e in self.events(test) if not isinstance(e, Sealed)] for test in (False, True)]
+        return max(accountant.epsilon(events, delta) for events in sums)

@@ -20,7 +20,7 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class UnknownEvent(ValueError):  # noqa: N818
+class UnknownEvent(ValueError):
     """A record that is not an event known here; its loss cannot be bounded, so it is not skipped."""
 
 

@@ -19,9 +19,6 @@ from torch import nn
 
 from shared.model.loss import Loss
 from shared.model.tower import Tower, admissible, parameter_count
-from shared.privacy.rounding import clip_error
-
-__all__ = ["CLIP_SLACK", "ClippedGradientSum", "FusedGradientSum", "clip_error", "gradient_engine", "own_copy"]
 
 # Opacus 1.6, DPOptimizer.clip_and_accumulate: keeps the factor finite for a gradient of zero.
 CLIP_SLACK = 1e-6

@@ -17,12 +17,16 @@ from functools import cached_property
 import numpy as np
 
 from shared.aggregation import SumShape
+from shared.features import tower_features
 from shared.model.bins import histogram_length
+from shared.model.signal import CELLS
+from shared.model.tower import MAX_WIDTH
 from shared.phases import Kind, Phase, phases
 from shared.plan import Plan
+from shared.plan_errors import PlanError
 from shared.privacy.accountant import Accountant, PldAccountant
-from shared.privacy.budget import Release, Solved, accounting_delta, solve
-from shared.privacy.events import Event, Gaussian, NoNoise, SampledGaussian
+from shared.privacy.budget import Release, Solved, UnreachableBudget, accounting_delta, solve
+from shared.privacy.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
 from shared.privacy.noise import FastDiscreteGaussian, NoiseSampler, grid_scale, support_bound, tv_bound
 from shared.privacy.rounding import clip_error, grid_for
 from shared.privacy.streams import Stream
@@ -69,7 +73,7 @@ class Mechanism:
 
     def counts(self, counts: np.ndarray) -> np.ndarray:
         """Counts int64 [length] in grid units, cut off at the bound."""
-        return np.minimum(counts * round(1 / self.grid), self.bound)
+        return np.asarray(np.minimum(counts * round(1 / self.grid), self.bound))
 
     def noised(
         self, vector: np.ndarray, stream: Stream, cohort: int, sampler: NoiseSampler | None = None
@@ -97,34 +101,63 @@ class Mechanisms:
     def noise_multipliers(self) -> dict[str, float]:
         """Noise multiplier of each phase by its name, in units of one record's largest norm; 0 without noise."""
         if self.plan.privacy.noise == "none":
-            return {phase.name: 0.0 for phase in self.phases}
+            return {phase.name: 0.0 for phase in self.phases if not phase.paired}
         solved: dict[str, float] = {}
-        for test in (False, True):
-            part = [self._release(phase) for phase in self.phases if phase.test is test]
-            solved |= self._solve(part).noise_multipliers
+        for part in self.composed:
+            solved |= self._solve([self._release(phase) for phase in part]).noise_multipliers
+        for phase in (phase for part in self.composed for phase in part):
+            self._check_share(phase, solved[phase.name])
         return solved
 
+    def _check_share(self, phase: Phase, multiplier: float) -> None:
+        """Refuse noise so small that one party's share of it would no more be Gaussian on the grid."""
+        # A clipped sum's grid is at most 0.01 of its clip norm.
+        grid = 0.01 if phase.kind is Kind.TRAIN else COUNT_GRID
+        try:
+            grid_scale(multiplier / grid, len(self.plan.members(phase.group)))
+        except ValueError as error:
+            what = f"privacy.epsilon = {self.plan.privacy.epsilon}: too large for {phase.name}: {error}"
+            raise PlanError(self.plan.name, [what]) from None
+
+    @cached_property
+    def composed(self) -> tuple[tuple[Phase, ...], ...]:
+        """The phases with a sum, in parts of which each person is in one only: what a part releases composes.
+
+        Training and test persons are two parts, unless the split is by date and a person can be at several parties,
+        which may then not agree in which part it is.
+        """
+        summed = tuple(phase for phase in self.phases if not phase.paired)
+        split, spread = self.plan.evaluation.split.kind, self.plan.privacy.max_parties_per_person
+        if split == "date" and len(self.plan.parties) > 1 and spread != 1:
+            return (summed,)
+        return tuple(tuple(phase for phase in summed if phase.test is test) for test in (False, True))
+
     def _solve(self, part: list[Release]) -> Solved:
-        return solve(tuple(part), self.plan.privacy.epsilon, self.plan.privacy.delta, self._tv())
+        privacy = self.plan.privacy
+        try:
+            return solve(tuple(part), privacy.epsilon, privacy.delta, self._tv())
+        except UnreachableBudget as error:
+            raise PlanError(self.plan.name, [f"privacy.epsilon = {privacy.epsilon}: {error}"]) from None
 
     def _tv(self) -> float:
         """Distance of all noise that is ever drawn from exact discrete Gaussians: draws times the bound of one.
 
         Not below a round figure, so that plans that differ in their parties only have the same noise.
         """
-        draws = sum(p.attempts * p.steps * self._longest(p) * len(self.plan.members(p.group)) for p in self.phases)
+        draws = sum(
+            phase.attempts * phase.steps * self._longest(phase) * len(self.plan.members(phase.group))
+            for phase in self.phases
+            if not phase.paired
+        )
         return max(1e-9, draws * tv_bound(float(2**20)))
 
     def _longest(self, phase: Phase) -> int:
         """An upper bound on the length of a phase's sum, from the plan alone."""
-        features = self.plan.groups[phase.group].table.scored
-        histogram = histogram_length(features, self.plan.model.grid_cells)
         if phase.kind is Kind.BIN:
-            return histogram
+            return histogram_length(tower_features(self.plan, phase.group), self.plan.model.grid_cells)
         if phase.kind is Kind.TRAIN:
-            width = sum(max(self.plan.model.bins, len(getattr(f, "levels", ()))) + 1 for f in features)
-            return (width + 1) * (self.plan.model.hidden + 1) + self.plan.model.hidden + 1
-        return self.table_length(phase)
+            return (MAX_WIDTH + 1) * (self.plan.model.hidden + 1) + self.plan.model.hidden + 1
+        return CELLS if phase.kind is Kind.EDGES else self.table_length(phase)
 
     def tables(self, phase: Phase) -> int:
         """How many score tables a phase sums; a record stands in one cell of each."""
@@ -140,18 +173,20 @@ class Mechanisms:
     def _sensitivity(self, phase: Phase) -> float:
         """L2 distance that one record can make in a counting phase."""
         if phase.kind is Kind.BIN:
-            return math.sqrt(len(self.plan.groups[phase.group].table.scored))
+            return math.sqrt(len(tower_features(self.plan, phase.group)))
         return math.sqrt(self.tables(phase))
 
     def _share(self, phase: Phase) -> float:
         shares = self.plan.privacy.shares
-        if phase.kind is Kind.TRAIN:
-            towers = sum(1 for other in self.phases if other.kind is Kind.TRAIN)
-            return (1 - shares.bins - shares.calibration) / towers
-        share = {Kind.BIN: shares.bins, Kind.CALIBRATE: shares.calibration, Kind.EVALUATE: shares.evaluation}[
-            phase.kind
-        ]
-        return share / sum(1 for other in self.phases if other.kind is phase.kind)
+        signal = shares.signal if self.plan.platforms else 0.0
+        by_kind = {
+            Kind.BIN: shares.bins,
+            Kind.TRAIN: 1 - shares.bins - shares.calibration - signal,
+            Kind.EDGES: signal,
+            Kind.CALIBRATE: shares.calibration,
+            Kind.EVALUATE: shares.evaluation,
+        }
+        return by_kind[phase.kind] / sum(1 for other in self.phases if other.kind is phase.kind)
 
     def _release(self, phase: Phase) -> Release:
         multiplicity = self.plan.multiplicity(phase.group)
@@ -199,7 +234,7 @@ class Mechanisms:
         multiplier = self.noise_multipliers[phase.name]
         most = HEADROOM * max(party.nominal_records for party in self.plan.members(phase.group))
         if phase.kind is Kind.TRAIN:
-            clip = self.plan.privacy.clip_norm
+            clip = self.plan.clip_norm(phase.group)
             grid = grid_for(clip, length)
             gamma = clip_error(most, length, self.plan.model.hidden, clip)
             unit = clip * (1 + gamma) + grid * math.sqrt(length)
@@ -220,21 +255,40 @@ class Mechanisms:
         )
 
     def claim(self, answered: Callable[[Phase], int] | None = None, accountant: Accountant | None = None) -> float:
-        """Epsilon at the plan's delta for a person, all phases composed.
+        """Epsilon at the plan's delta for a person, all phases composed: what everything but sealed payloads tells.
 
         `answered` gives the answers that parties gave in a phase (spare attempts that were never used cost nothing);
-        by default all that are in the budget. A person is a training or a test person, so the claim is the larger
-        of the two.
+        by default all that are in the budget. Where a person is in one part only, the claim is the larger figure.
         """
+        return max(self._figures(answered, accountant or PldAccountant(), ()))
+
+    def platform_claim(self, answered: Callable[[Phase], int] | None = None) -> float | None:
+        """The same against a platform, alone or with the server: composed with a person's noisy labels by PLD.
+
+        All platforms get the same coin, so the labels count once, however many platforms there are. None where no
+        platform gets labels under an epsilon.
+        """
+        epsilon = self.plan.privacy.label_epsilon
+        if not self.plan.platforms or epsilon is None:
+            return None
+        lenders = len(self.plan.members(self.plan.lenders))
+        labels = min(self.plan.privacy.max_parties_per_person or lenders, lenders)
+        return max(self._figures(answered, PldAccountant(), (RandomizedResponse(epsilon=epsilon, count=labels),)))
+
+    def _figures(
+        self, answered: Callable[[Phase], int] | None, used: Accountant, labels: tuple[Event, ...]
+    ) -> list[float]:
+        """Epsilon of each part; labels are those of training persons."""
         count = answered or (lambda phase: phase.attempts)
-        used, privacy = accountant or PldAccountant(), self.plan.privacy
-        delta = accounting_delta(privacy.epsilon, privacy.delta, self._tv())
+        delta = accounting_delta(self.plan.privacy.epsilon, self.plan.privacy.delta, self._tv())
         figures = []
-        for test in (False, True):
-            events = [
+        for part in self.composed:
+            events: list[Event] = [
                 self.event(phase).model_copy(update={"count": phase.steps * count(phase)})
-                for phase in self.phases
-                if phase.test is test and count(phase)
+                for phase in part
+                if count(phase)
             ]
+            if any(phase.kind is Kind.TRAIN for phase in part):
+                events += labels
             figures.append(used.epsilon(events, delta))
-        return max(figures)
+        return figures

@@ -54,25 +54,30 @@ def clip_error(records: int, parameters: int, hidden: int = 0, clip_norm: float 
 
     Holds for a `Tower` with `hidden` units and `parameters` weights in all, on codes with entries in [-1, 1] on
     their grid, with `cross_entropy` or `ForwardCorrected`, at any weights, for samples of at most `records`
-    records. With u = 2^-53, p the parameters, n the records, h the hidden units and L the limit of a weight:
+    records. With u = 2^-53, p the parameters, n the records, h the hidden units, k one more than the width of a
+    code, and L the limit of a weight:
 
         gamma = 1.01 (eta + 2 (n + 2)^2 u + n (2 eta + drift / clip_norm)),    eta = (p + 16) u
-        drift = (64 u + 2 (h + 8) u L (h + p)) (sqrt(p) + sqrt(h) + L sqrt(h p)) + 16 u (sqrt(h) + L sqrt(h p))
+        drift = (64 u + logit) (sqrt(k) + sqrt(h) + L sqrt(h k)) + 16 u (sqrt(h) + L sqrt(h k))
+        logit = 2 u L ((h + 8) h + 2 (h + k)) with hidden units, 0 without
 
-    where without hidden units drift = 64 u sqrt(p). eta is the error of one record's norm and factor, 2 (n + 2)^2 u
+    eta is the error of one record's norm and factor, 2 (n + 2)^2 u
     that of two sums, and the last term bounds how far the other records' vectors can move when one is added.
 
     Raises:
-        ValueError: the code would be too wide for exact products, or an argument is out of range.
+        ValueError: the code would be too wide for exact products, or no tower has such numbers.
     """
     if records < 0 or parameters < 1 or hidden < 0 or not clip_norm > 0:
         raise ValueError("records >= 0, parameters >= 1, hidden >= 0 and clip_norm > 0 are needed")
-    width = (parameters - hidden) // (hidden + 1) - 1 if hidden else parameters - 1
-    if width > MAX_WIDTH:
-        raise ValueError(f"codes of {width} units are too wide: products are exact up to {MAX_WIDTH}")
-    u, n, p, h, limit = _UNIT_ROUNDOFF, float(records), float(parameters), float(hidden), WEIGHT_LIMIT
-    eta = (p + 16) * u
-    logit = 2 * (h + 8) * u * limit * (h + p) if hidden else 0.0
-    reach = math.sqrt(p) + math.sqrt(h) + limit * math.sqrt(h * p)
-    drift = (64 * u + logit) * reach + 16 * u * (math.sqrt(h) + limit * math.sqrt(h * p))
+    # A tower has k weights for the linear part, k for each hidden unit and one from each.
+    k, left = divmod(parameters - hidden, hidden + 1)
+    if left or k < 2:
+        raise ValueError(f"no tower with {hidden} hidden units has {parameters} weights")
+    if k - 1 > MAX_WIDTH:
+        raise ValueError(f"codes of {k - 1} units are too wide: products are exact up to {MAX_WIDTH}")
+    u, n, h, limit = _UNIT_ROUNDOFF, float(records), float(hidden), WEIGHT_LIMIT
+    eta = (parameters + 16) * u
+    logit = 2 * u * limit * ((h + 8) * h + 2 * (h + k)) if hidden else 0.0
+    inner = math.sqrt(h) + limit * math.sqrt(h * k)
+    drift = (64 * u + logit) * (math.sqrt(k) + inner) + 16 * u * inner
     return 1.01 * (eta + 2 * (n + 2) ** 2 * u + n * (2 * eta + drift / clip_norm))

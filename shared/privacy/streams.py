@@ -43,6 +43,8 @@ class Purpose(Enum):
 
     SAMPLING = "sampling"
     NOISE = "noise"
+    HANDLES = "handles"
+    FILLER = "filler"
 
 
 def _length_prefixed(*fields: bytes) -> bytes:

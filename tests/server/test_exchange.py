@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
@@ -253,14 +255,12 @@ def test_only_a_plausible_process_id_is_counted(pid: int | float) -> None:
 
 
 def test_main_hands_bytes_and_paths_to_the_coordinator(tmp_path, monkeypatch) -> None:
-    import server.entry
-
     seen: list[object] = []
 
     def fake(plan_bytes: bytes, exchange: Exchange, output_dir: object) -> None:
         seen.extend([plan_bytes, exchange.online(), output_dir])
 
-    monkeypatch.setattr(server.entry, "run_coordinator", fake)
+    monkeypatch.setitem(sys.modules, "server.entry", SimpleNamespace(run_coordinator=fake))
     (tmp_path / "plan").write_bytes(b"\x00plan")
     config = {"plan": str(tmp_path / "plan"), "output": str(tmp_path / "out")}
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config=config)

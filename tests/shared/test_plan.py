@@ -39,7 +39,7 @@ BASE: dict[str, Any] = {
     },
     "parties": [{"name": f"lender-{n}", "group": "lender", "nominal_records": 100} for n in (1, 2, 3)],
     "outcome": {"definition": "90 days past due", "window_days": 365, "cutoff": "2020-01-01"},
-    "privacy": {"epsilon": 1, "delta": 1e-5},
+    "privacy": {"epsilon": 1, "delta": 1e-5, "label_epsilon": 2},
     "training": {"rounds": 300, "sample_rate": 0.05},
     "evaluation": {"split": {"kind": "hash", "key": "k", "test_fraction": 0.2}, "groups": {"sex": [], "age": [30, 50]}},
 }

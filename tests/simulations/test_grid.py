@@ -80,7 +80,6 @@ def test_a_node_that_raises_fails_alone_and_without_its_text() -> None:
 def test_faults() -> None:
     faults = Faults(
         offline={"off"},
-        silent={"mute"},
         rewrite={
             "rubbish": lambda reply: Message(RecordDict({"answer": ConfigRecord({"x": 1})}), reply_to=reply),
             "flower": lambda reply: Message(Error(0, "a text"), reply_to=reply),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.data import DataError, split
-from shared.plan import Split
+from shared.settings import Split
 
 
 def by_hash(fraction: float = 0.3, key: str = "k") -> Split:

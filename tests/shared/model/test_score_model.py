@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from shared.model.bins import Binning, histogram
 from shared.model.calibration import Calibration
-from shared.model.coding import Coding
+from shared.model.coding import Coding, Crosses
 from shared.model.reasons import contributions, reasons
 from shared.model.score_model import ModelFileError, ScoreModel, points
 from shared.model.tower import Tower, admissible, flatten, load_flat, parameter_count
@@ -33,16 +33,20 @@ def columns(n: int, seed: int = 0) -> dict[str, np.ndarray]:
     return {"利用率": use, "late": draw.integers(0, 9, n).astype(float), "kind": kind}
 
 
-def model(hidden: int = 0, seed: int = 1, spread: float = 0.7) -> ScoreModel:
+CROSSES = Crosses((("late", "kind"), ("利用率", "late")), bins=3)
+
+
+def model(hidden: int = 0, seed: int = 1, spread: float = 0.7, crosses: Crosses | None = None) -> ScoreModel:
     binning = Binning.from_histogram(FEATURES, 32, 8, histogram(columns(2000), FEATURES, 32))
-    tower = Tower(Coding(binning).width, hidden, 0)
+    tower = Tower(Coding(binning, crosses).width, hidden, 0)
     load_flat(tower, np.random.default_rng(seed).normal(0, spread, parameter_count(tower)))
-    return ScoreModel(FEATURES, binning, tower, Calibration(0.9, -0.3), {"plan": "ab" * 32, "auc": 0.1 + 0.2})
+    return ScoreModel(FEATURES, binning, tower, Calibration(0.9, -0.3), {"plan": "ab" * 32, "auc": 0.1 + 0.2}, crosses)
 
 
+@pytest.mark.parametrize("crosses", [None, CROSSES])
 @pytest.mark.parametrize("hidden", [0, 5])
-def test_a_loaded_model_scores_the_same_bits(tmp_path, hidden):
-    first = model(hidden)
+def test_a_loaded_model_scores_the_same_bits(tmp_path, hidden, crosses):
+    first = model(hidden, crosses=crosses)
     first.save(tmp_path)
     again = ScoreModel.load(tmp_path)
     data = columns(500, 3)
@@ -138,6 +142,10 @@ def _rewritten(folder: Path, change_card=None, change_tensors=None) -> None:
         lambda c: c.__setitem__("hidden", -1),
         lambda c: c.__setitem__("hidden", "3"),
         lambda c: c.__setitem__("card", []),
+        lambda c: c["crosses"]["pairs"].append(["late", "nobody"]),
+        lambda c: c["crosses"]["pairs"].append(["late", "kind"]),
+        lambda c: c["crosses"].__setitem__("more", 1),
+        lambda c: c["crosses"].__setitem__("scale", "0.5"),
         lambda c: c["features"].pop(),
         lambda c: c["features"][0].__setitem__("colour", "red"),
         lambda c: c["features"][1].__setitem__("upper", 2),
@@ -204,9 +212,9 @@ def test_points():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 6), st.integers(0, 10**6), st.sampled_from([0.01, 0.7, 5.0]))
-def test_contributions_are_complete(hidden, seed, spread):
-    scored = model(hidden, seed, spread)
+@given(st.integers(0, 6), st.integers(0, 10**6), st.sampled_from([0.01, 0.7, 5.0]), st.sampled_from([None, CROSSES]))
+def test_contributions_are_complete(hidden, seed, spread, crosses):
+    scored = model(hidden, seed, spread, crosses)
     bins = scored.binning.quantize(columns(20, seed))
     found = contributions(scored, bins)
     calibrated = 0.9 * scored.logits_of_bins(bins)

@@ -10,7 +10,8 @@ from torch import nn
 
 from shared.model.loss import ForwardCorrected, cross_entropy
 from shared.model.tower import Tower, flatten, load_flat, parameter_count
-from shared.privacy.gradients import CLIP_SLACK, clip_error, gradient_engine
+from shared.privacy.gradients import CLIP_SLACK, gradient_engine
+from shared.privacy.rounding import clip_error
 
 torch.set_num_threads(1)
 ENGINES = ("fused", "opacus")

@@ -57,7 +57,7 @@ def test_a_bound_that_floats_cannot_hold_is_refused(bound):
 def test_the_float_error_is_small_where_it_is_used_and_grows_with_everything():
     assert clip_error(16_000, 300) < 1e-6
     assert clip_error(16_000, 300) < clip_error(32_000, 300)
-    assert clip_error(1000, 300) < clip_error(1000, 300, hidden=4) < 1e-3
+    assert clip_error(1000, 100) < clip_error(1000, 504, hidden=4) < clip_error(1000, 1716, hidden=16) < 1e-4
     assert clip_error(1000, 300, clip_norm=1.0) < clip_error(1000, 300, clip_norm=0.01)
     # Twice the sum's rounding alone: 2 n^2 u.
     assert clip_error(10**6, 100) > 2 * 10**12 * 2.0**-53
@@ -67,3 +67,9 @@ def test_codes_too_wide_for_exact_products_have_no_bound():
     assert clip_error(10, MAX_WIDTH + 1) > 0
     with pytest.raises(ValueError, match="too wide"):
         clip_error(10, MAX_WIDTH + 2)
+
+
+@pytest.mark.parametrize(("parameters", "hidden"), [(1, 0), (0, 0), (505, 4), (3, 3), (100, -1)])
+def test_numbers_that_no_tower_has_are_refused(parameters, hidden):
+    with pytest.raises(ValueError, match=r"tower|needed"):
+        clip_error(10, parameters, hidden)

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,15 +31,30 @@ def test_step_gives_its_ratios_on_one_line(monkeypatch, capsys):
     assert torch.get_num_threads() == threads
 
 
-def test_the_private_step_really_learns_with_noise_or_without():
-    codes = torch.randn(400, step.FEATURES, generator=torch.Generator().manual_seed(0))
-    targets = (codes[:, 0] > 0).float()
-    rows = torch.arange(400)
-    for noise in (False, True):
-        private = step._private(codes, targets, noise=noise)
-        before = private.__closure__
-        assert before is not None
-        private(rows)
+@pytest.mark.parametrize("noise", [False, True])
+def test_the_private_step_gathers_divides_and_moves(monkeypatch, noise):
+    seen = []
+
+    def engine(weights, codes, targets):
+        seen.append((weights, codes, targets))
+        return np.full(len(weights), 2.0)
+
+    monkeypatch.setattr(step, "gradient_engine", lambda *_: engine)
+    codes = torch.arange(50 * step.FEATURES, dtype=torch.float32).view(50, step.FEATURES)
+    private = step._private(codes, torch.arange(50.0), noise=noise)
+    rows = torch.tensor([3, 7])
+    private(rows)
+    private(rows)
+    (first, gathered, targets), (second, _, _) = seen
+    assert torch.equal(gathered, codes[rows])
+    assert targets.tolist() == [3, 7]
+    moved = first - second
+    expected = step.RATE * 2.0 / step.BATCH
+    if noise:
+        assert np.std(moved) == pytest.approx(step.RATE * step.NOISE * step.CLIP / step.BATCH, rel=0.05)
+        assert np.mean(moved) == pytest.approx(expected, abs=4 * np.std(moved) / np.sqrt(len(moved)))
+    else:
+        assert np.allclose(moved, expected)
 
 
 def test_a_table_shows_every_figure():

@@ -1,0 +1,48 @@
+"""The alignment of one party with each of its peers, as both roles keep it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from clients.refused import LocalFault, Refused
+from shared.crypto.alignment import Aligned, ExactMatching, padded_size
+from shared.plan import Plan
+
+
+class Pairs:
+    """Whom a party shares persons with. `aligned` is there once the phase align is done with that peer."""
+
+    def __init__(self, plan: Plan, party: str) -> None:
+        self._plan, self._party = plan, party
+        self._aligned: dict[str, Aligned] = {}
+
+    def matching(self, lender: str, platform: str) -> ExactMatching:
+        """The alignment object of a pair; both sides build the same."""
+        salt = hashlib.sha256("\0".join(["align", self._plan.hash, lender, platform]).encode()).digest()
+        size = padded_size(self._plan.party(lender).nominal_records)
+        return ExactMatching(salt, self._plan.alignment.identifier, size)
+
+    def keep(self, peer: str, aligned: Aligned) -> None:
+        """Keep the alignment with a peer.
+
+        Raises:
+            LocalFault: no overlap, or less than the plan's minimum.
+        """
+        least, found = self._plan.alignment.min_overlap, len(aligned.handles)
+        if found < least:
+            what = "no person" if not found else f"{found} persons"
+            raise LocalFault(
+                f"{self._party} shares {what} with {peer}, and the plan's alignment.min_overlap is {least}: check that "
+                f"both write identifiers alike (alignment.identifier = {self._plan.alignment.identifier!r}) and that "
+                "consents name the lender, or lower the minimum"
+            )
+        self._aligned[peer] = aligned
+
+    def __getitem__(self, peer: str) -> Aligned:
+        if peer not in self._aligned:
+            raise Refused("not-aligned")
+        return self._aligned[peer]
+
+    def items(self) -> list[tuple[str, Aligned]]:
+        """Peers in the order of their names, with the alignment of each."""
+        return sorted(self._aligned.items())

@@ -1,0 +1,237 @@
+"""The platform's side of every phase: from its own records to what the node may release.
+
+As in `clients.lender`, a phase is one method under the name that it has in the coordinator. A platform trains on
+those of its persons that a lender aligned, with the noisy labels that the lender released.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+
+from clients.bands import band_of
+from clients.coder import Coder, expect
+from clients.context import PairContext, RoundContext
+from clients.lifetime import Lifetime
+from clients.pairing import Pairs
+from clients.refused import LocalFault, Refused
+from clients.training import train_step
+from clients.work import Pair, Payload, Sum
+from shared.crypto.alignment import Aligned, AlignmentError, ExactMatching
+from shared.model.bins import Binning, histogram, histogram_length
+from shared.model.loss import ForwardCorrected, cross_entropy
+from shared.model.signal import CELLS, signal_histogram, signal_levels
+from shared.model.tower import row_logits
+from shared.parts import edges_from_bytes, weights_from_bytes
+from shared.payloads import PayloadError, bits_for, pack_numbers, unpack_numbers
+from shared.phases import Kind, Phase
+from shared.plan import Plan
+from shared.privacy.disclosures import BitsUsedUp
+from shared.privacy.events import Disclosure
+from shared.privacy.gradients import gradient_engine
+from shared.privacy.mechanisms import Mechanisms
+from shared.privacy.streams import Purpose
+from shared.records import Records
+
+
+class Platform:
+    """A platform's records under a plan."""
+
+    def __init__(self, plan: Plan, name: str, mechanisms: Mechanisms, records: Records, lifetime: Lifetime) -> None:
+        self._plan, self._name, self._mechanisms = plan, name, mechanisms
+        self._records, self._lifetime = records, lifetime
+        self._group = plan.party(name).group
+        self._coder = Coder(plan, self._group)
+        self._pairs = Pairs(plan, name)
+        self._row = {person: row for row, person in reversed(list(enumerate(records.person)))}
+        self._found: dict[str, list[str | None]] = {}
+        self._bits: dict[str, dict[str, int]] = {}
+        self._rows: np.ndarray | None = None
+        self._labels: torch.Tensor | None = None
+
+    def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+        if phase.kind is Kind.BIN:
+            return self.bin(phase, parameters)
+        binning = self._coder.binning(parts["bins"])
+        return (self.train_tower if phase.kind is Kind.TRAIN else self.signal_edges)(phase, parameters, binning)
+
+    def pair(self, phase: Phase, peer: str, step: int, parts: dict[str, bytes]) -> Pair:
+        """The work of a step of a paired phase."""
+        if (phase.kind, step) == (Kind.SIGNAL, 1):
+            return self.disclose_signal(parts)
+        steps: dict[tuple[Kind, int], Pair] = {
+            (Kind.ALIGN, 2): self.align_response,
+            (Kind.ALIGN, 4): self.align_accept,
+            (Kind.LABELS, 2): self.release_labels,
+            (Kind.GROUPS, 1): self.disclose_groups,
+        }
+        if (phase.kind, step) not in steps:
+            raise Refused("no-such-step")
+        return steps[phase.kind, step]
+
+    def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
+        """Counts of aligned training records over the public cells of every feature."""
+        expect(parameters, 0)
+        cells = self._plan.model.grid_cells
+        mechanism = self._mechanisms.mechanism(phase, histogram_length(self._coder.features, cells))
+
+        def work(context: RoundContext) -> np.ndarray:
+            rows = self._records.take(self._training_rows())
+            return mechanism.counts(histogram(rows.columns, self._coder.features, cells))
+
+        return work, mechanism
+
+    def train_tower(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+        """The clipped gradient of a sample of aligned training records, under the loss for noisy labels."""
+        tower = self._coder.tower(binning, parameters)
+        mechanism = self._mechanisms.mechanism(phase, len(parameters))
+        epsilon, clip = self._plan.privacy.label_epsilon, self._plan.clip_norm(phase.group)
+        loss = cross_entropy if epsilon is None else ForwardCorrected.of_epsilon(epsilon)
+        engine = gradient_engine(self._plan.training.engine, tower, loss, clip)
+
+        def work(context: RoundContext) -> np.ndarray:
+            codes, labels = self._codes(binning)[self._training_rows()], self._noisy_labels()
+            return train_step(engine, parameters, codes, labels, self._plan, context)
+
+        return work, mechanism
+
+    def signal_edges(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+        """Counts of aligned training records over the public cells of the tower's logit."""
+        tower = self._coder.tower(binning, parameters)
+        mechanism = self._mechanisms.mechanism(phase, CELLS)
+
+        def work(context: RoundContext) -> np.ndarray:
+            logits = row_logits(tower, self._codes(binning)[self._training_rows()])
+            return mechanism.counts(signal_histogram(logits))
+
+        return work, mechanism
+
+    def align_response(self, context: PairContext, body: bytes) -> Payload:
+        """Step 2 of align: tell a lender which of its persons are here and consented to it."""
+        try:
+            response, found = self._matching(context).respond(body, self._records.consenting(context.peer))
+        except AlignmentError as error:
+            raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
+        self._found[context.peer] = found
+        return Payload.of(response)
+
+    def align_accept(self, context: PairContext, body: bytes) -> Payload:
+        """Step 4 of align: take the handles by which the lender will speak of these persons."""
+        if context.peer not in self._found:
+            raise Refused("out-of-order")
+        try:
+            aligned = self._matching(context).accept(body, self._found[context.peer])
+        except AlignmentError as error:
+            raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
+        self._pairs.keep(context.peer, aligned)
+        return Payload.of(b"")
+
+    def release_labels(self, context: PairContext, body: bytes) -> Payload:
+        """Step 2 of release_labels: take the noisy labels of the aligned training persons."""
+        aligned = self._pairs[context.peer]
+        self._bits[context.peer] = dict(zip(aligned.persons, self._read(aligned, context, body), strict=True))
+        return Payload.of(b"")
+
+    def disclose_signal(self, parts: dict[str, bytes]) -> Pair:
+        """Step 1 of disclose_signal: the level of every aligned person, once."""
+        binning = self._coder.binning(parts["bins"])
+        levels = self._plan.model.signal_levels
+        try:
+            edges = edges_from_bytes(parts["edges"], levels)
+            weights = weights_from_bytes(parts["tower"], self._coder.parameter_count(binning))
+        except ValueError:
+            raise Refused("bad-part") from None
+        tower = self._coder.tower(binning, weights)
+        meaning = hashlib.sha256(b"".join(parts[name] for name in sorted(parts))).hexdigest()
+
+        def work(context: PairContext, body: bytes) -> Payload:
+            told = signal_levels(row_logits(tower, self._codes(binning)), edges)
+            bits, limit = self._plan.model.signal_bits, self._plan.privacy.signal_bits
+            return self._disclosure(context, body, told, levels, "signal", meaning, bits, limit)
+
+        return work
+
+    def disclose_groups(self, context: PairContext, body: bytes) -> Payload:
+        """Step 1 of disclose_groups: the bands of test persons' protected attributes; of training persons never."""
+        names = self._plan.groups_at(self._group)
+        sizes = [len(self._plan.bands(name)) for name in names]
+        bands = [band_of(self._plan, name, self._records.columns[name]) for name in names]
+        codes = np.where(self._records.test, np.ravel_multi_index(bands, sizes), -1)
+        levels = int(np.prod(sizes))
+        bits = bits_for(levels)
+        return self._disclosure(context, body, codes, levels, "groups", ",".join(names), bits, bits)
+
+    def _disclosure(
+        self,
+        context: PairContext,
+        body: bytes,
+        told: np.ndarray,
+        levels: int,
+        kind: str,
+        what: str,
+        bits: int,
+        limit: int,
+    ) -> Payload:
+        """A payload of numbers [records] about the aligned persons, -1 where nothing is told, under a limit of bits."""
+        if body:
+            raise Refused("malformed")
+        aligned, disclosed = self._pairs[context.peer], self._lifetime.disclosed
+        numbers = told[[self._row[person] for person in aligned.persons]]
+        values = {p: int(n) for p, n in zip(aligned.persons, numbers, strict=True) if n >= 0}
+        try:
+            disclosed.check(kind, what, bits, values, limit)
+        except BitsUsedUp as error:
+            raise LocalFault(f"{self._name} tells {context.peer} nothing more: {error}") from None
+
+        def make() -> bytes:
+            disclosed.spend(kind, what, bits, values, limit)
+            return pack_numbers(aligned, numbers, levels, context.stream(Purpose.FILLER))
+
+        return Payload(make, (Disclosure(bits=bits, recipient=context.peer, count=1),))
+
+    def _read(self, aligned: Aligned, context: PairContext, body: bytes) -> list[int]:
+        try:
+            return [int(number) for number in unpack_numbers(aligned, body, 2)]
+        except PayloadError as error:
+            raise LocalFault(f"{self._name} was sent a payload by {context.peer} that it cannot use: {error}") from None
+
+    def _matching(self, context: PairContext) -> ExactMatching:
+        return self._pairs.matching(context.peer, self._name)
+
+    def _examples(self) -> list[tuple[str, int]]:
+        """(lender, row) of every training example, at most `max_records_per_person` a person.
+
+        Which lenders' labels are kept of a person depends on nothing but that person's own lenders.
+        """
+        of_person: dict[str, list[str]] = {}
+        for peer, aligned in self._pairs.items():
+            for person in aligned.persons:
+                if not self._records.test[self._row[person]]:
+                    of_person.setdefault(person, []).append(peer)
+        most = self._plan.privacy.max_records_per_person
+        examples = []
+        for person, lenders in of_person.items():
+            kept = sorted(lenders, key=lambda peer: hashlib.sha256(f"{peer}\0{person}".encode()).digest())[:most]
+            examples += [(peer, self._row[person]) for peer in kept]
+        return sorted(examples)
+
+    def _training_rows(self) -> np.ndarray:
+        if self._rows is None:
+            self._rows = np.array([row for _, row in self._examples()], dtype=np.int64)
+        return self._rows
+
+    def _noisy_labels(self) -> torch.Tensor:
+        """Noisy labels of the examples, float64 [n]; Refused where the lenders' have not come."""
+        if self._labels is None:
+            if set(self._bits) != {peer for peer, _ in self._pairs.items()}:
+                raise Refused("no-labels")
+            persons = self._records.person
+            bits = [self._bits[peer][persons[row]] for peer, row in self._examples()]
+            self._labels = torch.tensor(bits, dtype=torch.float64)
+        return self._labels
+
+    def _codes(self, binning: Binning) -> torch.Tensor:
+        return self._coder.codes("all", self._records.columns, binning)

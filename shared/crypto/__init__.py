@@ -1,0 +1,1 @@
+"""How parties find each other and hide from all others: alignment of persons between a lender and a platform."""
