@@ -22,7 +22,6 @@ from shared.model.bins import Binning, histogram_length
 from shared.model.build import crosses_of, initial_tower
 from shared.model.calibration import Calibration, fit
 from shared.model.score_model import ScoreModel
-from shared.model.score_table import TableMetrics
 from shared.model.signal import CELLS, level_edges
 from shared.model.tower import flatten, load_flat
 from shared.parts import edges_to_bytes, weights_to_bytes
@@ -43,19 +42,29 @@ class Observer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ScoreTables:
+    """Noisy tables of scores by label, float64 [2 * cells] each, by the name of whose they are: "all", `SEX: 1`, ...
+
+    `noise_std` is the standard deviation of the noise in every count.
+    """
+
+    tables: dict[str, np.ndarray]
+    noise_std: float
+
+
 @dataclass
 class Outcome:
     """What a run gives: the models, the evaluation by noisy tables, and how the phases went.
 
-    `model` is the score; `towers` are those of the platforms by group, whose logits become signals. `tables` maps
-    "all" and every band (`SEX: 1`) to the figures of its noisy table. `answered` counts by phase and party what may
-    have been answered, `crossed` the bytes of payloads by sender and recipient. `early` tells why a training phase
-    ended before its last round, where it did.
+    `model` is the score; `towers` are those of the platforms by group, whose logits become signals. `answered` counts
+    by phase and party what may have been answered, `crossed` the bytes of payloads by sender and recipient. `early`
+    tells why a training phase ended before its last round, where it did.
     """
 
     model: ScoreModel
     towers: dict[str, ScoreModel]
-    tables: dict[str, dict[str, float | None]]
+    tables: ScoreTables
     answered: dict[str, dict[str, int]]
     crossed: dict[tuple[str, str], int]
     early: dict[str, str] = field(default_factory=dict)
@@ -92,7 +101,7 @@ class Coordinator:
         binning, parts = self.bin(self._phase(Kind.BIN, lenders))
         weights = self.train_tower(self._phase(Kind.TRAIN, lenders), binning, parts)
         calibration = self.calibrate(self._phase(Kind.CALIBRATE, lenders), weights, parts)
-        tables = self.evaluate(self._phase(Kind.EVALUATE, lenders), weights, calibration, parts)
+        tables = self.evaluate(self._phase(Kind.EVALUATE, lenders), weights, parts)
         model = self._model(lenders, binning, weights, calibration)
         answered = {phase: dict(counts) for phase, counts in self._rounds.answered.items()}
         return Outcome(model, towers, tables, answered, dict(self._pairs.crossed), self._early)
@@ -172,18 +181,14 @@ class Coordinator:
         found = self._single(phase, mechanism, weights, parts)
         return fit(found.values, mechanism.total_std(len(found.cohort)))
 
-    def evaluate(
-        self, phase: Phase, weights: np.ndarray, calibration: Calibration, parts: dict[str, str]
-    ) -> dict[str, dict[str, float | None]]:
-        """The protocol's own figures of the model, from noisy tables of scores and labels of test persons."""
+    def evaluate(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> ScoreTables:
+        """Noisy tables of scores and labels of test persons: all of them, and by the bands of each group."""
         mechanism = self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
         found = self._single(phase, mechanism, weights, parts)
-        std, cells = mechanism.total_std(len(found.cohort)), 2 * self._plan.evaluation.cells
-        names = ["all", *(f"{g}: {band}" for g in self._plan.evaluation.groups for band in self._plan.bands(g))]
+        cells, groups = 2 * self._plan.evaluation.cells, self._plan.evaluation.groups
+        names = ["all", *(f"{group}: {band}" for group in groups for band in self._plan.bands(group))]
         tables = np.split(found.values, range(cells, mechanism.length, cells))
-        return {
-            name: TableMetrics.of(table, calibration, std).as_dict() for name, table in zip(names, tables, strict=True)
-        }
+        return ScoreTables(dict(zip(names, tables, strict=True)), mechanism.total_std(len(found.cohort)))
 
     def _phase(self, kind: Kind, group: str) -> Phase:
         return next(phase for phase in self._mechanisms.phases if (phase.kind, phase.group) == (kind, group))

@@ -12,6 +12,7 @@ import polars as pl
 from server.coordinator import Coordinator, Observer, Outcome
 from server.exchange import Exchange
 from shared.aggregation import Aggregation, PlainSum
+from shared.model.score_table import TableMetrics
 from shared.phases import Phase
 from shared.plan import Plan
 from shared.privacy.accountant import OpacusAccountant, PldAccountant
@@ -101,7 +102,14 @@ def _record(
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": time.time() - started,
         "privacy": _privacy(plan, outcome),
-        "evaluation": outcome.tables,
+        "evaluation": {
+            name: TableMetrics.of(table, outcome.model.calibration, outcome.tables.noise_std).as_dict()
+            for name, table in outcome.tables.tables.items()
+        },
+        "score_tables": {
+            "noise_std": outcome.tables.noise_std,
+            "tables": {name: table.tolist() for name, table in outcome.tables.tables.items()},
+        },
         "early": outcome.early,
         "failures": [
             {"phase": row["phase"], "round": row["round"], "parties": row["failures"]}

@@ -169,6 +169,7 @@ class TestHash:
             [privacy]
             epsilon = 1.0
             delta = 0.00001
+            label_epsilon = 2.0
             [training]
             rounds = 300
             sample_rate = 5e-2
