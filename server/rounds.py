@@ -65,9 +65,9 @@ class Rounds:
         started = time.monotonic()
         failures: dict[str, str] = {}
         for attempt in range(1, phase.attempts + 1):
-            cohort = self._cohort(phase, failures)
             if self._spent[phase.name] >= phase.attempts:
-                raise AttemptsSpent(f"{phase.name}: all {phase.attempts} attempts are spent in round {round}")
+                break
+            cohort = self._cohort(phase, failures)
             self._spent[phase.name] += 1
             self.answered.setdefault(phase.name, Counter()).update(cohort)
             requests = {
@@ -83,7 +83,8 @@ class Rounds:
                 return Sum(total * mechanism.grid, cohort, attempt, failures, time.monotonic() - started)
             failures |= failed
             self._strikes.update(failed.keys())
-        raise AttemptsSpent(f"{phase.name}: all {phase.attempts} attempts are spent in round {round}")
+        lost = "".join(f"; lost: {party} ({reason})" for party, reason in sorted(failures.items()))
+        raise AttemptsSpent(f"{phase.name}: all {phase.attempts} attempts are spent in round {round}{lost}")
 
     def _cohort(self, phase: Phase, failures: dict[str, str]) -> tuple[str, ...]:
         """Every party that is there: those that failed lately are greeted first, those of this round only at need."""

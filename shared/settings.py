@@ -18,17 +18,6 @@ def sort_keys(table: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(table.items()))
 
 
-def _inner(place: Any, step: str) -> Any:
-    """One step into plain data; a key that is absent becomes a table, for the validation to judge."""
-    if isinstance(place, list) and step.isdigit() and int(step) < len(place):
-        return place[int(step)]
-    if isinstance(place, dict):
-        if place.get(step) is None:
-            place[step] = {}
-        return place[step]
-    return None
-
-
 class Outcome(Strict):
     """What bad means, and until when it was watched."""
 

@@ -91,9 +91,12 @@ def fedavg_local_noise(plan: Plan, oracle: Oracle) -> float:
 
 
 def _plain_rate(plan: Plan) -> float:
-    """The learning rate that goes as far without momentum as the plan's does with it."""
+    """The constant learning rate that goes as far without momentum as the plan's schedule does with it."""
     optimizer = plan.training.optimizer
-    return optimizer.learning_rate / (1 - optimizer.momentum) if optimizer.kind == "momentum" else 0.2
+    if optimizer.kind != "momentum":
+        return 0.2
+    mean = 0.5 if optimizer.schedule == "cosine" else 1.0
+    return mean * optimizer.learning_rate / (1 - optimizer.momentum)
 
 
 def pooled_xgboost(plan: Plan, oracle: Oracle) -> float:

@@ -104,7 +104,11 @@ class Mechanisms:
             return {phase.name: 0.0 for phase in self.phases if not phase.paired}
         solved: dict[str, float] = {}
         for part in self.composed:
-            solved |= self._solve([self._release(phase) for phase in part]).noise_multipliers
+            releases = [self._release(phase) for phase in part]
+            if (left := 1 - sum(release.share for release in releases)) > 1e-9 and len(self.composed) > 1:
+                # The solver knows ratios only, so a share that no phase takes must be a release that never happens.
+                releases.append(Release(name="unused", kind="gaussian", share=left, attempts=1))
+            solved |= self._solve(releases).noise_multipliers
         for phase in (phase for part in self.composed for phase in part):
             self._check_share(phase, solved[phase.name])
         return solved
