@@ -69,13 +69,21 @@ def all_runs(runs: Path = RUNS) -> list[Run]:
                 found.append(Run.load(folder))
             except (OSError, ValueError):
                 continue
-    return sorted(found, key=lambda run: str(run.record["started"]))
+    return sorted(found, key=_age)
+
+
+def _age(run: Run) -> tuple[str, int]:
+    """When a run began, to the second; of those of one second, which was written first."""
+    return str(run.record["started"]), (run.folder / "run.json").stat().st_mtime_ns
 
 
 def find_run(name: str, runs: Path = RUNS) -> Run:
     """The run in that folder, or the only one whose name starts so; "last" is the newest. NoSuchRun otherwise."""
     if Path(name, "run.json").is_file():
-        return Run.load(Path(name))
+        try:
+            return Run.load(Path(name))
+        except (OSError, ValueError) as error:
+            raise NoSuchRun(f"{name} is no whole run: {error}; `sealscore-sim list` shows those that are") from None
     known = all_runs(runs)
     if name == "last" and known:
         return known[-1]

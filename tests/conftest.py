@@ -1,0 +1,23 @@
+"""What every test may use: the builders beside this file, one thread, and hypothesis without deadlines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+# Modules of tests are imported by their path; this folder must be findable for `from builders import ...`.
+sys.path.insert(0, str(Path(__file__).parent))
+
+# A first example pays for imports and caches; how long one takes says nothing here.
+settings.register_profile("sealscore", deadline=None)
+settings.load_profile("sealscore")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Float sums must not depend on how work was split over threads."""
+    torch.set_num_threads(1)
