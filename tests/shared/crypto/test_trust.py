@@ -1,0 +1,114 @@
+"""Trust: by a fingerprint that came another way, and of nobody else's card."""
+
+import json
+
+import pytest
+
+from shared.crypto.identity import Identity
+from shared.crypto.trust import EnrolmentError, TrustError, TrustStore, Untrusted, enrolled
+
+
+@pytest.fixture
+def identities():
+    return [
+        Identity.generate("bank-a", "lender"),
+        Identity.generate("bank-b", "lender"),
+        Identity.generate("s", "server"),
+    ]
+
+
+@pytest.fixture
+def store(tmp_path, identities):
+    store = TrustStore(tmp_path / "trusted.json")
+    for identity in identities[1:]:
+        store.trust(identity.card, identity.card.fingerprint)
+    return store
+
+
+def test_a_plan_of_trusted_cards_can_be_approved(store, identities):
+    cards = [identity.card for identity in identities]
+    assert store.check(cards, own=identities[0]) == {card.name: card for card in cards}
+
+
+def test_a_card_that_is_not_trusted_is_named_with_the_mend(store, identities):
+    stranger = Identity.generate("bank-c", "lender").card
+    with pytest.raises(Untrusted, match=f"'bank-c'.*{stranger.fingerprint}.*peer trust bank-c"):
+        store.check([*(identity.card for identity in identities), stranger], own=identities[0])
+
+
+def test_a_plan_with_a_swapped_card_cannot_be_approved(store, identities):
+    swapped = Identity.generate("bank-b", "lender").card
+    with pytest.raises(Untrusted, match="bank-b") as caught:
+        store.check([identities[0].card, swapped, identities[2].card], own=identities[0])
+    assert swapped.fingerprint in str(caught.value)
+    assert identities[1].card.fingerprint in str(caught.value)
+
+
+def test_the_own_card_must_be_the_own(store, identities):
+    with pytest.raises(Untrusted, match="bank-a"):
+        store.check([Identity.generate("bank-a", "lender").card, identities[1].card], own=identities[0])
+
+
+def test_a_card_in_another_role_is_another_card(store, identities):
+    other = Identity("s", "lender", identities[2]._key).card
+    with pytest.raises(Untrusted, match="'s'"):
+        store.check([other], own=identities[0])
+
+
+def test_a_wrong_fingerprint_trusts_nobody(store, identities):
+    card = Identity.generate("bank-c", "lender").card
+    for wrong in ("", card.fingerprint[:-1], identities[0].card.fingerprint):
+        with pytest.raises(TrustError, match=card.fingerprint):
+            store.trust(card, wrong)
+    assert "bank-c" not in store.cards
+
+
+def test_trust_outlives_a_restart(store, identities, tmp_path):
+    again = TrustStore(tmp_path / "trusted.json")
+    assert again.cards == store.cards
+    again.forget("bank-b")
+    assert "bank-b" not in TrustStore(tmp_path / "trusted.json").cards
+    with pytest.raises(TrustError, match="no card of 'bank-b'"):
+        again.forget("bank-b")
+
+
+def test_a_new_card_of_a_trusted_name_is_not_slipped_in(store):
+    fresh = Identity.generate("bank-b", "lender").card
+    with pytest.raises(TrustError, match="forget the old one first"):
+        store.trust(fresh, fresh.fingerprint)
+    store.forget("bank-b")
+    store.trust(fresh, fresh.fingerprint)
+    assert store.cards["bank-b"] == fresh
+
+
+def test_simulated_and_real_cards_do_not_mix(store, identities):
+    simulated = Identity.simulated(1, "bank-c", "lender").card
+    with pytest.raises(TrustError, match="simulation"):
+        store.trust(simulated, simulated.fingerprint)
+    with pytest.raises(TrustError, match="real"):
+        TrustStore.simulated([simulated, identities[0].card])
+    assert TrustStore.simulated([simulated]).check([simulated]) == {"bank-c": simulated}
+
+
+def test_a_party_is_enrolled_once(identities):
+    first = identities[0]
+    with pytest.raises(EnrolmentError, match="two cards"):
+        enrolled([first.card, Identity.generate("bank-a", "lender").card])
+    with pytest.raises(EnrolmentError, match="same key"):
+        enrolled([first.card, Identity("bank-z", "lender", first._key).card])
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": "x", "cards": []}', '{"format": "sealscore-trust-1"}'])
+def test_a_damaged_file_is_refused(tmp_path, content):
+    (tmp_path / "trusted.json").write_text(content)
+    with pytest.raises(TrustError, match=r"trusted\.json"):
+        TrustStore(tmp_path / "trusted.json")
+
+
+def test_a_card_that_was_edited_in_the_file_is_refused(store, tmp_path):
+    path = tmp_path / "trusted.json"
+    content = json.loads(path.read_text())
+    content["cards"][0] = content["cards"][0][:-8] + "AAAAAAAA"
+    path.write_text(json.dumps(content))
+    with pytest.raises(TrustError, match="damaged"):
+        TrustStore(path)
