@@ -133,17 +133,30 @@ def encode(message: Message) -> bytes:
 
 def decode(data: bytes, *expected: type[M]) -> M:
     """The message in `data`, of one of the expected types; MessageError where it is anything else."""
-    if len(data) > MAX_BYTES:
-        raise MessageError(f"a message of {len(data)} bytes; at most {MAX_BYTES}")
-    try:
-        name, fields = msgpack.unpackb(data, raw=False, strict_map_key=True, use_list=True)
-    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
-        raise MessageError("these bytes are no message") from error
-    kind = _TYPES.get(name) if isinstance(name, str) else None
-    if kind is None or kind not in expected:
-        raise MessageError(f"expected {' or '.join(k.__name__ for k in expected)}, got {str(name)[:40]}")
+    whole = _unpack(data)
+    if not isinstance(whole, list) or len(whole) != 2:
+        raise MessageError("these bytes are no message")
+    name, fields = whole
+    kind = _expected(name, expected)
     message = _build(kind, fields)
     if encode(message) != data:
+        raise MessageError(f"this {kind.__name__} is not in canonical form")
+    return typing.cast(M, message)
+
+
+def encode_body(message: Message) -> bytes:
+    """The bytes of a message without its type and header, for where both travel otherwise."""
+    return _pack({name: value for name, value in _fields(message).items() if name != "header"})
+
+
+def decode_body(name: str, header: Header, data: bytes, *expected: type[M]) -> M:
+    """The message of that type and header whose `encode_body` is `data`; MessageError as for `decode`."""
+    kind = _expected(name, expected)
+    fields = _unpack(data)
+    if not isinstance(fields, dict) or "header" in fields:
+        raise MessageError(f"a {kind.__name__} has another body")
+    message = _build(kind, {**fields, "header": _plain(header)})
+    if encode_body(message) != data:
         raise MessageError(f"this {kind.__name__} is not in canonical form")
     return typing.cast(M, message)
 
@@ -151,6 +164,22 @@ def decode(data: bytes, *expected: type[M]) -> M:
 def digest(data: bytes) -> str:
     """SHA-256 of bytes, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _unpack(data: bytes) -> Any:
+    if len(data) > MAX_BYTES:
+        raise MessageError(f"a message of {len(data)} bytes; at most {MAX_BYTES}")
+    try:
+        return msgpack.unpackb(data, raw=False, strict_map_key=True, use_list=True)
+    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+        raise MessageError("these bytes are no message") from error
+
+
+def _expected(name: Any, expected: tuple[type[Any], ...]) -> type[Any]:
+    kind = _TYPES.get(name) if isinstance(name, str) else None
+    if kind is None or kind not in expected:
+        raise MessageError(f"expected {' or '.join(k.__name__ for k in expected)}, got {str(name)[:40]}")
+    return kind
 
 
 def _pack(value: Any) -> bytes:
