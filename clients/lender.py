@@ -20,7 +20,7 @@ from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
 from clients.work import Pair, Payload, Sum
-from shared.crypto.alignment import Aligned, AlignmentError, ExactMatching
+from shared.crypto.alignment import Aligned, AlignmentError, Asking
 from shared.model.bins import Binning, histogram, histogram_length
 from shared.model.loss import cross_entropy
 from shared.model.score_table import score_table
@@ -43,7 +43,7 @@ class Lender:
         self._records, self._lifetime = records, lifetime
         self._coder = Coder(plan, plan.lenders)
         self._pairs = Pairs(plan, name)
-        self._requests: dict[str, tuple[bytes, dict[bytes, str]]] = {}
+        self._asking: dict[str, Asking] = {}
         self._levels: dict[str, dict[str, dict[str, int]]] = {group: {} for group in plan.platforms}
         self._bands: dict[str, dict[str, int]] = {}
         self._split: dict[bool, Records] = {}
@@ -132,20 +132,20 @@ class Lender:
             raise Refused("malformed")
         persons = self._records.consenting(context.peer)
         try:
-            request, tokens = self._matching(context).request(persons, context.stream(Purpose.FILLER))
+            asking = self._pairs.matching(self._name, context.peer).ask(persons, context.stream(Purpose.FILLER))
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
-        self._requests[context.peer] = (request, tokens)
-        return Payload.of(request)
+        self._asking[context.peer] = asking
+        return Payload.of(asking.request)
 
     def align_handles(self, context: PairContext, body: bytes) -> Payload:
         """Step 3 of align: give a random handle to each person whom the platform knows."""
-        if context.peer not in self._requests:
+        # Its key serves one response: with a second one the platform could try what it likes.
+        asking = self._asking.pop(context.peer, None)
+        if asking is None:
             raise Refused("out-of-order")
-        request, tokens = self._requests[context.peer]
         try:
-            matching = self._matching(context)
-            message, aligned = matching.handles(request, body, tokens, context.stream(Purpose.HANDLES))
+            message, aligned = asking.handles(body, context.stream(Purpose.HANDLES))
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
         self._pairs.keep(context.peer, aligned)
@@ -202,9 +202,6 @@ class Lender:
             return [int(number) for number in unpack_numbers(aligned, body, levels)]
         except PayloadError as error:
             raise LocalFault(f"{self._name} was sent a payload by {context.peer} that it cannot use: {error}") from None
-
-    def _matching(self, context: PairContext) -> ExactMatching:
-        return self._pairs.matching(self._name, context.peer)
 
     def _part(self, test: bool) -> Records:
         if test not in self._split:

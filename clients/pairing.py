@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from clients.refused import LocalFault, Refused
-from shared.crypto.alignment import Aligned, ExactMatching, padded_size
+from shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
 from shared.plan import Plan
 
 
@@ -16,7 +16,7 @@ class Pairs:
         self._plan, self._party = plan, party
         self._aligned: dict[str, Aligned] = {}
 
-    def matching(self, lender: str, platform: str) -> ExactMatching:
+    def matching(self, lender: str, platform: str) -> Matching:
         """The alignment object of a pair; both sides build the same."""
         salt = hashlib.sha256("\0".join(["align", self._plan.hash, lender, platform]).encode()).digest()
         size = padded_size(self._plan.party(lender).nominal_records)

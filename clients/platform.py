@@ -19,7 +19,7 @@ from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
 from clients.work import Pair, Payload, Sum
-from shared.crypto.alignment import Aligned, AlignmentError, ExactMatching
+from shared.crypto.alignment import Aligned, AlignmentError, Answering
 from shared.model.bins import Binning, histogram, histogram_length
 from shared.model.loss import ForwardCorrected, cross_entropy
 from shared.model.signal import CELLS, signal_histogram, signal_levels
@@ -46,7 +46,7 @@ class Platform:
         self._coder = Coder(plan, self._group)
         self._pairs = Pairs(plan, name)
         self._row = {person: row for row, person in reversed(list(enumerate(records.person)))}
-        self._found: dict[str, list[str | None]] = {}
+        self._answering: dict[str, Answering] = {}
         self._bits: dict[str, dict[str, int]] = {}
         self._rows: np.ndarray | None = None
         self._labels: torch.Tensor | None = None
@@ -111,19 +111,21 @@ class Platform:
 
     def align_response(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of align: tell a lender which of its persons are here and consented to it."""
+        persons, filler = self._records.consenting(context.peer), context.stream(Purpose.FILLER)
         try:
-            response, found = self._matching(context).respond(body, self._records.consenting(context.peer))
+            answering = self._pairs.matching(context.peer, self._name).answer(body, persons, filler)
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
-        self._found[context.peer] = found
-        return Payload.of(response)
+        self._answering[context.peer] = answering
+        return Payload.of(answering.response)
 
     def align_accept(self, context: PairContext, body: bytes) -> Payload:
         """Step 4 of align: take the handles by which the lender will speak of these persons."""
-        if context.peer not in self._found:
+        answering = self._answering.pop(context.peer, None)
+        if answering is None:
             raise Refused("out-of-order")
         try:
-            aligned = self._matching(context).accept(body, self._found[context.peer])
+            aligned = answering.accept(body)
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
         self._pairs.keep(context.peer, aligned)
@@ -197,9 +199,6 @@ class Platform:
             return [int(number) for number in unpack_numbers(aligned, body, 2)]
         except PayloadError as error:
             raise LocalFault(f"{self._name} was sent a payload by {context.peer} that it cannot use: {error}") from None
-
-    def _matching(self, context: PairContext) -> ExactMatching:
-        return self._pairs.matching(context.peer, self._name)
 
     def _examples(self) -> list[tuple[str, int]]:
         """(lender, row) of every training example, at most `max_records_per_person` a person.

@@ -1,7 +1,8 @@
 """Alignment: a lender and a platform find the persons that both know, and name them by random handles.
 
 Three messages, which the server carries: the lender's request, the platform's response, the lender's handles.
-All have a size that follows from the plan alone (`padded_size`), whatever the number of persons.
+All have a size that follows from the plan alone (`padded_size`), whatever the number of persons. `Matching` is what
+every way of doing it offers; `shared.crypto.psi` has the private one.
 
 `ExactMatching` compares salted digests of normalised identifiers. It is exact, and it is not private against the
 platform: identifiers are few, so a platform can try all that it can think of against the digests of persons whom
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -52,6 +54,54 @@ class Aligned:
         return hashlib.sha256(b"".join(self.handles)).digest()
 
 
+class Asking(Protocol):
+    """The lender's side of one alignment: `request` is its first message."""
+
+    request: bytes
+
+    def handles(self, response: bytes, random: Stream) -> tuple[bytes, Aligned]:
+        """The second message, a random handle for each person whom the platform knows; and who is who.
+
+        Raises:
+            AlignmentError: a response that is none to this request.
+        """
+        ...
+
+
+class Answering(Protocol):
+    """The platform's side of one alignment: `response` is its message."""
+
+    response: bytes
+
+    def accept(self, message: bytes) -> Aligned:
+        """The handles of the persons whom it shares with the lender.
+
+        Raises:
+            AlignmentError: a message that is no answer to this response.
+        """
+        ...
+
+
+class Matching(Protocol):
+    """A way of aligning the two parties of a pair. Both sides build it from the plan alone."""
+
+    def ask(self, persons: Sequence[str], filler: Stream) -> Asking:
+        """At the lender: ask for its consented persons.
+
+        Raises:
+            AlignmentError: more persons than the padded size.
+        """
+        ...
+
+    def answer(self, request: bytes, persons: Sequence[str], filler: Stream) -> Answering:
+        """At the platform: answer with its persons who consented to the lender.
+
+        Raises:
+            AlignmentError: not a request of this pair, one in another normal form, or more persons than the padding.
+        """
+        ...
+
+
 class ExactMatching:
     """Alignment of one pair under one plan by salted digests of normalised identifiers.
 
@@ -59,78 +109,78 @@ class ExactMatching:
     """
 
     def __init__(self, salt: bytes, form: str, size: int) -> None:
-        self._salt, self._size = salt, size
+        self.size = size
+        self._salt = salt
         self._head = bytes.fromhex(fingerprint(form))
 
-    def _token(self, person: str) -> bytes:
+    def ask(self, persons: Sequence[str], filler: Stream) -> ExactAsking:
+        """A request of tokens, sorted, and filled up with random ones that match nobody; see `Matching`."""
+        tokens = {self.token(person): person for person in persons}
+        if len(tokens) > self.size:
+            raise AlignmentError(f"{len(tokens)} persons do not fit into messages of {self.size} entries")
+        random = pieces(filler, self.size - len(tokens), _TOKEN_BYTES)
+        return ExactAsking(self, self._head + b"".join(sorted([*tokens, *random])), tokens)
+
+    def answer(self, request: bytes, persons: Sequence[str], filler: Stream) -> ExactAnswering:
+        """A bit for each token, whether it is known; see `Matching`."""
+        tokens = self.tokens(request)
+        known = {self.token(person): person for person in persons}
+        return ExactAnswering(self, [known.get(token) for token in tokens])
+
+    def token(self, person: str) -> bytes:
+        """What stands for a person in a request."""
         return hashlib.sha256(self._salt + person.encode()).digest()[:_TOKEN_BYTES]
 
-    def request(self, persons: Sequence[str], filler: Stream) -> tuple[bytes, dict[bytes, str]]:
-        """At the lender: the request for its consented persons, and which person each of its tokens is.
-
-        Tokens are sorted, and filled up with random ones that match nobody.
-
-        Raises:
-            AlignmentError: more persons than the padded size.
-        """
-        tokens = {self._token(person): person for person in persons}
-        if len(tokens) > self._size:
-            raise AlignmentError(f"{len(tokens)} persons do not fit into messages of {self._size} entries")
-        random = _pieces(filler, self._size - len(tokens), _TOKEN_BYTES)
-        return self._head + b"".join(sorted([*tokens, *random])), tokens
-
-    def respond(self, request: bytes, persons: Sequence[str]) -> tuple[bytes, list[str | None]]:
-        """At the platform: which tokens it knows, a bit each, and the person of each token or None.
-
-        Raises:
-            AlignmentError: not a request of this pair, or one in another normal form.
-        """
-        tokens = self._tokens(request)
-        known = {self._token(person): person for person in persons}
-        found = [known.get(token) for token in tokens]
-        return np.packbits([person is not None for person in found]).tobytes(), found
-
-    def handles(
-        self, request: bytes, response: bytes, tokens: Mapping[bytes, str], random: Stream
-    ) -> tuple[bytes, Aligned]:
-        """At the lender: a random handle for each token, of no meaning where the platform knows nobody; and who is who.
-
-        Raises:
-            AlignmentError: a response of the wrong size, or one that knows tokens which are mere filling.
-        """
-        if len(response) != -(-self._size // 8):
-            raise AlignmentError("a response has a bit for each entry of the request")
-        known = np.unpackbits(np.frombuffer(response, dtype=np.uint8))[: self._size].astype(bool)
-        given = _pieces(random, self._size, HANDLE_BYTES)
-        entries = zip(self._tokens(request), given, known, strict=True)
-        matched = {handle: token for token, handle, there in entries if there}
-        if not set(matched.values()) <= tokens.keys():
-            raise AlignmentError("the platform claims to know entries that are mere filling")
-        return b"".join(given), Aligned.of({h: tokens[token] for h, token in matched.items()}, self._size)
-
-    def accept(self, message: bytes, found: Sequence[str | None]) -> Aligned:
-        """At the platform: the handles of the persons whom it found.
-
-        Raises:
-            AlignmentError: a message of the wrong size, or one handle given twice.
-        """
-        if len(message) != self._size * HANDLE_BYTES:
-            raise AlignmentError("there must be one handle for each entry of the request")
-        given = [message[i : i + HANDLE_BYTES] for i in range(0, len(message), HANDLE_BYTES)]
-        if len(set(given)) != len(given):
-            raise AlignmentError("a handle was given twice")
-        named = {handle: person for handle, person in zip(given, found, strict=True) if person is not None}
-        return Aligned.of(named, self._size)
-
-    def _tokens(self, request: bytes) -> list[bytes]:
+    def tokens(self, request: bytes) -> list[bytes]:
+        """The tokens of a request, in its order; AlignmentError where it is none of this pair."""
         head, body = request[: len(self._head)], request[len(self._head) :]
-        if len(request) != len(self._head) + self._size * _TOKEN_BYTES:
-            raise AlignmentError(f"a request of this pair has {self._size} entries")
+        if len(request) != len(self._head) + self.size * _TOKEN_BYTES:
+            raise AlignmentError(f"a request of this pair has {self.size} entries")
         if head != self._head:
             raise AlignmentError("the other side writes identifiers in another normal form")
         return [body[i : i + _TOKEN_BYTES] for i in range(0, len(body), _TOKEN_BYTES)]
 
 
-def _pieces(stream: Stream, count: int, width: int) -> list[bytes]:
+class ExactAsking:
+    """The lender's side; `tokens` tells which person each of its tokens is."""
+
+    def __init__(self, matching: ExactMatching, request: bytes, tokens: Mapping[bytes, str]) -> None:
+        self.request = request
+        self._matching, self._tokens = matching, tokens
+
+    def handles(self, response: bytes, random: Stream) -> tuple[bytes, Aligned]:
+        """A random handle for each token, of no meaning where the platform knows nobody; see `Asking`."""
+        size = self._matching.size
+        if len(response) != -(-size // 8):
+            raise AlignmentError("a response has a bit for each entry of the request")
+        known = np.unpackbits(np.frombuffer(response, dtype=np.uint8))[:size].astype(bool)
+        given = pieces(random, size, HANDLE_BYTES)
+        entries = zip(self._matching.tokens(self.request), given, known, strict=True)
+        matched = {handle: token for token, handle, there in entries if there}
+        if not set(matched.values()) <= self._tokens.keys():
+            raise AlignmentError("the platform claims to know entries that are mere filling")
+        return b"".join(given), Aligned.of({h: self._tokens[token] for h, token in matched.items()}, size)
+
+
+class ExactAnswering:
+    """The platform's side; `found` has the person of each token, or None."""
+
+    def __init__(self, matching: ExactMatching, found: Sequence[str | None]) -> None:
+        self.response = np.packbits([person is not None for person in found]).tobytes()
+        self._size, self._found = matching.size, found
+
+    def accept(self, message: bytes) -> Aligned:
+        """The handles of the persons whom it found; see `Answering`."""
+        if len(message) != self._size * HANDLE_BYTES:
+            raise AlignmentError("there must be one handle for each entry of the request")
+        given = [message[i : i + HANDLE_BYTES] for i in range(0, len(message), HANDLE_BYTES)]
+        if len(set(given)) != len(given):
+            raise AlignmentError("a handle was given twice")
+        named = {handle: person for handle, person in zip(given, self._found, strict=True) if person is not None}
+        return Aligned.of(named, self._size)
+
+
+def pieces(stream: Stream, count: int, width: int) -> list[bytes]:
+    """`count` random byte strings of `width` bytes, a multiple of 8."""
     raw = stream.words(count * width // 8).tobytes()
     return [raw[i : i + width] for i in range(0, len(raw), width)]

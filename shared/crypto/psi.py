@@ -1,0 +1,228 @@
+"""Private alignment: neither side learns a person whom only the other knows.
+
+Private set intersection by commutative encryption on the curve P-256 (Meadows 1986; Huberman, Franklin, Hogg 1999),
+with openmined-psi hashing identifiers to the curve and encrypting them, under keys that are fresh each time:
+
+    lender    -> platform   H(x)^c for each of its persons x
+    platform  -> lender     H(x)^cs in the same order, and H(y)^s for each of its persons y, sorted
+    lender    -> platform   for each H(x)^s among the H(y)^s: its place there, and a random handle
+
+Both sides fill up with random identifiers to a size that follows from the plan, so no message tells how many persons
+stand behind it. The lender names the match by its place in the platform's own list, and no identifier ever crosses:
+a platform whose answer is not the one above can spoil the alignment, but it cannot make the lender name a person.
+
+Formal guarantees, under the decisional Diffie-Hellman assumption on P-256 and with H as a random oracle, against a
+party that follows the protocol: the lender learns which of its persons the platform knows; the platform learns which
+of its own the lender knows. The encrypted sets are compared one by one (no filter), so there are no false matches
+beyond a collision of 256-bit hashes. A lender that asks for persons who are not its applicants learns whether the
+platform knows them, up to `size` in one alignment: how often it may ask is for the platform's node to limit.
+Diffie-Hellman on a curve is open to a quantum computer; who wants to use one must first open the seals around these
+messages, which are closed against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import private_set_intersection.python as psi
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from shared.crypto.alignment import HANDLE_BYTES, Aligned, AlignmentError, pieces
+from shared.identifiers import fingerprint
+from shared.privacy.streams import Stream
+
+Progress = Callable[[int, int], None]
+
+POINT_BYTES = 33
+_PLACE_BYTES = 4
+_NOWHERE = 2 ** (8 * _PLACE_BYTES) - 1
+_ENTRY_BYTES = _PLACE_BYTES + HANDLE_BYTES
+_FILLER_BYTES = 16
+# What is encrypted between two looks at the progress, some 0.1 s.
+_CHUNK = 1_024
+_CURVE = ec.SECP256R1()
+# The order of P-256 (NIST SP 800-186, section 3.2.1.3).
+_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+class PrivateMatching:
+    """Alignment of one pair by private set intersection: a `Matching`.
+
+    `size` and `others` are the `padded_size` of the lender's and the platform's nominal records, `form` the normal
+    form of identifiers. `progress` is told (done, total) in curve operations while a message is made.
+    """
+
+    def __init__(self, form: str, size: int, others: int, progress: Progress | None = None) -> None:
+        self.size, self.others = size, others
+        self._head = bytes.fromhex(fingerprint(form))
+        self._progress = progress or (lambda done, total: None)
+
+    @property
+    def request_bytes(self) -> int:
+        """Length of the lender's request."""
+        return len(self._head) + self.size * POINT_BYTES
+
+    @property
+    def response_bytes(self) -> int:
+        """Length of the platform's response."""
+        return (self.size + self.others) * POINT_BYTES
+
+    @property
+    def handles_bytes(self) -> int:
+        """Length of the lender's message of handles."""
+        return self.size * _ENTRY_BYTES
+
+    def ask(self, persons: Sequence[str], filler: Stream) -> PrivateAsking:
+        """Encrypt the lender's persons under a fresh key, in random order among filling; see `Matching`."""
+        items = _filled(persons, self.size, filler)
+        client = psi.client.CreateWithNewKey(True)
+        points = _encrypted(client, [item for item, _ in items], _Count(self._progress, self.size))
+        inverse = pow(int.from_bytes(client.GetPrivateKeyBytes(), "big"), -1, _ORDER)
+        request = self._head + b"".join(points)
+        return PrivateAsking(self, request, [person for _, person in items], inverse, self._progress)
+
+    def answer(self, request: bytes, persons: Sequence[str], filler: Stream) -> PrivateAnswering:
+        """Encrypt the platform's persons under a fresh key, and the request once more; see `Matching`."""
+        if len(request) != self.request_bytes:
+            raise AlignmentError(f"a request of this pair has {self.size} entries")
+        if request[: len(self._head)] != self._head:
+            raise AlignmentError("the other side writes identifiers in another normal form")
+        asked = _cut(request[len(self._head) :], POINT_BYTES)
+        if len(set(asked)) != len(asked):
+            raise AlignmentError("a request has an entry twice")
+        items = _filled(persons, self.others, filler)
+        count = _Count(self._progress, self.size + self.others)
+        server = psi.server.CreateWithNewKey(True)
+        # A server of the library sorts what it encrypts and forgets whose is which; a client keeps the order.
+        own = _encrypted(
+            psi.client.CreateFromKey(server.GetPrivateKeyBytes(), True), [item for item, _ in items], count
+        )
+        again: list[bytes] = []
+        for start in range(0, len(asked), _CHUNK):
+            chunk = psi.Request(reveal_intersection=True, encrypted_elements=asked[start : start + _CHUNK])
+            try:
+                again += server.ProcessRequest(chunk).encrypted_elements
+            except RuntimeError:
+                raise AlignmentError("a request has entries that are no points of the curve") from None
+            count.add(len(chunk.encrypted_elements))
+        order = sorted(range(len(own)), key=lambda index: own[index])
+        response = b"".join([*again, *(own[index] for index in order)])
+        return PrivateAnswering(self, response, [items[index][1] for index in order])
+
+
+class PrivateAsking:
+    """The lender's side: whose each entry of the request is (None for filling), and the key to take off again."""
+
+    def __init__(
+        self, matching: PrivateMatching, request: bytes, persons: list[str | None], inverse: int, progress: Progress
+    ) -> None:
+        self.request = request
+        self._matching, self._persons, self._progress = matching, persons, progress
+        self._key = ec.derive_private_key(inverse, _CURVE)
+
+    def handles(self, response: bytes, random: Stream) -> tuple[bytes, Aligned]:
+        """The places of the persons whom both know, with random handles, filled up; see `Asking`."""
+        size = self._matching.size
+        if len(response) != self._matching.response_bytes:
+            raise AlignmentError(f"a response of this pair has {size} and {self._matching.others} entries")
+        again, theirs = _cut(response[: size * POINT_BYTES], POINT_BYTES), response[size * POINT_BYTES :]
+        places: dict[bytes, int] = {point[1:]: place for place, point in enumerate(_cut(theirs, POINT_BYTES))}
+        if len(places) != self._matching.others:
+            raise AlignmentError("the platform's response has a person twice")
+        found: dict[int, str] = {}
+        count = _Count(self._progress, size)
+        for entry, person in zip(again, self._persons, strict=True):
+            place = places.get(self._bared(entry))
+            count.add(1)
+            if place is None:
+                continue
+            if person is None:
+                raise AlignmentError("the platform claims to know entries that are mere filling")
+            if place in found:
+                raise AlignmentError("the platform's response has one of its persons stand for two")
+            found[place] = person
+        given = pieces(random, size, HANDLE_BYTES)
+        named = dict(zip(given, sorted(found.values()), strict=False))
+        place_of = {person: place for place, person in found.items()}
+        message = [
+            _place(place_of[named[handle]] if handle in named else _NOWHERE) + handle for handle in sorted(given)
+        ]
+        return b"".join(message), Aligned.of(named, size)
+
+    def _bared(self, point: bytes) -> bytes:
+        """The x coordinate of a point after the own key was taken off it: the agreement of Diffie-Hellman."""
+        try:
+            return self._key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, point))
+        except ValueError:
+            raise AlignmentError("the platform's response has entries that are no points of the curve") from None
+
+
+class PrivateAnswering:
+    """The platform's side: whose each place of its list is, None for filling."""
+
+    def __init__(self, matching: PrivateMatching, response: bytes, persons: list[str | None]) -> None:
+        self.response = response
+        self._matching, self._persons = matching, persons
+
+    def accept(self, message: bytes) -> Aligned:
+        """The handles of the own persons whose places the lender named; see `Answering`."""
+        if len(message) != self._matching.handles_bytes:
+            raise AlignmentError(f"there must be {self._matching.size} handles with their places")
+        entries = _cut(message, _ENTRY_BYTES)
+        named: dict[bytes, str] = {}
+        seen: set[int] = set()
+        for entry in entries:
+            place, handle = int.from_bytes(entry[:_PLACE_BYTES], "big"), entry[_PLACE_BYTES:]
+            if place == _NOWHERE:
+                continue
+            person = self._persons[place] if place < len(self._persons) else None
+            if person is None or place in seen:
+                raise AlignmentError("a handle was given to nobody, or a person two of them")
+            seen.add(place)
+            named[handle] = person
+        if len({entry[_PLACE_BYTES:] for entry in entries}) != len(entries):
+            raise AlignmentError("a handle was given twice")
+        return Aligned.of(named, self._matching.size)
+
+
+class _Count:
+    """Counts curve operations and tells of them now and then."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done, self._told = progress, total, 0, 0
+
+    def add(self, operations: int) -> None:
+        self._done += operations
+        if self._done - self._told >= _CHUNK or self._done == self._total:
+            self._told = self._done
+            self._progress(self._done, self._total)
+
+
+def _filled(persons: Sequence[str], size: int, filler: Stream) -> list[tuple[str, str | None]]:
+    """(what is encrypted, whose it is) for each person, and random ones up to `size`, in random order."""
+    distinct = list(dict.fromkeys(persons))
+    if len(distinct) > size:
+        raise AlignmentError(f"{len(distinct)} persons do not fit into messages of {size} entries")
+    filling = pieces(filler, size - len(distinct), _FILLER_BYTES)
+    items: list[tuple[str, str | None]] = [(f"person {person}", person) for person in distinct]
+    items += [(f"filling {piece.hex()}", None) for piece in filling]
+    return [items[index] for index in np.argsort(filler.words(size))]
+
+
+def _encrypted(client: Any, items: list[str], count: _Count) -> list[bytes]:
+    """Each item hashed to the curve and encrypted under the client's key, in the same order."""
+    points: list[bytes] = []
+    for start in range(0, len(items), _CHUNK):
+        points += client.CreateRequest(items[start : start + _CHUNK]).encrypted_elements
+        count.add(len(points) - start)
+    return points
+
+
+def _place(place: int) -> bytes:
+    return place.to_bytes(_PLACE_BYTES, "big")
+
+
+def _cut(data: bytes, width: int) -> list[bytes]:
+    return [data[at : at + width] for at in range(0, len(data), width)]

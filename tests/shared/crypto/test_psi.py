@@ -1,0 +1,196 @@
+"""The private way: what the library finds, fresh keys, nothing in clear, no gain for a platform that deviates."""
+
+import private_set_intersection.python as psi
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from shared.crypto.alignment import AlignmentError
+from shared.crypto.psi import POINT_BYTES, PrivateMatching
+from shared.privacy.streams import Purpose, StreamSource
+
+SIZE, OTHERS = 16, 32
+HEAD = 32
+
+
+def stream(party, purpose=Purpose.FILLER):
+    return StreamSource.seeded(1, party).stream("run", "align", 1, 0, party, purpose)
+
+
+def points(data):
+    return [data[at : at + POINT_BYTES] for at in range(0, len(data), POINT_BYTES)]
+
+
+def numbers(message):
+    return [int.from_bytes(message[at : at + 4], "big") for at in range(0, len(message), 20)]
+
+
+@pytest.fixture
+def matching():
+    return PrivateMatching("exact", SIZE, OTHERS)
+
+
+@pytest.fixture
+def sides(matching):
+    asking = matching.ask(["a", "b", "c"], stream("lender"))
+    return asking, matching.answer(asking.request, ["b", "c", "d"], stream("platform"))
+
+
+def test_it_finds_what_the_library_finds():
+    client, server = psi.client.CreateWithNewKey(True), psi.server.CreateWithNewKey(True)
+    mine, theirs = [f"person {n}" for n in range(60)], [f"person {n}" for n in range(40, 140)]
+    request = client.CreateRequest(mine)
+    setup = server.CreateSetupMessage(1e-9, len(mine), theirs, psi.DataStructure.RAW)
+    found = client.GetIntersection(setup, server.ProcessRequest(request))
+    matching = PrivateMatching("exact", 64, 128)
+    asking = matching.ask([str(n) for n in range(60)], stream("lender"))
+    answering = matching.answer(asking.request, [str(n) for n in range(40, 140)], stream("platform"))
+    _, aligned = asking.handles(answering.response, stream("lender", Purpose.HANDLES))
+    assert {f"person {person}" for person in aligned.persons} == {mine[index] for index in found}
+    # The list in the response is the library's own raw set-up message, under the same key.
+    again = psi.client.CreateFromKey(server.GetPrivateKeyBytes(), True).CreateRequest(theirs)
+    assert sorted(again.encrypted_elements) == list(setup.raw.encrypted_elements)
+
+
+def test_keys_are_fresh_each_time(matching):
+    requests = [matching.ask(["a", "b"], stream("lender")).request for _ in range(2)]
+    assert not set(points(requests[0][HEAD:])) & set(points(requests[1][HEAD:]))
+    responses = [matching.answer(requests[0], ["a", "b"], stream("platform")).response for _ in range(2)]
+    assert not set(points(responses[0])) & set(points(responses[1]))
+
+
+def test_places_in_a_request_say_nothing_of_the_order_of_persons(matching):
+    persons = [str(n) for n in range(4)]
+    firsts = set()
+    for number in range(12):
+        filler = StreamSource.seeded(number, "lender").stream("run", "align", 1, 0, "lender", Purpose.FILLER)
+        firsts.add(tuple(matching.ask(persons, filler)._persons))
+    assert len(firsts) == 12
+
+
+def test_no_message_holds_a_person(matching):
+    person = "long identifier of a person"
+    asking = matching.ask([person], stream("lender"))
+    answering = matching.answer(asking.request, [person], stream("platform"))
+    message, _ = asking.handles(answering.response, stream("lender", Purpose.HANDLES))
+    for data in (asking.request, answering.response, message):
+        assert person.encode() not in data
+        assert person.encode().hex().encode() not in data
+
+
+def test_the_lenders_handles_do_not_depend_on_keys(matching):
+    """So that a run can be repeated: handles follow from the stream and the persons alone."""
+    found = []
+    for _ in range(2):
+        asking = matching.ask(["a", "b", "c"], stream("lender"))
+        answering = matching.answer(asking.request, ["c", "b", "x"], stream("platform"))
+        found.append(asking.handles(answering.response, stream("lender", Purpose.HANDLES))[1])
+    assert found[0] == found[1]
+
+
+def test_the_response_is_sorted_and_padded(matching, sides):
+    theirs = points(sides[1].response)[SIZE:]
+    assert theirs == sorted(theirs)
+    assert len(set(theirs)) == OTHERS
+    none = matching.answer(sides[0].request, [], stream("platform")).response
+    assert len(none) == len(sides[1].response)
+
+
+def test_a_platform_with_too_many_persons_is_told(matching, sides):
+    with pytest.raises(AlignmentError, match="33 persons do not fit"):
+        matching.answer(sides[0].request, [str(n) for n in range(33)], stream("platform"))
+
+
+@pytest.mark.parametrize("wrong", [b"\2" + b"\xff" * 32, bytes(33), b"\4" + bytes(32), b"\2" + bytes(31) + b"\1"])
+def test_entries_that_are_no_points_are_refused(matching, sides, wrong):
+    asking, answering = sides
+    with pytest.raises(AlignmentError, match="no points"):
+        matching.answer(asking.request[:-POINT_BYTES] + wrong, ["a"], stream("platform"))
+    with pytest.raises(AlignmentError, match="no points"):
+        asking.handles(wrong + answering.response[POINT_BYTES:], stream("lender"))
+
+
+def test_a_request_with_an_entry_twice_is_refused(matching, sides):
+    request = sides[0].request
+    with pytest.raises(AlignmentError, match="twice"):
+        matching.answer(request[:-POINT_BYTES] + request[HEAD : HEAD + POINT_BYTES], ["a"], stream("platform"))
+
+
+def test_one_match_cannot_be_made_to_stand_for_all(matching):
+    """A platform that knows one person repeats its entry, so that the lender would name everybody to it."""
+    asking = matching.ask([str(n) for n in range(SIZE)], stream("lender"))
+    honest = matching.answer(asking.request, ["3"], stream("platform"))
+    place = asking._persons.index("3")
+    known = points(honest.response)[place]
+    with pytest.raises(AlignmentError, match="stand for two"):
+        asking.handles(known * SIZE + honest.response[SIZE * POINT_BYTES :], stream("lender"))
+
+
+def test_a_platform_that_swaps_entries_learns_no_stranger(matching):
+    """The lender then says which of the platform's own persons it found, and nothing of its own."""
+    asking = matching.ask([str(n) for n in range(SIZE)], stream("lender"))
+    answering = matching.answer(asking.request, ["3", "4", "x"], stream("platform"))
+    entries, at, other = points(answering.response), asking._persons.index("3"), asking._persons.index("9")
+    entries[at], entries[other] = entries[other], entries[at]
+    message, at_lender = asking.handles(b"".join(entries), stream("lender", Purpose.HANDLES))
+    assert set(at_lender.persons) == {"9", "4"}
+    assert set(answering.accept(message).persons) == {"3", "4"}
+
+
+def test_a_claim_of_filling_is_refused(matching):
+    asking = matching.ask(["a"], stream("lender"))
+    answering = matching.answer(asking.request, ["a"], stream("platform"))
+    entries, at = points(answering.response), asking._persons.index("a")
+    other = (at + 1) % SIZE
+    entries[at], entries[other] = entries[other], entries[at]
+    with pytest.raises(AlignmentError, match="filling"):
+        asking.handles(b"".join(entries), stream("lender"))
+
+
+def test_a_list_with_a_person_twice_is_refused(sides):
+    asking, answering = sides
+    response = answering.response[:-POINT_BYTES] + answering.response[-2 * POINT_BYTES : -POINT_BYTES]
+    with pytest.raises(AlignmentError, match="twice"):
+        asking.handles(response, stream("lender"))
+
+
+def test_a_lender_cannot_name_filling_or_places_that_are_none(sides):
+    asking, answering = sides
+    message, _ = asking.handles(answering.response, stream("lender", Purpose.HANDLES))
+    named = [place for place in numbers(message) if place < OTHERS]
+    assert len(named) == 2
+    filling = next(place for place, person in enumerate(answering._persons) if person is None)
+    for place in (OTHERS, 2**32 - 2, filling):
+        with pytest.raises(AlignmentError, match="nobody"):
+            answering.accept(place.to_bytes(4, "big") + message[4:])
+    spare = next(at for at, place in enumerate(numbers(message)) if place >= OTHERS)
+    twice = message[: 20 * spare] + named[0].to_bytes(4, "big") + message[20 * spare + 4 :]
+    with pytest.raises(AlignmentError, match="two"):
+        answering.accept(twice)
+
+
+def test_progress_rises_to_the_end():
+    told = []
+    matching = PrivateMatching("exact", 2_048, 64, lambda done, total: told.append((done, total)))
+    asking = matching.ask(["a"], stream("lender"))
+    answering = matching.answer(asking.request, ["a"], stream("platform"))
+    asking.handles(answering.response, stream("lender"))
+    assert told == [(1_024, 2_048), (2_048, 2_048), (1_088, 2_112), (2_112, 2_112), (1_024, 2_048), (2_048, 2_048)]
+
+
+def test_the_key_is_taken_off_on_the_curve_of_the_library(sides):
+    """The order that inverts keys is that of the curve: its multiples of the base point wrap there."""
+    from shared.crypto.psi import _CURVE, _ORDER
+
+    one, last = (ec.derive_private_key(k, _CURVE).public_key().public_numbers() for k in (1, _ORDER - 1))
+    assert one.x == last.x
+    assert one.y != last.y
+
+
+@pytest.mark.slow
+def test_ten_thousand_find_each_other_among_a_hundred_thousand():
+    matching = PrivateMatching("exact", 16_384, 131_072)
+    asking = matching.ask([str(n) for n in range(10_000)], stream("lender"))
+    answering = matching.answer(asking.request, [str(n) for n in range(7_000, 107_000)], stream("platform"))
+    message, at_lender = asking.handles(answering.response, stream("lender", Purpose.HANDLES))
+    assert sorted(map(int, at_lender.persons)) == list(range(7_000, 10_000))
+    assert answering.accept(message) == at_lender
