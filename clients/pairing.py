@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from clients.refused import LocalFault, Refused
-from shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
+from shared.crypto.alignment import Aligned, Matching, padded_size
+from shared.crypto.psi import PrivateMatching
 from shared.plan import Plan
 
 
@@ -18,9 +17,8 @@ class Pairs:
 
     def matching(self, lender: str, platform: str) -> Matching:
         """The alignment object of a pair; both sides build the same."""
-        salt = hashlib.sha256("\0".join(["align", self._plan.hash, lender, platform]).encode()).digest()
-        size = padded_size(self._plan.party(lender).nominal_records)
-        return ExactMatching(salt, self._plan.alignment.identifier, size)
+        sizes = (padded_size(self._plan.party(name).nominal_records) for name in (lender, platform))
+        return PrivateMatching(self._plan.alignment.identifier, *sizes)
 
     def keep(self, peer: str, aligned: Aligned) -> None:
         """Keep the alignment with a peer.
