@@ -52,6 +52,51 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Join:
+    """Server to party, signed: the run begins, or begins anew for somebody who was away.
+
+    `certificate` is that of the server's key under the plan, `time` the server's clock in seconds since 1970. The
+    header's attempt is the epoch, which rises each time.
+    """
+
+    header: Header
+    certificate: bytes
+    time: int
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Party to server, signed: the certificate of the party's key under the plan."""
+
+    header: Header
+    certificate: bytes
+
+
+@dataclass(frozen=True)
+class Introduce:
+    """Server to party: the certificates of all parties that joined, by name."""
+
+    header: Header
+    certificates: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Offered:
+    """Party to server: its offer of seeds to the other parties of its group, empty where there are none."""
+
+    header: Header
+    offer: bytes
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """Server to party: what the other parties of its group offered to it."""
+
+    header: Header
+    offers: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class Publish:
     """Server to party: a public part of the model (bins, a tower), to be kept under the digest of its body."""
 
@@ -119,7 +164,7 @@ class Refusal:
     code: str
 
 
-Message = Hello | Ready | Publish | Stored | SumRequest | SumAnswer | PairRequest | PairAnswer | Refusal
+Message = Join | Joined | Introduce | Offered | Deliver | Hello | Ready | Publish | Stored | SumRequest | SumAnswer | PairRequest | PairAnswer | Refusal
 _TYPES: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Message)}
 _ARRAY = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
 

@@ -18,11 +18,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from shared.crypto.identity import Card
+from shared.crypto.trust import enrolled
 from shared.plan_errors import PlanError, explain
 from shared.schema import CategoricalFeature, Name, Strict, TableSchema
 from shared.settings import Alignment, Evaluation, Model, Outcome, Positive, Privacy, Training, sort_keys
 
 SCHEMA_VERSION: Literal[1] = 1
+# The name under which the server signs; no party may have it.
+SERVER = "server"
 
 
 def _inner(place: Any, step: str) -> Any:
@@ -42,11 +46,15 @@ def signal_name(platforms: str) -> str:
 
 
 class Party(Strict):
-    """A lender or a platform. `nominal_records` is public and stands in every denominator, weight and modulus."""
+    """A lender or a platform. `nominal_records` is public and stands in every denominator, weight and modulus.
+
+    `card` is the party's enrolment card as one line of text; a plan without cards cannot be approved by a real node.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     group: Name
     nominal_records: Annotated[int, Field(ge=1, le=10**9)]
+    card: str | None = None
 
 
 class Group(Strict):
@@ -70,6 +78,7 @@ class Plan(Strict):
     version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     purpose: Annotated[str, Field(min_length=3)]
+    server_card: str | None = None
     expires: date | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     groups: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")], Group], Field(min_length=1)]
@@ -89,6 +98,7 @@ class Plan(Strict):
         self._check_groups()
         self._check_evaluation()
         self._check_platforms()
+        self._check_cards()
         return self
 
     def _check_parties(self) -> None:
@@ -97,6 +107,8 @@ class Plan(Strict):
             if names.count(name) > 1:
                 raise ValueError(f"parties: two are named {name!r}; names must be distinct")
         for party in self.parties:
+            if party.name == SERVER:
+                raise ValueError(f"parties: no party may be named {SERVER!r}")
             if party.group not in self.groups:
                 raise ValueError(
                     f"parties: {party.name!r} is of group {party.group!r}; groups of this plan: {sorted(self.groups)}"
@@ -158,6 +170,37 @@ class Plan(Strict):
         for name in self.platforms:
             if split.kind == "date" and self.groups[name].table.date is None:
                 raise ValueError(f"groups.{name}.table.date: the split by date needs the platforms' date column too")
+
+    def _check_cards(self) -> None:
+        given = [self.server_card, *(party.card for party in self.parties)]
+        if any(given) and not all(given):
+            raise ValueError("cards: the server and every party need one (server_card, parties.card), or nobody has one")
+        if self.enrolled:
+            roles = {party.name: self.groups[party.group].role for party in self.parties}
+            for name, card in self.cards.items():
+                if card.role != roles.get(name, "server"):
+                    raise ValueError(f"cards: that of {name!r} is for a {card.role}, not a {roles.get(name, 'server')}")
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether the plan names the cards of all."""
+        return self.server_card is not None
+
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        """The enrolment cards by name, the server's among them; none where the plan names none.
+
+        Raises:
+            ValueError: a card is none, is of another name than its party, or two are of one holder.
+        """
+        if self.server_card is None:
+            return {}
+        found = {SERVER: Card.from_text(self.server_card)}
+        found |= {party.name: Card.from_text(party.card or "") for party in self.parties}
+        for name, card in found.items():
+            if card.name != name:
+                raise ValueError(f"cards: that of {name!r} is of {card.name!r}")
+        return enrolled(found.values())
 
     @classmethod
     def parse(cls, data: dict[str, Any], source: str = "plan") -> Plan:

@@ -1,0 +1,40 @@
+"""A party's side of sums under masks: none until the party has joined a run, then those of its latest seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from clients.refused import Refused
+from shared.aggregation import PlainSum, SumId, SumShape
+from shared.crypto.masking import MaskedSum
+from shared.crypto.seeds import Seeds, SeedsMissing
+
+
+class Masks:
+    """The aggregation of a node behind seals. `lone` says that the party's group has no other."""
+
+    def __init__(self, lone: bool) -> None:
+        self._lone = lone
+        self._sum: MaskedSum | None = None
+
+    def use(self, seeds: Seeds) -> None:
+        """Mask with these seeds from now on; ValueError where they are not of a later epoch of the same run."""
+        if self._sum is None:
+            self._sum = MaskedSum(seeds, self._lone)
+        else:
+            self._sum.replace(seeds)
+
+    def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
+        """The vector under masks; Refused where there are no seeds with the cohort."""
+        if self._sum is None:
+            raise Refused("not-joined")
+        try:
+            return self._sum.protect(sum_id, shape, party, vector)
+        except SeedsMissing:
+            raise Refused("no-seeds") from None
+
+    def total(self, sum_id: SumId, shape: SumShape, contributions: Mapping[str, bytes]) -> np.ndarray:
+        """As `PlainSum.total`: over a whole cohort the masks cancel."""
+        return PlainSum().total(sum_id, shape, contributions)

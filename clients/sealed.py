@@ -1,0 +1,195 @@
+"""A node behind its seals: only the plan's server reaches it, only its peers read what it sends them.
+
+What comes is unsealed here and handed to the node in clear; what the node answers is sealed to the server, and a
+payload inside it to the peer that it is for, so the server carries what it cannot open. Nothing here reads a record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from clients.masks import Masks
+from clients.node import Node
+from shared.crypto.identity import Identity
+from shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
+from shared.crypto.sealed_messages import seal_message, unseal_message
+from shared.crypto.sealing import Info, SealError, seal, unseal
+from shared.crypto.seeds import OfferError, Seeds
+from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from shared.crypto.trust import TrustStore
+from shared.messages import (
+    Deliver,
+    Header,
+    Hello,
+    Introduce,
+    Join,
+    Joined,
+    Message,
+    MessageError,
+    Offered,
+    PairAnswer,
+    PairRequest,
+    Publish,
+    Ready,
+    Refusal,
+    Stored,
+    SumAnswer,
+    SumRequest,
+    decode,
+    encode,
+)
+from shared.plan import SERVER
+
+# A clock that is farther off than this cannot tell whether a plan has expired.
+CLOCK_SECONDS = 3600
+PAYLOAD = "payload"
+
+
+class NotApproved(ValueError):
+    """A plan that this party does not answer under; the message says why, and what would mend it."""
+
+
+class SealedNode:
+    """The door of one party's node: a Responder whose every message is sealed and signed.
+
+    Raises:
+        NotApproved: the plan names no cards, has expired, or is not one for this identity.
+        Untrusted: the plan names a card that the operator did not trust.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        masks: Masks,
+        identity: Identity,
+        trust: TrustStore,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        plan = node.plan
+        if not plan.enrolled:
+            raise NotApproved(f"plan {plan.name} names no cards: enrol the server and every party first")
+        if plan.cards[node.name].key != identity.card.key:
+            raise NotApproved(f"the plan's card of {node.name!r} is {plan.cards[node.name].fingerprint}, not this node's")
+        if not identity.simulation and plan.privacy.noise == "none":
+            raise NotApproved("privacy.noise = 'none' is for simulations: a real node adds noise or answers nothing")
+        self.name = node.name
+        self._node, self._masks, self._identity, self._clock = node, masks, identity, clock
+        self._cards = trust.check(plan.cards.values(), identity)
+        self._keys = PlanKeys.generate(identity, plan.hash)
+        self._server: PeerKey | None = None
+        self._peers: dict[str, PeerKey] = {}
+        self._seeds: Seeds | None = None
+        self._run, self._epoch = "", 0
+        self._lock = threading.Lock()
+        self._check_expiry()
+
+    def answer(self, request: bytes) -> bytes:
+        """Answer one sealed request; a refusal is signed and holds a code, and nothing is charged for it."""
+        with self._lock:
+            header = Header(self._node.plan.hash, "", "", 0, 0, self.name, SERVER)
+            try:
+                self._check_expiry()
+                if is_signed(request):
+                    return self._join(open_signed(request, {SERVER: self._cards[SERVER]}, Join))
+                if self._server is None:
+                    return self._refuse(header, "not-joined")
+                server = {SERVER: self._cards[SERVER]}
+                kinds = (Introduce, Deliver, Hello, Publish, SumRequest, PairRequest)
+                message = unseal_message(request, self._keys, server, *kinds)
+                reply = self._reply(message)
+                return seal_message(reply, self._identity, self._server)
+            except NotApproved:
+                return self._refuse(header, "expired")
+            except (SealError, SignedMessageError, MessageError, CertificateError, OfferError, ValueError):
+                # Why it is not taken would help only who forged it.
+                return self._refuse(header, "seal")
+
+    def close(self) -> None:
+        """Destroy the keys of the plan and the seeds of the run: what was sealed to this node stays sealed."""
+        with self._lock:
+            self._keys.destroy()
+            if self._seeds is not None:
+                self._seeds.close()
+            self._server, self._peers = None, {}
+
+    def _refuse(self, header: Header, code: str) -> bytes:
+        return sign_message(Refusal(header, code), self._identity)
+
+    def _check_expiry(self) -> None:
+        expires = self._node.plan.expires
+        if expires is not None and datetime.fromtimestamp(self._clock(), UTC).date() > expires:
+            raise NotApproved(f"plan {self._node.plan.name} expired on {expires}")
+
+    def _join(self, message: Join) -> bytes:
+        """Take the server's key, and give the own; a later epoch of the same run begins the set-up anew."""
+        header, plan = message.header, self._node.plan
+        answer = dataclasses.replace(header, sender=self.name, recipient=SERVER)
+        if header.plan != plan.hash or header.recipient != self.name:
+            return self._refuse(answer, "other-plan")
+        if abs(message.time - self._clock()) > CLOCK_SECONDS:
+            return self._refuse(answer, "clock")
+        if self._run not in ("", header.run):
+            return self._refuse(answer, "plan-has-run")
+        if header.attempt <= self._epoch:
+            return self._refuse(answer, "out-of-order")
+        self._server = peer_key(message.certificate, self._cards[SERVER], plan.hash)
+        self._run, self._epoch = header.run, header.attempt
+        return sign_message(Joined(answer, self._keys.certificate), self._identity)
+
+    def _reply(self, message: Introduce | Deliver | Hello | Publish | SumRequest | PairRequest) -> Message:
+        header = message.header
+        answer = dataclasses.replace(header, sender=self.name, recipient=SERVER)
+        if isinstance(message, Introduce | Deliver):
+            if (header.run, header.attempt) != (self._run, self._epoch):
+                return Refusal(answer, "out-of-order")
+            return self._introduced(message, answer) if isinstance(message, Introduce) else self._seeded(message, answer)
+        if isinstance(message, PairRequest):
+            return self._carried(message)
+        return self._ask(message)
+
+    def _introduced(self, message: Introduce, answer: Header) -> Offered:
+        """Check the certificates of all parties, and offer seeds to those of the own group."""
+        plan = self._node.plan
+        self._peers = {
+            name: peer_key(certificate, self._cards[name], plan.hash)
+            for name, certificate in message.certificates.items()
+            if name in self._cards and name not in (SERVER, self.name)
+        }
+        group = {party.name for party in plan.members(plan.party(self.name).group)}
+        peers = {name: key for name, key in self._peers.items() if name in group}
+        self._seeds = Seeds(self._identity, self._keys, self._run, self._epoch, self._cards, peers)
+        return Offered(answer, self._seeds.offer)
+
+    def _seeded(self, message: Deliver, answer: Header) -> Ready | Refusal:
+        """Take the seeds that the others of the group offered; from now on sums are masked with them."""
+        if self._seeds is None:
+            return Refusal(answer, "out-of-order")
+        for offer in message.offers:
+            self._seeds.accept(offer)
+        self._masks.use(self._seeds)
+        return Ready(answer)
+
+    def _carried(self, message: PairRequest) -> Message:
+        """Open what the peer sealed, let the node answer, and seal its answer to the peer."""
+        peer = self._peers.get(message.peer)
+        if peer is None:
+            return Refusal(dataclasses.replace(message.header, sender=self.name, recipient=SERVER), "no-such-pair")
+        body = message.body
+        if body:
+            sent = self._payload(message.header, message.header.round - 1, message.peer, self.name)
+            _, body = unseal(body, self._keys, {message.peer: self._cards[message.peer]}, sent)
+        reply = self._ask(dataclasses.replace(message, body=body))
+        if not isinstance(reply, PairAnswer) or not reply.body:
+            return reply
+        info = self._payload(message.header, message.header.round, self.name, message.peer)
+        return dataclasses.replace(reply, body=seal(info, reply.body, self._identity, peer))
+
+    def _payload(self, header: Header, step: int, sender: str, recipient: str) -> Info:
+        return Info(header.plan, header.run, header.phase, step, 0, PAYLOAD, sender, recipient)
+
+    def _ask(self, message: Hello | Publish | SumRequest | PairRequest) -> Message:
+        return decode(self._node.answer(encode(message)), Ready, Stored, SumAnswer, PairAnswer, Refusal)

@@ -1,0 +1,157 @@
+"""An exchange behind seals: requests are sealed to each party and replies opened, over any other exchange.
+
+The coordinator's messages pass here in clear, within the server's own process; what the other exchange carries is
+ciphertext. Before the first request, and again when a party has come back without its keys, the parties join: they
+exchange certificates and seeds through three messages each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from server.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure, Reply, Traffic
+from shared.crypto.identity import Identity
+from shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
+from shared.crypto.sealed_messages import seal_message, unseal_message
+from shared.crypto.sealing import SealError
+from shared.crypto.seeds import OfferError, split_offer
+from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from shared.messages import (
+    Deliver,
+    Header,
+    Hello,
+    Introduce,
+    Join,
+    Joined,
+    Message,
+    MessageError,
+    Offered,
+    PairAnswer,
+    PairRequest,
+    Publish,
+    Ready,
+    Refusal,
+    Stored,
+    SumAnswer,
+    SumRequest,
+    decode,
+    encode,
+)
+from shared.plan import SERVER, Plan
+
+JOIN = "join"
+# A party that answers so has lost its keys of this run: all join again.
+_LOST = frozenset({"not-joined", "no-seeds"})
+
+
+class SealedExchange:
+    """The Exchange over another one, for the parties of an enrolled plan and one run.
+
+    Raises:
+        ValueError: the identity is not the one whose card the plan names as the server's.
+    """
+
+    def __init__(
+        self, inner: Exchange, plan: Plan, run: str, identity: Identity, clock: Callable[[], float] = time.time
+    ) -> None:
+        if not plan.enrolled or plan.cards[SERVER].key != identity.card.key:
+            raise ValueError("the plan names another server's card than this one's")
+        self._inner, self._plan, self._run = inner, plan, run
+        self._identity, self._clock = identity, clock
+        self._keys = PlanKeys.generate(identity, plan.hash)
+        self._peers: dict[str, PeerKey] = {}
+        self._epoch = 0
+        self._stale = True
+
+    @property
+    def traffic(self) -> Traffic:
+        """The traffic of the exchange below: bytes as they are sent, sealed."""
+        return self._inner.traffic
+
+    def online(self) -> frozenset[str]:
+        """As below."""
+        return self._inner.online()
+
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+        """Seal, send, open; a reply that is not its sender's own, or not to this request, is a Failure."""
+        if self._stale:
+            self._join(timeout)
+        messages = {
+            party: decode(body, Hello, Publish, SumRequest, PairRequest) for party, body in requests.items()
+        }
+        found = self._exchange({party: messages[party] for party in messages if party in self._peers}, timeout)
+        replies: dict[str, Reply] = {}
+        for party in requests:
+            reply = found.get(party, Failure(party, UNAVAILABLE))
+            if isinstance(reply, Refusal) and reply.code in _LOST:
+                self._stale = True
+            replies[party] = reply if isinstance(reply, Failure) else encode(reply)
+        return replies
+
+    def close(self) -> None:
+        """Destroy the server's keys under the plan: what was sealed to it stays sealed."""
+        self._keys.destroy()
+
+    def _header(self, party: str) -> Header:
+        return Header(self._plan.hash, self._run, JOIN, 0, self._epoch, SERVER, party)
+
+    def _join(self, timeout: float | None) -> None:
+        """Certificates of all, then seeds within each group; parties that do not take part are left out."""
+        self._epoch += 1
+        self._stale = False
+        names = [party.name for party in self._plan.parties]
+        now = int(self._clock())
+        joins = {name: sign_message(Join(self._header(name), self._keys.certificate, now), self._identity) for name in names}
+        certificates = {}
+        self._peers = {}
+        for name, raw in self._inner.send(joins, timeout).items():
+            if isinstance(raw, bytes) and (certificate := self._certificate(name, raw)) is not None:
+                certificates[name] = certificate
+                self._peers[name] = peer_key(certificate, self._plan.cards[name], self._plan.hash)
+        introduced = self._exchange({name: Introduce(self._header(name), certificates) for name in certificates}, timeout)
+        deliveries: dict[str, list[bytes]] = {name: [] for name in certificates}
+        for name, reply in introduced.items():
+            if isinstance(reply, Offered):
+                for peer, delivery in self._offers(name, reply.offer).items():
+                    deliveries.get(peer, []).append(delivery)
+            else:
+                del self._peers[name]
+        ready = {name: Deliver(self._header(name), tuple(deliveries[name])) for name in self._peers}
+        for name, reply in self._exchange(ready, timeout).items():
+            if not isinstance(reply, Ready):
+                del self._peers[name]
+
+    def _certificate(self, name: str, raw: bytes) -> bytes | None:
+        try:
+            joined = open_signed(raw, {name: self._plan.cards[name]}, Joined)
+            if (joined.header.run, joined.header.attempt) != (self._run, self._epoch):
+                return None
+            peer_key(joined.certificate, self._plan.cards[name], self._plan.hash)
+            return joined.certificate
+        except (SignedMessageError, CertificateError):
+            return None
+
+    def _offers(self, name: str, offer: bytes) -> dict[str, bytes]:
+        try:
+            sender, _, deliveries = split_offer(offer)
+        except OfferError:
+            return {}
+        return deliveries if sender == name else {}
+
+    def _exchange(self, messages: Mapping[str, Message], timeout: float | None) -> dict[str, Message | Failure]:
+        sealed = {name: seal_message(m, self._identity, self._peers[name]) for name, m in messages.items()}
+        replies = self._inner.send(sealed, timeout) if sealed else {}
+        return {name: self._open(name, raw) for name, raw in replies.items()}
+
+    def _open(self, name: str, raw: Reply) -> Message | Failure:
+        if isinstance(raw, Failure):
+            return raw
+        cards = {name: self._plan.cards[name]}
+        try:
+            if is_signed(raw):
+                return open_signed(raw, cards, Refusal)
+            kinds = (Ready, Offered, Stored, SumAnswer, PairAnswer, Refusal)
+            return unseal_message(raw, self._keys, cards, *kinds)
+        except (SealError, SignedMessageError, MessageError):
+            return Failure(name, MALFORMED)

@@ -1,0 +1,58 @@
+"""Typed messages that are signed and not sealed: what must pass before there are keys to seal to, and refusals.
+
+They hold nothing secret: public keys, the time, and codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from shared.crypto.fields import FieldsError, pack_fields, unpack_fields
+from shared.crypto.identity import BadSignature, Card, Identity
+from shared.messages import Message, MessageError, decode, encode
+
+M = TypeVar("M")
+_LABEL = b"sealscore signed message 1"
+_PURPOSE = "signed message"
+
+
+class SignedMessageError(ValueError):
+    """A signed message that is not taken: not signed by its sender, or no such message."""
+
+
+def is_signed(data: bytes) -> bool:
+    """Whether the bytes claim to be a signed message rather than a sealed one."""
+    return data[4 : 4 + len(_LABEL)] == _LABEL
+
+
+def sign_message(message: Message, identity: Identity) -> bytes:
+    """The message, signed in the name of its header's sender; ValueError where that is another."""
+    if message.header.sender != identity.name:
+        raise ValueError("a message is signed by the sender that its header names")
+    body = encode(message)
+    return pack_fields(_LABEL, body, identity.sign(_PURPOSE, body))
+
+
+def open_signed(data: bytes, cards: Mapping[str, Card], *expected: type[M]) -> M:
+    """The signed message in `data`, of one of the expected types.
+
+    Raises:
+        SignedMessageError: see the class.
+    """
+    try:
+        label, body, signature = unpack_fields(data, 3)
+        if label != _LABEL:
+            raise SignedMessageError("these bytes are no signed message")
+        message = decode(body, *expected)
+        sender: str = message.header.sender  # type: ignore[attr-defined]
+        cards[sender].check(signature, _PURPOSE, body)
+    except FieldsError:
+        raise SignedMessageError("these bytes are no signed message") from None
+    except MessageError as error:
+        raise SignedMessageError(str(error)) from None
+    except KeyError:
+        raise SignedMessageError("a message in the name of somebody who is not enrolled in the plan") from None
+    except BadSignature as error:
+        raise SignedMessageError(str(error)) from None
+    return message
