@@ -96,6 +96,11 @@ class Node:
         self._answers: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
+    @property
+    def random_source(self) -> str:
+        """Where this node's randomness comes from: "system", or "seeded" in a simulation."""
+        return self._secret.source
+
     def answer(self, request: bytes) -> bytes:
         """Answer one request; never raises, and says nothing about the data but by the contribution itself."""
         header = Header("", "", "", 0, 0, "", "")

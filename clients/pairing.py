@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from clients.refused import LocalFault, Refused
-from shared.crypto.alignment import Aligned, Matching, padded_size
-from shared.crypto.psi import PrivateMatching
+from shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
+from shared.crypto.psi import PrivateMatching, Progress
 from shared.plan import Plan
 
 
 class Pairs:
-    """Whom a party shares persons with. `aligned` is there once the phase align is done with that peer."""
+    """Whom a party shares persons with. An alignment is there once the phase align is done with that peer.
 
-    def __init__(self, plan: Plan, party: str) -> None:
-        self._plan, self._party = plan, party
+    `progress` is told (done, total) while a message of private alignment is made, which takes seconds.
+    """
+
+    def __init__(self, plan: Plan, party: str, progress: Progress | None = None) -> None:
+        self._plan, self._party, self._progress = plan, party, progress
         self._aligned: dict[str, Aligned] = {}
 
     def matching(self, lender: str, platform: str) -> Matching:
         """The alignment object of a pair; both sides build the same."""
-        sizes = (padded_size(self._plan.party(name).nominal_records) for name in (lender, platform))
-        return PrivateMatching(self._plan.alignment.identifier, *sizes)
+        form = self._plan.alignment.identifier
+        size, others = (padded_size(self._plan.party(name).nominal_records) for name in (lender, platform))
+        if self._plan.alignment.method == "private":
+            return PrivateMatching(form, size, others, self._progress)
+        salt = hashlib.sha256("\0".join(["align", self._plan.hash, lender, platform]).encode()).digest()
+        return ExactMatching(salt, form, size)
 
     def keep(self, peer: str, aligned: Aligned) -> None:
         """Keep the alignment with a peer.

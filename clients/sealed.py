@@ -72,10 +72,16 @@ class SealedNode:
         plan = node.plan
         if not plan.enrolled:
             raise NotApproved(f"plan {plan.name} names no cards: enrol the server and every party first")
-        if plan.cards[node.name].key != identity.card.key:
-            raise NotApproved(f"the plan's card of {node.name!r} is {plan.cards[node.name].fingerprint}, not this node's")
+        if (card := plan.cards[node.name]).key != identity.card.key:
+            raise NotApproved(f"the plan's card of {node.name!r} is {card.fingerprint}, not this node's")
+        if not identity.simulation and plan.alignment.method != "private":
+            raise NotApproved(
+                "alignment.method = 'exact' is for simulations: it shows a platform whom it does not know"
+            )
         if not identity.simulation and plan.privacy.noise == "none":
             raise NotApproved("privacy.noise = 'none' is for simulations: a real node adds noise or answers nothing")
+        if not identity.simulation and node.random_source != "system":
+            raise NotApproved("a node with real keys draws from the system's generator, never from a seed")
         self.name = node.name
         self._node, self._masks, self._identity, self._clock = node, masks, identity, clock
         self._cards = trust.check(plan.cards.values(), identity)
@@ -146,7 +152,9 @@ class SealedNode:
         if isinstance(message, Introduce | Deliver):
             if (header.run, header.attempt) != (self._run, self._epoch):
                 return Refusal(answer, "out-of-order")
-            return self._introduced(message, answer) if isinstance(message, Introduce) else self._seeded(message, answer)
+            return (
+                self._introduced(message, answer) if isinstance(message, Introduce) else self._seeded(message, answer)
+            )
         if isinstance(message, PairRequest):
             return self._carried(message)
         return self._ask(message)

@@ -11,10 +11,12 @@ import polars as pl
 
 from server.coordinator import Coordinator, Observer, Outcome
 from server.exchange import Exchange
+from server.sealed import SealedExchange
 from shared.aggregation import Aggregation, PlainSum
+from shared.crypto.identity import Identity
 from shared.model.score_table import TableMetrics
 from shared.phases import Phase
-from shared.plan import Plan
+from shared.plan import SERVER, Plan
 from shared.privacy.accountant import OpacusAccountant, PldAccountant
 from shared.privacy.mechanisms import Mechanisms
 
@@ -62,21 +64,27 @@ def run_coordinator(
     aggregation: Aggregation | None = None,
     patience: float = 60.0,
     timeout: float | None = 120.0,
+    identity: Identity | None = None,
 ) -> None:
     """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
 
     The towers of platforms, whose logits become signals, are left under `towers/`, by group.
 
     `run` names the run in every message; by default it follows from the plan, which runs once in a node's history.
-    `run.json` is written last: a folder without it is not a whole run.
+    A plan that names cards is carried out behind seals, under `identity`; the server of a simulated plan has the one
+    that follows from the plan's seed. `run.json` is written last: a folder without it is not a whole run.
     """
     plan = Plan.from_canonical(plan_bytes)
     output.mkdir(parents=True, exist_ok=True)
     series = Series(observer or FileObserver(output / PROGRESS))
     name = run or f"run-{plan.hash[:16]}"
     started = time.time()
+    if plan.enrolled:
+        exchange = SealedExchange(exchange, plan, name, identity or Identity.simulated(plan.seed, SERVER, "server"))
     coordinator = Coordinator(plan, name, exchange, aggregation or PlainSum(), series, patience, timeout)
     outcome = coordinator.run()
+    if isinstance(exchange, SealedExchange):
+        exchange.close()
     (output / "plan.json").write_bytes(plan.canonical())
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():
@@ -101,6 +109,7 @@ def _record(
         "run": run,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": time.time() - started,
+        "sealed": plan.enrolled,
         "privacy": _privacy(plan, outcome),
         "evaluation": {
             name: TableMetrics.of(table, outcome.model.calibration, outcome.tables.noise_std).as_dict()

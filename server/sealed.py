@@ -77,9 +77,7 @@ class SealedExchange:
         """Seal, send, open; a reply that is not its sender's own, or not to this request, is a Failure."""
         if self._stale:
             self._join(timeout)
-        messages = {
-            party: decode(body, Hello, Publish, SumRequest, PairRequest) for party, body in requests.items()
-        }
+        messages = {party: decode(body, Hello, Publish, SumRequest, PairRequest) for party, body in requests.items()}
         found = self._exchange({party: messages[party] for party in messages if party in self._peers}, timeout)
         replies: dict[str, Reply] = {}
         for party in requests:
@@ -102,14 +100,16 @@ class SealedExchange:
         self._stale = False
         names = [party.name for party in self._plan.parties]
         now = int(self._clock())
-        joins = {name: sign_message(Join(self._header(name), self._keys.certificate, now), self._identity) for name in names}
+        joins = {name: Join(self._header(name), self._keys.certificate, now) for name in names}
+        signed = {name: sign_message(join, self._identity) for name, join in joins.items()}
         certificates = {}
         self._peers = {}
-        for name, raw in self._inner.send(joins, timeout).items():
+        for name, raw in self._inner.send(signed, timeout).items():
             if isinstance(raw, bytes) and (certificate := self._certificate(name, raw)) is not None:
                 certificates[name] = certificate
                 self._peers[name] = peer_key(certificate, self._plan.cards[name], self._plan.hash)
-        introduced = self._exchange({name: Introduce(self._header(name), certificates) for name in certificates}, timeout)
+        introductions = {name: Introduce(self._header(name), certificates) for name in certificates}
+        introduced = self._exchange(introductions, timeout)
         deliveries: dict[str, list[bytes]] = {name: [] for name in certificates}
         for name, reply in introduced.items():
             if isinstance(reply, Offered):

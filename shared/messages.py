@@ -164,7 +164,8 @@ class Refusal:
     code: str
 
 
-Message = Join | Joined | Introduce | Offered | Deliver | Hello | Ready | Publish | Stored | SumRequest | SumAnswer | PairRequest | PairAnswer | Refusal
+SetUp = Join | Joined | Introduce | Offered | Deliver
+Message = SetUp | Hello | Ready | Publish | Stored | SumRequest | SumAnswer | PairRequest | PairAnswer | Refusal
 _TYPES: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Message)}
 _ARRAY = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
 

@@ -174,7 +174,9 @@ class Plan(Strict):
     def _check_cards(self) -> None:
         given = [self.server_card, *(party.card for party in self.parties)]
         if any(given) and not all(given):
-            raise ValueError("cards: the server and every party need one (server_card, parties.card), or nobody has one")
+            raise ValueError(
+                "cards: the server and every party need one (server_card, parties.card), or nobody has one"
+            )
         if self.enrolled:
             roles = {party.name: self.groups[party.group].role for party in self.parties}
             for name, card in self.cards.items():

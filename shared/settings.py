@@ -49,11 +49,14 @@ class Split(Strict):
 
 
 class Alignment(Strict):
-    """How persons of lenders and platforms are matched: the normal form of identifiers, and how many are enough.
+    """How persons of lenders and platforms are matched: the way, the normal form of identifiers, how many are enough.
 
-    `min_overlap` counts the persons that a lender and a platform share; with fewer, the pair takes no part.
+    "private" is private set intersection. "exact" compares digests: it is for simulations, where it saves time and
+    gives the same pairs, and a real node refuses it. `min_overlap` counts the persons that a lender and a platform
+    share; with fewer, the pair takes no part.
     """
 
+    method: Literal["private", "exact"] = "private"
     identifier: Literal["exact", "creator-id"] = "exact"
     min_overlap: Annotated[int, Field(ge=1)] = 100
 

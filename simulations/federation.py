@@ -13,16 +13,19 @@ import torch
 from clients.data import load_records
 from clients.lender import Lender
 from clients.lifetime import Lifetime
+from clients.masks import Masks
 from clients.node import Node
+from clients.sealed import SealedNode
 from server.coordinator import Observer
 from server.entry import run_coordinator
 from server.exchange import Exchange
-from shared.aggregation import PlainSum
+from shared.crypto.trust import TrustStore
 from shared.phases import phases
 from shared.plan import Plan
 from shared.privacy.charges import Charges
 from shared.privacy.streams import StreamSource
 from shared.records import Records
+from simulations.enrolment import enrolled, identities
 from simulations.grid import Faults, run_in_process
 from simulations.scenario import Scenario
 
@@ -31,19 +34,24 @@ Engine = Literal["in-process", "flower"]
 
 @dataclass(frozen=True)
 class Federation:
-    """The nodes of a plan in this process, with what each of them has charged.
+    """The nodes of a plan in this process, each behind its seals, with what each of them has charged.
 
-    `faults` is what nodes told their own operators, which the server never learns.
+    `plan` is the enrolled one. `doors` are what the server reaches: the nodes behind seals and masks. `faults` is what
+    nodes told their own operators, which the server never learns.
     """
 
     plan: Plan
     nodes: Mapping[str, Node]
+    doors: Mapping[str, SealedNode]
     charges: Mapping[str, Charges]
     faults: list[str]
 
     @classmethod
     def of(cls, plan: Plan, records: Mapping[str, Records]) -> Federation:
         """Nodes with simulation identities: their secrets follow from the plan's seed, so they protect nobody."""
+        plan, members = enrolled(plan), identities(plan)
+        trust = TrustStore.simulated(identity.card for identity in members.values())
+        masks = {party.name: Masks(len(plan.members(party.group)) == 1) for party in plan.parties}
         test_phases = frozenset(phase.name for phase in phases(plan) if phase.test)
         faults: list[str] = []
         charges = {party.name: Charges(test_phases) for party in plan.parties}
@@ -53,14 +61,15 @@ class Federation:
                 name,
                 records[name],
                 StreamSource.seeded(plan.seed, name),
-                PlainSum(),
+                masks[name],
                 Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels")),
                 charges[name],
                 faults.append,
             )
             for name in charges
         }
-        return cls(plan, nodes, charges, faults)
+        doors = {name: SealedNode(node, masks[name], members[name], trust) for name, node in nodes.items()}
+        return cls(plan, nodes, doors, charges, faults)
 
     def run(
         self,
@@ -75,13 +84,13 @@ class Federation:
         if engine == "flower":
             from simulations.flower_engine import run_with_flower
 
-            run_with_flower(self.nodes, self.plan.canonical(), output, observer=observer)
+            run_with_flower(self.doors, self.plan.canonical(), output, observer=observer)
             return
 
         def main(exchange: Exchange) -> None:
             run_coordinator(self.plan.canonical(), exchange, output, observer=observer, timeout=10.0)
 
-        run_in_process(self.nodes, main, faults)
+        run_in_process(self.doors, main, faults)
 
     def scored_records(self) -> list[Records]:
         """The lenders' records with the signals that came to them, for a simulation's own figures."""
