@@ -20,17 +20,22 @@ Baseline = Callable[[Plan, Oracle], float]
 def trained(plan: Plan, oracle: Oracle) -> float:
     """Exact AUC, on all lenders' test rows, of the model that another plan gives on the same records."""
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
-        federation = Federation.of(plan, {party.name: oracle.records[party.name] for party in plan.parties})
+        federation = Federation.of(_quick(plan), {party.name: oracle.records[party.name] for party in plan.parties})
         federation.run(Path(folder))
         model = ScoreModel.load(Path(folder) / "model")
         alone = len(plan.parties) == 1
         return oracle.judge(model, oracle.lenders.values() if alone else federation.scored_records())["auc"]
 
 
+def _quick(plan: Plan) -> Plan:
+    """The same plan with the way of alignment that finds the same pairs in less time."""
+    return plan.replace(alignment__method="exact")
+
+
 def towers(plan: Plan, oracle: Oracle) -> dict[str, float]:
     """Exact AUC of each tower of platforms by itself that a plan gives, by group."""
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
-        Federation.of(plan, oracle.records).run(Path(folder))
+        Federation.of(_quick(plan), oracle.records).run(Path(folder))
         return judged_towers(plan, oracle, Path(folder))
 
 
