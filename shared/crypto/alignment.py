@@ -23,6 +23,7 @@ from shared.privacy.streams import Stream
 
 HANDLE_BYTES = 16
 _TOKEN_BYTES = 16
+ASK = "ask its operator which version of Sealscore and which plan it runs"
 
 
 class AlignmentError(ValueError):
@@ -52,6 +53,22 @@ class Aligned:
     def digest(self) -> bytes:
         """What binds a payload to these very handles in this order: 32 bytes."""
         return hashlib.sha256(b"".join(self.handles)).digest()
+
+
+def too_many(persons: int, size: int) -> AlignmentError:
+    """The error of a party that knows more persons than its messages have entries."""
+    return AlignmentError(
+        f"{persons} persons do not fit into messages of {size} entries; have the plan's nominal_records of this party "
+        "raised"
+    )
+
+
+def other_form(form: str) -> AlignmentError:
+    """The error of two sides that would not write one person alike."""
+    return AlignmentError(
+        f"the other side writes identifiers in another normal form than {form!r}; run one version of Sealscore on both "
+        "sides"
+    )
 
 
 class Asking(Protocol):
@@ -110,14 +127,14 @@ class ExactMatching:
 
     def __init__(self, salt: bytes, form: str, size: int) -> None:
         self.size = size
-        self._salt = salt
+        self._salt, self._form = salt, form
         self._head = bytes.fromhex(fingerprint(form))
 
     def ask(self, persons: Sequence[str], filler: Stream) -> ExactAsking:
         """A request of tokens, sorted, and filled up with random ones that match nobody; see `Matching`."""
         tokens = {self.token(person): person for person in persons}
         if len(tokens) > self.size:
-            raise AlignmentError(f"{len(tokens)} persons do not fit into messages of {self.size} entries")
+            raise too_many(len(tokens), self.size)
         random = pieces(filler, self.size - len(tokens), _TOKEN_BYTES)
         return ExactAsking(self, self._head + b"".join(sorted([*tokens, *random])), tokens)
 
@@ -135,9 +152,9 @@ class ExactMatching:
         """The tokens of a request, in its order; AlignmentError where it is none of this pair."""
         head, body = request[: len(self._head)], request[len(self._head) :]
         if len(request) != len(self._head) + self.size * _TOKEN_BYTES:
-            raise AlignmentError(f"a request of this pair has {self.size} entries")
+            raise AlignmentError(f"a request of this pair has {self.size} entries; {ASK}")
         if head != self._head:
-            raise AlignmentError("the other side writes identifiers in another normal form")
+            raise other_form(self._form)
         return [body[i : i + _TOKEN_BYTES] for i in range(0, len(body), _TOKEN_BYTES)]
 
 
@@ -152,13 +169,13 @@ class ExactAsking:
         """A random handle for each token, of no meaning where the platform knows nobody; see `Asking`."""
         size = self._matching.size
         if len(response) != -(-size // 8):
-            raise AlignmentError("a response has a bit for each entry of the request")
+            raise AlignmentError(f"a response of this pair has {-(-size // 8)} bytes, not {len(response)}; {ASK}")
         known = np.unpackbits(np.frombuffer(response, dtype=np.uint8))[:size].astype(bool)
         given = pieces(random, size, HANDLE_BYTES)
         entries = zip(self._matching.tokens(self.request), given, known, strict=True)
         matched = {handle: token for token, handle, there in entries if there}
         if not set(matched.values()) <= self._tokens.keys():
-            raise AlignmentError("the platform claims to know entries that are mere filling")
+            raise AlignmentError(f"the platform claims to know entries that are mere filling; {ASK}")
         return b"".join(given), Aligned.of({h: self._tokens[token] for h, token in matched.items()}, size)
 
 
@@ -172,10 +189,10 @@ class ExactAnswering:
     def accept(self, message: bytes) -> Aligned:
         """The handles of the persons whom it found; see `Answering`."""
         if len(message) != self._size * HANDLE_BYTES:
-            raise AlignmentError("there must be one handle for each entry of the request")
+            raise AlignmentError(f"there must be {self._size} handles, one for each entry of the request; {ASK}")
         given = [message[i : i + HANDLE_BYTES] for i in range(0, len(message), HANDLE_BYTES)]
         if len(set(given)) != len(given):
-            raise AlignmentError("a handle was given twice")
+            raise AlignmentError(f"a handle was given twice; {ASK}")
         named = {handle: person for handle, person in zip(given, self._found, strict=True) if person is not None}
         return Aligned.of(named, self._size)
 

@@ -29,7 +29,7 @@ import numpy as np
 import private_set_intersection.python as psi
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shared.crypto.alignment import HANDLE_BYTES, Aligned, AlignmentError, pieces
+from shared.crypto.alignment import ASK, HANDLE_BYTES, Aligned, AlignmentError, other_form, pieces, too_many
 from shared.identifiers import fingerprint
 from shared.privacy.streams import Stream
 
@@ -56,6 +56,7 @@ class PrivateMatching:
 
     def __init__(self, form: str, size: int, others: int, progress: Progress | None = None) -> None:
         self.size, self.others = size, others
+        self._form = form
         self._head = bytes.fromhex(fingerprint(form))
         self._progress = progress or (lambda done, total: None)
 
@@ -86,12 +87,12 @@ class PrivateMatching:
     def answer(self, request: bytes, persons: Sequence[str], filler: Stream) -> PrivateAnswering:
         """Encrypt the platform's persons under a fresh key, and the request once more; see `Matching`."""
         if len(request) != self.request_bytes:
-            raise AlignmentError(f"a request of this pair has {self.size} entries")
+            raise AlignmentError(f"a request of this pair has {self.size} entries; {ASK}")
         if request[: len(self._head)] != self._head:
-            raise AlignmentError("the other side writes identifiers in another normal form")
+            raise other_form(self._form)
         asked = _cut(request[len(self._head) :], POINT_BYTES)
         if len(set(asked)) != len(asked):
-            raise AlignmentError("a request has an entry twice")
+            raise AlignmentError(f"a request has an entry twice; {ASK}")
         items = _filled(persons, self.others, filler)
         count = _Count(self._progress, self.size + self.others)
         server = psi.server.CreateWithNewKey(True)
@@ -105,7 +106,7 @@ class PrivateMatching:
             try:
                 again += server.ProcessRequest(chunk).encrypted_elements
             except RuntimeError:
-                raise AlignmentError("a request has entries that are no points of the curve") from None
+                raise AlignmentError(f"a request has entries that are no points of the curve; {ASK}") from None
             count.add(len(chunk.encrypted_elements))
         order = sorted(range(len(own)), key=lambda index: own[index])
         response = b"".join([*again, *(own[index] for index in order)])
@@ -126,11 +127,11 @@ class PrivateAsking:
         """The places of the persons whom both know, with random handles, filled up; see `Asking`."""
         size = self._matching.size
         if len(response) != self._matching.response_bytes:
-            raise AlignmentError(f"a response of this pair has {size} and {self._matching.others} entries")
+            raise AlignmentError(f"a response of this pair has {size} and {self._matching.others} entries; {ASK}")
         again, theirs = _cut(response[: size * POINT_BYTES], POINT_BYTES), response[size * POINT_BYTES :]
         places: dict[bytes, int] = {point[1:]: place for place, point in enumerate(_cut(theirs, POINT_BYTES))}
         if len(places) != self._matching.others:
-            raise AlignmentError("the platform's response has a person twice")
+            raise AlignmentError(f"the platform's response has a person twice; {ASK}")
         found: dict[int, str] = {}
         count = _Count(self._progress, size)
         for entry, person in zip(again, self._persons, strict=True):
@@ -139,9 +140,9 @@ class PrivateAsking:
             if place is None:
                 continue
             if person is None:
-                raise AlignmentError("the platform claims to know entries that are mere filling")
+                raise AlignmentError(f"the platform claims to know entries that are mere filling; {ASK}")
             if place in found:
-                raise AlignmentError("the platform's response has one of its persons stand for two")
+                raise AlignmentError(f"the platform's response has one of its persons stand for two; {ASK}")
             found[place] = person
         given = pieces(random, size, HANDLE_BYTES)
         named = dict(zip(given, sorted(found.values()), strict=False))
@@ -156,7 +157,9 @@ class PrivateAsking:
         try:
             return self._key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, point))
         except ValueError:
-            raise AlignmentError("the platform's response has entries that are no points of the curve") from None
+            raise AlignmentError(
+                f"the platform's response has entries that are no points of the curve; {ASK}"
+            ) from None
 
 
 class PrivateAnswering:
@@ -169,7 +172,7 @@ class PrivateAnswering:
     def accept(self, message: bytes) -> Aligned:
         """The handles of the own persons whose places the lender named; see `Answering`."""
         if len(message) != self._matching.handles_bytes:
-            raise AlignmentError(f"there must be {self._matching.size} handles with their places")
+            raise AlignmentError(f"there must be {self._matching.size} handles with their places; {ASK}")
         entries = _cut(message, _ENTRY_BYTES)
         named: dict[bytes, str] = {}
         seen: set[int] = set()
@@ -179,11 +182,11 @@ class PrivateAnswering:
                 continue
             person = self._persons[place] if place < len(self._persons) else None
             if person is None or place in seen:
-                raise AlignmentError("a handle was given to nobody, or a person two of them")
+                raise AlignmentError(f"a handle was given to nobody, or a person two of them; {ASK}")
             seen.add(place)
             named[handle] = person
         if len({entry[_PLACE_BYTES:] for entry in entries}) != len(entries):
-            raise AlignmentError("a handle was given twice")
+            raise AlignmentError(f"a handle was given twice; {ASK}")
         return Aligned.of(named, self._matching.size)
 
 
@@ -204,7 +207,7 @@ def _filled(persons: Sequence[str], size: int, filler: Stream) -> list[tuple[str
     """(what is encrypted, whose it is) for each person, and random ones up to `size`, in random order."""
     distinct = list(dict.fromkeys(persons))
     if len(distinct) > size:
-        raise AlignmentError(f"{len(distinct)} persons do not fit into messages of {size} entries")
+        raise too_many(len(distinct), size)
     filling = pieces(filler, size - len(distinct), _FILLER_BYTES)
     items: list[tuple[str, str | None]] = [(f"person {person}", person) for person in distinct]
     items += [(f"filling {piece.hex()}", None) for piece in filling]
