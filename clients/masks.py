@@ -18,6 +18,7 @@ class Masks:
     def __init__(self, lone: bool) -> None:
         self._lone = lone
         self._sum: MaskedSum | None = None
+        self._seeds: Seeds | None = None
 
     def use(self, seeds: Seeds) -> None:
         """Mask with these seeds from now on; ValueError where they are not of a later epoch of the same run."""
@@ -25,6 +26,17 @@ class Masks:
             self._sum = MaskedSum(seeds, self._lone)
         else:
             self._sum.replace(seeds)
+        self._seeds = seeds
+
+    def ready(self, cohort: tuple[str, ...]) -> bool:
+        """Whether there are seeds with every other party of the cohort."""
+        return self._seeds is not None and set(cohort) <= self._seeds.digests.keys()
+
+    def close(self) -> None:
+        """Erase the seeds: nothing can be masked any more, and no mask be made again."""
+        if self._seeds is not None:
+            self._seeds.close()
+        self._sum = self._seeds = None
 
     def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
         """The vector under masks; Refused where there are no seeds with the cohort."""

@@ -168,6 +168,8 @@ class Node:
         if self._answered.get(phase.name, 0) >= phase.attempts:
             raise Refused("attempts-spent")
         self._check_cohort(request.cohort)
+        if not self._aggregation.ready(request.cohort):
+            raise Refused("no-seeds")
         if not np.all(np.abs(request.parameters) <= MAX_WEIGHT):
             raise Refused("bad-parameters")
         parts = self._resolve(phase, request.parts)

@@ -6,6 +6,7 @@ payload inside it to the peer that it is for, so the server carries what it cann
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
@@ -17,7 +18,7 @@ from clients.node import Node
 from shared.crypto.identity import Identity
 from shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
 from shared.crypto.sealed_messages import seal_message, unseal_message
-from shared.crypto.sealing import Info, SealError, seal, unseal
+from shared.crypto.sealing import Info, SealError, read_info, seal, unseal
 from shared.crypto.seeds import OfferError, Seeds
 from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from shared.crypto.trust import TrustStore
@@ -89,6 +90,7 @@ class SealedNode:
         self._server: PeerKey | None = None
         self._peers: dict[str, PeerKey] = {}
         self._seeds: Seeds | None = None
+        self._used = False
         self._run, self._epoch = "", 0
         self._lock = threading.Lock()
         self._check_expiry()
@@ -96,7 +98,7 @@ class SealedNode:
     def answer(self, request: bytes) -> bytes:
         """Answer one sealed request; a refusal is signed and holds a code, and nothing is charged for it."""
         with self._lock:
-            header = Header(self._node.plan.hash, "", "", 0, 0, self.name, SERVER)
+            header = self._claimed(request)
             try:
                 self._check_expiry()
                 if is_signed(request):
@@ -118,9 +120,19 @@ class SealedNode:
         """Destroy the keys of the plan and the seeds of the run: what was sealed to this node stays sealed."""
         with self._lock:
             self._keys.destroy()
+            self._masks.close()
             if self._seeds is not None:
                 self._seeds.close()
             self._server, self._peers = None, {}
+
+    def _claimed(self, request: bytes) -> Header:
+        """What a refusal of this request answers to, as the request itself says, unchecked."""
+        run, phase, round, attempt = "", "", 0, 0
+        if not is_signed(request):
+            with contextlib.suppress(SealError):
+                info = read_info(request)
+                run, phase, round, attempt = info.run, info.phase, info.round, info.attempt
+        return Header(self._node.plan.hash, run, phase, round, attempt, self.name, SERVER)
 
     def _refuse(self, header: Header, code: str) -> bytes:
         return sign_message(Refusal(header, code), self._identity)
@@ -167,18 +179,24 @@ class SealedNode:
             for name, certificate in message.certificates.items()
             if name in self._cards and name not in (SERVER, self.name)
         }
+        if self._seeds is not None and not self._used:
+            self._seeds.close()
         group = {party.name for party in plan.members(plan.party(self.name).group)}
         peers = {name: key for name, key in self._peers.items() if name in group}
         self._seeds = Seeds(self._identity, self._keys, self._run, self._epoch, self._cards, peers)
+        self._used = False
         return Offered(answer, self._seeds.offer)
 
     def _seeded(self, message: Deliver, answer: Header) -> Ready | Refusal:
         """Take the seeds that the others of the group offered; from now on sums are masked with them."""
         if self._seeds is None:
             return Refusal(answer, "out-of-order")
+        if self._used:
+            return Refusal(answer, "out-of-order")
         for offer in message.offers:
             self._seeds.accept(offer)
         self._masks.use(self._seeds)
+        self._used = True
         return Ready(answer)
 
     def _carried(self, message: PairRequest) -> Message:

@@ -7,6 +7,7 @@ exchange certificates and seeds through three messages each.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 
@@ -142,15 +143,17 @@ class SealedExchange:
     def _exchange(self, messages: Mapping[str, Message], timeout: float | None) -> dict[str, Message | Failure]:
         sealed = {name: seal_message(m, self._identity, self._peers[name]) for name, m in messages.items()}
         replies = self._inner.send(sealed, timeout) if sealed else {}
-        return {name: self._open(name, raw) for name, raw in replies.items()}
+        return {name: self._open(name, raw, messages[name].header) for name, raw in replies.items()}
 
-    def _open(self, name: str, raw: Reply) -> Message | Failure:
+    def _open(self, name: str, raw: Reply, asked: Header) -> Message | Failure:
         if isinstance(raw, Failure):
             return raw
         cards = {name: self._plan.cards[name]}
         try:
             if is_signed(raw):
-                return open_signed(raw, cards, Refusal)
+                refusal = open_signed(raw, cards, Refusal)
+                answers = dataclasses.replace(asked, sender=name, recipient=SERVER)
+                return refusal if refusal.header == answers else Failure(name, MALFORMED)
             kinds = (Ready, Offered, Stored, SumAnswer, PairAnswer, Refusal)
             return unseal_message(raw, self._keys, cards, *kinds)
         except (SealError, SignedMessageError, MessageError):

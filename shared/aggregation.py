@@ -76,6 +76,10 @@ class SumShape:
 class Aggregation(Protocol):
     """The two sides of a sum. An implementation may hide single vectors; the total is the same integers."""
 
+    def ready(self, cohort: tuple[str, ...]) -> bool:
+        """At a party: whether `protect` can be asked for a sum over this cohort."""
+        ...
+
     def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
         """At a party: int64 [length] -> the bytes that it sends."""
         ...
@@ -87,6 +91,10 @@ class Aggregation(Protocol):
 
 class PlainSum:
     """Contributions in clear: the server can read every one of them. Only the noise protects a party here."""
+
+    def ready(self, cohort: tuple[str, ...]) -> bool:
+        """Always: nothing is needed to send a vector in clear."""
+        return True
 
     def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
         """Pack the vector as it is."""
