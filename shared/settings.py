@@ -57,7 +57,7 @@ class Alignment(Strict):
     """
 
     method: Literal["private", "exact"] = "private"
-    identifier: Literal["exact", "creator-id"] = "exact"
+    identifier: Literal["exact", "creator-id", "phone", "national-id"] = "exact"
     min_overlap: Annotated[int, Field(ge=1)] = 100
 
 

@@ -170,7 +170,7 @@ class _Check:
         raw = self._text(name, "the person").fill_null("").to_list() if self.schema.person else ids
         forms = [NORMAL_FORMS[identifier](person) for person in raw]
         empty = np.array([bool(person) and not form for person, form in zip(raw, forms, strict=True)], dtype=bool)
-        self.add_if(empty, f"nothing is left of it in the normal form {identifier!r}", "write an identifier", name)
+        self.add_if(empty, f"it has no normal form as {identifier!r}", "mend it, or leave the record out", name)
         return forms
 
     def consents(self) -> tuple[frozenset[str], ...] | None:
