@@ -21,6 +21,7 @@ from clients.refused import LocalFault, Refused
 from clients.training import train_step
 from clients.work import Pair, Payload, Sum
 from shared.crypto.alignment import Aligned, AlignmentError, Asking
+from shared.crypto.psi import Progress
 from shared.model.bins import Binning, histogram, histogram_length
 from shared.model.loss import cross_entropy
 from shared.model.score_table import score_table
@@ -38,11 +39,19 @@ from shared.records import Records
 class Lender:
     """A lender's records under a plan."""
 
-    def __init__(self, plan: Plan, name: str, mechanisms: Mechanisms, records: Records, lifetime: Lifetime) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        name: str,
+        mechanisms: Mechanisms,
+        records: Records,
+        lifetime: Lifetime,
+        progress: Progress | None = None,
+    ) -> None:
         self._plan, self._name, self._mechanisms = plan, name, mechanisms
         self._records, self._lifetime = records, lifetime
         self._coder = Coder(plan, plan.lenders)
-        self._pairs = Pairs(plan, name)
+        self._pairs = Pairs(plan, name, progress)
         self._asking: dict[str, Asking] = {}
         self._levels: dict[str, dict[str, dict[str, int]]] = {group: {} for group in plan.platforms}
         self._bands: dict[str, dict[str, int]] = {}

@@ -20,6 +20,7 @@ from clients.platform import Platform
 from clients.refused import LocalFault, Refused
 from clients.work import Sum
 from shared.aggregation import Aggregation, SumId
+from shared.crypto.psi import Progress
 from shared.messages import (
     Header,
     Hello,
@@ -62,7 +63,8 @@ class Node:
 
     `charge` is told of every release before it happens, with the header of the request and the event; it raises
     `Refused` if the release must not happen. The caller keeps what it is told: this object holds no budget. `tell`
-    is told in words, for the party's own operator, what the server learns as "unavailable" only.
+    is told in words, for the party's own operator, what the server learns as "unavailable" only; `progress` is told
+    (done, total) of an alignment, which takes seconds.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Node:
         lifetime: Lifetime,
         charge: Callable[[Header, Event], None],
         tell: Callable[[str], None] = log.warning,
+        progress: Progress | None = None,
     ) -> None:
         self.plan = plan
         self.name = party
@@ -83,7 +86,7 @@ class Node:
         self._mechanisms = Mechanisms(plan)
         self._phases = {phase.name: (index, phase) for index, phase in enumerate(self._mechanisms.phases)}
         role = Lender if self._group == plan.lenders else Platform
-        self.role = role(plan, party, self._mechanisms, records, lifetime)
+        self.role = role(plan, party, self._mechanisms, records, lifetime, progress)
         self._secret = secret
         self._aggregation = aggregation
         self._charge = charge

@@ -20,6 +20,7 @@ from clients.refused import LocalFault, Refused
 from clients.training import train_step
 from clients.work import Pair, Payload, Sum
 from shared.crypto.alignment import Aligned, AlignmentError, Answering
+from shared.crypto.psi import Progress
 from shared.model.bins import Binning, histogram, histogram_length
 from shared.model.loss import ForwardCorrected, cross_entropy
 from shared.model.signal import CELLS, signal_histogram, signal_levels
@@ -39,12 +40,20 @@ from shared.records import Records
 class Platform:
     """A platform's records under a plan."""
 
-    def __init__(self, plan: Plan, name: str, mechanisms: Mechanisms, records: Records, lifetime: Lifetime) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        name: str,
+        mechanisms: Mechanisms,
+        records: Records,
+        lifetime: Lifetime,
+        progress: Progress | None = None,
+    ) -> None:
         self._plan, self._name, self._mechanisms = plan, name, mechanisms
         self._records, self._lifetime = records, lifetime
         self._group = plan.party(name).group
         self._coder = Coder(plan, self._group)
-        self._pairs = Pairs(plan, name)
+        self._pairs = Pairs(plan, name, progress)
         self._row = {person: row for row, person in reversed(list(enumerate(records.person)))}
         self._answering: dict[str, Answering] = {}
         self._bits: dict[str, dict[str, int]] = {}

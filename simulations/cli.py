@@ -56,7 +56,9 @@ def run(
     for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
         console.print(f"[bold]{scenario.plan.name}[/bold], seed {seed}")
         with ProgressObserver(console) as observer:
-            done = run_job(scenario.with_seed(seed), engine, observer, baselines, observer.tell, runs)
+            done = run_job(
+                scenario.with_seed(seed), engine, observer, baselines, observer.tell, runs, observer.progress
+            )
         console.print(f"written to {done.folder}")
         finished.append(done)
     result = summary(finished)

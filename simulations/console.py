@@ -48,6 +48,10 @@ class ProgressObserver:
         lost = f"without {', '.join(row['failures'])}" if row["failures"] else f"{row['cohort']} parties"
         self._progress.update(self._task, advance=1, note=lost)
 
+    def progress(self, done: int, total: int) -> None:
+        """Say how far an alignment is, in its own unit."""
+        self._progress.update(self._task, note=f"{done / total:.0%}")
+
     def tell(self, what: str) -> None:
         """Say what is being done, without a count."""
         self._begin(what, None)

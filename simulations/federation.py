@@ -19,6 +19,7 @@ from clients.sealed import SealedNode
 from server.coordinator import Observer
 from server.entry import run_coordinator
 from server.exchange import Exchange
+from shared.crypto.psi import Progress
 from shared.crypto.trust import TrustStore
 from shared.phases import phases
 from shared.plan import Plan
@@ -47,7 +48,7 @@ class Federation:
     faults: list[str]
 
     @classmethod
-    def of(cls, plan: Plan, records: Mapping[str, Records]) -> Federation:
+    def of(cls, plan: Plan, records: Mapping[str, Records], progress: Progress | None = None) -> Federation:
         """Nodes with simulation identities: their secrets follow from the plan's seed, so they protect nobody."""
         plan, members = enrolled(plan), identities(plan)
         trust = TrustStore.simulated(identity.card for identity in members.values())
@@ -65,6 +66,7 @@ class Federation:
                 Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels")),
                 charges[name],
                 faults.append,
+                progress,
             )
             for name in charges
         }

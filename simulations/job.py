@@ -12,6 +12,7 @@ from server.asking import PhaseFailed
 from server.coordinator import Observer
 from server.exchange import MissingParties
 from server.rounds import AttemptsSpent
+from shared.crypto.psi import Progress
 from shared.model.score_model import ScoreModel
 from simulations.baselines import BASELINES, baselines_of, judged_towers
 from simulations.federation import Engine, Federation, load_parties
@@ -34,10 +35,11 @@ def run_job(
     baselines: bool = True,
     tell: Callable[[str], None] = lambda what: None,
     runs: Path = RUNS,
+    progress: Progress | None = None,
 ) -> Run:
     """One whole run, as a folder under `runs`.
 
-    `tell` is told in a few words what is being done. DataError or PlanError before anything is charged where the
+    `tell` is told in a few words what is being done, `progress` (done, total) of an alignment. DataError or PlanError before anything is charged where the
     input is bad; PhaseFailed or MissingParties where the federation fails; no folder is left behind then.
     """
     tell("reading and checking records")
@@ -45,7 +47,7 @@ def run_job(
     plan = scenario.plan
     oracle = Oracle(plan, records)
     with NewRun(f"{plan.name}-seed{plan.seed}", runs) as new:
-        federation = Federation.of(plan, records)
+        federation = Federation.of(plan, records, progress)
         try:
             federation.run(new.folder, observer, engine)
         except (PhaseFailed, AttemptsSpent, MissingParties) as error:
