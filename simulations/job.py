@@ -39,8 +39,8 @@ def run_job(
 ) -> Run:
     """One whole run, as a folder under `runs`.
 
-    `tell` is told in a few words what is being done, `progress` (done, total) of an alignment. DataError or PlanError before anything is charged where the
-    input is bad; PhaseFailed or MissingParties where the federation fails; no folder is left behind then.
+    `tell` is told in a few words what is being done, `progress` (done, total) of an alignment. DataError or PlanError
+    before anything is charged where the input is bad; RunFailed where the federation fails; no folder is left then.
     """
     tell("reading and checking records")
     records = load_parties(scenario)
