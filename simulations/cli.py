@@ -94,6 +94,24 @@ def compare(
 
 
 @app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run: its folder, its name or the start of it, or `last`.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to write it; by default report.html in the run's folder."),
+    ] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write the report of a run, one HTML file that needs nothing else, and print where it is."""
+    from simulations.report import report_of
+
+    try:
+        print(report_of(run, runs, output))
+    except OSError as error:
+        raise typer.BadParameter(f"the report cannot be written: {error}", param_hint="--output") from error
+
+
+@app.command()
 def plans() -> None:
     """List the plans that come with Sealscore."""
     from simulations.scenario import packaged

@@ -1,0 +1,1 @@
+"""Reports that people read: the engine of self-contained pages and figures, and what stands on the pages."""

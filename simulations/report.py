@@ -1,0 +1,26 @@
+"""The report of a run that is named as on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.report.record import NotARun
+from shared.report.run_report import write_report
+from simulations.runs import RUNS, NoSuchRun, find_run
+
+
+def report_of(name: str, runs: Path = RUNS, output: Path | None = None) -> Path:
+    """Write the report of the run in that folder, or of that name under `runs`; returns where it is.
+
+    A folder is enough by itself: one that a server left in deployment, without a simulation's oracle, has a report
+    as well.
+
+    Raises:
+        NoSuchRun: there is no such run, or the folder holds none that is whole.
+        OSError: the report cannot be written.
+    """
+    folder = Path(name) if Path(name, "run.json").is_file() else find_run(name, runs).folder
+    try:
+        return write_report(folder, output)
+    except NotARun as error:
+        raise NoSuchRun(str(error)) from error
