@@ -109,7 +109,7 @@ def _record(
         "run": run,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": time.time() - started,
-        "sealed": plan.enrolled,
+        "protection": _protection(plan),
         "privacy": _privacy(plan, outcome),
         "evaluation": {
             name: TableMetrics.of(table, outcome.model.calibration, outcome.tables.noise_std).as_dict()
@@ -133,6 +133,14 @@ def _record(
         ],
         "payload_bytes_per_applicant": _per_applicant(plan, outcome),
     }
+
+
+def _protection(plan: Plan) -> dict[str, str]:
+    """What kept the server and peers from more than they are due, by the forms that the plan's parties used."""
+    alignment = {"private": "psi", "exact": "exact"}[plan.alignment.method]
+    if not plan.enrolled:
+        return {"sums": "clear", "payloads": "clear", "alignment": alignment}
+    return {"sums": "masked", "payloads": "sealed", "alignment": alignment}
 
 
 def _per_applicant(plan: Plan, outcome: Outcome) -> float | None:

@@ -43,6 +43,7 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
+    from shared.report.run_report import write_report
     from simulations.console import ProgressObserver, closing_table, summary
     from simulations.job import run_job
     from simulations.scenario import Scenario, main_job, resolve
@@ -59,7 +60,9 @@ def run(
             done = run_job(
                 scenario.with_seed(seed), engine, observer, baselines, observer.tell, runs, observer.progress
             )
-        console.print(f"written to {done.folder}")
+            observer.tell("report")
+            page = write_report(done.folder)
+        console.print(f"written to {done.folder}; read {page}")
         finished.append(done)
     result = summary(finished)
     closing_table(console, result)
