@@ -88,6 +88,7 @@ class Node:
         role = Lender if self._group == plan.lenders else Platform
         self.role = role(plan, party, self._mechanisms, records, lifetime, progress)
         self._secret = secret
+        self._label_source = lifetime.labels.source
         self._aggregation = aggregation
         self._charge = charge
         self._tell = tell
@@ -101,8 +102,8 @@ class Node:
 
     @property
     def random_source(self) -> str:
-        """Where this node's randomness comes from: "system", or "seeded" in a simulation."""
-        return self._secret.source
+        """Where this node's randomness comes from: "system", or "seeded" where any secret follows from a seed."""
+        return "system" if {self._secret.source, self._label_source} == {"system"} else "seeded"
 
     def answer(self, request: bytes) -> bytes:
         """Answer one request; never raises, and says nothing about the data but by the contribution itself."""

@@ -90,7 +90,7 @@ class SealedNode:
         self._server: PeerKey | None = None
         self._peers: dict[str, PeerKey] = {}
         self._seeds: Seeds | None = None
-        self._used = False
+        self._used = self._closed = False
         self._run, self._epoch = "", 0
         self._lock = threading.Lock()
         self._check_expiry()
@@ -99,6 +99,8 @@ class SealedNode:
         """Answer one sealed request; a refusal is signed and holds a code, and nothing is charged for it."""
         with self._lock:
             header = self._claimed(request)
+            if self._closed:
+                return self._refuse(header, "closed")
             try:
                 self._check_expiry()
                 if is_signed(request):
@@ -119,6 +121,7 @@ class SealedNode:
     def close(self) -> None:
         """Destroy the keys of the plan and the seeds of the run: what was sealed to this node stays sealed."""
         with self._lock:
+            self._closed = True
             self._keys.destroy()
             self._masks.close()
             if self._seeds is not None:

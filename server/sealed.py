@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from server.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure, Reply, Traffic
 from shared.crypto.identity import Identity
@@ -76,7 +76,7 @@ class SealedExchange:
 
     def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
         """Seal, send, open; a reply that is not its sender's own, or not to this request, is a Failure."""
-        if self._stale:
+        if self._stale or self._come_back(requests):
             self._join(timeout)
         messages = {party: decode(body, Hello, Publish, SumRequest, PairRequest) for party, body in requests.items()}
         found = self._exchange({party: messages[party] for party in messages if party in self._peers}, timeout)
@@ -87,6 +87,10 @@ class SealedExchange:
                 self._stale = True
             replies[party] = reply if isinstance(reply, Failure) else encode(reply)
         return replies
+
+    def _come_back(self, parties: Iterable[str]) -> bool:
+        """Whether one of these parties is there and has taken no part in the last set-up."""
+        return not {party for party in parties if party not in self._peers}.isdisjoint(self._inner.online())
 
     def close(self) -> None:
         """Destroy the server's keys under the plan: what was sealed to it stays sealed."""
@@ -149,12 +153,14 @@ class SealedExchange:
         if isinstance(raw, Failure):
             return raw
         cards = {name: self._plan.cards[name]}
+        answers = dataclasses.replace(asked, sender=name, recipient=SERVER)
         try:
             if is_signed(raw):
                 refusal = open_signed(raw, cards, Refusal)
-                answers = dataclasses.replace(asked, sender=name, recipient=SERVER)
                 return refusal if refusal.header == answers else Failure(name, MALFORMED)
             kinds = (Ready, Offered, Stored, SumAnswer, PairAnswer, Refusal)
-            return unseal_message(raw, self._keys, cards, *kinds)
+            reply = unseal_message(raw, self._keys, cards, *kinds)
+            # An earlier answer that comes again is well sealed too: only its header tells.
+            return reply if reply.header == answers else Failure(name, MALFORMED)
         except (SealError, SignedMessageError, MessageError):
             return Failure(name, MALFORMED)

@@ -1,0 +1,385 @@
+"""One switch for each defence. An attack is written once and plays with its defence on, and with it off.
+
+The switches work from outside, by putting weaker parts in the place of the real ones: no code that runs at a partner
+has an off-switch. Everything is invented and simulated, so runs repeat but for the seeds of masks and keys.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import BIN, RUN, mechanisms, no_weights, phase_of, small_federation, small_plan
+from doubles import DirectExchange
+
+from clients.lifetime import Lifetime
+from clients.masks import Masks
+from clients.node import Node
+from clients.sealed import SealedNode
+from server.exchange import Exchange, Failure
+from server.sealed import SealedExchange
+from shared.aggregation import PlainSum, SumId, SumShape
+from shared.crypto.identity import Card, Identity
+from shared.crypto.trust import TrustStore
+from shared.messages import (
+    Header,
+    Message,
+    PairAnswer,
+    PairRequest,
+    Publish,
+    Ready,
+    Refusal,
+    Stored,
+    SumAnswer,
+    SumRequest,
+    decode,
+    encode,
+)
+from shared.model.bins import histogram, histogram_length
+from shared.payloads import pack_numbers, unpack_numbers
+from shared.plan import SERVER, Plan
+from shared.privacy.disclosures import Disclosed
+from shared.privacy.events import Event
+from shared.privacy.labels import LabelStore, Release
+from shared.privacy.mechanisms import Mechanism
+from shared.privacy.noise import grid_scale
+from shared.privacy.streams import Purpose, Stream, StreamSource
+from shared.records import Records
+from simulations.enrolment import enrolled, identities
+
+
+class ClearSums(Masks):
+    """Masks off: the vector goes as it is."""
+
+    def use(self, seeds: Any) -> None:
+        """No seed is needed."""
+
+    def ready(self, cohort: tuple[str, ...]) -> bool:
+        return True
+
+    def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
+        return PlainSum().protect(sum_id, shape, party, vector)
+
+
+class StaleStreams(StreamSource):
+    """Fresh randomness off: a new attempt has the sample and the noise of the one before."""
+
+    def stream(
+        self, run: str, phase: str, round: int, attempt: int, party: str, purpose: Purpose, step: int = 0
+    ) -> Stream:
+        return StreamSource.stream(self, run, phase, round, 0, party, purpose, step)
+
+
+class Uncounted(dict[str, int]):
+    """The limit of rounds off: nothing was ever answered."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return 0
+
+
+class AnyCohort(Node):
+    """The cohort rule off."""
+
+    def _check_cohort(self, cohort: tuple[str, ...]) -> None:
+        return
+
+
+class AnyOrder(Node):
+    """The order rule off."""
+
+    def _check_order(self, header: Header, phase: Any, peer: str) -> None:
+        return
+
+
+def _signatures(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Card, "check", lambda card, signature, purpose, *fields: None)
+
+
+def _cards(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TrustStore, "check", lambda store, cards, own=None: {card.name: card for card in cards})
+
+
+def _noise(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Mechanism, "noised", lambda mechanism, vector, stream, cohort, sampler=None: vector)
+
+
+def _noise_of_cohort(patch: pytest.MonkeyPatch) -> None:
+    def of_all(mechanism: Mechanism, cohort: int) -> float:
+        return grid_scale(mechanism.noise_std, max(1, mechanism.parties - mechanism.max_colluding))
+
+    patch.setattr(Mechanism, "own_scale", of_all)
+
+
+def _saturation(patch: pytest.MonkeyPatch) -> None:
+    def strict(vector: np.ndarray, grid: float, bound: int) -> np.ndarray:
+        if not np.isfinite(vector).all() or np.abs(vector / grid).max(initial=0) > bound:
+            raise ValueError("the sum exceeds its bound")
+        return np.rint(vector / grid).astype(np.int64)
+
+    patch.setattr("clients.training.to_grid", strict)
+
+
+def _weight_limit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("clients.node.MAX_WEIGHT", np.inf)
+
+
+def _randomized_response(patch: pytest.MonkeyPatch) -> None:
+    def truth(store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float) -> Release:
+        return Release(labels.astype(np.int8), len(records))
+
+    patch.setattr(LabelStore, "release", truth)
+
+
+def _bit_limit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Disclosed, "check", lambda self, kind, what, bits, values, limit: list(values))
+
+
+def _kept_coins(patch: pytest.MonkeyPatch) -> None:
+    kept = LabelStore.release
+
+    def anew(store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float) -> Release:
+        store.secret = StreamSource(hashlib.sha256(store.secret.secret).digest(), store.secret.source)
+        store._released.clear()
+        return kept(store, records, labels, outcome, epsilon)
+
+    patch.setattr(LabelStore, "release", anew)
+
+
+def _levels(patch: pytest.MonkeyPatch) -> None:
+    """As good as floats: a platform tells which of 2^16 equal parts of the axis a logit is in."""
+    fine = 2**16
+
+    def told(logits: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        return np.clip((logits + 128) * 256, 0, fine - 1).astype(np.int64)
+
+    patch.setattr("clients.platform.signal_levels", told)
+    patch.setattr("clients.platform.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f))
+    patch.setattr("clients.lender.unpack_numbers", lambda a, payload, levels: unpack_numbers(a, payload, fine))
+
+
+def _padding(patch: pytest.MonkeyPatch) -> None:
+    def bare(aligned: Any, numbers: np.ndarray, levels: int, filler: Stream) -> bytes:
+        return bytes(aligned.digest) + numbers[numbers > 0].astype(np.uint8).tobytes()
+
+    patch.setattr("clients.lender.pack_numbers", bare)
+
+
+def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
+    """The switch is thrown where the parties are built."""
+
+
+SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "masks": _built_otherwise,
+    "seals": _built_otherwise,
+    "cohort rule": _built_otherwise,
+    "order rule": _built_otherwise,
+    "limit of rounds": _built_otherwise,
+    "fresh randomness": _built_otherwise,
+    "signatures": _signatures,
+    "trust in cards": _cards,
+    "noise": _noise,
+    "noise of the cohort": _noise_of_cohort,
+    "saturation": _saturation,
+    "limit of weights": _weight_limit,
+    "randomized response": _randomized_response,
+    "kept coins": _kept_coins,
+    "limit of bits": _bit_limit,
+    "levels": _levels,
+    "padding": _padding,
+}
+
+
+@dataclass(frozen=True)
+class Defences:
+    """All defences but those that are `off`."""
+
+    off: frozenset[str] = frozenset()
+
+    @contextmanager
+    def without(self, *names: str) -> Iterator[Defences]:
+        """The same with these defences off, until the block is left."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in names:
+                SWITCHES[name](patch)
+            yield Defences(self.off | set(names))
+
+    def scene(self, plan: Plan, records: Mapping[str, Records], **more: Any) -> Scene:
+        """A federation with these defences, and a server that does as it likes."""
+        return Scene(self, enrolled(plan), dict(records), **more)
+
+    def _node(self) -> type[Node]:
+        parts = {"cohort rule": AnyCohort, "order rule": AnyOrder}
+        bases = tuple(kind for name, kind in parts.items() if name in self.off)
+        return type("WeakNode", (*bases, Node), {}) if bases else Node
+
+    def node(self, plan: Plan, name: str, records: Records, masks: Masks, charge: Any, tell: Any) -> Node:
+        """A party's node."""
+        secret = StreamSource.seeded(plan.seed, name)
+        if "fresh randomness" in self.off:
+            secret = StaleStreams(secret.secret, "seeded")
+        lifetime = Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels"))
+        node = self._node()(plan, name, records, secret, masks, lifetime, charge, tell)
+        if "limit of rounds" in self.off:
+            node._answered = Uncounted()
+        return node
+
+
+@dataclass
+class Scene:
+    """Parties of one enrolled plan, an exchange whose wire is `wire.log`, and a server that asks whatever it likes.
+
+    `charged` holds the events of each party, `told` what nodes said to their own operators.
+    """
+
+    defences: Defences
+    plan: Plan
+    records: dict[str, Records]
+    trust: TrustStore | None = None
+    spoil: Callable[[str, bytes, bytes], bytes | Failure] | None = None
+    clock: Callable[[], float] | None = None
+    charged: dict[str, list[Event]] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+    answers: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.members: dict[str, Identity] = identities(self.plan)
+        self.charged = {name: [] for name in self.records}
+        self.masks: dict[str, Masks] = {}
+        self.nodes: dict[str, Node] = {}
+        self.doors: dict[str, Any] = {}
+        self.away = {party.name for party in self.plan.parties}
+        for name in self.records:
+            self.enter(name)
+        self.wire = DirectExchange(self.doors, self._seen, self.away)
+        self.server: Exchange = self.wire
+        if "seals" not in self.defences.off:
+            self.server = SealedExchange(self.wire, self.plan, RUN, self.members[SERVER])
+
+    def enter(self, name: str) -> None:
+        """Build a party."""
+        lone = len(self.plan.members(self.plan.party(name).group)) == 1
+        self.masks[name] = (ClearSums if "masks" in self.defences.off else Masks)(lone)
+        self.nodes[name] = self.defences.node(
+            self.plan,
+            name,
+            self.records[name],
+            self.masks[name],
+            lambda header, event: self.charged[name].append(event),
+            self.told.append,
+        )
+        self.open_door(name)
+        self.away.discard(name)
+
+    def open_door(self, name: str) -> None:
+        """A door with fresh keys before a party's node, as after a restart that lost them."""
+        if "seals" in self.defences.off:
+            self.doors[name] = self.nodes[name]
+            return
+        trust = self.trust or TrustStore.simulated(self.plan.cards.values())
+        more = {} if self.clock is None else {"clock": self.clock}
+        self.doors[name] = SealedNode(self.nodes[name], self.masks[name], self.members[name], trust, **more)
+
+    def _seen(self, party: str, request: bytes, answer: bytes) -> bytes | Failure:
+        found = answer if self.spoil is None else self.spoil(party, request, answer)
+        if isinstance(found, bytes):
+            self.answers.append(found)
+        return found
+
+    def header(self, phase: str, party: str, round: int = 1, attempt: int = 1, **changes: Any) -> Header:
+        """A header as the server writes it, with fields replaced."""
+        plain = Header(self.plan.hash, RUN, phase, round, attempt, SERVER, party)
+        return dataclasses.replace(plain, **changes)
+
+    def send(self, message: Message) -> Message | Failure:
+        """One party's reply to a request of the server."""
+        party = message.header.recipient
+        reply = self.server.send({party: encode(message)})[party]
+        return reply if isinstance(reply, Failure) else decode(reply, Ready, Stored, SumAnswer, PairAnswer, Refusal)
+
+    def publish(self, phase: str, name: str, body: bytes, parties: Sequence[str]) -> dict[str, str]:
+        """Send a part to parties; the reference to it for requests."""
+        for party in parties:
+            reply = self.send(Publish(self.header(phase, party, 0, 0), name, body))
+            assert isinstance(reply, Stored), reply
+        return {name: reply.digest}
+
+    def ask(
+        self,
+        phase: str,
+        cohort: Sequence[str],
+        round: int = 1,
+        attempt: int = 1,
+        parties: Sequence[str] | None = None,
+        parameters: np.ndarray | None = None,
+        parts: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """What each of the parties (by default the cohort) replies to a request for its part of a sum."""
+        weights = no_weights() if parameters is None else parameters
+        return {
+            party: self.send(SumRequest(self.header(phase, party, round, attempt), tuple(cohort), weights, parts or {}))
+            for party in (cohort if parties is None else parties)
+        }
+
+    def pair(self, phase: str, step: int, party: str, peer: str, body: bytes = b"", attempt: int = 1, **parts: str):
+        """What a party gives for its peer at a step."""
+        return self.send(PairRequest(self.header(phase, party, step, attempt), peer, body, parts))
+
+    def mechanism(self, phase: str, length: int) -> Mechanism:
+        """The mechanism of a phase."""
+        return mechanisms(self.plan).mechanism(phase_of(self.plan, phase), length)
+
+    @property
+    def bins(self) -> Mechanism:
+        """The mechanism of the lenders' bins."""
+        features = self.plan.groups[self.plan.lenders].table.scored
+        return self.mechanism(BIN, histogram_length(features, self.plan.model.grid_cells))
+
+    def truth(self, name: str) -> np.ndarray:
+        """A lender's exact counts in grid units: what its bins would be without noise."""
+        features = self.plan.groups[self.plan.lenders].table.scored
+        part = self.records[name].training_part()
+        return self.bins.counts(histogram(part.columns, features, self.plan.model.grid_cells))
+
+    def opened(self, mechanism: Mechanism, *answers: Any) -> np.ndarray:
+        """The sum of answers as the server reads it, int64 in grid units; of one alone, if it is one."""
+        shape = mechanism.shape
+        words = [shape.unpack(answer.contribution) for answer in answers]
+        return shape.centre(np.sum(words, axis=0, dtype=np.uint64))
+
+
+def near(found: np.ndarray, truth: np.ndarray, scale: float) -> bool:
+    """Whether what was found is the truth but for noise of that scale: so the finder has read it."""
+    return bool((np.abs(found - truth) <= 12 * scale).all())
+
+
+# A fine histogram: thousands of entries, so that a distribution can be told from one answer.
+WIDE = small_plan(model__grid_cells=4096)
+
+
+def lenders_plan(count: int, max_colluding: int = 0, min_parties: int = 2) -> Plan:
+    """The plan of the fine histogram for that many lenders."""
+    data = WIDE.model_dump(mode="json")
+    data["groups"]["lender"] |= {"max_colluding": max_colluding, "min_parties": min_parties}
+    data["parties"] = [data["parties"][0] | {"name": f"lender-{number}"} for number in range(1, count + 1)]
+    return Plan.parse(data)
+
+
+def wide(defences: Defences, plan: Plan = WIDE) -> Scene:
+    """A scene of lenders with invented records."""
+    return defences.scene(plan, small_federation(parties=[party.name for party in plan.parties]))
+
+
+def refused(replies: Mapping[str, Any]) -> set[str]:
+    """The codes of refusals among replies."""
+    return {reply.code for reply in replies.values() if isinstance(reply, Refusal)}
+
+
+def free(scene: Scene) -> bool:
+    """Whether nobody was charged anything."""
+    return not any(scene.charged.values())
