@@ -18,9 +18,9 @@ from server.coordinator import Observer
 from server.entry import run_coordinator
 from server.exchange import Exchange
 from shared.aggregation import PlainSum
-from shared.phases import phases
 from shared.plan import Plan
 from shared.privacy.charges import Charges
+from shared.privacy.mechanisms import Mechanisms
 from shared.privacy.streams import StreamSource
 from shared.records import Records
 from simulations.grid import Faults, run_in_process
@@ -44,9 +44,10 @@ class Federation:
     @classmethod
     def of(cls, plan: Plan, records: Mapping[str, Records]) -> Federation:
         """Nodes with simulation identities: their secrets follow from the plan's seed, so they protect nobody."""
-        test_phases = frozenset(phase.name for phase in phases(plan) if phase.test)
+        composed = Mechanisms(plan).composed
+        apart = frozenset(phase.name for phase in composed[1]) if len(composed) > 1 else frozenset()
         faults: list[str] = []
-        charges = {party.name: Charges(test_phases) for party in plan.parties}
+        charges = {party.name: Charges(apart) for party in plan.parties}
         nodes = {
             name: Node(
                 plan,

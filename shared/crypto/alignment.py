@@ -21,6 +21,7 @@ from shared.privacy.streams import Stream
 
 HANDLE_BYTES = 16
 _TOKEN_BYTES = 16
+_ASK = "ask its operator which version of Sealscore and which plan it runs"
 
 
 class AlignmentError(ValueError):
@@ -59,7 +60,7 @@ class ExactMatching:
     """
 
     def __init__(self, salt: bytes, form: str, size: int) -> None:
-        self._salt, self._size = salt, size
+        self._salt, self._form, self._size = salt, form, size
         self._head = bytes.fromhex(fingerprint(form))
 
     def _token(self, person: str) -> bytes:
@@ -75,7 +76,10 @@ class ExactMatching:
         """
         tokens = {self._token(person): person for person in persons}
         if len(tokens) > self._size:
-            raise AlignmentError(f"{len(tokens)} persons do not fit into messages of {self._size} entries")
+            raise AlignmentError(
+                f"{len(tokens)} persons do not fit into messages of {self._size} entries; have the plan's "
+                "nominal_records of this lender raised"
+            )
         random = _pieces(filler, self._size - len(tokens), _TOKEN_BYTES)
         return self._head + b"".join(sorted([*tokens, *random])), tokens
 
@@ -99,13 +103,15 @@ class ExactMatching:
             AlignmentError: a response of the wrong size, or one that knows tokens which are mere filling.
         """
         if len(response) != -(-self._size // 8):
-            raise AlignmentError("a response has a bit for each entry of the request")
+            raise AlignmentError(
+                f"a response of this pair has {-(-self._size // 8)} bytes, not {len(response)}; {_ASK}"
+            )
         known = np.unpackbits(np.frombuffer(response, dtype=np.uint8))[: self._size].astype(bool)
         given = _pieces(random, self._size, HANDLE_BYTES)
         entries = zip(self._tokens(request), given, known, strict=True)
         matched = {handle: token for token, handle, there in entries if there}
         if not set(matched.values()) <= tokens.keys():
-            raise AlignmentError("the platform claims to know entries that are mere filling")
+            raise AlignmentError(f"the platform claims to know entries that are mere filling; {_ASK}")
         return b"".join(given), Aligned.of({h: tokens[token] for h, token in matched.items()}, self._size)
 
     def accept(self, message: bytes, found: Sequence[str | None]) -> Aligned:
@@ -115,19 +121,22 @@ class ExactMatching:
             AlignmentError: a message of the wrong size, or one handle given twice.
         """
         if len(message) != self._size * HANDLE_BYTES:
-            raise AlignmentError("there must be one handle for each entry of the request")
+            raise AlignmentError(f"there must be {self._size} handles, one for each entry of the request; {_ASK}")
         given = [message[i : i + HANDLE_BYTES] for i in range(0, len(message), HANDLE_BYTES)]
         if len(set(given)) != len(given):
-            raise AlignmentError("a handle was given twice")
+            raise AlignmentError(f"a handle was given twice; {_ASK}")
         named = {handle: person for handle, person in zip(given, found, strict=True) if person is not None}
         return Aligned.of(named, self._size)
 
     def _tokens(self, request: bytes) -> list[bytes]:
         head, body = request[: len(self._head)], request[len(self._head) :]
         if len(request) != len(self._head) + self._size * _TOKEN_BYTES:
-            raise AlignmentError(f"a request of this pair has {self._size} entries")
+            raise AlignmentError(f"a request of this pair has {self._size} entries; {_ASK}")
         if head != self._head:
-            raise AlignmentError("the other side writes identifiers in another normal form")
+            raise AlignmentError(
+                f"the other side writes identifiers in another normal form than {self._form!r}; run one version of "
+                "Sealscore on both sides"
+            )
         return [body[i : i + _TOKEN_BYTES] for i in range(0, len(body), _TOKEN_BYTES)]
 
 
