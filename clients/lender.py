@@ -210,7 +210,10 @@ class Lender:
         try:
             return [int(number) for number in unpack_numbers(aligned, body, levels)]
         except PayloadError as error:
-            raise LocalFault(f"{self._name} was sent a payload by {context.peer} that it cannot use: {error}") from None
+            raise LocalFault(
+                f"{self._name} was sent a payload by {context.peer} that it cannot use: {error}; ask the operator of "
+                f"{context.peer} which version of Sealscore and which plan it runs"
+            ) from None
 
     def _part(self, test: bool) -> Records:
         if test not in self._split:

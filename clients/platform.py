@@ -156,7 +156,11 @@ class Platform:
         except ValueError:
             raise Refused("bad-part") from None
         tower = self._coder.tower(binning, weights)
-        meaning = hashlib.sha256(b"".join(parts[name] for name in sorted(parts))).hexdigest()
+        # Equal weights mean the same levels under the same features, crosses and codes only.
+        group, model = self._plan.groups[self._group], self._plan.model
+        form = f"{group.table.model_dump_json()}\0{group.crosses}\0{model.model_dump_json()}".encode()
+        pieces = [hashlib.sha256(piece).digest() for piece in (form, *(parts[name] for name in sorted(parts)))]
+        meaning = hashlib.sha256(b"".join(pieces)).hexdigest()
 
         def work(context: PairContext, body: bytes) -> Payload:
             told = signal_levels(row_logits(tower, self._codes(binning)), edges)
@@ -173,7 +177,8 @@ class Platform:
         codes = np.where(self._records.test, np.ravel_multi_index(bands, sizes), -1)
         levels = int(np.prod(sizes))
         bits = bits_for(levels)
-        return self._disclosure(context, body, codes, levels, "groups", ",".join(names), bits, bits)
+        meaning = ";".join(f"{name}: {', '.join(self._plan.bands(name))}" for name in names)
+        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, bits)
 
     def _disclosure(
         self,
@@ -195,7 +200,10 @@ class Platform:
         try:
             disclosed.check(kind, what, bits, values, limit)
         except BitsUsedUp as error:
-            raise LocalFault(f"{self._name} tells {context.peer} nothing more: {error}") from None
+            raise LocalFault(
+                f"{self._name} tells {context.peer} nothing more: {error}; use the tower whose levels were told "
+                "already, or leave these persons out"
+            ) from None
 
         def make() -> bytes:
             disclosed.spend(kind, what, bits, values, limit)
@@ -207,7 +215,10 @@ class Platform:
         try:
             return [int(number) for number in unpack_numbers(aligned, body, 2)]
         except PayloadError as error:
-            raise LocalFault(f"{self._name} was sent a payload by {context.peer} that it cannot use: {error}") from None
+            raise LocalFault(
+                f"{self._name} was sent a payload by {context.peer} that it cannot use: {error}; ask the operator of "
+                f"{context.peer} which version of Sealscore and which plan it runs"
+            ) from None
 
     def _examples(self) -> list[tuple[str, int]]:
         """(lender, row) of every training example, at most `max_records_per_person` a person.

@@ -21,9 +21,9 @@ from server.entry import run_coordinator
 from server.exchange import Exchange
 from shared.crypto.psi import Progress
 from shared.crypto.trust import TrustStore
-from shared.phases import phases
 from shared.plan import Plan
 from shared.privacy.charges import Charges
+from shared.privacy.mechanisms import Mechanisms
 from shared.privacy.streams import StreamSource
 from shared.records import Records
 from simulations.enrolment import enrolled, identities
@@ -53,9 +53,10 @@ class Federation:
         plan, members = enrolled(plan), identities(plan)
         trust = TrustStore.simulated(identity.card for identity in members.values())
         masks = {party.name: Masks(len(plan.members(party.group)) == 1) for party in plan.parties}
-        test_phases = frozenset(phase.name for phase in phases(plan) if phase.test)
+        composed = Mechanisms(plan).composed
+        apart = frozenset(phase.name for phase in composed[1]) if len(composed) > 1 else frozenset()
         faults: list[str] = []
-        charges = {party.name: Charges(test_phases) for party in plan.parties}
+        charges = {party.name: Charges(apart) for party in plan.parties}
         nodes = {
             name: Node(
                 plan,

@@ -1,4 +1,4 @@
-"""Deal one table out to the parties of a simulation, by rows and by columns."""
+"""Deal one table out to the parties of a simulation, by rows and by columns, with or without overlap."""
 
 from __future__ import annotations
 
@@ -70,6 +70,52 @@ def partition(
     where = f"partition {method!r} of {frame.height} rows over {len(parties)} parties"
     mend = "take fewer parties or more rows" + ("" if method == "equal" else f", or an alpha above {alpha}")
     raise DataError([Problem(where, f"some party gets fewer than {asked}", mend, column=label)])
+
+
+def overlapping(
+    frame: pl.DataFrame,
+    parties: Sequence[Party],
+    share: float,
+    *,
+    seed: int,
+    person: str | None = None,
+    most: int | None = None,
+) -> dict[str, pl.DataFrame]:
+    """Let each party know each person with probability `share`, whoever else does: some know several, some none.
+
+    A person with several rows brings each of its parties another of them, in turn, and the first ones again where
+    there are more parties than rows. Rows keep their order within a party.
+
+    Args:
+        frame: the table, n rows.
+        parties: who draws; their names are the keys of the answer, and each draws for itself.
+        share: in (0, 1].
+        seed: the same seed and party draw the same persons.
+        person: the column that names the person; None where each row is a person.
+        most: how many parties a person may be at; of those that drew more, chance decides which keep the person.
+
+    Raises:
+        DataError: a party draws nobody.
+    """
+    unit = _units(frame, person)
+    persons = int(unit.max()) + 1 if frame.height else 0
+    draws = np.column_stack([generator(seed, f"overlap {party.name}").random(persons) for party in parties])
+    # The smaller a draw below the share, the sooner the person is kept: no party has precedence.
+    place = np.argsort(np.argsort(draws, axis=1), axis=1)
+    known = (draws < share) & (place < (most or len(parties)))
+    rank = np.cumsum(known, axis=1) - 1
+    order = np.argsort(unit, kind="stable")
+    rows = np.bincount(unit, minlength=persons)
+    first = np.cumsum(rows) - rows
+    shares = {}
+    for at, party in enumerate(parties):
+        members = np.flatnonzero(known[:, at])
+        if not len(members):
+            where = f"simulation.coverage of {party.group} = {share:g} over {persons} persons"
+            raise DataError([Problem(where, f"{party.name} knows nobody", "take a larger share or more persons")])
+        chosen = order[first[members] + rank[members, at] % rows[members]]
+        shares[party.name] = frame[np.sort(chosen)]
+    return shares
 
 
 def split_columns(frame: pl.DataFrame, plan: Plan) -> dict[str, pl.DataFrame]:

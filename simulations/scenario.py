@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import polars as pl
 from pydantic import Field, ValidationError, model_validator
 
 from clients.data import DataError, Problem
@@ -20,11 +21,14 @@ from shared.plan import Plan
 from shared.plan_errors import PlanError, explain
 from shared.schema import Strict
 from simulations import datasets, synthetic
-from simulations.partition import partition, split_columns
+from simulations.identities import consents, everybody, rewritten
+from simulations.partition import overlapping, partition, split_columns
 
 PLANS = Path(__file__).parent / "plans"
-MAIN_JOB, MAIN_DATASET = "uci_horizontal_eps1", "uci"
-MAIN_JOB_WITHOUT_DATA = "synthetic_horizontal_eps2"
+MAIN_JOB, MAIN_DATASET = "uci_vertical_eps2", "uci"
+MAIN_JOB_WITHOUT_DATA = "synthetic_vertical_eps2"
+
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class SimulationSettings(Strict):
@@ -33,6 +37,12 @@ class SimulationSettings(Strict):
     `dataset` is "uci", "belanche", "synthetic" or a path seen from the scenario's folder. `seed` deals the rows out;
     without one the plan's seed does. `creators` is the size of the synthetic set and `creators_seed` which one it is:
     like a real set it stays the same when the plan's seed changes.
+
+    `coverage` maps groups to the share of all persons that each of their parties knows, whoever else does; the
+    parties of a group that is not named share all persons out among them. In the synthetic set, a person who is at
+    several lenders has a loan of its own at each. `consent` is the share of persons who agree to a pair of a lender
+    and a platform, for tables whose consent column the data set lacks. With `rewrite_ids` every party writes persons'
+    identifiers in another way, all alike in the normal form "creator-id".
     """
 
     dataset: Annotated[str, Field(min_length=1)]
@@ -41,6 +51,9 @@ class SimulationSettings(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     creators: Annotated[int, Field(ge=100, le=10_000_000)] | None = None
     creators_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    coverage: dict[str, Share] = Field(default_factory=dict)
+    consent: Share = 1.0
+    rewrite_ids: bool = False
 
     @model_validator(mode="after")
     def _used(self) -> SimulationSettings:
@@ -83,7 +96,17 @@ class Scenario:
             plan = Plan.parse(data, str(path))
         except PlanError as error:
             problems += error.problems
-        if settings is None or plan is None:
+        if settings is not None and plan is not None:
+            problems += [
+                f"simulation.coverage.{name}: the plan has no such group; its groups: {', '.join(plan.groups)}"
+                for name in settings.coverage
+                if name not in plan.groups
+            ]
+            if plan.lenders in settings.coverage and settings.partition != "equal":
+                problems.append(
+                    f"simulation.partition = {settings.partition!r}: deals nothing where lenders have coverage"
+                )
+        if settings is None or plan is None or problems:
             raise PlanError(str(path), problems)
         return cls(plan, settings, path)
 
@@ -106,27 +129,40 @@ class Scenario:
         return self.plan.seed if self.settings.seed is None else self.settings.seed
 
     def dataset(self) -> datasets.Dataset:
-        """The whole data set, found to agree with the plan.
+        """The whole data set, found to agree with the plan; consent columns that it lacks name everybody.
 
         Raises:
             DataError: it is not there, cannot be read, or disagrees with the plan.
         """
-        settings = self.settings
-        found = datasets.load(
-            settings.dataset,
+        return self._agreed(self._loaded())
+
+    def _loaded(self) -> datasets.Dataset:
+        return datasets.load(
+            self.settings.dataset,
             base=self.path.parent,
-            creators=settings.creators or synthetic.DEFAULT_CREATORS,
-            seed=settings.creators_seed or 0,
+            creators=self.settings.creators or synthetic.DEFAULT_CREATORS,
+            seed=self.settings.creators_seed or 0,
         )
+
+    def _agreed(self, found: datasets.Dataset) -> datasets.Dataset:
+        lacking = sorted(set(self._consent_columns().values()) - set(found.frame.columns))
+        frame = found.frame.with_columns(pl.lit(everybody(self.plan)).alias(name) for name in lacking)
+        table = dataclasses.replace(found.table, frame=frame, header=(*found.table.header, *lacking))
+        found = dataclasses.replace(found, table=table)
         datasets.check_agreement(found, self.plan)
         return found
+
+    def _consent_columns(self) -> dict[str, str]:
+        """The consent column of each group that has one."""
+        tables = {name: group.table for name, group in self.plan.groups.items()}
+        return {name: table.consent for name, table in tables.items() if table.consent}
 
     def materialise(self, folder: Path) -> dict[str, Path]:
         """Write for each party the Parquet file that it would hold, and the list of test ids if the plan has one.
 
-        Each group gets the columns of its table. Lenders share the rows out as the settings say, platforms in equal
-        parts, so every lender has customers on every platform. Build nodes on the files with
-        `load_records(path, plan, party, folder)`.
+        Each group gets the columns of its table, and its parties get persons as the settings say. Without coverage
+        platforms share all persons out in equal parts, so every lender has customers on every platform. Build nodes
+        on the files with `load_records(path, plan, party, folder)`.
 
         Returns:
             The file of each party, by the party's name.
@@ -134,26 +170,53 @@ class Scenario:
         Raises:
             DataError: the data set disagrees with the plan or cannot be dealt out.
         """
-        found = self.dataset()
+        loaded = self._loaded()
+        found = self._agreed(loaded)
         folder.mkdir(parents=True, exist_ok=True)
         files = {}
         for name, frame in split_columns(found.frame, self.plan).items():
-            table = self.plan.groups[name].table
-            lender = self.plan.groups[name].role == "lender"
-            shares = partition(
-                datasets.typed(frame, table),
-                self.plan.members(name),
-                self.settings.partition if lender else "equal",
-                alpha=self.settings.alpha,
-                seed=self.seed,
-                label=table.label,
-                person=table.person,
-            )
-            for party, share in shares.items():
+            drawn = self._consent_columns().get(name) not in (None, *loaded.frame.columns)
+            for party, share in self._dealt(name, frame).items():
                 files[party] = folder / f"{party}.parquet"
-                share.write_parquet(files[party])
+                self._written(party, share, drawn).write_parquet(files[party])
         self._copy_ids(found, folder)
         return files
+
+    def _dealt(self, name: str, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """The rows of each party of a group."""
+        table, members = self.plan.groups[name].table, self.plan.members(name)
+        lender, settings = name == self.plan.lenders, self.settings
+        frame = datasets.typed(frame, table)
+        if name not in settings.coverage:
+            method, alpha = (settings.partition, settings.alpha) if lender else ("equal", None)
+            return partition(
+                frame, members, method, alpha=alpha, seed=self.seed, label=table.label, person=table.person
+            )
+        most = self.plan.privacy.max_parties_per_person
+        if lender and settings.dataset == datasets.SYNTHETIC:
+            frame = self._with_further_loans(frame, min(most or len(members), len(members)))
+        share = settings.coverage[name]
+        return overlapping(frame, members, share, seed=self.seed, person=table.person, most=most)
+
+    def _with_further_loans(self, first: pl.DataFrame, loans: int) -> pl.DataFrame:
+        """The synthetic set's lenders' rows with as many loans of each creator as there may be lenders."""
+        creators, seed = self.settings.creators or synthetic.DEFAULT_CREATORS, self.settings.creators_seed or 0
+        others = [synthetic.further_loans(number, creators, seed) for number in range(2, loans + 1)]
+        # A consent column is filled in later, when each lender writes its rows down.
+        return pl.concat(
+            [first, *(more.select(set(first.columns) & set(more.columns)) for more in others)], how="diagonal"
+        )
+
+    def _written(self, party: str, frame: pl.DataFrame, drawn: bool) -> pl.DataFrame:
+        """What the party keeps of its rows: with consents if they are drawn, and identifiers in its own writing."""
+        table = self.plan.groups[self.plan.party(party).group].table
+        if drawn:
+            persons = frame[table.person or table.id].cast(pl.String).to_list()
+            given = consents(persons, self.plan, party, self.settings.consent, self.seed)
+            frame = frame.with_columns(pl.Series(str(table.consent), given, dtype=pl.String))
+        if self.settings.rewrite_ids:
+            frame = rewritten(frame, table, [other.name for other in self.plan.parties].index(party))
+        return frame
 
     def _copy_ids(self, found: datasets.Dataset, folder: Path) -> None:
         name = self.plan.evaluation.split.file

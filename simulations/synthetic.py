@@ -1,4 +1,4 @@
-"""An invented data set of creators, their loans and their channels, for machines without real data.
+"""An invented data set of creators, their loans, channels and wallets, for machines without real data.
 
 Nothing here was measured on anybody. Creators are drawn from a few latent qualities, the columns are noisy views of
 these, and the default rate is set to 20 %. What a model reaches on this set says that the software works, and nothing
@@ -8,17 +8,19 @@ collection of trending videos (2.8 % and 0.35 %).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from clients.data import columns_of
 from shared.schema import CategoricalFeature, NumericFeature, TableSchema
 from simulations.seeding import generator
 
 DECLARATION = (
-    "The data set 'synthetic' is invented: no creator, loan or channel in it exists, and no figure on it is a result."
+    "The data set 'synthetic' is invented: no creator, loan or account in it exists, and no figure on it is a result."
 )
 DEFAULT_CREATORS = 24_000
 DEFAULT_RATE = 0.20
@@ -73,13 +75,63 @@ PLATFORM_TABLE = TableSchema(
     ),
 )
 
+WALLET_TABLE = TableSchema(
+    id="account_id",
+    person="creator_id",
+    features=(
+        _number("inflow_30d", 0, 500_000_000, 4000),
+        _number("inflow_months", 0, 12, integer=True),
+        _number("payers_30d", 0, 10_000_000, 20, integer=True),
+        _number("refunds_30d", 0, 100_000_000, 200),
+        _number("balance_mean", 0, 100_000_000, 2000),
+        _number("late_bills_12m", 0, 60, 3, integer=True),
+        _number("months_open", 0, 240, 12, integer=True),
+        CategoricalFeature(name="residence", levels=("urban", "rural"), protected=True),
+    ),
+)
+TABLES = (LENDER_TABLE, PLATFORM_TABLE, WALLET_TABLE)
+
+
+@dataclass(frozen=True)
+class _World:
+    """The columns of the creators and of their first loans, [n] each, as they stand before values are hidden."""
+
+    columns: dict[str, np.ndarray]
+    hidden: dict[str, np.ndarray]
+    discipline: np.ndarray
+    craft: np.ndarray
+
 
 def generate(creators: int = DEFAULT_CREATORS, seed: int = 0) -> pl.DataFrame:
-    """One row a creator: the columns of LENDER_TABLE and of PLATFORM_TABLE. Invented; see DECLARATION.
+    """One row a creator: the columns of all `TABLES`. Invented; see DECLARATION.
 
     Three latent qualities of a creator drive everything: `discipline` in money, `craft` at the channel, and `reach`
-    (size). Default depends on the first two and on the loan against the income, so bureau and channel each know a part.
+    (size). Default depends on the first two and on the loan against the income, so bureau, channel and wallet each
+    know a part.
     """
+    return _frame(_world(creators, seed).hidden, TABLES)
+
+
+def further_loans(number: int, creators: int = DEFAULT_CREATORS, seed: int = 0) -> pl.DataFrame:
+    """The loan with that number (from 2) of each creator of `generate`, taken elsewhere: the columns of LENDER_TABLE.
+
+    Amount, term, day, enquiries and outcome are its own; the rest is what the bureau and the person show any lender.
+    """
+    if number < 2:
+        raise ValueError("the first loan of each creator is in `generate`")
+    world, random = _world(creators, seed), generator(seed, f"synthetic loans {number}")
+    columns = dict(world.hidden)
+    income = world.columns["monthly_income"]
+    columns["application_id"] = np.array([f"A{number}-{at:08d}" for at in range(creators)])
+    columns["applied"] = np.datetime64(FIRST_DAY, "D") + random.integers(0, 366, creators)
+    columns["loan_amount"] = np.round(income * random.lognormal(0.6, 0.6, creators), -2)
+    columns["term_months"] = _terms(random, creators)
+    columns["inquiries_6m"] = columns["inquiries_6m"] + random.poisson(0.6, creators)
+    columns["defaulted"] = _outcomes(random, world.discipline, world.craft, columns["loan_amount"], income)
+    return _frame(columns, (LENDER_TABLE,))
+
+
+def _world(creators: int, seed: int) -> _World:
     random = generator(seed, "synthetic creators")
     craft, reach, own = random.standard_normal((3, creators))
     discipline = 0.35 * craft + np.sqrt(1 - 0.35**2) * own
@@ -91,12 +143,11 @@ def generate(creators: int = DEFAULT_CREATORS, seed: int = 0) -> pl.DataFrame:
         **_channel(random, craft, reach),
     }
     columns |= _bureau(random, discipline, columns["age"], columns["turnover_30d"])
-    burden = np.log(columns["loan_amount"] / (1 + columns["monthly_income"]))
-    burden = (burden - burden.mean()) / burden.std()
-    risk = -0.95 * discipline - 0.75 * craft + 0.35 * burden + 0.3 * np.maximum(0, -craft - discipline)
-    columns["defaulted"] = (random.random(creators) < _rate(risk, DEFAULT_RATE)).astype(np.int64)
-    _hide(random, columns)
-    return _frame(columns)
+    columns["defaulted"] = _outcomes(random, discipline, craft, columns["loan_amount"], columns["monthly_income"])
+    hidden = dict(columns)
+    _hide(random, hidden)
+    hidden |= _wallet(generator(seed, "synthetic wallets"), discipline, craft, columns["turnover_30d"])
+    return _World(columns, hidden, discipline, craft)
 
 
 def write(folder: Path, creators: int = DEFAULT_CREATORS, seed: int = 0) -> tuple[Path, Path]:
@@ -104,10 +155,8 @@ def write(folder: Path, creators: int = DEFAULT_CREATORS, seed: int = 0) -> tupl
     frame = generate(creators, seed)
     folder.mkdir(parents=True, exist_ok=True)
     lender, platform = folder / "synthetic_lender.parquet", folder / "synthetic_platform.parquet"
-    shared_id = PLATFORM_TABLE.id
-    platform_columns = [shared_id, *(feature.name for feature in PLATFORM_TABLE.features)]
-    frame.drop(platform_columns[1:]).write_parquet(lender)
-    frame.select(platform_columns).sort(shared_id).write_parquet(platform)
+    frame.select(columns_of(LENDER_TABLE)).write_parquet(lender)
+    frame.select(columns_of(PLATFORM_TABLE)).sort(PLATFORM_TABLE.id).write_parquet(platform)
     return lender, platform
 
 
@@ -117,11 +166,15 @@ def _person(random: np.random.Generator, n: int) -> dict[str, np.ndarray]:
         "gender": random.choice(["female", "male", "other"], n, p=[0.55, 0.43, 0.02]),
         "region": random.choice(["coast", "inland", "north", "west"], n, p=[0.45, 0.25, 0.18, 0.12]),
         "employment": random.choice(["self-employed", "employed", "student", "other"], n, p=[0.58, 0.27, 0.09, 0.06]),
-        "term_months": random.choice(["3", "6", "12", "24"], n, p=[0.2, 0.3, 0.35, 0.15]),
+        "term_months": _terms(random, n),
         "category": random.choice(
             ["beauty", "fashion", "food", "home", "learning", "other"], n, p=[0.2, 0.22, 0.2, 0.12, 0.1, 0.16]
         ),
     }
+
+
+def _terms(random: np.random.Generator, n: int) -> np.ndarray:
+    return random.choice(["3", "6", "12", "24"], n, p=[0.2, 0.3, 0.35, 0.15])
 
 
 def _channel(random: np.random.Generator, craft: np.ndarray, reach: np.ndarray) -> dict[str, np.ndarray]:
@@ -166,6 +219,36 @@ def _bureau(
     }
 
 
+def _wallet(
+    random: np.random.Generator, discipline: np.ndarray, craft: np.ndarray, turnover: np.ndarray
+) -> dict[str, np.ndarray]:
+    n = len(craft)
+    noise = random.standard_normal((4, n))
+    inflow = np.round(turnover * random.beta(6.0, 2.0, n) + np.exp(7.0 + 0.8 * noise[0] + 0.2 * discipline), 2)
+    refunds = np.round(inflow * random.beta(1.5 * np.exp(-0.4 * craft), 20.0), 2)
+    return {
+        "account_id": np.array([f"W{at:08d}" for at in random.permutation(n)]),
+        "inflow_30d": inflow,
+        "inflow_months": random.binomial(12, 1 / (1 + np.exp(-1.2 - 0.5 * craft - 0.3 * discipline))),
+        "payers_30d": random.poisson(inflow / 120 * np.exp(0.4 * noise[1])),
+        "refunds_30d": refunds,
+        "balance_mean": np.round(inflow * np.exp(-0.8 + 0.5 * discipline + 0.6 * noise[2]), 2),
+        "late_bills_12m": random.poisson(np.exp(-0.6 - 0.7 * discipline + 0.5 * noise[3])),
+        "months_open": np.round(random.gamma(2.5, 14.0, n)),
+        "residence": random.choice(["urban", "rural"], n, p=[0.68, 0.32]),
+    }
+
+
+def _outcomes(
+    random: np.random.Generator, discipline: np.ndarray, craft: np.ndarray, amount: np.ndarray, income: np.ndarray
+) -> np.ndarray:
+    """1 where a loan of each creator defaults, int64 [n]."""
+    burden = np.log(np.maximum(amount, 1) / (1 + income))
+    burden = (burden - burden.mean()) / burden.std()
+    risk = -0.95 * discipline - 0.75 * craft + 0.35 * burden + 0.3 * np.maximum(0, -craft - discipline)
+    return (random.random(len(risk)) < _rate(risk, DEFAULT_RATE)).astype(np.int64)
+
+
 def _rate(risk: np.ndarray, target: float) -> np.ndarray:
     """Probabilities 1 / (1 + exp(-(risk + b))), float64 [n], with b such that their mean is the target."""
     low, high = -20.0, 20.0
@@ -190,11 +273,11 @@ def _hide(random: np.random.Generator, columns: dict[str, np.ndarray]) -> None:
         columns[name] = np.where(columns["turnover_30d"] == 0, np.nan, columns[name])
 
 
-def _frame(columns: dict[str, np.ndarray]) -> pl.DataFrame:
+def _frame(columns: dict[str, np.ndarray], tables: tuple[TableSchema, ...]) -> pl.DataFrame:
     """The columns in the order of the tables, numbers within their bounds, whole numbers as integers."""
-    order = ["application_id", "creator_id", "applied", "defaulted"]
-    series = [pl.Series(name, columns[name]) for name in order]
-    for feature in (*LENDER_TABLE.features, *PLATFORM_TABLE.features):
+    special = [name for t in tables for name in (t.id, t.person, t.date, t.label) if name]
+    series = [pl.Series(name, columns[name]) for name in dict.fromkeys(special)]
+    for feature in (feature for table in tables for feature in table.features):
         values = columns[feature.name]
         if isinstance(feature, CategoricalFeature):
             series.append(pl.Series(feature.name, [value or None for value in values.tolist()], dtype=pl.String))

@@ -12,7 +12,8 @@ from clients.data.checks import Nominal, check_table, outcome_problems
 from clients.data.errors import DataError, Problem
 from clients.data.sources import Table, columns_of, read_table
 from clients.data.split import test_mask
-from shared.plan import Plan
+from shared.crypto.alignment import padded_size
+from shared.plan import Party, Plan
 from shared.records import Records
 
 
@@ -21,8 +22,8 @@ def load_records(path: Path, plan: Plan, party_name: str, split_folder: Path | N
 
     Raises:
         DataError: everything that is wrong with the table (see `check_table`), a list of ids that is not the
-            plan's, a party that the plan does not know, or a lender's training or test part without a good or
-            without a bad loan.
+            plan's, a party that the plan does not know, a lender with more persons than its messages to platforms
+            can hold, or a lender's training or test part without a good or without a bad loan.
     """
     names = [party.name for party in plan.parties]
     if party_name not in names:
@@ -43,8 +44,11 @@ def load_records(path: Path, plan: Plan, party_name: str, split_folder: Path | N
     )
     if lender and checked.dates is not None:
         check_windows(table, checked.dates, plan)
+    if lender and plan.platforms:
+        _check_messages(table, checked.records, party, f"parties.{names.index(party_name)}.nominal_records")
     split = plan.evaluation.split
-    mask = test_mask(split, checked.records.person, checked.dates, split_folder or path.parent)
+    folder = split_folder or path.parent
+    mask = test_mask(split, checked.records.person, checked.dates, folder, plan.alignment.identifier)
     records = dataclasses.replace(checked.records, test=mask)
     if records.label is not None:
         parts = (("the training part", ~mask), ("the test part", mask))
@@ -58,6 +62,14 @@ def load_records(path: Path, plan: Plan, party_name: str, split_folder: Path | N
         if found:
             raise DataError(found)
     return records
+
+
+def _check_messages(table: Table, records: Records, party: Party, key: str) -> None:
+    """Find a lender whose persons do not fit into the padded messages of an alignment."""
+    persons, entries = len(set(records.person)), padded_size(party.nominal_records)
+    if persons > entries:
+        value = f"{persons} persons do not fit into messages of {entries} entries, as {key} is {party.nominal_records}"
+        raise DataError([Problem(table.source, value, f"have {key} of the plan raised to about {persons}")])
 
 
 def check_windows(table: Table, dates: np.ndarray, plan: Plan) -> None:

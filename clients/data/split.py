@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from clients.data.errors import DataError, Problem
+from shared.identifiers import NORMAL_FORMS
 from shared.settings import Split
 
 
-def test_mask(split: Split, persons: Sequence[str], dates: np.ndarray | None, folder: Path) -> np.ndarray:
+def test_mask(
+    split: Split, persons: Sequence[str], dates: np.ndarray | None, folder: Path, identifier: str
+) -> np.ndarray:
     """Which of n records belong to test persons, bool [n].
 
-    By ids: the person is on the published list, a text file in `folder` with one id on a line. By hash: HMAC-SHA256
+    By ids: the person is on the published list, a text file in `folder` with one id on a line; persons are in the
+    normal form `identifier`, and the list is brought to it. By hash: HMAC-SHA256
     (split.key, person), as a fraction of 2^256, is below the test fraction. By date: a person is a test person when
     any of the records (`dates`, datetime64[D] [n]) is of the first test day or later. Then the earlier records of
     that person are test records too: this way nothing from after that day is ever learnt from.
@@ -30,7 +34,7 @@ def test_mask(split: Split, persons: Sequence[str], dates: np.ndarray | None, fo
         DataError: the list is absent, is another than the plan's, or the table has no days to split by.
     """
     if split.kind == "ids":
-        listed = _listed(split, folder)
+        listed = {NORMAL_FORMS[identifier](person) for person in _listed(split, folder)}
         return np.array([person in listed for person in persons], dtype=bool)
     if split.kind == "hash":
         key, below = str(split.key).encode(), math.ceil(Fraction(split.test_fraction) * 2**256)

@@ -59,7 +59,7 @@ class LabelStore:
             raise ValueError("there must be one label a record")
         if not (math.isfinite(epsilon) and epsilon > 0):
             raise ValueError(f"label epsilon must be finite and above 0, got {epsilon}")
-        keep = int(2**64 / (1 + math.exp(-epsilon)))
+        keep = _threshold(epsilon)
         fresh, bits = 0, np.empty(len(records), dtype=np.int8)
         for index, (record, label) in enumerate(zip(records, labels.tolist(), strict=True)):
             key = (outcome, epsilon, record)
@@ -74,3 +74,11 @@ class LabelStore:
         parts = (_LABEL, outcome, epsilon, record)
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return int.from_bytes(hmac.digest(self.secret.secret, message, hashlib.sha256)[:8], "big")
+
+
+def _threshold(epsilon: float) -> int:
+    """Below this, of 2^64, a coin keeps its label: at most e^epsilon / (1 + e^epsilon), and at least one half.
+
+    Float64 errs by less than 2^-50 of the quotient, so taking 2^-40 of it off errs to the private side only.
+    """
+    return max(2**63, int(2**64 / (1 + math.exp(-epsilon)) * (1 - 2**-40)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clients.data import DataError
 from shared.plan import Party, Plan
-from simulations.partition import partition, split_columns
+from simulations.partition import overlapping, partition, split_columns
 
 METHODS = ["equal", "quantity", "label-skew"]
 
@@ -126,12 +126,63 @@ def test_settings_that_make_no_sense(method, alpha, label, said):
         deal(table(100), 3, method, alpha=alpha, label=label)
 
 
+class TestOverlapping:
+    def draw(self, frame, count=3, share=0.5, seed=1, **more):
+        return overlapping(frame, parties(count), share, seed=seed, person="person", **more)
+
+    def test_parties_know_persons_whoever_else_does(self):
+        frame = table(4000)
+        shares = {name: set(share["person"]) for name, share in self.draw(frame, share=0.4).items()}
+        assert all(abs(len(known) - 1600) < 100 for known in shares.values())
+        both = shares["p0"] & shares["p1"]
+        assert abs(len(both) - 640) < 80  # 0.4 squared: who knows a person says nothing of who else does
+        nobody = set(frame["person"]) - set.union(*shares.values())
+        assert abs(len(nobody) - 864) < 90
+
+    @given(st.integers(1, 5), st.integers(1, 5), st.floats(0.3, 1), st.integers(0, 1000))
+    @settings(max_examples=30, deadline=None)
+    def test_nobody_is_at_more_parties_than_may_be(self, count, most, share, seed):
+        drawn = self.draw(table(300), count, share, seed, most=most)
+        persons = [person for part in drawn.values() for person in part["person"]]
+        assert max(np.unique(persons, return_counts=True)[1]) <= min(most, count)
+        assert all(part["person"].n_unique() == part.height for part in drawn.values())
+
+    def test_a_limit_favours_no_party(self):
+        sizes = [part.height for part in self.draw(table(6000), 3, 1.0, most=1).values()]
+        assert sum(sizes) == 6000
+        assert all(abs(size - 2000) < 150 for size in sizes)
+
+    def test_a_person_with_several_rows_brings_each_party_another_one(self):
+        one = table(500)
+        frame = pl.concat([one, one.with_columns(id=pl.col("id") + 1000)])
+        shares = self.draw(frame, 3, 0.8)
+        rows: dict[int, list[int]] = {}
+        for part in shares.values():
+            assert part["id"].is_sorted()
+            for row, person in part.select("id", "person").rows():
+                rows.setdefault(person, []).append(row)
+        assert {len(held) for held in rows.values()} == {1, 2, 3}
+        for held in rows.values():
+            assert len(set(held)) == min(2, len(held))
+
+    def test_the_seed_and_the_party_decide(self):
+        one, again, other = (self.draw(table(500), seed=seed)["p1"]["id"].to_list() for seed in (1, 1, 2))
+        assert one == again != other
+        assert self.draw(table(500), count=2)["p1"]["id"].to_list() == one
+
+    def test_a_party_that_knows_nobody_is_an_error_with_a_mend(self):
+        with pytest.raises(
+            DataError, match=r"coverage of lender = 0\.001 over 5 persons: p\d knows nobody; mend: take"
+        ):
+            self.draw(table(5), share=0.001)
+
+
 VERTICAL = """
 name = "vertical"
 purpose = "testing"
 seed = 1
 outcome = { definition = "default", window_days = 30, cutoff = 2024-01-01 }
-privacy = { epsilon = 1, delta = 1e-5 }
+privacy = { epsilon = 1, delta = 1e-5, label_epsilon = 1 }
 training = { rounds = 1, sample_rate = 0.1 }
 evaluation.split = { kind = "hash", key = "k", test_fraction = 0.2 }
 parties = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
 import polars as pl
@@ -10,7 +11,9 @@ import pytest
 from clients.data import DataError, load_records
 from shared.plan import Plan
 from shared.plan_errors import PlanError
+from shared.records import Records
 from simulations import datasets, synthetic
+from simulations.federation import load_parties
 from simulations.scenario import Scenario, main_job, packaged, resolve
 
 SMALL = "synthetic_horizontal_eps2"
@@ -50,7 +53,7 @@ class TestResolve:
         assert synthetic.DECLARATION in found.declaration
         assert str(tmp_path) in found.declaration
         (tmp_path / datasets.REAL["uci"]).write_text("ID\n")
-        assert main_job() == "uci_horizontal_eps1"
+        assert main_job() == "uci_vertical_eps2"
 
 
 class TestLoad:
@@ -80,6 +83,17 @@ class TestLoad:
             ('"equal"', '"label-skew"\nalpha = 0', "simulation.alpha = 0"),
             ('"synthetic"', '"uci"', "creators and creators_seed belong to the data set 'synthetic'"),
             ("[simulation]", "simulation = ", "not valid TOML"),
+            ('"equal"', '"equal"\ncoverage = { lender = 1.5 }', "simulation.coverage.lender = 1.5"),
+            (
+                '"equal"',
+                '"equal"\ncoverage = { lenders = 0.5 }',
+                "simulation.coverage.lenders: the plan has no such group",
+            ),
+            (
+                '"equal"',
+                '"quantity"\nalpha = 2.0\ncoverage = { lender = 0.5 }',
+                "deals nothing where lenders have coverage",
+            ),
         ],
     )
     def test_settings_that_are_refused(self, tmp_path, text, old, new, said):
@@ -125,9 +139,8 @@ class TestMaterialise:
         table = synthetic.PLATFORM_TABLE.model_dump(mode="json")
         names = [{"name": f"app-{n}", "group": "video", "nominal_records": 750} for n in (1, 2)]
         parties = [*lender.plan.model_dump(mode="json")["parties"], *names]
-        both = Scenario(
-            lender.plan.replace(groups__video=video | {"table": table}, parties=parties), lender.settings, lender.path
-        )
+        plan = lender.plan.replace(groups__video=video | {"table": table}, parties=parties, privacy__label_epsilon=2.0)
+        both = Scenario(plan, lender.settings, lender.path)
         files = both.materialise(tmp_path / "parties")
         records = {party: load_records(path, both.plan, party, tmp_path) for party, path in files.items()}
         creators = [set(part.person) for name, part in records.items() if name.startswith("app")]
@@ -162,3 +175,86 @@ class TestMaterialise:
         with pytest.raises(DataError, match=r"synthetic data, column 'bureau_score', rows .* outside its bounds"):
             made.materialise(tmp_path / "parties")
         assert not (tmp_path / "parties").exists()
+
+
+@pytest.fixture(scope="module")
+def made() -> Scenario:
+    found = Scenario.load(resolve("synthetic_vertical_eps2"))
+    return dataclasses.replace(found, settings=found.settings.model_copy(update={"creators": 4000}))
+
+
+@pytest.fixture(scope="module")
+def frames(made, tmp_path_factory) -> dict[str, pl.DataFrame]:
+    files = made.materialise(tmp_path_factory.mktemp("parties"))
+    return {party: pl.read_parquet(path) for party, path in files.items()}
+
+
+@pytest.fixture(scope="module")
+def records(made) -> dict[str, Records]:
+    return load_parties(made)
+
+
+class TestOverlap:
+    """Two lenders, two short-video platforms and a wallet, from the packaged plan and its settings alone."""
+
+    def test_people_overlap_everywhere(self, records):
+        persons = {party: set(part.person) for party, part in records.items()}
+        lenders, platforms = ("lender-1", "lender-2"), ("video-1", "video-2", "wallet")
+        for names in (lenders, platforms[:2]):
+            one, other = (persons[name] for name in names)
+            assert one & other
+            assert one - other
+            assert other - one
+        applicants = set.union(*(persons[name] for name in lenders))
+        on_platforms = set.union(*(persons[name] for name in platforms))
+        assert len(applicants & on_platforms) > 1000
+        assert len(applicants - on_platforms) > 100  # known to no platform
+        assert on_platforms - applicants  # creators who never borrowed
+
+    def test_who_borrows_twice_has_a_loan_of_its_own_at_each(self, frames):
+        both = (
+            frames["lender-1"]
+            .with_columns(person=pl.col("creator_id").str.to_lowercase())
+            .join(frames["lender-2"].with_columns(person=pl.col("creator_id")), on="person", suffix="_2")
+        )
+        assert both.height > 800
+        assert (both["application_id"] != both["application_id_2"]).all()
+        assert (both["loan_amount"] != both["loan_amount_2"]).mean() > 0.9
+        assert (both["bureau_score"] == both["bureau_score_2"]).fill_null(True).all()
+        assert 0.1 < (both["defaulted"] != both["defaulted_2"]).mean() < 0.4
+
+    def test_every_party_writes_identifiers_in_its_own_way(self, frames, records):
+        written = {party: frame["creator_id"][0] for party, frame in frames.items()}
+        assert len({text[:1] for text in written.values()}) == 4  # C, c, full-width C and a blank
+        assert all(person == f"c{person[1:]:0>8}" for part in records.values() for person in part.person)
+
+    def test_both_sides_of_a_pair_hold_the_same_consents(self, records):
+        for lender in ("lender-1", "lender-2"):
+            for platform in ("video-1", "wallet"):
+                shared = set(records[lender].person) & set(records[platform].person)
+                here, there = records[lender].consenting(platform), records[platform].consenting(lender)
+                assert shared & set(here) == shared & set(there)
+                assert 0.9 < len(shared & set(here)) / len(shared) < 0.99
+        once = set(records["lender-1"].consenting("video-1")) ^ set(records["lender-1"].consenting("video-2"))
+        assert once  # a consent names parties, and may name one and not the other
+
+    def test_a_person_is_in_the_same_part_at_every_party(self, records):
+        part: dict[str, bool] = {}
+        for held in records.values():
+            for person, test in zip(held.person, held.test.tolist(), strict=True):
+                assert part.setdefault(person, test) == test
+        assert 0.17 < sum(part.values()) / len(part) < 0.23
+
+    def test_nobody_is_at_more_parties_of_a_phase_than_the_plan_says(self, made):
+        single = dataclasses.replace(made, plan=made.plan.replace(privacy__max_parties_per_person=1))
+        records = load_parties(single)
+        assert not set(records["lender-1"].person) & set(records["lender-2"].person)
+        assert not set(records["video-1"].person) & set(records["video-2"].person)
+        assert set(records["video-1"].person) & set(records["wallet"].person)  # other kinds are other phases
+
+    def test_a_consent_column_of_the_set_is_left_as_it_is(self, tmp_path, made):
+        frame = synthetic.generate(1500, 1).with_columns(consent=pl.lit("video-1;lender-2"))
+        frame.write_parquet(tmp_path / "mine.parquet")
+        settings = made.settings.model_copy(update={"dataset": "mine.parquet", "creators": None, "rewrite_ids": False})
+        files = dataclasses.replace(made, settings=settings, path=tmp_path / "mine.toml").materialise(tmp_path)
+        assert set(pl.read_parquet(files["lender-1"])["consent"]) == {"video-1;lender-2"}

@@ -8,10 +8,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from clients.data import Table, check_table, read_table
+from clients.data import Table, check_table, columns_of, read_table
 from shared.schema import TableSchema
 from simulations import synthetic
-from simulations.synthetic import LENDER_TABLE, PLATFORM_TABLE
+from simulations.synthetic import LENDER_TABLE, PLATFORM_TABLE, TABLES, WALLET_TABLE
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +25,12 @@ def columns(frame: pl.DataFrame, table: TableSchema):
 
 
 def test_it_fits_its_schemas(frame):
-    lender, platform = columns(frame, LENDER_TABLE), columns(frame, PLATFORM_TABLE)
-    assert len(lender) == len(platform) == 12_000
-    assert lender.person == platform.ids
+    lender, platform, wallet = (columns(frame, table) for table in TABLES)
+    assert len(lender) == len(platform) == len(wallet) == 12_000
+    assert lender.person == platform.ids == wallet.person
     assert set(frame.columns) == {
-        "application_id", "creator_id", "applied", "defaulted",
-        *(f.name for f in (*LENDER_TABLE.features, *PLATFORM_TABLE.features)),
+        "application_id", "account_id", "creator_id", "applied", "defaulted",
+        *(f.name for table in TABLES for f in table.features),
     }  # fmt: skip
 
 
@@ -70,6 +70,33 @@ def test_each_side_knows_a_part_of_the_risk(frame):
     assert lender > 0.68
     assert platform > 0.62
     assert both > max(lender, platform) + 0.02
+    assert auc(WALLET_TABLE) > 0.6
+    assert auc(*TABLES) > both
+
+
+class TestFurtherLoans:
+    def test_another_loan_of_the_same_creators(self, frame):
+        first = frame.select(columns_of(LENDER_TABLE))
+        second = synthetic.further_loans(2, 12_000, seed=3).select(first.columns)
+        columns(second, LENDER_TABLE)
+        assert set(second["application_id"]).isdisjoint(first["application_id"])
+        same = ["creator_id", "bureau_score", "months_on_file", "late_24m", "net_worth", "age", "gender"]
+        assert second.select(same).equals(first.select(same))
+        for own in ("applied", "loan_amount", "term_months", "defaulted"):
+            assert not second[own].equals(first[own])
+
+    def test_its_outcome_is_the_persons_and_its_own(self, frame):
+        second = synthetic.further_loans(2, 12_000, seed=3)["defaulted"].to_numpy()
+        first = frame["defaulted"].to_numpy()
+        assert 0.18 < second.mean() < 0.22
+        assert second[first == 1].mean() > second[first == 0].mean() + 0.1
+        assert 0.1 < (first != second).mean() < 0.4
+
+    def test_each_number_is_another_loan(self):
+        second, third = (synthetic.further_loans(number, 500, seed=1) for number in (2, 3))
+        assert not second["loan_amount"].equals(third["loan_amount"])
+        with pytest.raises(ValueError, match="first loan"):
+            synthetic.further_loans(1, 500)
 
 
 def test_it_is_seeded(frame):
@@ -81,7 +108,7 @@ def test_the_files_of_lender_and_platform(tmp_path):
     lender, platform = synthetic.write(tmp_path, creators=500, seed=1)
     whole = synthetic.generate(500, seed=1)
     held = read_table(lender).frame
-    assert set(held.columns).isdisjoint(f.name for f in PLATFORM_TABLE.features)
+    assert set(held.columns).isdisjoint(f.name for f in (*PLATFORM_TABLE.features, *WALLET_TABLE.features))
     assert columns(held, LENDER_TABLE).ids == tuple(whole["application_id"])
     shop = read_table(platform).frame
     assert "defaulted" not in shop.columns

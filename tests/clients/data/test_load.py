@@ -70,7 +70,7 @@ def test_a_platform_needs_no_label(csv, plan):
         "table": {"id": "loan", "features": [{"name": "late", "lower": 0, "upper": 9}]},
     }
     parties = [*plan.model_dump(mode="json")["parties"], {"name": "app", "group": "video", "nominal_records": 40}]
-    both = plan.replace(groups__video=platform, parties=parties)
+    both = plan.replace(groups__video=platform, parties=parties, privacy__label_epsilon=1.0)
     records = load_records(csv({(2, "bad"): "no matter"}), both, "app")
     assert records.label is None
     assert list(records.columns) == ["late"]

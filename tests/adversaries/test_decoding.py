@@ -1,0 +1,173 @@
+"""A curious lender that wants a platform's columns: what a level gives away of them, and what a float would.
+
+On the real UCI set, where the columns are nobody's invention. The attacker has the published tower, its bins and the
+edges of its levels, and enumerates every vector of bins that a record can have (derived features follow from raw
+ones, so most combinations cannot be). Of those that fit what it saw it names the most probable. As its prior it is
+given the true joint distribution of bin vectors over the training persons, with a trace of the product of the
+marginals where nobody was seen: more than the plan or the model publish, and more than a lender could have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+import pytest
+from doubles import DirectExchange, Quiet
+
+from server.coordinator import Coordinator, Outcome
+from shared.aggregation import PlainSum
+from shared.derive import derived_columns
+from shared.messages import Hello, PairRequest, Publish, SumRequest, decode
+from shared.model.bins import FeatureBins
+from shared.model.score_model import ScoreModel
+from shared.model.signal import signal_levels
+from shared.parts import edges_from_bytes
+from shared.records import Records
+from simulations.datasets import real_data_found
+from simulations.federation import Federation, load_parties
+from simulations.scenario import Scenario, resolve
+
+PLAN, GROUP, LENDER, PLATFORM = "uci_vertical_eps2", "channel", "lender", "platform"
+# Of the applicants with a level, at most so many may have all their bins named.
+BOUND, FLOATS = 0.15, 0.90
+CHUNK = 50_000
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not real_data_found("uci"), reason="the UCI set is not on this machine; set SEALSCORE_DATA"),
+]
+
+
+@dataclass
+class Attack:
+    """What the attacker knows, and the applicants that it attacks.
+
+    `levels` int64 [n] is what the lender was told of the test applicants, `truth` int16 [n, features] their bins.
+    """
+
+    tower: ScoreModel
+    edges: np.ndarray
+    levels: np.ndarray
+    truth: np.ndarray
+    training: np.ndarray
+
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """Every vector of bins that a record can have: int16 [m, features], each once."""
+        raw = {part.feature.name: _values(part) for part in self.tower.binning.features if _raw(part)}
+        table = Scenario.load(resolve(PLAN)).plan.groups[GROUP].table
+        for feature in table.features:
+            if feature.name not in raw and not feature.protected:
+                raw[feature.name] = np.arange(feature.lower, feature.upper + 1)  # read by derived features only
+        grid = np.array(list(product(*raw.values())))
+        columns = derived_columns(table, dict(zip(raw, grid.T, strict=True)))
+        bins = self.tower.binning.quantize(columns)
+        return bins[np.unique(self.code(bins), return_index=True)[1]]
+
+    def code(self, bins: np.ndarray) -> np.ndarray:
+        """A number for each vector of bins: int64 [m]."""
+        return np.ravel_multi_index(tuple(bins.T.astype(np.int64)), self.tower.binning.sizes)
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """The tower's logit of every vector."""
+        starts = range(0, len(self.vectors), CHUNK)
+        return np.concatenate([self.tower.logits_of_bins(self.vectors[at : at + CHUNK]) for at in starts])
+
+    @cached_property
+    def prior(self) -> np.ndarray:
+        """How probable each vector is, up to a factor: seen in training, or as the marginals say by one record."""
+        seen, counts = np.unique(self.code(self.training), return_counts=True)
+        codes = self.code(self.vectors)
+        weight = np.ones(len(codes))
+        for place, size in enumerate(self.tower.binning.sizes):
+            share = np.bincount(self.training[:, place], minlength=size) / len(self.training)
+            weight *= share[self.vectors[:, place]]
+        weight /= max(weight.sum(), 1e-300)
+        place = np.searchsorted(codes, seen)
+        assert np.array_equal(codes[place], seen), "a record has a vector that was called impossible"
+        weight[place] += counts
+        return weight
+
+    def recovered(self, told: np.ndarray, shown: np.ndarray) -> float:
+        """Share of applicants named, who `told` the attacker a value each where vectors would have `shown` another."""
+        order = np.lexsort((-self.prior, shown))
+        first = np.r_[True, shown[order][1:] != shown[order][:-1]]
+        values, guesses = shown[order][first], order[first]
+        place = np.searchsorted(values, told)
+        found = np.append(values, np.nan)[place] == told
+        guess = guesses[np.minimum(place, len(guesses) - 1)]
+        return float(np.mean(found & (self.vectors[guess] == self.truth).all(axis=1)))
+
+
+def _raw(part: FeatureBins) -> bool:
+    return not hasattr(part.feature, "formula")
+
+
+def _values(part: FeatureBins) -> np.ndarray:
+    """One value of each bin of a raw feature: the edge that belongs to it, and the upper bound for the last."""
+    if part.feature.kind == "categorical":
+        return np.arange(len(part.feature.levels), dtype=np.float64)
+    return np.array([*part.edges, part.feature.upper])
+
+
+def carried_out(plan, records: dict[str, Records]) -> tuple[Outcome, Federation, np.ndarray]:
+    """A run of the plan, with the edges that were published."""
+    made = Federation.of(plan, records)
+    exchange = DirectExchange(made.nodes)
+    outcome = Coordinator(plan, "run", exchange, PlainSum(), Quiet()).run()
+    sent = (decode(raw, Hello, Publish, SumRequest, PairRequest) for log in exchange.log for raw in log.values())
+    edges = next(m.body for m in sent if isinstance(m, Publish) and m.name == "edges")
+    return outcome, made, edges_from_bytes(edges, plan.model.signal_levels)
+
+
+@pytest.fixture(scope="module")
+def attack() -> Attack:
+    scenario = Scenario.load(resolve(PLAN))
+    records = load_parties(scenario)
+    outcome, made, edges = carried_out(scenario.plan, records)
+    tower, platform = outcome.towers[GROUP], records[PLATFORM]
+    told = made.scored_records()[0].test_part()
+    level = dict(zip(told.person, told.columns[f"signal.{GROUP}"].tolist(), strict=True))
+    bins = tower.binning.quantize(platform.columns)
+    test = np.array([person in level and not np.isnan(level[person]) for person in platform.person]) & platform.test
+    persons = np.array(platform.person)[test]
+    levels = np.array([level[person] for person in persons], dtype=np.int64)
+    assert np.array_equal(levels, signal_levels(tower.logits_of_bins(bins[test]), edges))
+    return Attack(tower, edges, levels, bins[test], bins[~platform.test])
+
+
+def test_the_attack_is_on_every_test_applicant_and_every_vector(attack: Attack):
+    assert len(attack.levels) == 6000
+    assert len(attack.vectors) > 10_000
+    assert set(attack.code(attack.truth)) <= set(attack.code(attack.vectors))
+    # All unprotected columns that FATE's split gives the platform stand in the vector.
+    named = {part.feature.name for part in attack.tower.binning.features}
+    assert {"LIMIT_BAL", "EDUCATION", "PAY_0", "PAY_2", "PAY_3", "PAY_4", "PAY_5"} <= named
+
+
+def test_a_level_names_all_bins_of_few_applicants(attack: Attack):
+    blind = attack.recovered(np.zeros(len(attack.levels)), np.zeros(len(attack.vectors)))
+    levels = attack.recovered(attack.levels, signal_levels(attack.logits, attack.edges))
+    print(f"\nall bins named: {blind:.1%} without a signal, {levels:.1%} with {len(attack.edges) + 1} levels")
+    assert blind < levels <= BOUND
+
+
+def test_a_float_would_name_nearly_all(attack: Attack):
+    """The same attack on a logit of four bytes in the place of the level: without it the bound above says nothing."""
+    told = attack.tower.logits_of_bins(attack.truth).astype(np.float32)
+    floats = attack.recovered(told, attack.logits.astype(np.float32))
+    print(f"\nall bins named with a float32 logit: {floats:.1%}")
+    assert floats > FLOATS
+
+
+def test_more_levels_would_tell_more(attack: Attack):
+    """Between the two: with the same tower, a level of a byte is no protection."""
+    edges = np.quantile(attack.tower.logits_of_bins(attack.training), np.arange(1, 256) / 256)
+    found = attack.recovered(
+        signal_levels(attack.tower.logits_of_bins(attack.truth), edges), signal_levels(attack.logits, edges)
+    )
+    assert found > 2 * BOUND

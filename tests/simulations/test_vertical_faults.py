@@ -1,0 +1,256 @@
+"""Bad input between lenders and platforms: one clear message with the place and the mend, a code, and no run folder.
+
+Each job is the packaged synthetic one with few creators and without noise, spoilt in one place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients.node import Node
+from clients.pairing import Pairs
+from clients.platform import Platform
+from shared.crypto.alignment import ExactMatching
+from shared.messages import MessageError, PairAnswer, decode, encode
+from shared.plan import Plan
+from simulations import cli, job
+from simulations.federation import Federation
+from simulations.scenario import resolve
+
+TEXT = resolve("synthetic_vertical_eps2").read_text(encoding="utf-8")
+CHANGES = {
+    "creators = 15_000": "creators = 1_500",
+    "nominal_records = 9_000": "nominal_records = 900",
+    "min_overlap = 1000": "min_overlap = 50",
+    "rounds = 50": "rounds = 2",
+    "epsilon = 2.0\ndelta": 'noise = "none"\nepsilon = 2.0\ndelta',
+    "signal_weight = 2.0": "signal_weight = 2.0\nsignal_levels = 10",
+}
+
+
+class Outcome:
+    def __init__(self, code: int, said: str, folders: list[Path]) -> None:
+        self.code, self.said, self.folders = code, said, folders
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run the small job with changes of its text (old to new) through the program."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def call(changes: Mapping[str, str] | None = None) -> Outcome:
+        text = TEXT
+        for old, new in {**CHANGES, **(changes or {})}.items():
+            assert old in text, old
+            text = text.replace(old, new)
+        (tmp_path / "job.toml").write_text(text, encoding="utf-8")
+        arguments = ["run", str(tmp_path / "job.toml"), "--no-baselines", "--runs", str(tmp_path / "runs")]
+        monkeypatch.setattr(sys, "argv", ["sealscore-sim", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        written = capsys.readouterr()
+        runs = tmp_path / "runs"
+        found = list(runs.iterdir()) if runs.exists() else []
+        return Outcome(int(stopped.value.code or 0), " ".join((written.out + written.err).split()), found)
+
+    return call
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, party: str, phase: str, change: Callable[[bytes], bytes]) -> None:
+    """From now on, a party's payloads in a phase leave it changed."""
+
+    class Spoilt:
+        def __init__(self, node: Node) -> None:
+            self.role, self.name = node.role, node.name
+            self._node = node
+
+        def answer(self, request: bytes) -> bytes:
+            answer = self._node.answer(request)
+            try:
+                message = decode(answer, PairAnswer)
+            except MessageError:
+                return answer
+            if message.header.phase.split(":")[0] != phase or not message.body:
+                return answer
+            return encode(PairAnswer(message.header, change(message.body)))
+
+    plain = Federation.of
+
+    def of(plan: Plan, records: Any) -> Federation:
+        made = plain(plan, records)
+        nodes = {name: Spoilt(node) if name == party else node for name, node in made.nodes.items()}
+        return Federation(made.plan, nodes, made.charges, made.faults)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(job.Federation, "of", staticmethod(of))
+
+
+def refused(found: Outcome, *words: str, code: int = 1) -> None:
+    assert found.code == code, found.said
+    assert found.folders == []
+    for piece in words:
+        assert piece in found.said, found.said
+    assert "Traceback" not in found.said
+
+
+def test_the_job_as_it_is_runs(run: Any):
+    found = run()
+    assert found.code == 0, found.said
+    assert len(found.folders) == 1
+
+
+class TestAlignment:
+    def test_no_overlap_since_each_writes_identifiers_in_its_own_way(self, run: Any):
+        refused(
+            run({'identifier = "creator-id"': 'identifier = "exact"'}),
+            "align:short-video: lender-1 gave nothing for video-1 at step 3: refused: unavailable",
+            "lender-1 shares no person with video-1, and the plan's alignment.min_overlap is 50",
+            "check that both write identifiers alike (alignment.identifier = 'exact')",
+        )
+
+    def test_an_overlap_below_the_plans_minimum(self, run: Any):
+        refused(
+            run({"min_overlap = 50": "min_overlap = 800"}),
+            "lender-1 shares",
+            "persons with video-1, and the plan's alignment.min_overlap is 800",
+            "or lower the minimum",
+        )
+
+    def test_hardly_anybody_consented(self, run: Any):
+        refused(
+            run({"consent = 0.95": "consent = 0.01"}),
+            "the plan's alignment.min_overlap is 50",
+            "that consents name the lender",
+        )
+
+    def test_a_platform_with_another_idea_of_the_normal_form(self, run: Any, monkeypatch: pytest.MonkeyPatch):
+        """Two versions of the software under one plan: found before a single identifier is compared."""
+
+        def other(self: Platform, context: Any) -> ExactMatching:
+            made = Pairs.matching(self._pairs, context.peer, self._name)
+            return ExactMatching(made._salt, "exact", made._size)
+
+        monkeypatch.setattr(Platform, "_matching", other)
+        refused(
+            run(),
+            "video-1 gave nothing for lender-1 at step 2",
+            "video-1 cannot align with lender-1: the other side writes identifiers in another normal form than 'exact'",
+            "run one version of Sealscore on both sides",
+        )
+
+    def test_a_platform_that_claims_to_know_everybody(self, run: Any, monkeypatch: pytest.MonkeyPatch):
+        spoil(monkeypatch, "video-1", "align", lambda body: b"\xff" * len(body))
+        refused(
+            run(),
+            "lender-1 cannot align with video-1: the platform claims to know entries that are mere filling",
+            "ask its operator",
+        )
+
+    @pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"\0"], ids=["short", "long"])
+    def test_a_response_of_another_size(self, run: Any, monkeypatch: pytest.MonkeyPatch, change: Any):
+        spoil(monkeypatch, "video-1", "align", change)
+        refused(run(), "lender-1 cannot align with video-1: a response of this pair has 128 bytes, not 12")
+
+    def test_a_lender_with_more_persons_than_its_messages_hold_stops_at_its_own_check(self, run: Any):
+        """Twice the nominal records pass as records; the messages of an alignment hold fewer."""
+        refused(
+            run({"nominal_records = 900": "nominal_records = 500"}),
+            "lender-1.parquet",
+            "persons do not fit into messages of 512 entries, as parties.0.nominal_records is 500",
+            "mend: have parties.0.nominal_records of the plan raised to about",
+            code=2,
+        )
+
+
+class TestSignal:
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda body: body[:-8], "a payload of this pair has 544 bytes, this one has 536"),
+            (lambda body: b"", "a payload of this pair has 544 bytes, this one has 0"),
+            (lambda body: bytes(32) + body[32:], "a payload speaks of handles that this pair does not have"),
+            (lambda body: body[:32] + b"\xff" * (len(body) - 32), "a payload has a number that is not below 10"),
+        ],
+        ids=["too few levels", "none", "unknown handles", "a level out of range"],
+    )
+    def test_levels_that_cannot_be_used(self, run: Any, monkeypatch: pytest.MonkeyPatch, change: Any, words: str):
+        spoil(monkeypatch, "wallet", "disclose_signal", change)
+        refused(
+            run(),
+            "disclose_signal:wallet: lender-1 gave nothing for wallet at step 2: refused: unavailable",
+            f"lender-1 was sent a payload by wallet that it cannot use: {words}",
+            "ask the operator of wallet which version of Sealscore and which plan it runs",
+        )
+
+    def test_bits_that_are_used_up(self, run: Any, monkeypatch: pytest.MonkeyPatch):
+        """Another plan has told four bits of each person before; this one's tower is another."""
+        plain = Federation.of
+
+        def of(plan: Plan, records: Any) -> Federation:
+            made = plain(plan, records)
+            role = made.nodes["video-2"].role
+            told = dict.fromkeys(records["video-2"].person, 1)
+            role._lifetime.disclosed.spend("signal", "an earlier tower", 4, told, 4)
+            return made
+
+        monkeypatch.setattr(job.Federation, "of", staticmethod(of))
+        refused(
+            run(),
+            "disclose_signal:short-video: video-2 gave nothing for lender-1 at step 1: refused: unavailable",
+            "video-2 tells lender-1 nothing more: no more than 4 bits of a person may ever be disclosed (signal)",
+            "use the tower whose levels were told already, or leave these persons out",
+        )
+
+    def test_more_levels_than_the_plans_bits_is_no_plan(self, run: Any):
+        refused(
+            run({"signal_levels = 10": "signal_levels = 17"}),
+            "model.signal_levels = 17: needs 5 bits a person, and privacy.signal_bits allows 4",
+            code=2,
+        )
+
+
+class TestLabels:
+    def test_labels_outside_the_window(self, run: Any):
+        refused(
+            run({"cutoff = 2025-12-31": "cutoff = 2025-06-30"}),
+            "lender-1.parquet, column 'applied'",
+            "records are dated after 2024-06-30, so their performance window of 365 days had not closed by 2025-06-30",
+            "mend: leave them out, or move outcome.cutoff in the plan",
+            code=2,
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda body: body[:-1], "a payload of this pair has 160 bytes, this one has 159"),
+            (lambda body: bytes(32) + body[32:], "a payload speaks of handles that this pair does not have"),
+        ],
+        ids=["too few", "other handles"],
+    )
+    def test_labels_that_cannot_be_used(self, run: Any, monkeypatch: pytest.MonkeyPatch, change: Any, words: str):
+        spoil(monkeypatch, "lender-2", "release_labels", change)
+        refused(
+            run(),
+            "release_labels:short-video: video-1 gave nothing for lender-2 at step 2: refused: unavailable",
+            f"video-1 was sent a payload by lender-2 that it cannot use: {words}",
+            "ask the operator of lender-2",
+        )
+
+    def test_a_plan_with_platforms_and_no_label_epsilon_is_no_plan(self, run: Any):
+        refused(
+            run({"label_epsilon = 2.0\n": "", 'noise = "none"\n': ""}),
+            "privacy.label_epsilon: a plan with platforms needs one",
+            code=2,
+        )
+
+
+class TestWords:
+    def test_what_the_operator_reads_names_no_person(self, run: Any, monkeypatch: pytest.MonkeyPatch):
+        spoil(monkeypatch, "wallet", "disclose_signal", lambda body: body[:-8])
+        said = run().said.lower()
+        assert "c000" not in said
+        assert "a000" not in said
