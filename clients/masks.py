@@ -16,14 +16,14 @@ class Masks:
     """The aggregation of a node behind seals. `lone` says that the party's group has no other."""
 
     def __init__(self, lone: bool) -> None:
-        self._lone = lone
+        self.lone = lone
         self._sum: MaskedSum | None = None
         self._seeds: Seeds | None = None
 
     def use(self, seeds: Seeds) -> None:
         """Mask with these seeds from now on; ValueError where they are not of a later epoch of the same run."""
         if self._sum is None:
-            self._sum = MaskedSum(seeds, self._lone)
+            self._sum = MaskedSum(seeds, self.lone)
         else:
             self._sum.replace(seeds)
         self._seeds = seeds

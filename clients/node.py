@@ -105,6 +105,11 @@ class Node:
         """Where this node's randomness comes from: "system", or "seeded" where any secret follows from a seed."""
         return "system" if {self._secret.source, self._label_source} == {"system"} else "seeded"
 
+    @property
+    def aggregation(self) -> Aggregation:
+        """How this node's sums are protected."""
+        return self._aggregation
+
     def answer(self, request: bytes) -> bytes:
         """Answer one request; never raises, and says nothing about the data but by the contribution itself."""
         header = Header("", "", "", 0, 0, "", "")

@@ -59,6 +59,7 @@ class SealedNode:
 
     Raises:
         NotApproved: the plan names no cards, has expired, or is not one for this identity.
+        ValueError: the node does not answer under these masks.
         Untrusted: the plan names a card that the operator did not trust.
     """
 
@@ -75,6 +76,10 @@ class SealedNode:
             raise NotApproved(f"plan {plan.name} names no cards: enrol the server and every party first")
         if (card := plan.cards[node.name]).key != identity.card.key:
             raise NotApproved(f"the plan's card of {node.name!r} is {card.fingerprint}, not this node's")
+        if masks is not node.aggregation or masks.lone != (len(plan.members(plan.party(node.name).group)) == 1):
+            raise ValueError(f"the sums of {node.name!r} are not under the masks of this door, as its plan needs them")
+        if not identity.simulation and (known := sorted(n for n, other in plan.cards.items() if other.simulation)):
+            raise NotApproved(f"the plan's cards of {', '.join(known)} are of a simulation: anyone can sign for them")
         if not identity.simulation and plan.alignment.method != "private":
             raise NotApproved(
                 "alignment.method = 'exact' is for simulations: it shows a platform whom it does not know"
@@ -170,6 +175,8 @@ class SealedNode:
             return (
                 self._introduced(message, answer) if isinstance(message, Introduce) else self._seeded(message, answer)
             )
+        if header.run != self._run:
+            return Refusal(answer, "plan-has-run")
         if isinstance(message, PairRequest):
             return self._carried(message)
         return self._ask(message)

@@ -82,9 +82,11 @@ def run_coordinator(
     if plan.enrolled:
         exchange = SealedExchange(exchange, plan, name, identity or Identity.simulated(plan.seed, SERVER, "server"))
     coordinator = Coordinator(plan, name, exchange, aggregation or PlainSum(), series, patience, timeout)
-    outcome = coordinator.run()
-    if isinstance(exchange, SealedExchange):
-        exchange.close()
+    try:
+        outcome = coordinator.run()
+    finally:
+        if isinstance(exchange, SealedExchange):
+            exchange.close()
     (output / "plan.json").write_bytes(plan.canonical())
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():

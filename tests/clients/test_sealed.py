@@ -195,6 +195,37 @@ class TestRealIdentity:
         with pytest.raises(NotApproved, match="never from a seed"):
             SealedNode(node, masks, made["lender-1"], trust)
 
+    @pytest.mark.parametrize("name", ["lender-2", SERVER])
+    def test_a_peer_of_a_simulation(self, name: str):
+        plan, made, _ = real_members(small_plan())
+        fake = Identity.simulated(1, name, "server" if name == SERVER else "lender")
+        data = plan.model_dump(mode="json")
+        if name == SERVER:
+            data["server_card"] = fake.card.text
+        else:
+            data["parties"][1]["card"] = fake.card.text
+        plan = Plan.parse(data)
+        node, masks = node_under(plan)
+        with pytest.raises(NotApproved, match=f"cards of {name} are of a simulation"):
+            SealedNode(node, masks, made["lender-1"], TrustStore())
+
+
+class TestMasks:
+    """A door and its node must mean the same masks, or sums would go out in clear."""
+
+    def test_other_masks_than_the_nodes(self):
+        trust = TrustStore.simulated(PLAN.cards.values())
+        node, _ = node_under(PLAN)
+        with pytest.raises(ValueError, match="not under the masks of this door"):
+            SealedNode(node, Masks(lone=False), identities(PLAN)["lender-1"], trust)
+
+    def test_a_lone_party_that_is_not_alone(self):
+        trust, masks = TrustStore.simulated(PLAN.cards.values()), Masks(lone=True)
+        secret = StreamSource.seeded(1, "lender-1")
+        node = Node(PLAN, "lender-1", small_records(), secret, masks, Lifetime.fresh(secret), lambda *_: None)
+        with pytest.raises(ValueError, match="not under the masks of this door"):
+            SealedNode(node, masks, identities(PLAN)["lender-1"], trust)
+
 
 class TestJoining:
     def test_in_order(self):
@@ -268,6 +299,16 @@ class TestJoining:
         for certificate in wrong:
             assert visit.send(Introduce(visit.header(), {"lender-2": certificate})).code == "seal"
         assert isinstance(visit.send(Introduce(visit.header(), {"lender-2": true, "stranger": b""})), Offered)
+
+    def test_requests_of_another_run(self):
+        visit = Visit()
+        visit.join()
+        other = visit.header(BIN, 1, run="run-2")
+        for message in (Hello(other), SumRequest(other, LENDERS, np.zeros(0), {})):
+            assert visit.send(message).code == "plan-has-run"
+        # Nor does the node behind the door take the other run for its own.
+        assert isinstance(visit.hello(), Ready)
+        assert visit.charged == []
 
     @pytest.mark.parametrize("offer", [b"", b"\0" * 100, b"\xff" * 4])
     def test_offers_that_are_none(self, offer: bytes):

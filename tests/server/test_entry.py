@@ -118,6 +118,7 @@ class TestTheRecord:
             "started",
             "seconds",
             "privacy",
+            "protection",
             "evaluation",
             "early",
             "failures",

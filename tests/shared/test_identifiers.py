@@ -46,15 +46,35 @@ def test_exact_changes_nothing():
     assert normalise("exact", " Ab ") == " Ab "
 
 
-@pytest.mark.parametrize(("form", "nothing"), [("exact", ""), ("creator-id", " \u3000\t")])
-def test_an_identifier_of_which_nothing_is_left(form: str, nothing: str):
-    with pytest.raises(ValueError, match=f"empty in the normal form '{form}'"):
+@pytest.mark.parametrize(
+    ("form", "nothing"),
+    [
+        ("exact", ""),
+        ("creator-id", " \u3000\t"),
+        ("phone", "12"),
+        ("phone", "nobody"),
+        ("national-id", "110105194912310021"),
+        ("national-id", "11010519491231002"),
+    ],
+)
+def test_an_identifier_that_has_no_such_form(form: str, nothing: str):
+    with pytest.raises(ValueError, match=f"no identifier that has the normal form '{form}'"):
         normalise(form, nothing)
+
+
+@pytest.mark.parametrize("written", ["13800138000", "+86 138-0013-8000", "0086 138 0013 8000", "\uff0b8613800138000"])
+def test_a_phone_number_has_one_form_however_it_is_written(written: str):
+    assert normalise("phone", written) == "+8613800138000"
+
+
+@pytest.mark.parametrize("written", ["11010519491231002x", " 110105 19491231 002X "])
+def test_a_national_id_has_one_form_however_it_is_written(written: str):
+    assert normalise("national-id", written) == "11010519491231002X"
 
 
 def test_an_unknown_form():
     with pytest.raises(KeyError):
-        normalise("phone", "1")
+        normalise("telex", "1")
 
 
 def test_fingerprints_tell_forms_apart(monkeypatch: pytest.MonkeyPatch):

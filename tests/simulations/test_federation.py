@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import EVALUATE, LENDERS, TABLE, TRAIN, small_federation, small_plan, small_records, with_columns
-from doubles import DirectExchange, Quiet, nodes_of
+from doubles import DirectExchange, Quiet
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from server.asking import PhaseFailed
@@ -21,6 +21,7 @@ from shared.plan import Plan
 from shared.privacy.accountant import PldAccountant
 from shared.privacy.budget import accounting_delta
 from shared.records import Records
+from simulations.enrolment import enrolled
 from simulations.federation import Federation
 from simulations.grid import Faults
 from simulations.oracle import Oracle
@@ -115,7 +116,8 @@ class TestRepeating:
         """Through Flower's apps and messages, or by calling the nodes: the same files."""
         plan = small_plan()
         train(plan, tmp_path / "a")
-        run_coordinator(plan.canonical(), DirectExchange(nodes_of(plan, small_federation())[0]), tmp_path / "b")
+        doors = Federation.of(plan, small_federation()).doors
+        run_coordinator(enrolled(plan).canonical(), DirectExchange(doors), tmp_path / "b")
         assert model_files(tmp_path / "a") == model_files(tmp_path / "b")
         flows = [record_of(tmp_path / name)["traffic"]["parties"] for name in "ab"]
         assert flows[0] == flows[1]
@@ -241,7 +243,7 @@ class TestFaults:
         observer = Turning(faults, {(TRAIN, 2): lambda f: f.rewrite.update({"lender-3": rubbish})})
         plan = small_plan(privacy__noise="none", training__rounds=8)
         train(plan, tmp_path / "run", observer=observer, faults=faults)
-        assert record_of(tmp_path / "run")["failures"][0]["parties"] == {"lender-3": "rubbish"}
+        assert record_of(tmp_path / "run")["failures"][0]["parties"] == {"lender-3": "malformed"}
         assert {row["cohort"] for row in observer.rows if row["phase"] == EVALUATE} == {2}
 
     def test_too_few_are_named(self, tmp_path: Path):

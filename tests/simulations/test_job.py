@@ -17,6 +17,7 @@ from shared.plan import Plan
 from shared.plan_errors import PlanError
 from simulations import baselines, datasets, federation, job
 from simulations.baselines import baselines_of
+from simulations.enrolment import enrolled
 from simulations.federation import load_parties
 from simulations.job import RunFailed, run_job
 from simulations.oracle import Oracle
@@ -46,7 +47,7 @@ def test_a_run_leaves_a_whole_folder(scenario: Scenario, tmp_path: Path):
         "model/card.json",
     }
     assert found.folder.name.startswith("tiny-seed1-")
-    assert Plan.from_canonical((found.folder / "plan.json").read_bytes()) == scenario.plan
+    assert Plan.from_canonical((found.folder / "plan.json").read_bytes()) == enrolled(scenario.plan)
     assert said == ["reading and checking records", *(f"baseline {name}" for name in baselines_of(scenario.plan))]
     assert [other.folder for other in all_runs(tmp_path / "runs")] == [found.folder]
 

@@ -46,7 +46,7 @@ def test_what_platforms_and_lenders_learn(vertical: Path):
 
 
 def test_a_server_saw_what_was_not_masked_or_sealed(vertical: Path, copy_of: Callable[..., Path]):
-    bare = {row.phase: row for row in sights(RunFolder.load(vertical), {})}
+    bare = {row.phase: row for row in sights(RunFolder.load(copy_of(vertical, protection={})), {})}
     closed = {row.phase: row for row in sights(RunFolder.load(copy_of(vertical, protection=PROTECTED)), {})}
     train, alone, align = "Train the tower (video)", "Train the tower (wallet)", "Align persons (video)"
     assert "from each of 2 parties with its own part of the noise" in bare[train].server

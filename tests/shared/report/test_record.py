@@ -12,11 +12,12 @@ import pytest
 from builders import small_plan
 
 from shared.report.record import NotARun, Protection, RunFolder
+from simulations.enrolment import enrolled
 
 
 def test_a_run(horizontal: Path):
     run = RunFolder.load(horizontal)
-    assert run.plan == small_plan()
+    assert run.plan == enrolled(small_plan())
     assert run.oracle["exact"]["auc"] == 0.7654
     assert run.towers == {}
     assert run.table("sex: m").shape == (16,)
