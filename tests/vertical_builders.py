@@ -188,9 +188,12 @@ def records_of(
 
 
 def federation_of(plan: Plan, n: int = 800, seed: int = 0) -> dict[str, Records]:
-    """The records of every party of a plan."""
+    """The records of every party of a plan; a person's channel is another one at the second video platform."""
     everybody, known = people(n, seed), members(n, seed)
-    return {party.name: records_of(plan, party.name, everybody, known[party.name]) for party in plan.parties}
+    random = np.random.default_rng([seed, 2])
+    second = {name: np.clip(everybody[name] + random.normal(0, 8, n), 0, 100) for name in ("views", "shop")}
+    held = {party.name: everybody | (second if party.name == "video-2" else {}) for party in plan.parties}
+    return {name: records_of(plan, name, columns, known[name]) for name, columns in held.items()}
 
 
 def with_labels(records: Records, change: Callable[[np.ndarray], np.ndarray]) -> Records:

@@ -247,15 +247,21 @@ class TestSignal:
         assert made.lifetimes[PLATFORM].disclosed.bits("signal", made.records[PLATFORM].person) == 3
 
     def test_the_same_weights_under_another_coding_are_another_tower(self):
-        """A level by other units is another fact about a person, though the published bytes are the same."""
-        made = wire()
-        made.signal(PLATFORM, LENDER)
+        """The published bytes are the same, and here even the levels; what they say of a person is something else."""
         data = PLAN.model_dump(mode="json")
         data["groups"]["video"]["table"]["features"][0]["weight"] = 2.0
-        # Bins hold names and edges, so those of the one plan are read under the other.
+        made = wire()
+        parts = made.tower(PLATFORM)
+        # Above or below the middle of the views, and nothing else: twice the weight turns no sign.
+        weights = np.zeros(len(parts["tower"]) // 8)
+        weights[1] = 1.0
+        parts |= {"tower": weights.tobytes(), "edges": np.zeros(4).tobytes()}
+        first = made.ask(Kind.SIGNAL, PLATFORM, LENDER, 1, parts=made.publish(PLATFORM, **parts))
+        assert len(set(unpack_numbers(made.aligned(PLATFORM, LENDER), first.body, 5).tolist())) == 2
         second = wire(Plan.parse(data), lifetimes=made.lifetimes, run="run-2")
-        assert second.tower(PLATFORM)["tower"] == made.tower(PLATFORM)["tower"]
-        assert isinstance(second.signal(PLATFORM, LENDER), Refusal)
+        keys = second.publish(PLATFORM, **parts)
+        assert second.code(Kind.SIGNAL, PLATFORM, LENDER, 1, parts=keys) == "unavailable"
+        assert "nothing more" in second.told[0]
 
     def test_more_bits_in_the_plan_let_a_second_tower_through_and_not_a_third(self):
         plan = vertical_plan(privacy__signal_bits=6)
@@ -312,6 +318,7 @@ class TestSignal:
         for person, level in zip(scored.person, scored.columns["signal.video"].tolist(), strict=True):
             known = [levels[person] for levels in told.values() if person in levels]
             assert np.isnan(level) if not known else level == round(sum(known) / len(known))
+        assert any(told["video-1"][person] != told["video-2"][person] for person in both)
         assert np.isnan(scored.columns["signal.wallet"]).all()
 
 

@@ -1,0 +1,110 @@
+"""The pages speak of what is there: files, codes, commands, plans and phases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from server import exchange
+from shared.phases import Kind
+from simulations import baselines, bench, cli, datasets, scenario
+from simulations.bench.__main__ import names as benchmarks
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+CODE = re.compile(r'(?:Refused\(|Refusal\(self\._reply\(header\), )"([a-z-]+)"')
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def prose(page: Path) -> str:
+    """The text of a page without its fenced blocks."""
+    return re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+            yield page, target
+
+
+@pytest.mark.parametrize(
+    ("page", "target"), [pytest.param(*link, id=f"{link[0].name}-{link[1]}") for link in dict.fromkeys(links())]
+)
+def test_every_link_leads_somewhere(page: Path, target: str):
+    assert not target.startswith("/")
+    if re.match(r"https?://", target):
+        return
+    name, _, anchor = target.partition("#")
+    file = (page.parent / name).resolve() if name else page
+    assert file.exists()
+    if anchor:
+        assert anchor in anchors(file)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_named_test_is_there(page: Path):
+    cells = re.findall(r"\[(?:\w+/)?test_\w+\.py\]\(([^)]+)\)((?: `\w+`(?:,(?= `))?)*)", prose(page))
+    for file, named in cells:
+        source = (page.parent / file).read_text(encoding="utf-8")
+        for name in re.findall(r"`(\w+)`", named):
+            assert re.search(rf"(def|class) {name}\b", source), f"{page.name}: no {name} in {file}"
+
+
+def test_every_refusal_code_is_explained_and_no_other():
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "clients").rglob("*.py")]
+    codes = {code for source in sources for code in CODE.findall(source)}
+    assert len(codes) > 20
+    section = read("docs/errors.md").split("## Refusal codes of a node")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)) == codes
+
+
+def test_every_reason_of_an_exchange_is_explained():
+    section = read("docs/errors.md").split("## What a party's failure is called")[1].split("\n## ")[0]
+    explained = set(re.findall(r"^\| `([a-z- ]+)` \|", section, re.MULTILINE))
+    assert explained >= exchange.REASONS
+
+
+def test_every_exit_code_is_explained():
+    section = read("docs/errors.md").split("\n## ")[1]
+    explained = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
+    assert explained >= {0, cli.FAILED, cli.BAD_INPUT, cli.INTERRUPTED}
+
+
+def test_every_command_is_shown_and_no_other():
+    command = typer.main.get_command(cli.app)
+    known = set(getattr(command, "commands"))  # noqa: B009 (typer's group is a click group under another name)
+    shown = re.findall(r"^(?:\.venv/bin/)?sealscore-sim (\w+)", read("docs/researcher.md"), re.MULTILINE)
+    assert set(shown) == known
+
+
+def test_plans_baselines_benchmarks_and_data_are_those_there_are():
+    readme, page = read("README.md"), read("docs/researcher.md")
+    for name in scenario.packaged():
+        assert f"`{name}`" in readme, name
+    assert f"`{scenario.MAIN_JOB}`" in page
+    assert f"`{scenario.MAIN_JOB_WITHOUT_DATA}`" in page
+    for name in (*baselines.BASELINES, "platform_alone_dp"):
+        assert f"| `{name}` |" in page
+    for name in benchmarks():
+        assert f"{bench.__name__} {name}" in page
+    for file in datasets.REAL.values():
+        assert file in page
+
+
+def test_the_walk_names_every_phase():
+    diagram = re.findall(r"```\n(.*?)```", read("docs/protocol.md"), re.DOTALL)[0]
+    assert set(re.findall(r"^ (\w+)", diagram, re.MULTILINE)) >= {kind.value for kind in Kind}
