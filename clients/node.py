@@ -16,6 +16,7 @@ import numpy as np
 from clients.context import PairContext, RoundContext
 from clients.lender import Lender
 from clients.lifetime import Lifetime
+from clients.memory import Memory
 from clients.platform import Platform
 from clients.refused import LocalFault, Refused
 from clients.work import Sum
@@ -64,7 +65,7 @@ class Node:
     `charge` is told of every release before it happens, with the header of the request and the event; it raises
     `Refused` if the release must not happen. The caller keeps what it is told: this object holds no budget. `tell`
     is told in words, for the party's own operator, what the server learns as "unavailable" only; `progress` is told
-    (done, total) of an alignment, which takes seconds.
+    (done, total) of an alignment, which takes seconds. `memory` is what was answered before a restart.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Node:
         charge: Callable[[Header, Event], None],
         tell: Callable[[str], None] = log.warning,
         progress: Progress | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.plan = plan
         self.name = party
@@ -92,10 +94,7 @@ class Node:
         self._aggregation = aggregation
         self._charge = charge
         self._tell = tell
-        self._run: str | None = None
-        self._last: dict[str, tuple[int, int, int]] = {}
-        self._reached = 0
-        self._answered: dict[str, int] = {}
+        self._memory = memory or Memory(plan.hash)
         self._parts: dict[str, bytes] = {}
         self._answers: dict[str, bytes] = {}
         self._lock = threading.Lock()
@@ -147,9 +146,7 @@ class Node:
             raise Refused("other-plan")
         if header.recipient != self.name or header.sender != SERVER:
             raise Refused("misaddressed")
-        if self._run is None:
-            self._run = header.run
-        if header.run != self._run:
+        if not self._memory.bind(header.run):
             raise Refused("plan-has-run")
 
     def _dispatch(self, message: Hello | Publish | SumRequest | PairRequest) -> Message:
@@ -174,7 +171,7 @@ class Node:
         if phase.paired or phase.group != self._group:
             raise Refused("other-group")
         self._check_order(header, phase, "")
-        if self._answered.get(phase.name, 0) >= phase.attempts:
+        if self._memory.answered[phase.name] >= phase.attempts:
             raise Refused("attempts-spent")
         self._check_cohort(request.cohort)
         if not self._aggregation.ready(request.cohort):
@@ -184,8 +181,7 @@ class Node:
         parts = self._resolve(phase, request.parts)
         work = self.role.sum(phase, request.parameters, parts)
         self._charge(header, work[1].event)
-        self._advance(header, phase, "")
-        self._answered[phase.name] = self._answered.get(phase.name, 0) + 1
+        self._memory.note(phase.name, "", self._place(header))
         return self._release(request, phase, work)
 
     def _pair(self, request: PairRequest) -> bytes:
@@ -201,7 +197,7 @@ class Node:
         payload = work(PairContext(self._secret, header, self.name, request.peer), request.body)
         for event in payload.events:
             self._charge(header, event)
-        self._advance(header, phase, request.peer)
+        self._memory.note(phase.name, request.peer, self._place(header))
         return payload.make()
 
     def _phase(self, name: str) -> Phase:
@@ -211,16 +207,14 @@ class Node:
 
     def _check_order(self, header: Header, phase: Phase, peer: str) -> None:
         """Phases in their order; within one, (round, attempt) strictly above the last one answered (to that peer)."""
-        index = self._phases[phase.name][0]
         rounds = PAIR_STEPS if phase.paired else phase.rounds
         if not (1 <= header.round <= rounds and 1 <= header.attempt <= MAX_ATTEMPT):
             raise Refused("no-such-round")
-        if index < self._reached or (index, header.round, header.attempt) <= self._last.get(peer, (-1, 0, 0)):
+        if not self._memory.allows(peer, self._place(header)):
             raise Refused("out-of-order")
 
-    def _advance(self, header: Header, phase: Phase, peer: str) -> None:
-        self._reached = self._phases[phase.name][0]
-        self._last[peer] = (self._reached, header.round, header.attempt)
+    def _place(self, header: Header) -> tuple[int, int, int]:
+        return self._phases[header.phase][0], header.round, header.attempt
 
     def _check_cohort(self, cohort: tuple[str, ...]) -> None:
         members = {party.name for party in self.plan.members(self._group)}

@@ -119,7 +119,8 @@ class Platform:
         return work, mechanism
 
     def align_response(self, context: PairContext, body: bytes) -> Payload:
-        """Step 2 of align: tell a lender which of its persons are here and consented to it."""
+        """Step 2 of align: tell a lender which of its persons are here and consented to it; so often a month."""
+        self._lifetime.alignments.note(context.peer)
         persons, filler = self._records.consenting(context.peer), context.stream(Purpose.FILLER)
         try:
             answering = self._pairs.matching(context.peer, self._name).answer(body, persons, filler)

@@ -48,7 +48,9 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "version": "Version of this format.",
         "name": "Name of the plan; run folders begin with it.",
         "purpose": "Why the parties compute together, in words; part of what they approve.",
-        "expires": "Last day of the plan. It is under the hash; nothing enforces it yet.",
+        "server_card": "The server's enrolment card, one line of text. The server and every party have one, or nobody "
+        "does; a node behind seals answers under no plan without cards. In simulation the launcher puts them in.",
+        "expires": "Last day of the plan, by UTC. A node behind seals refuses everything later.",
         "seed": "Public randomness: first weights of hidden units, and in simulation how rows are dealt out. "
         "Noise, sampling and label coins of a real node never come from it.",
         "groups": "The parties by role and kind, each with its schema.",
@@ -65,6 +67,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "group": "The group it belongs to: a key of `[groups]`.",
         "nominal_records": "Public number of its records. Every denominator, weight, padded size and modulus uses it; "
         "the table may hold up to twice as many.",
+        "card": "The party's enrolment card, one line of text, with its name, its group's role and its signing key.",
     },
     Group: {
         "role": "Exactly one group is of lenders; each group of platforms is one kind of platform.",
@@ -133,8 +136,11 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "window was still open then.",
     },
     Alignment: {
-        "identifier": "Normal form in which persons are compared: as written, or Unicode NFKC, case folded, without "
-        "blanks around.",
+        "method": "`private`: private set intersection. `exact`: comparison of digests, which shows a platform whom it "
+        "does not know; for simulations, where it saves time and gives the same pairs. A real node refuses it.",
+        "identifier": "Normal form in which persons are compared. `exact`: as written. `creator-id`: Unicode NFKC, case "
+        "folded, without blanks around. `phone`: E.164; a number without a country's code is one of mainland China. "
+        "`national-id`: a resident identity number of China, its check character verified.",
         "min_overlap": "Fewest persons that a lender and a platform must share; with fewer the pair stops the run.",
     },
     Evaluation: {
@@ -174,7 +180,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "max_parties_per_person": "Parties of a group at which one person may be; absent: all of them.",
         "spare_attempts": "Attempts beyond the rounds of a phase that are in the budget, as a share of the rounds, "
         "rounded up.",
-        "noise": "`none` runs the same protocol without privacy, for simulations.",
+        "noise": "`none` runs the same protocol without privacy, for simulations; a real node refuses it.",
     },
     Shares: {
         "bins": "Bins, of all groups together.",

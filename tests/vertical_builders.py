@@ -101,7 +101,8 @@ PLAN: dict[str, Any] = {
         for name in ("lender-1", "lender-2", "video-1", "video-2", "wallet")
     ],
     "outcome": {"definition": "90 days past due", "window_days": 365, "cutoff": "2020-01-01"},
-    "alignment": {"min_overlap": 20},
+    # Exact matching costs a test nothing; those of private alignment ask for it.
+    "alignment": {"method": "exact", "min_overlap": 20},
     "model": {"bins": 4, "grid_cells": 16, "signal_levels": 5},
     "privacy": {"epsilon": 8.0, "delta": 1e-5, "label_epsilon": 1.0, "max_parties_per_person": 2},
     "training": {"rounds": 4, "sample_rate": 0.5, "optimizer": {"learning_rate": 2.0}},
@@ -129,6 +130,11 @@ def vertical_plan(**changes: Any) -> Plan:
 def quiet_plan(**changes: Any) -> Plan:
     """The plan without noise and with true labels: nothing is to be solved."""
     return vertical_plan(privacy__noise="none", privacy__label_epsilon=None, **changes)
+
+
+def private(plan: Plan) -> Plan:
+    """The plan with the alignment that is a plan's default."""
+    return plan.replace(**{"alignment.method": "private"})
 
 
 def only(plan: Plan, *parties: str, **changes: Any) -> Plan:

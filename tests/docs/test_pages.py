@@ -17,7 +17,7 @@ from simulations.bench.__main__ import names as benchmarks
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
-CODE = re.compile(r'(?:Refused\(|Refusal\(self\._reply\(header\), )"([a-z-]+)"')
+CODE = re.compile(r'(?:Refused\(|_refuse\(\w+, |Refusal\((?:\w+|self\._reply\(header\)), )"([a-z-]+)"')
 
 
 def read(name: str) -> str:
