@@ -112,11 +112,11 @@ class Node:
     def answer(self, request: bytes) -> bytes:
         """Answer one request; never raises, and says nothing about the data but by the contribution itself."""
         header = Header("", "", "", 0, 0, "", "")
+        key = digest(request)
         with self._lock:
             try:
                 message = decode(request, Hello, Publish, SumRequest, PairRequest)
                 header = message.header
-                key = digest(request)
                 if key in self._answers:
                     return self._answers[key]
                 self._check_header(header)
@@ -130,7 +130,11 @@ class Node:
                 return encode(Refusal(self._reply(header), "malformed"))
             except LocalFault as fault:
                 self._tell(str(fault))
-                return encode(Refusal(self._reply(header), "unavailable"))
+                reply = encode(Refusal(self._reply(header), "unavailable"))
+                if header.phase in self._phases and self._phases[header.phase][1].paired:
+                    # What it needed once may be used up by now, and asked again the reason must stay the same.
+                    self._answers[key] = reply
+                return reply
             except Exception as error:
                 # The text of an exception can hold data, so neither the server nor a log gets it.
                 self._tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")

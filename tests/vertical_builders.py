@@ -132,11 +132,6 @@ def quiet_plan(**changes: Any) -> Plan:
     return vertical_plan(privacy__noise="none", privacy__label_epsilon=None, **changes)
 
 
-def private(plan: Plan) -> Plan:
-    """The plan with the alignment that is a plan's default."""
-    return plan.replace(**{"alignment.method": "private"})
-
-
 def only(plan: Plan, *parties: str, **changes: Any) -> Plan:
     """The plan with these parties only, and the groups and bands that are left."""
     data = plan.model_dump(mode="json")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,10 +77,10 @@ class StaleStreams(StreamSource):
         return StreamSource.stream(self, run, phase, round, 0, party, purpose, step)
 
 
-class Uncounted(dict[str, int]):
+class Uncounted(Counter[str]):
     """The limit of rounds off: nothing was ever answered."""
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def __getitem__(self, phase: str) -> int:
         return 0
 
 
@@ -226,7 +227,7 @@ class Defences:
         lifetime = Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels"))
         node = self._node()(plan, name, records, secret, masks, lifetime, charge, tell)
         if "limit of rounds" in self.off:
-            node._answered = Uncounted()
+            node._memory.answered = Uncounted()
         return node
 
 

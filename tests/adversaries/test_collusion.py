@@ -105,7 +105,7 @@ def features_told(defences: Defences) -> tuple[int, int]:
             continue
         role._levels["video"].clear()
         # The lender runs what it likes, so its own node's order does not bind it.
-        scene.nodes[LENDER]._last.clear()
+        scene.nodes[LENDER]._memory.last.clear()
         assert isinstance(scene.pair(SIGNAL, 2, LENDER, PLATFORM, told.body, attempt), PairAnswer)
         levels = role._levels["video"][PLATFORM]
         pairs = {(level, int(truth[row[person], attempt - 1])) for person, level in levels.items()}

@@ -19,7 +19,8 @@ from vertical_builders import (
 
 from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
-from shared.crypto.alignment import Aligned, ExactMatching
+from shared.crypto.alignment import Aligned, ExactMatching, Matching
+from shared.crypto.psi import PrivateMatching
 from shared.messages import PairAnswer, PairRequest, Refusal, decode, encode
 from shared.payloads import unpack_numbers
 from shared.phases import Kind
@@ -28,11 +29,13 @@ from shared.privacy.events import NoNoise, RandomizedResponse
 from shared.privacy.streams import Purpose, StreamSource
 
 PLAN = vertical_plan()
+PRIVATE = vertical_plan(alignment__method="private")
+BOTH = pytest.mark.parametrize("plan", [PLAN, PRIVATE], ids=["exact", "private"])
 OUTCOME = "90 days past due|365"
 LENDER, PLATFORM = "lender-1", "video-1"
 
 
-def matching(plan: Plan = PLAN, lender: str = LENDER, platform: str = PLATFORM) -> ExactMatching:
+def matching(plan: Plan = PLAN, lender: str = LENDER, platform: str = PLATFORM) -> Matching:
     return Pairs(plan, lender).matching(lender, platform)
 
 
@@ -77,24 +80,29 @@ class TestPairs:
 
     def test_each_pair_and_each_plan_has_a_salt_of_its_own(self):
         other_plan = vertical_plan(seed=8)
-        random = StreamSource.seeded(1, "x").stream("r", "align", 1, 0, "x", Purpose.FILLER)
-        tokens = [
-            next(iter(m.request(["p1"], random)[1]))
-            for m in (matching(), matching(platform="wallet"), matching(lender="lender-2"), matching(other_plan))
-        ]
+        made = (matching(), matching(platform="wallet"), matching(lender="lender-2"), matching(other_plan))
+        tokens = [m.token("p1") for m in made if isinstance(m, ExactMatching)]
         assert len(set(tokens)) == 4
+
+    def test_a_plan_that_does_not_say_how_aligns_privately(self):
+        data = PLAN.model_dump(mode="json")
+        del data["alignment"]["method"]
+        assert isinstance(matching(Plan.parse(data)), PrivateMatching)
+        assert isinstance(matching(PRIVATE), PrivateMatching)
 
 
 class TestAlign:
-    def test_both_sides_hold_the_same_persons_under_the_same_handles(self):
-        made = wire()
+    @BOTH
+    def test_both_sides_hold_the_same_persons_under_the_same_handles(self, plan: Plan):
+        made = wire(plan)
         here, there = made.aligned(LENDER, PLATFORM), made.aligned(PLATFORM, LENDER)
         assert here == there
         assert set(here.persons) == set(made.records[LENDER].person) & set(made.records[PLATFORM].person)
         assert not made.charged
 
-    def test_steps_only_in_their_order_and_by_whom_they_are(self):
-        made = Wire(PLAN)
+    @BOTH
+    def test_steps_only_in_their_order_and_by_whom_they_are(self, plan: Plan):
+        made = Wire(plan)
         assert made.code(Kind.ALIGN, LENDER, PLATFORM, 3, b"") == "out-of-order"
         assert made.code(Kind.ALIGN, PLATFORM, LENDER, 4, b"") == "out-of-order"
         assert made.code(Kind.ALIGN, LENDER, PLATFORM, 2, b"") == "no-such-step"
@@ -122,16 +130,55 @@ class TestAlign:
         assert made.give(Kind.ALIGN, LENDER, PLATFORM, 1) == first
         assert made.give(Kind.ALIGN, LENDER, PLATFORM, 1, attempt=2) == first
 
-    def test_sizes_are_the_plans_for_two_lenders_of_which_one_is_nearly_empty(self):
-        records = federation_of(PLAN)
+    def test_asking_again_privately_gives_the_same_bytes_and_a_new_request_has_a_fresh_key(self):
+        made = Wire(PRIVATE)
+        first = made.give(Kind.ALIGN, LENDER, PLATFORM, 1)
+        assert made.give(Kind.ALIGN, LENDER, PLATFORM, 1) == first
+        second = made.give(Kind.ALIGN, LENDER, PLATFORM, 1, attempt=2)
+        assert len(second) == len(first)
+        assert not set(_points(second)) & set(_points(first))
+        # Whoever goes on, goes on with the later one.
+        response = made.give(Kind.ALIGN, PLATFORM, LENDER, 2, second)
+        handles = made.give(Kind.ALIGN, LENDER, PLATFORM, 3, response)
+        assert made.give(Kind.ALIGN, LENDER, PLATFORM, 3, response) == handles
+        made.give(Kind.ALIGN, PLATFORM, LENDER, 4, handles)
+        assert made.aligned(LENDER, PLATFORM) == made.aligned(PLATFORM, LENDER)
+
+    @BOTH
+    def test_a_request_serves_one_response(self, plan: Plan):
+        made = Wire(plan)
+        response = made.give(Kind.ALIGN, PLATFORM, LENDER, 2, made.give(Kind.ALIGN, LENDER, PLATFORM, 1))
+        handles = made.give(Kind.ALIGN, LENDER, PLATFORM, 3, response)
+        assert made.code(Kind.ALIGN, LENDER, PLATFORM, 3, response, attempt=2) == "out-of-order"
+        made.give(Kind.ALIGN, PLATFORM, LENDER, 4, handles)
+        assert made.code(Kind.ALIGN, PLATFORM, LENDER, 4, handles, attempt=2) == "out-of-order"
+
+    @BOTH
+    def test_a_message_that_failed_fails_alike_when_it_is_sent_again(self, plan: Plan):
+        made = Wire(plan)
+        response = made.give(Kind.ALIGN, PLATFORM, LENDER, 2, made.give(Kind.ALIGN, LENDER, PLATFORM, 1))
+        asked = [made.code(Kind.ALIGN, LENDER, PLATFORM, 3, response[1:]) for _ in range(3)]
+        taken = [made.code(Kind.ALIGN, PLATFORM, LENDER, 4, b"no handles") for _ in range(3)]
+        assert asked == taken == ["unavailable"] * 3
+        assert len(made.told) == 2
+        # Another message finds that the one chance is gone.
+        assert made.code(Kind.ALIGN, LENDER, PLATFORM, 3, response) == "out-of-order"
+
+    @pytest.mark.parametrize(
+        ("plan", "expected"),
+        [(PLAN, (32 + 16 * 512, 64, 16 * 512)), (PRIVATE, (32 + 33 * 512, 33 * (512 + 512), (4 + 16) * 512))],
+        ids=["exact", "private"],
+    )
+    def test_sizes_are_the_plans_for_two_lenders_of_which_one_is_nearly_empty(self, plan: Plan, expected: tuple):
+        records = federation_of(plan)
         few = records | {"lender-2": records["lender-2"].take(np.arange(40))}
-        made = Wire(PLAN, few)
+        made = Wire(plan, few)
         sizes = set()
         for lender in ("lender-1", "lender-2"):
             request = made.give(Kind.ALIGN, lender, PLATFORM, 1)
             response = made.give(Kind.ALIGN, PLATFORM, lender, 2, request)
             sizes.add((len(request), len(response), len(made.give(Kind.ALIGN, lender, PLATFORM, 3, response))))
-        assert sizes == {(32 + 16 * 512, 64, 16 * 512)}
+        assert sizes == {expected}
 
 
 class TestConsent:
@@ -144,9 +191,10 @@ class TestConsent:
         named = tuple(frozenset({peer if int(person[1:]) % 2 else "somebody-else"}) for person in part.person)
         return records | {party: dataclasses.replace(part, consent=named)}
 
+    @BOTH
     @pytest.mark.parametrize(("party", "peer"), [(LENDER, PLATFORM), (PLATFORM, LENDER)])
-    def test_only_persons_who_consented_are_aligned(self, party: str, peer: str):
-        made = wire(records=self.consenting(federation_of(PLAN), party, peer))
+    def test_only_persons_who_consented_are_aligned(self, plan: Plan, party: str, peer: str):
+        made = wire(plan, records=self.consenting(federation_of(plan), party, peer))
         persons = made.aligned(LENDER, PLATFORM).persons
         assert len(persons) > 50
         assert all(int(person[1:]) % 2 for person in persons)
@@ -154,16 +202,25 @@ class TestConsent:
     def test_who_did_not_consent_is_not_even_in_a_lenders_request(self):
         made = Wire(PLAN, self.consenting(federation_of(PLAN), LENDER, PLATFORM))
         request = made.give(Kind.ALIGN, LENDER, PLATFORM, 1)
-        _, tokens = matching().request(made.records[LENDER].person, _filler())
+        tokens = {matching().token(person): person for person in made.records[LENDER].person}
         sent = {token: person for token, person in tokens.items() if token in request}
         assert sent
         assert all(int(person[1:]) % 2 for person in sent.values())
+
+    def test_nor_in_a_private_one(self):
+        """Of what the lender encrypts, only who consented stands for a person: a platform that knows all finds them."""
+        made = Wire(PRIVATE, self.consenting(federation_of(PRIVATE), LENDER, PLATFORM))
+        everybody = sorted(set(made.records[LENDER].person))
+        answering = matching(PRIVATE).answer(made.give(Kind.ALIGN, LENDER, PLATFORM, 1), everybody, _filler())
+        made.give(Kind.ALIGN, LENDER, PLATFORM, 3, answering.response)
+        assert set(made.aligned(LENDER, PLATFORM).persons) == {p for p in everybody if int(p[1:]) % 2}
 
     def test_a_crafted_request_for_others_gets_no_bit_and_no_signal(self):
         """A dishonest lender asks for every creator that it can think of: those who did not consent are unknown."""
         made = Wire(PLAN, self.consenting(federation_of(PLAN), PLATFORM, LENDER))
         everybody = [f"p{n:05d}" for n in range(512)]
-        request, tokens = matching().request(everybody, _filler())
+        tokens = {matching().token(person): person for person in everybody}
+        request = matching().ask(everybody, _filler()).request
         response = made.give(Kind.ALIGN, PLATFORM, LENDER, 2, request)
         known = np.unpackbits(np.frombuffer(response, dtype=np.uint8)).astype(bool)
         body = request[32:]
@@ -179,6 +236,32 @@ class TestConsent:
         assert disclosed.bits("signal", found) == 3
         assert disclosed.bits("signal", there - found) == 0
 
+    def test_nor_does_a_crafted_private_request(self):
+        made = Wire(PRIVATE, self.consenting(federation_of(PRIVATE), PLATFORM, LENDER))
+        everybody = [f"p{n:05d}" for n in range(512)]
+        asking = matching(PRIVATE).ask(everybody, _filler())
+        response = made.give(Kind.ALIGN, PLATFORM, LENDER, 2, asking.request)
+        message, aligned = asking.handles(response, _filler())
+        there = {person for person in made.records[PLATFORM].person if person in set(everybody)}
+        found = {person for person in there if int(person[1:]) % 2}
+        assert set(aligned.persons) == found
+        made.give(Kind.ALIGN, PLATFORM, LENDER, 4, message)
+        assert set(made.aligned(PLATFORM, LENDER).persons) == found
+        assert isinstance(made.signal(PLATFORM, LENDER), PairAnswer)
+        disclosed = made.lifetimes[PLATFORM].disclosed
+        assert disclosed.bits("signal", found) == 3
+        assert disclosed.bits("signal", there - found) == 0
+
+    def test_a_private_message_that_names_every_place_names_nobody(self):
+        made = Wire(PRIVATE, self.consenting(federation_of(PRIVATE), PLATFORM, LENDER))
+        everybody = [f"p{n:05d}" for n in range(512)]
+        made.give(Kind.ALIGN, PLATFORM, LENDER, 2, matching(PRIVATE).ask(everybody, _filler()).request)
+        handles = (hashlib.sha256(str(place).encode()).digest()[:16] for place in range(512))
+        crafted = b"".join(place.to_bytes(4, "big") + handle for place, handle in enumerate(handles))
+        assert made.code(Kind.ALIGN, PLATFORM, LENDER, 4, crafted) == "unavailable"
+        parts = made.publish(PLATFORM, **made.tower(PLATFORM))
+        assert made.code(Kind.SIGNAL, PLATFORM, LENDER, 1, parts=parts) == "not-aligned"
+
     def test_a_person_with_a_record_that_is_withheld_is_withheld(self):
         part = federation_of(PLAN)[LENDER]
         double = dataclasses.replace(
@@ -187,6 +270,11 @@ class TestConsent:
         )
         assert double.consenting(PLATFORM) == (double.person[2],)
         assert double.consenting("wallet") == (double.person[2],)
+
+
+def _points(request: bytes) -> list[bytes]:
+    """The entries of a private request."""
+    return [request[at : at + 33] for at in range(32, len(request), 33)]
 
 
 def _filler():
@@ -306,10 +394,10 @@ class TestLabels:
 class TestContentIndependence:
     """Of two data sets that differ in labels only, every message has the same size, order and handles."""
 
-    def traffic(self, change) -> tuple[Wire, list[bytes], bytes]:
-        records = federation_of(PLAN)
+    def traffic(self, change, plan: Plan = PLAN) -> tuple[Wire, list[bytes], bytes]:
+        records = federation_of(plan)
         records[LENDER] = with_labels(records[LENDER], change)
-        made = Wire(PLAN, records)
+        made = Wire(plan, records)
         bodies, body = [], b""
         for step, (party, peer) in enumerate([(LENDER, PLATFORM), (PLATFORM, LENDER)] * 2, start=1):
             body = made.give(Kind.ALIGN, party, peer, step, body)
@@ -334,12 +422,30 @@ class TestContentIndependence:
         assert len(plain.charged) == len(other.charged) == 1
         assert one != two
 
+    def test_nor_under_private_alignment_but_for_its_fresh_keys(self):
+        plain, plain_bodies, plain_labels = self.traffic(lambda label: label, PRIVATE)
+        other, other_bodies, other_labels = self.traffic(lambda label: 1 - label, PRIVATE)
+        assert [len(body) for body in other_bodies] == [len(body) for body in plain_bodies]
+        assert len(other_labels) == len(plain_labels)
+        assert other.aligned(LENDER, PLATFORM) == plain.aligned(LENDER, PLATFORM)
+        one, two = told(plain, plain_labels), told(other, other_labels)
+        assert all(one[person] == two[person] for person in one.keys() - training(plain))
+        assert len(plain.charged) == len(other.charged) == 1
+        assert one != two
+
     def test_labels_of_test_persons_change_not_one_byte(self):
         """What stands in the place of a test person is filling, which depends on no label."""
         test = federation_of(PLAN)[LENDER].test
         _, plain_bodies, plain_labels = self.traffic(lambda label: label)
         _, other_bodies, other_labels = self.traffic(lambda label: np.where(test, 1 - label, label))
         assert (other_bodies, other_labels) == (plain_bodies, plain_labels)
+
+    def test_nor_does_a_payload_under_private_alignment(self):
+        test = federation_of(PRIVATE)[LENDER].test
+        _, plain_bodies, plain_labels = self.traffic(lambda label: label, PRIVATE)
+        _, other_bodies, other_labels = self.traffic(lambda label: np.where(test, 1 - label, label), PRIVATE)
+        assert [len(body) for body in other_bodies] == [len(body) for body in plain_bodies]
+        assert other_labels == plain_labels
 
 
 class TestGroups:

@@ -153,12 +153,16 @@ class TestWithNodes:
         assert body == wire.labels("lender-1", "video-1")
         assert len(wire.charged) == 1
 
-    def test_the_whole_carriage_aligns_every_pair(self):
-        wire = Wire(PLAN)
-        pairs = Pairs(PLAN, Asker(PLAN, wire.run, DirectExchange(wire.nodes), None))
+    @pytest.mark.parametrize(
+        ("method", "asked", "answered"),
+        [("exact", 32 + 16 * 512 + 16 * 512, 512 // 8), ("private", 32 + 33 * 512 + 20 * 512, 33 * (512 + 512))],
+    )
+    def test_the_whole_carriage_aligns_every_pair(self, method: str, asked: int, answered: int):
+        wire = Wire(vertical_plan(alignment__method=method))
+        pairs = Pairs(wire.plan, Asker(wire.plan, wire.run, DirectExchange(wire.nodes), None))
         pairs.carry(ALIGN, ORDERS["align"], {})
         for lender, video in ALL_PAIRS:
             assert wire.aligned(lender, video) == wire.aligned(video, lender)
             # Sizes follow from the plan: nobody learns from them how many persons are shared.
-            assert pairs.crossed[lender, video] == 32 + 16 * 512 + 16 * 512
-            assert pairs.crossed[video, lender] == 512 // 8
+            assert pairs.crossed[lender, video] == asked
+            assert pairs.crossed[video, lender] == answered

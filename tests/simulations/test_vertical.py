@@ -44,6 +44,16 @@ from simulations.scenario import Scenario, resolve
 
 PLAN = vertical_plan()
 QUIET = quiet_plan(training__rounds=30, training__sample_rate=1.0)
+# What two nodes' messages of an alignment come to, of the lender and of the platform, in bytes.
+ALIGNMENTS = pytest.mark.parametrize(
+    ("method", "asked", "answered"),
+    [("exact", 32 + 16 * 512 + 16 * 512, 512 // 8), ("private", 32 + 33 * 512 + 20 * 512, 33 * (512 + 512))],
+)
+
+
+def privately(plan: Plan) -> Plan:
+    """The plan with the alignment that plans have unless they say otherwise."""
+    return plan.replace(alignment__method="private")
 
 
 def trained(plan: Plan, folder: Path, records: dict[str, Records] | None = None) -> tuple[ScoreModel, Federation]:
@@ -66,14 +76,14 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> tuple[ScoreModel, Federation]:
-    return trained(QUIET, tmp_path_factory.mktemp("quiet"))
+    return trained(privately(QUIET), tmp_path_factory.mktemp("quiet"))
 
 
 @pytest.fixture(scope="module")
 def private(tmp_path_factory: pytest.TempPathFactory) -> tuple[Federation, dict[str, Any]]:
     """A run under noise, and its record."""
     folder = tmp_path_factory.mktemp("private")
-    _, made = trained(PLAN, folder)
+    _, made = trained(privately(PLAN), folder)
     return made, json.loads((folder / "run.json").read_text())
 
 
@@ -271,19 +281,23 @@ class TestTheClaim:
 
 
 class TestWhatCrosses:
-    def test_between_lender_and_platform_go_payloads_of_sizes_that_follow_from_the_plan(self):
-        outcome, exchange = carry_out(Wire(quiet_plan(training__rounds=2)))
-        handles, bits = 16 * 512, {"labels": 1, "signal": bits_for(5), "groups": bits_for(3)}
+    @ALIGNMENTS
+    def test_between_lender_and_platform_go_payloads_of_sizes_that_follow_from_the_plan(
+        self, method: str, asked: int, answered: int
+    ):
+        outcome, exchange = carry_out(Wire(quiet_plan(training__rounds=2, alignment__method=method)))
+        bits = {"labels": 1, "signal": bits_for(5), "groups": bits_for(3)}
         sizes = {name: 32 + 512 * width // 8 for name, width in bits.items()}
         for lender in LENDERS:
             for platform in ("video-1", "video-2"):
-                assert outcome.crossed[lender, platform] == 32 + handles + handles + sizes["labels"]
-                assert outcome.crossed[platform, lender] == 512 // 8 + sizes["signal"]
-            assert outcome.crossed["wallet", lender] == 512 // 8 + sizes["signal"] + sizes["groups"]
+                assert outcome.crossed[lender, platform] == asked + sizes["labels"]
+                assert outcome.crossed[platform, lender] == answered + sizes["signal"]
+            assert outcome.crossed["wallet", lender] == answered + sizes["signal"] + sizes["groups"]
         # Five payloads a pair (three to align), and the bands of the wallet's persons to two lenders.
         assert len(payloads(exchange)) == 6 * 5 + 2
 
-    def test_nothing_else_is_answered_but_sums_of_plan_fixed_length(self):
+    @pytest.mark.parametrize("method", ["exact", "private"])
+    def test_nothing_else_is_answered_but_sums_of_plan_fixed_length(self, method: str):
         lengths: dict[str, set[int]] = {}
 
         def watch(party: str, request: bytes, answer: bytes) -> bytes:
@@ -295,7 +309,7 @@ class TestWhatCrosses:
             lengths.setdefault(f"{message.header.phase} {message.header.round}", set()).add(len(body))
             return answer
 
-        carry_out(Wire(quiet_plan(training__rounds=2)), watch)
+        carry_out(Wire(quiet_plan(training__rounds=2, alignment__method=method)), watch)
         assert all(len(found) == 1 for found in lengths.values()), lengths
         assert {name.split(":")[0] for name in lengths} == {kind.value for kind in Kind}
         assert {kind.value for kind in PAIRED} < {name.split(":")[0] for name in lengths}
@@ -385,8 +399,9 @@ class TestGroups:
 
 class TestRepeating:
     def test_a_run_equals_itself_bit_for_bit(self, tmp_path: Path):
+        """Keys of seals and of an alignment are fresh each time, and nothing of the model comes from them."""
         for name in ("one", "again"):
-            trained(PLAN, tmp_path / name)
+            trained(privately(PLAN), tmp_path / name)
         assert files_of(tmp_path / "one") == files_of(tmp_path / "again")
         one, again = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "again"))
         for key in ("evaluation", "score_tables", "privacy", "answered", "payloads"):
@@ -410,6 +425,15 @@ class TestRepeating:
         other, _ = trained(Plan.parse(data), tmp_path / "other")
         assert np.array_equal(flatten(one.tower), flatten(other.tower))
         assert (one.binning, one.calibration) == (other.binning, other.calibration)
+
+    def test_a_way_of_aligning_finds_the_same_persons_and_so_the_same_model(self, quiet: Any, tmp_path: Path):
+        private, made = quiet
+        exact, other = trained(QUIET, tmp_path)
+        assert np.array_equal(flatten(private.tower), flatten(exact.tower))
+        assert (private.binning, private.calibration) == (exact.binning, exact.calibration)
+        for one, two in zip(made.scored_records(), other.scored_records(), strict=True):
+            for name in ("signal.video", "signal.wallet"):
+                assert np.array_equal(one.columns[name], two.columns[name], equal_nan=True)
 
     def test_another_seed_is_another_model_and_other_labels(self, tmp_path: Path):
         trained(PLAN, tmp_path / "one")

@@ -1,6 +1,7 @@
 """Bad input between lenders and platforms: one clear message with the place and the mend, a code, and no run folder.
 
-Each job is the packaged synthetic one with few creators and without noise, spoilt in one place.
+Each job is the packaged synthetic one with few creators and without noise, spoilt in one place. A payload is spoilt at
+the party that makes it, before it is sealed: nobody on the way could.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import pytest
 
 from clients.node import Node
 from clients.pairing import Pairs
-from clients.platform import Platform
-from shared.crypto.alignment import ExactMatching
+from shared.crypto.alignment import ExactMatching, Matching
+from shared.crypto.psi import PrivateMatching
 from shared.messages import MessageError, PairAnswer, decode, encode
 from shared.plan import Plan
 from simulations import cli, job
@@ -28,9 +29,13 @@ CHANGES = {
     "nominal_records = 9_000": "nominal_records = 900",
     "min_overlap = 1000": "min_overlap = 50",
     "rounds = 50": "rounds = 2",
+    # Where the alignment itself is not what is spoilt, it is the one that costs no time.
+    'identifier = "creator-id"': 'method = "exact"\nidentifier = "creator-id"',
     "epsilon = 2.0\ndelta": 'noise = "none"\nepsilon = 2.0\ndelta',
     "signal_weight = 2.0": "signal_weight = 2.0\nsignal_levels = 10",
 }
+PRIVATE = {'method = "exact"': 'method = "private"'}
+BOTH = pytest.mark.parametrize("method", [{}, PRIVATE], ids=["exact", "private"])
 
 
 class Outcome:
@@ -45,7 +50,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def call(changes: Mapping[str, str] | None = None) -> Outcome:
         text = TEXT
-        for old, new in {**CHANGES, **(changes or {})}.items():
+        for old, new in (*CHANGES.items(), *(changes or {}).items()):
             assert old in text, old
             text = text.replace(old, new)
         (tmp_path / "job.toml").write_text(text, encoding="utf-8")
@@ -66,7 +71,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, party: str, phase: str, change: Calla
 
     class Spoilt:
         def __init__(self, node: Node) -> None:
-            self.role, self.name = node.role, node.name
+            self.plan, self.name = node.plan, node.name
             self._node = node
 
         def answer(self, request: bytes) -> bytes:
@@ -81,10 +86,10 @@ def spoil(monkeypatch: pytest.MonkeyPatch, party: str, phase: str, change: Calla
 
     plain = Federation.of
 
-    def of(plan: Plan, records: Any) -> Federation:
-        made = plain(plan, records)
-        nodes = {name: Spoilt(node) if name == party else node for name, node in made.nodes.items()}
-        return Federation(made.plan, nodes, made.charges, made.faults)  # type: ignore[arg-type]
+    def of(*given: Any) -> Federation:
+        made = plain(*given)
+        made.doors[party]._node = Spoilt(made.nodes[party])  # type: ignore[assignment]
+        return made
 
     monkeypatch.setattr(job.Federation, "of", staticmethod(of))
 
@@ -98,23 +103,25 @@ def refused(found: Outcome, *words: str, code: int = 1) -> None:
 
 
 def test_the_job_as_it_is_runs(run: Any):
-    found = run()
+    found = run(PRIVATE)
     assert found.code == 0, found.said
     assert len(found.folders) == 1
 
 
 class TestAlignment:
-    def test_no_overlap_since_each_writes_identifiers_in_its_own_way(self, run: Any):
+    @BOTH
+    def test_no_overlap_since_each_writes_identifiers_in_its_own_way(self, run: Any, method: dict[str, str]):
         refused(
-            run({'identifier = "creator-id"': 'identifier = "exact"'}),
+            run({'identifier = "creator-id"': 'identifier = "exact"', **method}),
             "align:short-video: lender-1 gave nothing for video-1 at step 3: refused: unavailable",
             "lender-1 shares no person with video-1, and the plan's alignment.min_overlap is 50",
             "check that both write identifiers alike (alignment.identifier = 'exact')",
         )
 
-    def test_an_overlap_below_the_plans_minimum(self, run: Any):
+    @BOTH
+    def test_an_overlap_below_the_plans_minimum(self, run: Any, method: dict[str, str]):
         refused(
-            run({"min_overlap = 50": "min_overlap = 800"}),
+            run({"min_overlap = 50": "min_overlap = 800", **method}),
             "lender-1 shares",
             "persons with video-1, and the plan's alignment.min_overlap is 800",
             "or lower the minimum",
@@ -127,16 +134,25 @@ class TestAlignment:
             "that consents name the lender",
         )
 
-    def test_a_platform_with_another_idea_of_the_normal_form(self, run: Any, monkeypatch: pytest.MonkeyPatch):
+    @BOTH
+    def test_a_platform_with_another_idea_of_the_normal_form(
+        self, run: Any, monkeypatch: pytest.MonkeyPatch, method: dict[str, str]
+    ):
         """Two versions of the software under one plan: found before a single identifier is compared."""
+        plain = Pairs.matching
 
-        def other(self: Platform, context: Any) -> ExactMatching:
-            made = Pairs.matching(self._pairs, context.peer, self._name)
-            return ExactMatching(made._salt, "exact", made._size)
+        def other(self: Pairs, lender: str, platform: str) -> Matching:
+            made = plain(self, lender, platform)
+            if self._party == lender:
+                return made
+            if isinstance(made, PrivateMatching):
+                return PrivateMatching("exact", made.size, made.others)
+            assert isinstance(made, ExactMatching)
+            return ExactMatching(made._salt, "exact", made.size)
 
-        monkeypatch.setattr(Platform, "_matching", other)
+        monkeypatch.setattr(Pairs, "matching", other)
         refused(
-            run(),
+            run(method),
             "video-1 gave nothing for lender-1 at step 2",
             "video-1 cannot align with lender-1: the other side writes identifiers in another normal form than 'exact'",
             "run one version of Sealscore on both sides",
@@ -150,10 +166,38 @@ class TestAlignment:
             "ask its operator",
         )
 
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda body: body[:33] * (len(body) // 33), "the platform's response has a person twice"),
+            (
+                lambda body: body[: len(body) // 2][:33] * 1024 + body[len(body) // 2 :],
+                "the platform's response has one of its persons stand for two",
+            ),
+            (
+                lambda body: b"\xff" * (len(body) // 2) + body[len(body) // 2 :],
+                "the platform's response has entries that are no points of the curve",
+            ),
+        ],
+        ids=["a person twice", "one for all", "no points"],
+    )
+    def test_a_private_response_that_is_none(self, run: Any, monkeypatch: pytest.MonkeyPatch, change: Any, words: str):
+        spoil(monkeypatch, "video-1", "align", change)
+        refused(run(PRIVATE), f"lender-1 cannot align with video-1: {words}", "ask its operator")
+
     @pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"\0"], ids=["short", "long"])
     def test_a_response_of_another_size(self, run: Any, monkeypatch: pytest.MonkeyPatch, change: Any):
         spoil(monkeypatch, "video-1", "align", change)
         refused(run(), "lender-1 cannot align with video-1: a response of this pair has 128 bytes, not 12")
+
+    @pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"\0"], ids=["short", "long"])
+    def test_a_private_response_of_another_size(self, run: Any, monkeypatch: pytest.MonkeyPatch, change: Any):
+        spoil(monkeypatch, "video-1", "align", change)
+        refused(
+            run(PRIVATE),
+            "lender-1 cannot align with video-1: a response of this pair has 1024 and 1024 entries",
+            "ask its operator",
+        )
 
     def test_a_lender_with_more_persons_than_its_messages_hold_stops_at_its_own_check(self, run: Any):
         """Twice the nominal records pass as records; the messages of an alignment hold fewer."""
@@ -190,8 +234,8 @@ class TestSignal:
         """Another plan has told four bits of each person before; this one's tower is another."""
         plain = Federation.of
 
-        def of(plan: Plan, records: Any) -> Federation:
-            made = plain(plan, records)
+        def of(plan: Plan, records: Any, *more: Any) -> Federation:
+            made = plain(plan, records, *more)
             role = made.nodes["video-2"].role
             told = dict.fromkeys(records["video-2"].person, 1)
             role._lifetime.disclosed.spend("signal", "an earlier tower", 4, told, 4)
