@@ -52,6 +52,8 @@ SERVER = "server"
 # Far above any useful weight, and small enough that no product of weights and codes overflows float64.
 MAX_WEIGHT = 1e6
 MAX_ATTEMPT = 2**31
+# Each attempt of a paired step costs work and a stored answer; an honest server needs one.
+PAIR_ATTEMPTS = 16
 # No paired phase has more steps.
 PAIR_STEPS = 4
 # A public part is bins or weights of one tower; nothing that a plan can describe is larger.
@@ -212,7 +214,8 @@ class Node:
     def _check_order(self, header: Header, phase: Phase, peer: str) -> None:
         """Phases in their order; within one, (round, attempt) strictly above the last one answered (to that peer)."""
         rounds = PAIR_STEPS if phase.paired else phase.rounds
-        if not (1 <= header.round <= rounds and 1 <= header.attempt <= MAX_ATTEMPT):
+        attempts = PAIR_ATTEMPTS if phase.paired else MAX_ATTEMPT
+        if not (1 <= header.round <= rounds and 1 <= header.attempt <= attempts):
             raise Refused("no-such-round")
         if not self._memory.allows(peer, self._place(header)):
             raise Refused("out-of-order")

@@ -56,6 +56,7 @@ class Platform:
         self._pairs = Pairs(plan, name, progress)
         self._row = {person: row for row, person in reversed(list(enumerate(records.person)))}
         self._answering: dict[str, Answering] = {}
+        self._responded: set[str] = set()
         self._bits: dict[str, dict[str, int]] = {}
         self._rows: np.ndarray | None = None
         self._labels: torch.Tensor | None = None
@@ -120,6 +121,9 @@ class Platform:
 
     def align_response(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of align: tell a lender which of its persons are here and consented to it; so often a month."""
+        # One response a lender in a run: with more, a lender and a server could go through all that they can think of.
+        if context.peer in self._responded:
+            raise Refused("attempts-spent")
         self._lifetime.alignments.note(context.peer)
         persons, filler = self._records.consenting(context.peer), context.stream(Purpose.FILLER)
         try:
@@ -127,6 +131,7 @@ class Platform:
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
         self._answering[context.peer] = answering
+        self._responded.add(context.peer)
         return Payload.of(answering.response)
 
     def align_accept(self, context: PairContext, body: bytes) -> Payload:

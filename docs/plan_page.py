@@ -138,9 +138,9 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
     Alignment: {
         "method": "`private`: private set intersection. `exact`: comparison of digests, which shows a platform whom it "
         "does not know; for simulations, where it saves time and gives the same pairs. A real node refuses it.",
-        "identifier": "Normal form in which persons are compared. `exact`: as written. `creator-id`: Unicode NFKC, case "
-        "folded, without blanks around. `phone`: E.164; a number without a country's code is one of mainland China. "
-        "`national-id`: a resident identity number of China, its check character verified.",
+        "identifier": "Normal form in which persons are compared. `exact`: as written. `creator-id`: Unicode NFKC, "
+        "case folded, without blanks around. `phone`: E.164; a number without a country's code is one of mainland "
+        "China. `national-id`: a resident identity number of China, its check character verified.",
         "min_overlap": "Fewest persons that a lender and a platform must share; with fewer the pair stops the run.",
     },
     Evaluation: {

@@ -81,9 +81,16 @@ class Federation:
         engine: Engine = "in-process",
         faults: Faults | None = None,
     ) -> None:
-        """Carry out the plan and leave its results in `output`."""
+        """Carry out the plan, once, and leave its results in `output`; then the keys of all parties are destroyed."""
         # One thread, one party at a time: float sums must not depend on how work was split.
         torch.set_num_threads(1)
+        try:
+            self._run(output, observer, engine, faults)
+        finally:
+            for door in self.doors.values():
+                door.close()
+
+    def _run(self, output: Path, observer: Observer | None, engine: Engine, faults: Faults | None) -> None:
         if engine == "flower":
             from simulations.flower_engine import run_with_flower
 

@@ -154,6 +154,15 @@ class TestAlign:
         assert made.code(Kind.ALIGN, PLATFORM, LENDER, 4, handles, attempt=2) == "out-of-order"
 
     @BOTH
+    def test_a_platform_answers_one_request_of_a_lender_in_a_run(self, plan: Plan):
+        """With more, a lender and a server together could try all the ids that they can think of."""
+        made = Wire(plan)
+        request = made.give(Kind.ALIGN, LENDER, PLATFORM, 1)
+        response = made.give(Kind.ALIGN, PLATFORM, LENDER, 2, request)
+        assert made.give(Kind.ALIGN, PLATFORM, LENDER, 2, request) == response
+        assert made.code(Kind.ALIGN, PLATFORM, LENDER, 2, request, attempt=2) == "attempts-spent"
+
+    @BOTH
     def test_a_message_that_failed_fails_alike_when_it_is_sent_again(self, plan: Plan):
         made = Wire(plan)
         response = made.give(Kind.ALIGN, PLATFORM, LENDER, 2, made.give(Kind.ALIGN, LENDER, PLATFORM, 1))
