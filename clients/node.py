@@ -95,7 +95,7 @@ class Node:
         self._label_source = lifetime.labels.source
         self._aggregation = aggregation
         self._charge = charge
-        self._tell = tell
+        self.tell = tell
         self._memory = memory or Memory(plan.hash)
         self._parts: dict[str, bytes] = {}
         self._answers: dict[str, bytes] = {}
@@ -131,7 +131,7 @@ class Node:
             except MessageError:
                 return encode(Refusal(self._reply(header), "malformed"))
             except LocalFault as fault:
-                self._tell(str(fault))
+                self.tell(str(fault))
                 reply = encode(Refusal(self._reply(header), "unavailable"))
                 if header.phase in self._phases and self._phases[header.phase][1].paired:
                     # What it needed once may be used up by now, and asked again the reason must stay the same.
@@ -139,7 +139,7 @@ class Node:
                 return reply
             except Exception as error:
                 # The text of an exception can hold data, so neither the server nor a log gets it.
-                self._tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
+                self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
                 return encode(Refusal(self._reply(header), "unavailable"))
 
     def _reply(self, header: Header) -> Header:

@@ -117,7 +117,8 @@ class SealedNode:
                 message = unseal_message(request, self._keys, server, *kinds)
                 reply = self._reply(message)
                 return seal_message(reply, self._identity, self._server)
-            except NotApproved:
+            except NotApproved as error:
+                self._node.tell(f"{self.name} answers nothing: {error}")
                 return self._refuse(header, "expired")
             except (SealError, SignedMessageError, MessageError, CertificateError, OfferError, ValueError):
                 # Why it is not taken would help only who forged it.
@@ -157,6 +158,10 @@ class SealedNode:
         if header.plan != plan.hash or header.recipient != self.name:
             return self._refuse(answer, "other-plan")
         if abs(message.time - self._clock()) > CLOCK_SECONDS:
+            off = abs(message.time - self._clock())
+            self._node.tell(
+                f"{self.name} joins no run: its clock and the server's are {off:.0f} s apart; set the clock"
+            )
             return self._refuse(answer, "clock")
         if self._run not in ("", header.run):
             return self._refuse(answer, "plan-has-run")

@@ -110,7 +110,7 @@ class TrustStore:
             if trusted is None:
                 faults.append(
                     f"no card of {name!r} is trusted; the plan's is {card.fingerprint}: compare that with its holder, "
-                    f"then sealscore-node peer trust {name}"
+                    "over another way than it came, and trust the card"
                 )
             elif (trusted.key, trusted.role, trusted.simulation) != (card.key, card.role, card.simulation):
                 faults.append(

@@ -15,8 +15,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from doubles import DirectExchange, Quiet
+from doubles import DirectExchange, Quiet, nodes_of
 
+from clients.lender import Lender
 from server.coordinator import Coordinator, Outcome
 from shared.aggregation import PlainSum
 from shared.derive import derived_columns
@@ -27,7 +28,7 @@ from shared.model.signal import signal_levels
 from shared.parts import edges_from_bytes
 from shared.records import Records
 from simulations.datasets import real_data_found
-from simulations.federation import Federation, load_parties
+from simulations.federation import load_parties
 from simulations.scenario import Scenario, resolve
 
 PLAN, GROUP, LENDER, PLATFORM = "uci_vertical_eps2", "channel", "lender", "platform"
@@ -114,23 +115,23 @@ def _values(part: FeatureBins) -> np.ndarray:
     return np.array([*part.edges, part.feature.upper])
 
 
-def carried_out(plan, records: dict[str, Records]) -> tuple[Outcome, Federation, np.ndarray]:
-    """A run of the plan, with the edges that were published."""
-    made = Federation.of(plan, records)
-    exchange = DirectExchange(made.nodes)
+def carried_out(plan, records: dict[str, Records]) -> tuple[Outcome, Lender, np.ndarray]:
+    """A run of the plan without seals, which change no model, with the lender and the edges that were published."""
+    nodes, _ = nodes_of(plan, records)
+    exchange = DirectExchange(nodes)
     outcome = Coordinator(plan, "run", exchange, PlainSum(), Quiet()).run()
     sent = (decode(raw, Hello, Publish, SumRequest, PairRequest) for log in exchange.log for raw in log.values())
     edges = next(m.body for m in sent if isinstance(m, Publish) and m.name == "edges")
-    return outcome, made, edges_from_bytes(edges, plan.model.signal_levels)
+    return outcome, nodes[LENDER].role, edges_from_bytes(edges, plan.model.signal_levels)
 
 
 @pytest.fixture(scope="module")
 def attack() -> Attack:
     scenario = Scenario.load(resolve(PLAN))
     records = load_parties(scenario)
-    outcome, made, edges = carried_out(scenario.plan, records)
+    outcome, lender, edges = carried_out(scenario.plan.replace(alignment__method="exact"), records)
     tower, platform = outcome.towers[GROUP], records[PLATFORM]
-    told = made.scored_records()[0].test_part()
+    told = lender.scored_records().test_part()
     level = dict(zip(told.person, told.columns[f"signal.{GROUP}"].tolist(), strict=True))
     bins = tower.binning.quantize(platform.columns)
     test = np.array([person in level and not np.isnan(level[person]) for person in platform.person]) & platform.test
