@@ -157,11 +157,8 @@ class SealedNode:
         answer = dataclasses.replace(header, sender=self.name, recipient=SERVER)
         if header.plan != plan.hash or header.recipient != self.name:
             return self._refuse(answer, "other-plan")
-        if abs(message.time - self._clock()) > CLOCK_SECONDS:
-            off = abs(message.time - self._clock())
-            self._node.tell(
-                f"{self.name} joins no run: its clock and the server's are {off:.0f} s apart; set the clock"
-            )
+        if (off := abs(message.time - self._clock())) > CLOCK_SECONDS:
+            self._node.tell(f"{self.name} joins no run: its clock is {off:.0f} s off the server's; set the clock")
             return self._refuse(answer, "clock")
         if self._run not in ("", header.run):
             return self._refuse(answer, "plan-has-run")
