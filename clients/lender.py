@@ -26,10 +26,10 @@ from shared.model.bins import Binning, histogram, histogram_length
 from shared.model.loss import cross_entropy
 from shared.model.score_table import score_table
 from shared.model.tower import Tower, row_logits
-from shared.payloads import PayloadError, pack_numbers, unpack_numbers
+from shared.payloads import PayloadError, bits_for, pack_numbers, unpack_numbers
 from shared.phases import Kind, Phase
 from shared.plan import Plan, signal_name
-from shared.privacy.events import NoNoise, RandomizedResponse
+from shared.privacy.events import Disclosure, NoNoise, RandomizedResponse
 from shared.privacy.gradients import gradient_engine
 from shared.privacy.mechanisms import Mechanism, Mechanisms
 from shared.privacy.streams import Purpose
@@ -55,11 +55,16 @@ class Lender:
         self._asking: dict[str, Asking] = {}
         self._levels: dict[str, dict[str, dict[str, int]]] = {group: {} for group in plan.platforms}
         self._bands: dict[str, dict[str, int]] = {}
+        self._banded: set[str] = set()
         self._split: dict[bool, Records] = {}
         self._targets: torch.Tensor | None = None
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+        for group in self._plan.platforms:
+            platforms = {party.name for party in self._plan.members(group)}
+            if set(self._levels[group]) != platforms or (self._plan.groups_at(group) and platforms - self._banded):
+                raise Refused("no-signals")
         if phase.kind is Kind.BIN:
             return self.bin(phase, parameters)
         make = {Kind.TRAIN: self.train_tower, Kind.CALIBRATE: self.calibrate, Kind.EVALUATE: self.evaluate}
@@ -158,7 +163,7 @@ class Lender:
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
         self._pairs.keep(context.peer, aligned)
-        return Payload.of(message)
+        return Payload(lambda: message, (Disclosure(bits=1, recipient=context.peer, count=1),))
 
     def release_labels(self, context: PairContext, body: bytes) -> Payload:
         """Step 1 of release_labels: a noisy bit for each aligned training person, bad where any record of it is."""
@@ -191,7 +196,7 @@ class Lender:
         group = self._plan.party(context.peer).group
         self._levels[group][context.peer] = dict(zip(aligned.persons, levels, strict=True))
         self._split.clear()
-        return Payload.of(b"")
+        return self._told(self._plan.model.signal_bits)
 
     def disclose_groups(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of disclose_groups: take the bands of protected attributes that a platform tells of test persons."""
@@ -204,7 +209,12 @@ class Lender:
             if person in of_test:
                 for name, band in zip(names, np.unravel_index(code, sizes), strict=True):
                     self._bands.setdefault(name, {})[person] = int(band)
-        return Payload.of(b"")
+        self._banded.add(context.peer)
+        return self._told(bits_for(int(np.prod(sizes))))
+
+    def _told(self, bits: int) -> Payload:
+        """Nothing to send back; what was told of each person is noted at this side too."""
+        return Payload(lambda: b"", (Disclosure(bits=bits, recipient=self._name, count=1),))
 
     def _read(self, aligned: Aligned, context: PairContext, body: bytes, levels: int) -> list[int]:
         try:

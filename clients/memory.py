@@ -72,9 +72,19 @@ class Memory:
             return
         content = {"format": _FORMAT, "plan": self.plan, "run": self.run, "reached": self.reached}
         content |= {"last": self.last, "answered": self.answered}
-        fresh = self.path.with_name(self.path.name + ".new")
-        with fresh.open("w", encoding="ascii") as file:
-            file.write(json.dumps(content))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, self.path)
+        write_durably(self.path, json.dumps(content))
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Put a whole file in the place of an old one: after a crash there is one of the two, after return the new one."""
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

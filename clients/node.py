@@ -39,8 +39,8 @@ from shared.messages import (
     digest,
     encode,
 )
-from shared.phases import Phase
-from shared.plan import Plan
+from shared.phases import Kind, Phase
+from shared.plan import SERVER, Plan
 from shared.privacy.events import Event
 from shared.privacy.mechanisms import Mechanisms
 from shared.privacy.streams import Purpose, StreamSource
@@ -48,7 +48,6 @@ from shared.records import Records
 
 log = logging.getLogger("sealscore.node")
 
-SERVER = "server"
 # Far above any useful weight, and small enough that no product of weights and codes overflows float64.
 MAX_WEIGHT = 1e6
 MAX_ATTEMPT = 2**31
@@ -100,6 +99,11 @@ class Node:
         self._parts: dict[str, bytes] = {}
         self._answers: dict[str, bytes] = {}
         self._lock = threading.Lock()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what was answered outlives this process."""
+        return self._memory.path is not None
 
     @property
     def random_source(self) -> str:
@@ -198,6 +202,10 @@ class Node:
         if phase.group not in (self._group, self.plan.party(request.peer).group):
             raise Refused("other-group")
         self._check_order(header, phase, request.peer)
+        # One response a lender in a run: with more, a lender and a server could go through all that they can think of.
+        place = self._memory.last.get(request.peer, (-1, 0, 0))
+        if (phase.kind, header.round) == (Kind.ALIGN, 2) and place[:2] == self._place(header)[:2]:
+            raise Refused("attempts-spent")
         parts = self._resolve(phase, request.parts if self._group == phase.group else None)
         work = self.role.pair(phase, request.peer, header.round, parts)
         payload = work(PairContext(self._secret, header, self.name, request.peer), request.body)

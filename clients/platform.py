@@ -56,15 +56,19 @@ class Platform:
         self._pairs = Pairs(plan, name, progress)
         self._row = {person: row for row, person in reversed(list(enumerate(records.person)))}
         self._answering: dict[str, Answering] = {}
-        self._responded: set[str] = set()
         self._bits: dict[str, dict[str, int]] = {}
         self._rows: np.ndarray | None = None
         self._labels: torch.Tensor | None = None
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+        lenders = {party.name for party in self._plan.members(self._plan.lenders)}
+        if {peer for peer, _ in self._pairs.items()} != lenders:
+            raise Refused("not-aligned")
         if phase.kind is Kind.BIN:
             return self.bin(phase, parameters)
+        if phase.kind is Kind.TRAIN and set(self._bits) != lenders:
+            raise Refused("no-labels")
         binning = self._coder.binning(parts["bins"])
         return (self.train_tower if phase.kind is Kind.TRAIN else self.signal_edges)(phase, parameters, binning)
 
@@ -121,9 +125,6 @@ class Platform:
 
     def align_response(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of align: tell a lender which of its persons are here and consented to it; so often a month."""
-        # One response a lender in a run: with more, a lender and a server could go through all that they can think of.
-        if context.peer in self._responded:
-            raise Refused("attempts-spent")
         self._lifetime.alignments.note(context.peer)
         persons, filler = self._records.consenting(context.peer), context.stream(Purpose.FILLER)
         try:
@@ -131,8 +132,7 @@ class Platform:
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
         self._answering[context.peer] = answering
-        self._responded.add(context.peer)
-        return Payload.of(answering.response)
+        return Payload(lambda: answering.response, (Disclosure(bits=1, recipient=context.peer, count=1),))
 
     def align_accept(self, context: PairContext, body: bytes) -> Payload:
         """Step 4 of align: take the handles by which the lender will speak of these persons."""
@@ -170,7 +170,8 @@ class Platform:
 
         def work(context: PairContext, body: bytes) -> Payload:
             told = signal_levels(row_logits(tower, self._codes(binning)), edges)
-            bits, limit = self._plan.model.signal_bits, self._plan.privacy.signal_bits
+            bits = self._plan.model.signal_bits
+            limit = min(self._plan.privacy.signal_bits, self._lifetime.signal_bits)
             return self._disclosure(context, body, told, levels, "signal", meaning, bits, limit)
 
         return work
@@ -249,10 +250,8 @@ class Platform:
         return self._rows
 
     def _noisy_labels(self) -> torch.Tensor:
-        """Noisy labels of the examples, float64 [n]; Refused where the lenders' have not come."""
+        """Noisy labels of the examples, float64 [n]."""
         if self._labels is None:
-            if set(self._bits) != {peer for peer, _ in self._pairs.items()}:
-                raise Refused("no-labels")
             persons = self._records.person
             bits = [self._bits[peer][persons[row]] for peer, row in self._examples()]
             self._labels = torch.tensor(bits, dtype=torch.float64)

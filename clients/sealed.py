@@ -88,6 +88,11 @@ class SealedNode:
             raise NotApproved("privacy.noise = 'none' is for simulations: a real node adds noise or answers nothing")
         if not identity.simulation and node.random_source != "system":
             raise NotApproved("a node with real keys draws from the system's generator, never from a seed")
+        if not identity.simulation and not node.remembers:
+            raise NotApproved(
+                "a node with real keys keeps what it answered in a file: "
+                "build it with memory=Memory.load(path, plan.hash)"
+            )
         self.name = node.name
         self._node, self._masks, self._identity, self._clock = node, masks, identity, clock
         self._cards = trust.check(plan.cards.values(), identity)
@@ -119,6 +124,7 @@ class SealedNode:
                 return seal_message(reply, self._identity, self._server)
             except NotApproved as error:
                 self._node.tell(f"{self.name} answers nothing: {error}")
+                self._destroy()
                 return self._refuse(header, "expired")
             except (SealError, SignedMessageError, MessageError, CertificateError, OfferError, ValueError):
                 # Why it is not taken would help only who forged it.
@@ -128,11 +134,14 @@ class SealedNode:
         """Destroy the keys of the plan and the seeds of the run: what was sealed to this node stays sealed."""
         with self._lock:
             self._closed = True
-            self._keys.destroy()
-            self._masks.close()
-            if self._seeds is not None:
-                self._seeds.close()
-            self._server, self._peers = None, {}
+            self._destroy()
+
+    def _destroy(self) -> None:
+        self._keys.destroy()
+        self._masks.close()
+        if self._seeds is not None:
+            self._seeds.close()
+        self._server, self._peers = None, {}
 
     def _claimed(self, request: bytes) -> Header:
         """What a refusal of this request answers to, as the request itself says, unchecked."""

@@ -24,9 +24,8 @@ from shared.messages import (
     encode,
 )
 from shared.phases import Phase
-from shared.plan import Plan
+from shared.plan import SERVER, Plan
 
-SERVER = "server"
 # Codes come from parties, so only this much of one is kept.
 _CODE = 40
 

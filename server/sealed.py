@@ -62,6 +62,7 @@ class SealedExchange:
         self._identity, self._clock = identity, clock
         self._keys = PlanKeys.generate(identity, plan.hash)
         self._peers: dict[str, PeerKey] = {}
+        self._refused: dict[str, str] = {}
         self._epoch = 0
         self._stale = True
 
@@ -82,11 +83,17 @@ class SealedExchange:
         found = self._exchange({party: messages[party] for party in messages if party in self._peers}, timeout)
         replies: dict[str, Reply] = {}
         for party in requests:
-            reply = found.get(party, Failure(party, UNAVAILABLE))
+            reply = found.get(party) or self._absent(party, messages[party].header)
             if isinstance(reply, Refusal) and reply.code in _LOST:
                 self._stale = True
             replies[party] = reply if isinstance(reply, Failure) else encode(reply)
         return replies
+
+    def _absent(self, party: str, asked: Header) -> Message | Failure:
+        """What stands for the reply of a party that did not join: its reason, where it gave one."""
+        if party not in self._refused:
+            return Failure(party, UNAVAILABLE)
+        return Refusal(dataclasses.replace(asked, sender=party, recipient=SERVER), self._refused[party])
 
     def _come_back(self, parties: Iterable[str]) -> bool:
         """Whether one of these parties is there and has taken no part in the last set-up."""
@@ -107,12 +114,15 @@ class SealedExchange:
         now = int(self._clock())
         joins = {name: Join(self._header(name), self._keys.certificate, now) for name in names}
         signed = {name: sign_message(join, self._identity) for name, join in joins.items()}
-        certificates = {}
-        self._peers = {}
+        certificates: dict[str, bytes] = {}
+        self._peers, self._refused = {}, {}
         for name, raw in self._inner.send(signed, timeout).items():
-            if isinstance(raw, bytes) and (certificate := self._certificate(name, raw)) is not None:
-                certificates[name] = certificate
-                self._peers[name] = peer_key(certificate, self._plan.cards[name], self._plan.hash)
+            joined = self._joined(name, raw) if isinstance(raw, bytes) else None
+            if isinstance(joined, Refusal):
+                self._refused[name] = joined.code
+            elif joined is not None:
+                certificates[name] = joined.certificate
+                self._peers[name] = peer_key(joined.certificate, self._plan.cards[name], self._plan.hash)
         introductions = {name: Introduce(self._header(name), certificates) for name in certificates}
         introduced = self._exchange(introductions, timeout)
         deliveries: dict[str, list[bytes]] = {name: [] for name in certificates}
@@ -127,13 +137,16 @@ class SealedExchange:
             if not isinstance(reply, Ready):
                 del self._peers[name]
 
-    def _certificate(self, name: str, raw: bytes) -> bytes | None:
+    def _joined(self, name: str, raw: bytes) -> Joined | Refusal | None:
+        """What a party said to this join, or None where it said nothing that counts."""
         try:
-            joined = open_signed(raw, {name: self._plan.cards[name]}, Joined)
+            joined: Joined | Refusal = open_signed(raw, {name: self._plan.cards[name]}, Joined, Refusal)
+            if isinstance(joined, Refusal):
+                return joined
             if (joined.header.run, joined.header.attempt) != (self._run, self._epoch):
                 return None
             peer_key(joined.certificate, self._plan.cards[name], self._plan.hash)
-            return joined.certificate
+            return joined
         except (SignedMessageError, CertificateError):
             return None
 

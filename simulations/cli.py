@@ -126,6 +126,8 @@ def plans() -> None:
 def main() -> None:
     """Entry point: expected errors become one message and an exit code (1 failed, 2 bad input, 130 interrupted)."""
     from clients.data import DataError
+    from clients.sealed import NotApproved
+    from shared.crypto.trust import Untrusted
     from shared.plan_errors import PlanError
     from shared.privacy.budget import UnreachableBudget
     from simulations.flower_engine import FlowerRunError
@@ -140,7 +142,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (DataError, PlanError, UnreachableBudget, NoSuchRun) as error:
+    except (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun) as error:
         _stop(str(error), BAD_INPUT)
     except (RunFailed, FlowerRunError) as error:
         _stop(str(error), FAILED)

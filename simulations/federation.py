@@ -64,7 +64,7 @@ class Federation:
                 records[name],
                 StreamSource.seeded(plan.seed, name),
                 masks[name],
-                Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels")),
+                Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels"), plan.privacy.signal_bits),
                 charges[name],
                 faults.append,
                 progress,

@@ -40,7 +40,7 @@ from shared.model.tower import admissible, parameter_count
 from shared.parts import edges_to_bytes, weights_to_bytes
 from shared.phases import Kind
 from shared.plan import Plan
-from shared.privacy.events import Event
+from shared.privacy.events import Disclosure, Event
 from shared.privacy.streams import StreamSource
 from shared.records import Records
 
@@ -211,7 +211,8 @@ def fresh_lifetimes(plan: Plan, seed: int = 0) -> dict[str, Lifetime]:
 class Wire:
     """Nodes of a plan, and a server that carries payloads between them.
 
-    `charged` holds (party, header, event) of every charge, `told` the words that nodes told their own operators.
+    `charged` holds (party, header, event) of every charge but of `noted`, which are who is aligned and what a lender
+    was told; `told` the words that nodes told their own operators.
     `refuse` names parties whose charges are refused.
     """
 
@@ -227,6 +228,7 @@ class Wire:
         self.records = dict(federation_of(plan) if records is None else records)
         self.lifetimes = dict(fresh_lifetimes(plan) if lifetimes is None else lifetimes)
         self.charged: list[tuple[str, Header, Event]] = []
+        self.noted: list[tuple[str, Header, Event]] = []
         self.told: list[str] = []
         self.refuse: set[str] = set()
         secret = plan.seed if seed is None else seed
@@ -248,7 +250,9 @@ class Wire:
         def charge(header: Header, event: Event) -> None:
             if party in self.refuse:
                 raise Refused("budget")
-            self.charged.append((party, header, event))
+            lender = self.plan.party(party).group == self.plan.lenders
+            noted = header.phase.startswith(Kind.ALIGN.value) or (lender and isinstance(event, Disclosure))
+            (self.noted if noted else self.charged).append((party, header, event))
 
         return charge
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shared.crypto.fields import pack_fields
 from shared.privacy.streams import Source, StreamSource
 
 _LABEL = b"sealscore label coin 1"
@@ -71,8 +72,7 @@ class LabelStore:
 
     def _coin(self, key: tuple[str, float, str]) -> int:
         outcome, epsilon, record = (part.encode() for part in (key[0], key[1].hex(), key[2]))
-        parts = (_LABEL, outcome, epsilon, record)
-        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        message = pack_fields(_LABEL, outcome, epsilon, record)
         return int.from_bytes(hmac.digest(self.secret.secret, message, hashlib.sha256)[:8], "big")
 
 

@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
+from shared.crypto.fields import pack_fields
+
 Source = Literal["system", "seeded"]
 
 SECRET_BYTES = 32
@@ -45,11 +47,6 @@ class Purpose(Enum):
     NOISE = "noise"
     HANDLES = "handles"
     FILLER = "filler"
-
-
-def _length_prefixed(*fields: bytes) -> bytes:
-    """Injective encoding of a tuple of byte strings: ("a", "bc") and ("ab", "c") differ."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in fields)
 
 
 def _counter(name: str, value: int) -> bytes:
@@ -118,7 +115,7 @@ class StreamSource:
     @classmethod
     def seeded(cls, seed: int, party: str) -> StreamSource:
         """The secret of `party` in a simulation with this seed: reproducible, and no protection."""
-        encoded = _length_prefixed(_SEEDED_LABEL, str(int(seed)).encode(), party.encode())
+        encoded = pack_fields(_SEEDED_LABEL, str(int(seed)).encode(), party.encode())
         return cls(hashlib.sha256(encoded).digest(), "seeded")
 
     def stream(
@@ -138,7 +135,7 @@ class StreamSource:
         Raises:
             ValueError: `round`, `attempt` or `step` is negative or beyond 64 bits.
         """
-        info = _length_prefixed(
+        info = pack_fields(
             _LABEL,
             run.encode(),
             phase.encode(),

@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from builders import small_plan, small_records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.lifetime import ALIGNMENT_DAYS, ALIGNMENTS, AlignmentLog
+from clients.lifetime import ALIGNMENT_DAYS, ALIGNMENTS, AlignmentLog, Lifetime
 from clients.memory import Memory, MemoryDamaged
+from clients.node import Node
 from clients.refused import LocalFault
+from shared.aggregation import PlainSum
+from shared.messages import Header, Refusal, SumAnswer, SumRequest, decode, encode
+from shared.plan import SERVER
+from shared.privacy.streams import StreamSource
 
 PLAN = "ab" * 32
 places = st.tuples(st.integers(0, 5), st.integers(1, 9), st.integers(1, 4))
@@ -56,6 +63,46 @@ def test_a_damaged_file_is_not_begun_anew(tmp_path: Path, content: str):
     path.write_text(content)
     with pytest.raises(MemoryDamaged, match=r"answered\.json: cannot be used"):
         Memory.load(path, PLAN)
+
+
+def test_a_restarted_node_answers_nothing_again(tmp_path: Path):
+    plan, path = small_plan(), tmp_path / "answered.json"
+
+    def node() -> Node:
+        life = Lifetime.fresh(StreamSource.system())
+        memory = Memory.load(path, plan.hash)
+        return Node(
+            plan,
+            "lender-1",
+            small_records(seed=1),
+            StreamSource.system(),
+            PlainSum(),
+            life,
+            lambda *_: None,
+            memory=memory,
+        )
+
+    def ask(at: Node, attempt: int) -> SumAnswer | Refusal:
+        header = Header(plan.hash, "run-1", "bin:lender", 1, attempt, SERVER, "lender-1")
+        cohort = tuple(party.name for party in plan.parties)
+        return decode(at.answer(encode(SumRequest(header, cohort, np.zeros(0), {}))), SumAnswer, Refusal)
+
+    assert isinstance(ask(node(), 1), SumAnswer)
+    again = ask(node(), 1)
+    assert isinstance(again, Refusal)
+    assert again.code == "out-of-order"
+    assert isinstance(ask(node(), 2), SumAnswer)
+
+
+def test_the_log_of_alignments_outlives_the_process(tmp_path: Path):
+    path = tmp_path / "alignments.json"
+    for _ in range(ALIGNMENTS):
+        AlignmentLog.load(path).note("lender-1")
+    with pytest.raises(LocalFault, match="has aligned 20 times"):
+        AlignmentLog.load(path).note("lender-1")
+    path.write_text("[]x")
+    with pytest.raises(MemoryDamaged, match="cannot be used"):
+        AlignmentLog.load(path)
 
 
 def test_alignments_are_capped_over_time():

@@ -12,6 +12,7 @@ from vertical_builders import (
     VIDEOS,
     Wire,
     federation_of,
+    fresh_lifetimes,
     names,
     people,
     quiet_plan,
@@ -263,9 +264,22 @@ class TestSignal:
         assert second.code(Kind.SIGNAL, PLATFORM, LENDER, 1, parts=keys) == "unavailable"
         assert "nothing more" in second.told[0]
 
-    def test_more_bits_in_the_plan_let_a_second_tower_through_and_not_a_third(self):
+    def test_more_bits_in_a_plan_are_not_more_than_the_data_set_allows(self):
+        """The operator's limit holds over the life of the data set, whatever plans ask."""
+        lifetimes = fresh_lifetimes(vertical_plan())
+        first = Wire(vertical_plan(), lifetimes=lifetimes)
+        first.align(LENDER, PLATFORM)
+        assert isinstance(first.signal(PLATFORM, LENDER), PairAnswer)
+        second = Wire(vertical_plan(privacy__signal_bits=64), lifetimes=lifetimes)
+        second.align(LENDER, PLATFORM)
+        assert isinstance(second.signal(PLATFORM, LENDER, seed=1), Refusal)
+        assert lifetimes[PLATFORM].disclosed.bits("signal", first.records[PLATFORM].person) == 3
+
+    def test_more_bits_of_both_let_a_second_tower_through_and_not_a_third(self):
         plan = vertical_plan(privacy__signal_bits=6)
-        made = wire(plan)
+        lifetimes = {name: dataclasses.replace(life, signal_bits=6) for name, life in fresh_lifetimes(plan).items()}
+        made = Wire(plan, lifetimes=lifetimes)
+        made.align(LENDER, PLATFORM)
         assert isinstance(made.signal(PLATFORM, LENDER), PairAnswer)
         assert isinstance(made.signal(PLATFORM, LENDER, seed=1, attempt=2), PairAnswer)
         assert isinstance(made.signal(PLATFORM, LENDER, seed=2, attempt=3), Refusal)

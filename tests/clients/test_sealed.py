@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from doubles import DirectExchange
 
 from clients.lifetime import Lifetime
 from clients.masks import Masks
+from clients.memory import Memory
 from clients.node import Node
 from clients.sealed import CLOCK_SECONDS, NotApproved, SealedNode
 from server.sealed import SealedExchange
@@ -111,13 +113,16 @@ class Visit:
 
 
 def node_under(
-    plan: Plan, secret: StreamSource | None = None, labels: StreamSource | None = None
+    plan: Plan,
+    secret: StreamSource | None = None,
+    labels: StreamSource | None = None,
+    memory: Memory | None = None,
 ) -> tuple[Node, Masks]:
     masks = Masks(lone=False)
     secret, labels = secret or StreamSource.system(), labels or StreamSource.system()
-    return Node(
-        plan, "lender-1", small_records(seed=1), secret, masks, Lifetime.fresh(labels), lambda header, event: None
-    ), masks
+    life = Lifetime.fresh(labels)
+    node = Node(plan, "lender-1", small_records(seed=1), secret, masks, life, lambda *_: None, memory=memory)
+    return node, masks
 
 
 def real_members(plan: Plan) -> tuple[Plan, dict[str, Identity], TrustStore]:
@@ -173,10 +178,16 @@ class TestApproval:
 class TestRealIdentity:
     """A node with real keys takes no part in what is for simulations."""
 
-    def test_with_all_that_is_real(self):
+    def test_with_all_that_is_real(self, tmp_path: Path):
+        plan, made, trust = real_members(small_plan())
+        node, masks = node_under(plan, memory=Memory.load(tmp_path / "answered.json", plan.hash))
+        assert SealedNode(node, masks, made["lender-1"], trust).name == "lender-1"
+
+    def test_without_a_memory_that_outlives_it(self):
         plan, made, trust = real_members(small_plan())
         node, masks = node_under(plan)
-        assert SealedNode(node, masks, made["lender-1"], trust).name == "lender-1"
+        with pytest.raises(NotApproved, match="keeps what it answered in a file"):
+            SealedNode(node, masks, made["lender-1"], trust)
 
     @pytest.mark.parametrize(
         ("changes", "word"),

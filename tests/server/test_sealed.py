@@ -123,7 +123,10 @@ class TestJoining:
     def test_a_clock_that_is_a_day_off_stops_everything_before_a_charge(self):
         run = Run()
         run.server._clock = lambda: 86_400.0
-        assert set(run.ask().values()) == {Failure(name, "unavailable") for name in LENDERS}
+        refused = run.ask()
+        assert {name: (refusal.header.sender, refusal.code) for name, refusal in refused.items()} == {
+            name: (name, "clock") for name in LENDERS
+        }
         assert [run.charges(name) for name in LENDERS] == [0, 0, 0]
 
 

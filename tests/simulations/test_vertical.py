@@ -258,9 +258,11 @@ class TestTheClaim:
             released = [e for e in made.charges[lender].events(False) if isinstance(e, RandomizedResponse)]
             assert {event.epsilon for event in released} == {1.0}
         bits = {party: disclosed_bits(made.charges[party].events(False)) for party in PARTIES}
-        assert bits["video-1"] == bits["video-2"] == {"lender-1": 3, "lender-2": 3}
-        assert bits["wallet"] == {"lender-1": 3 + 2, "lender-2": 3 + 2}  # two bits are the bands of test persons
-        assert bits["lender-1"] == {}
+        # One bit tells who is known; two at the wallet are the bands of test persons.
+        assert bits["video-1"] == bits["video-2"] == {"lender-1": 1 + 3, "lender-2": 1 + 3}
+        assert bits["wallet"] == {"lender-1": 1 + 3 + 2, "lender-2": 1 + 3 + 2}
+        told = {platform: 1 for platform in PARTIES if platform not in LENDERS}
+        assert bits["lender-1"] == told | {"lender-1": 3 + 3 + 3 + 2}
         assert record["privacy"]["signal_bits"] == 3
         assert record["privacy"]["epsilon_against_platforms"] > record["privacy"]["epsilon"]
 
