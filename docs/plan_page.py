@@ -87,7 +87,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "label_bad": "How the label column writes a bad loan.",
         "label_good": "How it writes a good one.",
         "date": "Column of the day of application; the performance window runs from it, a split by date needs it.",
-        "consent": "Column that names the parties with which the record's person may be joined, separated by `;`. "
+        "consent": "Column that names the parties with which the record's person may be joined, separated by `;`, each "
+        "with its last day where it has one (`lender-1 until 2027-03-31`). "
         "Absent: the plan declares that everybody consented to all of its parties.",
         "features": "The columns that are read.",
         "derived": "Features that each party computes from its own columns.",

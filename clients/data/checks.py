@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -173,11 +174,16 @@ class _Check:
         self.add_if(empty, f"it has no normal form as {identifier!r}", "mend it, or leave the record out", name)
         return forms
 
-    def consents(self) -> tuple[frozenset[str], ...] | None:
-        if self.schema.consent is None or (raw := self._column(self.schema.consent)) is None:
+    def consents(self) -> tuple[dict[str, date | None], ...] | None:
+        """Of each record, the parties that its consent names, with the last day of those that have one."""
+        name = self.schema.consent
+        if name is None or (raw := self._column(name)) is None:
             return None
-        named = raw.cast(pl.String).fill_null("").to_list()
-        return tuple(frozenset(part.strip() for part in cell.split(";") if part.strip()) for cell in named)
+        found = [_consent(cell) for cell in raw.cast(pl.String).fill_null("").to_list()]
+        wrong = np.array([consent is None for consent in found], dtype=bool)
+        mend = "write PARTY, or PARTY until YYYY-MM-DD, with ; between several"
+        self.add_if(wrong, "a consent is no list of parties", mend, name)
+        return tuple(consent or {} for consent in found)
 
     def _text(self, name: str, what: str) -> pl.Series:
         raw = self._column(name)
@@ -306,3 +312,17 @@ class _Check:
         )
         more = len(distinct) - VALUES_SHOWN
         return shown + (f" ({more} further values)" if more > 0 else "")
+
+
+def _consent(cell: str) -> dict[str, date | None] | None:
+    """Parties with the last day of each; None where a day cannot be read."""
+    found: dict[str, date | None] = {}
+    for part in (part.strip() for part in cell.split(";")):
+        party, _, until = part.partition(" until ")
+        if not part:
+            continue
+        try:
+            found[party.strip()] = date.fromisoformat(until.strip()) if until else None
+        except ValueError:
+            return None
+    return found

@@ -98,6 +98,13 @@ class AnyOrder(Node):
         return
 
 
+class AnyAddress:
+    """The check of whom a request is for off."""
+
+    def _check_header(self, header: Header) -> None:
+        return
+
+
 def _signatures(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Card, "check", lambda card, signature, purpose, *fields: None)
 
@@ -180,6 +187,7 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "seals": _built_otherwise,
     "cohort rule": _built_otherwise,
     "order rule": _built_otherwise,
+    "addresses": _built_otherwise,
     "limit of rounds": _built_otherwise,
     "fresh randomness": _built_otherwise,
     "signatures": _signatures,
@@ -215,7 +223,7 @@ class Defences:
         return Scene(self, enrolled(plan), dict(records), **more)
 
     def _node(self) -> type[Node]:
-        parts = {"cohort rule": AnyCohort, "order rule": AnyOrder}
+        parts = {"cohort rule": AnyCohort, "order rule": AnyOrder, "addresses": AnyAddress}
         bases = tuple(kind for name, kind in parts.items() if name in self.off)
         return type("WeakNode", (*bases, Node), {}) if bases else Node
 

@@ -166,6 +166,10 @@ def test_an_answer_in_the_name_of_a_party(defences: Defences):
 @pytest.fixture
 def trained(defences: Defences) -> tuple[Scene, dict[str, Any]]:
     """A scene that has joined and knows its bins, and how to ask it."""
+    return knowing(defences)
+
+
+def knowing(defences: Defences) -> tuple[Scene, dict[str, Any]]:
     plan = small_plan()
     scene = defences.scene(plan, small_federation())
     binning = binning_of(plan, small_records(seed=1))
@@ -182,14 +186,38 @@ def refusal(scene: Scene, party: str, raw: bytes) -> str:
     return reply.code
 
 
-def test_requests_of_two_parties_swapped(trained: Any):
-    scene, how = trained
+def caught(scene: Scene, how: dict[str, Any]) -> dict[str, bytes]:
+    """The requests of a round as they are on the wire, before anybody has them."""
     scene.away |= set(LENDERS)
     scene.server.send({p: encode(SumRequest(scene.header(TRAIN, p), LENDERS, **how)) for p in LENDERS})
-    sent = scene.wire.log[-1]
+    return scene.wire.log[-1]
+
+
+def test_requests_of_two_parties_swapped(trained: Any):
+    scene, how = trained
+    sent = caught(scene, how)
     assert refusal(scene, "lender-1", sent["lender-2"]) == "seal"
     assert refusal(scene, "lender-2", sent["lender-1"]) == "seal"
     assert free(scene)
+
+
+def test_without_seals_and_addresses_swapped_requests_are_answered(defences: Defences):
+    with defences.without("seals", "masks", "addresses") as weak:
+        scene, how = knowing(weak)
+        sent = caught(scene, how)
+        for party, other in (("lender-1", "lender-2"), ("lender-2", "lender-1")):
+            assert decode(scene.doors[party].answer(sent[other]), SumAnswer).header.sender == party
+            assert len(scene.charged[party]) == 1
+
+
+def test_without_seals_a_changed_request_is_answered_for_what_it_became(defences: Defences):
+    with defences.without("seals", "masks") as weak:
+        scene, how = knowing(weak)
+        raw = caught(scene, how)["lender-1"]
+        weights = how["parameters"].astype("<f8").tobytes()
+        changed = raw.replace(weights, np.full(len(how["parameters"]), 0.25).tobytes())
+        assert changed != raw
+        assert isinstance(decode(scene.doors["lender-1"].answer(changed), SumAnswer), SumAnswer)
 
 
 def test_a_request_that_comes_twice_costs_nothing_and_tells_nothing_new(trained: Any):
@@ -227,6 +255,15 @@ def test_answers_swapped_or_replayed(trained: Any):
         scene.spoil = spoil
         replies = scene.ask(TRAIN, LENDERS, round, **how)
         assert replies == {party: Failure(party, "malformed") for party in LENDERS}
+
+
+def test_without_seals_an_answer_of_another_round_passes_for_this_one(defences: Defences):
+    with defences.without("seals", "masks") as weak:
+        scene, how = knowing(weak)
+        kept = scene.ask(TRAIN, LENDERS, 1, parties=["lender-1"], **how)["lender-1"]
+        scene.spoil = lambda *_: encode(kept)
+        replayed = scene.ask(TRAIN, LENDERS, 2, parties=["lender-1"], **how)["lender-1"]
+        assert replayed.contribution == kept.contribution
 
 
 @pytest.mark.parametrize("direction", ["request", "answer"])

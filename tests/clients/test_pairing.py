@@ -197,7 +197,7 @@ class TestConsent:
     def consenting(records, party: str, peer: str):
         """The party's records, with odd persons' consent for the peer and even ones' for others only."""
         part = records[party]
-        named = tuple(frozenset({peer if int(person[1:]) % 2 else "somebody-else"}) for person in part.person)
+        named = tuple({peer if int(person[1:]) % 2 else "somebody-else": None} for person in part.person)
         return records | {party: dataclasses.replace(part, consent=named)}
 
     @BOTH
@@ -275,7 +275,7 @@ class TestConsent:
         part = federation_of(PLAN)[LENDER]
         double = dataclasses.replace(
             part.take(np.array([0, 0, 1])),
-            consent=(frozenset({PLATFORM}), frozenset({"wallet"}), frozenset({PLATFORM, "wallet"})),
+            consent=({PLATFORM: None}, {"wallet": None}, {PLATFORM: None, "wallet": None}),
         )
         assert double.consenting(PLATFORM) == (double.person[2],)
         assert double.consenting("wallet") == (double.person[2],)
