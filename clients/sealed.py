@@ -236,7 +236,8 @@ class SealedNode:
         return dataclasses.replace(reply, body=seal(info, reply.body, self._identity, peer))
 
     def _payload(self, header: Header, step: int, sender: str, recipient: str) -> Info:
-        return Info(header.plan, header.run, header.phase, step, 0, PAYLOAD, sender, recipient)
+        """What a payload is: both sides of a step are asked under one attempt, so that none fits into another."""
+        return Info(header.plan, header.run, header.phase, step, header.attempt, PAYLOAD, sender, recipient)
 
     def _ask(self, message: Hello | Publish | SumRequest | PairRequest) -> Message:
         return decode(self._node.answer(encode(message)), Ready, Stored, SumAnswer, PairAnswer, Refusal)

@@ -315,7 +315,7 @@ def test_a_join_that_is_forged_replayed_or_for_another(trained: Any):
 
 
 def test_what_a_party_sends_its_peer_opens_at_no_other_place(defences: Defences):
-    """To another recipient, step, phase or peer a payload is refused, and nothing is charged."""
+    """To another recipient, step, phase, peer or attempt a payload is refused, and nothing is charged."""
     plan = vertical_plan()
     scene = defences.scene(plan, vertical_records(plan))
     asked = {name: scene.pair("align:video", 1, name, "app-1").body for name in PARTIES[:2]}
@@ -326,6 +326,7 @@ def test_what_a_party_sends_its_peer_opens_at_no_other_place(defences: Defences)
         scene.pair("release_labels:video", 2, "app-1", "lender-1", asked["lender-1"]),
         scene.pair("align:video", 3, "lender-1", "app-1", asked["lender-1"]),
         scene.pair("align:video", 3, "lender-2", "app-1", asked["lender-1"]),
+        scene.pair("align:video", 2, "app-1", "lender-1", asked["lender-1"], attempt=2),
         scene.pair("align:video", 2, "app-1", "lender-1", asked["lender-1"][:-1]),
     ]
     assert [reply.code for reply in wrong] == ["seal"] * len(wrong)
