@@ -20,13 +20,13 @@ from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
 from clients.work import Pair, Payload, Sum
-from shared.crypto.alignment import Aligned, AlignmentError, Asking
+from shared.crypto.alignment import AlignmentError, Asking
 from shared.crypto.psi import Progress
 from shared.model.bins import Binning, histogram, histogram_length
 from shared.model.loss import cross_entropy
 from shared.model.score_table import score_table
 from shared.model.tower import Tower, row_logits
-from shared.payloads import PayloadError, bits_for, pack_numbers, unpack_numbers
+from shared.payloads import bits_for, pack_numbers
 from shared.phases import Kind, Phase
 from shared.plan import Plan, signal_name
 from shared.privacy.events import Disclosure, NoNoise, RandomizedResponse
@@ -192,7 +192,7 @@ class Lender:
     def disclose_signal(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of disclose_signal: take the levels that a platform tells of the aligned persons."""
         aligned = self._pairs[context.peer]
-        levels = self._read(aligned, context, body, self._plan.model.signal_levels)
+        levels = self._pairs.read(context.peer, body, self._plan.model.signal_levels)
         group = self._plan.party(context.peer).group
         self._levels[group][context.peer] = dict(zip(aligned.persons, levels, strict=True))
         self._split.clear()
@@ -203,7 +203,7 @@ class Lender:
         aligned = self._pairs[context.peer]
         names = self._plan.groups_at(self._plan.party(context.peer).group)
         sizes = [len(self._plan.bands(name)) for name in names]
-        codes = self._read(aligned, context, body, int(np.prod(sizes)))
+        codes = self._pairs.read(context.peer, body, int(np.prod(sizes)))
         of_test = {person for person, test in zip(self._records.person, self._records.test, strict=True) if test}
         for person, code in zip(aligned.persons, codes, strict=True):
             if person in of_test:
@@ -215,15 +215,6 @@ class Lender:
     def _told(self, bits: int) -> Payload:
         """Nothing to send back; what was told of each person is noted at this side too."""
         return Payload(lambda: b"", (Disclosure(bits=bits, recipient=self._name, count=1),))
-
-    def _read(self, aligned: Aligned, context: PairContext, body: bytes, levels: int) -> list[int]:
-        try:
-            return [int(number) for number in unpack_numbers(aligned, body, levels)]
-        except PayloadError as error:
-            raise LocalFault(
-                f"{self._name} was sent a payload by {context.peer} that it cannot use: {error}; ask the operator of "
-                f"{context.peer} which version of Sealscore and which plan it runs"
-            ) from None
 
     def _part(self, test: bool) -> Records:
         if test not in self._split:

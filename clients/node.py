@@ -1,8 +1,9 @@
 """The node: what a partner runs. It checks every request against the approved plan before it touches data.
 
 The server and everything that it sends is untrusted here. A request is answered only if the plan allows it, at most
-as often as the plan says, and it is charged before a record is read. Whatever happens after that, the answer is a
-contribution of plan-fixed length or a refusal by a code that does not depend on the data.
+as often as the plan says, and it is charged before anything leaves, a sum even before a record is read. Whatever
+happens after that, the answer has the length that the plan fixes, or is a refusal by a code that does not depend on
+the data.
 """
 
 from __future__ import annotations

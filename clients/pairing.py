@@ -7,6 +7,7 @@ import hashlib
 from clients.refused import LocalFault, Refused
 from shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
 from shared.crypto.psi import PrivateMatching, Progress
+from shared.payloads import PayloadError, unpack_numbers
 from shared.plan import Plan
 
 
@@ -44,6 +45,20 @@ class Pairs:
                 "consents name the lender, or lower the minimum"
             )
         self._aligned[peer] = aligned
+
+    def read(self, peer: str, payload: bytes, levels: int) -> list[int]:
+        """The numbers below `levels` that a peer tells of the aligned persons, in the order of their handles.
+
+        Raises:
+            LocalFault: the payload is not one of this pair; says what to ask the peer's operator.
+        """
+        try:
+            return [int(number) for number in unpack_numbers(self[peer], payload, levels)]
+        except PayloadError as error:
+            raise LocalFault(
+                f"{self._party} was sent a payload by {peer} that it cannot use: {error}; ask the operator of {peer} "
+                "which version of Sealscore and which plan it runs"
+            ) from None
 
     def __getitem__(self, peer: str) -> Aligned:
         if peer not in self._aligned:

@@ -19,14 +19,14 @@ from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
 from clients.work import Pair, Payload, Sum
-from shared.crypto.alignment import Aligned, AlignmentError, Answering
+from shared.crypto.alignment import AlignmentError, Answering
 from shared.crypto.psi import Progress
 from shared.model.bins import Binning, histogram, histogram_length
 from shared.model.loss import ForwardCorrected, cross_entropy
 from shared.model.signal import CELLS, signal_histogram, signal_levels
 from shared.model.tower import row_logits
 from shared.parts import edges_from_bytes, weights_from_bytes
-from shared.payloads import PayloadError, bits_for, pack_numbers, unpack_numbers
+from shared.payloads import bits_for, pack_numbers
 from shared.phases import Kind, Phase
 from shared.plan import Plan
 from shared.privacy.disclosures import BitsUsedUp
@@ -149,7 +149,7 @@ class Platform:
     def release_labels(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of release_labels: take the noisy labels of the aligned training persons."""
         aligned = self._pairs[context.peer]
-        self._bits[context.peer] = dict(zip(aligned.persons, self._read(aligned, context, body), strict=True))
+        self._bits[context.peer] = dict(zip(aligned.persons, self._pairs.read(context.peer, body, 2), strict=True))
         return Payload.of(b"")
 
     def disclose_signal(self, parts: dict[str, bytes]) -> Pair:
@@ -217,15 +217,6 @@ class Platform:
             return pack_numbers(aligned, numbers, levels, context.stream(Purpose.FILLER))
 
         return Payload(make, (Disclosure(bits=bits, recipient=context.peer, count=1),))
-
-    def _read(self, aligned: Aligned, context: PairContext, body: bytes) -> list[int]:
-        try:
-            return [int(number) for number in unpack_numbers(aligned, body, 2)]
-        except PayloadError as error:
-            raise LocalFault(
-                f"{self._name} was sent a payload by {context.peer} that it cannot use: {error}; ask the operator of "
-                f"{context.peer} which version of Sealscore and which plan it runs"
-            ) from None
 
     def _examples(self) -> list[tuple[str, int]]:
         """(lender, row) of every training example, at most `max_records_per_person` a person.

@@ -68,11 +68,6 @@ class Estimate:
         """Upper end of the 95 % interval."""
         return self.value + NORMAL_95 * self.standard_error
 
-    @property
-    def differs(self) -> bool:
-        """Whether the 95 % interval leaves out 0."""
-        return self.low > 0 or self.high < 0
-
     def less(self, other: Estimate) -> Estimate:
         """The difference to an estimate from other persons."""
         return Estimate(self.value - other.value, math.hypot(self.standard_error, other.standard_error))

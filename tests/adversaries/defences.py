@@ -168,7 +168,7 @@ def _levels(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr("clients.platform.signal_levels", told)
     patch.setattr("clients.platform.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f))
-    patch.setattr("clients.lender.unpack_numbers", lambda a, payload, levels: unpack_numbers(a, payload, fine))
+    patch.setattr("clients.pairing.unpack_numbers", lambda a, payload, levels: unpack_numbers(a, payload, fine))
 
 
 def _padding(patch: pytest.MonkeyPatch) -> None:
