@@ -73,13 +73,22 @@ class Group(Strict):
 
 
 class Plan(Strict):
-    """The whole contract. Build one with `Plan.load` or `Plan.parse`, which explain what is wrong with a file."""
+    """The whole contract. Build one with `Plan.load` or `Plan.parse`, which explain what is wrong with a file.
+
+    Ledgers keep approved plans for good: a key that is added later has a default under which plans without it mean
+    what they meant before.
+
+    `purpose` says in words what the model is for; `purpose_code` is what consents and budgets know it by. `bundle` is
+    the SHA-256 of the app bundle that carries messages in a deployment: nodes run no other.
+    """
 
     version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     purpose: Annotated[str, Field(min_length=3)]
+    purpose_code: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = "credit-scoring"
     server_card: str | None = None
     expires: date | None = None
+    bundle: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     groups: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")], Group], Field(min_length=1)]
     parties: Annotated[tuple[Party, ...], Field(min_length=1)]

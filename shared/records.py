@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 import numpy as np
 
+from shared.consent import Consent, may
 from shared.schema import TableSchema
 
 
@@ -17,8 +17,8 @@ class Records:
 
     `columns` maps a feature's name to float64 [n]: the value of a numeric feature, the index of the level of a
     categorical one, NaN where it is missing. `label` is int8 [n] (1 is bad) or None, `test` bool [n] tells which
-    records belong to test persons. `consent` names for each record the parties with which it may be joined, and until
-    when (None for no end); without it all may. `person` and `ids` are text and are compared, never sent.
+    records belong to test persons. `consent` lists the consents of each record; without it everything is consented to.
+    `person` and `ids` are text and are compared, never sent.
     """
 
     schema: TableSchema
@@ -27,7 +27,7 @@ class Records:
     columns: dict[str, np.ndarray] = field(repr=False)
     label: np.ndarray | None = field(repr=False)
     test: np.ndarray = field(repr=False)
-    consent: tuple[Mapping[str, date | None], ...] | None = field(default=None, repr=False)
+    consent: tuple[tuple[Consent, ...], ...] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -45,20 +45,17 @@ class Records:
             consent=None if self.consent is None else tuple(self.consent[row] for row in chosen),
         )
 
-    def consenting(self, party: str, today: date | None = None) -> tuple[str, ...]:
-        """Persons all of whose records may be joined with those of that party, each once, in the order of records.
-
-        A consent is live through its last day; `today` is by default the day in UTC.
-        """
+    def live(self, recipient: str, purpose: str, today: date | None = None) -> np.ndarray:
+        """Which records, bool [n], the recipient may have for that purpose; `today` is by default the day in UTC."""
         if self.consent is None:
-            return tuple(dict.fromkeys(self.person))
+            return np.ones(len(self), dtype=bool)
         day = today or datetime.now(UTC).date()
+        return np.array([may(given, recipient, purpose, day) for given in self.consent], dtype=bool)
 
-        def live(names: Mapping[str, date | None]) -> bool:
-            until = names.get(party, date.min)
-            return until is None or day <= until
-
-        withheld = {person for person, names in zip(self.person, self.consent, strict=True) if not live(names)}
+    def consenting(self, recipient: str, purpose: str, today: date | None = None) -> tuple[str, ...]:
+        """Persons all of whose records are live for the recipient, each once, in the order of records."""
+        live = self.live(recipient, purpose, today)
+        withheld = {self.person[row] for row in np.flatnonzero(~live)}
         return tuple(person for person in dict.fromkeys(self.person) if person not in withheld)
 
     def training_part(self) -> Records:

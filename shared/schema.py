@@ -135,9 +135,9 @@ class TableSchema(Strict):
     `id` names the record, `person` whom it is about (by default the record's own id), `label` the outcome (lenders
     only), `date` the day of the application, from which the performance window runs and by which a plan may split.
     `label_bad` and `label_good` are how the label column writes the two outcomes; they are matched as levels are.
-    `consent` names the parties with which a person's records may be joined, separated by semicolons, each with its
-    last day where it has one (`lender-1 until 2027-03-31; lender-2`); without such a column the plan declares that
-    everybody consented to all of its parties.
+    `consent` lists what each record's person consented to, as `lender-1 until 2027-03-31; federation`: the parties with
+    which the record may be joined, and "federation" for sums (see `shared.consent` for purposes and dates); without
+    such a column the plan declares that everybody consented to all of it.
     """
 
     id: Name

@@ -25,6 +25,11 @@ class Outcome(Strict):
     window_days: Annotated[int, Field(ge=1, le=3650)]
     cutoff: date
 
+    @property
+    def meaning(self) -> str:
+        """What a label of this outcome means, whatever the plan: labels of one meaning are released once."""
+        return f"{self.definition}|{self.window_days}"
+
 
 class Split(Strict):
     """Which persons are test persons: a published list, a keyed hash of the person, or those who applied late."""
@@ -121,7 +126,8 @@ class Privacy(Strict):
     """The claim (epsilon, delta; for a person, neighbouring by adding or removing one) and what bounds it.
 
     `signal_bits` bounds what a lender may ever be told of one person's channel, over the life of the platform's data
-    set. `noise` is "none" in simulations of the same protocol without privacy only: a real node refuses it.
+    set. A node charges `reserve_block` answers of a phase at once: after a crash, all of them count as given. `noise`
+    is "none" in simulations of the same protocol without privacy only: a real node refuses it.
     """
 
     epsilon: Annotated[float, Field(gt=0, le=50)]
@@ -133,6 +139,7 @@ class Privacy(Strict):
     max_records_per_person: Annotated[int, Field(ge=1, le=100)] = 1
     max_parties_per_person: Annotated[int, Field(ge=1)] | None = None
     spare_attempts: Annotated[float, Field(ge=0, le=1)] = 0.05
+    reserve_block: Annotated[int, Field(ge=1, le=50)] = 1
     noise: Literal["discrete-gaussian", "none"] = "discrete-gaussian"
 
 

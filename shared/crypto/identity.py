@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -35,6 +35,8 @@ _TEXT_HEAD = "sealscore-card-1."
 _KEY_FILE = "identity"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _FINGERPRINT_BYTES = 20
+# Short messages are checked once: the head of a ledger comes round with every request.
+_REMEMBERED = 512
 
 
 class CardError(ValueError):
@@ -71,16 +73,12 @@ class Card:
     def _fields(self) -> tuple[bytes, ...]:
         return _fields(self.name, self.role, self.key, self.simulation)
 
-    @cached_property
-    def _public(self) -> Ed25519PublicKey:
-        return Ed25519PublicKey.from_public_bytes(self.key)
-
     def check(self, signature: bytes, purpose: str, *fields: bytes) -> None:
         """BadSignature unless the holder signed these fields for this purpose."""
-        try:
-            self._public.verify(signature, _signed(purpose, fields))
-        except InvalidSignature:
-            raise BadSignature(f"this is not signed by {self.name!r}") from None
+        message = _signed(purpose, fields)
+        verified = _verified if len(message) <= _REMEMBERED else _verified.__wrapped__
+        if not verified(self.key, signature, message):
+            raise BadSignature(f"this is not signed by {self.name!r}")
 
     def canonical(self) -> bytes:
         """The card as bytes; equal cards have equal bytes."""
@@ -201,6 +199,16 @@ def same_fingerprint(one: str, other: str) -> bool:
     """Whether two fingerprints are the same, however they are grouped and whichever case they are in."""
     plain = [re.sub(r"[\s-]", "", text).upper() for text in (one, other)]
     return plain[0] == plain[1] and len(plain[0]) == _FINGERPRINT_BYTES * 8 // 5
+
+
+@lru_cache(maxsize=4096)
+def _verified(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the key signed the message."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _fields(name: str, role: str, key: bytes, simulation: bool) -> tuple[bytes, ...]:

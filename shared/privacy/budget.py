@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -29,6 +30,10 @@ TOLERANCE = 1e-3
 """`solve` stops when the claim is below the budget by at most this part of it."""
 
 _log = logging.getLogger(__name__)
+
+
+# Above it, e^epsilon is no float64 any more.
+_LARGEST = 700.0
 
 
 class UnreachableBudget(ValueError):
@@ -146,6 +151,30 @@ def accounting_delta(epsilon: float, delta: float, tv: float) -> float:
             f"the noise accounted at epsilon {epsilon:g}: raise delta or lower epsilon"
         )
     return left
+
+
+def borne_out(figure: Callable[[float], float], hint: float | None, delta: float, tv: float) -> float:
+    """An epsilon for mechanisms within `tv` of the accounted ones, whose epsilon at a delta is what `figure` gives.
+
+    The distance takes from delta what it takes at the `hint`, if the figure is not above that: what is close to an
+    (f, d) mechanism loses no more at f than at a larger epsilon. Otherwise a figure is sought that bears itself out.
+
+    Raises:
+        UnreachableBudget: nothing of delta is left for the accountant.
+    """
+
+    def left(at: float) -> float:
+        return accounting_delta(min(at, _LARGEST), delta, tv)
+
+    if hint is not None:
+        with suppress(UnreachableBudget):
+            if (found := figure(left(hint))) <= hint:
+                return found
+    assumed, found = -1.0, figure(delta)
+    while assumed < found < math.inf:
+        assumed = found * 1.005 + 1e-6
+        found = figure(left(assumed))
+    return found
 
 
 def solve(

@@ -13,11 +13,12 @@ import hashlib
 import hmac
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from shared.crypto.fields import pack_fields
+from shared.privacy.register import Register
 from shared.privacy.streams import Source, StreamSource
 
 _LABEL = b"sealscore label coin 1"
@@ -31,49 +32,50 @@ class Release:
     fresh: int
 
 
-@dataclass
 class LabelStore:
-    """All label bits that a lender has ever released of a data set; one object a data set, whatever the plan.
+    """All label bits that a lender has ever released of a data set, as its register has them.
 
     `secret` keys the coins and must outlive a run: with another secret a bit could be drawn anew.
     """
 
-    secret: StreamSource = field(repr=False)
-    _released: dict[tuple[str, float, str], int] = field(default_factory=dict, repr=False)
+    def __init__(self, secret: StreamSource, register: Register | None = None) -> None:
+        self._secret, self._register = secret, register or Register()
 
     @property
     def source(self) -> Source:
         """Where the coins come from."""
-        return self.secret.source
+        return self._secret.source
 
-    def peek(self, records: Sequence[str], outcome: str, epsilon: float) -> int:
-        """How many of the records have no released bit for this outcome and epsilon."""
-        return sum((outcome, epsilon, record) not in self._released for record in records)
-
-    def release(self, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float) -> Release:
+    def release(
+        self,
+        records: Sequence[str],
+        labels: np.ndarray,
+        outcome: str,
+        epsilon: float,
+        recipient: str = "",
+        plan: str = "",
+    ) -> Release:
         """The bits of records with labels [n] (1 is bad): those released before as they were, all others drawn now.
 
         Raises:
             ValueError: labels and records differ in number, or epsilon is not positive and finite.
+            RegisterError: the release cannot be noted, so nothing may be sent.
         """
         if len(records) != len(labels):
             raise ValueError("there must be one label a record")
         if not (math.isfinite(epsilon) and epsilon > 0):
             raise ValueError(f"label epsilon must be finite and above 0, got {epsilon}")
-        keep = _threshold(epsilon)
-        fresh, bits = 0, np.empty(len(records), dtype=np.int8)
-        for index, (record, label) in enumerate(zip(records, labels.tolist(), strict=True)):
-            key = (outcome, epsilon, record)
-            if key not in self._released:
-                fresh += 1
-                self._released[key] = label if self._coin(key) < keep else 1 - label
-            bits[index] = self._released[key]
-        return Release(bits, fresh)
+        keep, what = _threshold(epsilon), f"{outcome}|{epsilon.hex()}"
+        known, bits = self._register.values("label", what), {}
+        for record, label in zip(records, labels.tolist(), strict=True):
+            drawn = label if self._coin(outcome, epsilon, record) < keep else 1 - label
+            bits[record] = known.get(record, drawn)
+        fresh = self._register.tell("label", what, 1, recipient, plan, bits)
+        return Release(np.array([bits[record] for record in records], dtype=np.int8), fresh)
 
-    def _coin(self, key: tuple[str, float, str]) -> int:
-        outcome, epsilon, record = (part.encode() for part in (key[0], key[1].hex(), key[2]))
-        message = pack_fields(_LABEL, outcome, epsilon, record)
-        return int.from_bytes(hmac.digest(self.secret.secret, message, hashlib.sha256)[:8], "big")
+    def _coin(self, outcome: str, epsilon: float, record: str) -> int:
+        message = pack_fields(_LABEL, outcome.encode(), epsilon.hex().encode(), record.encode())
+        return int.from_bytes(hmac.digest(self._secret.secret, message, hashlib.sha256)[:8], "big")
 
 
 def _threshold(epsilon: float) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from shared.phases import Kind, Phase, phases
 from shared.plan import Plan
 from shared.plan_errors import PlanError
 from shared.privacy.accountant import Accountant, PldAccountant
-from shared.privacy.budget import Release, Solved, UnreachableBudget, accounting_delta, solve
+from shared.privacy.budget import Release, Solved, UnreachableBudget, borne_out, solve
 from shared.privacy.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
 from shared.privacy.noise import FastDiscreteGaussian, NoiseSampler, grid_scale, support_bound, tv_bound
 from shared.privacy.rounding import clip_error, grid_for
@@ -66,6 +66,12 @@ class Mechanism:
         if self.noise_std == 0:
             return 0.0
         return grid_scale(self.noise_std, 1 if self.own_noise_only else max(1, cohort - self.max_colluding))
+
+    def own_noise(self, cohort: int) -> float:
+        """The deviation of one party's own noise over that of all the noise that the event counts on, rounded down."""
+        if self.noise_std == 0:
+            return 0.0
+        return 1.0 if self.own_noise_only else 1.0 / math.sqrt(max(1, cohort - self.max_colluding))
 
     def total_std(self, cohort: int) -> float:
         """Standard deviation, in the sum's own unit, of the noise in the sum over a cohort of that size."""
@@ -139,11 +145,11 @@ class Mechanisms:
     def _solve(self, part: list[Release]) -> Solved:
         privacy = self.plan.privacy
         try:
-            return solve(tuple(part), privacy.epsilon, privacy.delta, self._tv())
+            return solve(tuple(part), privacy.epsilon, privacy.delta, self.distance())
         except UnreachableBudget as error:
             raise PlanError(self.plan.name, [f"privacy.epsilon = {privacy.epsilon}: {error}"]) from None
 
-    def _tv(self) -> float:
+    def distance(self) -> float:
         """Distance of all noise that is ever drawn from exact discrete Gaussians: draws times the bound of one.
 
         Not below a round figure, so that plans that differ in their parties only have the same noise.
@@ -283,8 +289,7 @@ class Mechanisms:
         self, answered: Callable[[Phase], int] | None, used: Accountant, labels: tuple[Event, ...]
     ) -> list[float]:
         """Epsilon of each part; labels are those of training persons."""
-        count = answered or (lambda phase: phase.attempts)
-        delta = accounting_delta(self.plan.privacy.epsilon, self.plan.privacy.delta, self._tv())
+        count, privacy = answered or (lambda phase: phase.attempts), self.plan.privacy
         figures = []
         for part in self.composed:
             events: list[Event] = [
@@ -294,5 +299,5 @@ class Mechanisms:
             ]
             if any(phase.kind is Kind.TRAIN for phase in part):
                 events += labels
-            figures.append(used.epsilon(events, delta))
+            figures.append(borne_out(partial(used.epsilon, events), privacy.epsilon, privacy.delta, self.distance()))
         return figures
