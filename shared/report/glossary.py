@@ -42,13 +42,29 @@ _WORDS = {
     "holds all rows.",
     "Four-fifths rule": "A group's approval rate below four fifths of that of the group with the highest rate is a "
     "usual sign that a practice should be looked into.",
+    "Anchor": "A party's signed word, held by somebody else, on what its ledger said at some moment. It shows later "
+    "whether the ledger was cut or rewritten.",
+    "Ceiling": "The most epsilon that the operator lets be spent of a person, over the life of a data set or for one "
+    "purpose; a plan has its own beside it.",
+    "Ledger": "A file that only grows, in which a party writes down, signed, every plan that it approved and every "
+    "release before it happens.",
+    "Set aside": "What approved plans that have not ended may still answer. It is not spent, and not free either.",
     "Equal opportunity": "Among loans that turn out good, all groups are approved equally often.",
 }
 _PLATFORMS = frozenset({"Label epsilon", "Signal", "Bit", "Handle"})
+_LEDGERS = frozenset({"Anchor", "Ceiling", "Ledger", "Set aside"})
+_MODELS = frozenset(
+    {
+        *("AUC", "KS", "Brier score", "Calibration error", "PD", "Score points", "Four-fifths rule"),
+        *("Equal opportunity", "Exact figure"),
+    }
+)
 
 
-def glossary(platforms: bool, exact: bool) -> Iterable[tuple[str, str]]:
-    """Terms and their meanings, in order; those of platforms and of simulations where the report speaks of them."""
-    for word in sorted(_WORDS, key=str.casefold):
-        if (platforms or word not in _PLATFORMS) and (exact or word != "Exact figure"):
-            yield word, _WORDS[word]
+def glossary(platforms: bool, exact: bool, model: bool = True, ledgers: bool = False) -> Iterable[tuple[str, str]]:
+    """Terms and their meanings, in order, without those of what the report does not speak of."""
+    left_out = set[str]()
+    for spoken, words in ((platforms, _PLATFORMS), (model, _MODELS), (ledgers, _LEDGERS), (exact, {"Exact figure"})):
+        left_out |= set() if spoken else words
+    for word in sorted(_WORDS.keys() - left_out, key=str.casefold):
+        yield word, _WORDS[word]

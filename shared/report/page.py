@@ -16,6 +16,8 @@ from shared.report.style import STYLE
 _VOID = frozenset({"meta", "br", "line", "rect", "circle", "path", "polyline", "polygon"})
 # Tables up to so many rows stay on one page in print.
 _LONG = 14
+# Tables of sentences, which are long with few rows.
+_WORDY = ("words", "even")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -105,7 +107,7 @@ def table(
         body.append(element("tr", *cells))
     title = element("caption", caption) if caption else ""
     inner = element("table", title, element("thead", element("tr", *head)), element("tbody", *body), class_=class_)
-    return element("div", inner, class_="scroll long" if len(body) > _LONG or class_ == "words" else "scroll")
+    return element("div", inner, class_="scroll long" if len(body) > _LONG or class_ in _WORDY else "scroll")
 
 
 def pairs(entries: Iterable[tuple[object, object]]) -> Html:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from shared.privacy.membership import BASE_RATES, least_believed, most_believed
 from shared.report.disclosure import crossed, nobody, phase_title, sights, training_applicants
 from shared.report.epsilon import Moment
 from shared.report.figures import Label, Line, Rule, line_figure
@@ -14,8 +14,6 @@ from shared.report.findings import Findings
 from shared.report.numbers import UNKNOWN, fixed, listed, percent, plural, short, whole
 from shared.report.page import Column, Html, bullets, element, figure, join, pairs, paragraph, table
 from shared.report.svg import STYLES, Axis
-
-_BASE_RATES = (0.01, 0.1, 0.5)
 
 
 def guarantee(found: Findings) -> Html:
@@ -77,14 +75,9 @@ def _budgeted(found: Findings) -> str:
 
 
 def _meaning(epsilon: float, delta: float) -> Html:
-    factor = math.exp(epsilon)
     rows = [
-        (
-            percent(rate),
-            _belief(factor * rate / (1 - rate + factor * rate)),
-            _belief(rate / (rate + factor * (1 - rate))),
-        )
-        for rate in _BASE_RATES
+        (percent(rate), _belief(most_believed(epsilon, rate)), _belief(least_believed(epsilon, rate)))
+        for rate in BASE_RATES
     ]
     columns = [
         Column("believed before", number=True),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from shared.report.comparison_sections import baselines, scorecard
@@ -17,6 +16,7 @@ from shared.report.party_sections import parties, training
 from shared.report.privacy_sections import guarantee, spending, who_saw_what
 from shared.report.quality_sections import quality
 from shared.report.record import RunFolder
+from shared.report.software import own_version
 
 REPORT = "report.html"
 
@@ -75,7 +75,7 @@ def _record(found: Findings) -> Html:
         ("model", _model(found)),
         ("training", f"{plan.training.algorithm}, {whole(plan.training.rounds)} rounds, engine {plan.training.engine}"),
         ("accountant", record["privacy"]["accountant"]),
-        ("Sealscore", _own_version()),
+        ("Sealscore", own_version()),
     ]
     if run.oracle is not None:
         data = {name: value for name, value in run.oracle.get("data", {}).items() if value is not None}
@@ -93,10 +93,3 @@ def _model(found: Findings) -> str:
         f"weighted bins (at most {model.bins} a feature){network}; calibration slope {short(calibration.slope)}, "
         f"intercept {short(calibration.intercept)}"
     )
-
-
-def _own_version() -> str:
-    try:
-        return version("sealscore")
-    except PackageNotFoundError:
-        return "run from source, not installed"

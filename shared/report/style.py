@@ -46,6 +46,9 @@ table.words { width: 100%; table-layout: fixed; }
 table.words th:nth-child(1), table.words th:last-child { width: 16%; }
 table.words th:nth-child(2) { width: 30%; }
 table.words th, table.words td { padding-right: 14px; overflow-wrap: anywhere; }
+table.even { width: 100%; table-layout: fixed; }
+table.even th:first-child { width: 15%; }
+table.even th, table.even td { padding-right: 14px; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: minmax(120px, 22%) 1fr; gap: 5px 18px; margin: 10px 0; font-size: 14px; }
 dt { font-weight: bold; overflow-wrap: anywhere; }
 dd { margin: 0; max-width: 92ch; overflow-wrap: anywhere; }
@@ -80,7 +83,7 @@ code { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 1
   .note, figcaption { font-size: 9pt; }
   aside, dl { font-size: 9.5pt; }
   table { font-size: 8.7pt; }
-  table.words { font-size: 8.3pt; }
+  table.words, table.even { font-size: 8.3pt; }
   .scroll { overflow: visible; }
   h2 { font-size: 14pt; margin-top: 20pt; }
   h3 { font-size: 11.5pt; }

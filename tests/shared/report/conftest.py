@@ -5,56 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import small_federation, small_plan
+from pages import Reader
 from vertical_builders import federation_of, vertical_plan
 
 from shared.plan import Plan
 from shared.records import Records
 from simulations.federation import Federation
-
-VOID = {"meta", "br", "line", "rect", "circle", "path", "polyline", "polygon"}
-
-
-class Reader(HTMLParser):
-    """Reads a page; an element that is not closed, or closed out of its order, is an error."""
-
-    def __init__(self, document: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.pieces: list[str] = []
-        self.feed(document)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.pieces.append(data)
-
-    @property
-    def text(self) -> str:
-        """All words of the page, with single spaces."""
-        return " ".join(" ".join(self.pieces).split())
-
-    def count(self, tag: str) -> int:
-        """How many elements of that name there are."""
-        return sum(name == tag for name, _ in self.tags)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,111 @@
+"""A ledger's file row by row, with no trust in it: every row as it stands, and what is wrong with its place."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from shared.privacy.entries import GENESIS, HASH_BYTES, NONCE_BYTES, Stored, entry_hash
+
+_COLUMNS = "seq, at, body, nonce, previous, hash, signature"
+_TYPES = (int, str, str, bytes, bytes, bytes, bytes)
+
+
+class Unreadable(ValueError):
+    """A file that holds no ledger, or a row that holds no entry; `seq` is its place, 0 where it has none."""
+
+    def __init__(self, what: str, seq: int = 0) -> None:
+        super().__init__(what)
+        self.seq = seq
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file's database, for reading only; Unreadable where there is none, or where it fails while in use."""
+    if not path.is_file():
+        raise Unreadable(f"{path}: there is no such file")
+    try:
+        database = _connected(path)
+        try:
+            yield database
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise Unreadable(f"{path}: cannot be read as a ledger ({error})") from None
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    place = f"file:{quote(str(path.resolve()))}?mode=ro"
+    database = sqlite3.connect(place, uri=True)
+    database.text_factory = _text
+    try:
+        database.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        database.close()
+        # On a medium that cannot be written to, SQLite has no room for its index of the write-ahead log.
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        database = sqlite3.connect(f"{place}&immutable=1", uri=True)
+        database.text_factory = _text
+    return database
+
+
+def _text(raw: bytes) -> str:
+    """Text that is not UTF-8 must not end the reading: it cannot be hashed as an entry, which is then found."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def count_rows(database: sqlite3.Connection) -> int:
+    """How many rows there are."""
+    return int(database.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
+
+
+def rows(database: sqlite3.Connection) -> Iterator[Stored | Unreadable]:
+    """Every row in the order of the sequence numbers, whatever these are; what is no entry at all as `Unreadable`."""
+    for row in database.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY seq"):
+        yield _stored(row)
+
+
+def _stored(row: tuple[Any, ...]) -> Stored | Unreadable:
+    seq = row[0] if isinstance(row[0], int) else 0
+    if any(type(value) is not kind for value, kind in zip(row, _TYPES, strict=True)):
+        return Unreadable("a column holds another kind of value than it may", seq)
+    stored = Stored(*row)
+    if len(stored.nonce) != NONCE_BYTES or not len(stored.previous) == len(stored.hash) == HASH_BYTES:
+        return Unreadable("a nonce or a hash has another length than 32 bytes", seq)
+    if not (stored.at.isascii() and stored.body.isascii()):
+        return Unreadable("time and body must be ASCII", seq)
+    return stored
+
+
+class Chain:
+    """Follows the rows: whether each is the next, speaks of the one before it, and has the hash of what it says."""
+
+    def __init__(self) -> None:
+        self._seq, self._hash = 0, GENESIS
+        self.hashes: dict[int, bytes] = {}
+
+    @property
+    def length(self) -> int:
+        """The last sequence number."""
+        return self._seq
+
+    def faults(self, stored: Stored) -> Iterator[tuple[str, str]]:
+        """(code, words) for everything that is wrong with the place of the next row."""
+        if stored.seq != self._seq + 1:
+            yield (
+                "gap",
+                f"after entry {self._seq} comes entry {stored.seq}: entries are missing, or numbers were changed",
+            )
+        elif stored.previous != self._hash:
+            yield "link", "it does not follow the entry before it, which was changed, put in or moved"
+        if not 0 < stored.seq < 2**63:
+            yield "hash", "it has no sequence number that could be hashed"
+        elif stored.hash != entry_hash(stored.seq, stored.previous, stored.at, stored.nonce, stored.body):
+            yield "hash", "its hash is not that of what it says: it was changed"
+        self._seq, self._hash = stored.seq, stored.hash
+        self.hashes[stored.seq] = stored.hash

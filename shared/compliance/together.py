@@ -1,0 +1,56 @@
+"""What all ledgers of a report say together of one person, over all plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.compliance.account import Account
+from shared.compliance.costs import against_platforms, bounded
+from shared.compliance.joint import JointClaim, labels_of, merged
+from shared.compliance.verification import Claim
+from shared.privacy.events import Event
+from shared.privacy.spending import Used
+
+
+@dataclass(frozen=True)
+class Together:
+    """Epsilon at `delta` of a person with records at all parties of the ledgers, over all of their plans.
+
+    `platform` is the figure against a platform that holds the noisy labels too, None where no plan releases any.
+    """
+
+    epsilon: float
+    platform: float | None
+    delta: float
+
+    @classmethod
+    def of(cls, accounts: Sequence[Account], claims: Sequence[Claim], joint: Sequence[JointClaim]) -> Together:
+        """Compose everything: each plan as `shared.compliance.joint` does, and plans with one another.
+
+        `claims` are those of the accounts' data sets. One ledger, and one plan, have their figure already; else delta
+        is the smallest of the ledgers' ceilings and the plans.
+        """
+        if len(accounts) == 1 and claims:
+            return cls(claims[0].epsilon, against_platforms(accounts[0]), claims[0].delta)
+        if len(joint) == 1:
+            return cls(joint[0].epsilon, joint[0].against_platforms, joint[0].delta)
+        delta = min([*(one.delta for one in claims), *(one.delta for one in joint)], default=1e-5)
+        limit = max((one.ceiling for one in claims if one.ceiling is not None), default=None)
+        used, labels = _composed(accounts, joint)
+        platform = bounded(used, delta, limit, labels) if labels else None
+        return cls(bounded(used, delta, limit), platform, delta)
+
+
+def _composed(accounts: Sequence[Account], joint: Sequence[JointClaim]) -> tuple[list[Used], list[Event]]:
+    """What was used of a person under every plan, and the noisy labels, each outcome and epsilon once."""
+    used: list[Used] = []
+    labels: dict[tuple[str, float], Event] = {}
+    for claim in joint:
+        found = {account.party: account.standing.plans.get(claim.plan.hash) for account in accounts}
+        plans = [plan for plan in found.values() if plan is not None]
+        used.append(Used(Used.of(plans[0]).division, merged(plans), plans[0].mechanisms.distance()))
+        label = labels_of(claim.plan)
+        if label is not None and claim.against_platforms is not None:
+            labels[claim.plan.outcome.definition, label.epsilon] = label
+    return used, list(labels.values())
