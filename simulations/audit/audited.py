@@ -1,0 +1,208 @@
+"""One audit: a federation with canaries at one party, the server's guesses, and the bound held against the claim."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from server.asking import PhaseFailed
+from server.coordinator import Observer
+from server.exchange import Exchange, MissingParties
+from server.rounds import AttemptsSpent
+from server.sealed import SealedExchange
+from shared.crypto.identity import Identity
+from shared.phases import Kind
+from shared.plan import SERVER, Plan
+from shared.plan_errors import PlanError
+from shared.privacy.accountant import PldAccountant
+from shared.privacy.events import SampledGaussian
+from shared.privacy.mechanisms import Mechanisms
+from simulations.audit import CANARIES, CONFIDENCE, GUESSES
+from simulations.audit.bound import curve_epsilon, one_run_epsilon
+from simulations.audit.breaks import claimed_event
+from simulations.audit.canaries import LEAST_CANARIES
+from simulations.audit.faults import Break
+from simulations.audit.parties import Told, WidenedRole
+from simulations.audit.server import AuditingServer, Seen
+from simulations.federation import Federation, load_parties
+from simulations.grid import run_in_process
+from simulations.job import RunFailed
+from simulations.scenario import Scenario
+from simulations.seeding import generator
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is fixed before a run: whom to audit, how many canaries and guesses, and what is broken on purpose.
+
+    Half of the guesses say "in" of the canaries with the highest scores, half say "out" of those with the lowest. Each
+    of the two bounds holds with half of what `confidence` leaves, so with `confidence` both hold.
+
+    Raises:
+        ValueError: fewer than 1000 canaries, an odd number of guesses, more of them than canaries, or no confidence.
+    """
+
+    group: str
+    party: str
+    canaries: int = CANARIES
+    guesses: int = GUESSES
+    confidence: float = CONFIDENCE
+    fault: Break | None = None
+
+    def __post_init__(self) -> None:
+        if self.canaries < LEAST_CANARIES:
+            raise ValueError(f"{self.canaries} canaries: with fewer than {LEAST_CANARIES} an audit finds little")
+        if not (0 < self.guesses <= self.canaries and self.guesses % 2 == 0):
+            raise ValueError(f"{self.guesses} guesses: an even number from 2 to the canaries, {self.canaries}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence {self.confidence}: must be between 0 and 1")
+
+    @classmethod
+    def of(cls, plan: Plan, group: str | None = None, party: str | None = None, **more: Any) -> Setting:
+        """The setting for a plan: by default its lenders' tower, and the first party of the group.
+
+        Raises:
+            PlanError: the plan has no such group or party, or claims nothing.
+        """
+        if plan.privacy.noise == "none":
+            raise PlanError(plan.name, ["privacy.noise = 'none': the plan claims nothing that could be audited"])
+        if group is None:
+            group = plan.party(party).group if party in {p.name for p in plan.parties} else plan.lenders
+        if group not in plan.groups:
+            raise PlanError(plan.name, [f"no group {group!r}; there are {', '.join(plan.groups)}"])
+        members = [member.name for member in plan.members(group)]
+        if (party or members[0]) not in members:
+            raise PlanError(plan.name, [f"no party {party!r} in group {group!r}; there are {', '.join(members)}"])
+        return cls(group, party or members[0], **more)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What one run showed.
+
+    `claim` is epsilon at `delta` of `event`, by the claim's accountant; `one_run` and `curve` are the lower bounds of
+    the two tests. `reach` says how much of the clip norm a canary moved a sum by, at least.
+    """
+
+    plan: str
+    seed: int
+    setting: Setting
+    event: SampledGaussian
+    delta: float
+    claim: float
+    right: int
+    one_run: float
+    curve: float
+    reach: float
+
+    @property
+    def bound(self) -> float:
+        """The larger of the two bounds; with the setting's confidence epsilon is at least this."""
+        return max(self.one_run, self.curve)
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the claim is refuted."""
+        return self.bound > self.claim
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        setting = dataclasses.asdict(self.setting)
+        setting["fault"] = self.setting.fault.value if self.setting.fault else None
+        found = {"plan": self.plan, "seed": self.seed, **setting, "event": self.event.model_dump(mode="json")}
+        figures = {"delta": self.delta, "claim": self.claim, "right": self.right, "reach": self.reach}
+        bounds = {"one_run": self.one_run, "curve": self.curve, "bound": self.bound, "exceeded": self.exceeded}
+        return found | figures | bounds
+
+
+def audit_run(scenario: Scenario, setting: Setting, observer: Observer) -> Audit:
+    """Run the scenario's plan up to the audited phase and through it, once, and bound its epsilon from below.
+
+    Persons of lenders and platforms are matched by `exact`, which finds the same pairs in less time and is no part of
+    the audited phase.
+
+    Raises:
+        DataError, PlanError, RunFailed: as for a run; PlanError too where the tower has no room for the canaries.
+    """
+    plan = scenario.plan.replace(alignment__method="exact") if scenario.plan.platforms else scenario.plan
+    coins = generator(plan.seed, "coins of canaries").integers(0, 2, setting.canaries).astype(bool)
+    federation = Federation.of(plan, load_parties(scenario))
+    torch.set_num_threads(1)
+    try:
+        seen = observe(federation, setting, np.flatnonzero(coins), observer)
+    except (PhaseFailed, AttemptsSpent, MissingParties) as error:
+        raise RunFailed(str(error), federation.faults) from error
+    finally:
+        for name, door in federation.doors.items():
+            door.close()
+            federation.ledgers[name].close()
+    right = right_guesses(seen.scores, coins, setting.guesses)
+    event = claimed_event(setting.fault, _released(plan, setting.group, seen.answers))
+    delta, significance = plan.privacy.delta, (1 - setting.confidence) / 2
+    return Audit(
+        plan=plan.name,
+        seed=plan.seed,
+        setting=setting,
+        event=event,
+        delta=delta,
+        claim=PldAccountant().epsilon([event], delta),
+        right=right,
+        one_run=one_run_epsilon(setting.canaries, setting.guesses, right, delta, significance),
+        curve=curve_epsilon(event, setting.canaries, setting.guesses, right, delta, significance),
+        reach=seen.reach,
+    )
+
+
+def right_guesses(scores: np.ndarray, coins: np.ndarray, guesses: int) -> int:
+    """How many guesses are right: "in" of the `guesses` / 2 highest scores, "out" of as many lowest."""
+    order = np.argsort(scores, kind="stable")
+    half = guesses // 2
+    return int(np.sum(coins[order[-half:]]) + np.sum(~coins[order[:half]]))
+
+
+def observe(federation: Federation, setting: Setting, numbers: np.ndarray, observer: Observer) -> Seen:
+    """What the server sees where the canaries of these numbers are in; as many parties collude with it as may.
+
+    The nodes of the audited group get their audited roles here, so a federation serves one audit.
+    """
+    plan, group = federation.plan, setting.group
+    mechanisms, told = Mechanisms(plan), Told()
+    loss = federation.nodes[setting.party].role.loss
+    others = [member.name for member in plan.members(group) if member.name != setting.party]
+    colluding = others[: plan.groups[group].max_colluding]
+    for member in plan.members(group):
+        node = federation.nodes[member.name]
+        node.role = WidenedRole(
+            node.role,
+            plan,
+            group,
+            mechanisms,
+            setting.canaries,
+            numbers if member.name == setting.party else numbers[:0],
+            setting.fault,
+            told.add if member.name in colluding else None,
+        )
+
+    def main(exchange: Exchange) -> Seen:
+        run = f"audit-{plan.hash[:16]}"
+        sealed = SealedExchange(exchange, plan, run, Identity.simulated(plan.seed, SERVER, "server"))
+        try:
+            server = AuditingServer(plan, run, sealed, observer, setting.canaries, loss, told, setting.fault)
+            return server.audit(group)
+        finally:
+            sealed.close()
+
+    return run_in_process(federation.doors, main)
+
+
+def _released(plan: Plan, group: str, answers: int) -> SampledGaussian:
+    """The event of the audited phase over so many answers."""
+    mechanisms = Mechanisms(plan)
+    phase = next(p for p in mechanisms.phases if (p.kind, p.group) == (Kind.TRAIN, group))
+    event = mechanisms.event(phase)
+    assert isinstance(event, SampledGaussian), "a plan with noise trains by sampled Gaussians"
+    return event.model_copy(update={"count": phase.steps * answers})

@@ -1,0 +1,104 @@
+"""The server as the adversary: it carries out the plan up to the audited phase, and guesses from what it saw there.
+
+White box: it chooses the weights of every round, knows each canary and its direction, sees every noisy sum, and knows
+what the parties that collude with it sent. It does not know coins, samples and noise of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.coordinator import Coordinator, Observer
+from server.exchange import Exchange, wait_for
+from server.optimizer import ServerOptimizer
+from shared.aggregation import PlainSum
+from shared.model.bins import Binning
+from shared.model.build import initial_tower
+from shared.model.loss import Loss
+from shared.model.tower import flatten
+from shared.phases import Kind, Phase
+from shared.plan import Plan
+from shared.plan_errors import PlanError
+from simulations.audit.breaks import batches, broken_mechanism, in_turn
+from simulations.audit.canaries import AuditBlock, AuditedGradientSum
+from simulations.audit.faults import Break
+from simulations.audit.parties import Told
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the server has in the end: a score for each canary, float64 [canaries], the higher the likelier it is in.
+
+    `answers` counts the attempts that a party may have answered. `reach` is the smallest norm, over all
+    rounds, that a canary in the sample added along its own direction, as a part of the clip norm.
+    """
+
+    scores: np.ndarray
+    answers: int
+    reach: float
+
+
+class AuditingServer(Coordinator):
+    """A coordinator that audits the training phase of one group."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        run: str,
+        exchange: Exchange,
+        observer: Observer,
+        canaries: int,
+        loss: Loss,
+        told: Told,
+        fault: Break | None,
+    ) -> None:
+        super().__init__(plan, run, exchange, PlainSum(), observer, timeout=10.0)
+        self._canaries, self._loss, self._told, self._fault = canaries, loss, told, fault
+
+    def audit(self, group: str) -> Seen:
+        """All phases before the group's training as ever, then that training, audited."""
+        wait_for(self._exchange, [party.name for party in self._plan.parties], self._patience, poll=0.2)
+        for platforms in self._plan.platforms:
+            if platforms == group:
+                self.align(self._phase(Kind.ALIGN, group))
+                break
+            self._platforms(platforms)
+        binning, parts = self.bin(self._phase(Kind.BIN, group))
+        if group in self._plan.platforms:
+            self.release_labels(self._phase(Kind.LABELS, group))
+        return self._observe(self._phase(Kind.TRAIN, group), binning, parts)
+
+    def _observe(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> Seen:
+        self._observer.phase(phase)
+        tower = initial_tower(self._plan, phase.group, binning)
+        try:
+            block = AuditBlock(tower.linear.in_features, tower.hidden, self._canaries)
+        except ValueError as error:
+            raise PlanError(self._plan.name, [str(error)]) from None
+        clip, training = self._plan.clip_norm(phase.group), self._plan.training
+        engine = AuditedGradientSum(block, tower, self._loss, clip, training)
+        mechanism = broken_mechanism(self._fault, self._mechanisms.mechanism(phase, block.length))
+        weights = flatten(tower)
+        optimizer = ServerOptimizer(training.optimizer, phase.rounds, len(weights))
+        scores, answers, reach = np.zeros(block.canaries), 0, np.inf
+        for round in range(1, phase.rounds + 1):
+            # The block's weights stay at zero, so that every canary's gradient stays large.
+            wide = block.widened(weights)
+            found = self._rounds.ask(phase, round, mechanism, wide, parts)
+            answers += found.attempts
+            answer = found.values - self._told.take(round, found.attempts, block.length) * mechanism.grid
+            direction = engine.of_canary(wide)
+            reach = min(reach, float(np.linalg.norm(direction)) / clip)
+            scores += self._correlation(direction @ answer[block.block], round)
+            weights = optimizer.step(weights, self._gradient(found, mechanism)[block.own], round)
+            self._report(phase, round, found)
+        return Seen(scores, answers, reach)
+
+    def _correlation(self, along: np.ndarray, round: int) -> np.ndarray:
+        """What a round says of each canary: nothing of those whose batch, where there are fixed ones, it was not."""
+        count = batches(self._fault, self._plan.training.sample_rate)
+        if count is None:
+            return along
+        return np.where(in_turn(np.arange(len(along)), count, round), along, 0.0)
