@@ -2,19 +2,27 @@
 
 from clients.data.checks import Checked, Nominal, check_table
 from clients.data.errors import DataError, Problem
+from clients.data.files import read_table
 from clients.data.load import load_records
-from clients.data.sources import Table, columns_of, read_table
+from clients.data.own import OwnData
+from clients.data.sources import Source, read_source
 from clients.data.split import test_mask
+from clients.data.sql import SqlSource
+from clients.data.table import Table, columns_of
 
 __all__ = [
     "Checked",
     "DataError",
     "Nominal",
+    "OwnData",
     "Problem",
+    "Source",
+    "SqlSource",
     "Table",
     "check_table",
     "columns_of",
     "load_records",
+    "read_source",
     "read_table",
     "test_mask",
 ]

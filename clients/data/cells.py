@@ -109,6 +109,9 @@ def texts(cells: pl.Series, strip: bool = True) -> pl.Series:
         return pl.select(pl.when(stripped != "").then(stripped if strip else text)).to_series()
     if cells.dtype.is_integer() or cells.dtype in (pl.Boolean, pl.Null):
         return cells.cast(pl.String)
+    if cells.dtype.is_decimal():
+        # As text, for a float would make one id of two long ones.
+        return cells.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.replace(r"\.$", "")
     if cells.dtype.is_numeric():
         found = cells.to_numpy() if cells.dtype.is_float() else cells.cast(pl.Float64).to_numpy()
         return pl.Series([None if np.isnan(value) else decimal(value) for value in found], dtype=pl.String)

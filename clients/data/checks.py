@@ -11,14 +11,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import polars as pl
 
 from clients.data import cells
 from clients.data.errors import DataError, Problem
-from clients.data.sources import Table, columns_of
+from clients.data.table import Table, columns_of
+from shared.consent import Consent, ConsentError, parse_consents
 from shared.derive import derived_columns
 from shared.identifiers import NORMAL_FORMS
 from shared.records import Records
@@ -174,16 +174,16 @@ class _Check:
         self.add_if(empty, f"it has no normal form as {identifier!r}", "mend it, or leave the record out", name)
         return forms
 
-    def consents(self) -> tuple[dict[str, date | None], ...] | None:
-        """Of each record, the parties that its consent names, with the last day of those that have one."""
+    def consents(self) -> tuple[tuple[Consent, ...], ...] | None:
+        """The consents of each record, where there is a column of them."""
         name = self.schema.consent
         if name is None or (raw := self._column(name)) is None:
             return None
-        found = [_consent(cell) for cell in raw.cast(pl.String).fill_null("").to_list()]
-        wrong = np.array([consent is None for consent in found], dtype=bool)
-        mend = "write PARTY, or PARTY until YYYY-MM-DD, with ; between several"
-        self.add_if(wrong, "a consent is no list of parties", mend, name)
-        return tuple(consent or {} for consent in found)
+        found = [_consents(cell) for cell in raw.cast(pl.String).fill_null("").to_list()]
+        wrong = np.array([given is None for given in found], dtype=bool)
+        mend = "write PARTY or federation, then for PURPOSE, from, until or withdrawn YYYY-MM-DD; ; between several"
+        self.add_if(wrong, "it is no list of consents", mend, name)
+        return tuple(given or () for given in found)
 
     def _text(self, name: str, what: str) -> pl.Series:
         raw = self._column(name)
@@ -314,15 +314,9 @@ class _Check:
         return shown + (f" ({more} further values)" if more > 0 else "")
 
 
-def _consent(cell: str) -> dict[str, date | None] | None:
-    """Parties with the last day of each; None where a day cannot be read."""
-    found: dict[str, date | None] = {}
-    for part in (part.strip() for part in cell.split(";")):
-        party, _, until = part.partition(" until ")
-        if not part:
-            continue
-        try:
-            found[party.strip()] = date.fromisoformat(until.strip()) if until else None
-        except ValueError:
-            return None
-    return found
+def _consents(cell: str) -> tuple[Consent, ...] | None:
+    """The consents that a cell lists; None where it is no such list."""
+    try:
+        return parse_consents(cell)
+    except ConsentError:
+        return None

@@ -1,4 +1,4 @@
-"""From a file to records under a plan: the one way that a node's table takes, in training and later in scoring."""
+"""From a source to records under a plan: the one way that a node's table takes, in training and later in scoring."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import numpy as np
 
 from clients.data.checks import Nominal, check_table, outcome_problems
 from clients.data.errors import DataError, Problem
-from clients.data.sources import Table, columns_of, read_table
+from clients.data.own import OwnData
+from clients.data.sources import Source
 from clients.data.split import test_mask
+from clients.data.table import Table
 from shared.crypto.alignment import padded_size
 from shared.plan import Party, Plan
 from shared.records import Records
 
 
-def load_records(path: Path, plan: Plan, party_name: str, split_folder: Path | None = None) -> Records:
-    """Read, check and split the table of a party; the list of test ids is sought in `split_folder`, or beside it.
+def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_folder: Path | None = None) -> Records:
+    """Read, check and split the table of a party; the list of test ids is sought in `split_folder`, or beside a file.
 
     Raises:
-        DataError: everything that is wrong with the table (see `check_table`), a list of ids that is not the
-            plan's, a party that the plan does not know, a lender with more persons than its messages to platforms
-            can hold, or a lender's training or test part without a good or without a bad loan.
+        DataError: everything that is wrong with the table (see `read_source`, `check_table`), a list of ids that
+            is not the plan's or has no folder to be in, a party that the plan does not know, a lender with more
+            persons than its messages to platforms can hold, or a lender's training or test part without a good or
+            without a bad loan.
     """
     names = [party.name for party in plan.parties]
     if party_name not in names:
@@ -33,7 +36,8 @@ def load_records(path: Path, plan: Plan, party_name: str, split_folder: Path | N
     party = plan.party(party_name)
     group = plan.groups[party.group]
     lender = group.role == "lender"
-    table = read_table(path, columns_of(group.table, label=lender))
+    own = source if isinstance(source, OwnData) else OwnData(source)
+    table = own.read(group.table, lender, plan.alignment.identifier)
     checked = check_table(
         table,
         group.table,
@@ -47,7 +51,12 @@ def load_records(path: Path, plan: Plan, party_name: str, split_folder: Path | N
     if lender and plan.platforms:
         _check_messages(table, checked.records, party, f"parties.{names.index(party_name)}.nominal_records")
     split = plan.evaluation.split
-    folder = split_folder or path.parent
+    folder = split_folder or own.folder
+    if folder is None:
+        if split.kind == "ids":
+            mend = "name the folder in which the plan's list of test ids lies"
+            raise DataError([Problem(table.source, "a database has no folder to seek the list of test ids in", mend)])
+        folder = Path()
     mask = test_mask(split, checked.records.person, checked.dates, folder, plan.alignment.identifier)
     records = dataclasses.replace(checked.records, test=mask)
     if records.label is not None:

@@ -90,6 +90,13 @@ def test_days():
     assert cells.days(pl.Series(["2024-02-30"]))[1].all()
 
 
+def test_decimals_keep_all_their_digits():
+    raw = pl.Series(["12345678901234567890.50", "12345678901234567891.00", "-0.10", "100", None])
+    texts = cells.texts(raw.cast(pl.Decimal(38, 2)))
+    assert texts.to_list() == ["12345678901234567890.5", "12345678901234567891", "-0.1", "100", None]
+    assert cells.texts(pl.Series(["100", "7"]).cast(pl.Decimal(20, 0))).to_list() == ["100", "7"]
+
+
 def test_columns_that_hold_something_else_altogether():
     for read in (cells.numbers, lambda series: cells.levels(series, ("a", "b")), cells.texts):
         with pytest.raises(cells.WrongTypeError, match="List"):

@@ -10,6 +10,7 @@ import pytest
 from clients.data import DataError, Table, check_table
 from shared.schema import NumericFeature, TableSchema
 
+PURPOSE = "credit-scoring"
 SCHEMA = TableSchema(id="id", consent="consent", features=(NumericFeature(name="views", lower=0, upper=10),))
 
 
@@ -20,15 +21,15 @@ def records(*cells: str | None):
 
 def test_a_consent_is_live_through_its_last_day():
     found = records("bank-a until 2027-03-31; bank-b", "bank-b until 2026-01-01", "bank-a", None, " ; ")
-    assert found.consenting("bank-a", date(2027, 3, 31)) == ("p0", "p2")
-    assert found.consenting("bank-a", date(2027, 4, 1)) == ("p2",)
-    assert found.consenting("bank-b", date(2026, 1, 1)) == ("p0", "p1")
-    assert found.consenting("bank-b", date(2026, 1, 2)) == ("p0",)
-    assert found.consenting("bank-c", date(2026, 1, 1)) == ()
+    assert found.consenting("bank-a", PURPOSE, date(2027, 3, 31)) == ("p0", "p2")
+    assert found.consenting("bank-a", PURPOSE, date(2027, 4, 1)) == ("p2",)
+    assert found.consenting("bank-b", PURPOSE, date(2026, 1, 1)) == ("p0", "p1")
+    assert found.consenting("bank-b", PURPOSE, date(2026, 1, 2)) == ("p0",)
+    assert found.consenting("bank-c", PURPOSE, date(2026, 1, 1)) == ()
 
 
 def test_by_default_today_counts():
-    assert records("bank-a until 2000-01-01", "bank-a until 9999-12-31").consenting("bank-a") == ("p1",)
+    assert records("bank-a until 2000-01-01", "bank-a until 9999-12-31").consenting("bank-a", PURPOSE) == ("p1",)
 
 
 def test_a_day_that_is_none_is_named_with_its_row():
