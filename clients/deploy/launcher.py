@@ -1,0 +1,207 @@
+"""`python -m clients.deploy.launcher`: Flower's SuperNode with the node's own hands on its connection.
+
+Flower's SuperNode asks for a message, takes the run and the bundle that come with it, and waits three seconds when
+there is none. Between it and the server stand here: the check of a bundle at its arrival, before anything of it is
+parsed; the refusal of runs that are no federated run; shorter waits. What is used of Flower is the function that
+makes its connection (`http_request_response`) and, for the waits, the `time` of the module that calls it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import flwr.supernode.start_client_internal as supernode
+import httpx
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
+from flwr.proto.fleet_pb2 import DeactivateNodeRequest
+from flwr.supercore.constant import TaskType
+from flwr.supercore.fab import Fab
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.run import Run, RunNotRunningException
+from flwr.supernode.cli import flower_supernode
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from clients.deploy.executor import PUBLIC_REASON, BundleRefused, record_refusal, require_allowed
+from shared.processes import follow_parent
+
+_CONTACT_EVERY = 5.0
+_REPLY_EVERY = 0.05  # within this process, so it costs the server nothing
+_OFFLINE = 2.0  # longer than the longest wait of the server app between two looks
+
+
+def main() -> None:
+    """Arguments: those of this launcher, `--`, then those of `flower-supernode`."""
+    cut = sys.argv.index("--")
+    parser = argparse.ArgumentParser(prog="clients.deploy.launcher", description=__doc__)
+    for name in ("allowed", "refusals", "contact"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--poll", type=float, required=True)
+    own = parser.parse_args(sys.argv[1:cut])
+    sys.argv = ["flower-supernode", *sys.argv[cut + 1 :]]
+    follow_parent(os.getppid())
+    module: Any = supernode
+    module.http_request_response = watched(
+        module.http_request_response, own.allowed, own.refusals, own.contact, own.poll
+    )
+    module.time = _Clock
+    flower_supernode()
+
+
+def watched(
+    connect: Callable[..., AbstractContextManager[Any]], allowed: Path, refusals: Path, contact: Path, poll: float
+) -> Callable[..., AbstractContextManager[Any]]:
+    """Flower's connection with a doorkeeper in it. `poll` is the wait between two questions, in seconds."""
+
+    @contextmanager
+    def connected(*arguments: Any, **options: Any) -> Iterator[Any]:
+        _sign_off(contact, *arguments)
+        with connect(*arguments, **options) as (node_id, receive, send, get_run, get_fab, pull, push, confirm):
+            contact.write_text(f"{node_id}\n", encoding="ascii")
+            keeper = Doorkeeper(receive, send, get_run, get_fab, push, confirm, allowed, refusals, contact, poll)
+            yield node_id, keeper.receive, send, keeper.get_run, keeper.get_fab, pull, push, confirm
+
+    return connected
+
+
+class _Clock:
+    """In place of `time` in Flower's loop, which looks every half second whether a courier's reply is there."""
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        time.sleep(min(seconds, _REPLY_EVERY))
+
+
+def _sign_off(contact: Path, server: str, insecure: bool, roots: Any, keys: Any, *_: Any) -> None:
+    """Tell the server that the connection before this one is over, if it was broken off without a word.
+
+    The server would count a killed SuperNode as online for another minute, refuse this one, and leave unanswered
+    what the killed one had taken. The short wait lets the server app see the node offline and give that up.
+    """
+    try:
+        node_id = int(contact.read_text(encoding="ascii"))
+        signer = NodeAuthHttpInterceptor(*keys)
+        version = RuntimeVersionHttpInterceptor(component_name="SuperNode")
+        with FleetHttpClient.from_server_address(server, insecure, roots, [version, signer]) as client:
+            client.DeactivateNode(DeactivateNodeRequest(node_id=node_id))
+    except (OSError, ValueError, httpx.HTTPError):
+        return  # never connected before, or signed off as it should be
+    time.sleep(_OFFLINE)
+
+
+class Doorkeeper:
+    """Lets a message in when the run that it belongs to brings an allowed bundle, and answers it otherwise.
+
+    The file `contact` is touched while the server answers, so its time tells when the node last spoke with it.
+    """
+
+    def __init__(
+        self,
+        receive: Callable[[], Any],
+        send: Callable[[Message, Any, float], tuple[set[str], str]],
+        get_run: Callable[[int], Run],
+        get_fab: Callable[[str, int], Fab],
+        push_object: Callable[[int, str, str, bytes], None],
+        confirm: Callable[[int, str], None],
+        allowed: Path,
+        refusals: Path,
+        contact: Path,
+        poll: float,
+    ) -> None:
+        self._receive = receive
+        self._send = send
+        self._get_run = get_run
+        self._get_fab = get_fab
+        self._push_object = push_object
+        self._confirm = confirm
+        self._allowed = allowed
+        self._refusals = refusals
+        self._contact = contact
+        self._poll = poll
+        self._digests: dict[int, str] = {}  # run to the hash of the bundle that it brought
+        self._brought: dict[int, tuple[Run, Fab]] = {}
+        self._touched = 0.0
+
+    def receive(self) -> Any:
+        """The next message that may come in, with its object tree; waits until there is one."""
+        while True:
+            got = self._receive()
+            self._touch()
+            if got is None:
+                time.sleep(self._poll)
+                continue
+            message, tree = got
+            run_id = message.metadata.run_id
+            try:
+                self._admit(run_id)
+            except RunNotRunningException:
+                continue
+            except BundleRefused as refused:
+                record_refusal(self._refusals, refused, run=run_id)
+                self._turn_away(message)
+                continue
+            return message, tree
+
+    def get_run(self, run_id: int) -> Run:
+        """The run as it was checked."""
+        if run_id not in self._brought:
+            self._admit(run_id, fetch=True)
+        return self._brought[run_id][0]
+
+    def get_fab(self, fab_hash: str, run_id: int) -> Fab:
+        """The bundle as it was checked: it is not asked for a second time, when other bytes might come."""
+        return self._brought.pop(run_id)[1]
+
+    def _admit(self, run_id: int, fetch: bool = False) -> None:
+        """Raise BundleRefused unless the run's bundle is on the list, as the list is now."""
+        if run_id not in self._digests or fetch:
+            run = self._get_run(run_id)
+            if run.primary_task_type != TaskType.SERVER_APP:
+                raise BundleRefused(f"run {run_id} is refused: it is no federated run but {run.primary_task_type!r}")
+            fab = self._get_fab(run.fab_hash, run_id)
+            digest = hashlib.sha256(fab.content).hexdigest()
+            require_allowed(digest, self._allowed)
+            self._digests[run_id] = digest
+            self._brought[run_id] = (run, fab)
+        require_allowed(self._digests[run_id], self._allowed)
+
+    def _turn_away(self, message: Message) -> None:
+        """Answer with an error that says nothing, so that the server need not wait for a time-out."""
+        reply = Message(Error(code=ErrorCode.INVALID_FAB, reason=PUBLIC_REASON), reply_to=message)
+        run_id = message.metadata.run_id
+        try:
+            reply.metadata.__dict__["_message_id"] = reply.object_id
+            with no_object_id_recompute():
+                wanted, session = self._send(reply, get_object_tree(reply), 0.0)
+                for object_id, content in get_all_nested_objects(reply).items():
+                    if object_id in wanted:
+                        self._push_object(run_id, session, object_id, content.deflate())
+            self._confirm(run_id, message.metadata.message_id)
+        except RunNotRunningException:
+            return
+        except Exception as error:  # as Flower does: what the server makes of it is not the node's affair
+            print(f"sealscore: a refusal could not be sent ({type(error).__name__})", file=sys.stderr, flush=True)
+
+    def _touch(self) -> None:
+        now = time.monotonic()
+        if now - self._touched > _CONTACT_EVERY:
+            self._contact.touch(mode=0o600)
+            self._touched = now
+
+
+if __name__ == "__main__":
+    main()

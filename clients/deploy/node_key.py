@@ -1,0 +1,74 @@
+"""The SuperNode's key: an elliptic-curve key (P-384) in OpenSSH form, by which the server knows the node's connection.
+
+It opens the connection only. What the party says is signed by its identity, and nothing of it rests on this key.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+class NodeKeyError(ValueError):
+    """A SuperNode key that cannot be made or used; the text names the file and the mend."""
+
+
+def make_node_key(path: Path) -> str:
+    """Make a key in a new file, its owner's alone; returns the public key, one line in OpenSSH form.
+
+    Raises:
+        NodeKeyError: the file exists (a key is never overwritten), or cannot be written.
+    """
+    key = ec.generate_private_key(ec.SECP384R1())
+    content = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise NodeKeyError(f"{path}: exists already, and a key is never overwritten; move it away first") from None
+    except OSError as error:
+        raise NodeKeyError(f"{path}: cannot be written ({error.strerror})") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return _line(key)
+
+
+def read_node_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The key in a file.
+
+    Raises:
+        NodeKeyError: the file is missing, open to others, or holds no such key.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        content = path.read_bytes()
+    except OSError as error:
+        raise NodeKeyError(f"{path}: cannot be read ({error.strerror})") from None
+    if mode & 0o077:
+        raise NodeKeyError(f"{path}: has the mode {mode:04o}, and a key is for its owner alone: chmod 600 {path}")
+    try:
+        key = serialization.load_ssh_private_key(content, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise NodeKeyError(f"{path}: holds no key in OpenSSH form without a passphrase; make a new one") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise NodeKeyError(f"{path}: is no elliptic-curve key; make a new one")
+    return key
+
+
+def public_line(path: Path) -> str:
+    """The public key of a key file, one line in OpenSSH form, for the server to enrol."""
+    return _line(read_node_key(path))
+
+
+def _line(key: ec.EllipticCurvePrivateKey) -> str:
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return public.decode("ascii")

@@ -1,0 +1,193 @@
+"""A partner's SuperNode as processes: the SuperNode, and the executor that runs couriers; started again when they end.
+
+A SuperNode's folder holds, its owner's alone,
+
+    bundles.allowed    hashes of the bundles that may run (`clients.deploy.pinning`)
+    bundles.refused    what was refused, and why
+    executor.secret    what the executor shows to the SuperNode
+    contact            its time is the last that the server answered
+    flower/            Flower's own folder (FLWR_HOME)
+    logs/              supernode.log, executor.log
+
+The courier runs here and is the server's code, though approved: these processes get none of the environment of the
+node beyond what is named below.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import clients
+from clients.deploy import executor
+from clients.deploy.connection import Trouble, check_connection
+from clients.deploy.pinning import ALLOWED, REFUSALS, Refusal, allow, refusals
+from shared.processes import QUIET, Watched
+
+_SECRET, _CONTACT, _FLOWER_HOME = "executor.secret", "contact", "flower"
+_KEPT = ("LANG", "LC_ALL", "TZ", "TMPDIR", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_PLAIN = re.compile(r"[^\s'\"\\]+")
+_TASK_POLL = 0.05  # seconds between two questions to the SuperNode, on this machine
+
+
+@dataclass(frozen=True)
+class SuperNodeSettings:
+    """A SuperNode: where it keeps its files, whom it serves, whom it speaks to.
+
+    `server` is the server's partner port as host:port; `port` is for the executor, on the loopback interface.
+    `node_socket` is the Unix socket of the party's node. `poll` is the wait in seconds between two questions to the
+    server (Flower's own is 3). Raises ValueError for a role, party or socket path that Flower cannot be told.
+    """
+
+    folder: Path
+    server: str
+    authority: Path
+    key: Path
+    role: str
+    party: str
+    node_socket: Path
+    port: int = 9494
+    poll: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, value in (("role", self.role), ("party", self.party), ("node_socket", str(self.node_socket))):
+            if not _PLAIN.fullmatch(value):
+                raise ValueError(f"{name} {value!r}: blanks, quotes and backslashes cannot be passed to Flower")
+
+
+class SuperNode:
+    """A SuperNode and its executor; a context manager.
+
+    It is not started while something is in the way; `trouble` says what, `notice` is told each in words, and it is
+    looked at again until it is mended.
+    """
+
+    def __init__(self, settings: SuperNodeSettings, *, notice: Callable[[str], None] | None = None) -> None:
+        self.settings = settings
+        self.trouble: Trouble | None = None
+        folder, logs = settings.folder, settings.folder / "logs"
+        environment = _environment(folder)
+        self.node = Watched(
+            "supernode",
+            _node_command(settings),
+            environment=environment,
+            folder=folder,
+            log=logs / "supernode.log",
+            check=self._look,
+            notice=notice,
+        )
+        self.executor = Watched(
+            "executor",
+            _executor_command(settings),
+            environment=environment,
+            folder=folder,
+            log=logs / "executor.log",
+            notice=notice,
+        )
+
+    def __enter__(self) -> SuperNode:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start both processes; returns at once."""
+        prepare(self.settings.folder)
+        self.node.start()
+        self.executor.start()
+
+    def stop(self) -> None:
+        """End both processes and what they have started."""
+        self.executor.stop()
+        self.node.stop()
+
+    def restart(self) -> None:
+        """Stop and start."""
+        self.stop()
+        self.start()
+
+    def last_contact(self) -> float | None:
+        """When the server last answered the SuperNode (seconds since 1970, within 5 s), None before the first time."""
+        try:
+            return (self.settings.folder / _CONTACT).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def connected(self, within: float = 30.0) -> bool:
+        """Whether the server has answered the running SuperNode within so many seconds."""
+        contact = self.last_contact()
+        return self.node.pid is not None and contact is not None and time.time() - contact <= within
+
+    def refusals(self) -> list[Refusal]:
+        """The bundles that were refused, the last one last."""
+        return refusals(self.settings.folder)
+
+    def _look(self) -> str | None:
+        self.trouble = check_connection(self.settings.server, self.settings.authority, self.settings.key)
+        return None if self.trouble is None else str(self.trouble)
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, its secret and (empty) list of allowed bundles where they are missing."""
+    for path in (folder, folder / _FLOWER_HOME, folder / "logs"):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (folder / ALLOWED).exists():
+        allow(folder, {})
+    if not (folder / _SECRET).exists():
+        handle = os.open(folder / _SECRET, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(32))
+
+
+def _node_command(settings: SuperNodeSettings) -> list[str]:
+    folder = settings.folder
+    return [
+        *(sys.executable, "-m", "clients.deploy.launcher"),
+        *("--allowed", str(folder / ALLOWED), "--refusals", str(folder / REFUSALS)),
+        *("--contact", str(folder / _CONTACT), "--poll", str(settings.poll)),
+        "--",
+        *("--superlink", settings.server, "--root-certificates", str(settings.authority)),
+        *("--auth-supernode-private-key", str(settings.key)),
+        *("--host", "127.0.0.1", "--port", str(settings.port)),
+        *("--isolation", "process", "--superexec-auth-secret-file", str(folder / _SECRET)),
+        *("--node-config", f'role="{settings.role}" party="{settings.party}" node-socket="{settings.node_socket}"'),
+    ]
+
+
+def _executor_command(settings: SuperNodeSettings) -> list[str]:
+    folder = settings.folder
+    return [
+        *(sys.executable, "-I", "-W", "ignore:Protobuf gencode version:UserWarning"),
+        str(Path(executor.__file__).resolve()),
+        *("--runtime", f"127.0.0.1:{settings.port}", "--secret", str(folder / _SECRET)),
+        *("--allowed", str(folder / ALLOWED), "--refusals", str(folder / REFUSALS), "--poll", str(_TASK_POLL)),
+    ]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    source = str(Path(clients.__file__).resolve().parents[1])
+    local = ",".join(filter(None, ["127.0.0.1,localhost", os.environ.get("NO_PROXY", os.environ.get("no_proxy"))]))
+    return {
+        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+        **QUIET,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "HOME": str(folder),
+        "FLWR_HOME": str(folder / _FLOWER_HOME),
+        "PATH": os.defpath,  # none of Flower's commands: the executor starts none
+        "PYTHONPATH": source,
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": local,
+        "no_proxy": local,
+    }

@@ -1,0 +1,173 @@
+"""What may run, and that a check cannot be led past the bytes that then run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import flwr.supernode.runtime.run_clientapp  # noqa: F401
+import pytest
+
+from clients.deploy import executor
+from clients.deploy.executor import PUBLIC_REASON, BundleRefused, record_refusal, require_allowed
+from clients.deploy.pinning import ALLOWED, REFUSALS, allow, refusals
+
+RUNTIME: Any = sys.modules["flwr.supernode.runtime.run_clientapp"]
+
+
+def bundle(text: str = "x = 1\n") -> bytes:
+    """A bundle as far as the check looks: its description says who it is."""
+    description = '[project]\nname = "app"\nversion = "1.0"\n[tool.flwr.app]\npublisher = "sealscore"\n'
+    description += '[tool.flwr.app.components]\nserverapp = "a:app"\nclientapp = "a:app"\n'
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("pyproject.toml", description)
+        archive.writestr("a.py", text)
+    return buffer.getvalue()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+class TestList:
+    def test_a_listed_bundle_may_run_and_another_may_not(self, tmp_path: Path):
+        good, other = sha256(b"good"), sha256(b"other")
+        path = allow(tmp_path, {good: "plan spring"})
+        assert path == tmp_path / ALLOWED
+        assert path.stat().st_mode & 0o777 == 0o600
+        require_allowed(good, path)
+        with pytest.raises(BundleRefused) as caught:
+            require_allowed(other, path)
+        assert str(caught.value) == PUBLIC_REASON
+        assert other in caught.value.reason
+
+    def test_taking_back_needs_no_restart(self, tmp_path: Path):
+        digest = sha256(b"good")
+        path = allow(tmp_path, {digest: "plan"})
+        require_allowed(digest, path)
+        allow(tmp_path, {})
+        with pytest.raises(BundleRefused):
+            require_allowed(digest, path)
+
+    def test_a_word_cannot_smuggle_a_line(self, tmp_path: Path):
+        other = sha256(b"other")
+        path = allow(tmp_path, {sha256(b"good"): f"plan\n{other}"})
+        with pytest.raises(BundleRefused):
+            require_allowed(other, path)
+
+    def test_a_hash_that_is_none(self, tmp_path: Path):
+        for text in ("", "x" * 64, "A" * 64, "0" * 63):
+            with pytest.raises(ValueError, match="64 digits"):
+                allow(tmp_path, {text: "plan"})
+
+    @pytest.mark.parametrize("fault", ["missing", "open", "damaged", "binary"])
+    def test_a_list_that_cannot_be_trusted_allows_nothing(self, tmp_path: Path, fault: str):
+        digest = sha256(b"good")
+        path = allow(tmp_path, {digest: "plan"})
+        if fault == "missing":
+            path.unlink()
+        elif fault == "open":
+            path.chmod(0o660)
+        elif fault == "damaged":
+            path.write_text(f"{digest}\nnot a hash\n")
+        else:
+            path.write_bytes(b"\xff\xfe" + digest.encode())
+        with pytest.raises(BundleRefused):
+            require_allowed(digest, path)
+
+    def test_the_operator_sees_what_was_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+        assert refusals(tmp_path) == []
+        record_refusal(tmp_path / REFUSALS, BundleRefused("bundle ab is refused: not approved"), run=7)
+        record_refusal(tmp_path / REFUSALS, BundleRefused("another"), run=8)
+        found = refusals(tmp_path)
+        assert [(refusal.reason, refusal.run) for refusal in found] == [
+            ("bundle ab is refused: not approved", 7),
+            ("another", 8),
+        ]
+        assert "sealscore: bundle ab is refused" in capsys.readouterr().err
+        assert stat.S_IMODE((tmp_path / REFUSALS).stat().st_mode) == 0o600
+
+
+class TestProcess:
+    """The check in the process that runs the bundle, with what a server may send."""
+
+    @pytest.fixture
+    def start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """Run the guarded steps on what the SuperNode hands out; returns what was unpacked."""
+        unpacked: list[bytes] = []
+
+        def begin(content: Any, **named: str) -> list[bytes]:
+            run = SimpleNamespace(run_id=1, fab_id="sealscore/app", fab_version="1.0")
+            fab = SimpleNamespace(content=content, hash_str=sha256(bytes(content)))
+            for name, value in named.items():
+                setattr(fab if name == "hash_str" else run, name, value)
+            monkeypatch.setattr(RUNTIME, "pull_task_input", lambda client: ("message", "context", run, fab))
+            monkeypatch.setattr(RUNTIME, "install_from_fab", lambda content, **_: unpacked.append(content))
+            executor._guard(tmp_path / ALLOWED, tmp_path / REFUSALS)
+            *_, given = RUNTIME.pull_task_input(None)
+            RUNTIME.install_from_fab(given.content, skip_prompt=True)
+            return unpacked
+
+        begin.unpacked = unpacked  # type: ignore[attr-defined]
+        return begin
+
+    def test_the_very_bytes_that_were_checked_are_unpacked(self, start, tmp_path: Path):
+        content = bundle()
+        allow(tmp_path, {sha256(content): "plan"})
+        (unpacked,) = start(content)
+        assert unpacked is content
+
+    def test_other_bytes_are_not_unpacked(self, start, tmp_path: Path):
+        allow(tmp_path, {sha256(bundle()): "plan"})
+        with pytest.raises(BundleRefused, match=PUBLIC_REASON):
+            start(bundle("x = 2\n"))
+        assert start.unpacked == []
+        (entry,) = refusals(tmp_path)
+        assert sha256(bundle("x = 2\n")) in entry.reason
+
+    def test_the_hash_that_the_server_states_counts_for_nothing(self, start, tmp_path: Path):
+        allow(tmp_path, {sha256(bundle()): "plan"})
+        with pytest.raises(BundleRefused):
+            start(bundle("x = 2\n"), hash_str=sha256(bundle()))
+        assert start.unpacked == []
+
+    @pytest.mark.parametrize(
+        "named",
+        [
+            {"hash_str": "0" * 64},
+            {"fab_id": "other/app"},
+            {"fab_version": "2.0"},
+            {"fab_version": "/../../elsewhere"},
+        ],
+    )
+    def test_an_allowed_bundle_under_another_name_would_load_other_code(self, start, tmp_path: Path, named):
+        """Flower makes the path of the code from these, so they could lead away from what was checked."""
+        content = bundle()
+        allow(tmp_path, {sha256(content): "plan"})
+        with pytest.raises(BundleRefused):
+            start(content, **named)
+        assert start.unpacked == []
+
+    def test_bytes_that_could_change_after_the_check_are_no_bundle(self, start, tmp_path: Path):
+        content = bundle()
+        allow(tmp_path, {sha256(content): "plan"})
+        with pytest.raises(TypeError):
+            start(bytearray(content))
+        assert start.unpacked == []
+
+
+def test_the_executor_imports_nothing_of_the_project():
+    """What it had imported under the names of the bundle's packages would run in their place."""
+    script = f"import runpy, sys, json; runpy.run_path({executor.__file__!r}); print(json.dumps(sorted(sys.modules)))"
+    found = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
+    tops = {name.split(".")[0] for name in json.loads(found)}
+    assert not tops & {"clients", "server", "shared", "simulations"}

@@ -1,0 +1,194 @@
+"""deploy/: the files parse, and have the properties that the pages promise of them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from clients import cli as node_cli
+from clients.home import PASSPHRASE
+from server import cli as server_cli
+from server.home import ServerConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+APPS = {"sealscore-node": node_cli.app, "sealscore-server": server_cli.app}
+UNITS = ("sealscore-node.service", "sealscore-server.service")
+BINARIES = "/opt/sealscore/venv/bin/"
+
+
+def exists(words: list[str]) -> bool:
+    """Whether a program of ours has that command, with the options that are given."""
+    program, name, *options = words
+    commands = typer.main.get_command(APPS[program]).commands  # type: ignore[attr-defined]
+    known = {option for parameter in commands[name].params for option in parameter.opts}
+    return all(option in known for option in options if option.startswith("--"))
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The instructions of the Dockerfile, continued lines joined."""
+    text = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE))
+    return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in text.splitlines() if line.strip()]
+
+
+def unit(name: str) -> dict[str, dict[str, list[str]]]:
+    """Sections, keys and values of a unit, a key as often as it is given."""
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    section = ""
+    for line in (DEPLOY / name).read_text(encoding="utf-8").splitlines():
+        if re.fullmatch(r"\[\w+\]", line):
+            section = line[1:-1]
+        elif line and not line.startswith("#"):
+            key, separator, value = line.partition("=")
+            assert separator, line
+            assert section, line
+            found[section][key].append(value)
+    return found
+
+
+class TestCompose:
+    @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+    def test_every_service_is_nobody_and_can_write_its_volume_only(self, service: dict[str, Any]):
+        assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["restart"] == "always"
+        assert not {"privileged", "network_mode", "pid", "cap_add", "devices"} & set(service)
+        assert [mount["type"] for mount in service["volumes"] if not mount.get("read_only")] == ["volume"]
+
+    def test_the_tables_are_mounted_read_only(self):
+        (tables,) = [mount for mount in SERVICES["node"]["volumes"] if mount["type"] == "bind"]
+        assert tables["read_only"] is True
+        assert tables["target"] == "/data"
+
+    def test_each_has_a_volume_of_its_own_where_the_image_has_its_folders(self):
+        environment = dict(re.findall(r"(SEALSCORE_\w+)=(\S+)", DOCKERFILE))
+        for name, variable in (("node", "SEALSCORE_HOME"), ("server", "SEALSCORE_SERVER_HOME")):
+            (volume,) = [mount for mount in SERVICES[name]["volumes"] if mount["type"] == "volume"]
+            assert volume["source"] == name
+            assert name in COMPOSE["volumes"]
+            assert Path(environment[variable]).is_relative_to(volume["target"])
+
+    def test_no_port_but_the_partner_port_is_published(self):
+        config = ServerConfig(hosts=())
+        assert SERVICES["server"]["ports"] == [f"{config.partner_port}:{config.partner_port}"]
+        assert not {"ports", "expose"} & set(SERVICES["node"])
+        assert str(config.control_port) not in (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+
+    def test_health_is_asked_of_our_own_commands(self):
+        tests = {name: service["healthcheck"]["test"] for name, service in SERVICES.items()}
+        assert tests == {"node": ["CMD", "sealscore-node", "status"], "server": ["CMD", "sealscore-server", "nodes"]}
+
+    @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+    def test_commands_are_there(self, service: dict[str, Any]):
+        assert exists(service["command"])
+        assert exists(service["healthcheck"]["test"][1:])
+
+    @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+    def test_the_image_is_built_from_this_tree(self, service: dict[str, Any]):
+        assert (DEPLOY / service["build"]["context"]).resolve() == ROOT
+        assert (ROOT / service["build"]["dockerfile"]).is_file()
+        version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+        assert service["image"] == f"sealscore:{version}"
+
+
+class TestDockerfile:
+    def test_it_ends_as_the_user_of_the_compose_file(self):
+        assert [value for key, value in instructions() if key == "USER"] == [SERVICES["node"]["user"]]
+        after = [key for key, _ in instructions()][[key for key, _ in instructions()].index("USER") :]
+        assert not {"RUN", "COPY", "ADD"} & set(after)
+
+    def test_pip_installs_the_tree_and_nothing_else_does(self):
+        runs = " ".join(value for key, value in instructions() if key == "RUN")
+        assert "pip install" in runs
+        assert "--editable ." in runs
+        assert not re.search(r"\b(apt|apk|curl|wget|git|conda|npm)\b", runs)
+        assert not [key for key, _ in instructions() if key == "ADD"]
+
+    def test_it_names_no_host(self):
+        assert not re.search(r"https?://|\w+\.(io|org|com|net|dev)\b", DOCKERFILE)
+        (base,) = re.findall(r"^ARG BASE=(\S+)$", DOCKERFILE, re.MULTILINE)
+        assert "/" not in base
+        assert re.fullmatch(r"python:3\.(1[1-9])-[\w-]+", base)
+
+    def test_what_is_copied_is_there_and_the_builder_gets_no_more(self):
+        copied = [name for key, value in instructions() if key == "COPY" for name in value.split()[:-1]]
+        assert {"pyproject.toml", "shared", "clients", "server"} <= set(copied)
+        assert all((ROOT / name).exists() for name in copied)
+        ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+        assert "*" in ignored
+        assert {line[1:] for line in ignored if line.startswith("!")} == set(copied)
+
+    def test_the_bundle_can_be_built_from_what_is_copied(self):
+        description = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        copied = {name for key, value in instructions() if key == "COPY" for name in value.split()[:-1]}
+        patterns = description["tool"]["flwr"]["app"]["fab-include"]
+        assert {pattern.split("/")[0] for pattern in patterns} <= copied
+
+    def test_nothing_is_reported_to_others(self):
+        for line in ("FLWR_TELEMETRY_ENABLED=0", "FLWR_DISABLE_UPDATE_CHECK=1", "RAY_USAGE_STATS_ENABLED=0"):
+            assert line in DOCKERFILE
+
+
+class TestUnits:
+    @pytest.mark.parametrize("name", UNITS)
+    def test_it_is_hardened_and_comes_back(self, name: str):
+        service = {key: values[-1] for key, values in unit(name)["Service"].items()}
+        wanted = {
+            "NoNewPrivileges": "yes",
+            "ProtectSystem": "strict",
+            "ProtectHome": "yes",
+            "PrivateTmp": "yes",
+            "Restart": "always",
+            "UMask": "0077",
+            "CapabilityBoundingSet": "",
+            "LimitCORE": "0",
+        }
+        assert service.items() >= wanted.items()
+        assert service["User"] not in ("", "root", "0")
+        (folder,) = service["ReadWritePaths"].split()
+        homes = re.findall(r"SEALSCORE(?:_SERVER)?_HOME=(\S+)", service["Environment"])
+        assert [Path(home).is_relative_to(folder) for home in homes] == [True]
+
+    @pytest.mark.parametrize("name", UNITS)
+    def test_it_starts_a_command_of_ours(self, name: str):
+        service = unit(name)["Service"]
+        (command,) = service["ExecStart"]
+        assert command.startswith(f"{BINARIES}{name.removesuffix('.service')} start")
+        for line in (command, *service["ExecReload"]):
+            assert exists(line.removeprefix(BINARIES).split())
+
+    def test_a_node_reads_its_data_anew_on_reload(self):
+        assert unit("sealscore-node.service")["Service"]["ExecReload"] == [f"{BINARIES}sealscore-node reload"]
+
+    @pytest.mark.parametrize("name", UNITS)
+    def test_secrets_come_from_a_file_that_may_be_missing(self, name: str):
+        text = (DEPLOY / name).read_text(encoding="utf-8")
+        (file,) = unit(name)["Service"]["EnvironmentFile"]
+        assert file.startswith("-/etc/sealscore/")
+        assert PASSPHRASE in text
+        assert f"{PASSPHRASE}=" not in text
+
+    @pytest.mark.parametrize("name", UNITS)
+    @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+    def test_systemd_takes_it(self, name: str, tmp_path: Path):
+        # What it would start is not installed here.
+        text = re.sub(rf"^(Exec\w+=){BINARIES}\S+", r"\1/bin/true", (DEPLOY / name).read_text(), flags=re.MULTILINE)
+        (tmp_path / name).write_text(text)
+        command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert name not in done.stderr

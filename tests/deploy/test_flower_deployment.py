@@ -1,0 +1,242 @@
+"""A live federation with TLS, node keys, doors and pinned code, on the loopback interface."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from deployment import BODY_LIMIT, Federation, federated, free_ports, trial_bundle, until
+
+from clients.deploy.connection import check_connection
+from clients.deploy.node_key import public_line
+from server.deploy.certificates import make_authority
+from server.deploy.control import Control
+from server.deploy.gate import CONTROL, FLEET, RUNTIME
+
+pytestmark = pytest.mark.slow
+
+PROTOBUF = {"content-type": "application/protobuf", "accept": "application/protobuf"}
+
+
+@pytest.fixture(scope="module")
+def federation() -> Iterator[Federation]:
+    with federated() as found:
+        for party in ("north", "south"):
+            found.supernode(party).start()
+        assert until(lambda: all(node.connected() for node in found.nodes.values())), found.told
+        yield found
+
+
+def trial(federation: Federation, rounds: int, parties: int) -> dict[str, object]:
+    """Run rounds without work; what the server app wrote, with how the run ended."""
+    output = federation.folder / "trial.json"
+    output.unlink(missing_ok=True)
+    with Control(federation.settings) as control:
+        run_id = control.submit(federation.bundle, {"output": str(output), "parties": parties, "rounds": rounds})
+        run = control.wait(run_id, timeout=240)
+        assert run.finished, federation.link.link.tail()
+        assert control.runs()[0].run_id == run_id
+        assert run.completed, "".join(control.logs(run_id))
+    return json.loads(output.read_text())
+
+
+def post(port: int, federation: Federation, path: str, **more: object) -> httpx.Response:
+    url = f"https://127.0.0.1:{port}{path}"
+    values: dict[str, object] = {"headers": PROTOBUF, "content": b"", "verify": federation.trust, "timeout": 10}
+    return httpx.post(url, **(values | more))  # type: ignore[arg-type]
+
+
+def listening() -> dict[int, str]:
+    """Port to address of all that listens here over IPv4 or IPv6, as the kernel writes addresses."""
+    found = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text("ascii").splitlines()[1:]:
+            _, local, _, state = line.split()[:4]
+            if state == "0A":
+                address, port = local.split(":")
+                found[int(port, 16)] = address
+    return found
+
+
+def test_a_run_reaches_the_nodes_and_ends_as_completed(federation: Federation):
+    found = trial(federation, rounds=3, parties=2)
+    assert found["parties"] == ["north", "south"]
+    assert found["answers"] == [{party: f"{party} {number}" for party in ("north", "south")} for number in range(3)]
+    assert federation.echoes["north"].asked[-3:] == [b"0", b"1", b"2"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the kernel in Linux's way")
+def test_everything_listens_on_the_loopback_interface_only(federation: Federation):
+    ports = {federation.settings.control_port, federation.settings.partner_port}
+    ports |= {node.settings.port for node in federation.nodes.values()}
+    assert {port: address for port, address in listening().items() if port in ports} == dict.fromkeys(ports, "0100007F")
+
+
+def test_files_of_the_processes_are_their_owners_alone(federation: Federation):
+    folders = [federation.settings.folder, *(node.settings.folder for node in federation.nodes.values())]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert federation.settings.database in files
+    assert not [path for path in files if path.stat().st_mode & 0o077]
+
+
+class TestDoors:
+    """A caller without credentials gets nothing of any port, and partners' port has nothing but the Fleet API."""
+
+    def test_the_partner_port_serves_the_fleet_api_only(self, federation: Federation):
+        others = [*sorted(CONTROL | RUNTIME), "/", "/docs", "/openapi.json", "/health", "/v1/fleet", "/v1/fleet/"]
+        for path in others:
+            answer = post(federation.settings.partner_port, federation, path)
+            assert answer.status_code == 404, path
+        for path in sorted(FLEET):
+            assert post(federation.settings.partner_port, federation, path).status_code == 401, path
+
+    def test_the_control_port_needs_the_token_or_the_executors_secret(self, federation: Federation):
+        for path in sorted(CONTROL | RUNTIME):
+            assert post(federation.settings.control_port, federation, path).status_code == 401, path
+        wrong = PROTOBUF | {"authorization": "Bearer wrong"}
+        answer = post(federation.settings.control_port, federation, "/v1/control/list-runs", headers=wrong)
+        assert answer.status_code == 401
+        for path in [*sorted(FLEET), "/docs", "/openapi.json", "/health"]:
+            assert post(federation.settings.control_port, federation, path).status_code == 404, path
+
+    def test_a_supernode_gives_nobody_else_its_tasks(self, federation: Federation):
+        for name in ("acquire-task", "pull-task-input", "push-task-output", "pull-messages"):
+            port = federation.nodes["north"].settings.port
+            answer = httpx.post(f"http://127.0.0.1:{port}/v1/runtime/{name}", headers=PROTOBUF, timeout=10)
+            assert answer.status_code == 401, name
+
+    def test_a_body_over_the_limit_is_refused(self, federation: Federation):
+        def pieces() -> Iterator[bytes]:
+            yield from [b"x" * 65_536] * (BODY_LIMIT // 65_536 + 1)
+
+        path = "/v1/fleet/push-object"
+        for content in (b"x" * (BODY_LIMIT + 1), pieces()):  # announced, and not
+            answer = post(federation.settings.partner_port, federation, path, content=content)
+            assert answer.status_code == 413
+        answer = post(federation.settings.partner_port, federation, path, content=b"x" * BODY_LIMIT)
+        assert answer.status_code != 413
+
+
+class TestPinning:
+    def test_another_bundle_is_refused_before_anything_of_it_is_unpacked(self, federation: Federation):
+        other = trial_bundle(federation.folder / "other", about="another trial")
+        assert other.sha256 != federation.bundle.sha256
+        asked = {party: len(federation.echoes[party].asked) for party in federation.nodes}
+        output = federation.folder / "trial.json"
+        with Control(federation.settings) as control:
+            run_id = control.submit(other, {"output": str(output), "parties": 2, "rounds": 1})
+            refused = until(lambda: all(node.refusals() for node in federation.nodes.values()))
+            assert refused, federation.told
+            control.stop(run_id)
+        for party, node in federation.nodes.items():
+            last = node.refusals()[-1]
+            assert other.sha256 in last.reason
+            assert last.run == run_id
+            assert len(federation.echoes[party].asked) == asked[party]
+            assert not (node.settings.folder / "flower" / "apps").exists()
+            assert f"bundle {other.sha256} is refused" in node.node.tail()
+
+    def test_the_allowed_bundle_runs_on_as_before(self, federation: Federation):
+        assert trial(federation, rounds=1, parties=2)["parties"] == ["north", "south"]
+
+
+class TestTroubles:
+    """Why a node cannot connect, asked of the live server (`tests/clients/deploy/test_connection.py` has the rest)."""
+
+    def test_an_unenrolled_key_is_told_and_mended_without_a_restart(self, federation: Federation):
+        node = federation.supernode("west", enrol=False)
+        node.start()
+        assert until(lambda: node.trouble is not None)
+        assert node.trouble is not None
+        assert node.trouble.code == "key"
+        assert "does not know this node's key" in str(node.trouble)
+        assert node.node.pid is None
+        with Control(federation.settings) as control:
+            control.enrol(public_line(node.settings.key), "west")
+        assert until(node.connected), federation.told
+        assert node.trouble is None
+        node.stop()
+        del federation.nodes["west"]
+
+    def test_a_wrong_authority_a_clock_and_no_server(self, federation: Federation):
+        settings = federation.nodes["north"].settings
+        assert check_connection(settings.server, settings.authority, settings.key) is None
+
+        other = make_authority(federation.folder / "other-authority")
+        trouble = check_connection(settings.server, other, settings.key)
+        assert trouble is not None
+        assert trouble.code == "authority"
+
+        for off in (-60.0, 60.0, 400.0, -400.0):
+            trouble = check_connection(
+                settings.server, settings.authority, settings.key, clock=lambda off=off: time.time() + off
+            )
+            assert trouble is not None
+            assert trouble.code == "clock"
+            assert ("ahead of" if off > 0 else "behind") in trouble.text
+
+        control = f"127.0.0.1:{federation.settings.control_port}"
+        trouble = check_connection(control, settings.authority, settings.key)
+        assert trouble is not None
+        assert "no partner port" in trouble.text
+
+        nobody = f"127.0.0.1:{free_ports(1)[0]}"
+        trouble = check_connection(nobody, settings.authority, settings.key)
+        assert trouble is not None
+        assert trouble.code == "unreachable"
+
+    def test_asking_does_not_disturb_the_supernode(self, federation: Federation):
+        with Control(federation.settings) as control:
+            online = {node.name for node in control.nodes() if node.online}
+        assert online == {"north", "south"}
+
+
+class TestSurvival:
+    def test_a_supernode_killed_in_mid_round_is_given_up_and_comes_back(self, federation: Federation):
+        node, echo = federation.nodes["south"], federation.echoes["south"]
+        before = node.node.pid
+        assert before is not None
+        taken = threading.Event()
+        answer = echo.answer
+
+        def slow(request: bytes) -> bytes:
+            taken.set()
+            time.sleep(2)
+            return answer(request)
+
+        echo.answer = slow  # type: ignore[method-assign]
+        killer = threading.Thread(target=lambda: taken.wait(60) and os.kill(before, signal.SIGKILL))
+        killer.start()
+        try:
+            found = trial(federation, rounds=1, parties=2)
+        finally:
+            killer.join()
+            echo.answer = answer  # type: ignore[method-assign]
+        assert found["answers"] == [{"north": "north 0", "south": "unavailable"}]
+        assert until(lambda: node.node.pid not in (None, before))
+        assert trial(federation, rounds=1, parties=2)["answers"] == [{"north": "north 0", "south": "south 0"}]
+
+    def test_a_superlink_started_anew_has_its_nodes_again(self, federation: Federation):
+        federation.link.restart()
+        assert trial(federation, rounds=1, parties=2)["parties"] == ["north", "south"]
+
+
+def test_nothing_is_left_when_all_is_stopped():
+    with federated() as federation:
+        node = federation.supernode("north")
+        node.start()
+        assert until(node.connected), federation.told
+        watched = [federation.link.link, federation.link.executor, node.node, node.executor]
+        pids = [process.pid for process in watched]
+        assert all(pids)
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)  # type: ignore[arg-type]
