@@ -49,6 +49,10 @@ class Coder:
             kept = self._kept[what] = (binning, coding.encode(binning.quantize(columns)))
         return kept[1]
 
+    def clear(self) -> None:
+        """Forget all codes: records have changed."""
+        self._kept.clear()
+
 
 def expect(parameters: np.ndarray, length: int) -> None:
     """Refuse parameters that are not float64 [length]."""

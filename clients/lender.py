@@ -8,6 +8,8 @@ happens only in that work. For a paired phase it gets a step and what the peer s
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 
 import numpy as np
 import torch
@@ -19,17 +21,18 @@ from clients.lifetime import Lifetime
 from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
-from clients.work import Pair, Payload, Sum
+from clients.work import Pair, Payload, Release, Sum
+from shared.consent import FEDERATION
 from shared.crypto.alignment import AlignmentError, Asking
 from shared.crypto.psi import Progress
 from shared.model.bins import Binning, histogram, histogram_length
-from shared.model.loss import cross_entropy
+from shared.model.loss import Loss, cross_entropy
 from shared.model.score_table import score_table
 from shared.model.tower import Tower, row_logits
 from shared.payloads import bits_for, pack_numbers
 from shared.phases import Kind, Phase
 from shared.plan import Plan, signal_name
-from shared.privacy.events import Disclosure, NoNoise, RandomizedResponse
+from shared.privacy.events import Disclosure, Event, NoNoise, RandomizedResponse
 from shared.privacy.gradients import gradient_engine
 from shared.privacy.mechanisms import Mechanism, Mechanisms
 from shared.privacy.streams import Purpose
@@ -50,20 +53,22 @@ class Lender:
     ) -> None:
         self._plan, self._name, self._mechanisms = plan, name, mechanisms
         self._records, self._lifetime = records, lifetime
+        self._today: date | None = None
         self._coder = Coder(plan, plan.lenders)
-        self._pairs = Pairs(plan, name, progress)
+        self._pairs = Pairs(plan, name, lifetime.register, progress)
         self._asking: dict[str, Asking] = {}
-        self._levels: dict[str, dict[str, dict[str, int]]] = {group: {} for group in plan.platforms}
-        self._bands: dict[str, dict[str, int]] = {}
-        self._banded: set[str] = set()
+        # What platforms told before a restart is there again.
+        self._levels = lifetime.register.received(plan.hash, "signal")
+        self._told_bands = lifetime.register.received(plan.hash, "groups")
         self._split: dict[bool, Records] = {}
         self._targets: torch.Tensor | None = None
+        self.loss: Loss = cross_entropy
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
         for group in self._plan.platforms:
             platforms = {party.name for party in self._plan.members(group)}
-            if set(self._levels[group]) != platforms or (self._plan.groups_at(group) and platforms - self._banded):
+            if platforms - set(self._levels) or (self._plan.groups_at(group) and platforms - set(self._told_bands)):
                 raise Refused("no-signals")
         if phase.kind is Kind.BIN:
             return self.bin(phase, parameters)
@@ -86,9 +91,38 @@ class Lender:
     def scored_records(self) -> Records:
         """All records with the signals that have come, as training and scoring see them; for use at this party."""
         columns = dict(self._records.columns)
-        for group, by_platform in self._levels.items():
-            columns[signal_name(group)] = _merged_levels(self._records.person, by_platform)
+        for group in self._plan.platforms:
+            told = [self._levels[party.name] for party in self._plan.members(group) if party.name in self._levels]
+            columns[signal_name(group)] = _merged_levels(self._records.person, told)
         return dataclasses.replace(self._records, columns=columns)
+
+    def replace(self, records: Records) -> None:
+        """Go on with other records of the same data set, from the next round on."""
+        self._records = records
+        self._changed()
+
+    def forget(self, peer: str, persons: Sequence[str]) -> None:
+        """Use no more what a platform told of these persons."""
+        self._pairs.forget(peer, persons)
+        for told in (self._levels.get(peer, {}), self._told_bands.get(peer, {})):
+            for person in persons:
+                told.pop(person, None)
+        self._changed()
+
+    def turn(self, today: date) -> None:
+        """Go on on another day, on which consents may have begun or ended."""
+        if today != self._today:
+            self._today = today
+            self._changed()
+
+    def _changed(self) -> None:
+        self._split.clear()
+        self._targets = None
+        self._coder.clear()
+
+    def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes float64 [n, width] and targets float64 [n] that the tower learns from; for use at this party."""
+        return self._codes(False, binning), self._training_labels()
 
     def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
         """Counts of training records over the public cells of every feature of the tower."""
@@ -106,10 +140,10 @@ class Lender:
         tower = self._coder.tower(binning, parameters)
         mechanism = self._mechanisms.mechanism(phase, len(parameters))
         clip = self._plan.clip_norm(phase.group)
-        engine = gradient_engine(self._plan.training.engine, tower, cross_entropy, clip)
+        engine = gradient_engine(self._plan.training.engine, tower, self.loss, clip)
 
         def work(context: RoundContext) -> np.ndarray:
-            codes, labels = self._codes(False, binning), self._training_labels()
+            codes, labels = self.training_examples(binning)
             return train_step(engine, parameters, codes, labels, self._plan, context)
 
         return work, mechanism
@@ -144,7 +178,7 @@ class Lender:
         """Step 1 of align: ask a platform which of the consented persons it knows."""
         if body:
             raise Refused("malformed")
-        persons = self._records.consenting(context.peer)
+        persons = self._consenting(context.peer)
         try:
             asking = self._pairs.matching(self._name, context.peer).ask(persons, context.stream(Purpose.FILLER))
         except AlignmentError as error:
@@ -163,63 +197,89 @@ class Lender:
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
         self._pairs.keep(context.peer, aligned)
-        return Payload(lambda: message, (Disclosure(bits=1, recipient=context.peer, count=1),))
+        event = Disclosure(bits=1, recipient=context.peer, count=1)
+        persons = len(aligned.persons)
+        return Payload(lambda: message, (Release(event, "applied", persons, lambda: persons),))
 
     def release_labels(self, context: PairContext, body: bytes) -> Payload:
         """Step 1 of release_labels: a noisy bit for each aligned training person, bad where any record of it is."""
         aligned, epsilon = self._pairs[context.peer], self._plan.privacy.label_epsilon
-        outcome = f"{self._plan.outcome.definition}|{self._plan.outcome.window_days}"
+        outcome = self._plan.outcome.meaning
         bad: dict[str, int] = {}
-        part = self._part(False)
+        part, live = self._part(False), set(self._consenting(context.peer))
         for person, label in zip(part.person, self._labels(False).tolist(), strict=True):
             bad[person] = max(label, bad.get(person, 0))
-        told = [person for person in aligned.persons if person in bad]
+        told = [person for person in aligned.persons if person in bad and person in live]
         truth = np.array([bad[person] for person in told], dtype=np.int8)
-        store = self._lifetime.labels
+        sent = truth
+
+        def keep() -> int:
+            nonlocal sent
+            if epsilon is None:
+                return len(told)
+            release = self._lifetime.labels.release(told, truth, outcome, epsilon, context.peer, self._plan.hash)
+            sent = release.bits
+            return release.fresh
 
         def make() -> bytes:
-            # Without an epsilon the plan is a simulation without privacy, and the labels go as they are.
-            sent = truth if epsilon is None else store.release(told, truth, outcome, epsilon).bits
             bits = dict(zip(told, sent.tolist(), strict=True))
             numbers = np.array([bits.get(person, -1) for person in aligned.persons], dtype=np.int64)
             return pack_numbers(aligned, numbers, 2, context.stream(Purpose.FILLER))
 
-        if epsilon is None:
-            return Payload(make, (NoNoise(count=1, what=context.header.phase),))
-        fresh = store.peek(told, outcome, epsilon)
-        return Payload(make, (RandomizedResponse(epsilon=epsilon, count=1),) if fresh else ())
+        # Without an epsilon the plan is a simulation without privacy, and the labels go as they are.
+        event: Event = NoNoise(count=1, what=context.header.phase)
+        if epsilon is not None:
+            event = RandomizedResponse(epsilon=epsilon, count=1)
+        return Payload(make, (Release(event, outcome, len(told), keep),))
 
     def disclose_signal(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of disclose_signal: take the levels that a platform tells of the aligned persons."""
-        aligned = self._pairs[context.peer]
-        levels = self._pairs.read(context.peer, body, self._plan.model.signal_levels)
-        group = self._plan.party(context.peer).group
-        self._levels[group][context.peer] = dict(zip(aligned.persons, levels, strict=True))
-        self._split.clear()
-        return self._told(self._plan.model.signal_bits)
+        told = self._pairs.read(context.peer, body, self._plan.model.signal_levels)
+
+        def keep() -> int:
+            self._levels[context.peer] = told
+            self._changed()
+            return self._received(context.peer, "signal", told)
+
+        return self._told(context.peer, self._plan.model.signal_bits, "signal", keep, len(told))
 
     def disclose_groups(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of disclose_groups: take the bands of protected attributes that a platform tells of test persons."""
-        aligned = self._pairs[context.peer]
-        names = self._plan.groups_at(self._plan.party(context.peer).group)
-        sizes = [len(self._plan.bands(name)) for name in names]
-        codes = self._pairs.read(context.peer, body, int(np.prod(sizes)))
+        levels = int(np.prod(self._band_sizes(context.peer)))
+        codes = self._pairs.read(context.peer, body, levels)
         of_test = {person for person, test in zip(self._records.person, self._records.test, strict=True) if test}
-        for person, code in zip(aligned.persons, codes, strict=True):
-            if person in of_test:
-                for name, band in zip(names, np.unravel_index(code, sizes), strict=True):
-                    self._bands.setdefault(name, {})[person] = int(band)
-        self._banded.add(context.peer)
-        return self._told(bits_for(int(np.prod(sizes))))
+        told = {person: code for person, code in codes.items() if person in of_test}
 
-    def _told(self, bits: int) -> Payload:
+        def keep() -> int:
+            self._told_bands[context.peer] = told
+            return self._received(context.peer, "groups", told)
+
+        return self._told(context.peer, bits_for(levels), "groups", keep, len(told))
+
+    def _received(self, peer: str, kind: str, told: dict[str, int]) -> int:
+        """Keep what a platform told; returns how much of it the platform had not told under this plan before."""
+        register = self._lifetime.register
+        known = register.received(self._plan.hash, kind).get(peer, {})
+        register.receive(self._plan.hash, peer, kind, told)
+        return sum(known.get(person) != value for person, value in told.items())
+
+    def _told(self, peer: str, bits: int, what: str, keep: Callable[[], int], persons: int) -> Payload:
         """Nothing to send back; what was told of each person is noted at this side too."""
-        return Payload(lambda: b"", (Disclosure(bits=bits, recipient=self._name, count=1),))
+        event = Disclosure(bits=bits, recipient=self._name, count=1)
+        return Payload(lambda: b"", (Release(event, f"{what} of {peer}", persons, keep),))
+
+    def _band_sizes(self, platform: str) -> list[int]:
+        names = self._plan.groups_at(self._plan.party(platform).group)
+        return [len(self._plan.bands(name)) for name in names]
+
+    def _consenting(self, recipient: str) -> tuple[str, ...]:
+        return self._records.consenting(recipient, self._plan.purpose_code)
 
     def _part(self, test: bool) -> Records:
         if test not in self._split:
             scored = self.scored_records()
-            self._split[test] = scored.take(scored.test == test)
+            live = scored.live(FEDERATION, self._plan.purpose_code)
+            self._split[test] = scored.take((scored.test == test) & live)
         return self._split[test]
 
     def _training_labels(self) -> torch.Tensor:
@@ -231,7 +291,8 @@ class Lender:
     def _labels(self, test: bool) -> np.ndarray:
         if self._records.label is None:
             raise LocalFault(f"{self._name} holds no labels")
-        return self._records.label[self._records.test == test]
+        label = self._part(test).label
+        return np.zeros(0, dtype=np.int8) if label is None else label
 
     def _codes(self, test: bool, binning: Binning) -> torch.Tensor:
         return self._coder.codes("test" if test else "training", self._part(test).columns, binning)
@@ -245,11 +306,22 @@ class Lender:
         part = self._part(True)
         if name in part.columns:
             return band_of(self._plan, name, part.columns[name])
-        told, missing = self._bands.get(name, {}), len(self._plan.bands(name)) - 1
+        told, missing = self._bands_told(name), len(self._plan.bands(name)) - 1
         return np.array([told.get(person, missing) for person in part.person], dtype=np.int64)
 
+    def _bands_told(self, name: str) -> dict[str, int]:
+        """The bands of a group that platforms told, by person."""
+        found: dict[str, int] = {}
+        for platform, codes in sorted(self._told_bands.items()):
+            names = self._plan.groups_at(self._plan.party(platform).group)
+            if name in names:
+                place, sizes = names.index(name), self._band_sizes(platform)
+                for person, code in codes.items():
+                    found[person] = int(np.unravel_index(code, sizes)[place])
+        return found
 
-def _merged_levels(persons: tuple[str, ...], by_platform: dict[str, dict[str, int]]) -> np.ndarray:
+
+def _merged_levels(persons: tuple[str, ...], by_platform: Sequence[Mapping[str, int]]) -> np.ndarray:
     """Each person's level, float64 [n]: the rounded mean where several platforms of a kind know it, NaN where none."""
-    told = [[levels[person] for levels in by_platform.values() if person in levels] for person in persons]
+    told = [[levels[person] for levels in by_platform if person in levels] for person in persons]
     return np.array([float(np.rint(np.mean(levels))) if levels else np.nan for levels in told])

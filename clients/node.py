@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 import numpy as np
 
+from clients.books import Books
 from clients.context import PairContext, RoundContext
 from clients.lender import Lender
 from clients.lifetime import Lifetime
-from clients.memory import Memory
 from clients.platform import Platform
 from clients.refused import LocalFault, Refused
-from clients.work import Sum
+from clients.work import Payload, Sum
 from shared.aggregation import Aggregation, SumId
 from shared.crypto.psi import Progress
 from shared.messages import (
+    Finish,
     Header,
     Hello,
     Message,
@@ -42,9 +44,10 @@ from shared.messages import (
 )
 from shared.phases import Kind, Phase
 from shared.plan import SERVER, Plan
-from shared.privacy.events import Event
+from shared.privacy.ledger import Ledger, LedgerError
 from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.streams import Purpose, StreamSource
+from shared.privacy.register import Register, RegisterError
+from shared.privacy.streams import Purpose, Source, StreamSource
 from shared.records import Records
 
 log = logging.getLogger("sealscore.node")
@@ -64,10 +67,12 @@ MAX_PART = 8 * 1024 * 1024
 class Node:
     """One party under one approved plan.
 
-    `charge` is told of every release before it happens, with the header of the request and the event; it raises
-    `Refused` if the release must not happen. The caller keeps what it is told: this object holds no budget. `tell`
+    Every release is in the `ledger` before it happens, and what was told of whom in the `lifetime`'s register. `tell`
     is told in words, for the party's own operator, what the server learns as "unavailable" only; `progress` is told
-    (done, total) of an alignment, which takes seconds. `memory` is what was answered before a restart.
+    (done, total) of an alignment, which takes seconds.
+
+    Raises:
+        Refused: the plan is not approved in the ledger, or has ended.
     """
 
     def __init__(
@@ -78,10 +83,9 @@ class Node:
         secret: StreamSource,
         aggregation: Aggregation,
         lifetime: Lifetime,
-        charge: Callable[[Header, Event], None],
+        ledger: Ledger,
         tell: Callable[[str], None] = log.warning,
         progress: Progress | None = None,
-        memory: Memory | None = None,
     ) -> None:
         self.plan = plan
         self.name = party
@@ -92,24 +96,25 @@ class Node:
         role = Lender if self._group == plan.lenders else Platform
         self.role = role(plan, party, self._mechanisms, records, lifetime, progress)
         self._secret = secret
-        self._label_source = lifetime.labels.source
+        self._lifetime = lifetime
         self._aggregation = aggregation
-        self._charge = charge
+        self.books = Books(ledger, plan, self.random_source)
         self.tell = tell
-        self._memory = memory or Memory(plan.hash)
         self._parts: dict[str, bytes] = {}
         self._answers: dict[str, bytes] = {}
         self._lock = threading.Lock()
+        lifetime.register.reconcile(_told(ledger))
+        self._note_consents(records)
 
     @property
-    def remembers(self) -> bool:
-        """Whether what was answered outlives this process."""
-        return self._memory.path is not None
-
-    @property
-    def random_source(self) -> str:
+    def random_source(self) -> Source:
         """Where this node's randomness comes from: "system", or "seeded" where any secret follows from a seed."""
-        return "system" if {self._secret.source, self._label_source} == {"system"} else "seeded"
+        return "system" if {self._secret.source, self._lifetime.labels.source} == {"system"} else "seeded"
+
+    @property
+    def register(self) -> Register:
+        """What was told of whom, over the life of the data set."""
+        return self._lifetime.register
 
     @property
     def aggregation(self) -> Aggregation:
@@ -122,21 +127,25 @@ class Node:
         key = digest(request)
         with self._lock:
             try:
-                message = decode(request, Hello, Publish, SumRequest, PairRequest)
+                message = decode(request, Hello, Publish, SumRequest, PairRequest, Finish)
                 header = message.header
                 if key in self._answers:
                     return self._answers[key]
                 self._check_header(header)
+                self.role.turn(datetime.now(UTC).date())
                 reply = encode(self._dispatch(message))
                 if isinstance(message, SumRequest | PairRequest):
                     self._answers[key] = reply
                 return reply
             except Refused as refusal:
+                if refusal.code != "budget":
+                    self.books.refused(header, refusal.code)
                 return encode(Refusal(self._reply(header), refusal.code))
             except MessageError:
                 return encode(Refusal(self._reply(header), "malformed"))
-            except LocalFault as fault:
-                self.tell(str(fault))
+            except (LocalFault, LedgerError, RegisterError) as fault:
+                self.tell(f"{self.name} does not answer: {fault}" if isinstance(fault, RuntimeError) else str(fault))
+                self.books.refused(header, "unavailable")
                 reply = encode(Refusal(self._reply(header), "unavailable"))
                 if header.phase in self._phases and self._phases[header.phase][1].paired:
                     # What it needed once may be used up by now, and asked again the reason must stay the same.
@@ -146,6 +155,40 @@ class Node:
                 # The text of an exception can hold data, so neither the server nor a log gets it.
                 self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
                 return encode(Refusal(self._reply(header), "unavailable"))
+
+    def reload(self, records: Records) -> None:
+        """Go on with the party's records as they are now; who has no live consent any more is used no more.
+
+        Peers that hold something of such a person are to be told (see `Withdrawals`).
+        """
+        with self._lock:
+            self.role.replace(records)
+            self._note_consents(records)
+
+    def forget(self, peer: str, plan: str, handles: Iterable[bytes]) -> int:
+        """Delete what a peer told of these persons under a plan, of whom consent was withdrawn; returns how many."""
+        with self._lock:
+            persons = self._lifetime.register.forget(plan, peer, handles)
+            if persons and plan == self.plan.hash:
+                self.role.forget(peer, persons)
+            if persons:
+                self.books.withdrawn(peer, "received", len(persons), None)
+            return len(persons)
+
+    def _note_consents(self, records: Records) -> None:
+        """Keep the consents as they are now, and whom peers must be told of."""
+        register = self._lifetime.register
+        if records.consent is None:
+            return
+        rows = zip(records.person, records.ids, records.consent, strict=True)
+        register.note_consents((person, record, given) for person, record, all_ in rows for given in all_)
+        purposes = {plan: kept.plan.purpose_code for plan, kept in self.books.ledger.standing.plans.items()}
+        for peer in self._peers:
+            live = set(records.consenting(peer, self.plan.purpose_code))
+            for plan, persons in register.paired(peer).items():
+                # Under another purpose other consents count; the node of such a plan sees to them.
+                if purposes.get(plan) == self.plan.purpose_code:
+                    register.notify(plan, peer, [person for person in persons if person not in live])
 
     def _reply(self, header: Header) -> Header:
         return Header(
@@ -157,12 +200,15 @@ class Node:
             raise Refused("other-plan")
         if header.recipient != self.name or header.sender != SERVER:
             raise Refused("misaddressed")
-        if not self._memory.bind(header.run):
+        if not self.books.bind(header.run):
             raise Refused("plan-has-run")
 
-    def _dispatch(self, message: Hello | Publish | SumRequest | PairRequest) -> Message:
+    def _dispatch(self, message: Hello | Publish | SumRequest | PairRequest | Finish) -> Message:
         reply = self._reply(message.header)
         if isinstance(message, Hello):
+            return Ready(reply)
+        if isinstance(message, Finish):
+            self.books.settle("finished")
             return Ready(reply)
         if isinstance(message, Publish):
             if len(message.body) > MAX_PART:
@@ -182,7 +228,7 @@ class Node:
         if phase.paired or phase.group != self._group:
             raise Refused("other-group")
         self._check_order(header, phase, "")
-        if self._memory.answered[phase.name] >= phase.attempts:
+        if self.books.answers(phase) >= phase.attempts:
             raise Refused("attempts-spent")
         self._check_cohort(request.cohort)
         if not self._aggregation.ready(request.cohort):
@@ -191,9 +237,10 @@ class Node:
             raise Refused("bad-parameters")
         parts = self._resolve(phase, request.parts)
         work = self.role.sum(phase, request.parameters, parts)
-        self._charge(header, work[1].event)
-        self._memory.note(phase.name, "", self._place(header))
-        return self._release(request, phase, work)
+        self.books.reserve(header, phase, work[1], len(request.cohort), digest(encode(request)))
+        contribution = self._release(request, phase, work)
+        self.books.answered()
+        return contribution
 
     def _pair(self, request: PairRequest) -> bytes:
         header = request.header
@@ -204,16 +251,30 @@ class Node:
             raise Refused("other-group")
         self._check_order(header, phase, request.peer)
         # One response a lender in a run: with more, a lender and a server could go through all that they can think of.
-        place = self._memory.last.get(request.peer, (-1, 0, 0))
-        if (phase.kind, header.round) == (Kind.ALIGN, 2) and place[:2] == self._place(header)[:2]:
-            raise Refused("attempts-spent")
+        if (phase.kind, header.round) == (Kind.ALIGN, 2):
+            if self.books.last(request.peer)[:2] == self._place(header)[:2]:
+                raise Refused("attempts-spent")
+            self.books.aligning(request.peer)
         parts = self._resolve(phase, request.parts if self._group == phase.group else None)
         work = self.role.pair(phase, request.peer, header.round, parts)
         payload = work(PairContext(self._secret, header, self.name, request.peer), request.body)
-        for event in payload.events:
-            self._charge(header, event)
-        self._memory.note(phase.name, request.peer, self._place(header))
+        self._note(header, request, payload)
         return payload.make()
+
+    def _note(self, header: Header, request: PairRequest, payload: Payload) -> None:
+        """What a payload tells is in the register, and then in the ledger, before the payload is made."""
+        self.books.clear(header, payload.releases)
+        register = self._lifetime.register
+        for release in payload.releases:
+            with register.alone():
+                before, fresh = register.head, release.keep()
+                # The head stands for what was told here: one from before would vouch for what the ledger never had.
+                told = register.head if register.head != before else None
+                self.books.disclose(header, request.peer, release, fresh, told)
+                if told is not None:
+                    register.confirm()
+        if not payload.releases:
+            self.books.exchanged(header, request.peer, digest(encode(request)))
 
     def _phase(self, name: str) -> Phase:
         if name not in self._phases:
@@ -226,7 +287,7 @@ class Node:
         attempts = PAIR_ATTEMPTS if phase.paired else MAX_ATTEMPT
         if not (1 <= header.round <= rounds and 1 <= header.attempt <= attempts):
             raise Refused("no-such-round")
-        if not self._memory.allows(peer, self._place(header)):
+        if not self.books.allows(peer, self._place(header)):
             raise Refused("out-of-order")
 
     def _place(self, header: Header) -> tuple[int, int, int]:
@@ -259,6 +320,12 @@ class Node:
             vector = mechanism.noised(vector, context.stream(Purpose.NOISE), len(cohort))
         sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
         return self._aggregation.protect(sum_id, mechanism.shape, self.name, vector)
+
+
+def _told(ledger: Ledger) -> frozenset[str]:
+    """The heads of the register under which the ledger has disclosures."""
+    plans = ledger.standing.plans.values()
+    return frozenset(entry.register_head for plan in plans for entry in plan.disclosures if entry.register_head)
 
 
 def _peers(plan: Plan, party: str) -> frozenset[str]:

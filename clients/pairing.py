@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from clients.refused import LocalFault, Refused
 from shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
 from shared.crypto.psi import PrivateMatching, Progress
 from shared.payloads import PayloadError, unpack_numbers
 from shared.plan import Plan
+from shared.privacy.register import Register
 
 
 class Pairs:
@@ -17,9 +19,11 @@ class Pairs:
     `progress` is told (done, total) while a message of private alignment is made, which takes seconds.
     """
 
-    def __init__(self, plan: Plan, party: str, progress: Progress | None = None) -> None:
+    def __init__(self, plan: Plan, party: str, register: Register, progress: Progress | None = None) -> None:
         self._plan, self._party, self._progress = plan, party, progress
-        self._aligned: dict[str, Aligned] = {}
+        self._register = register
+        kept = register.pairs(plan.hash)
+        self._aligned = {peer: Aligned.of(named, size) for peer, (named, size) in kept.items()}
 
     def matching(self, lender: str, platform: str) -> Matching:
         """The alignment object of a pair; both sides build the same."""
@@ -45,15 +49,19 @@ class Pairs:
                 "consents name the lender, or lower the minimum"
             )
         self._aligned[peer] = aligned
+        named = dict(zip(aligned.handles, aligned.persons, strict=True))
+        self._register.keep_pair(self._plan.hash, peer, named, aligned.size)
 
-    def read(self, peer: str, payload: bytes, levels: int) -> list[int]:
-        """The numbers below `levels` that a peer tells of the aligned persons, in the order of their handles.
+    def read(self, peer: str, payload: bytes, levels: int) -> dict[str, int]:
+        """The numbers below `levels` that a peer tells of the aligned persons; of who is used no more nothing is read.
 
         Raises:
             LocalFault: the payload is not one of this pair; says what to ask the peer's operator.
         """
         try:
-            return [int(number) for number in unpack_numbers(self[peer], payload, levels)]
+            aligned = self[peer]
+            numbers = unpack_numbers(aligned, payload, levels)
+            return {person: int(n) for person, n in zip(aligned.persons, numbers, strict=True) if person}
         except PayloadError as error:
             raise LocalFault(
                 f"{self._party} was sent a payload by {peer} that it cannot use: {error}; ask the operator of {peer} "
@@ -64,6 +72,16 @@ class Pairs:
         if peer not in self._aligned:
             raise Refused("not-aligned")
         return self._aligned[peer]
+
+    def forget(self, peer: str, persons: Iterable[str]) -> None:
+        """Use these persons of a pair no more.
+
+        Handles stay, since payloads of the pair are in their order; they name nobody any more.
+        """
+        gone, aligned = set(persons), self._aligned.get(peer)
+        if aligned is not None:
+            left = tuple("" if person in gone else person for person in aligned.persons)
+            self._aligned[peer] = Aligned(aligned.handles, left, aligned.size)
 
     def items(self) -> list[tuple[str, Aligned]]:
         """Peers in the order of their names, with the alignment of each."""

@@ -7,6 +7,8 @@ those of its persons that a lender aligned, with the noisy labels that the lende
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 import torch
@@ -18,11 +20,12 @@ from clients.lifetime import Lifetime
 from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
-from clients.work import Pair, Payload, Sum
+from clients.work import Pair, Payload, Release, Sum
+from shared.consent import FEDERATION
 from shared.crypto.alignment import AlignmentError, Answering
 from shared.crypto.psi import Progress
 from shared.model.bins import Binning, histogram, histogram_length
-from shared.model.loss import ForwardCorrected, cross_entropy
+from shared.model.loss import ForwardCorrected, Loss, cross_entropy
 from shared.model.signal import CELLS, signal_histogram, signal_levels
 from shared.model.tower import row_logits
 from shared.parts import edges_from_bytes, weights_from_bytes
@@ -51,14 +54,18 @@ class Platform:
     ) -> None:
         self._plan, self._name, self._mechanisms = plan, name, mechanisms
         self._records, self._lifetime = records, lifetime
+        self._today: date | None = None
         self._group = plan.party(name).group
         self._coder = Coder(plan, self._group)
-        self._pairs = Pairs(plan, name, progress)
-        self._row = {person: row for row, person in reversed(list(enumerate(records.person)))}
+        self._pairs = Pairs(plan, name, lifetime.register, progress)
+        self._row = _first_rows(records)
         self._answering: dict[str, Answering] = {}
-        self._bits: dict[str, dict[str, int]] = {}
+        # What lenders released before a restart is there again.
+        self._bits = lifetime.register.received(plan.hash, "label")
         self._rows: np.ndarray | None = None
         self._labels: torch.Tensor | None = None
+        epsilon = plan.privacy.label_epsilon
+        self.loss: Loss = cross_entropy if epsilon is None else ForwardCorrected.of_epsilon(epsilon)
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
@@ -86,6 +93,32 @@ class Platform:
             raise Refused("no-such-step")
         return steps[phase.kind, step]
 
+    def replace(self, records: Records) -> None:
+        """Go on with other records of the same data set, from the next round on."""
+        self._records, self._row = records, _first_rows(records)
+        self._changed()
+
+    def forget(self, peer: str, persons: Sequence[str]) -> None:
+        """Use no more what a lender told of these persons."""
+        self._pairs.forget(peer, persons)
+        for person in persons:
+            self._bits.get(peer, {}).pop(person, None)
+        self._changed()
+
+    def turn(self, today: date) -> None:
+        """Go on on another day, on which consents may have begun or ended."""
+        if today != self._today:
+            self._today = today
+            self._changed()
+
+    def _changed(self) -> None:
+        self._rows = self._labels = None
+        self._coder.clear()
+
+    def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes float64 [n, width] and noisy labels float64 [n] that the tower learns from; for use at this party."""
+        return self._codes(binning)[self._training_rows()], self._noisy_labels()
+
     def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
         """Counts of aligned training records over the public cells of every feature."""
         expect(parameters, 0)
@@ -102,12 +135,11 @@ class Platform:
         """The clipped gradient of a sample of aligned training records, under the loss for noisy labels."""
         tower = self._coder.tower(binning, parameters)
         mechanism = self._mechanisms.mechanism(phase, len(parameters))
-        epsilon, clip = self._plan.privacy.label_epsilon, self._plan.clip_norm(phase.group)
-        loss = cross_entropy if epsilon is None else ForwardCorrected.of_epsilon(epsilon)
-        engine = gradient_engine(self._plan.training.engine, tower, loss, clip)
+        clip = self._plan.clip_norm(phase.group)
+        engine = gradient_engine(self._plan.training.engine, tower, self.loss, clip)
 
         def work(context: RoundContext) -> np.ndarray:
-            codes, labels = self._codes(binning)[self._training_rows()], self._noisy_labels()
+            codes, labels = self.training_examples(binning)
             return train_step(engine, parameters, codes, labels, self._plan, context)
 
         return work, mechanism
@@ -125,14 +157,15 @@ class Platform:
 
     def align_response(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of align: tell a lender which of its persons are here and consented to it; so often a month."""
-        self._lifetime.alignments.note(context.peer)
-        persons, filler = self._records.consenting(context.peer), context.stream(Purpose.FILLER)
+        persons, filler = self._consenting(context.peer), context.stream(Purpose.FILLER)
         try:
             answering = self._pairs.matching(context.peer, self._name).answer(body, persons, filler)
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
         self._answering[context.peer] = answering
-        return Payload(lambda: answering.response, (Disclosure(bits=1, recipient=context.peer, count=1),))
+        event = Disclosure(bits=1, recipient=context.peer, count=1)
+        known = len(persons)
+        return Payload(lambda: answering.response, (Release(event, "known", known, lambda: known),))
 
     def align_accept(self, context: PairContext, body: bytes) -> Payload:
         """Step 4 of align: take the handles by which the lender will speak of these persons."""
@@ -148,8 +181,10 @@ class Platform:
 
     def release_labels(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of release_labels: take the noisy labels of the aligned training persons."""
-        aligned = self._pairs[context.peer]
-        self._bits[context.peer] = dict(zip(aligned.persons, self._pairs.read(context.peer, body, 2), strict=True))
+        bits = self._pairs.read(context.peer, body, 2)
+        self._bits[context.peer] = bits
+        self._lifetime.register.receive(self._plan.hash, context.peer, "label", bits)
+        self._changed()
         return Payload.of(b"")
 
     def disclose_signal(self, parts: dict[str, bytes]) -> Pair:
@@ -202,7 +237,8 @@ class Platform:
         if body:
             raise Refused("malformed")
         aligned, disclosed = self._pairs[context.peer], self._lifetime.disclosed
-        numbers = told[[self._row[person] for person in aligned.persons]]
+        live = set(self._consenting(context.peer))
+        numbers = np.array([told[self._row[p]] if p in live else -1 for p in aligned.persons], dtype=np.int64)
         values = {p: int(n) for p, n in zip(aligned.persons, numbers, strict=True) if n >= 0}
         try:
             disclosed.check(kind, what, bits, values, limit)
@@ -212,11 +248,17 @@ class Platform:
                 "already, or leave these persons out"
             ) from None
 
+        def keep() -> int:
+            return disclosed.spend(kind, what, bits, values, limit, context.peer, self._plan.hash)
+
         def make() -> bytes:
-            disclosed.spend(kind, what, bits, values, limit)
             return pack_numbers(aligned, numbers, levels, context.stream(Purpose.FILLER))
 
-        return Payload(make, (Disclosure(bits=bits, recipient=context.peer, count=1),))
+        event = Disclosure(bits=bits, recipient=context.peer, count=1)
+        return Payload(make, (Release(event, what, len(values), keep),))
+
+    def _consenting(self, recipient: str) -> tuple[str, ...]:
+        return self._records.consenting(recipient, self._plan.purpose_code)
 
     def _examples(self) -> list[tuple[str, int]]:
         """(lender, row) of every training example, at most `max_records_per_person` a person.
@@ -224,9 +266,11 @@ class Platform:
         Which lenders' labels are kept of a person depends on nothing but that person's own lenders.
         """
         of_person: dict[str, list[str]] = {}
+        summed = set(self._consenting(FEDERATION))
         for peer, aligned in self._pairs.items():
+            live = summed & set(self._consenting(peer))
             for person in aligned.persons:
-                if not self._records.test[self._row[person]]:
+                if person in live and not self._records.test[self._row[person]]:
                     of_person.setdefault(person, []).append(peer)
         most = self._plan.privacy.max_records_per_person
         examples = []
@@ -250,3 +294,8 @@ class Platform:
 
     def _codes(self, binning: Binning) -> torch.Tensor:
         return self._coder.codes("all", self._records.columns, binning)
+
+
+def _first_rows(records: Records) -> dict[str, int]:
+    """The first row of each person."""
+    return {person: row for row, person in reversed(list(enumerate(records.person)))}

@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from clients.anchoring import Anchoring, LedgerBehind
 from clients.masks import Masks
 from clients.node import Node
+from clients.withdrawals import Withdrawals
 from shared.crypto.identity import Identity
 from shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
 from shared.crypto.sealed_messages import seal_message, unseal_message
@@ -23,7 +25,10 @@ from shared.crypto.seeds import OfferError, Seeds
 from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from shared.crypto.trust import TrustStore
 from shared.messages import (
+    Answered,
+    Asked,
     Deliver,
+    Finish,
     Header,
     Hello,
     Introduce,
@@ -37,13 +42,20 @@ from shared.messages import (
     Publish,
     Ready,
     Refusal,
+    Reply,
+    Request,
     Stored,
     SumAnswer,
     SumRequest,
     decode,
+    decode_body,
     encode,
+    encode_body,
 )
 from shared.plan import SERVER
+from shared.privacy.anchors import AnchorError
+from shared.privacy.ledger import LedgerError
+from shared.privacy.register import RegisterError
 
 # A clock that is farther off than this cannot tell whether a plan has expired.
 CLOCK_SECONDS = 3600
@@ -88,11 +100,8 @@ class SealedNode:
             raise NotApproved("privacy.noise = 'none' is for simulations: a real node adds noise or answers nothing")
         if not identity.simulation and node.random_source != "system":
             raise NotApproved("a node with real keys draws from the system's generator, never from a seed")
-        if not identity.simulation and not node.remembers:
-            raise NotApproved(
-                "a node with real keys keeps what it answered in a file: "
-                "build it with memory=Memory.load(path, plan.hash)"
-            )
+        if node.books.ledger.party != identity.name:
+            raise ValueError(f"the ledger of {node.books.ledger.party!r} is not that of {identity.name!r}")
         self.name = node.name
         self._node, self._masks, self._identity, self._clock = node, masks, identity, clock
         self._cards = trust.check(plan.cards.values(), identity)
@@ -100,15 +109,17 @@ class SealedNode:
         self._server: PeerKey | None = None
         self._peers: dict[str, PeerKey] = {}
         self._seeds: Seeds | None = None
+        self._anchoring = Anchoring(node.books.ledger, self._cards, node.register)
+        self._withdrawals = Withdrawals(node, node.register, identity)
         self._used = self._closed = False
-        self._run, self._epoch = "", 0
+        self._run, self._epoch, self._finished = "", 0, False
         self._lock = threading.Lock()
         self._check_expiry()
 
     def answer(self, request: bytes) -> bytes:
         """Answer one sealed request; a refusal is signed and holds a code, and nothing is charged for it."""
         with self._lock:
-            header = self._claimed(request)
+            header = claimed_header(request, self._node.plan.hash, self.name)
             if self._closed:
                 return self._refuse(header, "closed")
             try:
@@ -118,14 +129,30 @@ class SealedNode:
                 if self._server is None:
                     return self._refuse(header, "not-joined")
                 server = {SERVER: self._cards[SERVER]}
-                kinds = (Introduce, Deliver, Hello, Publish, SumRequest, PairRequest)
-                message = unseal_message(request, self._keys, server, *kinds)
+                message = unseal_message(request, self._keys, server, Introduce, Deliver, Asked)
                 reply = self._reply(message)
-                return seal_message(reply, self._identity, self._server)
+                sealed = seal_message(reply, self._identity, self._server)
+                if self._finished:
+                    self._closed = True
+                    self._destroy()
+                return sealed
             except NotApproved as error:
                 self._node.tell(f"{self.name} answers nothing: {error}")
+                with contextlib.suppress(LedgerError):
+                    self._node.books.settle("expired")
                 self._destroy()
                 return self._refuse(header, "expired")
+            except LedgerBehind as error:
+                self._node.tell(f"{self.name} answers nothing: {error}")
+                self._closed = True
+                self._destroy()
+                return self._refuse(header, "ledger-behind")
+            except (LedgerError, RegisterError) as error:
+                self._node.tell(f"{self.name} answers nothing: {error}")
+                return self._refuse(header, "unavailable")
+            except AnchorError as error:
+                self._node.tell(f"{self.name} does not answer the server: {error}; ask its operator")
+                return self._refuse(header, "seal")
             except (SealError, SignedMessageError, MessageError, CertificateError, OfferError, ValueError):
                 # Why it is not taken would help only who forged it.
                 return self._refuse(header, "seal")
@@ -134,6 +161,7 @@ class SealedNode:
         """Destroy the keys of the plan and the seeds of the run: what was sealed to this node stays sealed."""
         with self._lock:
             self._closed = True
+            self._node.books.close()
             self._destroy()
 
     def _destroy(self) -> None:
@@ -142,15 +170,6 @@ class SealedNode:
         if self._seeds is not None:
             self._seeds.close()
         self._server, self._peers = None, {}
-
-    def _claimed(self, request: bytes) -> Header:
-        """What a refusal of this request answers to, as the request itself says, unchecked."""
-        run, phase, round, attempt = "", "", 0, 0
-        if not is_signed(request):
-            with contextlib.suppress(SealError):
-                info = read_info(request)
-                run, phase, round, attempt = info.run, info.phase, info.round, info.attempt
-        return Header(self._node.plan.hash, run, phase, round, attempt, self.name, SERVER)
 
     def _refuse(self, header: Header, code: str) -> bytes:
         return sign_message(Refusal(header, code), self._identity)
@@ -173,11 +192,12 @@ class SealedNode:
             return self._refuse(answer, "plan-has-run")
         if header.attempt <= self._epoch:
             return self._refuse(answer, "out-of-order")
+        self._anchoring.compare(message.anchors)
         self._server = peer_key(message.certificate, self._cards[SERVER], plan.hash)
         self._run, self._epoch = header.run, header.attempt
-        return sign_message(Joined(answer, self._keys.certificate), self._identity)
+        return sign_message(Joined(answer, self._keys.certificate, self._anchoring.kept), self._identity)
 
-    def _reply(self, message: Introduce | Deliver | Hello | Publish | SumRequest | PairRequest) -> Message:
+    def _reply(self, message: Introduce | Deliver | Asked) -> Message:
         header = message.header
         answer = dataclasses.replace(header, sender=self.name, recipient=SERVER)
         if isinstance(message, Introduce | Deliver):
@@ -188,13 +208,27 @@ class SealedNode:
             )
         if header.run != self._run:
             return Refusal(answer, "plan-has-run")
-        if isinstance(message, PairRequest):
-            return self._carried(message)
-        return self._ask(message)
+        return self._asked(message)
+
+    def _asked(self, message: Asked) -> Message:
+        """Answer a request, with what goes along with it on both ways."""
+        kinds = (Hello, Publish, SumRequest, PairRequest, Finish)
+        request: Request = decode_body(message.kind, message.header, message.body, *kinds)
+        self._anchoring.take(message.heads, message.receipt)
+        for peer, notice in message.notices.items():
+            if peer in self._peers:
+                with contextlib.suppress(SealError, ValueError):
+                    self._withdrawals.incoming(self._run, peer, notice, self._keys, self._cards)
+        reply = self._carried(request) if isinstance(request, PairRequest) else self._ask(request)
+        self._finished = isinstance(request, Finish) and isinstance(reply, Ready)
+        notices = self._withdrawals.outgoing(self._run, self._peers)
+        head = self._node.books.ledger.head.to_bytes()
+        return Answered(reply.header, type(reply).__name__, encode_body(reply), head, notices)
 
     def _introduced(self, message: Introduce, answer: Header) -> Offered:
         """Check the certificates of all parties, and offer seeds to those of the own group."""
         plan = self._node.plan
+        self._anchoring.compare(message.anchors)
         self._peers = {
             name: peer_key(certificate, self._cards[name], plan.hash)
             for name, certificate in message.certificates.items()
@@ -220,7 +254,7 @@ class SealedNode:
         self._used = True
         return Ready(answer)
 
-    def _carried(self, message: PairRequest) -> Message:
+    def _carried(self, message: PairRequest) -> Reply:
         """Open what the peer sealed, let the node answer, and seal its answer to the peer."""
         peer = self._peers.get(message.peer)
         if peer is None:
@@ -239,5 +273,15 @@ class SealedNode:
         """What a payload is: both sides of a step are asked under one attempt, so that none fits into another."""
         return Info(header.plan, header.run, header.phase, step, header.attempt, PAYLOAD, sender, recipient)
 
-    def _ask(self, message: Hello | Publish | SumRequest | PairRequest) -> Message:
+    def _ask(self, message: Request) -> Reply:
         return decode(self._node.answer(encode(message)), Ready, Stored, SumAnswer, PairAnswer, Refusal)
+
+
+def claimed_header(request: bytes, plan: str, party: str) -> Header:
+    """What a refusal of a request answers to, as the request itself says, unchecked."""
+    run, phase, round, attempt = "", "", 0, 0
+    if not is_signed(request):
+        with contextlib.suppress(SealError):
+            info = read_info(request)
+            run, phase, round, attempt = info.run, info.phase, info.round, info.attempt
+    return Header(plan, run, phase, round, attempt, party, SERVER)

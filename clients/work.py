@@ -15,11 +15,24 @@ Sum = tuple[Callable[[RoundContext], np.ndarray], Mechanism]
 
 
 @dataclass(frozen=True)
+class Release:
+    """What a payload tells of persons. `keep` notes it in the register, and returns of how many persons it is new.
+
+    `what` names the meaning of the values.
+    """
+
+    event: Event
+    what: str = ""
+    persons: int = 0
+    keep: Callable[[], int] = lambda: 0
+
+
+@dataclass(frozen=True)
 class Payload:
-    """What is sent to the peer: made only after `events` are charged."""
+    """What is sent to the peer: made only after its `releases` are kept and charged."""
 
     make: Callable[[], bytes]
-    events: tuple[Event, ...] = ()
+    releases: tuple[Release, ...] = ()
 
     @classmethod
     def of(cls, body: bytes) -> Payload:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from server.exchange import Exchange, Failure
 from shared.messages import (
+    Finish,
     Header,
-    Hello,
     Message,
     MessageError,
     PairAnswer,
-    PairRequest,
     Publish,
     Ready,
     Refusal,
+    Request,
     Stored,
     SumAnswer,
-    SumRequest,
     decode,
     digest,
     encode,
@@ -28,8 +28,9 @@ from shared.plan import SERVER, Plan
 
 # Codes come from parties, so only this much of one is kept.
 _CODE = 40
+# Seconds between two looks for a party that is needed and away.
+_LOOK = 1.0
 
-Request = Hello | Publish | SumRequest | PairRequest
 R = TypeVar("R", Ready, Stored, SumAnswer, PairAnswer)
 
 
@@ -38,15 +39,19 @@ class PhaseFailed(RuntimeError):
 
 
 class Asker:
-    """Sends the requests of one run of a plan and reads the replies; a reply must repeat the request's header."""
+    """Sends the requests of one run of a plan and reads the replies; a reply must repeat the request's header.
 
-    def __init__(self, plan: Plan, run: str, exchange: Exchange, timeout: float | None) -> None:
-        self._plan, self._run, self._exchange, self._timeout = plan, run, exchange, timeout
+    A party without which the plan cannot go on may be away for `absence` seconds, while its node is started again.
+    """
+
+    def __init__(self, plan: Plan, run: str, exchange: Exchange, timeout: float | None, absence: float = 0.0) -> None:
+        self._plan, self.run, self._exchange, self._timeout = plan, run, exchange, timeout
+        self._absence = absence
         self._published: dict[str, dict[str, bytes]] = {}
 
     def header(self, phase: Phase, round: int, attempt: int, party: str) -> Header:
         """The header of a request to a party."""
-        return Header(self._plan.hash, self._run, phase.name, round, attempt, SERVER, party)
+        return Header(self._plan.hash, self.run, phase.name, round, attempt, SERVER, party)
 
     def ask(self, requests: Mapping[str, Request], expected: type[R]) -> dict[str, R | str]:
         """Each party's reply of the expected type, or a short code of what came in its place."""
@@ -55,13 +60,25 @@ class Asker:
         raw = self._exchange.send({party: encode(request) for party, request in requests.items()}, self._timeout)
         return {party: _read(reply, requests[party].header, expected) for party, reply in raw.items()}
 
-    def publish(self, phase: Phase, name: str, body: bytes) -> str:
+    def bear(self, since: float) -> bool:
+        """Wait a moment for a party that is needed; False where it has been away too long `since` (monotonic time)."""
+        left = since + self._absence - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(left, _LOOK))
+        return True
+
+    def publish(self, phase: Phase, name: str, body: bytes, needed: bool = True) -> str:
         """Send a public part of the model to every party of the phase's group; returns its digest.
+
+        One that is not `needed` is sent to nobody, since no party will be asked for anything that builds on it.
 
         Raises:
             PhaseFailed: nobody keeps it.
         """
         self._published.setdefault(phase.group, {})[name] = body
+        if not needed:
+            return digest(body)
         replies = self._send_part(phase, name, [party.name for party in self._plan.members(phase.group)])
         key = digest(body)
         if not any(isinstance(reply, Stored) and reply.digest == key for reply in replies.values()):
@@ -70,6 +87,11 @@ class Asker:
             ]
             raise PhaseFailed(f"{phase.name}: no party kept the part {name!r}: {', '.join(codes)}")
         return key
+
+    def finish(self, phase: Phase) -> None:
+        """Tell all parties that the run has ended; one that is not told goes on waiting until the plan expires."""
+        names = [party.name for party in self._plan.parties]
+        self.ask({name: Finish(self.header(phase, 0, 0, name)) for name in names}, Ready)
 
     def publish_again(self, phase: Phase, parties: Sequence[str]) -> None:
         """Send all parts that the phase's group was sent so far to parties that may have missed some."""

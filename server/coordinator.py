@@ -13,9 +13,10 @@ import numpy as np
 
 from server.asking import Asker
 from server.exchange import Exchange, wait_for
+from server.journal import Journal, Sum
 from server.optimizer import ServerOptimizer, averaged
 from server.pairs import Pairs
-from server.rounds import AttemptsSpent, Rounds, Sum
+from server.rounds import AttemptsSpent, Rounds
 from shared.aggregation import Aggregation
 from shared.features import tower_features
 from shared.model.bins import Binning, histogram_length
@@ -71,7 +72,11 @@ class Outcome:
 
 
 class Coordinator:
-    """Runs a plan. Every party must be there before the first phase; MissingParties names those that are not."""
+    """Runs a plan. Every party must be there before the first phase; MissingParties names those that are not.
+
+    With the journal of a run that was killed, it goes on where that was. A party without which the plan cannot go on
+    may be away for `absence` seconds in mid-run.
+    """
 
     def __init__(
         self,
@@ -82,28 +87,35 @@ class Coordinator:
         observer: Observer,
         patience: float = 60.0,
         timeout: float | None = None,
+        journal: Journal | None = None,
+        absence: float = 0.0,
     ) -> None:
         self._plan = plan
         self._exchange = exchange
         self._observer = observer
         self._patience = patience
         self._mechanisms = Mechanisms(plan)
-        self._asker = Asker(plan, run, exchange, timeout)
-        self._rounds = Rounds(plan, run, self._asker, aggregation)
-        self._pairs = Pairs(plan, self._asker)
+        self._asker = Asker(plan, run, exchange, timeout, absence)
+        self._journal = journal = journal or Journal(plan.hash, run)
+        self._rounds = Rounds(plan, run, self._asker, aggregation, journal)
+        self._pairs = Pairs(plan, self._asker, journal)
         self._early: dict[str, str] = {}
 
     def run(self) -> Outcome:
         """All phases: PhaseFailed or MissingParties where the plan cannot be carried out."""
-        wait_for(self._exchange, [party.name for party in self._plan.parties], self._patience, poll=0.2)
+        if not self._journal.ended:
+            wait_for(self._exchange, [party.name for party in self._plan.parties], self._patience, poll=0.2)
         towers = {group: self._platforms(group) for group in self._plan.platforms}
         lenders = self._plan.lenders
         binning, parts = self.bin(self._phase(Kind.BIN, lenders))
         weights = self.train_tower(self._phase(Kind.TRAIN, lenders), binning, parts)
         calibration = self.calibrate(self._phase(Kind.CALIBRATE, lenders), weights, parts)
         tables = self.evaluate(self._phase(Kind.EVALUATE, lenders), weights, parts)
+        self._journal.end(self._asker.run)
+        self._asker.finish(self._phase(Kind.EVALUATE, lenders))
         model = self._model(lenders, binning, weights, calibration)
-        answered = {phase: dict(counts) for phase, counts in self._rounds.answered.items()}
+        summed = (phase for phase in self._mechanisms.phases if not phase.paired)
+        answered = {phase.name: dict(self._rounds.answered(phase)) for phase in summed}
         return Outcome(model, towers, tables, answered, dict(self._pairs.crossed), self._early)
 
     def _platforms(self, group: str) -> ScoreModel:
@@ -194,7 +206,7 @@ class Coordinator:
         return next(phase for phase in self._mechanisms.phases if (phase.kind, phase.group) == (kind, group))
 
     def _publish(self, phase: Phase, name: str, body: bytes) -> dict[str, str]:
-        return {name: self._asker.publish(phase, name, body)}
+        return {name: self._asker.publish(phase, name, body, needed=not self._journal.ended)}
 
     def _carry(self, phase: Phase, order: tuple[str, ...], parts: dict[str, str]) -> None:
         self._observer.phase(phase)

@@ -11,6 +11,8 @@ import polars as pl
 
 from server.coordinator import Coordinator, Observer, Outcome
 from server.exchange import Exchange
+from server.journal import Journal
+from server.receipts import Receipts
 from server.sealed import SealedExchange
 from shared.aggregation import Aggregation, PlainSum
 from shared.crypto.identity import Identity
@@ -20,7 +22,7 @@ from shared.plan import SERVER, Plan
 from shared.privacy.accountant import OpacusAccountant, PldAccountant
 from shared.privacy.mechanisms import Mechanisms
 
-PROGRESS = "progress.jsonl"
+PROGRESS, RECEIPTS = "progress.jsonl", "receipts.jsonl"
 
 
 class FileObserver:
@@ -65,6 +67,9 @@ def run_coordinator(
     patience: float = 60.0,
     timeout: float | None = 120.0,
     identity: Identity | None = None,
+    receipts: Path | None = None,
+    journal: Path | None = None,
+    absence: float = 0.0,
 ) -> None:
     """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
 
@@ -72,19 +77,25 @@ def run_coordinator(
 
     `run` names the run in every message; by default it follows from the plan, which runs once in a node's history.
     A plan that names cards is carried out behind seals, under `identity`; the server of a simulated plan has the one
-    that follows from the plan's seed. `run.json` is written last: a folder without it is not a whole run.
+    that follows from the plan's seed. `receipts` is the server's file of them over all runs, by default one of the
+    output. With a `journal`, a run that was killed goes on where it was when it is carried out again; without one it
+    is kept in memory. For `absence` seconds a party may be away that is needed. `run.json` is written last: a folder
+    without it is not a whole run.
     """
     plan = Plan.from_canonical(plan_bytes)
     output.mkdir(parents=True, exist_ok=True)
     series = Series(observer or FileObserver(output / PROGRESS))
     name = run or f"run-{plan.hash[:16]}"
     started = time.time()
+    kept = Journal(plan.hash, name, journal)
     if plan.enrolled:
-        exchange = SealedExchange(exchange, plan, name, identity or Identity.simulated(plan.seed, SERVER, "server"))
-    coordinator = Coordinator(plan, name, exchange, aggregation or PlainSum(), series, patience, timeout)
+        server = identity or Identity.simulated(plan.seed, SERVER, "server")
+        exchange = SealedExchange(exchange, plan, name, server, Receipts(server, receipts or output / RECEIPTS), kept)
+    coordinator = Coordinator(plan, name, exchange, aggregation or PlainSum(), series, patience, timeout, kept, absence)
     try:
         outcome = coordinator.run()
     finally:
+        kept.close()
         if isinstance(exchange, SealedExchange):
             exchange.close()
     (output / "plan.json").write_bytes(plan.canonical())

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from server.coordinator import Observer
-    from shared.phases import Phase
+from server.coordinator import Observer
+from shared.phases import Phase
 
 
 class ProgressFollower:

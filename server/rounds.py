@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
 from server.asking import Asker, PhaseFailed
+from server.journal import Journal, Sum
 from shared.aggregation import Aggregation, AggregationError, SumId
 from shared.messages import Hello, Ready, SumAnswer, SumRequest
 from shared.phases import Phase
@@ -28,32 +28,25 @@ class AttemptsSpent(RuntimeError):
     """The attempts that the plan's budget holds for this phase are spent."""
 
 
-@dataclass(frozen=True)
-class Sum:
-    """The sum of one round, float64 [length] in its own unit, and how it came about."""
-
-    values: np.ndarray
-    cohort: tuple[str, ...]
-    attempts: int
-    failures: dict[str, str]
-    seconds: float
-
-
 class Rounds:
     """Asks sums of the parties of a plan in one run, and counts what every phase and party has been asked for.
 
-    `answered` counts, by phase name and party, the attempts that went out to the party and may have been answered:
-    an upper bound on what the party has charged.
+    What came about is in the `journal`, and is not asked for again.
     """
 
-    def __init__(self, plan: Plan, run: str, asker: Asker, aggregation: Aggregation) -> None:
+    def __init__(
+        self, plan: Plan, run: str, asker: Asker, aggregation: Aggregation, journal: Journal | None = None
+    ) -> None:
         self.plan = plan
         self.run = run
-        self.answered: dict[str, Counter[str]] = {}
         self._asker = asker
         self._aggregation = aggregation
+        self._journal = journal or Journal(plan.hash, run)
         self._strikes: Counter[str] = Counter()
-        self._spent: Counter[str] = Counter()
+
+    def answered(self, phase: Phase) -> Counter[str]:
+        """By party the attempts that went out to it and may have been answered: at least what it has charged."""
+        return Counter(party for _, _, cohort in self._journal.attempts(phase.name) for party in cohort)
 
     def ask(self, phase: Phase, round: int, mechanism: Mechanism, parameters: np.ndarray, parts: dict[str, str]) -> Sum:
         """The sum of one round over as many parties as answer.
@@ -62,14 +55,15 @@ class Rounds:
             PhaseFailed: fewer parties than the plan's `min_parties` can answer.
             AttemptsSpent: the budget holds no further attempt of this phase.
         """
+        if (kept := self._journal.sum(phase.name, round)) is not None:
+            return kept
         started = time.monotonic()
         failures: dict[str, str] = {}
-        for attempt in range(1, phase.attempts + 1):
-            if self._spent[phase.name] >= phase.attempts:
-                break
+        before = self._journal.attempts(phase.name)
+        first = 1 + max((attempt for at, attempt, _ in before if at == round), default=0)
+        for attempt in range(first, first + phase.attempts - len(before)):
             cohort = self._cohort(phase, failures)
-            self._spent[phase.name] += 1
-            self.answered.setdefault(phase.name, Counter()).update(cohort)
+            self._journal.attempt(phase.name, round, attempt, cohort)
             requests = {
                 party: SumRequest(self._asker.header(phase, round, attempt, party), cohort, parameters, parts)
                 for party in cohort
@@ -80,7 +74,9 @@ class Rounds:
                 for party in cohort:
                     del self._strikes[party]
                 total = self._aggregation.total(sum_id, mechanism.shape, contributions)
-                return Sum(total * mechanism.grid, cohort, attempt, failures, time.monotonic() - started)
+                found = Sum(total * mechanism.grid, cohort, attempt, failures, time.monotonic() - started)
+                self._journal.add(phase.name, round, found)
+                return found
             failures |= failed
             self._strikes.update(failed.keys())
         lost = "".join(f"; lost: {party} ({reason})" for party, reason in sorted(failures.items()))
@@ -92,9 +88,11 @@ class Rounds:
         doubted = [party for party in members if self._strikes[party] and party not in failures]
         present = {party for party in members if not self._strikes[party]}
         present |= self._greet(phase, doubted)
-        least = self.plan.groups[phase.group].min_parties
-        if len(present) < least:
-            present |= self._greet(phase, [party for party in members if party in failures])
+        least, began = self.plan.groups[phase.group].min_parties, time.monotonic()
+        while len(present) < least:
+            present |= self._greet(phase, [party for party in members if party not in present])
+            if len(present) >= least or not self._asker.bear(began):
+                break
         if len(present) < least:
             lost = [p.name for p in self.plan.members(phase.group) if p.name not in present]
             told = ", ".join(f"{party} ({failures.get(party, 'failed before')})" for party in lost)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from server.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure, Reply, Traffic
+from server.journal import Journal
+from server.receipts import Receipts
 from shared.crypto.identity import Identity
 from shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
 from shared.crypto.sealed_messages import seal_message, unseal_message
@@ -19,7 +21,10 @@ from shared.crypto.sealing import SealError
 from shared.crypto.seeds import OfferError, split_offer
 from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from shared.messages import (
+    Answered,
+    Asked,
     Deliver,
+    Finish,
     Header,
     Hello,
     Introduce,
@@ -33,13 +38,20 @@ from shared.messages import (
     Publish,
     Ready,
     Refusal,
+    Request,
     Stored,
     SumAnswer,
     SumRequest,
     decode,
+    decode_body,
     encode,
+    encode_body,
+)
+from shared.messages import (
+    Reply as Answer,
 )
 from shared.plan import SERVER, Plan
+from shared.privacy.anchors import AnchorError, Head
 
 JOIN = "join"
 # A party that answers so has lost its keys of this run: all join again.
@@ -54,16 +66,29 @@ class SealedExchange:
     """
 
     def __init__(
-        self, inner: Exchange, plan: Plan, run: str, identity: Identity, clock: Callable[[], float] = time.time
+        self,
+        inner: Exchange,
+        plan: Plan,
+        run: str,
+        identity: Identity,
+        receipts: Receipts | None = None,
+        journal: Journal | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         if not plan.enrolled or plan.cards[SERVER].key != identity.card.key:
             raise ValueError("the plan names another server's card than this one's")
         self._inner, self._plan, self._run = inner, plan, run
         self._identity, self._clock = identity, clock
+        self._receipts = receipts or Receipts(identity, clock=clock)
+        self._cards = {party.name: plan.cards[party.name] for party in plan.parties}
+        # What others keep of each party's ledger, and sealed notices that wait for the next request to a party.
+        self._witnessed: dict[str, set[bytes]] = {}
+        self._notices: dict[str, dict[str, bytes]] = {}
         self._keys = PlanKeys.generate(identity, plan.hash)
         self._peers: dict[str, PeerKey] = {}
         self._refused: dict[str, str] = {}
-        self._epoch = 0
+        self._journal = journal or Journal(plan.hash, run)
+        self._epoch = self._journal.epoch
         self._stale = True
 
     @property
@@ -79,8 +104,13 @@ class SealedExchange:
         """Seal, send, open; a reply that is not its sender's own, or not to this request, is a Failure."""
         if self._stale or self._come_back(requests):
             self._join(timeout)
-        messages = {party: decode(body, Hello, Publish, SumRequest, PairRequest) for party, body in requests.items()}
-        found = self._exchange({party: messages[party] for party in messages if party in self._peers}, timeout)
+        kinds = (Hello, Publish, SumRequest, PairRequest, Finish)
+        messages = {party: decode(body, *kinds) for party, body in requests.items()}
+        asked = {party: self._asked(party, messages[party]) for party in messages if party in self._peers}
+        found = {
+            party: self._answered(party, reply) if isinstance(reply, Answered) else reply
+            for party, reply in self._exchange(asked, timeout).items()
+        }
         replies: dict[str, Reply] = {}
         for party in requests:
             reply = found.get(party) or self._absent(party, messages[party].header)
@@ -88,6 +118,31 @@ class SealedExchange:
                 self._stale = True
             replies[party] = reply if isinstance(reply, Failure) else encode(reply)
         return replies
+
+    def _asked(self, party: str, request: Request) -> Asked:
+        """A request with the heads, the receipt and the notices that go along with it."""
+        receipt = self._receipts.of(party)
+        return Asked(
+            request.header,
+            type(request).__name__,
+            encode_body(request),
+            self._receipts.heads_for(party, self._cards),
+            receipt.to_bytes() if receipt else b"",
+            self._notices.pop(party, {}),
+        )
+
+    def _answered(self, party: str, reply: Answered) -> Message | Failure:
+        """The reply within; one whose ledger goes backwards, or that is no reply, is a Failure."""
+        try:
+            kinds = (Ready, Stored, SumAnswer, PairAnswer, Refusal)
+            answer: Answer = decode_body(reply.kind, reply.header, reply.body, *kinds)
+            self._receipts.sign(party, reply.head, self._cards)
+        except (MessageError, AnchorError):
+            return Failure(party, MALFORMED)
+        for peer, notice in reply.notices.items():
+            if peer in self._cards and peer != party:
+                self._notices.setdefault(peer, {})[party] = notice
+        return answer
 
     def _absent(self, party: str, asked: Header) -> Message | Failure:
         """What stands for the reply of a party that did not join: its reason, where it gave one."""
@@ -109,10 +164,11 @@ class SealedExchange:
     def _join(self, timeout: float | None) -> None:
         """Certificates of all, then seeds within each group; parties that do not take part are left out."""
         self._epoch += 1
+        self._journal.join(self._epoch)
         self._stale = False
         names = [party.name for party in self._plan.parties]
         now = int(self._clock())
-        joins = {name: Join(self._header(name), self._keys.certificate, now) for name in names}
+        joins = {name: Join(self._header(name), self._keys.certificate, now, self._held(name)) for name in names}
         signed = {name: sign_message(join, self._identity) for name, join in joins.items()}
         certificates: dict[str, bytes] = {}
         self._peers, self._refused = {}, {}
@@ -121,9 +177,13 @@ class SealedExchange:
             if isinstance(joined, Refusal):
                 self._refused[name] = joined.code
             elif joined is not None:
+                self._witness(name, joined.heads)
                 certificates[name] = joined.certificate
                 self._peers[name] = peer_key(joined.certificate, self._plan.cards[name], self._plan.hash)
-        introductions = {name: Introduce(self._header(name), certificates) for name in certificates}
+        introductions = {
+            name: Introduce(self._header(name), certificates, tuple(sorted(self._witnessed.get(name, ()))))
+            for name in certificates
+        }
         introduced = self._exchange(introductions, timeout)
         deliveries: dict[str, list[bytes]] = {name: [] for name in certificates}
         for name, reply in introduced.items():
@@ -136,6 +196,22 @@ class SealedExchange:
         for name, reply in self._exchange(ready, timeout).items():
             if not isinstance(reply, Ready):
                 del self._peers[name]
+
+    def _held(self, party: str) -> tuple[bytes, ...]:
+        """What the server holds of a party's ledger: the head of its last receipt."""
+        receipt = self._receipts.of(party)
+        return (receipt.head.to_bytes(),) if receipt else ()
+
+    def _witness(self, witness: str, heads: tuple[bytes, ...]) -> None:
+        """Keep the heads of other parties that a party keeps, to be shown to these; what is none is left out."""
+        for data in heads[: len(self._cards)]:
+            try:
+                head = Head.from_bytes(data)
+                if head.party in self._cards and head.party != witness:
+                    head.check(self._cards[head.party])
+                    self._witnessed.setdefault(head.party, set()).add(data)
+            except AnchorError:
+                continue
 
     def _joined(self, name: str, raw: bytes) -> Joined | Refusal | None:
         """What a party said to this join, or None where it said nothing that counts."""
@@ -171,8 +247,7 @@ class SealedExchange:
             if is_signed(raw):
                 refusal = open_signed(raw, cards, Refusal)
                 return refusal if refusal.header == answers else Failure(name, MALFORMED)
-            kinds = (Ready, Offered, Stored, SumAnswer, PairAnswer, Refusal)
-            reply = unseal_message(raw, self._keys, cards, *kinds)
+            reply = unseal_message(raw, self._keys, cards, Ready, Offered, Refusal, Answered)
             # An earlier answer that comes again is well sealed too: only its header tells.
             return reply if reply.header == answers else Failure(name, MALFORMED)
         except (SealError, SignedMessageError, MessageError):

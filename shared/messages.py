@@ -56,28 +56,31 @@ class Join:
     """Server to party, signed: the run begins, or begins anew for somebody who was away.
 
     `certificate` is that of the server's key under the plan, `time` the server's clock in seconds since 1970. The
-    header's attempt is the epoch, which rises each time.
+    header's attempt is the epoch, which rises each time. `anchors` are what the server holds of the party's ledger.
     """
 
     header: Header
     certificate: bytes
     time: int
+    anchors: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
 class Joined:
-    """Party to server, signed: the certificate of the party's key under the plan."""
+    """Party to server, signed: the certificate of its key under the plan, and the heads that it keeps of others."""
 
     header: Header
     certificate: bytes
+    heads: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
 class Introduce:
-    """Server to party: the certificates of all parties that joined, by name."""
+    """Server to party: the certificates of all parties that joined, by name, and what others keep of its own ledger."""
 
     header: Header
     certificates: dict[str, bytes]
+    anchors: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,48 @@ class PairAnswer:
 
 
 @dataclass(frozen=True)
+class Finish:
+    """Server to party: the run has ended; nothing more is asked under the plan."""
+
+    header: Header
+
+
+@dataclass(frozen=True)
+class Propose:
+    """Server to party, signed: the canonical text of a plan, for the party's operator to look at."""
+
+    header: Header
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Server to party: a request, as its kind and body, with what goes along with every request.
+
+    `heads` are the other parties' signed heads, `receipt` the server's for the party's own last one (empty where there
+    is none), `notices` what peers have sealed to the party about withdrawn consents, by sender.
+    """
+
+    header: Header
+    kind: str
+    body: bytes
+    heads: tuple[bytes, ...]
+    receipt: bytes
+    notices: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Party to server: a reply, as its kind and body, with the head of the party's ledger and notices to peers."""
+
+    header: Header
+    kind: str
+    body: bytes
+    head: bytes
+    notices: dict[str, bytes]
+
+
+@dataclass(frozen=True)
 class Refusal:
     """Party to server: no, by a code that does not depend on the data."""
 
@@ -164,8 +209,11 @@ class Refusal:
     code: str
 
 
-SetUp = Join | Joined | Introduce | Offered | Deliver
-Message = SetUp | Hello | Ready | Publish | Stored | SumRequest | SumAnswer | PairRequest | PairAnswer | Refusal
+SetUp = Propose | Join | Joined | Introduce | Offered | Deliver
+Wrapped = Asked | Answered
+Request = Hello | Publish | SumRequest | PairRequest | Finish
+Reply = Ready | Stored | SumAnswer | PairAnswer | Refusal
+Message = SetUp | Wrapped | Request | Reply
 _TYPES: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Message)}
 _ARRAY = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
 

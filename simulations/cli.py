@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
+
+from shared.terminal import BAD_INPUT, FAILED, run_app
+from simulations.audit.command import audit
 
 # Flower and Ray report their use to their makers unless told not to; they read this when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
 app = typer.Typer(
     help="Simulate federations of lenders and platforms that train one loan-default model together.",
@@ -123,6 +122,9 @@ def plans() -> None:
         print(f"{name:36} {path}")
 
 
+app.command()(audit)
+
+
 def main() -> None:
     """Entry point: expected errors become one message and an exit code (1 failed, 2 bad input, 130 interrupted)."""
     from clients.data import DataError
@@ -134,25 +136,9 @@ def main() -> None:
     from simulations.job import RunFailed
     from simulations.runs import NoSuchRun
 
-    try:
-        code = app(standalone_mode=False)
-        if code == INTERRUPTED:  # typer turns Ctrl-C into this code, without a word
-            raise KeyboardInterrupt
-        sys.exit(code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun) as error:
-        _stop(str(error), BAD_INPUT)
-    except (RunFailed, FlowerRunError) as error:
-        _stop(str(error), FAILED)
-    except (KeyboardInterrupt, click.Abort):
-        _stop("interrupted; nothing was kept of the run that was under way", INTERRUPTED)
-
-
-def _stop(message: str, code: int) -> None:
-    console.print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
-    sys.exit(code)
+    bad = (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun)
+    expected = dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys((RunFailed, FlowerRunError), FAILED)
+    run_app(app, expected, "interrupted; nothing was kept of the run that was under way")
 
 
 if __name__ == "__main__":

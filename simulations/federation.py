@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from clients.books import approve
 from clients.data import load_records
 from clients.lender import Lender
 from clients.lifetime import Lifetime
@@ -19,11 +20,12 @@ from clients.sealed import SealedNode
 from server.coordinator import Observer
 from server.entry import run_coordinator
 from server.exchange import Exchange
+from shared.crypto.identity import Identity
 from shared.crypto.psi import Progress
 from shared.crypto.trust import TrustStore
 from shared.plan import Plan
-from shared.privacy.charges import Charges
-from shared.privacy.mechanisms import Mechanisms
+from shared.privacy.entries import Ceilings
+from shared.privacy.ledger import Ledger
 from shared.privacy.streams import StreamSource
 from shared.records import Records
 from simulations.enrolment import enrolled, identities
@@ -35,7 +37,7 @@ Engine = Literal["in-process", "flower"]
 
 @dataclass(frozen=True)
 class Federation:
-    """The nodes of a plan in this process, each behind its seals, with what each of them has charged.
+    """The nodes of a plan in this process, each behind its seals, with its own ledger.
 
     `plan` is the enrolled one. `doors` are what the server reaches: the nodes behind seals and masks. `faults` is what
     nodes told their own operators, which the server never learns.
@@ -44,19 +46,26 @@ class Federation:
     plan: Plan
     nodes: Mapping[str, Node]
     doors: Mapping[str, SealedNode]
-    charges: Mapping[str, Charges]
+    ledgers: Mapping[str, Ledger]
     faults: list[str]
 
     @classmethod
-    def of(cls, plan: Plan, records: Mapping[str, Records], progress: Progress | None = None) -> Federation:
-        """Nodes with simulation identities: their secrets follow from the plan's seed, so they protect nobody."""
+    def of(
+        cls,
+        plan: Plan,
+        records: Mapping[str, Records],
+        progress: Progress | None = None,
+        ledgers: Path | None = None,
+    ) -> Federation:
+        """Nodes with simulation identities: their secrets follow from the plan's seed, so they protect nobody.
+
+        Each party's ledger is a new file under `ledgers`, or in memory; its ceiling is the plan's own epsilon.
+        """
         plan, members = enrolled(plan), identities(plan)
         trust = TrustStore.simulated(identity.card for identity in members.values())
         masks = {party.name: Masks(len(plan.members(party.group)) == 1) for party in plan.parties}
-        composed = Mechanisms(plan).composed
-        apart = frozenset(phase.name for phase in composed[1]) if len(composed) > 1 else frozenset()
         faults: list[str] = []
-        charges = {party.name: Charges(apart) for party in plan.parties}
+        books = {party.name: opened(plan, members[party.name], ledgers) for party in plan.parties}
         nodes = {
             name: Node(
                 plan,
@@ -65,14 +74,14 @@ class Federation:
                 StreamSource.seeded(plan.seed, name),
                 masks[name],
                 Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels"), plan.privacy.signal_bits),
-                charges[name],
+                ledger,
                 faults.append,
                 progress,
             )
-            for name in charges
+            for name, ledger in books.items()
         }
         doors = {name: SealedNode(node, masks[name], members[name], trust) for name, node in nodes.items()}
-        return cls(plan, nodes, doors, charges, faults)
+        return cls(plan, nodes, doors, books, faults)
 
     def run(
         self,
@@ -87,8 +96,9 @@ class Federation:
         try:
             self._run(output, observer, engine, faults)
         finally:
-            for door in self.doors.values():
+            for name, door in self.doors.items():
                 door.close()
+                self.ledgers[name].close()
 
     def _run(self, output: Path, observer: Observer | None, engine: Engine, faults: Faults | None) -> None:
         if engine == "flower":
@@ -106,6 +116,18 @@ class Federation:
         """The lenders' records with the signals that came to them, for a simulation's own figures."""
         lenders = (self.nodes[party.name].role for party in self.plan.members(self.plan.lenders))
         return [role.scored_records() for role in lenders if isinstance(role, Lender)]
+
+
+def opened(plan: Plan, identity: Identity, folder: Path | None = None) -> Ledger:
+    """A simulated party's new ledger, in which the plan is approved; a file of that folder, or in memory."""
+    private = plan.privacy.noise != "none"
+    ceilings = Ceilings(epsilon=plan.privacy.epsilon if private else None, delta=plan.privacy.delta)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{identity.name}.db" if folder is not None else None
+    ledger = Ledger.create(path, identity, f"simulated records of {identity.name}", ceilings)
+    approve(ledger, plan)
+    return ledger
 
 
 def load_parties(scenario: Scenario) -> dict[str, Records]:

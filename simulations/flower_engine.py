@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING
 import server
 from clients.courier import Responder
 from clients.daemon import serve
+from server.following import ProgressFollower
 from simulations import QUIET_ENVIRONMENT
 from simulations.flower_processes import end_tree, groups_below, terminable, undisturbed
-from simulations.flower_progress import ProgressFollower
 
 if TYPE_CHECKING:
     from server.coordinator import Observer

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from shared.consent import FEDERATION
 from shared.plan import Plan
 from shared.schema import TableSchema
 
@@ -27,12 +28,12 @@ def rewritten(frame: pl.DataFrame, table: TableSchema, place: int) -> pl.DataFra
 
 
 def everybody(plan: Plan) -> str:
-    """A consent that names all parties of a plan."""
-    return ";".join(party.name for party in plan.parties)
+    """A consent that names all parties of a plan, and the federation."""
+    return ";".join([FEDERATION, *(party.name for party in plan.parties)])
 
 
 def consents(persons: Sequence[str], plan: Plan, party: str, share: float, seed: int) -> list[str]:
-    """For each person the parties, separated by semicolons, with which `party` may join that person's records.
+    """For each person what it consents to, separated by semicolons: the federation, and parties to be joined with.
 
     A person consents to each pair of a lender and a platform with probability `share`; both sides of a pair hold the
     same answer, since it follows from (seed, person, lender, platform).
@@ -41,7 +42,9 @@ def consents(persons: Sequence[str], plan: Plan, party: str, share: float, seed:
     peers = [other.name for other in plan.parties if (other.group == plan.lenders) != lender]
     pairs = [(party, peer) if lender else (peer, party) for peer in peers]
     return [
-        ";".join(peer for peer, pair in zip(peers, pairs, strict=True) if _draw(seed, person, *pair) < share)
+        ";".join(
+            [FEDERATION, *(peer for peer, pair in zip(peers, pairs, strict=True) if _draw(seed, person, *pair) < share)]
+        )
         for person in persons
     ]
 

@@ -20,6 +20,8 @@ from simulations.oracle import Oracle
 from simulations.runs import RUNS, NewRun, Run
 from simulations.scenario import Scenario
 
+LEDGERS = "ledgers"
+
 
 class RunFailed(RuntimeError):
     """A federation that could not carry out its plan, with what nodes told their own operators."""
@@ -47,7 +49,7 @@ def run_job(
     plan = scenario.plan
     oracle = Oracle(plan, records)
     with NewRun(f"{plan.name}-seed{plan.seed}", runs) as new:
-        federation = Federation.of(plan, records, progress)
+        federation = Federation.of(plan, records, progress, new.folder / LEDGERS)
         try:
             federation.run(new.folder, observer, engine)
         except (PhaseFailed, AttemptsSpent, MissingParties) as error:

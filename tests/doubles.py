@@ -20,6 +20,7 @@ from builders import (
     small_records,
     weights_of,
 )
+from ledgers import ledger_of
 
 from clients.lifetime import Lifetime
 from clients.node import Node
@@ -56,9 +57,8 @@ def node_of(
 ) -> Node:
     """A node with a simulation identity, unless a secret is given, that has released nothing yet."""
     lifetime = Lifetime.fresh(StreamSource.seeded(plan.seed, f"{party} labels"))
-    return Node(
-        plan, party, records, secret or StreamSource.seeded(plan.seed, party), PlainSum(), lifetime, charge, tell
-    )
+    source, ledger = secret or StreamSource.seeded(plan.seed, party), ledger_of(plan, party, charge)
+    return Node(plan, party, records, source, PlainSum(), lifetime, ledger, tell)
 
 
 class Guarded(Mapping[str, np.ndarray]):

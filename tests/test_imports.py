@@ -14,7 +14,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("shared", "clients", "server", "simulations")
 # What each package may import of the others.
 ALLOWED = {"shared": {"shared"}, "clients": {"clients", "shared"}, "server": {"server", "shared"}}
-ADAPTERS = {"server/app.py", "clients/app.py", "simulations/grid.py"}
+ADAPTERS = {
+    "server/app.py",
+    "server/deploy/bundle.py",
+    "server/deploy/control.py",
+    "server/deploy/launcher.py",
+    "clients/app.py",
+    "clients/deploy/connection.py",
+    "clients/deploy/executor.py",
+    "clients/deploy/launcher.py",
+    "simulations/grid.py",
+}
 FILES = sorted(path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 

@@ -7,6 +7,7 @@ them or put others in their place.
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 
 import numpy as np
 from doubles import DirectExchange, Quiet
+from ledgers import ledger_of, watch
 
+from clients.books import approve
 from clients.data import test_mask as split_mask
 from clients.lifetime import Lifetime
 from clients.node import Node
@@ -22,6 +25,7 @@ from clients.refused import Refused
 from server.coordinator import Coordinator, Outcome
 from shared.aggregation import PlainSum
 from shared.messages import (
+    Finish,
     Header,
     Hello,
     PairAnswer,
@@ -40,7 +44,10 @@ from shared.model.tower import admissible, parameter_count
 from shared.parts import edges_to_bytes, weights_to_bytes
 from shared.phases import Kind
 from shared.plan import Plan
+from shared.privacy.entries import Disclose
 from shared.privacy.events import Disclosure, Event
+from shared.privacy.ledger import Ledger
+from shared.privacy.register import Register
 from shared.privacy.streams import StreamSource
 from shared.records import Records
 
@@ -208,6 +215,9 @@ def fresh_lifetimes(plan: Plan, seed: int = 0) -> dict[str, Lifetime]:
     return {p.name: Lifetime.fresh(StreamSource.seeded(seed, f"{p.name} labels")) for p in plan.parties}
 
 
+_ledgers: weakref.WeakKeyDictionary[Register, Ledger] = weakref.WeakKeyDictionary()
+
+
 class Wire:
     """Nodes of a plan, and a server that carries payloads between them.
 
@@ -240,11 +250,23 @@ class Wire:
                 StreamSource.seeded(secret, name),
                 PlainSum(),
                 self.lifetimes[name],
-                self._charge(name),
+                self._ledger(name),
                 self.told.append,
             )
             for name, part in self.records.items()
         }
+
+    def _ledger(self, party: str) -> Ledger:
+        """The ledger of the party's data set, which goes along with its register from wire to wire."""
+        register = self.lifetimes[party].register
+        ledger = _ledgers.get(register)
+        if ledger is None:
+            _ledgers[register] = ledger = ledger_of(self.plan, party, self._charge(party))
+            return ledger
+        watch(ledger, self._charge(party))
+        if self.plan.hash not in ledger.standing.plans:
+            approve(ledger, self.plan)
+        return ledger
 
     def _charge(self, party: str) -> Callable[[Header, Event], None]:
         def charge(header: Header, event: Event) -> None:
@@ -259,6 +281,10 @@ class Wire:
     def events(self, party: str) -> list[Event]:
         """What a party has charged, in order."""
         return [event for name, _, event in self.charged if name == party]
+
+    def disclosures(self, party: str) -> list[Disclose]:
+        """What a party's ledger has of payloads under the plan."""
+        return self.nodes[party].books.ledger.standing.plans[self.plan.hash].disclosures
 
     def header(self, kind: Kind, group: str, step: int, party: str, attempt: int = 1) -> Header:
         """The header of a request, as the server writes it."""
@@ -358,4 +384,4 @@ def payloads(exchange: DirectExchange) -> list[tuple[str, PairRequest]]:
     return found
 
 
-REQUESTS = (Hello, Publish, SumRequest, PairRequest)
+REQUESTS = (Hello, Publish, SumRequest, PairRequest, Finish)

@@ -42,14 +42,17 @@ def enrolled(cards: Iterable[Card]) -> dict[str, Card]:
 
 
 class TrustStore:
-    """The cards that an operator trusts, one a name, kept in a JSON file where a path is given."""
+    """The cards that an operator trusts, one a name, kept in a JSON file where a path is given.
+
+    The file is read anew when another process has changed it, so every look at the cards may raise TrustError.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         """Read the file if it is there; TrustError where it is damaged."""
         self._path = path
         self._cards: dict[str, Card] = {}
-        if path is not None and path.exists():
-            self._cards = _read(path)
+        self._seen: tuple[int, ...] | None = None
+        self._refresh()
 
     @classmethod
     def simulated(cls, cards: Iterable[Card]) -> TrustStore:
@@ -64,6 +67,7 @@ class TrustStore:
     @property
     def cards(self) -> dict[str, Card]:
         """The trusted cards by name."""
+        self._refresh()
         return dict(self._cards)
 
     def trust(self, card: Card, fingerprint: str) -> None:
@@ -82,7 +86,7 @@ class TrustStore:
                 f"the card of {card.name!r} has the fingerprint {card.fingerprint}, not {fingerprint}: ask its holder "
                 "for both again, over another way than before"
             )
-        known = self._cards.get(card.name)
+        known = self.cards.get(card.name)
         if known is not None and known.key != card.key:
             raise TrustError(
                 f"another card of {card.name!r} is trusted, {known.fingerprint}; if its holder confirms the new one, "
@@ -92,7 +96,7 @@ class TrustStore:
 
     def forget(self, name: str) -> None:
         """Trust no card of this name; TrustError where there is none."""
-        if name not in self._cards:
+        if name not in self.cards:
             raise TrustError(f"no card of {name!r} is trusted; trusted: {', '.join(sorted(self._cards)) or 'none'}")
         self._keep({other: card for other, card in self._cards.items() if other != name})
 
@@ -104,9 +108,9 @@ class TrustStore:
             Untrusted: see the class.
         """
         by_name = enrolled(cards)
-        faults = []
+        known, faults = self.cards, []
         for name, card in by_name.items():
-            trusted = own.card if own is not None and own.name == name else self._cards.get(name)
+            trusted = own.card if own is not None and own.name == name else known.get(name)
             if trusted is None:
                 faults.append(
                     f"no card of {name!r} is trusted; the plan's is {card.fingerprint}: compare that with its holder, "
@@ -121,6 +125,12 @@ class TrustStore:
             raise Untrusted("; ".join(faults))
         return by_name
 
+    def _refresh(self) -> None:
+        if self._path is None or (now := _state(self._path)) == self._seen:
+            return
+        self._cards = {} if now is None else _read(self._path)
+        self._seen = now
+
     def _keep(self, cards: dict[str, Card]) -> None:
         if self._path is not None:
             content = {"format": _FORMAT, "cards": [cards[name].text for name in sorted(cards)]}
@@ -131,6 +141,17 @@ class TrustStore:
                 os.fsync(file.fileno())
             os.replace(fresh, self._path)
         self._cards = cards
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """What tells one version of a file from the next; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise TrustError(f"{path}: cannot be read ({error.strerror})") from None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _read(path: Path) -> dict[str, Card]:

@@ -18,7 +18,10 @@ import numpy as np
 import pytest
 from builders import BIN, RUN, mechanisms, no_weights, phase_of, small_federation, small_plan
 from doubles import DirectExchange
+from ledgers import ledger_of, watch
 
+from clients.anchoring import Anchoring
+from clients.books import Books
 from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
@@ -48,8 +51,12 @@ from shared.plan import SERVER, Plan
 from shared.privacy.disclosures import Disclosed
 from shared.privacy.events import Event
 from shared.privacy.labels import LabelStore, Release
+from shared.privacy.ledger import Ledger
 from shared.privacy.mechanisms import Mechanism
 from shared.privacy.noise import grid_scale
+from shared.privacy.register import Register
+from shared.privacy.spending import Spending
+from shared.privacy.standing import NOWHERE, PlanStanding
 from shared.privacy.streams import Purpose, Stream, StreamSource
 from shared.records import Records
 from simulations.enrolment import enrolled, identities
@@ -78,7 +85,7 @@ class StaleStreams(StreamSource):
 
 
 class Uncounted(Counter[str]):
-    """The limit of rounds off: nothing was ever answered."""
+    """Counts that stay at nothing."""
 
     def __getitem__(self, phase: str) -> int:
         return 0
@@ -88,13 +95,6 @@ class AnyCohort(Node):
     """The cohort rule off."""
 
     def _check_cohort(self, cohort: tuple[str, ...]) -> None:
-        return
-
-
-class AnyOrder(Node):
-    """The order rule off."""
-
-    def _check_order(self, header: Header, phase: Any, peer: str) -> None:
         return
 
 
@@ -111,6 +111,42 @@ def _signatures(patch: pytest.MonkeyPatch) -> None:
 
 def _cards(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TrustStore, "check", lambda store, cards, own=None: {card.name: card for card in cards})
+
+
+def _order_rule(patch: pytest.MonkeyPatch) -> None:
+    """Nothing is below what was answered, for the node and for its ledger."""
+    patch.setattr(PlanStanding, "allows", lambda standing, peer, place: True)
+    patch.setattr(PlanStanding, "answered", property(lambda standing: NOWHERE, lambda standing, place: None))
+
+
+def _limit_of_rounds(patch: pytest.MonkeyPatch) -> None:
+    """Nothing was ever answered, for the node and for its ledger, and no ceiling is looked at."""
+    patch.setattr(Books, "answers", lambda books, phase: 0)
+    nothing = property(lambda standing: Uncounted(), lambda standing, counts: None)
+    patch.setattr(PlanStanding, "spent", nothing, raising=False)
+    patch.setattr(Spending, "check", lambda spending, standing, plan, more=None: None)
+
+
+def _heads(patch: pytest.MonkeyPatch) -> None:
+    """A node takes any ledger for its own."""
+    patch.setattr(Anchoring, "_held", lambda anchoring, head: None)
+
+
+def _order_of_heads(patch: pytest.MonkeyPatch) -> None:
+    """A node that forgets the heads of others, and so takes any that their holders signed."""
+    honest = Anchoring.take
+
+    def forgetful(anchoring: Anchoring, heads: tuple[bytes, ...], receipt: bytes) -> None:
+        anchoring._peers.clear()
+        anchoring._receipt = 0
+        honest(anchoring, heads, receipt)
+
+    patch.setattr(Anchoring, "take", forgetful)
+
+
+def _register(patch: pytest.MonkeyPatch) -> None:
+    """A node takes any register for the one that its ledger speaks of."""
+    patch.setattr(Register, "holds", lambda register, head: True)
 
 
 def _noise(patch: pytest.MonkeyPatch) -> None:
@@ -138,7 +174,9 @@ def _weight_limit(patch: pytest.MonkeyPatch) -> None:
 
 
 def _randomized_response(patch: pytest.MonkeyPatch) -> None:
-    def truth(store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float) -> Release:
+    def truth(
+        store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float, *to: str
+    ) -> Release:
         return Release(labels.astype(np.int8), len(records))
 
     patch.setattr(LabelStore, "release", truth)
@@ -151,10 +189,12 @@ def _bit_limit(patch: pytest.MonkeyPatch) -> None:
 def _kept_coins(patch: pytest.MonkeyPatch) -> None:
     kept = LabelStore.release
 
-    def anew(store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float) -> Release:
-        store.secret = StreamSource(hashlib.sha256(store.secret.secret).digest(), store.secret.source)
-        store._released.clear()
-        return kept(store, records, labels, outcome, epsilon)
+    def anew(
+        store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float, *to: str
+    ) -> Release:
+        store._secret = StreamSource(hashlib.sha256(store._secret.secret).digest(), store._secret.source)
+        store._register._values.clear()
+        return kept(store, records, labels, outcome, epsilon, *to)
 
     patch.setattr(LabelStore, "release", anew)
 
@@ -186,12 +226,15 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "masks": _built_otherwise,
     "seals": _built_otherwise,
     "cohort rule": _built_otherwise,
-    "order rule": _built_otherwise,
     "addresses": _built_otherwise,
-    "limit of rounds": _built_otherwise,
     "fresh randomness": _built_otherwise,
     "signatures": _signatures,
     "trust in cards": _cards,
+    "order rule": _order_rule,
+    "limit of rounds": _limit_of_rounds,
+    "heads": _heads,
+    "order of heads": _order_of_heads,
+    "register": _register,
     "noise": _noise,
     "noise of the cohort": _noise_of_cohort,
     "saturation": _saturation,
@@ -223,20 +266,26 @@ class Defences:
         return Scene(self, enrolled(plan), dict(records), **more)
 
     def _node(self) -> type[Node]:
-        parts = {"cohort rule": AnyCohort, "order rule": AnyOrder, "addresses": AnyAddress}
+        parts = {"cohort rule": AnyCohort, "addresses": AnyAddress}
         bases = tuple(kind for name, kind in parts.items() if name in self.off)
         return type("WeakNode", (*bases, Node), {}) if bases else Node
 
-    def node(self, plan: Plan, name: str, records: Records, masks: Masks, charge: Any, tell: Any) -> Node:
+    def node(
+        self,
+        plan: Plan,
+        name: str,
+        records: Records,
+        masks: Masks,
+        ledger: Ledger,
+        tell: Any,
+        register: Register | None = None,
+    ) -> Node:
         """A party's node."""
         secret = StreamSource.seeded(plan.seed, name)
         if "fresh randomness" in self.off:
             secret = StaleStreams(secret.secret, "seeded")
-        lifetime = Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels"))
-        node = self._node()(plan, name, records, secret, masks, lifetime, charge, tell)
-        if "limit of rounds" in self.off:
-            node._memory.answered = Uncounted()
-        return node
+        lifetime = Lifetime.of(StreamSource.seeded(plan.seed, f"{name} labels"), register or Register())
+        return self._node()(plan, name, records, secret, masks, lifetime, ledger, tell)
 
 
 @dataclass
@@ -270,8 +319,8 @@ class Scene:
         if "seals" not in self.defences.off:
             self.server = SealedExchange(self.wire, self.plan, RUN, self.members[SERVER])
 
-    def enter(self, name: str) -> None:
-        """Build a party."""
+    def enter(self, name: str, ledger: Ledger | None = None, register: Register | None = None) -> None:
+        """Build a party; with a ledger and a register that it says are its own, as after a restart."""
         lone = len(self.plan.members(self.plan.party(name).group)) == 1
         self.masks[name] = (ClearSums if "masks" in self.defences.off else Masks)(lone)
         self.nodes[name] = self.defences.node(
@@ -279,9 +328,11 @@ class Scene:
             name,
             self.records[name],
             self.masks[name],
-            lambda header, event: self.charged[name].append(event),
+            ledger or ledger_of(self.plan, name, identity=self.members[name]),
             self.told.append,
+            register,
         )
+        watch(self.nodes[name].books.ledger, lambda header, event: self.charged[name].append(event))
         self.open_door(name)
         self.away.discard(name)
 

@@ -103,11 +103,9 @@ def features_told(defences: Defences) -> tuple[int, int]:
         if isinstance(told, Refusal):
             assert told.code == "unavailable"
             continue
-        role._levels["video"].clear()
-        # The lender runs what it likes, so its own node's order does not bind it.
-        scene.nodes[LENDER]._memory.last.clear()
+        role._levels.clear()
         assert isinstance(scene.pair(SIGNAL, 2, LENDER, PLATFORM, told.body, attempt), PairAnswer)
-        levels = role._levels["video"][PLATFORM]
+        levels = role._levels[PLATFORM]
         pairs = {(level, int(truth[row[person], attempt - 1])) for person, level in levels.items()}
         read += len(pairs) == len({level for level, _ in pairs})
     disclosed = scene.nodes[PLATFORM].role._lifetime.disclosed

@@ -49,7 +49,7 @@ def solved(defences: Defences) -> float:
     carry(scene, SIGNAL, (PLATFORM, LENDER), **parts)
     role = scene.nodes[LENDER].role
     assert isinstance(role, Lender)
-    levels = role._levels["video"][PLATFORM]
+    levels = role._levels[PLATFORM]
     row = {person: row for row, person in enumerate(records.person)}
     # What a level means the lender finds from the public tower: here, all rows of codes that give it.
     meanings: dict[int, set[bytes]] = {}

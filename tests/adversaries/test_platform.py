@@ -31,9 +31,6 @@ def told(scene: Scene, attempt: int) -> dict[str, int]:
     reply = scene.pair(LABELS, 1, LENDER, PLATFORM, attempt=attempt)
     assert isinstance(reply, PairAnswer), scene.told
     assert isinstance(scene.pair(LABELS, 2, PLATFORM, LENDER, reply.body, attempt), PairAnswer)
-    # A platform runs what it likes, so its own node's order does not bind it.
-    scene.nodes[PLATFORM]._memory.last.clear()
-    scene.nodes[LENDER]._memory.last.clear()
     return dict(scene.nodes[PLATFORM].role._bits[LENDER])
 
 

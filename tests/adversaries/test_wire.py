@@ -23,8 +23,21 @@ from shared.crypto.plan_keys import PlanKeys, peer_key
 from shared.crypto.sealed_messages import seal_message
 from shared.crypto.sealing import read_info
 from shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from shared.messages import Join, Joined, Message, Refusal, SumAnswer, SumRequest, decode, encode, encode_body
+from shared.messages import (
+    Answered,
+    Asked,
+    Join,
+    Joined,
+    Message,
+    Refusal,
+    SumAnswer,
+    SumRequest,
+    decode,
+    encode,
+    encode_body,
+)
 from shared.plan import SERVER
+from shared.privacy.anchors import Head
 from shared.records import Records
 
 PIECE = 20
@@ -121,7 +134,8 @@ def stranger_asks(defences: Defences) -> bool:
         joined = [open_signed(raw, scene.plan.cards, Joined) for raw in scene.answers if is_signed(raw)]
         certificate = next(j.certificate for j in joined if j.header.sender == "lender-1")
         key = peer_key(certificate, scene.plan.cards["lender-1"], scene.plan.hash)
-        raw = seal_message(request, Identity.generate(SERVER, "server"), key)
+        asked = Asked(request.header, "SumRequest", encode_body(request), (), b"", {})
+        raw = seal_message(asked, Identity.generate(SERVER, "server"), key)
     else:
         raw = encode(request)
     scene.doors["lender-1"].answer(raw)
@@ -146,7 +160,9 @@ def forge_an_answer(defences: Defences) -> Any:
         forged = SumAnswer(header, scene.bins.shape.pack(vector))
         if isinstance(scene.doors[party], SealedNode):
             key = peer_key(scene.server._keys.certificate, scene.plan.cards[SERVER], scene.plan.hash)
-            return seal_message(forged, Identity.generate(party, "lender"), key)
+            head = Head(party, bytes(32), 1, bytes(32), bytes(64)).to_bytes()
+            answered = Answered(header, "SumAnswer", encode_body(forged), head, {})
+            return seal_message(answered, Identity.generate(party, "lender"), key)
         return encode(forged)
 
     scene.spoil = spoil

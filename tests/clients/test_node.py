@@ -80,11 +80,12 @@ class TestRefusals:
         assert isinstance(talk.hello(), Ready)
         assert talk.hello(plan="0" * 64).code == "other-plan"
         assert talk.hello(recipient="lender-2").code == "misaddressed"
-        expect_free(talk, talk.hello(run="run-2").code, "plan-has-run")
+        expect_free(talk, talk.hello(recipient="").code, "misaddressed")
 
     def test_a_second_run(self):
         talk = ready()
         assert isinstance(talk.ask(BIN), SumAnswer)
+        assert talk.hello(run="run-2").code == "plan-has-run"
         spent = list(talk.charged)
         talk.looks.clear()
         assert talk.code(TRAIN, run="run-2") == "plan-has-run"

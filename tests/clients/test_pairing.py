@@ -19,13 +19,16 @@ from vertical_builders import (
 
 from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
+from shared.consent import Consent
 from shared.crypto.alignment import Aligned, ExactMatching, Matching
 from shared.crypto.psi import PrivateMatching
 from shared.messages import PairAnswer, PairRequest, Refusal, decode, encode
 from shared.payloads import unpack_numbers
 from shared.phases import Kind
 from shared.plan import Plan
+from shared.privacy.entries import Ceilings, Limit
 from shared.privacy.events import NoNoise, RandomizedResponse
+from shared.privacy.register import Register
 from shared.privacy.streams import Purpose, StreamSource
 
 PLAN = vertical_plan()
@@ -36,7 +39,7 @@ LENDER, PLATFORM = "lender-1", "video-1"
 
 
 def matching(plan: Plan = PLAN, lender: str = LENDER, platform: str = PLATFORM) -> Matching:
-    return Pairs(plan, lender).matching(lender, platform)
+    return Pairs(plan, lender, Register()).matching(lender, platform)
 
 
 def wire(plan: Plan = PLAN, **more) -> Wire:
@@ -60,7 +63,7 @@ def training(made: Wire, party: str = LENDER) -> set[str]:
 
 class TestPairs:
     def test_an_alignment_is_kept_and_given_by_peer(self):
-        pairs = Pairs(PLAN, LENDER)
+        pairs = Pairs(PLAN, LENDER, Register())
         pair = Aligned.of({bytes([n]) * 16: f"p{n}" for n in range(30)}, 512)
         pairs.keep("wallet", pair)
         pairs.keep("video-1", pair)
@@ -73,7 +76,7 @@ class TestPairs:
     def test_too_small_an_overlap_names_the_minimum_and_the_mend(self, found: int, what: str):
         pair = Aligned.of({bytes([n]) * 16: f"p{n}" for n in range(found)}, 512)
         with pytest.raises(LocalFault) as caught:
-            Pairs(PLAN, LENDER).keep(PLATFORM, pair)
+            Pairs(PLAN, LENDER, Register()).keep(PLATFORM, pair)
         message = str(caught.value)
         assert f"lender-1 shares {what} with video-1, and the plan's alignment.min_overlap is 20" in message
         assert "check that both write identifiers alike (alignment.identifier = 'exact')" in message
@@ -197,7 +200,7 @@ class TestConsent:
     def consenting(records, party: str, peer: str):
         """The party's records, with odd persons' consent for the peer and even ones' for others only."""
         part = records[party]
-        named = tuple({peer if int(person[1:]) % 2 else "somebody-else": None} for person in part.person)
+        named = tuple((Consent(peer if int(person[1:]) % 2 else "somebody-else"),) for person in part.person)
         return records | {party: dataclasses.replace(part, consent=named)}
 
     @BOTH
@@ -275,10 +278,10 @@ class TestConsent:
         part = federation_of(PLAN)[LENDER]
         double = dataclasses.replace(
             part.take(np.array([0, 0, 1])),
-            consent=({PLATFORM: None}, {"wallet": None}, {PLATFORM: None, "wallet": None}),
+            consent=((Consent(PLATFORM),), (Consent("wallet"),), (Consent(PLATFORM), Consent("wallet"))),
         )
-        assert double.consenting(PLATFORM) == (double.person[2],)
-        assert double.consenting("wallet") == (double.person[2],)
+        assert double.consenting(PLATFORM, PLAN.purpose_code) == (double.person[2],)
+        assert double.consenting("wallet", PLAN.purpose_code) == (double.person[2],)
 
 
 def _points(request: bytes) -> list[bytes]:
@@ -323,7 +326,7 @@ class TestLabels:
     def test_a_new_run_with_new_secrets_gets_the_same_bits_uncharged(self):
         made = wire()
         first = told(made, made.labels(LENDER, PLATFORM))
-        again = wire(lifetimes=made.lifetimes, run="run-2", seed=99)
+        again = wire(vertical_plan(seed=99), lifetimes=made.lifetimes, run="run-2")
         second = told(again, again.labels(LENDER, PLATFORM))
         assert again.aligned(LENDER, PLATFORM).digest != made.aligned(LENDER, PLATFORM).digest
         assert {p: first[p] for p in training(made) & first.keys()} == {
@@ -363,23 +366,40 @@ class TestLabels:
         assert other.events(LENDER) == [RandomizedResponse(epsilon=epsilon, count=1)]
         assert any(first[person] != second[person] for person in training(made) & first.keys())
 
-    def test_a_charge_that_is_refused_releases_nothing_and_marks_nothing(self):
+    def test_above_the_ceiling_of_labels_nothing_is_released_and_nothing_marked(self):
+        made = wire()
+        ledger = made.nodes[LENDER].books.ledger
+        ledger.append(lambda standing: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, label_epsilon=0.5), why="-"))
+        assert made.code(Kind.LABELS, LENDER, PLATFORM, 1) == "budget"
+        assert made.lifetimes[LENDER].register.values("label", f"{OUTCOME}|{(1.0).hex()}") == {}
+        assert not made.charged
+        ledger.append(lambda standing: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, label_epsilon=1.0), why="-"))
+        made.labels(LENDER, PLATFORM, attempt=2)
+        assert made.events(LENDER) == [RandomizedResponse(epsilon=1.0, count=1)]
+
+    def test_where_the_ledger_cannot_be_written_nothing_leaves_and_the_next_one_is_charged(self):
+        """What is marked and was never charged is charged when it is asked again, and has the same bits."""
         made = wire()
         made.refuse.add(LENDER)
-        persons = sorted(training(made) & set(made.aligned(LENDER, PLATFORM).persons))
+        persons = training(made) & set(made.aligned(LENDER, PLATFORM).persons)
         assert made.code(Kind.LABELS, LENDER, PLATFORM, 1) == "budget"
-        assert made.lifetimes[LENDER].labels.peek(persons, OUTCOME, 1.0) == len(persons)
+        assert not made.charged
+        marked = dict(made.lifetimes[LENDER].register.values("label", f"{OUTCOME}|{(1.0).hex()}"))
+        assert marked.keys() == persons
         made.refuse.clear()
-        made.labels(LENDER, PLATFORM, attempt=2)
-        assert made.lifetimes[LENDER].labels.peek(persons, OUTCOME, 1.0) == 0
-        assert len(made.charged) == 1
+        bits = told(made, made.labels(LENDER, PLATFORM, attempt=2))
+        assert {person: bits[person] for person in persons} == marked
+        assert made.events(LENDER) == [RandomizedResponse(epsilon=1.0, count=1)]
+        (entry,) = (e for e in made.disclosures(LENDER) if isinstance(e.event, RandomizedResponse))
+        assert entry.fresh == len(persons)
 
     def test_a_later_correction_of_a_label_is_not_sent(self):
         made = wire()
         first = told(made, made.labels(LENDER, PLATFORM))
         turned = made.records | {LENDER: with_labels(made.records[LENDER], lambda label: 1 - label)}
-        again = wire(records=turned, lifetimes=made.lifetimes)
-        assert told(again, again.labels(LENDER, PLATFORM)) == first
+        # Started anew on the corrected data, the node is still aligned.
+        again = Wire(PLAN, turned, lifetimes=made.lifetimes)
+        assert told(again, again.labels(LENDER, PLATFORM, attempt=2)) == first
         assert not again.charged
 
     def test_a_person_with_a_bad_record_is_bad(self):
@@ -501,7 +521,7 @@ class TestGroups:
     def test_a_lender_keeps_bands_of_its_test_persons_only(self):
         made = self.wire()
         made.give(Kind.GROUPS, LENDER, "wallet", 2, made.give(Kind.GROUPS, "wallet", LENDER, 1))
-        kept = made.nodes[LENDER].role._bands["region"]
+        kept = made.nodes[LENDER].role._bands_told("region")
         assert kept.keys() == set(made.aligned(LENDER, "wallet").persons) - training(made)
 
     def test_other_bands_are_another_disclosure_and_need_bits_of_their_own(self):

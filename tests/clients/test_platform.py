@@ -285,13 +285,22 @@ class TestSignal:
         assert isinstance(made.signal(PLATFORM, LENDER, seed=2, attempt=3), Refusal)
         assert made.lifetimes[PLATFORM].disclosed.bits("signal", made.records[PLATFORM].person) == 6
 
-    def test_a_charge_that_is_refused_tells_nothing_and_counts_no_bits(self):
+    def test_where_the_ledger_cannot_be_written_nothing_is_told_and_the_bits_count(self):
+        """They are told by a later attempt, which needs no bits of its own and is in the ledger as the first one."""
         made = wire()
         made.refuse.add(PLATFORM)
         reply = made.signal(PLATFORM, LENDER)
         assert isinstance(reply, Refusal)
         assert reply.code == "budget"
-        assert made.lifetimes[PLATFORM].disclosed.bits("signal", made.records[PLATFORM].person) == 0
+        assert not made.charged
+        assert made.lifetimes[PLATFORM].disclosed.bits("signal", made.records[PLATFORM].person) == 3
+        made.refuse.clear()
+        assert isinstance(made.signal(PLATFORM, LENDER, attempt=2), PairAnswer)
+        assert made.lifetimes[PLATFORM].disclosed.bits("signal", made.records[PLATFORM].person) == 3
+        entry = made.disclosures(PLATFORM)[-1]
+        assert entry.persons == entry.fresh == len(made.aligned(PLATFORM, LENDER).persons)
+        assert isinstance(made.signal(PLATFORM, LENDER, attempt=3), PairAnswer)
+        assert made.disclosures(PLATFORM)[-1].fresh == 0
 
     @pytest.mark.parametrize(
         ("name", "change", "code"),
@@ -326,7 +335,7 @@ class TestSignal:
         for platform in VIDEOS:
             made.give(Kind.SIGNAL, LENDER, platform, 2, made.signal(platform, LENDER).body)
         scored = made.nodes[LENDER].role.scored_records()
-        told = made.nodes[LENDER].role._levels["video"]
+        told = made.nodes[LENDER].role._levels
         both = told["video-1"].keys() & told["video-2"].keys()
         assert len(both) > 20
         for person, level in zip(scored.person, scored.columns["signal.video"].tolist(), strict=True):

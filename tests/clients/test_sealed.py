@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from builders import BIN, LENDERS, RUN, small_federation, small_plan, small_records
 from doubles import DirectExchange
+from ledgers import ledger_of
 
+from clients.books import approve
 from clients.lifetime import Lifetime
 from clients.masks import Masks
-from clients.memory import Memory
 from clients.node import Node
 from clients.sealed import CLOCK_SECONDS, NotApproved, SealedNode
 from server.sealed import SealedExchange
@@ -24,6 +25,8 @@ from shared.crypto.sealed_messages import seal_message, unseal_message
 from shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from shared.crypto.trust import TrustStore, Untrusted
 from shared.messages import (
+    Answered,
+    Asked,
     Deliver,
     Header,
     Hello,
@@ -36,9 +39,13 @@ from shared.messages import (
     SumAnswer,
     SumRequest,
     decode,
+    decode_body,
     encode,
+    encode_body,
 )
 from shared.plan import SERVER, Plan
+from shared.privacy.entries import Ceilings
+from shared.privacy.ledger import Ledger
 from shared.privacy.streams import StreamSource
 from simulations.enrolment import enrolled, identities
 from simulations.federation import Federation
@@ -73,7 +80,7 @@ class Visit:
             secrets,
             self.masks,
             Lifetime.fresh(secrets),
-            lambda header, event: self.charged.append(event),
+            ledger_of(plan, "lender-1", lambda header, event: self.charged.append(event)),
         )
         self.keys = PlanKeys.generate(self.members[SERVER], plan.hash)
         self.reopen()
@@ -91,7 +98,7 @@ class Visit:
         return open_signed(raw, {"lender-1": self.plan.cards["lender-1"]}, Joined, Refusal)
 
     def join(self, epoch: int = 1, time: float = NOW, **changes: Any) -> Any:
-        reply = self.signed(Join(self.header(attempt=epoch, **changes), self.keys.certificate, int(time)))
+        reply = self.signed(Join(self.header(attempt=epoch, **changes), self.keys.certificate, int(time), ()))
         if isinstance(reply, Joined):
             self.key = peer_key(reply.certificate, self.plan.cards["lender-1"], self.plan.hash)
         return reply
@@ -100,10 +107,15 @@ class Visit:
         return seal_message(message, self.members[SERVER], self.key)
 
     def send(self, message: Any) -> Any:
-        raw, cards = self.door.answer(self.seal(message)), {"lender-1": self.plan.cards["lender-1"]}
+        set_up = isinstance(message, Introduce | Deliver)
+        whole = message if set_up else Asked(message.header, type(message).__name__, encode_body(message), (), b"", {})
+        raw, cards = self.door.answer(self.seal(whole)), {"lender-1": self.plan.cards["lender-1"]}
         if is_signed(raw):
             return open_signed(raw, cards, Refusal)
-        return unseal_message(raw, self.keys, cards, Ready, Offered, SumAnswer, Refusal)
+        reply = unseal_message(raw, self.keys, cards, Ready, Offered, Refusal, Answered)
+        if not isinstance(reply, Answered):
+            return reply
+        return decode_body(reply.kind, reply.header, reply.body, Ready, SumAnswer, Refusal)
 
     def hello(self) -> Any:
         return self.send(Hello(self.header(BIN)))
@@ -116,13 +128,20 @@ def node_under(
     plan: Plan,
     secret: StreamSource | None = None,
     labels: StreamSource | None = None,
-    memory: Memory | None = None,
+    ledger: Ledger | None = None,
 ) -> tuple[Node, Masks]:
     masks = Masks(lone=False)
     secret, labels = secret or StreamSource.system(), labels or StreamSource.system()
     life = Lifetime.fresh(labels)
-    node = Node(plan, "lender-1", small_records(seed=1), secret, masks, life, lambda *_: None, memory=memory)
-    return node, masks
+    ledger = ledger or ledger_of(plan, "lender-1")
+    return Node(plan, "lender-1", small_records(seed=1), secret, masks, life, ledger), masks
+
+
+def real_ledger(folder: Path, plan: Plan, identity: Identity) -> Ledger:
+    """A ledger in a file, as a real identity needs one, in which the plan is approved."""
+    ledger = Ledger.create(folder / "ledger.db", identity, "records", Ceilings(epsilon=8.0, delta=1e-5))
+    approve(ledger, plan)
+    return ledger
 
 
 def real_members(plan: Plan) -> tuple[Plan, dict[str, Identity], TrustStore]:
@@ -180,14 +199,18 @@ class TestRealIdentity:
 
     def test_with_all_that_is_real(self, tmp_path: Path):
         plan, made, trust = real_members(small_plan())
-        node, masks = node_under(plan, memory=Memory.load(tmp_path / "answered.json", plan.hash))
+        node, masks = node_under(plan, ledger=real_ledger(tmp_path, plan, made["lender-1"]))
         assert SealedNode(node, masks, made["lender-1"], trust).name == "lender-1"
 
-    def test_without_a_memory_that_outlives_it(self):
-        plan, made, trust = real_members(small_plan())
-        node, masks = node_under(plan)
-        with pytest.raises(NotApproved, match="keeps what it answered in a file"):
-            SealedNode(node, masks, made["lender-1"], trust)
+    def test_without_a_ledger_that_outlives_it(self):
+        with pytest.raises(ValueError, match="in memory is for simulations"):
+            Ledger.create(None, Identity.generate("lender-1", "lender"), "records", Ceilings(epsilon=1.0, delta=1e-5))
+
+    def test_with_the_ledger_of_another(self):
+        ledger = ledger_of(PLAN, "lender-2")
+        node, masks = node_under(PLAN, ledger=ledger)
+        with pytest.raises(ValueError, match="the ledger of 'lender-2' is not that of 'lender-1'"):
+            SealedNode(node, masks, identities(PLAN)["lender-1"], TrustStore.simulated(PLAN.cards.values()))
 
     @pytest.mark.parametrize(
         ("changes", "word"),
@@ -233,7 +256,9 @@ class TestMasks:
     def test_a_lone_party_that_is_not_alone(self):
         trust, masks = TrustStore.simulated(PLAN.cards.values()), Masks(lone=True)
         secret = StreamSource.seeded(1, "lender-1")
-        node = Node(PLAN, "lender-1", small_records(), secret, masks, Lifetime.fresh(secret), lambda *_: None)
+        node = Node(
+            PLAN, "lender-1", small_records(), secret, masks, Lifetime.fresh(secret), ledger_of(PLAN, "lender-1")
+        )
         with pytest.raises(ValueError, match="not under the masks of this door"):
             SealedNode(node, masks, identities(PLAN)["lender-1"], trust)
 
@@ -241,7 +266,7 @@ class TestMasks:
 class TestJoining:
     def test_in_order(self):
         visit = Visit()
-        assert visit.signed(Join(visit.header(), visit.keys.certificate, int(NOW))).header == dataclasses.replace(
+        assert visit.signed(Join(visit.header(), visit.keys.certificate, int(NOW), ())).header == dataclasses.replace(
             visit.header(), sender="lender-1", recipient=SERVER
         )
         assert isinstance(visit.join(2), Joined)
@@ -287,8 +312,8 @@ class TestJoining:
         visit.join(2)
         assert visit.send(Deliver(visit.header(attempt=2), ())).code == "out-of-order"
         for header in (visit.header(attempt=1), visit.header(attempt=3), visit.header(attempt=2, run="run-2")):
-            assert visit.send(Introduce(header, {})).code == "out-of-order"
-        assert isinstance(visit.send(Introduce(visit.header(attempt=2), {})), Offered)
+            assert visit.send(Introduce(header, {}, ())).code == "out-of-order"
+        assert isinstance(visit.send(Introduce(visit.header(attempt=2), {}, ())), Offered)
         assert isinstance(visit.send(Deliver(visit.header(attempt=2), ())), Ready)
         assert visit.send(Deliver(visit.header(attempt=2), ())).code == "out-of-order"
         # Nobody's seeds have come, so there is no cohort to answer in.
@@ -308,8 +333,8 @@ class TestJoining:
             PlanKeys.generate(Identity.generate("lender-2", "lender"), PLAN.hash).certificate,
         ]
         for certificate in wrong:
-            assert visit.send(Introduce(visit.header(), {"lender-2": certificate})).code == "seal"
-        assert isinstance(visit.send(Introduce(visit.header(), {"lender-2": true, "stranger": b""})), Offered)
+            assert visit.send(Introduce(visit.header(), {"lender-2": certificate}, ())).code == "seal"
+        assert isinstance(visit.send(Introduce(visit.header(), {"lender-2": true, "stranger": b""}, ())), Offered)
 
     def test_requests_of_another_run(self):
         visit = Visit()
@@ -325,7 +350,7 @@ class TestJoining:
     def test_offers_that_are_none(self, offer: bytes):
         visit = Visit()
         visit.join()
-        visit.send(Introduce(visit.header(), {}))
+        visit.send(Introduce(visit.header(), {}, ()))
         assert visit.send(Deliver(visit.header(), (offer,))).code == "seal"
         assert visit.charged == []
 

@@ -16,14 +16,14 @@ from server.coordinator import Coordinator, Observer, Outcome
 from server.exchange import Exchange, Failure, MissingParties, Reply
 from server.rounds import AttemptsSpent
 from shared.aggregation import PlainSum
-from shared.messages import Hello, Publish, SumRequest, decode
+from shared.messages import Finish, Hello, Publish, SumRequest, decode
 from shared.model.score_table import TableMetrics
 from shared.model.tower import flatten
 from shared.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = small_plan(privacy__noise="none", training__rounds=8)
-KINDS = (Hello, Publish, SumRequest)
+KINDS = (Hello, Publish, SumRequest, Finish)
 
 
 def coordinate(

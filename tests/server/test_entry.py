@@ -10,23 +10,20 @@ import polars as pl
 import pytest
 from builders import BIN, CALIBRATE, EVALUATE, LENDERS, TRAIN, mechanisms, small_federation, small_plan
 from doubles import DirectExchange, Quiet, nodes_of
+from ledgers import own_epsilon
 
+from clients.node import Node
 from server.asking import PhaseFailed
 from server.entry import PROGRESS, run_coordinator
 from server.exchange import Failure, MissingParties, Reply
 from server.rounds import AttemptsSpent
-from shared.messages import Hello, Publish, SumRequest, decode
+from shared.messages import Finish, Hello, Publish, SumRequest, decode
 from shared.model.score_model import ScoreModel
 from shared.plan import Plan
 from shared.plan_errors import PlanError
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.budget import accounting_delta
-from shared.privacy.charges import Charges
-
-TEST_PHASES = frozenset({EVALUATE})
 
 
-def carry_out(plan: Plan, folder: Path, spoil: Any = None, **more: Any) -> tuple[dict[str, Any], dict[str, Charges]]:
+def carry_out(plan: Plan, folder: Path, spoil: Any = None, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     nodes, charged = nodes_of(plan, small_federation())
     exchange = DirectExchange(nodes, spoil, more.pop("away", None))
     run_coordinator(plan.canonical(), exchange, folder, patience=0.0, **more)
@@ -145,32 +142,30 @@ class TestTheRecord:
 
 
 class TestTheClaim:
-    def own(self, plan: Plan, charged: dict[str, Any]) -> dict[str, float]:
-        """Each node's epsilon from its own charges."""
-        delta = accounting_delta(plan.privacy.epsilon, plan.privacy.delta, 1e-9)
-        return {name: kept.epsilon(PldAccountant(), delta) for name, kept in charged.items()}
+    def own(self, plan: Plan, nodes: dict[str, Node]) -> dict[str, float]:
+        """Each node's epsilon from its own ledger."""
+        return {name: own_epsilon(node.books.ledger.standing, plan) for name, node in nodes.items()}
 
-    def nodes(self, plan: Plan) -> tuple[dict[str, Any], dict[str, Charges]]:
-        kept = {name: Charges(TEST_PHASES) for name in LENDERS}
-        nodes, _ = nodes_of(plan, small_federation(), kept)
-        return nodes, kept
+    def nodes(self, plan: Plan) -> dict[str, Node]:
+        nodes, _ = nodes_of(plan, small_federation())
+        return nodes
 
     def test_every_nodes_own_figure_is_the_one_in_the_record(self, tmp_path: Path):
         plan = small_plan()
-        nodes, kept = self.nodes(plan)
+        nodes = self.nodes(plan)
         run_coordinator(plan.canonical(), DirectExchange(nodes), tmp_path / "run")
         claimed = json.loads((tmp_path / "run" / "run.json").read_text())["privacy"]["epsilon"]
-        for epsilon in self.own(plan, kept).values():
+        for epsilon in self.own(plan, nodes).values():
             assert epsilon == pytest.approx(claimed, rel=1e-6)
             assert epsilon <= plan.privacy.epsilon
 
     def test_after_failures_the_record_says_no_less_than_any_node(self, tmp_path: Path):
         plan = small_plan()
-        nodes, kept = self.nodes(plan)
+        nodes = self.nodes(plan)
         turn = [0]
 
         def spoil(party: str, request: bytes, answer: bytes) -> Reply:
-            message = decode(request, Hello, Publish, SumRequest)
+            message = decode(request, Hello, Publish, SumRequest, Finish)
             if party == "lender-2" and isinstance(message, SumRequest):
                 turn[0] += 1
                 if turn[0] in (2, 4):
@@ -181,7 +176,7 @@ class TestTheClaim:
         record = json.loads((tmp_path / "run" / "run.json").read_text())
         assert record["failures"] != []
         assert record["failures"][0]["parties"] == {"lender-2": "timeout"}
-        own = self.own(plan, kept)
+        own = self.own(plan, nodes)
         assert max(own.values()) == pytest.approx(record["privacy"]["epsilon"], rel=1e-6)
         assert record["privacy"]["epsilon"] > mechanisms(plan).claim(lambda phase: phase.rounds)
         assert record["privacy"]["epsilon"] <= plan.privacy.epsilon

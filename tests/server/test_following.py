@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.phases import Kind, Phase
-from simulations.flower_progress import ProgressFollower
+from server.following import ProgressFollower
 
 PHASES = [Phase(Kind.BIN, "lender", 1, 1), Phase(Kind.TRAIN, "lender", 2, 3)]
 LINES = [

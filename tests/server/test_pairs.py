@@ -120,6 +120,32 @@ class TestFailures:
         assert str(caught.value) == f"release_labels:video: video-2 gave nothing for lender-1 at step 2: {code}"
         assert len([1 for name, _ in asked if name == "video-2"]) == TRIES
 
+    @pytest.mark.parametrize(("absence", "away"), [(30.0, 3), (0.0, 2)], ids=["waits", "at once"])
+    def test_a_party_that_is_away_is_waited_for_as_long_as_was_said(
+        self, absence: float, away: int, monkeypatch: pytest.MonkeyPatch
+    ):
+        now = [0.0]
+        monkeypatch.setattr("server.asking.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+        monkeypatch.setattr("server.asking.time.monotonic", lambda: now[0])
+        left = [away * TRIES]
+
+        def spoil(party: str, request: bytes, answer: bytes) -> Any:
+            if party != "video-1" or not left[0]:
+                return answer
+            left[0] -= 1
+            return Failure(party, "unavailable")
+
+        asked: list[tuple[str, PairRequest]] = []
+        parties = {party.name: Echo(party.name, asked) for party in PLAN.parties}
+        pairs = Pairs(PLAN, Asker(PLAN, "run-1", DirectExchange(parties, spoil), None, absence))
+        if absence:
+            pairs.carry(LABELS, ORDERS["labels"], {})
+            assert now[0] == pytest.approx(away * TRIES - TRIES + 1)
+        else:
+            with pytest.raises(PhaseFailed, match="video-1 gave nothing for lender-1 at step 2: unavailable"):
+                pairs.carry(LABELS, ORDERS["labels"], {})
+            assert now[0] == 0.0
+
     def test_an_answer_to_another_request_is_rubbish(self):
         """A party cannot pass the answer of one step off as that of another."""
         kept: list[bytes] = []
@@ -148,7 +174,7 @@ class TestWithNodes:
         pair = {name: wire.nodes[name] for name in ("lender-1", "video-1")}
         asker = Asker(PLAN, wire.run, DirectExchange(pair, spoil), None)
         pairs = Pairs(PLAN, asker)
-        body = pairs._step(LABELS, 1, "lender-1", "video-1", b"", {})
+        body = pairs._step(LABELS, PairRequest(asker.header(LABELS, 1, 1, "lender-1"), "video-1", b"", {}))
         assert dropped
         assert body == wire.labels("lender-1", "video-1")
         assert len(wire.charged) == 1

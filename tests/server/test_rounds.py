@@ -162,7 +162,7 @@ def test_whoever_answers_no_contribution_is_left_out_of_a_new_attempt(reply: Any
     assert {m.cohort for m in second.values()} == {("lender-1", "lender-3")}
     assert {m.header.attempt for m in second.values()} == {2}
     # The others answered twice and have charged twice; the coordinator counts no less than they do.
-    assert Counter(bench.rounds.answered[BIN]) == Counter({"lender-1": 2, "lender-2": 1, "lender-3": 2})
+    assert bench.rounds.answered(phase_of(bench.plan, BIN)) == Counter({"lender-1": 2, "lender-2": 1, "lender-3": 2})
     for party in ("lender-1", "lender-3"):
         assert len(bench.charges[party]) == 2
 
@@ -239,6 +239,37 @@ class TestComingBack:
         assert cohorts[-1] == LENDERS
 
 
+class TestAbsence:
+    """A party without which a phase cannot go on, and that is started again meanwhile."""
+
+    @pytest.fixture
+    def bench(self, monkeypatch: pytest.MonkeyPatch) -> Bench:
+        bench, now = Bench(away={"lender-1", "lender-2"}), [0.0]
+        bench.asker = Asker(PLAN, "run-1", bench.exchange, None, 60.0)
+        bench.rounds = Rounds(PLAN, "run-1", bench.asker, PlainSum())
+        bench.back = 30.0  # type: ignore[attr-defined]
+
+        def sleep(seconds: float) -> None:
+            now[0] += seconds
+            if now[0] >= bench.back:  # type: ignore[attr-defined]
+                bench.exchange.away.discard("lender-2")
+
+        monkeypatch.setattr("server.asking.time.sleep", sleep)
+        monkeypatch.setattr("server.asking.time.monotonic", lambda: now[0])
+        return bench
+
+    def test_is_borne_for_the_time_that_was_said(self, bench: Bench):
+        found = bench.ask()
+        assert (found.cohort, found.attempts) == (("lender-2", "lender-3"), 2)
+        # It was waited for with greetings, which are free: nobody was asked for a sum in vain but once.
+        assert [set(asked) for asked in bench.sums()] == [set(LENDERS), {"lender-2", "lender-3"}]
+
+    def test_and_for_no_longer(self, bench: Bench):
+        bench.back = 61.0  # type: ignore[attr-defined]
+        with pytest.raises(PhaseFailed, match="1 parties are left and the plan needs 2"):
+            bench.ask()
+
+
 class TestTheEnd:
     def test_attempts_are_those_of_the_budget(self):
         """A party that fails every other time uses the spare attempts up; then the phase says so."""
@@ -259,7 +290,7 @@ class TestTheEnd:
             assert bench.ask(TRAIN, round, parts).attempts == 2
         with pytest.raises(AttemptsSpent, match=r"train_tower:lender: all 6 attempts are spent in round 4"):
             bench.ask(TRAIN, 4, parts)
-        assert max(bench.rounds.answered[TRAIN].values()) == 6
+        assert max(bench.rounds.answered(phase_of(bench.plan, TRAIN)).values()) == 6
         assert max(len(charged) for charged in bench.charges.values()) == 6
 
     def test_a_phase_of_one_round_that_never_works(self):

@@ -76,8 +76,7 @@ class Run:
 
     def charges(self, name: str) -> int:
         """Answers that a party has charged."""
-        charges = self.federation.charges[name]
-        return sum(event.count for test in (False, True) for event in charges.events(test))
+        return self.federation.ledgers[name].standing.plans[self.plan.hash].spent.total()
 
 
 class TestJoining:
@@ -112,7 +111,7 @@ class TestJoining:
                 return answer
             stranger = Identity.simulated(99, "lender-2", "lender")
             header = open_signed(answer, PLAN.cards, Joined).header
-            return sign_message(Joined(header, PlanKeys.generate(stranger, PLAN.hash).certificate), signer)
+            return sign_message(Joined(header, PlanKeys.generate(stranger, PLAN.hash).certificate, ()), signer)
 
         signer = Identity.simulated(99, "lender-2", "lender") if by == "another" else identities(PLAN)["lender-2"]
         run = Run(forge)

@@ -12,14 +12,14 @@ import pytest
 from builders import EVALUATE, LENDERS, TABLE, TRAIN, small_federation, small_plan, small_records, with_columns
 from doubles import DirectExchange, Quiet
 from flwr.app import ConfigRecord, Message, RecordDict
+from ledgers import standing_of
 
 from server.asking import PhaseFailed
 from server.entry import run_coordinator
 from shared.model.score_model import ScoreModel
 from shared.model.tower import flatten
 from shared.plan import Plan
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.budget import accounting_delta
+from shared.privacy.spending import Spending
 from shared.records import Records
 from simulations.enrolment import enrolled
 from simulations.federation import Federation
@@ -165,12 +165,10 @@ class TestProtectedAttributes:
 class TestTheClaim:
     def test_each_nodes_charges_compose_to_the_recorded_epsilon(self, tmp_path: Path):
         plan = small_plan()
-        federation = Federation.of(plan, small_federation())
-        federation.run(tmp_path / "run")
+        Federation.of(plan, small_federation(), None, tmp_path / "ledgers").run(tmp_path / "run")
         claimed = record_of(tmp_path / "run")["privacy"]["epsilon"]
-        delta = accounting_delta(plan.privacy.epsilon, plan.privacy.delta, 1e-9)
         for name in LENDERS:
-            own = federation.charges[name].epsilon(PldAccountant(), delta)
+            own = Spending().epsilon(standing_of(tmp_path / "ledgers" / f"{name}.db"))
             assert own == pytest.approx(claimed, rel=1e-6)
         assert claimed <= plan.privacy.epsilon
 
@@ -185,15 +183,16 @@ class TestTheClaim:
             privacy__spare_attempts=0.0,
             training__rounds=2,
         )
-        federation = Federation.of(plan, small_federation())
-        federation.run(tmp_path / "run")
+        Federation.of(plan, small_federation(), None, tmp_path / "ledgers").run(tmp_path / "run")
         privacy = record_of(tmp_path / "run")["privacy"]
-        delta = accounting_delta(plan.privacy.epsilon, plan.privacy.delta, 1e-9)
-        everything = [
-            PldAccountant().epsilon(federation.charges["lender-1"].events(test), delta) for test in (False, True)
-        ]
-        assert everything == [pytest.approx(privacy["epsilon"], rel=1e-6), 0.0]
-        assert federation.charges["lender-1"].epsilon(PldAccountant(), delta) == max(everything)
+        standing = standing_of(tmp_path / "ledgers" / "lender-1.db")
+        (under,) = standing.plans.values()
+        assert {part: sum(events.values()) for part, events in under.charged.items()} == {
+            "training": 0,
+            "test": 0,
+            "all": 5,
+        }
+        assert Spending().epsilon(standing) == pytest.approx(privacy["epsilon"], rel=1e-6)
         assert privacy["epsilon"] <= plan.privacy.epsilon
 
 

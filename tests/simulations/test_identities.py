@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from vertical_builders import LENDERS, PARTIES, vertical_plan
 
+from shared.consent import FEDERATION
 from shared.identifiers import normalise
 from simulations.identities import WRITINGS, consents, everybody, rewritten
 
@@ -47,4 +48,4 @@ def test_consents_follow_from_the_seed():
 
 
 def test_everybody_names_all_parties():
-    assert everybody(PLAN).split(";") == list(PARTIES)
+    assert everybody(PLAN).split(";") == [FEDERATION, *PARTIES]

@@ -232,10 +232,11 @@ class TestOverlap:
         for lender in ("lender-1", "lender-2"):
             for platform in ("video-1", "wallet"):
                 shared = set(records[lender].person) & set(records[platform].person)
-                here, there = records[lender].consenting(platform), records[platform].consenting(lender)
+                here, there = (records[one].consenting(other, "credit-scoring") for one, other in ((lender, platform), (platform, lender)))
                 assert shared & set(here) == shared & set(there)
                 assert 0.9 < len(shared & set(here)) / len(shared) < 0.99
-        once = set(records["lender-1"].consenting("video-1")) ^ set(records["lender-1"].consenting("video-2"))
+        first, second = (set(records["lender-1"].consenting(video, "credit-scoring")) for video in ("video-1", "video-2"))
+        once = first ^ second
         assert once  # a consent names parties, and may name one and not the other
 
     def test_a_person_is_in_the_same_part_at_every_party(self, records):

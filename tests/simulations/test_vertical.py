@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import mechanisms
+from ledgers import charged_in, standing_of
 from sklearn.metrics import roc_auc_score
 from vertical_builders import (
     LENDERS,
@@ -36,8 +37,9 @@ from shared.phases import PAIRED, Kind
 from shared.plan import Plan
 from shared.privacy.accountant import PldAccountant
 from shared.privacy.budget import accounting_delta
-from shared.privacy.charges import Sealed
-from shared.privacy.events import Disclosure, Gaussian, RandomizedResponse, SampledGaussian, disclosed_bits
+from shared.privacy.events import Disclosure, Gaussian, RandomizedResponse, SampledGaussian
+from shared.privacy.spending import Spending, bits_by_recipient, label_epsilon
+from shared.privacy.standing import Standing
 from shared.records import Records
 from simulations.federation import Federation
 from simulations.scenario import Scenario, resolve
@@ -80,11 +82,12 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> tuple[ScoreModel, Federat
 
 
 @pytest.fixture(scope="module")
-def private(tmp_path_factory: pytest.TempPathFactory) -> tuple[Federation, dict[str, Any]]:
-    """A run under noise, and its record."""
+def private(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Standing], dict[str, Any]]:
+    """What follows from each party's ledger of a run under noise, and the run's record."""
     folder = tmp_path_factory.mktemp("private")
-    _, made = trained(privately(PLAN), folder)
-    return made, json.loads((folder / "run.json").read_text())
+    Federation.of(privately(PLAN), federation_of(PLAN), None, folder / "ledgers").run(folder)
+    standings = {party: standing_of(folder / "ledgers" / f"{party}.db") for party in PARTIES}
+    return standings, json.loads((folder / "run.json").read_text())
 
 
 class TestFusion:
@@ -199,14 +202,14 @@ class TestTheClaim:
 
     def test_it_is_a_persons_over_all_lenders_and_platforms(self):
         made = mechanisms(PLAN)
-        delta = accounting_delta(8.0, 1e-5, made._tv())
+        delta = accounting_delta(8.0, 1e-5, made.distance())
         figures = [PldAccountant().epsilon(events, delta) for events in self.hand_made()]
         assert made.claim() == pytest.approx(max(figures), rel=1e-9)
         assert all(0.97 * 8 < figure <= 8 for figure in figures)
 
     def test_against_a_platform_it_is_composed_with_the_labels_that_a_person_has(self):
         made = mechanisms(PLAN)
-        delta = accounting_delta(8.0, 1e-5, made._tv())
+        delta = accounting_delta(8.0, 1e-5, made.distance())
         training, test = self.hand_made()
         both = PldAccountant().epsilon([*training, RandomizedResponse(epsilon=1.0, count=2)], delta)
         assert made.platform_claim() == pytest.approx(max(both, PldAccountant().epsilon(test, delta)), rel=1e-9)
@@ -216,7 +219,7 @@ class TestTheClaim:
     def test_as_many_labels_as_lenders_a_person_may_be_at(self, spread: int | None, labels: int):
         plan = vertical_plan(privacy__max_parties_per_person=spread)
         made = mechanisms(plan)
-        delta = accounting_delta(8.0, 1e-5, made._tv())
+        delta = accounting_delta(8.0, 1e-5, made.distance())
         events = [
             made.event(phase).model_copy(update={"count": phase.attempts})
             for phase in made.phases
@@ -235,29 +238,27 @@ class TestTheClaim:
 
     def test_of_one_lender_and_one_platform_each_the_records_epsilon_is_what_their_nodes_charged(self, private: Any):
         """The events of one party of each group, as its node charged them: they state the whole group's release."""
-        made, record = private
-        delta = accounting_delta(8.0, 1e-5, mechanisms(PLAN)._tv())
+        standings, record = private
+        delta = accounting_delta(8.0, 1e-5, mechanisms(PLAN).distance())
+        charged = {party: next(iter(standing.plans.values())).charged for party, standing in standings.items()}
         sums = [
             [
-                event
+                event.model_copy(update={"count": event.count * times})
                 for party in ("lender-1", "video-1", "wallet")
-                for event in made.charges[party].events(test)
-                if not isinstance(event, Sealed)
+                for event, times in charged[party][part].items()
             ]
-            for test in (False, True)
+            for part in ("training", "test")
         ]
         composed = [PldAccountant().epsilon(events, delta) for events in sums]
         assert record["privacy"]["epsilon"] == pytest.approx(max(composed), rel=1e-9)
         assert record["privacy"]["epsilon"] <= record["privacy"]["epsilon_budgeted"] <= 8.0
-        for party in PARTIES:
-            assert 0 < made.charges[party].epsilon(PldAccountant(), delta) <= record["privacy"]["epsilon"]
+        for standing in standings.values():
+            assert 0 < Spending().epsilon(standing) <= record["privacy"]["epsilon"]
 
     def test_labels_and_signals_are_charged_beside_it(self, private: Any):
-        made, record = private
-        for lender in LENDERS:
-            released = [e for e in made.charges[lender].events(False) if isinstance(e, RandomizedResponse)]
-            assert {event.epsilon for event in released} == {1.0}
-        bits = {party: disclosed_bits(made.charges[party].events(False)) for party in PARTIES}
+        standings, record = private
+        assert [label_epsilon(standings[lender]) for lender in LENDERS] == [1.0, 1.0]
+        bits = {party: bits_by_recipient(standings[party]) for party in PARTIES}
         # One bit tells who is known; two at the wallet are the bands of test persons.
         assert bits["video-1"] == bits["video-2"] == {"lender-1": 1 + 3, "lender-2": 1 + 3}
         assert bits["wallet"] == {"lender-1": 1 + 3 + 2, "lender-2": 1 + 3 + 2}
@@ -267,9 +268,10 @@ class TestTheClaim:
         assert record["privacy"]["epsilon_against_platforms"] > record["privacy"]["epsilon"]
 
     def test_the_edges_of_levels_come_from_a_charged_histogram(self, private: Any):
-        made, record = private
+        standings, record = private
         edges = mechanisms(PLAN).event(next(p for p in mechanisms(PLAN).phases if p.name == "signal_edges:video"))
-        assert edges in made.charges["video-1"].events(False)
+        standing = standings["video-1"]
+        assert edges in charged_in(standing, next(plan.plan for plan in standing.plans.values()))
         phases = {phase["phase"]: phase for phase in record["privacy"]["phases"]}
         assert phases["signal_edges:video"]["event"] == edges.model_dump(mode="json")
 

@@ -1,0 +1,42 @@
+"""`sealscore-node`: what a partner's operator types."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+# Flower reports its use to its makers unless told not to; it reads this when it is imported.
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
+
+from clients.commands import doctor, init, ledger, peer, plan, run
+from clients.commands.terminal import EXPECTED
+from shared.terminal import run_app
+
+app = typer.Typer(
+    help="Run a node of a Sealscore federation: at a lender or a platform, beside its data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(init.init)
+app.command()(run.check)
+app.add_typer(peer.app, name="peer")
+app.add_typer(plan.app, name="plan")
+app.command()(run.start)
+app.command()(run.reload)
+app.command()(run.status)
+app.command()(ledger.ledger)
+app.command()(ledger.budget)
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line: exit codes are 1 (failed), 2 (bad input) and 130 (interrupted)."""
+    os.umask(0o077)  # whatever is written is its owner's alone
+    run_app(app, EXPECTED, "interrupted; nothing is left half done")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The node as a long-lived process: it answers under every plan that its operator approved, and under no other.
+
+A request names its plan, and is handed to the door of that plan. Doors are opened when they are first asked for: then
+the data are read and checked once, and kept as tensors for the rounds to come.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from clients.data import DataError
+from clients.lifetime import Lifetime
+from clients.masks import Masks
+from clients.node import Node
+from clients.refused import Refused
+from clients.sealed import NotApproved, SealedNode, claimed_header
+from shared.crypto.identity import Card, Identity
+from shared.crypto.sealing import SealError, read_info
+from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from shared.crypto.trust import EnrolmentError, TrustError, TrustStore, Untrusted
+from shared.messages import Header, Join, MessageError, Propose, Ready, Refusal
+from shared.plan import SERVER, Plan
+from shared.plan_errors import PlanError
+from shared.privacy.ledger import Ledger, LedgerError
+from shared.privacy.register import Register, RegisterError
+from shared.privacy.standing import PlanStanding
+from shared.privacy.streams import StreamSource
+from shared.records import Records
+
+log = logging.getLogger("sealscore.node")
+
+# Plans that the server proposes wait for the operator; more than these at a time are nobody's plans.
+MAX_PROPOSED = 100
+
+
+class Host:
+    """Answers for one party under all its approved plans: a Responder.
+
+    `load` reads the party's records under a plan, `secret` gives the secret of a run under it, and `propose` keeps a
+    plan for the operator, or says False where too many wait already. `tell` is told in words, for the operator, what
+    the server learns by a code only.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        trust: TrustStore,
+        ledger: Ledger,
+        register: Register,
+        labels: StreamSource,
+        load: Callable[[Plan], Records],
+        secret: Callable[[Plan], StreamSource] = lambda plan: StreamSource.system(),
+        propose: Callable[[Plan], bool] = lambda plan: False,
+        tell: Callable[[str], None] = log.warning,
+    ) -> None:
+        self.name = identity.name
+        self._identity, self._trust, self._ledger = identity, trust, ledger
+        self._labels, self._register = labels, register
+        self._load, self._secret, self._propose, self._tell = load, secret, propose, tell
+        self._doors: dict[str, SealedNode] = {}
+        self._nodes: dict[str, Node] = {}
+        self._lock = threading.RLock()
+
+    def answer(self, request: bytes) -> bytes:
+        """Answer one request; a refusal is signed and holds a code."""
+        try:
+            plan = self._plan_of(request)
+            if plan is None:
+                return self._proposal(request)
+        except (SealError, SignedMessageError, MessageError):
+            return self._refuse(request, "", "seal")
+        except TrustError as error:
+            self._tell(f"{self.name} answers nothing: {error}")
+            return self._refuse(request, "", "unavailable")
+        with self._lock:
+            try:
+                door = self._door(plan)
+            except (NotApproved, Refused, Untrusted, EnrolmentError) as error:
+                self._tell(f"{self.name} answers nothing under plan {plan[:12]}: {error}")
+                return self._refuse(request, plan, "not-approved")
+            except (DataError, LedgerError, RegisterError, TrustError) as error:
+                self._tell(f"{self.name} cannot answer under plan {plan[:12]}: {error}")
+                return self._refuse(request, plan, "unavailable")
+        return door.answer(request)
+
+    def reload(self) -> Mapping[str, int]:
+        """Read the data anew for every open plan; returns the number of records by plan.
+
+        Raises:
+            DataError: they cannot be used; every plan goes on with those that it had.
+        """
+        with self._lock:
+            fresh = {plan: self._load(node.plan) for plan, node in self._nodes.items()}
+            for plan, records in fresh.items():
+                self._nodes[plan].reload(records)
+            return {plan: len(records) for plan, records in fresh.items()}
+
+    def close(self) -> None:
+        """Close every door: keys are destroyed, and open blocks noted."""
+        with self._lock:
+            for door in self._doors.values():
+                door.close()
+            self._doors, self._nodes = {}, {}
+
+    def _plan_of(self, request: bytes) -> str | None:
+        """The hash of the plan that a request names, unchecked; None where a plan is proposed."""
+        if not is_signed(request):
+            return read_info(request).plan
+        message = open_signed(request, self._servers(), Join, Propose)
+        return message.header.plan if isinstance(message, Join) else None
+
+    def _servers(self) -> dict[str, Card]:
+        server = self._trust.cards.get(SERVER)
+        return {} if server is None else {SERVER: server}
+
+    def _door(self, hash: str) -> SealedNode:
+        """The open door of a plan, as long as the operator neither revokes it nor forgets a card of it."""
+        standing = self._ledger.standing.plans.get(hash)
+        door = self._doors.get(hash)
+        try:
+            if standing is None or standing.state == "revoked":
+                raise Refused("not-approved")
+            if door is None:
+                return self._open(standing)
+            self._trust.check(standing.plan.cards.values(), self._identity)
+            return door
+        except (Refused, Untrusted):
+            if door is not None:
+                del self._doors[hash], self._nodes[hash]
+                door.close()
+            raise
+
+    def _open(self, standing: PlanStanding) -> SealedNode:
+        if standing.state != "live":
+            raise Refused("not-approved")
+        plan = standing.plan
+        masks = Masks(len(plan.members(plan.party(self.name).group)) == 1)
+        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits())
+        records = self._load(plan)
+        node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
+        door = SealedNode(node, masks, self._identity, self._trust)
+        self._nodes[plan.hash], self._doors[plan.hash] = node, door
+        return door
+
+    def _signal_bits(self) -> int:
+        ceilings = self._ledger.standing.ceilings
+        return ceilings.signal_bits if ceilings is not None else 0
+
+    def _proposal(self, request: bytes) -> bytes:
+        message = open_signed(request, self._servers(), Propose)
+        header = Header(message.header.plan, "", "", 0, 0, self.name, SERVER)
+        try:
+            plan = Plan.from_canonical(message.text)
+            plan.party(self.name)
+        except (PlanError, KeyError):
+            return sign_message(Refusal(header, "other-plan"), self._identity)
+        if not self._propose(plan):
+            return sign_message(Refusal(header, "too-many-plans"), self._identity)
+        return sign_message(Ready(header), self._identity)
+
+    def _refuse(self, request: bytes, plan: str, code: str) -> bytes:
+        return sign_message(Refusal(claimed_header(request, plan, self.name), code), self._identity)

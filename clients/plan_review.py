@@ -1,0 +1,130 @@
+"""What a plan asks of one node, for its operator: with whom, what it may cost, what is left, what is in the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from shared.crypto.identity import Card
+from shared.plan import Plan
+from shared.privacy.mechanisms import Mechanisms
+from shared.privacy.spending import Overdrawn, Spending
+from shared.privacy.standing import PlanStanding, Standing
+
+
+@dataclass(frozen=True)
+class Review:
+    """A plan as the operator of `party` should see it: (what, words) lines, and reasons why it cannot be approved."""
+
+    plan: Plan
+    party: str
+    state: str
+    lines: tuple[tuple[str, str], ...]
+    obstacles: tuple[str, ...] = field(default=())
+
+
+def review(plan: Plan, own: Card, trusted: Mapping[str, Card], standing: Standing, today: date | None = None) -> Review:
+    """Look at a plan from the side of the node with that card and ledger; approves nothing."""
+    known = standing.plans.get(plan.hash)
+    state = known.state if known is not None else "not approved"
+    obstacles = list(_obstacles(plan, own, trusted, today or datetime.now(UTC).date()))
+    if known is None and not obstacles:
+        try:
+            Spending().check_whole(standing, plan)
+        except Overdrawn as error:
+            obstacles.append(f"{error}; the ceilings are in node.toml, and the ledger holds them")
+    lines = [*_contract(plan, trusted, own), *_cost(plan, own.name)]
+    if own.name in {party.name for party in plan.parties}:
+        lines += _left(plan, standing, known)
+    return Review(plan, own.name, state, tuple(lines), tuple(obstacles))
+
+
+def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) -> list[str]:
+    found = []
+    if own.name not in {party.name for party in plan.parties}:
+        return [f"the plan has no party named {own.name!r}; its parties: {', '.join(p.name for p in plan.parties)}"]
+    if not plan.enrolled:
+        return ["the plan names no cards; the server's operator adds them: sealscore-server plan sign"]
+    for name, card in plan.cards.items():
+        if name == own.name:
+            if (card.key, card.role) != (own.key, own.role):
+                found.append(f"the plan's card of {name!r} is {card.fingerprint}, not this node's {own.fingerprint}")
+        elif name not in trusted:
+            found.append(f"no card of {name!r} is trusted; compare {card.fingerprint} with its holder, then peer trust")
+        elif (trusted[name].key, trusted[name].role) != (card.key, card.role):
+            found.append(f"the plan's card of {name!r} is {card.fingerprint}, and trusted is another")
+        if card.simulation:
+            found.append(f"the card of {name!r} is of a simulation: anyone can sign for it")
+    if plan.expires is not None and plan.expires < today:
+        found.append(f"the plan expired on {plan.expires}")
+    if plan.privacy.noise == "none":
+        found.append("the plan adds no noise: such plans are for simulations")
+    if plan.alignment.method != "private":
+        found.append("the plan aligns in the open (alignment.method = 'exact'): such plans are for simulations")
+    if plan.bundle is None:
+        found.append("the plan names no app bundle, so this node could not tell which code may carry its messages")
+    return found
+
+
+def _contract(plan: Plan, trusted: Mapping[str, Card], own: Card) -> list[tuple[str, str]]:
+    parties = []
+    for name, group in plan.groups.items():
+        members = ", ".join(
+            f"{p.name}{'' if p.name in trusted or p.name == own.name else ' (no trusted card)'}"
+            for p in plan.members(name)
+        )
+        parties.append(f"{name} ({group.role}s): {members}")
+    outcome = f"{plan.outcome.definition}; watched for {plan.outcome.window_days} days, until {plan.outcome.cutoff}"
+    return [
+        ("plan", f"{plan.name}, {plan.hash}"),
+        ("purpose", f"{plan.purpose} ({plan.purpose_code})"),
+        ("parties", "; ".join(parties)),
+        ("outcome", outcome),
+        ("expires", str(plan.expires or "never")),
+        ("app bundle", plan.bundle or "none named"),
+    ]
+
+
+def _cost(plan: Plan, party: str) -> list[tuple[str, str]]:
+    privacy = plan.privacy
+    if privacy.noise == "none":
+        return [("cost", "nothing bounds what the results tell: the plan adds no noise")]
+    claim = Mechanisms(plan).claim()
+    factor = math.exp(claim)
+    lines = [
+        (
+            "cost",
+            f"epsilon {claim:.3g} at delta {privacy.delta:g} for a person, whatever the server does: the odds that "
+            f"anybody gives on whether a person is among the records move by a factor of {factor:.3g} at most",
+        ),
+        (
+            "rests on",
+            "; ".join(
+                f"at most {group.max_colluding} of the {len(plan.members(name))} {name} parties collude with the server"
+                for name, group in plan.groups.items()
+            ),
+        ),
+    ]
+    if plan.platforms and privacy.label_epsilon is not None:
+        lines.append(("labels", f"randomized response at label epsilon {privacy.label_epsilon:g}, once a person"))
+    if plan.platforms:
+        lines.append(("signals", f"{plan.model.signal_bits} bits of each consented, aligned applicant, no epsilon"))
+    return lines
+
+
+def _left(plan: Plan, standing: Standing, known: PlanStanding | None) -> list[tuple[str, str]]:
+    ceilings, spending = standing.ceilings, Spending()
+    if ceilings is None or ceilings.epsilon is None:
+        return []
+    spent = spending.epsilon(standing)
+    committed = spending.outlook(standing)
+    lines = [
+        ("spent", f"epsilon {spent:.3g} of {ceilings.epsilon:g} over the life of the data set"),
+        ("committed", f"epsilon {committed:.3g} if every live plan uses all of its budget"),
+    ]
+    if known is None and plan.privacy.noise != "none":
+        after = spending.outlook(standing, PlanStanding(plan, 0, plan.hash))
+        lines.append(("with this plan", f"epsilon {after:.3g} of {ceilings.epsilon:g} at most"))
+    return lines

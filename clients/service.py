@@ -1,0 +1,132 @@
+"""The node's processes: the daemon on its socket and Flower's SuperNode beside it, until told to stop.
+
+The SuperNode runs only the app bundles that live, approved plans name. SIGHUP reads the data anew; SIGTERM and SIGINT
+stop everything.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from clients.daemon import serve
+from clients.data import DataError
+from clients.deploy.pinning import allow
+from clients.deploy.supernode import SuperNode, SuperNodeSettings
+from clients.host import Host
+from shared.privacy.ledger import Ledger, LedgerError
+
+log = logging.getLogger("sealscore.node")
+LOOK = 1.0  # seconds between two looks at approvals and state
+
+
+def allowed_bundles(ledger: Ledger) -> dict[str, str]:
+    """The app bundles of live plans: SHA-256 to the name of the plan."""
+    return {plan.plan.bundle: plan.plan.name for plan in ledger.standing.live if plan.plan.bundle is not None}
+
+
+class Service:
+    """A host, its socket and its SuperNode.
+
+    `supernode` takes the path of the socket. `status` is a file that says how things stand.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        ledger: Ledger,
+        sockets: Path,
+        supernode: Callable[[Path], SuperNodeSettings],
+        status: Path | None = None,
+        notice: Callable[[str], None] = log.info,
+    ) -> None:
+        self._host, self._ledger, self._sockets = host, ledger, sockets
+        self._supernode, self._status, self._notice = supernode, status, notice
+        self._stop, self._reload = threading.Event(), threading.Event()
+
+    def stop(self) -> None:
+        """Have `run` come to its end; answers that are in work go out."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Have the data read anew, soon."""
+        self._reload.set()
+
+    def run(self) -> None:
+        """Serve until `stop`: DaemonError or OSError where the socket or the SuperNode's folder cannot be used."""
+        with serve([self._host], self._sockets) as sockets:
+            settings = self._supernode(sockets[self._host.name])
+            allow(settings.folder, allowed_bundles(self._ledger))
+            self._notice(f"{self._host.name} listens on {sockets[self._host.name]}")
+            with SuperNode(settings, notice=self._notice) as supernode:
+                try:
+                    self._watch(supernode, settings)
+                finally:
+                    self._host.close()
+                    self._tell(supernode, "stopped")
+
+    def _watch(self, supernode: SuperNode, settings: SuperNodeSettings) -> None:
+        known, fault = allowed_bundles(self._ledger), ""
+        while not self._stop.wait(LOOK):
+            before = fault
+            try:
+                bundles, fault = allowed_bundles(self._ledger), ""
+            except LedgerError as error:
+                bundles, fault = known, str(error)
+            if fault and fault != before:
+                self._notice(f"the ledger cannot be read, so nothing is answered: {fault}")
+            if bundles != known:
+                allow(settings.folder, bundles)
+                known = bundles
+                self._notice(f"plans that are answered now: {', '.join(sorted(set(bundles.values()))) or 'none'}")
+            if self._reload.is_set():
+                self._reload.clear()
+                self._read_anew()
+            self._tell(supernode, "running")
+
+    def _read_anew(self) -> None:
+        try:
+            for plan, records in self._host.reload().items():
+                self._notice(f"data read anew: {records} records under plan {plan[:12]}")
+        except DataError as error:
+            self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
+
+    def _tell(self, supernode: SuperNode, state: str) -> None:
+        if self._status is None:
+            return
+        content: dict[str, Any] = {
+            "state": state,
+            "pid": os.getpid(),
+            "at": time.time(),
+            "connected": supernode.connected(),
+            "last_contact": supernode.last_contact(),
+            "trouble": str(supernode.trouble) if supernode.trouble else None,
+            "refused_bundles": len(supernode.refusals()),
+        }
+        fresh = self._status.with_name(self._status.name + ".new")
+        fresh.write_text(json.dumps(content), encoding="ascii")
+        os.replace(fresh, self._status)
+
+
+@contextmanager
+def signals(service: Service) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the service, SIGHUP has the data read anew, while the context lasts."""
+    actions: Mapping[signal.Signals, Callable[[], None]] = {
+        signal.SIGTERM: service.stop,
+        signal.SIGINT: service.stop,
+        signal.SIGHUP: service.reload,
+    }
+    before = {number: signal.signal(number, lambda n, _: actions[signal.Signals(n)]()) for number in actions}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
