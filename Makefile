@@ -30,7 +30,7 @@ format: $(VENV)/ready
 	$(BIN)/ruff format .
 
 bench: $(VENV)/ready
-	for name in step engine crypto; do $(BIN)/python -m simulations.bench $$name || exit 1; done
+	for name in step engine crypto ledger overhead; do $(BIN)/python -m simulations.bench $$name || exit 1; done
 
 clean:
 	rm -rf $(VENV)

@@ -24,11 +24,22 @@ _OUTLIVED = frozenset({3, 4})
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the plan at `plan` (a path in the run's configuration) and leave the results under `output`."""
-    from server.entry import run_coordinator
+    """Run the plan at `plan` (a path in the run's configuration) and leave the results under `output`.
 
-    plan = Path(str(context.run_config["plan"])).read_bytes()
-    run_coordinator(plan, FlowerExchange(grid), Path(str(context.run_config["output"])))
+    With a `home`, the folder of a server with a key of its own, `plan` is the name of a signed plan there, and `action`
+    says whether it is run or published to the parties.
+    """
+    from server.deployed import carry_out, publish
+    from server.entry import run_coordinator
+    from server.home import ServerHome
+
+    config = {name: str(value) for name, value in context.run_config.items()}
+    exchange = FlowerExchange(grid)
+    if not config.get("home"):
+        run_coordinator(Path(config["plan"]).read_bytes(), exchange, Path(config["output"]))
+        return
+    action = publish if config["action"] == "publish" else carry_out
+    action(ServerHome(Path(config["home"])), config["plan"], exchange)
 
 
 class FlowerExchange:

@@ -1,0 +1,1 @@
+"""The commands of `sealscore-node`, one file each; `clients.cli` puts them together."""

@@ -1,0 +1,114 @@
+"""`sealscore-node doctor`: what a support engineer needs to know of a node, with nothing private in it.
+
+No record, no key, no password, no identifier of a person, no value of node.toml, no path: versions, checks in words,
+sizes, the log lines of Flower's processes, and counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clients.commands.plan import opened
+from clients.commands.terminal import HERE, Folder, console, home_at
+from clients.config import ConfigError
+from clients.data import DataError
+from clients.home import Home
+
+PACKAGES = ("sealscore", "flwr", "torch", "opacus", "dp-accounting", "cryptography", "polars", "pydantic")
+_LOG_LINES = 40
+# The node's own files; how an operator names others may tell something.
+_OWN = frozenset(
+    {"ca.pem", "card.txt", "keys", "node.toml", "plans", "sockets", "status.json", "supernode", "trust.json"}
+)
+_DATABASES = re.compile(r"(ledger|register)\.db(-wal|-shm)?")
+# User and password of a URL, such as a proxy's.
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+def doctor(
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file for it; by default the screen.")] = None,
+    folder: Folder = HERE,
+) -> None:
+    """Collect what a support engineer needs: versions, checks, process logs. Nothing private is in it; read it."""
+    home = home_at(folder)
+    text = json.dumps(collected(home), indent=2) + "\n"
+    if output is None:
+        print(text)
+        return
+    output.write_text(text, encoding="utf-8")
+    console.print(f"written to {output}; read it before you send it")
+
+
+def collected(home: Home) -> dict[str, Any]:
+    """Everything that doctor tells."""
+    return {
+        "versions": {name: _version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
+        "system": {"os": platform.platform(), "machine": platform.machine(), "cores": os.cpu_count()},
+        "checks": _checks(home),
+        "files": _files(home),
+        "ledger": _ledger(home),
+        "logs": {name: _tail(home, name) for name in ("executor.log", "supernode.log")},
+    }
+
+
+def _checks(home: Home) -> list[dict[str, Any]]:
+    from clients.preflight import preflight
+
+    try:
+        home.config()
+        return [{"what": f.what, "good": f.good, "words": _plain(home, f.words)} for f in preflight(home)]
+    except ConfigError as error:
+        # What stands at a key may be private, its name is not.
+        keys = sorted({re.split(r"[ :]", problem, maxsplit=1)[0] for problem in error.problems})
+        return [{"what": "node.toml", "good": False, "words": f"cannot be used: {', '.join(keys)}"}]
+    except (DataError, OSError) as error:
+        return [{"what": "checks", "good": False, "words": type(error).__name__}]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _files(home: Home) -> dict[str, Any]:
+    found = sorted(home.folder.iterdir())
+    own = [path for path in found if path.name in _OWN or _DATABASES.fullmatch(path.name)]
+    return {path.name: _facts(path) for path in own} | {"others": len(found) - len(own)}
+
+
+def _plain(home: Home, text: str) -> str:
+    """The text without the node's folder, in which a person's name may stand, and without credentials."""
+    return _CREDENTIALS.sub("", text.replace(str(home.folder), "HOME"))
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    found = path.stat()
+    return {"bytes": found.st_size, "mode": oct(found.st_mode & 0o7777), "folder": path.is_dir()}
+
+
+def _ledger(home: Home) -> dict[str, Any]:
+    try:
+        with opened(home) as ledger:
+            plans = ledger.standing.plans.values()
+            return {"entries": ledger.head.seq, "plans": {p.plan.hash[:12]: p.state for p in plans}}
+    except Exception as error:
+        return {"fault": type(error).__name__}
+
+
+def _tail(home: Home, name: str) -> list[str]:
+    try:
+        text = (home.supernode / "logs" / name).read_text(encoding="utf-8", errors="replace")
+        return [_plain(home, line) for line in text.splitlines()[-_LOG_LINES:]]
+    except OSError:
+        return []

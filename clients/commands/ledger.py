@@ -1,0 +1,64 @@
+"""`sealscore-node ledger` and `budget`: what was released, and what may be."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from clients.commands.plan import opened
+from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, reason
+from shared.privacy.entries import Entry, Limit
+from shared.privacy.ledger import read_ledger
+from shared.privacy.spending import Spending, bits_by_recipient, label_epsilon
+
+
+def ledger(
+    last: Annotated[int, typer.Option("-n", "--last", min=1, help="How many entries.")] = 20, folder: Folder = HERE
+) -> None:
+    """Show the last entries of the ledger, and what is spent and left."""
+    home = home_at(folder)
+    with opened(home) as own:
+        standing, spending = own.standing, Spending()
+        shown = Table("entry", "at", "kind", "what")
+        for stored in list(read_ledger(home.ledger_file))[-last:]:
+            shown.add_row(str(stored.seq), stored.at, stored.kind, escape(_words(stored.entry)))
+        console.print(shown)
+        ceilings = standing.ceilings
+        if ceilings is not None and ceilings.epsilon is not None:
+            spent, committed = spending.epsilon(standing), spending.outlook(standing)
+            console.print(f"epsilon spent {spent:.4g}, committed {committed:.4g}, of {ceilings.epsilon:g}")
+        labels = label_epsilon(standing)
+        if labels:
+            limit = ceilings.label_epsilon if ceilings else None
+            console.print(f"label epsilon {labels:g}" + (f" of {limit:g}" if limit is not None else ", no ceiling"))
+        for recipient, bits in bits_by_recipient(standing).items():
+            console.print(f"at most {bits} bits of a person told to {recipient}")
+
+
+def budget(
+    why: Annotated[str | None, typer.Option(help="The reason, for the ledger; without it nothing is changed.")] = None,
+    folder: Folder = HERE,
+) -> None:
+    """Show the ceilings in force, and put node.toml's [budget] into force with --why."""
+    home = home_at(folder)
+    with opened(home) as own:
+        wanted, now = home.config().budget, own.standing.ceilings
+        table = Table("ceiling", "in force", "node.toml")
+        for name in type(wanted).model_fields:
+            table.add_row(name, str(getattr(now, name)), str(getattr(wanted, name)))
+        console.print(table)
+        if wanted == now:
+            return
+        if why is None:
+            fail("node.toml's [budget] is not in force; say why with --why TEXT to put it into force", BAD_INPUT)
+        entry = Limit(ceilings=wanted, why=reason(why))
+        seq = own.append(lambda standing: entry)
+    console.print(f"in force from entry {seq} on")
+
+
+def _words(entry: Entry) -> str:
+    told = entry.model_dump(mode="json", exclude={"kind", "plan", "run", "text", "card", "request", "register_head"})
+    return ", ".join(f"{name} {value}" for name, value in told.items() if value not in (None, "", {}))[:160]

@@ -1,0 +1,137 @@
+"""`sealscore-node plan`: look at plans, approve them by hash, refuse or revoke them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, errors, fail, home_at, reason
+from clients.home import Home
+from clients.plan_review import Review, review
+from shared.plan import Plan
+from shared.privacy.entries import Refuse, Revoke
+from shared.privacy.ledger import Ledger
+
+app = typer.Typer(help="Look at plans, approve them, refuse them.", no_args_is_help=True)
+
+PlanArgument = Annotated[str, typer.Argument(help="A plan's file, its hash or the start of it, or its name.")]
+
+
+@app.command("list")
+def list_plans(folder: Folder = HERE) -> None:
+    """List the plans that were proposed to this node, with where each stands."""
+    home = home_at(folder)
+    with opened(home) as ledger:
+        plans, standing = home.kept_plans(), ledger.standing
+    table = Table("plan", "hash", "purpose", "state")
+    for hash, plan in plans.items():
+        known = standing.plans.get(hash)
+        table.add_row(plan.name, hash[:16], plan.purpose_code, known.state if known else "not approved")
+    console.print(table if plans else "no plan was proposed yet")
+
+
+@app.command()
+def show(plan: PlanArgument, folder: Folder = HERE) -> None:
+    """Show what a plan is for, with whom, what it may cost and what is left; exit code 1 if it cannot be approved."""
+    home = home_at(folder)
+    seen = _review(home, find_plan(home, plan))
+    _print(seen)
+    if seen.obstacles and seen.state == "not approved":
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def approve(
+    plan: PlanArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    folder: Folder = HERE,
+) -> None:
+    """Approve a plan: from now on this node answers under it, within its budget. The ledger keeps the approval."""
+    from clients import books
+
+    home = home_at(folder)
+    found = find_plan(home, plan)
+    seen = _review(home, found)
+    _print(seen)
+    if seen.state != "not approved":
+        fail(f"plan {found.name} is {seen.state} in this node's ledger already", BAD_INPUT)
+    if seen.obstacles:
+        fail(f"plan {found.name} cannot be approved as things are", FAILED)
+    if not yes and not typer.confirm("Approve this plan?"):
+        errors.print("not approved; nothing was written")
+        raise typer.Exit(FAILED)
+    with opened(home) as ledger:
+        home.keep_plan(found)
+        seq = books.approve(ledger, found)
+    console.print(f"approved: {found.name}, entry {seq} of the ledger. A node that is running takes it up by itself.")
+
+
+@app.command()
+def refuse(
+    plan: PlanArgument,
+    why: Annotated[str, typer.Option(help="The reason, for the ledger.")] = "refused by the operator",
+    folder: Folder = HERE,
+) -> None:
+    """Refuse a plan, or withdraw its approval; what was answered already stays charged."""
+    home, why = home_at(folder), reason(why)
+    with opened(home) as ledger:
+        found = find_plan(home, plan)
+        known = ledger.standing.plans.get(found.hash)
+        if known is not None and known.state == "live":
+            ledger.append(lambda standing: Revoke(plan=found.hash, why=why))
+            console.print(f"revoked: {found.name}; nothing more is answered under it")
+        elif known is None:
+            entry = Refuse(plan=found.hash, run="-", phase="-", round=0, attempt=0, code="not-approved", why=why)
+            ledger.append(lambda standing: entry)
+            home.plan_file(found.hash).unlink(missing_ok=True)
+            console.print(f"refused: {found.name}")
+        else:
+            fail(f"plan {found.name} is {known.state} already", BAD_INPUT)
+
+
+def find_plan(home: Home, wanted: str) -> Plan:
+    """The plan that an operator means: a file (TOML or canonical), or one that was proposed.
+
+    Ends with an error where there is none, or several.
+    """
+    path = Path(wanted)
+    if path.is_file():
+        data = path.read_bytes()
+        return Plan.from_canonical(data) if data.lstrip()[:1] == b"{" else Plan.load(path)
+    kept = home.kept_plans()
+    matching = [plan for hash, plan in kept.items() if hash.startswith(wanted) or plan.name == wanted]
+    if len(matching) != 1:
+        known = ", ".join(f"{plan.name} ({hash[:12]})" for hash, plan in kept.items()) or "none"
+        what = "several plans are" if matching else "no file and no plan is"
+        fail(f"{wanted}: {what} so named; plans: {known}", BAD_INPUT)
+    return matching[0]
+
+
+@contextmanager
+def opened(home: Home) -> Iterator[Ledger]:
+    """A node's ledger for one command."""
+    ledger = home.ledger(home.identity(), home.config())
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _review(home: Home, plan: Plan) -> Review:
+    with opened(home) as ledger:
+        return review(plan, home.identity().card, home.trust().cards, ledger.standing)
+
+
+def _print(seen: Review) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for what, words in (*seen.lines, ("state", seen.state)):
+        table.add_row(f"[bold]{what}[/bold]", escape(words))
+    console.print(table)
+    for obstacle in seen.obstacles:
+        errors.print(f"[red]in the way:[/red] {escape(obstacle)}", highlight=False)

@@ -1,0 +1,201 @@
+"""`sealscore-node start`, `reload`, `status`, `check`: the node as it runs, and before it does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from clients.commands.plan import find_plan, opened
+from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at
+from clients.config import NodeConfig
+from clients.home import Home
+from shared.plan import Plan
+from shared.records import Records
+
+STALE = 15.0  # seconds after which a status is of a node that died
+
+
+def check(
+    plan: Annotated[str | None, typer.Argument(help="Also the data and the budget against this plan.")] = None,
+    connect: Annotated[bool, typer.Option(help="Also the connection to the server.")] = True,
+    folder: Folder = HERE,
+) -> None:
+    """Check configuration, keys, peers, ledger, data, connection and clock; exit code 1 if something is wrong."""
+    from clients.preflight import preflight
+
+    home, bad = home_at(folder), 0
+    plans = [find_plan(home, plan)] if plan else _live_plans(home)
+    for finding in preflight(home, plans, connect):
+        mark = "[green]good[/green]" if finding.good else "[red]mend[/red]"
+        words = escape(finding.words)
+        console.print(f"{mark}  [bold]{finding.what}[/bold]  {words}", highlight=False, soft_wrap=True)
+        bad += not finding.good
+    if bad:
+        raise typer.Exit(FAILED)
+
+
+def start(
+    logs: Annotated[str, typer.Option("--log", help="text, or json: one object a line.")] = "text",
+    folder: Folder = HERE,
+) -> None:
+    """Start the node and its SuperNode, and keep them running until Ctrl-C or SIGTERM."""
+    from clients.deploy.supernode import SuperNodeSettings
+    from clients.service import Service, signals
+
+    if logs not in ("text", "json"):
+        raise typer.BadParameter(f"{logs!r}: logs are text or json", param_hint="--log")
+    home = home_at(folder)
+    _log(logs)
+    config, identity = home.config(), home.identity()
+    if (identity.name, identity.role) != (config.node.name, config.node.role):
+        fail(f"the keys here are those of the {identity.role} {identity.name!r}, not of node.toml's node", BAD_INPUT)
+    ledger, register = home.ledger(identity, config), home.register()
+    if ledger.standing.ceilings != config.budget:
+        fail(
+            "node.toml's [budget] is not the ledger's; sealscore-node budget --why TEXT puts it into force",
+            BAD_INPUT,
+        )
+    host = _host(home, config, ledger, register)
+
+    def settings(socket: Path) -> SuperNodeSettings:
+        return SuperNodeSettings(
+            folder=home.supernode,
+            server=config.server.address,
+            authority=home.folder / config.server.authority,
+            key=home.supernode_key,
+            role=config.node.role,
+            party=config.node.name,
+            node_socket=socket,
+            port=config.supernode.port,
+            poll=config.supernode.poll,
+        )
+
+    service = Service(host, ledger, home.sockets(config), settings, home.status_file)
+    try:
+        with signals(service):
+            service.run()
+    except (OSError, ValueError) as error:
+        fail(error)
+    finally:
+        ledger.close()
+        register.close()
+
+
+def reload(folder: Folder = HERE) -> None:
+    """Have the running node read its data anew: new consents and withdrawals take effect in the next round."""
+    home = home_at(folder)
+    found = _status(home)
+    if found is None or found["state"] != "running":
+        fail("the node is not running here; it reads its data when it starts")
+    os.kill(int(found["pid"]), signal.SIGHUP)
+    console.print("the node reads its data anew; its log says with what result")
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until it is connected; exit code 1 if not.")] = 0,
+    folder: Folder = HERE,
+) -> None:
+    """Say whether the node runs, is connected, and which plans it answers; exit code 1 if it does not run."""
+    home, deadline = home_at(folder), time.monotonic() + wait
+    found = _status(home) or {"state": "stopped"}
+    while not _connected(found) and time.monotonic() < deadline:
+        time.sleep(0.5)
+        found = _status(home) or {"state": "stopped"}
+    with opened(home) as ledger:
+        plans = {plan.plan.name: plan.state for plan in ledger.standing.plans.values()}
+    if as_json:
+        print(json.dumps(found | {"plans": plans}))
+    else:
+        table = Table(show_header=False, box=None, padding=(0, 2))
+        for what in ("state", "pid", "connected", "trouble", "refused_bundles"):
+            if found.get(what) not in (None, ""):
+                table.add_row(what.replace("_", " "), _word(found[what]))
+        for name, state in plans.items():
+            table.add_row(f"plan {name}", state)
+        console.print(table)
+    if found["state"] != "running" or (wait and not _connected(found)):
+        raise typer.Exit(FAILED)
+
+
+def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
+    from clients.data import load_records
+    from clients.host import MAX_PROPOSED, Host
+
+    split = None if config.data.split is None else home.folder / config.data.split
+
+    def load(plan: Plan) -> Records:
+        return load_records(config.data.own(home.folder), plan, config.node.name, split)
+
+    def propose(plan: Plan) -> bool:
+        approved = ledger.standing.plans
+        waiting = {hash for hash in home.kept_plans() if hash not in approved}
+        if plan.hash in waiting or plan.hash in approved:
+            return True
+        if len(waiting) >= MAX_PROPOSED:
+            return False
+        home.keep_plan(plan)
+        logging.getLogger("sealscore.node").info(
+            "the server proposes plan %s (%s); see sealscore-node plan show", plan.name, plan.hash[:12]
+        )
+        return True
+
+    return Host(home.identity(), home.trust(), ledger, register, home.label_secret(), load=load, propose=propose)
+
+
+def _live_plans(home: Home) -> list[Plan]:
+    try:
+        with opened(home) as ledger:
+            return [plan.plan for plan in ledger.standing.live]
+    except Exception:
+        # Whatever is wrong with the ledger is for the checks to say.
+        return []
+
+
+def _status(home: Home) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(home.status_file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    if found.get("state") == "running" and time.time() - float(found.get("at", 0)) > STALE:
+        found["state"] = "died"
+    # The last contact of a node that ran until a moment ago is no connection.
+    found["connected"] = _connected(found)
+    return found
+
+
+def _connected(found: dict[str, Any]) -> bool:
+    return found.get("state") == "running" and bool(found.get("connected"))
+
+
+def _word(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else escape(str(value))
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return json.dumps(
+            {"at": at, "level": record.levelname.lower(), "log": record.name, "text": record.getMessage()}
+        )
+
+
+def _log(form: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    plain.converter = time.gmtime
+    handler.setFormatter(_JsonLines() if form == "json" else plain)
+    root = logging.getLogger("sealscore")
+    root.handlers, root.propagate = [handler], False
+    root.setLevel(logging.INFO)

@@ -1,0 +1,61 @@
+"""What the commands of a node share: the console, the folder, and which errors an operator can mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from clients.daemon import DaemonError
+from clients.data import DataError
+from clients.deploy.node_key import NodeKeyError
+from clients.home import Home, HomeError
+from shared.crypto.identity import CardError
+from shared.crypto.keyfile import KeyFileError
+from shared.crypto.trust import EnrolmentError, TrustError, Untrusted
+from shared.plan_errors import PlanError
+from shared.privacy.ledger import LedgerError
+from shared.privacy.register import RegisterError
+from shared.privacy.spending import Overdrawn
+from shared.privacy.standing import LedgerFault
+from shared.terminal import BAD_INPUT, FAILED, errors, fail
+
+console = Console()
+
+Folder = Annotated[Path, typer.Option("--home", envvar="SEALSCORE_HOME", help="The node's own folder.")]
+HERE = Path(".")
+_REASON = 500
+
+_BAD_INPUT = (
+    PlanError,
+    DataError,
+    CardError,
+    TrustError,
+    EnrolmentError,
+    Untrusted,
+    HomeError,
+    KeyFileError,
+    NodeKeyError,
+)
+_FAILED = (LedgerError, RegisterError, LedgerFault, Overdrawn, DaemonError)
+EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
+
+
+def home_at(folder: Path) -> Home:
+    """The node's folder, which must have a node in it."""
+    home = Home(folder.resolve())
+    if not home.config_file.exists():
+        fail(f"{home.config_file}: there is no node here; sealscore-node init makes one", BAD_INPUT)
+    return home
+
+
+def reason(text: str) -> str:
+    """A reason as the ledger keeps it; BadParameter where it is none, or too long."""
+    if not 1 <= len(text.strip()) <= _REASON:
+        raise typer.BadParameter(f"a reason has 1 to {_REASON} characters", param_hint="--why")
+    return text.strip()
+
+
+__all__ = ["BAD_INPUT", "EXPECTED", "FAILED", "HERE", "Folder", "console", "errors", "fail", "home_at", "reason"]

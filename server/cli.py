@@ -1,0 +1,41 @@
+"""`sealscore-server`: what the server's operator types."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+# Flower reports its use to its makers unless told not to; it reads this when it is imported.
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
+
+from server.commands import plans, running, setup
+from server.commands.terminal import EXPECTED
+from shared.terminal import run_app
+
+app = typer.Typer(
+    help="Run the server of a Sealscore federation: it coordinates, and sees sums only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(setup.init)
+app.command()(setup.start)
+app.command()(setup.enrol)
+app.command()(setup.nodes)
+app.command()(setup.renew)
+app.add_typer(plans.app, name="plan")
+app.command()(running.run)
+app.command()(running.runs)
+app.add_typer(running.receipts_app, name="receipts")
+
+
+def main() -> None:
+    """Run the command line: exit codes are 1 (failed), 2 (bad input) and 130 (interrupted)."""
+    os.umask(0o077)  # whatever is written is its owner's alone
+    run_app(app, EXPECTED, "interrupted; sealscore-server run --resume goes on with a run that was stopped")
+
+
+if __name__ == "__main__":
+    main()

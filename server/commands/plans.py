@@ -1,0 +1,148 @@
+"""`sealscore-server plan`: make plans for the enrolled nodes, sign them, propose them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tomllib
+from collections.abc import Collection
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import tomli_w
+import typer
+from rich.table import Table
+
+from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from server.deployed import PUBLISHED
+from server.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from shared.plan import Plan
+
+# One exchange with all parties over Flower on one machine (`python -m simulations.bench federation`).
+SECONDS_A_ROUND = 1.0
+
+app = typer.Typer(help="Make plans for the enrolled nodes, sign them, propose them.", no_args_is_help=True)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The plan's name: a-z, 0-9, '.', '_', '-'.")],
+    like: Annotated[Path, typer.Option(help="A plan's file whose schemas, outcome and privacy are taken over.")],
+    profile: Annotated[str, typer.Option(help="many, few or fewest rounds; Flower takes seconds a round.")] = "few",
+    group: Annotated[list[str] | None, typer.Option(help="PARTY=GROUP, where there are several kinds.")] = None,
+    records: Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
+    folder: Folder = HERE,
+) -> None:
+    """Make a plan's file for the nodes that are enrolled, to be looked through and signed."""
+    home = home_at(folder)
+    if profile not in PROFILES:
+        raise typer.BadParameter(f"{profile!r}: one of {', '.join(PROFILES)}", param_hint="--profile")
+    try:
+        base = tomllib.loads(like.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        fail(f"{like}: no plan can be read there ({error})", BAD_INPUT)
+    path = home.plans / f"{name}.toml"
+    if path.exists():
+        fail(f"{path}: there is a plan of that name; choose another", BAD_INPUT)
+    expires = datetime.now(UTC).date() + timedelta(days=days)
+    seed, enrolled = secrets.randbelow(2**32), home.enrolments()
+    chosen = _pairs(group, "--group", enrolled)
+    counts = {party: _number(count) for party, count in _pairs(records, "--records", enrolled).items()}
+    data = made(base, name, PROFILES[profile], enrolled, chosen, counts, seed, expires)
+    plan = Plan.parse(data, str(path))
+    path.write_text(tomli_w.dumps(data), encoding="utf-8")
+    _expected(plan, profile)
+    console.print(f"written to {path}; look through it, then [bold]sealscore-server plan sign {name}[/bold]")
+
+
+@app.command()
+def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: Folder = HERE) -> None:
+    """Put the cards and the app bundle's hash into a plan: from now on it is what partners approve, by its hash."""
+    from server.deploy.bundle import build_bundle
+
+    home = home_at(folder)
+    path, signed = home.plans / f"{name}.toml", home.plans / f"{name}.json"
+    if signed.exists():
+        fail(f"{signed}: the plan is signed, and partners may have approved it; a change needs a new name", BAD_INPUT)
+    plan = with_cards(Plan.load(path), home.identity().card, home.enrolments(), build_bundle().sha256)
+    if plan.name != name:
+        fail(f"{path}: the plan in it is named {plan.name!r}", BAD_INPUT)
+    signed.write_bytes(plan.canonical())
+    console.print(f"signed: {name}, hash [bold]{plan.hash}[/bold]")
+    console.print(f"give {signed} to the partners, and read them the hash; to nodes that have approved a plan of this")
+    console.print(f"version already, [bold]sealscore-server plan publish {name}[/bold] sends it")
+
+
+@app.command()
+def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], folder: Folder = HERE) -> None:
+    """Propose a signed plan to its parties' nodes, for their operators to look at.
+
+    A node runs no app bundle that none of its approved plans names. So one that has approved no plan of this version
+    yet cannot be reached: send it the plan's file.
+    """
+    from server.commands.running import run_action
+
+    home = home_at(folder)
+    plan = signed_plan(home.signed_plans(), name)
+    run_action(home, plan, "publish")
+    said = json.loads((home.run_folder(plan) / PUBLISHED).read_text(encoding="utf-8"))
+    table = Table("party", "the plan was")
+    for party, what in said.items():
+        table.add_row(party, what)
+    console.print(table)
+    if any(what != "taken" for what in said.values()):
+        console.print(f"send the others the file {home.plans / name}.json, and read them the hash {plan.hash}")
+
+
+@app.command("list")
+def list_plans(folder: Folder = HERE) -> None:
+    """List the plans."""
+    home = home_at(folder)
+    signed = home.signed_plans()
+    table = Table("plan", "state", "hash", "expires")
+    for path in sorted(home.plans.glob("*.toml")):
+        plan = signed.get(path.stem)
+        table.add_row(path.stem, "signed" if plan else "draft", plan.hash[:16] if plan else "", _day(plan))
+    console.print(table)
+
+
+def signed_plan(signed: dict[str, Plan], name: str) -> Plan:
+    """The signed plan of that name; ends with an error where there is none."""
+    if name not in signed:
+        fail(f"{name}: no signed plan is so named; signed: {', '.join(signed) or 'none'}", BAD_INPUT)
+    return signed[name]
+
+
+def _expected(plan: Plan, profile: str) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_row("profile", f"{profile}: {plan.training.rounds} rounds, sample rate {plan.training.sample_rate:g}")
+    table.add_row("exchanges", f"{sums(plan)} sums and {payloads(plan)} payloads")
+    table.add_row("duration", f"about {minutes(duration(plan, SECONDS_A_ROUND))}, alignment aside")
+    table.add_row("cost in AUC", f"{PROFILES[profile].auc_cost} (measured on UCI credit default)")
+    console.print(table)
+
+
+def _pairs(given: list[str] | None, option: str, enrolled: Collection[str]) -> dict[str, str]:
+    found = {}
+    for pair in given or ():
+        party, separator, value = pair.partition("=")
+        if not separator or not value:
+            raise typer.BadParameter(f"{pair!r}: write PARTY=VALUE", param_hint=option)
+        if party not in enrolled:
+            known = ", ".join(enrolled) or "none"
+            raise typer.BadParameter(f"{party!r} is not enrolled; enrolled: {known}", param_hint=option)
+        found[party] = value
+    return found
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise typer.BadParameter(f"{text!r} is no number of records", param_hint="--records")
+    return int(text)
+
+
+def _day(plan: Plan | None) -> str:
+    expires: date | None = None if plan is None else plan.expires
+    return str(expires or "")

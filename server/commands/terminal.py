@@ -1,0 +1,37 @@
+"""What the commands of a server share: the console, the folder, and which errors an operator can mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from server.deploy.bundle import BundleError
+from server.deploy.certificates import CertificateError
+from server.deploy.control import ControlError
+from server.deploy.superlink import SuperLinkError
+from server.home import ServerError, ServerHome
+from shared.crypto.identity import CardError
+from shared.crypto.keyfile import KeyFileError
+from shared.plan_errors import PlanError
+from shared.privacy.anchors import AnchorError
+from shared.terminal import BAD_INPUT, FAILED, fail
+
+console = Console()
+
+Folder = Annotated[Path, typer.Option("--home", envvar="SEALSCORE_SERVER_HOME", help="The server's own folder.")]
+HERE = Path(".")
+
+_BAD_INPUT = (PlanError, CardError, ServerError, KeyFileError, CertificateError, BundleError, AnchorError)
+_FAILED = (ControlError, SuperLinkError)
+EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
+
+
+def home_at(folder: Path) -> ServerHome:
+    """The server's folder, which must have a server in it."""
+    home = ServerHome(folder.resolve())
+    if not home.config_file.exists():
+        fail(f"{home.config_file}: there is no server here; sealscore-server init makes one", BAD_INPUT)
+    return home
