@@ -92,9 +92,16 @@ class Lender:
         """All records with the signals that have come, as training and scoring see them; for use at this party."""
         columns = dict(self._records.columns)
         for group in self._plan.platforms:
-            told = [self._levels[party.name] for party in self._plan.members(group) if party.name in self._levels]
+            told = [self._live_levels(party.name) for party in self._plan.members(group) if party.name in self._levels]
             columns[signal_name(group)] = _merged_levels(self._records.person, told)
         return dataclasses.replace(self._records, columns=columns)
+
+    def _live_levels(self, platform: str) -> dict[str, int]:
+        """What a platform told of those who still consent to being joined with it."""
+        if self._records.consent is None:
+            return self._levels[platform]
+        live = set(self._consenting(platform))
+        return {person: level for person, level in self._levels[platform].items() if person in live}
 
     def replace(self, records: Records) -> None:
         """Go on with other records of the same data set, from the next round on."""

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 from shared.crypto.identity import Card
 from shared.plan import Plan
+from shared.plan_errors import PlanError
 from shared.privacy.mechanisms import Mechanisms
 from shared.privacy.spending import Overdrawn, Spending
 from shared.privacy.standing import PlanStanding, Standing
@@ -30,13 +31,17 @@ def review(plan: Plan, own: Card, trusted: Mapping[str, Card], standing: Standin
     known = standing.plans.get(plan.hash)
     state = known.state if known is not None else "not approved"
     obstacles = list(_obstacles(plan, own, trusted, today or datetime.now(UTC).date()))
+    unsolved = _unsolved(plan)
+    obstacles += unsolved
     if known is None and not obstacles:
         try:
             Spending().check_whole(standing, plan)
         except Overdrawn as error:
             obstacles.append(f"{error}; the ceilings are in node.toml, and the ledger holds them")
-    lines = [*_contract(plan, trusted, own), *_cost(plan, own.name)]
-    if own.name in {party.name for party in plan.parties}:
+    lines = _contract(plan, trusted, own)
+    if not unsolved:
+        lines += _cost(plan)
+    if not unsolved and own.name in {party.name for party in plan.parties}:
         lines += _left(plan, standing, known)
     return Review(plan, own.name, state, tuple(lines), tuple(obstacles))
 
@@ -87,7 +92,16 @@ def _contract(plan: Plan, trusted: Mapping[str, Card], own: Card) -> list[tuple[
     ]
 
 
-def _cost(plan: Plan, party: str) -> list[tuple[str, str]]:
+def _unsolved(plan: Plan) -> list[str]:
+    """Why no noise gives what the plan claims, where none does."""
+    try:
+        Mechanisms(plan).claim()
+    except PlanError as error:
+        return error.problems
+    return []
+
+
+def _cost(plan: Plan) -> list[tuple[str, str]]:
     privacy = plan.privacy
     if privacy.noise == "none":
         return [("cost", "nothing bounds what the results tell: the plan adds no noise")]

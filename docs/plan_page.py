@@ -48,9 +48,12 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "version": "Version of this format.",
         "name": "Name of the plan; run folders begin with it.",
         "purpose": "Why the parties compute together, in words; part of what they approve.",
+        "purpose_code": "By what consents and ceilings know that purpose.",
         "server_card": "The server's enrolment card, one line of text. The server and every party have one, or nobody "
         "does; a node behind seals answers under no plan without cards. In simulation the launcher puts them in.",
         "expires": "Last day of the plan, by UTC. A node behind seals refuses everything later.",
+        "bundle": "SHA-256 of the app bundle that carries messages in a deployment; a node's SuperNode runs no other. "
+        "`sealscore-server plan sign` puts it in.",
         "seed": "Public randomness: first weights of hidden units, and in simulation how rows are dealt out. "
         "Noise, sampling and label coins of a real node never come from it.",
         "groups": "The parties by role and kind, each with its schema.",
@@ -87,9 +90,10 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "label_bad": "How the label column writes a bad loan.",
         "label_good": "How it writes a good one.",
         "date": "Column of the day of application; the performance window runs from it, a split by date needs it.",
-        "consent": "Column that names the parties with which the record's person may be joined, separated by `;`, each "
-        "with its last day where it has one (`lender-1 until 2027-03-31`). "
-        "Absent: the plan declares that everybody consented to all of its parties.",
+        "consent": "Column of what the record's person consented to, separated by `;`: parties with which it may be "
+        "joined, and `federation` for sums, each with a purpose and days where it has them (`lender-1 for "
+        "credit-scoring from 2026-01-01 until 2027-03-31 withdrawn 2026-09-01; federation`). "
+        "Absent: the plan declares that everybody consented to everything.",
         "features": "The columns that are read.",
         "derived": "Features that each party computes from its own columns.",
     },
@@ -182,6 +186,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "max_parties_per_person": "Parties of a group at which one person may be; absent: all of them.",
         "spare_attempts": "Attempts beyond the rounds of a phase that are in the budget, as a share of the rounds, "
         "rounded up.",
+        "reserve_block": "Answers that a node charges to its ledger at once. After a crash all of them count as given, "
+        "and their rounds are skipped; blocks write the ledger less often.",
         "noise": "`none` runs the same protocol without privacy, for simulations; a real node refuses it.",
     },
     Shares: {

@@ -29,15 +29,16 @@ def main(grid: Grid, context: Context) -> None:
     With a `home`, the folder of a server with a key of its own, `plan` is the name of a signed plan there, and `action`
     says whether it is run or published to the parties.
     """
-    from server.deployed import carry_out, publish
-    from server.entry import run_coordinator
-    from server.home import ServerHome
-
     config = {name: str(value) for name, value in context.run_config.items()}
     exchange = FlowerExchange(grid)
     if not config.get("home"):
+        from server.entry import run_coordinator
+
         run_coordinator(Path(config["plan"]).read_bytes(), exchange, Path(config["output"]))
         return
+    from server.deployed import carry_out, publish
+    from server.home import ServerHome
+
     action = publish if config["action"] == "publish" else carry_out
     action(ServerHome(Path(config["home"])), config["plan"], exchange)
 

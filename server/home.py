@@ -17,7 +17,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -26,9 +26,6 @@ from shared.crypto.identity import CardError, Identity
 from shared.plan import SERVER, Plan
 from shared.plan_errors import PlanError, explain
 from shared.schema import Strict
-
-if TYPE_CHECKING:
-    from server.deploy.superlink import SuperLinkSettings
 
 CONFIG = "server.toml"
 PASSPHRASE = "SEALSCORE_PASSPHRASE"
@@ -98,21 +95,6 @@ class ServerHome:
     def config(self) -> ServerConfig:
         """The operator's configuration; PlanError where it cannot be used."""
         return ServerConfig.load(self.config_file)
-
-    def superlink(self) -> SuperLinkSettings:
-        """How the SuperLink of this server is started and reached."""
-        # The app bundle has this file and not the deployment's.
-        from server.deploy.superlink import SuperLinkSettings
-
-        config = self.config()
-        return SuperLinkSettings(
-            folder=self.folder / "superlink",
-            certificates=self.certificates,
-            control_port=config.control_port,
-            partner_host=config.partner_host,
-            partner_port=config.partner_port,
-            body_limit=config.body_limit_mib * 2**20,
-        )
 
     def create(self) -> Identity:
         """Make the folder and the server's key, once; ServerError where there is one already."""

@@ -12,6 +12,7 @@ from shared.crypto.enrolment import Enrolment
 from shared.crypto.identity import Card
 from shared.plan import Plan
 from shared.plan_errors import PlanError
+from shared.privacy.mechanisms import Mechanisms
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,16 @@ def made(
     `groups` says of which group a platform is where there are several kinds, `records` a party's nominal records.
 
     Raises:
-        PlanError: a node fits into no group, or into several.
+        PlanError: `like` is no plan, or a node fits into no group, or into several.
     """
+    _check_tables(like)
     data = {key: value for key, value in like.items() if key not in ("simulation", "parties", "server_card", "bundle")}
     training = dict(data.get("training", {}))
     optimizer = dict(training.get("optimizer", {}))
     optimizer |= {"learning_rate": profile.learning_rate, "momentum": profile.momentum}
     training |= {"rounds": profile.rounds, "sample_rate": profile.sample_rate, "optimizer": optimizer}
     data |= {"name": name, "seed": seed, "expires": expires, "training": training}
+    data["groups"] = dict(data.get("groups", {}))
     data["alignment"] = dict(data.get("alignment", {})) | {"method": "private"}
     data["parties"] = [
         {
@@ -99,6 +102,20 @@ def made(
     return data
 
 
+def _check_tables(like: Mapping[str, Any]) -> None:
+    """That there are tables where a plan has tables; what is in them is for the plan's own validation."""
+    tables = {name: like.get(name, {}) for name in ("groups", "training", "alignment")}
+    tables["training.optimizer"] = tables["training"].get("optimizer", {}) if _table(tables["training"]) else {}
+    if _table(tables["groups"]):
+        tables |= {f"groups.{name}": group for name, group in tables["groups"].items()}
+    if wrong := [name for name, value in tables.items() if not _table(value)]:
+        raise PlanError("plan new", [f"{name}: a plan has a table there" for name in wrong])
+
+
+def _table(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _group(card: Card, known: Mapping[str, Any], given: Mapping[str, str]) -> str:
     if card.name in given:
         return given[card.name]
@@ -113,7 +130,7 @@ def with_cards(plan: Plan, server: Card, enrolled: Mapping[str, Enrolment], bund
     """The plan with the cards of the server and all parties, and the hash of the app bundle.
 
     Raises:
-        PlanError: a party is not enrolled, or the plan is one for simulations.
+        PlanError: a party is not enrolled, the plan is one for simulations, or no noise gives what it claims.
     """
     lacking = [party.name for party in plan.parties if party.name not in enrolled]
     if lacking:
@@ -127,7 +144,9 @@ def with_cards(plan: Plan, server: Card, enrolled: Mapping[str, Enrolment], bund
     data = plan.model_dump(mode="json")
     data["server_card"], data["bundle"] = server.text, bundle
     data["parties"] = [party | {"card": enrolled[party["name"]].card.text} for party in data["parties"]]
-    return Plan.parse(data, plan.name)
+    signed = Plan.parse(data, plan.name)
+    Mechanisms(signed).claim()
+    return signed
 
 
 def minutes(seconds: float) -> str:

@@ -34,7 +34,7 @@ class RunTable:
         kept = self._rows[row["phase"]]
         kept["round"], kept["cohort"] = row["round"], str(row["cohort"])
         kept["seconds"] += row["seconds"]
-        kept["lost"].update(row["failures"])
+        kept["lost"].update(list(row["failures"]))
         self._attempts[row["phase"]] += row["attempts"]
 
     def shown(self) -> Table:

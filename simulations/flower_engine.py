@@ -137,7 +137,7 @@ def _environment(home: Path) -> dict[str, str]:
 @contextmanager
 def _superlink(home: Path, environment: Mapping[str, str]) -> Iterator[None]:
     """Start a SuperLink for this run alone; end it and all that it has started."""
-    port = _free_port()
+    port = free_port()
     address = f"127.0.0.1:{port}"
     (home / "flwr").mkdir()
     (home / "flwr" / "config.toml").write_text(
@@ -230,7 +230,8 @@ def _write_toml(path: Path, values: Mapping[str, str]) -> None:
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()), encoding="utf-8")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

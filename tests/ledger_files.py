@@ -54,7 +54,7 @@ def members() -> dict[str, Identity]:
 @lru_cache(maxsize=8)
 def enrolled_plan(name: str = "vertical", **changes: Any) -> Plan:
     """The vertical plan at epsilon 2 with the cards of `members`."""
-    data = vertical_plan(privacy__epsilon=2.0, **changes).model_dump(mode="json")
+    data = vertical_plan(privacy__epsilon=2.0, alignment__method="private", **changes).model_dump(mode="json")
     cards = {one: identity.card.text for one, identity in members().items()}
     data |= {"name": name, "server_card": cards[SERVER]}
     data["parties"] = [party | {"card": cards[party["name"]]} for party in data["parties"]]

@@ -166,9 +166,10 @@ def _live_plans(home: Home) -> list[Plan]:
 def _status(home: Home) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(home.status_file.read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        died = found["state"] == "running" and time.time() - float(found["at"]) > STALE
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    if found.get("state") == "running" and time.time() - float(found.get("at", 0)) > STALE:
+    if died:
         found["state"] = "died"
     # The last contact of a node that ran until a moment ago is no connection.
     found["connected"] = _connected(found)

@@ -18,6 +18,7 @@ from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, hom
 from server.deployed import PUBLISHED
 from server.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from shared.plan import Plan
+from shared.privacy.mechanisms import Mechanisms
 
 # One exchange with all parties over Flower on one machine (`python -m simulations.bench federation`).
 SECONDS_A_ROUND = 1.0
@@ -52,8 +53,9 @@ def new(
     counts = {party: _number(count) for party, count in _pairs(records, "--records", enrolled).items()}
     data = made(base, name, PROFILES[profile], enrolled, chosen, counts, seed, expires)
     plan = Plan.parse(data, str(path))
+    expected = _expected(plan, profile)
     path.write_text(tomli_w.dumps(data), encoding="utf-8")
-    _expected(plan, profile)
+    console.print(expected)
     console.print(f"written to {path}; look through it, then [bold]sealscore-server plan sign {name}[/bold]")
 
 
@@ -115,13 +117,15 @@ def signed_plan(signed: dict[str, Plan], name: str) -> Plan:
     return signed[name]
 
 
-def _expected(plan: Plan, profile: str) -> None:
+def _expected(plan: Plan, profile: str) -> Table:
+    claim = Mechanisms(plan).claim()
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("profile", f"{profile}: {plan.training.rounds} rounds, sample rate {plan.training.sample_rate:g}")
+    table.add_row("privacy", f"epsilon {claim:.3g} at delta {plan.privacy.delta:g} for a person")
     table.add_row("exchanges", f"{sums(plan)} sums and {payloads(plan)} payloads")
     table.add_row("duration", f"about {minutes(duration(plan, SECONDS_A_ROUND))}, alignment aside")
     table.add_row("cost in AUC", f"{PROFILES[profile].auc_cost} (measured on UCI credit default)")
-    console.print(table)
+    return table
 
 
 def _pairs(given: list[str] | None, option: str, enrolled: Collection[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from server.commands.plans import signed_plan
-from server.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at
+from server.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at, superlink_of
 from server.deployed import FAILURE, JOURNAL
 from server.entry import PROGRESS
 from server.following import ProgressFollower
@@ -67,7 +67,7 @@ def run_action(home: ServerHome, plan: Plan, action: str) -> None:
         )
     progress = home.run_folder(plan) / PROGRESS
     progress.unlink(missing_ok=True)
-    with Control(home.superlink()) as control:
+    with Control(superlink_of(home)) as control:
         number = control.submit(bundle, {"home": str(home.folder), "plan": plan.name, "action": action})
         try:
             _follow(control, number, plan, progress, action)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, superlink_of
 from server.home import PASSPHRASE, ServerHome
 from shared.crypto.enrolment import Enrolment
 from shared.crypto.identity import same_fingerprint
@@ -85,7 +85,7 @@ def enrol(
         fingerprint = typer.prompt("Type the fingerprint that its holder told you, another way than the card came")
     if not same_fingerprint(enrolment.card.fingerprint, str(fingerprint)):
         fail("that is another fingerprint: ask the card's holder for both again, by another way", BAD_INPUT)
-    with Control(home.superlink()) as control:
+    with Control(superlink_of(home)) as control:
         control.enrol(enrolment.key, enrolment.card.name)
     home.keep_card(enrolment)
     console.print(f"enrolled: {enrolment.card.name}; its node may connect")
@@ -96,7 +96,7 @@ def nodes(folder: Folder = HERE) -> None:
     from server.deploy.control import Control
 
     home = home_at(folder)
-    with Control(home.superlink()) as control:
+    with Control(superlink_of(home)) as control:
         found = control.nodes()
     table = Table("node", "connected")
     for node in found:
@@ -120,7 +120,7 @@ def start(folder: Folder = HERE) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    settings = home.superlink()
+    settings = superlink_of(home)
     passphrase = {PASSPHRASE: os.environ[PASSPHRASE]} if PASSPHRASE in os.environ else {}
     with SuperLink(settings, notice=log.info, environment=passphrase):
         log.info("partners connect to port %d, control is on %s", settings.partner_port, settings.control_address)

@@ -11,7 +11,7 @@ from rich.console import Console
 from server.deploy.bundle import BundleError
 from server.deploy.certificates import CertificateError
 from server.deploy.control import ControlError
-from server.deploy.superlink import SuperLinkError
+from server.deploy.superlink import SuperLinkError, SuperLinkSettings
 from server.home import ServerError, ServerHome
 from shared.crypto.identity import CardError
 from shared.crypto.keyfile import KeyFileError
@@ -35,3 +35,16 @@ def home_at(folder: Path) -> ServerHome:
     if not home.config_file.exists():
         fail(f"{home.config_file}: there is no server here; sealscore-server init makes one", BAD_INPUT)
     return home
+
+
+def superlink_of(home: ServerHome) -> SuperLinkSettings:
+    """How the SuperLink of a server is started and reached."""
+    config = home.config()
+    return SuperLinkSettings(
+        folder=home.folder / "superlink",
+        certificates=home.certificates,
+        control_port=config.control_port,
+        partner_host=config.partner_host,
+        partner_port=config.partner_port,
+        body_limit=config.body_limit_mib * 2**20,
+    )

@@ -11,17 +11,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 from rich.console import Console
+
+from shared.terminal import BAD_INPUT, FAILED, fail, run_app
 
 if TYPE_CHECKING:
     from shared.compliance.anchoring import Anchor
     from shared.compliance.verification import Verification
     from shared.crypto.identity import Card
     from shared.privacy.register import Register
-
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
 app = typer.Typer(
     help="Check privacy ledgers offline, without trust in who wrote them, and say what they show. Exit code 0 means "
@@ -204,7 +203,7 @@ def show(
     with _register(register) as opened:
         view = person_view(opened, person, _day(day))
     if view.empty:
-        _stop(f"{register}: knows nobody of that identifier; write it as the data does", FAILED)
+        fail(f"{register}: knows nobody of that identifier; write it as the data does", FAILED)
     show_person(Console(), view)
 
 
@@ -219,20 +218,9 @@ def main() -> None:
     from shared.privacy.register import RegisterError
     from shared.report.record import NotARun
 
-    try:
-        code = app(standalone_mode=False)
-        if code == INTERRUPTED:  # typer turns Ctrl-C into this code, without a word
-            raise KeyboardInterrupt
-        sys.exit(code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (AnchorError, CardError, NotARun, PlanError) as error:
-        _stop(str(error), BAD_INPUT)
-    except (Unreadable, LedgerError, RegisterError) as error:
-        _stop(str(error), Fault.UNREADABLE.value)
-    except (KeyboardInterrupt, click.Abort):
-        _stop("interrupted; nothing was written", INTERRUPTED)
+    bad = dict.fromkeys((AnchorError, CardError, NotARun, PlanError), BAD_INPUT)
+    unreadable = dict.fromkeys((Unreadable, LedgerError, RegisterError), Fault.UNREADABLE.value)
+    run_app(app, bad | unreadable, "interrupted; nothing was written")
 
 
 def _verified(
@@ -303,7 +291,7 @@ def _register(path: Path) -> Iterator[Register]:
     finally:
         register.close()
     if broken is not None:
-        _stop(f"{path}: what was told in batch {broken} was changed later; restore the register", Fault.CHAIN.value)
+        fail(f"{path}: what was told in batch {broken} was changed later; restore the register", Fault.CHAIN.value)
 
 
 def _day(text: str | None) -> date:
@@ -311,11 +299,6 @@ def _day(text: str | None) -> date:
         return date.fromisoformat(text) if text else datetime.now(UTC).date()
     except ValueError:
         raise typer.BadParameter("a day is written 2027-03-31", param_hint="--day") from None
-
-
-def _stop(message: str, code: int) -> None:
-    console.print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ def plan_faults(plan: Plan, card: Card) -> Faults:
         yield "card", f"the plan {plan.name} names another key of {card.name} than the one that signs this ledger"
     if plan.privacy.noise == "none" and not card.simulation:
         yield "noise", f"the plan {plan.name} adds no noise: it is for simulations only"
+    if plan.platforms and plan.alignment.method != "private" and not card.simulation:
+        yield "noise", f"the plan {plan.name} aligns in the open: it is for simulations only"
 
 
 def prescribed(standing: PlanStanding, phase: Phase) -> Prescribed:

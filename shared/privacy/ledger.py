@@ -277,12 +277,6 @@ def read_ledger(path: Path) -> Iterator[Stored]:
         yield from stored_entries(database, 0)
 
 
-def read_kept(path: Path) -> list[Head | Receipt]:
-    """The heads and receipts that a party kept in its ledger's file, unchecked; LedgerError as for `read_ledger`."""
-    with _reading(path) as database:
-        return _anchors(database, None)
-
-
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():

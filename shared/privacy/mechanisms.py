@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -68,7 +69,7 @@ class Mechanism:
         return grid_scale(self.noise_std, 1 if self.own_noise_only else max(1, cohort - self.max_colluding))
 
     def own_noise(self, cohort: int) -> float:
-        """The deviation of one party's own noise over that of all the noise that the event counts on, rounded down."""
+        """The deviation of one party's own noise over that of all the noise that the event counts on."""
         if self.noise_std == 0:
             return 0.0
         return 1.0 if self.own_noise_only else 1.0 / math.sqrt(max(1, cohort - self.max_colluding))
@@ -273,17 +274,23 @@ class Mechanisms:
         return max(self._figures(answered, accountant or PldAccountant(), ()))
 
     def platform_claim(self, answered: Callable[[Phase], int] | None = None) -> float | None:
-        """The same against a platform, alone or with the server: composed with a person's noisy labels by PLD.
+        """The same against a platform, alone or with the server: composed with a person's noisy labels.
 
-        All platforms get the same coin, so the labels count once, however many platforms there are. None where no
-        platform gets labels under an epsilon.
+        By PLD, or as the sum of both figures where that is less: the distance of the noise, which has no part in the
+        labels, costs more of delta the larger the composed figure is, and may leave none. All platforms get the same
+        coin, so the labels count once, however many platforms there are. None where no platform gets labels under an
+        epsilon.
         """
         epsilon = self.plan.privacy.label_epsilon
         if not self.plan.platforms or epsilon is None:
             return None
         lenders = len(self.plan.members(self.plan.lenders))
         labels = min(self.plan.privacy.max_parties_per_person or lenders, lenders)
-        return max(self._figures(answered, PldAccountant(), (RandomizedResponse(epsilon=epsilon, count=labels),)))
+        added = self.claim(answered) + labels * epsilon
+        with suppress(UnreachableBudget):
+            released = (RandomizedResponse(epsilon=epsilon, count=labels),)
+            return min(added, max(self._figures(answered, PldAccountant(), released)))
+        return added
 
     def _figures(
         self, answered: Callable[[Phase], int] | None, used: Accountant, labels: tuple[Event, ...]

@@ -201,10 +201,13 @@ class Standing:
             raise LedgerFault("approval", seq, "the text is not that of the plan that it names")
         try:
             # A plan that was approved under an earlier version lacks the keys that came later.
-            plan = Plan.parse(json.loads(entry.text))
+            content = json.loads(entry.text)
+            plan = Plan.parse(content)
             plan.party(self.card.name)
         except (PlanError, ValueError, RecursionError, KeyError) as error:
             raise LedgerFault("approval", seq, f"the plan cannot be read or lacks this party: {error}") from None
+        if json.dumps(content, sort_keys=True, separators=(",", ":")) != entry.text:
+            raise LedgerFault("approval", seq, "the plan is not in canonical form")
         self.plans[entry.plan] = PlanStanding(plan, seq, entry.plan)
 
     def _reserve(self, seq: int, at: str, entry: Reserve) -> None:

@@ -63,7 +63,9 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
         plan = json.dumps({"parties": list(lenders), "rounds": ROUNDS_FLOWER, "bytes": BODY}).encode()
         started = time.perf_counter()
-        run_with_flower(lenders, plan, Path(folder) / "out", project=_project(Path(folder) / "project"), timeout=300.0)
+        run_with_flower(
+            lenders, plan, Path(folder) / "out", project=echo_project(Path(folder) / "project"), timeout=300.0
+        )
         total_flower = time.perf_counter() - started
         flower = json.loads((Path(folder) / "out" / "run.json").read_text("utf-8"))
     in_process, ray = mean(here["seconds"][WARM_UP:]), mean(flower["seconds"][WARM_UP:])
@@ -80,8 +82,8 @@ def run() -> dict[str, Any]:
     }
 
 
-def _project(target: Path) -> Path:
-    """The project's own apps with the echoing coordinator, as a source tree for Flower's engine."""
+def echo_project(target: Path) -> Path:
+    """The project's own apps with the echoing coordinator, as a source tree for Flower."""
     root = Path(server.__file__).resolve().parents[1]
     for name in (
         "server/__init__.py",

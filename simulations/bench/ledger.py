@@ -85,7 +85,7 @@ def _answer(standing: PlanStanding, phase: str, round: int, reserve: int) -> Ans
 def _week(plan: Plan, seq: int) -> Iterator[Entry]:
     """All entries of a plan that ran without a fault; the first of them gets the number `seq`."""
     yield Approve(plan=plan.hash, text=plan.canonical().decode("ascii"))
-    standing = PlanStanding(plan, seq)
+    standing = PlanStanding(plan, seq, plan.hash)
     for name, (_, phase) in standing.phases.items():
         first = _reserve(standing, name, 1)
         for round in range(1, phase.rounds + 1):

@@ -9,7 +9,7 @@ before, the attacker is right with probability at most e^epsilon / (1 + e^epsilo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -36,18 +36,22 @@ def lifetime(seed: int) -> Lifetime:
 
 
 def told(
-    epsilon: float, records: dict[str, Records], kept: Lifetime, run: int, platforms: Iterable[str]
+    epsilon: float, records: dict[str, Records], kept: Lifetime, run: int, platforms: Sequence[str], attempt: int = 1
 ) -> list[dict[str, int]]:
-    """What each of the platforms reads in a run: a bit for every aligned person, filling among them."""
-    plan = vertical_plan(privacy__label_epsilon=epsilon)
-    others = {name: lifetime(0) for name in records if name != LENDER}
-    wire = Wire(plan, records, {**others, LENDER: kept}, run=f"run-{run}", seed=run)
-    for platform in platforms:
+    """What each of the platforms reads in a run: a bit for every aligned person, filling among them.
+
+    Each run is of another plan, since a plan runs once; a further attempt is of a lender that was started anew.
+    """
+    plan = vertical_plan(privacy__label_epsilon=epsilon, name=f"run-{run}")
+    held = {name: records[name] for name in (LENDER, *platforms)}
+    lifetimes = {name: lifetime(0) for name in platforms} | {LENDER: kept}
+    wire = Wire(plan, held, lifetimes, run=f"run-{run}", seed=run)
+    for platform in platforms if attempt == 1 else ():
         wire.align(LENDER, platform)
     found = []
     for platform in platforms:
-        pair = wire.aligned(platform, LENDER)
-        numbers = unpack_numbers(pair, wire.labels(LENDER, platform), 2)
+        pair = wire.aligned(LENDER, platform)
+        numbers = unpack_numbers(pair, wire.labels(LENDER, platform, attempt), 2)
         found.append(dict(zip(pair.persons, numbers.tolist(), strict=True)))
     return found
 
@@ -134,9 +138,7 @@ class TestTrainingPersons:
         records, kept = even(1), lifetime(1)
         first = told(1.0, records, kept, 0, VIDEOS)
         corrected = records | {LENDER: with_labels(records[LENDER], lambda label: 1 - label)}
-        assert [set(bits.items()) for bits in told(1.0, corrected, kept, 0, VIDEOS)] == [
-            set(bits.items()) for bits in first
-        ]
+        assert told(1.0, corrected, kept, 0, VIDEOS, attempt=2) == first
 
 
 class TestTestPersons:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -360,11 +359,11 @@ class TestAlignments:
     """A platform counts how often a lender asked it, over all plans and restarts."""
 
     @pytest.fixture
-    def platform(self) -> Iterator[tuple[Ledger, Books, list[datetime]]]:
+    def platform(self) -> tuple[Books, list[datetime]]:
         plan, now = vertical.vertical_plan(), [datetime(2031, 1, 6, 10, tzinfo=UTC)]
         ledger = ledger_of(plan, "video-1")
         ledger.clock = lambda: now[0].timestamp()
-        yield ledger, Books(ledger, plan, "seeded"), now
+        return Books(ledger, plan, "seeded"), now
 
     @staticmethod
     def align(books: Books, attempt: int, peer: str = "lender-1", plan: Plan | None = None) -> None:
@@ -374,7 +373,7 @@ class TestAlignments:
         books.disclose(header, peer, Release(Disclosure(bits=1, recipient=peer, count=1), "known", 9), 9, None)
 
     def test_so_many_in_thirty_days(self, platform: Any):
-        ledger, books, now = platform
+        books, now = platform
         first = now[0]
         for attempt in range(1, ALIGNMENTS + 1):
             self.align(books, attempt)
@@ -392,7 +391,8 @@ class TestAlignments:
             self.align(books, 22)
 
     def test_over_all_plans(self, platform: Any):
-        ledger, books, now = platform
+        books, _ = platform
+        ledger = books.ledger
         other = vertical.vertical_plan(seed=8)
         approve(ledger, other)
         more = Books(ledger, other, "seeded")

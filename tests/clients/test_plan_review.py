@@ -12,6 +12,7 @@ from clients.books import approve
 from clients.plan_review import Review, review
 from shared.crypto.identity import Card, Identity
 from shared.plan import Plan
+from shared.plan_errors import PlanError
 
 
 def look(town: Town, plan: Plan | None = None, today: date | None = None, **trusted: Card) -> Review:
@@ -67,9 +68,16 @@ class TestObstacles:
         return "\n".join(look(town, plan, **more).obstacles)
 
     def test_what_exceeds_the_ceilings(self, town: Town):
-        found = self.found(town, town.signed(privacy__epsilon=20.0, privacy__delta=1e-3))
+        found = self.found(town, town.signed(privacy__epsilon=10.0, privacy__delta=1e-4))
         assert "epsilon 10 of the data set does not hold the plan" in found
         assert "the ceilings are in node.toml" in found
+
+    def test_what_no_noise_can_hold(self, town: Town):
+        plan = town.plan.replace(privacy__epsilon=20.0)
+        assert "raise delta or lower epsilon" in self.found(town, plan)
+        assert "cost" not in words(look(town, plan))
+        with pytest.raises(PlanError, match="raise delta or lower epsilon"):
+            town.signed(privacy__epsilon=20.0)
 
     def test_no_cards(self, town: Town):
         assert "names no cards" in self.found(town, deployable())

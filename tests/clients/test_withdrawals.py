@@ -21,8 +21,8 @@ from shared.consent import FEDERATION, Consent
 from shared.crypto.fields import pack_fields
 from shared.crypto.sealing import Info, seal
 from shared.messages import (
-    Hello,
     Header,
+    Hello,
     Message,
     PairAnswer,
     PairRequest,
@@ -426,7 +426,7 @@ class TestNotices:
 
 @pytest.mark.parametrize(("purpose", "reached"), [("credit-scoring", True), ("insurance", False)])
 def test_a_withdrawal_reaches_what_was_told_under_an_earlier_plan_of_the_same_purpose(purpose: str, reached: bool):
-    """A label that a platform still keeps of an earlier plan is deleted, too; for another purpose the consent stands."""
+    """A label that a platform keeps of an earlier plan is deleted, too; for another purpose the consent stands."""
     run, earlier = Run(), PLAN.replace(seed=8, purpose_code=purpose)
     (person,) = run.shared()
     approve(run.federation.ledgers[LENDER], earlier)

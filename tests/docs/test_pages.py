@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from server import exchange
+from shared import terminal
 from shared.phases import Kind
 from simulations import baselines, bench, cli, datasets, scenario
 from simulations.bench.__main__ import names as benchmarks
@@ -81,7 +82,7 @@ def test_every_reason_of_an_exchange_is_explained():
 def test_every_exit_code_is_explained():
     section = read("docs/errors.md").split("\n## ")[1]
     explained = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
-    assert explained >= {0, cli.FAILED, cli.BAD_INPUT, cli.INTERRUPTED}
+    assert explained >= {0, terminal.FAILED, terminal.BAD_INPUT, terminal.INTERRUPTED}
 
 
 def test_every_command_is_shown_and_no_other():

@@ -1,4 +1,4 @@
-"""The server's receipts: one for each head that a party gave, on the disk before it is passed on, and none backwards."""
+"""The server's receipts: one for each head that a party gave, on the disk before it is passed on, never backwards."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ from server.exchange import Reply
 from server.rounds import AttemptsSpent
 from shared.crypto.sealing import SealError, read_info
 from shared.plan import Plan
+from shared.privacy.anchors import read_anchors
 from shared.privacy.entries import Disclose
 
 HORIZONTAL = rehearsal_plan("horizontal", platform=False)
@@ -327,6 +328,22 @@ class TestStopped:
         assert model_of(folder) == bench.expected(HORIZONTAL, history, monkeypatch)
         spent = {name: nodes.ledgers[name].standing.plans[HORIZONTAL.hash].spent[TRAIN] for name in LENDERS}
         assert spent == {"lender-1": 4, "lender-2": 4, "lender-3": 5}
+
+    def test_a_receipt_that_was_not_written_whole_is_in_nobodys_way(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Its head was passed on to nobody: the half line is cut off, and the run goes on."""
+        nodes, folder = Nodes(HORIZONTAL), bench.folder()
+        assert killed(HORIZONTAL, Deadly(nodes, 8, "before"), folder)
+        receipts = folder / "receipts.jsonl"
+        lines = receipts.read_bytes().splitlines(keepends=True)
+        receipts.write_bytes(b"".join(lines) + lines[-1][: len(lines[-1]) // 2])
+        carry_out(HORIZONTAL, Deadly(nodes), folder)
+        history = history_of(folder, HORIZONTAL)
+        assert model_of(folder) == bench.expected(HORIZONTAL, history, monkeypatch)
+        after = receipts.read_bytes()
+        assert after.startswith(b"".join(lines))
+        assert len(read_anchors(receipts)) == after.count(b"\n") > len(lines)
 
     def test_who_follows_a_resumed_run_sees_all_its_rounds(self, bench: Bench):
         nodes, folder = Nodes(HORIZONTAL), bench.folder()

@@ -7,16 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.messages import (
+    Answered,
+    Asked,
+    Finish,
     Header,
     Hello,
+    Introduce,
+    Join,
+    Joined,
     MessageError,
+    Propose,
     Publish,
     Refusal,
     SumAnswer,
     SumRequest,
     decode,
+    decode_body,
     digest,
     encode,
+    encode_body,
 )
 
 names = st.text(min_size=0, max_size=20)
@@ -30,6 +39,19 @@ sums = st.builds(
     floats,
     st.dictionaries(names, names, max_size=3),
 )
+
+bodies = st.binary(max_size=20)
+several = st.lists(bodies, max_size=4).map(tuple)
+by_name = st.dictionaries(names, bodies, max_size=3)
+WRAPPED = {
+    Join: st.builds(Join, headers, bodies, counters, several),
+    Joined: st.builds(Joined, headers, bodies, several),
+    Introduce: st.builds(Introduce, headers, by_name, several),
+    Propose: st.builds(Propose, headers, bodies),
+    Asked: st.builds(Asked, headers, names, bodies, several, bodies, by_name),
+    Answered: st.builds(Answered, headers, names, bodies, bodies, by_name),
+    Finish: st.builds(Finish, headers),
+}
 
 
 @given(sums)
@@ -105,3 +127,38 @@ def test_another_encoding_of_the_same_message_is_refused():
 def test_a_type_that_is_not_expected_is_refused():
     with pytest.raises(MessageError, match="expected Hello"):
         decode(encode(Refusal(Header(**HEADER), "no")), Hello)
+
+
+@given(st.one_of(*WRAPPED.values()))
+def test_what_a_deployment_sends_comes_back_as_it_was(message):
+    assert decode(encode(message), *WRAPPED) == message
+    name, header = type(message).__name__, message.header
+    assert decode_body(name, header, encode_body(message), *WRAPPED) == message
+
+
+@given(st.one_of(*WRAPPED.values()))
+def test_a_message_is_of_its_own_type_only(message):
+    others = [kind for kind in WRAPPED if kind is not type(message)]
+    with pytest.raises(MessageError, match="expected"):
+        decode(encode(message), *others)
+    with pytest.raises(MessageError, match="expected"):
+        decode_body(type(message).__name__, message.header, encode_body(message), *others)
+
+
+@given(st.builds(Asked, headers, names, bodies, several, bodies, by_name), st.binary(min_size=1, max_size=5))
+def test_a_body_with_something_behind_it_is_refused(message, more):
+    with pytest.raises(MessageError):
+        decode_body("Asked", message.header, encode_body(message) + more, Asked)
+
+
+@pytest.mark.parametrize("name", ["Asked", "Nothing", None, 7])
+def test_a_body_of_another_message_is_refused(name):
+    header = Header(**HEADER)
+    with pytest.raises(MessageError):
+        decode_body(name, header, encode_body(Propose(header, b"")), Asked, Propose)
+
+
+def test_a_body_brings_no_header_of_its_own():
+    header = Header(**HEADER)
+    with pytest.raises(MessageError, match="another body"):
+        decode_body("Hello", header, msgpack.packb({"header": HEADER}), Hello)

@@ -129,8 +129,7 @@ def same(one: Outcome, other: Outcome) -> bool:
     tables = [{name: table.tobytes() for name, table in outcome.tables.tables.items()} for outcome in (one, other)]
     models = [[outcome.model, *outcome.towers.values()] for outcome in (one, other)]
     return tables[0] == tables[1] and all(
-        np.array_equal(flatten(a.tower), flatten(b.tower))
-        and (a.binning, a.calibration) == (b.binning, b.calibration)
+        np.array_equal(flatten(a.tower), flatten(b.tower)) and (a.binning, a.calibration) == (b.binning, b.calibration)
         for a, b in zip(*models, strict=True)
     )
 

@@ -229,15 +229,17 @@ class TestOverlap:
         assert all(person == f"c{person[1:]:0>8}" for part in records.values() for person in part.person)
 
     def test_both_sides_of_a_pair_hold_the_same_consents(self, records):
+        def consenting(party: str, recipient: str) -> set[str]:
+            return set(records[party].consenting(recipient, "credit-scoring"))
+
         for lender in ("lender-1", "lender-2"):
             for platform in ("video-1", "wallet"):
                 shared = set(records[lender].person) & set(records[platform].person)
-                here, there = (records[one].consenting(other, "credit-scoring") for one, other in ((lender, platform), (platform, lender)))
-                assert shared & set(here) == shared & set(there)
-                assert 0.9 < len(shared & set(here)) / len(shared) < 0.99
-        first, second = (set(records["lender-1"].consenting(video, "credit-scoring")) for video in ("video-1", "video-2"))
-        once = first ^ second
-        assert once  # a consent names parties, and may name one and not the other
+                here = consenting(lender, platform)
+                assert shared & here == shared & consenting(platform, lender)
+                assert 0.9 < len(shared & here) / len(shared) < 0.99
+        # A consent names parties, and may name one and not the other.
+        assert consenting("lender-1", "video-1") ^ consenting("lender-1", "video-2")
 
     def test_a_person_is_in_the_same_part_at_every_party(self, records):
         part: dict[str, bool] = {}

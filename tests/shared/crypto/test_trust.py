@@ -112,3 +112,33 @@ def test_a_card_that_was_edited_in_the_file_is_refused(store, tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(TrustError, match="damaged"):
         TrustStore(path)
+
+
+class TestAnotherProcess:
+    """An operator's command changes the file while the node runs."""
+
+    def test_its_word_is_heard_at_once(self, tmp_path, store, identities):
+        running = TrustStore(tmp_path / "trusted.json")
+        cards = [identity.card for identity in identities]
+        assert running.check(cards, own=identities[0])
+        store.forget("bank-b")
+        with pytest.raises(Untrusted, match="bank-b"):
+            running.check(cards, own=identities[0])
+        store.trust(identities[1].card, identities[1].card.fingerprint)
+        assert running.check(cards, own=identities[0])
+
+    def test_neither_overwrites_what_the_other_kept(self, tmp_path, store):
+        running, card = TrustStore(tmp_path / "trusted.json"), Identity.generate("bank-c", "lender").card
+        running.trust(card, card.fingerprint)
+        other = Identity.generate("bank-d", "lender").card
+        store.trust(other, other.fingerprint)
+        assert set(running.cards) == set(store.cards) == {"bank-b", "bank-c", "bank-d", "s"}
+
+    def test_a_file_that_is_taken_away_trusts_nobody(self, tmp_path, store):
+        (tmp_path / "trusted.json").unlink()
+        assert store.cards == {}
+
+    def test_a_file_that_was_damaged_is_told(self, tmp_path, store):
+        (tmp_path / "trusted.json").write_text("{")
+        with pytest.raises(TrustError, match="is damaged"):
+            store.check([])

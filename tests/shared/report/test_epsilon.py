@@ -74,5 +74,6 @@ def test_without_platforms_there_is_no_figure_against_them():
 
 
 def test_a_phase_of_many_rounds_is_looked_at_a_few_times():
-    found = moments(mechanisms(small_plan()), lambda phase: 400 if phase.startswith("train") else 1, about=5)
+    plan = small_plan(training__rounds=400)
+    found = moments(mechanisms(plan), lambda phase: 400 if phase.startswith("train") else 1, about=5)
     assert [moment.answers for moment in found] == [0, 1, 17, 65, 145, 257, 401, 402, 403]

@@ -1,0 +1,84 @@
+"""`sealscore-node ledger` and `budget`: what was released is shown, and ceilings change with a reason only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from homes import Said, Town
+from ledgers import standing_of
+
+from clients.books import approve
+from shared.privacy.ledger import read_ledger
+
+Node = Callable[..., Said]
+
+
+@pytest.fixture
+def ask(node: Node, town: Town) -> Callable[..., Said]:
+    return lambda *arguments: node(*arguments, "--home", town["lender-1"].folder)
+
+
+def rewrite(town: Town, old: str, new: str) -> None:
+    path = town["lender-1"].config_file
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+
+
+def entries(town: Town) -> list[str]:
+    return [stored.kind for stored in read_ledger(town["lender-1"].ledger_file)]
+
+
+class TestLedger:
+    def test_shows_the_last_entries_and_what_is_left(self, ask: Node, town: Town):
+        ledger = town.ledger("lender-1")
+        approve(ledger, town.plan)
+        ledger.close()
+        said = ask("ledger")
+        assert said.code == 0
+        rows = [line.split()[1] for line in said.out.splitlines() if "20" in line and "│" in line]
+        assert rows == ["1", "2"]
+        assert "epsilon spent 0, committed" in said.text
+        assert "of 10" in said.text
+        one = ask("ledger", "--last", 1)
+        assert "approve" in one.text
+        assert "open" not in one.text
+
+    @pytest.mark.parametrize("last", [0, -1, "x"])
+    def test_shows_some_entry(self, ask: Node, last: object):
+        assert ask("ledger", "-n", last).code == 2
+
+    def test_a_damaged_one_is_no_traceback(self, ask: Node, town: Town):
+        town.ledger("lender-1").close()
+        town["lender-1"].ledger_file.write_bytes(b"nonsense" * 500)
+        said = ask("ledger")
+        assert (said.code, "error: " in said.text, "ledger.db" in said.text) == (1, True, True)
+        assert "Traceback" not in said.text
+
+
+class TestBudget:
+    def test_is_shown_beside_the_configuration(self, ask: Node, town: Town):
+        town.ledger("lender-1").close()
+        said = ask("budget")
+        assert said.code == 0
+        assert "10.0" in said.text
+        assert entries(town) == ["open"]
+
+    def test_changes_with_a_reason_only(self, ask: Node, town: Town):
+        town.ledger("lender-1").close()
+        rewrite(town, "epsilon = 10.0", "epsilon = 4.0")
+        said = ask("budget")
+        assert (said.code, "say why with --why TEXT" in said.text) == (2, True)
+        for why in ("", " ", "x" * 501):
+            assert ask("budget", "--why", why).code == 2
+        assert entries(town) == ["open"]
+        said = ask("budget", "--why", "the board's decision of 6 January")
+        assert (said.code, "in force from entry 2 on" in said.text) == (0, True)
+        assert entries(town) == ["open", "limit"]
+        last = list(read_ledger(town["lender-1"].ledger_file))[-1].entry
+        assert (last.ceilings.epsilon, last.why) == (4.0, "the board's decision of 6 January")
+        assert standing_of(town["lender-1"].ledger_file).ceilings == town["lender-1"].config().budget
+
+    def test_the_same_again_writes_nothing(self, ask: Node, town: Town):
+        town.ledger("lender-1").close()
+        assert ask("budget", "--why", "no change").code == 0
+        assert entries(town) == ["open"]

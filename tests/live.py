@@ -1,0 +1,318 @@
+"""The rehearsal's federation as processes on the loopback interface: SuperLink, SuperNodes, nodes, the server app.
+
+Everything is what a deployment runs, but for identities: nodes are started by `deploy/simulated_node.py`, and the app
+bundle has a server app of a few lines, since the product gives no run a simulated identity and a home.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from deployment import free_ports, until
+from ledgers import standing_of
+from rehearsal import PARTIES, SEED, begin_ledger, history_of, ledger_at, lost_attempts, verified
+
+from clients.books import approve
+from clients.deploy.node_key import make_node_key
+from server.deploy.bundle import Bundle, build_bundle, bundle_files
+from server.deploy.certificates import make_authority, make_server_certificate
+from server.deploy.control import Control, Run
+from server.deploy.superlink import SuperLink, SuperLinkSettings
+from shared.plan import Plan
+
+ROOT = Path(__file__).resolve().parents[1]
+NODE = Path(__file__).resolve().parent / "deploy" / "simulated_node.py"
+
+SERVER_APP = '''
+"""The coordinator under the simulated identity of the rehearsal's server."""
+from pathlib import Path
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from server.app import FlowerExchange
+from server.entry import run_coordinator
+from shared.crypto.identity import Identity
+from shared.plan import SERVER
+app = ServerApp()
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    config = context.run_config
+    folder = Path(config["output"])
+    try:
+        run_coordinator(
+            (folder / "plan").read_bytes(),
+            FlowerExchange(grid),
+            folder,
+            patience=60.0,
+            timeout=float(config["timeout"]),
+            absence=float(config["absence"]),
+            identity=Identity.simulated(config["seed"], SERVER, "server"),
+            receipts=folder.parent / "receipts.jsonl",
+            journal=folder / "journal.db",
+        )
+    except Exception as error:
+        (folder / "failure").write_text(f"{type(error).__name__}: {error}")
+        raise
+'''
+CONFIG = f'output = ""\ntimeout = 60.0\nabsence = 60.0\nseed = {SEED}\n'
+
+
+def rehearsal_bundle(folder: Path, root: Path = ROOT) -> Bundle:
+    """The product's app bundle with the rehearsal's server app in it."""
+    for name in ("pyproject.toml", *bundle_files(root)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, folder / name)
+    text = (folder / "pyproject.toml").read_text("utf-8")
+    text = text.replace('"server.app:app"', '"rehearsing:app"').replace("fab-include = [", 'fab-include = ["*.py",')
+    head, tail = text.split("[tool.flwr.app.config]\n")
+    tail = tail[tail.index("\n[") :]
+    (folder / "pyproject.toml").write_text(f"{head}[tool.flwr.app.config]\n{CONFIG}{tail}", "utf-8")
+    (folder / "rehearsing.py").write_text(SERVER_APP, "utf-8")
+    return build_bundle(folder)
+
+
+class LiveNode:
+    """One party's node as a process, with its folder."""
+
+    def __init__(self, folder: Path, party: str, server: str, authority: Path) -> None:
+        self.folder, self.party = folder, party
+        folder.mkdir(mode=0o700)
+        self.key_line = make_node_key(folder / "supernode.key")
+        begin_ledger(folder / "ledger.db", party).close()
+        port = free_ports(1)[0]
+        settings = {"folder": str(folder), "party": party, "server": server, "authority": str(authority), "port": port}
+        (folder / "settings.json").write_text(json.dumps(settings), "utf-8")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger.db"
+
+    def start(self) -> None:
+        """Start the process; it connects by itself."""
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(NODE), str(self.folder / "settings.json")],
+                env=environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        """kill -9; its SuperNode follows it."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        # The sockets and ports of what it had started are free within half a second.
+        time.sleep(1.0)
+
+    def stop(self) -> None:
+        """SIGTERM, and kill -9 where that is not enough."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def connected(self) -> bool:
+        """Whether its status says so, and is of the process that runs now."""
+        with suppress(OSError, ValueError):
+            found = json.loads((self.folder / "status.json").read_text("ascii"))
+            return bool(found["connected"]) and self.process is not None and found["pid"] == self.process.pid
+        return False
+
+    def order(self, phase: str, round: int, do: str, when: str = "before") -> None:
+        """Have the node do something at a request (see `simulated_node.py`)."""
+        for name in ("obeyed", "go"):
+            (self.folder / name).unlink(missing_ok=True)
+        fresh = self.folder / "orders.new"
+        fresh.write_text(json.dumps({"phase": phase, "round": round, "do": do, "when": when}), "utf-8")
+        fresh.replace(self.folder / "orders.json")
+
+    def obeyed(self) -> bool:
+        """Whether it did what was ordered last."""
+        return (self.folder / "obeyed").exists()
+
+    def go(self) -> None:
+        """Go on with what is held."""
+        (self.folder / "go").touch()
+
+    def mend(self) -> None:
+        """Take back what was ordered of disk and ledger."""
+        (self.folder / "mended").touch()
+
+    def log(self) -> str:
+        """What it has logged."""
+        return (self.folder / "log").read_text("utf-8", "replace")
+
+
+class Live:
+    """A federation that runs; `nodes` by party."""
+
+    def __init__(self, folder: Path, link: SuperLink, bundle: Bundle) -> None:
+        self.folder, self.link, self.settings, self.bundle = folder, link, link.settings, bundle
+        self.runs = folder / "runs"
+        self.receipts = self.runs / "receipts.jsonl"
+        self.runs.mkdir()
+        server = f"localhost:{self.settings.partner_port}"
+        self.nodes = {party: LiveNode(folder / party, party, server, self.settings.authority) for party in PARTIES}
+        with Control(self.settings) as control:
+            for party, node in self.nodes.items():
+                control.enrol(node.key_line, party)
+
+    def approve(self, plan: Plan) -> None:
+        """Every party of the plan approves it, and keeps its bundle from now on."""
+        for party in plan.parties:
+            with ledger_at(self.nodes[party.name].ledger, party.name) as ledger:
+                approve(ledger, plan)
+
+    def start(self, *parties: str) -> None:
+        """Start nodes and wait until they are connected."""
+        for party in parties:
+            self.nodes[party].start()
+        there = until(lambda: all(self.nodes[party].connected() for party in parties), 120)
+        assert there, {party: self.nodes[party].log()[-2000:] for party in parties}
+
+    def ready(self) -> None:
+        """Start what does not run, and wait until all are connected."""
+        self.start(*(party for party, node in self.nodes.items() if not node.running))
+
+    def output(self, plan: Plan) -> Path:
+        """The folder of a plan's run."""
+        return self.runs / plan.name
+
+    def submit(self, plan: Plan, bundle: Bundle | None = None, **config: Any) -> int:
+        """Begin the run of a plan, or go on with it; returns Flower's number of it."""
+        output = self.output(plan)
+        output.mkdir(exist_ok=True)
+        (output / "plan").write_bytes(plan.canonical())
+        (output / "progress.jsonl").unlink(missing_ok=True)
+        (output / "failure").unlink(missing_ok=True)
+        with Control(self.settings) as control:
+            return control.submit(bundle or self.bundle, {"output": str(output), **config})
+
+    def wait(self, number: int, seconds: float = 240.0) -> Run:
+        """A run when it has finished."""
+        with Control(self.settings) as control:
+            run = control.wait(number, seconds)
+        assert run.finished, self.link.link.tail()
+        return run
+
+    def carry_out(self, plan: Plan, **config: Any) -> Path:
+        """Approve and run a plan; returns its folder."""
+        self.approve(plan)
+        return self.completed(plan, self.submit(plan, **config))
+
+    def completed(self, plan: Plan, number: int) -> Path:
+        """The folder of a run that must be carried out to its end."""
+        run, output = self.wait(number), self.output(plan)
+        assert run.completed, (run, self.failure(plan), {p: node.log()[-1500:] for p, node in self.nodes.items()})
+        assert (output / "run.json").exists()
+        return output
+
+    def failure(self, plan: Plan) -> str:
+        """Why a run failed, in the coordinator's words."""
+        path = self.output(plan) / "failure"
+        return path.read_text("utf-8") if path.exists() else ""
+
+    def rounds(self, plan: Plan) -> list[dict[str, Any]]:
+        """The rounds that are done, as who follows the run sees them."""
+        path = self.output(plan) / "progress.jsonl"
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [row for line in lines if line.endswith("}") and "round" in (row := json.loads(line))]
+
+    def reached(self, plan: Plan, phase: str, round: int) -> bool:
+        """Whether a round is done."""
+        return any((row["phase"], row["round"]) == (phase, round) for row in self.rounds(plan))
+
+    def kill_server(self) -> None:
+        """kill -9 of the SuperLink, its executor and the server app; they are started again as after a crash."""
+        watched = (self.link.link, self.link.executor)
+        before = [process.pid for process in watched]
+        assert all(before)
+        for pid in [*children(before[1]), *before]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # type: ignore[arg-type]
+        assert until(lambda: all(p.pid not in (None, old) for p, old in zip(watched, before, strict=True)))
+        self.link.wait_ready()
+
+
+def audited(federation: Live, plan: Plan) -> dict[str, dict[str, int]]:
+    """How many answers each party's ledger has of each phase with a sum, by party.
+
+    Every ledger must pass the check against the server's receipts, hold no less than what came about and no more than
+    what was asked for, and the server must know of no less.
+    """
+    output = federation.output(plan)
+    history, lost = history_of(output, plan), set(lost_attempts(history_of(output, plan)))
+    known = json.loads((output / "run.json").read_text("utf-8"))["answered"]
+    found: dict[str, dict[str, int]] = {}
+    for party in (party.name for party in plan.parties):
+        path = federation.nodes[party].ledger
+        verified(path, federation.receipts)
+        standing = standing_of(path).plans[plan.hash]
+        found[party] = {}
+        for phase, attempts in history.items():
+            mine = [(phase, round, attempt) for round, attempt, cohort in attempts if party in cohort]
+            if mine:
+                found[party][phase] = spent = standing.spent[phase]
+                assert len(set(mine) - lost) <= spent <= len(mine), (party, phase)
+                assert known[phase][party] == len(mine)
+    return found
+
+
+def children(pid: int | None) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+    return [*found, *(grandchild for child in found for grandchild in children(child))]
+
+
+@contextmanager
+def live(parties: tuple[str, ...] = PARTIES, first: Callable[[Live], Any] | None = None) -> Iterator[Live]:
+    """A federation whose nodes run and are connected; all is ended with the context.
+
+    `first` may approve a plan before the nodes start.
+    """
+    # the path of a socket is short, that of pytest's folders is not
+    with tempfile.TemporaryDirectory(prefix="seal-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        make_authority(folder / "certificates")
+        make_server_certificate(folder / "certificates", ["localhost"])
+        control_port, partner_port = free_ports(2)
+        settings = SuperLinkSettings(
+            folder / "link", folder / "certificates", control_port=control_port, partner_port=partner_port
+        )
+        with SuperLink(settings) as link:
+            federation = Live(folder, link, rehearsal_bundle(folder / "bundle"))
+            try:
+                if first is not None:
+                    first(federation)
+                federation.start(*parties)
+                yield federation
+            finally:
+                for node in federation.nodes.values():
+                    if node.process is not None:
+                        node.process.terminate()
+                for node in federation.nodes.values():
+                    node.stop()

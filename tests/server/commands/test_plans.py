@@ -1,0 +1,182 @@
+"""`sealscore-server plan`: made for the enrolled nodes, signed once, proposed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from homes import BUNDLE, Said, Town, plan_data
+
+from server.deployed import PUBLISHED
+from server.plan_making import PROFILES
+from shared.plan import Plan
+
+Server = Callable[..., Said]
+
+
+@pytest.fixture
+def like(tmp_path: Path) -> Path:
+    path = tmp_path / "like.toml"
+    path.write_text(tomli_w.dumps(plan_data()), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def ask(server: Server, town: Town, control: Any) -> Server:
+    return lambda *arguments: server("plan", *arguments, "--home", town.server.folder)
+
+
+class TestNew:
+    @pytest.mark.parametrize("profile", sorted(PROFILES))
+    def test_writes_a_plan_and_what_it_will_take(self, ask: Server, town: Town, like: Path, profile: str):
+        said = ask("new", "spring", "--like", like, "--profile", profile, "--days", 30, "--records", "lender-2=400")
+        assert said.code == 0
+        plan = Plan.load(town.server.plans / "spring.toml")
+        assert plan.training.rounds == PROFILES[profile].rounds
+        assert plan.expires == datetime.now(UTC).date() + timedelta(days=30)
+        assert [party.nominal_records for party in plan.parties] == [10_000, 400, 10_000]
+        assert f"{PROFILES[profile].rounds} rounds, sample rate {PROFILES[profile].sample_rate:g}" in said.text
+        assert f"{PROFILES[profile].rounds + 3} sums and 0 payloads" in said.text
+        assert PROFILES[profile].auc_cost in said.text
+        assert "about " in said.text
+        assert "epsilon 8 at delta 1e-05 for a person" in said.text
+
+    def test_two_plans_have_seeds_of_their_own(self, ask: Server, town: Town, like: Path):
+        for name in ("one", "two"):
+            assert ask("new", name, "--like", like).code == 0
+        seeds = {Plan.load(town.server.plans / f"{name}.toml").seed for name in ("one", "two")}
+        assert len(seeds) == 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "what"),
+        [
+            (("spring", "--profile", "least"), "one of many, few, fewest"),
+            (("spring", "--records", "lender-1"), "write PARTY=VALUE"),
+            (("spring", "--records", "lender-1=many"), "is no number of records"),
+            (("spring", "--records", "lender-1=-5"), "is no number of records"),
+            (("spring", "--records", "lender-1=0"), "nominal_records = 0"),
+            (("spring", "--records", "lender-9=5"), "'lender-9' is not enrolled; enrolled: lender-1"),
+            (("spring", "--group", "lender-1=video"), "parties: 'lender-1' is of group 'video'"),
+            (("spring", "--group", "lender-9=lender"), "is not enrolled"),
+            (("spring", "--days", "0"), "--days"),
+            (("Spring",), "name = 'Spring'"),
+            (("../spring",), "name = '../spring'"),
+        ],
+    )
+    def test_a_bad_argument_is_named_and_nothing_is_written(
+        self, ask: Server, town: Town, like: Path, arguments: tuple[str, ...], what: str
+    ):
+        said = ask("new", *arguments, "--like", like)
+        assert (said.code, what in said.text) == (2, True), said.text
+        assert list(town.server.plans.glob("*.toml")) == []
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            None,
+            "[x",
+            b"\xff",
+            'name = "x"',
+            "groups = 5",
+            "groups.lender = 5",
+            "training = 5",
+            "training.optimizer = 5",
+            "alignment = 5",
+        ],
+    )
+    def test_what_it_is_made_from_must_be_a_plan(self, ask: Server, tmp_path: Path, text: str | bytes | None):
+        path = tmp_path / "other.toml"
+        if text is not None:
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        said = ask("new", "spring", "--like", path)
+        assert said.code == 2
+        assert "Traceback" not in said.text
+
+    def test_a_name_is_used_once(self, ask: Server, like: Path):
+        ask("new", "spring", "--like", like)
+        said = ask("new", "spring", "--like", like)
+        assert (said.code, "there is a plan of that name" in said.text) == (2, True)
+
+
+class TestSign:
+    def test_adds_cards_and_bundle_once(self, ask: Server, town: Town, like: Path):
+        ask("new", "spring", "--like", like)
+        said = ask("sign", "spring")
+        assert said.code == 0
+        plan = town.server.signed_plans()["spring"]
+        assert plan.hash in said.text
+        assert (plan.bundle, sorted(plan.cards)) == (BUNDLE, ["lender-1", "lender-2", "lender-3", "server"])
+        said = ask("sign", "spring")
+        assert (said.code, "a change needs a new name" in said.text) == (2, True)
+
+    def test_not_what_is_not_there_or_named_otherwise(self, ask: Server, town: Town, like: Path):
+        said = ask("sign", "spring")
+        assert (said.code, "cannot be read" in said.text) == (2, True)
+        ask("new", "spring", "--like", like)
+        (town.server.plans / "spring.toml").rename(town.server.plans / "summer.toml")
+        said = ask("sign", "summer")
+        assert (said.code, "the plan in it is named 'spring'" in said.text) == (2, True)
+        assert list(town.server.signed_plans()) == ["small"]
+
+    def test_not_with_a_party_that_is_gone(self, ask: Server, town: Town, like: Path):
+        ask("new", "spring", "--like", like)
+        (town.server.cards / "lender-2.txt").unlink()
+        said = ask("sign", "spring")
+        assert (said.code, "'lender-2' is not enrolled; sealscore-server enrol CARD" in said.text) == (2, True)
+
+    def test_not_what_no_noise_can_hold(self, ask: Server, town: Town, like: Path):
+        like.write_text(like.read_text().replace("epsilon = 8.0", "epsilon = 20.0"))
+        said = ask("new", "spring", "--like", like)
+        assert (said.code, "raise delta or lower epsilon" in said.text) == (2, True)
+
+
+def test_list_tells_drafts_from_signed_ones(ask: Server, like: Path, town: Town):
+    for name in ("spring", "summer"):
+        ask("new", name, "--like", like)
+    ask("sign", "summer")
+    rows = {line.split()[1]: line for line in ask("list").out.splitlines() if "│" in line}
+    assert "draft" in rows["spring"]
+    assert "signed" in rows["summer"]
+    assert town.server.signed_plans()["summer"].hash[:16] in rows["summer"]
+
+
+class TestPublish:
+    def leave(self, town: Town, said: dict[str, str]) -> Callable[[dict[str, str]], None]:
+        def during(config: dict[str, str]) -> None:
+            folder = town.server.run_folder(town.plan)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / PUBLISHED).write_text(json.dumps(said))
+
+        return during
+
+    def test_shows_what_each_said(self, ask: Server, town: Town, control: Any):
+        control.during = self.leave(town, {"lender-1": "taken", "lender-2": "not there"})
+        said = ask("publish", "small")
+        assert said.code == 0
+        assert control.submitted == [{"home": str(town.server.folder), "plan": "small", "action": "publish"}]
+        assert "not there" in said.text
+        assert f"read them the hash {town.plan.hash}" in said.text
+        control.during = self.leave(town, {"lender-1": "taken"})
+        assert "send the others" not in ask("publish", "small").text
+
+    def test_fails_where_the_run_did(self, ask: Server, control: Any):
+        control.outcome = "failed"
+        said = ask("publish", "small")
+        assert (said.code, "the plan was not published: failed" in said.text) == (1, True)
+
+    def test_only_what_is_signed(self, ask: Server):
+        said = ask("publish", "spring")
+        assert (said.code, "no signed plan is so named; signed: small" in said.text) == (2, True)
+
+    def test_only_by_the_version_that_signed(self, ask: Server, control: Any, monkeypatch: pytest.MonkeyPatch):
+        import server.deploy.bundle as bundle
+
+        monkeypatch.setattr(bundle, "build_bundle", lambda: bundle.Bundle(b"", "ab" * 32, ()))
+        said = ask("publish", "small")
+        assert (said.code, "with the version of Sealscore that it was signed with" in said.text) == (2, True)
+        assert control.submitted == []

@@ -1,0 +1,174 @@
+"""`sealscore-server run`, `runs` and `receipts`: the exit code tells the truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import LENDERS
+from doubles import DirectExchange
+from homes import Said, Town, running
+
+import server.commands.running as commands
+from server.deployed import FAILURE, JOURNAL, carry_out
+from server.entry import PROGRESS
+from shared.crypto.identity import Identity
+from shared.privacy.anchors import read_anchors
+
+Server = Callable[..., Said]
+
+
+@pytest.fixture
+def ask(server: Server, town: Town, control: Any, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setattr(commands, "LOOK", 0.0)
+    return lambda *arguments: server(*arguments, "--home", town.server.folder)
+
+
+@pytest.fixture
+def folder(town: Town) -> Path:
+    return town.server.run_folder(town.plan)
+
+
+def leaving(folder: Path, **files: Any) -> Callable[[dict[str, str]], None]:
+    """A run that leaves files, their names with _ for the dot."""
+
+    def during(config: dict[str, str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name.replace("_", ".")).write_text(content if isinstance(content, str) else json.dumps(content))
+
+    return during
+
+
+RECORD = {"privacy": {"epsilon": 6.25, "epsilon_of_plan": 8.0}, "evaluation": {"all": {"auc": 0.71234}}}
+
+
+class TestRun:
+    def test_a_whole_run_through_real_nodes(self, ask: Server, town: Town, control: Any, folder: Path):
+        with ExitStack() as stack:
+            hosts = {name: stack.enter_context(running(home, town.plan)) for name, home in town.nodes.items()}
+            control.during = lambda config: carry_out(town.server, config["plan"], DirectExchange(hosts))
+            said = ask("run", "small")
+        assert said.code == 0
+        record = json.loads((folder / "run.json").read_text())
+        assert f"done: epsilon {record['privacy']['epsilon']:.4g} of 8; the model is in {folder}" in said.text
+        assert "4 of 4" in said.text
+        assert control.submitted == [{"home": str(town.server.folder), "plan": "small", "action": "run"}]
+        said = ask("run", "small")
+        assert (said.code, "has run" in said.text, "a plan runs once" in said.text) == (2, True, True)
+        said = ask("run", "small", "--resume")
+        assert (said.code, "has run" in said.text) == (2, True)
+
+    @pytest.mark.parametrize("outcome", ["completed", "failed", "stopped"])
+    def test_without_run_json_it_has_failed_whatever_flower_says(
+        self, ask: Server, control: Any, folder: Path, outcome: str
+    ):
+        control.outcome = outcome
+        control.during = leaving(folder, failure_json={"reason": "lender-2 is not there", "kind": "MissingParties"})
+        said = ask("run", "small")
+        assert (said.code, "lender-2 is not there; sealscore-server run --resume" in said.text) == (1, True)
+        (folder / FAILURE).unlink()
+        control.during = lambda config: None
+        said = ask("run", "small")
+        assert (said.code, "see superlink/logs" in said.text) == (1, True)
+
+    def test_a_run_that_was_begun_is_resumed_and_no_other(self, ask: Server, control: Any, folder: Path):
+        said = ask("run", "small", "--resume")
+        assert (said.code, "was not begun; run it without --resume" in said.text) == (2, True)
+        leaving(folder, journal_db="")({})
+        said = ask("run", "small")
+        assert (said.code, "was begun; sealscore-server run small --resume goes on" in said.text) == (2, True)
+        assert control.submitted == []
+        control.during = leaving(folder, run_json=RECORD)
+        said = ask("run", "small", "--resume")
+        assert (said.code, "done: epsilon 6.25 of 8" in said.text) == (0, True)
+
+    def test_progress_of_an_earlier_try_is_not_shown(self, ask: Server, control: Any, folder: Path):
+        phase = json.dumps({"phase": "bin:lender", "rounds": 1}) + "\n"
+        leaving(folder)({})
+        (folder / PROGRESS).write_text(phase * 2)
+        control.during = leaving(folder, run_json=RECORD)
+        assert "bin:lender" not in ask("run", "small").text
+
+    def test_ctrl_c_stops_it_at_the_server_too(self, ask: Server, control: Any, folder: Path):
+        def interrupt(config: dict[str, str]) -> None:
+            raise KeyboardInterrupt
+
+        control.during = interrupt
+        said = ask("run", "small")
+        assert (said.code, "--resume goes on with a run that was stopped" in said.text) == (130, True)
+        assert control.stopped == [7]
+
+    def test_only_what_is_signed(self, ask: Server):
+        said = ask("run", "spring")
+        assert (said.code, "no signed plan is so named" in said.text) == (2, True)
+
+    def test_the_server_must_run(self, server: Server, town: Town, monkeypatch: pytest.MonkeyPatch):
+        import server.deploy.bundle as bundle
+
+        monkeypatch.setattr(bundle, "build_bundle", lambda: bundle.Bundle(b"", str(town.plan.bundle), ()))
+        said = server("run", "small", "--home", town.server.folder)
+        assert (said.code, "there is no token; start the server once" in said.text) == (1, True)
+
+
+def test_runs_say_where_each_stands(ask: Server, town: Town, folder: Path):
+    def row() -> str:
+        lines = [line for line in ask("runs").out.splitlines() if "small" in line]
+        return " ".join(lines[0].replace("│", " ").split()) if lines else ""
+
+    assert row() == ""
+    name = folder.name
+    leaving(folder)({})
+    assert row() == f"small published {name}"
+    leaving(folder, journal_db="")({})
+    assert (folder / JOURNAL).exists()
+    assert row() == f"small begun {name}"
+    leaving(folder, failure_json={"reason": "x"})({})
+    assert row() == f"small stopped {name}"
+    leaving(folder, run_json=RECORD)({})
+    assert row() == f"small done 6.25 0.7123 {name}"
+
+
+class TestReceipts:
+    @pytest.fixture
+    def kept(self, town: Town) -> Path:
+        """Receipts of a run."""
+        with ExitStack() as stack:
+            hosts = {name: stack.enter_context(running(home, town.plan)) for name, home in town.nodes.items()}
+            carry_out(town.server, "small", DirectExchange(hosts))
+        return town.server.receipts
+
+    def test_are_exported_for_the_verifier(self, ask: Server, kept: Path, tmp_path: Path):
+        output = tmp_path / "receipts.jsonl"
+        assert ask("receipts", "export", "-o", output).code == 0
+        assert read_anchors(output) == read_anchors(kept)
+        said = ask("receipts", "export", "-o", output, "--party", "lender-2")
+        found = read_anchors(output)
+        assert 0 < len(found) < len(read_anchors(kept))
+        assert {anchor.head.party for anchor in found} == {"lender-2"}
+        assert f"{len(found)} of {len(read_anchors(kept))} receipts" in said.text
+
+    def test_of_nobody_are_no_file(self, ask: Server, kept: Path, tmp_path: Path):
+        output = tmp_path / "receipts.jsonl"
+        said = ask("receipts", "export", "-o", output, "--party", "lender-9")
+        assert (said.code, f"there are receipts of: {', '.join(LENDERS)}" in said.text) == (2, True)
+        assert not output.exists()
+
+    def test_before_a_run_there_are_none(self, ask: Server, tmp_path: Path):
+        said = ask("receipts", "export", "-o", tmp_path / "x")
+        assert (said.code, "there are no receipts yet" in said.text) == (1, True)
+
+    def test_a_damaged_file_is_named_by_its_line(self, ask: Server, town: Town, tmp_path: Path):
+        town.server.receipts.write_text("{}\n")
+        said = ask("receipts", "export", "-o", tmp_path / "x")
+        assert (said.code, "line 1 is no head or receipt" in said.text) == (2, True)
+
+
+def test_the_key_of_a_simulation_is_no_servers(town: Town):
+    """A signed plan can name no card of a simulation, and a server's key is made by `init` only."""
+    assert not town.server.identity().simulation
+    assert Identity.simulated(1, "server", "server").simulation

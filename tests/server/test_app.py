@@ -1,0 +1,40 @@
+"""The entry of the server app: what a run's configuration leads to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import server.deployed as deployed
+import server.entry as entry
+from server.app import FlowerExchange, main
+
+
+def started(config: dict[str, Any]) -> None:
+    main(SimpleNamespace(), SimpleNamespace(run_config=config))
+
+
+def test_without_a_home_a_plan_of_a_path_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A simulation's or a benchmark's bundle holds nothing of a deployment."""
+    for module in ("server.deployed", "server.home"):
+        monkeypatch.setitem(sys.modules, module, None)
+    ran: list[Any] = []
+    monkeypatch.setattr(entry, "run_coordinator", lambda *given: ran.append(given))
+    (tmp_path / "plan").write_bytes(b"the plan")
+    started({"plan": str(tmp_path / "plan"), "output": str(tmp_path / "out"), "home": ""})
+    ((plan, exchange, output),) = ran
+    assert (plan, output) == (b"the plan", tmp_path / "out")
+    assert isinstance(exchange, FlowerExchange)
+
+
+@pytest.mark.parametrize("action", ["run", "publish"])
+def test_with_a_home_a_signed_plan_is_run_or_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str):
+    done: list[Any] = []
+    monkeypatch.setattr(deployed, "carry_out", lambda home, name, exchange: done.append(("run", home.folder, name)))
+    monkeypatch.setattr(deployed, "publish", lambda home, name, exchange: done.append(("publish", home.folder, name)))
+    started({"home": str(tmp_path), "plan": "spring", "action": action, "output": ""})
+    assert done == [(action, tmp_path, "spring")]
