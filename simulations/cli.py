@@ -12,6 +12,9 @@ import click
 import typer
 from rich.console import Console
 
+from simulations.sweep.command import app as sweep
+from simulations.world.command import app as world
+
 # Flower and Ray report their use to their makers unless told not to; they read this when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
@@ -26,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(stderr=True)
+app.add_typer(world, name="world")
+app.add_typer(sweep, name="sweep")
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("shared", "clients", "server", "simulations")
 # What each package may import of the others.
 ALLOWED = {"shared": {"shared"}, "clients": {"clients", "shared"}, "server": {"server", "shared"}}
-ADAPTERS = {"server/app.py", "clients/app.py", "simulations/grid.py"}
+ADAPTERS = {"server/app.py", "clients/app.py", "simulations/grid.py", "simulations/sweep/cluster.py"}
 FILES = sorted(path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
