@@ -19,12 +19,22 @@ Baseline = Callable[[Plan, Oracle], float]
 
 def trained(plan: Plan, oracle: Oracle) -> float:
     """Exact AUC, on all lenders' test rows, of the model that another plan gives on the same records."""
+    if len(plan.parties) == 1:
+        return oracle.judge(alone_model(plan, oracle), oracle.lenders.values())["auc"]
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
         federation = Federation.of(_quick(plan), {party.name: oracle.records[party.name] for party in plan.parties})
         federation.run(Path(folder))
         model = ScoreModel.load(Path(folder) / "model")
-        alone = len(plan.parties) == 1
-        return oracle.judge(model, oracle.lenders.values() if alone else federation.scored_records())["auc"]
+        return oracle.judge(model, federation.scored_records())["auc"]
+
+
+def alone_model(plan: Plan, oracle: Oracle) -> ScoreModel:
+    """The model of a plan with one lender only; trained once for an oracle."""
+    if plan.hash not in oracle.models:
+        with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
+            Federation.of(plan, {party.name: oracle.records[party.name] for party in plan.parties}).run(Path(folder))
+            oracle.models[plan.hash] = ScoreModel.load(Path(folder) / "model")
+    return oracle.models[plan.hash]
 
 
 def _quick(plan: Plan) -> Plan:
@@ -108,14 +118,31 @@ def _plain_rate(plan: Plan) -> float:
 
 def pooled_xgboost(plan: Plan, oracle: Oracle) -> float:
     """Gradient-boosted trees on all training rows in one place, without noise."""
+    return figures(pooled_labels(oracle.test), pooled_xgboost_pd(plan, oracle))["auc"]
+
+
+def pooled_xgboost_pd(plan: Plan, oracle: Oracle) -> np.ndarray:
+    """PDs of all test rows by trees on all columns of all parties: float64 [n]. Trained once for an oracle."""
+    if "pooled_xgboost" not in oracle.pds:
+        training, test = (pooled_matrix(plan, parts) for parts in (oracle.training, oracle.test))
+        oracle.pds["pooled_xgboost"] = _trees(plan, training, pooled_labels(oracle.training), test)
+    return oracle.pds["pooled_xgboost"]
+
+
+def alone_xgboost_pd(plan: Plan, oracle: Oracle) -> np.ndarray:
+    """PDs of all lenders' test rows by trees on the columns and training rows of a plan's one lender: float64 [n]."""
+    own = oracle.lenders[plan.parties[0].name].training_part()
+    return _trees(plan, pooled_matrix(plan, [own]), pooled_labels([own]), pooled_matrix(plan, oracle.test))
+
+
+def _trees(plan: Plan, training: np.ndarray, label: np.ndarray, test: np.ndarray) -> np.ndarray:
     from xgboost import XGBClassifier
 
     model = XGBClassifier(
         n_estimators=64, max_depth=6, learning_rate=0.1, subsample=0.8, n_jobs=1, random_state=plan.seed
     )
-    model.fit(pooled_matrix(plan, oracle.training), pooled_labels(oracle.training))
-    pd = model.predict_proba(pooled_matrix(plan, oracle.test))[:, 1]
-    return figures(pooled_labels(oracle.test), pd)["auc"]
+    model.fit(training, label)
+    return np.asarray(model.predict_proba(test)[:, 1], dtype=np.float64)
 
 
 def pooled_logistic_bins(plan: Plan, oracle: Oracle) -> float:

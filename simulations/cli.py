@@ -12,6 +12,8 @@ from rich.console import Console
 
 from shared.terminal import BAD_INPUT, FAILED, run_app
 from simulations.audit.command import audit
+from simulations.sweep.command import app as sweep
+from simulations.world.command import app as world
 
 # Flower and Ray report their use to their makers unless told not to; they read this when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
@@ -25,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(stderr=True)
+app.add_typer(world, name="world")
+app.add_typer(sweep, name="sweep")
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
 

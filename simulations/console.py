@@ -11,9 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from shared.phases import Phase
+from simulations.gains import ALONE, ALONE_DP, ALONE_XGBOOST, over_seeds
 from simulations.runs import Run
 
 METRICS = ("auc", "ks", "brier", "ece")
+_SCORES = {ALONE: "alone", ALONE_DP: "alone, private", ALONE_XGBOOST: "alone, trees"}
 
 
 class ProgressObserver:
@@ -85,6 +87,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "seconds": float(np.mean([run.record["seconds"] for run in runs])),
         "bytes_per_party": max(run.record["bytes_per_party"] for run in runs),
         "baselines": {name: float(np.mean([run.oracle["baselines"][name] for run in runs])) for name in names},
+        **({"segments": over_seeds([run.oracle["segments"] for run in runs])} if "segments" in runs[0].oracle else {}),
     }
 
 
@@ -107,7 +110,28 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
     for name, auc in result["baselines"].items():
         table.add_row(name, f"{auc:.4f}", "", "", "")
     console.print(table)
+    if "segments" in result:
+        segments_table(console, result["segments"])
     console.print(f"{result['seconds']:.1f} s a run, {result['bytes_per_party'] / 1e6:.2f} MB to and from a party")
+
+
+def segments_table(console: Console, found: dict[str, Any]) -> None:
+    """What the federation gives over going alone, by segment of the test loans."""
+    table = Table(title="AUC by segment of the test loans; alone is each loan's own lender")
+    for name in ("", "loans", "federated", *(_SCORES[name] for name in found["single"]), "pooled trees"):
+        table.add_column(name, justify="right" if name else "left")
+    for row in found["rows"]:
+        name = row["by"] if row["by"] == "all" else f"{row['by']} {row['name']}"
+        figures = ("too few" if value is None else f"{value:.4f}" for value in row["auc"].values())
+        table.add_row(name, f"{row['loans']:,}", *figures)
+    console.print(table)
+    for name, gain in found["gain"].items():
+        ahead = {key: "too few" if value is None else f"{value:+.4f}" for key, value in gain.items()}
+        best = found["single"][name]["lender"]
+        console.print(
+            f"over the best single lender ({best}) {_SCORES[name]}: {ahead['all']} on all, "
+            f"{ahead['thin']} on thin files"
+        )
 
 
 def runs_table(console: Console, runs: Sequence[Run]) -> None:

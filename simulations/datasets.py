@@ -25,6 +25,8 @@ VARIABLE = "SEALSCORE_DATA"
 DEFAULT_FOLDER = Path("..") / "shared" / "data"
 REAL = {"uci": "uci_credit_default.csv", "belanche": "belanche_credit.csv"}
 SYNTHETIC = "synthetic"
+WORLD = "world"
+"""The creator world (`simulations.creators`), which deals itself out: it is no one table."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def load(name: str, *, base: Path = Path(), creators: int = synthetic.DEFAULT_CR
         return Dataset(name, read_table(path), path.parent)
     path = base / name
     if path.suffix == "" and not path.exists():
-        mend = f"name one of {', '.join([*REAL, SYNTHETIC])}, or the path of a .csv or .parquet file"
+        mend = f"name one of {', '.join([*REAL, SYNTHETIC, WORLD])}, or the path of a .csv or .parquet file"
         raise DataError([Problem("simulation.dataset", f"there is no data set {name!r}", mend)])
     return Dataset(path.stem, read_table(path), path.parent)
 

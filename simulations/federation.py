@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -130,8 +130,8 @@ def opened(plan: Plan, identity: Identity, folder: Path | None = None) -> Ledger
     return ledger
 
 
-def load_parties(scenario: Scenario) -> dict[str, Records]:
+def load_parties(scenario: Scenario, tell: Callable[[str], None] = lambda what: None) -> dict[str, Records]:
     """Each party's checked records, read from a file of its own as a node would; DataError on bad data."""
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
-        files = scenario.materialise(Path(folder))
+        files = scenario.materialise(Path(folder), tell)
         return {name: load_records(file, scenario.plan, name, Path(folder)) for name, file in files.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from server.rounds import AttemptsSpent
 from shared.crypto.psi import Progress
 from shared.model.score_model import ScoreModel
 from simulations.baselines import BASELINES, baselines_of, judged_towers
+from simulations.datasets import WORLD
 from simulations.federation import Engine, Federation, load_parties
 from simulations.oracle import Oracle
 from simulations.runs import RUNS, NewRun, Run
 from simulations.scenario import Scenario
+from simulations.segments import segments
 
 LEDGERS = "ledgers"
 
@@ -34,18 +36,19 @@ def run_job(
     scenario: Scenario,
     engine: Engine = "in-process",
     observer: Observer | None = None,
-    baselines: bool = True,
+    baselines: bool | Collection[str] = True,
     tell: Callable[[str], None] = lambda what: None,
     runs: Path = RUNS,
     progress: Progress | None = None,
 ) -> Run:
     """One whole run, as a folder under `runs`.
 
-    `tell` is told in a few words what is being done, `progress` (done, total) of an alignment. DataError or PlanError
-    before anything is charged where the input is bad; RunFailed where the federation fails; no folder is left then.
+    `baselines` are all, none, or those named. `tell` is told in a few words what is being done, `progress` (done,
+    total) of an alignment. DataError or PlanError before anything is charged where the input is bad; RunFailed where
+    the federation fails; no folder is left then.
     """
     tell("reading and checking records")
-    records = load_parties(scenario)
+    records = load_parties(scenario, tell)
     plan = scenario.plan
     oracle = Oracle(plan, records)
     with NewRun(f"{plan.name}-seed{plan.seed}", runs) as new:
@@ -56,11 +59,14 @@ def run_job(
             raise RunFailed(str(error), federation.faults) from error
         exact = oracle.judge(ScoreModel.load(new.folder / "model"), federation.scored_records())
         compared = {}
-        for name in baselines_of(plan) if baselines else ():
+        for name in baselines_of(plan) if baselines is True else baselines or ():
             tell(f"baseline {name}")
             compared[name] = BASELINES[name](plan, oracle)
-        if baselines and plan.platforms:
+        if baselines is True and plan.platforms:
             compared["platform_alone_dp"] = float(np.mean(list(judged_towers(plan, oracle, new.folder).values())))
         found = {"exact": exact, "baselines": compared, "data": scenario.settings.model_dump(mode="json")}
+        if baselines is True and scenario.settings.dataset == WORLD:
+            model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()
+            found["segments"] = segments(plan, oracle, model, scored, scenario.world().facts(plan), tell)
         (new.folder / "oracle.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return new.finish()

@@ -37,12 +37,16 @@ class Oracle:
     """All parties' records in one hand.
 
     `lenders` are the lenders' records by party, with the columns of all platforms joined to them by person (NaN of
-    whom a platform does not know), `training` and `test` their two parts.
+    whom a platform does not know), `training` and `test` their two parts. The columns of each platform are there twice:
+    as PARTY.COLUMN, and under their own name, where the first platform that knows the person counts. `models` and
+    `pds` keep what baselines trained, by a name.
     """
 
     def __init__(self, plan: Plan, records: Mapping[str, Records]) -> None:
         self.records = dict(records)
-        platforms = [records[party.name] for group in plan.platforms for party in plan.members(group)]
+        self.models: dict[str, ScoreModel] = {}
+        self.pds: dict[str, np.ndarray] = {}
+        platforms = {party.name: records[party.name] for group in plan.platforms for party in plan.members(group)}
         self.lenders = {p.name: _joined(records[p.name], platforms) for p in plan.members(plan.lenders)}
         self.test = [part.test_part() for part in self.lenders.values()]
         self.training = [part.training_part() for part in self.lenders.values()]
@@ -67,13 +71,14 @@ class Oracle:
         return float(roc_auc_score(pooled_labels(self.test), filled))
 
 
-def _joined(lender: Records, platforms: Iterable[Records]) -> Records:
+def _joined(lender: Records, platforms: Mapping[str, Records]) -> Records:
     columns = dict(lender.columns)
-    for platform in platforms:
+    for party, platform in platforms.items():
         row = {person: index for index, person in reversed(list(enumerate(platform.person)))}
         rows = np.array([row.get(person, -1) for person in lender.person])
         for name, values in platform.columns.items():
             found = np.where(rows >= 0, values[rows], np.nan)
+            columns[f"{party}.{name}"] = found
             columns[name] = np.where(np.isnan(columns[name]), found, columns[name]) if name in columns else found
     return dataclasses.replace(lender, columns=columns)
 
@@ -91,6 +96,19 @@ def unprotected(plan: Plan) -> list[NumericFeature | CategoricalFeature]:
 
 
 def pooled_matrix(plan: Plan, parts: Iterable[Records]) -> np.ndarray:
-    """The unprotected columns of joined parts: float64 [n, d], NaN where missing."""
-    names = [feature.name for feature in unprotected(plan)]
+    """The unprotected columns of all parties, one after the other, in joined parts: float64 [n, d], NaN if missing."""
+    names = [
+        *(
+            f"{party.name}.{name}"
+            for group in plan.platforms
+            for party in plan.members(group)
+            for name in _own(plan, group)
+        ),
+        *_own(plan, plan.lenders),
+    ]
     return np.vstack([np.column_stack([part.columns[name] for name in names]) for part in parts])
+
+
+def _own(plan: Plan, group: str) -> list[str]:
+    table = plan.groups[group].table
+    return [feature.name for feature in (*table.features, *table.derived) if not feature.protected]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,13 +17,14 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field, ValidationError, model_validator
 
-from clients.data import DataError, Problem
+from clients.data import DataError, Problem, Table, check_table
 from shared.plan import Plan
 from shared.plan_errors import PlanError, explain
 from shared.schema import Strict
-from simulations import datasets, synthetic
+from simulations import creators, datasets, synthetic
 from simulations.identities import consents, everybody, rewritten
 from simulations.partition import overlapping, partition, split_columns
+from simulations.world.config import PRESETS, load_config
 
 PLANS = Path(__file__).parent / "plans"
 MAIN_JOB, MAIN_DATASET = "uci_vertical_eps2", "uci"
@@ -34,9 +36,11 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class SimulationSettings(Strict):
     """The table `[simulation]`.
 
-    `dataset` is "uci", "belanche", "synthetic" or a path seen from the scenario's folder. `seed` deals the rows out;
-    without one the plan's seed does. `creators` is the size of the synthetic set and `creators_seed` which one it is:
-    like a real set it stays the same when the plan's seed changes.
+    `dataset` is "uci", "belanche", "synthetic", "world" or a path seen from the scenario's folder. `seed` deals the
+    rows out; without one the plan's seed does. `creators` is the size of the synthetic set or of the world, and
+    `creators_seed` which one it is: like a real set it stays the same when the plan's seed changes. `world` is the
+    config of the creator world: "default", "small" or a TOML file, seen from the scenario's folder. Each party of the
+    plan holds what the world's party of that name does.
 
     `coverage` maps groups to the share of all persons that each of their parties knows, whoever else does; the
     parties of a group that is not named share all persons out among them. In the synthetic set, a person who is at
@@ -51,6 +55,7 @@ class SimulationSettings(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     creators: Annotated[int, Field(ge=100, le=10_000_000)] | None = None
     creators_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    world: Annotated[str, Field(min_length=1)] | None = None
     coverage: dict[str, Share] = Field(default_factory=dict)
     consent: Share = 1.0
     rewrite_ids: bool = False
@@ -59,8 +64,15 @@ class SimulationSettings(Strict):
     def _used(self) -> SimulationSettings:
         if (self.alpha is not None) != (self.partition != "equal"):
             raise ValueError("alpha belongs to the partitions 'quantity' and 'label-skew', which need it")
-        if self.dataset != datasets.SYNTHETIC and (self.creators, self.creators_seed) != (None, None):
-            raise ValueError("creators and creators_seed belong to the data set 'synthetic'; others are used whole")
+        invented = self.dataset in (datasets.SYNTHETIC, datasets.WORLD)
+        if not invented and (self.creators, self.creators_seed) != (None, None):
+            raise ValueError(
+                "creators and creators_seed belong to the data sets 'synthetic' and 'world'; others are used whole"
+            )
+        if self.dataset != datasets.WORLD and self.world is not None:
+            raise ValueError("world belongs to the data set 'world'")
+        if self.dataset == datasets.WORLD and (self.partition != "equal" or self.coverage or self.consent != 1.0):
+            raise ValueError("the world deals itself out: partition, coverage and consent have no use for it")
         return self
 
 
@@ -97,18 +109,32 @@ class Scenario:
         except PlanError as error:
             problems += error.problems
         if settings is not None and plan is not None:
-            problems += [
-                f"simulation.coverage.{name}: the plan has no such group; its groups: {', '.join(plan.groups)}"
-                for name in settings.coverage
-                if name not in plan.groups
-            ]
-            if plan.lenders in settings.coverage and settings.partition != "equal":
-                problems.append(
-                    f"simulation.partition = {settings.partition!r}: deals nothing where lenders have coverage"
-                )
+            problems += _disagreements(plan, settings)
         if settings is None or plan is None or problems:
             raise PlanError(str(path), problems)
         return cls(plan, settings, path)
+
+    def replace(self, **changes: Any) -> Scenario:
+        """The scenario with dotted keys replaced, written with __ for the dot; those of settings after simulation__.
+
+        Raises:
+            PlanError: as `load` does.
+        """
+        here = {key: value for key, value in changes.items() if not key.startswith("simulation__")}
+        found = self.settings.model_dump(mode="json")
+        for key in changes.keys() - here.keys():
+            _, *inner, last = key.split("__")
+            place: Any = found
+            for step in inner:
+                place = place.setdefault(step, {}) if isinstance(place, dict) else None
+            if not isinstance(place, dict):
+                raise PlanError(str(self.path), [f"{key.replace('__', '.')}: the settings have no such key"])
+            place[last] = changes[key]
+        settings = _settings(found, str(self.path))
+        plan = self.plan.replace(**here) if here else self.plan
+        if problems := _disagreements(plan, settings):
+            raise PlanError(str(self.path), problems)
+        return dataclasses.replace(self, plan=plan, settings=settings)
 
     def with_seed(self, seed: int) -> Scenario:
         """The same scenario under another seed of the plan, which makes it another plan."""
@@ -117,11 +143,11 @@ class Scenario:
     @property
     def declaration(self) -> str | None:
         """What must be said to everybody who reads figures of this scenario: that its data are invented, or nothing."""
-        if self.settings.dataset != datasets.SYNTHETIC:
-            return None
-        if datasets.real_data_found(MAIN_DATASET):
-            return synthetic.DECLARATION
-        return f"{synthetic.DECLARATION} (No real data in {datasets.data_folder()}; {datasets.VARIABLE} names another.)"
+        declared = {datasets.SYNTHETIC: synthetic.DECLARATION, datasets.WORLD: creators.DECLARATION}
+        found = declared.get(self.settings.dataset)
+        if found is None or datasets.real_data_found(MAIN_DATASET):
+            return found
+        return f"{found} (No real data in {datasets.data_folder()}; {datasets.VARIABLE} names another.)"
 
     @property
     def seed(self) -> int:
@@ -131,10 +157,38 @@ class Scenario:
     def dataset(self) -> datasets.Dataset:
         """The whole data set, found to agree with the plan; consent columns that it lacks name everybody.
 
+        Of the world, which is no one table, the tables of all parties are checked, and the lenders' rows are given.
+
         Raises:
             DataError: it is not there, cannot be read, or disagrees with the plan.
         """
+        if self.settings.dataset == datasets.WORLD:
+            return self._lenders_rows(self.world().tables(self.plan))
         return self._agreed(self._loaded())
+
+    def world(self, tell: Callable[[str], None] = lambda what: None) -> creators.CreatorWorld:
+        """The creator world of these settings, which is built if it is not there yet.
+
+        Raises:
+            PlanError: its config cannot be used.
+        """
+        settings, config = self.settings, self.settings.world or "default"
+        named = config if config in PRESETS else str(self.path.parent / config)
+        return creators.CreatorWorld.of(
+            load_config(named, creators=settings.creators, seed=settings.creators_seed), tell
+        )
+
+    def _lenders_rows(self, tables: dict[str, pl.DataFrame]) -> datasets.Dataset:
+        for party in self.plan.parties:
+            group = self.plan.groups[party.group]
+            check_table(
+                Table.of(tables[party.name], f"the world's table of {party.name}"),
+                group.table,
+                label_required=group.role == "lender",
+                max_records_per_person=self.plan.privacy.max_records_per_person,
+            )
+        rows = pl.concat([tables[party.name] for party in self.plan.members(self.plan.lenders)])
+        return datasets.Dataset(datasets.WORLD, Table.of(rows, "the world's loans"), Path())
 
     def _loaded(self) -> datasets.Dataset:
         return datasets.load(
@@ -157,12 +211,13 @@ class Scenario:
         tables = {name: group.table for name, group in self.plan.groups.items()}
         return {name: table.consent for name, table in tables.items() if table.consent}
 
-    def materialise(self, folder: Path) -> dict[str, Path]:
+    def materialise(self, folder: Path, tell: Callable[[str], None] = lambda what: None) -> dict[str, Path]:
         """Write for each party the Parquet file that it would hold, and the list of test ids if the plan has one.
 
         Each group gets the columns of its table, and its parties get persons as the settings say. Without coverage
-        platforms share all persons out in equal parts, so every lender has customers on every platform. Build nodes
-        on the files with `load_records(path, plan, party, folder)`.
+        platforms share all persons out in equal parts, so every lender has customers on every platform. A world's
+        parties get their own tables of features, for which `tell` is told what is being built. Build nodes on the
+        files with `load_records(path, plan, party, folder)`.
 
         Returns:
             The file of each party, by the party's name.
@@ -170,10 +225,15 @@ class Scenario:
         Raises:
             DataError: the data set disagrees with the plan or cannot be dealt out.
         """
-        loaded = self._loaded()
-        found = self._agreed(loaded)
         folder.mkdir(parents=True, exist_ok=True)
         files = {}
+        if self.settings.dataset == datasets.WORLD:
+            for party, table in self.world(tell).tables(self.plan).items():
+                files[party] = folder / f"{party}.parquet"
+                self._written(party, table, False).write_parquet(files[party])
+            return files
+        loaded = self._loaded()
+        found = self._agreed(loaded)
         for name, frame in split_columns(found.frame, self.plan).items():
             drawn = self._consent_columns().get(name) not in (None, *loaded.frame.columns)
             for party, share in self._dealt(name, frame).items():
@@ -227,6 +287,18 @@ class Scenario:
             mend = f"lay the list of test ids beside the data set, or set {datasets.VARIABLE} to the folder of both"
             raise DataError([Problem(str(source), "the file of evaluation.split.file is not there", mend)])
         (folder / source.name).write_bytes(source.read_bytes())
+
+
+def _disagreements(plan: Plan, settings: SimulationSettings) -> list[str]:
+    """Where settings do not fit the plan."""
+    problems = [
+        f"simulation.coverage.{name}: the plan has no such group; its groups: {', '.join(plan.groups)}"
+        for name in settings.coverage
+        if name not in plan.groups
+    ]
+    if plan.lenders in settings.coverage and settings.partition != "equal":
+        problems.append(f"simulation.partition = {settings.partition!r}: deals nothing where lenders have coverage")
+    return problems
 
 
 def _read(path: Path, depth: int = 0) -> dict[str, Any]:

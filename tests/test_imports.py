@@ -24,6 +24,7 @@ ADAPTERS = {
     "clients/deploy/executor.py",
     "clients/deploy/launcher.py",
     "simulations/grid.py",
+    "simulations/sweep/cluster.py",
 }
 FILES = sorted(path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

@@ -29,6 +29,8 @@ from shared.report.svg import (
 )
 
 _ROW = 25.0
+# Room for a marker before a name.
+_KEY = 14.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Line:
     """A series: points, an uncertainty band and error bars where there are any, and its name at its right end.
 
     `step` draws stairs whose value holds up to the next x. `joined` is False for markers alone; their intervals are
-    error bars.
+    error bars, and their marker stands before the name.
     """
 
     label: str
@@ -83,7 +85,8 @@ def line_figure(
 ) -> Html:
     """Lines, stairs or markers over one pair of axes."""
     named = [line for line in lines if line.label]
-    right = max((words_width(line.label, SMALL) for line in named), default=8.0) + 12
+    keys = {line.label: 0 if line.joined else _KEY for line in named}
+    right = max((words_width(label, SMALL) + key for label, key in keys.items()), default=8.0) + 12
     plot = Plot(across, up, width, height, right=right)
     for rule in rules:
         _rule(plot, rule)
@@ -91,7 +94,10 @@ def line_figure(
         _line(plot, line)
     ends_at = [plot.y(float(line.y[-1])) + 4 for line in named]
     for line, at in zip(named, apart(ends_at, 15, plot.top + 8, plot.bottom - 2), strict=True):
-        plot.parts.append(words(plot.right_edge + 5, at, line.label, size=SMALL, colour=line.style.colour))
+        if not line.joined:
+            plot.parts.append(marker(plot.right_edge + 11, at - 4, line.style))
+        start = plot.right_edge + 5 + keys[line.label]
+        plot.parts.append(words(start, at, line.label, size=SMALL, colour=line.style.colour))
     for label in labels:
         plot.parts.append(_name(plot, label))
     return plot.draw(title)

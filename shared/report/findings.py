@@ -49,10 +49,6 @@ class Findings:
         plan, table, noise = run.plan, run.table("all"), run.noise_std
         calibration = run.model.calibration
         cut = cutoff(table, plan.evaluation.approval_rate, calibration)
-        groups = {
-            name: fairness({b: run.table(f"{name}: {b}") for b in plan.bands(name)}, cut, calibration, noise)
-            for name in plan.evaluation.groups
-        }
         mechanisms, private = Mechanisms(plan), plan.privacy.noise != "none"
         draws = Draws.of(table, noise, calibration)
         oracle = run.oracle or {}
@@ -65,7 +61,7 @@ class Findings:
             baselines=dict(oracle.get("baselines", {})),
             cut=cut,
             approved=approved_share(table, cut, noise),
-            groups=groups,
+            groups=groups_at(run, cut),
             costs=phase_costs(mechanisms, run.answered) if private else [],
             moments=moments(mechanisms, run.answered) if private else [],
             apart=len(mechanisms.composed) > 1,
@@ -89,6 +85,19 @@ class Findings:
     def told(self) -> list[tuple[str, BandFigures]]:
         """The groups that are no reference and of whose approval ratio something can be told."""
         return [(name, band) for name, bands in self.groups.items() for band in bands if band.ratio is not None]
+
+
+def groups_at(run: RunFolder, cut: Cutoff) -> dict[str, tuple[BandFigures, ...]]:
+    """The fairness figures at a cut-off, by attribute, of a run's released tables."""
+    return {
+        name: fairness(
+            {band: run.table(f"{name}: {band}") for band in run.plan.bands(name)},
+            cut,
+            run.model.calibration,
+            run.noise_std,
+        )
+        for name in run.plan.evaluation.groups
+    }
 
 
 def _faults(run: RunFolder, mechanisms: Mechanisms) -> list[str]:

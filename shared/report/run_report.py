@@ -16,6 +16,7 @@ from shared.report.party_sections import parties, training
 from shared.report.privacy_sections import guarantee, spending, who_saw_what
 from shared.report.quality_sections import quality
 from shared.report.record import RunFolder
+from shared.report.segments_section import segments_section
 from shared.report.software import own_version
 
 REPORT = "report.html"
@@ -51,6 +52,8 @@ def run_report(run: RunFolder) -> str:
     page.section("The privacy guarantee", guarantee(found))
     page.section("How good the score is", quality(found))
     page.section("Compared with going alone and with pooling", baselines(found))
+    if segments := segments_section(found):
+        page.section("Where the federation helps", segments)
     page.section("How the score treats groups", fairness_section(found))
     page.section("What moves the score", scorecard(found))
     page.section("Privacy spent, by phase and round", spending(found))

@@ -15,6 +15,7 @@ from shared.report.page import Html, element
 
 TEXT, SMALL = 12.5, 11.5
 INK, SOFT, GRID = "#1b1f24", "#5a636e", "#e3e7eb"
+_FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 Point = tuple[float, float]
 
@@ -195,6 +196,12 @@ def drawing(width: float, height: float, title: str, parts: Sequence[Html]) -> H
         role="img",
         aria_label=title,
     )
+
+
+def alone(drawn: Html) -> str:
+    """A drawing as a file of its own: with its name space, a font and a white ground."""
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" font-family="{_FONT}" style="background:#fff" '
+    return str(drawn).replace("<svg ", head, 1)
 
 
 class Plot:

@@ -15,7 +15,7 @@ from doubles import DirectExchange
 from homes import Town, node_loader, running, table_of
 
 from clients.books import approve
-from clients.host import MAX_PROPOSED, Host
+from clients.host import Host
 from server.entry import run_coordinator
 from shared.crypto.identity import Identity
 from shared.crypto.plan_keys import PlanKeys, peer_key
@@ -271,11 +271,16 @@ class TestProposals:
         with running(town["lender-1"], propose=refusing) as host:
             assert Caller(town, host).propose(Plan.parse(data)) == "other-plan"
 
-    def test_no_more_than_the_operator_can_look_at(self, town: Town, node: Callable[..., Any]):
+    def test_no_more_than_the_operator_can_look_at(
+        self, town: Town, node: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ):
+        import clients.host
         from clients.commands.run import _host
 
+        assert clients.host.MAX_PROPOSED == 100
+        monkeypatch.setattr(clients.host, "MAX_PROPOSED", most := 4)
         home = town["lender-1"]
-        plans = [town.signed(name=f"plan-{number}") for number in range(MAX_PROPOSED + 1)]
+        plans = [town.signed(name=f"plan-{number}") for number in range(most + 1)]
         ledger, register = town.ledger("lender-1"), home.register()
         logging.getLogger("sealscore").setLevel(logging.ERROR)
         host = _host(home, home.config(), ledger, register)
@@ -283,7 +288,7 @@ class TestProposals:
         assert {caller.propose(plan) for plan in plans[:-1]} == {"ready"}
         assert caller.propose(plans[0]) == "ready"
         assert caller.propose(plans[-1]) == "too-many-plans"
-        assert len(home.kept_plans()) == MAX_PROPOSED
+        assert len(home.kept_plans()) == most
         # one that was refused makes room
         assert node("plan", "refuse", "plan-0", "--home", home.folder).code == 0
         assert caller.propose(plans[-1]) == "ready"

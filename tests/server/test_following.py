@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.phases import Kind, Phase
 from server.following import ProgressFollower
+from shared.phases import Kind, Phase
 
 PHASES = [Phase(Kind.BIN, "lender", 1, 1), Phase(Kind.TRAIN, "lender", 2, 3)]
 LINES = [

@@ -1,0 +1,23 @@
+"""Credit features from a party's own raw tables: computed at the party, as of the day of each application.
+
+`build_table` is the one way from raw tables to the table of features that a node reads under a plan; `table_schema`
+gives that table's columns for the plan. Nothing here leaves the party.
+"""
+
+from clients.features.build import Built, Settings, build_table
+from clients.features.dictionary import Entry, entries, entry, table_schema
+from clients.features.mapping import PartyMapping
+from clients.features.sentiment import Sentiment, held_out_accuracy
+
+__all__ = [
+    "Built",
+    "Entry",
+    "PartyMapping",
+    "Sentiment",
+    "Settings",
+    "build_table",
+    "entries",
+    "entry",
+    "held_out_accuracy",
+    "table_schema",
+]

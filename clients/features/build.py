@@ -1,0 +1,249 @@
+"""From a party's folder of raw tables to the one table of features that a node reads under a plan.
+
+The only way a feature comes about, in training and in scoring: what differs is who is asked about. Rows with faults
+are left out (`tables`); events of the as-of day and later are never seen (`windows`); values are cut to the
+dictionary's bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from clients.data.errors import DataError, Problem
+from clients.features import bureau, channel, papers, traffic, wallet
+from clients.features.comments import comment_features
+from clients.features.consents import PURPOSE, asked_of_lender, asked_of_platform, live_consents
+from clients.features.dictionary import AS_OF, CONSENT, ID, LABEL, PERSON, Kind, bounded
+from clients.features.mapping import FILE, PartyMapping
+from clients.features.sentiment import Sentiment
+from clients.features.tables import MOST_REJECTED, read_tables
+
+MOST_VIDEOS = 100_000
+"""A creator with more videos is left out: no channel posts so many, and one row would cost as much as all others."""
+DETECTOR = "detector.parquet"
+ENOUGH_CHANNELS = 500
+_REFERENCE_QUANTILES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a table is built.
+
+    `recipients` are the parties to whom consents count (None for all), `rates` what a unit of each known currency is
+    worth in the plan's, `most_rejected` the share of bad rows of a table up to which a build goes on. `detector` is
+    the file of an earlier build's detector; a table to score with takes that of the table trained with. `labelled`
+    tells a lender to give closed loans with their outcome, and not all applications.
+    """
+
+    purpose: str = PURPOSE
+    recipients: Collection[str] | None = None
+    rates: Mapping[str, float] = field(default_factory=lambda: {"CNY": 1.0})
+    most_rejected: float = MOST_REJECTED
+    mapping: PartyMapping | None = None
+    detector: Path | None = None
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written: the table's path and rows, flags raised, and bad rows of each raw table as (bad, rows)."""
+
+    table: Path
+    rows: int
+    flags: int
+    rejected: dict[str, tuple[int, int]]
+    problems: list[Problem] = field(repr=False)
+
+
+def build_table(
+    folder: Path,
+    kind: Kind,
+    out: Path,
+    today: date,
+    settings: Settings | None = None,
+    sentiment: Sentiment | None = None,
+) -> Built:
+    """Read `folder`, and write into `out` features.parquet, flags.parquet, rejected/ where rows have faults, and at
+    short-video platforms detector.parquet.
+
+    features.parquet has `creator_id` (at lenders `application_id` too), `as_of`, `consent`, at lenders `bad` where
+    labelled, and the features of the dictionary in its order. flags.parquet is for the party's own officers.
+
+    Raises:
+        DataError: a table is missing or more of its rows are bad than the settings allow, or nobody is asked about.
+    """
+    settings = settings or Settings()
+    mapping = settings.mapping
+    if mapping is None and (folder / FILE).is_file():
+        mapping = PartyMapping.load(folder / FILE, kind)
+    out.mkdir(parents=True, exist_ok=True)
+    sound = read_tables(
+        folder,
+        kind,
+        today,
+        mapping=mapping,
+        currencies=settings.rates.keys(),
+        rejected_to=out / "rejected",
+        most_rejected=settings.most_rejected,
+    )
+    raw = {name: _in_one_currency(table.frame, name, settings.rates) for name, table in sound.items()}
+    live = live_consents(raw["consents"], today, settings.purpose, settings.recipients)
+    problems = [problem for table in sound.values() for problem in table.problems]
+    if kind == "lender":
+        asked = asked_of_lender(raw["applications"], live)
+        frame, flags = _lender(raw, _asked(asked, folder), settings)
+    elif kind == "wallet":
+        asked = asked_of_platform(live).join(raw["accounts"].select(PERSON).unique().collect(), on=PERSON, how="semi")
+        frame, flags = _wallet(raw, _asked(asked, folder)), None
+    else:
+        asked = asked_of_platform(live).join(raw["creators"].select(PERSON).collect(), on=PERSON, how="semi")
+        asked, crowded = _without_crowded(asked, raw["videos"], folder)
+        problems += crowded
+        frame, flags = _short_video(raw, _asked(asked, folder), settings, out, sentiment or Sentiment.local())
+    table = bounded(frame.drop("at"), kind).sort(ID if kind == "lender" else PERSON).collect()
+    table.write_parquet(out / "features.parquet")
+    if flags is not None:
+        flags.write_parquet(out / "flags.parquet")
+    rejected = {name: (table.bad, table.rows) for name, table in sound.items()}
+    return Built(out / "features.parquet", table.height, 0 if flags is None else flags.height, rejected, problems)
+
+
+def _asked(asked: pl.DataFrame, folder: Path) -> pl.LazyFrame:
+    if asked.is_empty():
+        mend = "give consents for this purpose and these recipients, or name others in the settings"
+        raise DataError([Problem(folder.name, "nobody has consented, or nobody who did is in the tables", mend)])
+    return asked.lazy()
+
+
+def _in_one_currency(frame: pl.LazyFrame, name: str, rates: Mapping[str, float]) -> pl.LazyFrame:
+    """Amounts in the plan's currency; currencies without a rate were rejected before."""
+    amounts = {
+        "orders": ("amount",),
+        "flows": ("inflow", "outflow", "refunds", "balance_mean"),
+        "applications": ("amount", "declared_income"),
+    }.get(name)
+    if amounts is None or set(rates.values()) == {1.0}:
+        return frame
+    rate = pl.col("currency").replace_strict(dict(rates), return_dtype=pl.Float64)
+    return frame.with_columns(pl.col(amount) * rate for amount in amounts)
+
+
+def _without_crowded(asked: pl.DataFrame, videos: pl.LazyFrame, folder: Path) -> tuple[pl.DataFrame, list[Problem]]:
+    counts = videos.group_by(PERSON).agg(pl.len().alias("videos")).filter(pl.col("videos") > MOST_VIDEOS)
+    crowded = counts.collect(engine="streaming")
+    if crowded.is_empty():
+        return asked, []
+    value = f"{crowded.height} creators have more than {MOST_VIDEOS:,} videos and are left out"
+    problem = Problem(folder.name, value, "see whether several accounts were exported as one", column=PERSON)
+    return asked.join(crowded, on=PERSON, how="anti"), [problem]
+
+
+def _joined(asked: pl.LazyFrame, parts: list[pl.LazyFrame], empty: Mapping[str, int]) -> pl.LazyFrame:
+    """All features of each row; where there was no event of a kind, counts are what `empty` says."""
+    for part in parts:
+        asked = asked.join(part, on="at", how="left")
+    return asked.with_columns(pl.col(name).fill_null(value) for name, value in empty.items())
+
+
+def _short_video(
+    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, settings: Settings, out: Path, sentiment: Sentiment
+) -> tuple[pl.LazyFrame, pl.DataFrame]:
+    # What was seen is small beside the tables and is used several times.
+    videos = channel.video_window(raw["videos"], asked).collect(engine="streaming").lazy()
+    followers = channel.follower_window(raw["followers"], asked).collect(engine="streaming").lazy()
+    scores = _traffic(raw, asked, videos, followers, settings, out)
+    parts = [
+        channel.account_features(raw["creators"], asked),
+        channel.video_features(videos),
+        channel.follower_features(followers),
+        channel.audience_features(raw["audience"], asked),
+        channel.order_features(raw["orders"], asked),
+        comment_features(raw["comments"], asked, sentiment),
+        traffic.burst_features(videos),
+        scores.lazy(),
+    ]
+    frame = _joined(asked, parts, channel.EMPTY).collect()
+    flags = frame.filter(pl.col("traffic_anomaly_180d") > traffic.FLAGGED).select(
+        PERSON,
+        AS_OF,
+        code=pl.lit("TR01"),
+        reason_en=pl.lit(traffic.REASON_EN),
+        reason_zh=pl.lit(traffic.REASON_ZH),
+    )
+    return frame.lazy(), flags
+
+
+def _traffic(
+    raw: Mapping[str, pl.LazyFrame],
+    asked: pl.LazyFrame,
+    videos: pl.LazyFrame,
+    followers: pl.LazyFrame,
+    settings: Settings,
+    out: Path,
+) -> pl.DataFrame:
+    """Anomaly scores; missing for rows whose as-of day lies before the detector's reference day.
+
+    Without a detector the reference day is the first as-of day, of a few candidates, on which enough channels had
+    been active. The detector is fit on what was seen before that day alone.
+    """
+    channels = traffic.inputs(videos, followers).collect()
+    if settings.detector is not None:
+        try:
+            detector: traffic.Detector | None = traffic.Detector.load(settings.detector)
+        except (OSError, ValueError) as error:
+            raise DataError([Problem(settings.detector.name, str(error), "give the detector of a build")]) from None
+        since = None
+    else:
+        detector, since = _fit_detector(raw, asked)
+    if detector is None:
+        return pl.DataFrame(schema={"at": pl.UInt32, "traffic_anomaly_180d": pl.Float64})
+    detector.save(out / DETECTOR)
+    if since is not None:
+        channels = channels.join(asked.filter(pl.col(AS_OF) >= since).select("at").collect(), on="at", how="semi")
+    return detector.score(channels)
+
+
+def _fit_detector(raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame) -> tuple[traffic.Detector | None, date | None]:
+    days = asked.select(pl.col(AS_OF).sort()).collect()[AS_OF]
+    candidates = sorted({days[int(quantile * (len(days) - 1))] for quantile in _REFERENCE_QUANTILES})
+    for day in candidates:
+        then = asked.with_columns(pl.lit(day).alias(AS_OF))
+        videos = channel.video_window(raw["videos"], then).collect(engine="streaming").lazy()
+        followers = channel.follower_window(raw["followers"], then).collect(engine="streaming").lazy()
+        reference = traffic.inputs(videos, followers).collect()
+        if reference.height >= min(ENOUGH_CHANNELS, max(traffic.FEWEST_CHANNELS, len(days) // 10)):
+            return traffic.Detector.fit(reference), day
+    return None, None
+
+
+def _wallet(raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame) -> pl.LazyFrame:
+    parts = [
+        wallet.account_features(raw["accounts"], asked),
+        wallet.flow_features(raw["flows"], raw["accounts"], asked),
+        wallet.bill_features(raw["bills"], raw["accounts"], asked),
+    ]
+    return _joined(asked, parts, wallet.EMPTY)
+
+
+def _lender(
+    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, settings: Settings
+) -> tuple[pl.LazyFrame, pl.DataFrame]:
+    flags = papers.paper_flags(raw["identity"], raw["applications"], asked)
+    parts = [
+        bureau.application_features(raw["applications"], asked),
+        bureau.report_features(raw["bureau"], asked),
+        bureau.repayment_features(raw["repayments"], raw["decisions"], raw["applications"], asked),
+        papers.paper_features(flags, raw["identity"], asked),
+    ]
+    frame = _joined(asked, parts, bureau.EMPTY)
+    if settings.labelled:
+        outcomes = raw["outcomes"].select(ID, LABEL)
+        frame = frame.join(outcomes, on=ID).select(
+            "at", ID, PERSON, AS_OF, CONSENT, LABEL, pl.exclude("at", ID, PERSON, AS_OF, CONSENT, LABEL)
+        )
+    return frame, flags.drop("at")

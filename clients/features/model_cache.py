@@ -1,0 +1,46 @@
+"""Small fitted models on disk as plain arrays, so that a process start does not fit again.
+
+No pickle: what is read back can hold numbers only. A file that is absent, of another version or spoilt is refit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+
+def path(name: str) -> Path:
+    """$XDG_CACHE_HOME/sealscore/NAME.npz, or below ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "sealscore" / f"{name}.npz"
+
+
+def read(name: str, key: str) -> dict[str, np.ndarray] | None:
+    """The arrays stored under a name for this key (text); None if there are none, or they do not read."""
+    try:
+        with np.load(path(name), allow_pickle=False) as stored:
+            if str(stored["key"]) != key:
+                return None
+            return {field: stored[field] for field in stored.files if field != "key"}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def write(name: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Store arrays; the file is replaced as a whole. A cache that cannot be written is no fault."""
+    with contextlib.suppress(OSError):
+        path(name).parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path(name).parent, prefix=f".{name}-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, key=np.array(key), **arrays)
+            os.replace(temporary, path(name))
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,175 @@
+"""Identity and business licence checks: rules with reasons, as pre-loan flags and as counts for the score.
+
+A rule looks at one application, or at applications that came before it; what was filed on the same day or later is not
+seen. Its outcome is a flag with a reason for the person who decides, never a decision. Numbers and names stay in the
+lender's own table: a flag names the application and the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from shared.identifiers import NORMAL_FORMS
+
+Paper = Literal["identity", "licence"]
+YOUNG_LICENCE_DAYS = 30
+YOUNGEST = 18
+# GB 32100-2015: the characters of a unified social credit code, and the weights of its check character (mod 31).
+CREDIT_CODE = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_WEIGHTS = tuple(pow(3, place, 31) for place in range(17))
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule: `fails` is an expression over the joined papers of an application (see `_papers`)."""
+
+    code: str
+    paper: Paper
+    fails: pl.Expr
+    en: str
+    zh: str
+
+
+def is_credit_code(number: str) -> bool:
+    """Whether a text is a unified social credit code whose check character fits (GB 32100-2015, section 5)."""
+    text = number.strip().upper()
+    if len(text) != 18 or any(character not in CREDIT_CODE for character in text):
+        return False
+    total = sum(weight * CREDIT_CODE.index(character) for weight, character in zip(_WEIGHTS, text, strict=False))
+    return CREDIT_CODE[-total % 31] == text[17]
+
+
+def _birthday() -> pl.Expr:
+    return pl.col("id_number").str.slice(6, 8).str.to_date("%Y%m%d", strict=False)
+
+
+def _age() -> pl.Expr:
+    born, day = _birthday(), pl.col("as_of")
+    before = (day.dt.month() * 100 + day.dt.day()) < (born.dt.month() * 100 + born.dt.day())
+    return day.dt.year() - born.dt.year() - before.cast(pl.Int32)
+
+
+def _name(column: str) -> pl.Expr:
+    """A name without blanks and case, as two forms may write it."""
+    return pl.col(column).str.normalize("NFKC").str.to_lowercase().str.replace_all(r"[\s·•]", "")
+
+
+_VALID_ID = pl.col("id_is_valid")
+_LICENSED = pl.col("licence_number").is_not_null()
+_AS_OF = pl.col("as_of")
+
+CHECKS = (
+    Check("ID01", "identity", ~_VALID_ID, "The identity number is not valid", "身份证号码无效"),
+    Check("ID02", "identity", _name("name_on_id") != _name("name_on_account"),
+          "The name on the identity card is not the name on the account", "身份证姓名与账户姓名不一致"),
+    Check("ID03", "identity", pl.col("id_expires") < _AS_OF, "The identity card has expired", "身份证已过期"),
+    Check("ID04", "identity", pl.col("id_issued") >= _AS_OF, "The identity card was issued after the application",
+          "身份证签发日期晚于申请日期"),
+    Check("ID05", "identity", _VALID_ID & ((_age() - pl.col("age")).abs() > 1),
+          "The age in the application is not that of the identity number", "申请年龄与身份证号码不符"),
+    Check("ID06", "identity", _VALID_ID & (_age() < YOUNGEST), "The identity number is that of a minor",
+          "身份证号码显示为未成年人"),
+    Check("ID07", "identity", pl.col("id_used_by_others"), "Another applicant used this identity number before",
+          "该身份证号码曾被其他申请人使用"),
+    Check("LC01", "licence", _LICENSED & ~pl.col("licence_is_valid"), "The licence number is not valid",
+          "营业执照编号无效"),
+    Check("LC02", "licence", _LICENSED & (pl.col("licence_status") != "active"), "The licence is not in force",
+          "营业执照已吊销或失效"),
+    Check("LC03", "licence", _LICENSED & (pl.col("licence_expires") < _AS_OF), "The licence has expired",
+          "营业执照已过期"),
+    Check("LC04", "licence", _LICENSED & (pl.col("licence_registered") >= _AS_OF),
+          "The licence was registered after the application", "营业执照注册日期晚于申请日期"),
+    Check("LC05", "licence",
+          _LICENSED & ((_AS_OF - pl.col("licence_registered")).dt.total_days().is_between(1, YOUNG_LICENCE_DAYS)),
+          "The licence was registered within a month before the application", "营业执照在申请前一个月内注册"),
+    Check("LC06", "licence", pl.col("licence_used_by_others"), "Another applicant used this licence before",
+          "该营业执照曾被其他申请人使用"),
+    Check("LC07", "licence", _LICENSED & (pl.col("licence_name").str.strip_chars().fill_null("") == ""),
+          "The licence has no name", "营业执照缺少名称"),
+)  # fmt: skip
+
+
+def paper_flags(identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame) -> pl.DataFrame:
+    """A row for each check that an application fails: at, application_id, paper, code, reason_en, reason_zh.
+
+    A check whose column is missing in an application does not fail there.
+    """
+    papers = _papers(identity, applications, asked)
+    failed = papers.select(
+        "at", "application_id", *(check.fails.fill_null(False).alias(check.code) for check in CHECKS)
+    )
+    known = pl.DataFrame(
+        [(check.code, check.paper, check.en, check.zh) for check in CHECKS],
+        schema={"code": pl.String, "paper": pl.String, "reason_en": pl.String, "reason_zh": pl.String},
+        orient="row",
+    )
+    return (
+        failed.unpivot(index=["at", "application_id"], variable_name="code", value_name="fails")
+        .filter("fails")
+        .join(known, on="code")
+        .select("at", "application_id", "paper", "code", "reason_en", "reason_zh")
+        .sort("at", "code")
+    )
+
+
+def paper_features(flags: pl.DataFrame, identity: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+    """How many checks of each kind an application fails; missing where it has no papers."""
+    filed = asked.join(identity.select("application_id"), on="application_id", how="semi").select("at")
+    counts = (
+        flags.lazy()
+        .group_by("at")
+        .agg((pl.col("paper") == paper).sum().alias(f"{paper}_flags") for paper in ("identity", "licence"))
+    )
+    return filed.join(counts, on="at", how="left").with_columns(pl.exclude("at").fill_null(0))
+
+
+def _papers(identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame) -> pl.DataFrame:
+    """The papers of each application asked for, its age as declared, and what earlier applications used."""
+    # Everybody's papers, also of applications that are not asked about: they may have used the same number earlier.
+    filed = identity.join(
+        applications.select("application_id", "creator_id", "applied_at"), on="application_id"
+    ).collect()
+    papers = (
+        asked.join(identity, on="application_id")
+        .join(applications.select("application_id", "age"), on="application_id")
+        .collect()
+    )
+    for paper, number in (("id", "id_number"), ("licence", "licence_number")):
+        papers = (
+            papers.join(_first_users(filed, number), on=number, how="left")
+            .with_columns(
+                (
+                    ((pl.col("first_used") < _AS_OF) & (pl.col("first_user") != pl.col("creator_id")))
+                    | (pl.col("second_used") < _AS_OF)
+                )
+                .fill_null(False)
+                .alias(f"{paper}_used_by_others")
+            )
+            .drop("first_user", "first_used", "second_used")
+        )
+    return papers.with_columns(
+        _valid(papers["id_number"], lambda number: bool(NORMAL_FORMS["national-id"](number))).alias("id_is_valid"),
+        _valid(papers["licence_number"], is_credit_code).alias("licence_is_valid"),
+    )
+
+
+def _first_users(filed: pl.DataFrame, number: str) -> pl.DataFrame:
+    """For each number: who used it first and on which day, and the first day on which somebody else did."""
+    firsts = filed.drop_nulls(number).group_by(number, "creator_id").agg(pl.col("applied_at").min().alias("used"))
+    return (
+        firsts.sort("used", "creator_id")
+        .group_by(number, maintain_order=True)
+        .agg(
+            pl.col("creator_id").first().alias("first_user"),
+            pl.col("used").first().alias("first_used"),
+            pl.col("used").get(1, null_on_oob=True).alias("second_used"),
+        )
+    )
+
+
+def _valid(numbers: pl.Series, valid: Callable[[str], bool]) -> pl.Series:
+    return pl.Series([valid(number) if number is not None else False for number in numbers.to_list()], dtype=pl.Boolean)

@@ -1,0 +1,76 @@
+"""Features of a payment wallet: flows by month, and bills. A month is seen when it ended before the as-of day."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from clients.features.channel import DAYS_A_MONTH
+from clients.features.windows import LONG, over, seen
+
+MONTHS, RECENT = 6, 3
+_FLOWS = ("inflow", "outflow", "payers", "refunds", "balance_mean")
+
+# What a wallet without a flow in the six months is worth; ratios are missing.
+EMPTY = {"inflow_3m": 0, "inflow_months_6m": 0, "payers_3m": 0}
+
+
+def account_features(accounts: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+    """Age of the oldest account, and where its holder lives."""
+    days = (pl.col("as_of") - pl.col("opened_at")).dt.total_days()
+    return (
+        asked.join(accounts, on="creator_id")
+        .filter(days > 0)
+        .group_by("at")
+        .agg(
+            (days.max() / DAYS_A_MONTH).alias("wallet_age_months"),
+            pl.col("residence").sort_by("opened_at", "account_id").first(),
+        )
+    )
+
+
+def flow_features(flows: pl.LazyFrame, accounts: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+    """Cash flow over the six months before the as-of day; accounts of one creator count together.
+
+    Amounts are in one currency already. A month without a row had no flow.
+    """
+    owned = flows.join(accounts.select("account_id", "creator_id"), on="account_id")
+    first = pl.col("as_of").dt.month_start()
+    months = (first.dt.year() - pl.col("month").dt.year()) * 12 + first.dt.month() - pl.col("month").dt.month()
+    window = (
+        owned.join(asked.select("at", "creator_id", "as_of"), on="creator_id")
+        .with_columns(back=months.cast(pl.Int32))
+        .filter(pl.col("back").is_between(1, MONTHS))
+    )
+    back, inflow = pl.col("back"), pl.col("inflow")
+    recent = back <= RECENT
+    by_month = [inflow.filter(back == month).sum().alias(f"inflow_{month}") for month in range(1, MONTHS + 1)]
+    sums = window.group_by("at").agg(
+        *by_month,
+        *(pl.col(name).sum().alias(name) for name in ("inflow", "outflow", "refunds")),
+        pl.col("payers").filter(recent).sum().alias("payers_3m"),
+        pl.col("outflow").filter(recent).sum().alias("recent_outflow"),
+        (pl.col("balance_mean").filter(recent).sum() / back.filter(recent).n_unique()).alias("balance"),
+    )
+    parts = [pl.col(f"inflow_{month}") for month in range(1, MONTHS + 1)]
+    mean = pl.sum_horizontal(parts) / MONTHS
+    spread = (pl.sum_horizontal([(part - mean) ** 2 for part in parts]) / MONTHS).sqrt()
+    late, early = pl.sum_horizontal(parts[:RECENT]), pl.sum_horizontal(parts[RECENT:])
+    return sums.select(
+        "at",
+        "payers_3m",
+        late.alias("inflow_3m"),
+        pl.when(mean > 0).then((late / RECENT).log1p() - (early / RECENT).log1p()).alias("inflow_growth"),
+        over(spread, mean).alias("inflow_variation_6m"),
+        pl.sum_horizontal([(part > 0).cast(pl.Int32) for part in parts]).alias("inflow_months_6m"),
+        over(pl.col("refunds"), inflow).alias("refund_share_6m"),
+        over(inflow - pl.col("outflow"), inflow).alias("net_flow_share_6m"),
+        over(pl.col("balance"), pl.col("recent_outflow") / RECENT).alias("balance_cover_3m"),
+    )
+
+
+def bill_features(bills: pl.LazyFrame, accounts: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+    """How many bills that fell due were late. A payment from the as-of day on has not been seen: its bill is open."""
+    owned = bills.join(accounts.select("account_id", "creator_id"), on="account_id")
+    window = seen(owned, asked, "due_at", ["due_at", "paid_at"], LONG).join(asked.select("at", "as_of"), on="at")
+    in_time = (pl.col("paid_at") <= pl.col("due_at")) & (pl.col("paid_at") < pl.col("as_of"))
+    return window.group_by("at").agg((~in_time.fill_null(False)).mean().alias("late_bill_share_180d"))

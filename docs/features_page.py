@@ -1,0 +1,95 @@
+"""Write the tables of docs/features.md from the feature dictionary: `python docs/features_page.py`.
+
+Features come from clients/features/dictionary.py, raw tables from clients/features/raw.py, checks of papers from
+clients/features/papers.py. The page's own text stands outside the markers and is left alone. A test compares the page
+with what this writes.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import polars as pl
+
+from clients.features.dictionary import Entry, Kind, entries
+from clients.features.papers import CHECKS
+from clients.features.raw import TABLES
+
+PAGE = Path(__file__).with_name("features.md")
+KINDS: tuple[Kind, ...] = ("short-video", "wallet", "lender")
+_DIRECTIONS = {"raises": "raises PD", "lowers": "lowers PD", "open": ""}
+_TYPES = {
+    pl.String: "text",
+    pl.Date: "day",
+    pl.Datetime: "moment, UTC",
+    pl.Float64: "number",
+    pl.Float32: "number",
+    pl.Int64: "whole number",
+    pl.Boolean: "boolean",
+}
+
+
+def refresh(page: str) -> str:
+    """The page with the text between each pair of markers written anew.
+
+    Raises:
+        KeyError: a marker names something that is not written here.
+    """
+
+    def written(found: re.Match[str]) -> str:
+        return f"<!-- {found[1]} -->\n{_PARTS[found[1]]()}<!-- end -->"
+
+    return re.sub(r"<!-- ((?:features|raw|checks)[\w -]*) -->\n.*?<!-- end -->", written, page, flags=re.DOTALL)
+
+
+def features(kind: Kind) -> str:
+    """The dictionary of one kind of party."""
+    lines = [
+        "| code | feature | definition | unit | bounds | missing means | expected | reason text |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {found.code} | `{found.name}`{' (protected)' if found.protected else ''} | {found.definition} "
+        f"| {found.unit} | {_bounds(found)} | {found.missing or 'never missing'} | {_DIRECTIONS[found.direction]} "
+        f"| {found.en}<br>{found.zh} |"
+        for found in entries(kind)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def raw(kind: Kind) -> str:
+    """The raw tables of one kind of party."""
+    lines = ["| table | columns (may be blank in brackets) | a row is named by |", "|---|---|---|"]
+    for name, table in TABLES[kind].items():
+        columns = ", ".join(
+            f"({column}: {_TYPES[type(dtype)]})" if column in table.blank else f"{column}: {_TYPES[type(dtype)]}"
+            for column, dtype in table.columns.items()
+        )
+        lines.append(f"| `{name}` | {columns} | {', '.join(table.key) or 'nothing'} |")
+    return "\n".join(lines) + "\n"
+
+
+def checks() -> str:
+    """The checks of papers."""
+    lines = ["| code | paper | reason |", "|---|---|---|"]
+    lines += [f"| {check.code} | {check.paper} | {check.en}<br>{check.zh} |" for check in CHECKS]
+    return "\n".join(lines) + "\n"
+
+
+def _bounds(found: Entry) -> str:
+    if found.levels:
+        return ", ".join(found.levels)
+    scale = f", scale {found.scale:g}" if found.scale else ""
+    return f"{found.lower:g} to {found.upper:g}{scale}"
+
+
+_PARTS = {
+    **{f"features of {kind}": lambda kind=kind: features(kind) for kind in KINDS},
+    **{f"raw tables of {kind}": lambda kind=kind: raw(kind) for kind in KINDS},
+    "checks": checks,
+}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(refresh(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

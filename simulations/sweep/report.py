@@ -1,0 +1,101 @@
+"""The report of a sweep: one page with its figures and its settings, and the figures as files of their own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from shared.report.numbers import data_size, fixed, listed, plural
+from shared.report.page import Column, Html, Page, element, figure, join, notice, paragraph, table
+from shared.report.svg import alone
+from simulations.sweep.figures import band_words, figures_of
+from simulations.sweep.results import Results, Setting, Spread
+
+REPORT = "report.html"
+
+
+def write_report(folder: Path, output: Path | None = None) -> Path:
+    """Write the report of a sweep, by default as `report.html` into its folder; returns where it is.
+
+    Raises:
+        SweepFolderError: there is no sweep in `folder`, or none of its runs is finished.
+        OSError: the report cannot be written.
+    """
+    target = output or folder / REPORT
+    text = report(Results.read(folder))
+    partial = target.with_name(f".{target.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, target)
+    return target
+
+
+def write_figures(folder: Path, output: Path) -> list[Path]:
+    """Write each figure as an SVG file `NAME-FIGURE.svg`; their paths. Raises as `write_report` does."""
+    results = Results.read(folder)
+    output.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, drawn in figures_of(results).items():
+        path = output / f"{results.name}-{name}.svg"
+        path.write_text(alone(drawn.drawing) + "\n", encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def report(results: Results) -> str:
+    """The report as a whole document."""
+    frame, settings = results.frame, results.settings
+    plans = sorted(set(frame["plan"].to_list()))
+    page = Page(f"Sweep report: {results.title}", f"{results.name}; plan {listed(plans)}")
+    page.section("What was run", _what(results))
+    for drawn in figures_of(results).values():
+        page.section(drawn.title.rstrip("."), figure(drawn.drawing, drawn.title, drawn.words, wide=True))
+    page.section("All settings", paragraph(band_words(results)), _settings(results, settings))
+    page.section("The sweep's file", element("div", element("pre", element("code", results.source)), class_="scroll"))
+    return page.render()
+
+
+def _what(results: Results) -> Html:
+    finished, planned = results.frame.height, results.planned
+    settings = len(results.settings)
+    said = [
+        paragraph(
+            f"{plural(finished, 'run')} of {planned} planned, {plural(settings, 'setting')}, up to "
+            f"{plural(results.seeds, 'seed')} each, on {listed(sorted(set(results.frame['dataset'].to_list())))}. "
+            f"Keys that change: {listed([str(axis) for axis in results.axes]) or 'none'}."
+        ),
+        paragraph(
+            "AUC and its like are exact, on all test persons at once, which only a simulation can know. Every figure "
+            "follows from sweep.parquet, one row a run, in the folder of the sweep."
+        ),
+    ]
+    if finished < planned:
+        said.append(notice("Unfinished.", paragraph("The same command runs what is missing.")))
+    if results.declaration:
+        said.append(notice("Invented data.", paragraph(results.declaration)))
+    return join(said)
+
+
+def _settings(results: Results, settings: list[Setting]) -> Html:
+    numbers = ("AUC", "lowest", "highest", "AUC as released", "KS", "ECE", "epsilon", "bytes a party", "seconds")
+    baselines = results.columns("baseline.")
+    rows = []
+    for setting in settings:
+        auc = setting.spread("auc")
+        rows.append(
+            (
+                setting.name or "all runs",
+                str(setting.rows.height),
+                *(fixed(value, 4) for value in (auc and auc.mean, auc and auc.low, auc and auc.high)),
+                *(_mean(setting.spread(name), 4) for name in ("auc_dp", "ks", "ece")),
+                _mean(setting.spread("epsilon"), 3),
+                data_size(size.mean) if (size := setting.spread("bytes_per_party")) else "",
+                _mean(setting.spread("seconds"), 1),
+                *(_mean(setting.spread(name), 4) for name in baselines),
+            )
+        )
+    columns = ["runs", *numbers, *(name.removeprefix("baseline.").replace("_", " ") for name in baselines)]
+    return table(["setting", *(Column(name, number=True) for name in columns)], rows)
+
+
+def _mean(spread: Spread | None, digits: int) -> str:
+    return "none" if spread is None else fixed(spread.mean, digits)

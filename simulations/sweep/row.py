@@ -1,0 +1,116 @@
+"""One run of a sweep as one row: what was asked, what came out, and what it cost."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shared.report.record import RunFolder
+    from simulations.sweep.config import Task
+
+Row = dict[str, Any]
+
+METRICS = ("auc", "ks", "brier", "ece")
+FAIRNESS = ("approved", "ratio", "good_gap", "bad_gap", "calibration_gap")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a run: its row, or why there is none."""
+
+    id: str
+    row: Row | None
+    failure: str | None = None
+
+
+class Unheard:
+    """An observer that says nothing."""
+
+    def phase(self, phase: Any) -> None:
+        """A phase begins."""
+
+    def round(self, row: Mapping[str, Any]) -> None:
+        """A round is done."""
+
+
+def carry_out(task: Task, keep: Path | None = None) -> Done:
+    """Run a task and give its row; the run's folder is moved to `keep`, or removed.
+
+    Input that is refused and a federation that fails are told in the answer, so that other runs go on.
+    """
+    from clients.data import DataError
+    from shared.plan_errors import PlanError
+    from shared.privacy.budget import UnreachableBudget
+    from simulations.job import RunFailed, run_job
+
+    with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
+        try:
+            run = run_job(task.scenario, observer=Unheard(), baselines=task.baselines, runs=Path(folder))
+        except (DataError, PlanError, UnreachableBudget, RunFailed) as error:
+            return Done(task.id, None, str(error))
+        row = row_of(task, run.folder)
+        if keep is not None:
+            shutil.move(run.folder, keep)
+    return Done(task.id, row)
+
+
+def row_of(task: Task, folder: Path) -> Row:
+    """The row of a run from its folder.
+
+    Keys of the sweep stand under their own dotted names; `auc` and its like are exact on the pooled test rows, with
+    `_dp` behind them as the protocol released them. `fairness.GROUP: BAND.*` follow from the released tables at the
+    plan's approval rate and are None where noise hides them. `budget.PHASE.alone` is epsilon of a phase by itself,
+    `budget.PHASE.total` of all phases up to it.
+    """
+    from shared.privacy.mechanisms import Mechanisms
+    from shared.report.epsilon import phase_costs
+    from shared.report.record import RunFolder
+
+    run = RunFolder.load(folder)
+    plan, record, oracle = run.plan, run.record, run.oracle or {}
+    privacy, noisy = record["privacy"], record["evaluation"]["all"]
+    row: Row = {
+        "id": task.id,
+        "plan": plan.name,
+        "plan_hash": task.scenario.plan.hash,
+        "dataset": task.scenario.settings.dataset,
+        "label": task.label,
+        **task.keys,
+        "seed": plan.seed,
+        "lenders": len(plan.members(plan.lenders)),
+        "platforms": len(plan.parties) - len(plan.members(plan.lenders)),
+        **{name: oracle["exact"][name] for name in METRICS},
+        **{f"{name}_dp": noisy[name] for name in METRICS},
+        **{f"baseline.{name}": value for name, value in sorted(oracle["baselines"].items())},
+        **{name: privacy[name] for name in ("epsilon", "epsilon_budgeted", "epsilon_against_platforms")},
+        **{name: privacy[name] for name in ("label_epsilon", "delta", "signal_bits")},
+        "bytes_per_party": record["bytes_per_party"],
+        "rounds": sum(max(counts.values(), default=0) for counts in record["answered"].values()),
+        "seconds": record["seconds"],
+        "started": record["started"],
+        **_fairness(run),
+    }
+    if plan.privacy.noise != "none":
+        for cost in phase_costs(Mechanisms(plan), run.answered):
+            row[f"budget.{cost.phase.name}.alone"] = cost.alone
+            row[f"budget.{cost.phase.name}.total"] = cost.total
+    return row
+
+
+def _fairness(run: RunFolder) -> Row:
+    from shared.model.fairness import cutoff
+    from shared.report.findings import groups_at
+
+    found: Row = {}
+    cut = cutoff(run.table("all"), run.plan.evaluation.approval_rate, run.model.calibration)
+    for name, bands in groups_at(run, cut).items():
+        for band in bands:
+            for what in FAIRNESS:
+                estimate = getattr(band, what)
+                found[f"fairness.{name}: {band.band}.{what}"] = None if estimate is None else estimate.value
+    return found
