@@ -219,13 +219,14 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "proximal": "FedProx's pull to the round's first weights; above 0 for `fedprox`, 0 for `fedavg`.",
     },
     SimulationSettings: {
-        "dataset": "`uci`, `belanche`, `synthetic`, or the path of a .csv or .parquet file seen from this file.",
+        "dataset": "`uci`, `belanche`, `synthetic`, `world`, or the path of a .csv or .parquet file seen from this file.",
         "partition": "How lenders share the rows: equal parts at random, sizes by Dirichlet, or label shares by "
         "Dirichlet.",
         "alpha": "Concentration of the Dirichlet draws, which need it; small is uneven.",
         "seed": "Deals the rows out; absent: the plan's seed.",
-        "creators": "Rows of `synthetic`; absent: 24,000.",
+        "creators": "Rows of `synthetic`, absent: 24,000; or creators of the world, absent: its config's.",
         "creators_seed": "Which invented creators; absent: 0.",
+        "world": "The world's config: `default`, `small`, or a TOML file seen from this file (world.md).",
         "coverage": "By group: the share of all persons that each of its parties knows, whoever else does. The parties "
         "of a group that is not named share all persons out.",
         "consent": "Share of persons who agree to a pair of a lender and a platform, where the data set lacks the "

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 
 from server.exchange import MALFORMED, REASONS, TIMEOUT, UNAVAILABLE, UNKNOWN, Failure, Reply, Traffic
 
@@ -64,7 +65,7 @@ class FlowerExchange:
         fresh = sorted(nodes - self._names.keys() - set(self._asked.values()))
         if fresh:
             hellos = [Message(RecordDict(), node, "query.hello", ttl=self._hello_timeout) for node in fresh]
-            pushed = set(self._grid.push_messages(hellos))
+            pushed = self._push(hellos)
             under_way = [hello.metadata for hello in hellos if hello.metadata.message_id in pushed]
             self._asked.update({metadata.message_id: metadata.dst_node_id for metadata in under_way})
         wait = self._hello_timeout if fresh else 0.0
@@ -94,7 +95,7 @@ class FlowerExchange:
             for party, body in requests.items()
             if party in holders
         }
-        pushed = set(self._grid.push_messages(list(messages.values())))
+        pushed = self._push(list(messages.values()))
         pending: dict[str, str] = {}
         for party, message in messages.items():
             self.traffic.sent(party, requests[party])
@@ -112,6 +113,17 @@ class FlowerExchange:
         for party, outcome in replies.items():
             self.traffic.received(party, outcome)
         return {party: replies[party] for party in requests}
+
+    def _push(self, messages: list[Message]) -> set[str]:
+        """Ids of the messages that are under way.
+
+        When a node leaves just then, Flower drops what was stored for it, and with that the push of all fails: none
+        counts, and whoever was asked is asked again.
+        """
+        try:
+            return set(self._grid.push_messages(messages))
+        except ObjectPushError:
+            return set()
 
     def _holders(self, nodes: set[int]) -> dict[str, int]:
         holders: dict[str, int] = {}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from server.exchange import Exchange, Failure
+from server.exchange import TIMEOUT, UNAVAILABLE, Exchange, Failure
 from shared.messages import (
     Finish,
     Header,
@@ -79,14 +79,16 @@ class Asker:
         self._published.setdefault(phase.group, {})[name] = body
         if not needed:
             return digest(body)
-        replies = self._send_part(phase, name, [party.name for party in self._plan.members(phase.group)])
-        key = digest(body)
-        if not any(isinstance(reply, Stored) and reply.digest == key for reply in replies.values()):
-            codes = [
-                f"{p} ({reply if isinstance(reply, str) else 'other bytes'})" for p, reply in sorted(replies.items())
-            ]
-            raise PhaseFailed(f"{phase.name}: no party kept the part {name!r}: {', '.join(codes)}")
-        return key
+        key, began = digest(body), time.monotonic()
+        while True:
+            replies = self._send_part(phase, name, [party.name for party in self._plan.members(phase.group)])
+            if any(isinstance(reply, Stored) and reply.digest == key for reply in replies.values()):
+                return key
+            away = any(reply in (UNAVAILABLE, TIMEOUT) for reply in replies.values())
+            if not (away and self.bear(began)):
+                break
+        codes = [f"{p} ({reply if isinstance(reply, str) else 'other bytes'})" for p, reply in sorted(replies.items())]
+        raise PhaseFailed(f"{phase.name}: no party kept the part {name!r}: {', '.join(codes)}")
 
     def finish(self, phase: Phase) -> None:
         """Tell all parties that the run has ended; one that is not told goes on waiting until the plan expires."""

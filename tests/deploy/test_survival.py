@@ -182,7 +182,8 @@ def test_another_bundle_than_that_of_an_approved_plan(federation: Live):
         try:
             assert until(lambda: all(refused(federation, party) > before[party] for party in LENDERS), 120)
         finally:
-            control.stop(number)
+            if not control.run(number).finished:
+                control.stop(number)
     for party in LENDERS:
         folder = federation.nodes[party].folder / "supernode"
         lines = (folder / "bundles.refused").read_text("utf-8").splitlines()

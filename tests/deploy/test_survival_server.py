@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +81,26 @@ def test_in_mid_round(federation: Live, tmp_path: Path, monkeypatch: pytest.Monk
     spent = audited(federation, plan)
     # What was held before it was answered was answered in the end, to nobody, and charged.
     assert {party: counts[TRAIN] for party, counts in spent.items()} == dict.fromkeys(LENDERS, 5)
+
+
+def test_the_superlink_alone(federation: Live, tmp_path: Path):
+    """Where the server app lives on, the run does too: nobody has to resume it, and no attempt is lost."""
+    plan = plan_for(federation, "alone", platform=False, training__rounds=2)
+    federation.approve(plan)
+    node = federation.nodes["lender-2"]
+    node.order(TRAIN, 1, "hold", "after")
+    number = federation.submit(plan)
+    assert until(node.obeyed, 240), federation.failure(plan)
+    before = federation.link.link.pid
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    assert until(lambda: federation.link.link.pid not in (None, before))
+    node.go()
+    output = federation.completed(plan, number)
+    assert not lost_attempts(history_of(output, plan))
+    carry_out(plan, DirectExchange(Nodes(plan).responders), tmp_path / "one")
+    assert model_of(output) == model_of(tmp_path / "one")
+    audited(federation, plan)
 
 
 def test_between_a_lender_and_a_platform(federation: Live, tmp_path: Path):

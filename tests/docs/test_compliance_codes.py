@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from shared.compliance import cli
+from shared.terminal import BAD_INPUT, INTERRUPTED
 from shared.compliance.verification import CODES, VERIFIED, Fault
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ def table() -> dict[int, list[str]]:
 
 
 def test_every_exit_code_is_explained_and_no_other():
-    known = {VERIFIED, cli.BAD_INPUT, cli.INTERRUPTED} | {fault.value for fault in Fault}
+    known = {VERIFIED, BAD_INPUT, INTERRUPTED} | {fault.value for fault in Fault}
     assert set(table()) == known
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from flwr.app import ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,6 +130,26 @@ def echo(message: Message) -> Message:
 def ask(act: Callable[[Message], Message | None], timeout: float = 5.0) -> bytes | Failure:
     exchange = FlowerExchange(ScriptedGrid({2: node("a", act)}))  # type: ignore[arg-type]
     return exchange.send({"a": b"question"}, timeout=timeout)["a"]
+
+
+def test_a_push_that_flower_breaks_off_is_a_failure_of_all_and_the_next_one_works() -> None:
+    """It breaks off the whole of a push when a node leaves in the middle of it."""
+    grid = ScriptedGrid({2: node("a", echo), 3: node("b", echo)})
+    push, broken = grid.push_messages, [True, False, True, False]
+
+    def breaking(messages: Iterable[Message]) -> list[str]:
+        pushed = push(messages)
+        if broken.pop(0):
+            raise ObjectPushError("an object", 1, "a session")
+        return pushed
+
+    grid.push_messages = breaking  # type: ignore[method-assign]
+    exchange = FlowerExchange(grid)  # type: ignore[arg-type]
+    assert exchange.online() == frozenset()
+    assert exchange.online() == {"a", "b"}
+    requests = {"a": b"1", "b": b"2"}
+    assert exchange.send(requests, 5.0) == {name: Failure(name, "unavailable") for name in requests}
+    assert exchange.send(requests, 5.0) == requests
 
 
 RUBBISH: dict[str, tuple[Callable[[Message], Message | None], str]] = {
