@@ -32,9 +32,9 @@ class Profile:
         return dict(like) | {"rounds": self.rounds, "sample_rate": self.sample_rate, "optimizer": optimizer}
 
 
-# AUC of three lenders at epsilon 1 on UCI credit default, by `python -m simulations.bench profiles` (mean of three seeds,
-# standard deviations up to 0.001): on the test rows many 0.784, few 0.789, fewest 0.789; on a fifth of the training rows
-# held out 0.776, 0.780, 0.780. On another fifth, over five seeds, few had 0.776 and fewest 0.772.
+# AUC of three lenders at epsilon 1 on UCI credit default, by `python -m simulations.bench profiles` (mean of three
+# seeds, standard deviations up to 0.001): on the test rows many 0.784, few 0.789, fewest 0.789; on a fifth of the
+# training rows held out 0.776, 0.780, 0.780. On another fifth, over five seeds, few had 0.776 and fewest 0.772.
 PROFILES: dict[str, Profile] = {
     "many": Profile(300, 0.05, 0.2, 0.9, "0.004 to 0.005 against few, at epsilon 1"),
     "few": Profile(150, 0.25, 0.2, 0.9, "none: the best of the profiles, at epsilon 1"),
