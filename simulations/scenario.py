@@ -28,7 +28,7 @@ from simulations.world.config import PRESETS, load_config
 
 PLANS = Path(__file__).parent / "plans"
 MAIN_JOB, MAIN_DATASET = "uci_vertical_eps2", "uci"
-MAIN_JOB_WITHOUT_DATA = "synthetic_vertical_eps2"
+MAIN_JOB_WITHOUT_DATA = "creators_small"
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
