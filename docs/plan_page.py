@@ -219,7 +219,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "proximal": "FedProx's pull to the round's first weights; above 0 for `fedprox`, 0 for `fedavg`.",
     },
     SimulationSettings: {
-        "dataset": "`uci`, `belanche`, `synthetic`, `world`, or the path of a .csv or .parquet file seen from this file.",
+        "dataset": "`uci`, `belanche`, `synthetic`, `world`, or the path of a .csv or .parquet file.",
         "partition": "How lenders share the rows: equal parts at random, sizes by Dirichlet, or label shares by "
         "Dirichlet.",
         "alpha": "Concentration of the Dirichlet draws, which need it; small is uneven.",

@@ -11,10 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from shared.phases import Phase
-from simulations.gains import ALONE, ALONE_DP, ALONE_XGBOOST, over_seeds
+from simulations.gains import ALONE, ALONE_DP, ALONE_XGBOOST, FEDERATED, POOLED, over_seeds
 from simulations.runs import Run
 
 METRICS = ("auc", "ks", "brier", "ece")
+_BY = {"thin file at": "thin at"}
 _SCORES = {ALONE: "alone", ALONE_DP: "alone, private", ALONE_XGBOOST: "alone, trees"}
 
 
@@ -118,20 +119,20 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
 def segments_table(console: Console, found: dict[str, Any]) -> None:
     """What the federation gives over going alone, by segment of the test loans."""
     table = Table(title="AUC by segment of the test loans; alone is each loan's own lender")
-    for name in ("", "loans", "federated", *(_SCORES[name] for name in found["single"]), "pooled trees"):
-        table.add_column(name, justify="right" if name else "left")
+    table.add_column("", no_wrap=True)
+    scores = {FEDERATED: "federated", **_SCORES, POOLED: "pooled trees"}
+    for name in ("loans", *scores.values()):
+        table.add_column(name, justify="right")
     for row in found["rows"]:
-        name = row["by"] if row["by"] == "all" else f"{row['by']} {row['name']}"
-        figures = ("too few" if value is None else f"{value:.4f}" for value in row["auc"].values())
-        table.add_row(name, f"{row['loans']:,}", *figures)
+        by = _BY.get(row["by"], row["by"])
+        figures = (row["auc"][score] for score in scores)
+        shown = ("too few" if value is None else f"{value:.4f}" for value in figures)
+        table.add_row("all" if by == "all" else f"{by} {row['name']}", f"{row['loans']:,}", *shown)
     console.print(table)
     for name, gain in found["gain"].items():
         ahead = {key: "too few" if value is None else f"{value:+.4f}" for key, value in gain.items()}
-        best = found["single"][name]["lender"]
-        console.print(
-            f"over the best single lender ({best}) {_SCORES[name]}: {ahead['all']} on all, "
-            f"{ahead['thin']} on thin files"
-        )
+        best = f"{found['single'][name]['lender']} {_SCORES[name]}"
+        console.print(f"over the best single lender ({best}): {ahead['all']} on all, {ahead['thin']} on thin files")
 
 
 def runs_table(console: Console, runs: Sequence[Run]) -> None:

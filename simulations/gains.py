@@ -1,4 +1,4 @@
-"""What the federation gives over going alone: segments of several runs as one, and the lead over the best lender."""
+"""What a federation gives over going alone: segments of several runs as one, and its lead over the best lender."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from simulations.world.config import PRESETS, load_config
 
 PLANS = Path(__file__).parent / "plans"
 MAIN_JOB, MAIN_DATASET = "uci_vertical_eps2", "uci"
-MAIN_JOB_WITHOUT_DATA = "synthetic_vertical_eps2"
+MAIN_JOB_WITHOUT_DATA = "creators_small"
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -225,15 +225,16 @@ class Scenario:
         Raises:
             DataError: the data set disagrees with the plan or cannot be dealt out.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         files = {}
         if self.settings.dataset == datasets.WORLD:
+            folder.mkdir(parents=True, exist_ok=True)
             for party, table in self.world(tell).tables(self.plan).items():
                 files[party] = folder / f"{party}.parquet"
                 self._written(party, table, False).write_parquet(files[party])
             return files
         loaded = self._loaded()
         found = self._agreed(loaded)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, frame in split_columns(found.frame, self.plan).items():
             drawn = self._consent_columns().get(name) not in (None, *loaded.frame.columns)
             for party, share in self._dealt(name, frame).items():

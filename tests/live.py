@@ -32,6 +32,8 @@ from server.deploy.superlink import SuperLink, SuperLinkSettings
 from shared.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
+# Seconds after which a thing that was to come is taken for lost: a busy machine is slow, and a quick one does not wait.
+PATIENCE = 600.0
 NODE = Path(__file__).resolve().parent / "deploy" / "simulated_node.py"
 
 SERVER_APP = '''
@@ -150,6 +152,12 @@ class LiveNode:
         fresh.write_text(json.dumps({"phase": phase, "round": round, "do": do, "when": when}), "utf-8")
         fresh.replace(self.folder / "orders.json")
 
+    def free(self) -> None:
+        """Take back whatever was ordered."""
+        (self.folder / "orders.json").unlink(missing_ok=True)
+        self.go()
+        self.mend()
+
     def obeyed(self) -> bool:
         """Whether it did what was ordered last."""
         return (self.folder / "obeyed").exists()
@@ -191,11 +199,17 @@ class Live:
         """Start nodes and wait until they are connected."""
         for party in parties:
             self.nodes[party].start()
-        there = until(lambda: all(self.nodes[party].connected() for party in parties), 120)
+        there = until(lambda: all(self.nodes[party].connected() for party in parties), PATIENCE)
         assert there, {party: self.nodes[party].log()[-2000:] for party in parties}
 
     def ready(self) -> None:
-        """Start what does not run, and wait until all are connected."""
+        """Take back all orders, stop runs that go on, start what does not run, and wait until all are connected."""
+        with Control(self.settings) as control:
+            for run in control.runs():
+                if not run.finished:
+                    control.stop(run.run_id)
+        for node in self.nodes.values():
+            node.free()
         self.start(*(party for party, node in self.nodes.items() if not node.running))
 
     def output(self, plan: Plan) -> Path:
@@ -212,7 +226,7 @@ class Live:
         with Control(self.settings) as control:
             return control.submit(bundle or self.bundle, {"output": str(output), **config})
 
-    def wait(self, number: int, seconds: float = 240.0) -> Run:
+    def wait(self, number: int, seconds: float = PATIENCE) -> Run:
         """A run when it has finished."""
         with Control(self.settings) as control:
             run = control.wait(number, seconds)
@@ -254,8 +268,8 @@ class Live:
         for pid in [*children(before[1]), *before]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)  # type: ignore[arg-type]
-        assert until(lambda: all(p.pid not in (None, old) for p, old in zip(watched, before, strict=True)))
-        self.link.wait_ready()
+        assert until(lambda: all(p.pid not in (None, old) for p, old in zip(watched, before, strict=True)), PATIENCE)
+        self.link.wait_ready(PATIENCE)
 
 
 def audited(federation: Live, plan: Plan) -> dict[str, dict[str, int]]:

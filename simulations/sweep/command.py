@@ -117,6 +117,7 @@ def report(
 
 def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> dict[str, str]:
     """Run what is missing; each row is kept as soon as it is there. What failed, by run."""
+    from shared.report.numbers import plural
     from simulations.flower_processes import terminable
     from simulations.sweep.cluster import on_cluster
     from simulations.sweep.pool import in_processes
@@ -144,7 +145,8 @@ def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> d
                     progress.advance(bar)
         except (KeyboardInterrupt, SystemExit):
             kept = store.write_table().height
-            progress.console.print(f"stopped; {kept} finished runs are kept, and the same command goes on from there")
+            told = plural(kept, "finished run")
+            progress.console.print(f"stopped; {told} kept, and the same command goes on from there")
             raise
     return failures
 

@@ -17,6 +17,8 @@ from simulations.sweep.row import Done, carry_out
 
 # Read by the libraries of a process when they are imported.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+# Seconds. Polars has a wait go on after Ctrl-C, which Python would then see only when a run ends.
+_TICK = 0.5
 
 
 def in_processes(tasks: Sequence[Task], jobs: int, keep: Path | None = None) -> Generator[Done, None, None]:
@@ -33,7 +35,7 @@ def in_processes(tasks: Sequence[Task], jobs: int, keep: Path | None = None) -> 
         under_way = {_start(pool, task, keep) for _, task in zip(range(jobs), waiting, strict=False)}
         try:
             while under_way:
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                done, under_way = wait(under_way, _TICK, return_when=FIRST_COMPLETED)
                 under_way |= {_start(pool, task, keep) for _, task in zip(done, waiting, strict=False)}
                 for one in done:
                     yield one.result()

@@ -25,8 +25,8 @@ _OTHER, _OTHER_RECIPIENT, _OTHER_SHARE = "advertising", "ad-partner", 0.1
 class Consents:
     """Of each application, [a, platforms + 1]: whether there is a consent, and `expires` and `withdrawn` of it.
 
-    The last column is the consent to sums. A consent starts on the day of the application. Without an end, or not
-    withdrawn, it has NaT there.
+    The last column is the consent to sums, which has no end of its own. A consent starts on the day of the application.
+    Without an end, or not withdrawn, it has NaT there.
     """
 
     given: np.ndarray
@@ -43,6 +43,7 @@ def draw_consents(agents: Agents, loans: Loans) -> Consents:
     shares = np.array([knobs.consent] * len(PLATFORM_PARTIES) + [knobs.federation])
     given = member & (random.random(shape) < shares)
     ends, back = random.random(shape) < 0.5, random.random(shape) < knobs.withdrawn
+    ends[:, -1] = False
     after = random.integers(10, 300, shape).astype("timedelta64[D]")
     never, applied = np.datetime64("NaT", "D"), loans.applied[:, None]
     return Consents(

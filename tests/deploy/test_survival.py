@@ -16,7 +16,7 @@ import pytest
 from deployment import until
 from doubles import DirectExchange
 from ledgers import standing_of
-from live import Live, audited, live
+from live import PATIENCE, Live, audited, live
 from rehearsal import LENDERS, PLATFORM, Nodes, carry_out, history_of, lost_attempts, model_of, rehearsal_plan, replayed
 
 from server.deploy.bundle import build_bundle
@@ -65,14 +65,14 @@ def test_lenders_killed_in_mid_round(federation: Live, tmp_path: Path, monkeypat
     second.order(TRAIN, 2, "hold", "after")
     federation.approve(plan)
     number = federation.submit(plan)
-    assert until(second.obeyed, 120), federation.failure(plan)
+    assert until(second.obeyed, PATIENCE), federation.failure(plan)
     first.order(TRAIN, 3, "hold")
     second.kill()
     federation.start("lender-2")
-    assert until(first.obeyed, 120), federation.failure(plan)
+    assert until(first.obeyed, PATIENCE), federation.failure(plan)
     first.go()
     third.order(TRAIN, 5, "hold")
-    assert until(third.obeyed, 120), federation.failure(plan)
+    assert until(third.obeyed, PATIENCE), federation.failure(plan)
     third.kill()
     output = federation.completed(plan, number)
     history = history_of(output, plan)
@@ -101,7 +101,7 @@ def test_a_platform_killed_in_mid_round(federation: Live, tmp_path: Path, monkey
     platform.order(LOOK, 2, "hold", "after")
     federation.approve(plan)
     number = federation.submit(plan)
-    assert until(platform.obeyed, 180), federation.failure(plan)
+    assert until(platform.obeyed, PATIENCE), federation.failure(plan)
     platform.kill()
     federation.start(PLATFORM)
     output = federation.completed(plan, number)
@@ -120,7 +120,7 @@ def test_a_full_disk_and_a_ledger_that_is_read_only(federation: Live, tmp_path: 
     federation.approve(plan)
     number = federation.submit(plan)
     for node in (first, second):
-        assert until(node.obeyed, 120), federation.failure(plan)
+        assert until(node.obeyed, PATIENCE), federation.failure(plan)
         node.mend()
     output = federation.completed(plan, number)
     history = history_of(output, plan)
@@ -149,8 +149,8 @@ def test_a_slow_node_and_an_answer_that_is_too_large(federation: Live, tmp_path:
     first.order(TRAIN, 4, "large", "after")
     federation.approve(plan)
     number = federation.submit(plan, timeout=45.0)
-    assert until(third.obeyed, 120), federation.failure(plan)
-    assert until(lambda: federation.reached(plan, TRAIN, 2), 120), federation.failure(plan)
+    assert until(third.obeyed, PATIENCE), federation.failure(plan)
+    assert until(lambda: federation.reached(plan, TRAIN, 2), PATIENCE), federation.failure(plan)
     third.go()
     output = federation.completed(plan, number)
     history = history_of(output, plan)
@@ -180,7 +180,7 @@ def test_another_bundle_than_that_of_an_approved_plan(federation: Live):
     with Control(federation.settings) as control:
         number = control.submit(real, {"plan": str(output / "plan"), "output": str(output)})
         try:
-            assert until(lambda: all(refused(federation, party) > before[party] for party in LENDERS), 120)
+            assert until(lambda: all(refused(federation, party) > before[party] for party in LENDERS), PATIENCE)
         finally:
             if not control.run(number).finished:
                 control.stop(number)
@@ -198,7 +198,7 @@ def test_when_no_plan_is_live_no_bundle_runs(federation: Live):
     plan = plan_for(federation, "ending", platform=False, training__rounds=1)
     federation.carry_out(plan)
     allowed = federation.nodes["lender-1"].folder / "supernode" / "bundles.allowed"
-    assert until(lambda: "pinned" in allowed.read_text("utf-8"), 30)  # the plan of the test before has not ended
+    assert until(lambda: "pinned" in allowed.read_text("utf-8"), PATIENCE)  # the plan of the test before has not ended
     assert "ending" not in allowed.read_text("utf-8")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from deployment import until
 from doubles import DirectExchange
-from live import Live, audited, live
+from live import PATIENCE, Live, audited, live
 from rehearsal import LENDERS, PLATFORM, Nodes, carry_out, history_of, lost_attempts, model_of, rehearsal_plan, replayed
 
 from shared.plan import Plan
@@ -44,7 +44,7 @@ def killed_at(federation: Live, plan: Plan, party: str, phase: str, round: int, 
     node = federation.nodes[party]
     node.order(phase, round, "hold", when)
     number = federation.submit(plan)
-    assert until(node.obeyed, 240), (federation.failure(plan), node.log()[-2000:])
+    assert until(node.obeyed, PATIENCE), (federation.failure(plan), node.log()[-2000:])
     federation.kill_server()
     node.go()
     assert not (federation.output(plan) / "run.json").exists()
@@ -90,11 +90,11 @@ def test_the_superlink_alone(federation: Live, tmp_path: Path):
     node = federation.nodes["lender-2"]
     node.order(TRAIN, 1, "hold", "after")
     number = federation.submit(plan)
-    assert until(node.obeyed, 240), federation.failure(plan)
+    assert until(node.obeyed, PATIENCE), federation.failure(plan)
     before = federation.link.link.pid
     assert before is not None
     os.kill(before, signal.SIGKILL)
-    assert until(lambda: federation.link.link.pid not in (None, before))
+    assert until(lambda: federation.link.link.pid not in (None, before), PATIENCE)
     node.go()
     output = federation.completed(plan, number)
     assert not lost_attempts(history_of(output, plan))

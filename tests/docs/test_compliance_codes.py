@@ -6,8 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from shared.terminal import BAD_INPUT, INTERRUPTED
 from shared.compliance.verification import CODES, VERIFIED, Fault
+from shared.terminal import BAD_INPUT, INTERRUPTED
 
 ROOT = Path(__file__).resolve().parents[2]
 

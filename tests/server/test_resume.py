@@ -210,9 +210,8 @@ class TestKilledOnce:
             assert resumed(bench, VERTICAL, at, when, monkeypatch) <= 1
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("when", WHEN)
-    def test_anywhere_in_training_with_a_platform(self, bench: Bench, when: str, monkeypatch: pytest.MonkeyPatch):
-        lost = [resumed(bench, VERTICAL, at, when, monkeypatch) for at in range(bench.sends["vertical"])]
+    def test_anywhere_in_training_with_a_platform(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
+        lost = [resumed(bench, VERTICAL, at, "after", monkeypatch) for at in range(bench.sends["vertical"])]
         # The platform: bins, two rounds, edges. The lenders: bins, two rounds, calibration, evaluation. The set-up
         # belongs to the alignment here.
         assert (sum(lost), max(lost)) == (9, 1)

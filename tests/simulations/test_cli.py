@@ -17,7 +17,7 @@ from builders import NO_NOISE, small_scenario
 
 from server.asking import PhaseFailed
 from server.exchange import MissingParties
-from simulations import cli, federation, synthetic
+from simulations import cli, creators, federation, synthetic
 from simulations.console import ProgressObserver
 from simulations.runs import all_runs
 
@@ -326,8 +326,9 @@ def test_without_real_data_the_main_job_is_the_invented_one_and_says_so(tmp_path
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    assert synthetic.DECLARATION in " ".join(done.stderr.split())
+    assert creators.DECLARATION in " ".join(done.stderr.split())
     assert str(tmp_path) in done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert result["plan"].startswith("synthetic")
-    assert result["auc"]["mean"] > 0.6
+    assert result["plan"] == "creators_small"
+    assert result["auc"]["mean"] > 0.7
+    assert result["epsilon"] <= 2

@@ -12,7 +12,7 @@ from clients.data import DataError, load_records
 from shared.plan import Plan
 from shared.plan_errors import PlanError
 from shared.records import Records
-from simulations import datasets, synthetic
+from simulations import creators, datasets, synthetic
 from simulations.federation import load_parties
 from simulations.scenario import Scenario, main_job, packaged, resolve
 
@@ -49,8 +49,8 @@ class TestResolve:
     def test_the_main_job_without_real_data_is_declared_as_invented(self, monkeypatch, tmp_path):
         monkeypatch.setenv("SEALSCORE_DATA", str(tmp_path))
         found = Scenario.load(resolve(main_job()))
-        assert found.settings.dataset == "synthetic"
-        assert synthetic.DECLARATION in found.declaration
+        assert found.settings.dataset == "world"
+        assert creators.DECLARATION in found.declaration
         assert str(tmp_path) in found.declaration
         (tmp_path / datasets.REAL["uci"]).write_text("ID\n")
         assert main_job() == "uci_vertical_eps2"
@@ -81,7 +81,7 @@ class TestLoad:
             ('"equal"', '"quantity"', "alpha belongs to the partitions 'quantity' and 'label-skew', which need it"),
             ('"equal"', '"equal"\nalpha = 1.0', "alpha belongs to"),
             ('"equal"', '"label-skew"\nalpha = 0', "simulation.alpha = 0"),
-            ('"synthetic"', '"uci"', "creators and creators_seed belong to the data set 'synthetic'"),
+            ('"synthetic"', '"uci"', "creators and creators_seed belong to the data sets 'synthetic' and 'world'"),
             ("[simulation]", "simulation = ", "not valid TOML"),
             ('"equal"', '"equal"\ncoverage = { lender = 1.5 }', "simulation.coverage.lender = 1.5"),
             (

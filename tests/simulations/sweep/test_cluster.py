@@ -114,7 +114,7 @@ def test_ctrl_c_keeps_the_rows_and_leaves_the_cluster_free(write: Write, address
     finally:
         said = ended(process)
     assert process.returncode == 130, said
-    assert "stopped; 1 finished runs are kept" in said
+    assert "stopped; 1 finished run kept" in said
     again = sweep_there(write("[grid]\ntraining.rounds = [3]\n", "short.toml"), tmp_path / "other", address)
     said = ended(again)
     assert again.returncode == 0, said

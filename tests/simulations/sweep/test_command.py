@@ -69,7 +69,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(sim: Call, engine: Here, 
     engine.stop_after = 3
     code, said = sim(path, "-o", out)
     assert code == 130
-    assert "stopped; 3 finished runs are kept, and the same command goes on from there" in said
+    assert "stopped; 3 finished runs kept, and the same command goes on from there" in said
     first = pl.read_parquet(out / "sweep.parquet")
     assert first["id"].to_list() == engine.ran
     engine.stop_after = None

@@ -94,10 +94,15 @@ def test_applications_fill_all_vintages_and_have_features_behind_them(
     assert videos["published_at"].min().date() >= CALENDAR.start
 
 
-def test_a_person_asks_a_lender_once(read: Read):
-    loans = read("truth", "applications")
-    assert not loans.select("creator_id", "lender").is_duplicated().any()
+def test_a_person_comes_back_to_a_lender_that_granted_the_loan_before_and_to_no_other(read: Read):
+    loans = read("truth", "applications").sort("creator_id", "applied_at")
     assert loans.group_by("creator_id").len()["len"].max() == 3
+    before = loans.select(pl.col("creator_id", "lender", "approved").shift()).rename(lambda name: f"{name}_before")
+    both = pl.concat([loans, before], how="horizontal").filter(pl.col("creator_id") == pl.col("creator_id_before"))
+    back = both.filter(pl.col("lender") == pl.col("lender_before"))
+    assert back["approved_before"].all()
+    assert 0.35 < len(back) / both["approved_before"].sum() < 0.65
+    assert (back["applied_at"] > loans["applied_at"].min()).all()
 
 
 def test_outcomes_follow_from_repayments(all_lenders: Callable[[str], pl.DataFrame]):
@@ -139,9 +144,9 @@ def test_a_consent_starts_with_the_application_at_both_sides(read: Read):
     for lender in ("lender-1", "lender-2", "lender-3"):
         held, asked = read(lender, "consents"), read(lender, "applications")
         assert set(held["purpose"]) == {"credit-scoring"}
-        joined = held.join(asked, on="creator_id")
+        joined = held.join(asked, left_on=["creator_id", "given_at"], right_on=["creator_id", "applied_at"])
         assert len(joined) == len(held)
-        assert (joined["given_at"] == joined["applied_at"]).all()
+        assert 0.95 < (held["recipient"] == "federation").sum() / len(asked) < 1
         for platform in (*VIDEO, "wallet"):
             there = read(platform, "consents").filter(
                 (pl.col("recipient") == lender) & (pl.col("purpose") == "credit-scoring")
@@ -170,7 +175,8 @@ def test_half_of_thin_files_have_no_row_and_the_others_no_score(read: Read, all_
         read("truth", "creators").select("creator_id", "thin_file"), on="creator_id"
     )
     bureau = all_lenders("bureau")
-    known = loans.join(bureau, left_on=["creator_id", "applied_at"], right_on=["creator_id", "as_of"], how="left")
+    loans = loans.with_columns(as_of=pl.col("applied_at").dt.offset_by("-1d"))
+    known = loans.join(bureau, on=["creator_id", "as_of"], how="left")
     thin, full = known.filter("thin_file"), known.filter(~pl.col("thin_file"))
     assert thin["score"].null_count() == len(thin)
     assert full["score"].null_count() == 0
