@@ -39,7 +39,7 @@ class TestResolve:
         with pytest.raises(PlanError) as caught:
             resolve("belanche_eps2")
         message = str(caught.value)
-        assert "did you mean belanche_eps3?" in message
+        assert "did you mean belanche_eps3" in message
         assert all(name in message for name in packaged())
 
     def test_every_packaged_scenario_loads_under_its_own_name(self):
