@@ -1,7 +1,7 @@
 """A rehearsal of a federation: three lenders and a platform with simulation identities, so that its models can be
 compared bit for bit, wherever and however often interrupted they were trained.
 
-The identities follow from one seed and not from the plan's, so a node's ledger holds plan after plan.
+All plans have one seed, from which the identities follow, so a node's ledger holds plan after plan.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def rehearsal_plan(name: str = "rehearsal", platform: bool = True, bundle: str |
         groups["video"] |= {"min_parties": 1}
     data |= {
         "name": name,
+        "seed": SEED,
         "bundle": bundle,
         "groups": groups,
         "parties": [

@@ -28,7 +28,7 @@ _WAYS = {
 _DRAWN = {
     "lender": "{}",
     "thin file at": "{}, thin file",
-    "platforms": "known to {} platforms",
+    "platforms": "platforms that know: {}",
     "file": "{} file",
     "product": "{} loan",
     "vintage": "applied {}",

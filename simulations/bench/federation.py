@@ -3,7 +3,8 @@
 One SuperLink with its doors and one SuperNode a party run as they do in a deployment, in processes of their own. First
 the server carries out a small real plan with them (real keys, seals, masks, ledgers on the disk, 2,000 invented records
 a party), then a trivial app sends as many bytes over the same SuperLink and gets them back, from the same sockets. The
-nodes themselves are in this process, one daemon each, as partners have one each. Each side has two turns.
+nodes themselves are in this process, one daemon each, as partners have one each. Each side has two turns, of which
+medians of rounds are taken.
 
 What a round is made of is seen at the nodes: `process_start` is the age of a courier's process when it asks the node,
 `compute` the time in which a node was at work, `server` what passes between two rounds (step, journal), `transfer` the
@@ -25,8 +26,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import polars as pl
@@ -197,14 +199,14 @@ class _Federation:
         return self._data[plan.hash][name]
 
     def carry_out(self, plan: Plan) -> float:
-        """Run a plan; mean seconds of a round of training as the server app counts them."""
+        """Run a plan; seconds of a round of training as the server app counts them, the median."""
         self._turn(echo=False)
         self._run(self.bundle, {"home": str(self.server.folder), "plan": plan.name, "action": "run"})
         rows = pl.read_parquet(self.server.run_folder(plan) / "rounds.parquet")
         rows = rows.filter(pl.col("phase").str.starts_with(f"{Kind.TRAIN.value}:") & (pl.col("round") > WARM_UP))
         if len(rows) != ROUNDS - WARM_UP or rows["attempts"].max() != 1:
             raise RuntimeError(f"the plan was not carried out in {ROUNDS} rounds of one attempt")
-        return float(rows["seconds"].mean())  # type: ignore[arg-type]
+        return float(rows["seconds"].median())  # type: ignore[arg-type]
 
     def echo(self, size: int) -> list[float]:
         """Run the trivial app; when each of its rounds began, in seconds since 1970."""
@@ -264,7 +266,7 @@ def _dealt(plan: Plan) -> dict[str, Records]:
 
 @dataclass(frozen=True)
 class _Turn:
-    """Means of one turn: seconds of a round, of a node's work in it, of a courier's start; bytes of a request."""
+    """One turn: seconds of a round, of the nodes' work in it, of a courier's start (medians); bytes of a request."""
 
     round: float
     compute: float
@@ -281,10 +283,11 @@ def _seen(parties: Mapping[str, _Party]) -> _Turn:
                 rounds[call.round].append(call)
     began = [min(call.asked for call in calls) for _, calls in sorted(rounds.items())]
     calls = [call for one in rounds.values() for call in one]
+    couriers = [call.courier for call in calls if call.courier is not None]
     return _Turn(
-        (began[-1] - began[0]) / (len(began) - 1),
-        mean(_busy(one) for one in rounds.values()),
-        mean(call.courier for call in calls if call.courier is not None) if calls[0].courier is not None else 0.0,
+        median(later - earlier for earlier, later in pairwise(began)),
+        median(_busy(one) for one in rounds.values()),
+        median(couriers) if couriers else 0.0,
         mean(call.size for call in calls),
     )
 
@@ -299,8 +302,8 @@ def _busy(calls: list[_Call]) -> float:
 
 
 def _pace(began: list[float]) -> float:
-    """Seconds from one round to the next, first rounds left out."""
-    return (began[-1] - began[WARM_UP]) / (len(began) - 1 - WARM_UP)
+    """Seconds from one round to the next, the median, first rounds left out."""
+    return median(later - earlier for earlier, later in pairwise(began[WARM_UP:]))
 
 
 def _measured(federation: _Federation, nodes: int) -> dict[str, float]:

@@ -42,7 +42,7 @@ def page(vertical: Path, tmp_path: Path, read: Callable[[str], Any]) -> Any:
 
 def test_every_segment_stands_with_its_lead(page: Any):
     assert "Where the federation helps" in page.text
-    for said in ("known to 2 platforms", "applied 2024-01", "thin file", "4,321", "+0.0531", "+0.0889", "+0.0766"):
+    for said in ("platforms that know: 2", "applied 2024-01", "thin file", "4,321", "+0.0531", "+0.0889", "+0.0766"):
         assert said in page.text
     assert "lender-1, thin file" in page.text
     assert "too few" in page.text
