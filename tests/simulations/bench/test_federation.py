@@ -89,6 +89,7 @@ def test_an_echo_stands_in_a_nodes_place_and_both_note_their_calls():
     assert all(one.done >= one.asked for one in party.calls)
 
 
+@pytest.mark.live
 @pytest.mark.slow
 def test_a_short_run_gives_every_figure(monkeypatch: pytest.MonkeyPatch):
     for name, value in (("NODES", (3,)), ("ROUNDS", 5), ("TURNS", 1)):

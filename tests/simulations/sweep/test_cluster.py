@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 TIMES = ("seconds", "started")
 Write = Callable[..., Path]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 
 def free_port() -> int:
