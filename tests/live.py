@@ -33,7 +33,7 @@ from shared.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 # Seconds after which a thing that was to come is taken for lost: a busy machine is slow, and a quick one does not wait.
-PATIENCE = 600.0
+PATIENCE = 300.0
 NODE = Path(__file__).resolve().parent / "deploy" / "simulated_node.py"
 
 SERVER_APP = '''
@@ -204,6 +204,7 @@ class Live:
 
     def ready(self) -> None:
         """Take back all orders, stop runs that go on, start what does not run, and wait until all are connected."""
+        self.link.wait_ready(PATIENCE)
         with Control(self.settings) as control:
             for run in control.runs():
                 if not run.finished:

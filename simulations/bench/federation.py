@@ -43,7 +43,7 @@ from clients.host import Host
 from server.commands.terminal import superlink_of
 from server.deploy.bundle import Bundle, build_bundle
 from server.deploy.certificates import make_authority, make_server_certificate
-from server.deploy.control import Control
+from server.deploy.control import Control, ControlError
 from server.deploy.superlink import SuperLink
 from server.home import ServerHome
 from server.plan_making import PROFILES, made, with_cards
@@ -136,7 +136,7 @@ class _Federation:
         ports = f"control_port = {free_port()}\npartner_port = {free_port()}\n"
         self.server.config_file.write_text(f'hosts = ["localhost"]\n{ports}', encoding="utf-8")
         self.settings = superlink_of(self.server)
-        stack.enter_context(SuperLink(self.settings))
+        self._link = stack.enter_context(SuperLink(self.settings))
         self.bundle, self.trivial = build_bundle(), build_bundle(echo_project(folder / "trivial"))
         self.parties: dict[str, _Party] = {}
         self._ledgers: dict[str, Ledger] = {}
@@ -225,12 +225,14 @@ class _Federation:
 
     def _run(self, bundle: Bundle, config: Mapping[str, str]) -> None:
         with Control(self.settings) as control:
-            number = control.submit(bundle, dict(config))
-            run = control.wait(number, timeout=_RUN)
+            try:
+                number = control.submit(bundle, dict(config))
+                run = control.wait(number, timeout=_RUN)
+            except ControlError as error:
+                raise RuntimeError(f"{error}\n{self._link.link.exits}\n{self._link.link.tail()}") from None
             if not run.completed:
-                raise RuntimeError(
-                    f"the run has not ended well: {run.details}\n{''.join(control.logs(number))[-2000:]}"
-                )
+                logs = "".join(control.logs(number))[-2000:]
+                raise RuntimeError(f"the run has not ended well: {run.details}\n{logs}")
 
 
 class _Everybody(TrustStore):

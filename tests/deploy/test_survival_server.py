@@ -45,7 +45,11 @@ def killed_at(federation: Live, plan: Plan, party: str, phase: str, round: int, 
     node = federation.nodes[party]
     node.order(phase, round, "hold", when)
     number = federation.submit(plan)
-    assert until(node.obeyed, PATIENCE), (federation.failure(plan), node.log()[-2000:])
+    assert until(node.obeyed, PATIENCE), (
+        federation.failure(plan),
+        federation.link.link.exits,
+        federation.link.link.tail(),
+    )
     federation.kill_server()
     node.go()
     assert not (federation.output(plan) / "run.json").exists()
@@ -96,6 +100,7 @@ def test_the_superlink_alone(federation: Live, tmp_path: Path):
     assert before is not None
     os.kill(before, signal.SIGKILL)
     assert until(lambda: federation.link.link.pid not in (None, before), PATIENCE)
+    federation.link.wait_ready(PATIENCE)
     node.go()
     output = federation.completed(plan, number)
     assert not lost_attempts(history_of(output, plan))

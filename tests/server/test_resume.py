@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from doubles import DirectExchange
 from rehearsal import (
+    ATTEMPTS,
     LENDERS,
     PARTIES,
     PLATFORM,
@@ -117,7 +118,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
-        self._models: dict[tuple[str, tuple[Any, ...]], dict[str, bytes]] = {}
+        self._models: dict[tuple[str, tuple[tuple[str, ATTEMPTS], ...]], dict[str, bytes]] = {}
         self.sends: dict[str, int] = {}
         self.told: dict[str, dict[str, list[tuple[Any, ...]]]] = {}
         for plan in (HORIZONTAL, VERTICAL):
@@ -125,15 +126,15 @@ class Bench:
             exchange = Deadly(nodes)
             carry_out(plan, exchange, run)
             self.sends[plan.name], self.told[plan.name] = len(exchange.log), disclosures(nodes)
-            self._models[plan.name, ()] = model_of(run)
+            self._models[plan.name, tuple(history_of(run, plan).items())] = model_of(run)
 
     def folder(self) -> Path:
         self._count += 1
         return self._folder / str(self._count)
 
     def expected(self, plan: Plan, history: Mapping[str, Any], monkeypatch: Any) -> dict[str, bytes]:
-        """The model of an unbroken run with the same attempts."""
-        key = plan.name, tuple(lost_attempts(history))
+        """The model of an unbroken run with the same attempts by the same cohorts."""
+        key = plan.name, tuple(history.items())
         if key not in self._models:
             self._models[key] = replayed(plan, history, self.folder(), monkeypatch)
         return self._models[key]
