@@ -10,7 +10,7 @@ import typer
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
-from clients.commands import doctor, init, ledger, peer, plan, run
+from clients.commands import doctor, features, init, ledger, peer, plan, run
 from clients.commands.terminal import EXPECTED
 from shared.terminal import run_app
 
@@ -24,6 +24,7 @@ app.command()(init.init)
 app.command()(run.check)
 app.add_typer(peer.app, name="peer")
 app.add_typer(plan.app, name="plan")
+app.command()(features.features)
 app.command()(run.start)
 app.command()(run.reload)
 app.command()(run.status)

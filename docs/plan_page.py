@@ -96,6 +96,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "Absent: the plan declares that everybody consented to everything.",
         "features": "The columns that are read.",
         "derived": "Features that each party computes from its own columns.",
+        "most_rejected": "Where a party computes the columns from raw tables (`sealscore-node features`): share of the "
+        "rows of a raw table that may be at fault. They are left out; above it nothing is computed.",
     },
     NumericFeature: {
         "kind": "May be left out.",

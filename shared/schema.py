@@ -137,7 +137,8 @@ class TableSchema(Strict):
     `label_bad` and `label_good` are how the label column writes the two outcomes; they are matched as levels are.
     `consent` lists what each record's person consented to, as `lender-1 until 2027-03-31; federation`: the parties with
     which the record may be joined, and "federation" for sums (see `shared.consent` for purposes and dates); without
-    such a column the plan declares that everybody consented to all of it.
+    such a column the plan declares that everybody consented to all of it. Of a raw table from which the features are
+    computed at most the share `most_rejected` of the rows may be at fault; those rows are left out.
     """
 
     id: Name
@@ -149,6 +150,7 @@ class TableSchema(Strict):
     consent: Name | None = None
     features: tuple[Column, ...] = Field(min_length=1)
     derived: tuple[DerivedFeature, ...] = ()
+    most_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
 
     @model_validator(mode="after")
     def _names(self) -> TableSchema:

@@ -23,6 +23,7 @@ import polars as pl
 from clients.data import DataError, Problem
 from clients.features import PartyMapping, Sentiment, Settings, build_table
 from clients.features.dictionary import AS_OF, CONSENT, ID, PERSON, Kind
+from clients.features.tables import too_many
 from shared.plan import Plan
 from simulations.world.build import TRUTH, build, read_manifest
 from simulations.world.config import WorldConfig
@@ -34,7 +35,7 @@ KINDS: dict[str, Kind] = {"video": "short-video", "wallet": "wallet", "lender": 
 _ROOT = Path(__file__).resolve().parent.parent
 _CODE = ("simulations/world", "clients/features")
 _LIBRARIES = ("numpy", "polars", "scikit-learn", "snownlp", "vaderSentiment")
-_MANIFEST, _FEATURES = "world.json", "features.parquet"
+_MANIFEST, _FEATURES, _REJECTED = "world.json", "features.parquet", "rejected.json"
 
 Tell = Callable[[str], None]
 
@@ -66,7 +67,8 @@ class CreatorWorld:
         known, is written without an end, and one that has ended by then is left out.
 
         Raises:
-            DataError: the world has no party of a name, or it is of another role.
+            DataError: the world has no party of a name, or it is of another role, or more of a raw table's rows are at
+                fault than the plan allows.
         """
         self._check(plan)
         return {party.name: self._table(party.name, plan.outcome.cutoff) for party in plan.parties}
@@ -85,6 +87,11 @@ class CreatorWorld:
                 problems.append(
                     Problem(f"parties.{place} = {party.name!r}", what, f"name parties of the world: {names}")
                 )
+        for party in plan.parties:
+            if self.kind(party.name) is not None:
+                counts = json.loads((self.folder / party.name / _REJECTED).read_text(encoding="utf-8"))
+                named = {f"{party.name}/{table}": (bad, rows) for table, (bad, rows) in counts.items()}
+                problems += too_many(named, plan.groups[party.group].table.most_rejected)
         if problems:
             raise DataError(problems)
 
@@ -165,8 +172,10 @@ def _make(config: WorldConfig, folder: Path, tell: Tell) -> None:
             tell(f"creator world: features of {party}")
             kind = KINDS[held["kind"]]
             columns = {name: {"columns": table["columns"]} for name, table in held["tables"].items()}
-            settings = Settings(rates={config.currency: 1.0}, mapping=PartyMapping.of(columns, kind))
-            build_table(raw / party, kind, kept / party, today, settings, sentiment)
+            # How many rows at fault are too many is for the plan to say, and a world is for many plans.
+            settings = Settings(rates={config.currency: 1.0}, most_rejected=1.0, mapping=PartyMapping.of(columns, kind))
+            built = build_table(raw / party, kind, kept / party, today, settings, sentiment)
+            (kept / party / _REJECTED).write_text(json.dumps(built.rejected), encoding="utf-8")
         shutil.move(raw / TRUTH, kept / TRUTH)
         shutil.move(raw / _MANIFEST, kept / _MANIFEST)
         try:

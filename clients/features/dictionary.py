@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import polars as pl
 
 from shared.schema import CategoricalFeature, NumericFeature, TableSchema
 
 Kind = Literal["short-video", "wallet", "lender"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Direction = Literal["raises", "lowers", "open"]
 ID, PERSON, AS_OF, CONSENT, LABEL = "application_id", "creator_id", "as_of", "consent", "bad"
 
@@ -83,11 +84,24 @@ def entry(name: str) -> Entry:
     Raises:
         KeyError: there is none.
     """
-    kinds: tuple[Kind, ...] = ("short-video", "wallet", "lender")
-    for known in (found for kind in kinds for found in entries(kind)):
+    for known in (found for kind in KINDS for found in entries(kind)):
         if known.name == name:
             return known
     raise KeyError(name)
+
+
+def kind_of(schema: TableSchema) -> Kind:
+    """The kind of party whose table has all features of a plan's table.
+
+    Raises:
+        KeyError: there is none; the text names the features that the nearest kind has not.
+    """
+    wanted = {feature.name for feature in schema.features}
+    lacking = {kind: wanted - {found.name for found in entries(kind)} for kind in KINDS}
+    kind = min(KINDS, key=lambda kind: len(lacking[kind]))
+    if lacking[kind]:
+        raise KeyError(f"no feature of a {kind} party: {', '.join(sorted(lacking[kind]))}")
+    return kind
 
 
 def table_schema(kind: Kind, names: Sequence[str] | None = None) -> TableSchema:

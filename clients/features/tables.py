@@ -7,7 +7,7 @@ Everything stays lazy: a table is read in streams, and only rows with faults are
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -65,18 +65,23 @@ def read_tables(
         _write_rejected(folder, found, mapping, rejected_to)
     if absent:
         raise DataError([*absent, *(problem for sound in found.values() for problem in sound.problems)])
-    over = [
-        Problem(
-            _file(name, mapping.table(name)),
-            f"{sound.bad:,} of {sound.rows:,} rows are bad, more than {most_rejected:.2%}",
-            "mend the export, or have the threshold raised",
-        )
-        for name, sound in found.items()
-        if sound.bad > most_rejected * sound.rows
-    ]
-    if over:
+    counts = {_file(name, mapping.table(name)): (sound.bad, sound.rows) for name, sound in found.items()}
+    if over := too_many(counts, most_rejected):
         raise DataError([*over, *(problem for sound in found.values() for problem in sound.problems)])
     return found
+
+
+def too_many(rejected: Mapping[str, tuple[int, int]], most_rejected: float) -> list[Problem]:
+    """A problem for each source of which more than that share of the rows is bad; counts are (bad, rows)."""
+    return [
+        Problem(
+            source,
+            f"{bad:,} of {rows:,} rows are bad, more than {most_rejected:.2%}",
+            "mend the export, or agree on another most_rejected in the plan's table",
+        )
+        for source, (bad, rows) in rejected.items()
+        if bad > most_rejected * rows
+    ]
 
 
 def read_table(

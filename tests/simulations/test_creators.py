@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -107,6 +109,22 @@ class TestTables:
 
 
 class TestCache:
+    def test_rows_at_fault_are_as_many_as_the_plan_allows_or_it_is_refused(
+        self, scenario: Scenario, world: CreatorWorld, tmp_path: Path
+    ):
+        folder = tmp_path / "spoilt"
+        shutil.copytree(world.folder, folder)
+        counts = json.loads((folder / "video-1" / "rejected.json").read_text())
+        assert counts["videos"][1] > 1000
+        spoilt = CreatorWorld(folder, world.manifest)
+        (folder / "video-1" / "rejected.json").write_text(json.dumps(counts | {"videos": [30, 1000]}))
+        with pytest.raises(DataError, match=r"video-1/videos: 30 of 1,000 rows are bad, more than 1.00%") as caught:
+            spoilt.tables(scenario.plan)
+        assert "most_rejected in the plan's table" in str(caught.value)
+        groups = scenario.plan.model_dump(mode="json")["groups"]
+        groups["short-video"]["table"]["most_rejected"] = 0.03
+        assert spoilt.tables(scenario.plan.replace(groups=groups))["video-1"].height
+
     def test_a_world_is_built_once(self, world: CreatorWorld, scenario: Scenario, monkeypatch):
         monkeypatch.setattr(creators, "build", lambda *_: pytest.fail("built again"))
         assert scenario.world().folder == world.folder

@@ -1,0 +1,100 @@
+"""`sealscore-node features`: from a party's own raw tables to the table that its node reads under a plan."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from clients.commands.plan import PlanArgument, find_plan
+from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, errors, fail, home_at
+from shared.consent import FEDERATION
+from shared.plan import Plan
+from shared.schema import TableSchema
+
+_SHOWN = 20
+
+
+def features(
+    plan: PlanArgument,
+    tables: Annotated[Path, typer.Argument(help="Folder of the raw tables (Parquet), with mapping.toml if any.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write features.parquet into.")],
+    today: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Nothing after this day is read; without it, today.")
+    ] = None,
+    rate: Annotated[
+        list[str] | None, typer.Option(metavar="CODE=VALUE", help="What a unit of a currency is worth; CNY=1 if none.")
+    ] = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="detector.parquet of the table that was trained with, to make one to score.")
+    ] = None,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Lenders: all applications, and not closed loans with their outcome.")
+    ] = False,
+    folder: Folder = HERE,
+) -> None:
+    """Compute the features of a plan's table from this party's raw tables. Nothing leaves the machine.
+
+    Rows at fault are left out and written to OUTPUT/rejected; above the plan's most_rejected nothing is computed.
+    """
+    from clients.features import Settings, build_table
+    from clients.features.dictionary import kind_of
+
+    home = home_at(folder)
+    found = find_plan(home, plan)
+    schema = _table_of(found, home.config().node.name)
+    try:
+        kind = kind_of(schema)
+    except KeyError as error:
+        fail(f"plan {found.name}: {error.args[0]}; this table must come from elsewhere", BAD_INPUT)
+    if not tables.is_dir():
+        fail(f"{tables}: there is no such folder; name the one with the raw tables", BAD_INPUT)
+    settings = Settings(
+        purpose=found.purpose_code,
+        recipients={FEDERATION, *(party.name for party in found.parties)},
+        rates=_rates(rate or ["CNY=1"]),
+        most_rejected=schema.most_rejected,
+        detector=detector,
+        labelled=not unlabelled,
+    )
+    with errors.status(f"features of {tables}"):
+        built = build_table(tables, kind, output, _day(today), settings)
+    shown = Table("raw table", "rows", "left out")
+    for name, (bad, rows) in built.rejected.items():
+        shown.add_row(name, f"{rows:,}", f"{bad:,}")
+    console.print(shown)
+    for problem in built.problems[:_SHOWN]:
+        errors.print(f"left out: {problem}", markup=False)
+    if built.problems:
+        errors.print(f"all rows left out, with column, fault and mend: {output / 'rejected'}", markup=False)
+    console.print(f"{built.table}: {built.rows:,} rows; {built.flags:,} flags for your own officers", markup=False)
+
+
+def _table_of(plan: Plan, party: str) -> TableSchema:
+    for member in plan.parties:
+        if member.name == party:
+            return plan.groups[member.group].table
+    fail(f"plan {plan.name} has no party {party!r}; its parties: {', '.join(p.name for p in plan.parties)}", BAD_INPUT)
+
+
+def _day(text: str | None) -> date:
+    try:
+        return date.today() if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; write 2026-03-31", param_hint="--today") from None
+
+
+def _rates(written: list[str]) -> dict[str, float]:
+    rates = {}
+    for text in written:
+        code, _, value = text.partition("=")
+        try:
+            rates[code.strip()] = float(value)
+        except ValueError:
+            rates[code.strip()] = 0.0
+        if not code.strip() or not 0 < rates[code.strip()] < float("inf"):
+            raise typer.BadParameter(f"{text!r}: write CODE=VALUE, as USD=7.1, above 0", param_hint="--rate")
+    return rates
