@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from clients.frames import MAX_BODY
+from shared.crypto.alignment import padded_size
 from shared.crypto.identity import Card
+from shared.crypto.psi import PrivateMatching
 from shared.plan import Plan
 from shared.plan_errors import PlanError
 from shared.privacy.mechanisms import Mechanisms
 from shared.privacy.spending import Overdrawn, Spending
 from shared.privacy.standing import PlanStanding, Standing
+
+# A message's own frame, seals and heads are around an alignment's bytes.
+_MOST_ALIGNED = MAX_BODY - 2**18
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,22 @@ def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) 
         found.append("the plan aligns in the open (alignment.method = 'exact'): such plans are for simulations")
     if plan.bundle is None:
         found.append("the plan names no app bundle, so this node could not tell which code may carry its messages")
+    return found + _alignments_too_large(plan, own.name)
+
+
+def _alignments_too_large(plan: Plan, party: str) -> list[str]:
+    """Known from the sizes in the plan; found in the run, it would have cost all that came before."""
+    lenders = [member.name for member in plan.members(plan.lenders)]
+    platforms = [member.name for group in plan.platforms for member in plan.members(group)]
+    found = []
+    for lender, platform in [(lender, platform) for lender in lenders for platform in platforms]:
+        size, others = (padded_size(plan.party(name).nominal_records) for name in (lender, platform))
+        needed = PrivateMatching(plan.alignment.identifier, size, others).response_bytes
+        if party in (lender, platform) and needed > _MOST_ALIGNED:
+            found.append(
+                f"the private alignment of {lender} and {platform} is a message of {needed / 2**20:.1f} MiB, more than "
+                f"{_MOST_ALIGNED / 2**20:.1f}: the plan's nominal_records of the two must be fewer"
+            )
     return found
 
 

@@ -40,14 +40,14 @@ class ServerConfig(Strict):
     """server.toml: by which names and addresses partners reach the server, and where it listens.
 
     `partner_host` is the interface of the partner port; the control port is on this machine's loopback interface.
-    `body_limit_mib` bounds one request of a partner's node.
+    `body_limit_mib` bounds one request of a partner's node, whose messages have 15 MiB at most.
     """
 
     hosts: tuple[str, ...]
     partner_host: str = "127.0.0.1"
     partner_port: Port = 9481
     control_port: Port = 9480
-    body_limit_mib: Annotated[int, Field(ge=1, le=64)] = 16
+    body_limit_mib: Annotated[int, Field(ge=16, le=64)] = 16
 
     @classmethod
     def load(cls, path: Path) -> ServerConfig:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from homes import Town, deployable
+from rehearsal import PARTIES, identity_of, rehearsal_plan
 
 from clients.books import approve
 from clients.plan_review import Review, review
 from shared.crypto.identity import Card, Identity
-from shared.plan import Plan
+from shared.plan import SERVER, Plan
 from shared.plan_errors import PlanError
+from shared.privacy.standing import Standing
 
 
 def look(town: Town, plan: Plan | None = None, today: date | None = None, **trusted: Card) -> Review:
@@ -131,3 +133,15 @@ class TestObstacles:
     )
     def test_settings_that_are_for_simulations(self, town: Town, key: str, value: str, what: str):
         assert what in self.found(town, town.plan.replace(**{key: value}))
+
+
+@pytest.mark.parametrize(("nominal", "words"), [(240_000, "16.5 MiB"), (50_000, None)])
+def test_an_alignment_that_no_message_can_hold_is_known_before_the_run(nominal: int, words: str | None):
+    plan = rehearsal_plan(bundle="5e" * 32)
+    parties = [party.model_dump() | {"nominal_records": nominal} for party in plan.parties]
+    plan = plan.replace(parties=parties)
+    cards = {name: identity_of(name).card for name in (SERVER, *PARTIES)}
+    for party in ("lender-1", "video-1"):
+        found = [o for o in review(plan, cards[party], cards, Standing()).obstacles if "MiB" in o]
+        assert len(found) == (0 if words is None else 1 if party == "lender-1" else 3)
+        assert all(f"a message of {words}" in obstacle for obstacle in found)
