@@ -66,7 +66,7 @@ def main(grid: Grid, context: Context) -> None:
         (folder / "failure").write_text(f"{type(error).__name__}: {error}")
         raise
 '''
-CONFIG = f'output = ""\ntimeout = 60.0\nabsence = 60.0\nseed = {SEED}\n'
+CONFIG = f'output = ""\ntimeout = 20.0\nabsence = 60.0\nseed = {SEED}\n'
 
 
 def rehearsal_bundle(folder: Path, root: Path = ROOT) -> Bundle:

@@ -88,8 +88,8 @@ def test_in_mid_round(federation: Live, tmp_path: Path, monkeypatch: pytest.Monk
     assert {party: counts[TRAIN] for party, counts in spent.items()} == dict.fromkeys(LENDERS, 5)
 
 
-def test_the_superlink_alone(federation: Live, tmp_path: Path):
-    """Where the server app lives on, the run does too: nobody has to resume it, and no attempt is lost."""
+def test_the_superlink_alone(federation: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where the server app lives on, the run does too: nobody has to resume it, and at most one answer is lost."""
     plan = plan_for(federation, "alone", platform=False, training__rounds=2)
     federation.approve(plan)
     node = federation.nodes["lender-2"]
@@ -103,9 +103,10 @@ def test_the_superlink_alone(federation: Live, tmp_path: Path):
     federation.link.wait_ready(PATIENCE)
     node.go()
     output = federation.completed(plan, number)
-    assert not lost_attempts(history_of(output, plan))
-    carry_out(plan, DirectExchange(Nodes(plan).responders), tmp_path / "one")
-    assert model_of(output) == model_of(tmp_path / "one")
+    history = history_of(output, plan)
+    # What was on its way when the SuperLink died may be lost with it, and is asked for again.
+    assert len(lost_attempts(history)) <= 1
+    assert model_of(output) == replayed(plan, history, tmp_path / "one", monkeypatch)
     audited(federation, plan)
 
 
