@@ -98,10 +98,13 @@ class Host:
             return {plan: len(records) for plan, records in fresh.items()}
 
     def close(self) -> None:
-        """Close every door: keys are destroyed, and open blocks noted."""
+        """Close every door: keys are destroyed, and open blocks noted; one that cannot be counts as given whole."""
         with self._lock:
-            for door in self._doors.values():
-                door.close()
+            for plan, door in self._doors.items():
+                try:
+                    door.close()
+                except LedgerError as error:
+                    self._tell(f"{self.name} cannot note what is left of a block under plan {plan[:12]}: {error}")
             self._doors, self._nodes = {}, {}
 
     def _plan_of(self, request: bytes) -> str | None:

@@ -6,8 +6,11 @@ one connection to the server.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from clients.config import ConfigError, NodeConfig
 from clients.data import DataError, load_records
@@ -23,13 +26,20 @@ from shared.privacy.register import RegisterError
 BUDGET = "its [budget] is not the one in force; sealscore-node budget --why TEXT puts it into force"
 
 
+_SPILL = 65_536  # bytes, more than the one page that is left to SQLite's cache below: so they reach the disk
+
+
 @dataclass(frozen=True)
 class Finding:
-    """What one check found: good or not, and the words for it."""
+    """What one check found: good or not, and the words for it.
+
+    `public` is what may be told of it outside the party: no name, path, address or fingerprint is in it.
+    """
 
     what: str
     good: bool
     words: str
+    public: str
 
 
 def preflight(home: Home, plans: Iterable[Plan] = (), connect: bool = True) -> Iterator[Finding]:
@@ -37,20 +47,20 @@ def preflight(home: Home, plans: Iterable[Plan] = (), connect: bool = True) -> I
     try:
         config = home.config()
     except ConfigError as error:
-        yield Finding("node.toml", False, "\n".join(error.problems))
+        yield Finding("node.toml", False, "\n".join(error.problems), "cannot be used")
         return
-    yield Finding("node.toml", True, f"{config.node.name}, a {config.node.role}")
+    yield Finding("node.toml", True, f"{config.node.name}, a {config.node.role}", f"a {config.node.role}")
     try:
         identity = home.identity()
         home.label_secret()
     except KeyFileError as error:
-        yield Finding("keys", False, str(error))
+        yield Finding("keys", False, str(error), "cannot be used")
         return
     same = (identity.name, identity.role) == (config.node.name, config.node.role)
     words = (
         identity.card.fingerprint if same else f"are those of the {identity.role} {identity.name!r}, not of node.toml's"
     )
-    yield Finding("keys", same, words)
+    yield Finding("keys", same, words, "are this node's" if same else "are another node's")
     yield _trust(home)
     found, ledger = _ledger(home, identity, config)
     yield from found
@@ -76,10 +86,11 @@ def _trust(home: Home) -> Finding:
     try:
         cards = home.trust().cards
     except TrustError as error:
-        return Finding("peers", False, str(error))
+        return Finding("peers", False, str(error), "the file of trusted cards cannot be used")
     if SERVER not in cards:
-        return Finding("peers", False, "the server's card is not trusted yet; sealscore-node peer trust SERVER_CARD")
-    return Finding("peers", True, f"{len(cards)} trusted: {', '.join(sorted(cards))}")
+        words = "the server's card is not trusted yet; sealscore-node peer trust SERVER_CARD"
+        return Finding("peers", False, words, words)
+    return Finding("peers", True, f"{len(cards)} trusted: {', '.join(sorted(cards))}", f"{len(cards)} trusted")
 
 
 def _ledger(home: Home, identity: Identity, config: NodeConfig) -> tuple[list[Finding], Ledger | None]:
@@ -89,29 +100,59 @@ def _ledger(home: Home, identity: Identity, config: NodeConfig) -> tuple[list[Fi
         ledger = home.ledger(identity, config)
         ceilings = ledger.standing.ceilings
         if ceilings != config.budget:
-            found.append(Finding("budget", False, BUDGET))
-        else:
-            found.append(Finding("ledger", True, f"{ledger.head.seq} entries; its file can be written"))
+            found.append(Finding("budget", False, BUDGET, BUDGET))
         home.register().close()
+        for path in (home.ledger_file, home.register_file):
+            _try_writing(path)
+        if not found:
+            words = f"{ledger.head.seq} entries; it and the register of persons can be written"
+            found.append(Finding("ledger", True, words, words))
     except (LedgerError, RegisterError, HomeError) as error:
-        found.append(Finding("ledger", False, str(error)))
+        found.append(Finding("ledger", False, str(error), f"cannot be used ({type(error).__name__})"))
+    except _Unwritable as error:
+        found.append(Finding("ledger", False, str(error), f"cannot be written ({error.why})"))
     return found, ledger
+
+
+class _Unwritable(RuntimeError):
+    def __init__(self, path: Path, why: str) -> None:
+        mend = "see that the disk has room, and that the file and its folder can be written"
+        super().__init__(f"{path}: cannot be written ({why}); {mend}")
+        self.why = why
+
+
+def _try_writing(path: Path) -> None:
+    """Write to a database beside whoever has it open, up to the disk, and take it back."""
+    try:
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as database:
+            database.execute("PRAGMA cache_size=1")
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                database.execute("CREATE TABLE written (bytes BLOB)")
+                database.execute("INSERT INTO written VALUES (zeroblob(?))", (_SPILL,))
+            finally:
+                if database.in_transaction:  # SQLite has taken it back by itself where the disk is full
+                    database.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise _Unwritable(path, str(error)) from None
 
 
 def _plan(home: Home, identity: Identity, config: NodeConfig, ledger: Ledger | None, plan: Plan) -> Iterator[Finding]:
     if ledger is not None:
         seen = review(plan, identity.card, _cards(home), ledger.standing)
         words = "; ".join(seen.obstacles) if seen.state == "not approved" else seen.state
-        yield Finding(f"plan {plan.name}", not seen.obstacles or seen.state == "live", words or "can be approved")
+        good = not seen.obstacles or seen.state == "live"
+        yield Finding(f"plan {plan.name}", good, words or "can be approved", seen.state)
     try:
         split = None if config.data.split is None else home.folder / config.data.split
         records = load_records(config.data.own(home.folder), plan, identity.name, split)
     except DataError as error:
-        yield Finding("data", False, str(error))
+        yield Finding("data", False, str(error), "cannot be used")
         return
     live = len(records.consenting("federation", plan.purpose_code))
     words = f"{len(records)} records read and checked, {live} persons with a live consent to {plan.purpose_code}"
-    yield Finding("data", live > 0, words if live else f"{words}: see [data.consents]")
+    public = "can be used" if live else "nobody has a live consent"
+    yield Finding("data", live > 0, words if live else f"{words}: see [data.consents]", public)
 
 
 def _connection(home: Home, config: NodeConfig) -> Finding:
@@ -120,5 +161,6 @@ def _connection(home: Home, config: NodeConfig) -> Finding:
 
     trouble = check_connection(config.server.address, home.folder / config.server.authority, home.supernode_key)
     if trouble is None:
-        return Finding("connection", True, f"{config.server.address} knows this node; certificate and clock are good")
-    return Finding("connection", False, str(trouble))
+        good = "knows this node; certificate and clock are good"
+        return Finding("connection", True, f"{config.server.address} {good}", f"the server {good}")
+    return Finding("connection", False, str(trouble), trouble.code)

@@ -161,8 +161,10 @@ class SealedNode:
         """Destroy the keys of the plan and the seeds of the run: what was sealed to this node stays sealed."""
         with self._lock:
             self._closed = True
-            self._node.books.close()
-            self._destroy()
+            try:
+                self._node.books.close()
+            finally:
+                self._destroy()
 
     def _destroy(self) -> None:
         self._keys.destroy()

@@ -51,6 +51,7 @@ class Service:
         self._host, self._ledger, self._sockets = host, ledger, sockets
         self._supernode, self._status, self._notice = supernode, status, notice
         self._stop, self._reload = threading.Event(), threading.Event()
+        self._unwritten: dict[str, str] = {}  # what cannot be written at present, and why
 
     def stop(self) -> None:
         """Have `run` come to its end; answers that are in work go out."""
@@ -61,31 +62,44 @@ class Service:
         self._reload.set()
 
     def run(self) -> None:
-        """Serve until `stop`: DaemonError or OSError where the socket or the SuperNode's folder cannot be used."""
+        """Serve until `stop`: DaemonError or OSError where the socket or the SuperNode's folder cannot be used.
+
+        Once it serves, a disk that takes no more is told to the operator and ends nothing: the node is needed to
+        refuse, by a code, what it cannot charge.
+        """
         with serve([self._host], self._sockets) as sockets:
             settings = self._supernode(sockets[self._host.name])
-            allow(settings.folder, allowed_bundles(self._ledger))
+            bundles = allowed_bundles(self._ledger)
+            listed = bundles if self._allow(settings, bundles) else None
             self._notice(f"{self._host.name} listens on {sockets[self._host.name]}")
             with SuperNode(settings, notice=self._notice) as supernode:
                 try:
-                    self._watch(supernode, settings)
+                    self._watch(supernode, settings, bundles, listed)
                 finally:
                     self._host.close()
                     self._tell(supernode, "stopped")
 
-    def _watch(self, supernode: SuperNode, settings: SuperNodeSettings) -> None:
-        known, fault = allowed_bundles(self._ledger), ""
+    def _watch(
+        self,
+        supernode: SuperNode,
+        settings: SuperNodeSettings,
+        bundles: dict[str, str],
+        listed: dict[str, str] | None,
+    ) -> None:
+        """`bundles` are those of live plans, `listed` those that stand on the SuperNode's list, if that is known."""
+        fault, told = "", bundles
         while not self._stop.wait(LOOK):
             before = fault
             try:
                 bundles, fault = allowed_bundles(self._ledger), ""
             except LedgerError as error:
-                bundles, fault = known, str(error)
+                fault = str(error)
             if fault and fault != before:
                 self._notice(f"the ledger cannot be read, so nothing is answered: {fault}")
-            if bundles != known:
-                allow(settings.folder, bundles)
-                known = bundles
+            if bundles != listed:
+                listed = bundles if self._allow(settings, bundles) else None
+            if listed is not None and listed != told:
+                told = listed
                 self._notice(f"plans that are answered now: {', '.join(sorted(set(bundles.values()))) or 'none'}")
             if self._reload.is_set():
                 self._reload.clear()
@@ -99,21 +113,42 @@ class Service:
         except DataError as error:
             self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
 
+    def _allow(self, settings: SuperNodeSettings, bundles: Mapping[str, str]) -> bool:
+        return self._written("the list of bundles that may run", lambda: allow(settings.folder, bundles))
+
     def _tell(self, supernode: SuperNode, state: str) -> None:
-        if self._status is None:
-            return
-        content: dict[str, Any] = {
-            "state": state,
-            "pid": os.getpid(),
-            "at": time.time(),
-            "connected": supernode.connected(),
-            "last_contact": supernode.last_contact(),
-            "trouble": str(supernode.trouble) if supernode.trouble else None,
-            "refused_bundles": len(supernode.refusals()),
-        }
-        fresh = self._status.with_name(self._status.name + ".new")
-        fresh.write_text(json.dumps(content), encoding="ascii")
-        os.replace(fresh, self._status)
+        if (path := self._status) is not None:
+            self._written("the node's status", lambda: _note(path, supernode, state))
+
+    def _written(self, what: str, write: Callable[[], object]) -> bool:
+        """Whether it could be written; the operator is told when that changes, and not each time."""
+        try:
+            write()
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            if self._unwritten.get(what) != why:
+                self._notice(f"{what} cannot be written ({why}), and the node goes on; see that the disk has room")
+            self._unwritten[what] = why
+            return False
+        if self._unwritten.pop(what, None) is not None:
+            self._notice(f"{what} can be written again")
+        return True
+
+
+def _note(path: Path, supernode: SuperNode, state: str) -> None:
+    trouble = supernode.trouble
+    content: dict[str, Any] = {
+        "state": state,
+        "pid": os.getpid(),
+        "at": time.time(),
+        "connected": supernode.connected(),
+        "last_contact": supernode.last_contact(),
+        "trouble": str(trouble) if trouble else None,
+        "refused_bundles": len(supernode.refusals()),
+    }
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(json.dumps(content), encoding="ascii")
+    os.replace(fresh, path)
 
 
 @contextmanager

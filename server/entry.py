@@ -26,10 +26,15 @@ PROGRESS, RECEIPTS = "progress.jsonl", "receipts.jsonl"
 
 
 class FileObserver:
-    """Writes one JSON line for each phase and round into a file that others can follow."""
+    """Writes one JSON line for each phase and round into a file that others can follow.
+
+    It is always another file than the one that was there: who follows knows by its inode which of the two it reads.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        fresh = path.with_name(f"{path.name}.new")
+        self._file = fresh.open("w", encoding="utf-8", buffering=1)
+        fresh.replace(path)
 
     def phase(self, phase: Phase) -> None:
         """A phase begins."""
@@ -84,10 +89,10 @@ def run_coordinator(
     """
     plan = Plan.from_canonical(plan_bytes)
     output.mkdir(parents=True, exist_ok=True)
-    series = Series(observer or FileObserver(output / PROGRESS))
     name = run or f"run-{plan.hash[:16]}"
     started = time.time()
     kept = Journal(plan.hash, name, journal)
+    series = Series(observer or FileObserver(output / PROGRESS))  # only now: another process may have the journal
     if plan.enrolled:
         server = identity or Identity.simulated(plan.seed, SERVER, "server")
         exchange = SealedExchange(exchange, plan, name, server, Receipts(server, receipts or output / RECEIPTS), kept)

@@ -5,6 +5,7 @@ are stopped by their id together with what they have started.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -22,7 +23,8 @@ QUIET = {
     "PYTHONWARNINGS": "ignore:Protobuf gencode version:UserWarning",
 }
 _LONG_RUN = 60.0  # a process that has run so long failed for something new: the waits begin anew
-_LOG_LIMIT = 20_000_000
+_LOG_LIMIT = 20_000_000  # bytes
+_LOG_EVERY = 60.0  # seconds between two looks at the length of a log
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,11 @@ class Watched:
     """One child process, in a session of its own, that is started again whenever it ends.
 
     `check` is asked before each start; a text means that the process cannot run now and says why. It is then asked
-    again after a wait, so a fault that somebody mends needs no restart by hand. `notice` is told each text once, and
-    each end. The waits in seconds between starts grow along `waits`. The log file is the owner's alone, and moved to
-    `<name>.1` when it is long. Files that the process makes are the owner's alone too (umask 077).
+    again after a wait, so a fault that somebody mends needs no restart by hand. A check that fails itself, and a
+    process that cannot be started, are such faults too. `hindrance` is the text that holds. `notice` is told each text
+    once, and each end. The waits in seconds between starts grow along `waits`. The log file is the owner's alone, and
+    what it has goes to `<name>.1` when it is long, also while the process runs (a line that is written at that moment
+    may be lost). Files that the process makes are the owner's alone too (umask 077).
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Watched:
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
+        self._cutter: threading.Thread | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
 
@@ -86,6 +91,9 @@ class Watched:
         self._stopping.clear()
         self._thread = threading.Thread(target=self._watch, name=f"watch-{self.name}", daemon=True)
         self._thread.start()
+        if self._cutter is None:
+            self._cutter = threading.Thread(target=self._cut, name=f"log-{self.name}", daemon=True)
+            self._cutter.start()
 
     def stop(self) -> None:
         """Tell the process to end, wait `patience` seconds, kill it and what it has left; watch no more."""
@@ -102,6 +110,9 @@ class Watched:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        if self._cutter is not None:
+            self._cutter.join()
+            self._cutter = None
 
     def tail(self, lines: int = 40) -> str:
         """The last lines of the log, empty where there is none."""
@@ -115,26 +126,41 @@ class Watched:
     def _watch(self) -> None:
         failures = 0
         while not self._stopping.is_set():
-            hindrance = self._check() if self._check is not None else None
-            if hindrance is not None and hindrance != self.hindrance:
-                self._tell(f"{self.name} is not started: {hindrance}")
-            self.hindrance = hindrance
+            hindrance, ended = self._asked(), None
             if hindrance is None:
-                ended = self._run()
-                if ended is None or not self._restart:
-                    return
-                if ended.seconds > _LONG_RUN:
-                    failures = 0
+                try:
+                    ended = self._run()
+                except Exception as error:  # no room, no rights, no memory: the watch goes on whatever it is
+                    hindrance = f"it cannot be run ({_words(error)})"
+            if hindrance is not None:
+                self._hold_back(hindrance)
+            elif ended is None or not self._restart:
+                return
+            elif ended.seconds > _LONG_RUN:
+                failures = 0
             self._stopping.wait(self._waits[min(failures, len(self._waits) - 1)])
             failures += 1
 
+    def _asked(self) -> str | None:
+        """What the check says; that it failed is a hindrance as well."""
+        try:
+            return None if self._check is None else self._check()
+        except Exception as error:
+            return f"what is in its way cannot be looked at ({_words(error)})"
+
+    def _hold_back(self, hindrance: str) -> None:
+        known, self.hindrance = self.hindrance, hindrance
+        if hindrance != known:
+            self._tell(f"{self.name} is not started: {hindrance}")
+
     def _run(self) -> Exit | None:
-        """Run the process once; None when it ended because it was told to, or could not be started at all."""
+        """Run the process once; None when it ended because it was told to, or was not started for that."""
         began = time.monotonic()
         with self._lock:
             if self._stopping.is_set():
                 return None
             process = self._process = self._spawn()
+            self.hindrance = None
         code = process.wait()
         _kill_group(process.pid)
         ended = Exit(code, time.monotonic() - began)
@@ -146,7 +172,7 @@ class Watched:
         return ended
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
+        if self._is_long():
             self.log.replace(self.log.with_name(self.log.name + ".1"))
         handle = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -163,9 +189,23 @@ class Watched:
         finally:
             os.close(handle)
 
+    def _is_long(self) -> bool:
+        try:
+            return self.log.stat().st_size > _LOG_LIMIT
+        except FileNotFoundError:
+            return False
+
+    def _cut(self) -> None:
+        """Keep the log short until told to stop: the process holds the file open, so it is copied and emptied."""
+        while not self._stopping.wait(_LOG_EVERY):
+            with suppress(OSError):  # no room for the copy: the log stays as it is, and is looked at again
+                if self._is_long():
+                    _empty_into(self.log, self.log.with_name(self.log.name + ".1"))
+
     def _tell(self, text: str) -> None:
         if self._notice is not None:
-            self._notice(text)
+            with suppress(Exception):  # who is told must not end the watch
+                self._notice(text)
 
 
 def follow_parent(parent: int, every: float = 0.5) -> None:
@@ -177,6 +217,19 @@ def follow_parent(parent: int, every: float = 0.5) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="follow-parent", daemon=True).start()
+
+
+def _empty_into(log: Path, kept: Path) -> None:
+    """Copy a log that is written to (by O_APPEND, so it goes on at the new end) in place of `kept`, and empty it."""
+    kept.unlink(missing_ok=True)
+    handle = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as copy, log.open("rb") as written:
+        shutil.copyfileobj(written, copy)
+    os.truncate(log, 0)
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _kill_group(leader: int) -> None:

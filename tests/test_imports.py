@@ -18,6 +18,7 @@ ADAPTERS = {
     "server/app.py",
     "server/deploy/bundle.py",
     "server/deploy/control.py",
+    "server/deploy/enrolled.py",
     "server/deploy/launcher.py",
     "clients/app.py",
     "clients/deploy/connection.py",

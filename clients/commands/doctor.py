@@ -1,7 +1,7 @@
 """`sealscore-node doctor`: what a support engineer needs to know of a node, with nothing private in it.
 
-No record, no key, no password, no identifier of a person, no value of node.toml, no path: versions, checks in words,
-sizes, the log lines of Flower's processes, and counts.
+No record, no key, no password, no identifier of a person, no name of a party, no value of node.toml but its role, no
+address, no path: versions, checks in words made for it, sizes, the masked log lines of Flower's processes, and counts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clients.commands.masking import Masks
 from clients.commands.plan import opened
 from clients.commands.terminal import HERE, Folder, console, home_at
 from clients.config import ConfigError
@@ -30,8 +31,6 @@ _OWN = frozenset(
     {"ca.pem", "card.txt", "keys", "node.toml", "plans", "sockets", "status.json", "supernode", "trust.json"}
 )
 _DATABASES = re.compile(r"(ledger|register)\.db(-wal|-shm)?")
-# User and password of a URL, such as a proxy's.
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 def doctor(
@@ -56,7 +55,7 @@ def collected(home: Home) -> dict[str, Any]:
         "checks": _checks(home),
         "files": _files(home),
         "ledger": _ledger(home),
-        "logs": {name: _tail(home, name) for name in ("executor.log", "supernode.log")},
+        "logs": _logs(home),
     }
 
 
@@ -65,7 +64,7 @@ def _checks(home: Home) -> list[dict[str, Any]]:
 
     try:
         home.config()
-        return [{"what": f.what, "good": f.good, "words": _plain(home, f.words)} for f in preflight(home)]
+        return [{"what": found.what, "good": found.good, "words": found.public} for found in preflight(home)]
     except ConfigError as error:
         # What stands at a key may be private, its name is not.
         keys = sorted({re.split(r"[ :]", problem, maxsplit=1)[0] for problem in error.problems})
@@ -87,11 +86,6 @@ def _files(home: Home) -> dict[str, Any]:
     return {path.name: _facts(path) for path in own} | {"others": len(found) - len(own)}
 
 
-def _plain(home: Home, text: str) -> str:
-    """The text without the node's folder, in which a person's name may stand, and without credentials."""
-    return _CREDENTIALS.sub("", text.replace(str(home.folder), "HOME"))
-
-
 def _facts(path: Path) -> dict[str, Any]:
     found = path.stat()
     return {"bytes": found.st_size, "mode": oct(found.st_mode & 0o7777), "folder": path.is_dir()}
@@ -106,9 +100,14 @@ def _ledger(home: Home) -> dict[str, Any]:
         return {"fault": type(error).__name__}
 
 
+def _logs(home: Home) -> dict[str, list[str]]:
+    masks = Masks.of(home)
+    return {name: [masks.masked(line) for line in _tail(home, name)] for name in ("executor.log", "supernode.log")}
+
+
 def _tail(home: Home, name: str) -> list[str]:
     try:
         text = (home.supernode / "logs" / name).read_text(encoding="utf-8", errors="replace")
-        return [_plain(home, line) for line in text.splitlines()[-_LOG_LINES:]]
+        return text.splitlines()[-_LOG_LINES:]
     except OSError:
         return []

@@ -29,7 +29,8 @@ from flwr.supercore.error import ApiErrorCode
 
 from clients.deploy.node_key import NodeKeyError, read_node_key
 
-Code = Literal["files", "unreachable", "no-tls", "expired", "authority", "name", "clock", "key", "refused"]
+# "start" is of a SuperNode alone: the server could be asked, and the process cannot be started.
+Code = Literal["files", "unreachable", "no-tls", "expired", "authority", "name", "clock", "key", "refused", "start"]
 
 AHEAD, BEHIND = 4.0, 30.0  # seconds; Flower bears 5 ahead and 305 behind, seals and plans want better
 _PATH = "/v1/fleet/activate-node"
@@ -61,6 +62,24 @@ def check_connection(
         trust = _trust(authority, clock())
     except (NodeKeyError, _AuthorityError) as error:
         return Trouble("files", str(error))
+    except Exception as error:
+        return Trouble("files", f"{authority} or {key} cannot be used ({type(error).__name__})")
+    try:
+        return _asked(server, authority, trust, node_key, clock, timeout)
+    except Exception as error:
+        # The proxy that the environment names is what else there is to go wrong. Its URL may hold a password, so
+        # the text of the error is withheld.
+        return Trouble("unreachable", f"{server} cannot be asked ({type(error).__name__}); {_PROXY}")
+
+
+def _asked(
+    server: str,
+    authority: Path,
+    trust: ssl.SSLContext,
+    node_key: ec.EllipticCurvePrivateKey,
+    clock: Callable[[], float],
+    timeout: float,
+) -> Trouble | None:
     try:
         asked = clock()
         answer = _ask(server, trust, node_key, asked, timeout)
@@ -73,6 +92,10 @@ def check_connection(
 
 
 _REACH = "check the address in node.toml, the firewall, and that the server is started"
+_PROXY = (
+    "where HTTPS_PROXY or ALL_PROXY is set in the node's environment (in capitals or not), it must be the URL of an "
+    "HTTP proxy, http://HOST:PORT; socks5:// is none. NO_PROXY names the hosts that need none"
+)
 
 
 class _AuthorityError(ValueError):

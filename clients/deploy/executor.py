@@ -31,6 +31,7 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ _ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
 _CLIENT_TASK = "flwr-clientapp"
 # All that the server is told: what a node runs, and why not, is its operator's affair.
 PUBLIC_REASON = "this node does not run this bundle"
+PUBLIC_FAULT = "this node could not run the courier"
 
 
 class BundleRefused(Exception):
@@ -70,12 +72,24 @@ def require_allowed(digest: str, allowed: Path) -> None:
 
 
 def record_refusal(refusals: Path, refused: BundleRefused, **about: object) -> None:
-    """Tell the operator: a line in the process's log, and one in JSON in the file of refusals."""
-    print(f"sealscore: {refused.reason}", file=sys.stderr, flush=True)
+    """Tell the operator: a line in the process's log, and one in JSON in the file of refusals.
+
+    Where they cannot be written the bundle is refused all the same.
+    """
+    say(refused.reason)
     entry = {"at": time.time(), "reason": refused.reason, **about}
-    handle = os.open(refusals, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(handle, "a", encoding="utf-8") as file:
-        file.write(json.dumps(entry, sort_keys=True) + "\n")
+    try:
+        handle = os.open(refusals, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(handle, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, sort_keys=True) + "\n")
+    except OSError as error:
+        say(f"a refusal cannot be noted in {refusals} ({error.strerror or type(error).__name__})")
+
+
+def say(text: str) -> None:
+    """A line in the process's log, where it can be written."""
+    with suppress(OSError):
+        print(f"sealscore: {text}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -137,10 +151,12 @@ def _run(runtime: str, token: str) -> None:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except BaseException:
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):  # a log on a full disk
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
 
 
@@ -153,12 +169,16 @@ def _reap() -> None:
 
 
 def _guard(allowed: Path, refusals: Path) -> None:
-    """Put the check between the answer that brings the bundle and the function that unpacks it."""
+    """Put the check between the answer that brings the bundle and the function that unpacks it.
+
+    Flower sends the text of whatever is raised here to the server, with what it says of this machine. So that which
+    goes wrong in unpacking is told to the log alone, and the reason of every other error is replaced.
+    """
     import flwr.supernode.runtime.run_clientapp  # noqa: F401
     from flwr.cli.config_utils import get_fab_metadata
 
     module: Any = sys.modules["flwr.supernode.runtime.run_clientapp"]
-    pull, unpack = module.pull_task_input, module.install_from_fab
+    pull, unpack, error_of = module.pull_task_input, module.install_from_fab, module.Error
     named: dict[str, Any] = {}
 
     def pull_task_input(client: Any) -> Any:
@@ -167,6 +187,16 @@ def _guard(allowed: Path, refusals: Path) -> None:
         return message, context, run, fab
 
     def install_from_fab(content: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return admitted(content, *arguments, **options)
+        except BundleRefused:
+            raise
+        except Exception as error:
+            with suppress(OSError):
+                traceback.print_exc()
+            raise BundleRefused(f"the bundle could not be unpacked ({type(error).__name__})") from None
+
+    def admitted(content: Any, *arguments: Any, **options: Any) -> Any:
         run, fab = named["run"], named["fab"]
         if type(content) is not bytes:
             raise TypeError("a bundle is bytes")
@@ -180,7 +210,11 @@ def _guard(allowed: Path, refusals: Path) -> None:
             raise
         return unpack(content, *arguments, **options)
 
-    module.pull_task_input, module.install_from_fab = pull_task_input, install_from_fab
+    def public_error(code: int, reason: str | None = None) -> Any:
+        public = PUBLIC_REASON if PUBLIC_REASON in (reason or "") else PUBLIC_FAULT
+        return error_of(code=code, reason=public)
+
+    module.pull_task_input, module.install_from_fab, module.Error = pull_task_input, install_from_fab, public_error
 
 
 if __name__ == "__main__":

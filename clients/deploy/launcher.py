@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from flwr.supernode.cli import flower_supernode
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from clients.deploy.executor import PUBLIC_REASON, BundleRefused, record_refusal, require_allowed
+from clients.deploy.executor import PUBLIC_REASON, BundleRefused, record_refusal, require_allowed, say
 from shared.processes import follow_parent
 
 _CONTACT_EVERY = 5.0
@@ -71,7 +71,8 @@ def watched(
     def connected(*arguments: Any, **options: Any) -> Iterator[Any]:
         _sign_off(contact, *arguments)
         with connect(*arguments, **options) as (node_id, receive, send, get_run, get_fab, pull, push, confirm):
-            contact.write_text(f"{node_id}\n", encoding="ascii")
+            with suppress(OSError):  # a full disk is no reason to stay away
+                contact.write_text(f"{node_id}\n", encoding="ascii")
             keeper = Doorkeeper(receive, send, get_run, get_fab, push, confirm, allowed, refusals, contact, poll)
             yield node_id, keeper.receive, send, keeper.get_run, keeper.get_fab, pull, push, confirm
 
@@ -194,12 +195,13 @@ class Doorkeeper:
         except RunNotRunningException:
             return
         except Exception as error:  # as Flower does: what the server makes of it is not the node's affair
-            print(f"sealscore: a refusal could not be sent ({type(error).__name__})", file=sys.stderr, flush=True)
+            say(f"a refusal could not be sent ({type(error).__name__})")
 
     def _touch(self) -> None:
         now = time.monotonic()
         if now - self._touched > _CONTACT_EVERY:
-            self._contact.touch(mode=0o600)
+            with suppress(OSError):
+                self._contact.touch(mode=0o600)
             self._touched = now
 
 

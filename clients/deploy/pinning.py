@@ -29,13 +29,28 @@ class Refusal:
 def allow(folder: Path, bundles: Mapping[str, str]) -> Path:
     """Replace the list of allowed bundles: SHA-256 in hex to a word on it, such as the plan's name.
 
-    Raises ValueError for a hash that is none. Returns the path of the list.
+    Returns the path of the list.
+
+    Raises:
+        ValueError: a hash is none.
+        OSError: it cannot be written. The old list stays then if it allows nothing more than the new one would;
+            otherwise it is removed, and nothing may run: what was taken back must not run on for want of room.
     """
     for digest in bundles:
         if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
             raise ValueError(f"bundle {digest!r}: a bundle's hash is 64 digits of 0-9 and a-f")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / ALLOWED
+    try:
+        _replace(path, bundles)
+    except OSError:
+        if _listed(path) - bundles.keys():
+            path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _replace(path: Path, bundles: Mapping[str, str]) -> None:
     draft = path.with_name(ALLOWED + ".new")
     draft.unlink(missing_ok=True)
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -43,14 +58,28 @@ def allow(folder: Path, bundles: Mapping[str, str]) -> Path:
         for digest, word in sorted(bundles.items()):
             file.write(f"{digest}  # {' '.join(word.split())}\n")
     draft.replace(path)
-    return path
+
+
+def _listed(path: Path) -> set[str]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    return {line.partition("#")[0].strip() for line in lines} - {""}
 
 
 def refusals(folder: Path) -> list[Refusal]:
-    """What this node has refused to run, the last one last."""
+    """What this node has refused to run, the last one last. A line that a full disk has cut off is passed by."""
     try:
-        lines = (folder / REFUSALS).read_text(encoding="utf-8").splitlines()
+        lines = (folder / REFUSALS).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
-    entries = [json.loads(line) for line in lines]
-    return [Refusal(float(entry["at"]), str(entry["reason"]), int(entry.get("run", 0))) for entry in entries]
+    return [refusal for line in lines if (refusal := _refusal(line)) is not None]
+
+
+def _refusal(line: str) -> Refusal | None:
+    try:
+        entry = json.loads(line)
+        return Refusal(float(entry["at"]), str(entry["reason"]), int(entry.get("run", 0)))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

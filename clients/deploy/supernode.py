@@ -21,6 +21,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -71,7 +72,7 @@ class SuperNode:
 
     def __init__(self, settings: SuperNodeSettings, *, notice: Callable[[str], None] | None = None) -> None:
         self.settings = settings
-        self.trouble: Trouble | None = None
+        self._trouble: Trouble | None = None
         folder, logs = settings.folder, settings.folder / "logs"
         environment = _environment(folder)
         self.node = Watched(
@@ -117,6 +118,14 @@ class SuperNode:
         self.stop()
         self.start()
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the SuperNode or its executor is not started, None where nothing is in the way."""
+        if self._trouble is not None:
+            return self._trouble
+        hindrance = self.node.hindrance or self.executor.hindrance
+        return None if hindrance is None else Trouble("start", hindrance)
+
     def last_contact(self) -> float | None:
         """When the server last answered the SuperNode (seconds since 1970, within 5 s), None before the first time."""
         try:
@@ -134,16 +143,20 @@ class SuperNode:
         return refusals(self.settings.folder)
 
     def _look(self) -> str | None:
-        self.trouble = check_connection(self.settings.server, self.settings.authority, self.settings.key)
-        return None if self.trouble is None else str(self.trouble)
+        self._trouble = check_connection(self.settings.server, self.settings.authority, self.settings.key)
+        return None if self._trouble is None else str(self._trouble)
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, its secret and (empty) list of allowed bundles where they are missing."""
+    """Make the folder, its secret and (empty) list of allowed bundles where they are missing.
+
+    Without the list nothing may run, so one that cannot be written now is left to who keeps it.
+    """
     for path in (folder, folder / _FLOWER_HOME, folder / "logs"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / ALLOWED).exists():
-        allow(folder, {})
+        with suppress(OSError):
+            allow(folder, {})
     if not (folder / _SECRET).exists():
         handle = os.open(folder / _SECRET, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:

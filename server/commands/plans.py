@@ -79,7 +79,7 @@ def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: 
 
 @app.command()
 def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], folder: Folder = HERE) -> None:
-    """Propose a signed plan to its parties' nodes, for their operators to look at.
+    """Propose a signed plan to its parties' nodes, for their operators to look at; exit code 0 only if all took it.
 
     A node runs no app bundle that none of its approved plans names. So one that has approved no plan of this version
     yet cannot be reached: send it the plan's file.
@@ -94,8 +94,11 @@ def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], 
     for party, what in said.items():
         table.add_row(party, what)
     console.print(table)
-    if any(what != "taken" for what in said.values()):
-        console.print(f"send the others the file {home.plans / name}.json, and read them the hash {plan.hash}")
+    if without := [party.name for party in plan.parties if said.get(party.name) != "taken"]:
+        fail(
+            f"{', '.join(without)} did not take the plan; send them the file {home.plans / name}.json, and read them "
+            f"the hash {plan.hash}"
+        )
 
 
 @app.command("list")

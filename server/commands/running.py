@@ -13,9 +13,10 @@ from rich.table import Table
 
 from server.commands.plans import signed_plan
 from server.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at, superlink_of
+from server.deploy.control import ControlError, Run
 from server.deployed import FAILURE, JOURNAL
 from server.entry import PROGRESS
-from server.following import ProgressFollower
+from server.following import ProgressFollower, inode_of
 from server.home import ServerHome
 from server.watching import RunTable
 from shared.phases import phases
@@ -23,6 +24,7 @@ from shared.plan import Plan
 from shared.privacy.anchors import Receipt, read_anchors, to_line
 
 LOOK = 0.5  # seconds between two looks at a run
+BEAR = 60.0  # seconds without an answer of the SuperLink: a restart takes a few, and the run outlives it
 
 receipts_app = typer.Typer(help="The receipts for heads of partners' ledgers.", no_args_is_help=True)
 
@@ -45,16 +47,23 @@ def run(
             else f"plan {name} was not begun; run it without --resume",
             BAD_INPUT,
         )
-    run_action(home, plan, "run")
+    ended = run_action(home, plan, "run")
     if not (output / "run.json").exists():
-        fail(_reason(output))
+        fail(_reason(output, name, ended))
     record = json.loads((output / "run.json").read_text(encoding="utf-8"))
     privacy = record["privacy"]
-    console.print(f"done: epsilon {privacy['epsilon']:.4g} of {privacy['epsilon_of_plan']:g}; the model is in {output}")
+    spent = f"epsilon {privacy['epsilon']:.4g} of {privacy['epsilon_of_plan']:g}"
+    if record["early"]:
+        why = "\n".join(f"{phase}: {reason}" for phase, reason in record["early"].items())
+        fail(f"the plan was not carried out whole:\n{why}\n{spent}; the model of those rounds is in {output}")
+    console.print(f"done: {spent}; the model is in {output}")
 
 
-def run_action(home: ServerHome, plan: Plan, action: str) -> None:
-    """Have the server app run or publish a plan, and follow it to its end; Ctrl-C stops it there too."""
+def run_action(home: ServerHome, plan: Plan, action: str) -> Run | None:
+    """Have the server app run or publish a plan, and follow it to its end; Ctrl-C stops it there too.
+
+    How Flower says that it ended; None where the SuperLink has not answered for `BEAR` seconds.
+    """
     from server.deploy.bundle import build_bundle
     from server.deploy.control import Control
 
@@ -66,38 +75,64 @@ def run_action(home: ServerHome, plan: Plan, action: str) -> None:
             BAD_INPUT,
         )
     progress = home.run_folder(plan) / PROGRESS
-    progress.unlink(missing_ok=True)
+    earlier = inode_of(progress)
     with Control(superlink_of(home)) as control:
         number = control.submit(bundle, {"home": str(home.folder), "plan": plan.name, "action": action})
         try:
-            _follow(control, number, plan, progress, action)
+            ended = _follow(control, number, plan, progress, earlier, action)
         except KeyboardInterrupt:
-            control.stop(number)
+            _stop(control, number)
             raise
-        ended = control.run(number)
-    if not ended.completed and action == "publish":
-        fail(f"the plan was not published: {ended.outcome or ended.status} {ended.details}")
+    if action == "publish" and (ended is None or not ended.completed):
+        what = f"{ended.outcome or ended.status} {ended.details}" if ended else "the SuperLink does not answer"
+        fail(f"the plan was not published: {what}")
+    return ended
 
 
-def _follow(control: Any, number: int, plan: Plan, progress: Path, action: str) -> None:
+def _follow(control: Any, number: int, plan: Plan, progress: Path, earlier: int | None, action: str) -> Run | None:
+    """Show a run until it has ended, or until the SuperLink has not answered for `BEAR` seconds."""
     table = RunTable(plan)
-    follower = ProgressFollower(progress, table, phases(plan))
+    follower = ProgressFollower(progress, table, phases(plan), earlier)
+    silent: float | None = None  # since when
     with Live(table.shown(), console=console, refresh_per_second=4, transient=action == "publish") as live:
         while True:
-            ended = control.run(number).finished
+            run: Run | None = None
+            try:
+                run, silent = control.run(number), None
+            except ControlError as error:
+                if silent is None:
+                    silent = time.monotonic()
+                    console.print(f"{error}; the run may live on, so it is asked again for {BEAR:g} s", markup=False)
             follower()
             live.update(table.shown())
-            if ended:
-                return
+            if run is not None and run.finished:
+                return run
+            if silent is not None and time.monotonic() - silent >= BEAR:
+                return None
             time.sleep(LOOK)
 
 
-def _reason(output: Path) -> str:
+def _stop(control: Any, number: int) -> None:
     try:
-        found = json.loads((output / FAILURE).read_text(encoding="utf-8"))
-        return f"{found['reason']}; sealscore-server run --resume goes on where it stopped"
+        control.stop(number)
+    except ControlError as error:
+        console.print(f"{error}; so it was not stopped there", markup=False)
+
+
+def _reason(output: Path, name: str, ended: Run | None) -> str:
+    """Why there is no run.json, and what to do."""
+    if ended is None:
+        return (
+            f"the SuperLink has not answered for {BEAR:g} s; the run may live on: once it answers, sealscore-server "
+            f"runs says how it stands, and sealscore-server run {name} --resume goes on with it if it has stopped"
+        )
+    try:
+        reason = str(json.loads((output / FAILURE).read_text(encoding="utf-8"))["reason"])
     except (OSError, ValueError, KeyError):
-        return f"the run failed; see superlink/logs of the server's folder, and {output}; --resume goes on with it"
+        reason = f"the run failed; see superlink/logs of the server's folder, and {output}"
+    if (output / JOURNAL).exists():
+        return f"{reason}; sealscore-server run {name} --resume goes on where it stopped"
+    return f"{reason}; nothing was begun: when that is mended, sealscore-server run {name}"
 
 
 def runs(folder: Folder = HERE) -> None:
@@ -117,7 +152,8 @@ def _state(output: Path) -> tuple[str, str, str]:
     if (output / "run.json").exists():
         record = json.loads((output / "run.json").read_text(encoding="utf-8"))
         epsilon, auc = record["privacy"]["epsilon"], record["evaluation"]["all"].get("auc")
-        return "done", f"{epsilon:.4g}" if epsilon is not None else "", f"{auc:.4f}" if auc is not None else ""
+        state = "ended early" if record["early"] else "done"
+        return state, f"{epsilon:.4g}" if epsilon is not None else "", f"{auc:.4f}" if auc is not None else ""
     if (output / FAILURE).exists():
         return "stopped", "", ""
     return ("begun" if (output / JOURNAL).exists() else "published"), "", ""

@@ -17,9 +17,11 @@ Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MEBIBYTE = 1024 * 1024
+STRANGERS = 64 * 1024  # bytes of a body that are taken of somebody who is not known: what has no payload has a few 100
 
 # What a partner's node asks of the server. A node's key is checked by Flower in each of these.
 FLEET = frozenset(
@@ -75,7 +77,9 @@ class Gate:
     """One door: POST to one of `paths` with a body of at most `limit` bytes; 404, 405, 408, 413 otherwise.
 
     Paths in `guarded` need the bearer token whose SHA-256 is `token`; 401 otherwise, before the body is read. A
-    caller has `patience` seconds to send its body whole.
+    caller has `patience` seconds to send its body whole. Where there is `enrolled`, which says whether headers (names
+    in lower case) are those of somebody who is known, others have `haste` seconds and `STRANGERS` bytes; 401 beyond.
+    It is asked in another thread, and only when so many bytes have come.
     """
 
     def __init__(
@@ -87,6 +91,8 @@ class Gate:
         guarded: frozenset[str] = frozenset(),
         token: bytes | None = None,
         patience: float = 60.0,
+        enrolled: Callable[[Headers], bool] | None = None,
+        haste: float = 10.0,
     ) -> None:
         if guarded & paths and token is None:
             raise ValueError("guarded paths need a token")
@@ -96,6 +102,8 @@ class Gate:
         self._guarded = guarded
         self._token = token
         self._patience = patience
+        self._enrolled = enrolled
+        self._haste = haste
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -117,32 +125,47 @@ class Gate:
         if _announced(headers) > self._limit:
             return await _refuse(send, 413, f"at most {self._limit} bytes are taken")
         try:
-            body = await asyncio.wait_for(self._body(receive), self._patience)
+            body = await self._body(receive, headers)
         except TimeoutError:
             return await _refuse(send, 408, "the body did not come in time")
-        if body is None:
-            return await _refuse(send, 413, f"at most {self._limit} bytes are taken")
+        except _TooLongError as error:
+            return await _refuse(send, error.status, str(error))
         await self._app(scope, _replay(body, receive), send)
 
-    def _knows(self, headers: list[tuple[bytes, bytes]]) -> bool:
+    def _knows(self, headers: Headers) -> bool:
         given = [value for name, value in headers if name == b"authorization"]
         if len(given) != 1 or self._token is None:
             return False
         scheme, _, token = given[0].partition(b" ")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token_digest(token), self._token)
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The whole body, or None as soon as it is too long: a length that was announced is not to be trusted."""
-        body = bytearray()
-        while True:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                return bytes(body)
-            body += event.get("body", b"")
-            if len(body) > self._limit:
-                return None
-            if not event.get("more_body", False):
-                return bytes(body)
+    async def _body(self, receive: Receive, headers: Headers) -> bytes:
+        """The whole body; _TooLongError as soon as it is: a length that was announced is not to be trusted."""
+        body, known = bytearray(), self._enrolled is None
+        began = asyncio.get_running_loop().time()
+        async with asyncio.timeout_at(began + (self._patience if known else self._haste)) as clock:
+            while True:
+                event = await receive()
+                if event["type"] == "http.disconnect":
+                    return bytes(body)
+                body += event.get("body", b"")
+                if len(body) > self._limit:
+                    raise _TooLongError(413, f"at most {self._limit} bytes are taken")
+                if not known and len(body) > STRANGERS:
+                    known = self._enrolled is not None and await asyncio.to_thread(self._enrolled, headers)
+                    if not known:
+                        raise _TooLongError(401, "so many bytes are taken of enrolled nodes only")
+                    clock.reschedule(began + self._patience)
+                if not event.get("more_body", False):
+                    return bytes(body)
+
+
+class _TooLongError(ValueError):
+    """A body that is not taken; `status` is the answer."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 def token_digest(token: bytes) -> bytes:
@@ -150,7 +173,7 @@ def token_digest(token: bytes) -> bytes:
     return hashlib.sha256(token.strip()).digest()
 
 
-def _announced(headers: list[tuple[bytes, bytes]]) -> int:
+def _announced(headers: Headers) -> int:
     for name, value in headers:
         if name == b"content-length" and value.isdigit():
             return int(value)

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,13 @@ from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
+from server.deploy.connections import HastyLoop, HastyProtocol, Listener, listen
+from server.deploy.enrolled import enrolled_in
 from server.deploy.gate import CONTROL, FLEET, MEBIBYTE, RUNTIME, App, Gate, token_digest
 from shared.processes import follow_parent
 
 _LOOPBACK = "127.0.0.1"
 _CONTROL_LIMIT = 64 * MEBIBYTE
-_MOST_CALLS = 128  # connections at once on the partner port; more get 503 and try again
 
 
 class _Server(uvicorn.Server):
@@ -44,19 +46,26 @@ def main() -> None:
     arguments = _arguments()
     os.umask(0o077)  # Flower makes its database readable by all: it holds bundles, logs and payloads under way
     follow_parent(os.getppid())
-    app: App = create_app(_configuration(arguments), SuperLinkLifespan)
+    flower = create_app(_configuration(arguments), SuperLinkLifespan)
+    app: App = flower
     token = token_digest(arguments.token_file.read_bytes())
     control = Gate(app, CONTROL | RUNTIME, _CONTROL_LIMIT, guarded=CONTROL, token=token)
-    partner = Gate(app, FLEET, arguments.body_limit)
-    asyncio.run(
-        _serve(
-            _server(control, arguments, _LOOPBACK, arguments.control_port, lifespan="on"),
-            _server(partner, arguments, arguments.partner_host, arguments.partner_port, lifespan="off"),
+    partner = Gate(app, FLEET, arguments.body_limit, enrolled=enrolled_in(flower.state.linkstate_factory))
+    try:
+        listener = listen(arguments.partner_host, arguments.partner_port)
+    except OSError as error:
+        raise SystemExit(f"the partner port: {error}") from None
+    with listener, asyncio.Runner(loop_factory=HastyLoop) as runner:
+        runner.run(
+            _serve(
+                _server(control, arguments, _LOOPBACK, arguments.control_port, lifespan="on"),
+                _server(partner, arguments, arguments.partner_host, arguments.partner_port, lifespan="off"),
+                listener,
+            )
         )
-    )
 
 
-async def _serve(control: uvicorn.Server, partner: uvicorn.Server) -> None:
+async def _serve(control: uvicorn.Server, partner: uvicorn.Server, listener: Listener) -> None:
     def end() -> None:
         partner.should_exit = control.should_exit = True
 
@@ -64,16 +73,16 @@ async def _serve(control: uvicorn.Server, partner: uvicorn.Server) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
 
-    async def until_end(server: uvicorn.Server) -> None:
+    async def until_end(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
         try:
-            await server.serve()
+            await server.serve(sockets)
         finally:
             end()  # one door alone is of no use: a port that is taken ends both
 
     first = asyncio.create_task(until_end(control))
     while not control.started and not first.done():  # the application starts with the first door
         await asyncio.sleep(0.02)
-    await asyncio.gather(first, until_end(partner))
+    await asyncio.gather(first, until_end(partner, [listener]))
 
 
 def _server(app: App, arguments: argparse.Namespace, host: str, port: int, *, lifespan: str) -> uvicorn.Server:
@@ -83,12 +92,12 @@ def _server(app: App, arguments: argparse.Namespace, host: str, port: int, *, li
             host=host,
             port=port,
             lifespan=lifespan,  # type: ignore[arg-type]
+            http=HastyProtocol if lifespan == "off" else "auto",
             ssl_certfile=str(arguments.certificate),
             ssl_keyfile=str(arguments.key),
             log_config=get_uvicorn_log_config(20),
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_MOST_CALLS if lifespan == "off" else None,
             timeout_graceful_shutdown=5,
         )
     )

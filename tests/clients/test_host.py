@@ -18,7 +18,7 @@ from clients.books import approve
 from clients.host import Host
 from server.entry import run_coordinator
 from shared.crypto.identity import Identity
-from shared.crypto.plan_keys import PlanKeys, peer_key
+from shared.crypto.plan_keys import KeysDestroyed, PlanKeys, peer_key
 from shared.crypto.sealed_messages import seal_message, unseal_message
 from shared.crypto.sealing import read_info
 from shared.crypto.signed_messages import is_signed, open_signed, sign_message
@@ -39,6 +39,7 @@ from shared.messages import (
 )
 from shared.plan import SERVER, Plan
 from shared.privacy.entries import Revoke
+from shared.privacy.ledger import LedgerError
 
 RUN = "run-1"
 
@@ -304,6 +305,29 @@ def test_what_is_no_message_is_refused_by_a_signed_code(town: Town, request_: by
 
 def refusing(plan: Plan) -> bool:
     raise AssertionError(f"plan {plan.name} was kept")
+
+
+def test_a_full_disk_at_the_end_destroys_every_key_all_the_same(town: Town, monkeypatch: pytest.MonkeyPatch):
+    told: list[str] = []
+    plans = [town.signed(privacy__epsilon=2.0), town.signed(name="other", privacy__epsilon=1.0)]
+    with running(town["lender-1"], plans[0], tell=told.append) as host:
+        with_ledger(town, lambda ledger: approve(ledger, plans[1]))
+        for number, plan in enumerate(plans):
+            assert isinstance(Caller(town, host, plan, run=f"run-{number}").join(), Joined)
+        doors = list(host._doors.values())
+
+        def full() -> None:
+            raise LedgerError("ledger.db: cannot be written or read (database or disk is full)")
+
+        for door in doors:
+            monkeypatch.setattr(door._node.books, "close", full)
+        host.close()
+        assert len(doors) == 2
+        for door in doors:
+            with pytest.raises(KeysDestroyed):
+                door._keys.open(b"", b"")
+    assert len(told) == 2
+    assert all("cannot note what is left of a block" in text for text in told)
 
 
 def with_ledger(town: Town, work: Callable[[Any], Any], name: str = "lender-1") -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import resource
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from builders import small_records
 from homes import Town, new_node, table_of
 
+import clients.preflight as preflight_module
 from clients.books import approve
+from clients.deploy.connection import Trouble
 from clients.preflight import BUDGET, preflight
 from shared.crypto.identity import Identity
 from shared.plan import Plan
@@ -102,6 +109,45 @@ class TestLedger:
         town["lender-1"].ledger_file.write_bytes(b"no database" * 100)
         assert "ledger.db" in bad(town)["ledger"]
 
+    @pytest.mark.parametrize("file", ["ledger_file", "register_file"])
+    def test_that_can_be_read_and_not_written(self, town: Town, file: str, monkeypatch: pytest.MonkeyPatch):
+        path = getattr(town["lender-1"], file)
+
+        def connect(opened: Path, **options: Any) -> sqlite3.Connection:
+            database = sqlite3.connect(opened, **options)
+            if opened == path:
+                database.execute("PRAGMA query_only = 1")
+            return database
+
+        monkeypatch.setattr(preflight_module, "sqlite3", SimpleNamespace(connect=connect, Error=sqlite3.Error))
+        found = bad(town)
+        assert list(found) == ["ledger"]
+        assert found["ledger"].startswith(f"{path}: cannot be written (attempt to write a readonly database)")
+
+    def test_on_a_disk_that_is_full(self, town: Town):
+        """It can be opened and read, and a file cannot grow."""
+        town.ledger("lender-1").close()
+        town["lender-1"].register().close()
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+        try:
+            found = bad(town)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(found) == ["ledger"]
+        assert found["ledger"].startswith(f"{town['lender-1'].ledger_file}: cannot be written (")
+        assert "see that the disk has room" in found["ledger"]
+        assert findings(town)["ledger"][0]
+
+    def test_that_is_written_to_and_left_as_it_was(self, town: Town):
+        found = findings(town)["ledger"]
+        assert found == (True, "1 entries; it and the register of persons can be written")
+        for path in (town["lender-1"].ledger_file, town["lender-1"].register_file):
+            with closing(sqlite3.connect(path)) as database:
+                names = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+            assert "written" not in names
+            assert names & {"entries", "told"}
+
 
 class TestData:
     def test_the_place_and_the_mend_of_a_fault(self, town: Town):
@@ -166,7 +212,7 @@ class TestConnection:
         good, words = findings(town, connect=True)["connection"]
         assert good
         assert words == "127.0.0.1:19 knows this node; certificate and clock are good"
-        offline[0] = "this machine's clock is 60 s behind the server's"
+        offline[0] = Trouble("clock", "this machine's clock is 60 s behind the server's")
         assert bad(town, connect=True) == {"connection": "this machine's clock is 60 s behind the server's"}
 
     @pytest.mark.parametrize("content", [None, b"no certificate"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -200,6 +201,77 @@ def test_a_ledger_that_cannot_be_read_is_told_once_and_changes_nothing(
     broken.clear()
     daemon.ledger.append(lambda standing: Revoke(plan=town.plan.hash, why="the operator"))
     daemon.until(lambda: daemon.allowed() == "")
+
+
+def test_a_disk_that_takes_no_status_is_told_and_ends_nothing(daemon: Daemon):
+    draft = daemon.folder / "status.json.new"
+
+    def full() -> None:
+        """The daemon may be between writing and renaming."""
+        while True:
+            try:
+                draft.symlink_to("/dev/full")
+                return
+            except FileExistsError:
+                time.sleep(0.001)
+
+    full()
+    daemon.until(lambda: "the node's status cannot be written (No space left on device)" in daemon.told[-1])
+    told, looks = len(daemon.told), time.monotonic() + 0.2
+    daemon.until(lambda: time.monotonic() > looks)
+    assert len(daemon.told) == told
+    assert SocketNode(daemon.folder / "sockets" / "lender-1.sock", timeout=10.0).name == "lender-1"
+    at = daemon.status()["at"]
+    draft.unlink()
+    daemon.until(lambda: daemon.told[-1] == "the node's status can be written again")
+    daemon.until(lambda: daemon.status()["at"] > at)
+
+
+def test_a_disk_that_is_full_at_the_end_hinders_no_end(daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(service.os, "replace", full)
+    daemon.service.stop()
+    daemon.thread.join(20)
+    assert not daemon.thread.is_alive()
+    assert not daemon.failed
+
+
+def test_a_list_of_bundles_that_cannot_be_written_allows_nothing_that_was_taken_back(daemon: Daemon, town: Town):
+    approve(daemon.ledger, town.plan)
+    daemon.until(lambda: daemon.allowed())
+    draft = daemon.folder / "supernode" / f"{ALLOWED}.new"
+    draft.mkdir()
+    daemon.ledger.append(lambda standing: Revoke(plan=town.plan.hash, why="the operator"))
+    daemon.until(lambda: "the list of bundles that may run cannot be written" in daemon.told[-1])
+    assert daemon.allowed() == ""
+    told, at = len(daemon.told), daemon.status()["at"]
+    daemon.until(lambda: daemon.status()["at"] > at + 0.1)
+    assert len(daemon.told) == told
+    draft.rmdir()
+    daemon.until(lambda: daemon.told[-1] == "plans that are answered now: none")
+    assert daemon.told[-2] == "the list of bundles that may run can be written again"
+
+
+def test_a_start_with_a_list_that_cannot_be_written(town: Town, short: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(service, "SuperNode", FakeSuperNode)
+    monkeypatch.setattr(service, "LOOK", 0.01)
+    draft = short / "supernode" / f"{ALLOWED}.new"
+    draft.mkdir(parents=True)
+    with running(town["lender-1"]) as host:
+        found = Daemon(town, host, short)
+        approve(found.ledger, town.plan)
+        found.thread.start()
+        try:
+            found.until(lambda: found.status().get("state") == "running")
+            assert found.allowed() == ""
+            draft.rmdir()
+            found.until(lambda: found.allowed() == f"{town.plan.bundle}  # small\n")
+        finally:
+            found.service.stop()
+            found.thread.join()
+    assert not found.failed
 
 
 def test_a_party_is_served_once(daemon: Daemon, town: Town, monkeypatch: pytest.MonkeyPatch):

@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from deployment import BODY_LIMIT, Federation, federated, free_ports, trial_bundle, until
 
 from clients.deploy.connection import check_connection
-from clients.deploy.node_key import public_line
+from clients.deploy.node_key import make_node_key, public_line, read_node_key
 from server.deploy.certificates import make_authority
+from server.deploy.connections import HASTE, MOST_OF_ONE
 from server.deploy.control import Control
 from server.deploy.gate import CONTROL, FLEET, RUNTIME
 
@@ -52,6 +60,24 @@ def post(port: int, federation: Federation, path: str, **more: object) -> httpx.
     url = f"https://127.0.0.1:{port}{path}"
     values: dict[str, object] = {"headers": PROTOBUF, "content": b"", "verify": federation.trust, "timeout": 10}
     return httpx.post(url, **(values | more))  # type: ignore[arg-type]
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the other side closes the connection; waits for it."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def signed(federation: Federation, party: str, key: Path | None = None) -> dict[str, str]:
+    """Headers that a party's node would send now; or another key, with its own signature."""
+    node_key = read_node_key(key or federation.nodes[party].settings.key)
+    public = node_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    stamp = datetime.now(UTC).isoformat()
+    signature = node_key.sign(stamp.encode("ascii"), ec.ECDSA(hashes.SHA256()))
+    fields = {"flwr-public-key": b64encode(public).decode(), "flwr-signature": b64encode(signature).decode()}
+    return PROTOBUF | fields | {"flwr-timestamp": stamp}
 
 
 def listening() -> dict[int, str]:
@@ -117,12 +143,36 @@ class TestDoors:
         def pieces() -> Iterator[bytes]:
             yield from [b"x" * 65_536] * (BODY_LIMIT // 65_536 + 1)
 
-        path = "/v1/fleet/push-object"
+        path, port, known = "/v1/fleet/push-object", federation.settings.partner_port, signed(federation, "north")
         for content in (b"x" * (BODY_LIMIT + 1), pieces()):  # announced, and not
-            answer = post(federation.settings.partner_port, federation, path, content=content)
-            assert answer.status_code == 413
-        answer = post(federation.settings.partner_port, federation, path, content=b"x" * BODY_LIMIT)
+            assert post(port, federation, path, content=content, headers=known).status_code == 413
+        answer = post(port, federation, path, content=b"x" * BODY_LIMIT, headers=known)
         assert answer.status_code != 413
+        assert "of enrolled nodes only" not in answer.text
+
+    def test_a_long_body_is_taken_of_enrolled_nodes_only(self, federation: Federation):
+        path, port = "/v1/fleet/push-object", federation.settings.partner_port
+        stranger = federation.folder / "stranger.key"
+        make_node_key(stranger)
+        for headers in (PROTOBUF, signed(federation, "north", stranger)):
+            try:
+                text = post(port, federation, path, content=b"x" * BODY_LIMIT, headers=headers).text
+            except httpx.TransportError:  # the connection ends while the body is under way, perhaps before the answer
+                continue
+            assert "of enrolled nodes only" in text
+
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="127.0.0.2 is this machine's on Linux only")
+    def test_a_stranger_with_all_its_connections_keeps_no_partner_out(self, federation: Federation):
+        address = ("127.0.0.1", federation.settings.partner_port)
+        with ExitStack() as stack:
+            for _ in range(MOST_OF_ONE):
+                made = socket.create_connection(address, timeout=10, source_address=("127.0.0.2", 0))
+                idle = stack.enter_context(made)
+            more = socket.create_connection(address, timeout=10, source_address=("127.0.0.2", 0))
+            assert ended(stack.enter_context(more)), "one too many is closed at once"
+            assert trial(federation, rounds=1, parties=2)["parties"] == ["north", "south"]
+            idle.settimeout(3 * HASTE)
+            assert ended(idle), "who says nothing is cut off"
 
 
 class TestPinning:

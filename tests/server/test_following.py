@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.following import ProgressFollower
+from server.entry import FileObserver
+from server.following import ProgressFollower, inode_of
 from shared.phases import Kind, Phase
 
 PHASES = [Phase(Kind.BIN, "lender", 1, 1), Phase(Kind.TRAIN, "lender", 2, 3)]
@@ -43,6 +44,22 @@ def test_nothing_is_told_before_there_is_a_file(tmp_path: Path) -> None:
     follow()
     follow()
     assert told == TOLD
+
+
+def test_the_file_of_an_earlier_try_is_passed_over(tmp_path: Path) -> None:
+    path, told = tmp_path / "progress.jsonl", Told()
+    assert inode_of(path) is None
+    path.write_bytes(WHOLE)
+    follow = ProgressFollower(path, told, PHASES, inode_of(path))
+    follow()
+    assert told == []
+    fresh = FileObserver(path)
+    follow()
+    assert told == []
+    fresh.phase(PHASES[0])
+    follow()
+    assert told == [PHASES[0]]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=8))

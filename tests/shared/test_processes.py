@@ -98,6 +98,47 @@ def test_it_waits_for_what_is_in_the_way_and_says_it_once(watch):
     assert child.hindrance is None
 
 
+def test_a_check_that_fails_is_a_fault_too_and_is_asked_again(watch):
+    told: list[str] = []
+    asked: list[int] = []
+
+    def check() -> str | None:
+        asked.append(1)
+        if len(asked) < 4:
+            raise ImportError("no module for socks5")
+        return None
+
+    child = watch(SLEEP, check=check, notice=told.append)
+    child.start()
+    assert until(lambda: child.pid is not None)
+    assert told == ["child is not started: what is in its way cannot be looked at (ImportError: no module for socks5)"]
+    assert until(lambda: child.hindrance is None)
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(watch, tmp_path: Path):
+    told: list[str] = []
+    tried = tmp_path / "folder"
+    child = watch(SLEEP, log=tried / "log", notice=told.append)
+    child.start()
+    assert until(lambda: bool(told))
+    time.sleep(0.1)  # several more attempts, which are not told again
+    (text,) = told
+    assert text.startswith("child is not started: it cannot be run (FileNotFoundError")
+    assert child.hindrance is not None
+    tried.mkdir()
+    assert until(lambda: child.pid is not None)
+    assert child.hindrance is None
+
+
+def test_a_listener_that_fails_does_not_end_the_watch(watch):
+    def notice(text: str) -> None:
+        raise OSError("no room")
+
+    child = watch("raise SystemExit(1)", notice=notice)
+    child.start()
+    assert until(lambda: len(child.exits) >= 2)
+
+
 def test_stop_ends_the_process_and_what_it_started(watch, tmp_path: Path):
     script = (
         "import subprocess, sys, time\n"
@@ -143,6 +184,41 @@ def test_a_long_log_is_moved_away(watch, tmp_path: Path, monkeypatch: pytest.Mon
     child.start()
     assert until(lambda: child.tail() == "here")
     assert (tmp_path / "log.1").read_text() == "x" * 11
+
+
+def test_a_log_is_cut_while_the_process_runs(watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shared.processes._LOG_LIMIT", 1000)
+    monkeypatch.setattr("shared.processes._LOG_EVERY", 0.02)
+    script = (
+        "import os, time\n"
+        "for n in range(100):\n    print(f'line {n:03}', 'x' * 20, flush=True)\n"
+        "while not os.path.exists('go'):\n    time.sleep(0.01)\n"
+        "print('after', flush=True); time.sleep(60)"
+    )
+    child = watch(script)
+    child.start()
+    log, kept = tmp_path / "log", tmp_path / "log.1"
+    assert until(lambda: kept.exists() and log.stat().st_size < 1000 and "line 099" in kept.read_text() + child.tail())
+    first = child.pid
+    (tmp_path / "go").touch()
+    assert until(lambda: child.tail().endswith("after"))
+    assert b"\0" not in log.read_bytes()  # it was written at the new end, without a gap
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert child.pid == first
+
+
+def test_a_log_that_cannot_be_kept_stays(watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shared.processes._LOG_LIMIT", 10)
+    monkeypatch.setattr("shared.processes._LOG_EVERY", 0.02)
+    (tmp_path / "log.1").mkdir()
+    child = watch("print('a long line of words', flush=True); import time; time.sleep(60)")
+    child.start()
+    assert until(lambda: child.tail() == "a long line of words")
+    time.sleep(0.1)
+    assert child.tail() == "a long line of words"
+    (tmp_path / "log.1").rmdir()
+    assert until(lambda: child.tail() == "")
+    assert (tmp_path / "log.1").read_text() == "a long line of words\n"
 
 
 def test_a_child_follows_its_parent(tmp_path: Path):

@@ -108,11 +108,72 @@ def test_nothing_private_is_in_it(told: Callable[[], dict[str, Any]], town: Town
     text = json.dumps(told())
     assert CANARY not in text
     assert "0.73731" not in text
-    assert "http://proxy.example:3128 at HOME/supernode" in text
+    assert "http://ADDRESS at HOME/supernode" in text
     keys = secrets_of(town)
     assert len(keys) >= 3
     assert not [secret for secret in keys if secret in text]
     assert home.label_secret().secret.hex() not in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'  File "/opt/{CANARY}/lib/python3.11/site-packages/flwr/supernode/start.py", line 37, in run',
+        f'  File "/home/{CANARY} jones/app.py", line 3, in <module>',
+        f"FileNotFoundError: [Errno 2] No such file or directory: '/srv/{CANARY}/ca.pem'",
+        f"OSError: /srv/{CANARY}: no room",
+        f"cannot read ../{CANARY}/x or ~/{CANARY} or data/{CANARY}.csv",
+        f"retry of {CANARY}.example.org:9481 in 2 s",
+        f"https://reader:secret@{CANARY}.example.org/v1/fleet/pull-messages",
+        f"HTTPSConnection(host='{CANARY}.example.org', port=9481)",
+    ],
+)
+def test_a_line_of_a_log_is_masked(told: Callable[[], dict[str, Any]], town: Town, line: str):
+    logs = town["lender-1"].supernode / "logs"
+    logs.mkdir(parents=True)
+    (logs / "executor.log").write_text(line + "\n")
+    (shown,) = told()["logs"]["executor.log"]
+    assert CANARY not in shown
+    assert "PATH" in shown or "ADDRESS" in shown or shown == '  File "flwr/supernode/start.py", line 37, in run'
+
+
+def test_names_of_parties_and_places_of_node_toml_are_masked_and_counted(
+    told: Callable[[], dict[str, Any]], town: Town, tmp_path: Path
+):
+    """What stands in node.toml and in the trusted cards is known, so it is masked wherever a log has it."""
+    home = town["lender-1"]
+    outside = tmp_path / f"{CANARY} papers"
+    outside.mkdir()
+    rewrite(town, 'authority = "ca.pem"', f'authority = "{outside}/ca.pem"')
+    rewrite(town, 'address = "127.0.0.1:19"', f'address = "{CANARY}.example.org:9481"')
+    rewrite(town, 'file = "loans.csv"', f'url = "postgresql://reader@db-{CANARY}.intern/credit"\ntable = "loans"')
+    (home.supernode / "logs").mkdir(parents=True)
+    (home.supernode / "logs" / "supernode.log").write_text(
+        f"authority {outside}/ca.pem of {CANARY}.example.org, not of db-{CANARY}.intern\n"
+        f"party=lender-1 with lender-2 and lender-3 at {home.folder}/keys, line 3 of app.py:37 at 12:34:56\n"
+    )
+    found = told()
+    text = json.dumps(found)
+    assert CANARY not in text
+    assert not [name for name in ("lender-1", "lender-2", "lender-3") if name in text]
+    assert {check["what"]: check["words"] for check in found["checks"]} | {"ledger": ""} == {
+        "node.toml": "a lender",
+        "keys": "are this node's",
+        "peers": "3 trusted",
+        "ledger": "",
+        "connection": "the server knows this node; certificate and clock are good",
+    }
+    assert found["logs"]["supernode.log"][1] == (
+        "party=PARTY with PARTY and PARTY at HOME/keys, line 3 of app.py:37 at 12:34:56"
+    )
+
+
+def test_a_trouble_is_told_by_its_code(town: Town, tmp_path: Path):
+    rewrite(town, 'authority = "ca.pem"', f'authority = "{tmp_path}/{CANARY}/ca.pem"')
+    found = collected(town["lender-1"])
+    assert str(tmp_path) not in json.dumps(found)
+    assert CANARY not in json.dumps(found)
+    assert [check["words"] for check in found["checks"] if not check["good"]] == ["files"]
 
 
 @pytest.mark.parametrize(

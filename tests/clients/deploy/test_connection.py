@@ -218,7 +218,32 @@ class TestReach:
         assert found[0] == "unreachable"
 
 
+class TestProxy:
+    @pytest.mark.parametrize("proxy", ["socks5://reader:hunter2@127.0.0.1:1", "ftp://reader:hunter2@127.0.0.1:1"])
+    def test_one_that_cannot_be_used_is_named_by_its_variable(
+        self, keys: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+    ):
+        for name in ("HTTPS_PROXY", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        found = check(keys, "fed.example.org:9481")
+        assert found is not None
+        assert found[0] == "unreachable"
+        assert "HTTPS_PROXY or ALL_PROXY" in found[1]
+        assert "hunter2" not in found[1]
+
+
 class TestFiles:
+    def test_what_nobody_thought_of(self, keys: Path, monkeypatch: pytest.MonkeyPatch):
+        def broken(path: Path) -> None:
+            raise RuntimeError("unheard-of")
+
+        monkeypatch.setattr("clients.deploy.connection.read_node_key", broken)
+        found = check(keys, "127.0.0.1:1")
+        assert found is not None
+        assert found[0] == "files"
+        assert "cannot be used (RuntimeError)" in found[1]
+
     def test_a_missing_key(self, keys: Path):
         (keys / "key").unlink()
         assert check(keys, "127.0.0.1:1") == ("files", f"{keys / 'key'}: cannot be read (No such file or directory)")

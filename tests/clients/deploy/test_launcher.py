@@ -154,6 +154,23 @@ def test_a_run_that_is_over_is_passed_by(folder: Path):
     assert server.sent == []
 
 
+def test_a_full_disk_keeps_nobody_away_and_still_refuses(folder: Path):
+    """Neither the time of the contact nor the note of a refusal is needed to refuse."""
+    server = Server({1: OTHER, 2: GOOD})
+    server.coming = [message(1), message(2)]
+    (folder / REFUSALS).symlink_to("/dev/full")
+    (folder / "contact").symlink_to(folder / "nowhere" / "contact")
+
+    @contextmanager
+    def connect(*_: object):
+        yield 77, server.receive, server.send, server.get_run, server.get_fab, "", server.push_object, server.confirm
+
+    open_connection = watched(connect, folder / ALLOWED, folder / REFUSALS, folder / "contact", 0.0)
+    with open_connection("127.0.0.1:1", False, None, (None, None)) as opened:
+        assert opened[1]()[0].metadata.run_id == 2
+    assert [reply.error.reason for reply in server.sent] == [PUBLIC_REASON]
+
+
 def test_a_connection_hands_out_the_doorkeepers_functions(folder: Path):
     server = Server({1: GOOD})
     server.coming = [message(1)]

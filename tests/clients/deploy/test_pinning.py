@@ -15,9 +15,10 @@ from typing import Any
 
 import flwr.supernode.runtime.run_clientapp  # noqa: F401
 import pytest
+from flwr.app import Error
 
 from clients.deploy import executor
-from clients.deploy.executor import PUBLIC_REASON, BundleRefused, record_refusal, require_allowed
+from clients.deploy.executor import PUBLIC_FAULT, PUBLIC_REASON, BundleRefused, record_refusal, require_allowed
 from clients.deploy.pinning import ALLOWED, REFUSALS, allow, refusals
 
 RUNTIME: Any = sys.modules["flwr.supernode.runtime.run_clientapp"]
@@ -84,6 +85,25 @@ class TestList:
         with pytest.raises(BundleRefused):
             require_allowed(digest, path)
 
+    def test_a_line_that_a_full_disk_has_cut_off_is_passed_by(self, tmp_path: Path):
+        record_refusal(tmp_path / REFUSALS, BundleRefused("the first"), run=7)
+        with (tmp_path / REFUSALS).open("ab") as file:
+            file.write(b'{"at": 17, "reason": "the se\n')
+        record_refusal(tmp_path / REFUSALS, BundleRefused("the third"), run=8)
+        assert [refusal.run for refusal in refusals(tmp_path)] == [7, 8]
+
+    def test_a_list_that_cannot_be_written_stays_if_it_allows_no_more(self, tmp_path: Path):
+        one, two = sha256(b"one"), sha256(b"two")
+        path = allow(tmp_path, {one: "plan"})
+        path.with_name(ALLOWED + ".new").mkdir()
+        with pytest.raises((IsADirectoryError, PermissionError)):
+            allow(tmp_path, {one: "plan", two: "plan"})
+        require_allowed(one, path)
+        with pytest.raises((IsADirectoryError, PermissionError)):
+            allow(tmp_path, {two: "plan"})
+        with pytest.raises(BundleRefused):
+            require_allowed(one, path)
+
     def test_the_operator_sees_what_was_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         assert refusals(tmp_path) == []
         record_refusal(tmp_path / REFUSALS, BundleRefused("bundle ab is refused: not approved"), run=7)
@@ -112,6 +132,7 @@ class TestProcess:
                 setattr(fab if name == "hash_str" else run, name, value)
             monkeypatch.setattr(RUNTIME, "pull_task_input", lambda client: ("message", "context", run, fab))
             monkeypatch.setattr(RUNTIME, "install_from_fab", lambda content, **_: unpacked.append(content))
+            monkeypatch.setattr(RUNTIME, "Error", Error)
             executor._guard(tmp_path / ALLOWED, tmp_path / REFUSALS)
             *_, given = RUNTIME.pull_task_input(None)
             RUNTIME.install_from_fab(given.content, skip_prompt=True)
@@ -160,9 +181,71 @@ class TestProcess:
     def test_bytes_that_could_change_after_the_check_are_no_bundle(self, start, tmp_path: Path):
         content = bundle()
         allow(tmp_path, {sha256(content): "plan"})
-        with pytest.raises(TypeError):
+        with pytest.raises(BundleRefused):
             start(bytearray(content))
         assert start.unpacked == []
+
+    def test_what_goes_wrong_in_unpacking_stays_in_the_log(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ):
+        """Flower sends the text of what is raised to the server, which learns no path from it."""
+        content = bundle()
+        allow(tmp_path, {sha256(content): "plan"})
+
+        def unpack(content: bytes, **_: object) -> None:
+            raise OSError(28, "No space left on device", "/home/smith/node/app")
+
+        guarded(monkeypatch, tmp_path, content, unpack)
+        with pytest.raises(BundleRefused) as caught:
+            RUNTIME.install_from_fab(content)
+        assert str(caught.value) == PUBLIC_REASON
+        assert "/home/smith/node/app" in capsys.readouterr().err
+
+    def test_a_refusal_that_cannot_be_noted_is_one_all_the_same(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        (tmp_path / REFUSALS).symlink_to("/dev/full")
+        allow(tmp_path, {})
+        guarded(monkeypatch, tmp_path, bundle(), lambda content, **_: None)
+        with pytest.raises(BundleRefused) as caught:
+            RUNTIME.install_from_fab(bundle())
+        assert str(caught.value) == PUBLIC_REASON
+
+    def test_a_log_that_cannot_be_written_does_not_let_a_bundle_in(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        allow(tmp_path, {})
+        unpacked: list[bytes] = []
+        guarded(monkeypatch, tmp_path, bundle(), lambda content, **_: unpacked.append(content))
+        with open("/dev/full", "wb", buffering=0) as full:
+            monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(full, write_through=True))
+            with pytest.raises(BundleRefused):
+                RUNTIME.install_from_fab(bundle())
+        assert unpacked == []
+
+    @pytest.mark.parametrize(
+        ("raised", "public"),
+        [
+            (OSError(13, "Permission denied", "/home/smith/x"), PUBLIC_FAULT),
+            (RuntimeError("bank-a at db.intern"), PUBLIC_FAULT),
+            (BundleRefused("plan spring was revoked"), PUBLIC_REASON),
+        ],
+    )
+    def test_no_error_that_flower_makes_of_an_exception_holds_its_text(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception, public: str
+    ):
+        guarded(monkeypatch, tmp_path, bundle(), lambda content, **_: None)
+        made = RUNTIME.Error(code=2, reason=f"{type(raised)}:<'{raised}'>")
+        assert (made.code, made.reason) == (2, public)
+
+
+def guarded(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes, unpack: Any) -> None:
+    """Put the guard before a function that unpacks, and have the SuperNode hand out the bundle."""
+    run = SimpleNamespace(run_id=1, fab_id="sealscore/app", fab_version="1.0")
+    fab = SimpleNamespace(content=content, hash_str=sha256(content))
+    monkeypatch.setattr(RUNTIME, "pull_task_input", lambda client: ("message", "context", run, fab))
+    monkeypatch.setattr(RUNTIME, "install_from_fab", unpack)
+    monkeypatch.setattr(RUNTIME, "Error", Error)
+    executor._guard(folder / ALLOWED, folder / REFUSALS)
+    RUNTIME.pull_task_input(None)
 
 
 def test_the_executor_imports_nothing_of_the_project():

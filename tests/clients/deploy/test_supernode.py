@@ -79,6 +79,19 @@ def test_a_new_folder_allows_no_bundle_and_keeps_its_secret(tmp_path: Path):
     assert (folder / "executor.secret").read_text() == secret
 
 
+def test_a_process_that_cannot_be_started_is_a_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("clients.deploy.supernode.check_connection", lambda *where: None)
+    (tmp_path / "logs" / "supernode.log").mkdir(parents=True)
+    (tmp_path / "logs" / "executor.log").mkdir()
+    with SuperNode(settings(tmp_path)) as node:
+        deadline = time.monotonic() + 10
+        while node.trouble is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert node.trouble is not None
+        assert node.trouble.code == "start"
+        assert "it cannot be run" in str(node.trouble)
+
+
 def test_it_is_held_back_and_says_why(tmp_path: Path):
     told: list[str] = []
     with SuperNode(settings(tmp_path), notice=told.append) as node:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import tomli_w
+from builders import LENDERS
 from homes import BUNDLE, Said, Town, plan_data
 
 from server.deployed import PUBLISHED
@@ -157,12 +158,19 @@ class TestPublish:
     def test_shows_what_each_said(self, ask: Server, town: Town, control: Any):
         control.during = self.leave(town, {"lender-1": "taken", "lender-2": "not there"})
         said = ask("publish", "small")
-        assert said.code == 0
+        assert (said.code, "lender-2, lender-3 did not take the plan" in said.text) == (1, True)
         assert control.submitted == [{"home": str(town.server.folder), "plan": "small", "action": "publish"}]
         assert "not there" in said.text
         assert f"read them the hash {town.plan.hash}" in said.text
-        control.during = self.leave(town, {"lender-1": "taken"})
-        assert "send the others" not in ask("publish", "small").text
+        control.during = self.leave(town, dict.fromkeys(LENDERS, "taken"))
+        said = ask("publish", "small")
+        assert (said.code, "did not take" in said.text) == (0, False)
+
+    def test_fails_where_nobody_took_it(self, ask: Server, town: Town, control: Any):
+        control.during = self.leave(town, dict.fromkeys(LENDERS, "not there"))
+        said = ask("publish", "small")
+        assert (said.code, "lender-1, lender-2, lender-3 did not take the plan" in said.text) == (1, True)
+        assert said.text.count("not there") == 3
 
     def test_fails_where_the_run_did(self, ask: Server, control: Any):
         control.outcome = "failed"

@@ -14,9 +14,15 @@ from doubles import DirectExchange
 from homes import Said, Town, running
 
 import server.commands.running as commands
+from server.deploy.control import ControlError
 from server.deployed import FAILURE, JOURNAL, carry_out
 from server.entry import PROGRESS
+from server.following import inode_of
+from server.home import PASSPHRASE
+from server.journal import Journal, JournalError
+from server.rounds import AttemptsSpent, Rounds
 from shared.crypto.identity import Identity
+from shared.crypto.keyfile import KeyFileError
 from shared.privacy.anchors import read_anchors
 
 Server = Callable[..., Said]
@@ -44,7 +50,12 @@ def leaving(folder: Path, **files: Any) -> Callable[[dict[str, str]], None]:
     return during
 
 
-RECORD = {"privacy": {"epsilon": 6.25, "epsilon_of_plan": 8.0}, "evaluation": {"all": {"auc": 0.71234}}}
+RECORD: dict[str, Any] = {
+    "privacy": {"epsilon": 6.25, "epsilon_of_plan": 8.0},
+    "evaluation": {"all": {"auc": 0.71234}},
+    "early": {},
+}
+EARLY = {"train_tower:lender": "the attempts are spent; the model is that of 6 of 8 rounds"}
 
 
 class TestRun:
@@ -68,13 +79,98 @@ class TestRun:
         self, ask: Server, control: Any, folder: Path, outcome: str
     ):
         control.outcome = outcome
-        control.during = leaving(folder, failure_json={"reason": "lender-2 is not there", "kind": "MissingParties"})
+        failure = {"reason": "lender-2 is not there", "kind": "MissingParties"}
+        control.during = leaving(folder, failure_json=failure, journal_db="")
         said = ask("run", "small")
-        assert (said.code, "lender-2 is not there; sealscore-server run --resume" in said.text) == (1, True)
+        assert (said.code, "lender-2 is not there; sealscore-server run small --resume" in said.text) == (1, True)
         (folder / FAILURE).unlink()
         control.during = lambda config: None
-        said = ask("run", "small")
+        said = ask("run", "small", "--resume")
         assert (said.code, "see superlink/logs" in said.text) == (1, True)
+
+    def test_what_failed_before_it_began_is_not_said_to_be_resumed(
+        self, ask: Server, town: Town, control: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        """A key under a passphrase that the server app does not have: there is no journal, and --resume is refused."""
+        identity = town.server.folder / "keys" / "identity"
+        identity.unlink()
+        Identity.generate("server", "server").save(identity, "a passphrase")
+        monkeypatch.delenv(PASSPHRASE, raising=False)
+
+        def carried_out(config: dict[str, str]) -> None:
+            with pytest.raises(KeyFileError):
+                carry_out(town.server, config["plan"], DirectExchange({}))
+
+        control.during, control.outcome = carried_out, "failed"
+        said = ask("run", "small")
+        assert (said.code, "none was given" in said.text, "--resume" in said.text) == (1, True, False), said.text
+        assert "nothing was begun: when that is mended, sealscore-server run small" in said.text
+
+    def test_a_plan_that_ended_early_was_not_carried_out_whole(self, ask: Server, control: Any, folder: Path):
+        control.during = leaving(folder, run_json=RECORD | {"early": EARLY})
+        said = ask("run", "small")
+        assert said.code == 1
+        assert "the plan was not carried out whole" in said.text
+        assert "train_tower:lender: the attempts are spent; the model is that of 6 of 8 rounds" in said.text
+        assert f"epsilon 6.25 of 8; the model of those rounds is in {folder}" in said.text
+        assert "done:" not in said.text
+
+    def test_attempts_that_run_out_on_the_way(self, ask: Server, town: Town, control: Any, folder: Path):
+        """Through real nodes, with no attempt left for the third round of training: a model, and exit code 1."""
+        with ExitStack() as stack:
+            hosts = {name: stack.enter_context(running(home, town.plan)) for name, home in town.nodes.items()}
+            exchange, whole = DirectExchange(hosts), Rounds.ask
+
+            def ask_rounds(rounds: Rounds, phase: Any, round: int, *rest: Any) -> Any:
+                if phase.name.startswith("train") and round == 3:
+                    raise AttemptsSpent("the attempts are spent")
+                return whole(rounds, phase, round, *rest)
+
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(Rounds, "ask", ask_rounds)
+            control.during = lambda config: carry_out(town.server, config["plan"], exchange)
+            said = ask("run", "small")
+        assert (said.code, "the model is that of 2 of 4 rounds" in said.text) == (1, True)
+        assert (folder / "model" / "model.safetensors").exists()
+
+    def test_a_superlink_that_is_away_for_a_moment_is_waited_for(self, ask: Server, control: Any, folder: Path):
+        away = iter([True, True, False])
+
+        def during(config: dict[str, str]) -> None:
+            if next(away):
+                raise ControlError("asking for run 7: the SuperLink cannot be reached")
+            leaving(folder, run_json=RECORD)(config)
+
+        control.during = during
+        said = ask("run", "small")
+        assert (said.code, "done: epsilon 6.25 of 8" in said.text) == (0, True), said.text
+        assert said.text.count("cannot be reached; the run may live on, so it is asked again") == 1
+
+    @pytest.mark.parametrize("done", [True, False])
+    def test_one_that_stays_away_leaves_it_to_what_the_run_left(
+        self, ask: Server, control: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, done: bool
+    ):
+        monkeypatch.setattr(commands, "BEAR", 0.0)
+
+        def during(config: dict[str, str]) -> None:
+            leaving(folder, **({"run_json": RECORD} if done else {"journal_db": ""}))(config)
+            raise ControlError("asking for run 7: the SuperLink cannot be reached")
+
+        control.during = during
+        said = ask("run", "small")
+        assert said.code == (0 if done else 1), said.text
+        assert ("the run may live on: once it answers, sealscore-server runs" in said.text) is not done
+
+    def test_ctrl_c_while_it_is_away(self, ask: Server, control: Any, monkeypatch: pytest.MonkeyPatch):
+        def interrupt(config: dict[str, str]) -> None:
+            raise KeyboardInterrupt
+
+        def stop(number: int) -> None:
+            raise ControlError("stopping run 7: the SuperLink cannot be reached")
+
+        control.during, control.stop = interrupt, stop
+        said = ask("run", "small")
+        assert (said.code, "so it was not stopped there" in said.text) == (130, True)
 
     def test_a_run_that_was_begun_is_resumed_and_no_other(self, ask: Server, control: Any, folder: Path):
         said = ask("run", "small", "--resume")
@@ -93,6 +189,26 @@ class TestRun:
         (folder / PROGRESS).write_text(phase * 2)
         control.during = leaving(folder, run_json=RECORD)
         assert "bin:lender" not in ask("run", "small").text
+
+    @pytest.mark.parametrize("command", [("run", "small", "--resume"), ("plan", "publish", "small")])
+    def test_a_run_under_way_keeps_its_progress(
+        self, ask: Server, town: Town, control: Any, folder: Path, command: tuple[str, ...]
+    ):
+        """Whatever is typed beside it: who follows it reads that very file."""
+        folder.mkdir(parents=True)
+        holder = Journal(town.plan.hash, "run", folder / JOURNAL)
+        (folder / PROGRESS).write_text("a line\n")
+        before = inode_of(folder / PROGRESS)
+
+        def carried_out(config: dict[str, str]) -> None:
+            with pytest.raises(JournalError, match="another process carries out this run"):
+                carry_out(town.server, config["plan"], DirectExchange({}))
+
+        control.outcome = "failed"
+        control.during = carried_out if command[0] == "run" else lambda config: None
+        assert ask(*command).code == 1
+        holder.close()
+        assert (inode_of(folder / PROGRESS), (folder / PROGRESS).read_text()) == (before, "a line\n")
 
     def test_ctrl_c_stops_it_at_the_server_too(self, ask: Server, control: Any, folder: Path):
         def interrupt(config: dict[str, str]) -> None:
@@ -131,6 +247,8 @@ def test_runs_say_where_each_stands(ask: Server, town: Town, folder: Path):
     assert row() == f"small stopped {name}"
     leaving(folder, run_json=RECORD)({})
     assert row() == f"small done 6.25 0.7123 {name}"
+    leaving(folder, run_json=RECORD | {"early": EARLY})({})
+    assert row() == f"small ended early 6.25 0.7123 {name}"
 
 
 class TestReceipts:

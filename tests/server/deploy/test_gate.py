@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from server.deploy.gate import CONTROL, FLEET, RUNTIME, Gate, token_digest
+from server.deploy.gate import CONTROL, FLEET, RUNTIME, STRANGERS, Gate, token_digest
 
 LIMIT = 100
 TOKEN = token_digest(b"the-token\n")
@@ -34,22 +35,25 @@ class Behind:
 def call(
     gate: Gate,
     path: str,
-    pieces: list[bytes] | None = None,
+    pieces: Sequence[bytes | float] | None = None,
     *,
     method: str = "POST",
     headers: list[tuple[bytes, bytes]] | None = None,
     kind: str = "http",
 ) -> list[dict[str, Any]]:
-    """The events that the door sends for one request, whose body comes in `pieces`."""
+    """The events that the door sends for one request, whose body comes in `pieces`; a number is a pause in seconds."""
     parts = [b""] if pieces is None else pieces
-    coming = [
-        {"type": "http.request", "body": part, "more_body": number < len(parts)} for number, part in enumerate(parts, 1)
+    coming: list[Any] = [
+        {"type": "http.request", "body": part, "more_body": number < len(parts)} if isinstance(part, bytes) else part
+        for number, part in enumerate(parts, 1)
     ]
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         if not coming:
             await asyncio.sleep(60)
+        if isinstance(coming[0], float):
+            await asyncio.sleep(coming.pop(0))
         return coming.pop(0)
 
     async def send(event: dict[str, Any]) -> None:
@@ -116,6 +120,50 @@ def test_a_body_that_does_not_come_is_not_waited_for(behind: Behind):
     slow = Gate(behind, FLEET, LIMIT, patience=0.05)
     assert call(slow, "/v1/fleet/get-run", [])[0]["status"] == 408
     assert behind.bodies == []
+
+
+class TestStrangers:
+    """Who is not known has little room and little time, and is asked for its headers only when it wants more."""
+
+    PATH = "/v1/fleet/push-object"
+
+    @pytest.fixture
+    def asked(self) -> list[list[tuple[bytes, bytes]]]:
+        return []
+
+    @pytest.fixture
+    def door(self, behind: Behind, asked: list[list[tuple[bytes, bytes]]]) -> Gate:
+        def enrolled(headers: list[tuple[bytes, bytes]]) -> bool:
+            asked.append(headers)
+            return (b"flwr-key", b"known") in headers
+
+        return Gate(behind, FLEET, 3 * STRANGERS, enrolled=enrolled, haste=0.2, patience=1.0)
+
+    def test_a_long_body_is_taken_of_somebody_who_is_known(self, door: Gate, behind: Behind, asked: list[Any]):
+        pieces = [b"x" * STRANGERS] * 3
+        assert call(door, self.PATH, pieces, headers=[(b"Flwr-Key", b"known")])[0]["status"] == 200
+        assert behind.bodies == [b"".join(pieces)]
+        assert len(asked) == 1
+
+    def test_of_others_it_ends_where_it_gets_long(self, door: Gate, behind: Behind):
+        announced = [(b"content-length", str(2 * STRANGERS).encode())]
+        for headers in ([], announced, [(b"flwr-key", b"other")]):
+            assert call(door, self.PATH, [b"x" * STRANGERS, b"x"], headers=headers)[0]["status"] == 401
+        assert behind.bodies == []
+
+    def test_what_is_short_is_left_to_flowers_own_check(self, door: Gate, behind: Behind, asked: list[Any]):
+        assert call(door, self.PATH, [b"x" * STRANGERS])[0]["status"] == 200
+        assert asked == []
+
+    def test_the_limit_is_the_same_for_all(self, door: Gate):
+        known = [(b"flwr-key", b"known")]
+        assert call(door, self.PATH, [b"x" * STRANGERS] * 3 + [b"x"], headers=known)[0]["status"] == 413
+
+    @pytest.mark.parametrize(("key", "status"), [(b"known", 200), (b"other", 401)])
+    def test_who_is_known_has_more_time(self, door: Gate, key: bytes, status: int):
+        pieces: list[bytes | float] = [b"x" * STRANGERS, b"x", 0.4, b"x"]
+        assert call(door, self.PATH, pieces, headers=[(b"flwr-key", key)])[0]["status"] == status
+        assert call(door, self.PATH, [b"x", 0.4, b"x"], headers=[(b"flwr-key", key)])[0]["status"] == 408
 
 
 class TestToken:
