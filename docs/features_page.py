@@ -40,7 +40,7 @@ def refresh(page: str) -> str:
     def written(found: re.Match[str]) -> str:
         return f"<!-- {found[1]} -->\n{_PARTS[found[1]]()}<!-- end -->"
 
-    return re.sub(r"<!-- ((?:features|raw|checks)[\w -]*) -->\n.*?<!-- end -->", written, page, flags=re.DOTALL)
+    return re.sub(r"<!-- ((?:features|raw|checks|undated)[\w -]*) -->\n.*?<!-- end -->", written, page, flags=re.DOTALL)
 
 
 def features(kind: Kind) -> str:
@@ -72,8 +72,22 @@ def raw(kind: Kind) -> str:
 
 def checks() -> str:
     """The checks of papers."""
-    lines = ["| code | paper | reason |", "|---|---|---|"]
-    lines += [f"| {check.code} | {check.paper} | {check.en}<br>{check.zh} |" for check in CHECKS]
+    lines = ["| code | paper | counts in the feature | reason |", "|---|---|---|---|"]
+    lines += [
+        f"| {check.code} | {check.paper} | {'yes' if check.counted else 'no, a flag only'} | {check.en}<br>{check.zh} |"
+        for check in CHECKS
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def undated() -> str:
+    """The columns that are read though no other column says since when they hold."""
+    lines = ["| party | table | columns | to be exported |", "|---|---|---|---|"]
+    for kind in KINDS:
+        for name, table in TABLES[kind].items():
+            for how in dict.fromkeys(table.undated.values()):
+                columns = ", ".join(f"`{column}`" for column, said in table.undated.items() if said == how)
+                lines.append(f"| {kind} | `{name}` | {columns} | {how} |")
     return "\n".join(lines) + "\n"
 
 
@@ -88,6 +102,7 @@ _PARTS = {
     **{f"features of {kind}": lambda kind=kind: features(kind) for kind in KINDS},
     **{f"raw tables of {kind}": lambda kind=kind: raw(kind) for kind in KINDS},
     "checks": checks,
+    "undated": undated,
 }
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from clients.data import DataError, Problem
-from clients.features import PartyMapping, Sentiment, Settings, build_table
+from clients.features import Built, PartyMapping, Sentiment, Settings, build_table
 from clients.features.dictionary import AS_OF, CONSENT, ID, PERSON, Kind
 from clients.features.tables import too_many
 from shared.plan import Plan
@@ -127,6 +127,17 @@ class CreatorWorld:
         return pl.concat(parts)
 
 
+def party_features(raw: Path, manifest: dict[str, Any], party: str, out: Path, sentiment: Sentiment) -> Built:
+    """The features of a party of a world in `raw`, written into `out` by the party's own code."""
+    config, held = WorldConfig.model_validate(manifest["config"]), manifest["parties"][party]
+    kind = KINDS[held["kind"]]
+    columns = {name: {"columns": table["columns"]} for name, table in held["tables"].items()}
+    # How many rows at fault are too many is for the plan to say, and a world is for many plans.
+    settings = Settings(rates={config.currency: 1.0}, most_rejected=1.0, mapping=PartyMapping.of(columns, kind))
+    # What has happened by the last day of the calendar has happened; outcomes of all loans are known by then.
+    return build_table(raw / party, kind, out, _last_day(config), settings, sentiment)
+
+
 def live_on(cells: list[str | None], day: date) -> list[str]:
     """Cells of a consent column as of a day: consents that have ended are left out, the others lose their end."""
     return ["; ".join(_live(cell, day)) for cell in cells]
@@ -166,15 +177,9 @@ def _make(config: WorldConfig, folder: Path, tell: Tell) -> None:
         manifest = build(config, raw, lambda what: tell(f"creator world: {what}"))
         tell("creator world: tone of comments")
         sentiment = Sentiment.local()
-        # What has happened by the last day of the calendar has happened; outcomes of all loans are known by then.
-        today = _last_day(config)
-        for party, held in manifest["parties"].items():
+        for party in manifest["parties"]:
             tell(f"creator world: features of {party}")
-            kind = KINDS[held["kind"]]
-            columns = {name: {"columns": table["columns"]} for name, table in held["tables"].items()}
-            # How many rows at fault are too many is for the plan to say, and a world is for many plans.
-            settings = Settings(rates={config.currency: 1.0}, most_rejected=1.0, mapping=PartyMapping.of(columns, kind))
-            built = build_table(raw / party, kind, kept / party, today, settings, sentiment)
+            built = party_features(raw, manifest, party, kept / party, sentiment)
             (kept / party / _REJECTED).write_text(json.dumps(built.rejected), encoding="utf-8")
         shutil.move(raw / TRUTH, kept / TRUTH)
         shutil.move(raw / _MANIFEST, kept / _MANIFEST)

@@ -21,13 +21,16 @@ from clients.features.consents import PURPOSE, asked_of_lender, asked_of_platfor
 from clients.features.dictionary import AS_OF, CONSENT, ID, LABEL, PERSON, Kind, bounded
 from clients.features.mapping import FILE, PartyMapping
 from clients.features.sentiment import Sentiment
-from clients.features.tables import MOST_REJECTED, read_tables
+from clients.features.tables import MOST_REJECTED, read_tables, too_many
 
 MOST_VIDEOS = 100_000
 """A creator with more videos is left out: no channel posts so many, and one row would cost as much as all others."""
 DETECTOR = "detector.parquet"
 ENOUGH_CHANNELS = 500
+NAMED = 3
 _REFERENCE_QUANTILES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
+_Dated = tuple[traffic.Detector, date | None] | None
+"""A detector and its reference day, if it has one; none where too few channels had been active."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Built:
-    """What was written: the table's path and rows, flags raised, and bad rows of each raw table as (bad, rows)."""
+    """What was written: the table's path and rows, flags raised, and bad rows of each raw table as (bad, rows).
+
+    A creator with too many videos counts as a bad row of `creators`.
+    """
 
     table: Path
     rows: int
@@ -94,6 +100,7 @@ def build_table(
     raw = {name: _in_one_currency(table.frame, name, settings.rates) for name, table in sound.items()}
     live = live_consents(raw["consents"], today, settings.purpose, settings.recipients)
     problems = [problem for table in sound.values() for problem in table.problems]
+    rejected = {name: (table.bad, table.rows) for name, table in sound.items()}
     if kind == "lender":
         asked = asked_of_lender(raw["applications"], live)
         frame, flags = _lender(raw, _asked(asked, folder), settings)
@@ -102,14 +109,20 @@ def build_table(
         frame, flags = _wallet(raw, _asked(asked, folder)), None
     else:
         asked = asked_of_platform(live).join(raw["creators"].select(PERSON).collect(), on=PERSON, how="semi")
-        asked, crowded = _without_crowded(asked, raw["videos"], folder)
-        problems += crowded
-        frame, flags = _short_video(raw, _asked(asked, folder), settings, out, sentiment or Sentiment.local())
+        everyone = asked.lazy()
+        crowded = _crowded(everyone, raw["videos"])
+        if crowded.height:
+            problems.append(_leave_out(crowded, out, sound["creators"].bad > 0, folder))
+            rejected["creators"] = (sound["creators"].bad + crowded.height, sound["creators"].rows)
+            if over := too_many({f"{folder.name}: creators": rejected["creators"]}, settings.most_rejected):
+                raise DataError([*over, *problems])
+            asked = asked.join(crowded, on=PERSON, how="anti")
+        detector = _detector(raw, everyone, settings, out)
+        frame, flags = _short_video(raw, _asked(asked, folder), detector, sentiment or Sentiment.local())
     table = bounded(frame.drop("at"), kind).sort(ID if kind == "lender" else PERSON).collect()
     table.write_parquet(out / "features.parquet")
     if flags is not None:
         flags.write_parquet(out / "flags.parquet")
-    rejected = {name: (table.bad, table.rows) for name, table in sound.items()}
     return Built(out / "features.parquet", table.height, 0 if flags is None else flags.height, rejected, problems)
 
 
@@ -133,14 +146,26 @@ def _in_one_currency(frame: pl.LazyFrame, name: str, rates: Mapping[str, float])
     return frame.with_columns(pl.col(amount) * rate for amount in amounts)
 
 
-def _without_crowded(asked: pl.DataFrame, videos: pl.LazyFrame, folder: Path) -> tuple[pl.DataFrame, list[Problem]]:
-    counts = videos.group_by(PERSON).agg(pl.len().alias("videos")).filter(pl.col("videos") > MOST_VIDEOS)
-    crowded = counts.collect(engine="streaming")
-    if crowded.is_empty():
-        return asked, []
-    value = f"{crowded.height} creators have more than {MOST_VIDEOS:,} videos and are left out"
-    problem = Problem(folder.name, value, "see whether several accounts were exported as one", column=PERSON)
-    return asked.join(crowded, on=PERSON, how="anti"), [problem]
+def _crowded(asked: pl.LazyFrame, videos: pl.LazyFrame) -> pl.DataFrame:
+    """`creator_id` and `videos` of those with more than MOST_VIDEOS before their as-of day; the most come first."""
+    # Nearly always nobody has as many at all, so the days are looked at for suspects alone.
+    suspects = videos.group_by(PERSON).len().filter(pl.col("len") > MOST_VIDEOS).collect(engine="streaming")
+    asked = asked.join(suspects.lazy(), on=PERSON, how="semi")
+    counts = channel.count_seen(videos.join(suspects.lazy(), on=PERSON, how="semi"), asked)
+    found = asked.join(counts, on="at").filter(pl.col("videos") > MOST_VIDEOS)
+    return found.select(PERSON, "videos").sort("videos", PERSON, descending=[True, False]).collect(engine="streaming")
+
+
+def _leave_out(crowded: pl.DataFrame, out: Path, others: bool, folder: Path) -> Problem:
+    """Write crowded creators into rejected/creators.parquet, beside rows of that table with faults if there are any."""
+    path = out / "rejected" / "creators.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    left_out = pl.concat([pl.read_parquet(path), crowded], how="diagonal_relaxed") if others else crowded
+    left_out.write_parquet(path)
+    named = [f"{creator} ({videos:,} videos)" for creator, videos in crowded.head(NAMED).rows()]
+    more = f" and {crowded.height - NAMED:,} more" if crowded.height > NAMED else ""
+    value = f"{', '.join(named)}{more}: more than {MOST_VIDEOS:,} before the as-of day, left out"
+    return Problem(folder.name, value, "see whether several accounts were exported as one", column=PERSON)
 
 
 def _joined(asked: pl.LazyFrame, parts: list[pl.LazyFrame], empty: Mapping[str, int]) -> pl.LazyFrame:
@@ -151,12 +176,12 @@ def _joined(asked: pl.LazyFrame, parts: list[pl.LazyFrame], empty: Mapping[str, 
 
 
 def _short_video(
-    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, settings: Settings, out: Path, sentiment: Sentiment
+    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, detector: _Dated, sentiment: Sentiment
 ) -> tuple[pl.LazyFrame, pl.DataFrame]:
     # What was seen is small beside the tables and is used several times.
     videos = channel.video_window(raw["videos"], asked).collect(engine="streaming").lazy()
     followers = channel.follower_window(raw["followers"], asked).collect(engine="streaming").lazy()
-    scores = _traffic(raw, asked, videos, followers, settings, out)
+    scores = _traffic(asked, videos, followers, detector)
     parts = [
         channel.account_features(raw["creators"], asked),
         channel.video_features(videos),
@@ -178,47 +203,51 @@ def _short_video(
     return frame.lazy(), flags
 
 
-def _traffic(
-    raw: Mapping[str, pl.LazyFrame],
-    asked: pl.LazyFrame,
-    videos: pl.LazyFrame,
-    followers: pl.LazyFrame,
-    settings: Settings,
-    out: Path,
-) -> pl.DataFrame:
-    """Anomaly scores; missing for rows whose as-of day lies before the detector's reference day.
-
-    Without a detector the reference day is the first as-of day, of a few candidates, on which enough channels had
-    been active. The detector is fit on what was seen before that day alone.
-    """
-    channels = traffic.inputs(videos, followers).collect()
-    if settings.detector is not None:
-        try:
-            detector: traffic.Detector | None = traffic.Detector.load(settings.detector)
-        except (OSError, ValueError) as error:
-            raise DataError([Problem(settings.detector.name, str(error), "give the detector of a build")]) from None
-        since = None
-    else:
-        detector, since = _fit_detector(raw, asked)
+def _traffic(asked: pl.LazyFrame, videos: pl.LazyFrame, followers: pl.LazyFrame, detector: _Dated) -> pl.DataFrame:
+    """Anomaly scores; missing for rows whose as-of day lies before the detector's reference day."""
     if detector is None:
         return pl.DataFrame(schema={"at": pl.UInt32, "traffic_anomaly_180d": pl.Float64})
-    detector.save(out / DETECTOR)
+    fitted, since = detector
+    channels = traffic.inputs(videos, followers).collect()
     if since is not None:
         channels = channels.join(asked.filter(pl.col(AS_OF) >= since).select("at").collect(), on="at", how="semi")
-    return detector.score(channels)
+    return fitted.score(channels)
 
 
-def _fit_detector(raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame) -> tuple[traffic.Detector | None, date | None]:
-    days = asked.select(pl.col(AS_OF).sort()).collect()[AS_OF]
+def _detector(raw: Mapping[str, pl.LazyFrame], everyone: pl.LazyFrame, settings: Settings, out: Path) -> _Dated:
+    """The detector that the settings name, or one that is fit now; it is written beside the table.
+
+    Without one the reference day is the first as-of day, of a few candidates, on which enough channels had been
+    active. The detector is fit on what was seen before that day alone.
+    """
+    if settings.detector is None:
+        found = _fit_detector(raw, everyone)
+    else:
+        try:
+            found = traffic.Detector.load(settings.detector), None
+        except (OSError, ValueError) as error:
+            raise DataError([Problem(settings.detector.name, str(error), "give the detector of a build")]) from None
+    if found is not None:
+        found[0].save(out / DETECTOR)
+    return found
+
+
+def _fit_detector(raw: Mapping[str, pl.LazyFrame], everyone: pl.LazyFrame) -> _Dated:
+    days = everyone.select(pl.col(AS_OF).sort()).collect()[AS_OF]
+    if days.is_empty():
+        return None
     candidates = sorted({days[int(quantile * (len(days) - 1))] for quantile in _REFERENCE_QUANTILES})
     for day in candidates:
-        then = asked.with_columns(pl.lit(day).alias(AS_OF))
+        then = everyone.with_columns(pl.lit(day).alias(AS_OF))
+        # Who has too many videos is looked up as of that day: what is posted after it changes no reference.
+        then = then.join(_crowded(then, raw["videos"]).lazy(), on=PERSON, how="anti")
         videos = channel.video_window(raw["videos"], then).collect(engine="streaming").lazy()
         followers = channel.follower_window(raw["followers"], then).collect(engine="streaming").lazy()
         reference = traffic.inputs(videos, followers).collect()
         if reference.height >= min(ENOUGH_CHANNELS, max(traffic.FEWEST_CHANNELS, len(days) // 10)):
-            return traffic.Detector.fit(reference), day
-    return None, None
+            fitted = traffic.Detector.fit(reference)
+            return None if fitted is None else (fitted, day)
+    return None
 
 
 def _wallet(raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame) -> pl.LazyFrame:

@@ -46,6 +46,11 @@ def video_window(videos: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
     return seen(videos, asked, "published_at", [*_COUNTS, "completion_rate"])
 
 
+def count_seen(videos: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+    """`at` and `videos`: how many videos came before the as-of day, in all the time."""
+    return seen(videos, asked, "published_at", [], None).group_by("at").agg(pl.len().alias("videos"))
+
+
 def follower_window(followers: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
     """The snapshots that are seen, for `follower_features` and `traffic.inputs`."""
     return seen(followers, asked, "as_of", ["followers"])

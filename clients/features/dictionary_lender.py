@@ -191,7 +191,7 @@ LENDER = (
     Entry(
         "LE16",
         "licence_flags",
-        "Business licence checks that the application fails",
+        "Business licence checks that the application fails, without that of its status (LC02)",
         "checks",
         "raises",
         "Business licence could not be confirmed",

@@ -25,13 +25,18 @@ _WEIGHTS = tuple(pow(3, place, 31) for place in range(17))
 
 @dataclass(frozen=True)
 class Check:
-    """A rule: `fails` is an expression over the joined papers of an application (see `_papers`)."""
+    """A rule: `fails` is an expression over the joined papers of an application (see `_papers`).
+
+    One that reads a column without a day raises a flag alone: whether it failed on the day of the application is not
+    known, so it is not `counted` in a feature.
+    """
 
     code: str
     paper: Paper
     fails: pl.Expr
     en: str
     zh: str
+    counted: bool = True
 
 
 def is_credit_code(number: str) -> bool:
@@ -78,7 +83,7 @@ CHECKS = (
     Check("LC01", "licence", _LICENSED & ~pl.col("licence_is_valid"), "The licence number is not valid",
           "营业执照编号无效"),
     Check("LC02", "licence", _LICENSED & (pl.col("licence_status") != "active"), "The licence is not in force",
-          "营业执照已吊销或失效"),
+          "营业执照已吊销或失效", counted=False),
     Check("LC03", "licence", _LICENSED & (pl.col("licence_expires") < _AS_OF), "The licence has expired",
           "营业执照已过期"),
     Check("LC04", "licence", _LICENSED & (pl.col("licence_registered") >= _AS_OF),
@@ -117,10 +122,12 @@ def paper_flags(identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.La
 
 
 def paper_features(flags: pl.DataFrame, identity: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
-    """How many checks of each kind an application fails; missing where it has no papers."""
+    """How many of the counted checks of each kind an application fails; missing where it has no papers."""
     filed = asked.join(identity.select("application_id"), on="application_id", how="semi").select("at")
+    counted = [check.code for check in CHECKS if check.counted]
     counts = (
         flags.lazy()
+        .filter(pl.col("code").is_in(counted))
         .group_by("at")
         .agg((pl.col("paper") == paper).sum().alias(f"{paper}_flags") for paper in ("identity", "licence"))
     )

@@ -5,8 +5,8 @@ A value that a rule calls bad rejects its row. Rules look at one row; repeated k
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import polars as pl
@@ -27,13 +27,16 @@ BROKEN_TEXT = rf"[\x{{FFFD}}\x00-\x08\x0E-\x1F\x7F-\x9F]|(?:[à-ï][{_WESTERN}]{
 class RawTable:
     """A table: its columns with their types, those that may be blank, and the columns that name a row.
 
-    `past` are moments that have happened already, so none of them may lie in the future.
+    `past` are moments that have happened already, so none of them may lie in the future. `undated` are columns that
+    the features, or a flag, read as the table holds them, though no other column says since when: how each has to be
+    exported.
     """
 
     columns: dict[str, pl.DataType]
     key: tuple[str, ...]
     blank: frozenset[str] = frozenset()
     past: tuple[str, ...] = ()
+    undated: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
             key=("creator_id",),
             blank=frozenset({"registered_at", "category", "region", "is_business"}),
             past=("registered_at",),
+            undated=dict.fromkeys(("category", "is_business"), "as on the as-of day, or as at registration"),
         ),
         "videos": RawTable(
             {"video_id": TEXT, "creator_id": TEXT, "published_at": TIME, "duration_s": RATIO, "views": COUNT}
@@ -67,11 +71,15 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
             key=("video_id",),
             blank=frozenset({"duration_s", "completion_rate"}),
             past=("published_at",),
+            undated=dict.fromkeys(
+                ("views", "likes", "comments", "shares", "completion_rate"), "as counted by the as-of day"
+            ),
         ),
         "comments": RawTable(
             {"comment_id": TEXT, "video_id": TEXT, "creator_id": TEXT, "posted_at": TIME, "text": TEXT},
             key=("comment_id",),
             past=("posted_at",),
+            undated={"text": "as first posted"},
         ),
         "followers": RawTable(
             {"creator_id": TEXT, "as_of": DAY, "followers": COUNT}, key=("creator_id", "as_of"), past=("as_of",)
@@ -98,6 +106,7 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
             key=("account_id",),
             blank=frozenset({"region", "residence"}),
             past=("opened_at",),
+            undated={"residence": "as on the as-of day, or as at opening"},
         ),
         "flows": RawTable(
             {"account_id": TEXT, "month": DAY, "inflow": MONEY, "outflow": MONEY, "payers": COUNT, "refunds": MONEY}
@@ -110,6 +119,7 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
             key=(),
             blank=frozenset({"paid_at"}),
             past=("paid_at",),
+            undated={"due_at": "as first agreed, not as postponed since"},
         ),
         "consents": _CONSENTS,
     },
@@ -121,6 +131,10 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
             key=("application_id",),
             blank=frozenset({"declared_income", "age", "gender", "region"}),
             past=("applied_at",),
+            undated=dict.fromkeys(
+                ("product", "amount", "term_months", "declared_income", "age", "gender"),
+                "as in the application, before any offer or correction",
+            ),
         ),
         "bureau": RawTable(
             {"creator_id": TEXT, "as_of": DAY, "score": COUNT, "months_on_file": COUNT, "open_accounts": COUNT}
@@ -134,6 +148,7 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
             key=("application_id", "due_at"),
             blank=frozenset({"paid_at", "paid_amount"}),
             past=("paid_at",),
+            undated={"due_at": "as first agreed, not as postponed since"},
         ),
         "identity": RawTable(
             {"application_id": TEXT, "id_number": TEXT, "name_on_id": TEXT, "name_on_account": TEXT, "id_issued": DAY}
@@ -143,6 +158,15 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
             # A blank or odd paper is what the checks of `papers` are for, so no row is rejected for it.
             blank=frozenset({"id_number", "name_on_id", "name_on_account", "id_issued", "id_expires"})
             | {"licence_number", "licence_name", "licence_registered", "licence_expires", "licence_status"},
+            undated=dict.fromkeys(
+                (
+                    *("id_number", "name_on_id", "name_on_account", "id_issued", "id_expires"),
+                    *("licence_number", "licence_name", "licence_registered", "licence_expires"),
+                ),
+                "as filed with the application",
+            )
+            # A register is asked when it is asked, so what it says is a flag for the officer and no feature.
+            | {"licence_status": "as last looked up: a flag (LC02) and no feature"},
         ),
         "decisions": RawTable(
             {"application_id": TEXT, "decision": TEXT, "decided_at": DAY}, key=("application_id",), past=("decided_at",)
@@ -206,6 +230,9 @@ def rules(name: str, table: RawTable, today: date, currencies: Collection[str]) 
         found.append(Rule("text", long, f"more than {LONGEST_TEXT:,} characters", "leave out what is no comment"))
     if name == "applications":
         found.append(Rule("term_months", pl.col("term_months") < 1, "no month at all", "give the term in months"))
+    if name == "flows":
+        mend = "give a month's sums once, under its first day, as 2024-05-01"
+        found.append(Rule("month", pl.col("month").dt.day() != 1, "it is not the first of a month", mend))
     if name == "outcomes":
         found.append(Rule("bad", ~pl.col("bad").is_in([0, 1]), "neither 0 nor 1", "write 1 for bad, 0 for good"))
     for of, earlier, later, value in _ORDER:

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 from clients.features import PartyMapping, entries
+from clients.features.raw import TABLES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "features.md").read_text(encoding="utf-8")
@@ -21,6 +22,25 @@ def test_the_page_is_what_the_generator_writes():
 def test_every_feature_has_a_row_of_its_own():
     rows = re.findall(r"^\| (\w\w\d\d) \| `(\w+)`", PAGE, re.MULTILINE)
     assert rows == [(found.code, found.name) for kind in generator["KINDS"] for found in entries(kind)]
+
+
+def test_every_undated_column_is_named_with_how_to_export_it():
+    (written,) = re.findall(r"<!-- undated -->\n(.*?)<!-- end -->", PAGE, re.DOTALL)
+    rows = [line.split(" | ") for line in written.splitlines()[2:]]
+    named = {
+        (kind.strip("| "), table.strip("`"), column)
+        for kind, table, columns, _ in rows
+        for column in re.findall(r"`(\w+)`", columns)
+    }
+    assert named == {
+        (kind, name, column)
+        for kind in generator["KINDS"]
+        for name, table in TABLES[kind].items()
+        for column in table.undated
+    }
+    assert all(table.undated.keys() <= table.columns.keys() for kind in TABLES.values() for table in kind.values())
+    assert {("lender", "identity", "licence_status"), ("wallet", "accounts", "residence")} <= named
+    assert {("short-video", "creators", column) for column in ("category", "is_business")} <= named
 
 
 def test_a_changed_entry_changes_the_page():

@@ -67,6 +67,35 @@ class TestConsents:
         for party in ("lender-1", "video-1", "wallet"):
             assert 0.9 < tables[party]["consent"].str.contains("federation").mean() < 1
 
+    def test_no_platform_tells_of_a_day_after_the_loan_that_it_is_joined_with(self, scenario: Scenario):
+        """Where many withdraw, an earlier loan is often without a live consent, and a later one at the lender has one.
+
+        Any loan of a person may be the one that is used, so all of them are joined, as both sides consent.
+        """
+        config = {"platforms": {"withdrawn": 0.4, "consent": 0.6}, "lending": {"pd_rollouts": 0}}
+        world = CreatorWorld.of(WorldConfig.model_validate({"creators": CREATORS, "seed": 4} | config))
+        tables = world.tables(scenario.plan)
+        parties = {
+            role: [
+                p.name
+                for g in scenario.plan.groups
+                if scenario.plan.groups[g].role == role
+                for p in scenario.plan.members(g)
+            ]
+            for role in ("lender", "platform")
+        }
+        assert (len(parties["lender"]), len(parties["platform"])) == (3, 3)
+        for lender in parties["lender"]:
+            for platform in parties["platform"]:
+                mine, theirs = (
+                    tables[own].filter(pl.col("consent").str.split("; ").list.contains(other))
+                    for own, other in ((lender, platform), (platform, lender))
+                )
+                joined = mine.join(theirs.select("creator_id", there="as_of"), on="creator_id")
+                assert joined.height > 5, (lender, platform)
+                late = joined.filter(pl.col("there") > pl.col("as_of"))
+                assert late.select("application_id", "as_of", "there").rows() == [], (lender, platform)
+
     def test_half_of_the_early_ones_between_a_lender_and_a_platform_have_ended(self, tables):
         for party, peer in (("lender-1", "wallet"), ("lender-2", "video-1")):
             agreed = tables[party]["consent"].str.contains(peer)

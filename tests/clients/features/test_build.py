@@ -142,6 +142,47 @@ def test_consents_decide_who_is_asked_about_and_as_of_when(lay: Lay, tmp_path: P
         build_table(folder, "wallet", tmp_path / "out", TODAY, Settings(purpose="marketing"))
 
 
+def test_a_day_of_a_consent_withdrawn_since_stays_the_as_of_day(lay: Lay, tmp_path: Path):
+    """A lender may know of the first loan still, and what came after its day may be that loan's own trace."""
+    first, second = date(2024, 5, 1), date(2024, 9, 10)
+    rows = [
+        ("C00000", "credit-scoring", "lender-1", first, None, first + timedelta(days=40)),
+        ("C00000", "credit-scoring", "lender-1", second, None, None),
+        ("C00001", "advertising", "lender-1", first, None, None),
+        ("C00001", "credit-scoring", "lender-1", second, None, None),
+    ]
+    schema = pl.read_parquet(lay("wallet") / "consents.parquet").schema
+    folder = lay("wallet", consents=pl.DataFrame(rows, schema=schema, orient="row"))
+    found = pl.read_parquet(build_table(folder, "wallet", tmp_path / "out", TODAY).table)
+    assert found.select("creator_id", "as_of", "consent").rows() == [
+        ("C00000", first, "lender-1"),
+        ("C00001", second, "lender-1"),
+    ]
+
+
+def test_an_application_has_the_consents_of_its_day_and_before(lay: Lay, tmp_path: Path):
+    """Creator C00000 applies twice, with A00000 and A00040."""
+    folder = lay("lender")
+    days = dict(pl.read_parquet(folder / "applications.parquet").select("application_id", "applied_at").rows())
+    earlier, later = sorted(("A00000", "A00040"), key=lambda application: days[application])
+    end = days[earlier] + timedelta(days=730)
+    rows = [
+        ("C00000", "credit-scoring", "video-1", days[earlier], end, None),
+        ("C00000", "credit-scoring", "video-1", days[later], None, None),
+        ("C00000", "credit-scoring", "video-2", days[earlier], None, days[earlier] + timedelta(days=1)),
+        ("C00000", "credit-scoring", "video-2", days[later], None, None),
+        ("C00000", "credit-scoring", "wallet", days[earlier] + timedelta(days=1), None, None),
+        ("C00000", "credit-scoring", "federation", days[earlier] - timedelta(days=1), None, None),
+    ]
+    schema = pl.read_parquet(folder / "consents.parquet").schema
+    lay("lender", consents=pl.DataFrame(rows, schema=schema, orient="row"))
+    found = pl.read_parquet(build_table(folder, "lender", tmp_path / "out", TODAY).table)
+    cells = dict(found.select("application_id", "consent").rows())
+    assert cells[earlier] == f"federation; video-1 until {end}"
+    assert cells[later] == "federation; video-1; video-2; wallet"
+    assert {cells[application] for application in cells.keys() - {earlier, later}} == {None}
+
+
 def test_a_lender_asks_about_open_applications_too(lay: Lay, tmp_path: Path):
     outcomes = pl.read_parquet(lay("lender") / "outcomes.parquet").head(50)
     folder = lay("lender", outcomes=outcomes)
@@ -168,15 +209,52 @@ def test_an_empty_channel_has_counts_of_nothing(lay: Lay, tmp_path: Path, sentim
     assert row["likes_per_view_90d"] is row["traffic_anomaly_180d"] is row["followers"] is None
 
 
-def test_a_creator_with_too_many_videos_is_left_out(lay: Lay, tmp_path: Path, monkeypatch, sentiment: Sentiment):
+def crowd(lay: Lay, most: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, pl.DataFrame]:
+    """The tables with a limit above which `most` creators are; who they are, the most videos first."""
     folder = lay("short-video")
-    counts = pl.read_parquet(folder / "videos.parquet")["creator_id"].value_counts().sort("count", descending=True)
-    monkeypatch.setattr(build, "MOST_VIDEOS", counts["count"][1])
-    crowded = counts.filter(pl.col("count") > counts["count"][1])
-    built = build_table(folder, "short-video", tmp_path / "out", TODAY, sentiment=sentiment)
+    days = pl.read_parquet(folder / "consents.parquet").select("creator_id", "given_at")
+    seen = (
+        pl.read_parquet(folder / "videos.parquet")
+        .join(days, on="creator_id")
+        .filter(pl.col("published_at").dt.date() < pl.col("given_at"))
+    )
+    counts = (
+        seen.group_by("creator_id").agg(pl.len().alias("videos")).sort("videos", "creator_id", descending=[True, False])
+    )
+    monkeypatch.setattr(build, "MOST_VIDEOS", counts["videos"][most])
+    return folder, counts.filter(pl.col("videos") > counts["videos"][most])
+
+
+def test_a_creator_with_too_many_videos_is_left_out_named_and_written(
+    lay: Lay, tmp_path: Path, monkeypatch, sentiment: Sentiment
+):
+    folder, crowded = crowd(lay, 6, monkeypatch)
+    everybody = set(pl.read_parquet(folder / "creators.parquet")["creator_id"])
+    assert 3 < crowded.height <= 6
+    most = Settings(most_rejected=0.1)
+    built = build_table(folder, "short-video", tmp_path / "out", TODAY, most, sentiment)
     found = pl.read_parquet(built.table)
-    assert set(counts["creator_id"]) - set(found["creator_id"]) == set(crowded["creator_id"])
-    assert len(crowded) == len([problem for problem in built.problems if "more than" in problem.value]) == 1
+    assert everybody - set(found["creator_id"]) == set(crowded["creator_id"])
+    assert_frame_equal(pl.read_parquet(tmp_path / "out" / "rejected" / "creators.parquet"), crowded)
+    assert built.rejected["creators"] == (crowded.height, len(everybody))
+    (problem,) = built.problems
+    assert f"{crowded['creator_id'][0]} ({crowded['videos'][0]} videos), " in problem.value
+    assert f" and {crowded.height - 3} more: more than {build.MOST_VIDEOS} before the as-of day" in problem.value
+    with pytest.raises(DataError, match=rf"creators: {crowded.height} of 120 rows are bad, more than 1.00%"):
+        build_table(folder, "short-video", tmp_path / "again", TODAY, sentiment=sentiment)
+
+
+def test_crowded_creators_stand_beside_rows_with_faults(lay: Lay, tmp_path: Path, monkeypatch, sentiment: Sentiment):
+    folder, crowded = crowd(lay, 1, monkeypatch)
+    creators = pl.read_parquet(folder / "creators.parquet")
+    other = creators.filter(pl.col("creator_id") != crowded["creator_id"][0])["creator_id"][0]
+    never = pl.when(pl.col("creator_id") != other).then("registered_at").otherwise(date(1970, 1, 1))
+    lay("short-video", creators=creators.with_columns(never.alias("registered_at")))
+    monkeypatch.setattr(build, "MOST_VIDEOS", crowded["videos"][0] - 1)
+    built = build_table(folder, "short-video", tmp_path / "out", TODAY, Settings(most_rejected=0.1), sentiment)
+    assert built.rejected["creators"] == (2, 120)
+    written = pl.read_parquet(tmp_path / "out" / "rejected" / "creators.parquet")
+    assert written.select("creator_id", "videos").rows() == [(other, None), crowded.row(0)]
 
 
 def test_amounts_are_in_one_currency(lay: Lay, tmp_path: Path):

@@ -91,13 +91,25 @@ def test_papers_that_somebody_used_before():
 
 
 def test_flags_count_as_features():
-    papers = [GOOD | {"licence_status": "revoked", "id_number": "1"}]
+    papers = [GOOD | {"licence_name": "", "id_number": "1"}]
     applications = [APPLICATION, APPLICATION | {"application_id": "y", "creator_id": "b"}]
     flags = flagged(papers, applications)
     asked = pl.LazyFrame(applications).select("application_id").with_row_index("at")
     found = paper_features(flags, pl.LazyFrame(papers, schema=SCHEMA), asked).collect()
     assert found.to_dicts() == [{"at": 0, "identity_flags": 1, "licence_flags": 1}]
     assert set(flags.columns) == {"at", "application_id", "paper", "code", "reason_en", "reason_zh"}
+
+
+def test_a_status_without_a_day_is_a_flag_and_no_feature():
+    """A register that is asked later may tell of what came after the application."""
+    asked = pl.LazyFrame([APPLICATION]).select("application_id").with_row_index("at")
+    found = {}
+    for status in ("active", "revoked"):
+        papers = [GOOD | {"licence_status": status}]
+        flags = flagged(papers, [APPLICATION])
+        found[status] = paper_features(flags, pl.LazyFrame(papers, schema=SCHEMA), asked).collect().to_dicts()
+        assert flags["code"].to_list() == (["LC02"] if status == "revoked" else [])
+    assert found["revoked"] == found["active"] == [{"at": 0, "identity_flags": 0, "licence_flags": 0}]
 
 
 def test_credit_codes():

@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from clients.features import Sentiment, build_table
+from clients.features import Sentiment, build, build_table
 
 TODAY = date(2024, 12, 1)
 Tables = dict[str, pl.DataFrame]
@@ -122,6 +123,52 @@ def test_the_same_events_a_day_earlier_do_move_features(drawn: dict[str, Tables]
     assert_frame_equal(after.filter(others), before.filter(others), rel_tol=1e-9)
 
 
+def posted(tables: Tables, creator: str, day: date, many: int) -> Tables:
+    """The tables with that many more videos of a creator on that day."""
+    when = datetime.combine(day, time(), tzinfo=UTC)
+    counts = {"views": 10**6, "likes": 1, "comments": 1, "shares": 1, "duration_s": 1.0, "completion_rate": 0.01}
+    own = {"creator_id": creator, "published_at": when} | counts
+    return more(tables, videos=[own | {"video_id": f"new{at}"} for at in range(many)])
+
+
+def most_seen(tables: Tables) -> int:
+    """The most videos that a creator had posted by the as-of day."""
+    days = tables["consents"].select("creator_id", "given_at")
+    known = tables["videos"].join(days, on="creator_id").filter(pl.col("published_at").dt.date() < pl.col("given_at"))
+    return known["creator_id"].value_counts()["count"].max()
+
+
+def test_videos_from_the_day_on_do_not_crowd_a_creator_out(
+    drawn: dict[str, Tables], sentiment: Sentiment, monkeypatch: pytest.MonkeyPatch
+):
+    tables = drawn["short-video"]
+    most = most_seen(tables)
+    monkeypatch.setattr(build, "MOST_VIDEOS", most)
+    creator, day = tables["consents"].select("creator_id", "given_at").row(0)
+    before = features("short-video", tables, sentiment)
+    after = features("short-video", posted(tables, creator, day, most + 1), sentiment)
+    assert_frame_equal(after, before, rel_tol=1e-9)
+    crowded = features("short-video", posted(tables, creator, day - timedelta(days=1), most + 1), sentiment)
+    assert creator in set(before["creator_id"])
+    assert creator not in set(crowded["creator_id"])
+
+
+def test_a_creator_that_is_crowded_later_scores_nobody_anew(
+    drawn: dict[str, Tables], sentiment: Sentiment, monkeypatch: pytest.MonkeyPatch
+):
+    """The detector's reference has the channels as they were, whoever is left out of the table since."""
+    tables = drawn["short-video"]
+    most = most_seen(tables)
+    monkeypatch.setattr(build, "MOST_VIDEOS", most)
+    creator, day = tables["consents"].sort("given_at").select("creator_id", "given_at").row(-1)
+    before = features("short-video", tables, sentiment)
+    after = features("short-video", posted(tables, creator, day - timedelta(days=1), most + 1), sentiment)
+    others = pl.col("creator_id") != creator
+    assert after.height == before.height - 1
+    assert before.filter(others)["traffic_anomaly_180d"].null_count() < before.height / 2
+    assert_frame_equal(after, before.filter(others), rel_tol=1e-9)
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     events=st.lists(st.tuples(st.integers(0, 39), AFTER, st.sampled_from([0.0, 1e7])), min_size=1, max_size=20),
@@ -153,6 +200,46 @@ def test_wallet(drawn: dict[str, Tables], events: list[tuple], paid: tuple[int, 
         pl.when(open_then).then(pl.lit(then)).otherwise("paid_at").alias("paid_at")
     )
     assert_frame_equal(features("wallet", spoilt), features("wallet", tables), rel_tol=1e-9)
+
+
+def paid_into(tables: Tables, shift: int | None) -> Tables:
+    """A wallet with a bill of everybody that is due the day before the as-of day and open.
+
+    With `shift`, that many days from the as-of day the bill is paid and another falls due, and flows are those of as
+    many months from its month.
+    """
+    days = tables["accounts"].join(tables["consents"], on="creator_id").select("account_id", day="given_at")
+    bill = days.select("account_id", due_at=pl.col("day") - timedelta(days=1), paid_at=None, amount=100.0)
+    flows = tables["flows"]
+    if shift is not None:
+        then = pl.col("day") + timedelta(days=shift)
+        bill = pl.concat(
+            [
+                bill.with_columns(paid_at=days.select(then).to_series()),
+                days.select("account_id", due_at=then, paid_at=None, amount=100.0),
+            ],
+            how="vertical_relaxed",
+        )
+        month = pl.col("day").dt.month_start().dt.offset_by(f"{shift}mo")
+        money = {name: pl.lit(7e5) for name in ("inflow", "outflow", "refunds", "balance_mean")}
+        new = days.select("account_id", month=month, payers=999, currency=pl.lit("CNY"), **money)
+        known = flows.join(new, on=["account_id", "month"], how="anti")
+        flows = pl.concat([known, new.select(flows.columns)], how="vertical_relaxed")
+    bills = pl.concat([tables["bills"], bill.select(tables["bills"].columns)], how="vertical_relaxed")
+    return tables | {"flows": flows, "bills": bills}
+
+
+def test_what_a_wallet_sees_ends_with_the_day_before(drawn: dict[str, Tables]):
+    """Of everybody: a bill paid and one due on the very day, and flows of the month that has not ended."""
+    before = features("wallet", paid_into(drawn["wallet"], None))
+    assert_frame_equal(features("wallet", paid_into(drawn["wallet"], 0)), before, rel_tol=1e-9)
+
+
+def test_the_same_bills_a_day_earlier_and_flows_a_month_earlier_do_move_a_wallet(drawn: dict[str, Tables]):
+    before, after = (features("wallet", paid_into(drawn["wallet"], shift)) for shift in (None, -1))
+    for name in ("inflow_3m", "inflow_growth", "payers_3m", "net_flow_share_6m", "balance_cover_3m", "refund_share_6m"):
+        assert (after[name] != before[name]).all(), name
+    assert (after["late_bill_share_180d"] < before["late_bill_share_180d"]).all()
 
 
 @settings(max_examples=12, deadline=None)
@@ -205,3 +292,67 @@ def test_lender(drawn: dict[str, Tables], events: list[tuple], paid: int):
     )
     before, after = (features("lender", found) for found in (tables, spoilt))
     assert_frame_equal(after, before, rel_tol=1e-9)
+
+
+def come_back(tables: Tables, shift: int | None) -> Tables:
+    """A lender where everybody filed two more applications two months before the last one, one with an instalment that
+    is due the day before the last one and open.
+
+    With `shift`, that many days from the last application the first of the two is approved, the instalment is paid and
+    one of the other falls due, the bureau reports, and somebody else comes with the same papers.
+    """
+    last = tables["applications"].sort("applied_at", "application_id").group_by("creator_id").last()
+    last = last.select(tables["applications"].columns).sort("creator_id")
+    day, creator = pl.col("applied_at"), pl.col("creator_id")
+    then = day + timedelta(days=shift or 0)
+    filed = [last.with_columns(application_id=which + creator, applied_at=day - timedelta(days=60)) for which in "EF"]
+    due = last.select(
+        application_id="E" + creator,
+        due_at=day - timedelta(days=1),
+        paid_at=pl.lit(None, pl.Date) if shift is None else then,
+        due_amount=1.0,
+        paid_amount=1.0,
+    )
+    if shift is None:
+        new = {"applications": filed, "repayments": [due]}
+    else:
+        stranger = last.with_columns(application_id="N" + creator, creator_id="A" + creator, applied_at=then)
+        papers = tables["identity"].join(last.select("application_id", "creator_id"), on="application_id")
+        counts = dict.fromkeys(("months_on_file", "open_accounts", "late_24m", "inquiries_6m"), pl.lit(999))
+        new = {
+            "applications": [*filed, stranger],
+            "repayments": [
+                due,
+                due.with_columns(
+                    application_id="F" + last["creator_id"], due_at=last.select(then).to_series(), paid_at=None
+                ),
+            ],
+            "decisions": [last.select(application_id="E" + creator, decision=pl.lit("approved"), decided_at=then)],
+            "bureau": [last.select("creator_id", as_of=then, score=301, utilisation=4.0, **counts)],
+            "identity": [papers.with_columns(application_id="N" + creator)],
+        }
+    known = tables["bureau"]
+    if "bureau" in new:
+        known = known.join(new["bureau"][0], on=["creator_id", "as_of"], how="anti")
+    tables = tables | {"bureau": known}
+    return tables | {
+        name: pl.concat(
+            [tables[name], *(frame.select(tables[name].columns).cast(dict(tables[name].schema)) for frame in frames)]
+        )
+        for name, frames in new.items()
+    }
+
+
+def test_what_a_lender_sees_ends_with_the_day_before(drawn: dict[str, Tables]):
+    """Of everybody: an earlier loan approved, an instalment paid and one due, and a report, on the very day."""
+    before = features("lender", come_back(drawn["lender"], None))
+    assert_frame_equal(features("lender", come_back(drawn["lender"], 0)), before, rel_tol=1e-9)
+
+
+def test_the_same_events_a_day_earlier_do_move_the_last_application_alone(drawn: dict[str, Tables]):
+    before, after = (features("lender", come_back(drawn["lender"], shift)) for shift in (None, -1))
+    last = before["as_of"] == before.select(pl.col("as_of").max().over("creator_id")).to_series()
+    assert 0 < last.sum() < before.height
+    for name in ("earlier_loans", "late_instalment_share", "bureau_score", "months_on_file", "identity_flags"):
+        assert after[name].ne_missing(before[name]).to_list() == last.to_list(), name
+    assert_frame_equal(after.filter(~last), before.filter(~last))

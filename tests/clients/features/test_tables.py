@@ -57,6 +57,8 @@ def test_good_tables_have_no_faults(lay: Lay):
         ("short-video", "comments", {"text": "很好用".encode().decode("latin-1")}, "text", "encoding is broken"),
         ("short-video", "comments", {"text": "很好用".encode().decode("cp1252", "replace")}, "text", "broken"),
         ("short-video", "comments", {"text": "a" * 10_001}, "text", "more than 10,000 characters"),
+        ("wallet", "flows", {"month": date(2024, 3, 2)}, "month", "it is not the first of a month"),
+        ("wallet", "flows", {"month": date(2024, 3, 31)}, "month", "it is not the first of a month"),
         ("short-video", "orders", {"currency": "XBT"}, "currency", "the currency is not known"),
         ("short-video", "orders", {"amount": float("inf")}, "amount", "it is no finite number"),
         ("short-video", "orders", {"amount": float("nan")}, "amount", "a value is missing"),
