@@ -12,7 +12,7 @@ simulate: $(VENV)/ready
 	$(BIN)/sealscore-sim run
 
 figures: $(VENV)/ready
-	for plan in uci_horizontal_eps1 uci_horizontal_eps2 uci_vertical_eps2 uci_vertical_eps2_label1; do $(BIN)/sealscore-sim run $$plan --seeds 5 --json || exit 1; done
+	for plan in uci_horizontal_eps1 uci_horizontal_eps2 uci_vertical_eps2 uci_vertical_eps2_label1 creators_eps2; do $(BIN)/sealscore-sim run $$plan --seeds 5 --json || exit 1; done
 
 test: lint
 	$(BIN)/pytest -m "not live"
@@ -33,7 +33,7 @@ format: $(VENV)/ready
 	$(BIN)/ruff format .
 
 bench: $(VENV)/ready
-	for name in step engine crypto ledger overhead; do $(BIN)/python -m simulations.bench $$name || exit 1; done
+	for name in step engine crypto ledger overhead features; do $(BIN)/python -m simulations.bench $$name || exit 1; done
 
 clean:
 	rm -rf $(VENV)

@@ -101,14 +101,16 @@ def compare(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run: its folder, its name or the start of it, or `last`.")],
+    run: Annotated[
+        str, typer.Argument(help="A run: its folder, its name or the start of it, or `last`; or a sweep's folder.")
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where to write it; by default report.html in the run's folder."),
+        typer.Option("--output", "-o", help="Where to write it; by default report.html in its folder."),
     ] = None,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Write the report of a run, one HTML file that needs nothing else, and print where it is."""
+    """Write the report of a run or a sweep, one HTML file that needs nothing else, and print where it is."""
     from simulations.report import report_of
 
     try:

@@ -11,12 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from shared.phases import Phase
-from simulations.gains import ALONE, ALONE_DP, ALONE_XGBOOST, FEDERATED, POOLED, over_seeds
+from simulations.gains import SCORES, over_seeds, segment_name
 from simulations.runs import Run
 
 METRICS = ("auc", "ks", "brier", "ece")
-_BY = {"thin file at": "thin at"}
-_SCORES = {ALONE: "alone", ALONE_DP: "alone, private", ALONE_XGBOOST: "alone, trees"}
 
 
 class ProgressObserver:
@@ -120,19 +118,20 @@ def segments_table(console: Console, found: dict[str, Any]) -> None:
     """What the federation gives over going alone, by segment of the test loans."""
     table = Table(title="AUC by segment of the test loans; alone is each loan's own lender")
     table.add_column("", no_wrap=True)
-    scores = {FEDERATED: "federated", **_SCORES, POOLED: "pooled trees"}
-    for name in ("loans", *scores.values()):
+    for name in ("loans", *SCORES.values()):
         table.add_column(name, justify="right")
     for row in found["rows"]:
-        by = _BY.get(row["by"], row["by"])
-        figures = (row["auc"][score] for score in scores)
+        figures = (row["auc"][score] for score in SCORES)
         shown = ("too few" if value is None else f"{value:.4f}" for value in figures)
-        table.add_row("all" if by == "all" else f"{by} {row['name']}", f"{row['loans']:,}", *shown)
+        table.add_row(segment_name(row), f"{row['loans']:,}", *shown)
     console.print(table)
     for name, gain in found["gain"].items():
-        ahead = {key: "too few" if value is None else f"{value:+.4f}" for key, value in gain.items()}
-        best = f"{found['single'][name]['lender']} {_SCORES[name]}"
-        console.print(f"over the best single lender ({best}): {ahead['all']} on all, {ahead['thin']} on thin files")
+        best = found["single"][name]
+        ahead = [
+            f"{'too few' if gain[key] is None else f'{gain[key]:+.4f}'} on {what} ({best[lender] or 'no lender'})"
+            for key, lender, what in (("all", "lender", "all"), ("thin", "thin_lender", "thin files"))
+        ]
+        console.print(f"over the best single lender {SCORES[name]}: {', '.join(ahead)}")
 
 
 def runs_table(console: Console, runs: Sequence[Run]) -> None:

@@ -1,4 +1,4 @@
-"""The report of a run that is named as on the command line."""
+"""The report of a run, or of a sweep, that is named as on the command line."""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ from pathlib import Path
 from shared.report.record import NotARun
 from shared.report.run_report import write_report
 from simulations.runs import RUNS, NoSuchRun, find_run
+from simulations.sweep import report as sweep_report
+from simulations.sweep.store import TABLE, SweepFolderError
 
 
 def report_of(name: str, runs: Path = RUNS, output: Path | None = None) -> Path:
-    """Write the report of the run in that folder, or of that name under `runs`; returns where it is.
+    """Write the report of the run or the sweep in that folder, or of that name under `runs`; returns where it is.
 
     A folder is enough by itself: one that a server left in deployment, without a simulation's oracle, has a report
-    as well.
+    as well. A folder with `sweep.parquet` is a sweep's.
 
     Raises:
         NoSuchRun: there is no such run, or the folder holds none that is whole.
         OSError: the report cannot be written.
     """
+    for sweep in (Path(name), runs / name):
+        if (sweep / TABLE).is_file():
+            try:
+                return sweep_report.write_report(sweep, output)
+            except SweepFolderError as error:
+                raise NoSuchRun(str(error)) from error
     folder = Path(name) if Path(name, "run.json").is_file() else find_run(name, runs).folder
     try:
         return write_report(folder, output)

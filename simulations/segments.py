@@ -50,7 +50,8 @@ def segments(
     Returns:
         `rows`: for each segment `by`, `name`, `loans`, `bad` and `auc` (name of the score to figure, None where there
         are fewer than FEWEST bad or good loans), "all" and "thin files" of each lender among them. `single`: for each
-        way of going alone the best single lender's model, judged on all lenders' test loans: `lender`, `all`, `thin`.
+        way of going alone the best single lender's model, judged on all lenders' test loans: `lender` and its AUC
+        `all`, and, chosen apart, `thin_lender` and its AUC `thin` on thin files; None where there is no figure.
     """
     parts = [part.test_part() for part in scored]
     table = pl.DataFrame({"application_id": [name for part in parts for name in part.ids]})
@@ -82,10 +83,19 @@ def _alone(plan: Plan, oracle: Oracle, lenders: list[str], tell: Tell) -> dict[s
 
 
 def _best(pds: Mapping[str, np.ndarray], label: np.ndarray, thin: np.ndarray) -> dict[str, Any]:
-    """The lender whose model ranks all lenders' loans best, with its figures on all and on thin files."""
-    by_lender = {lender: auc(label, pd) or 0.0 for lender, pd in pds.items()}
-    best = max(by_lender, key=lambda lender: by_lender[lender])
-    return {"lender": best, "all": auc(label, pds[best]), "thin": auc(label[thin], pds[best][thin])}
+    """Whose model ranks all lenders' loans best, and whose their thin files: often not the same lender's."""
+    on_all, on_all_auc = _highest({lender: auc(label, pd) for lender, pd in pds.items()})
+    on_thin, on_thin_auc = _highest({lender: auc(label[thin], pd[thin]) for lender, pd in pds.items()})
+    return {"lender": on_all, "all": on_all_auc, "thin_lender": on_thin, "thin": on_thin_auc}
+
+
+def _highest(found: Mapping[str, float | None]) -> tuple[str | None, float | None]:
+    """The lender with the highest figure, and the figure; both None where there is none."""
+    known = {lender: value for lender, value in found.items() if value is not None}
+    if not known:
+        return None, None
+    best = max(known, key=lambda lender: known[lender])
+    return best, known[best]
 
 
 def auc(label: np.ndarray, pd: np.ndarray) -> float | None:

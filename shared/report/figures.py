@@ -31,6 +31,8 @@ from shared.report.svg import (
 _ROW = 25.0
 # Room for a marker before a name.
 _KEY = 14.0
+# Between the texts of one panel and the axis of the next.
+_GAP = 26.0
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _line(plot: Plot, line: Line) -> None:
             plot.parts.append(area([*upper, *reversed(lower)], line.style.colour))
         else:
             for (x, low), (_, high) in zip(lows, highs, strict=True):
-                plot.parts.append(_whisker(x, low, x, high, line.style.colour))
+                plot.parts.append(whisker(x, low, x, high, line.style.colour))
     if line.joined:
         plot.parts.append(stroke(_stairs(points) if line.step else points, line.style))
     else:
@@ -151,7 +153,7 @@ def _stairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return found
 
 
-def _whisker(x1: float, y1: float, x2: float, y2: float, colour: str) -> Html:
+def whisker(x1: float, y1: float, x2: float, y2: float, colour: str) -> Html:
     """An error bar; its ends show where it is read."""
     cap = 3.5
     bar = straight(x1, y1, x2, y2, colour, 1.6)
@@ -187,7 +189,7 @@ class Panel:
 def dot_figure(title: str, panels: Sequence[Panel], width: float = 800) -> Html:
     """Rows of dots in one panel or in several side by side, whose rows are the same and are named at the left.
 
-    Each panel writes its rows' texts at its right.
+    Each panel writes its rows' texts at its right, and in the row itself where there is no value.
     """
     labels = [dot.label for dot in panels[0].dots]
     left = max(words_width(label) for label in labels) + 14
@@ -195,15 +197,26 @@ def dot_figure(title: str, panels: Sequence[Panel], width: float = 800) -> Html:
     height = bottom + 48
     each = (width - left) / len(panels)
     parts: list[Html] = []
-    for row, dot in enumerate(panels[0].dots):
-        middle = tops + _ROW * (row + 0.5)
-        parts.append(straight(left, middle, width - 4, middle, GRID))
+    for dot, middle in zip(panels[0].dots, _middles(panels[0].dots, tops), strict=True):
         parts.append(words(left - 8, middle + 4.5, dot.label, "end", font_weight="bold" if dot.strong else None))
     for index, panel in enumerate(panels):
         start = left + each * index
-        texts = max((words_width(dot.text, SMALL) for dot in panel.dots), default=0) + 14
-        _panel(parts, panel, start + 10, start + each - texts, tops, bottom, start + each - 6)
+        end = start + each - (6 if index == len(panels) - 1 else _GAP)
+        texts = max((words_width(dot.text, SMALL) for dot in panel.dots if dot.value is not None), default=0)
+        _panel(parts, panel, start + 10, end - texts - 8, tops, bottom, end)
     return drawing(width, height, title, parts)
+
+
+def _away(panel: Panel, left: float, right: float) -> tuple[float, str]:
+    """Where words in a panel stand, and by which anchor: in the middle, or at the end that is away from the rule."""
+    if panel.rule is None:
+        return (left + right) / 2, "middle"
+    return (right, "end") if panel.axis.place(panel.rule[0]) < 0.5 else (left, "start")
+
+
+def _middles(dots: Sequence[Dot], top: float) -> list[float]:
+    """The heights of rows."""
+    return [top + _ROW * (row + 0.5) for row in range(len(dots))]
 
 
 def _panel(
@@ -212,6 +225,7 @@ def _panel(
     def x(value: float) -> float:
         return left + panel.axis.place(value) * (right - left)
 
+    parts.extend(straight(left, at, right, at, GRID) for at in _middles(panel.dots, top))
     parts.append(straight(left, bottom, right, bottom))
     for value in panel.axis.ticks(max(3, int((right - left) / 40))):
         parts.append(straight(x(value), bottom, x(value), bottom + 5))
@@ -221,13 +235,14 @@ def _panel(
         value, name = panel.rule
         parts.append(straight(x(value), top - 4, x(value), bottom, SOFT, 1.2, "5 4"))
         parts.append(words(x(value), top - 8, name, "middle", SMALL))
-    for row, dot in enumerate(panel.dots):
-        middle = top + _ROW * (row + 0.5)
-        parts.append(words(texts_at, middle + 4, dot.text, "end", SMALL, SOFT if dot.value is None else INK))
+    for dot, middle in zip(panel.dots, _middles(panel.dots, top), strict=True):
         if dot.value is None:
+            at, anchor = _away(panel, left, right)
+            parts.append(words(at, middle + 4, dot.text, anchor, SMALL, SOFT))
             continue
+        parts.append(words(texts_at, middle + 4, dot.text, "end", SMALL))
         if dot.low is not None and dot.high is not None:
-            parts.append(_whisker(x(dot.low), middle, x(dot.high), middle, dot.style.colour))
+            parts.append(whisker(x(dot.low), middle, x(dot.high), middle, dot.style.colour))
         parts.append(marker(x(dot.value), middle, dot.style, 5.5 if dot.strong else 4.5))
 
 

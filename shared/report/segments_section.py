@@ -24,6 +24,8 @@ _WAYS = {
     "lender_alone_dp": "its own tower, at the plan's epsilon",
     "lender_alone_xgboost": "boosted trees, no noise",
 }
+# Where it is kept which lender is best.
+_BEST = {"all": "lender", "thin": "thin_lender"}
 # Segments in the figure, with their heading and how each is named.
 _DRAWN = {
     "lender": "{}",
@@ -96,15 +98,17 @@ def _single(segments: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Html:
         cells = []
         for key, value in ours.items():
             known = value is not None and best[key] is not None
-            cells += [_text(best[key], 4), fixed(value - best[key], 4, sign=True) if known else _FEW]
-        body.append((_WAYS.get(name, name), best["lender"], *cells))
+            ahead = fixed(value - best[key], 4, sign=True) if known else _FEW
+            cells += [best[_BEST[key]] or _FEW, _text(best[key], 4), ahead]
+        body.append((_WAYS.get(name, name), *cells))
     columns = [
-        *("how the lender goes alone", "best lender"),
-        *(Column(heading, number=True) for heading in ("all loans", "this run ahead", "thin files", "this run ahead")),
+        "how the lender goes alone",
+        *("best on all loans", Column("AUC", number=True), Column("this run ahead", number=True)),
+        *("best on thin files", Column("AUC", number=True), Column("this run ahead", number=True)),
     ]
     said = paragraph(
-        "The lender whose model ranks the test loans of all lenders best, had it gone alone: the bar that a federation "
-        "must clear to be worth joining."
+        "The lender whose model ranks the test loans of all lenders best, had it gone alone, and the one whose model "
+        "ranks their thin files best: the bar that a federation must clear to be worth joining."
     )
     return join([element("h3", "Against the best single lender"), said, table(columns, body)])
 

@@ -6,19 +6,22 @@ A band or a bar goes from the lowest to the highest of a setting's seeds; the li
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from shared.report.figures import Dot, Line, Panel, Rule, dot_figure, line_figure
-from shared.report.numbers import fixed, plural, short
+from shared.report.numbers import fixed, percent, plural, short
 from shared.report.page import Html
+from shared.report.points import Named, point_figure
 from shared.report.svg import STYLES, Axis, Style, span
 from simulations.sweep.results import Results, Setting, Spread, along, spread_of
 
 EPSILON, ALPHA, LENDERS = "privacy.epsilon", "simulation.alpha", "lenders"
 MOST_LINES, MOST_ROWS = 6, 14
 _WIDTH = 760.0
+# On a log scale of some powers of ten, about the width of a marker.
+_COVERED = 0.05
 # The whole run is black.
 _COLOURED = tuple(style for style in STYLES if style.colour != "#000000")
 _AUC = "AUC on all test persons (0.5 is guessing)"
@@ -139,7 +142,7 @@ def _comparison(results: Results) -> Drawn | None:
         _panel(settings, "rounds", "sums in all phases", _whole, _whole, STYLES[2], zero=True),
     ]
     words = f"{band_words(results)} A sum is one request to all parties and their answers."
-    return Drawn("Settings compared: quality and cost.", words, dot_figure("AUC and cost by setting", panels, 900))
+    return Drawn("Settings compared: quality and cost.", words, dot_figure("AUC and cost by setting", panels, 1000))
 
 
 def _cost(results: Results) -> Drawn | None:
@@ -152,13 +155,13 @@ def _cost(results: Results) -> Drawn | None:
     across = Axis(
         "MB to and from the busiest party in the whole run (log scale)", 0.85 * min(sizes), 1.2 * max(sizes), log=True
     )
-    up = Axis(_AUC, *span(ends, 0.08), text=_three)
-    lines = [
-        Line(name, [size], [auc.mean], style, [auc.low], [auc.high], joined=False)
+    up = Axis(_AUC, *span(ends, 0.12), text=_three)
+    named = [
+        Named(name, size, auc.mean, auc.low, auc.high, style)
         for (name, size, auc), style in zip(points, STYLES, strict=False)
     ]
-    drawing = line_figure("AUC against bytes", across, up, lines, width=900)
-    return Drawn("What quality costs in traffic.", band_words(results), drawing)
+    words = f"{band_words(results)} Settings with nearly the same traffic are drawn side by side."
+    return Drawn("What quality costs in traffic.", words, point_figure("AUC against bytes", across, up, named, 900))
 
 
 def _fairness(results: Results) -> Drawn | None:
@@ -202,7 +205,7 @@ def _budget(results: Results) -> Drawn | None:
         return None
     words = (
         "Epsilon of each phase by itself, of the answers that were given. Figures of phases do not add up: privacy "
-        "losses compose more slowly, and evaluation reads test persons only, all else training persons only. "
+        "losses compose more slowly, and evaluation reads test persons only, all else training persons only."
     )
     if results.has(EPSILON) and len(series := results.series(EPSILON)) == 1:
         lines = [
@@ -214,8 +217,9 @@ def _budget(results: Results) -> Drawn | None:
         ends = [spread.mean for line in lines for _, spread in line.points]
         tops = [spread.mean for _, spread in claim.points]
         up = Axis("epsilon of a phase by itself (log scale)", 0.85 * min(ends), 1.15 * max(tops), log=True)
-        drawing = line_figure("Epsilon by phase", across, up, _drawn([claim, *lines]), width=_WIDTH)
-        return Drawn("Budget by phase.", words, drawing)
+        shown = _drawn(_distinct([claim, *lines]))
+        words += " Lines that would cover each other are drawn as one."
+        return Drawn("Budget by phase.", words, line_figure("Epsilon by phase", across, up, shown, width=_WIDTH))
     settings = _different(results.settings, columns)
     if len(settings) > 4:
         return None
@@ -231,6 +235,28 @@ def _budget(results: Results) -> Drawn | None:
         label = f"epsilon: {setting.name}" if len(settings) > 1 else "epsilon"
         panels.append(Panel(Axis(label, 0, 1.05 * max(tops)), dots))
     return Drawn("Budget by phase.", words, dot_figure("Epsilon by phase", panels, 900 if len(panels) > 1 else 620))
+
+
+def _distinct(series: Sequence[_Series]) -> list[_Series]:
+    """The series with those that lie on an earlier one, to the width of a line, told in its name instead."""
+    kept: list[_Series] = []
+    for one in series:
+        found = next((at for at, other in enumerate(kept) if _covered(one, other) is not None), None)
+        if found is None:
+            kept.append(one)
+        else:
+            off = _covered(one, kept[found])
+            below = f" ({percent(off)} below)" if off and off >= 0.005 else ""
+            kept[found] = replace(kept[found], name=f"{kept[found].name}; {one.name}{below}")
+    return kept
+
+
+def _covered(one: _Series, other: _Series) -> float | None:
+    """How far a series lies below another at most, as a share of it; None where they are apart, or it lies above."""
+    if [x for x, _ in one.points] != [x for x, _ in other.points]:
+        return None
+    off = [1 - own.mean / its.mean for (_, own), (_, its) in zip(one.points, other.points, strict=True)]
+    return max(off) if min(off) > -0.005 and max(off) < _COVERED else None
 
 
 def _different(settings: Sequence[Setting], columns: Sequence[str]) -> list[Setting]:

@@ -26,9 +26,11 @@ def bureau_rows(agents: Agents, who: np.ndarray, as_of: np.ndarray, ids: pl.Seri
     months = np.where(thin, random.integers(0, 9, a), 9 + np.floor(older * begun + np.maximum(0, since)))
     accounts = np.where(thin, random.integers(0, 2, a), 1 + random.poisson(np.exp(0.9 + 0.5 * noise[0])))
     leverage, honesty = creators.leverage[who], creators.honesty[who]
-    used = np.minimum(2.0, np.exp(-1.1 + 0.5 * leverage + 0.5 * noise[1]))
-    late = random.poisson(np.exp(-1.0 - 0.6 * honesty + 0.4 * leverage + 0.4 * noise[2]))
-    asked = random.poisson(np.exp(0.1 + 0.35 * leverage - 0.1 * honesty + 0.4 * noise[3]))
+    used = np.minimum(2.0, np.exp(-1.1 + knobs.utilisation_leverage * leverage + 0.5 * noise[1]))
+    strain = knobs.late_leverage * leverage - knobs.late_honesty * honesty
+    late = random.poisson(np.exp(-1.0 + strain + 0.4 * noise[2]))
+    search = knobs.inquiries_leverage * leverage - knobs.inquiries_honesty * honesty
+    asked = random.poisson(np.exp(0.1 + search + 0.4 * noise[3]))
     score = np.clip(np.round(640 + 60 * agents.credit[who] + 8 * random.standard_normal(a)), 300, 850)
     rows = pl.DataFrame(
         {

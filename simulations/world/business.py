@@ -60,7 +60,6 @@ class Rules:
         if economy.shock_month is not None:
             since = months[economy.shock_month :] - economy.shock_month
             shock[economy.shock_month :] = -economy.shock_size * economy.shock_recovery**since
-        season = np.array(economy.season)[(config.calendar.start.month - 1 + months) % 12]
         calm = creators.stability + creators.quality
         return cls(
             persistence=business.persistence,
@@ -71,7 +70,7 @@ class Rules:
             margin=np.maximum(0.02, business.margin + business.margin_quality * creators.quality),
             fixed_costs=business.fixed_costs,
             debt_service=business.debt_service * np.exp(business.leverage_effect * creators.leverage),
-            path=season + economy.drift_turnover * months / 12,
+            path=seasons(config) + economy.drift_turnover * months / 12,
             shock=shock,
             debt=np.exp(economy.drift_debt * months / 12),
             reserve_cap=business.reserve_cap,
@@ -96,13 +95,21 @@ class Rules:
         return np.clip(cash, 0.0, self.reserve_cap)
 
 
+def seasons(config: WorldConfig) -> np.ndarray:
+    """The log effect of the calendar month on turnover, float64 [months]."""
+    months = np.arange(config.calendar.months)
+    return np.array(config.economy.season)[(config.calendar.start.month - 1 + months) % 12]
+
+
 def draw_business(config: WorldConfig, creators: Creators, rules: Rules) -> Business:
     """All creators through all months. The first state is drawn from the stationary distribution without setbacks."""
     knobs, n, months = config.business, len(creators), config.calendar.months
     random = stream(config, "business")
     state, ratio, cash = (np.empty((months, n), dtype=np.float32) for _ in range(3))
     now = random.standard_normal(n) * rules.volatility / np.sqrt(1 - knobs.persistence**2)
-    held = rules.keep(knobs.reserve * np.exp(-0.3 * creators.leverage + 0.5 * random.standard_normal(n)))
+    held = rules.keep(
+        knobs.reserve * np.exp(-knobs.reserve_leverage * creators.leverage + 0.5 * random.standard_normal(n))
+    )
     everyone = slice(None)
     for month in range(months):
         state[month] = now

@@ -3,7 +3,8 @@
 Of a creator with latent quality q and stability s, in a month with state x (log turnover over the typical one):
 
     posts        ~ gamma-Poisson, log mean = posting_quality q + posting_size size + posting_state x + chance
-    log views     = views_followers log(followers) + views_quality q + views_state x + drift + chance, times viral luck
+    log views     = views_followers log(followers) + views_quality q + views_state x + views_season season + drift
+                    + chance, times viral luck
     likes         ~ binomial(views, likes_per_view exp(engagement_quality q + chance)); comments and shares alike
     logit watched = completion + completion_quality q - length + chance
 
@@ -18,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from simulations.world.agents import Agents
+from simulations.world.business import seasons
 from simulations.world.fraud import Bursts, draw_bursts
 from simulations.world.latent import CATEGORIES, REGIONS, logit, sigmoid, stream
 from simulations.world.tables import days, levels, text_ids, times
@@ -90,9 +92,9 @@ def draw_channels(agents: Agents, party: str) -> Channels:
     q, own = creators.quality[who], random.standard_normal(len(who))
     base = np.log(knobs.followers_typical) + knobs.followers_size * creators.size[who] + knobs.followers_quality * q
     months = config.calendar.months
-    noise = knobs.followers_noise * np.exp(-0.4 * creators.stability[who])
+    noise = knobs.followers_noise * np.exp(-knobs.followers_noise_stability * creators.stability[who])
     growth = (
-        0.01
+        knobs.followers_growth
         + knobs.followers_growth_quality * q[:, None]
         + knobs.followers_growth_state * agents.business.state[who]
         + noise[:, None] * random.standard_normal((len(who), months))
@@ -158,7 +160,7 @@ def draw_videos(agents: Agents, channels: Channels, expected: float) -> Videos:
     watched = sigmoid(
         logit(knobs.completion)
         + knobs.completion_quality * creators.quality[who]
-        - 0.4 * np.log(duration / 30.0)
+        - knobs.completion_length * np.log(duration / 30.0)
         + 0.45 * random.standard_normal(len(who))
     )
     total = own + bought
@@ -210,7 +212,7 @@ def _posting(agents: Agents, channels: Channels, expected: float, random: np.ran
     poor = agents.business.cash[who, channels.cell_month] < DISTRESS
     rate = np.exp(logs) * np.where(poor, 1 - knobs.posting_distress, 1.0)
     rate *= expected / max(float(rate @ channels.cell_part), 1e-9)
-    shape = np.clip(6.0 * np.exp(0.5 * creators.stability[who]), 0.5, 60.0)
+    shape = np.clip(6.0 * np.exp(knobs.posting_steadiness * creators.stability[who]), 0.5, 60.0)
     return np.asarray(rate * random.gamma(shape) / shape)
 
 
@@ -241,6 +243,7 @@ def _views(
         + knobs.views_followers * (channels.log_followers[place, month] - np.log(knobs.followers_typical))
         + knobs.views_quality * q
         + knobs.views_state * agents.business.state[who, month]
+        + knobs.views_season * seasons(agents.config)[month]
         + economy.drift_views * month / 12
         + knobs.views_spread * random.standard_normal(len(who))
     )

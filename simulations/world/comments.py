@@ -35,8 +35,7 @@ def comment_rows(agents: Agents, channels: Channels, videos: Videos, expected: f
     anger = logit(knobs.complaint_share) - knobs.complaint_service * creators.service[who]
     complains = random.random(n) < sigmoid(anger)
     kind = np.where(tone > NEUTRAL_TO, GOOD, np.where(tone < POOR_BELOW, np.where(complains, COMPLAINT, POOR), NEUTRAL))
-    # Under videos with bought views half of what is kept is filler.
-    filler = (videos.bought[video] > 0) & (random.random(n) < 0.5)
+    filler = (videos.bought[video] > 0) & (random.random(n) < config.fraud.filler_comments)
     kind = np.where(filler, SPAM, kind)
     chinese = random.random(n) < knobs.chinese_share
     after = (random.exponential(2 * 86_400.0, n) + 20).astype("timedelta64[s]")

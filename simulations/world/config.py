@@ -67,6 +67,9 @@ class Latents(Strict):
     service_quality: Correlation = Field(0.4, description="Correlation of service to customers and quality.")
     service_honesty: Correlation = Field(0.3, description="Correlation of service and honesty, quality held fixed.")
     business_share: Share = Field(0.55, description="Share of creators who run a registered business.")
+    business_size: Effect = Field(
+        0.6, description="Weight of size in who they are, beside a standard normal of chance."
+    )
 
     def matrix(self) -> np.ndarray:
         """Correlations of quality, stability, leverage and honesty, float64 [4, 4]."""
@@ -110,6 +113,7 @@ class Business(Strict):
     debt_service: Positive = Field(0.05, description="Service of older debts, as a share of typical turnover.")
     leverage_effect: Effect = Field(0.5, description="Log effect of leverage on the service of older debts.")
     reserve: Positive = Field(0.2, description="Median cash at the start.")
+    reserve_leverage: Effect = Field(0.3, description="Log effect of leverage on cash at the start, downwards.")
     reserve_cap: Positive = Field(0.6, description="Most cash that an owner leaves in the business.")
     outside_share: Share = Field(0.25, description="Mean share of turnover that no platform of the world sees.")
 
@@ -143,6 +147,9 @@ class Platforms(Strict):
     consent: Share = Field(0.92, description="Share of applications that consent to a platform, drawn for each.")
     federation: Share = Field(0.98, description="Share of applications that consent to sums over all parties.")
     withdrawn: Share = Field(0.02, description="Share of consents withdrawn later.")
+    tenure_quality: Effect = Field(
+        0.15, description="Log effect of quality on the time from registration to the first application."
+    )
 
     @model_validator(mode="after")
     def _somewhere(self) -> Platforms:
@@ -160,11 +167,17 @@ class Channel(Strict):
     posting_state: Effect = Field(0.5, description="Log effect of the state (log) on the posting rate.")
     posting_spread: float = Field(0.6, ge=0, le=3, description="Spread of posting rates that nothing explains (log).")
     posting_distress: float = Field(0.5, ge=0, le=1, description="Share of posts left out in a month without cash.")
+    posting_steadiness: Effect = Field(
+        0.5, description="Log effect of stability on how little posting differs from month to month (gamma shape)."
+    )
     rhythm_stability: Effect = Field(0.6, description="Effect of stability on how evenly posts are spaced (logit).")
     views_typical: Positive = Field(1500.0, description="Median views of a video of a typical creator.")
     views_followers: Effect = Field(0.55, description="Elasticity of views by followers.")
     views_quality: Effect = Field(0.25, description="Log effect of quality on views.")
     views_state: Effect = Field(0.5, description="Log effect of the state on views.")
+    views_season: Effect = Field(
+        0.5, description="Log effect of the season of turnover (economy.season) on views; at 1 they move alike."
+    )
     views_spread: float = Field(1.0, ge=0, le=3, description="Spread of views from video to video (log).")
     viral_rate: Rate = Field(0.012, description="Chance that a video goes viral.")
     viral_quality: Effect = Field(0.3, description="Log effect of quality on that chance.")
@@ -180,14 +193,25 @@ class Channel(Strict):
     )
     completion: Rate = Field(0.35, description="Median completion rate of a video of 30 seconds.")
     completion_quality: Effect = Field(0.3, description="Effect of quality on completion (logit).")
+    completion_length: Effect = Field(0.4, description="Effect of the log of the duration on it (logit), downwards.")
     followers_typical: Positive = Field(3000.0, description="Median followers of a channel.")
     followers_size: Effect = Field(1.1, description="Log effect of size on followers.")
     followers_quality: Effect = Field(0.4, description="Log effect of quality on followers.")
+    followers_growth: float = Field(0.01, ge=-1, le=1, description="Growth of followers a month (log).")
     followers_growth_quality: float = Field(0.015, ge=-1, le=1, description="Effect of quality on growth a month.")
     followers_growth_state: float = Field(0.05, ge=-1, le=1, description="Effect of the state on growth a month.")
     followers_spike_rate: Rate = Field(0.03, description="Chance in a month that followers jump for honest reasons.")
     followers_spike: Positive = Field(0.25, description="Mean log size of such a jump.")
     followers_noise: float = Field(0.03, ge=0, le=1, description="Spread of growth from month to month.")
+    followers_noise_stability: Effect = Field(0.4, description="Log effect of stability on that spread, downwards.")
+    active_fans_quality: Effect = Field(0.25, description="Effect of quality on the share of active fans (logit).")
+    active_fans_state: Effect = Field(0.4, description="Effect of the state on the share of active fans (logit).")
+    top_region_quality: Effect = Field(
+        0.15, description="Effect of quality on the share of the largest region in the audience (logit), downwards."
+    )
+    top_age_quality: Effect = Field(
+        0.1, description="Effect of quality on the share of the largest age group (logit), downwards."
+    )
 
 
 class Comments(Strict):
@@ -230,11 +254,17 @@ class Bureau(Strict):
     """What the credit bureau tells a lender on the day of the application."""
 
     thin_share: Share = Field(0.4, description="Share of creators with a thin file; young people first.")
+    thin_young: Effect = Field(1.0, description="Weight of youth in who they are, beside a standard normal of chance.")
     thin_no_row: Share = Field(0.5, description="Share of thin files without a row; the others have no score.")
     score_leverage: Effect = Field(0.6, description="Weight of low leverage in the score.")
     score_honesty: Effect = Field(0.5, description="Weight of honesty in the score.")
     score_stability: Effect = Field(0.2, description="Weight of stability in the score.")
     score_noise: float = Field(0.5, ge=0, le=5, description="Weight of noise in the score.")
+    utilisation_leverage: Effect = Field(0.5, description="Log effect of leverage on the utilisation of credit lines.")
+    late_honesty: Effect = Field(0.6, description="Log effect of honesty on late payments of 24 months, downwards.")
+    late_leverage: Effect = Field(0.4, description="Log effect of leverage on late payments of 24 months.")
+    inquiries_leverage: Effect = Field(0.35, description="Log effect of leverage on inquiries of 6 months.")
+    inquiries_honesty: Effect = Field(0.1, description="Log effect of honesty on inquiries of 6 months, downwards.")
 
 
 class Fraud(Strict):
@@ -250,6 +280,7 @@ class Fraud(Strict):
     bot_completion: Share = Field(0.06, description="Completion rate of bought views.")
     burst_followers_share: Share = Field(0.6, description="Share of bursts in which followers are bought too.")
     burst_followers: Positive = Field(0.3, description="Mean jump of followers in a burst, as a share of them.")
+    filler_comments: Share = Field(0.5, description="Share of filler among comments on videos with bought views.")
     papers_show: Share = Field(0.8, description="Share of false papers with a fault that a rule can find.")
     papers_caught: Share = Field(0.6, description="Share of those that lenders notice, and then decline.")
     papers_slip: Share = Field(0.01, description="Share of true papers with a harmless fault, for each kind of fault.")
@@ -288,8 +319,13 @@ class Lending(Strict):
     same_lender: Share = Field(
         0.5, description="Chance that it is to the lender that granted the one before; else it is to one not asked yet."
     )
+    traffic_business: Share = Field(0.85, description="Share of applications of businesses for the traffic loan.")
+    traffic_individual: Share = Field(0.1, description="Share of applications of individuals for the traffic loan.")
     amount_leverage: Effect = Field(0.15, description="Log effect of leverage on the amount asked for.")
     overstated: Effect = Field(0.15, description="Log effect of honesty on the declared income, downwards.")
+    delay_honesty: Effect = Field(
+        0.3, description="Log effect of honesty on the days by which an instalment that is paid comes late, downwards."
+    )
     walk_away: Rate = Field(0.005, description="Chance in a period that a borrower who could pay stops for good.")
     walk_away_honesty: Effect = Field(0.7, description="Log effect of honesty on it, downwards.")
     walk_away_arrears: Positive = Field(3.0, description="Factor on it for borrowers in arrears.")

@@ -114,13 +114,15 @@ def _views(tables: Tables) -> Html:
     views = tables.of("video", "videos", ["views"])["views"].to_numpy()
     followers = tables.of("video", "followers", ["creator_id", "followers"])
     last = followers.group_by("creator_id", maintain_order=True).last()["followers"].to_numpy()
-    lines = [
-        Line("views of a video", *_share_above(views, 10, 1e8), STYLES[0]),
-        Line("followers of a channel", *_share_above(last, 10, 1e8), STYLES[1]),
+    named = [
+        ("views of a video", Line("", *_share_above(views, 10, 1e8), STYLES[0])),
+        ("followers of a channel", Line("", *_share_above(last, 10, 1e8), STYLES[1])),
     ]
-    across = Axis("at least so many (log scale)", 10, 1e8, _count, log=True)
-    up = Axis("share (log scale)", 1e-6, 1, _percent, log=True)
-    return line_figure("Views and followers", across, up, lines, width=620, height=320)
+    labels = [Label(name, line.x[-1], line.y[-1], line.style.colour, "end", right=-10) for name, line in named]
+    across = Axis("views of a video, or followers of a channel, at least (count, log scale)", 10, 1e8, _count, log=True)
+    up = Axis("share of videos or of channels (%, log scale)", 1e-6, 1, lambda share: f"{100 * share:g}", log=True)
+    lines = [line for _, line in named]
+    return line_figure("Views and followers", across, up, lines, labels=labels, width=620, height=340)
 
 
 def _count(value: float) -> str:

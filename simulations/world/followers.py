@@ -50,7 +50,7 @@ def audience_rows(agents: Agents, channels: Channels) -> pl.DataFrame:
 
     Good channels are a little less concentrated; fans of rising ones are more active, bought followers are not.
     """
-    config, timeline = agents.config, agents.timeline
+    config, timeline, knobs = agents.config, agents.timeline, agents.config.channel
     random = stream(config, f"audience {channels.party}")
     place, month = channels.cell_place, channels.cell_month
     who, k = channels.who[place], len(channels.who)
@@ -58,9 +58,10 @@ def audience_rows(agents: Agents, channels: Channels) -> pl.DataFrame:
     own, noise = random.standard_normal((3, k)), random.standard_normal((3, len(place)))
     day = timeline.first_of(month)
     bought = channels.bursts.gained(who, day)
-    region = sigmoid(logit(0.3) - 0.15 * q + 0.4 * own[0][place] + 0.08 * noise[0])
-    age = sigmoid(logit(0.42) - 0.1 * q + 0.35 * own[1][place] + 0.08 * noise[1])
-    active = sigmoid(logit(0.25) + 0.25 * q + 0.4 * state + 0.4 * own[2][place] + 0.1 * noise[2]) / bought
+    region = sigmoid(logit(0.3) - knobs.top_region_quality * q + 0.4 * own[0][place] + 0.08 * noise[0])
+    age = sigmoid(logit(0.42) - knobs.top_age_quality * q + 0.35 * own[1][place] + 0.08 * noise[1])
+    liveliness = knobs.active_fans_quality * q + knobs.active_fans_state * state
+    active = sigmoid(logit(0.25) + liveliness + 0.4 * own[2][place] + 0.1 * noise[2]) / bought
     rows = pl.DataFrame(
         {
             "creator_id": channels.ids.gather(place),

@@ -78,11 +78,12 @@ def draw_creators(config: WorldConfig) -> Creators:
     left = np.sqrt(1 - latents.service_quality**2 - latents.service_honesty**2)
     service = latents.service_quality * quality + latents.service_honesty * rest + left * own[1]
     looks = stream(config, "looks")
-    business = top_share(0.6 * size + looks.standard_normal(n), latents.business_share)
+    business = top_share(latents.business_size * size + looks.standard_normal(n), latents.business_share)
     age = np.clip(np.round(18 + looks.gamma(2.6, 5.2, n)), 18, 75).astype(np.int16)
     years = np.log(age - 14.0)
     young = -(years - years.mean()) / years.std()
-    thin = top_share(young + stream(config, "thin files").standard_normal(n), config.bureau.thin_share)
+    unknown = config.bureau.thin_young * young + stream(config, "thin files").standard_normal(n)
+    thin = top_share(unknown, config.bureau.thin_share)
     return Creators(
         number=looks.permutation(n),
         quality=quality,

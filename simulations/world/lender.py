@@ -63,7 +63,7 @@ class _Schedule:
 def _schedule(agents: Agents, loans: Loans) -> _Schedule:
     """Days of payment: a few after the instalment's or, in arrears, a later due day; the honest are more punctual."""
     due = loans.applied[:, None] + (PERIOD_DAYS * np.arange(1, PERIODS + 1)).astype("timedelta64[D]")
-    slack = np.exp(0.6 - 0.3 * agents.creators.honesty[loans.who])
+    slack = np.exp(0.6 - agents.config.lending.delay_honesty * agents.creators.honesty[loans.who])
     late = np.minimum(stream(agents.config, "days late").poisson(slack[:, None], due.shape), 20)
     when = loans.applied[:, None] + (PERIOD_DAYS * loans.paid_in + late).astype("timedelta64[D]")
     never = loans.paid_in == NEVER

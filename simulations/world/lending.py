@@ -93,7 +93,8 @@ def _number(
     """The applications of one number: what is asked for, the decision, and repayment as if granted."""
     config, creators = agents.config, agents.creators
     knobs, random = config.lending, stream(config, f"applications {number}")
-    product = (random.random(len(who)) >= np.where(creators.is_business[who], 0.85, 0.1)).astype(np.int64)
+    traffic = np.where(creators.is_business[who], knobs.traffic_business, knobs.traffic_individual)
+    product = (random.random(len(who)) >= traffic).astype(np.int64)
     turnover = agents.business.turnover(who, agents.timeline.month_of(applied))
     amount, term = np.empty(len(who)), np.empty(len(who), dtype=np.int64)
     for code, terms in enumerate((knobs.traffic, knobs.starter)):

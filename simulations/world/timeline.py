@@ -79,6 +79,6 @@ def draw_timeline(config: WorldConfig, creators: Creators) -> Timeline:
 def draw_registered(config: WorldConfig, creators: Creators, timeline: Timeline, party: str) -> np.ndarray:
     """The day on which each creator registered with a platform, [n]: 20 days to years before the first application."""
     random = stream(config, f"registered {party}")
-    spread = random.gamma(1.3, 500.0, len(creators)) * np.exp(0.15 * creators.quality)
+    spread = random.gamma(1.3, 500.0, len(creators)) * np.exp(config.platforms.tenure_quality * creators.quality)
     before = np.minimum(20 + spread, 3000).astype(np.int64)
     return np.asarray(timeline.first_day - before.astype("timedelta64[D]"))

@@ -106,6 +106,14 @@ def test_plans_baselines_benchmarks_and_data_are_those_there_are():
         assert file in page
 
 
+def test_make_bench_runs_what_the_page_says():
+    (loop,) = re.findall(r"^bench:.*\n\tfor name in ([^;]*);", read("Makefile"), re.MULTILINE)
+    said = read("docs/researcher.md").split("`make bench` runs")[1].split("\n## ")[0]
+    together, _, alone = said.partition("run by their commands above")
+    assert re.findall(r"`(\w+)`", together) == loop.split()
+    assert set(re.findall(r"`(\w+)`", alone)) == set(benchmarks()) - set(loop.split())
+
+
 def test_the_walk_names_every_phase():
     diagram = re.findall(r"```\n(.*?)```", read("docs/protocol.md"), re.DOTALL)[0]
     assert set(re.findall(r"^ (\w+)", diagram, re.MULTILINE)) >= {kind.value for kind in Kind}

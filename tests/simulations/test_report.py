@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from builders import NO_NOISE, small_scenario
 
@@ -15,6 +17,7 @@ from simulations.job import run_job
 from simulations.report import report_of
 from simulations.runs import NoSuchRun
 from simulations.scenario import Scenario
+from simulations.sweep.store import RECORD, TABLE
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,32 @@ def test_a_folder_without_an_oracle_is_enough(sim: Any, runs: Path, tmp_path: Pa
     code, out, _ = sim("report", folder)
     assert (code, Path(out.strip())) == (0, folder / "report.html")
     assert "simulation only" not in (folder / "report.html").read_text()
+
+
+@pytest.fixture
+def swept(tmp_path: Path) -> Path:
+    """A folder as a sweep leaves it, of two runs with invented figures."""
+    folder = tmp_path / "runs" / "sweep-mine"
+    folder.mkdir(parents=True)
+    rows = {"plan": ["tiny"] * 2, "dataset": ["synthetic"] * 2, "label": [None] * 2, "seed": [1, 1]}
+    rows |= {"privacy.epsilon": [1.0, 2.0], "auc": [0.7, 0.75], "epsilon": [0.9, 1.9], "lenders": [2, 2]}
+    pl.DataFrame(rows).write_parquet(folder / TABLE)
+    told = {"name": "mine", "title": "Mine", "keys": ["privacy.epsilon"], "runs": 2, "declaration": None, "file": ""}
+    (folder / RECORD).write_text(json.dumps(told))
+    return folder
+
+
+def test_a_sweeps_folder_has_the_sweeps_report(sim: Any, swept: Path, tmp_path: Path):
+    code, out, _ = sim("report", swept)
+    assert (code, Path(out.strip())) == (0, swept / "report.html")
+    assert "Privacy against utility" in (swept / "report.html").read_text()
+    code, out, _ = sim("report", swept.name, "--runs", swept.parent, "-o", tmp_path / "page.html")
+    assert (code, Path(out.strip())) == (0, tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text() == (swept / "report.html").read_text()
+    (swept / RECORD).unlink()
+    code, _, err = sim("report", swept)
+    assert code == 2
+    assert "holds no sweep" in err
 
 
 def test_bad_input_is_one_message_and_exit_code_2(sim: Any, runs: Path, tmp_path: Path):

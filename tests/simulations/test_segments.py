@@ -17,7 +17,7 @@ from simulations.gains import over_seeds
 from simulations.job import run_job
 from simulations.runs import Run
 from simulations.scenario import Scenario, resolve
-from simulations.segments import FEWEST, _rows, auc
+from simulations.segments import FEWEST, _best, _rows, auc
 
 LENDERS = ("lender-1", "lender-2", "lender-3")
 
@@ -65,6 +65,23 @@ def test_where_there_are_too_few_there_is_no_figure():
     assert auc(1 - label[: FEWEST + 5], np.arange(FEWEST + 5.0)) is None
 
 
+def test_thin_files_have_a_best_lender_of_their_own():
+    """One lender ranks full files well and thin ones badly, the other the other way round."""
+    random, n = np.random.default_rng(1), 4000
+    label = (random.random(n) < 0.3).astype(np.int8)
+    thin = np.arange(n) % 4 == 0
+    pds = {
+        "lender-1": random.random(n) + np.where(thin, 0.1, 1.0) * label,
+        "lender-2": random.random(n) + np.where(thin, 0.8, 0.2) * label,
+    }
+    found = _best(pds, label, thin)
+    assert (found["lender"], found["thin_lender"]) == ("lender-1", "lender-2")
+    assert found["all"] == pytest.approx(roc_auc_score(label, pds["lender-1"]))
+    assert found["thin"] == pytest.approx(roc_auc_score(label[thin], pds["lender-2"][thin]))
+    few = _best(pds, label, np.arange(n) < FEWEST)
+    assert (few["lender"], few["thin_lender"], few["thin"]) == ("lender-1", None, None)
+
+
 def run(federated: float, thin: float | None, best: str, alone: float) -> dict[str, object]:
     rows = [
         {"by": by, "name": name, "loans": 9, "bad": 3, "auc": dict.fromkeys(scores, value) | {"federated": value}}
@@ -72,13 +89,15 @@ def run(federated: float, thin: float | None, best: str, alone: float) -> dict[s
         for scores in [("lender_alone", "lender_alone_dp", "lender_alone_xgboost", "pooled_xgboost")]
     ]
     names = ("lender_alone", "lender_alone_dp", "lender_alone_xgboost")
-    return {"rows": rows, "single": {name: {"lender": best, "all": alone, "thin": alone - 0.1} for name in names}}
+    single = {"lender": best, "all": alone, "thin_lender": "lender-3", "thin": alone - 0.1}
+    return {"rows": rows, "single": dict.fromkeys(names, single)}
 
 
 def test_over_seeds_is_the_mean_and_the_lead_is_over_the_best_of_each_run():
     found = over_seeds([run(0.8, 0.7, "lender-1", 0.7), run(0.78, 0.72, "lender-2", 0.74)])
     assert found["rows"][0]["auc"]["federated"] == pytest.approx(0.79)
     assert found["single"]["lender_alone"]["lender"] == "lender-1, lender-2"
+    assert found["single"]["lender_alone"]["thin_lender"] == "lender-3"
     assert found["gain"]["lender_alone"]["all"] == pytest.approx(0.79 - 0.72)
     assert found["gain"]["lender_alone"]["thin"] == pytest.approx(0.71 - 0.62)
     assert found["rows"][2]["auc"]["federated"] is None
@@ -87,11 +106,12 @@ def test_over_seeds_is_the_mean_and_the_lead_is_over_the_best_of_each_run():
 def test_a_run_without_a_figure_leaves_the_mean_without_one():
     found = over_seeds([run(0.8, None, "lender-1", 0.7), run(0.78, 0.72, "lender-1", 0.74)])
     assert found["gain"]["lender_alone"]["thin"] is None
-    console = Console(width=100, record=True)
+    console = Console(width=120, record=True)
     segments_table(console, found)
     said = console.export_text()
     assert "thin at lender-1" in said
-    assert "over the best single lender (lender-1 alone): +0.0700 on all, too few on thin files" in said
+    told = "over the best single lender alone: +0.0700 on all (lender-1), too few on thin files (lender-3)"
+    assert told in said
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +143,7 @@ def test_a_run_on_the_world_leaves_its_segments(tiny_run: Run):
     assert min(name for by, name in rows if by == "vintage") == "2023-11"
     single = found["single"]["lender_alone"]
     assert single["lender"] in LENDERS
+    assert single["thin_lender"] in LENDERS
     # The best lender cannot be worse than the mean lender.
     assert single["all"] >= tiny_run.oracle["baselines"]["lender_alone"]
     json.dumps(over_seeds([found]), allow_nan=False)

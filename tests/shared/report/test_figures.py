@@ -173,6 +173,24 @@ class TestDots:
         assert len(marks(drawing, "circle")) == 2
         assert inside(drawing)
 
+    def test_texts_stand_at_their_own_panel(self):
+        """A row without a value says so in its own panel, and takes no room from the others."""
+        panels = [
+            Panel(UP, [Dot("a", 0.5, "one 0.50"), Dot("b", None, "lost in a very long sentence")]),
+            Panel(UP, [Dot("a", 0.5, "two 0.50"), Dot("b", 0.6, "two 0.60")]),
+        ]
+        root = parse(dot_figure("t", panels))
+        axes = [line.attrib for line in root.iter("line") if line.attrib["y1"] == line.attrib["y2"]]
+        bottom = max(float(axis["y1"]) for axis in axes)
+        (first, second) = [(float(a["x1"]), float(a["x2"])) for a in axes if float(a["y1"]) == bottom]
+        told = {text.text: (float(text.attrib["x"]), text.attrib.get("text-anchor")) for text in root.iter("text")}
+        end, anchor = told["one 0.50"]
+        assert anchor == "end"
+        assert end - words_width("one 0.50", 11.5) - first[1] < second[0] - end
+        assert second[0] - end > 20
+        middle, anchor = told["lost in a very long sentence"]
+        assert (anchor, middle) == ("middle", pytest.approx(sum(first) / 2, abs=0.2))
+
 
 def test_strips_stand_on_their_line():
     drawing = strip_figure("t", [10.0, -5.0, 0.0], height=30)

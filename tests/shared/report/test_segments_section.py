@@ -26,8 +26,8 @@ SEGMENTS = {
         )
     ],
     "single": {
-        "lender_alone": {"lender": "lender-9", "all": 0.7154, "thin": 0.6632},
-        "lender_alone_xgboost": {"lender": "lender-8", "all": 0.7254, "thin": None},
+        "lender_alone": {"lender": "lender-9", "all": 0.7154, "thin_lender": "lender-7", "thin": 0.6632},
+        "lender_alone_xgboost": {"lender": "lender-8", "all": 0.7254, "thin_lender": None, "thin": None},
     },
 }
 
@@ -50,6 +50,7 @@ def test_every_segment_stands_with_its_lead(page: Any):
 
 def test_the_best_single_lender_is_named_with_what_it_lacks(page: Any):
     assert "lender-9" in page.text
+    assert "lender-7" in page.text
     assert "+0.0500" in page.text
     assert "+0.0800" in page.text
     assert "+0.0400" in page.text

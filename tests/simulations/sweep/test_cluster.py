@@ -26,8 +26,6 @@ ROOT = Path(__file__).resolve().parents[3]
 TIMES = ("seconds", "started")
 Write = Callable[..., Path]
 
-pytestmark = [pytest.mark.live, pytest.mark.slow]
-
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -78,6 +76,7 @@ def ended(process: subprocess.Popen[str]) -> str:
         end_tree(process, groups_below(process.pid))
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_this_machine_and_a_failure_stops_no_other(write: Write, address: str, tmp_path: Path):
     text = """[set]
 simulation.partition = "quantity"
@@ -101,6 +100,8 @@ simulation.alpha = [20.0, 1e-6, 50.0]
         }
 
 
+@pytest.mark.live
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_rows_and_leaves_the_cluster_free(write: Write, address: str, tmp_path: Path):
     long = write("[grid]\ntraining.rounds = [2, 90_000, 91_000, 92_000]\n")
     process = sweep_there(long, tmp_path / "out", address)

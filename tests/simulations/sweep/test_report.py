@@ -42,7 +42,9 @@ def epsilons(**more: Any) -> list[dict[str, Any]]:
             "baseline.pooled_xgboost": 0.79,
             "baseline.lender_alone_dp": 0.6 + 0.02 * epsilon,
             "budget.bin:lender.alone": 0.1 * epsilon,
-            "budget.train_tower:lender.alone": 0.9 * epsilon,
+            "budget.calibrate:lender.alone": 0.1 * epsilon,
+            "budget.train_tower:lender.alone": 0.93 * epsilon,
+            "budget.evaluate:lender.alone": 0.6 * epsilon,
             "fairness.SEX: 1.ratio": 0.9,
             "fairness.SEX: 2.ratio": None,
             "fairness.AGE: old.ratio": None,
@@ -83,8 +85,10 @@ def test_epsilon_gives_privacy_fairness_and_budget(made: Made):
         assert words in said["privacy"]
     assert "SEX" in said["fairness"]
     assert "AGE" not in said["fairness"]
-    assert "the whole run" in said["budget"]
-    assert "bins, lender" in said["budget"]
+    shown = said["budget"].split(" | ")
+    assert "the whole run; tower, lender (2\N{NO-BREAK SPACE}% below)" in shown
+    assert "bins, lender; calibration, lender" in shown
+    assert "evaluation, lender" in shown
 
 
 def test_words_give_a_comparison_and_its_cost(made: Made):

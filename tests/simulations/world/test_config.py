@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from pydantic import BaseModel, ValidationError
 from shared.plan_errors import PlanError
 from simulations.world import config
 from simulations.world.config import Latents, WorldConfig, load_config
+
+WORLD = Path(config.__file__).parent
+MOVERS = {"quality", "stability", "leverage", "honesty", "size", "service", "state", "q"}
 
 
 def models(model: type[BaseModel]) -> list[type[BaseModel]]:
@@ -40,6 +44,27 @@ def test_a_file_names_what_differs_and_options_come_first(tmp_path: Path):
     found = load_config(str(path), creators=None, seed=9)
     assert (found.creators, found.seed, found.economy.shock_month) == (500, 9, 12)
     assert found.economy.shock_size == WorldConfig().economy.shock_size
+
+
+def number(node: ast.expr) -> bool:
+    inner = node.operand if isinstance(node, ast.UnaryOp) else node
+    return isinstance(inner, ast.Constant) and isinstance(inner.value, int | float)
+
+
+def moved(node: ast.AST) -> set[str]:
+    """The latents and states in an expression, but for those in calls: a level may stand before exp(knob * quality)."""
+    if isinstance(node, ast.Call):
+        return set()
+    own = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return MOVERS & {own} | {name for part in ast.iter_child_nodes(node) for name in moved(part)}
+
+
+@pytest.mark.parametrize("path", sorted(WORLD.glob("*.py")), ids=lambda path: path.stem)
+def test_no_effect_of_a_latent_is_a_number_in_the_code(path: Path):
+    products = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.BinOp)]
+    for node in (product for product in products if isinstance(product.op, ast.Mult)):
+        for factor, other in ((node.left, node.right), (node.right, node.left)):
+            assert not (number(factor) and moved(other)), f"{path.name}:{node.lineno} {ast.unparse(node)}"
 
 
 @pytest.mark.parametrize(

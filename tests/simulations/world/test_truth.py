@@ -11,7 +11,11 @@ import pytest
 
 from simulations.world import describe
 from simulations.world.agents import Agents, draw_agents
+from simulations.world.bureau import bureau_rows
+from simulations.world.business import seasons
+from simulations.world.channel import creator_ids, draw_channels, draw_videos
 from simulations.world.config import WorldConfig
+from simulations.world.followers import audience_rows
 from simulations.world.lending import Loans, draw_loans
 from simulations.world.repayment import NEVER, borrowers, lived
 
@@ -139,6 +143,64 @@ def test_a_borrower_with_cash_pays_in_time_and_one_without_never(plain: tuple[Ag
         paid_in, bad = lived(agents, run, np.random.default_rng(0))
         assert (paid_in[:, 0] == (1 if paid else NEVER)).all()
         assert paid or bad.all()
+
+
+def views_by_season(knob: float) -> float:
+    """The slope of the log of views by the season of turnover, creators held fixed by the world's own draws."""
+    steep = tuple(0.8 if month % 2 else -0.8 for month in range(12))
+    agents, _ = drawn(creators=3000, channel={"views_season": knob}, economy={"season": steep})
+    videos = draw_videos(agents, draw_channels(agents, "video-1"), 60_000)
+    logs, season = np.log(np.maximum(videos.views - videos.bought, 1)), seasons(agents.config)[videos.month]
+    return float(np.polyfit(season, logs, 1)[0])
+
+
+def test_views_follow_the_season_by_their_knob():
+    assert WorldConfig().channel.views_season == 0.5
+    still, half = views_by_season(0.0), views_by_season(0.5)
+    assert abs(still) < 0.1
+    assert half - still == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("column", "latent", "knob", "sign"),
+    [
+        ("utilisation", "leverage", "utilisation_leverage", 1),
+        ("late_24m", "honesty", "late_honesty", -1),
+        ("late_24m", "leverage", "late_leverage", 1),
+        ("inquiries_6m", "leverage", "inquiries_leverage", 1),
+        ("inquiries_6m", "honesty", "inquiries_honesty", -1),
+    ],
+)
+def test_the_bureau_shows_each_latent_by_its_knob(column: str, latent: str, knob: str, sign: int):
+    found = []
+    for value in (0.0, 0.8):
+        agents, _ = drawn(bureau={"thin_share": 0.0, knob: value}, latents={"leverage_honesty": 0.0})
+        who = np.arange(len(agents.creators))
+        rows, _ = bureau_rows(agents, who, agents.timeline.first_day, creator_ids(agents))
+        found.append(correlation(rows[column].to_numpy(), getattr(agents.creators, latent)))
+    assert abs(found[0]) < 0.04
+    assert sign * found[1] > 0.2
+
+
+@pytest.mark.parametrize(
+    ("column", "knob", "sign"),
+    [
+        ("top_region_share", "top_region_quality", -1),
+        ("top_age_share", "top_age_quality", -1),
+        ("active_fan_share", "active_fans_quality", 1),
+    ],
+)
+def test_the_audience_shows_quality_by_its_knob(column: str, knob: str, sign: int):
+    found = []
+    for value in (0.0, 0.5):
+        agents, _ = drawn(creators=4000, channel={knob: value, "active_fans_state": 0.0})
+        channels = draw_channels(agents, "video-1")
+        rows = audience_rows(agents, channels).group_by("creator_id").agg(pl.col(column).mean())
+        ids = pl.DataFrame({"creator_id": creator_ids(agents), "quality": agents.creators.quality})
+        joined = rows.join(ids, on="creator_id")
+        found.append(correlation(joined[column].to_numpy(), joined["quality"].to_numpy()))
+    assert abs(found[0]) < 0.06
+    assert sign * found[1] > 0.4
 
 
 @pytest.fixture(scope="module")
