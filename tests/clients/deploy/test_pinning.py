@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -254,3 +255,27 @@ def test_the_executor_imports_nothing_of_the_project():
     found = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
     tops = {name.split(".")[0] for name in json.loads(found)}
     assert not tops & {"clients", "server", "shared", "simulations"}
+
+
+def test_bundles_are_unpacked_in_memory_unless_a_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(executor, "_SHARED_MEMORY", str(tmp_path))
+    monkeypatch.delenv("TMPDIR", raising=False)
+    assert executor._memory() == str(tmp_path)
+    monkeypatch.setattr(executor, "_SHARED_MEMORY", str(tmp_path / "absent"))
+    assert executor._memory() is None
+    monkeypatch.setattr(executor, "_SHARED_MEMORY", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", "/elsewhere")
+    assert executor._memory() is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked up as Linux has them")
+def test_what_a_killed_process_had_unpacked_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(executor, "_SHARED_MEMORY", str(tmp_path))
+    monkeypatch.delenv("TMPDIR", raising=False)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = [f"sealscore-app-{ended.pid}-x", f"sealscore-app-{os.getpid()}-y", "sealscore-app-odd-z", "another"]
+    for name in names:
+        (tmp_path / name / "apps").mkdir(parents=True)
+    executor._sweep()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
