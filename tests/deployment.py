@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 from clients.daemon import serve
 from clients.deploy.node_key import make_node_key
@@ -116,6 +118,34 @@ def trial_bundle(folder: Path, about: str = "a trial") -> Bundle:
     return build_bundle(folder)
 
 
+@dataclass(frozen=True)
+class Scratch:
+    """The folder for temporary files of one party's processes: where its executor unpacks bundles, and removes them."""
+
+    folder: Path
+
+    @classmethod
+    def new(cls, parent: Path) -> Scratch:
+        """In a folder of the party's."""
+        (parent / "scratch").mkdir(mode=0o700, parents=True, exist_ok=True)
+        return cls(parent / "scratch")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the processes must find in their environment."""
+        return {"TMPDIR": str(self.folder)}
+
+    @property
+    def changed(self) -> float:
+        """When something was last made or removed there: it moves on when a bundle is unpacked, however briefly."""
+        return self.folder.stat().st_mtime
+
+    def rested(self) -> float:
+        """`changed`, when nothing has been done there for a second: no message is at work any more."""
+        assert until(lambda: time.time() - self.changed > 1.0), list(self.folder.iterdir())
+        return self.changed
+
+
 @dataclass
 class Echo:
     """A node that answers with its name and what it was asked."""
@@ -142,6 +172,7 @@ class Federation:
     trust: ssl.SSLContext
     nodes: dict[str, SuperNode] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
+    scratch: dict[str, Scratch] = field(default_factory=dict)
 
     def supernode(self, party: str, *, enrol: bool = True, **changes: object) -> SuperNode:
         """A party's SuperNode, not started; it is stopped with the federation."""
@@ -162,7 +193,9 @@ class Federation:
             "port": free_ports(1)[0],
         }
         allow(folder, {self.bundle.sha256: "trial"})
-        node = SuperNode(SuperNodeSettings(**(values | changes)), notice=self.told.append)  # type: ignore[arg-type]
+        self.scratch[party] = scratch = Scratch.new(folder)
+        with patch.dict(os.environ, scratch.environment):
+            node = SuperNode(SuperNodeSettings(**(values | changes)), notice=self.told.append)  # type: ignore[arg-type]
         self.stack.callback(node.stop)
         self.nodes[party] = node
         return node

@@ -19,9 +19,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deployment import free_ports, until
-from ledgers import standing_of
-from rehearsal import PARTIES, SEED, begin_ledger, history_of, ledger_at, lost_attempts, verified
+from deployment import Scratch, free_ports, until
+from operators import family, kill
+from rehearsal import PARTIES, SEED, answers_of, begin_ledger, ledger_at, progress_of, verified
 
 from clients.books import approve
 from clients.deploy.node_key import make_node_key
@@ -90,6 +90,7 @@ class LiveNode:
         self.folder, self.party = folder, party
         folder.mkdir(mode=0o700)
         self.key_line = make_node_key(folder / "supernode.key")
+        self.scratch = Scratch.new(folder)
         begin_ledger(folder / "ledger.db", party).close()
         port = free_ports(1)[0]
         settings = {"folder": str(folder), "party": party, "server": server, "authority": str(authority), "port": port}
@@ -103,6 +104,7 @@ class LiveNode:
     def start(self) -> None:
         """Start the process; it connects by itself."""
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        environment |= self.scratch.environment
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(NODE), str(self.folder / "settings.json")],
@@ -253,9 +255,7 @@ class Live:
 
     def rounds(self, plan: Plan) -> list[dict[str, Any]]:
         """The rounds that are done, as who follows the run sees them."""
-        path = self.output(plan) / "progress.jsonl"
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        return [row for line in lines if line.endswith("}") and "round" in (row := json.loads(line))]
+        return progress_of(self.output(plan))
 
     def reached(self, plan: Plan, phase: str, round: int) -> bool:
         """Whether a round is done."""
@@ -266,41 +266,17 @@ class Live:
         watched = (self.link.link, self.link.executor)
         before = [process.pid for process in watched]
         assert all(before)
-        for pid in [*children(before[1]), *before]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)  # type: ignore[arg-type]
+        kill([*family(before[1])[1:], *before])
         assert until(lambda: all(p.pid not in (None, old) for p, old in zip(watched, before, strict=True)), PATIENCE)
         self.link.wait_ready(PATIENCE)
 
 
 def audited(federation: Live, plan: Plan) -> dict[str, dict[str, int]]:
-    """How many answers each party's ledger has of each phase with a sum, by party.
-
-    Every ledger must pass the check against the server's receipts, hold no less than what came about and no more than
-    what was asked for, and the server must know of no less.
-    """
-    output = federation.output(plan)
-    history, lost = history_of(output, plan), set(lost_attempts(history_of(output, plan)))
-    known = json.loads((output / "run.json").read_text("utf-8"))["answered"]
-    found: dict[str, dict[str, int]] = {}
-    for party in (party.name for party in plan.parties):
-        path = federation.nodes[party].ledger
+    """`answers_of` the run; every ledger must pass the check against the server's receipts, too."""
+    ledgers = {party.name: federation.nodes[party.name].ledger for party in plan.parties}
+    for path in ledgers.values():
         verified(path, federation.receipts)
-        standing = standing_of(path).plans[plan.hash]
-        found[party] = {}
-        for phase, attempts in history.items():
-            mine = [(phase, round, attempt) for round, attempt, cohort in attempts if party in cohort]
-            if mine:
-                found[party][phase] = spent = standing.spent[phase]
-                assert len(set(mine) - lost) <= spent <= len(mine), (party, phase)
-                assert known[phase][party] == len(mine)
-    return found
-
-
-def children(pid: int | None) -> list[int]:
-    """The processes that a process has started, and theirs."""
-    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
-    return [*found, *(grandchild for child in found for grandchild in children(child))]
+    return answers_of(federation.output(plan), plan, ledgers)
 
 
 @contextmanager

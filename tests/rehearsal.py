@@ -6,6 +6,7 @@ All plans have one seed, from which the identities follow, so a node's ledger ho
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from doubles import DirectExchange
+from ledgers import standing_of
 from vertical_builders import PLAN, people, records_of
 
 from clients.books import approve
@@ -168,6 +170,34 @@ def history_of(folder: Path, plan: Plan) -> dict[str, ATTEMPTS]:
         return {phase.name: tuple(journal.attempts(phase.name)) for phase in Mechanisms(plan).phases}
     finally:
         journal.close()
+
+
+def progress_of(folder: Path) -> list[dict[str, Any]]:
+    """The rounds of a run that are done, as who follows it sees them."""
+    path = folder / "progress.jsonl"
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return [row for line in lines if line.endswith("}") and "round" in (row := json.loads(line))]
+
+
+def answers_of(folder: Path, plan: Plan, ledgers: Mapping[str, Path]) -> dict[str, dict[str, int]]:
+    """How many answers each party's ledger has of each phase with a sum, by party, after a run that was carried out.
+
+    Every ledger must hold no less than what came about and no more than what was asked for, and the server must know
+    of no less.
+    """
+    history, lost = history_of(folder, plan), set(lost_attempts(history_of(folder, plan)))
+    known = json.loads((folder / "run.json").read_text("utf-8"))["answered"]
+    found: dict[str, dict[str, int]] = {}
+    for party, ledger in ledgers.items():
+        standing = standing_of(ledger).plans[plan.hash]
+        found[party] = {}
+        for phase, attempts in history.items():
+            mine = [(phase, round, attempt) for round, attempt, cohort in attempts if party in cohort]
+            if mine:
+                found[party][phase] = spent = standing.spent[phase]
+                assert len(set(mine) - lost) <= spent <= len(mine), (party, phase)
+                assert known[phase][party] == len(mine)
+    return found
 
 
 def lost_attempts(history: Mapping[str, ATTEMPTS]) -> list[tuple[str, int, int]]:

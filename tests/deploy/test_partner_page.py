@@ -11,26 +11,23 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import polars as pl
 import pytest
-import tomli_w
 from builders import small_plan, small_records
-from deployment import ROOT, free_ports, until
+from deployment import ROOT, free_ports
+from operators import FINGERPRINT, NODE, SERVER, Operator, end, environment, make_plan, make_server, start_server, typed
 
 pytestmark = pytest.mark.slow
 
 PAGE = (ROOT / "docs" / "partner.md").read_text(encoding="utf-8")
-FINGERPRINT = re.compile(r"[A-Z2-7]{4}(?:-[A-Z2-7]{4}){7}")
-NODE, PEER = "lender-1", "lender-2"
+MINE, PEER = "lender-1", "lender-2"
 # In place of the operator's editor: it writes into node.toml what the page says has to be written there.
 EDITOR = """#!{python}
 import pathlib, re, sys
@@ -71,12 +68,10 @@ class Place:
             shutil.copytree(ROOT / name, self.source / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, self.source / name)
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("SEALSCORE_", "PYTHON"))},
-            "OMP_NUM_THREADS": "1",
-            "COLUMNS": "200",
-            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        }
+        path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        self.environment = environment(PATH=path)
+        self.operator = Operator(SERVER, self.server, self.source, PATH=path)
+        self.other = Operator(NODE, self.peer, self.source, PATH=path)
         # The page's python3 is the Python that runs the tests: its packages are lent below.
         python = folder / "bin" / "python3"
         python.parent.mkdir()
@@ -85,61 +80,7 @@ class Place:
 
     def type(self, command: str, answer: str = "", **more: str) -> str:
         """Run one command in the partner's folder with a shell; what it said."""
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=self.partner,
-            env=self.environment | more,
-            input=answer,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
-
-    def ours(self, module: str, home: Path, *words: str) -> str:
-        """A command of the server's operator or of the peer's, by this environment's own installation."""
-        done = subprocess.run(
-            [sys.executable, "-m", module, *words, "--home", str(home)],
-            env=self.environment | {"PYTHONPATH": str(self.source)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, f"{module} {words}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-
-@contextmanager
-def serving(place: Place, ports: tuple[int, int]) -> Iterator[None]:
-    """A server that runs, as docs/server.md has it."""
-    said = place.ours("server.cli", place.server, "init", "--host", "localhost")
-    config = place.server / "server.toml"
-    text = config.read_text().replace("9480", str(ports[0])).replace("9481", str(ports[1]))
-    config.write_text(text)
-    log = place.folder / "server.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "server.cli", "start", "--home", str(place.server)],
-            env=place.environment | {"PYTHONPATH": str(place.source)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        ready = until(lambda: "partners connect" in log.read_text() or process.poll() is not None)
-        assert ready, log.read_text()
-        assert process.poll() is None, log.read_text()
-        place.fingerprints["server"] = FINGERPRINT.findall(said)[0]
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        return typed(["bash", "-c", command], self.environment | more, timeout=300, input=answer, cwd=self.partner)
 
 
 def table(path: Path) -> None:
@@ -153,36 +94,6 @@ def table(path: Path) -> None:
         else:
             columns[feature.name] = [None if cell != cell else cell for cell in cells]
     pl.DataFrame(columns).write_parquet(path)
-
-
-def plan_for_both(place: Place) -> None:
-    """The server's operator makes and signs a plan, and gives its file to the partner."""
-    data = small_plan().model_dump(mode="json", exclude_none=True)
-    data["privacy"]["epsilon"] = 2.0
-    like = place.folder / "like.toml"
-    like.write_text(tomli_w.dumps(data))
-    counts = [word for name in (NODE, PEER) for word in ("--records", f"{name}=400")]
-    place.ours("server.cli", place.server, "plan", "new", "demo", "--like", str(like), *counts)
-    place.ours("server.cli", place.server, "plan", "sign", "demo")
-    (place.partner / "plan.json").write_bytes((place.server / "plans" / "demo.json").read_bytes())
-
-
-def end(pids: Iterator[int]) -> None:
-    """End the node by its process id, and wait until it is gone."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        if not until(lambda pid=pid: not running(pid), 40):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def running(pid: int) -> bool:
-    """Whether a process of that id runs (one that has ended and waits to be collected does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def node_pids(place: Place) -> Iterator[int]:
@@ -206,8 +117,10 @@ def test_ten_commands_lead_from_nothing_to_a_connected_node():
     # the path of a socket is short, that of pytest's folders is not
     with tempfile.TemporaryDirectory(prefix="seal-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
         place = Place(Path(name))
-        stack.enter_context(serving(place, (control, partner)))
-        said = place.ours("clients.cli", place.peer, "init", "--name", PEER, "--role", "lender")
+        stack.callback(place.operator.end)
+        place.fingerprints["server"] = make_server(place.operator, control, partner)
+        start_server(place.operator)
+        said = place.other.type("init", "--name", PEER, "--role", "lender")
         place.fingerprints[PEER] = FINGERPRINT.findall(said)[0]
         tables = place.folder / "loans.parquet"
         table(tables)
@@ -224,7 +137,7 @@ def test_ten_commands_lead_from_nothing_to_a_connected_node():
         editor.chmod(0o700)
         values = {
             "SOURCE": str(place.source),
-            "NAME": NODE,
+            "NAME": MINE,
             "ROLE": "lender",
             "HOST": "localhost",
             "PORT": str(partner),
@@ -232,14 +145,14 @@ def test_ten_commands_lead_from_nothing_to_a_connected_node():
             "PEER_FINGERPRINT": place.fingerprints[PEER],
         }
         assert values.keys() == placeholders()
-        stack.callback(lambda: end(node_pids(place)))
+        stack.callback(lambda: [end(pid) for pid in node_pids(place)])
         told = [step(place, filled(command, values), str(editor)) for command in commands()]
         assert any("approved: demo" in text for text in told)
         assert re.search(r"state +running", told[-1]), told[-1]
         assert re.search(r"connected +yes", told[-1]), told[-1]
         assert re.search(r"plan demo +live", told[-1]), told[-1]
-        listed = place.ours("server.cli", place.server, "nodes")
-        assert re.search(rf"{NODE} +│ yes", listed), listed
+        listed = place.operator.type("nodes")
+        assert re.search(rf"{MINE} +│ yes", listed), listed
 
 
 def filled(command: str, values: Mapping[str, str]) -> str:
@@ -268,8 +181,8 @@ def lend_packages(venv: Path) -> None:
 
 def exchange(place: Place, said: str) -> None:
     """The server's operator enrols both cards by the fingerprints that were read to it, and makes a plan."""
-    place.fingerprints[NODE] = FINGERPRINT.findall(said)[0]
-    for name, home in ((NODE, place.partner / "node"), (PEER, place.peer)):
+    place.fingerprints[MINE] = FINGERPRINT.findall(said)[0]
+    for name, home in ((MINE, place.partner / "node"), (PEER, place.peer)):
         card = str(home / "card.txt")
-        place.ours("server.cli", place.server, "enrol", card, "--fingerprint", place.fingerprints[name])
-    plan_for_both(place)
+        place.operator.type("enrol", card, "--fingerprint", place.fingerprints[name])
+    (place.partner / "plan.json").write_bytes(make_plan(place.operator, "demo", (MINE, PEER)).read_bytes())

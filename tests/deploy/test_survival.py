@@ -178,10 +178,13 @@ def test_another_bundle_than_that_of_an_approved_plan(federation: Live):
     output.mkdir()
     (output / "plan").write_bytes(plan.canonical())
     before = {party: refused(federation, party) for party in LENDERS}
+    scratch = {party: federation.nodes[party].scratch for party in LENDERS}
+    unpacked = {party: folder.rested() for party, folder in scratch.items()}
     with Control(federation.settings) as control:
         number = control.submit(real, {"plan": str(output / "plan"), "output": str(output)})
         try:
-            assert until(lambda: all(refused(federation, party) > before[party] for party in LENDERS), PATIENCE)
+            # Whoever was refused is asked again; by the third time the first would have been at work.
+            assert until(lambda: all(refused(federation, party) >= before[party] + 3 for party in LENDERS), PATIENCE)
         finally:
             if not control.run(number).finished:
                 control.stop(number)
@@ -190,8 +193,11 @@ def test_another_bundle_than_that_of_an_approved_plan(federation: Live):
         lines = (folder / "bundles.refused").read_text("utf-8").splitlines()
         assert f"bundle {real.sha256} is refused: no approved plan names it" in json.loads(lines[-1])["reason"]
         assert json.loads(lines[-1])["run"] == number
-        assert not (folder / "flower" / "apps").exists()
+        assert scratch[party].changed == unpacked[party]
     assert not (output / "progress.jsonl").exists() or not federation.rounds(plan)
+    # The allowed bundle is unpacked there.
+    federation.carry_out(plan_for(federation, "allowed", platform=False, training__rounds=1))
+    assert all(folder.changed > unpacked[party] for party, folder in scratch.items())
 
 
 def test_when_no_plan_is_live_no_bundle_runs(federation: Live):
