@@ -24,7 +24,6 @@ from server.deploy.control import Control
 from shared.plan import Plan
 
 pytestmark = [
-    pytest.mark.live,
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and process lists as Linux has them"),
 ]

@@ -17,7 +17,6 @@ from rehearsal import LENDERS, PLATFORM, Nodes, carry_out, history_of, lost_atte
 from shared.plan import Plan
 
 pytestmark = [
-    pytest.mark.live,
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="process lists as Linux has them"),
 ]
