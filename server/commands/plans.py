@@ -20,8 +20,8 @@ from server.plan_making import PROFILES, duration, made, minutes, payloads, sums
 from shared.plan import Plan
 from shared.privacy.mechanisms import Mechanisms
 
-# One exchange with all parties over Flower on one machine (`python -m simulations.bench federation`).
-SECONDS_A_ROUND = 1.0
+# One exchange with four parties over Flower on one machine of two cores (`python -m simulations.bench federation`).
+SECONDS_A_ROUND = 2.4
 
 app = typer.Typer(help="Make plans for the enrolled nodes, sign them, propose them.", no_args_is_help=True)
 
@@ -73,16 +73,16 @@ def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: 
         fail(f"{path}: the plan in it is named {plan.name!r}", BAD_INPUT)
     signed.write_bytes(plan.canonical())
     console.print(f"signed: {name}, hash [bold]{plan.hash}[/bold]")
-    console.print(f"give {signed} to the partners, and read them the hash; to nodes that have approved a plan of this")
-    console.print(f"version already, [bold]sealscore-server plan publish {name}[/bold] sends it")
+    console.print(f"give {signed} to the partners, and read them the hash; to nodes with a live plan of this")
+    console.print(f"version, [bold]sealscore-server plan publish {name}[/bold] sends it")
 
 
 @app.command()
 def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], folder: Folder = HERE) -> None:
     """Propose a signed plan to its parties' nodes, for their operators to look at; exit code 0 only if all took it.
 
-    A node runs no app bundle that none of its approved plans names. So one that has approved no plan of this version
-    yet cannot be reached: send it the plan's file.
+    A node runs no app bundle that none of its live plans names. So one that has approved no plan of this version yet,
+    or whose plans have all ended, cannot be reached: send it the plan's file.
     """
     from server.commands.running import run_action
 
