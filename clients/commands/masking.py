@@ -93,7 +93,7 @@ def _folders(home: Home, config: NodeConfig | None) -> Iterable[tuple[str, str]]
 
 
 def _hosts(config: NodeConfig | None) -> Iterable[str]:
-    urls = [os.environ.get(name, "") for name in _PROXIES]
+    urls = [value for name, value in os.environ.items() if name in _PROXIES]
     if config is not None:
         yield config.server.address.rpartition(":")[0]
         urls.append(config.data.url or "")
