@@ -12,6 +12,7 @@ from rich.console import Console
 
 from shared.terminal import BAD_INPUT, FAILED, run_app
 from simulations.audit.command import audit
+from simulations.neighbours.command import neighbours
 from simulations.sweep.command import app as sweep
 from simulations.world.command import app as world
 
@@ -129,6 +130,7 @@ def plans() -> None:
 
 
 app.command()(audit)
+app.command()(neighbours)
 
 
 def main() -> None:

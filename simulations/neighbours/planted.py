@@ -1,0 +1,61 @@
+"""Persons whom no world draws and any data set may have: one who files applications under the numbers of many others.
+
+A drawn world is too tidy to show what one person can do to others' records: nobody in it shares a number.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from simulations.world.build import read_manifest
+
+APPLICATIONS = 20
+"""So many applications more at each lender, each under another applicant's numbers."""
+_PAPERS = ("id_number", "licence_number")
+
+
+def plant_shared_numbers(raw: Path) -> str:
+    """Let one person of a world in `raw` use others' numbers before they do, at each lender; who it is.
+
+    It is the one with applications at the most lenders. The applications that are added were never paid out, so they
+    are in no table of closed loans.
+    """
+    lenders = [party for party, held in read_manifest(raw)["parties"].items() if held["kind"] == "lender"]
+    applied = pl.concat(_applications(raw, lender).with_columns(lender=pl.lit(lender)) for lender in lenders)
+    at = applied.group_by("creator_id").agg(pl.col("lender").n_unique(), pl.col("applied_at").min())
+    person = str(at.sort("lender", "applied_at", "creator_id", descending=[True, False, False])["creator_id"][0])
+    for lender in lenders:
+        _plant(raw, lender, person)
+    return person
+
+
+def _applications(raw: Path, lender: str) -> pl.DataFrame:
+    return pl.read_parquet(raw / lender / "applications.parquet")
+
+
+def _plant(raw: Path, lender: str, person: str) -> None:
+    applications, identity = _applications(raw, lender), pl.read_parquet(raw / lender / "identity.parquet")
+    own = applications.filter(pl.col("creator_id") == person).sort("applied_at", "application_id").head(1)
+    if own.is_empty():
+        return
+    closed = pl.read_parquet(raw / lender / "outcomes.parquet").select("application_id")
+    later = applications.filter((pl.col("creator_id") != person) & (pl.col("applied_at") > own["applied_at"][0]))
+    others = (
+        later.join(closed, on="application_id", how="semi")
+        .unique("creator_id", keep="last", maintain_order=True)
+        .join(identity.select("application_id", *_PAPERS), on="application_id")
+        .sort("applied_at", "application_id")
+    )
+    # Of all days there are, so that some of them train and some test.
+    others = others[np.unique(np.linspace(0, others.height - 1, APPLICATIONS).astype(int))] if others.height else others
+    names = [f"{own['application_id'][0]}-{number}" for number in range(others.height)]
+    added = pl.concat([own] * others.height).with_columns(pl.Series("application_id", names))
+    paper = identity.filter(pl.col("application_id") == own["application_id"][0])
+    papers = pl.concat([paper] * others.height).with_columns(
+        pl.Series("application_id", names), *(others[column] for column in _PAPERS)
+    )
+    pl.concat([applications, added]).write_parquet(raw / lender / "applications.parquet")
+    pl.concat([identity, papers]).write_parquet(raw / lender / "identity.parquet")
