@@ -129,13 +129,24 @@ class CreatorWorld:
 
 def party_features(raw: Path, manifest: dict[str, Any], party: str, out: Path, sentiment: Sentiment) -> Built:
     """The features of a party of a world in `raw`, written into `out` by the party's own code."""
-    config, held = WorldConfig.model_validate(manifest["config"]), manifest["parties"][party]
-    kind = KINDS[held["kind"]]
-    columns = {name: {"columns": table["columns"]} for name, table in held["tables"].items()}
+    currency, kind = manifest["config"]["currency"], KINDS[manifest["parties"][party]["kind"]]
     # How many rows at fault are too many is for the plan to say, and a world is for many plans.
-    settings = Settings(rates={config.currency: 1.0}, most_rejected=1.0, mapping=PartyMapping.of(columns, kind))
-    # What has happened by the last day of the calendar has happened; outcomes of all loans are known by then.
-    return build_table(raw / party, kind, out, _last_day(config), settings, sentiment)
+    settings = Settings(rates={currency: 1.0}, most_rejected=1.0, mapping=party_mapping(manifest, party))
+    return build_table(raw / party, kind, out, last_day(manifest), settings, sentiment)
+
+
+def party_mapping(manifest: dict[str, Any], party: str) -> PartyMapping:
+    """How a party of a world names its tables and columns."""
+    held = manifest["parties"][party]
+    columns = {name: {"columns": table["columns"]} for name, table in held["tables"].items()}
+    return PartyMapping.of(columns, KINDS[held["kind"]])
+
+
+def last_day(manifest: dict[str, Any]) -> date:
+    """The day after a world's calendar: all that happens has happened, and the outcomes of all loans are known."""
+    calendar = WorldConfig.model_validate(manifest["config"]).calendar
+    months = calendar.start.year * 12 + calendar.start.month - 1 + calendar.months
+    return date(months // 12, months % 12 + 1, 1)
 
 
 def live_on(cells: list[str | None], day: date) -> list[str]:
@@ -159,7 +170,7 @@ def _cache() -> Path:
 
 def _key(config: WorldConfig) -> str:
     """Changes with the config, with the code that draws and reads a world, and with the libraries that it uses."""
-    sources = sorted(path for folder in _CODE for path in (_ROOT / folder).glob("*.py"))
+    sources = sorted(path for folder in _CODE for kind in ("*.py", "*.npz") for path in (_ROOT / folder).glob(kind))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     parts = {
         "config": config.model_dump(mode="json"),
@@ -189,8 +200,3 @@ def _make(config: WorldConfig, folder: Path, tell: Tell) -> None:
             # Another process was faster; its world is the same.
             if not (folder / _MANIFEST).is_file():
                 raise
-
-
-def _last_day(config: WorldConfig) -> date:
-    months = config.calendar.start.year * 12 + config.calendar.start.month - 1 + config.calendar.months
-    return date(months // 12, months % 12 + 1, 1)

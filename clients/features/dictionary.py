@@ -28,6 +28,9 @@ class Entry:
     value is expected to do to the probability of default; "open" where no direction is expected. A numeric feature
     has bounds and, with heavy tails, a scale; a categorical one has levels. `en` and `zh` name the feature to an
     applicant whose score it moved.
+
+    `row_local`: the value follows from the person's own rows and public constants alone, to the last bit
+    (tests/clients/features/test_row_local.py looks at every entry). What is not may enter no score.
     """
 
     code: str
@@ -44,6 +47,7 @@ class Entry:
     integer: bool = False
     levels: tuple[str, ...] = ()
     protected: bool = False
+    row_local: bool = True
 
     @property
     def column(self) -> NumericFeature | CategoricalFeature:
