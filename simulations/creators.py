@@ -23,6 +23,7 @@ import polars as pl
 from clients.data import DataError, Problem
 from clients.features import Built, PartyMapping, Sentiment, Settings, build_table
 from clients.features.dictionary import AS_OF, CONSENT, ID, PERSON, Kind
+from clients.features.row_local import comparing
 from clients.features.tables import too_many
 from shared.plan import Plan
 from simulations.world.build import TRUTH, build, read_manifest
@@ -68,7 +69,7 @@ class CreatorWorld:
 
         Raises:
             DataError: the world has no party of a name, or it is of another role, or more of a raw table's rows are at
-                fault than the plan allows.
+                fault than the plan allows, or the plan counts a feature that depends on other persons' rows.
         """
         self._check(plan)
         return {party.name: self._table(party.name, plan.outcome.cutoff) for party in plan.parties}
@@ -88,6 +89,7 @@ class CreatorWorld:
                     Problem(f"parties.{place} = {party.name!r}", what, f"name parties of the world: {names}")
                 )
         for party in plan.parties:
+            problems += [Problem(f"plan {plan.name}", what, "leave it out") for what in comparing(plan, party.name)]
             if self.kind(party.name) is not None:
                 counts = json.loads((self.folder / party.name / _REJECTED).read_text(encoding="utf-8"))
                 named = {f"{party.name}/{table}": (bad, rows) for table, (bad, rows) in counts.items()}
