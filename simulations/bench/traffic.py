@@ -18,7 +18,7 @@ from simulations.creators import party_features
 from simulations.world.build import TRUTH, build
 from simulations.world.config import load_config
 
-CREATORS, SEEDS = 20_000, (1, 2)
+CREATORS, SEEDS = 20_000, (1, 2, 3, 4, 5)
 _SCORE = "traffic_anomaly_180d"
 
 
