@@ -1,8 +1,8 @@
 """A server that sends weights of its own choice in place of those that training gave: more of people shows in the sums.
 
 Honest weights start at zero and stay small, so a record whose features moved a little moves a sum by little. The
-weights here stand at the limit, on the units of one feature each or at random, under biases that put records where a
-gradient is large. A claim holds at any weights.
+weights here stand at the limit: at random, on the units of one feature, or as a bias alone, under which everybody of
+one outcome has the largest gradient that there is. A claim holds at any weights.
 """
 
 from __future__ import annotations
@@ -74,10 +74,11 @@ def _weights(plan: Plan, phase: Phase, part: bytes, number: int) -> np.ndarray:
     random = generator(plan.seed, f"crafted weights {phase.name} {number}")
     weights = WEIGHT_LIMIT * random.choice([-1.0, 1.0], parameter_count(initial_tower(plan, phase.group, binning)))
     bias = sum(place.stop - place.start for _, place in units)
-    if number % 3:
+    if number % 4:
         _, place = units[number % len(units)]
         signs, weights[:bias] = weights[place].copy(), 0.0
-        # A thermometer's first unit alone tells nothing from something; all of them tell how much.
-        weights[place] = signs[0] if number % 3 == 1 else signs
-        weights[bias] = random.choice(BIASES)
+        if number % 4 < 3:
+            # A thermometer's first unit alone tells nothing from something; all of them tell how much.
+            weights[place] = [signs[0], *[0.0] * (len(signs) - 1)] if number % 4 == 1 else signs
+            weights[bias] = random.choice(BIASES)
     return weights

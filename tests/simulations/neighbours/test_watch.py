@@ -25,7 +25,7 @@ from simulations.neighbours.replay import runnable
 from simulations.neighbours.watch import Watch, watch
 from simulations.neighbours.worlds import NOBODY
 
-PERSONS = 5
+PERSONS = 3
 Change = Callable[[dict[str, Records]], dict[str, Records]]
 
 
@@ -50,11 +50,15 @@ class Invented:
         return {}
 
 
-PLAN = vertical_plan()
+# Everybody in every sample: the noise of such a plan is solved in no time.
+PLAN = vertical_plan(training__sample_rate=1.0, training__rounds=3)
+RECORDS = federation_of(PLAN, 400)
 
 
-def vertical(after: Change = lambda records: records, plan: Plan = PLAN, persons: int = PERSONS) -> Watch:
-    return watch(Invented(plan, federation_of(plan), after), persons, 1)
+def vertical(
+    after: Change = lambda records: records, plan: Plan = PLAN, persons: int = PERSONS, halved: int = 0
+) -> Watch:
+    return watch(Invented(plan, RECORDS, after), persons, halved)
 
 
 def kinds(found: Watch) -> set[What]:
@@ -63,14 +67,14 @@ def kinds(found: Watch) -> set[What]:
 
 @pytest.fixture(scope="module")
 def honest() -> Watch:
-    """The federation as it is."""
-    return vertical(persons=12)
+    """The federation as it is, with samples of half of the records."""
+    return vertical(plan=vertical_plan(), persons=6, halved=1)
 
 
 def test_a_federation_that_holds_shows_nothing(honest: Watch):
     assert honest.findings == ()
-    assert len(honest.neighbours) == 12 + 2
-    assert honest.sums == 2 * (2 + 2 * 4 + 2) // 2
+    assert len(honest.neighbours) == 6 + 2
+    assert honest.sums == 39
 
 
 def test_persons_move_every_sum_and_nearly_as_far_as_they_may(honest: Watch):
@@ -79,25 +83,30 @@ def test_persons_move_every_sum_and_nearly_as_far_as_they_may(honest: Watch):
     kinds = ("bin", "train_tower", "calibrate", "evaluate", "signal_edges")
     assert {phase.partition(":")[0] for phase in shares} == set(kinds)
     assert len(shares) == 3 * 2 + 2 + 2
-    assert all(0.6 < share <= 1 for share in shares.values()), shares
+    assert all(0.3 < share <= 1 for share in shares.values()), shares
+    assert min(share for phase, share in shares.items() if not phase.startswith("train")) > 0.7, shares
+    assert max(share for phase, share in shares.items() if phase.startswith("train")) > 0.9, shares
 
 
-@pytest.mark.parametrize("local", [None, {"steps": 3, "learning_rate": 0.1, "proximal": 0.01}])
-def test_lenders_alone(local: dict[str, Any] | None):
+LOCAL = {"training__algorithm": "fedprox", "training__local": {"steps": 3, "learning_rate": 0.1, "proximal": 0.01}}
+
+
+@pytest.mark.parametrize("training", [{}, LOCAL])
+def test_lenders_alone(training: dict[str, Any]):
     """Local steps too: each step is compared after the same steps before it."""
-    plan = small_plan(training__local=local, training__rounds=4)
+    plan = small_plan(training__sample_rate=1.0, **training)
     records = {party.name: small_records(300, seed=at + 1) for at, party in enumerate(plan.parties)}
     found = watch(Invented(plan, records), 4, 1)
     assert found.findings == ()
-    assert found.largest()["train_tower:lender"][0].distance / found.largest()["train_tower:lender"][0].allowed > 0.9
+    moved, _ = found.largest()["train_tower:lender"]
+    assert 0.8 * moved.allowed < moved.distance <= moved.allowed
 
 
 def test_private_matching_has_sizes_of_the_plan_alone():
     """Two worlds, each with keys of its own: what the server sees of their alignment is the same."""
-    plan = vertical_plan(training__rounds=2)
-    world = Invented(plan, federation_of(plan))
+    world = Invented(PLAN, RECORDS)
     world.plan = world.plan.replace(alignment__method="private")
-    found = watch(world, 2, 0)
+    found = watch(world, 1, 0)
     assert found.findings == ()
 
 
@@ -130,19 +139,10 @@ def capped(records: dict[str, Records]) -> dict[str, Records]:
     return {party: part.take(np.arange(len(part)) % 4 != 3) for party, part in records.items()}
 
 
-@pytest.mark.parametrize(
-    ("break_", "also"), [(standardised, What.RECORD), (smoothed, What.RECORD), (capped, What.RECORD)]
-)
-def test_features_and_labels_that_look_at_others(break_: Change, also: What):
-    found = vertical(break_)
-    assert {What.SUM, What.EXAMPLE, also} <= kinds(found)
-
-
-def test_one_person_at_a_time_is_enough_for_a_sum_that_moves_too_far():
-    """The sums alone tell: with a population's mean and deviation everybody's cell depends on everybody."""
-    found = vertical(standardised)
-    worst = max((f for f in found.findings if f.what is What.SUM), key=lambda f: f.found / f.allowed)
-    assert worst.found > 2 * worst.allowed
+@pytest.mark.parametrize("changed", [standardised, smoothed, capped])
+def test_features_and_labels_that_look_at_others(changed: Change):
+    """Sums alone tell, although one person left: everybody's cell, label or place depends on everybody."""
+    assert {What.SUM, What.EXAMPLE, What.RECORD} <= kinds(vertical(changed))
 
 
 def test_clip_off(monkeypatch: pytest.MonkeyPatch):
@@ -177,8 +177,7 @@ def test_examples_whose_number_is_limited_in_all(monkeypatch: pytest.MonkeyPatch
 
 def test_a_refusal_below_a_number_of_persons(monkeypatch: pytest.MonkeyPatch):
     """Whether a party answers may not depend on how many persons there are: the limit stands at what is there."""
-    records = federation_of(PLAN)
-    there = len(records["wallet"])
+    there = len(RECORDS["wallet"])
 
     def sum_(platform: Platform, phase: Any, parameters: Any, parts: Any) -> Any:
         if platform._name == "wallet" and len(platform._records) < there:
@@ -198,7 +197,7 @@ def test_payloads_without_padding(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr("clients.lender.pack_numbers", bare)
     monkeypatch.setattr("clients.platform.Platform.release_labels", lambda self, context, body: _taken(self, context))
-    assert What.MESSAGE in kinds(vertical(persons=8))
+    assert What.MESSAGE in kinds(vertical(persons=1, halved=1))
 
 
 def _taken(platform: Platform, context: Any) -> Any:
@@ -255,7 +254,7 @@ def test_a_person_in_two_parts_of_the_budget():
         }
 
     # With labels as they are, nothing is told of a test person; with filling, a platform trains on it.
-    found = vertical(moved, persons=12)
+    found = vertical(moved, persons=8)
     assert kinds(found) == {What.PARTS}
 
 
