@@ -23,6 +23,7 @@ from ledgers import ledger_of, watch
 
 from clients.anchoring import Anchoring
 from clients.books import Books
+from clients.features.digest import dictionary_digest
 from clients.features.papers import CHECKS
 from clients.lifetime import Lifetime
 from clients.masks import Masks
@@ -61,6 +62,7 @@ from shared.privacy.spending import Spending
 from shared.privacy.standing import NOWHERE, PlanStanding
 from shared.privacy.streams import Purpose, Stream, StreamSource
 from shared.records import Records
+from simulations import creators
 from simulations.enrolment import enrolled, identities
 from simulations.world.fit_detector import grow
 
@@ -231,7 +233,11 @@ def _padding(patch: pytest.MonkeyPatch) -> None:
 
 def _row_local(patch: pytest.MonkeyPatch) -> None:
     """`build_table` as it must not be: the traffic detector is fitted on the channels that it scores, and the checks
-    that compare applicants count for the score."""
+    that compare applicants count for the score. Plans that pin the dictionary are read all the same, and worlds that
+    are built meanwhile are kept apart."""
+    dictionary_digest()
+    key = creators._key
+    patch.setattr(creators, "_key", lambda config: f"weak-{key(config)}")
     patch.setattr("clients.features.build.shipped", OwnChannels)
     counted = tuple(dataclasses.replace(check, outside="") for check in CHECKS)
     patch.setattr("clients.features.papers.CHECKS", counted)

@@ -193,6 +193,31 @@ def test_a_lender_asks_about_open_applications_too(lay: Lay, tmp_path: Path):
     assert_frame_equal(closed.drop("bad"), every.join(closed, on="application_id", how="semi"))
 
 
+def test_applications_of_a_person_enter_that_persons_records_only(lay: Lay, tmp_path: Path, plan: Plan):
+    """One application is one record: of twenty more, with papers, loans and outcomes, one at most counts at all."""
+    folder = lay("lender")
+    tables = {path.stem: pl.read_parquet(path) for path in folder.glob("*.parquet")}
+    first = tables["applications"].filter(pl.col("creator_id") == "C00003").sort("applied_at").head(1)
+    mine = pl.col("application_id") == first["application_id"].item()
+    more = {
+        name: [
+            frame.filter(mine).with_columns(pl.format(f"{at}-{{}}", "application_id").alias("application_id"))
+            for at in range(20)
+        ]
+        for name, frame in tables.items()
+        if "application_id" in frame.columns
+    }
+    crowded = lay("lender", **{name: pl.concat([tables[name], *frames]) for name, frames in more.items()})
+    after = build_table(crowded, "lender", tmp_path / "b", TODAY)
+    before = build_table(lay("lender"), "lender", tmp_path / "a", TODAY)
+    assert after.rows == before.rows + 20
+    found, known = (load_records(built.table, plan, "lender-1") for built in (after, before))
+    assert plan.privacy.max_records_per_person == 1
+    assert sorted(found.person) == sorted(known.person) == sorted(set(known.person))
+    others = [pl.read_parquet(built.table).filter(pl.col("creator_id") != "C00003") for built in (after, before)]
+    assert_frame_equal(*others, check_exact=True)
+
+
 def test_an_empty_channel_has_counts_of_nothing(lay: Lay, tmp_path: Path, sentiment: Sentiment):
     folder = lay("short-video")
     for name in ("videos", "comments", "followers", "orders", "audience"):
