@@ -1,10 +1,13 @@
-"""Persons whom no world draws and any data set may have: one who files applications under the numbers of many others.
+"""Persons whom no world draws and any data set may have: one who uses others' numbers, one whose rows are odd.
 
-A drawn world is too tidy to show what one person can do to others' records: nobody in it shares a number.
+A drawn world is too tidy to show what one person can do to others' records: in it nobody shares a number, no row is at
+fault and no key stands twice.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,13 @@ from simulations.world.build import read_manifest
 
 APPLICATIONS = 20
 """So many applications more at each lender, each under another applicant's numbers."""
+ODD_ROWS = 20
+"""So many rows of each kind of oddity in each table."""
 _PAPERS = ("id_number", "licence_number")
+# Keys of single rows; by the others whole tables are joined, and who shares those is refused.
+_OWN_KEYS = ("video_id", "comment_id", "order_id")
+_KEYS = (*_OWN_KEYS, "application_id", "account_id")
+_AMOUNTS = ("amount", "views", "followers", "age", "score")
 
 
 def plant_shared_numbers(raw: Path) -> str:
@@ -30,6 +39,45 @@ def plant_shared_numbers(raw: Path) -> str:
     for lender in lenders:
         _plant(raw, lender, person)
     return person
+
+
+def plant_odd_rows(raw: Path, besides: str) -> str:
+    """Give one person of a world in `raw`, not `besides`, rows that repeat others' keys, are at fault, and are under
+    another writing of the identifier, all before anybody else's rows; who it is.
+
+    It is the one who is at the most parties.
+    """
+    parties = read_manifest(raw)["parties"]
+    at: Counter[str] = Counter()
+    for party, held in parties.items():
+        consents = pl.scan_parquet(raw / party / "consents.parquet")
+        at.update(
+            consents.select(pl.col(held["tables"]["consents"]["columns"]["creator_id"]).unique()).collect().to_series()
+        )
+    person = min(at.keys() - {besides}, key=lambda name: (-at[name], name))
+    for party, held in parties.items():
+        for table, described in held["tables"].items():
+            if "creator_id" in described["columns"]:
+                _make_odd(raw / party / f"{table}.parquet", described["columns"], person)
+    return person
+
+
+def _make_odd(path: Path, columns: Mapping[str, str], person: str) -> None:
+    frame, who = pl.read_parquet(path), columns["creator_id"]
+    own, others = frame.filter(pl.col(who) == person).head(ODD_ROWS), frame.filter(pl.col(who) != person)
+
+    def renamed(what: str) -> list[pl.Expr]:
+        return [(pl.col(columns[key]) + f"-{what}").alias(columns[key]) for key in _KEYS if key in columns]
+
+    odd = [own.with_columns(pl.lit(person.lower()).alias(who), *renamed("spelt"))]
+    for key in _OWN_KEYS:
+        if key in columns:
+            odd.append(own.head(others.height).with_columns(others[columns[key]].head(own.height)))
+    for name in _AMOUNTS:
+        if name in columns:
+            below = (-1 - pl.col(columns[name]).abs()).cast(own.schema[columns[name]])
+            odd.append(own.with_columns(below.alias(columns[name]), *renamed(name)))
+    pl.concat([*odd, frame]).write_parquet(path)
 
 
 def _applications(raw: Path, lender: str) -> pl.DataFrame:

@@ -25,12 +25,12 @@ from simulations.neighbours.compare import (
 )
 from simulations.neighbours.crafted import crafted
 from simulations.neighbours.persons import halves, influential
-from simulations.neighbours.planted import plant_shared_numbers
+from simulations.neighbours.planted import plant_odd_rows, plant_shared_numbers
 from simulations.neighbours.replay import Asked, Heard, record, replay, runnable
 from simulations.neighbours.worlds import World, world_of
 from simulations.scenario import Scenario
 
-HALF, SHARES = "half of all persons", "uses the numbers of many others"
+HALF, SHARES, ODD = "half of all persons", "uses the numbers of many others", "repeats others' keys, has rows at fault"
 
 Tell = Callable[[str], None]
 
@@ -106,7 +106,7 @@ def watch_scenario(
     all_features: bool = False,
     tell: Tell = lambda what: None,
 ) -> Watch:
-    """Watch a scenario's plan on its own data; in a creator world one person uses others' numbers (see `planted`).
+    """Watch a scenario's plan on its own data; in a creator world two persons are planted (see `planted`).
 
     With `all_features` every feature of the tables enters its tower, those for baselines alone too.
 
@@ -117,8 +117,10 @@ def watch_scenario(
     planted: dict[str, str] = {}
 
     def plant(raw: Path) -> None:
-        person = plant_shared_numbers(raw)
-        planted[NORMAL_FORMS[plan.alignment.identifier](person)] = SHARES
+        form = NORMAL_FORMS[plan.alignment.identifier]
+        sharing = plant_shared_numbers(raw)
+        planted[form(sharing)] = SHARES
+        planted[form(plant_odd_rows(raw, sharing))] = ODD
 
     with world_of(scenario, plan, plant, tell) as world:
         return watch(world, persons, halved, rounds, planted, tell)
