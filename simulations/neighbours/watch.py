@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +52,16 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Watch:
-    """All that a watch of a plan showed; `sums` counts the sums that each neighbour's were compared with."""
+    """All that a watch of a plan showed; `sums` counts the answers with a sum that each neighbour's were compared with.
+
+    `all_features` tells that the plan was watched as if it scored every feature.
+    """
 
     plan: str
     persons: int
     sums: int
     neighbours: tuple[Neighbour, ...]
+    all_features: bool = False
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -76,6 +81,7 @@ class Watch:
         """All of it, for JSON; persons are not named."""
         return {
             "plan": self.plan,
+            "all_features": self.all_features,
             "persons": self.persons,
             "neighbours": sum(bool(neighbour.person) for neighbour in self.neighbours),
             "halves": sum(not neighbour.person for neighbour in self.neighbours),
@@ -123,7 +129,8 @@ def watch_scenario(
         planted[form(plant_odd_rows(raw, sharing))] = ODD
 
     with world_of(scenario, plan, plant, tell) as world:
-        return watch(world, persons, halved, rounds, planted, tell)
+        found = watch(world, persons, halved, rounds, planted, tell)
+        return dataclasses.replace(found, all_features=all_features)
 
 
 def sized(scenario: Scenario, creators: int) -> Scenario:

@@ -191,6 +191,20 @@ def test_a_refusal_below_a_number_of_persons(monkeypatch: pytest.MonkeyPatch):
     assert all("wallet" in f.where for f in found.findings if f.what is What.MESSAGE)
 
 
+@pytest.mark.xfail(strict=True, reason="a party refuses below alignment.min_overlap, which tells of one person")
+def test_as_many_persons_shared_as_the_plan_asks_for():
+    """One person less in the smallest overlap of all, and nothing is told of it."""
+    shared = [
+        set(RECORDS[lender].person) & set(RECORDS[platform].person)
+        for lender in ("lender-1", "lender-2")
+        for platform in ("video-1", "video-2", "wallet")
+    ]
+    smallest = min(shared, key=len)
+    plan = PLAN.replace(alignment__min_overlap=len(smallest))
+    found = watch(Invented(plan, RECORDS), 1, 0, always={min(smallest): "in the smallest overlap"})
+    assert found.findings == ()
+
+
 def test_payloads_without_padding(monkeypatch: pytest.MonkeyPatch):
     def bare(aligned: Any, numbers: np.ndarray, levels: int, *more: Any) -> bytes:
         return bytes(aligned.digest) + numbers[numbers > 0].astype(np.uint8).tobytes()
