@@ -226,7 +226,7 @@ class Books:
             part=plan.part(phase),
             own_noise=mechanism.own_noise(cohort),
             cohort=cohort,
-            max_colluding=mechanism.max_colluding,
+            max_colluding=mechanism.insiders,
             source=self._source,
         )
         self._spending.check(standing, self._plan.hash, entry)

@@ -318,6 +318,14 @@ class Plan(Strict):
         spread = self.privacy.max_parties_per_person or parties
         return self.privacy.max_records_per_person * min(spread, parties)
 
+    def insiders(self, group: str) -> int:
+        """How many parties of a group are taken to know their own noise in a sum: at least one where there are several.
+
+        A party needs no server to collude with: each round's sum follows from the weights that it is sent next, and its
+        own share of the noise comes off. So `max_colluding` = 0 counts on one party less than all, too.
+        """
+        return max(self.groups[group].max_colluding, min(1, len(self.members(group)) - 1))
+
     def nominal_training(self, party: Party) -> int:
         """The public number of training records that stands for a party's: nominal records less the test fraction."""
         return max(1, math.floor(party.nominal_records * (1 - self.evaluation.split.test_fraction) + 0.5))

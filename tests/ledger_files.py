@@ -74,7 +74,7 @@ def reserve(plan: Plan, kind: Kind, round: int = 1, group: str = "", **changes: 
     made = mechanisms_of(plan)
     phase = next(p for p in made.phases if p.kind is kind and p.group == (group or plan.lenders))
     cohort = len(plan.members(phase.group))
-    colluding = plan.groups[phase.group].max_colluding
+    colluding = plan.insiders(phase.group)
     plain: dict[str, Any] = {
         "plan": plan.hash,
         "run": RUN,
@@ -83,7 +83,7 @@ def reserve(plan: Plan, kind: Kind, round: int = 1, group: str = "", **changes: 
         "attempt": 1,
         "event": made.event(phase),
         "part": "all" if len(made.composed) == 1 else "test" if phase.test else "training",
-        "own_noise": (cohort - colluding) ** -0.5,
+        "own_noise": max(1, cohort - colluding) ** -0.5,
         "cohort": cohort,
         "max_colluding": colluding,
         "source": "system",

@@ -155,9 +155,14 @@ def _noise(patch: pytest.MonkeyPatch) -> None:
 
 def _noise_of_cohort(patch: pytest.MonkeyPatch) -> None:
     def of_all(mechanism: Mechanism, cohort: int) -> float:
-        return grid_scale(mechanism.noise_std, max(1, mechanism.parties - mechanism.max_colluding))
+        return grid_scale(mechanism.noise_std, max(1, mechanism.parties - mechanism.insiders))
 
     patch.setattr(Mechanism, "own_scale", of_all)
+
+
+def _insiders(patch: pytest.MonkeyPatch) -> None:
+    """Noise is shared by the whole cohort, as if no party knew its own."""
+    patch.setattr(Mechanism, "own_scale", lambda mechanism, cohort: grid_scale(mechanism.noise_std, cohort))
 
 
 def _saturation(patch: pytest.MonkeyPatch) -> None:
@@ -237,6 +242,7 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "register": _register,
     "noise": _noise,
     "noise of the cohort": _noise_of_cohort,
+    "insiders": _insiders,
     "saturation": _saturation,
     "limit of weights": _weight_limit,
     "randomized response": _randomized_response,

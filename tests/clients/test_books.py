@@ -109,8 +109,8 @@ class TestOneByOne:
         (entry,) = desk.entries
         assert isinstance(entry, Reserve)
         assert (entry.event, entry.part, entry.source) == (mechanism.event, "training", "seeded")
-        assert (entry.cohort, entry.max_colluding) == (2, 0)
-        assert entry.own_noise == pytest.approx(2**-0.5)
+        assert (entry.cohort, entry.max_colluding) == (2, 1)
+        assert entry.own_noise == 1.0
         desk.restart()
         assert desk.standing.spent[TRAIN] == 1
         assert not desk.books.allows("", desk.place(TRAIN, 1))

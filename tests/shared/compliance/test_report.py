@@ -164,6 +164,16 @@ class TestALedgerWithEveryKind:
         assert f"Requests under approved plans were refused: 1 at {PARTY}." in first
         assert f"Plans that operators revoked: 1 at {PARTY}." in first
         assert f"what was released before stays charged: 2 at {PARTY}." in first
+        # Of two lenders each adds the whole noise, so there is nothing to put together.
+        assert "If all others put together what they hold" not in first
+
+    def test_a_shared_noise_is_on_page_one(self, tmp_path: Path):
+        plan, path = enrolled_plan(), tmp_path / "shared.db"
+        new_ledger(path, PARTY, Ceilings(epsilon=5.0, delta=1e-5)).close()
+        for entry in (approval(plan), reserve(plan, Kind.BIN, max_colluding=0, own_noise=2**-0.5)):
+            append_raw(path, entry)
+        text, _ = written(tmp_path, path)
+        first = text[: text.index(f"2. {HEADINGS[1]}", text.index("1. At a glance"))]
         assert "If all others put together what they hold" in first
 
     def test_anchors_are_told_apart(self, every: Path, tmp_path: Path):

@@ -108,8 +108,16 @@ class TestACleanLedger:
         assert found["loans"].epsilon == pytest.approx(spent, rel=1e-2)
         assert (found["loans"].ceiling, found["credit-scoring"].ceiling) == (5.0, 4.0)
         assert found[enrolled_plan("revoked").hash].epsilon == 0.0
-        # Two lenders of whom none may collude share the noise: one alone has half of its variance.
-        assert spent < found[plan.hash].epsilon_alone < 2 * spent
+        # Of two lenders each adds the whole noise, since the other knows its own.
+        assert found[plan.hash].epsilon_alone == pytest.approx(spent, rel=1e-9)
+
+    def test_entries_of_earlier_versions_count_on_nobody_knowing_its_own_noise(self, tmp_path: Path):
+        plan = enrolled_plan()
+        found = verify_ledger(_written(tmp_path, plan, reserve(plan, Kind.BIN, max_colluding=0, own_noise=2**-0.5)))
+        assert not found.findings
+        (claim,) = (claim for claim in found.claims if claim.name == plan.hash)
+        # They shared it: one alone has half of its variance.
+        assert claim.epsilon < claim.epsilon_alone < 2 * claim.epsilon
 
     def test_what_was_told_to_peers_is_summed_up(self, clean: Path):
         found = verify_ledger(clean)
@@ -304,7 +312,7 @@ class TestSignedWithTheOwnKey:
             ({"own_noise": 0.7071}, "own-noise"),
             ({"own_noise": 1.5}, "own-noise"),
             ({"own_noise": 0.0}, "own-noise"),
-            ({"max_colluding": 1}, "colluding"),
+            ({"max_colluding": 2, "own_noise": 1.0}, "colluding"),
             ({"part": "test"}, "part"),
             ({"round": 2}, "round"),
             ({"round": 0}, "round"),
@@ -319,7 +327,7 @@ class TestSignedWithTheOwnKey:
     @pytest.mark.parametrize("cohort", [1, 3])
     def test_a_cohort_below_the_least_or_beyond_the_group(self, tmp_path: Path, cohort: int):
         plan = enrolled_plan()
-        entry = reserve(plan, Kind.BIN, cohort=cohort, own_noise=cohort**-0.5)
+        entry = reserve(plan, Kind.BIN, cohort=cohort, own_noise=max(1, cohort - 1) ** -0.5)
         assert codes(verify_ledger(_written(tmp_path, plan, entry))) == [("cohort", 3)]
 
     @pytest.mark.parametrize(
