@@ -98,13 +98,15 @@ class ConsentsSection(SourceSection):
 class DataSection(SourceSection):
     """The data set: its fixed id in the ledger, where it lies, and one's own names of the plan's columns.
 
-    `split` is the folder of a plan's list of test persons, where it has one.
+    `split` is the folder of a plan's list of test persons, where it has one. `row_local` is the operator's word that
+    each column outside the feature dictionary depends on its person's own rows alone.
     """
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     columns: dict[Name, Name] = Field(default_factory=dict)
     consents: ConsentsSection | None = None
     split: Path | None = None
+    row_local: bool = False
 
     def own(self, base: Path) -> OwnData:
         """The data as the node reads them."""

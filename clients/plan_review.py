@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from clients.features.row_local import obstacles as not_row_local
 from clients.frames import MAX_BODY
 from shared.crypto.alignment import padded_size
 from shared.crypto.identity import Card
@@ -32,11 +33,23 @@ class Review:
     obstacles: tuple[str, ...] = field(default=())
 
 
-def review(plan: Plan, own: Card, trusted: Mapping[str, Card], standing: Standing, today: date | None = None) -> Review:
-    """Look at a plan from the side of the node with that card and ledger; approves nothing."""
+def review(
+    plan: Plan,
+    own: Card,
+    trusted: Mapping[str, Card],
+    standing: Standing,
+    today: date | None = None,
+    row_local: bool = False,
+) -> Review:
+    """Look at a plan from the side of the node with that card and ledger; approves nothing.
+
+    `row_local` is the operator's word on columns outside the feature dictionary.
+    """
     known = standing.plans.get(plan.hash)
     state = known.state if known is not None else "not approved"
     obstacles = list(_obstacles(plan, own, trusted, today or datetime.now(UTC).date()))
+    if own.name in {party.name for party in plan.parties}:
+        obstacles += not_row_local(plan, own.name, row_local)
     unsolved = _unsolved(plan)
     obstacles += unsolved
     if known is None and not obstacles:

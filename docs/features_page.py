@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from clients.features.dictionary import Entry, Kind, entries
+from clients.features.digest import dictionary_digest
 from clients.features.papers import CHECKS
 from clients.features.raw import TABLES
 
@@ -40,7 +41,12 @@ def refresh(page: str) -> str:
     def written(found: re.Match[str]) -> str:
         return f"<!-- {found[1]} -->\n{_PARTS[found[1]]()}<!-- end -->"
 
-    return re.sub(r"<!-- ((?:features|raw|checks|undated)[\w -]*) -->\n.*?<!-- end -->", written, page, flags=re.DOTALL)
+    return re.sub(
+        r"<!-- ((?:features|raw|checks|undated|flags|digest)[\w -]*) -->\n.*?<!-- end -->",
+        written,
+        page,
+        flags=re.DOTALL,
+    )
 
 
 def features(kind: Kind) -> str:
@@ -74,10 +80,23 @@ def checks() -> str:
     """The checks of papers."""
     lines = ["| code | paper | counts in the feature | reason |", "|---|---|---|---|"]
     lines += [
-        f"| {check.code} | {check.paper} | {'yes' if check.counted else 'no, a flag only'} | {check.en}<br>{check.zh} |"
+        f"| {check.code} | {check.paper} | {'yes' if check.counted else 'never, a flag only'} "
+        f"| {check.en}<br>{check.zh} |"
         for check in CHECKS
     ]
     return "\n".join(lines) + "\n"
+
+
+def outside() -> str:
+    """The pre-loan flags that may never be counted."""
+    lines = ["| code | paper | may never be counted, since it |", "|---|---|---|"]
+    lines += [f"| {check.code} | {check.paper} | {check.outside} |" for check in CHECKS if not check.counted]
+    return "\n".join(lines) + "\n"
+
+
+def digest() -> str:
+    """The digest of this release's dictionary, as a plan names it."""
+    return f"`{dictionary_digest()}`\n"
 
 
 def undated() -> str:
@@ -102,6 +121,8 @@ _PARTS = {
     **{f"features of {kind}": lambda kind=kind: features(kind) for kind in KINDS},
     **{f"raw tables of {kind}": lambda kind=kind: raw(kind) for kind in KINDS},
     "checks": checks,
+    "flags outside the score": outside,
+    "digest": digest,
     "undated": undated,
 }
 

@@ -96,6 +96,9 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "Absent: the plan declares that everybody consented to everything.",
         "features": "The columns that are read.",
         "derived": "Features that each party computes from its own columns.",
+        "dictionary": "SHA-256 of the feature dictionary from which all parties compute these columns, with its checks "
+        "and its detector; a node with another release's dictionary, or a file of features made with another, is "
+        "refused. docs/features.md names this release's.",
         "most_rejected": "Where a party computes the columns from raw tables (`sealscore-node features`): share of the "
         "rows of a raw table that may be at fault. They are left out; above it nothing is computed.",
     },

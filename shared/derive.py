@@ -13,7 +13,8 @@ def derived_columns(table: TableSchema, columns: Mapping[str, np.ndarray]) -> di
     """All columns: those given (float64 [n], NaN where missing) and the table's derived ones.
 
     A derived value is missing where any of its inputs is, and cut off at the feature's bounds otherwise. Each value
-    depends on the columns of its own record only.
+    depends on the columns of its own record only, to the last bit: columns are added one after the other, as numpy
+    adds those of a single record in another order than those of many.
     """
     return {**columns, **{feature.name: _value(feature, columns) for feature in table.derived}}
 
@@ -22,8 +23,7 @@ def _value(feature: DerivedFeature, columns: Mapping[str, np.ndarray]) -> np.nda
     formula = feature.formula
     value = _apply(formula, np.stack([columns[name] for name in formula.of]))
     if formula.per is not None and formula.floor is not None:
-        below = np.stack([columns[name] for name in formula.per]).sum(axis=0)
-        value = value / np.maximum(below, formula.floor)
+        value = value / np.maximum(_added([columns[name] for name in formula.per]), formula.floor)
     return np.asarray(np.clip(value, feature.lower, feature.upper))
 
 
@@ -36,5 +36,13 @@ def _apply(formula: Formula, inputs: np.ndarray) -> np.ndarray:
     if formula.op == "count-above":
         counts = (inputs > formula.threshold).sum(axis=0).astype(np.float64)
         return np.where(np.isnan(inputs).any(axis=0), np.nan, counts)
-    weights = np.array(formula.weights or (1.0,) * len(formula.of))
-    return np.asarray((weights[:, None] * inputs).sum(axis=0))
+    weights = formula.weights or (1.0,) * len(formula.of)
+    return _added([weight * column for weight, column in zip(weights, inputs, strict=True)])
+
+
+def _added(columns: list[np.ndarray]) -> np.ndarray:
+    """The sum of columns float64 [n], in their order."""
+    total = np.zeros_like(columns[0], dtype=np.float64)
+    for column in columns:
+        total += column
+    return total

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 
 class Strict(BaseModel):
@@ -138,7 +147,8 @@ class TableSchema(Strict):
     `consent` lists what each record's person consented to, as `lender-1 until 2027-03-31; federation`: the parties with
     which the record may be joined, and "federation" for sums (see `shared.consent` for purposes and dates); without
     such a column the plan declares that everybody consented to all of it. Of a raw table from which the features are
-    computed at most the share `most_rejected` of the rows may be at fault; those rows are left out.
+    computed at most the share `most_rejected` of the rows may be at fault; those rows are left out. `dictionary` is the
+    SHA-256 of the feature dictionary from which all parties compute the features, where the plan names one.
     """
 
     id: Name
@@ -151,6 +161,15 @@ class TableSchema(Strict):
     features: tuple[Column, ...] = Field(min_length=1)
     derived: tuple[DerivedFeature, ...] = ()
     most_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
+    dictionary: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A plan that names no dictionary keeps the hash that it had before the key was there."""
+        data: dict[str, Any] = plain(self)
+        if data.get("dictionary") is None:
+            data.pop("dictionary", None)
+        return data
 
     @model_validator(mode="after")
     def _names(self) -> TableSchema:

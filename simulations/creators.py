@@ -23,6 +23,7 @@ import polars as pl
 from clients.data import DataError, Problem
 from clients.features import Built, PartyMapping, Sentiment, Settings, build_table
 from clients.features.dictionary import AS_OF, CONSENT, ID, PERSON, Kind
+from clients.features.row_local import comparing
 from clients.features.tables import too_many
 from shared.plan import Plan
 from simulations.world.build import TRUTH, build, read_manifest
@@ -68,7 +69,7 @@ class CreatorWorld:
 
         Raises:
             DataError: the world has no party of a name, or it is of another role, or more of a raw table's rows are at
-                fault than the plan allows.
+                fault than the plan allows, or the plan counts a feature that depends on other persons' rows.
         """
         self._check(plan)
         return {party.name: self._table(party.name, plan.outcome.cutoff) for party in plan.parties}
@@ -88,6 +89,7 @@ class CreatorWorld:
                     Problem(f"parties.{place} = {party.name!r}", what, f"name parties of the world: {names}")
                 )
         for party in plan.parties:
+            problems += [Problem(f"plan {plan.name}", what, "leave it out") for what in comparing(plan, party.name)]
             if self.kind(party.name) is not None:
                 counts = json.loads((self.folder / party.name / _REJECTED).read_text(encoding="utf-8"))
                 named = {f"{party.name}/{table}": (bad, rows) for table, (bad, rows) in counts.items()}
@@ -129,13 +131,24 @@ class CreatorWorld:
 
 def party_features(raw: Path, manifest: dict[str, Any], party: str, out: Path, sentiment: Sentiment) -> Built:
     """The features of a party of a world in `raw`, written into `out` by the party's own code."""
-    config, held = WorldConfig.model_validate(manifest["config"]), manifest["parties"][party]
-    kind = KINDS[held["kind"]]
-    columns = {name: {"columns": table["columns"]} for name, table in held["tables"].items()}
+    currency, kind = manifest["config"]["currency"], KINDS[manifest["parties"][party]["kind"]]
     # How many rows at fault are too many is for the plan to say, and a world is for many plans.
-    settings = Settings(rates={config.currency: 1.0}, most_rejected=1.0, mapping=PartyMapping.of(columns, kind))
-    # What has happened by the last day of the calendar has happened; outcomes of all loans are known by then.
-    return build_table(raw / party, kind, out, _last_day(config), settings, sentiment)
+    settings = Settings(rates={currency: 1.0}, most_rejected=1.0, mapping=party_mapping(manifest, party))
+    return build_table(raw / party, kind, out, last_day(manifest), settings, sentiment)
+
+
+def party_mapping(manifest: dict[str, Any], party: str) -> PartyMapping:
+    """How a party of a world names its tables and columns."""
+    held = manifest["parties"][party]
+    columns = {name: {"columns": table["columns"]} for name, table in held["tables"].items()}
+    return PartyMapping.of(columns, KINDS[held["kind"]])
+
+
+def last_day(manifest: dict[str, Any]) -> date:
+    """The day after a world's calendar: all that happens has happened, and the outcomes of all loans are known."""
+    calendar = WorldConfig.model_validate(manifest["config"]).calendar
+    months = calendar.start.year * 12 + calendar.start.month - 1 + calendar.months
+    return date(months // 12, months % 12 + 1, 1)
 
 
 def live_on(cells: list[str | None], day: date) -> list[str]:
@@ -159,7 +172,7 @@ def _cache() -> Path:
 
 def _key(config: WorldConfig) -> str:
     """Changes with the config, with the code that draws and reads a world, and with the libraries that it uses."""
-    sources = sorted(path for folder in _CODE for path in (_ROOT / folder).glob("*.py"))
+    sources = sorted(path for folder in _CODE for kind in ("*.py", "*.npz") for path in (_ROOT / folder).glob(kind))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     parts = {
         "config": config.model_dump(mode="json"),
@@ -189,8 +202,3 @@ def _make(config: WorldConfig, folder: Path, tell: Tell) -> None:
             # Another process was faster; its world is the same.
             if not (folder / _MANIFEST).is_file():
                 raise
-
-
-def _last_day(config: WorldConfig) -> date:
-    months = config.calendar.start.year * 12 + config.calendar.start.month - 1 + config.calendar.months
-    return date(months // 12, months % 12 + 1, 1)

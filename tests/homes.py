@@ -20,6 +20,7 @@ from clients.books import approve
 from clients.commands.init import _text
 from clients.data import load_records
 from clients.deploy.node_key import make_node_key
+from clients.features.row_local import check_row_local
 from clients.home import Home
 from clients.host import Host
 from server.home import ServerHome
@@ -85,7 +86,8 @@ def new_node(folder: Path, name: str = "lender-1", role: str = "lender", **repla
         "file": 'file = "loans.parquet" -> file = "loans.csv"',
         "epsilon": "epsilon = 3.0 -> epsilon = 10.0",
     }
-    for change in ((changes if role == "lender" else {}) | replaced).values():
+    declared = {"row_local": "# row_local = true -> row_local = true"}
+    for change in (declared | (changes if role == "lender" else {}) | replaced).values():
         old, new = change.split(" -> ")
         assert old in text, old
         text = text.replace(old, new, 1)
@@ -147,6 +149,7 @@ def node_loader(home: Home) -> Callable[[Plan], Records]:
 
     def load(plan: Plan) -> Records:
         config = home.config()
+        check_row_local(plan, config.node.name, config.data.row_local)
         return load_records(config.data.own(home.folder), plan, config.node.name)
 
     return load

@@ -28,9 +28,6 @@ def features(
     rate: Annotated[
         list[str] | None, typer.Option(metavar="CODE=VALUE", help="What a unit of a currency is worth; CNY=1 if none.")
     ] = None,
-    detector: Annotated[
-        Path | None, typer.Option(help="detector.parquet of the table that was trained with, to make one to score.")
-    ] = None,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Lenders: all applications, and not closed loans with their outcome.")
     ] = False,
@@ -57,7 +54,6 @@ def features(
         recipients={FEDERATION, *(party.name for party in found.parties)},
         rates=_rates(rate or ["CNY=1"]),
         most_rejected=schema.most_rejected,
-        detector=detector,
         labelled=not unlabelled,
     )
     with errors.status(f"features of {tables}"):

@@ -32,6 +32,7 @@ file = "{file}"                    # .csv or .parquet; or a database:
 # table = "scoring.{table}"        # or query = "SELECT ..."
 # password_file = "db.password"    # one line, mode 0600; or PGPASSWORD, PGPASSFILE in the environment
 # split = "splits"                 # folder of the plan's list of test persons, if it has one
+# row_local = true                 # your word: own columns depend on their person's own rows alone, no rank, no mean
 
 # Names of your own columns, where they differ from the plan's.
 [data.columns]

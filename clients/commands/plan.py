@@ -125,7 +125,8 @@ def opened(home: Home) -> Iterator[Ledger]:
 
 def _review(home: Home, plan: Plan) -> Review:
     with opened(home) as ledger:
-        return review(plan, home.identity().card, home.trust().cards, ledger.standing)
+        declared = home.config().data.row_local
+        return review(plan, home.identity().card, home.trust().cards, ledger.standing, row_local=declared)
 
 
 def _print(seen: Review) -> None:

@@ -131,11 +131,13 @@ def status(
 
 def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
     from clients.data import load_records
+    from clients.features.row_local import check_row_local
     from clients.host import MAX_PROPOSED, Host
 
     split = None if config.data.split is None else home.folder / config.data.split
 
     def load(plan: Plan) -> Records:
+        check_row_local(plan, config.node.name, config.data.row_local)
         return load_records(config.data.own(home.folder), plan, config.node.name, split)
 
     def propose(plan: Plan) -> bool:

@@ -25,8 +25,8 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     Raises:
         DataError: everything that is wrong with the table (see `read_source`, `check_table`), a list of ids that
             is not the plan's or has no folder to be in, a party that the plan does not know, one with more persons
-            than its messages to the other side can hold, or a lender's training or test part without a good or
-            without a bad loan.
+            than its messages to the other side can hold, a lender's training or test part without a good or without a
+            bad loan, or features of another dictionary than the plan names.
     """
     names = [party.name for party in plan.parties]
     if party_name not in names:
@@ -37,6 +37,11 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     group = plan.groups[party.group]
     lender = group.role == "lender"
     own = source if isinstance(source, OwnData) else OwnData(source)
+    if group.table.dictionary is not None:
+        # Only where it is named: a table of own columns needs nothing of the features' code.
+        from clients.features.row_local import check_dictionary
+
+        check_dictionary(plan, party_name, own.source)
     table = own.read(group.table, lender, plan.alignment.identifier)
     checked = check_table(
         table,

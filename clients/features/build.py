@@ -18,19 +18,16 @@ from clients.data.errors import DataError, Problem
 from clients.features import bureau, channel, papers, traffic, wallet
 from clients.features.comments import comment_features
 from clients.features.consents import PURPOSE, asked_of_lender, asked_of_platform, live_consents
+from clients.features.detector import shipped
 from clients.features.dictionary import AS_OF, CONSENT, ID, LABEL, PERSON, Kind, bounded
+from clients.features.digest import DIGEST, dictionary_digest
 from clients.features.mapping import FILE, PartyMapping
+from clients.features.private import private_file, private_folder
 from clients.features.sentiment import Sentiment
 from clients.features.tables import MOST_REJECTED, read_tables, too_many
 
 MOST_VIDEOS = 100_000
 """A creator with more videos is left out: no channel posts so many, and one row would cost as much as all others."""
-DETECTOR = "detector.parquet"
-ENOUGH_CHANNELS = 500
-NAMED = 3
-_REFERENCE_QUANTILES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
-_Dated = tuple[traffic.Detector, date | None] | None
-"""A detector and its reference day, if it has one; none where too few channels had been active."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +35,8 @@ class Settings:
     """How a table is built.
 
     `recipients` are the parties to whom consents count (None for all), `rates` what a unit of each known currency is
-    worth in the plan's, `most_rejected` the share of bad rows of a table up to which a build goes on. `detector` is
-    the file of an earlier build's detector; a table to score with takes that of the table trained with. `labelled`
-    tells a lender to give closed loans with their outcome, and not all applications.
+    worth in the plan's, `most_rejected` the share of bad rows of a table up to which a build goes on. `labelled` tells
+    a lender to give closed loans with their outcome, and not all applications.
     """
 
     purpose: str = PURPOSE
@@ -48,7 +44,6 @@ class Settings:
     rates: Mapping[str, float] = field(default_factory=lambda: {"CNY": 1.0})
     most_rejected: float = MOST_REJECTED
     mapping: PartyMapping | None = None
-    detector: Path | None = None
     labelled: bool = True
 
 
@@ -74,11 +69,11 @@ def build_table(
     settings: Settings | None = None,
     sentiment: Sentiment | None = None,
 ) -> Built:
-    """Read `folder`, and write into `out` features.parquet, flags.parquet, rejected/ where rows have faults, and at
-    short-video platforms detector.parquet.
+    """Read `folder`, and write into `out` features.parquet, flags.parquet, and rejected/ where rows have faults.
 
-    features.parquet has `creator_id` (at lenders `application_id` too), `as_of`, `consent`, at lenders `bad` where
-    labelled, and the features of the dictionary in its order. flags.parquet is for the party's own officers.
+    All are their owner's alone (0600, new folders 0700). features.parquet has `creator_id` (at lenders `application_id`
+    too), `as_of`, `consent`, at lenders `bad` where labelled, and the features of the dictionary in its order; its
+    metadata tell the dictionary's digest. flags.parquet is for the party's own officers.
 
     Raises:
         DataError: a table is missing or more of its rows are bad than the settings allow, or nobody is asked about.
@@ -87,7 +82,7 @@ def build_table(
     mapping = settings.mapping
     if mapping is None and (folder / FILE).is_file():
         mapping = PartyMapping.load(folder / FILE, kind)
-    out.mkdir(parents=True, exist_ok=True)
+    private_folder(out)
     sound = read_tables(
         folder,
         kind,
@@ -109,20 +104,20 @@ def build_table(
         frame, flags = _wallet(raw, _asked(asked, folder)), None
     else:
         asked = asked_of_platform(live).join(raw["creators"].select(PERSON).collect(), on=PERSON, how="semi")
-        everyone = asked.lazy()
-        crowded = _crowded(everyone, raw["videos"])
+        crowded = _crowded(asked.lazy(), raw["videos"])
         if crowded.height:
             problems.append(_leave_out(crowded, out, sound["creators"].bad > 0, folder))
             rejected["creators"] = (sound["creators"].bad + crowded.height, sound["creators"].rows)
             if over := too_many({f"{folder.name}: creators": rejected["creators"]}, settings.most_rejected):
                 raise DataError([*over, *problems])
             asked = asked.join(crowded, on=PERSON, how="anti")
-        detector = _detector(raw, everyone, settings, out)
-        frame, flags = _short_video(raw, _asked(asked, folder), detector, sentiment or Sentiment.local())
+        frame, flags = _short_video(raw, _asked(asked, folder), sentiment or Sentiment.local())
     table = bounded(frame.drop("at"), kind).sort(ID if kind == "lender" else PERSON).collect()
-    table.write_parquet(out / "features.parquet")
+    with private_file(out / "features.parquet") as file:
+        table.write_parquet(file, metadata={DIGEST: dictionary_digest()})
     if flags is not None:
-        flags.write_parquet(out / "flags.parquet")
+        with private_file(out / "flags.parquet") as file:
+            flags.write_parquet(file)
     return Built(out / "features.parquet", table.height, 0 if flags is None else flags.height, rejected, problems)
 
 
@@ -159,13 +154,13 @@ def _crowded(asked: pl.LazyFrame, videos: pl.LazyFrame) -> pl.DataFrame:
 def _leave_out(crowded: pl.DataFrame, out: Path, others: bool, folder: Path) -> Problem:
     """Write crowded creators into rejected/creators.parquet, beside rows of that table with faults if there are any."""
     path = out / "rejected" / "creators.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     left_out = pl.concat([pl.read_parquet(path), crowded], how="diagonal_relaxed") if others else crowded
-    left_out.write_parquet(path)
-    named = [f"{creator} ({videos:,} videos)" for creator, videos in crowded.head(NAMED).rows()]
-    more = f" and {crowded.height - NAMED:,} more" if crowded.height > NAMED else ""
-    value = f"{', '.join(named)}{more}: more than {MOST_VIDEOS:,} before the as-of day, left out"
-    return Problem(folder.name, value, "see whether several accounts were exported as one", column=PERSON)
+    with private_file(path) as file:
+        left_out.write_parquet(file)
+    value = f"{crowded.height:,} with more than {MOST_VIDEOS:,} videos before the as-of day, left out"
+    mend = "see in rejected/creators.parquet whether several accounts were exported as one"
+    return Problem(folder.name, value, mend, column=PERSON)
 
 
 def _joined(asked: pl.LazyFrame, parts: list[pl.LazyFrame], empty: Mapping[str, int]) -> pl.LazyFrame:
@@ -176,12 +171,12 @@ def _joined(asked: pl.LazyFrame, parts: list[pl.LazyFrame], empty: Mapping[str, 
 
 
 def _short_video(
-    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, detector: _Dated, sentiment: Sentiment
+    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, sentiment: Sentiment
 ) -> tuple[pl.LazyFrame, pl.DataFrame]:
     # What was seen is small beside the tables and is used several times.
     videos = channel.video_window(raw["videos"], asked).collect(engine="streaming").lazy()
     followers = channel.follower_window(raw["followers"], asked).collect(engine="streaming").lazy()
-    scores = _traffic(asked, videos, followers, detector)
+    scores = shipped().score(traffic.inputs(videos, followers).collect())
     parts = [
         channel.account_features(raw["creators"], asked),
         channel.video_features(videos),
@@ -201,53 +196,6 @@ def _short_video(
         reason_zh=pl.lit(traffic.REASON_ZH),
     )
     return frame.lazy(), flags
-
-
-def _traffic(asked: pl.LazyFrame, videos: pl.LazyFrame, followers: pl.LazyFrame, detector: _Dated) -> pl.DataFrame:
-    """Anomaly scores; missing for rows whose as-of day lies before the detector's reference day."""
-    if detector is None:
-        return pl.DataFrame(schema={"at": pl.UInt32, "traffic_anomaly_180d": pl.Float64})
-    fitted, since = detector
-    channels = traffic.inputs(videos, followers).collect()
-    if since is not None:
-        channels = channels.join(asked.filter(pl.col(AS_OF) >= since).select("at").collect(), on="at", how="semi")
-    return fitted.score(channels)
-
-
-def _detector(raw: Mapping[str, pl.LazyFrame], everyone: pl.LazyFrame, settings: Settings, out: Path) -> _Dated:
-    """The detector that the settings name, or one that is fit now; it is written beside the table.
-
-    Without one the reference day is the first as-of day, of a few candidates, on which enough channels had been
-    active. The detector is fit on what was seen before that day alone.
-    """
-    if settings.detector is None:
-        found = _fit_detector(raw, everyone)
-    else:
-        try:
-            found = traffic.Detector.load(settings.detector), None
-        except (OSError, ValueError) as error:
-            raise DataError([Problem(settings.detector.name, str(error), "give the detector of a build")]) from None
-    if found is not None:
-        found[0].save(out / DETECTOR)
-    return found
-
-
-def _fit_detector(raw: Mapping[str, pl.LazyFrame], everyone: pl.LazyFrame) -> _Dated:
-    days = everyone.select(pl.col(AS_OF).sort()).collect()[AS_OF]
-    if days.is_empty():
-        return None
-    candidates = sorted({days[int(quantile * (len(days) - 1))] for quantile in _REFERENCE_QUANTILES})
-    for day in candidates:
-        then = everyone.with_columns(pl.lit(day).alias(AS_OF))
-        # Who has too many videos is looked up as of that day: what is posted after it changes no reference.
-        then = then.join(_crowded(then, raw["videos"]).lazy(), on=PERSON, how="anti")
-        videos = channel.video_window(raw["videos"], then).collect(engine="streaming").lazy()
-        followers = channel.follower_window(raw["followers"], then).collect(engine="streaming").lazy()
-        reference = traffic.inputs(videos, followers).collect()
-        if reference.height >= min(ENOUGH_CHANNELS, max(traffic.FEWEST_CHANNELS, len(days) // 10)):
-            fitted = traffic.Detector.fit(reference)
-            return None if fitted is None else (fitted, day)
-    return None
 
 
 def _wallet(raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame) -> pl.LazyFrame:

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import polars as pl
 
-from clients.features.windows import last_seen, seen
+from clients.features.windows import by, last_seen, mean, over, seen
 
 REPORT = ("score", "months_on_file", "open_accounts", "utilisation", "late_24m", "inquiries_6m")
 
 
 def application_features(applications: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
     """What was applied for, and the instalment against the declared income. Amounts are in one currency already."""
-    instalment = pl.col("amount") / pl.col("term_months")
+    instalment = by(pl.col("amount"), pl.col("term_months"))
     wanted = ("product", "amount", "term_months", "declared_income", "age", "gender")
     return asked.join(applications.select("application_id", *wanted), on="application_id").select(
         "at",
         *wanted,
-        pl.when(pl.col("declared_income") > 0)
-        .then(instalment / pl.col("declared_income"))
-        .alias("instalment_to_income"),
+        over(instalment, pl.col("declared_income")).alias("instalment_to_income"),
     )
 
 
@@ -47,7 +45,7 @@ def repayment_features(
         due.join(asked.select("at", "as_of"), on="at")
         .group_by("at")
         .agg(
-            ((late > 0) | unpaid).mean().alias("late_instalment_share"),
+            mean((late > 0) | unpaid).alias("late_instalment_share"),
             late.max().alias("worst_days_late"),
         )
     )

@@ -10,17 +10,25 @@ from __future__ import annotations
 import polars as pl
 
 from clients.features.windows import (
+    FINE,
+    HUNDRED,
     LONG,
     MIDDLE,
     MONTHS,
     SHORT,
+    by,
+    deviation,
+    fine,
     growth,
+    hundredths,
     last_seen,
+    mean,
     monthly,
     over,
     seen,
     total,
     variation,
+    whole,
     within,
 )
 
@@ -36,7 +44,7 @@ def account_features(creators: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFram
     return asked.join(creators, on="creator_id").select(
         "at",
         "category",
-        pl.when(days > 0).then(days / DAYS_A_MONTH).alias("account_age_months"),
+        pl.when(days > 0).then(by(days, DAYS_A_MONTH)).alias("account_age_months"),
         pl.col("is_business").cast(pl.String).alias("business_account"),
     )
 
@@ -61,7 +69,7 @@ def video_features(window: pl.LazyFrame) -> pl.LazyFrame:
     sums = window.group_by("at").agg(
         *monthly(pl.col("views"), "views"),
         *(within(MIDDLE, pl.col(name)).sum().alias(f"{name}_middle") for name in _COUNTS),
-        within(MIDDLE, pl.col("completion_rate")).mean().cast(pl.Float64).alias("completion_90d"),
+        mean(within(MIDDLE, fine(pl.col("completion_rate"))), FINE).alias("completion_90d"),
         within(SHORT, pl.lit(1)).sum().alias("posts_30d"),
         pl.col("views").max().alias("most_views"),
     )
@@ -83,13 +91,13 @@ def video_features(window: pl.LazyFrame) -> pl.LazyFrame:
 
 def _rhythm(window: pl.LazyFrame) -> pl.LazyFrame:
     """When videos came, by days: two videos of a day are one."""
-    day, days = pl.col("ago").unique().sort(), pl.col("ago").n_unique()
+    day, days = pl.col("ago").unique().sort().cast(pl.Int64), pl.col("ago").n_unique()
     between = day.diff().drop_nulls()
     runs = pl.max_horizontal(pl.col("ago").min(), (between - 1).max().fill_null(0), LONG - 1 - pl.col("ago").max())
     return window.group_by("at").agg(
         (pl.col("ago") // 7).filter(pl.col("ago") < 7 * WEEKS).n_unique().clip(0, WEEKS).alias("active_weeks_180d"),
         runs.alias("longest_gap_180d"),
-        pl.when(days >= FEW_DAYS).then(between.std(ddof=0) / between.mean()).alias("gap_variation_180d"),
+        pl.when(days >= FEW_DAYS).then(by(deviation(between), mean(between))).alias("gap_variation_180d"),
         pl.col("ago").min().alias("days_since_post"),
     )
 
@@ -101,15 +109,15 @@ def follower_features(window: pl.LazyFrame) -> pl.LazyFrame:
     latest, earlier = ago < 60, ago.is_between(MIDDLE, MIDDLE + 59)
     change = pl.col("log").sort_by("ago", descending=True).diff()
     # A missing week would count twice what a week brings.
-    weeks = (ago.sort(descending=True).diff().abs() / 7.0).clip(1.0)
-    weekly = (change / weeks).drop_nulls()
+    weeks = by(ago.sort(descending=True).diff().abs(), 7.0).clip(1.0)
+    weekly = by(change, weeks).drop_nulls()
     enough = pl.len() >= FEW_SNAPSHOTS
     return (
         window.group_by("at")
         .agg(
             count.filter(latest).sort_by(ago.filter(latest)).first().alias("followers"),
             count.filter(earlier).sort_by(ago.filter(earlier)).first().alias("earlier"),
-            pl.when(enough).then(weekly.std(ddof=0)).alias("follower_volatility_180d"),
+            pl.when(enough).then(deviation(fine(weekly), FINE)).alias("follower_volatility_180d"),
             pl.when(enough).then(change.max().clip(0.0)).alias("follower_jump_180d"),
         )
         .select(
@@ -131,13 +139,13 @@ def order_features(orders: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
     """
     window = seen(orders, asked, "ordered_at", ["amount", "channel", "refunded_at"])
     window = window.join(asked.select("at", "as_of"), on="at")
-    amount, recent = pl.col("amount"), pl.col("ago") < MIDDLE
+    amount, recent = hundredths(pl.col("amount")), pl.col("ago") < MIDDLE
     refunded = pl.col("refunded_at").dt.date() < pl.col("as_of")
     sums = window.group_by("at").agg(
-        *monthly(amount, "turnover"),
+        *monthly(amount, "turnover", HUNDRED),
         recent.sum().alias("orders_90d"),
-        amount.filter(recent & refunded).sum().alias("refunded"),
-        amount.filter(pl.col("channel") == "live").sum().alias("live"),
+        whole(amount.filter(recent & refunded), HUNDRED).alias("refunded"),
+        whole(amount.filter(pl.col("channel") == "live"), HUNDRED).alias("live"),
     )
     return sums.select(
         "at",

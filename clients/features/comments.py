@@ -11,7 +11,7 @@ import polars as pl
 
 from clients.features.complaints import COMPLAINTS
 from clients.features.sentiment import Sentiment, normalised
-from clients.features.windows import MIDDLE, SHORT, seen
+from clients.features.windows import FINE, MIDDLE, SHORT, fine, mean, seen
 
 SLICE = 250_000
 NEGATIVE = -0.3
@@ -26,7 +26,7 @@ def comment_features(
     scored = [_scored(part, sentiment) for part in _slices(comments, asked, slice_rows)]
     if not scored:
         return pl.LazyFrame(schema={"at": pl.UInt32, "comments_90d": pl.UInt32})
-    score, read = pl.col("score"), pl.col("score").is_not_null()
+    score, read = fine(pl.col("score")), pl.col("score").is_not_null()
     recent, latest = pl.col("ago") < MIDDLE, pl.col("ago") < SHORT
     enough = (read & recent).sum() >= FEWEST
     both = ((read & latest).sum() >= FEWEST) & ((read & ~latest).sum() >= FEWEST)
@@ -36,10 +36,12 @@ def comment_features(
         .group_by("at")
         .agg(
             recent.sum().alias("comments_90d"),
-            pl.when(enough).then(score.filter(recent).mean()).alias("sentiment_mean_90d"),
-            pl.when(both).then(score.filter(latest).mean() - score.filter(~latest).mean()).alias("sentiment_trend"),
-            pl.when(enough).then((score < NEGATIVE).filter(recent).mean()).alias("negative_share_90d"),
-            pl.when(enough).then(pl.col("complaint").filter(recent & read).mean()).alias("complaint_share_90d"),
+            pl.when(enough).then(mean(score.filter(recent), FINE)).alias("sentiment_mean_90d"),
+            pl.when(both)
+            .then(mean(score.filter(latest), FINE) - mean(score.filter(~latest), FINE))
+            .alias("sentiment_trend"),
+            pl.when(enough).then(mean((pl.col("score") < NEGATIVE).filter(recent))).alias("negative_share_90d"),
+            pl.when(enough).then(mean(pl.col("complaint").filter(recent & read))).alias("complaint_share_90d"),
         )
     )
 

@@ -28,6 +28,9 @@ class Entry:
     value is expected to do to the probability of default; "open" where no direction is expected. A numeric feature
     has bounds and, with heavy tails, a scale; a categorical one has levels. `en` and `zh` name the feature to an
     applicant whose score it moved.
+
+    `row_local`: the value follows from the person's own rows and public constants alone, to the last bit
+    (tests/clients/features/test_row_local.py looks at every entry). What is not may enter no score.
     """
 
     code: str
@@ -44,6 +47,7 @@ class Entry:
     integer: bool = False
     levels: tuple[str, ...] = ()
     protected: bool = False
+    row_local: bool = True
 
     @property
     def column(self) -> NumericFeature | CategoricalFeature:
@@ -107,14 +111,19 @@ def kind_of(schema: TableSchema) -> Kind:
 def table_schema(kind: Kind, names: Sequence[str] | None = None) -> TableSchema:
     """The table that `build_table` writes, for `groups.NAME.table` of a plan; with some of its features on demand.
 
+    It names this release's dictionary.
+
     Raises:
         KeyError: there is no such kind, or no feature of one of those names.
     """
+    from clients.features.digest import dictionary_digest
+
     known = {found.name: found.column for found in entries(kind)}
     features = tuple(known.values()) if names is None else tuple(known[name] for name in names)
+    common = {"date": AS_OF, "consent": CONSENT, "features": features, "dictionary": dictionary_digest()}
     if kind == "lender":
-        return TableSchema(id=ID, person=PERSON, label=LABEL, date=AS_OF, consent=CONSENT, features=features)
-    return TableSchema(id=PERSON, date=AS_OF, consent=CONSENT, features=features)
+        return TableSchema(id=ID, person=PERSON, label=LABEL, **common)
+    return TableSchema(id=PERSON, **common)
 
 
 def bounded(frame: pl.LazyFrame, kind: Kind) -> pl.LazyFrame:

@@ -179,7 +179,7 @@ LENDER = (
     Entry(
         "LE15",
         "identity_flags",
-        "Identity checks that the application fails",
+        "Identity checks that the application fails, without the one that compares applicants (ID07)",
         "checks",
         "raises",
         "Identity papers could not be confirmed",
@@ -191,7 +191,8 @@ LENDER = (
     Entry(
         "LE16",
         "licence_flags",
-        "Business licence checks that the application fails, without that of its status (LC02)",
+        "Business licence checks that the application fails, without those of its status (LC02) and of other "
+        "applicants (LC06)",
         "checks",
         "raises",
         "Business licence could not be confirmed",

@@ -401,12 +401,13 @@ SHORT_VIDEO = (
     Entry(
         "SV35",
         "traffic_anomaly_180d",
-        "Anomaly score of engagement that does not fit the views (isolation forest, Liu et al. 2008); above 0.6 flags",
+        "Anomaly score of engagement that does not fit the views, by the detector that is shipped (isolation forest, "
+        "Liu et al. 2008); above 0.6 flags",
         "score, 0 to 1",
         "raises",
         "Signs of bought views or followers",
         "疑似刷量或购买流量",
-        missing="fewer than 4 videos and fewer than 5 snapshots in the 180 days, or an as-of day before the detector's",
+        missing="fewer than 4 videos and fewer than 5 snapshots in the 180 days",
     ),
     Entry(
         "SV36",

@@ -27,8 +27,9 @@ _WEIGHTS = tuple(pow(3, place, 31) for place in range(17))
 class Check:
     """A rule: `fails` is an expression over the joined papers of an application (see `_papers`).
 
-    One that reads a column without a day raises a flag alone: whether it failed on the day of the application is not
-    known, so it is not `counted` in a feature.
+    One that is not `counted` raises a flag alone and enters no feature, for the reason in `outside`: it reads a column
+    without a day, so whether it failed on the day of the application is not known; or it compares persons, so that one
+    person's papers would move another's record, and no epsilon would hold.
     """
 
     code: str
@@ -36,7 +37,12 @@ class Check:
     fails: pl.Expr
     en: str
     zh: str
-    counted: bool = True
+    outside: str = ""
+
+    @property
+    def counted(self) -> bool:
+        """Whether a feature counts it."""
+        return not self.outside
 
 
 def is_credit_code(number: str) -> bool:
@@ -79,11 +85,12 @@ CHECKS = (
     Check("ID06", "identity", _VALID_ID & (_age() < YOUNGEST), "The identity number is that of a minor",
           "身份证号码显示为未成年人"),
     Check("ID07", "identity", pl.col("id_used_by_others"), "Another applicant used this identity number before",
-          "该身份证号码曾被其他申请人使用"),
+          "该身份证号码曾被其他申请人使用",
+          outside="compares the identity number with those of other applicants' earlier applications"),
     Check("LC01", "licence", _LICENSED & ~pl.col("licence_is_valid"), "The licence number is not valid",
           "营业执照编号无效"),
     Check("LC02", "licence", _LICENSED & (pl.col("licence_status") != "active"), "The licence is not in force",
-          "营业执照已吊销或失效", counted=False),
+          "营业执照已吊销或失效", outside="reads what a register says when it is asked, not on the day of application"),
     Check("LC03", "licence", _LICENSED & (pl.col("licence_expires") < _AS_OF), "The licence has expired",
           "营业执照已过期"),
     Check("LC04", "licence", _LICENSED & (pl.col("licence_registered") >= _AS_OF),
@@ -92,7 +99,8 @@ CHECKS = (
           _LICENSED & ((_AS_OF - pl.col("licence_registered")).dt.total_days().is_between(1, YOUNG_LICENCE_DAYS)),
           "The licence was registered within a month before the application", "营业执照在申请前一个月内注册"),
     Check("LC06", "licence", pl.col("licence_used_by_others"), "Another applicant used this licence before",
-          "该营业执照曾被其他申请人使用"),
+          "该营业执照曾被其他申请人使用",
+          outside="compares the licence number with those of other applicants' earlier applications"),
     Check("LC07", "licence", _LICENSED & (pl.col("licence_name").str.strip_chars().fill_null("") == ""),
           "The licence has no name", "营业执照缺少名称"),
 )  # fmt: skip

@@ -27,6 +27,9 @@ BROKEN_TEXT = rf"[\x{{FFFD}}\x00-\x08\x0E-\x1F\x7F-\x9F]|(?:[à-ï][{_WESTERN}]{
 class RawTable:
     """A table: its columns with their types, those that may be blank, and the columns that name a row.
 
+    A key is compared within one person (by `creator_id` where the table has it). An `owner` says whose the rows of
+    other tables are that name its key: there each key must belong to one person.
+
     `past` are moments that have happened already, so none of them may lie in the future. `undated` are columns that
     the features, or a flag, read as the table holds them, though no other column says since when: how each has to be
     exported.
@@ -37,6 +40,7 @@ class RawTable:
     blank: frozenset[str] = frozenset()
     past: tuple[str, ...] = ()
     undated: Mapping[str, str] = field(default_factory=dict)
+    owner: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
             blank=frozenset({"region", "residence"}),
             past=("opened_at",),
             undated={"residence": "as on the as-of day, or as at opening"},
+            owner=True,
         ),
         "flows": RawTable(
             {"account_id": TEXT, "month": DAY, "inflow": MONEY, "outflow": MONEY, "payers": COUNT, "refunds": MONEY}
@@ -131,6 +136,7 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
             key=("application_id",),
             blank=frozenset({"declared_income", "age", "gender", "region"}),
             past=("applied_at",),
+            owner=True,
             undated=dict.fromkeys(
                 ("product", "amount", "term_months", "declared_income", "age", "gender"),
                 "as in the application, before any offer or correction",

@@ -30,6 +30,7 @@ LONGEST = 3
 INVERSE_PENALTY = 10.0
 # Constants of VADER: what a negation makes of a word's valence, and what turns a sum into a score.
 NEGATED, NORMALISER = -0.74, 15.0
+_THOUSAND = 1000.0
 _NOT = ("can", "do", "does", "did", "is", "was", "are", "were", "wo", "would")
 NEGATIONS = frozenset(
     {"not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "hardly", "cannot"}
@@ -96,14 +97,28 @@ class Sentiment:
             pl.col("negation").shift(n).fill_null(False) & (pl.col("at").shift(n) == pl.col("at")) for n in (1, 2, 3)
         ]
         negated = pl.any_horizontal(before)
+        # Whole numbers, as the list has one digit after the point: a sum of floats would follow the rows beside it.
+        valence = pl.col("valence") * pl.when(negated).then(NEGATED).otherwise(1.0)
         sums = (
-            words.with_columns(pl.col("valence") * pl.when(negated).then(NEGATED).otherwise(1.0))
-            .group_by("at")
-            .agg(pl.col("valence").sum())
+            words.with_columns((valence * _THOUSAND).round().cast(pl.Int64)).group_by("at").agg(pl.col("valence").sum())
         )
         total = np.zeros(len(texts))
-        total[sums["at"].to_numpy()] = sums["valence"].to_numpy()
+        total[sums["at"].to_numpy()] = sums["valence"].to_numpy() / _THOUSAND
         return np.asarray(total / np.sqrt(total**2 + NORMALISER))
+
+
+def constants() -> dict[str, object]:
+    """What the tone of a text follows from beside the two packages: plain values, for a digest."""
+    return {
+        "bits": BITS,
+        "longest": LONGEST,
+        "inverse_penalty": INVERSE_PENALTY,
+        "negated": NEGATED,
+        "normaliser": NORMALISER,
+        "negations": sorted(NEGATIONS),
+        "held_out": HELD_OUT,
+        "mix": [int(odd) for odd in _MIX],
+    }
 
 
 def normalised(texts: pl.Series) -> pl.Series:

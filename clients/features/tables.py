@@ -15,8 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from clients.data.errors import DataError, Problem
-from clients.features.dictionary import Kind
+from clients.features.dictionary import PERSON, Kind
 from clients.features.mapping import PartyMapping, TableMap
+from clients.features.private import private_file, private_folder
 from clients.features.raw import DAY, FLAG, TABLES, TEXT, TIME, RawTable, Rule, rules
 
 MOST_REJECTED = 0.01
@@ -90,7 +91,8 @@ def read_table(
     """One table, checked.
 
     Raises:
-        DataError: the file or a column is missing, or it is no Parquet.
+        DataError: the file or a column is missing, it is no Parquet, or persons share a key by which other tables
+            name their rows.
     """
     source = _file(name, mapping)
     raw = _scan(folder / source, table, mapping)
@@ -111,8 +113,10 @@ def read_table(
     faults = [
         *_faults(raw, [*unread, *missing], source),
         *_faults(typed, rules(name, table, today, currencies), source),
-        *_repeats(typed, table.key, source),
+        *_repeats(typed, table, source),
     ]
+    if table.owner and (shared := _shared(typed, table, source)):
+        raise DataError([*shared, *faults])
     rows = raw.select(pl.len()).collect(engine="streaming").item()
     return _sound(typed, faults, rows)
 
@@ -229,10 +233,11 @@ def _faults(frame: pl.LazyFrame, found: list[Rule], source: str) -> list[Problem
     return problems
 
 
-def _repeats(frame: pl.LazyFrame, key: tuple[str, ...], source: str) -> list[Problem]:
-    """Rows whose key an earlier row has already."""
-    if not key:
+def _repeats(frame: pl.LazyFrame, table: RawTable, source: str) -> list[Problem]:
+    """Rows whose key an earlier row of the same person has already: nobody loses a row to what another's say."""
+    if not table.key:
         return []
+    key = tuple(dict.fromkeys((*((PERSON,) if PERSON in table.columns else ()), *table.key)))
     # Hashes find out whether there is anything to seek at all; the seeking compares the keys themselves.
     hashed = pl.col(key[0]).hash() if len(key) == 1 else pl.struct(key).hash()
     count, distinct = frame.select(pl.len(), hashed.n_unique().alias("distinct")).collect().row(0)
@@ -242,8 +247,20 @@ def _repeats(frame: pl.LazyFrame, key: tuple[str, ...], source: str) -> list[Pro
     later = keys.filter(~pl.struct(key).is_first_distinct())[ROW]
     if later.is_empty():
         return []
-    value = "the row repeats an earlier one's " + " and ".join(key)
-    return [Problem(source, value, "give each row once", key[0], tuple((later + 1).to_list()))]
+    value = "the row repeats an earlier one's " + " and ".join(table.key)
+    return [Problem(source, value, "give each row once", table.key[0], tuple((later + 1).to_list()))]
+
+
+def _shared(frame: pl.LazyFrame, table: RawTable, source: str) -> list[Problem]:
+    """Rows of a table that other tables join by its key, where that key stands under several persons."""
+    (key,) = table.key
+    pairs = frame.select(ROW, PERSON, key).drop_nulls().collect(engine="streaming")
+    shared = pairs.filter(pl.col(PERSON).n_unique().over(key) > 1)[ROW].sort()
+    if shared.is_empty():
+        return []
+    value = f"one {key} under several persons: whose the rows of other tables are that name it cannot be known"
+    mend = f"give each {key} to the one person that holds it"
+    return [Problem(source, value, mend, key, tuple((shared + 1).to_list()))]
 
 
 def _file(name: str, mapping: TableMap) -> str:
@@ -254,15 +271,15 @@ def _write_rejected(folder: Path, found: dict[str, Sound], mapping: PartyMapping
     faulty = {name: sound for name, sound in found.items() if sound.bad}
     if not faulty:
         return
-    to.mkdir(parents=True, exist_ok=True)
+    private_folder(to)
     parts = [
         sound.rejected.select(pl.lit(_file(name, mapping.table(name))).alias("file"), pl.all())
         for name, sound in faulty.items()
     ]
-    pl.concat(parts).write_csv(to / "faults.csv")
+    with private_file(to / "faults.csv") as file:
+        pl.concat(parts).write_csv(file)
     for name, sound in faulty.items():
         rows = sound.rejected.select("row").unique().lazy()
         raw = pl.scan_parquet(folder / _file(name, mapping.table(name)), row_index_name="row", row_index_offset=1)
-        raw.join(rows, on="row", how="semi").collect(engine="streaming").sort("row").write_parquet(
-            to / f"{name}.parquet"
-        )
+        with private_file(to / f"{name}.parquet") as file:
+            raw.join(rows, on="row", how="semi").collect(engine="streaming").sort("row").write_parquet(file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from clients.features.channel import DAYS_A_MONTH
-from clients.features.windows import LONG, over, seen
+from clients.features.windows import HUNDRED, LONG, by, hundredths, mean, over, seen, whole
 
 MONTHS, RECENT = 6, 3
 _FLOWS = ("inflow", "outflow", "payers", "refunds", "balance_mean")
@@ -22,7 +22,7 @@ def account_features(accounts: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFram
         .filter(days > 0)
         .group_by("at")
         .agg(
-            (days.max() / DAYS_A_MONTH).alias("wallet_age_months"),
+            by(days.max(), DAYS_A_MONTH).alias("wallet_age_months"),
             pl.col("residence").sort_by("opened_at", "account_id").first(),
         )
     )
@@ -41,30 +41,32 @@ def flow_features(flows: pl.LazyFrame, accounts: pl.LazyFrame, asked: pl.LazyFra
         .with_columns(back=months.cast(pl.Int32))
         .filter(pl.col("back").is_between(1, MONTHS))
     )
-    back, inflow = pl.col("back"), pl.col("inflow")
+    back, inflow = pl.col("back"), hundredths(pl.col("inflow"))
     recent = back <= RECENT
-    by_month = [inflow.filter(back == month).sum().alias(f"inflow_{month}") for month in range(1, MONTHS + 1)]
+    by_month = [whole(inflow.filter(back == month), HUNDRED).alias(f"inflow_{month}") for month in range(1, MONTHS + 1)]
     sums = window.group_by("at").agg(
         *by_month,
-        *(pl.col(name).sum().alias(name) for name in ("inflow", "outflow", "refunds")),
+        *(whole(hundredths(pl.col(name)), HUNDRED).alias(name) for name in ("inflow", "outflow", "refunds")),
         pl.col("payers").filter(recent).sum().alias("payers_3m"),
-        pl.col("outflow").filter(recent).sum().alias("recent_outflow"),
-        (pl.col("balance_mean").filter(recent).sum() / back.filter(recent).n_unique()).alias("balance"),
+        whole(hundredths(pl.col("outflow")).filter(recent), HUNDRED).alias("recent_outflow"),
+        by(whole(hundredths(pl.col("balance_mean")).filter(recent), HUNDRED), back.filter(recent).n_unique()).alias(
+            "balance"
+        ),
     )
     parts = [pl.col(f"inflow_{month}") for month in range(1, MONTHS + 1)]
-    mean = pl.sum_horizontal(parts) / MONTHS
-    spread = (pl.sum_horizontal([(part - mean) ** 2 for part in parts]) / MONTHS).sqrt()
+    middle = by(pl.sum_horizontal(parts), MONTHS)
+    spread = by(pl.sum_horizontal([(part - middle) * (part - middle) for part in parts]), MONTHS).sqrt()
     late, early = pl.sum_horizontal(parts[:RECENT]), pl.sum_horizontal(parts[RECENT:])
     return sums.select(
         "at",
         "payers_3m",
         late.alias("inflow_3m"),
-        pl.when(mean > 0).then((late / RECENT).log1p() - (early / RECENT).log1p()).alias("inflow_growth"),
-        over(spread, mean).alias("inflow_variation_6m"),
+        pl.when(middle > 0).then(by(late, RECENT).log1p() - by(early, RECENT).log1p()).alias("inflow_growth"),
+        over(spread, middle).alias("inflow_variation_6m"),
         pl.sum_horizontal([(part > 0).cast(pl.Int32) for part in parts]).alias("inflow_months_6m"),
-        over(pl.col("refunds"), inflow).alias("refund_share_6m"),
-        over(inflow - pl.col("outflow"), inflow).alias("net_flow_share_6m"),
-        over(pl.col("balance"), pl.col("recent_outflow") / RECENT).alias("balance_cover_3m"),
+        over(pl.col("refunds"), pl.col("inflow")).alias("refund_share_6m"),
+        over(pl.col("inflow") - pl.col("outflow"), pl.col("inflow")).alias("net_flow_share_6m"),
+        over(pl.col("balance"), by(pl.col("recent_outflow"), RECENT)).alias("balance_cover_3m"),
     )
 
 
@@ -73,4 +75,4 @@ def bill_features(bills: pl.LazyFrame, accounts: pl.LazyFrame, asked: pl.LazyFra
     owned = bills.join(accounts.select("account_id", "creator_id"), on="account_id")
     window = seen(owned, asked, "due_at", ["due_at", "paid_at"], LONG).join(asked.select("at", "as_of"), on="at")
     in_time = (pl.col("paid_at") <= pl.col("due_at")) & (pl.col("paid_at") < pl.col("as_of"))
-    return window.group_by("at").agg((~in_time.fill_null(False)).mean().alias("late_bill_share_180d"))
+    return window.group_by("at").agg(mean(~in_time.fill_null(False)).alias("late_bill_share_180d"))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from clients.features import Sentiment, build_table, channel, held_out_accuracy, traffic
+from clients.features import Sentiment, build_table, channel, detector, held_out_accuracy, traffic
 from clients.features.comments import comment_features
 from clients.features.consents import asked_of_platform, live_consents
 from clients.features.mapping import TableMap
@@ -145,11 +145,11 @@ class _Clock:
         self.processor = min(self.processor, time.process_time() - processor)
 
 
-def _videos(folder: Path, asked: pl.LazyFrame, followers: pl.LazyFrame, detector: traffic.Detector) -> pl.DataFrame:
+def _videos(folder: Path, asked: pl.LazyFrame, followers: pl.LazyFrame) -> pl.DataFrame:
     """From the file of videos to their features and scores."""
     window = channel.video_window(_read(folder, "videos"), asked).collect(engine="streaming").lazy()
     found, bursts = pl.collect_all([channel.video_features(window), traffic.burst_features(window)])
-    scores = detector.score(traffic.inputs(window, followers).collect())
+    scores = detector.shipped().score(traffic.inputs(window, followers).collect())
     return found.join(bursts, on="at").join(scores, on="at", how="left")
 
 
@@ -164,13 +164,9 @@ def run() -> dict[str, Any]:
         draw(folder, CHANNELS, VIDEOS, COMMENTS)
         asked = asked_of_platform(live_consents(_read(folder, "consents"), TODAY)).lazy()
         followers = channel.follower_window(_read(folder, "followers"), asked).collect().lazy()
-        window = channel.video_window(_read(folder, "videos"), asked).collect().lazy()
-        detector = traffic.Detector.fit(traffic.inputs(window, followers).collect())
-        if detector is None:
-            raise AssertionError("too few channels for a detector")
         videos, comments = _Clock(), _Clock()
         for _ in range(TURNS):
-            videos.time(lambda: _videos(folder, asked, followers, detector))
+            videos.time(lambda: _videos(folder, asked, followers))
             comments.time(lambda: comment_features(_read(folder, "comments"), asked, sentiment).collect())
         started = time.perf_counter()
         build_table(folder, "short-video", Path(name) / "out", TODAY, sentiment=sentiment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -108,3 +109,18 @@ def figures(
         raise typer.BadParameter(str(error), param_hint="FOLDER") from error
     except OSError as error:
         raise typer.BadParameter(f"the figures cannot be written: {error}", param_hint="--output") from error
+
+
+@app.command()
+def detector(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, detector.npz.")],
+) -> None:
+    """Grow the traffic detector that clients.features ships anew, and say whether it is that one."""
+    from clients.features.detector import digest
+    from simulations.world.fit_detector import CREATORS, SEED, fit
+
+    content = fit()
+    output.write_bytes(content)
+    found = hashlib.sha256(content).hexdigest()
+    same = "as shipped" if found == digest() else f"not the one that is shipped, {digest()}"
+    console.print(f"{output}: {found}, {same}; fitted on {CREATORS:,} invented creators, seed {SEED}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from builders import BIN, RUN, mechanisms, no_weights, phase_of, small_federation, small_plan
 from doubles import DirectExchange
@@ -22,6 +23,8 @@ from ledgers import ledger_of, watch
 
 from clients.anchoring import Anchoring
 from clients.books import Books
+from clients.features.digest import dictionary_digest
+from clients.features.papers import CHECKS
 from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
@@ -59,7 +62,9 @@ from shared.privacy.spending import Spending
 from shared.privacy.standing import NOWHERE, PlanStanding
 from shared.privacy.streams import Purpose, Stream, StreamSource
 from shared.records import Records
+from simulations import creators
 from simulations.enrolment import enrolled, identities
+from simulations.world.fit_detector import grow
 
 
 class ClearSums(Masks):
@@ -103,6 +108,14 @@ class AnyAddress:
 
     def _check_header(self, header: Header) -> None:
         return
+
+
+class OwnChannels:
+    """A detector of a party's own: of the very channels that it scores."""
+
+    def score(self, channels: pl.DataFrame) -> pl.DataFrame:
+        """`at` and the score of each channel."""
+        return grow(channels)[0].score(channels)
 
 
 def _signatures(patch: pytest.MonkeyPatch) -> None:
@@ -258,6 +271,18 @@ def _padding(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("clients.pairing.pack_numbers", bare)
 
 
+def _row_local(patch: pytest.MonkeyPatch) -> None:
+    """`build_table` as it must not be: the traffic detector is fitted on the channels that it scores, and the checks
+    that compare applicants count for the score. Plans that pin the dictionary are read all the same, and worlds that
+    are built meanwhile are kept apart."""
+    dictionary_digest()
+    key = creators._key
+    patch.setattr(creators, "_key", lambda config: f"weak-{key(config)}")
+    patch.setattr("clients.features.build.shipped", OwnChannels)
+    counted = tuple(dataclasses.replace(check, outside="") for check in CHECKS)
+    patch.setattr("clients.features.papers.CHECKS", counted)
+
+
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
     """The switch is thrown where the parties are built."""
 
@@ -287,6 +312,7 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "kept fills": _kept_fills,
     "levels": _levels,
     "padding": _padding,
+    "row-local features": _row_local,
 }
 
 

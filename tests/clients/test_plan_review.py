@@ -21,7 +21,8 @@ def look(town: Town, plan: Plan | None = None, today: date | None = None, **trus
     home, ledger = town["lender-1"], town.ledger("lender-1")
     try:
         cards = home.trust().cards | trusted
-        return review(plan or town.plan, home.identity().card, cards, ledger.standing, today)
+        declared = home.config().data.row_local
+        return review(plan or town.plan, home.identity().card, cards, ledger.standing, today, declared)
     finally:
         ledger.close()
 

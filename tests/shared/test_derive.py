@@ -80,6 +80,34 @@ class TestFormulas:
             np.testing.assert_array_equal(part, value(**formula)[chosen])
 
 
+class TestRowLocal:
+    """A record alone, among others and twice: the same bits, however many columns are added."""
+
+    @given(
+        op=st.sampled_from(["linear", "max", "min", "count-above", "ratio"]),
+        columns=st.integers(1, 24),
+        seed=st.integers(0, 2**16),
+        rows=st.integers(1, 40),
+    )
+    def test_the_same_bits(self, op: str, columns: int, seed: int, rows: int):
+        random = np.random.default_rng(seed)
+        names = [f"c{at}" for at in range(columns)]
+        values = {name: random.lognormal(0, 3, rows) for name in names}
+        more = {"threshold": 1.0} if op == "count-above" else {}
+        more |= {"weights": random.normal(0, 2, columns).tolist()} if op in ("linear", "ratio") else {}
+        more |= {"per": names, "floor": 0.1} if op == "ratio" else {}
+        features = [{"name": name, "lower": -1e9, "upper": 1e9} for name in names]
+        derived = {"name": "d", "lower": -1e12, "upper": 1e12, "formula": {"op": op, "of": names} | more}
+        schema = TableSchema.model_validate({"id": "id", "features": features, "derived": [derived]})
+        whole = derived_columns(schema, values)["d"]
+        for row in range(rows):
+            alone = derived_columns(schema, {name: column[[row]] for name, column in values.items()})["d"]
+            assert alone.tobytes() == whole[[row]].tobytes()
+        order = random.integers(0, rows, 3 * rows)
+        again = derived_columns(schema, {name: column[order] for name, column in values.items()})["d"]
+        assert again.tobytes() == whole[order].tobytes()
+
+
 class TestFormulasThatSayNothing:
     @pytest.mark.parametrize(
         ("formula", "said"),

@@ -100,6 +100,18 @@ def test_flags_count_as_features():
     assert set(flags.columns) == {"at", "application_id", "paper", "code", "reason_en", "reason_zh"}
 
 
+def test_a_number_that_another_used_is_a_flag_and_no_feature():
+    """What another person filed moves no record that counts."""
+    papers = [GOOD, GOOD | {"application_id": "y"}]
+    earlier = APPLICATION | {"application_id": "y", "creator_id": "b", "applied_at": date(2024, 1, 1)}
+    flags = flagged(papers, [APPLICATION, earlier])
+    assert sorted(flags["code"]) == ["ID07", "LC06"]
+    asked = pl.LazyFrame([APPLICATION]).select("application_id").with_row_index("at")
+    found = paper_features(flags, pl.LazyFrame(papers, schema=SCHEMA), asked).collect().to_dicts()
+    assert found == [{"at": 0, "identity_flags": 0, "licence_flags": 0}]
+    assert {check.code for check in CHECKS if not check.counted} == {"ID07", "LC02", "LC06"}
+
+
 def test_a_status_without_a_day_is_a_flag_and_no_feature():
     """A register that is asked later may tell of what came after the application."""
     asked = pl.LazyFrame([APPLICATION]).select("application_id").with_row_index("at")

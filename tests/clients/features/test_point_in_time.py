@@ -85,7 +85,7 @@ def test_channel(drawn: dict[str, Tables], sentiment: Sentiment, events: list[di
         pl.when(open_before).then(late.cast(pl.Datetime("us", "UTC"))).otherwise("refunded_at").alias("refunded_at")
     )
     before, after = (features("short-video", found, sentiment) for found in (tables, spoilt))
-    assert_frame_equal(after, before, rel_tol=1e-9)
+    assert_frame_equal(after, before, check_exact=True)
 
 
 def test_the_same_events_a_day_earlier_do_move_features(drawn: dict[str, Tables], sentiment: Sentiment):
@@ -120,7 +120,7 @@ def test_the_same_events_a_day_earlier_do_move_features(drawn: dict[str, Tables]
     }
     assert moved >= {*names, "traffic_anomaly_180d", "top_video_share_180d", "follower_jump_180d"}
     others = pl.col("creator_id") != creator
-    assert_frame_equal(after.filter(others), before.filter(others), rel_tol=1e-9)
+    assert_frame_equal(after.filter(others), before.filter(others))
 
 
 def posted(tables: Tables, creator: str, day: date, many: int) -> Tables:
@@ -147,26 +147,10 @@ def test_videos_from_the_day_on_do_not_crowd_a_creator_out(
     creator, day = tables["consents"].select("creator_id", "given_at").row(0)
     before = features("short-video", tables, sentiment)
     after = features("short-video", posted(tables, creator, day, most + 1), sentiment)
-    assert_frame_equal(after, before, rel_tol=1e-9)
+    assert_frame_equal(after, before, check_exact=True)
     crowded = features("short-video", posted(tables, creator, day - timedelta(days=1), most + 1), sentiment)
     assert creator in set(before["creator_id"])
     assert creator not in set(crowded["creator_id"])
-
-
-def test_a_creator_that_is_crowded_later_scores_nobody_anew(
-    drawn: dict[str, Tables], sentiment: Sentiment, monkeypatch: pytest.MonkeyPatch
-):
-    """The detector's reference has the channels as they were, whoever is left out of the table since."""
-    tables = drawn["short-video"]
-    most = most_seen(tables)
-    monkeypatch.setattr(build, "MOST_VIDEOS", most)
-    creator, day = tables["consents"].sort("given_at").select("creator_id", "given_at").row(-1)
-    before = features("short-video", tables, sentiment)
-    after = features("short-video", posted(tables, creator, day - timedelta(days=1), most + 1), sentiment)
-    others = pl.col("creator_id") != creator
-    assert after.height == before.height - 1
-    assert before.filter(others)["traffic_anomaly_180d"].null_count() < before.height / 2
-    assert_frame_equal(after, before.filter(others), rel_tol=1e-9)
 
 
 @settings(max_examples=12, deadline=None)
@@ -199,7 +183,7 @@ def test_wallet(drawn: dict[str, Tables], events: list[tuple], paid: tuple[int, 
     spoilt["bills"] = spoilt["bills"].with_columns(
         pl.when(open_then).then(pl.lit(then)).otherwise("paid_at").alias("paid_at")
     )
-    assert_frame_equal(features("wallet", spoilt), features("wallet", tables), rel_tol=1e-9)
+    assert_frame_equal(features("wallet", spoilt), features("wallet", tables))
 
 
 def paid_into(tables: Tables, shift: int | None) -> Tables:
@@ -232,7 +216,7 @@ def paid_into(tables: Tables, shift: int | None) -> Tables:
 def test_what_a_wallet_sees_ends_with_the_day_before(drawn: dict[str, Tables]):
     """Of everybody: a bill paid and one due on the very day, and flows of the month that has not ended."""
     before = features("wallet", paid_into(drawn["wallet"], None))
-    assert_frame_equal(features("wallet", paid_into(drawn["wallet"], 0)), before, rel_tol=1e-9)
+    assert_frame_equal(features("wallet", paid_into(drawn["wallet"], 0)), before)
 
 
 def test_the_same_bills_a_day_earlier_and_flows_a_month_earlier_do_move_a_wallet(drawn: dict[str, Tables]):
@@ -291,7 +275,7 @@ def test_lender(drawn: dict[str, Tables], events: list[tuple], paid: int):
         pl.when(open_then).then(then).otherwise("paid_at").alias("paid_at")
     )
     before, after = (features("lender", found) for found in (tables, spoilt))
-    assert_frame_equal(after, before, rel_tol=1e-9)
+    assert_frame_equal(after, before, check_exact=True)
 
 
 def come_back(tables: Tables, shift: int | None) -> Tables:
@@ -346,13 +330,13 @@ def come_back(tables: Tables, shift: int | None) -> Tables:
 def test_what_a_lender_sees_ends_with_the_day_before(drawn: dict[str, Tables]):
     """Of everybody: an earlier loan approved, an instalment paid and one due, and a report, on the very day."""
     before = features("lender", come_back(drawn["lender"], None))
-    assert_frame_equal(features("lender", come_back(drawn["lender"], 0)), before, rel_tol=1e-9)
+    assert_frame_equal(features("lender", come_back(drawn["lender"], 0)), before)
 
 
 def test_the_same_events_a_day_earlier_do_move_the_last_application_alone(drawn: dict[str, Tables]):
     before, after = (features("lender", come_back(drawn["lender"], shift)) for shift in (None, -1))
     last = before["as_of"] == before.select(pl.col("as_of").max().over("creator_id")).to_series()
     assert 0 < last.sum() < before.height
-    for name in ("earlier_loans", "late_instalment_share", "bureau_score", "months_on_file", "identity_flags"):
+    for name in ("earlier_loans", "late_instalment_share", "bureau_score", "months_on_file"):
         assert after[name].ne_missing(before[name]).to_list() == last.to_list(), name
     assert_frame_equal(after.filter(~last), before.filter(~last))

@@ -1,13 +1,19 @@
-"""The anomaly score: what raises it, what does not, and that it does not depend on the order or names of channels."""
+"""The anomaly score: what raises it and what does not, and the detector that is shipped."""
 
 from __future__ import annotations
+
+import hashlib
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from clients.features.traffic import FEWEST_CHANNELS, FEWEST_VIDEOS, FLAGGED, Detector, burst_features, inputs
+from clients.features import detector as shipped_one
+from clients.features.detector import INPUTS, Detector, shipped
+from clients.features.traffic import FEWEST_VIDEOS, FLAGGED, burst_features, inputs
+from simulations.world import fit_detector
 
 
 def windows(channels: int = 300, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -44,9 +50,7 @@ def inputs_of(videos: pl.DataFrame, followers: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    found = Detector.fit(inputs_of(*windows()))
-    assert found is not None
-    return found
+    return shipped()
 
 
 def score_of_first(detector: Detector, videos: pl.DataFrame, followers: pl.DataFrame) -> float:
@@ -88,33 +92,45 @@ def test_a_hit_that_people_like_raises_nothing(detector: Detector):
     assert score_of_first(detector, hit, followers) < max(usual + 0.05, FLAGGED)
 
 
-def test_order_and_names_of_channels_change_nothing(detector: Detector):
-    videos, followers = windows(seed=2)
-    again = Detector.fit(inputs_of(videos, followers).sample(fraction=1.0, shuffle=True, seed=3))
-    first = Detector.fit(inputs_of(videos, followers))
-    assert first is not None
-    assert again is not None
+def test_a_channel_alone_scores_as_among_others(detector: Detector):
     found = inputs_of(*windows(seed=4))
-    assert_frame_equal(first.score(found), again.score(found))
-    alone = first.score(found.head(1))
-    assert_frame_equal(alone, first.score(found).head(1))
+    whole = detector.score(found)
+    assert_frame_equal(detector.score(found.head(1)), whole.head(1), check_exact=True)
+    assert_frame_equal(detector.score(found.reverse()).reverse(), whole, check_exact=True)
+    assert detector.score(found.clear()).is_empty()
 
 
-def test_a_detector_is_kept_in_a_file(detector: Detector, tmp_path):
-    detector.save(tmp_path / "detector.parquet")
-    found = inputs_of(*windows(seed=5))
-    assert_frame_equal(Detector.load(tmp_path / "detector.parquet").score(found), detector.score(found))
-    found.write_parquet(tmp_path / "other.parquet")
-    with pytest.raises(ValueError, match="no detector of this version"):
-        Detector.load(tmp_path / "other.parquet")
-    (tmp_path / "text.parquet").write_text("x")
-    with pytest.raises(ValueError, match="is no detector"):
-        Detector.load(tmp_path / "text.parquet")
+def test_the_arrays_score_as_the_forest_from_which_they_come():
+    """scikit-learn's own scores, at the fit and of channels that it has not seen."""
+    first = inputs_of(*windows(seed=2))
+    grown, forest = fit_detector.grow(first)
+    again, _ = fit_detector.grow(first.sample(fraction=1.0, shuffle=True, seed=3))
+    for seed in (2, 4):
+        values = grown.scaled(inputs_of(*windows(seed=seed)).select(INPUTS).to_numpy())
+        np.testing.assert_allclose(grown.scores(values), -forest.score_samples(values), rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(again.scores(values), grown.scores(values))
 
 
-def test_too_few_channels_videos_and_snapshots():
-    videos, followers = windows(FEWEST_CHANNELS - 1)
-    assert Detector.fit(inputs_of(videos, followers)) is None
+def test_the_shipped_file_is_plain_and_small(monkeypatch: pytest.MonkeyPatch):
+    path = Path(shipped_one.__file__).with_name(shipped_one.FILE)
+    assert path.stat().st_size < 300_000
+    with np.load(path, allow_pickle=False) as stored:
+        assert all(stored[name].dtype.kind in "if" for name in stored.files)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == shipped_one.digest()
+    monkeypatch.setattr(shipped_one, "VERSION", shipped_one.VERSION + 1)
+    with pytest.raises(ValueError, match="install one release"):
+        shipped.__wrapped__()
+
+
+def test_the_shipped_file_is_grown_again_from_invented_channels():
+    """Bit for bit: the world of a fixed config and seed, and scikit-learn's forest of it."""
+    found, known = fit_detector.grow(fit_detector.reference())[0], shipped()
+    for name in ("roots", "feature", "threshold", "left", "right", "length", "usual", "scale"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(known, name), err_msg=name)
+
+
+def test_too_few_videos_and_snapshots():
+    videos, followers = windows(20)
     few = videos.filter((pl.col("at") > 0) | (pl.int_range(pl.len()) < FEWEST_VIDEOS - 1))
     only_followers = inputs_of(few, followers).filter(pl.col("at") == 0)
     assert only_followers["low_likes"].null_count() == 1

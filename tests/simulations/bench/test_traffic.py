@@ -6,6 +6,9 @@ import polars as pl
 import pytest
 
 from simulations.bench import traffic
+from simulations.world.fit_detector import SEED
+
+SEEDS = traffic.SEEDS
 
 
 def test_it_gives_its_figures(monkeypatch):
@@ -14,6 +17,10 @@ def test_it_gives_its_figures(monkeypatch):
     found = traffic.run()
     assert found.pop("creators") == 1500
     parts = ("auc", "buyers", "buyers_of_flagged", "flagged_of_buyers")
+    least, mean, most = (found.pop(f"auc_{what}") for what in ("least", "mean", "most"))
+    assert least < mean < most
+    assert {least, most} == {found[f"auc_{party}_seed_3"] for party in ("video-1", "video-2")}
+    assert SEED not in SEEDS
     assert set(found) == {f"{part}_{party}_seed_3" for part in parts for party in ("video-1", "video-2")}
     assert all(0 < value < 1 for value in found.values())
     assert found["auc_video-1_seed_3"] > 0.7
