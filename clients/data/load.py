@@ -45,7 +45,7 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     table = own.read(group.table, lender, plan.alignment.identifier)
     checked = check_table(
         table,
-        group.table,
+        own.schema(group.table),
         label_required=lender,
         max_records_per_person=plan.privacy.max_records_per_person,
         nominal=Nominal(party.nominal_records, f"parties.{names.index(party_name)}.nominal_records"),
