@@ -1,4 +1,4 @@
-"""Everything signed, sealed or certified, spoiled: it is taken as it was made, or refused with the parser's own error."""
+"""Everything signed, sealed or certified, spoiled: taken as it was made, or refused with the parser's own error."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -167,10 +168,8 @@ def test_certificates(data: bytes, signed_anew: bool):
 @given(noise([SOUTH.card.canonical(), SERVER.card.canonical()]))
 def test_cards(data: bytes):
     with limits():
-        try:
+        with suppress(CardError):
             assert Card.from_canonical(data) in CARDS.values()
-        except CardError:
-            pass
         text = "sealscore-card-1." + base64.urlsafe_b64encode(data).decode()
         try:
             assert Card.from_text(text) in CARDS.values()
@@ -183,7 +182,7 @@ ENROLMENT = Enrolment.of(SOUTH, PUBLIC_KEY).text
 
 @fuzz(300)
 @given(noise([ENROLMENT.encode(), SOUTH.card.text.encode()], 400), st.sampled_from(["ascii", "utf-8", "latin-1"]))
-@example(ENROLMENT.replace("A", "Ａ").encode(), "utf-8")
+@example(ENROLMENT.replace("A", "\uff21").encode(), "utf-8")
 @example(ENROLMENT.replace("\n", "\x1c").encode(), "ascii")
 def test_enrolments(data: bytes, coding: str):
     text = data.decode(coding, "replace")
@@ -246,10 +245,7 @@ def test_key_files(folder: Path):
     def checked(content: Any) -> bytes:
         """As its own writer could have left it: the digest over the whole is right."""
         if isinstance(content, dict):
-            try:
-                content["check"] = _check(content)
-            except ValueError:  # text that is not ASCII even when it is escaped
-                pass
+            content["check"] = _check(content)
         return json.dumps(content).encode()
 
     fuzz(60)(given(noise([path.read_bytes()]))(read))()
