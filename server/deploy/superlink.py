@@ -224,7 +224,7 @@ def _link_command(settings: SuperLinkSettings) -> list[str]:
 
 def _executor_command(settings: SuperLinkSettings) -> list[str]:
     return [
-        str(Path(sysconfig.get_path("scripts")) / "flower-superexec"),
+        *(sys.executable, "-m", "server.deploy.executor"),
         "--runtime-api-address",
         settings.control_address,
         "--root-certificates",

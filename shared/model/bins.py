@@ -16,10 +16,13 @@ import msgpack
 import numpy as np
 
 from shared.schema import CategoricalFeature, NumericFeature
+from shared.unpacking import UnpackError, unpack
 
 AnyFeature = NumericFeature | CategoricalFeature
 _FORMAT = "sealscore bins 1"
 _MAX_BYTES = 8 * 1024 * 1024
+# Edges and shares of one feature: a public edge list is the longest.
+_ITEMS_OF_ONE = 4096
 
 
 @lru_cache(maxsize=4096)
@@ -203,12 +206,10 @@ class Binning:
             ValueError: anything but the canonical bytes of bins that `from_histogram` could have made: other
                 features, too many edges, edges out of order or bounds, shares that are none.
         """
-        if len(data) > _MAX_BYTES:
-            raise ValueError(f"published bins have at most {_MAX_BYTES} bytes")
         try:
-            content = msgpack.unpackb(data, raw=False, strict_map_key=True)
-        except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
-            raise ValueError("published bins cannot be read") from error
+            content = unpack(data, _MAX_BYTES, _ITEMS_OF_ONE * (len(features) + 1))
+        except UnpackError as error:
+            raise ValueError(f"published bins cannot be read: {error}") from None
         if not (isinstance(content, list) and len(content) == 2 and content[0] == _FORMAT):
             raise ValueError(f"published bins must be in the format {_FORMAT!r}")
         if not (isinstance(content[1], list) and len(content[1]) == len(features)):

@@ -133,7 +133,7 @@ class Consortium:
         start, follower = (begun.process for begun in self.server.begun[-2:])
         found = [*family(start.pid), follower.pid]
         programs = [Path(f"/proc/{pid}/cmdline").read_text("utf-8") for pid in found]
-        for part in ("server.deploy.launcher", "flower-superexec", "flwr-serverapp"):
+        for part in ("server.deploy.launcher", "server.deploy.executor", "flwr-serverapp"):
             assert any(part in program for program in programs), (part, programs)
         self.killed += found
         kill(found)
