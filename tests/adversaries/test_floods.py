@@ -1,4 +1,4 @@
-"""Somebody who floods a node: what is refused costs nothing and fills no disk, whoever sends it and however it is made."""
+"""Somebody who floods a node: what is refused costs nothing and fills no disk, whoever sends it."""
 
 from __future__ import annotations
 

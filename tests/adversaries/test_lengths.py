@@ -1,4 +1,4 @@
-"""Lengths, order and number of messages do not depend on how many records a party has, or whom it shares with another."""
+"""Lengths, order and number of messages do not depend on how many records a party has, or on whom it shares."""
 
 from __future__ import annotations
 
