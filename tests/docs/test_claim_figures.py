@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from builders import small_federation, small_plan
+from doubles import DirectExchange, nodes_of
 
+from server.entry import run_coordinator
 from shared.compliance.explain import Chance
 from shared.plan import Plan
 from shared.privacy.accountant import PldAccountant
@@ -103,3 +107,12 @@ def test_what_the_second_figure_is_short_of_a_bound():
     assert math.floor(min(deviations)) == sigma
     assert len(plan.members(plan.lenders)) - plan.groups[plan.lenders].max_colluding == honest
     assert 2 * (honest - 1) / sigma**2 == pytest.approx(5e-6, rel=0.05)
+
+
+def test_every_field_of_a_runs_privacy_is_explained_and_no_other(tmp_path: Path):
+    plan = small_plan()
+    run_coordinator(plan.canonical(), DirectExchange(nodes_of(plan, small_federation())[0]), tmp_path, patience=0.0)
+    record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    section = (DOCS / "compliance.md").read_text(encoding="utf-8").split("## The claim")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]*`) \|", section, re.MULTILINE)
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == set(record["privacy"])
