@@ -6,8 +6,10 @@ the data are read and checked once, and kept as tensors for the rounds to come.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 from clients.data import DataError, Problem
@@ -15,7 +17,7 @@ from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
 from clients.refused import Refused
-from clients.sealed import NotApproved, SealedNode, claimed_header
+from clients.sealed import NotApproved, SealedNode, claimed_header, is_over
 from shared.crypto.identity import Card, Identity
 from shared.crypto.sealing import SealError, read_info
 from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
@@ -24,9 +26,10 @@ from shared.foreign import grouped
 from shared.messages import Header, Join, MessageError, Propose, Ready, Refusal
 from shared.plan import SERVER, Plan
 from shared.plan_errors import PlanError
+from shared.privacy.entries import Settle
 from shared.privacy.ledger import Ledger, LedgerError
 from shared.privacy.register import Register, RegisterError
-from shared.privacy.standing import PlanStanding
+from shared.privacy.standing import LedgerFault, PlanStanding
 from shared.privacy.streams import StreamSource
 from shared.records import Records
 
@@ -55,11 +58,12 @@ class Host:
         secret: Callable[[Plan], StreamSource] = lambda plan: StreamSource.system(),
         propose: Callable[[Plan], bool] = lambda plan: False,
         tell: Callable[[str], None] = log.warning,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = identity.name
         self._identity, self._trust, self._ledger = identity, trust, ledger
         self._labels, self._register = labels, register
-        self._load, self._secret, self._propose, self._tell = load, secret, propose, tell
+        self._load, self._secret, self._propose, self._tell, self._clock = load, secret, propose, tell, clock
         self._doors: dict[str, SealedNode] = {}
         self._nodes: dict[str, Node] = {}
         self._lock = threading.RLock()
@@ -84,7 +88,7 @@ class Host:
                 door = self._door(plan, signed)
             except (NotApproved, Refused, Untrusted, EnrolmentError) as error:
                 self._tell(f"{self.name} answers nothing under plan {grouped(plan)}: {error}")
-                return self._refuse(request, plan, "not-approved")
+                return self._refuse(request, plan, "expired" if self._is_over(plan) else "not-approved")
             except (DataError, LedgerError, RegisterError, TrustError) as error:
                 self._tell(f"{self.name} cannot answer under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "unavailable")
@@ -101,6 +105,27 @@ class Host:
             for plan, records in fresh.items():
                 self._nodes[plan].reload(records)
             return {plan: len(records) for plan, records in fresh.items()}
+
+    def look(self) -> None:
+        """End what is over though nobody asks: plans after their last day, and the doors of those that were revoked.
+
+        Their keys are destroyed and their records let go.
+
+        Raises:
+            LedgerError: the ledger cannot be read or written; what is over is ended by a later look.
+        """
+        with self._lock:
+            standing, now = self._ledger.standing, self._clock()
+            for plan in [one.plan for one in standing.live if is_over(one.plan, now)]:
+                if door := self._let_go(plan.hash):
+                    door.lapse()
+                else:
+                    # Revoked by another process in between, it has ended as well.
+                    with contextlib.suppress(LedgerFault):
+                        self._ledger.append(lambda _, plan=plan: Settle(plan=plan.hash, why="expired"))
+            for hash in [hash for hash in self._doors if standing.plans[hash].state == "revoked"]:
+                if door := self._let_go(hash):
+                    door.close()
 
     def close(self) -> None:
         """Close every door: keys are destroyed, and open blocks noted; one that cannot be counts as given whole."""
@@ -140,10 +165,18 @@ class Host:
             self._trust.check(standing.plan.cards.values(), self._identity)
             return door
         except (Refused, Untrusted):
-            if door is not None:
-                del self._doors[hash], self._nodes[hash]
+            if door := self._let_go(hash):
                 door.close()
             raise
+
+    def _let_go(self, hash: str) -> SealedNode | None:
+        """Forget the node of a plan with its records; its door, where there is one."""
+        self._nodes.pop(hash, None)
+        return self._doors.pop(hash, None)
+
+    def _is_over(self, hash: str) -> bool:
+        standing = self._ledger.standing.plans.get(hash)
+        return standing is not None and is_over(standing.plan, self._clock())
 
     def _open(self, standing: PlanStanding) -> SealedNode:
         if standing.state != "live":
@@ -153,7 +186,7 @@ class Host:
         lifetime = Lifetime.of(self._labels, self._register, self._signal_bits())
         records = self._read(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
-        door = SealedNode(node, masks, self._identity, self._trust)
+        door = SealedNode(node, masks, self._identity, self._trust, self._clock)
         self._nodes[plan.hash], self._doors[plan.hash] = node, door
         return door
 

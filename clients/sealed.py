@@ -52,7 +52,7 @@ from shared.messages import (
     encode,
     encode_body,
 )
-from shared.plan import SERVER
+from shared.plan import SERVER, Plan
 from shared.privacy.anchors import AnchorError
 from shared.privacy.ledger import LedgerError
 from shared.privacy.register import RegisterError
@@ -137,10 +137,7 @@ class SealedNode:
                     self._destroy()
                 return sealed
             except NotApproved as error:
-                self._node.tell(f"{self.name} answers nothing: {error}")
-                with contextlib.suppress(LedgerError):
-                    self._node.books.settle("expired")
-                self._destroy()
+                self._lapse(error)
                 return self._refuse(header, "expired")
             except LedgerBehind as error:
                 self._node.tell(f"{self.name} answers nothing: {error}")
@@ -157,6 +154,14 @@ class SealedNode:
                 # Why it is not taken would help only who forged it.
                 return self._refuse(header, "seal")
 
+    def lapse(self) -> None:
+        """End the plan and destroy its keys, if its last day is past: also where the server never asks again."""
+        with self._lock:
+            try:
+                self._check_expiry()
+            except NotApproved as error:
+                self._lapse(error)
+
     def close(self) -> None:
         """Destroy the keys of the plan and the seeds of the run: what was sealed to this node stays sealed."""
         with self._lock:
@@ -165,6 +170,12 @@ class SealedNode:
                 self._node.books.close()
             finally:
                 self._destroy()
+
+    def _lapse(self, error: NotApproved) -> None:
+        self._node.tell(f"{self.name} answers nothing: {error}")
+        with contextlib.suppress(LedgerError):
+            self._node.books.settle("expired")
+        self._destroy()
 
     def _destroy(self) -> None:
         self._keys.destroy()
@@ -177,9 +188,9 @@ class SealedNode:
         return sign_message(Refusal(header, code), self._identity)
 
     def _check_expiry(self) -> None:
-        expires = self._node.plan.expires
-        if expires is not None and datetime.fromtimestamp(self._clock(), UTC).date() > expires:
-            raise NotApproved(f"plan {self._node.plan.name} expired on {expires}")
+        plan = self._node.plan
+        if is_over(plan, self._clock()):
+            raise NotApproved(f"plan {plan.name} expired on {plan.expires}")
 
     def _join(self, message: Join) -> bytes:
         """Take the server's key, and give the own; a later epoch of the same run begins the set-up anew."""
@@ -277,6 +288,11 @@ class SealedNode:
 
     def _ask(self, message: Request) -> Reply:
         return decode(self._node.answer(encode(message)), Ready, Stored, SumAnswer, PairAnswer, Refusal)
+
+
+def is_over(plan: Plan, now: float) -> bool:
+    """Whether a plan's last day is past, in UTC, at `now` seconds since 1970."""
+    return plan.expires is not None and datetime.fromtimestamp(now, UTC).date() > plan.expires
 
 
 def claimed_header(request: bytes, plan: str, party: str) -> Header:

@@ -92,6 +92,7 @@ class Service:
         while not self._stop.wait(LOOK):
             before = fault
             try:
+                self._host.look()
                 bundles, fault = allowed_bundles(self._ledger), ""
             except LedgerError as error:
                 fault = str(error)

@@ -160,6 +160,14 @@ def test_only_live_plans_with_a_bundle_count(town: Town):
     ledger.close()
 
 
+def test_a_plan_ends_after_its_last_day_though_nobody_asks(daemon: Daemon, town: Town):
+    approve(daemon.ledger, town.plan)
+    daemon.until(lambda: town.plan.bundle in daemon.allowed())
+    daemon.service._host._clock = lambda: time.time() + 86_400 * 100
+    daemon.until(lambda: not daemon.ledger.standing.live)
+    daemon.until(lambda: town.plan.bundle not in daemon.allowed())
+
+
 def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
     outcomes: list[Any] = [{"ab" * 32: 12}, DataError([Problem("loans.csv", "the file is empty", "export it again")])]
 
