@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from clients.data.persons import Persons
 from clients.frames import MAX_BODY
 from shared.crypto.alignment import padded_size
 from shared.crypto.identity import Card
@@ -32,11 +33,23 @@ class Review:
     obstacles: tuple[str, ...] = field(default=())
 
 
-def review(plan: Plan, own: Card, trusted: Mapping[str, Card], standing: Standing, today: date | None = None) -> Review:
-    """Look at a plan from the side of the node with that card and ledger; approves nothing."""
+def review(
+    plan: Plan,
+    own: Card,
+    trusted: Mapping[str, Card],
+    standing: Standing,
+    today: date | None = None,
+    persons: Persons | None = None,
+) -> Review:
+    """Look at a plan from the side of the node with that card and ledger; approves nothing.
+
+    `persons` is what names a person in the node's data set.
+    """
     known = standing.plans.get(plan.hash)
     state = known.state if known is not None else "not approved"
     obstacles = list(_obstacles(plan, own, trusted, today or datetime.now(UTC).date()))
+    if persons is not None and own.name in {party.name for party in plan.parties}:
+        obstacles += persons.disagreeing(plan, own.name)
     unsolved = _unsolved(plan)
     obstacles += unsolved
     if known is None and not obstacles:
@@ -161,6 +174,6 @@ def _left(plan: Plan, standing: Standing, known: PlanStanding | None) -> list[tu
         ("committed", f"epsilon {committed:.3g} if every live plan uses all of its budget"),
     ]
     if known is None and plan.privacy.noise != "none":
-        after = spending.outlook(standing, PlanStanding(plan, 0, plan.hash))
+        after = spending.outlook(standing, PlanStanding(plan, 0, plan.hash, standing.card.name))
         lines.append(("with this plan", f"epsilon {after:.3g} of {ceilings.epsilon:g} at most"))
     return lines

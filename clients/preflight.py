@@ -139,7 +139,7 @@ def _try_writing(path: Path) -> None:
 
 def _plan(home: Home, identity: Identity, config: NodeConfig, ledger: Ledger | None, plan: Plan) -> Iterator[Finding]:
     if ledger is not None:
-        seen = review(plan, identity.card, _cards(home), ledger.standing)
+        seen = review(plan, identity.card, _cards(home), ledger.standing, persons=config.data.persons)
         words = "; ".join(seen.obstacles) if seen.state == "not approved" else seen.state
         good = not seen.obstacles or seen.state == "live"
         yield Finding(f"plan {plan.name}", good, words or "can be approved", seen.state)

@@ -82,10 +82,15 @@ def new_node(folder: Path, name: str = "lender-1", role: str = "lender", **repla
     home.card_file.write_text(Enrolment.of(identity, make_node_key(home.supernode_key)).text, encoding="ascii")
     text = _text(name, role, "127.0.0.1:19")
     changes = {
-        "file": 'file = "loans.parquet" -> file = "loans.csv"',
-        "epsilon": "epsilon = 3.0 -> epsilon = 10.0",
+        "identifier": 'identifier = "creator_id" -> identifier = "id"',
+        "form": 'form = "creator-id" -> form = "exact"',
     }
-    for change in ((changes if role == "lender" else {}) | replaced).values():
+    if role == "lender":
+        changes |= {
+            "file": 'file = "loans.parquet" -> file = "loans.csv"',
+            "epsilon": "epsilon = 3.0 -> epsilon = 10.0",
+        }
+    for change in (changes | replaced).values():
         old, new = change.split(" -> ")
         assert old in text, old
         text = text.replace(old, new, 1)

@@ -125,7 +125,8 @@ def opened(home: Home) -> Iterator[Ledger]:
 
 def _review(home: Home, plan: Plan) -> Review:
     with opened(home) as ledger:
-        return review(plan, home.identity().card, home.trust().cards, ledger.standing)
+        persons = home.config().data.persons
+        return review(plan, home.identity().card, home.trust().cards, ledger.standing, persons=persons)
 
 
 def _print(seen: Review) -> None:

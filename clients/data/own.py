@@ -12,6 +12,7 @@ import polars as pl
 from clients.data.cells import WrongTypeError, texts
 from clients.data.consents import ConsentTable
 from clients.data.errors import DataError, Problem
+from clients.data.persons import Persons
 from clients.data.sources import Source, read_source
 from clients.data.table import Table, columns_of
 from shared.identifiers import NORMAL_FORMS
@@ -20,11 +21,16 @@ from shared.schema import TableSchema
 
 @dataclass(frozen=True)
 class OwnData:
-    """A source, the party's own names of the plan's columns, and the table of consents where there is one."""
+    """A source, the party's own names of the plan's columns, and the table of consents where there is one.
+
+    `persons` is what names a person in the data set, which a real node always has: a plan that says otherwise is not
+    read under.
+    """
 
     source: Source
     columns: Mapping[str, str] = field(default_factory=dict)
     consents: ConsentTable | None = None
+    persons: Persons | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -35,8 +41,11 @@ class OwnData:
         """The columns of a schema, under the plan's names.
 
         Raises:
-            DataError: see `read_source`; or consents that cannot be used.
+            DataError: see `read_source`; consents that cannot be used; or persons whom the plan names otherwise than
+                the data set does.
         """
+        if self.persons is not None and (wrong := self.persons.problems(schema, identifier)):
+            raise DataError([Problem(str(self.source), what, mend) for what, mend in wrong])
         wanted = columns_of(schema, label)
         own = {self.columns.get(name, name): name for name in wanted}
         if len(own) != len(wanted):
@@ -55,7 +64,7 @@ class OwnData:
 
 
 def _with_consents(table: Table, schema: TableSchema, cells: Mapping[str, str], identifier: str) -> Table:
-    name, person, form = str(schema.consent), schema.person or schema.id, NORMAL_FORMS[identifier]
+    name, person, form = str(schema.consent), schema.person_column, NORMAL_FORMS[identifier]
     if person not in table.frame.columns:
         return table  # the check of the table says that it is missing
     try:
