@@ -60,6 +60,7 @@ class Books:
 
     Raises:
         Refused: the plan is not approved in this ledger, or has ended.
+        LedgerError: it is the ledger of a real party, and does not say what names a person.
     """
 
     def __init__(self, ledger: Ledger, plan: Plan, source: Source) -> None:
@@ -68,6 +69,7 @@ class Books:
         self._block: _Block | None = None
         if self._now().state != "live":
             raise Refused("not-approved")
+        check_identified(ledger.standing)
 
     @property
     def ledger(self) -> Ledger:
@@ -261,15 +263,26 @@ def approve(ledger: Ledger, plan: Plan) -> int:
 
     Raises:
         Overdrawn: it is not.
-        LedgerFault: the plan was approved before.
+        LedgerFault: the plan was approved before, or names persons in another normal form than the data set does.
+        LedgerError: it is the ledger of a real party, and does not say what names a person.
     """
     text = plan.canonical().decode("ascii")
 
     def make(standing: Standing) -> Entry:
+        check_identified(standing)
         Spending().check_whole(standing, plan)
         return Approve(plan=plan.hash, text=text)
 
     return ledger.append(make)
+
+
+def check_identified(standing: Standing) -> None:
+    """Raise LedgerError where the ledger of a real party does not say what names a person."""
+    if standing.identified is None and not standing.card.simulation:
+        raise LedgerError(
+            "the ledger does not say which column names a person, so another spelling could make each a second one; "
+            "open it with a node whose node.toml has identifier and form under [data]"
+        )
 
 
 def _where(header: Header) -> dict[str, Any]:

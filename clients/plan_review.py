@@ -55,6 +55,7 @@ def review(
     obstacles = list(_obstacles(plan, own, trusted, today or datetime.now(UTC).date()))
     if own.name in {party.name for party in plan.parties}:
         obstacles += not_row_local(plan, own.name, data.row_local)
+        obstacles += data.persons.disagreeing(plan, own.name)
     unsolved = _unsolved(plan)
     obstacles += unsolved
     if known is None and not obstacles:
@@ -187,6 +188,6 @@ def _left(plan: Plan, standing: Standing, known: PlanStanding | None) -> list[tu
         ("committed", f"epsilon {committed:.3g} if every live plan uses all of its budget"),
     ]
     if known is None and plan.privacy.noise != "none":
-        after = spending.outlook(standing, PlanStanding(plan, 0, plan.hash))
+        after = spending.outlook(standing, PlanStanding(plan, 0, plan.hash, standing.card.name))
         lines.append(("with this plan", f"epsilon {after:.3g} of {ceilings.epsilon:g} at most"))
     return lines

@@ -205,6 +205,11 @@ class TableSchema(Strict):
         return self
 
     @property
+    def person_column(self) -> str:
+        """The column that names the person of a record."""
+        return self.person or self.id
+
+    @property
     def scored(self) -> tuple[NumericFeature | CategoricalFeature, ...]:
         """The features that enter the score: columns that are not protected nor mere inputs, then the derived."""
         raw = (f for f in self.features if not f.protected and not (isinstance(f, NumericFeature) and f.input_only))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from shared.identifiers import Form
 from shared.schema import Name, Strict
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -62,7 +63,7 @@ class Alignment(Strict):
     """
 
     method: Literal["private", "exact"] = "private"
-    identifier: Literal["exact", "creator-id", "phone", "national-id"] = "exact"
+    identifier: Form = "exact"
     min_overlap: Annotated[int, Field(ge=1)] = 100
 
 

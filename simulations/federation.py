@@ -24,7 +24,7 @@ from shared.crypto.identity import Identity
 from shared.crypto.psi import Progress
 from shared.crypto.trust import TrustStore
 from shared.plan import Plan
-from shared.privacy.entries import Ceilings
+from shared.privacy.entries import Ceilings, Identify
 from shared.privacy.ledger import Ledger
 from shared.privacy.streams import StreamSource
 from shared.records import Records
@@ -130,7 +130,9 @@ def opened(plan: Plan, identity: Identity, folder: Path | None = None) -> Ledger
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{identity.name}.db" if folder is not None else None
-    ledger = Ledger.create(path, identity, f"simulated records of {identity.name}", ceilings)
+    table = plan.groups[plan.party(identity.name).group].table
+    identified = Identify(column=table.person_column, form=plan.alignment.identifier)
+    ledger = Ledger.create(path, identity, f"simulated records of {identity.name}", ceilings, identified=identified)
     approve(ledger, plan)
     return ledger
 

@@ -97,11 +97,16 @@ def new_node(folder: Path, name: str = "lender-1", role: str = "lender", **repla
     home.card_file.write_text(Enrolment.of(identity, make_node_key(home.supernode_key)).text, encoding="ascii")
     text = _text(name, role, "127.0.0.1:19")
     changes = {
-        "file": 'file = "loans.parquet" -> file = "loans.csv"',
-        "epsilon": "epsilon = 3.0 -> epsilon = 10.0",
+        "identifier": 'identifier = "creator_id" -> identifier = "id"',
+        "form": 'form = "creator-id" -> form = "exact"',
     }
     declared = {"row_local": "# row_local = true -> row_local = true"}
-    for change in (declared | (changes if role == "lender" else {}) | replaced).values():
+    if role == "lender":
+        changes |= {
+            "file": 'file = "loans.parquet" -> file = "loans.csv"',
+            "epsilon": "epsilon = 3.0 -> epsilon = 10.0",
+        }
+    for change in (changes | declared | replaced).values():
         old, new = change.split(" -> ")
         assert old in text, old
         text = text.replace(old, new, 1)

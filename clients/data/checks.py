@@ -172,7 +172,7 @@ class _Check:
         return ids.fill_null("").to_list()
 
     def persons(self, ids: list[str], identifier: str) -> list[str]:
-        name = self.schema.person or self.schema.id
+        name = self.schema.person_column
         raw = self._text(name, "the person").fill_null("").to_list() if self.schema.person else ids
         forms = [NORMAL_FORMS[identifier](person) for person in raw]
         empty = np.array([bool(person) and not form for person, form in zip(raw, forms, strict=True)], dtype=bool)

@@ -12,6 +12,7 @@ import polars as pl
 from clients.data.cells import WrongTypeError, texts
 from clients.data.consents import ConsentTable
 from clients.data.errors import DataError, Problem
+from clients.data.persons import Persons
 from clients.data.sources import Source, read_source
 from clients.data.table import Table, columns_of
 from shared.identifiers import NORMAL_FORMS
@@ -26,12 +27,15 @@ class OwnData:
 
     They are in the own column `consent_column`, or in the table `consents`, and are read under every plan, also under
     one that names no column of them. Where neither is given, they are in the column that the plan names, if it does.
+    `persons` is what names a person in the data set, which a real node always has: a plan that says otherwise is not
+    read under.
     """
 
     source: Source
     columns: Mapping[str, str] = field(default_factory=dict)
     consents: ConsentTable | None = None
     consent_column: str | None = None
+    persons: Persons | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -57,8 +61,11 @@ class OwnData:
         """The columns of a plan's schema as it is read here (see `schema`), under the plan's names.
 
         Raises:
-            DataError: see `read_source`; or consents that are not where they should be, or cannot be used.
+            DataError: see `read_source`; consents that are not where they should be, or cannot be used; or persons whom
+                the plan names otherwise than the data set does.
         """
+        if self.persons is not None and (wrong := self.persons.problems(schema, identifier)):
+            raise DataError([Problem(self.source.name, what, mend) for what, mend in wrong])
         schema = self.schema(schema)
         wanted = [name for name in columns_of(schema, label) if name != schema.consent or self.consents is None]
         own = {self.named(name, schema): name for name in wanted}
@@ -82,7 +89,7 @@ class OwnData:
 
 
 def _with_consents(table: Table, schema: TableSchema, cells: Mapping[str, str], identifier: str) -> Table:
-    name, person, form = str(schema.consent), schema.person or schema.id, NORMAL_FORMS[identifier]
+    name, person, form = str(schema.consent), schema.person_column, NORMAL_FORMS[identifier]
     if person not in table.frame.columns:
         return table  # the check of the table says that it is missing
     try:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.crypto.fields import counter, pack_fields
+from shared.identifiers import Form
 from shared.privacy.events import Count, Event, Positive
 from shared.privacy.streams import Source
 
@@ -66,6 +67,17 @@ class Open(_Entry):
     card: Text
     data_set: Text
     ceilings: Ceilings
+
+
+class Identify(_Entry):
+    """What a person is in the data set, for its whole life: the own column that names the person, in one normal form.
+
+    Coins, bits, splits and limits are keyed by that string, so under a second spelling a person would be a second one.
+    """
+
+    kind: Literal["identify"] = "identify"
+    column: Annotated[str, Field(min_length=1, max_length=120)]
+    form: Form
 
 
 class Limit(_Entry):
@@ -187,7 +199,7 @@ class Withdraw(_Entry):
 
 
 Entry = Annotated[
-    Open | Limit | Approve | Reserve | Answer | Abort | Disclose | Refuse | Settle | Revoke | Withdraw,
+    Open | Identify | Limit | Approve | Reserve | Answer | Abort | Disclose | Refuse | Settle | Revoke | Withdraw,
     Field(discriminator="kind"),
 ]
 

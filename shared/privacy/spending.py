@@ -149,7 +149,7 @@ class Spending:
             Overdrawn: it is not.
         """
         ceilings = _ceilings(standing)
-        new = PlanStanding(plan, 0, plan.hash)
+        new = PlanStanding(plan, 0, plan.hash, standing.card.name)
         if plan.privacy.noise == "none":
             if ceilings.epsilon is not None or ceilings.purposes:
                 raise Overdrawn("data-set", "the plan adds no noise, and the data set has a ceiling")

@@ -26,6 +26,7 @@ from shared.privacy.entries import (
     Ceilings,
     Disclose,
     Entry,
+    Identify,
     Limit,
     Open,
     Part,
@@ -81,7 +82,7 @@ class Reservation:
 
 @dataclass
 class PlanStanding:
-    """An approved plan in a ledger: `hash` is that of the text that was approved, at entry `approved`.
+    """An approved plan in the ledger of `party`: `hash` is that of the text that was approved, at entry `approved`.
 
     `last` is the (phase index, round, attempt) up to which requests count as answered, by peer ("" for sums), and
     `answered` the place of the last sum of which there is a record. `spent` are the answers by phase that count as
@@ -91,6 +92,7 @@ class PlanStanding:
     plan: Plan
     approved: int
     hash: str
+    party: str
     state: Literal["live", "settled", "revoked"] = "live"
     run: str = ""
     reached: int = 0
@@ -142,12 +144,14 @@ class Standing:
         self.opened: Open | None = None
         self._card: Card | None = None
         self.ceilings: Ceilings | None = None
+        self.identified: Identify | None = None
         self.plans: dict[str, PlanStanding] = {}
         self.alignments: dict[str, list[str]] = {}
         self.withdrawals: list[Withdraw] = []
         self.register_head: str | None = None
         self._apply: dict[type, Callable[[int, str, Any], None]] = {
             Open: self._open,
+            Identify: self._identify,
             Limit: self._limit,
             Approve: self._approve,
             Reserve: self._reserve,
@@ -191,10 +195,38 @@ class Standing:
             raise LedgerFault("opening", seq, "a server has no data set")
         self.opened, self.ceilings, self._card = entry, entry.ceilings, card
 
+    def _identify(self, seq: int, at: str, entry: Identify) -> None:
+        if self.identified is not None:
+            raise LedgerFault("identifier", seq, "what names a person is fixed already, for the life of the data set")
+        others = [plan.plan.name for plan in self.plans.values() if plan.plan.alignment.identifier != entry.form]
+        if others:
+            what = f"approved above under another normal form than {entry.form!r}: {', '.join(others)}"
+            raise LedgerFault("identifier", seq, what)
+        self.identified = entry
+
     def _limit(self, seq: int, at: str, entry: Limit) -> None:
         self.ceilings = entry.ceilings
 
     def _approve(self, seq: int, at: str, entry: Approve) -> None:
+        plan = self._plan(seq, entry)
+        identified, form = self.identified, plan.alignment.identifier
+        if identified is not None and form != identified.form:
+            what = (
+                f"the plan names persons in the normal form {form!r}, and this data set in {identified.form!r} for good"
+            )
+            raise LedgerFault("identifier", seq, what)
+        self.plans[entry.plan] = PlanStanding(plan, seq, entry.plan, self.card.name)
+
+    def admit(self, seq: int, entry: Approve) -> None:
+        """Take a plan for approved, whatever form it names persons in: a verifier counts what was released under it.
+
+        Raises:
+            LedgerFault: the plan cannot be read, or was approved before.
+        """
+        self.plans[entry.plan] = PlanStanding(self._plan(seq, entry), seq, entry.plan, self.card.name)
+
+    def _plan(self, seq: int, entry: Approve) -> Plan:
+        """The plan of an approval; LedgerFault where it cannot be read or was approved before."""
         if entry.plan in self.plans:
             raise LedgerFault("approval", seq, "this plan was approved before; a plan runs once in a node's history")
         if hashlib.sha256(entry.text.encode("ascii", "replace")).hexdigest() != entry.plan:
@@ -208,7 +240,7 @@ class Standing:
             raise LedgerFault("approval", seq, f"the plan cannot be read or lacks this party: {error}") from None
         if json.dumps(content, sort_keys=True, separators=(",", ":")) != entry.text:
             raise LedgerFault("approval", seq, "the plan is not in canonical form")
-        self.plans[entry.plan] = PlanStanding(plan, seq, entry.plan)
+        return plan
 
     def _reserve(self, seq: int, at: str, entry: Reserve) -> None:
         standing, index, phase = self._place(seq, entry.plan, entry.run, entry.phase)

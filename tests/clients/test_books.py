@@ -14,7 +14,7 @@ from builders import BIN, CALIBRATE, EVALUATE, LENDERS, RUN, TRAIN, mechanisms, 
 from doubles import Talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import UNLIMITED, identity_of, ledger_of, own_epsilon
+from ledgers import UNLIMITED, identified, identity_of, ledger_of, own_epsilon
 
 from clients.books import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS, Books, approve
 from clients.refused import LocalFault, Refused
@@ -38,7 +38,9 @@ class Desk:
         self.plan = plan.replace(privacy__reserve_block=block)
         self.path, self.identity = folder / "ledger.db", identity_of(self.plan, "lender-1")
         self.now = datetime(2031, 1, 6, 10, tzinfo=UTC)
-        self.ledger = Ledger.create(self.path, self.identity, "records", ceilings, self.clock)
+        self.ledger = Ledger.create(
+            self.path, self.identity, "records", ceilings, self.clock, identified(self.plan, "lender-1")
+        )
         approve(self.ledger, self.plan)
         self.books = Books(self.ledger, self.plan, "seeded")
 
@@ -71,7 +73,7 @@ class Desk:
     @property
     def entries(self) -> list[Entry]:
         """The entries since the approval, as they are in the file."""
-        return [stored.entry for stored in read_ledger(self.path)][2:]
+        return [stored.entry for stored in read_ledger(self.path)][3:]
 
     def told(self) -> list[tuple[Any, ...]]:
         """The kinds of these entries, with how many answers and the place."""

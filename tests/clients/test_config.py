@@ -26,6 +26,8 @@ address = "fed.example.org:9481"
 authority = "ca.pem"
 [data]
 id = "loans"
+identifier = "creator_id"
+form = "creator-id"
 url = "postgresql://reader@db.example:5432/credit"
 table = "scoring.loans"
 password_file = "db.password"

@@ -117,6 +117,16 @@ class TestObstacles:
         data["parties"][1]["card"] = Identity.simulated(7, "lender-2", "lender").card.text
         assert "the card of 'lender-2' is of a simulation: anyone can sign for it" in self.found(town, Plan.parse(data))
 
+    def test_persons_that_are_named_otherwise_than_in_the_data_set(self, town: Town):
+        persons = town["lender-1"].config().data.persons
+        plan = town.signed(alignment__identifier="phone", groups__lender__table__person="who")
+        ledger, home = town.ledger("lender-1"), town["lender-1"]
+        seen = review(plan, home.identity().card, home.trust().cards, ledger.standing, persons=persons)
+        ledger.close()
+        assert len(seen.obstacles) == 2
+        assert "the plan names persons by 'who' (table.person)" in seen.obstacles[0]
+        assert "the plan names persons in the normal form 'phone'" in seen.obstacles[1]
+
     def test_a_plan_of_others(self, town: Town):
         data = town.plan.model_dump(mode="json")
         data["parties"] = data["parties"][1:]

@@ -12,6 +12,7 @@ import pytest
 from clients.data import DataError
 from clients.data.consents import ConsentTable
 from clients.data.own import OwnData
+from clients.data.persons import Persons
 from clients.data.sql import SqlSource
 from shared.schema import TableSchema
 
@@ -82,6 +83,31 @@ class TestColumns:
         database.close()
         own = OwnData(SqlSource(f"sqlite:///{tmp_path}/x.db", "loans"), {"income": "MONTHLY"})
         assert own.read(SCHEMA, True, "exact").frame["income"].to_list() == ["12.5"]
+
+
+class TestPersons:
+    def own(self, tmp_path: Path, column: str, columns: dict[str, str] | None = None) -> OwnData:
+        path = write(tmp_path, "loans.csv", LOANS)
+        return OwnData(path, columns or {}, None, Persons(column, "exact", columns or {}))
+
+    def test_are_named_as_in_the_data_set(self, tmp_path: Path):
+        assert self.own(tmp_path, "person").read(SCHEMA, True, "exact").frame.height == 3
+        mapped = self.own(tmp_path, "person", {"who": "person"})
+        renamed = SCHEMA.model_copy(update={"person": "who"})
+        assert mapped.read(renamed, True, "exact").frame["who"].to_list() == ["C1", "C2", " C3 "]
+
+    @pytest.mark.parametrize("schema", [SCHEMA, SCHEMA.model_copy(update={"person": None})])
+    def test_by_another_column_they_are_not_read(self, tmp_path: Path, schema: TableSchema):
+        with pytest.raises(DataError, match="the plan names persons by"):
+            self.own(tmp_path, "bad").read(schema, True, "exact")
+
+    def test_a_map_does_not_make_them_others(self, tmp_path: Path):
+        with pytest.raises(DataError, match="which is the own column 'id'"):
+            self.own(tmp_path, "person", {"person": "id", "id": "person"}).read(SCHEMA, True, "exact")
+
+    def test_in_another_form_they_are_not_read(self, tmp_path: Path):
+        with pytest.raises(DataError, match="in the normal form 'creator-id'"):
+            self.own(tmp_path, "person").read(SCHEMA, True, "creator-id")
 
 
 class TestConsentsOfATable:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ledger_files import (
+    LAST,
     PARTY,
     PLATFORM,
     RUN,
@@ -183,7 +184,7 @@ class TestALedgerWithEveryKind:
         ledger.close()
         (tmp_path / "anchors").write_text(to_line(anchor) + "\n", encoding="ascii")
         text, _ = written(tmp_path, tmp_path / "copy.db", anchors=[tmp_path / "anchors"])
-        assert f"{PARTY}: the last anchor is of entry 17, and 1 entry came after it" in text
+        assert f"{PARTY}: the last anchor is of entry {LAST}, and 1 entry came after it" in text
         assert f"Requests came for plans that nobody there approved: 1 at {PARTY}." in text
         assert "no anchor held by somebody else" not in text
         (tmp_path / "anchors").write_text("{}\n", encoding="ascii")
