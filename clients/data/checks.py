@@ -18,7 +18,7 @@ import polars as pl
 from clients.data import cells
 from clients.data.errors import DataError, Problem
 from clients.data.table import Table, columns_of
-from shared.consent import Consent, ConsentError, parse_consents
+from shared.consent import Consent, ConsentError, parse_consents, with_withdrawals
 from shared.derive import derived_columns
 from shared.identifiers import NORMAL_FORMS
 from shared.records import Records
@@ -79,7 +79,10 @@ def check_table(
     if check.problems:
         raise DataError(check.problems)
     everyone = np.zeros(len(ids), dtype=bool)
-    records = Records(schema, tuple(ids), tuple(person), columns, label, everyone, check.consents())
+    given = check.consents()
+    # Before records are chosen: who withdrew in a record that is left out has withdrawn.
+    given = None if given is None else with_withdrawals(person, given)
+    records = Records(schema, tuple(ids), tuple(person), columns, label, everyone, given)
     kept = keep(ids, person, max_records_per_person)
     records = records.take(kept)
     check.size(records, nominal)
