@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from clients.refused import LocalFault, Refused
-from clients.work import Release
+from clients.work import Kept, Release
 from shared.messages import Header
 from shared.phases import Phase
 from shared.plan import Plan
@@ -138,7 +138,7 @@ class Books:
         where = _where(header)
         self._append(lambda standing: Answer(**where, peer=peer, request=request), header)
 
-    def disclose(self, header: Header, peer: str, release: Release, fresh: int, register_head: str | None) -> None:
+    def disclose(self, header: Header, peer: str, release: Release, kept: Kept, register_head: str | None) -> None:
         """Note a payload that is about to leave, and what it tells of how many persons anew."""
         where = _where(header)
         self._append(
@@ -147,8 +147,8 @@ class Books:
                 peer=peer,
                 event=release.event,
                 what=release.what[:500],
-                persons=release.persons,
-                fresh=fresh,
+                persons=kept.persons,
+                fresh=kept.fresh,
                 source=self._source,
                 register_head=register_head,
             ),
@@ -156,7 +156,7 @@ class Books:
         )
 
     def aligning(self, peer: str) -> None:
-        """Check that a lender has not aligned too often of late.
+        """Check that a peer has not been aligned with too often of late.
 
         Raises:
             LocalFault: it has; says from when on it may again.

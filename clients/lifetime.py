@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.privacy.disclosures import Disclosed
+from shared.privacy.fills import Fills
 from shared.privacy.labels import LabelStore
 from shared.privacy.register import Register
 from shared.privacy.streams import StreamSource
@@ -22,12 +23,13 @@ class Lifetime:
     register: Register
     labels: LabelStore
     disclosed: Disclosed
+    fills: Fills
     signal_bits: int = SIGNAL_BITS
 
     @classmethod
     def of(cls, secret: StreamSource, register: Register, signal_bits: int = SIGNAL_BITS) -> Lifetime:
-        """Of the data set of that register; `secret` keys its label coins, and must stay the same."""
-        return cls(register, LabelStore(secret, register), Disclosed(register), signal_bits)
+        """Of the data set of that register; `secret` keys its label coins and fills, and must stay the same."""
+        return cls(register, LabelStore(secret, register), Disclosed(secret, register), Fills(secret), signal_bits)
 
     @classmethod
     def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS) -> Lifetime:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
@@ -93,8 +94,11 @@ class Node:
         self._peers = _peers(plan, party)
         self._mechanisms = Mechanisms(plan)
         self._phases = {phase.name: (index, phase) for index, phase in enumerate(self._mechanisms.phases)}
+        # What is deleted from here on is heard of: the role begins with what the register has.
+        self._forgotten: deque[tuple[str, tuple[str, ...]]] = deque()
+        lifetime.register.subscribe(self)
         role = Lender if self._group == plan.lenders else Platform
-        self.role = role(plan, party, self._mechanisms, records, lifetime, progress)
+        self.role = role(plan, party, self._mechanisms, records, lifetime, progress, tell)
         self._secret = secret
         self._lifetime = lifetime
         self._aggregation = aggregation
@@ -123,38 +127,13 @@ class Node:
 
     def answer(self, request: bytes) -> bytes:
         """Answer one request; never raises, and says nothing about the data but by the contribution itself."""
-        header = Header("", "", "", 0, 0, "", "")
-        key = digest(request)
         with self._lock:
+            self._drop_forgotten()
             try:
-                message = decode(request, Hello, Publish, SumRequest, PairRequest, Finish)
-                header = message.header
-                if key in self._answers:
-                    return self._answers[key]
-                self._check_header(header)
-                self.role.turn(datetime.now(UTC).date())
-                reply = encode(self._dispatch(message))
-                if isinstance(message, SumRequest | PairRequest):
-                    self._answers[key] = reply
-                return reply
-            except Refused as refusal:
-                if refusal.code != "budget":
-                    self.books.refused(header, refusal.code)
-                return encode(Refusal(self._reply(header), refusal.code))
-            except MessageError:
-                return encode(Refusal(self._reply(header), "malformed"))
-            except (LocalFault, LedgerError, RegisterError) as fault:
-                self.tell(f"{self.name} does not answer: {fault}" if isinstance(fault, RuntimeError) else str(fault))
-                self.books.refused(header, "unavailable")
-                reply = encode(Refusal(self._reply(header), "unavailable"))
-                if header.phase in self._phases and self._phases[header.phase][1].paired:
-                    # What it needed once may be used up by now, and asked again the reason must stay the same.
-                    self._answers[key] = reply
-                return reply
-            except Exception as error:
-                # The text of an exception can hold data, so neither the server nor a log gets it.
-                self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
-                return encode(Refusal(self._reply(header), "unavailable"))
+                return self._answer(request)
+            finally:
+                # What came of a person while that person was being forgotten is deleted, too.
+                self._drop_forgotten()
 
     def reload(self, records: Records) -> None:
         """Go on with the party's records as they are now; who has no live consent any more is used no more.
@@ -162,18 +141,68 @@ class Node:
         Peers that hold something of such a person are to be told (see `Withdrawals`).
         """
         with self._lock:
+            self._drop_forgotten()
             self.role.replace(records)
             self._note_consents(records)
 
     def forget(self, peer: str, plan: str, handles: Iterable[bytes]) -> int:
-        """Delete what a peer told of these persons under a plan, of whom consent was withdrawn; returns how many."""
+        """Delete what a peer told of these persons under a plan, of whom consent was withdrawn; returns how many.
+
+        Every open node of this data set hears of it, and uses them no more from its next turn on.
+        """
         with self._lock:
             persons = self._lifetime.register.forget(plan, peer, handles)
-            if persons and plan == self.plan.hash:
-                self.role.forget(peer, persons)
+            self._drop_forgotten()
             if persons:
                 self.books.withdrawn(peer, "received", len(persons), None)
             return len(persons)
+
+    def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
+        """Hear that what a peer told of these persons is deleted; waits for nobody."""
+        if plan == self.plan.hash:
+            self._forgotten.append((peer, persons))
+
+    def _drop_forgotten(self) -> None:
+        while self._forgotten:
+            peer, persons = self._forgotten.popleft()
+            self.role.forget(peer, persons)
+            try:
+                self._lifetime.register.erase(self.plan.hash, peer, persons)
+            except RegisterError as error:
+                self.tell(f"{self.name} cannot delete what {peer} told of persons who withdrew: {error}")
+
+    def _answer(self, request: bytes) -> bytes:
+        header = Header("", "", "", 0, 0, "", "")
+        key = digest(request)
+        try:
+            message = decode(request, Hello, Publish, SumRequest, PairRequest, Finish)
+            header = message.header
+            if key in self._answers:
+                return self._answers[key]
+            self._check_header(header)
+            self.role.turn(datetime.now(UTC).date())
+            reply = encode(self._dispatch(message))
+            if isinstance(message, SumRequest | PairRequest):
+                self._answers[key] = reply
+            return reply
+        except Refused as refusal:
+            if refusal.code != "budget":
+                self.books.refused(header, refusal.code)
+            return encode(Refusal(self._reply(header), refusal.code))
+        except MessageError:
+            return encode(Refusal(self._reply(header), "malformed"))
+        except (LocalFault, LedgerError, RegisterError) as fault:
+            self.tell(f"{self.name} does not answer: {fault}" if isinstance(fault, RuntimeError) else str(fault))
+            self.books.refused(header, "unavailable")
+            reply = encode(Refusal(self._reply(header), "unavailable"))
+            if header.phase in self._phases and self._phases[header.phase][1].paired:
+                # What it needed once may be used up by now, and asked again the reason must stay the same.
+                self._answers[key] = reply
+            return reply
+        except Exception as error:
+            # The text of an exception can hold data, so neither the server nor a log gets it.
+            self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
+            return encode(Refusal(self._reply(header), "unavailable"))
 
     def _note_consents(self, records: Records) -> None:
         """Keep the consents as they are now, and whom peers must be told of."""
@@ -255,6 +284,9 @@ class Node:
             if self.books.last(request.peer)[:2] == self._place(header)[:2]:
                 raise Refused("attempts-spent")
             self.books.aligning(request.peer)
+        # A platform may put whatever it likes into its set, and learns who of it applied and consented to it.
+        if (phase.kind, header.round) == (Kind.ALIGN, 3):
+            self.books.aligning(request.peer)
         parts = self._resolve(phase, request.parts if self._group == phase.group else None)
         work = self.role.pair(phase, request.peer, header.round, parts)
         payload = work(PairContext(self._secret, header, self.name, request.peer), request.body)
@@ -267,10 +299,10 @@ class Node:
         register = self._lifetime.register
         for release in payload.releases:
             with register.alone():
-                before, fresh = register.head, release.keep()
+                before, kept = register.head, payload.keep(release)
                 # The head stands for what was told here: one from before would vouch for what the ledger never had.
                 told = register.head if register.head != before else None
-                self.books.disclose(header, request.peer, release, fresh, told)
+                self.books.disclose(header, request.peer, release, kept, told)
                 if told is not None:
                     register.confirm()
         if not payload.releases:

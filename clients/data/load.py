@@ -24,8 +24,8 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
 
     Raises:
         DataError: everything that is wrong with the table (see `read_source`, `check_table`), a list of ids that
-            is not the plan's or has no folder to be in, a party that the plan does not know, a lender with more
-            persons than its messages to platforms can hold, or a lender's training or test part without a good or
+            is not the plan's or has no folder to be in, a party that the plan does not know, one with more persons
+            than its messages to the other side can hold, or a lender's training or test part without a good or
             without a bad loan.
     """
     names = [party.name for party in plan.parties]
@@ -48,7 +48,7 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     )
     if lender and checked.dates is not None:
         check_windows(table, checked.dates, plan)
-    if lender and plan.platforms:
+    if plan.platforms:
         _check_messages(table, checked.records, party, f"parties.{names.index(party_name)}.nominal_records")
     split = plan.evaluation.split
     folder = split_folder or own.folder
@@ -74,7 +74,11 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
 
 
 def _check_messages(table: Table, records: Records, party: Party, key: str) -> None:
-    """Find a lender whose persons do not fit into the padded messages of an alignment."""
+    """Find a party whose persons do not fit into the padded messages of an alignment.
+
+    All of them must, consented or not: consents come and go with the day, and in a run nothing may depend on how many
+    there are.
+    """
     persons, entries = len(set(records.person)), padded_size(party.nominal_records)
     if persons > entries:
         value = f"{persons} persons do not fit into messages of {entries} entries, as {key} is {party.nominal_records}"

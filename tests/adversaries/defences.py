@@ -48,7 +48,7 @@ from shared.messages import (
 from shared.model.bins import histogram, histogram_length
 from shared.payloads import pack_numbers, unpack_numbers
 from shared.plan import SERVER, Plan
-from shared.privacy.disclosures import Disclosed
+from shared.privacy.disclosures import Disclosed, Told
 from shared.privacy.events import Event
 from shared.privacy.labels import LabelStore, Release
 from shared.privacy.ledger import Ledger
@@ -183,7 +183,42 @@ def _randomized_response(patch: pytest.MonkeyPatch) -> None:
 
 
 def _bit_limit(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Disclosed, "check", lambda self, kind, what, bits, values, limit: list(values))
+    kept = Disclosed.spend
+
+    def unlimited(
+        disclosed: Disclosed,
+        kind: str,
+        what: str,
+        bits: int,
+        levels: int,
+        values: Mapping[str, int],
+        limit: int,
+        *to: str,
+    ) -> Told:
+        return kept(disclosed, kind, what, bits, levels, values, 10**6, *to)
+
+    patch.setattr(Disclosed, "spend", unlimited)
+
+
+def _limit_by_meaning(patch: pytest.MonkeyPatch) -> None:
+    """The limit is held person by person: a fill stands where that person's own bits are used up."""
+    patch.setattr(Register, "meanings", lambda register, kind: {})
+
+
+def _kept_fills(patch: pytest.MonkeyPatch) -> None:
+    """In the place of who has no label stands chance, each time anew."""
+    kept = LabelStore.release
+
+    def anew(
+        store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float, *to: str
+    ) -> Release:
+        there = np.flatnonzero(labels >= 0)
+        found = kept(store, [records[row] for row in there], labels[there], outcome, epsilon, *to)
+        bits = np.random.default_rng().integers(0, 2, len(records)).astype(np.int8)
+        bits[there] = found.bits
+        return Release(bits, found.fresh)
+
+    patch.setattr(LabelStore, "release", anew)
 
 
 def _kept_coins(patch: pytest.MonkeyPatch) -> None:
@@ -207,7 +242,7 @@ def _levels(patch: pytest.MonkeyPatch) -> None:
         return np.clip((logits + 128) * 256, 0, fine - 1).astype(np.int64)
 
     patch.setattr("clients.platform.signal_levels", told)
-    patch.setattr("clients.platform.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f))
+    patch.setattr("clients.pairing.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f))
     patch.setattr("clients.pairing.unpack_numbers", lambda a, payload, levels: unpack_numbers(a, payload, fine))
 
 
@@ -215,7 +250,7 @@ def _padding(patch: pytest.MonkeyPatch) -> None:
     def bare(aligned: Any, numbers: np.ndarray, levels: int, filler: Stream) -> bytes:
         return bytes(aligned.digest) + numbers[numbers > 0].astype(np.uint8).tobytes()
 
-    patch.setattr("clients.lender.pack_numbers", bare)
+    patch.setattr("clients.pairing.pack_numbers", bare)
 
 
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
@@ -242,6 +277,8 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "randomized response": _randomized_response,
     "kept coins": _kept_coins,
     "limit of bits": _bit_limit,
+    "limit by meaning": _limit_by_meaning,
+    "kept fills": _kept_fills,
     "levels": _levels,
     "padding": _padding,
 }
