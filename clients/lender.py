@@ -109,6 +109,11 @@ class Lender:
         """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
         return self._pairs.shortfalls
 
+    @property
+    def records(self) -> Records:
+        """The records that it goes on with."""
+        return self._records
+
     def replace(self, records: Records) -> None:
         """Go on with other records of the same data set, from the next round on."""
         self._records = records

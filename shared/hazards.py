@@ -1,8 +1,9 @@
 """What a well-formed plan may not ask: what would fail, or mean two things, for some records and not for others.
 
-The server writes the plan, and sees whether a party answers. So nothing in a plan may make a party's arithmetic overflow
-for records of one kind, and nothing may have two meanings between which a record decides. All of it follows from public
-bounds. Ledgers keep approved plans for good, so a plan with hazards can still be read; nobody answers under it.
+The server writes the plan, and sees whether a party answers. So nothing in a plan may make a party's arithmetic
+overflow for records of one kind, and nothing may have two meanings between which a record decides. All of it follows
+from public bounds. Ledgers keep approved plans for good, so a plan with hazards can still be read; nobody answers under
+it.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from ledgers import ledger_of, watch
 
 from clients.anchoring import Anchoring
 from clients.books import Books
+from clients.context import RoundContext
 from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
@@ -253,6 +254,20 @@ def _padding(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("clients.pairing.pack_numbers", bare)
 
 
+def _answers_of_failed_work(patch: pytest.MonkeyPatch) -> None:
+    """A failure inside is a refusal."""
+
+    def plain(node: Node, request: SumRequest, phase: Any, work: Any) -> bytes:
+        compute, mechanism = work
+        header, cohort = request.header, tuple(sorted(request.cohort))
+        context = RoundContext(node._secret, header, node.name, mechanism, len(cohort))
+        vector = mechanism.noised(compute(context), context.stream(Purpose.NOISE), len(cohort))
+        sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
+        return node.aggregation.protect(sum_id, mechanism.shape, node.name, vector)
+
+    patch.setattr(Node, "_release", plain)
+
+
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
     """The switch is thrown where the parties are built."""
 
@@ -281,6 +296,7 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "kept fills": _kept_fills,
     "levels": _levels,
     "padding": _padding,
+    "answers of failed work": _answers_of_failed_work,
 }
 
 
