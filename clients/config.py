@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from clients.bands import GROUP_BITS, MayTell
 from clients.data.consents import ConsentTable
 from clients.data.own import OwnData
 from clients.data.sources import Source
@@ -98,13 +99,22 @@ class ConsentsSection(SourceSection):
 class DataSection(SourceSection):
     """The data set: its fixed id in the ledger, where it lies, and one's own names of the plan's columns.
 
-    `split` is the folder of a plan's list of test persons, where it has one.
+    `split` is the folder of a plan's list of test persons, where it has one. `protected` are the own columns of which
+    lenders may be told bands, where a plan evaluates groups by them, and `group_bits` how many bits of them are ever
+    told of a person, over all plans.
     """
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     columns: dict[Name, Name] = Field(default_factory=dict)
     consents: ConsentsSection | None = None
     split: Path | None = None
+    protected: tuple[Name, ...] = ()
+    group_bits: Annotated[int, Field(ge=1, le=64)] = GROUP_BITS
+
+    @property
+    def may_tell(self) -> MayTell:
+        """What may be told of protected attributes."""
+        return MayTell(self.protected, self.group_bits, self.columns)
 
     def own(self, base: Path) -> OwnData:
         """The data as the node reads them."""

@@ -1,7 +1,8 @@
 """The node as a long-lived process: it answers under every plan that its operator approved, and under no other.
 
 A request names its plan, and is handed to the door of that plan. Doors are opened when they are first asked for: then
-the data are read and checked once, and kept as tensors for the rounds to come.
+the data are read and checked once, and kept as tensors for the rounds to come. Data at fault are no reason to refuse,
+which the server would see: such a plan is answered without records, and the operator told.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
+from clients.bands import MayTell
 from clients.data import DataError
 from clients.lifetime import Lifetime
 from clients.masks import Masks
@@ -38,7 +40,8 @@ MAX_PROPOSED = 100
 class Host:
     """Answers for one party under all its approved plans: a Responder.
 
-    `load` reads the party's records under a plan, `secret` gives the secret of a run under it, and `propose` keeps a
+    `load` reads the party's records under a plan, `may_tell` is what its operator lets be told of protected attributes,
+    `secret` gives the secret of a run under it, and `propose` keeps a
     plan for the operator, or says False where too many wait already. `tell` is told in words, for the operator, what
     the server learns by a code only.
     """
@@ -54,13 +57,16 @@ class Host:
         secret: Callable[[Plan], StreamSource] = lambda plan: StreamSource.system(),
         propose: Callable[[Plan], bool] = lambda plan: False,
         tell: Callable[[str], None] = log.warning,
+        may_tell: MayTell = MayTell(),  # noqa: B008 - frozen
     ) -> None:
         self.name = identity.name
+        self._may_tell = may_tell
         self._identity, self._trust, self._ledger = identity, trust, ledger
         self._labels, self._register = labels, register
         self._load, self._secret, self._propose, self._tell = load, secret, propose, tell
         self._doors: dict[str, SealedNode] = {}
         self._nodes: dict[str, Node] = {}
+        self._faulty: set[str] = set()
         self._lock = threading.RLock()
 
     def answer(self, request: bytes) -> bytes:
@@ -95,6 +101,7 @@ class Host:
             fresh = {plan: self._load(node.plan) for plan, node in self._nodes.items()}
             for plan, records in fresh.items():
                 self._nodes[plan].reload(records)
+                self._faulty.discard(plan)
             return {plan: len(records) for plan, records in fresh.items()}
 
     def close(self) -> None:
@@ -139,13 +146,40 @@ class Host:
         if standing.state != "live":
             raise Refused("not-approved")
         plan = standing.plan
+        if found := self._may_tell.obstacles(plan, self.name):
+            raise NotApproved("; ".join(found))
         masks = Masks(len(plan.members(plan.party(self.name).group)) == 1)
-        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits())
-        records = self._load(plan)
+        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits(), self._may_tell.bits)
+        records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
         door = SealedNode(node, masks, self._identity, self._trust)
         self._nodes[plan.hash], self._doors[plan.hash] = node, door
         return door
+
+    def _records(self, plan: Plan) -> Records:
+        """The records under a plan, none where they are at fault: no code of this node depends on its data.
+
+        The server chooses the bounds and levels of a plan, and when it is opened; that the data do not pass must be no
+        answer to it. Data are checked before a plan is approved, and when the node starts.
+        """
+        try:
+            records = self._load(plan)
+        except Exception as error:
+            # The text of an exception can hold cells; that of these is made for logs.
+            why = str(error) if isinstance(error, DataError) else f"reading them failed ({type(error).__name__})"
+            self._faulty.add(plan.hash)
+            self._tell(
+                f"{self.name} ANSWERS WITHOUT RECORDS under plan {plan.name}, {plan.hash}: its data cannot be used. "
+                f"Mend them and have them read anew (sealscore-node reload), or revoke the plan: {why}"
+            )
+            return Records.none(plan.groups[plan.party(self.name).group].table)
+        self._faulty.discard(plan.hash)
+        return records
+
+    @property
+    def without_data(self) -> tuple[str, ...]:
+        """The names of open plans that are answered as if there were no records, since the data are at fault."""
+        return tuple(sorted(node.plan.name for plan, node in list(self._nodes.items()) if plan in self._faulty))
 
     def _signal_bits(self) -> int:
         ceilings = self._ledger.standing.ceilings

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from clients.bands import told_in_words, told_names
+from clients.config import DataSection
 from clients.frames import MAX_BODY
 from shared.crypto.alignment import padded_size
 from shared.crypto.identity import Card
 from shared.crypto.psi import PrivateMatching
+from shared.hazards import hazards
 from shared.plan import Plan
 from shared.plan_errors import PlanError
 from shared.privacy.mechanisms import Mechanisms
@@ -32,11 +35,20 @@ class Review:
     obstacles: tuple[str, ...] = field(default=())
 
 
-def review(plan: Plan, own: Card, trusted: Mapping[str, Card], standing: Standing, today: date | None = None) -> Review:
-    """Look at a plan from the side of the node with that card and ledger; approves nothing."""
+def review(
+    plan: Plan,
+    own: Card,
+    trusted: Mapping[str, Card],
+    standing: Standing,
+    data: DataSection,
+    today: date | None = None,
+) -> Review:
+    """Look at a plan from the side of the node with that card, ledger and data; approves nothing."""
     known = standing.plans.get(plan.hash)
     state = known.state if known is not None else "not approved"
     obstacles = list(_obstacles(plan, own, trusted, today or datetime.now(UTC).date()))
+    if own.name in {party.name for party in plan.parties}:
+        obstacles += data.may_tell.obstacles(plan, own.name)
     unsolved = _unsolved(plan)
     obstacles += unsolved
     if known is None and not obstacles:
@@ -76,7 +88,7 @@ def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) 
         found.append("the plan aligns in the open (alignment.method = 'exact'): such plans are for simulations")
     if plan.bundle is None:
         found.append("the plan names no app bundle, so this node could not tell which code may carry its messages")
-    return found + _alignments_too_large(plan, own.name)
+    return found + hazards(plan) + _alignments_too_large(plan, own.name)
 
 
 def _alignments_too_large(plan: Plan, party: str) -> list[str]:
@@ -147,6 +159,9 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
         lines.append(("labels", f"randomized response at label epsilon {privacy.label_epsilon:g}, once a person"))
     if plan.platforms:
         lines.append(("signals", f"{plan.model.signal_bits} bits of each consented, aligned applicant, no epsilon"))
+    for name in plan.platforms:
+        if told_names(plan, name):
+            lines.append((f"bands told by {name} parties", told_in_words(plan, name)))
     return lines
 
 

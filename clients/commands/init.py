@@ -32,7 +32,7 @@ file = "{file}"                    # .csv or .parquet; or a database:
 # table = "scoring.{table}"        # or query = "SELECT ..."
 # password_file = "db.password"    # one line, mode 0600; or PGPASSWORD, PGPASSFILE in the environment
 # split = "splits"                 # folder of the plan's list of test persons, if it has one
-
+{bands}
 # Names of your own columns, where they differ from the plan's.
 [data.columns]
 # {example} = "{own}"
@@ -59,6 +59,11 @@ signal_bits = 4
 [supernode]
 port = 9494                        # on this machine only
 poll = 0.5                         # seconds between two questions to the server
+"""
+
+BANDS = """\
+# protected = ["residence"]        # your own columns of which lenders may be told bands, for fairness; by default none
+# group_bits = 2                   # the most bits of them that are ever told of a person
 """
 
 
@@ -117,6 +122,7 @@ def _text(name: str, role: str, server: str) -> str:
         table="loans" if lender else "creators",
         example="bureau_score" if lender else "followers",
         own="BUREAU_SCORE" if lender else "fans",
+        bands="" if lender else BANDS,
         labels="label_epsilon = 2.0                # over all releases of a label to platforms" if lender else "",
     )
 

@@ -54,6 +54,7 @@ def approve(
 ) -> None:
     """Approve a plan: from now on this node answers under it, within its budget. The ledger keeps the approval."""
     from clients import books
+    from clients.plan_data import faults
 
     home = home_at(folder)
     found = find_plan(home, plan)
@@ -63,6 +64,9 @@ def approve(
         fail(f"plan {found.name} is {seen.state} in this node's ledger already", BAD_INPUT)
     if seen.obstacles:
         fail(f"plan {found.name} cannot be approved as things are", FAILED)
+    # Once a plan is approved the server may ask at any time, and would see a fault.
+    if faulty := faults(home, home.config(), [found]):
+        fail(f"the data cannot be used under plan {found.name}, so it is not approved:\n{faulty[0][1]}", BAD_INPUT)
     if not yes and not typer.confirm("Approve this plan?"):
         errors.print("not approved; nothing was written")
         raise typer.Exit(FAILED)
@@ -125,7 +129,7 @@ def opened(home: Home) -> Iterator[Ledger]:
 
 def _review(home: Home, plan: Plan) -> Review:
     with opened(home) as ledger:
-        return review(plan, home.identity().card, home.trust().cards, ledger.standing)
+        return review(plan, home.identity().card, home.trust().cards, ledger.standing, home.config().data)
 
 
 def _print(seen: Review) -> None:
