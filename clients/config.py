@@ -102,10 +102,16 @@ class DataSection(SourceSection):
     `split` is the folder of a plan's list of test persons, where it has one. `protected` are the own columns of which
     lenders may be told bands, where a plan evaluates groups by them, and `group_bits` how many bits of them are ever
     told of a person, over all plans.
+
+    `consent` says whether a record is used only with a consent that is read, whatever a plan says of it: in the own
+    column `consent_column`, by default "consent", or in the table `consents`. "none" reads no consents but those of a
+    column that the plan names.
     """
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     columns: dict[Name, Name] = Field(default_factory=dict)
+    consent: Literal["required", "none"] = "required"
+    consent_column: Name | None = None
     consents: ConsentsSection | None = None
     split: Path | None = None
     protected: tuple[Name, ...] = ()
@@ -116,10 +122,25 @@ class DataSection(SourceSection):
         """What may be told of protected attributes."""
         return MayTell(self.protected, self.group_bits, self.columns)
 
+    @model_validator(mode="after")
+    def _consents(self) -> DataSection:
+        if self.consent_column is not None and self.consents is not None:
+            raise ValueError("consents are in consent_column, or in the table of [data.consents], not in both")
+        if self.consent == "none" and (self.consent_column or self.consents):
+            raise ValueError('consent = "none" says that there are no consents; take out where they are, or this')
+        return self
+
+    @property
+    def consents_in(self) -> str | None:
+        """The own column in which consents are read; None where they have a table, or are not read."""
+        if self.consent == "none" or self.consents is not None:
+            return None
+        return self.consent_column or "consent"
+
     def own(self, base: Path) -> OwnData:
         """The data as the node reads them."""
         consents = None if self.consents is None else self.consents.consents(base)
-        return OwnData(self.source(base), self.columns, consents)
+        return OwnData(self.source(base), self.columns, consents, self.consents_in)
 
 
 class SuperNodeSection(Strict):

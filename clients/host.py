@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from clients.bands import MayTell
-from clients.data import DataError
+from clients.data import DataError, in_words
 from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
@@ -22,6 +22,7 @@ from shared.crypto.identity import Card, Identity
 from shared.crypto.sealing import SealError, read_info
 from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from shared.crypto.trust import EnrolmentError, TrustError, TrustStore, Untrusted
+from shared.foreign import grouped
 from shared.messages import Header, Join, MessageError, Propose, Ready, Refusal
 from shared.plan import SERVER, Plan
 from shared.plan_errors import PlanError
@@ -70,9 +71,13 @@ class Host:
         self._lock = threading.RLock()
 
     def answer(self, request: bytes) -> bytes:
-        """Answer one request; a refusal is signed and holds a code."""
+        """Answer one request; a refusal is signed and holds a code.
+
+        Only what the trusted server signed for this party, to join a run, opens a door: nothing is read for others.
+        """
+        signed = is_signed(request)
         try:
-            plan = self._plan_of(request)
+            plan = self._plan_of(request, signed)
             if plan is None:
                 return self._proposal(request)
         except (SealError, SignedMessageError, MessageError):
@@ -82,14 +87,14 @@ class Host:
             return self._refuse(request, "", "unavailable")
         with self._lock:
             try:
-                door = self._door(plan)
+                door = self._door(plan, signed)
             except (NotApproved, Refused, Untrusted, EnrolmentError) as error:
-                self._tell(f"{self.name} answers nothing under plan {plan[:12]}: {error}")
+                self._tell(f"{self.name} answers nothing under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "not-approved")
             except (DataError, LedgerError, RegisterError, TrustError) as error:
-                self._tell(f"{self.name} cannot answer under plan {plan[:12]}: {error}")
+                self._tell(f"{self.name} cannot answer under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "unavailable")
-        return door.answer(request)
+        return self._refuse(request, plan, "not-joined") if door is None else door.answer(request)
 
     def reload(self) -> Mapping[str, int]:
         """Read the data anew for every open plan; returns the number of records by plan.
@@ -98,7 +103,7 @@ class Host:
             DataError: they cannot be used; every plan goes on with those that it had.
         """
         with self._lock:
-            fresh = {plan: self._load(node.plan) for plan, node in self._nodes.items()}
+            fresh = {plan: in_words(self._load, node.plan) for plan, node in self._nodes.items()}
             for plan, records in fresh.items():
                 self._nodes[plan].reload(records)
                 self._faulty.discard(plan)
@@ -111,29 +116,34 @@ class Host:
                 try:
                     door.close()
                 except LedgerError as error:
-                    self._tell(f"{self.name} cannot note what is left of a block under plan {plan[:12]}: {error}")
+                    self._tell(f"{self.name} cannot note what is left of a block of plan {grouped(plan)}: {error}")
             self._doors, self._nodes = {}, {}
 
-    def _plan_of(self, request: bytes) -> str | None:
-        """The hash of the plan that a request names, unchecked; None where a plan is proposed."""
-        if not is_signed(request):
+    def _plan_of(self, request: bytes, signed: bool) -> str | None:
+        """The hash of the plan that a request names, unchecked unless it is signed; None where a plan is proposed."""
+        if not signed:
             return read_info(request).plan
         message = open_signed(request, self._servers(), Join, Propose)
+        if message.header.recipient != self.name:
+            raise SignedMessageError(f"a message to {message.header.recipient!r}, this is {self.name!r}")
         return message.header.plan if isinstance(message, Join) else None
 
     def _servers(self) -> dict[str, Card]:
         server = self._trust.cards.get(SERVER)
         return {} if server is None else {SERVER: server}
 
-    def _door(self, hash: str) -> SealedNode:
-        """The open door of a plan, as long as the operator neither revokes it nor forgets a card of it."""
+    def _door(self, hash: str, may_open: bool) -> SealedNode | None:
+        """The open door of a plan, as long as the operator neither revokes it nor forgets a card of it.
+
+        One that is closed is opened if it may be; else there is none.
+        """
         standing = self._ledger.standing.plans.get(hash)
         door = self._doors.get(hash)
         try:
             if standing is None or standing.state == "revoked":
                 raise Refused("not-approved")
             if door is None:
-                return self._open(standing)
+                return self._open(standing) if may_open else None
             self._trust.check(standing.plan.cards.values(), self._identity)
             return door
         except (Refused, Untrusted):
@@ -163,14 +173,12 @@ class Host:
         answer to it. Data are checked before a plan is approved, and when the node starts.
         """
         try:
-            records = self._load(plan)
-        except Exception as error:
-            # The text of an exception can hold cells; that of these is made for logs.
-            why = str(error) if isinstance(error, DataError) else f"reading them failed ({type(error).__name__})"
+            records = in_words(self._load, plan)
+        except DataError as error:
             self._faulty.add(plan.hash)
             self._tell(
-                f"{self.name} ANSWERS WITHOUT RECORDS under plan {plan.name}, {plan.hash}: its data cannot be used. "
-                f"Mend them and have them read anew (sealscore-node reload), or revoke the plan: {why}"
+                f"{self.name} ANSWERS WITHOUT RECORDS under plan {plan.name}, {grouped(plan.hash)}: its data cannot be "
+                f"used. Mend them and have them read anew (sealscore-node reload), or revoke the plan: {error}"
             )
             return Records.none(plan.groups[plan.party(self.name).group].table)
         self._faulty.discard(plan.hash)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from clients.config import NodeConfig
-from clients.data import DataError, load_records
+from clients.data import DataError, in_words, load_records
 from clients.home import Home
 from shared.plan import Plan
 from shared.records import Records
@@ -30,7 +30,7 @@ def faults(home: Home, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[
     load, found = loader(home, config), []
     for plan in plans:
         try:
-            load(plan)
+            in_words(load, plan)
         except DataError as error:
             found.append((plan, error))
     return found

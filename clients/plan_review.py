@@ -10,9 +10,11 @@ from datetime import UTC, date, datetime
 from clients.bands import told_in_words, told_names
 from clients.config import DataSection
 from clients.frames import MAX_BODY
+from clients.plan_reading import reading
 from shared.crypto.alignment import padded_size
 from shared.crypto.identity import Card
 from shared.crypto.psi import PrivateMatching
+from shared.foreign import grouped, plain
 from shared.hazards import hazards
 from shared.plan import Plan
 from shared.plan_errors import PlanError
@@ -22,11 +24,16 @@ from shared.privacy.standing import PlanStanding, Standing
 
 # A message's own frame, seals and heads are around an alignment's bytes.
 _MOST_ALIGNED = MAX_BODY - 2**18
+# Characters of a plan's own words that are shown; what an operator cannot read whole cannot be approved.
+_WORDS = 1000
 
 
 @dataclass(frozen=True)
 class Review:
-    """A plan as the operator of `party` should see it: (what, words) lines, and reasons why it cannot be approved."""
+    """A plan as the operator of `party` should see it: (what, words) lines, and reasons why it cannot be approved.
+
+    Words of the plan are visible and on one line in them (see `shared.foreign`), and may look like markup.
+    """
 
     plan: Plan
     party: str
@@ -56,10 +63,13 @@ def review(
             Spending().check_whole(standing, plan)
         except Overdrawn as error:
             obstacles.append(f"{error}; the ceilings are in node.toml, and the ledger holds them")
+    member = own.name in {party.name for party in plan.parties}
     lines = _contract(plan, trusted, own)
+    if member:
+        lines += reading(plan, own.name, data)
     if not unsolved:
         lines += _cost(plan)
-    if not unsolved and own.name in {party.name for party in plan.parties}:
+    if not unsolved and member:
         lines += _left(plan, standing, known)
     return Review(plan, own.name, state, tuple(lines), tuple(obstacles))
 
@@ -86,6 +96,9 @@ def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) 
         found.append("the plan adds no noise: such plans are for simulations")
     if plan.alignment.method != "private":
         found.append("the plan aligns in the open (alignment.method = 'exact'): such plans are for simulations")
+    for what, words in (("purpose", plan.purpose), ("outcome.definition", plan.outcome.definition)):
+        if plain(words, _WORDS) != plain(words, 20 * len(words)):
+            found.append(f"its {what} has {len(words):,} characters, more than are shown and anybody reads")
     if plan.bundle is None:
         found.append("the plan names no app bundle, so this node could not tell which code may carry its messages")
     return found + hazards(plan) + _alignments_too_large(plan, own.name)
@@ -115,14 +128,16 @@ def _contract(plan: Plan, trusted: Mapping[str, Card], own: Card) -> list[tuple[
             for p in plan.members(name)
         )
         parties.append(f"{name} ({group.role}s): {members}")
-    outcome = f"{plan.outcome.definition}; watched for {plan.outcome.window_days} days, until {plan.outcome.cutoff}"
+    outcome = plan.outcome
+    meaning = plain(outcome.definition, _WORDS)
     return [
-        ("plan", f"{plan.name}, {plan.hash}"),
-        ("purpose", f"{plan.purpose} ({plan.purpose_code})"),
+        ("plan", plan.name),
+        ("hash", grouped(plan.hash)),
+        ("purpose", f"{plain(plan.purpose, _WORDS)} ({plan.purpose_code})"),
         ("parties", "; ".join(parties)),
-        ("outcome", outcome),
+        ("outcome", f"{meaning}; watched for {outcome.window_days} days, until {outcome.cutoff}"),
         ("expires", str(plan.expires or "never")),
-        ("app bundle", plan.bundle or "none named"),
+        ("app bundle", grouped(plan.bundle) if plan.bundle else "none named"),
     ]
 
 

@@ -22,6 +22,7 @@ from clients.data import DataError
 from clients.deploy.pinning import allow
 from clients.deploy.supernode import SuperNode, SuperNodeSettings
 from clients.host import Host
+from shared.foreign import grouped
 from shared.privacy.ledger import Ledger, LedgerError
 
 log = logging.getLogger("sealscore.node")
@@ -109,7 +110,7 @@ class Service:
     def _read_anew(self) -> None:
         try:
             for plan, records in self._host.reload().items():
-                self._notice(f"data read anew: {records} records under plan {plan[:12]}")
+                self._notice(f"data read anew: {records} records under plan {grouped(plan)}")
         except DataError as error:
             self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
 import os
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +33,17 @@ from shared.plan import Plan
 from shared.privacy.ledger import Ledger
 from shared.records import Records
 
-BUNDLE = "5e" * 32
+
+def _bundle() -> bytes:
+    """An app bundle with one file that does nothing."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("clients/app.py"), "# carries messages\n")
+    return made.getvalue()
+
+
+BUNDLE_BYTES = _bundle()
+BUNDLE = hashlib.sha256(BUNDLE_BYTES).hexdigest()
 LEVELS = ("food", "fashion", "other")
 SERVER_TOML = 'hosts = ["localhost"]\n'
 
@@ -54,6 +67,7 @@ def table_of(records: Records) -> pl.DataFrame:
             "sector": words(LEVELS, columns["sector"]),
             "age": numbers(columns["age"]),
             "sex": words(("f", "m"), columns["sex"]),
+            "consent": ["federation"] * len(records),
         }
     )
 
@@ -104,11 +118,12 @@ def new_server(folder: Path) -> ServerHome:
 
 @dataclass
 class Town:
-    """A server and three lenders that trust one another, and the small plan under their cards."""
+    """A server and three lenders that trust one another, the small plan under their cards, and the bundle's file."""
 
     server: ServerHome
     nodes: dict[str, Home]
     plan: Plan
+    bundle: Path
 
     def __getitem__(self, name: str) -> Home:
         return self.nodes[name]
@@ -136,7 +151,9 @@ def new_town(folder: Path) -> Town:
         for card in cards:
             if card.name != name:
                 store.trust(card, card.fingerprint)
-    town = Town(server, nodes, Plan.parse(plan_data()))
+    bundle = folder / "app.fab"
+    bundle.write_bytes(BUNDLE_BYTES)
+    town = Town(server, nodes, Plan.parse(plan_data()), bundle)
     town.plan = town.signed()
     (server.plans / "small.json").write_bytes(town.plan.canonical())
     return town

@@ -14,6 +14,7 @@ from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, errors, 
 from shared.consent import FEDERATION
 from shared.plan import Plan
 from shared.schema import TableSchema
+from shared.terminal import foreign
 
 _SHOWN = 20
 
@@ -60,17 +61,17 @@ def features(
         detector=detector,
         labelled=not unlabelled,
     )
-    with errors.status(f"features of {tables}"):
+    with errors.status(f"features of {foreign(tables)}"):
         built = build_table(tables, kind, output, _day(today), settings)
     shown = Table("raw table", "rows", "left out")
     for name, (bad, rows) in built.rejected.items():
-        shown.add_row(name, f"{rows:,}", f"{bad:,}")
+        shown.add_row(foreign(name), f"{rows:,}", f"{bad:,}")
     console.print(shown)
     for problem in built.problems[:_SHOWN]:
-        errors.print(f"left out: {problem}", markup=False)
+        errors.print(f"left out: {foreign(problem)}")
     if built.problems:
-        errors.print(f"all rows left out, with column, fault and mend: {output / 'rejected'}", markup=False)
-    console.print(f"{built.table}: {built.rows:,} rows; {built.flags:,} flags for your own officers", markup=False)
+        errors.print(f"all rows left out, with column, fault and mend: {foreign(output / 'rejected')}")
+    console.print(f"{foreign(built.table)}: {built.rows:,} rows; {built.flags:,} flags for your own officers")
 
 
 def _table_of(plan: Plan, party: str) -> TableSchema:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail
 from clients.home import PASSPHRASE, Home
 from shared.plan_errors import PlanError, explain
+from shared.terminal import foreign
 
 TEMPLATE = """\
 # The configuration of a Sealscore node. Paths are seen from this folder. Nothing here comes from the server.
@@ -32,12 +33,14 @@ file = "{file}"                    # .csv or .parquet; or a database:
 # table = "scoring.{table}"        # or query = "SELECT ..."
 # password_file = "db.password"    # one line, mode 0600; or PGPASSWORD, PGPASSFILE in the environment
 # split = "splits"                 # folder of the plan's list of test persons, if it has one
+consent = "required"               # a record is used with a consent that is read, whatever a plan says; or "none"
+# consent_column = "consent"       # your own column of consents, by default this; or a table of them, below
 {bands}
 # Names of your own columns, where they differ from the plan's.
 [data.columns]
 # {example} = "{own}"
 
-# Consents from a table of their own, one a row; without it the data's own consent column is read.
+# Consents from a table of their own, one a row, in place of a column of the data.
 # [data.consents]
 # file = "consents.csv"
 # person = "creator_id"
@@ -101,7 +104,7 @@ def init(
     if certificate is not None:
         (home.folder / "ca.pem").write_bytes(certificate)
     home.config_file.write_text(text, encoding="utf-8")
-    console.print(f"[bold]{name}[/bold] is a {role} now; its folder is {home.folder}")
+    console.print(f"[bold]{name}[/bold] is a {role} now; its folder is {foreign(home.folder)}")
     console.print(f"  give {home.card_file.name} to the server's operator and to every peer, by any way")
     console.print(f"  read them this fingerprint by another way: [bold]{identity.card.fingerprint}[/bold]")
     if certificate is None:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +16,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from clients.commands.plan import find_plan, opened
-from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at
+from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, home_at
 from clients.config import NodeConfig
 from clients.home import Home
+from shared.logs import log_to_stderr
 from shared.plan import Plan
+from shared.terminal import foreign, grouped, lines
 
 STALE = 15.0  # seconds after which a status is of a node that died
 
@@ -37,8 +38,9 @@ def check(
     plans = [find_plan(home, plan)] if plan else _live_plans(home)
     for finding in preflight(home, plans, connect):
         mark = "[green]good[/green]" if finding.good else "[red]mend[/red]"
-        words = escape(finding.words)
-        console.print(f"{mark}  [bold]{finding.what}[/bold]  {words}", highlight=False, soft_wrap=True)
+        # Cells of the table are for the eyes of who sits there: a pipe may end in a file.
+        words = escape(lines((console.is_terminal and finding.shown) or finding.words))
+        console.print(f"{mark}  [bold]{foreign(finding.what)}[/bold]  {words}", highlight=False, soft_wrap=True)
         bad += not finding.good
     if bad:
         raise typer.Exit(FAILED)
@@ -55,7 +57,7 @@ def start(
     if logs not in ("text", "json"):
         raise typer.BadParameter(f"{logs!r}: logs are text or json", param_hint="--log")
     home = home_at(folder)
-    _log(logs)
+    log_to_stderr("sealscore", "json" if logs == "json" else "text")
     config, identity = home.config(), home.identity()
     if (identity.name, identity.role) != (config.node.name, config.node.role):
         fail(f"the keys here are those of the {identity.role} {identity.name!r}, not of node.toml's node", BAD_INPUT)
@@ -127,7 +129,7 @@ def status(
                 "NO DATA", escape(f"plan {name} is answered as if there were no records: see the log, and check")
             )
         for name, state in plans.items():
-            table.add_row(f"plan {name}", state)
+            table.add_row(f"plan {foreign(name)}", state)
         console.print(table)
     if found["state"] != "running" or (wait and not _connected(found)):
         raise typer.Exit(FAILED)
@@ -146,7 +148,7 @@ def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
             return False
         home.keep_plan(plan)
         logging.getLogger("sealscore.node").info(
-            "the server proposes plan %s (%s); see sealscore-node plan show", plan.name, plan.hash[:12]
+            "the server proposes plan %s, %s; see sealscore-node plan show", plan.name, grouped(plan.hash)
         )
         return True
 
@@ -168,7 +170,7 @@ def _refuse_faulty_data(home: Home, config: NodeConfig, plans: list[Plan]) -> No
 
     today = datetime.now(UTC).date()
     if found := faults(home, config, [plan for plan in plans if plan.expires is None or plan.expires >= today]):
-        each = [f"under plan {plan.name}:\n{error}" for plan, error in found]
+        each = [f"under plan {plan.name}:\n{for_eyes(error)}" for plan, error in found]
         mend = "mend the data, or refuse the plan (sealscore-node plan refuse)"
         fail("\n".join([f"the data cannot be used, so the node does not start; {mend}", *each]), BAD_INPUT)
 
@@ -200,22 +202,4 @@ def _connected(found: dict[str, Any]) -> bool:
 
 
 def _word(value: object) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else escape(str(value))
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return json.dumps(
-            {"at": at, "level": record.levelname.lower(), "log": record.name, "text": record.getMessage()}
-        )
-
-
-def _log(form: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    plain.converter = time.gmtime
-    handler.setFormatter(_JsonLines() if form == "json" else plain)
-    root = logging.getLogger("sealscore")
-    root.handlers, root.propagate = [handler], False
-    root.setLevel(logging.INFO)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else foreign(value)

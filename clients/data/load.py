@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     table = own.read(group.table, lender, plan.alignment.identifier)
     checked = check_table(
         table,
-        group.table,
+        own.schema(group.table),
         label_required=lender,
         max_records_per_person=plan.privacy.max_records_per_person,
         nominal=Nominal(party.nominal_records, f"parties.{names.index(party_name)}.nominal_records"),
@@ -58,6 +59,21 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
         folder = Path()
     mask = test_mask(split, checked.records.person, checked.dates, folder, plan.alignment.identifier)
     return dataclasses.replace(checked.records, test=mask)
+
+
+def in_words(load: Callable[[Plan], Records], plan: Plan) -> Records:
+    """What `load` reads under a plan.
+
+    Raises:
+        DataError: whatever goes wrong. The text of another exception could hold cells, and may end in a log.
+    """
+    try:
+        return load(plan)
+    except DataError:
+        raise
+    except Exception as error:
+        value, mend = f"reading them failed ({type(error).__name__})", "see what sealscore-node check says"
+        raise DataError([Problem("the data", value, mend)]) from None
 
 
 def one_sided_parts(records: Records) -> list[str]:

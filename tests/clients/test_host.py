@@ -23,6 +23,7 @@ from shared.crypto.sealed_messages import seal_message, unseal_message
 from shared.crypto.sealing import read_info
 from shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from shared.crypto.trust import TrustStore
+from shared.foreign import grouped
 from shared.messages import (
     Answered,
     Asked,
@@ -102,7 +103,7 @@ class TestApproval:
         with running(town["lender-1"], tell=told.append) as host:
             caller = Caller(town, host)
             assert code(caller.join()) == "not-approved"
-            assert told == [f"lender-1 answers nothing under plan {town.plan.hash[:12]}: not-approved"]
+            assert told == [f"lender-1 answers nothing under plan {grouped(town.plan.hash)}: not-approved"]
             # while it runs, the operator approves from another process
             with_ledger(town, lambda ledger: approve(ledger, town.plan))
             assert isinstance(caller.join(), Joined)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from homes import Town, deployable
 from rehearsal import PARTIES, identity_of, rehearsal_plan
 
 from clients.books import approve
+from clients.config import DataSection
 from clients.plan_review import Review, review
 from shared.crypto.identity import Card, Identity
+from shared.foreign import grouped
 from shared.plan import SERVER, Plan
 from shared.plan_errors import PlanError
 from shared.privacy.standing import Standing
@@ -21,7 +24,7 @@ def look(town: Town, plan: Plan | None = None, today: date | None = None, **trus
     home, ledger = town["lender-1"], town.ledger("lender-1")
     try:
         cards = home.trust().cards | trusted
-        return review(plan or town.plan, home.identity().card, cards, ledger.standing, today)
+        return review(plan or town.plan, home.identity().card, cards, ledger.standing, home.config().data, today)
     finally:
         ledger.close()
 
@@ -35,11 +38,11 @@ def test_a_plan_is_told_in_words(town: Town):
     assert seen.obstacles == ()
     assert (seen.state, seen.party) == ("not approved", "lender-1")
     told = words(seen)
-    assert told["plan"] == f"small, {town.plan.hash}"
+    assert (told["plan"], told["hash"]) == ("small", grouped(town.plan.hash))
     assert told["purpose"] == "a plan for tests (credit-scoring)"
     assert told["parties"] == "lender (lenders): lender-1, lender-2, lender-3"
     assert told["outcome"] == "90 days past due; watched for 365 days, until 2020-01-01"
-    assert told["app bundle"] == town.plan.bundle
+    assert told["app bundle"] == grouped(str(town.plan.bundle))
     assert "for a person, whatever the server does" in told["cost"]
     assert told["rests on"] == "at most 0 of the 3 lender parties collude with the server"
     assert told["spent"] == "epsilon 0 of 10 over the life of the data set"
@@ -142,6 +145,10 @@ def test_an_alignment_that_no_message_can_hold_is_known_before_the_run(nominal: 
     plan = plan.replace(parties=parties)
     cards = {name: identity_of(name).card for name in (SERVER, *PARTIES)}
     for party in ("lender-1", "video-1"):
-        found = [o for o in review(plan, cards[party], cards, Standing()).obstacles if "MiB" in o]
+        found = [
+            o
+            for o in review(plan, cards[party], cards, Standing(), DataSection(id="x", file=Path("x.csv"))).obstacles
+            if "MiB" in o
+        ]
         assert len(found) == (0 if words is None else 1 if party == "lender-1" else 3)
         assert all(f"a message of {words}" in obstacle for obstacle in found)

@@ -156,7 +156,7 @@ class TestData:
         faulty.write_csv(town["lender-1"].folder / "loans.csv")
         found = bad(town, town.plan)["data"]
         assert found.startswith("loans.csv, column 'months', line")
-        assert "'99' is outside its bounds, 0 to 24; mend: correct the value or its unit" in found
+        assert "a value is outside its bounds, 0 to 24; mend: correct the value or its unit" in found
 
     def test_a_table_that_is_not_there(self, town: Town):
         (town["lender-1"].folder / "loans.csv").unlink()
@@ -172,6 +172,7 @@ class TestData:
 
     def test_nobody_who_consents(self, town: Town):
         plan = town.signed(groups__lender__table__consent="consents")
+        rewrite(town, '# consent_column = "consent" ', 'consent_column = "consents"')
         table = table_of(small_records(seed=1))
         for cell, live in (("federation until 2020-01-01", 0), ("federation for marketing", 0), ("federation", 400)):
             consents = table.with_columns(consents=table["id"].replace_strict({}, default=cell))
@@ -179,7 +180,7 @@ class TestData:
             good, words = findings(town, plan)["data"]
             assert good is (live > 0)
             assert f"{live} persons with a live consent to credit-scoring" in words
-            assert good or words.endswith("see [data.consents]")
+            assert good or words.endswith("see consent_column and [data.consents] in node.toml")
 
 
 class TestPlans:

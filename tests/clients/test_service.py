@@ -26,6 +26,7 @@ from clients.deploy.pinning import ALLOWED
 from clients.deploy.supernode import SuperNodeSettings
 from clients.host import Host
 from clients.service import Service, allowed_bundles, signals
+from shared.foreign import grouped
 from shared.privacy.entries import Revoke
 
 
@@ -171,7 +172,7 @@ def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.Monke
     monkeypatch.setattr(daemon.service._host, "reload", reload)
     daemon.service.reload()
     daemon.until(lambda: len(outcomes) == 1)
-    daemon.until(lambda: daemon.told[-1] == "data read anew: 12 records under plan abababababab")
+    daemon.until(lambda: daemon.told[-1] == f"data read anew: 12 records under plan {grouped('ab' * 32)}")
     daemon.service.reload()
     daemon.until(lambda: "goes on with those that it has: loans.csv: the file is empty" in daemon.told[-1])
     daemon.until(lambda: daemon.status()["state"] == "running")

@@ -11,6 +11,7 @@ import pytest
 from homes import Said, Town
 from ledgers import standing_of
 
+from shared.foreign import grouped
 from shared.privacy.ledger import read_ledger
 from shared.privacy.standing import Standing
 
@@ -19,8 +20,13 @@ Node = Callable[..., Said]
 
 @pytest.fixture
 def ask(node: Node, town: Town) -> Callable[..., Said]:
-    """A command of the first lender's."""
-    return lambda *arguments: node("plan", *arguments, "--home", town["lender-1"].folder)
+    """A command of the first lender's; with an approval the bundle's file is given."""
+
+    def call(*arguments: Any, bundle: Path | None = town.bundle) -> Said:
+        given = ("--bundle", bundle) if arguments[0] == "approve" and bundle is not None else ()
+        return node("plan", *arguments, *given, "--home", town["lender-1"].folder)
+
+    return call
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def entries(town: Town) -> int:
 def test_show_tells_and_writes_nothing(ask: Node, town: Town, file: Path):
     said = ask("show", file)
     assert said.code == 0
-    for words in ("a plan for tests", "lender-1, lender-2, lender-3", "epsilon 0 of 10", town.plan.hash):
+    for words in ("a plan for tests", "lender-1, lender-2, lender-3", "epsilon 0 of 10", grouped(town.plan.hash)):
         assert words in said.text
     assert standing(town).plans == {}
     assert town["lender-1"].kept_plans() == {}
@@ -130,8 +136,11 @@ class TestRefuse:
 class TestNaming:
     def test_by_hash_name_or_file(self, ask: Node, town: Town, file: Path, tmp_path: Path):
         town["lender-1"].keep_plan(town.plan)
-        for name in (town.plan.hash, town.plan.hash[:8], "small", file):
-            assert town.plan.hash in ask("show", name).text
+        groups = grouped(town.plan.hash)
+        for name in (town.plan.hash, town.plan.hash[:8], groups, groups.replace(" ", "-"), groups[:20], "small", file):
+            assert groups in ask("show", name).text
+        for name in (town.plan.hash[:7], groups[:7], "", "s"):
+            assert ask("show", name).code == 2
         draft = tmp_path / "draft.toml"
         draft.write_text("version = 2\n")
         said = ask("show", draft)
@@ -145,7 +154,7 @@ class TestNaming:
             town["lender-1"].keep_plan(plan)
         said = ask("approve", "twin", "--yes")
         assert (said.code, "several plans are so named" in said.text) == (2, True)
-        assert all(plan.hash[:12] in said.text for plan in others)
+        assert all(grouped(plan.hash) in said.text for plan in others)
 
     def test_a_plan_that_was_tampered_with_is_another_plan(self, ask: Node, file: Path, tmp_path: Path):
         text = file.read_text().replace('"epsilon":8.0', '"epsilon":9.0')
@@ -162,7 +171,7 @@ def test_list_says_where_each_stands(ask: Node, town: Town, file: Path):
     assert set(rows) == {"small", "other"}
     assert "live" in rows["small"]
     assert "not approved" in rows["other"]
-    assert town.plan.hash[:16] in rows["small"]
+    assert grouped(town.plan.hash) in rows["small"]
 
 
 def test_an_approval_is_for_the_one_purpose_that_has_room(ask: Node, town: Town, file: Path, node: Any):
