@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shared.foreign import plain
 from shared.payloads import bits_for
 from shared.plan import Plan
 
 # The most bits of bands that are told of a person over the life of the data set, where its operator says nothing.
 GROUP_BITS = 2
+_NAME = 120
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ def told_bits(plan: Plan, group: str) -> int:
 
 def told_in_words(plan: Plan, group: str) -> str:
     """What the platforms of a group tell of whom, for an operator; the plan has bands there."""
-    bands = "; ".join(f"{name} ({', '.join(plan.bands(name))})" for name in told_names(plan, group))
+    bands = "; ".join(
+        f"{plain(name, _NAME)} ({', '.join(plain(band, _NAME) for band in plan.bands(name))})"
+        for name in told_names(plan, group)
+    )
     share = plan.evaluation.split.test_fraction
     return (
         f"{bands}: {told_bits(plan, group)} bits, exactly and without epsilon, of each consented, aligned test person "
