@@ -91,7 +91,7 @@ class Host:
             except (NotApproved, Refused, Untrusted, EnrolmentError) as error:
                 self._tell(f"{self.name} answers nothing under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "not-approved")
-            except (DataError, LedgerError, RegisterError, TrustError) as error:
+            except (LedgerError, RegisterError, TrustError) as error:
                 self._tell(f"{self.name} cannot answer under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "unavailable")
         return self._refuse(request, plan, "not-joined") if door is None else door.answer(request)

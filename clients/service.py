@@ -24,6 +24,7 @@ from clients.deploy.supernode import SuperNode, SuperNodeSettings
 from clients.host import Host
 from shared.foreign import grouped
 from shared.privacy.ledger import Ledger, LedgerError
+from shared.privacy.register import RegisterError
 
 log = logging.getLogger("sealscore.node")
 LOOK = 1.0  # seconds between two looks at approvals and state
@@ -111,7 +112,7 @@ class Service:
         try:
             for plan, records in self._host.reload().items():
                 self._notice(f"data read anew: {records} records under plan {grouped(plan)}")
-        except DataError as error:
+        except (DataError, LedgerError, RegisterError) as error:
             self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
 
     def _allow(self, settings: SuperNodeSettings, bundles: Mapping[str, str]) -> bool:

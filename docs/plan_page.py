@@ -148,7 +148,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "identifier": "Normal form in which persons are compared. `exact`: as written. `creator-id`: Unicode NFKC, "
         "case folded, without blanks around. `phone`: E.164; a number without a country's code is one of mainland "
         "China. `national-id`: a resident identity number of China, its check character verified.",
-        "min_overlap": "Fewest persons that a lender and a platform must share; with fewer the pair stops the run.",
+        "min_overlap": "Fewest persons that a lender and a platform should share; with fewer each node tells its own "
+        "operator, and nobody else. The run goes on: stopping it, or leaving the pair out, would show the number.",
     },
     Evaluation: {
         "split": "Who is a test person.",

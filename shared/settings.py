@@ -58,7 +58,7 @@ class Alignment(Strict):
 
     "private" is private set intersection. "exact" compares digests: it is for simulations, where it saves time and
     gives the same pairs, and a real node refuses it. `min_overlap` counts the persons that a lender and a platform
-    share; with fewer, the party gives nothing and the run ends.
+    share; with fewer, both operators are told, each by the own node, and the run goes on.
     """
 
     method: Literal["private", "exact"] = "private"

@@ -117,6 +117,11 @@ class Federation:
 
         run_in_process(self.doors, main, faults)
 
+    @property
+    def shortfalls(self) -> list[str]:
+        """What parties told their operators of pairs below the plan's minimum."""
+        return [words for node in self.nodes.values() for words in node.role.shortfalls]
+
     def scored_records(self) -> list[Records]:
         """The lenders' records with the signals that came to them, for a simulation's own figures."""
         lenders = (self.nodes[party.name].role for party in self.plan.members(self.plan.lenders))

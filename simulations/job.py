@@ -57,6 +57,9 @@ def run_job(
             federation.run(new.folder, observer, engine)
         except (PhaseFailed, AttemptsSpent, MissingParties) as error:
             raise RunFailed(str(error), federation.faults) from error
+        # Nodes go on, since their server must not learn it; here it is the researcher's own mistake.
+        if short := federation.shortfalls:
+            raise RunFailed("pairs share fewer persons than the plan's alignment.min_overlap", short)
         exact = oracle.judge(ScoreModel.load(new.folder / "model"), federation.scored_records())
         compared = {}
         for name in baselines_of(plan) if baselines is True else baselines or ():

@@ -9,7 +9,7 @@ from defences import Defences, Scene, free, lenders_plan, near, refused, wide
 from vertical import LENDER, PLATFORM, SIGNAL, aligned, platform_bins, platform_weights, vertical_plan, vertical_records
 
 from clients.lender import Lender
-from shared.messages import PairAnswer, Refusal
+from shared.messages import PairAnswer
 from shared.model.build import coding_of
 from shared.parts import edges_to_bytes, weights_to_bytes
 from shared.plan import Plan
@@ -100,9 +100,8 @@ def features_told(defences: Defences) -> tuple[int, int]:
         named = parts | scene.publish(SIGNAL, "tower", tower, [PLATFORM])
         named |= scene.publish(SIGNAL, "edges", edges, [PLATFORM])
         told = scene.pair(SIGNAL, 1, PLATFORM, LENDER, attempt=attempt, **named)
-        if isinstance(told, Refusal):
-            assert told.code == "unavailable"
-            continue
+        # Beyond the limit there are fills, and no refusal.
+        assert isinstance(told, PairAnswer), scene.told
         role._levels.clear()
         assert isinstance(scene.pair(SIGNAL, 2, LENDER, PLATFORM, told.body, attempt), PairAnswer)
         levels = role._levels[PLATFORM]
