@@ -1,7 +1,8 @@
 """The node as a long-lived process: it answers under every plan that its operator approved, and under no other.
 
 A request names its plan, and is handed to the door of that plan. Doors are opened when they are first asked for: then
-the data are read and checked once, and kept as tensors for the rounds to come.
+the data are read and checked once, and kept as tensors for the rounds to come. Data at fault are no reason to refuse,
+which the server would see: such a plan is answered without records, and the operator told.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from clients.data import DataError, Problem
+from clients.bands import MayTell
+from clients.data import DataError, in_words
 from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
@@ -42,7 +44,8 @@ MAX_PROPOSED = 100
 class Host:
     """Answers for one party under all its approved plans: a Responder.
 
-    `load` reads the party's records under a plan, `secret` gives the secret of a run under it, and `propose` keeps a
+    `load` reads the party's records under a plan, `may_tell` is what its operator lets be told of protected attributes,
+    `secret` gives the secret of a run under it, and `propose` keeps a
     plan for the operator, or says False where too many wait already. `tell` is told in words, for the operator, what
     the server learns by a code only.
     """
@@ -59,13 +62,16 @@ class Host:
         propose: Callable[[Plan], bool] = lambda plan: False,
         tell: Callable[[str], None] = log.warning,
         clock: Callable[[], float] = time.time,
+        may_tell: MayTell = MayTell(),  # noqa: B008 - frozen
     ) -> None:
         self.name = identity.name
+        self._may_tell = may_tell
         self._identity, self._trust, self._ledger = identity, trust, ledger
         self._labels, self._register = labels, register
         self._load, self._secret, self._propose, self._tell, self._clock = load, secret, propose, tell, clock
         self._doors: dict[str, SealedNode] = {}
         self._nodes: dict[str, Node] = {}
+        self._faulty: set[str] = set()
         self._lock = threading.RLock()
 
     def answer(self, request: bytes) -> bytes:
@@ -89,7 +95,7 @@ class Host:
             except (NotApproved, Refused, Untrusted, EnrolmentError) as error:
                 self._tell(f"{self.name} answers nothing under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "expired" if self._is_over(plan) else "not-approved")
-            except (DataError, LedgerError, RegisterError, TrustError) as error:
+            except (LedgerError, RegisterError, TrustError) as error:
                 self._tell(f"{self.name} cannot answer under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "unavailable")
         return self._refuse(request, plan, "not-joined") if door is None else door.answer(request)
@@ -101,9 +107,10 @@ class Host:
             DataError: they cannot be used; every plan goes on with those that it had.
         """
         with self._lock:
-            fresh = {plan: self._read(node.plan) for plan, node in self._nodes.items()}
+            fresh = {plan: in_words(self._load, node.plan) for plan, node in self._nodes.items()}
             for plan, records in fresh.items():
                 self._nodes[plan].reload(records)
+                self._faulty.discard(plan)
             return {plan: len(records) for plan, records in fresh.items()}
 
     def look(self) -> None:
@@ -182,24 +189,38 @@ class Host:
         if standing.state != "live":
             raise Refused("not-approved")
         plan = standing.plan
+        if found := self._may_tell.obstacles(plan, self.name):
+            raise NotApproved("; ".join(found))
         masks = Masks(len(plan.members(plan.party(self.name).group)) == 1)
-        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits())
-        records = self._read(plan)
+        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits(), self._may_tell.bits)
+        records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
         door = SealedNode(node, masks, self._identity, self._trust, self._clock)
         self._nodes[plan.hash], self._doors[plan.hash] = node, door
         return door
 
-    def _read(self, plan: Plan) -> Records:
-        """The party's records under a plan; DataError for whatever goes wrong with them."""
+    def _records(self, plan: Plan) -> Records:
+        """The records under a plan, none where they are at fault: no code of this node depends on its data.
+
+        The server chooses the bounds and levels of a plan, and when it is opened; that the data do not pass must be no
+        answer to it. Data are checked before a plan is approved, and when the node starts.
+        """
         try:
-            return self._load(plan)
-        except DataError:
-            raise
-        except Exception as error:
-            # The text of an exception can hold cells, and this one would end in a log.
-            value, mend = f"reading them failed ({type(error).__name__})", "see what sealscore-node check says"
-            raise DataError([Problem("the data", value, mend)]) from None
+            records = in_words(self._load, plan)
+        except DataError as error:
+            self._faulty.add(plan.hash)
+            self._tell(
+                f"{self.name} ANSWERS WITHOUT RECORDS under plan {plan.name}, {grouped(plan.hash)}: its data cannot be "
+                f"used. Mend them and have them read anew (sealscore-node reload), or revoke the plan: {error}"
+            )
+            return Records.none(plan.groups[plan.party(self.name).group].table)
+        self._faulty.discard(plan.hash)
+        return records
+
+    @property
+    def without_data(self) -> tuple[str, ...]:
+        """The names of open plans that are answered as if there were no records, since the data are at fault."""
+        return tuple(sorted(node.plan.name for plan, node in list(self._nodes.items()) if plan in self._faulty))
 
     def _signal_bits(self) -> int:
         ceilings = self._ledger.standing.ceilings

@@ -1,9 +1,9 @@
 """The node: what a partner runs. It checks every request against the approved plan before it touches data.
 
 The server and everything that it sends is untrusted here. A request is answered only if the plan allows it, at most
-as often as the plan says, and it is charged before anything leaves, a sum even before a record is read. Whatever
-happens after that, the answer has the length that the plan fixes, or is a refusal by a code that does not depend on
-the data.
+as often as the plan says, and it is charged before anything leaves, a sum even before a record is read. What is refused
+follows from plan, request and ledger alone. Whatever the work on the records meets after that, an answer of the length
+that the plan fixes leaves: as if the party had no records, where it fails.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from clients.books import Books
 from clients.context import PairContext, RoundContext
 from clients.lender import Lender
 from clients.lifetime import Lifetime
+from clients.nobody import attempted, bounded
 from clients.platform import Platform
 from clients.refused import LocalFault, Refused
 from clients.work import Payload, Sum
@@ -288,10 +289,36 @@ class Node:
         if (phase.kind, header.round) == (Kind.ALIGN, 3):
             self.books.aligning(request.peer)
         parts = self._resolve(phase, request.parts if self._group == phase.group else None)
-        work = self.role.pair(phase, request.peer, header.round, parts)
-        payload = work(PairContext(self._secret, header, self.name, request.peer), request.body)
-        self._note(header, request, payload)
-        return payload.make()
+        return self._step(request, phase, parts)
+
+    def _step(self, request: PairRequest, phase: Phase, parts: dict[str, bytes]) -> bytes:
+        """The answer of a paired step; where the work fails on this party's records, as if it shared nobody.
+
+        What fails without records too follows from the request, and is refused.
+        """
+        noted = False
+
+        def answer() -> bytes:
+            nonlocal noted
+            work = self.role.pair(phase, request.peer, request.header.round, parts)
+            payload = work(PairContext(self._secret, request.header, self.name, request.peer), request.body)
+            if noted:
+                for release in payload.releases:
+                    payload.keep(release)
+            else:
+                self._note(request.header, request, payload)
+                noted = True
+            return payload.make()
+
+        passed = (Refused, LedgerError, RegisterError)
+        return attempted(
+            self.role, answer, lambda error: self._failed(f"{phase.name} with {request.peer}", error), passed
+        )
+
+    def _failed(self, where: str, error: Exception) -> None:
+        """Tell the operator that an answer was given over no records; the text of an exception can hold data."""
+        why = str(error) if isinstance(error, LocalFault) else type(error).__name__
+        self.tell(f"{self.name} failed in {where}, and answered as if it had no records: {why}")
 
     def _note(self, header: Header, request: PairRequest, payload: Payload) -> None:
         """What a payload tells is in the register, and then in the ledger, before the payload is made."""
@@ -344,11 +371,19 @@ class Node:
             raise Refused("part-missing") from None
 
     def _release(self, request: SumRequest, phase: Phase, work: Sum) -> bytes:
+        """What is answered of a sum that is charged: whatever the work meets in the records, a vector leaves."""
         compute, mechanism = work
         header, cohort = request.header, tuple(sorted(request.cohort))
         context = RoundContext(self._secret, header, self.name, mechanism, len(cohort))
-        vector = compute(context)
-        if not mechanism.own_noise_only:
+        vector, noised = np.zeros(mechanism.length, dtype=np.int64), False
+        try:
+            vector = attempted(
+                self.role, lambda: bounded(compute(context), mechanism), lambda error: self._failed(phase.name, error)
+            )
+            noised = mechanism.own_noise_only
+        except Exception as error:
+            self._failed(phase.name, error)
+        if not noised:
             vector = mechanism.noised(vector, context.stream(Purpose.NOISE), len(cohort))
         sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
         return self._aggregation.protect(sum_id, mechanism.shape, self.name, vector)

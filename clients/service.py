@@ -24,6 +24,7 @@ from clients.deploy.supernode import SuperNode, SuperNodeSettings
 from clients.host import Host
 from shared.foreign import grouped
 from shared.privacy.ledger import Ledger, LedgerError
+from shared.privacy.register import RegisterError
 
 log = logging.getLogger("sealscore.node")
 LOOK = 1.0  # seconds between two looks at approvals and state
@@ -112,7 +113,7 @@ class Service:
         try:
             for plan, records in self._host.reload().items():
                 self._notice(f"data read anew: {records} records under plan {grouped(plan)}")
-        except DataError as error:
+        except (DataError, LedgerError, RegisterError) as error:
             self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
 
     def _allow(self, settings: SuperNodeSettings, bundles: Mapping[str, str]) -> bool:
@@ -120,7 +121,7 @@ class Service:
 
     def _tell(self, supernode: SuperNode, state: str) -> None:
         if (path := self._status) is not None:
-            self._written("the node's status", lambda: _note(path, supernode, state))
+            self._written("the node's status", lambda: _note(path, supernode, self._host, state))
 
     def _written(self, what: str, write: Callable[[], object]) -> bool:
         """Whether it could be written; the operator is told when that changes, and not each time."""
@@ -137,7 +138,7 @@ class Service:
         return True
 
 
-def _note(path: Path, supernode: SuperNode, state: str) -> None:
+def _note(path: Path, supernode: SuperNode, host: Host, state: str) -> None:
     trouble = supernode.trouble
     content: dict[str, Any] = {
         "state": state,
@@ -147,6 +148,7 @@ def _note(path: Path, supernode: SuperNode, state: str) -> None:
         "last_contact": supernode.last_contact(),
         "trouble": str(trouble) if trouble else None,
         "refused_bundles": len(supernode.refusals()),
+        "without_data": list(host.without_data),
     }
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(json.dumps(content), encoding="ascii")

@@ -134,7 +134,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "op": "`linear`: sum of weight times column. `max`, `min`: largest or smallest of the columns. "
         "`count-above`: how many exceed `threshold`. `ratio`: `linear` over max(sum of `per`, `floor`).",
         "of": "The columns; numeric and not protected.",
-        "weights": "One for each column of `of`; absent: all 1. For `linear` and `ratio`.",
+        "weights": "One for each column of `of`; absent: all 1. For `linear` and `ratio`. No sum or ratio may overflow "
+        "within the bounds of the columns.",
         "threshold": "For `count-above`, which needs it.",
         "per": "For `ratio`, which needs it.",
         "floor": "For `ratio`, which needs it.",
@@ -157,7 +158,9 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
     Evaluation: {
         "split": "Who is a test person.",
         "groups": "Protected features by which figures are reported, each with the inner edges of its bands (an edge "
-        "belongs to the lower band); `[]` for a categorical one.",
+        "belongs to the lower band); `[]` for a categorical one. Who holds a feature of that name gives it the same "
+        "kind and levels. Where it lies at platforms only, lenders are told the bands of test persons, of columns and "
+        "within bits that the platform's operator allows.",
         "cells": "Cells of the score in each noisy table.",
         "approval_rate": "Share of applicants that counts as approved in comparisons of groups.",
     },

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from clients.bands import told_bits
 from clients.books import approve
 from clients.data import load_records
 from clients.lender import Lender
@@ -73,7 +74,11 @@ class Federation:
                 records[name],
                 StreamSource.seeded(plan.seed, name),
                 masks[name],
-                Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels"), plan.privacy.signal_bits),
+                Lifetime.fresh(
+                    StreamSource.seeded(plan.seed, f"{name} labels"),
+                    plan.privacy.signal_bits,
+                    told_bits(plan, plan.party(name).group),
+                ),
                 ledger,
                 faults.append,
                 progress,

@@ -23,6 +23,7 @@ from ledgers import ledger_of, watch
 
 from clients.anchoring import Anchoring
 from clients.books import Books
+from clients.context import RoundContext
 from clients.features.digest import dictionary_digest
 from clients.features.papers import CHECKS
 from clients.lifetime import Lifetime
@@ -283,6 +284,20 @@ def _row_local(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("clients.features.papers.CHECKS", counted)
 
 
+def _answers_of_failed_work(patch: pytest.MonkeyPatch) -> None:
+    """A failure inside is a refusal."""
+
+    def plain(node: Node, request: SumRequest, phase: Any, work: Any) -> bytes:
+        compute, mechanism = work
+        header, cohort = request.header, tuple(sorted(request.cohort))
+        context = RoundContext(node._secret, header, node.name, mechanism, len(cohort))
+        vector = mechanism.noised(compute(context), context.stream(Purpose.NOISE), len(cohort))
+        sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
+        return node.aggregation.protect(sum_id, mechanism.shape, node.name, vector)
+
+    patch.setattr(Node, "_release", plain)
+
+
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
     """The switch is thrown where the parties are built."""
 
@@ -313,6 +328,7 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "levels": _levels,
     "padding": _padding,
     "row-local features": _row_local,
+    "answers of failed work": _answers_of_failed_work,
 }
 
 

@@ -100,6 +100,29 @@ def test_a_second_plan_is_held_against_what_the_first_may_use(ask: Node, town: T
     assert [plan.plan.name for plan in standing(town).live] == ["second"]
 
 
+def test_data_that_do_not_pass_are_the_operators_to_see_and_the_plan_is_not_approved(ask: Node, town: Town, file: Path):
+    table = town["lender-1"].folder / "loans.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    lines[1] = lines[1].replace(lines[1].split(",")[2], "plenty", 1)
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    said = ask("approve", file, "--yes")
+    assert said.code == 2
+    assert "column 'income', line 2: text where a number is needed" in said.text
+    assert "plenty" not in said.text  # what goes to no terminal holds no cell
+    assert entries(town) == 1
+    assert standing(town).plans == {}
+
+
+def test_a_plan_with_hazards_is_not_approved(ask: Node, town: Town, tmp_path: Path):
+    derived = {"name": "probe", "lower": -1, "upper": 1}
+    derived["formula"] = {"op": "linear", "of": ["income"], "weights": [1e306]}
+    plan = town.signed(groups__lender__table__derived=[derived])
+    (tmp_path / "crafted.json").write_bytes(plan.canonical())
+    said = ask("approve", tmp_path / "crafted.json", "--yes")
+    assert (said.code, "'probe' overflows" in said.text) == (1, True)
+    assert standing(town).plans == {}
+
+
 class TestRefuse:
     def test_a_proposed_plan_leaves_its_place(self, ask: Node, town: Town):
         home = town["lender-1"]
