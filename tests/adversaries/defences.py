@@ -218,6 +218,11 @@ def _padding(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("clients.lender.pack_numbers", bare)
 
 
+def _foreign_text(patch: pytest.MonkeyPatch) -> None:
+    """Every character is shown as it is."""
+    patch.setattr("shared.foreign._seen", lambda character: True)
+
+
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
     """The switch is thrown where the parties are built."""
 
@@ -244,6 +249,7 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "limit of bits": _bit_limit,
     "levels": _levels,
     "padding": _padding,
+    "foreign text": _foreign_text,
 }
 
 
