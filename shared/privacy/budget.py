@@ -258,7 +258,7 @@ def _search(releases: tuple[Release, ...], epsilon: float, delta: float, account
         work += sum(_points(event, accountant.discretisation) for event in solved.events)
         if _within(solved.epsilon, epsilon):
             return solved
-        if work > MOST_TO_SOLVE:
+        if work > MOST_TO_SOLVE or (scale <= floor and math.isinf(solved.epsilon)):
             raise UnreachableBudget(
                 f"epsilon {epsilon:g} at delta {delta:g}: to find the noise takes too long with so many records a "
                 "person and so small a rate: lower max_records_per_person or max_parties_per_person, or raise "
