@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from shared.identifiers import Form
-from shared.schema import Name, Strict
+from shared.schema import MAX_EDGES, Name, Strict
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+# Within what a product of several is still a float.
+Positive = Annotated[float, Field(ge=1e-9, le=1e9)]
+Share = Annotated[float, Field(ge=1e-6, lt=1)]
 
 
 def sort_keys(table: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +77,9 @@ class Evaluation(Strict):
     """
 
     split: Split
-    groups: dict[Name, tuple[float, ...]] = Field(default_factory=dict)
+    groups: dict[Name, Annotated[tuple[float, ...], Field(max_length=MAX_EDGES)]] = Field(
+        default_factory=dict, max_length=100
+    )
     cells: Annotated[int, Field(ge=8, le=512)] = 32
     approval_rate: Annotated[float, Field(gt=0, lt=1)] = 0.8
 
@@ -111,10 +115,10 @@ class Shares(Strict):
     `evaluation` is a share of the test persons' budget: no person is in both parts, so the two compose in parallel.
     """
 
-    bins: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    signal: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    calibration: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    evaluation: Annotated[float, Field(gt=0, le=1)] = 1.0
+    bins: Share = 0.05
+    signal: Share = 0.01
+    calibration: Share = 0.05
+    evaluation: Annotated[float, Field(ge=1e-6, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _room(self) -> Shares:
@@ -131,9 +135,9 @@ class Privacy(Strict):
     is "none" in simulations of the same protocol without privacy only: a real node refuses it.
     """
 
-    epsilon: Annotated[float, Field(gt=0, le=50)]
-    delta: Annotated[float, Field(gt=0, le=1e-3)]
-    label_epsilon: Annotated[float, Field(gt=0, le=20)] | None = None
+    epsilon: Annotated[float, Field(ge=1e-9, le=50)]
+    delta: Annotated[float, Field(ge=1e-30, le=1e-3)]
+    label_epsilon: Annotated[float, Field(ge=1e-3, le=20)] | None = None
     signal_bits: Annotated[int, Field(ge=1, le=64)] = 4
     clip_norm: Positive = 1.0
     shares: Shares = Shares()
@@ -160,7 +164,7 @@ class Local(Strict):
 
     steps: Annotated[int, Field(ge=1, le=1000)] = 10
     learning_rate: Positive = 0.2
-    proximal: Annotated[float, Field(ge=0)] = 0.0
+    proximal: Annotated[float, Field(ge=0, le=1e9)] = 0.0
 
 
 class Training(Strict):
@@ -169,7 +173,7 @@ class Training(Strict):
     algorithm: Literal["dp-sgd", "fedavg", "fedprox"] = "dp-sgd"
     engine: Literal["fused", "opacus"] = "fused"
     rounds: Annotated[int, Field(ge=1, le=100_000)]
-    sample_rate: Annotated[float, Field(gt=0, le=1)]
+    sample_rate: Annotated[float, Field(ge=1e-6, le=1)]
     optimizer: Optimizer = Optimizer()
     local: Local | None = None
 
