@@ -11,6 +11,7 @@ import typer
 
 from shared.terminal import BAD_INPUT, FAILED, Screen, foreign, run_app
 from simulations.audit.command import audit
+from simulations.neighbours.command import neighbours
 from simulations.sweep.command import app as sweep
 from simulations.world.command import app as world
 
@@ -128,6 +129,7 @@ def plans() -> None:
 
 
 app.command()(audit)
+app.command()(neighbours)
 
 
 def main() -> None:
