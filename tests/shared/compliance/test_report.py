@@ -165,7 +165,13 @@ class TestALedgerWithEveryKind:
         assert f"Requests under approved plans were refused: 1 at {PARTY}." in first
         assert f"Plans that operators revoked: 1 at {PARTY}." in first
         assert f"what was released before stays charged: 2 at {PARTY}." in first
-        assert "If all others put together what they hold" in first
+
+    def test_noise_that_is_mostly_others_is_to_be_looked_at(self, tmp_path: Path):
+        ledger = new_ledger(tmp_path / "alone.db")
+        used(ledger, quick())
+        ledger.close()
+        text, _ = written(tmp_path, tmp_path / "alone.db")
+        assert "If all others put together what they hold" in text
 
     def test_anchors_are_told_apart(self, every: Path, tmp_path: Path):
         ledger = Ledger(copy_of(every, tmp_path), members()[PARTY])
