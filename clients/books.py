@@ -27,6 +27,7 @@ from shared.privacy.entries import (
     Reserve,
     Settle,
     Withdraw,
+    kept_meaning,
 )
 from shared.privacy.ledger import Ledger, LedgerError
 from shared.privacy.mechanisms import Mechanism
@@ -141,21 +142,28 @@ class Books:
         self._append(lambda standing: Answer(**where, peer=peer, request=request), header)
 
     def disclose(self, header: Header, peer: str, release: Release, kept: Kept, register_head: str | None) -> None:
-        """Note a payload that is about to leave, and what it tells of how many persons anew."""
-        where = _where(header)
-        self._append(
-            lambda standing: Disclose(
-                **where,
-                peer=peer,
-                event=release.event,
-                what=release.what[:500],
-                persons=kept.persons,
-                fresh=kept.fresh,
-                source=self._source,
-                register_head=register_head,
-            ),
-            header,
+        """Note a payload that is about to leave, and what it tells of how many persons anew.
+
+        Raises:
+            Refused: a ceiling does not hold it, or nothing may be answered there.
+        """
+        entry = Disclose(
+            **_where(header),
+            peer=peer,
+            event=release.event,
+            what=kept_meaning(release.what),
+            persons=kept.persons,
+            fresh=kept.fresh,
+            source=self._source,
+            register_head=register_head,
         )
+
+        def make(standing: Standing) -> Entry:
+            # Again: another plan's labels may have been told since `clear`.
+            check_labels(standing, release.event, release.what)
+            return entry
+
+        self._append(make, header)
 
     def aligning(self, peer: str) -> None:
         """Check that a peer has not been aligned with too often of late.

@@ -190,7 +190,11 @@ def _left(plan: Plan, standing: Standing, known: PlanStanding | None) -> list[tu
     spent = spending.epsilon(standing)
     committed = spending.outlook(standing)
     lines = [
-        ("spent", f"epsilon {spent:.3g} of {ceilings.epsilon:g} over the life of the data set"),
+        (
+            "spent",
+            f"epsilon {spent:.3g} of {ceilings.epsilon:g} over the life of the data set, with all that peers may have "
+            "answered of it",
+        ),
         ("committed", f"epsilon {committed:.3g} if every live plan uses all of its budget"),
     ]
     if known is None and plan.privacy.noise != "none":

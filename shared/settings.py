@@ -35,7 +35,11 @@ class Outcome(Strict):
 
 
 class Split(Strict):
-    """Which persons are test persons: a published list, a keyed hash of the person, or those who applied late."""
+    """Which persons are test persons: a published list, a keyed hash of the person, or those who applied late.
+
+    By a list or a hash it follows from the person alone, for good and at every party. By date it follows from a party's
+    own records: the same person can be in the other part at another party, and after a newer export of the table.
+    """
 
     kind: Literal["ids", "hash", "date"]
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
@@ -43,6 +47,11 @@ class Split(Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     key: Annotated[str, Field(min_length=1)] | None = None
     first_test_day: date | None = None
+
+    @property
+    def moves(self) -> bool:
+        """True where a person can come to be in the other part."""
+        return self.kind == "date"
 
     @model_validator(mode="after")
     def _complete(self) -> Split:
@@ -112,7 +121,8 @@ class Shares(Strict):
     """Shares of the squared signal-to-noise budget; the towers share what is left of a training person's equally.
 
     Phases of one kind share theirs equally; `signal` is for the edges of the platforms' levels, where there are any.
-    `evaluation` is a share of the test persons' budget: no person is in both parts, so the two compose in parallel.
+    `evaluation` is a share of the test persons' budget: no person is in both parts, so the two compose in parallel. By
+    date there is one budget for everybody, of which it takes its part beside the others.
     """
 
     bins: Share = 0.05

@@ -20,7 +20,7 @@ from shared.compliance.verification import Anchored, Claim, Fault, Finding, Veri
 from shared.crypto.identity import BadSignature, Card
 from shared.plan import SERVER
 from shared.privacy.anchors import Head
-from shared.privacy.entries import Approve, Disclose, Entry, Limit, Reserve, Stored, UnknownEntry, entry_of
+from shared.privacy.entries import Answer, Approve, Disclose, Entry, Limit, Reserve, Stored, UnknownEntry, entry_of
 from shared.privacy.ledger import SIGNED
 from shared.privacy.spending import label_epsilon
 from shared.privacy.standing import LedgerFault, Reservation, Standing
@@ -165,14 +165,18 @@ class _Check:
         """What may not stand can have been answered all the same, so the figures count it where they can."""
         if isinstance(entry, Approve) and code == "identifier":
             self._standing.admit(seq, entry)
-        if not isinstance(entry, Reserve | Disclose):
+        if not isinstance(entry, Reserve | Disclose | Answer):
             return
         plan = self._standing.plans.get(entry.plan)
         if plan is None:
-            self._uncounted += 1
-        elif isinstance(entry, Disclose):
+            self._uncounted += not isinstance(entry, Answer)
+            return
+        _, phase = plan.phases.get(entry.phase, (0, None))
+        if phase is not None and phase.paired and not isinstance(entry, Reserve):
+            plan.exchange(phase)
+        if isinstance(entry, Disclose):
             plan.disclosures.append(entry)
-        else:
+        elif isinstance(entry, Reserve):
             plan.reservations[seq] = Reservation(seq, entry)
             plan.charge(entry, entry.count)
 

@@ -134,12 +134,11 @@ class Mechanisms:
     def composed(self) -> tuple[tuple[Phase, ...], ...]:
         """The phases with a sum, in parts of which each person is in one only: what a part releases composes.
 
-        Training and test persons are two parts, unless the split is by date and a person can be at several parties,
-        which may then not agree in which part it is.
+        Training and test persons are two parts, unless the split is by date, which moves persons: two parties may not
+        agree in which part a person is, and after a newer export one party may not agree with itself.
         """
         summed = tuple(phase for phase in self.phases if not phase.paired)
-        split, spread = self.plan.evaluation.split.kind, self.plan.privacy.max_parties_per_person
-        if split == "date" and len(self.plan.parties) > 1 and spread != 1:
+        if self.plan.evaluation.split.moves:
             return (summed,)
         return tuple(tuple(phase for phase in summed if phase.test is test) for test in (False, True))
 

@@ -55,16 +55,18 @@ from shared.model.bins import histogram, histogram_length
 from shared.payloads import pack_numbers, unpack_numbers
 from shared.plan import SERVER, Plan
 from shared.privacy.disclosures import Disclosed, Told
-from shared.privacy.events import Event
+from shared.privacy.entries import PARTS
+from shared.privacy.events import Event, RandomizedResponse
 from shared.privacy.labels import LabelStore, Release
 from shared.privacy.ledger import Ledger
 from shared.privacy.mechanisms import Mechanism
 from shared.privacy.noise import grid_scale
 from shared.privacy.register import Register
 from shared.privacy.spending import Spending
-from shared.privacy.standing import NOWHERE, PlanStanding
+from shared.privacy.standing import NOWHERE, PlanStanding, Standing
 from shared.privacy.streams import Purpose, Stream, StreamSource
 from shared.records import Records
+from shared.settings import Split
 from simulations import creators
 from simulations.enrolment import enrolled, identities
 from simulations.world.fit_detector import grow
@@ -316,6 +318,36 @@ def _signed_before_reading(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Host, "_door", lambda host, plan, may_open: door(host, plan, True))
 
 
+def _one_part_by_date(patch: pytest.MonkeyPatch) -> None:
+    """A split by date is taken for one that moves nobody, as it were where each person is at one party."""
+    patch.setattr(Split, "moves", property(lambda split: False))
+
+
+def _one_identifier(patch: pytest.MonkeyPatch) -> None:
+    """Each plan says for itself what names a person."""
+    patch.setattr(Standing, "_identify", lambda standing, seq, at, entry: None)
+
+
+def _others_charge(patch: pytest.MonkeyPatch) -> None:
+    """A ledger counts its own answers only."""
+    patch.setattr(PlanStanding, "elsewhere", lambda standing, groups=None: {part: Counter() for part in PARTS})
+
+
+def _whole_outcome_text(patch: pytest.MonkeyPatch) -> None:
+    """Labels count once for the text in the ledger, of which it keeps 500 characters."""
+
+    def by_text(standing: Standing) -> dict[tuple[str, float], RandomizedResponse]:
+        return {
+            (told.what, told.event.epsilon): told.event
+            for plan in standing.plans.values()
+            for told in plan.disclosures
+            if isinstance(told.event, RandomizedResponse) and told.fresh
+        }
+
+    patch.setattr("clients.books.kept_meaning", lambda what: what[:500])
+    patch.setattr("shared.privacy.spending.released_labels", by_text)
+
+
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
     """The switch is thrown where the parties are built."""
 
@@ -350,6 +382,10 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "foreign text": _foreign_text,
     "consents of the operator": _consents_of_the_operator,
     "signed before reading": _signed_before_reading,
+    "one part by date": _one_part_by_date,
+    "one identifier": _one_identifier,
+    "other side's charge": _others_charge,
+    "whole outcome text": _whole_outcome_text,
 }
 
 

@@ -65,7 +65,7 @@ def test_approve_asks_writes_and_keeps(ask: Node, town: Town, file: Path, monkey
     assert standing(town).plans == {}
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     said = ask("approve", file)
-    assert (said.code, "approved: small, entry 2 of the ledger" in said.text) == (0, True)
+    assert (said.code, "approved: small, entry 3 of the ledger" in said.text) == (0, True)
     assert [plan.plan for plan in standing(town).live] == [town.plan]
     assert town["lender-1"].kept_plans() == {town.plan.hash: town.plan}
 
@@ -74,7 +74,7 @@ def test_twice_is_refused(ask: Node, town: Town, file: Path):
     assert ask("approve", file, "--yes").code == 0
     said = ask("approve", file, "--yes")
     assert (said.code, "is live in this node's ledger already" in said.text) == (2, True)
-    assert entries(town) == 2
+    assert entries(town) == 3
 
 
 def test_what_exceeds_the_budget_is_not_approved_and_nothing_is_written(ask: Node, town: Town, tmp_path: Path):
@@ -83,7 +83,7 @@ def test_what_exceeds_the_budget_is_not_approved_and_nothing_is_written(ask: Nod
     said = ask("approve", tmp_path / "large.json", "--yes")
     assert said.code == 1
     assert "epsilon 10 of the data set does not hold the plan" in said.text
-    assert entries(town) == 1
+    assert entries(town) == 2
     assert town["lender-1"].kept_plans() == {}
 
 
@@ -203,4 +203,4 @@ def test_an_approval_is_for_the_one_purpose_that_has_room(ask: Node, town: Town,
     home.config_file.write_text(text.replace("# credit-scoring = 3.0", "credit-scoring = 1.0"), encoding="utf-8")
     said = ask("approve", file, "--yes")
     assert (said.code, "epsilon 1 of the purpose does not hold the plan" in said.text) == (1, True)
-    assert entries(town) == 1
+    assert entries(town) == 2
