@@ -10,6 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from shared.foreign import plain
+
+_SHOWN = 80
+
 
 class PlanError(ValueError):
     """A plan that cannot be used; `problems` holds one line for each thing that is wrong."""
@@ -18,6 +22,11 @@ class PlanError(ValueError):
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
         self.source = source
         self.problems = problems
+
+    @property
+    def lines(self) -> list[str]:
+        """The message, line by line."""
+        return [f"{self.source}: {problem}" for problem in self.problems]
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -36,8 +45,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
 
 def _line(detail: dict[str, Any], model: type[BaseModel]) -> str:
     path = detail["loc"]
-    key = ".".join(str(step) for step in path if step not in ("numeric", "categorical", "derived", "[key]"))
-    message = detail["msg"].removeprefix("Value error, ")
+    key = ".".join(plain(step, _SHOWN) for step in path if step not in ("numeric", "categorical", "derived", "[key]"))
+    message = plain(detail["msg"].removeprefix("Value error, "))
     message = message[:1].lower() + message[1:]
     if detail["type"] == "extra_forbidden":
         known = _known_keys(path[:-1], model)
@@ -50,8 +59,7 @@ def _line(detail: dict[str, Any], model: type[BaseModel]) -> str:
         return f"{key}: missing; the plan needs it"
     if detail["type"] == "value_error" and isinstance(detail["input"], dict | BaseModel):
         return f"{key}: {message}" if key else message
-    shown = repr(detail["input"])
-    return f"{key} = {shown if len(shown) <= 80 else shown[:77] + '...'}: {message}"
+    return f"{key} = {plain(repr(detail['input']), _SHOWN)}: {message}"
 
 
 def _known_keys(path: Sequence[Any], model: type[BaseModel]) -> list[str]:

@@ -137,9 +137,9 @@ def find_plan(home: Home, wanted: str) -> Plan:
     if len(digits) >= GROUP:
         matching += [plan for hash, plan in kept.items() if hash.startswith(digits) and plan.name != wanted]
     if len(matching) != 1:
-        known = "\n".join(f"{grouped(hash)} {plan.name}" for hash, plan in kept.items()) or "none"
+        known = [f"{grouped(hash)} {plan.name}" for hash, plan in kept.items()] or ["none"]
         what = "several plans are" if matching else "no file and no plan is"
-        fail(f"{wanted}: {what} so named; plans:\n{known}", BAD_INPUT)
+        fail([f"{wanted}: {what} so named; plans:", *known], BAD_INPUT)
     return matching[0]
 
 
@@ -172,9 +172,13 @@ def _print_bundle(plan: Plan, path: Path) -> None:
     found = BundleFile.read(path)
     if found.sha256 != plan.bundle:
         fail(
-            f"{path} is another app bundle than the plan's: its SHA-256 is\n{grouped(found.sha256)}\n"
-            f"and the plan names\n{grouped(plan.bundle or 'none')}\n"
-            "ask the server's operator for the bundle of this plan, or for a plan with this bundle",
+            [
+                f"{path} is another app bundle than the plan's: its SHA-256 is",
+                grouped(found.sha256),
+                "and the plan names",
+                grouped(plan.bundle or "none"),
+                "ask the server's operator for the bundle of this plan, or for a plan with this bundle",
+            ],
             BAD_INPUT,
         )
     table = Table(

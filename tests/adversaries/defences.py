@@ -22,7 +22,9 @@ from ledgers import ledger_of, watch
 
 from clients.anchoring import Anchoring
 from clients.books import Books
+from clients.config import DataSection
 from clients.context import RoundContext
+from clients.host import Host
 from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
@@ -268,6 +270,22 @@ def _answers_of_failed_work(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Node, "_release", plain)
 
 
+def _foreign_text(patch: pytest.MonkeyPatch) -> None:
+    """Every character is shown as it is."""
+    patch.setattr("shared.foreign._seen", lambda character: True)
+
+
+def _consents_of_the_operator(patch: pytest.MonkeyPatch) -> None:
+    """Consents are read where the plan says, if it does."""
+    patch.setattr(DataSection, "consents_in", None)
+
+
+def _signed_before_reading(patch: pytest.MonkeyPatch) -> None:
+    """Any message opens the door of the plan that it names."""
+    door = Host._door
+    patch.setattr(Host, "_door", lambda host, plan, may_open: door(host, plan, True))
+
+
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
     """The switch is thrown where the parties are built."""
 
@@ -297,6 +315,9 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "levels": _levels,
     "padding": _padding,
     "answers of failed work": _answers_of_failed_work,
+    "foreign text": _foreign_text,
+    "consents of the operator": _consents_of_the_operator,
+    "signed before reading": _signed_before_reading,
 }
 
 
