@@ -310,10 +310,8 @@ class Node:
                 noted = True
             return payload.make()
 
-        passed = (Refused, LedgerError, RegisterError)
-        return attempted(
-            self.role, answer, lambda error: self._failed(f"{phase.name} with {request.peer}", error), passed
-        )
+        where, passed = f"{phase.name} with {request.peer}", (Refused, LedgerError, RegisterError)
+        return attempted(self.role, answer, lambda error: self._failed(where, error), passed)
 
     def _failed(self, where: str, error: Exception) -> None:
         """Tell the operator that an answer was given over no records; the text of an exception can hold data."""
