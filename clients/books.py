@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from clients.refused import LocalFault, Refused
-from clients.work import Release
+from clients.work import Kept, Release
 from shared.messages import Header
 from shared.phases import Phase
 from shared.plan import Plan
@@ -27,6 +27,7 @@ from shared.privacy.entries import (
     Reserve,
     Settle,
     Withdraw,
+    kept_meaning,
 )
 from shared.privacy.ledger import Ledger, LedgerError
 from shared.privacy.mechanisms import Mechanism
@@ -60,6 +61,7 @@ class Books:
 
     Raises:
         Refused: the plan is not approved in this ledger, or has ended.
+        LedgerError: it is the ledger of a real party, and does not say what names a person.
     """
 
     def __init__(self, ledger: Ledger, plan: Plan, source: Source) -> None:
@@ -68,6 +70,7 @@ class Books:
         self._block: _Block | None = None
         if self._now().state != "live":
             raise Refused("not-approved")
+        check_identified(ledger.standing)
 
     @property
     def ledger(self) -> Ledger:
@@ -138,25 +141,32 @@ class Books:
         where = _where(header)
         self._append(lambda standing: Answer(**where, peer=peer, request=request), header)
 
-    def disclose(self, header: Header, peer: str, release: Release, fresh: int, register_head: str | None) -> None:
-        """Note a payload that is about to leave, and what it tells of how many persons anew."""
-        where = _where(header)
-        self._append(
-            lambda standing: Disclose(
-                **where,
-                peer=peer,
-                event=release.event,
-                what=release.what[:500],
-                persons=release.persons,
-                fresh=fresh,
-                source=self._source,
-                register_head=register_head,
-            ),
-            header,
+    def disclose(self, header: Header, peer: str, release: Release, kept: Kept, register_head: str | None) -> None:
+        """Note a payload that is about to leave, and what it tells of how many persons anew.
+
+        Raises:
+            Refused: a ceiling does not hold it, or nothing may be answered there.
+        """
+        entry = Disclose(
+            **_where(header),
+            peer=peer,
+            event=release.event,
+            what=kept_meaning(release.what),
+            persons=kept.persons,
+            fresh=kept.fresh,
+            source=self._source,
+            register_head=register_head,
         )
 
+        def make(standing: Standing) -> Entry:
+            # Again: another plan's labels may have been told since `clear`.
+            check_labels(standing, release.event, release.what)
+            return entry
+
+        self._append(make, header)
+
     def aligning(self, peer: str) -> None:
-        """Check that a lender has not aligned too often of late.
+        """Check that a peer has not been aligned with too often of late.
 
         Raises:
             LocalFault: it has; says from when on it may again.
@@ -226,7 +236,7 @@ class Books:
             part=plan.part(phase),
             own_noise=mechanism.own_noise(cohort),
             cohort=cohort,
-            max_colluding=mechanism.max_colluding,
+            max_colluding=mechanism.insiders,
             source=self._source,
         )
         self._spending.check(standing, self._plan.hash, entry)
@@ -261,15 +271,26 @@ def approve(ledger: Ledger, plan: Plan) -> int:
 
     Raises:
         Overdrawn: it is not.
-        LedgerFault: the plan was approved before.
+        LedgerFault: the plan was approved before, or names persons in another normal form than the data set does.
+        LedgerError: it is the ledger of a real party, and does not say what names a person.
     """
     text = plan.canonical().decode("ascii")
 
     def make(standing: Standing) -> Entry:
+        check_identified(standing)
         Spending().check_whole(standing, plan)
         return Approve(plan=plan.hash, text=text)
 
     return ledger.append(make)
+
+
+def check_identified(standing: Standing) -> None:
+    """Raise LedgerError where the ledger of a real party does not say what names a person."""
+    if standing.identified is None and not standing.card.simulation:
+        raise LedgerError(
+            "the ledger does not say which column names a person, so another spelling could make each a second one; "
+            "open it with a node whose node.toml has identifier and form under [data]"
+        )
 
 
 def _where(header: Header) -> dict[str, Any]:

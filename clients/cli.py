@@ -35,7 +35,6 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Run the command line: exit codes are 1 (failed), 2 (bad input) and 130 (interrupted)."""
-    os.umask(0o077)  # whatever is written is its owner's alone
     run_app(app, EXPECTED, "interrupted; nothing is left half done")
 
 

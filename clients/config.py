@@ -8,10 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from clients.bands import GROUP_BITS, MayTell
 from clients.data.consents import ConsentTable
 from clients.data.own import OwnData
+from clients.data.persons import Persons
 from clients.data.sources import Source
 from clients.data.sql import SqlSource
+from shared.identifiers import NORMAL_FORMS, Form
 from shared.plan import SERVER
 from shared.plan_errors import PlanError, explain
 from shared.privacy.entries import Ceilings
@@ -19,6 +22,17 @@ from shared.schema import Name, Strict
 
 CONFIG = "node.toml"
 Port = Annotated[int, Field(ge=1024, le=65535)]
+
+
+# What a node.toml from before these keys is told.
+_PERSONS = {
+    "data.identifier: missing; the plan needs it": "data.identifier: missing; write the own column that names the "
+    'person, as identifier = "creator_id" (what approved plans have as table.person, or table.id): the ledger keeps it '
+    "for the life of the data set",
+    "data.form: missing; the plan needs it": f"data.form: missing; write the normal form of its cells, one of "
+    f"{', '.join(NORMAL_FORMS)} (what approved plans have as alignment.identifier): the ledger keeps it for the life "
+    "of the data set",
+}
 
 
 class ConfigError(PlanError):
@@ -98,20 +112,58 @@ class ConsentsSection(SourceSection):
 class DataSection(SourceSection):
     """The data set: its fixed id in the ledger, where it lies, and one's own names of the plan's columns.
 
-    `split` is the folder of a plan's list of test persons, where it has one. `row_local` is the operator's word that
-    each column outside the feature dictionary depends on its person's own rows alone.
+    `identifier` is the own column that names the person, `form` the normal form of its cells; the ledger keeps both for
+    the life of the data set. `split` is the folder of a plan's list of test persons, where it has one. `row_local` is
+    the operator's word that each column outside the feature dictionary depends on its person's own rows alone.
+    `protected` are the own columns of which lenders may be told bands, where a plan evaluates groups by them, and
+    `group_bits` how many bits of them are ever told of a person, over all plans.
+
+    `consent` says whether a record is used only with a consent that is read, whatever a plan says of it: in the own
+    column `consent_column`, by default "consent", or in the table `consents`. "none" reads no consents but those of a
+    column that the plan names.
     """
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
+    identifier: Name
+    form: Form
     columns: dict[Name, Name] = Field(default_factory=dict)
+    consent: Literal["required", "none"] = "required"
+    consent_column: Name | None = None
     consents: ConsentsSection | None = None
     split: Path | None = None
     row_local: bool = False
+    protected: tuple[Name, ...] = ()
+    group_bits: Annotated[int, Field(ge=1, le=64)] = GROUP_BITS
+
+    @property
+    def may_tell(self) -> MayTell:
+        """What may be told of protected attributes."""
+        return MayTell(self.protected, self.group_bits, self.columns)
+
+    @model_validator(mode="after")
+    def _consents(self) -> DataSection:
+        if self.consent_column is not None and self.consents is not None:
+            raise ValueError("consents are in consent_column, or in the table of [data.consents], not in both")
+        if self.consent == "none" and (self.consent_column or self.consents):
+            raise ValueError('consent = "none" says that there are no consents; take out where they are, or this')
+        return self
+
+    @property
+    def consents_in(self) -> str | None:
+        """The own column in which consents are read; None where they have a table, or are not read."""
+        if self.consent == "none" or self.consents is not None:
+            return None
+        return self.consent_column or "consent"
+
+    @property
+    def persons(self) -> Persons:
+        """What names a person in the data set."""
+        return Persons(self.identifier, self.form, self.columns)
 
     def own(self, base: Path) -> OwnData:
         """The data as the node reads them."""
         consents = None if self.consents is None else self.consents.consents(base)
-        return OwnData(self.source(base), self.columns, consents)
+        return OwnData(self.source(base), self.columns, consents, self.consents_in, self.persons)
 
 
 class SuperNodeSection(Strict):
@@ -145,4 +197,4 @@ class NodeConfig(Strict):
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(str(path), [f"not valid TOML: {error}"]) from None
         except ValidationError as error:
-            raise ConfigError(str(path), explain(error, cls)) from None
+            raise ConfigError(str(path), [_PERSONS.get(line, line) for line in explain(error, cls)]) from None

@@ -13,6 +13,7 @@ sockets/           the node's Unix socket
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,10 @@ from shared.crypto.keyfile import KeyFileError, read_key, write_key
 from shared.crypto.trust import TrustStore
 from shared.plan import Plan
 from shared.plan_errors import PlanError
+from shared.privacy.entries import Identify
 from shared.privacy.ledger import Ledger
 from shared.privacy.register import Register
+from shared.privacy.standing import LedgerFault, Standing
 from shared.privacy.streams import SECRET_BYTES, StreamSource
 
 CARD = "card.txt"
@@ -118,19 +121,52 @@ class Home:
 
         Raises:
             LedgerError: it cannot be used.
-            HomeError: it is that of another data set than the configuration's.
+            HomeError: it is that of another data set than the configuration's, or names persons by another column or
+                in another form.
         """
+        identified = Identify(column=config.data.identifier, form=config.data.form)
         if not self.ledger_file.exists():
-            return Ledger.create(self.ledger_file, identity, config.data.id, config.budget)
+            return Ledger.create(self.ledger_file, identity, config.data.id, config.budget, identified=identified)
         ledger = Ledger(self.ledger_file, identity)
-        opened = ledger.standing.opened
-        if opened is not None and opened.data_set != config.data.id:
+        try:
+            self._check_data_set(ledger, config)
+            if ledger.standing.identified is None:
+                # It was begun before ledgers had such an entry. Another process may be about to append it, too.
+                with contextlib.suppress(LedgerFault):
+                    ledger.append(lambda standing: identified)
+                self._check_data_set(ledger, config)
+        except BaseException:
             ledger.close()
-            raise HomeError(
-                f"{self.ledger_file}: is the ledger of the data set {opened.data_set!r}, and node.toml names "
-                f"{config.data.id!r}; a data set keeps its id, and another one needs a folder of its own"
-            )
+            raise
         return ledger
+
+    def _check_data_set(self, ledger: Ledger, config: NodeConfig) -> None:
+        standing, data = ledger.standing, config.data
+        if standing.opened is not None and standing.opened.data_set != data.id:
+            raise HomeError(
+                f"{self.ledger_file}: is the ledger of the data set {standing.opened.data_set!r}, and node.toml names "
+                f"{data.id!r}; a data set keeps its id, and another one needs a folder of its own"
+            )
+        known = standing.identified
+        if known is not None and (known.column, known.form) != (data.identifier, data.form):
+            raise HomeError(
+                f"{self.ledger_file}: persons of this data set are named by the column {known.column!r} in the form "
+                f"{known.form!r}, and node.toml has identifier = {data.identifier!r}, form = {data.form!r}; both stay "
+                "for the life of the data set (a column that was renamed is given its old name by a query)"
+            )
+        if known is None:
+            self._check_approved(standing, config)
+
+    def _check_approved(self, standing: Standing, config: NodeConfig) -> None:
+        """Refuse to name persons as node.toml says where a plan was approved that named them otherwise."""
+        persons, party = config.data.persons, standing.card.name
+        wrong = {plan.plan.name: persons.disagreeing(plan.plan, party) for plan in standing.plans.values()}
+        lines = [f"{name}: {line}" for name, found in wrong.items() for line in found]
+        if lines:
+            raise HomeError(
+                f"{self.ledger_file}: node.toml's identifier and form are not those of the plans that were approved "
+                "so far; write theirs, or begin another data set in a folder of its own:\n" + "\n".join(lines)
+            )
 
     def register(self) -> Register:
         """The register of persons; RegisterError where it cannot be used."""

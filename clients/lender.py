@@ -21,7 +21,7 @@ from clients.lifetime import Lifetime
 from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
-from clients.work import Pair, Payload, Release, Sum
+from clients.work import Kept, Pair, Payload, Release, Sum
 from shared.consent import FEDERATION
 from shared.crypto.alignment import AlignmentError, Asking
 from shared.crypto.psi import Progress
@@ -29,7 +29,7 @@ from shared.model.bins import Binning, histogram, histogram_length
 from shared.model.loss import Loss, cross_entropy
 from shared.model.score_table import score_table
 from shared.model.tower import Tower, row_logits
-from shared.payloads import bits_for, pack_numbers
+from shared.payloads import bits_for
 from shared.phases import Kind, Phase
 from shared.plan import Plan, signal_name
 from shared.privacy.events import Disclosure, Event, NoNoise, RandomizedResponse
@@ -50,12 +50,13 @@ class Lender:
         records: Records,
         lifetime: Lifetime,
         progress: Progress | None = None,
+        tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._plan, self._name, self._mechanisms = plan, name, mechanisms
         self._records, self._lifetime = records, lifetime
         self._today: date | None = None
         self._coder = Coder(plan, plan.lenders)
-        self._pairs = Pairs(plan, name, lifetime.register, progress)
+        self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
         self._asking: dict[str, Asking] = {}
         # What platforms told before a restart is there again.
         self._levels = lifetime.register.received(plan.hash, "signal")
@@ -102,6 +103,16 @@ class Lender:
             return self._levels[platform]
         live = set(self._consenting(platform))
         return {person: level for person, level in self._levels[platform].items() if person in live}
+
+    @property
+    def shortfalls(self) -> Sequence[str]:
+        """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
+        return self._pairs.shortfalls
+
+    @property
+    def records(self) -> Records:
+        """The records that it goes on with."""
+        return self._records
 
     def replace(self, records: Records) -> None:
         """Go on with other records of the same data set, from the next round on."""
@@ -206,49 +217,56 @@ class Lender:
         self._pairs.keep(context.peer, aligned)
         event = Disclosure(bits=1, recipient=context.peer, count=1)
         persons = len(aligned.persons)
-        return Payload(lambda: message, (Release(event, "applied", persons, lambda: persons),))
+        return Payload(lambda: message, (Release(event, "applied", lambda: Kept(persons, persons)),))
 
     def release_labels(self, context: PairContext, body: bytes) -> Payload:
-        """Step 1 of release_labels: a noisy bit for each aligned training person, bad where any record of it is."""
+        """Step 1 of release_labels: a noisy bit for each aligned person, of test persons and the like a fair one.
+
+        A person is bad where any training record is. Without an epsilon the plan is a simulation without privacy:
+        labels go as they are, with chance in the place of everybody else.
+        """
         aligned, epsilon = self._pairs[context.peer], self._plan.privacy.label_epsilon
-        outcome = self._plan.outcome.meaning
+        outcome, store = self._plan.outcome.meaning, self._lifetime.labels
         bad: dict[str, int] = {}
         part, live = self._part(False), set(self._consenting(context.peer))
         for person, label in zip(part.person, self._labels(False).tolist(), strict=True):
             bad[person] = max(label, bad.get(person, 0))
-        told = [person for person in aligned.persons if person in bad and person in live]
-        truth = np.array([bad[person] for person in told], dtype=np.int8)
-        sent = truth
+        told = [person for person in aligned.persons if person in live]
+        sent: dict[str, int] | None = None
 
-        def keep() -> int:
+        def keep() -> Kept:
             nonlocal sent
             if epsilon is None:
-                return len(told)
-            release = self._lifetime.labels.release(told, truth, outcome, epsilon, context.peer, self._plan.hash)
-            sent = release.bits
-            return release.fresh
+                sent = {person: bad[person] for person in told if person in bad}
+                return Kept(len(sent), len(sent))
+            truth = np.array([bad.get(person, -1) for person in told], dtype=np.int8)
+            release = store.release(told, truth, outcome, epsilon, context.peer, self._plan.hash)
+            sent = dict(zip(told, release.bits.tolist(), strict=True))
+            return Kept(len(told), release.fresh)
 
         def make() -> bytes:
-            bits = dict(zip(told, sent.tolist(), strict=True))
-            numbers = np.array([bits.get(person, -1) for person in aligned.persons], dtype=np.int64)
-            return pack_numbers(aligned, numbers, 2, context.stream(Purpose.FILLER))
+            if sent is None:
+                raise RuntimeError("labels are sent once their noise is drawn and kept")
+            return self._pairs.write(context.peer, sent, 2, fill, context.stream(Purpose.FILLER))
 
-        # Without an epsilon the plan is a simulation without privacy, and the labels go as they are.
+        def fill(handle: bytes) -> int:
+            return -1 if epsilon is None else self._lifetime.fills.of_place("label", outcome, handle, 2)
+
         event: Event = NoNoise(count=1, what=context.header.phase)
         if epsilon is not None:
             event = RandomizedResponse(epsilon=epsilon, count=1)
-        return Payload(make, (Release(event, outcome, len(told), keep),))
+        return Payload(make, (Release(event, outcome, keep),))
 
     def disclose_signal(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of disclose_signal: take the levels that a platform tells of the aligned persons."""
         told = self._pairs.read(context.peer, body, self._plan.model.signal_levels)
 
-        def keep() -> int:
+        def keep() -> Kept:
             self._levels[context.peer] = told
             self._changed()
             return self._received(context.peer, "signal", told)
 
-        return self._told(context.peer, self._plan.model.signal_bits, "signal", keep, len(told))
+        return self._told(context.peer, self._plan.model.signal_bits, "signal", keep)
 
     def disclose_groups(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of disclose_groups: take the bands of protected attributes that a platform tells of test persons."""
@@ -257,23 +275,23 @@ class Lender:
         of_test = {person for person, test in zip(self._records.person, self._records.test, strict=True) if test}
         told = {person: code for person, code in codes.items() if person in of_test}
 
-        def keep() -> int:
+        def keep() -> Kept:
             self._told_bands[context.peer] = told
             return self._received(context.peer, "groups", told)
 
-        return self._told(context.peer, bits_for(levels), "groups", keep, len(told))
+        return self._told(context.peer, bits_for(levels), "groups", keep)
 
-    def _received(self, peer: str, kind: str, told: dict[str, int]) -> int:
-        """Keep what a platform told; returns how much of it the platform had not told under this plan before."""
+    def _received(self, peer: str, kind: str, told: dict[str, int]) -> Kept:
+        """Keep what a platform told; new is what the platform had not told under this plan before."""
         register = self._lifetime.register
         known = register.received(self._plan.hash, kind).get(peer, {})
         register.receive(self._plan.hash, peer, kind, told)
-        return sum(known.get(person) != value for person, value in told.items())
+        return Kept(len(told), sum(known.get(person) != value for person, value in told.items()))
 
-    def _told(self, peer: str, bits: int, what: str, keep: Callable[[], int], persons: int) -> Payload:
+    def _told(self, peer: str, bits: int, what: str, keep: Callable[[], Kept]) -> Payload:
         """Nothing to send back; what was told of each person is noted at this side too."""
         event = Disclosure(bits=bits, recipient=self._name, count=1)
-        return Payload(lambda: b"", (Release(event, f"{what} of {peer}", persons, keep),))
+        return Payload(lambda: b"", (Release(event, f"{what} of {peer}", keep),))
 
     def _band_sizes(self, platform: str) -> list[int]:
         names = self._plan.groups_at(self._plan.party(platform).group)
@@ -311,7 +329,7 @@ class Lender:
     def _band(self, name: str) -> np.ndarray:
         """Bands of the test records in a group: by an own column, or as platforms have told; the last is missing."""
         part = self._part(True)
-        if name in part.columns:
+        if name in self._plan.groups_at(self._plan.lenders):
             return band_of(self._plan, name, part.columns[name])
         told, missing = self._bands_told(name), len(self._plan.bands(name)) - 1
         return np.array([told.get(person, missing) for person in part.person], dtype=np.int64)

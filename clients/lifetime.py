@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clients.bands import GROUP_BITS
 from shared.privacy.disclosures import Disclosed
+from shared.privacy.fills import Fills
 from shared.privacy.labels import LabelStore
 from shared.privacy.register import Register
 from shared.privacy.streams import StreamSource
@@ -16,20 +18,26 @@ SIGNAL_BITS = 4
 class Lifetime:
     """The register of a data set's persons, with the label bits and disclosures that it has.
 
-    `signal_bits` is what the operator lets be told of one person's channel, whatever a plan says.
+    `signal_bits` is what the operator lets be told of one person's channel, `group_bits` what of bands of protected
+    attributes, whatever a plan says.
     """
 
     register: Register
     labels: LabelStore
     disclosed: Disclosed
+    fills: Fills
     signal_bits: int = SIGNAL_BITS
+    group_bits: int = GROUP_BITS
 
     @classmethod
-    def of(cls, secret: StreamSource, register: Register, signal_bits: int = SIGNAL_BITS) -> Lifetime:
-        """Of the data set of that register; `secret` keys its label coins, and must stay the same."""
-        return cls(register, LabelStore(secret, register), Disclosed(register), signal_bits)
+    def of(
+        cls, secret: StreamSource, register: Register, signal_bits: int = SIGNAL_BITS, group_bits: int = GROUP_BITS
+    ) -> Lifetime:
+        """Of the data set of that register; `secret` keys its label coins and fills, and must stay the same."""
+        labels, disclosed = LabelStore(secret, register), Disclosed(secret, register)
+        return cls(register, labels, disclosed, Fills(secret), signal_bits, group_bits)
 
     @classmethod
-    def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS) -> Lifetime:
+    def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS, group_bits: int = GROUP_BITS) -> Lifetime:
         """Of a data set of which nothing was released yet, remembered in this process only."""
-        return cls.of(secret, Register(), signal_bits)
+        return cls.of(secret, Register(), signal_bits, group_bits)

@@ -1,15 +1,16 @@
 """The node: what a partner runs. It checks every request against the approved plan before it touches data.
 
 The server and everything that it sends is untrusted here. A request is answered only if the plan allows it, at most
-as often as the plan says, and it is charged before anything leaves, a sum even before a record is read. Whatever
-happens after that, the answer has the length that the plan fixes, or is a refusal by a code that does not depend on
-the data.
+as often as the plan says, and it is charged before anything leaves, a sum even before a record is read. What is refused
+follows from plan, request and ledger alone. Whatever the work on the records meets after that, an answer of the length
+that the plan fixes leaves: as if the party had no records, where it fails.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
@@ -19,6 +20,7 @@ from clients.books import Books
 from clients.context import PairContext, RoundContext
 from clients.lender import Lender
 from clients.lifetime import Lifetime
+from clients.nobody import attempted, bounded
 from clients.platform import Platform
 from clients.refused import LocalFault, Refused
 from clients.work import Payload, Sum
@@ -93,8 +95,11 @@ class Node:
         self._peers = _peers(plan, party)
         self._mechanisms = Mechanisms(plan)
         self._phases = {phase.name: (index, phase) for index, phase in enumerate(self._mechanisms.phases)}
+        # What is deleted from here on is heard of: the role begins with what the register has.
+        self._forgotten: deque[tuple[str, tuple[str, ...]]] = deque()
+        lifetime.register.subscribe(self)
         role = Lender if self._group == plan.lenders else Platform
-        self.role = role(plan, party, self._mechanisms, records, lifetime, progress)
+        self.role = role(plan, party, self._mechanisms, records, lifetime, progress, tell)
         self._secret = secret
         self._lifetime = lifetime
         self._aggregation = aggregation
@@ -123,38 +128,13 @@ class Node:
 
     def answer(self, request: bytes) -> bytes:
         """Answer one request; never raises, and says nothing about the data but by the contribution itself."""
-        header = Header("", "", "", 0, 0, "", "")
-        key = digest(request)
         with self._lock:
+            self._drop_forgotten()
             try:
-                message = decode(request, Hello, Publish, SumRequest, PairRequest, Finish)
-                header = message.header
-                if key in self._answers:
-                    return self._answers[key]
-                self._check_header(header)
-                self.role.turn(datetime.now(UTC).date())
-                reply = encode(self._dispatch(message))
-                if isinstance(message, SumRequest | PairRequest):
-                    self._answers[key] = reply
-                return reply
-            except Refused as refusal:
-                if refusal.code != "budget":
-                    self.books.refused(header, refusal.code)
-                return encode(Refusal(self._reply(header), refusal.code))
-            except MessageError:
-                return encode(Refusal(self._reply(header), "malformed"))
-            except (LocalFault, LedgerError, RegisterError) as fault:
-                self.tell(f"{self.name} does not answer: {fault}" if isinstance(fault, RuntimeError) else str(fault))
-                self.books.refused(header, "unavailable")
-                reply = encode(Refusal(self._reply(header), "unavailable"))
-                if header.phase in self._phases and self._phases[header.phase][1].paired:
-                    # What it needed once may be used up by now, and asked again the reason must stay the same.
-                    self._answers[key] = reply
-                return reply
-            except Exception as error:
-                # The text of an exception can hold data, so neither the server nor a log gets it.
-                self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
-                return encode(Refusal(self._reply(header), "unavailable"))
+                return self._answer(request)
+            finally:
+                # What came of a person while that person was being forgotten is deleted, too.
+                self._drop_forgotten()
 
     def reload(self, records: Records) -> None:
         """Go on with the party's records as they are now; who has no live consent any more is used no more.
@@ -162,18 +142,68 @@ class Node:
         Peers that hold something of such a person are to be told (see `Withdrawals`).
         """
         with self._lock:
+            self._drop_forgotten()
             self.role.replace(records)
             self._note_consents(records)
 
     def forget(self, peer: str, plan: str, handles: Iterable[bytes]) -> int:
-        """Delete what a peer told of these persons under a plan, of whom consent was withdrawn; returns how many."""
+        """Delete what a peer told of these persons under a plan, of whom consent was withdrawn; returns how many.
+
+        Every open node of this data set hears of it, and uses them no more from its next turn on.
+        """
         with self._lock:
             persons = self._lifetime.register.forget(plan, peer, handles)
-            if persons and plan == self.plan.hash:
-                self.role.forget(peer, persons)
+            self._drop_forgotten()
             if persons:
                 self.books.withdrawn(peer, "received", len(persons), None)
             return len(persons)
+
+    def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
+        """Hear that what a peer told of these persons is deleted; waits for nobody."""
+        if plan == self.plan.hash:
+            self._forgotten.append((peer, persons))
+
+    def _drop_forgotten(self) -> None:
+        while self._forgotten:
+            peer, persons = self._forgotten.popleft()
+            self.role.forget(peer, persons)
+            try:
+                self._lifetime.register.erase(self.plan.hash, peer, persons)
+            except RegisterError as error:
+                self.tell(f"{self.name} cannot delete what {peer} told of persons who withdrew: {error}")
+
+    def _answer(self, request: bytes) -> bytes:
+        header = Header("", "", "", 0, 0, "", "")
+        key = digest(request)
+        try:
+            message = decode(request, Hello, Publish, SumRequest, PairRequest, Finish)
+            header = message.header
+            if key in self._answers:
+                return self._answers[key]
+            self._check_header(header)
+            self.role.turn(datetime.now(UTC).date())
+            reply = encode(self._dispatch(message))
+            if isinstance(message, SumRequest | PairRequest):
+                self._answers[key] = reply
+            return reply
+        except Refused as refusal:
+            if refusal.code != "budget":
+                self.books.refused(header, refusal.code)
+            return encode(Refusal(self._reply(header), refusal.code))
+        except MessageError:
+            return encode(Refusal(self._reply(header), "malformed"))
+        except (LocalFault, LedgerError, RegisterError) as fault:
+            self.tell(f"{self.name} does not answer: {fault}" if isinstance(fault, RuntimeError) else str(fault))
+            self.books.refused(header, "unavailable")
+            reply = encode(Refusal(self._reply(header), "unavailable"))
+            if header.phase in self._phases and self._phases[header.phase][1].paired:
+                # What it needed once may be used up by now, and asked again the reason must stay the same.
+                self._answers[key] = reply
+            return reply
+        except Exception as error:
+            # The text of an exception can hold data, so neither the server nor a log gets it.
+            self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
+            return encode(Refusal(self._reply(header), "unavailable"))
 
     def _note_consents(self, records: Records) -> None:
         """Keep the consents as they are now, and whom peers must be told of."""
@@ -255,11 +285,38 @@ class Node:
             if self.books.last(request.peer)[:2] == self._place(header)[:2]:
                 raise Refused("attempts-spent")
             self.books.aligning(request.peer)
+        # A platform may put whatever it likes into its set, and learns who of it applied and consented to it.
+        if (phase.kind, header.round) == (Kind.ALIGN, 3):
+            self.books.aligning(request.peer)
         parts = self._resolve(phase, request.parts if self._group == phase.group else None)
-        work = self.role.pair(phase, request.peer, header.round, parts)
-        payload = work(PairContext(self._secret, header, self.name, request.peer), request.body)
-        self._note(header, request, payload)
-        return payload.make()
+        return self._step(request, phase, parts)
+
+    def _step(self, request: PairRequest, phase: Phase, parts: dict[str, bytes]) -> bytes:
+        """The answer of a paired step; where the work fails on this party's records, as if it shared nobody.
+
+        What fails without records too follows from the request, and is refused.
+        """
+        noted = False
+
+        def answer() -> bytes:
+            nonlocal noted
+            work = self.role.pair(phase, request.peer, request.header.round, parts)
+            payload = work(PairContext(self._secret, request.header, self.name, request.peer), request.body)
+            if noted:
+                for release in payload.releases:
+                    payload.keep(release)
+            else:
+                self._note(request.header, request, payload)
+                noted = True
+            return payload.make()
+
+        where, passed = f"{phase.name} with {request.peer}", (Refused, LedgerError, RegisterError)
+        return attempted(self.role, answer, lambda error: self._failed(where, error), passed)
+
+    def _failed(self, where: str, error: Exception) -> None:
+        """Tell the operator that an answer was given over no records; the text of an exception can hold data."""
+        why = str(error) if isinstance(error, LocalFault) else type(error).__name__
+        self.tell(f"{self.name} failed in {where}, and answered as if it had no records: {why}")
 
     def _note(self, header: Header, request: PairRequest, payload: Payload) -> None:
         """What a payload tells is in the register, and then in the ledger, before the payload is made."""
@@ -267,10 +324,10 @@ class Node:
         register = self._lifetime.register
         for release in payload.releases:
             with register.alone():
-                before, fresh = register.head, release.keep()
+                before, kept = register.head, payload.keep(release)
                 # The head stands for what was told here: one from before would vouch for what the ledger never had.
                 told = register.head if register.head != before else None
-                self.books.disclose(header, request.peer, release, fresh, told)
+                self.books.disclose(header, request.peer, release, kept, told)
                 if told is not None:
                     register.confirm()
         if not payload.releases:
@@ -312,11 +369,19 @@ class Node:
             raise Refused("part-missing") from None
 
     def _release(self, request: SumRequest, phase: Phase, work: Sum) -> bytes:
+        """What is answered of a sum that is charged: whatever the work meets in the records, a vector leaves."""
         compute, mechanism = work
         header, cohort = request.header, tuple(sorted(request.cohort))
         context = RoundContext(self._secret, header, self.name, mechanism, len(cohort))
-        vector = compute(context)
-        if not mechanism.own_noise_only:
+        vector, noised = np.zeros(mechanism.length, dtype=np.int64), False
+        try:
+            vector = attempted(
+                self.role, lambda: bounded(compute(context), mechanism), lambda error: self._failed(phase.name, error)
+            )
+            noised = mechanism.own_noise_only
+        except Exception as error:
+            self._failed(phase.name, error)
+        if not noised:
             vector = mechanism.noised(vector, context.stream(Purpose.NOISE), len(cohort))
         sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
         return self._aggregation.protect(sum_id, mechanism.shape, self.name, vector)

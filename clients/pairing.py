@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
 
 from clients.refused import LocalFault, Refused
 from shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
 from shared.crypto.psi import PrivateMatching, Progress
-from shared.payloads import PayloadError, unpack_numbers
+from shared.payloads import PayloadError, pack_numbers, unpack_numbers
 from shared.plan import Plan
 from shared.privacy.register import Register
+from shared.privacy.streams import Stream
 
 
 class Pairs:
     """Whom a party shares persons with. An alignment is there once the phase align is done with that peer.
 
-    `progress` is told (done, total) while a message of private alignment is made, which takes seconds.
+    `progress` is told (done, total) while a message of private alignment is made, which takes seconds. `tell` is told
+    in words, for the party's own operator, with which peers it shares fewer persons than the plan's minimum, and
+    `shortfalls` keeps it.
     """
 
-    def __init__(self, plan: Plan, party: str, register: Register, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        party: str,
+        register: Register,
+        progress: Progress | None = None,
+        tell: Callable[[str], None] = lambda words: None,
+    ) -> None:
         self._plan, self._party, self._progress = plan, party, progress
-        self._register = register
+        self._register, self._tell = register, tell
+        self.shortfalls: list[str] = []
         kept = register.pairs(plan.hash)
         self._aligned = {peer: Aligned.of(named, size) for peer, (named, size) in kept.items()}
 
@@ -35,22 +48,43 @@ class Pairs:
         return ExactMatching(salt, form, size)
 
     def keep(self, peer: str, aligned: Aligned) -> None:
-        """Keep the alignment with a peer.
+        """Keep the alignment with a peer; the operator is told where it is below the plan's minimum.
 
-        Raises:
-            LocalFault: no overlap, or less than the plan's minimum.
+        Nobody else is told, and nothing else follows from it. A refusal would answer exactly, to the server and
+        without a charge, how many persons two parties share; and were small pairs left out, one person more or less
+        would bring a whole pair into the sums, or take it out.
         """
-        least, found = self._plan.alignment.min_overlap, len(aligned.handles)
-        if found < least:
-            what = "no person" if not found else f"{found} persons"
-            raise LocalFault(
-                f"{self._party} shares {what} with {peer}, and the plan's alignment.min_overlap is {least}: check that "
-                f"both write identifiers alike (alignment.identifier = {self._plan.alignment.identifier!r}) and that "
-                "consents name the lender, or lower the minimum"
+        least, found = self._plan.alignment.min_overlap, sum(map(bool, aligned.persons))
+        if aligned.fault:
+            self._note(f"{self._party} goes on as if it shared nobody with {peer}: {aligned.fault}")
+        elif found < least:
+            what = "no person" if not found else "1 person" if found == 1 else f"{found} persons"
+            self._note(
+                f"{self._party} shares {what} with {peer}, and the plan's alignment.min_overlap is {least}; the run "
+                f"goes on with them: check that both write identifiers alike (alignment.identifier = "
+                f"{self._plan.alignment.identifier!r}) and that consents name the other side, or have the minimum "
+                "lowered; to answer nothing more under this plan, revoke it (sealscore-node plan revoke "
+                f"{self._plan.name})"
             )
         self._aligned[peer] = aligned
         named = dict(zip(aligned.handles, aligned.persons, strict=True))
         self._register.keep_pair(self._plan.hash, peer, named, aligned.size)
+
+    def _note(self, words: str) -> None:
+        self.shortfalls.append(words)
+        self._tell(words)
+
+    def write(
+        self, peer: str, numbers: Mapping[str, int], levels: int, fill: Callable[[bytes], int], filler: Stream
+    ) -> bytes:
+        """A payload of numbers below `levels` by person.
+
+        In the places of other persons of the pair, whose consent is withdrawn, stands what `fill` gives for the handle.
+        """
+        aligned = self[peer]
+        places = zip(aligned.handles, aligned.persons, strict=True)
+        full = [numbers[person] if person in numbers else fill(handle) for handle, person in places]
+        return pack_numbers(aligned, np.array(full, dtype=np.int64), levels, filler)
 
     def read(self, peer: str, payload: bytes, levels: int) -> dict[str, int]:
         """The numbers below `levels` that a peer tells of the aligned persons; of who is used no more nothing is read.

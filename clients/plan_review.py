@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from clients.bands import told_in_words, told_names
+from clients.config import DataSection
 from clients.features.row_local import obstacles as not_row_local
 from clients.frames import MAX_BODY
+from clients.plan_reading import reading
 from shared.crypto.alignment import padded_size
 from shared.crypto.identity import Card
 from shared.crypto.psi import PrivateMatching
+from shared.foreign import grouped, plain
+from shared.hazards import hazards
 from shared.plan import Plan
 from shared.plan_errors import PlanError
 from shared.privacy.mechanisms import Mechanisms
@@ -20,11 +25,16 @@ from shared.privacy.standing import PlanStanding, Standing
 
 # A message's own frame, seals and heads are around an alignment's bytes.
 _MOST_ALIGNED = MAX_BODY - 2**18
+# Characters of a plan's own words that are shown; what an operator cannot read whole cannot be approved.
+_WORDS = 1000
 
 
 @dataclass(frozen=True)
 class Review:
-    """A plan as the operator of `party` should see it: (what, words) lines, and reasons why it cannot be approved."""
+    """A plan as the operator of `party` should see it: (what, words) lines, and reasons why it cannot be approved.
+
+    Words of the plan are visible and on one line in them (see `shared.foreign`), and may look like markup.
+    """
 
     plan: Plan
     party: str
@@ -38,18 +48,17 @@ def review(
     own: Card,
     trusted: Mapping[str, Card],
     standing: Standing,
+    data: DataSection,
     today: date | None = None,
-    row_local: bool = False,
 ) -> Review:
-    """Look at a plan from the side of the node with that card and ledger; approves nothing.
-
-    `row_local` is the operator's word on columns outside the feature dictionary.
-    """
+    """Look at a plan from the side of the node with that card, ledger and data; approves nothing."""
     known = standing.plans.get(plan.hash)
     state = known.state if known is not None else "not approved"
     obstacles = list(_obstacles(plan, own, trusted, today or datetime.now(UTC).date()))
     if own.name in {party.name for party in plan.parties}:
-        obstacles += not_row_local(plan, own.name, row_local)
+        obstacles += not_row_local(plan, own.name, data.row_local)
+        obstacles += data.persons.disagreeing(plan, own.name)
+        obstacles += data.may_tell.obstacles(plan, own.name)
     unsolved = _unsolved(plan)
     obstacles += unsolved
     if known is None and not obstacles:
@@ -57,10 +66,13 @@ def review(
             Spending().check_whole(standing, plan)
         except Overdrawn as error:
             obstacles.append(f"{error}; the ceilings are in node.toml, and the ledger holds them")
+    member = own.name in {party.name for party in plan.parties}
     lines = _contract(plan, trusted, own)
+    if member:
+        lines += reading(plan, own.name, data)
     if not unsolved:
         lines += _cost(plan)
-    if not unsolved and own.name in {party.name for party in plan.parties}:
+    if not unsolved and member:
         lines += _left(plan, standing, known)
     return Review(plan, own.name, state, tuple(lines), tuple(obstacles))
 
@@ -87,9 +99,12 @@ def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) 
         found.append("the plan adds no noise: such plans are for simulations")
     if plan.alignment.method != "private":
         found.append("the plan aligns in the open (alignment.method = 'exact'): such plans are for simulations")
+    for what, words in (("purpose", plan.purpose), ("outcome.definition", plan.outcome.definition)):
+        if plain(words, _WORDS) != plain(words, 20 * len(words)):
+            found.append(f"its {what} has {len(words):,} characters, more than are shown and anybody reads")
     if plan.bundle is None:
         found.append("the plan names no app bundle, so this node could not tell which code may carry its messages")
-    return found + _alignments_too_large(plan, own.name)
+    return found + hazards(plan) + _alignments_too_large(plan, own.name)
 
 
 def _alignments_too_large(plan: Plan, party: str) -> list[str]:
@@ -116,14 +131,16 @@ def _contract(plan: Plan, trusted: Mapping[str, Card], own: Card) -> list[tuple[
             for p in plan.members(name)
         )
         parties.append(f"{name} ({group.role}s): {members}")
-    outcome = f"{plan.outcome.definition}; watched for {plan.outcome.window_days} days, until {plan.outcome.cutoff}"
+    outcome = plan.outcome
+    meaning = plain(outcome.definition, _WORDS)
     return [
-        ("plan", f"{plan.name}, {plan.hash}"),
-        ("purpose", f"{plan.purpose} ({plan.purpose_code})"),
+        ("plan", plan.name),
+        ("hash", grouped(plan.hash)),
+        ("purpose", f"{plain(plan.purpose, _WORDS)} ({plan.purpose_code})"),
         ("parties", "; ".join(parties)),
-        ("outcome", outcome),
+        ("outcome", f"{meaning}; watched for {outcome.window_days} days, until {outcome.cutoff}"),
         ("expires", str(plan.expires or "never")),
-        ("app bundle", plan.bundle or "none named"),
+        ("app bundle", grouped(plan.bundle) if plan.bundle else "none named"),
     ]
 
 
@@ -160,6 +177,9 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
         lines.append(("labels", f"randomized response at label epsilon {privacy.label_epsilon:g}, once a person"))
     if plan.platforms:
         lines.append(("signals", f"{plan.model.signal_bits} bits of each consented, aligned applicant, no epsilon"))
+    for name in plan.platforms:
+        if told_names(plan, name):
+            lines.append((f"bands told by {name} parties", told_in_words(plan, name)))
     return lines
 
 
@@ -170,10 +190,14 @@ def _left(plan: Plan, standing: Standing, known: PlanStanding | None) -> list[tu
     spent = spending.epsilon(standing)
     committed = spending.outlook(standing)
     lines = [
-        ("spent", f"epsilon {spent:.3g} of {ceilings.epsilon:g} over the life of the data set"),
+        (
+            "spent",
+            f"epsilon {spent:.3g} of {ceilings.epsilon:g} over the life of the data set, with all that peers may have "
+            "answered of it",
+        ),
         ("committed", f"epsilon {committed:.3g} if every live plan uses all of its budget"),
     ]
     if known is None and plan.privacy.noise != "none":
-        after = spending.outlook(standing, PlanStanding(plan, 0, plan.hash))
+        after = spending.outlook(standing, PlanStanding(plan, 0, plan.hash, standing.card.name))
         lines.append(("with this plan", f"epsilon {after:.3g} of {ceilings.epsilon:g} at most"))
     return lines

@@ -7,20 +7,20 @@ those of its persons that a lender aligned, with the noisy labels that the lende
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 import numpy as np
 import torch
 
-from clients.bands import band_of
+from clients.bands import band_codes
 from clients.coder import Coder, expect
 from clients.context import PairContext, RoundContext
 from clients.lifetime import Lifetime
 from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
-from clients.work import Pair, Payload, Release, Sum
+from clients.work import Kept, Pair, Payload, Release, Sum
 from shared.consent import FEDERATION
 from shared.crypto.alignment import AlignmentError, Answering
 from shared.crypto.psi import Progress
@@ -29,10 +29,9 @@ from shared.model.loss import ForwardCorrected, Loss, cross_entropy
 from shared.model.signal import CELLS, signal_histogram, signal_levels
 from shared.model.tower import row_logits
 from shared.parts import edges_from_bytes, weights_from_bytes
-from shared.payloads import bits_for, pack_numbers
+from shared.payloads import bits_for
 from shared.phases import Kind, Phase
 from shared.plan import Plan
-from shared.privacy.disclosures import BitsUsedUp
 from shared.privacy.events import Disclosure
 from shared.privacy.gradients import gradient_engine
 from shared.privacy.mechanisms import Mechanisms
@@ -51,13 +50,14 @@ class Platform:
         records: Records,
         lifetime: Lifetime,
         progress: Progress | None = None,
+        tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._plan, self._name, self._mechanisms = plan, name, mechanisms
-        self._records, self._lifetime = records, lifetime
+        self._records, self._lifetime, self._tell = records, lifetime, tell
         self._today: date | None = None
         self._group = plan.party(name).group
         self._coder = Coder(plan, self._group)
-        self._pairs = Pairs(plan, name, lifetime.register, progress)
+        self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
         self._row = _first_rows(records)
         self._answering: dict[str, Answering] = {}
         # What lenders released before a restart is there again.
@@ -92,6 +92,16 @@ class Platform:
         if (phase.kind, step) not in steps:
             raise Refused("no-such-step")
         return steps[phase.kind, step]
+
+    @property
+    def shortfalls(self) -> Sequence[str]:
+        """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
+        return self._pairs.shortfalls
+
+    @property
+    def records(self) -> Records:
+        """The records that it goes on with."""
+        return self._records
 
     def replace(self, records: Records) -> None:
         """Go on with other records of the same data set, from the next round on."""
@@ -165,7 +175,7 @@ class Platform:
         self._answering[context.peer] = answering
         event = Disclosure(bits=1, recipient=context.peer, count=1)
         known = len(persons)
-        return Payload(lambda: answering.response, (Release(event, "known", known, lambda: known),))
+        return Payload(lambda: answering.response, (Release(event, "known", lambda: Kept(known, known)),))
 
     def align_accept(self, context: PairContext, body: bytes) -> Payload:
         """Step 4 of align: take the handles by which the lender will speak of these persons."""
@@ -215,12 +225,16 @@ class Platform:
         """Step 1 of disclose_groups: the bands of test persons' protected attributes; of training persons never."""
         names = self._plan.groups_at(self._group)
         sizes = [len(self._plan.bands(name)) for name in names]
-        bands = [band_of(self._plan, name, self._records.columns[name]) for name in names]
-        codes = np.where(self._records.test, np.ravel_multi_index(bands, sizes), -1)
+        # Of nobody else is anything computed: no other record can have a part in it.
+        rows = np.array(
+            [self._row[p] for p in self._told_of(context.peer) if self._records.test[self._row[p]]], np.int64
+        )
+        codes = np.full(len(self._records), -1)
+        codes[rows] = band_codes(self._plan, names, {name: self._records.columns[name][rows] for name in names})
         levels = int(np.prod(sizes))
         bits = bits_for(levels)
         meaning = ";".join(f"{name}: {', '.join(self._plan.bands(name))}" for name in names)
-        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, bits)
+        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, self._lifetime.group_bits)
 
     def _disclosure(
         self,
@@ -233,32 +247,47 @@ class Platform:
         bits: int,
         limit: int,
     ) -> Payload:
-        """A payload of numbers [records] about the aligned persons, -1 where nothing is told, under a limit of bits."""
+        """A payload of numbers [records] about the aligned persons, -1 where nothing is told, under a limit of bits.
+
+        Where there is nothing to tell, or the limit does not hold it, stands a fill. Nothing else differs.
+        """
         if body:
             raise Refused("malformed")
-        aligned, disclosed = self._pairs[context.peer], self._lifetime.disclosed
-        live = set(self._consenting(context.peer))
-        numbers = np.array([told[self._row[p]] if p in live else -1 for p in aligned.persons], dtype=np.int64)
-        values = {p: int(n) for p, n in zip(aligned.persons, numbers, strict=True) if n >= 0}
-        try:
-            disclosed.check(kind, what, bits, values, limit)
-        except BitsUsedUp as error:
-            raise LocalFault(
-                f"{self._name} tells {context.peer} nothing more: {error}; use the tower whose levels were told "
-                "already, or leave these persons out"
-            ) from None
+        disclosed = self._lifetime.disclosed
+        values = {person: int(told[self._row[person]]) for person in self._told_of(context.peer)}
+        numbers: Mapping[str, int] | None = None
 
-        def keep() -> int:
-            return disclosed.spend(kind, what, bits, values, limit, context.peer, self._plan.hash)
+        def keep() -> Kept:
+            nonlocal numbers
+            found = disclosed.spend(kind, what, bits, levels, values, limit, context.peer, self._plan.hash)
+            numbers = found.numbers
+            if found.over:
+                self._tell(
+                    f"{self._name} tells {context.peer} made-up numbers in the place of {found.over} of {len(values)} "
+                    f"persons ({kind}), since no more than {limit} bits of a person may ever be disclosed: use the "
+                    "tower whose levels were told already, or raise the limit (sealscore-node budget) before a new "
+                    "plan is run"
+                )
+            return Kept(found.persons, found.fresh)
 
         def make() -> bytes:
-            return pack_numbers(aligned, numbers, levels, context.stream(Purpose.FILLER))
+            if numbers is None:
+                raise RuntimeError("numbers are sent once they were noted as told")
+            return self._pairs.write(context.peer, numbers, levels, fill, context.stream(Purpose.FILLER))
+
+        def fill(handle: bytes) -> int:
+            return self._lifetime.fills.of_place(kind, what, handle, levels)
 
         event = Disclosure(bits=bits, recipient=context.peer, count=1)
-        return Payload(make, (Release(event, what, len(values), keep),))
+        return Payload(make, (Release(event, what, keep),))
 
     def _consenting(self, recipient: str) -> tuple[str, ...]:
         return self._records.consenting(recipient, self._plan.purpose_code)
+
+    def _told_of(self, peer: str) -> list[str]:
+        """The aligned persons of a pair who consent to it."""
+        live = set(self._consenting(peer))
+        return [person for person in self._pairs[peer].persons if person in live]
 
     def _examples(self) -> list[tuple[str, int]]:
         """(lender, row) of every training example, at most `max_records_per_person` a person.

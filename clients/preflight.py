@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.config import ConfigError, NodeConfig
-from clients.data import DataError, load_records
+from clients.data import DataError, one_sided_parts
 from clients.home import Home, HomeError
+from clients.plan_data import loader
 from clients.plan_review import review
+from shared.consent import FEDERATION
 from shared.crypto.identity import Card, Identity
 from shared.crypto.keyfile import KeyFileError
 from shared.crypto.trust import TrustError
@@ -33,13 +35,15 @@ _SPILL = 65_536  # bytes, more than the one page that is left to SQLite's cache 
 class Finding:
     """What one check found: good or not, and the words for it.
 
-    `public` is what may be told of it outside the party: no name, path, address or fingerprint is in it.
+    `public` is what may be told of it outside the party: no name, path, address or fingerprint is in it. `shown` are
+    the words for the operator's own terminal, where cells of the table may be seen; by default the same words.
     """
 
     what: str
     good: bool
     words: str
     public: str
+    shown: str = ""
 
 
 def preflight(home: Home, plans: Iterable[Plan] = (), connect: bool = True) -> Iterator[Finding]:
@@ -139,20 +143,30 @@ def _try_writing(path: Path) -> None:
 
 def _plan(home: Home, identity: Identity, config: NodeConfig, ledger: Ledger | None, plan: Plan) -> Iterator[Finding]:
     if ledger is not None:
-        seen = review(plan, identity.card, _cards(home), ledger.standing, row_local=config.data.row_local)
+        seen = review(plan, identity.card, _cards(home), ledger.standing, config.data)
         words = "; ".join(seen.obstacles) if seen.state == "not approved" else seen.state
         good = not seen.obstacles or seen.state == "live"
         yield Finding(f"plan {plan.name}", good, words or "can be approved", seen.state)
     try:
-        split = None if config.data.split is None else home.folder / config.data.split
-        records = load_records(config.data.own(home.folder), plan, identity.name, split)
+        records = loader(home, config)(plan)
     except DataError as error:
-        yield Finding("data", False, str(error), "cannot be used")
+        yield Finding("data", False, str(error), "cannot be used", error.shown)
         return
-    live = len(records.consenting("federation", plan.purpose_code))
+    except Exception as error:
+        # The text of an exception can hold cells.
+        yield Finding("data", False, f"reading them failed ({type(error).__name__})", "cannot be used")
+        return
+    if records.consent is None:
+        words = f"{len(records)} records read and checked; NOBODY'S CONSENT IS READ: node.toml has consent = 'none'"
+        yield Finding("data", True, words, "can be used; no consents are read")
+        return
+    live = len(records.consenting(FEDERATION, plan.purpose_code))
     words = f"{len(records)} records read and checked, {live} persons with a live consent to {plan.purpose_code}"
+    if warnings := one_sided_parts(records):
+        words += f"; note: {', '.join(warnings)}, as the plan splits them, so its figures will say little of that part"
     public = "can be used" if live else "nobody has a live consent"
-    yield Finding("data", live > 0, words if live else f"{words}: see [data.consents]", public)
+    mend = "see consent_column and [data.consents] in node.toml"
+    yield Finding("data", live > 0, words if live else f"{words}: {mend}", public)
 
 
 def _connection(home: Home, config: NodeConfig) -> Finding:

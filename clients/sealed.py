@@ -24,6 +24,7 @@ from shared.crypto.sealing import Info, SealError, read_info, seal, unseal
 from shared.crypto.seeds import OfferError, Seeds
 from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from shared.crypto.trust import TrustStore
+from shared.hazards import hazards
 from shared.messages import (
     Answered,
     Asked,
@@ -52,7 +53,7 @@ from shared.messages import (
     encode,
     encode_body,
 )
-from shared.plan import SERVER
+from shared.plan import SERVER, Plan
 from shared.privacy.anchors import AnchorError
 from shared.privacy.ledger import LedgerError
 from shared.privacy.register import RegisterError
@@ -70,7 +71,7 @@ class SealedNode:
     """The door of one party's node: a Responder whose every message is sealed and signed.
 
     Raises:
-        NotApproved: the plan names no cards, has expired, or is not one for this identity.
+        NotApproved: the plan names no cards, has expired or hazards, or is not one for this identity.
         ValueError: the node does not answer under these masks.
         Untrusted: the plan names a card that the operator did not trust.
     """
@@ -86,6 +87,8 @@ class SealedNode:
         plan = node.plan
         if not plan.enrolled:
             raise NotApproved(f"plan {plan.name} names no cards: enrol the server and every party first")
+        if found := hazards(plan):
+            raise NotApproved("; ".join(found))
         if (card := plan.cards[node.name]).key != identity.card.key:
             raise NotApproved(f"the plan's card of {node.name!r} is {card.fingerprint}, not this node's")
         if masks is not node.aggregation or masks.lone != (len(plan.members(plan.party(node.name).group)) == 1):
@@ -137,10 +140,7 @@ class SealedNode:
                     self._destroy()
                 return sealed
             except NotApproved as error:
-                self._node.tell(f"{self.name} answers nothing: {error}")
-                with contextlib.suppress(LedgerError):
-                    self._node.books.settle("expired")
-                self._destroy()
+                self._lapse(error)
                 return self._refuse(header, "expired")
             except LedgerBehind as error:
                 self._node.tell(f"{self.name} answers nothing: {error}")
@@ -157,6 +157,14 @@ class SealedNode:
                 # Why it is not taken would help only who forged it.
                 return self._refuse(header, "seal")
 
+    def lapse(self) -> None:
+        """End the plan and destroy its keys, if its last day is past: also where the server never asks again."""
+        with self._lock:
+            try:
+                self._check_expiry()
+            except NotApproved as error:
+                self._lapse(error)
+
     def close(self) -> None:
         """Destroy the keys of the plan and the seeds of the run: what was sealed to this node stays sealed."""
         with self._lock:
@@ -165,6 +173,12 @@ class SealedNode:
                 self._node.books.close()
             finally:
                 self._destroy()
+
+    def _lapse(self, error: NotApproved) -> None:
+        self._node.tell(f"{self.name} answers nothing: {error}")
+        with contextlib.suppress(LedgerError):
+            self._node.books.settle("expired")
+        self._destroy()
 
     def _destroy(self) -> None:
         self._keys.destroy()
@@ -177,9 +191,9 @@ class SealedNode:
         return sign_message(Refusal(header, code), self._identity)
 
     def _check_expiry(self) -> None:
-        expires = self._node.plan.expires
-        if expires is not None and datetime.fromtimestamp(self._clock(), UTC).date() > expires:
-            raise NotApproved(f"plan {self._node.plan.name} expired on {expires}")
+        plan = self._node.plan
+        if is_over(plan, self._clock()):
+            raise NotApproved(f"plan {plan.name} expired on {plan.expires}")
 
     def _join(self, message: Join) -> bytes:
         """Take the server's key, and give the own; a later epoch of the same run begins the set-up anew."""
@@ -277,6 +291,11 @@ class SealedNode:
 
     def _ask(self, message: Request) -> Reply:
         return decode(self._node.answer(encode(message)), Ready, Stored, SumAnswer, PairAnswer, Refusal)
+
+
+def is_over(plan: Plan, now: float) -> bool:
+    """Whether a plan's last day is past, in UTC, at `now` seconds since 1970."""
+    return plan.expires is not None and datetime.fromtimestamp(now, UTC).date() > plan.expires
 
 
 def claimed_header(request: bytes, plan: str, party: str) -> Header:

@@ -22,7 +22,9 @@ from clients.data import DataError
 from clients.deploy.pinning import allow
 from clients.deploy.supernode import SuperNode, SuperNodeSettings
 from clients.host import Host
+from shared.foreign import grouped
 from shared.privacy.ledger import Ledger, LedgerError
+from shared.privacy.register import RegisterError
 
 log = logging.getLogger("sealscore.node")
 LOOK = 1.0  # seconds between two looks at approvals and state
@@ -91,6 +93,7 @@ class Service:
         while not self._stop.wait(LOOK):
             before = fault
             try:
+                self._host.look()
                 bundles, fault = allowed_bundles(self._ledger), ""
             except LedgerError as error:
                 fault = str(error)
@@ -109,8 +112,8 @@ class Service:
     def _read_anew(self) -> None:
         try:
             for plan, records in self._host.reload().items():
-                self._notice(f"data read anew: {records} records under plan {plan[:12]}")
-        except DataError as error:
+                self._notice(f"data read anew: {records} records under plan {grouped(plan)}")
+        except (DataError, LedgerError, RegisterError) as error:
             self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
 
     def _allow(self, settings: SuperNodeSettings, bundles: Mapping[str, str]) -> bool:
@@ -118,7 +121,7 @@ class Service:
 
     def _tell(self, supernode: SuperNode, state: str) -> None:
         if (path := self._status) is not None:
-            self._written("the node's status", lambda: _note(path, supernode, state))
+            self._written("the node's status", lambda: _note(path, supernode, self._host, state))
 
     def _written(self, what: str, write: Callable[[], object]) -> bool:
         """Whether it could be written; the operator is told when that changes, and not each time."""
@@ -135,7 +138,7 @@ class Service:
         return True
 
 
-def _note(path: Path, supernode: SuperNode, state: str) -> None:
+def _note(path: Path, supernode: SuperNode, host: Host, state: str) -> None:
     trouble = supernode.trouble
     content: dict[str, Any] = {
         "state": state,
@@ -145,6 +148,7 @@ def _note(path: Path, supernode: SuperNode, state: str) -> None:
         "last_contact": supernode.last_contact(),
         "trouble": str(trouble) if trouble else None,
         "refused_bundles": len(supernode.refusals()),
+        "without_data": list(host.without_data),
     }
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(json.dumps(content), encoding="ascii")

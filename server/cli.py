@@ -10,7 +10,7 @@ import typer
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
-from server.commands import plans, running, setup
+from server.commands import bundle, plans, running, setup
 from server.commands.terminal import EXPECTED
 from shared.terminal import run_app
 
@@ -26,6 +26,7 @@ app.command()(setup.enrol)
 app.command()(setup.nodes)
 app.command()(setup.renew)
 app.add_typer(plans.app, name="plan")
+app.command()(bundle.bundle)
 app.command()(running.run)
 app.command()(running.runs)
 app.add_typer(running.receipts_app, name="receipts")
@@ -33,7 +34,6 @@ app.add_typer(running.receipts_app, name="receipts")
 
 def main() -> None:
     """Run the command line: exit codes are 1 (failed), 2 (bad input) and 130 (interrupted)."""
-    os.umask(0o077)  # whatever is written is its owner's alone
     run_app(app, EXPECTED, "interrupted; sealscore-server run --resume goes on with a run that was stopped")
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from shared.phases import Phase
 from shared.plan import Plan
 from shared.privacy.mechanisms import Mechanisms
+from shared.terminal import foreign
 
 # Composing takes a moment, so it is done anew after so many seconds only.
 _COMPOSE = 5.0
@@ -42,10 +43,10 @@ class RunTable:
         title = f"{self._plan.name}: epsilon {self._now():.3g} of {self._plan.privacy.epsilon:g} for a person so far"
         table = Table("phase", "round", "attempts", "parties", "seconds a round", "lost", title=title)
         for name, row in self._rows.items():
-            lost = ", ".join(f"{party} ({count})" for party, count in row["lost"].items())
+            lost = ", ".join(f"{foreign(party)} ({count})" for party, count in row["lost"].items())
             pace = f"{row['seconds'] / row['round']:.2f}" if row["round"] else ""
             done = f"{row['round']} of {row['rounds']}"
-            table.add_row(name, done, str(self._attempts[name]), row["cohort"], pace, lost)
+            table.add_row(foreign(name), done, str(self._attempts[name]), row["cohort"], pace, lost)
         return table
 
     def _now(self) -> float:

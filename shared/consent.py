@@ -5,13 +5,15 @@ A cell of a consent column lists consents, separated by semicolons, each as
     RECIPIENT [for PURPOSE] [from DATE] [until DATE] [withdrawn DATE]
 
 The recipient is a party of the plan with which the record may be joined, or "federation": sums over all parties. A
-consent without a purpose is for every purpose, one without dates holds from ever and for ever.
+consent without a purpose is for every purpose, one without dates holds from ever and for ever. A withdrawal ends every
+consent of the person to that recipient that was given on its day or before, also where it stands by itself, in an item
+or a row of its own; only a consent that is given on a later day holds again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -55,8 +57,26 @@ class Consent:
 
 
 def may(consents: Iterable[Consent], recipient: str, purpose: str, day: date) -> bool:
-    """Whether one of the consents lets the recipient have the record for that purpose on that day."""
-    return any(consent.recipient == recipient and consent.state(purpose, day) == "live" for consent in consents)
+    """Whether the consents, all of one person, let the recipient have the record for that purpose on that day."""
+    own = [one for one in consents if one.recipient == recipient and one.purpose in (None, purpose)]
+    ended = [one.withdrawn for one in own if one.withdrawn is not None and one.withdrawn <= day]
+    return any(
+        one.state(purpose, day) == "live" and all(one.given is not None and one.given > last for last in ended)
+        for one in own
+    )
+
+
+def with_withdrawals(persons: Sequence[str], given: Sequence[tuple[Consent, ...]]) -> tuple[tuple[Consent, ...], ...]:
+    """The consents of each record, with the withdrawals that stand in other records of its person."""
+    withdrawn: dict[str, dict[Consent, None]] = {}
+    for person, consents in zip(persons, given, strict=True):
+        found = [one for one in consents if one.withdrawn is not None]
+        if found:
+            withdrawn.setdefault(person, {}).update(dict.fromkeys(found))
+    return tuple(
+        tuple(dict.fromkeys((*consents, *withdrawn.get(person, ()))))
+        for person, consents in zip(persons, given, strict=True)
+    )
 
 
 def parse_consents(cell: str) -> tuple[Consent, ...]:

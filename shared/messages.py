@@ -16,8 +16,12 @@ from typing import Any, TypeVar
 import msgpack
 import numpy as np
 
+from shared.unpacking import UnpackError, unpack
+
 _MAX_DIMENSIONS = 8
 MAX_BYTES = 64 * 1024 * 1024
+# A plan has at most 1,000 parties, and a message names each of them once or twice.
+_MAX_ITEMS = 2**13
 
 
 class MessageError(ValueError):
@@ -261,12 +265,10 @@ def digest(data: bytes) -> str:
 
 
 def _unpack(data: bytes) -> Any:
-    if len(data) > MAX_BYTES:
-        raise MessageError(f"a message of {len(data)} bytes; at most {MAX_BYTES}")
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=True, use_list=True)
-    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
-        raise MessageError("these bytes are no message") from error
+        return unpack(data, MAX_BYTES, _MAX_ITEMS)
+    except UnpackError as error:
+        raise MessageError(f"these bytes are no message: {error}") from None
 
 
 def _expected(name: Any, expected: tuple[type[Any], ...]) -> type[Any]:
@@ -327,7 +329,7 @@ def _array(value: Any, where: str) -> np.ndarray:
     kind, shape = _ARRAY.get(value["dtype"]) if isinstance(value["dtype"], str) else None, value["shape"]
     if kind is None or not isinstance(shape, list) or not all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
         raise MessageError(f"{where} is no array")
-    entries = math.prod(shape)
-    if len(shape) > _MAX_DIMENSIONS or len(value["data"]) != entries * np.dtype(kind).itemsize:
+    entries, most = math.prod(shape), math.prod(max(1, n) for n in shape)
+    if len(shape) > _MAX_DIMENSIONS or most > MAX_BYTES or len(value["data"]) != entries * np.dtype(kind).itemsize:
         raise MessageError(f"{where} has not the entries that its shape says")
     return np.frombuffer(value["data"], dtype=value["dtype"]).reshape(shape).astype(kind)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from clients.bands import told_bits
 from clients.books import approve
 from clients.data import load_records
 from clients.lender import Lender
@@ -24,7 +25,7 @@ from shared.crypto.identity import Identity
 from shared.crypto.psi import Progress
 from shared.crypto.trust import TrustStore
 from shared.plan import Plan
-from shared.privacy.entries import Ceilings
+from shared.privacy.entries import Ceilings, Identify
 from shared.privacy.ledger import Ledger
 from shared.privacy.streams import StreamSource
 from shared.records import Records
@@ -73,7 +74,11 @@ class Federation:
                 records[name],
                 StreamSource.seeded(plan.seed, name),
                 masks[name],
-                Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels"), plan.privacy.signal_bits),
+                Lifetime.fresh(
+                    StreamSource.seeded(plan.seed, f"{name} labels"),
+                    plan.privacy.signal_bits,
+                    told_bits(plan, plan.party(name).group),
+                ),
                 ledger,
                 faults.append,
                 progress,
@@ -112,6 +117,11 @@ class Federation:
 
         run_in_process(self.doors, main, faults)
 
+    @property
+    def shortfalls(self) -> list[str]:
+        """What parties told their operators of pairs below the plan's minimum."""
+        return [words for node in self.nodes.values() for words in node.role.shortfalls]
+
     def scored_records(self) -> list[Records]:
         """The lenders' records with the signals that came to them, for a simulation's own figures."""
         lenders = (self.nodes[party.name].role for party in self.plan.members(self.plan.lenders))
@@ -128,7 +138,9 @@ def opened(plan: Plan, identity: Identity, folder: Path | None = None, ceilings:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{identity.name}.db" if folder is not None else None
-    ledger = Ledger.create(path, identity, f"simulated records of {identity.name}", ceilings)
+    table = plan.groups[plan.party(identity.name).group].table
+    identified = Identify(column=table.person_column, form=plan.alignment.identifier)
+    ledger = Ledger.create(path, identity, f"simulated records of {identity.name}", ceilings, identified=identified)
     approve(ledger, plan)
     return ledger
 

@@ -42,6 +42,11 @@ _TAIL = 40
 class FlowerRunError(RuntimeError):
     """A run in Flower's engine failed. The text ends with the last lines of its log."""
 
+    @property
+    def lines(self) -> list[str]:
+        """The text, line by line."""
+        return str(self).split("\n")
+
 
 def run_with_flower(
     responders: Mapping[str, Responder],

@@ -22,7 +22,7 @@ WRITINGS: tuple[Callable[[str], str], ...] = (
 
 def rewritten(frame: pl.DataFrame, table: TableSchema, place: int) -> pl.DataFrame:
     """The frame with persons written in the way of the party at that place of the plan."""
-    column, write = table.person or table.id, WRITINGS[place % len(WRITINGS)]
+    column, write = table.person_column, WRITINGS[place % len(WRITINGS)]
     written = [None if text is None else write(text) for text in frame[column].cast(pl.String).to_list()]
     return frame.with_columns(pl.Series(column, written, dtype=pl.String))
 

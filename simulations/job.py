@@ -29,7 +29,8 @@ class RunFailed(RuntimeError):
     """A federation that could not carry out its plan, with what nodes told their own operators."""
 
     def __init__(self, reason: str, faults: list[str]) -> None:
-        super().__init__("\n".join([reason, *dict.fromkeys(faults)]))
+        self.lines = [reason, *dict.fromkeys(faults)]
+        super().__init__("\n".join(self.lines))
 
 
 def run_job(
@@ -57,6 +58,9 @@ def run_job(
             federation.run(new.folder, observer, engine)
         except (PhaseFailed, AttemptsSpent, MissingParties) as error:
             raise RunFailed(str(error), federation.faults) from error
+        # Nodes go on, since their server must not learn it; here it is the researcher's own mistake.
+        if short := federation.shortfalls:
+            raise RunFailed("pairs share fewer persons than the plan's alignment.min_overlap", short)
         exact = oracle.judge(ScoreModel.load(new.folder / "model"), federation.scored_records())
         compared = {}
         for name in baselines_of(plan) if baselines is True else baselines or ():

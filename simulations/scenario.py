@@ -272,7 +272,7 @@ class Scenario:
         """What the party keeps of its rows: with consents if they are drawn, and identifiers in its own writing."""
         table = self.plan.groups[self.plan.party(party).group].table
         if drawn:
-            persons = frame[table.person or table.id].cast(pl.String).to_list()
+            persons = frame[table.person_column].cast(pl.String).to_list()
             given = consents(persons, self.plan, party, self.settings.consent, self.seed)
             frame = frame.with_columns(pl.Series(str(table.consent), given, dtype=pl.String))
         if self.settings.rewrite_ids:

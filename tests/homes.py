@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
 import os
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +34,17 @@ from shared.plan import Plan
 from shared.privacy.ledger import Ledger
 from shared.records import Records
 
-BUNDLE = "5e" * 32
+
+def _bundle() -> bytes:
+    """An app bundle with one file that does nothing."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("clients/app.py"), "# carries messages\n")
+    return made.getvalue()
+
+
+BUNDLE_BYTES = _bundle()
+BUNDLE = hashlib.sha256(BUNDLE_BYTES).hexdigest()
 LEVELS = ("food", "fashion", "other")
 SERVER_TOML = 'hosts = ["localhost"]\n'
 
@@ -55,6 +68,7 @@ def table_of(records: Records) -> pl.DataFrame:
             "sector": words(LEVELS, columns["sector"]),
             "age": numbers(columns["age"]),
             "sex": words(("f", "m"), columns["sex"]),
+            "consent": ["federation"] * len(records),
         }
     )
 
@@ -83,11 +97,16 @@ def new_node(folder: Path, name: str = "lender-1", role: str = "lender", **repla
     home.card_file.write_text(Enrolment.of(identity, make_node_key(home.supernode_key)).text, encoding="ascii")
     text = _text(name, role, "127.0.0.1:19")
     changes = {
-        "file": 'file = "loans.parquet" -> file = "loans.csv"',
-        "epsilon": "epsilon = 3.0 -> epsilon = 10.0",
+        "identifier": 'identifier = "creator_id" -> identifier = "id"',
+        "form": 'form = "creator-id" -> form = "exact"',
     }
     declared = {"row_local": "# row_local = true -> row_local = true"}
-    for change in (declared | (changes if role == "lender" else {}) | replaced).values():
+    if role == "lender":
+        changes |= {
+            "file": 'file = "loans.parquet" -> file = "loans.csv"',
+            "epsilon": "epsilon = 3.0 -> epsilon = 10.0",
+        }
+    for change in (changes | declared | replaced).values():
         old, new = change.split(" -> ")
         assert old in text, old
         text = text.replace(old, new, 1)
@@ -106,11 +125,12 @@ def new_server(folder: Path) -> ServerHome:
 
 @dataclass
 class Town:
-    """A server and three lenders that trust one another, and the small plan under their cards."""
+    """A server and three lenders that trust one another, the small plan under their cards, and the bundle's file."""
 
     server: ServerHome
     nodes: dict[str, Home]
     plan: Plan
+    bundle: Path
 
     def __getitem__(self, name: str) -> Home:
         return self.nodes[name]
@@ -138,7 +158,9 @@ def new_town(folder: Path) -> Town:
         for card in cards:
             if card.name != name:
                 store.trust(card, card.fingerprint)
-    town = Town(server, nodes, Plan.parse(plan_data()))
+    bundle = folder / "app.fab"
+    bundle.write_bytes(BUNDLE_BYTES)
+    town = Town(server, nodes, Plan.parse(plan_data()), bundle)
     town.plan = town.signed()
     (server.plans / "small.json").write_bytes(town.plan.canonical())
     return town

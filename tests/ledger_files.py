@@ -23,6 +23,7 @@ from shared.privacy.entries import (
     Ceilings,
     Disclose,
     Entry,
+    Identify,
     Limit,
     Refuse,
     Reserve,
@@ -41,6 +42,9 @@ COLUMNS = ("seq", "at", "body", "nonce", "previous", "hash", "signature")
 DIGEST = "cd" * 32
 CEILINGS = Ceilings(epsilon=5.0, delta=1e-5, purposes={"credit-scoring": 4.0}, label_epsilon=2.0)
 RUN = "run-1"
+# The last entry of `every_kind`.
+LAST = 18
+IDENTIFIED = Identify(column="who", form="exact")
 
 
 @lru_cache(maxsize=1)
@@ -74,7 +78,7 @@ def reserve(plan: Plan, kind: Kind, round: int = 1, group: str = "", **changes: 
     made = mechanisms_of(plan)
     phase = next(p for p in made.phases if p.kind is kind and p.group == (group or plan.lenders))
     cohort = len(plan.members(phase.group))
-    colluding = plan.groups[phase.group].max_colluding
+    colluding = plan.insiders(phase.group)
     plain: dict[str, Any] = {
         "plan": plan.hash,
         "run": RUN,
@@ -83,7 +87,7 @@ def reserve(plan: Plan, kind: Kind, round: int = 1, group: str = "", **changes: 
         "attempt": 1,
         "event": made.event(phase),
         "part": "all" if len(made.composed) == 1 else "test" if phase.test else "training",
-        "own_noise": (cohort - colluding) ** -0.5,
+        "own_noise": max(1, cohort - colluding) ** -0.5,
         "cohort": cohort,
         "max_colluding": colluding,
         "source": "system",
@@ -152,7 +156,7 @@ def every_kind(ledger: Ledger) -> None:
 
 def new_ledger(path: Path, party: str = PARTY, ceilings: Ceilings = CEILINGS, **more: Any) -> Ledger:
     """A party's new ledger."""
-    return Ledger.create(path, members()[party], "loans", ceilings, **more)
+    return Ledger.create(path, members()[party], "loans", ceilings, **{"identified": IDENTIFIED} | more)
 
 
 def copy_of(path: Path, folder: Path) -> Path:

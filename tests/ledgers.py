@@ -10,7 +10,7 @@ from shared.crypto.identity import Identity
 from shared.messages import Header
 from shared.plan import SERVER, Plan
 from shared.privacy.accountant import PldAccountant
-from shared.privacy.entries import GENESIS, Ceilings, Disclose, Entry, Reserve, body_of, entry_hash
+from shared.privacy.entries import GENESIS, Ceilings, Disclose, Entry, Identify, Reserve, body_of, entry_hash
 from shared.privacy.events import Event, RandomizedResponse
 from shared.privacy.ledger import SIGNED, Ledger, read_ledger, stored_entries
 from shared.privacy.spending import Used, composed_epsilon
@@ -23,6 +23,12 @@ Charge = Callable[[Header, Event], None]
 def identity_of(plan: Plan, party: str) -> Identity:
     """The simulated identity of a party of the plan."""
     return Identity.simulated(plan.seed, party, plan.groups[plan.party(party).group].role)
+
+
+def identified(plan: Plan, party: str) -> Identify:
+    """What names a person at a party, as the plan has it."""
+    column = plan.groups[plan.party(party).group].table.person_column
+    return Identify(column=column, form=plan.alignment.identifier)
 
 
 class WatchedLedger(Ledger):
@@ -50,7 +56,9 @@ def no_charge(header: Header, event: Event) -> None:
 
 def ledger_of(plan: Plan, party: str, charge: Charge = no_charge, identity: Identity | None = None) -> Ledger:
     """A party's ledger in memory, with no ceilings of its own, in which the plan is approved."""
-    ledger = WatchedLedger.create(None, identity or identity_of(plan, party), f"records of {party}", UNLIMITED)
+    named = identified(plan, party)
+    who = identity or identity_of(plan, party)
+    ledger = WatchedLedger.create(None, who, f"records of {party}", UNLIMITED, identified=named)
     watch(ledger, charge)
     approve(ledger, plan)
     return ledger

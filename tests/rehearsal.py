@@ -30,7 +30,7 @@ from shared.crypto.trust import TrustStore
 from shared.phases import Phase
 from shared.plan import SERVER, Plan
 from shared.privacy.anchors import read_anchors
-from shared.privacy.entries import Ceilings
+from shared.privacy.entries import Ceilings, Identify
 from shared.privacy.ledger import Ledger
 from shared.privacy.register import Register
 from shared.privacy.streams import StreamSource
@@ -90,7 +90,9 @@ def rehearsal_records(plan: Plan, party: str, n: int = 600) -> Records:
 
 def begin_ledger(path: Path | None, party: str) -> Ledger:
     """A party's new ledger."""
-    return Ledger.create(path, identity_of(party), f"records of {party}", CEILINGS)
+    column = PLAN["groups"][party.split("-")[0]]["table"]
+    named = Identify(column=column.get("person", column["id"]), form="exact")
+    return Ledger.create(path, identity_of(party), f"records of {party}", CEILINGS, identified=named)
 
 
 def host_of(party: str, ledger: Ledger, register: Register, kind: type[Host] = Host, **more: Any) -> Host:

@@ -23,6 +23,7 @@ from clients.commands.terminal import HERE, Folder, console, home_at
 from clients.config import ConfigError
 from clients.data import DataError
 from clients.home import Home
+from shared.terminal import foreign
 
 PACKAGES = ("sealscore", "flwr", "torch", "opacus", "dp-accounting", "cryptography", "polars", "pydantic")
 _LOG_LINES = 40
@@ -44,7 +45,7 @@ def doctor(
         print(text)
         return
     output.write_text(text, encoding="utf-8")
-    console.print(f"written to {output}; read it before you send it")
+    console.print(f"written to {foreign(output)}; read it before you send it")
 
 
 def collected(home: Home) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _ledger(home: Home) -> dict[str, Any]:
     try:
         with opened(home) as ledger:
             plans = ledger.standing.plans.values()
-            return {"entries": ledger.head.seq, "plans": {p.plan.hash[:12]: p.state for p in plans}}
+            return {"entries": ledger.head.seq, "plans": {p.plan.hash: p.state for p in plans}}
     except Exception as error:
         return {"fault": type(error).__name__}
 

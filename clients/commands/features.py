@@ -14,6 +14,7 @@ from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, errors, 
 from shared.consent import FEDERATION
 from shared.plan import Plan
 from shared.schema import TableSchema
+from shared.terminal import foreign
 
 _SHOWN = 20
 
@@ -37,6 +38,9 @@ def features(
 
     Rows at fault are left out and written to OUTPUT/rejected; above the plan's most_rejected nothing is computed.
     """
+    from polars.exceptions import PolarsError
+
+    from clients.data.errors import why
     from clients.features import Settings, build_table
     from clients.features.dictionary import kind_of
 
@@ -56,17 +60,21 @@ def features(
         most_rejected=schema.most_rejected,
         labelled=not unlabelled,
     )
-    with errors.status(f"features of {tables}"):
-        built = build_table(tables, kind, output, _day(today), settings)
+    day = _day(today)
+    try:
+        with errors.status(f"features of {foreign(tables)}"):
+            built = build_table(tables, kind, output, day, settings)
+    except PolarsError as error:
+        fail(f"{tables}: no features can be computed of these tables ({why(error)})", BAD_INPUT)
     shown = Table("raw table", "rows", "left out")
     for name, (bad, rows) in built.rejected.items():
-        shown.add_row(name, f"{rows:,}", f"{bad:,}")
+        shown.add_row(foreign(name), f"{rows:,}", f"{bad:,}")
     console.print(shown)
     for problem in built.problems[:_SHOWN]:
-        errors.print(f"left out: {problem}", markup=False)
+        errors.print(f"left out: {foreign(problem)}")
     if built.problems:
-        errors.print(f"all rows left out, with column, fault and mend: {output / 'rejected'}", markup=False)
-    console.print(f"{built.table}: {built.rows:,} rows; {built.flags:,} flags for your own officers", markup=False)
+        errors.print(f"all rows left out, with column, fault and mend: {foreign(output / 'rejected')}")
+    console.print(f"{foreign(built.table)}: {built.rows:,} rows; {built.flags:,} flags for your own officers")
 
 
 def _table_of(plan: Plan, party: str) -> TableSchema:

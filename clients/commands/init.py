@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail
 from clients.home import PASSPHRASE, Home
 from shared.plan_errors import PlanError, explain
+from shared.terminal import foreign
 
 TEMPLATE = """\
 # The configuration of a Sealscore node. Paths are seen from this folder. Nothing here comes from the server.
@@ -31,14 +32,18 @@ file = "{file}"                    # .csv or .parquet; or a database:
 # url = "postgresql://reader@db.example:5432/credit"
 # table = "scoring.{table}"        # or query = "SELECT ..."
 # password_file = "db.password"    # one line, mode 0600; or PGPASSWORD, PGPASSFILE in the environment
+identifier = "creator_id"          # your own column that names the person; the ledger keeps it for good
+form = "creator-id"                # normal form of its cells: exact, creator-id, phone or national-id; kept for good
 # split = "splits"                 # folder of the plan's list of test persons, if it has one
 # row_local = true                 # your word: own columns depend on their person's own rows alone, no rank, no mean
-
+consent = "required"               # a record is used with a consent that is read, whatever a plan says; or "none"
+# consent_column = "consent"       # your own column of consents, by default this; or a table of them, below
+{bands}
 # Names of your own columns, where they differ from the plan's.
 [data.columns]
 # {example} = "{own}"
 
-# Consents from a table of their own, one a row; without it the data's own consent column is read.
+# Consents from a table of their own, one a row, in place of a column of the data.
 # [data.consents]
 # file = "consents.csv"
 # person = "creator_id"
@@ -60,6 +65,11 @@ signal_bits = 4
 [supernode]
 port = 9494                        # on this machine only
 poll = 0.5                         # seconds between two questions to the server
+"""
+
+BANDS = """\
+# protected = ["residence"]        # your own columns of which lenders may be told bands, for fairness; by default none
+# group_bits = 2                   # the most bits of them that are ever told of a person
 """
 
 
@@ -97,7 +107,7 @@ def init(
     if certificate is not None:
         (home.folder / "ca.pem").write_bytes(certificate)
     home.config_file.write_text(text, encoding="utf-8")
-    console.print(f"[bold]{name}[/bold] is a {role} now; its folder is {home.folder}")
+    console.print(f"[bold]{name}[/bold] is a {role} now; its folder is {foreign(home.folder)}")
     console.print(f"  give {home.card_file.name} to the server's operator and to every peer, by any way")
     console.print(f"  read them this fingerprint by another way: [bold]{identity.card.fingerprint}[/bold]")
     if certificate is None:
@@ -118,6 +128,7 @@ def _text(name: str, role: str, server: str) -> str:
         table="loans" if lender else "creators",
         example="bureau_score" if lender else "followers",
         own="BUREAU_SCORE" if lender else "fans",
+        bands="" if lender else BANDS,
         labels="label_epsilon = 2.0                # over all releases of a label to platforms" if lender else "",
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from clients.commands.plan import opened
@@ -13,6 +12,7 @@ from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, ho
 from shared.privacy.entries import Entry, Limit
 from shared.privacy.ledger import read_ledger
 from shared.privacy.spending import Spending, bits_by_recipient, label_epsilon
+from shared.terminal import foreign, plain
 
 
 def ledger(
@@ -24,18 +24,20 @@ def ledger(
         standing, spending = own.standing, Spending()
         shown = Table("entry", "at", "kind", "what")
         for stored in list(read_ledger(home.ledger_file))[-last:]:
-            shown.add_row(str(stored.seq), stored.at, stored.kind, escape(_words(stored.entry)))
+            shown.add_row(str(stored.seq), stored.at, stored.kind, _words(stored.entry))
         console.print(shown)
         ceilings = standing.ceilings
         if ceilings is not None and ceilings.epsilon is not None:
             spent, committed = spending.epsilon(standing), spending.outlook(standing)
             console.print(f"epsilon spent {spent:.4g}, committed {committed:.4g}, of {ceilings.epsilon:g}")
+            if any(plan.exchanged for plan in standing.plans.values()):
+                console.print("(spent counts what peers' groups may have answered of this data set, as plans allow it)")
         labels = label_epsilon(standing)
         if labels:
             limit = ceilings.label_epsilon if ceilings else None
             console.print(f"label epsilon {labels:g}" + (f" of {limit:g}" if limit is not None else ", no ceiling"))
         for recipient, bits in bits_by_recipient(standing).items():
-            console.print(f"at most {bits} bits of a person told to {recipient}")
+            console.print(f"at most {bits} bits of a person told to {foreign(recipient)}")
 
 
 def budget(
@@ -61,4 +63,5 @@ def budget(
 
 def _words(entry: Entry) -> str:
     told = entry.model_dump(mode="json", exclude={"kind", "plan", "run", "text", "card", "request", "register_head"})
-    return ", ".join(f"{name} {value}" for name, value in told.items() if value not in (None, "", {}))[:160]
+    words = ", ".join(f"{name} {plain(value, 300)}" for name, value in told.items() if value not in (None, "", {}))
+    return foreign(words, 1500)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
 from shared.crypto.enrolment import card_in
 from shared.crypto.identity import Card
+from shared.terminal import foreign
 
 app = typer.Typer(help="Trust the cards of the server and of peers, by fingerprint.", no_args_is_help=True)
 
@@ -40,7 +41,7 @@ def list_cards(folder: Folder = HERE) -> None:
     """List the trusted cards."""
     home = home_at(folder)
     cards = home.trust().cards
-    table = Table("name", "role", "fingerprint")
+    table = Table("name", "role", Column("fingerprint", no_wrap=True, overflow="fold"))
     for name, card in sorted(cards.items()):
         table.add_row(name, card.role, card.fingerprint)
     console.print(table if cards else "no card is trusted yet; sealscore-node peer trust CARD")
@@ -51,7 +52,7 @@ def forget(name: Annotated[str, typer.Argument(help="Whose card.")], folder: Fol
     """Trust a card no longer: no plan that names it can be approved or answered."""
     home = home_at(folder)
     home.trust().forget(name)
-    console.print(f"no longer trusted: {name}")
+    console.print(f"no longer trusted: {foreign(name)}")
 
 
 def _card(given: str) -> Card:

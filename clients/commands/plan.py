@@ -1,4 +1,4 @@
-"""`sealscore-node plan`: look at plans, approve them by hash, refuse or revoke them."""
+"""`sealscore-node plan`: what was proposed, what it asks and costs, and the operator's word on it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
-from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, errors, fail, home_at, reason
+from clients.bundle_file import BundleFile
+from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, errors, fail, for_eyes, home_at, reason
 from clients.home import Home
 from clients.plan_review import Review, review
+from shared.foreign import GROUP
 from shared.plan import Plan
 from shared.privacy.entries import Refuse, Revoke
 from shared.privacy.ledger import Ledger
+from shared.terminal import foreign, grouped, ungrouped
 
 app = typer.Typer(help="Look at plans, approve them, refuse them.", no_args_is_help=True)
 
-PlanArgument = Annotated[str, typer.Argument(help="A plan's file, its hash or the start of it, or its name.")]
+PlanArgument = Annotated[
+    str, typer.Argument(help="A plan's file, its hash or at least the first eight digits of it, or its name.")
+]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="The app bundle's file, as the server's operator gave it to you.")
+]
+
+_LONG = 100_000  # words of a review are bounded where they are made
 
 
 @app.command("list")
@@ -29,19 +38,22 @@ def list_plans(folder: Folder = HERE) -> None:
     home = home_at(folder)
     with opened(home) as ledger:
         plans, standing = home.kept_plans(), ledger.standing
-    table = Table("plan", "hash", "purpose", "state")
+    table = Table("plan", Column("hash", min_width=GROUP), "purpose", "state")
     for hash, plan in plans.items():
         known = standing.plans.get(hash)
-        table.add_row(plan.name, hash[:16], plan.purpose_code, known.state if known else "not approved")
+        table.add_row(plan.name, grouped(hash), plan.purpose_code, known.state if known else "not approved")
     console.print(table if plans else "no plan was proposed yet")
 
 
 @app.command()
-def show(plan: PlanArgument, folder: Folder = HERE) -> None:
-    """Show what a plan is for, with whom, what it may cost and what is left; exit code 1 if it cannot be approved."""
+def show(plan: PlanArgument, bundle: BundleOption = None, folder: Folder = HERE) -> None:
+    """Show what a plan is for, with whom, what it reads and may cost; exit code 1 if it cannot be approved."""
     home = home_at(folder)
-    seen = _review(home, find_plan(home, plan))
+    found = find_plan(home, plan)
+    seen = _review(home, found)
     _print(seen)
+    if bundle is not None:
+        _print_bundle(found, bundle)
     if seen.obstacles and seen.state == "not approved":
         raise typer.Exit(FAILED)
 
@@ -49,11 +61,16 @@ def show(plan: PlanArgument, folder: Folder = HERE) -> None:
 @app.command()
 def approve(
     plan: PlanArgument,
+    bundle: BundleOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     folder: Folder = HERE,
 ) -> None:
-    """Approve a plan: from now on this node answers under it, within its budget. The ledger keeps the approval."""
+    """Approve a plan: from now on this node answers under it, within its budget. The ledger keeps the approval.
+
+    With the plan you approve the code that carries its messages, so its file must be given.
+    """
     from clients import books
+    from clients.plan_data import faults
 
     home = home_at(folder)
     found = find_plan(home, plan)
@@ -63,7 +80,18 @@ def approve(
         fail(f"plan {found.name} is {seen.state} in this node's ledger already", BAD_INPUT)
     if seen.obstacles:
         fail(f"plan {found.name} cannot be approved as things are", FAILED)
-    if not yes and not typer.confirm("Approve this plan?"):
+    if bundle is None:
+        fail(
+            "the plan names an app bundle, whose code carries its messages; get the file from the server's operator "
+            "(sealscore-server bundle) and give it: --bundle FILE",
+            BAD_INPUT,
+        )
+    # Once a plan is approved the server may ask at any time, and would see a fault.
+    if faulty := faults(home, home.config(), [found]):
+        words = f"the data cannot be used under plan {found.name}, so it is not approved"
+        fail(f"{words}:\n{for_eyes(faulty[0][1])}", BAD_INPUT)
+    _print_bundle(found, bundle)
+    if not yes and not typer.confirm("Approve this plan, and this bundle?"):
         errors.print("not approved; nothing was written")
         raise typer.Exit(FAILED)
     with opened(home) as ledger:
@@ -104,12 +132,14 @@ def find_plan(home: Home, wanted: str) -> Plan:
     if path.is_file():
         data = path.read_bytes()
         return Plan.from_canonical(data) if data.lstrip()[:1] == b"{" else Plan.load(path)
-    kept = home.kept_plans()
-    matching = [plan for hash, plan in kept.items() if hash.startswith(wanted) or plan.name == wanted]
+    kept, digits = home.kept_plans(), ungrouped(wanted)
+    matching = [plan for plan in kept.values() if plan.name == wanted]
+    if len(digits) >= GROUP:
+        matching += [plan for hash, plan in kept.items() if hash.startswith(digits) and plan.name != wanted]
     if len(matching) != 1:
-        known = ", ".join(f"{plan.name} ({hash[:12]})" for hash, plan in kept.items()) or "none"
+        known = [f"{grouped(hash)} {plan.name}" for hash, plan in kept.items()] or ["none"]
         what = "several plans are" if matching else "no file and no plan is"
-        fail(f"{wanted}: {what} so named; plans: {known}", BAD_INPUT)
+        fail([f"{wanted}: {what} so named; plans:", *known], BAD_INPUT)
     return matching[0]
 
 
@@ -125,14 +155,41 @@ def opened(home: Home) -> Iterator[Ledger]:
 
 def _review(home: Home, plan: Plan) -> Review:
     with opened(home) as ledger:
-        declared = home.config().data.row_local
-        return review(plan, home.identity().card, home.trust().cards, ledger.standing, row_local=declared)
+        return review(plan, home.identity().card, home.trust().cards, ledger.standing, home.config().data)
 
 
 def _print(seen: Review) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 2))
+    table = Table(Column(no_wrap=True), Column(overflow="fold"), show_header=False, box=None, padding=(0, 2, 0, 0))
     for what, words in (*seen.lines, ("state", seen.state)):
-        table.add_row(f"[bold]{what}[/bold]", escape(words))
-    console.print(table)
+        table.add_row(f"[bold]{what}[/bold]", foreign(words, _LONG))
+    console.print(table, highlight=False)
     for obstacle in seen.obstacles:
-        errors.print(f"[red]in the way:[/red] {escape(obstacle)}", highlight=False)
+        errors.print(f"[red]in the way:[/red] {foreign(obstacle, _LONG)}", highlight=False)
+
+
+def _print_bundle(plan: Plan, path: Path) -> None:
+    """Show what is in a bundle's file; ends with an error where it is not the one that the plan names."""
+    found = BundleFile.read(path)
+    if found.sha256 != plan.bundle:
+        fail(
+            [
+                f"{path} is another app bundle than the plan's: its SHA-256 is",
+                grouped(found.sha256),
+                "and the plan names",
+                grouped(plan.bundle or "none"),
+                "ask the server's operator for the bundle of this plan, or for a plan with this bundle",
+            ],
+            BAD_INPUT,
+        )
+    table = Table(
+        Column("file of the bundle", overflow="fold"),
+        Column("bytes", justify="right", no_wrap=True),
+        Column("SHA-256", min_width=GROUP),
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for file in found.files:
+        table.add_row(foreign(file.name), f"{file.size:,}", grouped(file.sha256))
+    console.print(table, highlight=False)
+    console.print(f"{len(found.files)} files; the bundle's SHA-256 is the one that the plan names:", highlight=False)
+    console.print(grouped(found.sha256), highlight=False)

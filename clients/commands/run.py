@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +16,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from clients.commands.plan import find_plan, opened
-from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at
+from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, home_at
 from clients.config import NodeConfig
 from clients.home import Home
+from shared.logs import log_to_stderr
 from shared.plan import Plan
-from shared.records import Records
+from shared.terminal import foreign, grouped, lines
 
 STALE = 15.0  # seconds after which a status is of a node that died
 
@@ -38,8 +38,9 @@ def check(
     plans = [find_plan(home, plan)] if plan else _live_plans(home)
     for finding in preflight(home, plans, connect):
         mark = "[green]good[/green]" if finding.good else "[red]mend[/red]"
-        words = escape(finding.words)
-        console.print(f"{mark}  [bold]{finding.what}[/bold]  {words}", highlight=False, soft_wrap=True)
+        # Cells of the table are for the eyes of who sits there: a pipe may end in a file.
+        words = escape(lines((console.is_terminal and finding.shown) or finding.words))
+        console.print(f"{mark}  [bold]{foreign(finding.what)}[/bold]  {words}", highlight=False, soft_wrap=True)
         bad += not finding.good
     if bad:
         raise typer.Exit(FAILED)
@@ -56,7 +57,7 @@ def start(
     if logs not in ("text", "json"):
         raise typer.BadParameter(f"{logs!r}: logs are text or json", param_hint="--log")
     home = home_at(folder)
-    _log(logs)
+    log_to_stderr("sealscore", "json" if logs == "json" else "text")
     config, identity = home.config(), home.identity()
     if (identity.name, identity.role) != (config.node.name, config.node.role):
         fail(f"the keys here are those of the {identity.role} {identity.name!r}, not of node.toml's node", BAD_INPUT)
@@ -66,6 +67,7 @@ def start(
             "node.toml's [budget] is not the ledger's; sealscore-node budget --why TEXT puts it into force",
             BAD_INPUT,
         )
+    _refuse_faulty_data(home, config, [plan.plan for plan in ledger.standing.live])
     host = _host(home, config, ledger, register)
 
     def settings(socket: Path) -> SuperNodeSettings:
@@ -122,23 +124,20 @@ def status(
         for what in ("state", "pid", "connected", "trouble", "refused_bundles"):
             if found.get(what) not in (None, ""):
                 table.add_row(what.replace("_", " "), _word(found[what]))
+        for name in found.get("without_data", ()):
+            table.add_row(
+                "NO DATA", escape(f"plan {name} is answered as if there were no records: see the log, and check")
+            )
         for name, state in plans.items():
-            table.add_row(f"plan {name}", state)
+            table.add_row(f"plan {foreign(name)}", state)
         console.print(table)
     if found["state"] != "running" or (wait and not _connected(found)):
         raise typer.Exit(FAILED)
 
 
 def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
-    from clients.data import load_records
-    from clients.features.row_local import check_row_local
     from clients.host import MAX_PROPOSED, Host
-
-    split = None if config.data.split is None else home.folder / config.data.split
-
-    def load(plan: Plan) -> Records:
-        check_row_local(plan, config.node.name, config.data.row_local)
-        return load_records(config.data.own(home.folder), plan, config.node.name, split)
+    from clients.plan_data import loader
 
     def propose(plan: Plan) -> bool:
         approved = ledger.standing.plans
@@ -149,11 +148,31 @@ def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
             return False
         home.keep_plan(plan)
         logging.getLogger("sealscore.node").info(
-            "the server proposes plan %s (%s); see sealscore-node plan show", plan.name, plan.hash[:12]
+            "the server proposes plan %s, %s; see sealscore-node plan show", plan.name, grouped(plan.hash)
         )
         return True
 
-    return Host(home.identity(), home.trust(), ledger, register, home.label_secret(), load=load, propose=propose)
+    return Host(
+        home.identity(),
+        home.trust(),
+        ledger,
+        register,
+        home.label_secret(),
+        load=loader(home, config),
+        propose=propose,
+        may_tell=config.data.may_tell,
+    )
+
+
+def _refuse_faulty_data(home: Home, config: NodeConfig, plans: list[Plan]) -> None:
+    """A node whose data do not fit its plans does not start: once it is connected, the server would see it."""
+    from clients.plan_data import faults
+
+    today = datetime.now(UTC).date()
+    if found := faults(home, config, [plan for plan in plans if plan.expires is None or plan.expires >= today]):
+        each = [f"under plan {plan.name}:\n{for_eyes(error)}" for plan, error in found]
+        mend = "mend the data, or refuse the plan (sealscore-node plan refuse)"
+        fail("\n".join([f"the data cannot be used, so the node does not start; {mend}", *each]), BAD_INPUT)
 
 
 def _live_plans(home: Home) -> list[Plan]:
@@ -183,22 +202,4 @@ def _connected(found: dict[str, Any]) -> bool:
 
 
 def _word(value: object) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else escape(str(value))
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return json.dumps(
-            {"at": at, "level": record.levelname.lower(), "log": record.name, "text": record.getMessage()}
-        )
-
-
-def _log(form: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    plain.converter = time.gmtime
-    handler.setFormatter(_JsonLines() if form == "json" else plain)
-    root = logging.getLogger("sealscore")
-    root.handlers, root.propagate = [handler], False
-    root.setLevel(logging.INFO)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else foreign(value)

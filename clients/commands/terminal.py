@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from clients.bundle_file import BundleFileError
 from clients.daemon import DaemonError
 from clients.data import DataError
 from clients.deploy.node_key import NodeKeyError
@@ -20,15 +20,16 @@ from shared.privacy.ledger import LedgerError
 from shared.privacy.register import RegisterError
 from shared.privacy.spending import Overdrawn
 from shared.privacy.standing import LedgerFault
-from shared.terminal import BAD_INPUT, FAILED, errors, fail
+from shared.terminal import BAD_INPUT, FAILED, Screen, errors, fail
 
-console = Console()
+console = Screen()
 
 Folder = Annotated[Path, typer.Option("--home", envvar="SEALSCORE_HOME", help="The node's own folder.")]
 HERE = Path(".")
 _REASON = 500
 
 _BAD_INPUT = (
+    BundleFileError,
     PlanError,
     DataError,
     CardError,
@@ -51,6 +52,11 @@ def home_at(folder: Path) -> Home:
     return home
 
 
+def for_eyes(fault: DataError) -> str:
+    """A fault of the data, with cells of the table where they go to a terminal: a pipe may end in a file."""
+    return fault.shown if errors.is_terminal else str(fault)
+
+
 def reason(text: str) -> str:
     """A reason as the ledger keeps it; BadParameter where it is none, or too long."""
     if not 1 <= len(text.strip()) <= _REASON:
@@ -58,4 +64,15 @@ def reason(text: str) -> str:
     return text.strip()
 
 
-__all__ = ["BAD_INPUT", "EXPECTED", "FAILED", "HERE", "Folder", "console", "errors", "fail", "home_at", "reason"]
+__all__ = [
+    "BAD_INPUT",
+    "EXPECTED",
+    "FAILED",
+    "HERE",
+    "Folder",
+    "console",
+    "errors",
+    "fail",
+    "home_at",
+    "reason",
+]

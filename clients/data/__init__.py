@@ -3,7 +3,7 @@
 from clients.data.checks import Checked, Nominal, check_table
 from clients.data.errors import DataError, Problem
 from clients.data.files import read_table
-from clients.data.load import load_records
+from clients.data.load import in_words, load_records, one_sided_parts
 from clients.data.own import OwnData
 from clients.data.sources import Source, read_source
 from clients.data.split import test_mask
@@ -21,7 +21,9 @@ __all__ = [
     "Table",
     "check_table",
     "columns_of",
+    "in_words",
     "load_records",
+    "one_sided_parts",
     "read_source",
     "read_table",
     "test_mask",

@@ -37,7 +37,7 @@ def numbers(cells: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     if cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null):
         values = cells.cast(pl.Float64).to_numpy().astype(np.float64)
         return values, np.zeros(len(cells), dtype=bool)
-    raise WrongTypeError(f"a column of type {cells.dtype}, where numbers are needed")
+    raise WrongTypeError(f"a column of type {_type(cells)}, where numbers are needed")
 
 
 def levels(cells: pl.Series, allowed: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +93,7 @@ def days(cells: pl.Series) -> tuple[np.ndarray, np.ndarray]:
         day = cells.cast(pl.Date)
         unread = np.zeros(len(cells), dtype=bool)
     else:
-        raise WrongTypeError(f"a column of type {cells.dtype}, where days are needed")
+        raise WrongTypeError(f"a column of type {_type(cells)}, where days are needed")
     return day.to_numpy().astype("datetime64[D]"), unread
 
 
@@ -115,11 +115,16 @@ def texts(cells: pl.Series, strip: bool = True) -> pl.Series:
     if cells.dtype.is_numeric():
         found = cells.to_numpy() if cells.dtype.is_float() else cells.cast(pl.Float64).to_numpy()
         return pl.Series([None if np.isnan(value) else decimal(value) for value in found], dtype=pl.String)
-    raise WrongTypeError(f"a column of type {cells.dtype}, where text or numbers are needed")
+    raise WrongTypeError(f"a column of type {_type(cells)}, where text or numbers are needed")
 
 
 def _is_text(cells: pl.Series) -> bool:
     return cells.dtype in (pl.String, pl.Categorical, pl.Enum)
+
+
+def _type(cells: pl.Series) -> str:
+    """The type's name alone: an enumeration's would list its levels, which are cells."""
+    return str(cells.dtype.base_type().__name__)
 
 
 def _stripped(cells: pl.Series) -> pl.Series:

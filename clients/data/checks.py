@@ -18,13 +18,18 @@ import polars as pl
 from clients.data import cells
 from clients.data.errors import DataError, Problem
 from clients.data.table import Table, columns_of
-from shared.consent import Consent, ConsentError, parse_consents
+from shared.consent import Consent, ConsentError, parse_consents, with_withdrawals
 from shared.derive import derived_columns
 from shared.identifiers import NORMAL_FORMS
 from shared.records import Records
 from shared.schema import CategoricalFeature, NumericFeature, TableSchema
 
 VALUES_SHOWN = 3
+OTHERS = "add it, name your own column of it under [data.columns], or use a plan whose schema fits the table"
+CONSENTS = (
+    "name your column of consents as consent_column, or their table under [data.consents]; where nobody's consent is "
+    'to be read, write consent = "none"'
+)
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,13 @@ def check_table(
     label = check.label() if label_required and schema.label else None
     dates = check.dates() if schema.date else None
     columns = derived_columns(schema, {feature.name: check.feature(feature) for feature in schema.features})
+    consents = check.consents()
     if check.problems:
         raise DataError(check.problems)
     everyone = np.zeros(len(ids), dtype=bool)
-    records = Records(schema, tuple(ids), tuple(person), columns, label, everyone, check.consents())
+    # Before records are chosen: who withdrew in a record that is left out has withdrawn.
+    given = None if consents is None else with_withdrawals(person, consents)
+    records = Records(schema, tuple(ids), tuple(person), columns, label, everyone, given)
     kept = keep(ids, person, max_records_per_person)
     records = records.take(kept)
     check.size(records, nominal)
@@ -133,13 +141,16 @@ class _Check:
         self.schema = schema
         self.problems: list[Problem] = []
 
-    def add(self, value: str, mend: str, column: str | None = None, bad: np.ndarray | None = None) -> None:
+    def add(
+        self, value: str, mend: str, column: str | None = None, bad: np.ndarray | None = None, found: str = ""
+    ) -> None:
         rows = () if bad is None else self.table.rows(np.flatnonzero(bad).tolist())
-        self.problems.append(Problem(self.table.source, value, mend, column, rows, self.table.unit))
+        self.problems.append(Problem(self.table.source, value, mend, column, rows, self.table.unit, found))
 
-    def add_if(self, bad: np.ndarray, value: str, mend: str, column: str) -> None:
+    def add_if(self, bad: np.ndarray, value: str, mend: str, column: str, show: bool = False) -> None:
+        """A problem of the rows at `bad`, if there are any; with `show`, their cells are for the operator to see."""
         if bad.any():
-            self.add(value, mend, column, bad)
+            self.add(value, mend, column, bad, self._found(column, bad) if show else "")
 
     def header(self, wanted: Sequence[str]) -> None:
         absent = [name for name in wanted if name not in self.table.frame.columns]
@@ -151,8 +162,9 @@ class _Check:
             spare = [other for other in header if other not in wanted]
             folded = {other.strip().lower(): other for other in reversed(spare)}
             close = difflib.get_close_matches(name.lower(), folded, n=1)
-            hint = f"rename {folded[close[0]]!r} to {name!r}" if close else "add it"
-            self.add("the column is missing", f"{hint}, or use a plan whose schema fits the table", name)
+            # Where a file has no header, its first record is taken for one: what stands there is a cell.
+            found = f"there is {folded[close[0]]!r}, which could be renamed" if close else ""
+            self.add("the column is missing", CONSENTS if name == self.schema.consent else OTHERS, name, found=found)
 
     def ids(self) -> list[str]:
         ids = self._text(self.schema.id, "the id")
@@ -167,7 +179,7 @@ class _Check:
         return ids.fill_null("").to_list()
 
     def persons(self, ids: list[str], identifier: str) -> list[str]:
-        name = self.schema.person or self.schema.id
+        name = self.schema.person_column
         raw = self._text(name, "the person").fill_null("").to_list() if self.schema.person else ids
         forms = [NORMAL_FORMS[identifier](person) for person in raw]
         empty = np.array([bool(person) and not form for person, form in zip(raw, forms, strict=True)], dtype=bool)
@@ -206,9 +218,10 @@ class _Check:
         allowed = f"neither {written[0]!r} (good) nor {written[1]!r} (bad)"
         self.add_if(
             unseen,
-            f"the label is {self._shown(name, unseen)}, {allowed}",
+            f"the label is {allowed}",
             "write the outcome so, or set label_good and label_bad in the plan's schema",
             name,
+            show=True,
         )
         missing = np.isnan(values) & ~unseen
         self.add_if(missing, "the label is missing", "leave out loans whose outcome is not known yet", name)
@@ -250,14 +263,15 @@ class _Check:
         bounds = f"{cells.decimal(feature.lower)} to {cells.decimal(feature.upper)}"
         self.add_if(
             outside,
-            f"{self._shown(feature.name, outside)} is outside its bounds, {bounds}",
+            f"a value is outside its bounds, {bounds}",
             "correct the value or its unit, or use a plan with wider bounds",
             feature.name,
+            show=True,
         )
         if feature.integer:
             broken = ~outside & ~np.isnan(values) & (values != np.round(values))
-            what = f"{self._shown(feature.name, broken)} is no whole number"
-            self.add_if(broken, what, "write a whole number, or use a plan with integer = false for it", feature.name)
+            mend = "write a whole number, or use a plan with integer = false for it"
+            self.add_if(broken, "a value is no whole number", mend, feature.name, show=True)
         return values, text
 
     def _categorical(self, feature: CategoricalFeature) -> tuple[np.ndarray, np.ndarray]:
@@ -269,9 +283,10 @@ class _Check:
         allowed += f" and {len(feature.levels) - 12} more" if len(feature.levels) > 12 else ""
         self.add_if(
             unseen,
-            f"{self._shown(feature.name, unseen)} is none of its levels, {allowed}",
+            f"a value is none of its levels, {allowed}",
             "correct the value, or use a plan that lists it as a level",
             feature.name,
+            show=True,
         )
         return values, unseen
 
@@ -304,7 +319,7 @@ class _Check:
         rows = self.table.frame.height
         return np.full(rows, np.nan), np.ones(rows, dtype=bool)
 
-    def _shown(self, name: str, bad: np.ndarray) -> str:
+    def _found(self, name: str, bad: np.ndarray) -> str:
         """The first distinct values at `bad`, as they stand in the column."""
         distinct = self.table.frame[name].filter(pl.Series(bad)).cast(pl.String).unique(maintain_order=True).to_list()
         shown = " or ".join(

@@ -64,8 +64,10 @@ def read_postgres(source: SqlSource, columns: Sequence[str] | None = None) -> Ta
     """
     with read_only(source) as connection, _in_words(source):
         relation = _relation(source)
-        # Prepared, and so refused if it is more than one statement.
-        head = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(relation), prepare=True).description or ()
+        with _in_words(source, described=False):
+            # Prepared, and so refused if it is more than one statement.
+            limited = sql.SQL("SELECT * FROM {} LIMIT 0").format(relation)
+            head = connection.execute(limited, prepare=True).description or ()
         header = [column.name for column in head]
         wanted = present(columns, header)
         refuse_twins(source.name, sorted({name for name in wanted if header.count(name) > 1}))
@@ -179,21 +181,26 @@ def _decoded(cells: Sequence[str | bytes | None]) -> tuple[Sequence[str | None],
 
 
 @contextmanager
-def _in_words(source: SqlSource) -> Iterator[None]:
+def _in_words(source: SqlSource, described: bool = True) -> Iterator[None]:
     """Turn what the driver raises into a DataError.
 
-    Words of the server are shown only where they speak of the statement (SQLSTATE class 42): others may quote a cell,
-    and a cell may be an id.
+    Words of the server are shown only where they speak of the statement: in SQLSTATE class 42, and before the
+    statement is `described`, while no row is read. Others may quote a cell, and a cell may be an id.
     """
+
+    def told(error: psycopg.Error) -> str:
+        words = error.diag.message_primary
+        return f" ({words})" if words and not described else ""
+
     try:
         yield
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
-        value = "there is no such table" if source.table else f"there is no such table ({error.diag.message_primary})"
+        value = f"there is no such table{'' if source.table else told(error)}"
         mend = "check its name, letter by letter, and write SCHEMA.TABLE if it is outside the user's search path"
         raise source.error(value, mend) from None
     except errors.InsufficientPrivilege as error:
         mend = "grant the node's database user SELECT on it"
-        raise source.error(f"the user may not read it ({error.diag.message_primary})", mend) from None
+        raise source.error(f"the user may not read it{told(error)}", mend) from None
     except errors.QueryCanceled:
         raise timed_out(source) from None
     except errors.ReadOnlySqlTransaction:
@@ -202,11 +209,10 @@ def _in_words(source: SqlSource) -> Iterator[None]:
     except psycopg.Error as error:
         if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:2] in BROKEN:
             raise _connection_error(source, str(error)) from None
-        said = type(error).__name__
-        if (error.sqlstate or "").startswith("42") and error.diag.message_primary:
-            said = error.diag.message_primary
+        known = ((error.sqlstate or "").startswith("42") and told(error)) or f" ({type(error).__name__})"
         mend = "mend the query, or look into the server's log"
-        raise source.error(f"the server refuses the statement ({said}, SQLSTATE {error.sqlstate})", mend) from None
+        value = f"the server refuses the statement{known}, SQLSTATE {error.sqlstate}"
+        raise source.error(value, mend) from None
 
 
 def _connection_error(source: SqlSource, said: str) -> DataError:

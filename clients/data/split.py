@@ -66,4 +66,8 @@ def _listed(split: Split, folder: Path) -> frozenset[str]:
     if found != split.sha256:
         mend = f"get the file whose SHA-256 is {split.sha256}, or have the plan's evaluation.split.sha256 corrected"
         raise DataError([Problem(name, f"the file is another than the plan's, its SHA-256 is {found}", mend)])
-    return frozenset(line.strip() for line in data.decode("utf-8-sig").splitlines() if line.strip())
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError([Problem(name, "the list is not UTF-8", "ask for a plan with a list that is")]) from None
+    return frozenset(line.strip() for line in text.splitlines() if line.strip())

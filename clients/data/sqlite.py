@@ -36,6 +36,8 @@ def read_sqlite(source: SqlSource, columns: Sequence[str] | None = None) -> Tabl
     """
     with read_only(source) as connection, _in_words(source):
         relation = _relation(source)
+        with _in_words(source, compiled=False):
+            connection.execute(f"EXPLAIN SELECT * FROM {relation}").close()
         header = [column[0] for column in connection.execute(f"SELECT * FROM {relation} LIMIT 0").description]
         wanted = present(columns, header)
         # SQLite renames the second of two columns of a query's name.
@@ -118,18 +120,24 @@ def _written(cell: object) -> str | None:
 
 
 @contextmanager
-def _in_words(source: SqlSource) -> Iterator[None]:
-    """Turn what SQLite raises into a DataError; its words are shown where they speak of the statement alone."""
+def _in_words(source: SqlSource, compiled: bool = True) -> Iterator[None]:
+    """Turn what SQLite raises into a DataError.
+
+    Its words are shown before the statement is `compiled`, while they can speak of the statement alone: those of a
+    function in it that meets a cell which it cannot take may quote that cell.
+    """
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning) as error:
-        said = str(error)
-        if said == "interrupted":
+        said, code = str(error), getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_INTERRUPT:
             raise timed_out(source) from None
         if source.table is not None and said.startswith("no such table"):
             raise source.error("there is no such table", "check its name, letter by letter") from None
-        if "locked" in said or "busy" in said:
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise source.error("another program has locked the file", "read it again when that is done") from None
-        if "not a database" in said or "malformed" in said:
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise source.error("the file is no SQLite database, or damaged", "export it again") from None
+        if compiled:
+            said = getattr(error, "sqlite_errorname", type(error).__name__)
         raise source.error(f"SQLite refuses the statement ({said})", "mend the query") from None

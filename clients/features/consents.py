@@ -18,16 +18,19 @@ def live_consents(
     """`creator_id`, `recipient`, `given_at`, `expires`, `first_given` of consents that nobody has withdrawn by today.
 
     They are those for the purpose and to the recipients; `first_given` is the first day on which the creator gave one,
-    also one withdrawn since. An end in the past is kept: whether a consent is live on the day of a run is for the node
-    to see.
+    also one withdrawn since. A withdrawal ends all that the creator gave that recipient up to its day, in whichever row
+    it stands. An end in the past is kept: whether a consent is live on the day of a run is for the node to see.
     """
     wanted = (pl.col("purpose") == purpose) & (pl.col("given_at") <= today)
     if recipients is not None:
         wanted &= pl.col("recipient").is_in(list(recipients))
     return (
         consents.filter(wanted)
-        .with_columns(first_given=pl.col("given_at").min().over(PERSON))
-        .filter(pl.col("withdrawn_at").is_null() | (pl.col("withdrawn_at") > today))
+        .with_columns(
+            first_given=pl.col("given_at").min().over(PERSON),
+            ended=pl.col("withdrawn_at").filter(pl.col("withdrawn_at") <= today).max().over(PERSON, "recipient"),
+        )
+        .filter(pl.col("ended").is_null() | (pl.col("given_at") > pl.col("ended")))
         .select(PERSON, "recipient", "given_at", "expires", "first_given")
     )
 

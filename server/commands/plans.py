@@ -12,13 +12,15 @@ from typing import Annotated
 
 import tomli_w
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
 from server.deployed import PUBLISHED
 from server.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from shared.foreign import GROUP
 from shared.plan import Plan
 from shared.privacy.mechanisms import Mechanisms
+from shared.terminal import foreign, grouped
 
 # One exchange with four parties over Flower on one machine of two cores (`python -m simulations.bench federation`).
 SECONDS_A_ROUND = 2.4
@@ -56,7 +58,9 @@ def new(
     expected = _expected(plan, profile)
     path.write_text(tomli_w.dumps(data), encoding="utf-8")
     console.print(expected)
-    console.print(f"written to {path}; look through it, then [bold]sealscore-server plan sign {name}[/bold]")
+    console.print(
+        f"written to {foreign(path)}; look through it, then [bold]sealscore-server plan sign {foreign(name)}[/bold]"
+    )
 
 
 @app.command()
@@ -72,9 +76,12 @@ def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: 
     if plan.name != name:
         fail(f"{path}: the plan in it is named {plan.name!r}", BAD_INPUT)
     signed.write_bytes(plan.canonical())
-    console.print(f"signed: {name}, hash [bold]{plan.hash}[/bold]")
-    console.print(f"give {signed} to the partners, and read them the hash; to nodes with a live plan of this")
-    console.print(f"version, [bold]sealscore-server plan publish {name}[/bold] sends it")
+    console.print(f"signed: {name}, hash\n  [bold]{grouped(plan.hash)}[/bold]")
+    console.print(
+        f"give {foreign(signed)} to the partners, with the app bundle ([bold]sealscore-server bundle[/bold]),"
+    )
+    console.print("and read them the hash; to nodes with a live plan of this version,")
+    console.print(f"[bold]sealscore-server plan publish {name}[/bold] sends the plan")
 
 
 @app.command()
@@ -92,12 +99,12 @@ def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], 
     said = json.loads((home.run_folder(plan) / PUBLISHED).read_text(encoding="utf-8"))
     table = Table("party", "the plan was")
     for party, what in said.items():
-        table.add_row(party, what)
+        table.add_row(foreign(party), foreign(what))
     console.print(table)
     if without := [party.name for party in plan.parties if said.get(party.name) != "taken"]:
         fail(
             f"{', '.join(without)} did not take the plan; send them the file {home.plans / name}.json, and read them "
-            f"the hash {plan.hash}"
+            f"the hash {grouped(plan.hash)}"
         )
 
 
@@ -106,10 +113,10 @@ def list_plans(folder: Folder = HERE) -> None:
     """List the plans."""
     home = home_at(folder)
     signed = home.signed_plans()
-    table = Table("plan", "state", "hash", "expires")
+    table = Table("plan", "state", Column("hash", min_width=GROUP), "expires")
     for path in sorted(home.plans.glob("*.toml")):
         plan = signed.get(path.stem)
-        table.add_row(path.stem, "signed" if plan else "draft", plan.hash[:16] if plan else "", _day(plan))
+        table.add_row(foreign(path.stem), "signed" if plan else "draft", grouped(plan.hash) if plan else "", _day(plan))
     console.print(table)
 
 

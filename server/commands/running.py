@@ -22,6 +22,7 @@ from server.watching import RunTable
 from shared.phases import phases
 from shared.plan import Plan
 from shared.privacy.anchors import Receipt, read_anchors, to_line
+from shared.terminal import foreign, grouped
 
 LOOK = 0.5  # seconds between two looks at a run
 BEAR = 60.0  # seconds without an answer of the SuperLink: a restart takes a few, and the run outlives it
@@ -54,9 +55,9 @@ def run(
     privacy = record["privacy"]
     spent = f"epsilon {privacy['epsilon']:.4g} of {privacy['epsilon_of_plan']:g}"
     if record["early"]:
-        why = "\n".join(f"{phase}: {reason}" for phase, reason in record["early"].items())
-        fail(f"the plan was not carried out whole:\n{why}\n{spent}; the model of those rounds is in {output}")
-    console.print(f"done: {spent}; the model is in {output}")
+        why = [f"{phase}: {reason}" for phase, reason in record["early"].items()]
+        fail(["the plan was not carried out whole:", *why, f"{spent}; the model of those rounds is in {output}"])
+    console.print(f"done: {spent}; the model is in {foreign(output)}")
 
 
 def run_action(home: ServerHome, plan: Plan, action: str) -> Run | None:
@@ -70,8 +71,9 @@ def run_action(home: ServerHome, plan: Plan, action: str) -> Run | None:
     bundle = build_bundle()
     if plan.bundle != bundle.sha256:
         fail(
-            f"plan {plan.name} is for the app bundle {str(plan.bundle)[:16]}, and this is {bundle.sha256[:16]}: run it "
-            "with the version of Sealscore that it was signed with, or sign a new plan",
+            f"plan {plan.name} is for the app bundle {grouped(str(plan.bundle))}, and this is "
+            f"{grouped(bundle.sha256)}: run it with the version of Sealscore that it was signed with, or sign "
+            "a new plan",
             BAD_INPUT,
         )
     progress = home.run_folder(plan) / PROGRESS
@@ -102,7 +104,7 @@ def _follow(control: Any, number: int, plan: Plan, progress: Path, earlier: int 
             except ControlError as error:
                 if silent is None:
                     silent = time.monotonic()
-                    console.print(f"{error}; the run may live on, so it is asked again for {BEAR:g} s", markup=False)
+                    console.print(f"{foreign(error)}; the run may live on, so it is asked again for {BEAR:g} s")
             follower()
             live.update(table.shown())
             if run is not None and run.finished:
@@ -116,7 +118,7 @@ def _stop(control: Any, number: int) -> None:
     try:
         control.stop(number)
     except ControlError as error:
-        console.print(f"{error}; so it was not stopped there", markup=False)
+        console.print(f"{foreign(error)}; so it was not stopped there")
 
 
 def _reason(output: Path, name: str, ended: Run | None) -> str:
@@ -144,7 +146,7 @@ def runs(folder: Folder = HERE) -> None:
         if not output.exists():
             continue
         state, epsilon, auc = _state(output)
-        table.add_row(name, state, epsilon, auc, output.name)
+        table.add_row(foreign(name), state, epsilon, auc, foreign(output.name))
     console.print(table)
 
 
@@ -175,4 +177,4 @@ def export(
         known = ", ".join(sorted({anchor.head.party for anchor in kept if isinstance(anchor, Receipt)}))
         fail(f"there is no receipt of {party!r}; there are receipts of: {known}", BAD_INPUT)
     output.write_text("".join(to_line(receipt) + "\n" for receipt in chosen), encoding="ascii")
-    console.print(f"{len(chosen)} of {len(kept)} receipts are written to {output}")
+    console.print(f"{len(chosen)} of {len(kept)} receipts are written to {foreign(output)}")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-import sys
 import threading
-import time
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +15,8 @@ from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, hom
 from server.home import PASSPHRASE, ServerHome
 from shared.crypto.enrolment import Enrolment
 from shared.crypto.identity import same_fingerprint
+from shared.logs import log_to_stderr
+from shared.terminal import foreign
 
 TEMPLATE = """\
 # The configuration of a Sealscore server.
@@ -54,7 +53,7 @@ def init(
     make_authority(home.certificates)
     make_server_certificate(home.certificates, host)
     home.config_file.write_text(text, encoding="utf-8")
-    console.print(f"a server is made in {home.folder}")
+    console.print(f"a server is made in {foreign(home.folder)}")
     console.print("  give certificates/ca.pem and card.txt to every partner, by any way")
     console.print(f"  read them this fingerprint by another way: [bold]{identity.card.fingerprint}[/bold]")
     console.print("  then [bold]sealscore-server start[/bold], and enrol the partners' cards")
@@ -100,7 +99,7 @@ def nodes(folder: Folder = HERE) -> None:
         found = control.nodes()
     table = Table("node", "connected")
     for node in found:
-        table.add_row(node.name, "yes" if node.online else "no")
+        table.add_row(foreign(node.name), "yes" if node.online else "no")
     console.print(table if found else "no node is enrolled yet; sealscore-server enrol CARD")
 
 
@@ -112,7 +111,7 @@ def start(folder: Folder = HERE) -> None:
     from server.deploy.superlink import SuperLink
 
     home = home_at(folder)
-    log = _log()
+    log = log_to_stderr("sealscore.server")
     home.identity()
     left = read_certificate(home.certificates / CERTIFICATE).days_left
     if left < 30:
@@ -134,15 +133,6 @@ def renew(folder: Folder = HERE) -> None:
 
     home = home_at(folder)
     made = read_certificate(make_server_certificate(home.certificates, home.config().hosts))
-    console.print(f"good for {made.days_left:.0f} days, for {', '.join(made.names)}; restart the server to use it")
-
-
-def _log() -> logging.Logger:
-    handler = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    plain.converter = time.gmtime
-    handler.setFormatter(plain)
-    log = logging.getLogger("sealscore.server")
-    log.handlers, log.propagate = [handler], False
-    log.setLevel(logging.INFO)
-    return log
+    console.print(
+        f"good for {made.days_left:.0f} days, for {foreign(', '.join(made.names))}; restart the server to use it"
+    )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from server.deploy.bundle import BundleError
 from server.deploy.certificates import CertificateError
@@ -17,9 +16,9 @@ from shared.crypto.identity import CardError
 from shared.crypto.keyfile import KeyFileError
 from shared.plan_errors import PlanError
 from shared.privacy.anchors import AnchorError
-from shared.terminal import BAD_INPUT, FAILED, fail
+from shared.terminal import BAD_INPUT, FAILED, Screen, fail
 
-console = Console()
+console = Screen()
 
 Folder = Annotated[Path, typer.Option("--home", envvar="SEALSCORE_SERVER_HOME", help="The server's own folder.")]
 HERE = Path(".")

@@ -40,6 +40,11 @@ _START = 60.0
 class SuperLinkError(RuntimeError):
     """A SuperLink that does not come up; the text says why, and ends with the last lines of its log."""
 
+    @property
+    def lines(self) -> list[str]:
+        """The text, line by line."""
+        return str(self).split("\n")
+
 
 @dataclass(frozen=True)
 class SuperLinkSettings:
@@ -224,7 +229,7 @@ def _link_command(settings: SuperLinkSettings) -> list[str]:
 
 def _executor_command(settings: SuperLinkSettings) -> list[str]:
     return [
-        str(Path(sysconfig.get_path("scripts")) / "flower-superexec"),
+        *(sys.executable, "-m", "server.deploy.executor"),
         "--runtime-api-address",
         settings.control_address,
         "--root-certificates",

@@ -74,11 +74,12 @@ class Reservations:
         yield from self._mechanism(standing, phase, entry)
         if not group.min_parties <= entry.cohort <= members:
             yield "cohort", f"a cohort of {entry.cohort}, where the plan allows {group.min_parties} to {members}"
-        if entry.max_colluding != group.max_colluding:
-            counted, stated = entry.max_colluding, group.max_colluding
-            yield "colluding", f"it counts on {counted} colluding parties, and the plan on {stated}"
+        # Entries of earlier versions count on nobody where the plan says 0.
+        counted, stated = entry.max_colluding, plan.insiders(phase.group)
+        if counted not in (group.max_colluding, stated):
+            yield "colluding", f"it counts on {counted} parties that know their own noise, and the plan on {stated}"
         if plan.privacy.noise != "none":
-            share = own_share(plan, phase, entry.cohort)
+            share = own_share(plan, phase, entry.cohort, entry.max_colluding)
             if not math.isclose(entry.own_noise, share, rel_tol=0.0, abs_tol=_SAME_NOISE):
                 yield "own-noise", f"own noise is {entry.own_noise:.6g} of what is charged, and must be {share:.6g}"
 
@@ -87,6 +88,13 @@ class Reservations:
         if key not in self._known:
             self._known[key] = prescribed(standing, phase)
         event, problem, part = self._known[key]
+        if standing.plan.evaluation.split.moves and entry.part != part:
+            yield (
+                "part",
+                f"it is charged to {entry.part} persons alone, and the plan's split by date moves persons: there is "
+                "less noise than that takes, and the figures here add up everything",
+            )
+            return
         if event is None:
             yield "event", f"what {entry.phase} costs cannot be computed from the plan: {problem}"
         elif entry.event != event:
@@ -95,15 +103,15 @@ class Reservations:
             yield "part", f"it reads records of {entry.part} persons, and {entry.phase} those of {part}"
 
 
-def own_share(plan: Plan, phase: Phase, cohort: int) -> float:
+def own_share(plan: Plan, phase: Phase, cohort: int, insiders: int) -> float:
     """Standard deviation of the noise that each party of a cohort adds over that on which the event counts.
 
-    1 / sqrt(cohort - max_colluding), so that the parties that do not collude add all of it together
-    (docs/proofs/shared-noise.md); 1 where each adds all of it.
+    1 / sqrt(cohort - insiders), so that the others add all of it together (docs/proofs/shared-noise.md); 1 where each
+    adds all of it.
     """
     if phase.kind is Kind.TRAIN and plan.training.local is not None:
         return 1.0
-    return 1.0 / math.sqrt(max(1, cohort - plan.groups[phase.group].max_colluding))
+    return 1.0 / math.sqrt(max(1, cohort - insiders))
 
 
 def disclose_faults(standing: PlanStanding, party: str, entry: Disclose) -> Faults:

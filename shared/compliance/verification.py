@@ -60,6 +60,7 @@ CODES: Mapping[str, Fault] = {
     "abort": Fault.ORDER,
     "disclosure": Fault.ORDER,
     "ending": Fault.ORDER,
+    "identifier": Fault.PLAN,
     "card": Fault.PLAN,
     "group": Fault.PLAN,
     "round": Fault.PLAN,

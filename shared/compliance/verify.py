@@ -20,7 +20,7 @@ from shared.compliance.verification import Anchored, Claim, Fault, Finding, Veri
 from shared.crypto.identity import BadSignature, Card
 from shared.plan import SERVER
 from shared.privacy.anchors import Head
-from shared.privacy.entries import Approve, Disclose, Entry, Limit, Reserve, Stored, UnknownEntry, entry_of
+from shared.privacy.entries import Answer, Approve, Disclose, Entry, Limit, Reserve, Stored, UnknownEntry, entry_of
 from shared.privacy.ledger import SIGNED
 from shared.privacy.spending import label_epsilon
 from shared.privacy.standing import LedgerFault, Reservation, Standing
@@ -81,6 +81,7 @@ class _Check:
             self._found("unreadable", error.seq, str(error))
         if not self._entries and not self._findings:
             self._found("unreadable", 0, f"{self._path}: the ledger has no entries")
+        self._unidentified()
         figures = claims(self._standing)
         for code, seq, what in self._ceiling.faults(self._standing, figures):
             self._found(code, seq, what)
@@ -116,7 +117,7 @@ class _Check:
             self._standing.apply(row.seq, row.at, entry)
         except LedgerFault as fault:
             self._found(fault.code, row.seq, fault.what)
-            self._charge_anyway(row.seq, entry)
+            self._count_anyway(row.seq, fault.code, entry)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             self._found("unknown-entry", row.seq, f"it cannot be followed: {type(error).__name__}")
             self._uncounted += 1
@@ -141,6 +142,13 @@ class _Check:
             what = f"the key of {self._card.name} is of a simulation: whoever knows the seed can write this ledger"
             self._found("source", 1, what)
 
+    def _unidentified(self) -> None:
+        """A ledger with plans in it says what names a person, or each could have been a second one under another."""
+        plans, card = self._standing.plans.values(), self._card
+        if plans and card is not None and not card.simulation and self._standing.identified is None:
+            what = "no entry says which column names a person in which form: plans may have named the same ones twice"
+            self._found("identifier", min(plan.approved for plan in plans), what)
+
     def _conformance(self, card: Card, entry: Entry) -> Faults:
         plan = self._standing.plans.get(getattr(entry, "plan", ""))
         if plan is None:
@@ -153,16 +161,22 @@ class _Check:
             return disclose_faults(plan, card.name, entry)
         return iter(())
 
-    def _charge_anyway(self, seq: int, entry: Entry) -> None:
+    def _count_anyway(self, seq: int, code: str, entry: Entry) -> None:
         """What may not stand can have been answered all the same, so the figures count it where they can."""
-        if not isinstance(entry, Reserve | Disclose):
+        if isinstance(entry, Approve) and code == "identifier":
+            self._standing.admit(seq, entry)
+        if not isinstance(entry, Reserve | Disclose | Answer):
             return
         plan = self._standing.plans.get(entry.plan)
         if plan is None:
-            self._uncounted += 1
-        elif isinstance(entry, Disclose):
+            self._uncounted += not isinstance(entry, Answer)
+            return
+        _, phase = plan.phases.get(entry.phase, (0, None))
+        if phase is not None and phase.paired and not isinstance(entry, Reserve):
+            plan.exchange(phase)
+        if isinstance(entry, Disclose):
             plan.disclosures.append(entry)
-        else:
+        elif isinstance(entry, Reserve):
             plan.reservations[seq] = Reservation(seq, entry)
             plan.charge(entry, entry.count)
 

@@ -131,9 +131,11 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(raw.decode("ascii"))
         whole = isinstance(content, dict) and content["format"] == _FORMAT and content["check"] == _check(content)
-        bytes.fromhex(content["data"] + (content["salt"] or ""))
-        return content if whole and isinstance(content["about"], dict) and "kind" in content else None
-    except (ValueError, KeyError, TypeError, RecursionError):
+        data, salt = bytes.fromhex(content["data"]), content["salt"]
+        known = all(type(text) is str for text in (content["kind"], *content["about"].values()))
+        sealed = salt is None or (len(bytes.fromhex(salt)) == _SALT and len(data) > _NONCE)
+        return content if whole and known and sealed else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

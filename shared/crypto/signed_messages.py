@@ -1,6 +1,6 @@
 """Typed messages that are signed and not sealed: what must pass before there are keys to seal to, and refusals.
 
-They hold nothing secret: public keys, the time, and codes.
+They hold nothing secret: public keys, the time, heads of ledgers, the text of a plan that is proposed, and codes.
 """
 
 from __future__ import annotations
@@ -42,17 +42,27 @@ def open_signed(data: bytes, cards: Mapping[str, Card], *expected: type[M]) -> M
     """
     try:
         label, body, signature = unpack_fields(data, 3)
-        if label != _LABEL:
-            raise SignedMessageError("these bytes are no signed message")
-        message = decode(body, *expected)
-        sender: str = message.header.sender  # type: ignore[attr-defined]
-        cards[sender].check(signature, _PURPOSE, body)
     except FieldsError:
         raise SignedMessageError("these bytes are no signed message") from None
+    if label != _LABEL:
+        raise SignedMessageError("these bytes are no signed message")
+    # Nothing is parsed that none of them has signed.
+    signers = {name for name, card in cards.items() if _signed_by(card, signature, body)}
+    if not signers:
+        raise SignedMessageError(f"this is not signed by {' or '.join(map(repr, cards)) or 'anybody known here'}")
+    try:
+        message = decode(body, *expected)
     except MessageError as error:
         raise SignedMessageError(str(error)) from None
-    except KeyError:
-        raise SignedMessageError("a message in the name of somebody who is not enrolled in the plan") from None
-    except BadSignature as error:
-        raise SignedMessageError(str(error)) from None
+    sender: str = message.header.sender  # type: ignore[attr-defined]
+    if sender not in signers:
+        raise SignedMessageError("a message in the name of somebody else than who signed it")
     return message
+
+
+def _signed_by(card: Card, signature: bytes, body: bytes) -> bool:
+    try:
+        card.check(signature, _PURPOSE, body)
+    except BadSignature:
+        return False
+    return True

@@ -17,6 +17,9 @@ from pathlib import Path
 from shared.crypto.fields import FieldsError, counter, pack_fields, unpack_fields
 from shared.crypto.identity import BadSignature, Card, Identity
 
+MAX_SEQ = 2**63 - 1
+"""The largest number that an entry can have: what SQLite numbers rows with."""
+
 _HEAD, _RECEIPT = "ledger head", "ledger receipt"
 
 
@@ -60,7 +63,7 @@ class Head:
             head = cls(party.decode("ascii"), ledger, int.from_bytes(seq, "big"), hash, signature)
         except (FieldsError, UnicodeDecodeError):
             raise AnchorError("these bytes are no head of a ledger") from None
-        if len(ledger) != 32 or len(seq) != 8 or len(hash) != 32 or head.seq < 1:
+        if len(ledger) != 32 or len(seq) != 8 or len(hash) != 32 or not 1 <= head.seq <= MAX_SEQ:
             raise AnchorError("these bytes are no head of a ledger")
         return head
 

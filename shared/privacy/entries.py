@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.crypto.fields import counter, pack_fields
+from shared.identifiers import Form
 from shared.privacy.events import Count, Event, Positive
 from shared.privacy.streams import Source
 
@@ -33,6 +34,18 @@ Code = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Seq = Annotated[int, Field(ge=1, strict=True)]
 Number = Annotated[int, Field(ge=0, strict=True)]
+
+
+# Longer ones are kept by their digest.
+_LONGEST_MEANING = 500
+_DIGEST = "sha256:"
+
+
+def kept_meaning(what: str) -> str:
+    """What names the meaning of values, as a ledger keeps it: long ones by their digest, so that no two become one."""
+    if len(what) <= _LONGEST_MEANING and not what.startswith(_DIGEST):
+        return what
+    return _DIGEST + hashlib.sha256(what.encode()).hexdigest()
 
 
 class UnknownEntry(ValueError):
@@ -66,6 +79,17 @@ class Open(_Entry):
     card: Text
     data_set: Text
     ceilings: Ceilings
+
+
+class Identify(_Entry):
+    """What a person is in the data set, for its whole life: the own column that names the person, in one normal form.
+
+    Coins, bits, splits and limits are keyed by that string, so under a second spelling a person would be a second one.
+    """
+
+    kind: Literal["identify"] = "identify"
+    column: Annotated[str, Field(min_length=1, max_length=120)]
+    form: Form
 
 
 class Limit(_Entry):
@@ -137,7 +161,8 @@ class Abort(_Entry):
 class Disclose(_Place):
     """Committed before a sealed payload leaves: what it tells `peer`, of how many persons, and of how many anew.
 
-    `what` names the meaning of the values, so that the same values told again can be known. `register` is the head of
+    `what` names the meaning of the values, so that the same values told again can be known (see `kept_meaning`; ledgers
+    of earlier versions have the first 500 characters of a longer one). `register_head` is the head of
     the party's register of persons after the disclosure.
     """
 
@@ -187,7 +212,7 @@ class Withdraw(_Entry):
 
 
 Entry = Annotated[
-    Open | Limit | Approve | Reserve | Answer | Abort | Disclose | Refuse | Settle | Revoke | Withdraw,
+    Open | Identify | Limit | Approve | Reserve | Answer | Abort | Disclose | Refuse | Settle | Revoke | Withdraw,
     Field(discriminator="kind"),
 ]
 

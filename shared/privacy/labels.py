@@ -3,7 +3,8 @@
 Formal guarantees. A bit is kept with probability e^epsilon / (1 + e^epsilon), else flipped (Warner 1965): whatever a
 platform knew of a label before, the odds move by at most a factor e^epsilon. This holds for all times that a bit is
 sent, and for any number of platforms together, because all get the same bit: it is drawn from a coin keyed by
-(secret, record, outcome, epsilon), and stored. It assumes that the secret stays with the lender.
+(secret, record, outcome, epsilon), and stored. It assumes that the secret stays with the lender. Of a record without a
+label a fair coin is told and stored in the same way, so who has a label is within epsilon, too.
 `docs/proofs/labels.md` treats several versions of a label and several epsilons.
 """
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.crypto.fields import pack_fields
+from shared.privacy.fills import Fills
 from shared.privacy.register import Register
 from shared.privacy.streams import Source, StreamSource
 
@@ -39,7 +41,7 @@ class LabelStore:
     """
 
     def __init__(self, secret: StreamSource, register: Register | None = None) -> None:
-        self._secret, self._register = secret, register or Register()
+        self._secret, self._register, self._fills = secret, register or Register(), Fills(secret)
 
     @property
     def source(self) -> Source:
@@ -55,7 +57,9 @@ class LabelStore:
         recipient: str = "",
         plan: str = "",
     ) -> Release:
-        """The bits of records with labels [n] (1 is bad): those released before as they were, all others drawn now.
+        """The bits of records with labels [n]: those released before as they were, all others drawn now.
+
+        1 is bad, 0 is good, and -1 is no label to tell: a fair coin, kept like the others, whatever comes later.
 
         Raises:
             ValueError: labels and records differ in number, or epsilon is not positive and finite.
@@ -68,7 +72,10 @@ class LabelStore:
         keep, what = _threshold(epsilon), f"{outcome}|{epsilon.hex()}"
         known, bits = self._register.values("label", what), {}
         for record, label in zip(records, labels.tolist(), strict=True):
-            drawn = label if self._coin(outcome, epsilon, record) < keep else 1 - label
+            if label < 0:
+                drawn = self._fills.of_person("label", what, record, 2)
+            else:
+                drawn = label if self._coin(outcome, epsilon, record) < keep else 1 - label
             bits[record] = known.get(record, drawn)
         fresh = self._register.tell("label", what, 1, recipient, plan, bits)
         return Release(np.array([bits[record] for record in records], dtype=np.int8), fresh)

@@ -24,6 +24,7 @@ from shared.privacy.entries import (
     NONCE_BYTES,
     Ceilings,
     Entry,
+    Identify,
     Open,
     Stored,
     UnknownEntry,
@@ -99,19 +100,24 @@ class Ledger:
         data_set: str,
         ceilings: Ceilings,
         clock: Callable[[], float] = time.time,
+        identified: Identify | None = None,
     ) -> Ledger:
         """A new ledger of a data set in a new file of mode 0600, or in memory for a simulated identity.
+
+        `identified` says what names a person there; without it a real party can approve no plan.
 
         Raises:
             LedgerError: the file exists or cannot be made.
             ValueError: a real identity keeps its ledger in a file.
         """
-        entry = Open(card=identity.card.text, data_set=data_set, ceilings=ceilings)
+        entries: list[Entry] = [Open(card=identity.card.text, data_set=data_set, ceilings=ceilings)]
+        if identified is not None:
+            entries.append(identified)
         if path is None:
             ledger = cls(None, identity, clock)
-            ledger.append(lambda standing: entry)
+            ledger._begin(entries)
             return ledger
-        # Made whole under another name: a crash leaves no ledger without its first entry.
+        # Made whole under another name: a crash leaves no ledger without its first entries.
         fresh = path.with_name(f"{path.name}.new")
         try:
             fresh.unlink(missing_ok=True)
@@ -119,12 +125,16 @@ class Ledger:
             with closing(_connect(fresh, identity.simulation)) as database:
                 database.executescript(_SCHEMA)
             with closing(cls(fresh, identity, clock)) as begun:
-                begun.append(lambda standing: entry)
+                begun._begin(entries)
             os.link(fresh, path)
             fresh.unlink()
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(f"{path}: no ledger can be created there ({error})") from None
         return cls(path, identity, clock)
+
+    def _begin(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self.append(lambda standing, entry=entry: entry)  # type: ignore[misc]
 
     @property
     def party(self) -> str:

@@ -4,7 +4,7 @@ Formal guarantees. In each attempt of a phase, the parties that do not collude a
 variances sum to at least `noise_std`^2 (in units of the grid), while one person moves the sum by at most the
 sensitivity that the event states, in any weights. `docs/proofs/shared-noise.md` and `docs/proofs/rounding.md` give
 the argument; it assumes that at most `max_colluding` parties of the group collude with the server and that the
-secrets of the others' streams are unknown to it.
+secrets of the others' streams are unknown to it. It holds against any one party by itself as well (`Plan.insiders`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Mechanism:
     """How one phase's sum over `length` entries is bounded, noised and charged.
 
     A vector is measured in `grid` units and cut off at `bound`. `noise_std` is the standard deviation, in grid
-    units, of the noise that the honest parties add together.
+    units, of the noise that the honest parties add together. `insiders` parties of a cohort are not counted on.
     """
 
     phase: Phase
@@ -51,7 +51,7 @@ class Mechanism:
     grid: float
     bound: int
     noise_std: float
-    max_colluding: int
+    insiders: int
     parties: int
     own_noise_only: bool
     event: Event
@@ -66,13 +66,13 @@ class Mechanism:
         """Scale, in grid units, of the discrete Gaussian that one party of a cohort of that size adds."""
         if self.noise_std == 0:
             return 0.0
-        return grid_scale(self.noise_std, 1 if self.own_noise_only else max(1, cohort - self.max_colluding))
+        return grid_scale(self.noise_std, 1 if self.own_noise_only else max(1, cohort - self.insiders))
 
     def own_noise(self, cohort: int) -> float:
         """The deviation of one party's own noise over that of all the noise that the event counts on."""
         if self.noise_std == 0:
             return 0.0
-        return 1.0 if self.own_noise_only else 1.0 / math.sqrt(max(1, cohort - self.max_colluding))
+        return 1.0 if self.own_noise_only else 1.0 / math.sqrt(max(1, cohort - self.insiders))
 
     def total_std(self, cohort: int) -> float:
         """Standard deviation, in the sum's own unit, of the noise in the sum over a cohort of that size."""
@@ -134,12 +134,11 @@ class Mechanisms:
     def composed(self) -> tuple[tuple[Phase, ...], ...]:
         """The phases with a sum, in parts of which each person is in one only: what a part releases composes.
 
-        Training and test persons are two parts, unless the split is by date and a person can be at several parties,
-        which may then not agree in which part it is.
+        Training and test persons are two parts, unless the split is by date, which moves persons: two parties may not
+        agree in which part a person is, and after a newer export one party may not agree with itself.
         """
         summed = tuple(phase for phase in self.phases if not phase.paired)
-        split, spread = self.plan.evaluation.split.kind, self.plan.privacy.max_parties_per_person
-        if split == "date" and len(self.plan.parties) > 1 and spread != 1:
+        if self.plan.evaluation.split.moves:
             return (summed,)
         return tuple(tuple(phase for phase in summed if phase.test is test) for test in (False, True))
 
@@ -252,14 +251,13 @@ class Mechanisms:
         else:
             grid, clip, unit = COUNT_GRID, 1.0, 1.0
         bound, noise_std = math.ceil(clip * most / grid), multiplier * unit / grid
-        group = self.plan.groups[phase.group]
         return Mechanism(
             phase=phase,
             length=length,
             grid=grid,
             bound=bound,
             noise_std=noise_std,
-            max_colluding=group.max_colluding,
+            insiders=self.plan.insiders(phase.group),
             parties=len(self.plan.members(phase.group)),
             own_noise_only=self.plan.training.local is not None and phase.kind is Kind.TRAIN,
             event=self.event(phase),

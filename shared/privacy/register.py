@@ -12,12 +12,14 @@ import hashlib
 import os
 import sqlite3
 import threading
+import weakref
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 from shared.consent import Consent
 from shared.crypto.fields import pack_fields
@@ -34,6 +36,7 @@ CREATE TABLE IF NOT EXISTS batches (
 CREATE TABLE IF NOT EXISTS told (
     batch INTEGER NOT NULL, person TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (person, batch)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS told_in ON told (batch);
 CREATE TABLE IF NOT EXISTS pairs (
     plan TEXT NOT NULL, peer TEXT NOT NULL, handle BLOB NOT NULL, person TEXT NOT NULL, size INTEGER NOT NULL,
     PRIMARY KEY (plan, peer, handle)
@@ -53,6 +56,8 @@ CREATE TABLE IF NOT EXISTS notices (
 ) STRICT, WITHOUT ROWID;
 """
 
+_ERASE = "DELETE FROM received WHERE plan = ? AND peer = ? AND person = ?"
+
 
 class RegisterError(RuntimeError):
     """A register that cannot be used; the message names the file and the mend."""
@@ -71,17 +76,26 @@ class Told:
     bits: int
 
 
+class Listener(Protocol):
+    """Is told what was deleted. It must not wait for anything: the register is locked while it is told."""
+
+    def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
+        """What a peer told of these persons under a plan is deleted."""
+        ...
+
+
 class Register:
     """A party's register, in a file of mode 0600 where a path is given. Threads share one object.
 
-    `kind` is "label", "signal" or "groups"; `what` names the meaning of values, so that equal values under it mean the
-    same.
+    `kind` is "label", "signal" or "groups", or one of the latter two with "-fill" for what stood where nothing was
+    told; `what` names the meaning of values, so that equal values under it mean the same.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         """Open the file, or begin it where there is none; RegisterError where it is damaged or cannot be made."""
         self.path = path
         self._lock = threading.RLock()
+        self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         try:
             if path is not None and not path.exists():
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -91,6 +105,7 @@ class Register:
             self._database.executescript(_SCHEMA)
             self._head, self._batches = self._last()
             self._values, self._bits = self._load()
+            self._meanings = self._loaded_meanings()
             self._pending: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
             self._latest: tuple[str, str, frozenset[str]] = ("", "", frozenset())
         except (OSError, sqlite3.Error) as error:
@@ -105,6 +120,11 @@ class Register:
         """A context in which no other thread tells anything: for what is told and then put into a ledger."""
         return self._lock
 
+    def subscribe(self, listener: Listener) -> None:
+        """Tell the listener, as long as it lives, what is deleted: of one plan another one's node may be told."""
+        with self._lock:
+            self._listeners.add(listener)
+
     def holds(self, head: str) -> bool:
         """Whether the chain has had this head."""
         found = self._database.execute("SELECT 1 FROM batches WHERE head = ?", (bytes.fromhex(head),)).fetchone()
@@ -113,6 +133,18 @@ class Register:
     def values(self, kind: str, what: str) -> Mapping[str, int]:
         """What was told under one meaning, by person."""
         return self._values[kind, what]
+
+    def meanings(self, kind: str) -> dict[str, int]:
+        """The bits of each meaning under which values of this kind were ever told, if of nobody."""
+        return dict(self._meanings[kind])
+
+    def told_to(self, kind: str, what: str, recipient: str) -> dict[str, int]:
+        """What one recipient was told under one meaning, by person."""
+        query = (
+            "SELECT person, value FROM batches JOIN told USING (batch) "
+            "WHERE kind = ? AND what = ? AND recipient = ? ORDER BY batch"
+        )
+        return dict(self._database.execute(query, (kind, what, recipient)).fetchall())
 
     def bits(self, kind: str, person: str) -> int:
         """Bits of this kind that were told of a person, to all recipients together; the same value again is nothing."""
@@ -139,6 +171,7 @@ class Register:
                 ("INSERT INTO told VALUES (?, ?, ?)", rows),
             )
             self._head, self._batches = head, batch
+            self._meanings[kind][what] = bits
             known.update(new)
             for person in new:
                 self._bits[kind, person] += bits
@@ -172,7 +205,8 @@ class Register:
 
     def keep_pair(self, plan: str, peer: str, named: Mapping[bytes, str], size: int) -> None:
         """Keep the handles by which a pair speaks of persons under a plan."""
-        rows = [(plan, peer, handle, person, size) for handle, person in named.items()]
+        # A row of no handle says that there is a pair, if it shares nobody.
+        rows = [(plan, peer, handle, person, size) for handle, person in [(b"", ""), *named.items()]]
         self._write(
             ("DELETE FROM pairs WHERE plan = ? AND peer = ?", [(plan, peer)]),
             ("INSERT INTO pairs VALUES (?, ?, ?, ?, ?)", rows),
@@ -183,7 +217,9 @@ class Register:
         found: dict[str, tuple[dict[bytes, str], int]] = {}
         query = "SELECT peer, handle, person, size FROM pairs WHERE plan = ?"
         for peer, handle, person, size in self._database.execute(query, (plan,)):
-            found.setdefault(peer, ({}, size))[0][bytes(handle)] = person
+            persons = found.setdefault(peer, ({}, size))[0]
+            if handle:
+                persons[bytes(handle)] = person
         return found
 
     def paired(self, peer: str) -> dict[str, tuple[str, ...]]:
@@ -197,7 +233,8 @@ class Register:
 
     def receive(self, plan: str, peer: str, kind: str, values: Mapping[str, int]) -> None:
         """Keep what a peer told of persons under a plan."""
-        rows = [(plan, peer, kind, person, value) for person, value in values.items()]
+        # A row of nobody says that something came, if of nobody.
+        rows = [(plan, peer, kind, person, value) for person, value in [("", 0), *values.items()]]
         self._write(
             ("DELETE FROM received WHERE plan = ? AND peer = ? AND kind = ?", [(plan, peer, kind)]),
             ("INSERT INTO received VALUES (?, ?, ?, ?, ?)", rows),
@@ -208,7 +245,9 @@ class Register:
         found: dict[str, dict[str, int]] = {}
         query = "SELECT peer, person, value FROM received WHERE plan = ? AND kind = ?"
         for peer, person, value in self._database.execute(query, (plan, kind)):
-            found.setdefault(peer, {})[person] = value
+            told = found.setdefault(peer, {})
+            if person:
+                told[person] = value
         return found
 
     def forget(self, plan: str, peer: str, handles: Iterable[bytes]) -> tuple[str, ...]:
@@ -218,11 +257,17 @@ class Register:
             persons = tuple(named[handle] for handle in handles if named.get(handle))
             keys = [(plan, peer, person) for person in persons]
             self._write(
-                ("DELETE FROM received WHERE plan = ? AND peer = ? AND person = ?", keys),
+                (_ERASE, keys),
                 # The handle stays: payloads of the pair are in the order of all of them.
                 ("UPDATE pairs SET person = '' WHERE plan = ? AND peer = ? AND person = ?", keys),
             )
+            for listener in list(self._listeners) if persons else ():
+                listener.forgotten(plan, peer, persons)
             return persons
+
+    def erase(self, plan: str, peer: str, persons: Iterable[str]) -> None:
+        """Delete what a peer told of persons under a plan: again, where it came while they were being forgotten."""
+        self._write((_ERASE, [(plan, peer, person) for person in persons]))
 
     def note_consents(self, rows: Iterable[tuple[str, str, Consent]]) -> None:
         """Keep the consents as the data now has them, (person, record, consent) each, in place of those kept before."""
@@ -316,6 +361,12 @@ class Register:
                 bits[kind, person] += width
             values[kind, what][person] = value
         return values, bits
+
+    def _loaded_meanings(self) -> defaultdict[str, dict[str, int]]:
+        found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for kind, what, bits in self._database.execute("SELECT kind, what, bits FROM batches ORDER BY batch"):
+            found[kind][what] = bits
+        return found
 
 
 def _consent(recipient: str, purpose: str, *days: str) -> Consent:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from shared.privacy.entries import (
     Ceilings,
     Disclose,
     Entry,
+    Identify,
     Limit,
     Open,
     Part,
@@ -81,16 +82,18 @@ class Reservation:
 
 @dataclass
 class PlanStanding:
-    """An approved plan in a ledger: `hash` is that of the text that was approved, at entry `approved`.
+    """An approved plan in the ledger of `party`: `hash` is that of the text that was approved, at entry `approved`.
 
     `last` is the (phase index, round, attempt) up to which requests count as answered, by peer ("" for sums), and
     `answered` the place of the last sum of which there is a record. `spent` are the answers by phase that count as
-    given, and `charged` their events by the part of the persons, with how often.
+    given, and `charged` their events by the part of the persons, with how often. `exchanged` are the groups of others
+    with which something was exchanged, so that this party's records move their sums, too.
     """
 
     plan: Plan
     approved: int
     hash: str
+    party: str
     state: Literal["live", "settled", "revoked"] = "live"
     run: str = ""
     reached: int = 0
@@ -101,7 +104,9 @@ class PlanStanding:
     disclosures: list[Disclose] = field(default_factory=list)
     refusals: int = 0
     charged: dict[Part, Counter[Event]] = field(default_factory=lambda: {part: Counter() for part in PARTS})
+    exchanged: frozenset[str] = frozenset()
     version: int = 0
+    _elsewhere: dict[frozenset[str], dict[Part, Counter[Event]]] = field(default_factory=dict)
 
     @cached_property
     def mechanisms(self) -> Mechanisms:
@@ -118,6 +123,41 @@ class PlanStanding:
         if len(self.mechanisms.composed) == 1:
             return "all"
         return "test" if phase.test else "training"
+
+    def planned(self, groups: Collection[str]) -> dict[Part, Counter[Event]]:
+        """All that is in the plan's budget for the sums of some groups, by part."""
+        events: dict[Part, Counter[Event]] = {part: Counter() for part in PARTS}
+        for _, phase in self.phases.values():
+            if not phase.paired and phase.group in groups:
+                events[self.part(phase)][self.mechanisms.event(phase)] += phase.attempts
+        return events
+
+    def elsewhere(self, groups: Collection[str] | None = None) -> dict[Part, Counter[Event]]:
+        """What other groups (by default the `exchanged`) may answer, by part, of sums that this party's records move.
+
+        Who is in a lender's table decides who is in a platform's sums, and a platform's signal is in the lenders'. How
+        many of these were answered this ledger does not know, so all in their budget count, also after the plan has
+        ended here. Under a plan that no noise can meet nothing is ever answered.
+        """
+        wanted = self.exchanged if groups is None else frozenset(groups)
+        if wanted not in self._elsewhere:
+            try:
+                self._elsewhere[wanted] = self.planned(wanted)
+            except PlanError:
+                self._elsewhere[wanted] = self.planned(())
+        return self._elsewhere[wanted]
+
+    def other_group(self, phase: Phase) -> str:
+        """The group with which this party exchanges something in a paired phase."""
+        own, lenders = self.plan.party(self.party).group, self.plan.lenders
+        return phase.group if own == lenders else lenders
+
+    def exchange(self, phase: Phase) -> None:
+        """Count something as exchanged in a paired phase."""
+        other = self.other_group(phase)
+        if other not in self.exchanged:
+            self.exchanged |= {other}
+            self.version += 1
 
     def allows(self, peer: str, place: Place) -> bool:
         """Whether an answer at that place is above all that counts as answered."""
@@ -142,12 +182,14 @@ class Standing:
         self.opened: Open | None = None
         self._card: Card | None = None
         self.ceilings: Ceilings | None = None
+        self.identified: Identify | None = None
         self.plans: dict[str, PlanStanding] = {}
         self.alignments: dict[str, list[str]] = {}
         self.withdrawals: list[Withdraw] = []
         self.register_head: str | None = None
         self._apply: dict[type, Callable[[int, str, Any], None]] = {
             Open: self._open,
+            Identify: self._identify,
             Limit: self._limit,
             Approve: self._approve,
             Reserve: self._reserve,
@@ -191,10 +233,38 @@ class Standing:
             raise LedgerFault("opening", seq, "a server has no data set")
         self.opened, self.ceilings, self._card = entry, entry.ceilings, card
 
+    def _identify(self, seq: int, at: str, entry: Identify) -> None:
+        if self.identified is not None:
+            raise LedgerFault("identifier", seq, "what names a person is fixed already, for the life of the data set")
+        others = [plan.plan.name for plan in self.plans.values() if plan.plan.alignment.identifier != entry.form]
+        if others:
+            what = f"approved above under another normal form than {entry.form!r}: {', '.join(others)}"
+            raise LedgerFault("identifier", seq, what)
+        self.identified = entry
+
     def _limit(self, seq: int, at: str, entry: Limit) -> None:
         self.ceilings = entry.ceilings
 
     def _approve(self, seq: int, at: str, entry: Approve) -> None:
+        plan = self._plan(seq, entry)
+        identified, form = self.identified, plan.alignment.identifier
+        if identified is not None and form != identified.form:
+            what = (
+                f"the plan names persons in the normal form {form!r}, and this data set in {identified.form!r} for good"
+            )
+            raise LedgerFault("identifier", seq, what)
+        self.plans[entry.plan] = PlanStanding(plan, seq, entry.plan, self.card.name)
+
+    def admit(self, seq: int, entry: Approve) -> None:
+        """Take a plan for approved, whatever form it names persons in: a verifier counts what was released under it.
+
+        Raises:
+            LedgerFault: the plan cannot be read, or was approved before.
+        """
+        self.plans[entry.plan] = PlanStanding(self._plan(seq, entry), seq, entry.plan, self.card.name)
+
+    def _plan(self, seq: int, entry: Approve) -> Plan:
+        """The plan of an approval; LedgerFault where it cannot be read or was approved before."""
         if entry.plan in self.plans:
             raise LedgerFault("approval", seq, "this plan was approved before; a plan runs once in a node's history")
         if hashlib.sha256(entry.text.encode("ascii", "replace")).hexdigest() != entry.plan:
@@ -208,7 +278,7 @@ class Standing:
             raise LedgerFault("approval", seq, f"the plan cannot be read or lacks this party: {error}") from None
         if json.dumps(content, sort_keys=True, separators=(",", ":")) != entry.text:
             raise LedgerFault("approval", seq, "the plan is not in canonical form")
-        self.plans[entry.plan] = PlanStanding(plan, seq, entry.plan)
+        return plan
 
     def _reserve(self, seq: int, at: str, entry: Reserve) -> None:
         standing, index, phase = self._place(seq, entry.plan, entry.run, entry.phase)
@@ -274,6 +344,7 @@ class Standing:
         if not standing.allows(peer, place):
             raise LedgerFault("order", seq, f"{phase.name} step {place[1]} is not above what {peer} was answered")
         standing.advance(peer, place)
+        standing.exchange(phase)
 
     def _refuse(self, seq: int, at: str, entry: Refuse) -> None:
         if (standing := self.plans.get(entry.plan)) is not None:

@@ -53,7 +53,7 @@ from shared.crypto.sealing import SealError, read_info
 from shared.crypto.trust import TrustStore
 from shared.phases import Kind
 from shared.plan import SERVER, Plan
-from shared.privacy.entries import Ceilings
+from shared.privacy.entries import Ceilings, Identify
 from shared.privacy.ledger import Ledger
 from shared.privacy.register import Register
 from shared.privacy.streams import StreamSource
@@ -65,6 +65,7 @@ from simulations.scenario import PLANS, Scenario
 NODES, ROUNDS, WARM_UP, TURNS = (4, 10), 15, 3, 2
 PLAN, RECORDS, FEW_BYTES = PLANS / "synthetic_horizontal_eps2.toml", 2_000, 16
 CEILINGS = Ceilings(epsilon=None, delta=1e-3)
+PERSONS = Identify(column="creator_id", form="exact")
 LIMIT = 1.2
 _START, _RUN = 60.0, 400.0
 
@@ -158,7 +159,7 @@ class _Federation:
         self.server.keep_card(Enrolment.of(identity, line))
         with Control(self.settings) as control:
             control.enrol(line, name)
-        ledger = Ledger.create(folder / "ledger.db", identity, name, CEILINGS)
+        ledger = Ledger.create(folder / "ledger.db", identity, name, CEILINGS, identified=PERSONS)
         self._ledgers[name] = ledger
         self._stack.callback(ledger.close)
         register = self._stack.enter_context(_closing(Register(folder / "register.db")))

@@ -24,7 +24,7 @@ from shared.compliance.verify import verify_ledger
 from shared.crypto.identity import Identity
 from shared.plan import SERVER, Plan
 from shared.privacy.accountant import PldAccountant
-from shared.privacy.entries import Answer, Approve, Ceilings, Entry, Reserve, Settle, body_of, entry_hash
+from shared.privacy.entries import Answer, Approve, Ceilings, Entry, Identify, Reserve, Settle, body_of, entry_hash
 from shared.privacy.events import Event, SampledGaussian
 from shared.privacy.ledger import SIGNED, Ledger
 from shared.privacy.mechanisms import Mechanisms
@@ -36,6 +36,7 @@ ENTRIES, WEEKS, ROUNDS = 100_000, 52, 300
 TURNS, ANSWERS, WARM_UP, ROW_BYTES = 15, 20, 10, 700
 DATA_SET, RUN, REQUEST, AT = "bench", "run-5e5e5e5e5e5e5e5e", "5e" * 32, "2031-01-06T00:00:00Z"
 CEILINGS = Ceilings(epsilon=5.0, delta=1e-5, purposes={"credit-scoring": 5.0})
+PERSONS = Identify(column="id", form="exact")
 # Of the packaged plan.
 COHORT, COLLUDING = 3, 1
 
@@ -85,7 +86,7 @@ def _answer(standing: PlanStanding, phase: str, round: int, reserve: int) -> Ans
 def _week(plan: Plan, seq: int) -> Iterator[Entry]:
     """All entries of a plan that ran without a fault; the first of them gets the number `seq`."""
     yield Approve(plan=plan.hash, text=plan.canonical().decode("ascii"))
-    standing = PlanStanding(plan, seq, plan.hash)
+    standing = PlanStanding(plan, seq, plan.hash, plan.parties[0].name)
     for name, (_, phase) in standing.phases.items():
         first = _reserve(standing, name, 1)
         for round in range(1, phase.rounds + 1):
@@ -98,7 +99,7 @@ def _week(plan: Plan, seq: int) -> Iterator[Entry]:
 
 def _large(path: Path, federation: _Federation) -> int:
     """Write a valid ledger of at least `ENTRIES` entries in one transaction; how many plans it holds."""
-    ledger = Ledger.create(path, federation.own, DATA_SET, CEILINGS)
+    ledger = Ledger.create(path, federation.own, DATA_SET, CEILINGS, identified=PERSONS)
     seq, head, weeks, rows = ledger.head.seq, ledger.head.hash, 0, []
     ledger.close()
     while seq < ENTRIES:
@@ -121,7 +122,8 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def _appends(folder: Path, federation: _Federation) -> dict[str, float]:
     """Entries a second of a node and of a bare file, and what it takes to hold a reservation against the ceilings."""
-    ledger, spending = Ledger.create(folder / "node.db", federation.own, DATA_SET, CEILINGS), Spending()
+    ledger = Ledger.create(folder / "node.db", federation.own, DATA_SET, CEILINGS, identified=PERSONS)
+    spending = Spending()
     plan = federation.plan(0)
     ledger.append(lambda standing: Approve(plan=plan.hash, text=plan.canonical().decode("ascii")))
     bare = sqlite3.connect(folder / "bare.db", isolation_level=None)

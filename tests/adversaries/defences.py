@@ -23,8 +23,11 @@ from ledgers import ledger_of, watch
 
 from clients.anchoring import Anchoring
 from clients.books import Books
+from clients.config import DataSection
+from clients.context import RoundContext
 from clients.features.digest import dictionary_digest
 from clients.features.papers import CHECKS
+from clients.host import Host
 from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
@@ -51,17 +54,19 @@ from shared.messages import (
 from shared.model.bins import histogram, histogram_length
 from shared.payloads import pack_numbers, unpack_numbers
 from shared.plan import SERVER, Plan
-from shared.privacy.disclosures import Disclosed
-from shared.privacy.events import Event
+from shared.privacy.disclosures import Disclosed, Told
+from shared.privacy.entries import PARTS
+from shared.privacy.events import Event, RandomizedResponse
 from shared.privacy.labels import LabelStore, Release
 from shared.privacy.ledger import Ledger
 from shared.privacy.mechanisms import Mechanism
 from shared.privacy.noise import grid_scale
 from shared.privacy.register import Register
 from shared.privacy.spending import Spending
-from shared.privacy.standing import NOWHERE, PlanStanding
+from shared.privacy.standing import NOWHERE, PlanStanding, Standing
 from shared.privacy.streams import Purpose, Stream, StreamSource
 from shared.records import Records
+from shared.settings import Split
 from simulations import creators
 from simulations.enrolment import enrolled, identities
 from simulations.world.fit_detector import grow
@@ -168,9 +173,14 @@ def _noise(patch: pytest.MonkeyPatch) -> None:
 
 def _noise_of_cohort(patch: pytest.MonkeyPatch) -> None:
     def of_all(mechanism: Mechanism, cohort: int) -> float:
-        return grid_scale(mechanism.noise_std, max(1, mechanism.parties - mechanism.max_colluding))
+        return grid_scale(mechanism.noise_std, max(1, mechanism.parties - mechanism.insiders))
 
     patch.setattr(Mechanism, "own_scale", of_all)
+
+
+def _insiders(patch: pytest.MonkeyPatch) -> None:
+    """Noise is shared by the whole cohort, as if no party knew its own."""
+    patch.setattr(Mechanism, "own_scale", lambda mechanism, cohort: grid_scale(mechanism.noise_std, cohort))
 
 
 def _saturation(patch: pytest.MonkeyPatch) -> None:
@@ -196,7 +206,42 @@ def _randomized_response(patch: pytest.MonkeyPatch) -> None:
 
 
 def _bit_limit(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Disclosed, "check", lambda self, kind, what, bits, values, limit: list(values))
+    kept = Disclosed.spend
+
+    def unlimited(
+        disclosed: Disclosed,
+        kind: str,
+        what: str,
+        bits: int,
+        levels: int,
+        values: Mapping[str, int],
+        limit: int,
+        *to: str,
+    ) -> Told:
+        return kept(disclosed, kind, what, bits, levels, values, 10**6, *to)
+
+    patch.setattr(Disclosed, "spend", unlimited)
+
+
+def _limit_by_meaning(patch: pytest.MonkeyPatch) -> None:
+    """The limit is held person by person: a fill stands where that person's own bits are used up."""
+    patch.setattr(Register, "meanings", lambda register, kind: {})
+
+
+def _kept_fills(patch: pytest.MonkeyPatch) -> None:
+    """In the place of who has no label stands chance, each time anew."""
+    kept = LabelStore.release
+
+    def anew(
+        store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float, *to: str
+    ) -> Release:
+        there = np.flatnonzero(labels >= 0)
+        found = kept(store, [records[row] for row in there], labels[there], outcome, epsilon, *to)
+        bits = np.random.default_rng().integers(0, 2, len(records)).astype(np.int8)
+        bits[there] = found.bits
+        return Release(bits, found.fresh)
+
+    patch.setattr(LabelStore, "release", anew)
 
 
 def _kept_coins(patch: pytest.MonkeyPatch) -> None:
@@ -220,7 +265,7 @@ def _levels(patch: pytest.MonkeyPatch) -> None:
         return np.clip((logits + 128) * 256, 0, fine - 1).astype(np.int64)
 
     patch.setattr("clients.platform.signal_levels", told)
-    patch.setattr("clients.platform.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f))
+    patch.setattr("clients.pairing.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f))
     patch.setattr("clients.pairing.unpack_numbers", lambda a, payload, levels: unpack_numbers(a, payload, fine))
 
 
@@ -228,7 +273,7 @@ def _padding(patch: pytest.MonkeyPatch) -> None:
     def bare(aligned: Any, numbers: np.ndarray, levels: int, filler: Stream) -> bytes:
         return bytes(aligned.digest) + numbers[numbers > 0].astype(np.uint8).tobytes()
 
-    patch.setattr("clients.lender.pack_numbers", bare)
+    patch.setattr("clients.pairing.pack_numbers", bare)
 
 
 def _row_local(patch: pytest.MonkeyPatch) -> None:
@@ -241,6 +286,66 @@ def _row_local(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("clients.features.build.shipped", OwnChannels)
     counted = tuple(dataclasses.replace(check, outside="") for check in CHECKS)
     patch.setattr("clients.features.papers.CHECKS", counted)
+
+
+def _answers_of_failed_work(patch: pytest.MonkeyPatch) -> None:
+    """A failure inside is a refusal."""
+
+    def plain(node: Node, request: SumRequest, phase: Any, work: Any) -> bytes:
+        compute, mechanism = work
+        header, cohort = request.header, tuple(sorted(request.cohort))
+        context = RoundContext(node._secret, header, node.name, mechanism, len(cohort))
+        vector = mechanism.noised(compute(context), context.stream(Purpose.NOISE), len(cohort))
+        sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
+        return node.aggregation.protect(sum_id, mechanism.shape, node.name, vector)
+
+    patch.setattr(Node, "_release", plain)
+
+
+def _foreign_text(patch: pytest.MonkeyPatch) -> None:
+    """Every character is shown as it is."""
+    patch.setattr("shared.foreign._seen", lambda character: True)
+
+
+def _consents_of_the_operator(patch: pytest.MonkeyPatch) -> None:
+    """Consents are read where the plan says, if it does."""
+    patch.setattr(DataSection, "consents_in", None)
+
+
+def _signed_before_reading(patch: pytest.MonkeyPatch) -> None:
+    """Any message opens the door of the plan that it names."""
+    door = Host._door
+    patch.setattr(Host, "_door", lambda host, plan, may_open: door(host, plan, True))
+
+
+def _one_part_by_date(patch: pytest.MonkeyPatch) -> None:
+    """A split by date is taken for one that moves nobody, as it were where each person is at one party."""
+    patch.setattr(Split, "moves", property(lambda split: False))
+
+
+def _one_identifier(patch: pytest.MonkeyPatch) -> None:
+    """Each plan says for itself what names a person."""
+    patch.setattr(Standing, "_identify", lambda standing, seq, at, entry: None)
+
+
+def _others_charge(patch: pytest.MonkeyPatch) -> None:
+    """A ledger counts its own answers only."""
+    patch.setattr(PlanStanding, "elsewhere", lambda standing, groups=None: {part: Counter() for part in PARTS})
+
+
+def _whole_outcome_text(patch: pytest.MonkeyPatch) -> None:
+    """Labels count once for the text in the ledger, of which it keeps 500 characters."""
+
+    def by_text(standing: Standing) -> dict[tuple[str, float], RandomizedResponse]:
+        return {
+            (told.what, told.event.epsilon): told.event
+            for plan in standing.plans.values()
+            for told in plan.disclosures
+            if isinstance(told.event, RandomizedResponse) and told.fresh
+        }
+
+    patch.setattr("clients.books.kept_meaning", lambda what: what[:500])
+    patch.setattr("shared.privacy.spending.released_labels", by_text)
 
 
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
@@ -262,14 +367,25 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "register": _register,
     "noise": _noise,
     "noise of the cohort": _noise_of_cohort,
+    "insiders": _insiders,
     "saturation": _saturation,
     "limit of weights": _weight_limit,
     "randomized response": _randomized_response,
     "kept coins": _kept_coins,
     "limit of bits": _bit_limit,
+    "limit by meaning": _limit_by_meaning,
+    "kept fills": _kept_fills,
     "levels": _levels,
     "padding": _padding,
     "row-local features": _row_local,
+    "answers of failed work": _answers_of_failed_work,
+    "foreign text": _foreign_text,
+    "consents of the operator": _consents_of_the_operator,
+    "signed before reading": _signed_before_reading,
+    "one part by date": _one_part_by_date,
+    "one identifier": _one_identifier,
+    "other side's charge": _others_charge,
+    "whole outcome text": _whole_outcome_text,
 }
 
 

@@ -9,7 +9,7 @@ from defences import Defences, Scene, free, lenders_plan, near, refused, wide
 from vertical import LENDER, PLATFORM, SIGNAL, aligned, platform_bins, platform_weights, vertical_plan, vertical_records
 
 from clients.lender import Lender
-from shared.messages import PairAnswer, Refusal
+from shared.messages import PairAnswer
 from shared.model.build import coding_of
 from shared.parts import edges_to_bytes, weights_to_bytes
 from shared.plan import Plan
@@ -100,9 +100,8 @@ def features_told(defences: Defences) -> tuple[int, int]:
         named = parts | scene.publish(SIGNAL, "tower", tower, [PLATFORM])
         named |= scene.publish(SIGNAL, "edges", edges, [PLATFORM])
         told = scene.pair(SIGNAL, 1, PLATFORM, LENDER, attempt=attempt, **named)
-        if isinstance(told, Refusal):
-            assert told.code == "unavailable"
-            continue
+        # Beyond the limit there are fills, and no refusal.
+        assert isinstance(told, PairAnswer), scene.told
         role._levels.clear()
         assert isinstance(scene.pair(SIGNAL, 2, LENDER, PLATFORM, told.body, attempt), PairAnswer)
         levels = role._levels[PLATFORM]
@@ -118,3 +117,22 @@ def test_towers_that_are_made_to_tell_get_no_more_than_the_bits_of_the_signal(de
         read, bits = features_told(weak)
         assert read == 3
         assert bits == 3 * vertical_plan().privacy.signal_bits
+
+
+def one_party_subtracts(defences: Defences, parties: int) -> float:
+    """A party that colludes with nobody takes its own answer off a sum; what is left of the noise, as a variance."""
+    scene = wide(defences, lenders_plan(parties))
+    names = [party.name for party in scene.plan.parties]
+    answers = scene.ask(BIN, names)
+    rest = scene.opened(scene.bins, *answers.values()) - sum(scene.truth(name) for name in names[1:])
+    # It knows what it sent, counts and noise alike.
+    stream = scene.nodes[names[0]]._secret.stream(RUN, BIN, 1, 1, names[0], Purpose.NOISE)
+    rest = rest - scene.bins.noised(scene.truth(names[0]), stream, parties)
+    return float(np.var(rest)) / scene.bins.noise_std**2
+
+
+@pytest.mark.parametrize("parties", [2, 3, 5])
+def test_one_party_by_itself_takes_off_its_own_noise_and_no_more(defences: Defences, parties: int):
+    assert one_party_subtracts(defences, parties) > 1 - 4 * np.sqrt(2 / 4000)
+    with defences.without("insiders") as weak:
+        assert one_party_subtracts(weak, parties) < (parties - 1) / parties + 4 * np.sqrt(2 / 4000)

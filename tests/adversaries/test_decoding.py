@@ -9,7 +9,7 @@ marginals where nobody was seen: more than the plan or the model publish, and mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -34,6 +34,8 @@ from simulations.scenario import Scenario, resolve
 PLAN, GROUP, LENDER, PLATFORM = "uci_vertical_eps2", "channel", "lender", "platform"
 # Of the applicants with a level, at most so many may have all their bins named.
 BOUND, FLOATS = 0.15, 0.90
+# A column of the lender's own: the state of payment in the month before those that the platform holds.
+OWN = "PAY_6"
 CHUNK = 50_000
 
 pytestmark = [
@@ -46,7 +48,9 @@ pytestmark = [
 class Attack:
     """What the attacker knows, and the applicants that it attacks.
 
-    `levels` int64 [n] is what the lender was told of the test applicants, `truth` int16 [n, features] their bins.
+    `levels` int64 [n] is what the lender was told of the test applicants, `truth` int16 [n, features] their bins, and
+    `training` int16 [m, features] those of the training persons. `own` float64 [n] and `own_training` [m] are a column
+    of the lender's own.
     """
 
     tower: ScoreModel
@@ -54,6 +58,8 @@ class Attack:
     levels: np.ndarray
     truth: np.ndarray
     training: np.ndarray
+    own: np.ndarray
+    own_training: np.ndarray
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -92,6 +98,20 @@ class Attack:
         assert np.array_equal(codes[place], seen), "a record has a vector that was called impossible"
         weight[place] += counts
         return weight
+
+    def among(self, value: float) -> Attack:
+        """The attack on those of whom the lender's own column has this value; the prior is that of such persons."""
+        here, there = self.own == value, self.own_training == value
+        part = replace(
+            self,
+            levels=self.levels[here],
+            truth=self.truth[here],
+            training=self.training[there],
+            own=self.own[here],
+            own_training=self.own_training[there],
+        )
+        part.__dict__ |= {"vectors": self.vectors, "logits": self.logits}
+        return part
 
     def recovered(self, told: np.ndarray, shown: np.ndarray) -> float:
         """Share of applicants named, who `told` the attacker a value each where vectors would have `shown` another."""
@@ -138,7 +158,9 @@ def attack() -> Attack:
     persons = np.array(platform.person)[test]
     levels = np.array([level[person] for person in persons], dtype=np.int64)
     assert np.array_equal(levels, signal_levels(tower.logits_of_bins(bins[test]), edges))
-    return Attack(tower, edges, levels, bins[test], bins[~platform.test])
+    own = dict(zip(records[LENDER].person, records[LENDER].columns[OWN].tolist(), strict=True))
+    known = np.array([own[person] for person in platform.person])
+    return Attack(tower, edges, levels, bins[test], bins[~platform.test], known[test], known[~platform.test])
 
 
 def test_the_attack_is_on_every_test_applicant_and_every_vector(attack: Attack):
@@ -172,3 +194,15 @@ def test_more_levels_would_tell_more(attack: Attack):
         signal_levels(attack.tower.logits_of_bins(attack.truth), edges), signal_levels(attack.logits, edges)
     )
     assert found > 2 * BOUND
+
+
+def test_with_its_own_column_a_lender_names_a_few_more(attack: Attack):
+    """What two columns of one person have in common, the holder of one knows of the other without any signal."""
+    blind, levels = 0.0, 0.0
+    for value in np.unique(attack.own):
+        part = attack.among(value)
+        share = len(part.levels) / len(attack.levels)
+        blind += share * part.recovered(np.zeros(len(part.levels)), np.zeros(len(part.vectors)))
+        levels += share * part.recovered(part.levels, signal_levels(part.logits, part.edges))
+    print(f"\nall bins named with {OWN}: {blind:.1%} without a signal, {levels:.1%} with a level")
+    assert blind < levels <= BOUND

@@ -14,11 +14,11 @@ from builders import BIN, CALIBRATE, EVALUATE, LENDERS, RUN, TRAIN, mechanisms, 
 from doubles import Talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import UNLIMITED, identity_of, ledger_of, own_epsilon
+from ledgers import UNLIMITED, identified, identity_of, ledger_of, own_epsilon
 
 from clients.books import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS, Books, approve
 from clients.refused import LocalFault, Refused
-from clients.work import Release
+from clients.work import Kept, Release
 from shared.messages import Header, Refusal, SumAnswer
 from shared.plan import SERVER, Plan
 from shared.privacy.entries import Abort, Answer, Ceilings, Disclose, Entry, Limit, Refuse, Reserve, Settle
@@ -38,7 +38,9 @@ class Desk:
         self.plan = plan.replace(privacy__reserve_block=block)
         self.path, self.identity = folder / "ledger.db", identity_of(self.plan, "lender-1")
         self.now = datetime(2031, 1, 6, 10, tzinfo=UTC)
-        self.ledger = Ledger.create(self.path, self.identity, "records", ceilings, self.clock)
+        self.ledger = Ledger.create(
+            self.path, self.identity, "records", ceilings, self.clock, identified(self.plan, "lender-1")
+        )
         approve(self.ledger, self.plan)
         self.books = Books(self.ledger, self.plan, "seeded")
 
@@ -71,7 +73,7 @@ class Desk:
     @property
     def entries(self) -> list[Entry]:
         """The entries since the approval, as they are in the file."""
-        return [stored.entry for stored in read_ledger(self.path)][2:]
+        return [stored.entry for stored in read_ledger(self.path)][3:]
 
     def told(self) -> list[tuple[Any, ...]]:
         """The kinds of these entries, with how many answers and the place."""
@@ -109,8 +111,8 @@ class TestOneByOne:
         (entry,) = desk.entries
         assert isinstance(entry, Reserve)
         assert (entry.event, entry.part, entry.source) == (mechanism.event, "training", "seeded")
-        assert (entry.cohort, entry.max_colluding) == (2, 0)
-        assert entry.own_noise == pytest.approx(2**-0.5)
+        assert (entry.cohort, entry.max_colluding) == (2, 1)
+        assert entry.own_noise == 1.0
         desk.restart()
         assert desk.standing.spent[TRAIN] == 1
         assert not desk.books.allows("", desk.place(TRAIN, 1))
@@ -284,7 +286,7 @@ class TestCeilings:
         desk.ledger.append(lambda standing: Limit(ceilings=ceilings, why="labels"))
 
         def label(epsilon: float) -> Release:
-            return Release(RandomizedResponse(epsilon=epsilon, count=1), "late", 5)
+            return Release(RandomizedResponse(epsilon=epsilon, count=1), "late")
 
         desk.books.clear(desk.header(TRAIN), [label(1.5), Release(Disclosure(bits=9, recipient="x", count=1))])
         with pytest.raises(Refused, match="budget"):
@@ -370,7 +372,8 @@ class TestAlignments:
         plan = plan or vertical.vertical_plan()
         books.aligning(peer)
         header = Header(plan.hash, RUN, "align:video", 2, attempt, SERVER, "video-1")
-        books.disclose(header, peer, Release(Disclosure(bits=1, recipient=peer, count=1), "known", 9), 9, None)
+        event = Disclosure(bits=1, recipient=peer, count=1)
+        books.disclose(header, peer, Release(event, "known"), Kept(9, 9), None)
 
     def test_so_many_in_thirty_days(self, platform: Any):
         books, now = platform
@@ -414,6 +417,20 @@ class TestAlignments:
         assert made.code(vertical.Kind.ALIGN, "video-1", "lender-1", 2, request) == "unavailable"
         assert made.told[-1].startswith("lender-1 has aligned 20 times")
         assert not made.disclosures("video-1")
+
+    def test_a_platform_that_would_try_another_set_once_more_learns_nothing(self):
+        made = vertical.Wire(vertical.vertical_plan())
+        books, asked = made.nodes["lender-1"].books, count(1)
+        response = made.give(
+            vertical.Kind.ALIGN, "video-1", "lender-1", 2, made.give(vertical.Kind.ALIGN, "lender-1", "video-1", 1)
+        )
+        for _ in range(ALIGNMENTS):
+            at = books.ledger.standing.alignments.setdefault("video-1", [])
+            at.append(f"2031-01-06T10:00:{next(asked):02}Z")
+        books.ledger.clock = lambda: datetime(2031, 1, 7, tzinfo=UTC).timestamp()
+        assert made.code(vertical.Kind.ALIGN, "lender-1", "video-1", 3, response) == "unavailable"
+        assert made.told[-1].startswith("video-1 has aligned 20 times")
+        assert not made.disclosures("lender-1")
 
 
 class TestThePlansEpsilon:

@@ -10,7 +10,9 @@ from homes import deployable, new_node
 from clients.home import Home, HomeError
 from shared.crypto.identity import Card, Identity
 from shared.crypto.keyfile import KeyFileError
-from shared.privacy.entries import Ceilings
+from shared.plan import Plan
+from shared.privacy.entries import Approve, Ceilings, Identify
+from shared.privacy.ledger import Ledger, read_ledger
 from shared.privacy.streams import Purpose
 
 
@@ -103,6 +105,52 @@ class TestLedger:
         home.config_file.write_text(text, encoding="utf-8")
         with pytest.raises(HomeError, match=r"of the data set 'lender-1', and node\.toml names 'others'"):
             home.ledger(home.identity(), home.config())
+
+    def test_says_what_names_a_person_from_its_beginning(self, tmp_path: Path):
+        home = new_node(tmp_path)
+        ledger = home.ledger(home.identity(), home.config())
+        assert ledger.head.seq == 2
+        assert ledger.standing.identified == Identify(column="id", form="exact")
+        ledger.close()
+        home.ledger(home.identity(), home.config()).close()
+        assert [stored.kind for stored in read_ledger(home.ledger_file)] == ["open", "identify"]
+
+    @pytest.mark.parametrize(("old", "new"), [('"id"', '"phone"'), ('"exact"', '"creator-id"')])
+    def test_that_is_fixed_for_the_data_set(self, tmp_path: Path, old: str, new: str):
+        home = new_node(tmp_path)
+        home.ledger(home.identity(), home.config()).close()
+        text = home.config_file.read_text(encoding="utf-8")
+        key = "identifier" if old == '"id"' else "form"
+        home.config_file.write_text(text.replace(f"{key} = {old}", f"{key} = {new}"), encoding="utf-8")
+        with pytest.raises(HomeError, match="both stay for the life of the data set"):
+            home.ledger(home.identity(), home.config())
+
+    def old(self, home: Home, plan: Plan) -> None:
+        """A ledger from before ledgers said what names a person, with a plan in it."""
+        ledger = Ledger.create(home.ledger_file, home.identity(), "lender-1", home.config().budget)
+        entry = Approve(plan=plan.hash, text=plan.canonical().decode("ascii"))
+        ledger.append(lambda standing: entry)
+        ledger.close()
+
+    def test_an_older_one_is_told_where_its_plans_agree(self, tmp_path: Path):
+        home = new_node(tmp_path)
+        self.old(home, deployable())
+        home.ledger(home.identity(), home.config()).close()
+        assert [stored.kind for stored in read_ledger(home.ledger_file)] == ["open", "approve", "identify"]
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            ({"alignment__identifier": "creator-id"}, "small: the plan names persons in the normal form 'creator-id'"),
+            ({"groups__lender__table__person": "who"}, r"small: the plan names persons by 'who' \(table.person\)"),
+        ],
+    )
+    def test_else_its_plans_are_named_and_nothing_is_written(self, tmp_path: Path, change: dict[str, str], what: str):
+        home = new_node(tmp_path)
+        self.old(home, deployable(**change))
+        with pytest.raises(HomeError, match=what):
+            home.ledger(home.identity(), home.config())
+        assert [stored.kind for stored in read_ledger(home.ledger_file)] == ["open", "approve"]
 
     def test_is_no_other_partys(self, tmp_path: Path):
         home = new_node(tmp_path)

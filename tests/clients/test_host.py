@@ -15,6 +15,7 @@ from doubles import DirectExchange
 from homes import Town, node_loader, running, table_of
 
 from clients.books import approve
+from clients.data import DataError
 from clients.host import Host
 from server.entry import run_coordinator
 from shared.crypto.identity import Identity
@@ -23,6 +24,7 @@ from shared.crypto.sealed_messages import seal_message, unseal_message
 from shared.crypto.sealing import read_info
 from shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from shared.crypto.trust import TrustStore
+from shared.foreign import grouped
 from shared.messages import (
     Answered,
     Asked,
@@ -102,7 +104,7 @@ class TestApproval:
         with running(town["lender-1"], tell=told.append) as host:
             caller = Caller(town, host)
             assert code(caller.join()) == "not-approved"
-            assert told == [f"lender-1 answers nothing under plan {town.plan.hash[:12]}: not-approved"]
+            assert told == [f"lender-1 answers nothing under plan {grouped(town.plan.hash)}: not-approved"]
             # while it runs, the operator approves from another process
             with_ledger(town, lambda ledger: approve(ledger, town.plan))
             assert isinstance(caller.join(), Joined)
@@ -195,18 +197,32 @@ class TestApproval:
 
 
 class TestData:
-    def test_a_fault_is_unavailable_and_nothing_is_charged(self, town: Town):
+    def test_a_fault_is_told_to_the_operator_and_the_plan_answered_without_records(self, town: Town):
         node, told = town["lender-1"], []
         table = table_of(small_records(seed=1))
         broken = table.with_columns(income=table["income"].replace(table["income"][0], "plenty"))
         broken.write_csv(node.folder / "loans.csv")
         with running(node, town.plan, tell=told.append) as host:
-            before = host._ledger.head.seq
-            assert code(Caller(town, host).join()) == "unavailable"
-            assert host._ledger.head.seq == before
-            assert "loans.csv, column 'income', line 2: text where a number is needed" in told[0]
-            table.write_csv(node.folder / "loans.csv")
             assert isinstance(Caller(town, host).join(), Joined)
+            assert host.without_data == ("small",)
+            assert "loans.csv, column 'income', line 2: text where a number is needed" in told[0]
+            assert "plenty" not in told[0]
+            assert len(host._nodes[town.plan.hash].role.records) == 0
+            with pytest.raises(DataError):
+                host.reload()
+            assert host.without_data == ("small",)
+            table.write_csv(node.folder / "loans.csv")
+            assert host.reload() == {town.plan.hash: 400}
+            assert host.without_data == ()
+
+    def test_persons_told_of_before_are_not_taken_for_withdrawn_where_there_are_no_records(self, town: Town):
+        """The table cannot be read after a restart: nobody is told to delete anything."""
+        node = town["lender-1"]
+        with running(node, town.plan) as host:
+            host._register.keep_pair(town.plan.hash, "lender-2", {b"h" * 16: "1-0"}, 512)
+            (node.folder / "loans.csv").unlink()
+            assert isinstance(Caller(town, host).join(), Joined)
+            assert host._register.notices("lender-2") == []
 
     def test_is_read_once_a_plan_and_anew_on_request(self, town: Town):
         node = town["lender-1"]

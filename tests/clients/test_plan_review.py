@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from homes import Town, deployable
 from rehearsal import PARTIES, identity_of, rehearsal_plan
 
 from clients.books import approve
+from clients.config import DataSection
 from clients.plan_review import Review, review
 from shared.crypto.identity import Card, Identity
+from shared.foreign import grouped
 from shared.plan import SERVER, Plan
 from shared.plan_errors import PlanError
 from shared.privacy.standing import Standing
@@ -21,8 +24,7 @@ def look(town: Town, plan: Plan | None = None, today: date | None = None, **trus
     home, ledger = town["lender-1"], town.ledger("lender-1")
     try:
         cards = home.trust().cards | trusted
-        declared = home.config().data.row_local
-        return review(plan or town.plan, home.identity().card, cards, ledger.standing, today, declared)
+        return review(plan or town.plan, home.identity().card, cards, ledger.standing, home.config().data, today)
     finally:
         ledger.close()
 
@@ -36,14 +38,14 @@ def test_a_plan_is_told_in_words(town: Town):
     assert seen.obstacles == ()
     assert (seen.state, seen.party) == ("not approved", "lender-1")
     told = words(seen)
-    assert told["plan"] == f"small, {town.plan.hash}"
+    assert (told["plan"], told["hash"]) == ("small", grouped(town.plan.hash))
     assert told["purpose"] == "a plan for tests (credit-scoring)"
     assert told["parties"] == "lender (lenders): lender-1, lender-2, lender-3"
     assert told["outcome"] == "90 days past due; watched for 365 days, until 2020-01-01"
-    assert told["app bundle"] == town.plan.bundle
+    assert told["app bundle"] == grouped(str(town.plan.bundle))
     assert "for a person, whatever the server does" in told["cost"]
     assert told["rests on"] == "at most 0 of the 3 lender parties collude with the server"
-    assert told["spent"] == "epsilon 0 of 10 over the life of the data set"
+    assert told["spent"].startswith("epsilon 0 of 10 over the life of the data set, with all that peers may have")
     assert told["committed"] == "epsilon 0 if every live plan uses all of its budget"
 
 
@@ -115,6 +117,16 @@ class TestObstacles:
         data["parties"][1]["card"] = Identity.simulated(7, "lender-2", "lender").card.text
         assert "the card of 'lender-2' is of a simulation: anyone can sign for it" in self.found(town, Plan.parse(data))
 
+    def test_persons_that_are_named_otherwise_than_in_the_data_set(self, town: Town):
+        persons = town["lender-1"].config().data.persons
+        plan = town.signed(alignment__identifier="phone", groups__lender__table__person="who")
+        ledger, home = town.ledger("lender-1"), town["lender-1"]
+        seen = review(plan, home.identity().card, home.trust().cards, ledger.standing, persons=persons)
+        ledger.close()
+        assert len(seen.obstacles) == 2
+        assert "the plan names persons by 'who' (table.person)" in seen.obstacles[0]
+        assert "the plan names persons in the normal form 'phone'" in seen.obstacles[1]
+
     def test_a_plan_of_others(self, town: Town):
         data = town.plan.model_dump(mode="json")
         data["parties"] = data["parties"][1:]
@@ -143,6 +155,10 @@ def test_an_alignment_that_no_message_can_hold_is_known_before_the_run(nominal: 
     plan = plan.replace(parties=parties)
     cards = {name: identity_of(name).card for name in (SERVER, *PARTIES)}
     for party in ("lender-1", "video-1"):
-        found = [o for o in review(plan, cards[party], cards, Standing()).obstacles if "MiB" in o]
+        found = [
+            o
+            for o in review(plan, cards[party], cards, Standing(), DataSection(id="x", file=Path("x.csv"))).obstacles
+            if "MiB" in o
+        ]
         assert len(found) == (0 if words is None else 1 if party == "lender-1" else 3)
         assert all(f"a message of {words}" in obstacle for obstacle in found)

@@ -21,6 +21,7 @@ from vertical_builders import (
 )
 
 from clients.context import RoundContext
+from shared.compliance.budgets import signal_bits
 from shared.messages import PairAnswer, Refusal
 from shared.model.bins import Binning, histogram
 from shared.model.build import coding_of
@@ -71,6 +72,21 @@ def summed(made: Wire, kind: Kind, parameters: np.ndarray, parts: dict[str, byte
     compute, mechanism = made.nodes[PLATFORM].role.sum(phase, parameters, parts)
     header = made.header(kind, "video", 1, PLATFORM)
     return compute(RoundContext(StreamSource.seeded(1, PLATFORM), header, PLATFORM, mechanism, 2)) * mechanism.grid
+
+
+def levels_of(made: Wire, body: bytes, lender: str = LENDER) -> dict[str, int]:
+    """The levels of a payload by person."""
+    pair = made.aligned(PLATFORM, lender)
+    return dict(zip(pair.persons, unpack_numbers(pair, body, 5).tolist(), strict=True))
+
+
+def fills(made: Wire, body: bytes, lender: str = LENDER) -> None:
+    """Every level of a payload is what the data set's secret gives, and so says nothing."""
+    found = levels_of(made, body, lender)
+    shares = np.bincount(list(found.values()), minlength=5) / len(found)
+    assert np.abs(shares - 1 / 5).max() < 5 * np.sqrt(0.16 / len(found))
+    told = {told.kind for person in found for told in made.lifetimes[PLATFORM].register.told_of(person)[-1:]}
+    assert told == {"signal-fill"}
 
 
 class TestExamples:
@@ -216,29 +232,60 @@ class TestSignal:
         assert [event.recipient for event in made.events(PLATFORM)] == [LENDER, "lender-2"]
 
     @pytest.mark.parametrize("lender", [LENDER, "lender-2"])
-    def test_another_tower_is_refused_to_whoever_asks_and_nothing_is_sent(self, lender: str):
+    def test_of_another_tower_whoever_asks_gets_fills_of_the_same_size(self, lender: str):
+        made = wire()
+        first = made.signal(PLATFORM, LENDER)
+        reply = made.signal(PLATFORM, lender, seed=1, attempt=2)
+        fills(made, reply.body, lender)
+        assert len(reply.body) == len(first.body)
+        assert made.lifetimes[PLATFORM].disclosed.bits("signal", made.records[PLATFORM].person) == 3
+        (words,) = made.told
+        persons = len(made.aligned(PLATFORM, lender).persons)
+        assert f"video-1 tells {lender} made-up numbers in the place of {persons} of {persons} persons" in words
+        assert "no more than 4 bits of a person may ever be disclosed" in words
+        assert "use the tower whose levels were told already, or raise the limit" in words
+        # The tower that was told before is told again, and the fills are the same again.
+        assert levels_of(made, made.signal(PLATFORM, lender, attempt=3).body, lender) == levels_of(
+            made, made.signal(PLATFORM, lender, seed=0, attempt=4).body, lender
+        )
+        assert made.signal(PLATFORM, lender, seed=1, attempt=5).body == reply.body
+
+    def test_the_ledger_says_that_nobody_was_told_of_and_the_operator_only_is_told(self):
         made = wire()
         made.signal(PLATFORM, LENDER)
-        charged = list(made.charged)
-        reply = made.signal(PLATFORM, lender, seed=1, attempt=2)
-        assert isinstance(reply, Refusal)
-        assert reply.code == "unavailable"
-        assert made.charged == charged
-        (words,) = made.told
-        assert f"video-1 tells {lender} nothing more: no more than 4 bits of a person may ever be disclosed" in words
-        assert "use the tower whose levels were told already, or leave these persons out" in words
-        # The tower that was told before is told again.
-        assert isinstance(made.signal(PLATFORM, lender, attempt=3), PairAnswer)
+        made.signal(PLATFORM, LENDER, seed=1, attempt=2)
+        first, second = made.disclosures(PLATFORM)[-2:]
+        assert first.persons == first.fresh > 0
+        assert (second.persons, second.fresh) == (0, 0)
+        assert signal_bits(made.nodes[PLATFORM].books.ledger.standing, PLATFORM) == 3
 
-    def test_a_second_plan_on_the_same_data_set_is_refused(self):
+    def test_a_second_plan_on_the_same_data_set_gets_fills(self):
         made = wire()
         made.signal(PLATFORM, LENDER)
         second = wire(vertical_plan(seed=8), lifetimes=made.lifetimes, run="run-2")
         reply = second.signal(PLATFORM, LENDER, seed=1)
-        assert isinstance(reply, Refusal)
-        assert reply.code == "unavailable"
-        assert not second.charged
-        assert "nothing more" in second.told[0]
+        fills(second, reply.body)
+        assert "made-up numbers" in second.told[0]
+
+    def test_persons_of_whom_nothing_was_told_yet_get_fills_like_everybody(self):
+        """The limit is one of towers: that somebody's bits are left must not show, nor that somebody's are not."""
+        records = federation_of(PLAN)
+        part = records[LENDER]
+        first = wire(records=records | {LENDER: part.take(np.arange(0, len(part), 2))}, lenders=(LENDER,))
+        first.signal(PLATFORM, LENDER)
+        rest = records | {LENDER: part.take(np.arange(1, len(part), 2))}
+        second = wire(vertical_plan(seed=8), records=rest, lifetimes=first.lifetimes, lenders=(LENDER,), run="run-2")
+        assert not set(first.aligned(PLATFORM, LENDER).persons) & set(second.aligned(PLATFORM, LENDER).persons)
+        fills(second, second.signal(PLATFORM, LENDER, seed=1).body)
+
+    def test_a_tower_of_which_nobody_was_there_to_be_told_counts_like_any_other(self):
+        records = federation_of(PLAN)
+        strangers = dataclasses.replace(records[LENDER], person=tuple(f"x{n}" for n in range(len(records[LENDER]))))
+        first = wire(records=records | {LENDER: strangers}, lenders=(LENDER,))
+        assert not first.aligned(PLATFORM, LENDER).persons
+        assert len(first.signal(PLATFORM, LENDER).body) == BODY
+        second = wire(vertical_plan(seed=8), records=records, lifetimes=first.lifetimes, run="run-2")
+        fills(second, second.signal(PLATFORM, LENDER, seed=1).body)
 
     def test_a_second_plan_with_the_very_same_tower_tells_nothing_new(self):
         made = wire()
@@ -261,8 +308,7 @@ class TestSignal:
         assert len(set(unpack_numbers(made.aligned(PLATFORM, LENDER), first.body, 5).tolist())) == 2
         second = wire(Plan.parse(data), lifetimes=made.lifetimes, run="run-2")
         keys = second.publish(PLATFORM, **parts)
-        assert second.code(Kind.SIGNAL, PLATFORM, LENDER, 1, parts=keys) == "unavailable"
-        assert "nothing more" in second.told[0]
+        fills(second, second.give(Kind.SIGNAL, PLATFORM, LENDER, 1, parts=keys))
 
     def test_more_bits_in_a_plan_are_not_more_than_the_data_set_allows(self):
         """The operator's limit holds over the life of the data set, whatever plans ask."""
@@ -272,7 +318,7 @@ class TestSignal:
         assert isinstance(first.signal(PLATFORM, LENDER), PairAnswer)
         second = Wire(vertical_plan(privacy__signal_bits=64), lifetimes=lifetimes)
         second.align(LENDER, PLATFORM)
-        assert isinstance(second.signal(PLATFORM, LENDER, seed=1), Refusal)
+        fills(second, second.signal(PLATFORM, LENDER, seed=1).body)
         assert lifetimes[PLATFORM].disclosed.bits("signal", first.records[PLATFORM].person) == 3
 
     def test_more_bits_of_both_let_a_second_tower_through_and_not_a_third(self):
@@ -282,7 +328,9 @@ class TestSignal:
         made.align(LENDER, PLATFORM)
         assert isinstance(made.signal(PLATFORM, LENDER), PairAnswer)
         assert isinstance(made.signal(PLATFORM, LENDER, seed=1, attempt=2), PairAnswer)
-        assert isinstance(made.signal(PLATFORM, LENDER, seed=2, attempt=3), Refusal)
+        assert not made.told
+        fills(made, made.signal(PLATFORM, LENDER, seed=2, attempt=3).body)
+        assert len(made.told) == 1
         assert made.lifetimes[PLATFORM].disclosed.bits("signal", made.records[PLATFORM].person) == 6
 
     def test_where_the_ledger_cannot_be_written_nothing_is_told_and_the_bits_count(self):

@@ -141,7 +141,7 @@ class TestLedger:
 
     def test_that_is_written_to_and_left_as_it_was(self, town: Town):
         found = findings(town)["ledger"]
-        assert found == (True, "1 entries; it and the register of persons can be written")
+        assert found == (True, "2 entries; it and the register of persons can be written")
         for path in (town["lender-1"].ledger_file, town["lender-1"].register_file):
             with closing(sqlite3.connect(path)) as database:
                 names = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
@@ -156,7 +156,7 @@ class TestData:
         faulty.write_csv(town["lender-1"].folder / "loans.csv")
         found = bad(town, town.plan)["data"]
         assert found.startswith("loans.csv, column 'months', line")
-        assert "'99' is outside its bounds, 0 to 24; mend: correct the value or its unit" in found
+        assert "a value is outside its bounds, 0 to 24; mend: correct the value or its unit" in found
 
     def test_a_table_that_is_not_there(self, town: Town):
         (town["lender-1"].folder / "loans.csv").unlink()
@@ -172,6 +172,7 @@ class TestData:
 
     def test_nobody_who_consents(self, town: Town):
         plan = town.signed(groups__lender__table__consent="consents")
+        rewrite(town, '# consent_column = "consent" ', 'consent_column = "consents"')
         table = table_of(small_records(seed=1))
         for cell, live in (("federation until 2020-01-01", 0), ("federation for marketing", 0), ("federation", 400)):
             consents = table.with_columns(consents=table["id"].replace_strict({}, default=cell))
@@ -179,7 +180,7 @@ class TestData:
             good, words = findings(town, plan)["data"]
             assert good is (live > 0)
             assert f"{live} persons with a live consent to credit-scoring" in words
-            assert good or words.endswith("see [data.consents]")
+            assert good or words.endswith("see consent_column and [data.consents] in node.toml")
 
 
 class TestPlans:
@@ -202,7 +203,7 @@ class TestPlans:
     def test_nothing_is_charged_or_approved(self, town: Town):
         findings(town, town.plan)
         ledger = town.ledger("lender-1")
-        assert ledger.head.seq == 1
+        assert ledger.head.seq == 2
         ledger.close()
 
 

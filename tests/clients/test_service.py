@@ -26,6 +26,7 @@ from clients.deploy.pinning import ALLOWED
 from clients.deploy.supernode import SuperNodeSettings
 from clients.host import Host
 from clients.service import Service, allowed_bundles, signals
+from shared.foreign import grouped
 from shared.privacy.entries import Revoke
 
 
@@ -123,6 +124,7 @@ def test_the_status_tells_how_things_stand(daemon: Daemon):
         "last_contact": 7.0,
         "trouble": "no route",
         "refused_bundles": 2,
+        "without_data": [],
     }
     assert FakeSuperNode.live == 1
     daemon.service.stop()
@@ -159,6 +161,14 @@ def test_only_live_plans_with_a_bundle_count(town: Town):
     ledger.close()
 
 
+def test_a_plan_ends_after_its_last_day_though_nobody_asks(daemon: Daemon, town: Town):
+    approve(daemon.ledger, town.plan)
+    daemon.until(lambda: town.plan.bundle in daemon.allowed())
+    daemon.service._host._clock = lambda: time.time() + 86_400 * 100
+    daemon.until(lambda: not daemon.ledger.standing.live)
+    daemon.until(lambda: town.plan.bundle not in daemon.allowed())
+
+
 def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
     outcomes: list[Any] = [{"ab" * 32: 12}, DataError([Problem("loans.csv", "the file is empty", "export it again")])]
 
@@ -171,7 +181,7 @@ def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.Monke
     monkeypatch.setattr(daemon.service._host, "reload", reload)
     daemon.service.reload()
     daemon.until(lambda: len(outcomes) == 1)
-    daemon.until(lambda: daemon.told[-1] == "data read anew: 12 records under plan abababababab")
+    daemon.until(lambda: daemon.told[-1] == f"data read anew: 12 records under plan {grouped('ab' * 32)}")
     daemon.service.reload()
     daemon.until(lambda: "goes on with those that it has: loans.csv: the file is empty" in daemon.told[-1])
     daemon.until(lambda: daemon.status()["state"] == "running")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from builders import BIN, CALIBRATE, EVALUATE, TRAIN, small_plan, small_records
 from doubles import DirectExchange, Talk
-from vertical_builders import federation_of, only, quiet_plan
+from vertical_builders import Wire, federation_of, fresh_lifetimes, only, quiet_plan
 
 from clients.books import approve
 from clients.withdrawals import BLOCK, KIND
@@ -40,6 +42,7 @@ from shared.model.build import coding_of, initial_tower
 from shared.model.signal import CELLS, signal_histogram
 from shared.model.tower import flatten, load_flat, row_logits
 from shared.parts import edges_to_bytes, weights_to_bytes
+from shared.phases import Kind
 from shared.plan import SERVER, Plan
 from shared.privacy.mechanisms import Mechanisms
 from shared.records import Records
@@ -422,6 +425,112 @@ class TestNotices:
         run.hello(WALLET)
         assert run.noted(WALLET) == []
         assert len(run.nodes[WALLET].role._bits[LENDER]) == len(run.nodes[WALLET].role._pairs[LENDER].persons)
+
+
+class TestSeveralPlans:
+    """Two open plans on one data set: what is withdrawn under one of them is used under none."""
+
+    ONE = only(PLAN, LENDER, WALLET)
+    PLANS = (ONE.replace(name="plan-a"), ONE.replace(name="plan-b"))
+
+    @pytest.fixture
+    def aligned(self) -> tuple[Wire, Wire]:
+        life, records = fresh_lifetimes(self.ONE), federation_of(self.ONE)
+        first, second = (Wire(plan, records, life, run=plan.name) for plan in self.PLANS)
+        first.align(LENDER, WALLET)
+        return first, second
+
+    @pytest.fixture
+    def wires(self, aligned: tuple[Wire, Wire]) -> tuple[Wire, Wire]:
+        first, second = aligned
+        first.give(Kind.LABELS, WALLET, LENDER, 2, first.labels(LENDER, WALLET))
+        first.give(Kind.SIGNAL, LENDER, WALLET, 2, first.signal(WALLET, LENDER).body)
+        return first, second
+
+    def handles(self, wire: Wire, count: int = 50) -> dict[bytes, str]:
+        pair = wire.aligned(WALLET, LENDER)
+        return dict(list(zip(pair.handles, pair.persons, strict=True))[:count])
+
+    def test_the_platforms_other_node_trains_on_them_no_more(self, wires: tuple[Wire, Wire]):
+        first, second = wires
+        role, gone = first.nodes[WALLET].role, self.handles(first)
+        examples, part = role._examples(), first.records[WALLET]
+        rest = [(peer, row) for peer, row in examples if part.person[row] not in set(gone.values())]
+        assert len(rest) < len(examples)
+        assert second.nodes[WALLET].forget(LENDER, first.plan.hash, gone) == len(gone)
+        first.nodes[WALLET].answer(b"whatever comes next")
+        assert role._examples() == rest
+        assert len(role._training_rows()) == len(role._noisy_labels()) == len(rest)
+        assert not set(gone.values()) & role._bits[LENDER].keys()
+        assert (
+            not set(gone.values()) & first.lifetimes[WALLET].register.received(first.plan.hash, "label")[LENDER].keys()
+        )
+
+    def test_the_lenders_other_node_scores_without_their_levels(self, wires: tuple[Wire, Wire]):
+        first, second = wires
+        role, gone = first.nodes[LENDER].role, self.handles(first)
+        known = (~np.isnan(role.scored_records().columns["signal.wallet"])).sum()
+        assert second.nodes[LENDER].forget(WALLET, first.plan.hash, gone) == len(gone)
+        first.nodes[LENDER].answer(b"whatever comes next")
+        assert (~np.isnan(role.scored_records().columns["signal.wallet"])).sum() == known - len(gone)
+        assert not role._coder._kept
+        assert not role._split
+
+    def test_the_next_sum_is_without_them(self, aligned: tuple[Wire, Wire]):
+        """Not by chance of some later turn: they are gone before the very next request is looked at."""
+        first, second = aligned
+        node, gone = first.nodes[WALLET], self.handles(first)
+        seen: list[int] = []
+        plain = node.role.sum
+
+        def watched(*given: Any) -> Any:
+            seen.append(len(node.role._examples()))
+            return plain(*given)
+
+        node.role.sum = watched  # type: ignore[method-assign]
+        before = len(node.role._examples())
+        second.nodes[WALLET].forget(LENDER, first.plan.hash, gone)
+        header = first.header(Kind.BIN, WALLET, 1, WALLET)
+        node.answer(encode(SumRequest(header, (WALLET,), np.zeros(0), {})))
+        assert len(seen) == 1
+        assert seen[0] < before
+
+    def test_labels_that_come_while_a_person_is_being_forgotten_are_deleted_with_it(self, aligned: tuple[Wire, Wire]):
+        first, second = aligned
+        node, gone = first.nodes[WALLET], self.handles(first)
+        body, plain = first.labels(LENDER, WALLET), node.role._pairs.read
+
+        def meanwhile(*given: Any) -> dict[str, int]:
+            found = plain(*given)
+            second.nodes[WALLET].forget(LENDER, first.plan.hash, gone)
+            return found
+
+        node.role._pairs.read = meanwhile  # type: ignore[method-assign]
+        first.give(Kind.LABELS, WALLET, LENDER, 2, body)
+        assert not set(gone.values()) & node.role._bits[LENDER].keys()
+        assert not set(gone.values()) & node.register.received(first.plan.hash, "label")[LENDER].keys()
+
+    def test_two_nodes_that_forget_for_each_other_wait_for_nobody(self, wires: tuple[Wire, Wire]):
+        wires[1].align(LENDER, WALLET)
+        asked = [
+            (wires[1 - place].nodes[WALLET], wire.plan.hash, [handle])
+            for place, wire in enumerate(wires)
+            for handle in self.handles(wire, 100)
+        ]
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda one: one[0].forget(LENDER, one[1], one[2]), asked, timeout=60))
+        assert found == [1] * len(asked)
+        for wire in wires:
+            wire.nodes[WALLET].answer(b"whatever comes next")
+            assert sum(not person for person in wire.aligned(WALLET, LENDER).persons) == 100
+
+    def test_a_node_that_is_gone_is_told_nothing(self, wires: tuple[Wire, Wire]):
+        first, second = wires
+        register, gone = first.lifetimes[WALLET].register, self.handles(first)
+        del first.nodes[WALLET]
+        gc.collect()
+        assert list(register._listeners) == [second.nodes[WALLET]]
+        assert second.nodes[WALLET].forget(LENDER, first.plan.hash, gone) == len(gone)
 
 
 @pytest.mark.parametrize(("purpose", "reached"), [("credit-scoring", True), ("insurance", False)])

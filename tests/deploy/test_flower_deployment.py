@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -90,6 +93,54 @@ def listening() -> dict[int, str]:
                 address, port = local.split(":")
                 found[int(port, 16)] = address
     return found
+
+
+@dataclass
+class Onlooker:
+    """Any user of this machine: sees every command line while it is there. `tokens` are those that the server gave."""
+
+    lines: set[str] = field(default_factory=set)
+    tokens: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def looking_on(database: Path) -> Iterator[Onlooker]:
+    """Look at all command lines of the machine until the context ends, some twenty times a second."""
+    seen, done = Onlooker(), threading.Event()
+
+    def look() -> None:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as state:
+            while not done.wait(0.05):
+                for path in Path("/proc").glob("[0-9]*/cmdline"):
+                    with suppress(OSError):
+                        seen.lines.add(path.read_text("utf-8", "replace").replace("\0", " "))
+                with suppress(sqlite3.OperationalError):  # the server writes
+                    found = state.execute("SELECT token FROM task WHERE token IS NOT NULL").fetchall()
+                    seen.tokens |= {token for (token,) in found}
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        watcher.join()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="process lists as Linux has them")
+def test_no_secret_stands_on_a_command_line(federation: Federation):
+    files = [federation.settings.token, federation.settings.folder / "executor.secret"]
+    files += [node.settings.folder / "executor.secret" for node in federation.nodes.values()]
+    secrets = {path.read_text("ascii").strip() for path in files}
+    with looking_on(federation.settings.database) as seen:
+        trial(federation, rounds=3, parties=2)
+    assert seen.tokens  # the server app had one, and was there to be seen
+    for program in ("server.deploy.launcher", "clients.deploy.launcher", "flwr-serverapp"):
+        assert any(program in line for line in seen.lines), program
+    shown = {line[:120] for line in seen.lines if any(secret in line for secret in secrets | seen.tokens)}
+    # the tokens of the nodes' tasks are kept in memory alone; they look like the server's
+    shown |= {line[:120] for line in seen.lines if re.search(rf"[0-9a-f]{{{len(min(seen.tokens))}}}", line)}
+    assert not shown
 
 
 def test_a_run_reaches_the_nodes_and_ends_as_completed(federation: Federation):

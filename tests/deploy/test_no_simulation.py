@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pytest
 import typer
-from ledgers import UNLIMITED
+from ledgers import UNLIMITED, identified
 from rehearsal import LENDERS, SEED, identity_of, rehearsal_plan, rehearsal_records
 from typer.testing import CliRunner
 
@@ -139,7 +139,9 @@ class TestAtTheDoor:
         cards["lender-1"] = real
         parties = [p | {"card": cards[p["name"]].card.text} for p in plan.model_dump(mode="json")["parties"]]
         plan = plan.replace(parties=parties, server_card=cards[SERVER].card.text)
-        ledger = Ledger.create(more["folder"] / "ledger.db", real, "records", UNLIMITED)
+        ledger = Ledger.create(
+            more["folder"] / "ledger.db", real, "records", UNLIMITED, identified=identified(plan, "lender-1")
+        )
         approve(ledger, plan)
         masks, lifetime = Masks(False), Lifetime.of(StreamSource.system(), Register())
         node = Node(plan, "lender-1", rehearsal_records(plan, "lender-1"), secret, masks, lifetime, ledger)

@@ -93,6 +93,7 @@ def table(path: Path) -> None:
             columns[feature.name] = [None if cell != cell else feature.levels[int(cell)] for cell in cells]
         else:
             columns[feature.name] = [None if cell != cell else cell for cell in cells]
+    columns["consent"] = ["federation"] * len(records)
     pl.DataFrame(columns).write_parquet(path)
 
 
@@ -189,3 +190,4 @@ def exchange(place: Place, said: str) -> None:
         card = str(home / "card.txt")
         place.operator.type("enrol", card, "--fingerprint", place.fingerprints[name])
     (place.partner / "plan.json").write_bytes(make_plan(place.operator, "demo", (MINE, PEER)).read_bytes())
+    place.operator.type("bundle", "-o", str(place.partner / "app.fab"), "--plan", "demo")

@@ -65,9 +65,30 @@ class TestState:
         assert (consent.state(PURPOSE, day) == "live") == live
 
     @given(st.lists(consents, max_size=5), days)
-    def test_one_live_consent_is_enough_and_none_is_not(self, given: list[Consent], day: date):
-        live = [c for c in given if c.recipient == "video-1" and c.state(PURPOSE, day) == "live"]
-        assert may(given, "video-1", PURPOSE, day) == bool(live)
+    def test_one_that_no_withdrawal_has_ended_is_enough_and_none_is_not(self, given: list[Consent], day: date):
+        told = [c for c in given if c.recipient == "video-1" and c.purpose in (None, PURPOSE)]
+        gone = [c.withdrawn for c in told if c.withdrawn and c.withdrawn <= day]
+        live = [c for c in told if c.state(PURPOSE, day) == "live"]
+        assert may(given, "video-1", PURPOSE, day) == any(
+            (c.given or date.min) > max(gone, default=date.min) or not gone for c in live
+        )
+
+    @pytest.mark.parametrize(
+        ("cell", "holds"),
+        [
+            ("x; x withdrawn 2031-01-05", False),
+            ("x withdrawn 2031-01-05; x", False),
+            ("x from 2031-01-05; x withdrawn 2031-01-05", False),
+            ("x withdrawn 2031-01-05; x from 2031-01-06", True),
+            ("x; x withdrawn 2031-01-07", True),
+            ("x; y withdrawn 2031-01-05", True),
+            ("x; x for marketing withdrawn 2031-01-05", True),
+            ("x for credit-scoring; x withdrawn 2031-01-05", False),
+            ("x; x for credit-scoring withdrawn 2031-01-05", False),
+        ],
+    )
+    def test_a_withdrawal_counts_where_it_stands_by_itself(self, cell: str, holds: bool):
+        assert may(parse_consents(cell), "x", PURPOSE, DAY) == holds
 
 
 class TestCells:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from builders import TRAIN, small_federation, small_plan
 from doubles import DirectExchange, Quiet
-from ledgers import own_epsilon
+from ledgers import identified, own_epsilon
 from vertical_builders import PARTIES, federation_of, vertical_plan
 
 from clients.anchoring import LedgerBehind
@@ -46,7 +46,9 @@ class Site:
         self.identity = identities(plan)[name]
         folder.mkdir()
         ceilings = Ceilings(epsilon=plan.privacy.epsilon, delta=plan.privacy.delta)
-        ledger = Ledger.create(folder / "ledger.db", self.identity, "records", ceilings)
+        ledger = Ledger.create(
+            folder / "ledger.db", self.identity, "records", ceilings, identified=identified(plan, name)
+        )
         approve(ledger, plan)
         ledger.close()
         self.told: list[str] = []

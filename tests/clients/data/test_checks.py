@@ -29,7 +29,9 @@ def problems(csv, schema, good):
         table = read_table(path, columns_of(schema))
         with pytest.raises(DataError) as caught:
             check_table(table, schema, label_required=True, max_records_per_person=most, nominal=nominal)
-        lines = [str(problem) for problem in caught.value.problems]
+        for problem in caught.value.problems:
+            assert not problem.found or problem.found not in f"{problem} {problem!r} {caught.value}"
+        lines = [problem.shown for problem in caught.value.problems]
         assert all(line.startswith("lender.csv") and "; mend: " in line for line in lines)
         return lines
 
@@ -101,9 +103,10 @@ class TestColumns:
     def test_missing_with_a_close_name(self, problems, good):
         lines = problems(lines=(good[0].replace("limit", "Limitt").replace("late", "overdue"), *good[1:]))
         assert lines == [
-            "lender.csv, column 'limit': the column is missing; "
-            "mend: rename 'Limitt' to 'limit', or use a plan whose schema fits the table",
-            "lender.csv, column 'late': the column is missing; mend: add it, or use a plan whose schema fits the table",
+            "lender.csv, column 'limit': the column is missing: there is 'Limitt', which could be renamed; "
+            "mend: add it, name your own column of it under [data.columns], or use a plan whose schema fits the table",
+            "lender.csv, column 'late': the column is missing; "
+            "mend: add it, name your own column of it under [data.columns], or use a plan whose schema fits the table",
         ]
 
     def test_another_separator(self, problems, good):
@@ -135,11 +138,11 @@ class TestValues:
     def test_outside_bounds(self, problems):
         lines = problems({(5, "limit"): "5000.5", (9, "limit"): "-101", (7, "late"): "10", (8, "age"): "inf"})
         assert lines == [
-            "lender.csv, column 'limit', lines 5, 9: '5000.5' or '-101' is outside its bounds, -100 to 5000; "
+            "lender.csv, column 'limit', lines 5, 9: a value is outside its bounds, -100 to 5000: '5000.5' or '-101'; "
             "mend: correct the value or its unit, or use a plan with wider bounds",
-            "lender.csv, column 'late', line 7: '10' is outside its bounds, 0 to 9; "
+            "lender.csv, column 'late', line 7: a value is outside its bounds, 0 to 9: '10'; "
             "mend: correct the value or its unit, or use a plan with wider bounds",
-            "lender.csv, column 'age', line 8: 'inf' is outside its bounds, 18 to 100; "
+            "lender.csv, column 'age', line 8: a value is outside its bounds, 18 to 100: 'inf'; "
             "mend: correct the value or its unit, or use a plan with wider bounds",
         ]
 
@@ -152,15 +155,15 @@ class TestValues:
     def test_broken_numbers_where_whole_ones_are_needed(self, problems):
         (line,) = problems({(6, "late"): "2.5"})
         assert line == (
-            "lender.csv, column 'late', line 6: '2.5' is no whole number; "
+            "lender.csv, column 'late', line 6: a value is no whole number: '2.5'; "
             "mend: write a whole number, or use a plan with integer = false for it"
         )
 
     def test_unseen_category(self, problems):
         (line,) = problems({(3, "home"): "castle", (5, "home"): "tent", (8, "home"): "castle"})
         assert line == (
-            "lender.csv, column 'home', lines 3, 5, 8: 'castle' or 'tent' is none of its levels, 'rent', 'own'; "
-            "mend: correct the value, or use a plan that lists it as a level"
+            "lender.csv, column 'home', lines 3, 5, 8: a value is none of its levels, 'rent', 'own': "
+            "'castle' or 'tent'; mend: correct the value, or use a plan that lists it as a level"
         )
 
     def test_missing_where_it_is_not_allowed(self, problems):
@@ -175,7 +178,9 @@ class TestValues:
 
     def test_rows_of_parquet_are_counted_from_one(self, csv, schema, tmp_path):
         pl.read_csv(csv({(3, "late"): "77"})).write_parquet(tmp_path / "lender.parquet")
-        with pytest.raises(DataError, match=r"lender\.parquet, column 'late', row 2: '77' is outside"):
+        with pytest.raises(
+            DataError, match=r"lender\.parquet, column 'late', row 2: a value is outside its bounds, 0 to 9; mend"
+        ):
             check_table(read_table(tmp_path / "lender.parquet"), schema, label_required=True, max_records_per_person=1)
 
 
@@ -204,7 +209,7 @@ class TestLabels:
     def test_other_words_than_declared(self, problems):
         (line,) = problems({(3, "bad"): "2", (4, "bad"): "default"})
         assert line == (
-            "lender.csv, column 'bad', lines 3, 4: the label is '2' or 'default', neither '0' (good) nor '1' (bad); "
+            "lender.csv, column 'bad', lines 3, 4: the label is neither '0' (good) nor '1' (bad): '2' or 'default'; "
             "mend: write the outcome so, or set label_good and label_bad in the plan's schema"
         )
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clients.data import DataError
+from clients.data import DataError, check_table
 from clients.data.consents import ConsentTable
 from clients.data.own import OwnData
+from clients.data.persons import Persons
 from clients.data.sql import SqlSource
 from shared.schema import TableSchema
 
@@ -84,6 +85,31 @@ class TestColumns:
         assert own.read(SCHEMA, True, "exact").frame["income"].to_list() == ["12.5"]
 
 
+class TestPersons:
+    def own(self, tmp_path: Path, column: str, columns: dict[str, str] | None = None) -> OwnData:
+        path = write(tmp_path, "loans.csv", LOANS)
+        return OwnData(path, columns or {}, None, Persons(column, "exact", columns or {}))
+
+    def test_are_named_as_in_the_data_set(self, tmp_path: Path):
+        assert self.own(tmp_path, "person").read(SCHEMA, True, "exact").frame.height == 3
+        mapped = self.own(tmp_path, "person", {"who": "person"})
+        renamed = SCHEMA.model_copy(update={"person": "who"})
+        assert mapped.read(renamed, True, "exact").frame["who"].to_list() == ["C1", "C2", " C3 "]
+
+    @pytest.mark.parametrize("schema", [SCHEMA, SCHEMA.model_copy(update={"person": None})])
+    def test_by_another_column_they_are_not_read(self, tmp_path: Path, schema: TableSchema):
+        with pytest.raises(DataError, match="the plan names persons by"):
+            self.own(tmp_path, "bad").read(schema, True, "exact")
+
+    def test_a_map_does_not_make_them_others(self, tmp_path: Path):
+        with pytest.raises(DataError, match="which is the own column 'id'"):
+            self.own(tmp_path, "person", {"person": "id", "id": "person"}).read(SCHEMA, True, "exact")
+
+    def test_in_another_form_they_are_not_read(self, tmp_path: Path):
+        with pytest.raises(DataError, match="in the normal form 'creator-id'"):
+            self.own(tmp_path, "person").read(SCHEMA, True, "creator-id")
+
+
 class TestConsentsOfATable:
     def cells(self, tmp_path: Path, text: str = CONSENTS) -> dict[str, str]:
         return table_of(write(tmp_path, "consents.csv", text)).cells("exact")
@@ -134,14 +160,48 @@ class TestConsentsOfATable:
     def test_are_never_passed_over(self, tmp_path: Path):
         """A plan without a consent column would use everybody, also whoever has withdrawn in the table."""
         plain = SCHEMA.model_copy(update={"consent": None})
-        consents = table_of(write(tmp_path, "consents.csv", CONSENTS))
-        with pytest.raises(DataError, match="the plan reads no consents, and there is a table of them"):
-            OwnData(write(tmp_path, "loans.csv", LOANS), {}, consents).read(plain, True, "exact")
+        own = OwnData(write(tmp_path, "loans.csv", LOANS), {}, table_of(write(tmp_path, "consents.csv", CONSENTS)))
+        assert own.schema(plain).consent == "consent"
+        assert own.read(plain, True, "exact").frame["consent"][1] == "federation withdrawn 2026-05-01"
 
     def test_whose_person_column_is_missing_wait_for_the_check(self, tmp_path: Path):
         path = write(tmp_path, "loans.csv", "id,bad,income\nA1,0,10\n")
         consents = table_of(write(tmp_path, "consents.csv", CONSENTS))
         assert "consent" not in OwnData(path, {}, consents).read(SCHEMA, True, "exact").header
+
+
+class TestConsentsOfAColumn:
+    ROWS = "id,person,bad,income,may,consent\nA1,C1,0,10,federation,x\nA2,C2,1,20,,y\n"
+
+    @pytest.mark.parametrize("named", [None, "consent", "income2"])
+    def test_are_read_where_the_operator_says_whatever_the_plan_names(self, tmp_path: Path, named: str | None):
+        own = OwnData(write(tmp_path, "loans.csv", self.ROWS), {"consent": "bad", "income2": "bad"}, None, "may")
+        schema = SCHEMA.model_copy(update={"consent": named})
+        told = own.schema(schema)
+        assert own.read(schema, True, "exact").frame[told.consent].to_list() == ["federation", None]
+
+    def test_a_feature_of_that_name_is_another_column(self, tmp_path: Path):
+        data = SCHEMA.model_dump(mode="json", exclude_none=True)
+        data.pop("consent", None)
+        data["features"][0]["name"] = "consent"
+        schema = TableSchema.model_validate(data)
+        own = OwnData(write(tmp_path, "loans.csv", self.ROWS), {"consent": "income"}, None, "may")
+        assert own.schema(schema).consent == "consent_"
+        found = own.read(schema, True, "exact").frame
+        assert (found["consent"].to_list(), found["consent_"].to_list()) == (["10", "20"], ["federation", None])
+
+    def test_a_table_without_them_is_not_read_as_if_all_had_consented(self, tmp_path: Path):
+        own = OwnData(write(tmp_path, "loans.csv", LOANS), {}, None, "may")
+        plain = SCHEMA.model_copy(update={"consent": None})
+        with pytest.raises(DataError, match=r"column 'consent': the column is missing; mend: .*consent_column"):
+            check_table(
+                own.read(plain, True, "exact"), own.schema(plain), label_required=True, max_records_per_person=1
+            )
+
+    def test_a_plan_cannot_have_the_column_as_a_feature(self, tmp_path: Path):
+        own = OwnData(write(tmp_path, "loans.csv", self.ROWS), {"income": "may"}, None, "may")
+        with pytest.raises(DataError, match="one column stands for two"):
+            own.read(SCHEMA, True, "exact")
 
 
 class TestFaults:

@@ -15,6 +15,7 @@ from homes import BUNDLE, Said, Town, plan_data
 
 from server.deployed import PUBLISHED
 from server.plan_making import PROFILES
+from shared.foreign import grouped
 from shared.plan import Plan
 
 Server = Callable[..., Said]
@@ -110,7 +111,7 @@ class TestSign:
         said = ask("sign", "spring")
         assert said.code == 0
         plan = town.server.signed_plans()["spring"]
-        assert plan.hash in said.text
+        assert grouped(plan.hash) in said.text
         assert (plan.bundle, sorted(plan.cards)) == (BUNDLE, ["lender-1", "lender-2", "lender-3", "server"])
         said = ask("sign", "spring")
         assert (said.code, "a change needs a new name" in said.text) == (2, True)
@@ -143,7 +144,7 @@ def test_list_tells_drafts_from_signed_ones(ask: Server, like: Path, town: Town)
     rows = {line.split()[1]: line for line in ask("list").out.splitlines() if "│" in line}
     assert "draft" in rows["spring"]
     assert "signed" in rows["summer"]
-    assert town.server.signed_plans()["summer"].hash[:16] in rows["summer"]
+    assert grouped(town.server.signed_plans()["summer"].hash) in rows["summer"]
 
 
 class TestPublish:
@@ -161,7 +162,7 @@ class TestPublish:
         assert (said.code, "lender-2, lender-3 did not take the plan" in said.text) == (1, True)
         assert control.submitted == [{"home": str(town.server.folder), "plan": "small", "action": "publish"}]
         assert "not there" in said.text
-        assert f"read them the hash {town.plan.hash}" in said.text
+        assert f"read them the hash {grouped(town.plan.hash)}" in said.text
         control.during = self.leave(town, dict.fromkeys(LENDERS, "taken"))
         said = ask("publish", "small")
         assert (said.code, "did not take" in said.text) == (0, False)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ledger_files import PARTY, append_raw, every_kind, members, new_ledger, spoil
+from ledger_files import LAST, PARTY, append_raw, every_kind, members, new_ledger, spoil
 
 from shared.compliance import cli
 from shared.privacy.anchors import read_anchors
@@ -53,7 +53,7 @@ class TestVerify:
         found = json.loads(capsys.readouterr().out)
         assert found["exit_code"] == 13
         [finding] = found["ledgers"][0]["findings"]
-        assert (finding["code"], finding["fault"], finding["seq"]) == ("unknown-entry", "unknown entry", 18)
+        assert (finding["code"], finding["fault"], finding["seq"]) == ("unknown-entry", "unknown entry", LAST + 1)
         assert found["joint"][0]["missing"]
 
     def test_the_lowest_code_of_several_ledgers(
@@ -79,7 +79,7 @@ class TestVerify:
         assert typed(monkeypatch, "anchors", tmp_path / "peer.db", "-o", kept) == 0
         assert [anchor.party for anchor in read_anchors(kept)] == [PARTY]  # type: ignore[union-attr]
         assert typed(monkeypatch, "verify", ledger, "--anchors", kept) == 0
-        spoil(ledger, ("DELETE FROM entries WHERE seq = 17", ()))
+        spoil(ledger, ("DELETE FROM entries WHERE seq = ?", (LAST,)))
         assert typed(monkeypatch, "verify", ledger) == 0
         assert typed(monkeypatch, "verify", ledger, "--anchors", kept) == 18
 
@@ -115,7 +115,7 @@ class TestVerify:
             database.execute("PRAGMA synchronous=OFF")
             row = (bytes(32), bytes(32), bytes(32), bytes(64))
             database.executemany(
-                "INSERT INTO entries VALUES (?, '', '{}', ?, ?, ?, ?)", ((seq, *row) for seq in range(2, 200_000))
+                "INSERT INTO entries VALUES (?, '', '{}', ?, ?, ?, ?)", ((seq, *row) for seq in range(3, 200_000))
             )
         database.close()
         command = [sys.executable, "-m", "shared.compliance.cli", "verify", str(path)]

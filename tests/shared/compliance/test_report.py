@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ledger_files import (
+    LAST,
     PARTY,
     PLATFORM,
     RUN,
@@ -164,6 +165,16 @@ class TestALedgerWithEveryKind:
         assert f"Requests under approved plans were refused: 1 at {PARTY}." in first
         assert f"Plans that operators revoked: 1 at {PARTY}." in first
         assert f"what was released before stays charged: 2 at {PARTY}." in first
+        # Of two lenders each adds the whole noise, so there is nothing to put together.
+        assert "If all others put together what they hold" not in first
+
+    def test_a_shared_noise_is_on_page_one(self, tmp_path: Path):
+        plan, path = enrolled_plan(), tmp_path / "shared.db"
+        new_ledger(path, PARTY, Ceilings(epsilon=5.0, delta=1e-5)).close()
+        for entry in (approval(plan), reserve(plan, Kind.BIN, max_colluding=0, own_noise=2**-0.5)):
+            append_raw(path, entry)
+        text, _ = written(tmp_path, path)
+        first = text[: text.index(f"2. {HEADINGS[1]}", text.index("1. At a glance"))]
         assert "If all others put together what they hold" in first
 
     def test_anchors_are_told_apart(self, every: Path, tmp_path: Path):
@@ -173,7 +184,7 @@ class TestALedgerWithEveryKind:
         ledger.close()
         (tmp_path / "anchors").write_text(to_line(anchor) + "\n", encoding="ascii")
         text, _ = written(tmp_path, tmp_path / "copy.db", anchors=[tmp_path / "anchors"])
-        assert f"{PARTY}: the last anchor is of entry 17, and 1 entry came after it" in text
+        assert f"{PARTY}: the last anchor is of entry {LAST}, and 1 entry came after it" in text
         assert f"Requests came for plans that nobody there approved: 1 at {PARTY}." in text
         assert "no anchor held by somebody else" not in text
         (tmp_path / "anchors").write_text("{}\n", encoding="ascii")

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from independent import composed
 from ledger_files import (
     CEILINGS,
     COLUMNS,
+    IDENTIFIED,
+    LAST,
     PARTY,
     PLATFORM,
     answer,
@@ -43,11 +46,14 @@ from shared.privacy.events import Disclosure, RandomizedResponse
 from shared.privacy.ledger import Ledger
 
 KINDS = (
-    *("open", "limit", "approve", "reserve", "answer", "abort", "disclose", "refuse", "settle", "revoke", "withdraw"),
+    *("open", "identify", "limit", "approve", "reserve", "answer", "abort", "disclose", "refuse", "settle", "revoke"),
+    "withdraw",
 )
+PARTS_OF = {Kind.BIN: "training", Kind.TRAIN: "training", Kind.EVALUATE: "test"}
 # A field of every kind of entry, and what it is changed to, so that the body is still an entry.
 CHANGED: dict[str, tuple[str, Any]] = {
     "open": ("data_set", "other"),
+    "identify": ("column", "other"),
     "limit": ("why", "for no reason"),
     "approve": ("plan", "ab" * 32),
     "reserve": ("cohort", 1),
@@ -91,10 +97,10 @@ class TestACleanLedger:
         found = verify_ledger(clean, progress=lambda done, total: seen.append((done, total)))
         assert found.ok
         assert (found.exit_code, found.findings, found.warnings, found.dropped) == (0, (), (), 0)
-        assert (found.party, found.data_set, found.entries) == (PARTY, "loans", 17)
+        assert (found.party, found.data_set, found.entries) == (PARTY, "loans", LAST)
         assert found.card == members()[PARTY].card
         assert found.ceilings == CEILINGS
-        assert seen[-1] == (17, 17)
+        assert seen[-1] == (LAST, LAST)
         assert set(kinds(clean)) == set(KINDS)
 
     def test_its_figures_are_those_of_its_releases(self, clean: Path):
@@ -102,14 +108,23 @@ class TestACleanLedger:
         made = mechanisms_of(plan)
         given = {"bin:lender": 1, "train_tower:lender": 2}
         found = {claim.name: claim for claim in verify_ledger(clean).claims}
-        spent = made.claim(lambda phase: given.get(phase.name, 0))
+        # What the group of platforms that something was exchanged with may have answered counts as well.
+        spent = made.claim(lambda phase: phase.attempts if phase.group == "video" else given.get(phase.name, 0))
         assert found[plan.hash].epsilon == pytest.approx(spent, rel=1e-9)
         assert found[plan.hash].ceiling == 2.0
         assert found["loans"].epsilon == pytest.approx(spent, rel=1e-2)
         assert (found["loans"].ceiling, found["credit-scoring"].ceiling) == (5.0, 4.0)
         assert found[enrolled_plan("revoked").hash].epsilon == 0.0
-        # Two lenders of whom none may collude share the noise: one alone has half of its variance.
-        assert spent < found[plan.hash].epsilon_alone < 2 * spent
+        # Of two lenders each adds the whole noise, since the other knows its own.
+        assert found[plan.hash].epsilon_alone == pytest.approx(spent, rel=1e-9)
+
+    def test_entries_of_earlier_versions_count_on_nobody_knowing_its_own_noise(self, tmp_path: Path):
+        plan = enrolled_plan()
+        found = verify_ledger(_written(tmp_path, plan, reserve(plan, Kind.BIN, max_colluding=0, own_noise=2**-0.5)))
+        assert not found.findings
+        (claim,) = (claim for claim in found.claims if claim.name == plan.hash)
+        # They shared it: one alone has half of its variance.
+        assert claim.epsilon < claim.epsilon_alone < 2 * claim.epsilon
 
     def test_what_was_told_to_peers_is_summed_up(self, clean: Path):
         found = verify_ledger(clean)
@@ -125,7 +140,7 @@ class TestACleanLedger:
     def test_it_can_be_read_while_its_node_writes(self, tmp_path: Path):
         ledger = new_ledger(tmp_path / "live.db")
         ledger.append(lambda standing: approval(enrolled_plan()))
-        assert verify_ledger(tmp_path / "live.db").entries == 2
+        assert verify_ledger(tmp_path / "live.db").entries == 3
         ledger.close()
 
 
@@ -147,7 +162,7 @@ class TestTampering:
         spoil(mine, (f"UPDATE entries SET {column} = ? WHERE seq = ?", (changed, seq)))
         found = verify_ledger(mine)
         expected = {"seq": "gap", "previous": "link", "signature": "signature"}.get(column, "hash")
-        where = seq if column != "seq" else seq + 1 if seq < 17 else 1017
+        where = seq if column != "seq" else seq + 1 if seq < LAST else 1000 + LAST
         assert (expected, where) in codes(found)
         assert found.exit_code == (12 if column == "signature" else 11)
 
@@ -168,7 +183,7 @@ class TestTampering:
         spoil(mine, ("DELETE FROM entries WHERE seq = ?", (seq,)))
         found = codes(verify_ledger(mine))
         # The last entry leaves no gap: see TestAnchors.
-        assert found == [] if seq == 17 else ("gap", seq + 1) in found
+        assert found == [] if seq == LAST else ("gap", seq + 1) in found
 
     def test_entries_cannot_change_places(self, mine: Path):
         for old, new in ((10, 100), (11, 10), (100, 11)):
@@ -178,7 +193,7 @@ class TestTampering:
         assert found.exit_code == 11
 
     def test_an_entry_that_was_put_before_the_first_is_found(self, mine: Path):
-        spoil(mine, ("UPDATE entries SET seq = -5 WHERE seq = 17", ()))
+        spoil(mine, ("UPDATE entries SET seq = -5 WHERE seq = ?", (LAST,)))
         assert ("gap", -5) in codes(verify_ledger(mine))
 
     def test_values_of_another_type_are_found(self, mine: Path, tmp_path: Path):
@@ -212,7 +227,7 @@ class TestTampering:
         for _ in range(LISTED + 5):
             append_raw(mine, "{}")
         found = verify_ledger(mine)
-        assert codes(found) == [("unknown-entry", 17 + n) for n in range(1, LISTED + 1)]
+        assert codes(found) == [("unknown-entry", LAST + n) for n in range(1, LISTED + 1)]
         assert found.dropped == 5
 
 
@@ -230,14 +245,14 @@ class TestSignedWithTheOwnKey:
     )
     def test_an_unknown_entry_is_not_skipped(self, mine: Path, body: str):
         found = verify_ledger(_with(mine, body))
-        assert codes(found) == [("unknown-entry", 18)]
+        assert codes(found) == [("unknown-entry", LAST + 1)]
         assert found.exit_code == 13
 
     def test_what_the_figures_leave_out_is_counted(self, tmp_path: Path):
         plan = enrolled_plan()
         path = _written(tmp_path, plan, "{}", reserve(enrolled_plan("other"), Kind.BIN), reserve(plan, Kind.BIN))
         found = verify_ledger(path)
-        assert codes(found) == [("unknown-entry", 3), ("not-approved", 4)]
+        assert codes(found) == [("unknown-entry", 4), ("not-approved", 5)]
         assert found.uncounted == 2
         assert found.claims[0].epsilon == pytest.approx(
             mechanisms_of(plan).claim(lambda phase: int(phase.name == "bin:lender")), rel=0.05
@@ -247,20 +262,20 @@ class TestSignedWithTheOwnKey:
         plan = enrolled_plan()
         path = _written(tmp_path, plan, reserve(plan, Kind.BIN), disclose(plan, Kind.LABELS, 1))
         found = verify_ledger(path)
-        assert (codes(found), found.uncounted, found.label_epsilon) == ([("order", 4)], 0, 1.0)
+        assert (codes(found), found.uncounted, found.label_epsilon) == ([("order", 5)], 0, 1.0)
 
     def test_an_entry_not_in_canonical_form(self, mine: Path):
-        spaced = json.dumps(json.loads(stored_rows(mine)[12]["body"]), sort_keys=True)
-        assert codes(verify_ledger(_with(mine, spaced))) == [("unknown-entry", 18)]
+        spaced = json.dumps(json.loads(stored_rows(mine)[13]["body"]), sort_keys=True)
+        assert codes(verify_ledger(_with(mine, spaced))) == [("unknown-entry", LAST + 1)]
 
     def test_another_key_signs(self, mine: Path):
-        append_raw(mine, stored_rows(mine)[12]["body"], party="lender-2")
+        append_raw(mine, stored_rows(mine)[13]["body"], party="lender-2")
         found = verify_ledger(mine)
-        assert codes(found) == [("signature", 18)]
+        assert codes(found) == [("signature", LAST + 1)]
         assert found.exit_code == 12
 
     def test_a_second_opening(self, mine: Path):
-        assert codes(verify_ledger(_with(mine, stored_rows(mine)[0]["body"]))) == [("opening", 18)]
+        assert codes(verify_ledger(_with(mine, stored_rows(mine)[0]["body"]))) == [("opening", LAST + 1)]
 
     def test_no_opening(self, mine: Path):
         rewrite(mine, lambda told: told[1:])
@@ -284,18 +299,18 @@ class TestSignedWithTheOwnKey:
     def test_an_answer_twice_at_one_place(self, tmp_path: Path):
         plan = enrolled_plan()
         path = _written(tmp_path, plan, reserve(plan, Kind.BIN))
-        assert codes(verify_ledger(_with(path, reserve(plan, Kind.BIN)))) == [("order", 4)]
+        assert codes(verify_ledger(_with(path, reserve(plan, Kind.BIN)))) == [("order", 5)]
 
     def test_under_a_plan_that_was_revoked(self, mine: Path):
         append_raw(mine, reserve(enrolled_plan("revoked"), Kind.BIN))
-        assert codes(verify_ledger(mine))[0] == ("not-approved", 18)
+        assert codes(verify_ledger(mine))[0] == ("not-approved", LAST + 1)
 
     def test_an_abort_of_what_had_left(self, tmp_path: Path):
         plan = enrolled_plan()
         path = _written(tmp_path, plan, reserve(plan, Kind.BIN))
-        append_raw(path, answer(reserve(plan, Kind.BIN), 3))
-        append_raw(path, '{"count":1,"kind":"abort","reserve":3,"why":"not-asked"}')
-        assert codes(verify_ledger(path)) == [("abort", 5)]
+        append_raw(path, answer(reserve(plan, Kind.BIN), 4))
+        append_raw(path, '{"count":1,"kind":"abort","reserve":4,"why":"not-asked"}')
+        assert codes(verify_ledger(path)) == [("abort", 6)]
 
     @pytest.mark.parametrize(
         ("changes", "code"),
@@ -304,7 +319,7 @@ class TestSignedWithTheOwnKey:
             ({"own_noise": 0.7071}, "own-noise"),
             ({"own_noise": 1.5}, "own-noise"),
             ({"own_noise": 0.0}, "own-noise"),
-            ({"max_colluding": 1}, "colluding"),
+            ({"max_colluding": 2, "own_noise": 1.0}, "colluding"),
             ({"part": "test"}, "part"),
             ({"round": 2}, "round"),
             ({"round": 0}, "round"),
@@ -313,14 +328,14 @@ class TestSignedWithTheOwnKey:
     def test_a_reservation_that_is_not_as_the_plan_says(self, tmp_path: Path, changes: dict[str, Any], code: str):
         plan = enrolled_plan()
         found = verify_ledger(_written(tmp_path, plan, reserve(plan, Kind.BIN, **changes)))
-        assert codes(found) == [(code, 3)]
+        assert codes(found) == [(code, 4)]
         assert found.exit_code == 15
 
     @pytest.mark.parametrize("cohort", [1, 3])
     def test_a_cohort_below_the_least_or_beyond_the_group(self, tmp_path: Path, cohort: int):
         plan = enrolled_plan()
-        entry = reserve(plan, Kind.BIN, cohort=cohort, own_noise=cohort**-0.5)
-        assert codes(verify_ledger(_written(tmp_path, plan, entry))) == [("cohort", 3)]
+        entry = reserve(plan, Kind.BIN, cohort=cohort, own_noise=max(1, cohort - 1) ** -0.5)
+        assert codes(verify_ledger(_written(tmp_path, plan, entry))) == [("cohort", 4)]
 
     @pytest.mark.parametrize(
         "field", ["noise_multiplier", "sample_rate", "count", "multiplicity", "sensitivity", "kind"]
@@ -336,7 +351,7 @@ class TestSignedWithTheOwnKey:
         if field == "sample_rate":
             forged = event.model_copy(update={field: 0.25})
         found = verify_ledger(_written(tmp_path, plan, reserve(plan, kind, event=forged)))
-        assert codes(found) == [("event", 3)]
+        assert codes(found) == [("event", 4)]
         assert found.exit_code == 15
 
     def test_smaller_noise_is_found_and_charged_as_what_it_is(self, tmp_path: Path):
@@ -344,13 +359,13 @@ class TestSignedWithTheOwnKey:
         honest = reserve(plan, Kind.BIN)
         forged = honest.event.model_copy(update={"noise_multiplier": honest.event.noise_multiplier / 20})  # type: ignore[union-attr]
         found = verify_ledger(_written(tmp_path, plan, reserve(plan, Kind.BIN, event=forged)))
-        assert codes(found) == [("event", 3), ("plan-budget", 3)]
+        assert codes(found) == [("event", 4), ("plan-budget", 4)]
         assert next(c for c in found.claims if c.name == plan.hash).epsilon > 2.0
 
     def test_a_sum_of_another_group(self, tmp_path: Path):
         plan = enrolled_plan()
         found = verify_ledger(_written(tmp_path, plan, reserve(plan, Kind.BIN, group="video")))
-        assert codes(found) == [("group", 3)]
+        assert codes(found) == [("group", 4)]
 
     @pytest.mark.parametrize(
         ("kind", "step", "changes", "code"),
@@ -371,7 +386,7 @@ class TestSignedWithTheOwnKey:
     ):
         plan = enrolled_plan()
         found = verify_ledger(_written(tmp_path, plan, disclose(plan, kind, step, **changes)))
-        assert (code, 3) in codes(found)
+        assert (code, 4) in codes(found)
         assert found.exit_code == 15
 
     def test_a_plan_with_another_card_of_this_party(self, tmp_path: Path):
@@ -380,7 +395,7 @@ class TestSignedWithTheOwnKey:
         data["parties"] = [p | ({"card": card} if p["name"] == PARTY else {}) for p in data["parties"]]
         plan = type(enrolled_plan()).parse(data)
         found = verify_ledger(_written(tmp_path, plan))
-        assert codes(found) == [("card", 2)]
+        assert codes(found) == [("card", 3)]
         assert found.exit_code == 15
 
     def test_a_plan_without_cards_or_noise(self, tmp_path: Path):
@@ -389,7 +404,51 @@ class TestSignedWithTheOwnKey:
         data["server_card"] = None
         data["parties"] = [p | {"card": None} for p in data["parties"]]
         plan = type(enrolled_plan()).parse(data)
-        assert codes(verify_ledger(_written(tmp_path, plan))) == [("card", 2), ("noise", 2)]
+        assert codes(verify_ledger(_written(tmp_path, plan))) == [("card", 3), ("noise", 3)]
+
+
+class TestASplitByDate:
+    """Ledgers of versions that took the parts of such a plan for two, where a person was at one party only."""
+
+    def test_in_two_parts_is_found_and_composed_as_one(self, tmp_path: Path):
+        plan = enrolled_plan()
+        changes: dict[str, Any] = {
+            f"groups__{name}__table": group.table.model_dump(mode="json") | {"date": "day"}
+            for name, group in plan.groups.items()
+        }
+        changes["evaluation__split"] = {"kind": "date", "first_test_day": "2020-01-01", "test_fraction": 0.25}
+        dated = plan.replace(**changes)
+        # As they were written: with the noise of two parts.
+        old = [reserve(plan, kind).model_copy(update={"plan": dated.hash, "part": of}) for kind, of in PARTS_OF.items()]
+        found = verify_ledger(_written(tmp_path, dated, *old))
+        assert [code for code, _ in codes(found) if code != "plan-budget"] == ["part"] * len(old)
+        assert found.exit_code == 15
+        events = [(entry.event.model_dump(), 1) for entry in old]
+        read = next(claim.epsilon for claim in found.claims if claim.name == dated.hash)
+        assert read == pytest.approx(composed(events, 1e-5), rel=1e-2)
+        assert read > composed(events[:-1], 1e-5)
+
+
+class TestWhatNamesAPerson:
+    def test_is_said_in_every_ledger_with_a_plan(self, tmp_path: Path):
+        new_ledger(tmp_path / "empty.db", identified=None).close()
+        assert verify_ledger(tmp_path / "empty.db").ok
+        path = _written(tmp_path, enrolled_plan(), identified=None)
+        found = verify_ledger(path)
+        assert codes(found) == [("identifier", 2)]
+        assert found.exit_code == 15
+        append_raw(path, IDENTIFIED)
+        assert verify_ledger(path).ok
+
+    def test_a_plan_that_names_persons_otherwise_is_found_and_counted(self, tmp_path: Path):
+        plan = enrolled_plan("other-form", alignment__identifier="creator-id")
+        found = verify_ledger(_written(tmp_path, plan, reserve(plan, Kind.BIN)))
+        assert codes(found) == [("identifier", 3)]
+        assert found.uncounted == 0
+        assert next(claim for claim in found.claims if claim.name == plan.hash).epsilon > 0
+
+    def test_it_is_not_said_twice(self, mine: Path):
+        assert codes(verify_ledger(_with(mine, IDENTIFIED))) == [("identifier", LAST + 1)]
 
 
 class TestRandomSources:
@@ -404,7 +463,7 @@ class TestRandomSources:
         path = _written(tmp_path, plan, entry)
         for simulation in (False, True):
             found = verify_ledger(path, simulation=simulation)
-            assert codes(found) == [("source", 3)]
+            assert codes(found) == [("source", 4)]
             assert found.exit_code == 16
 
     def test_a_simulations_ledger_verifies_as_one_and_not_otherwise(self, tmp_path: Path):
@@ -434,7 +493,7 @@ class TestBudgets:
     )
     def test_over_a_ceiling(self, tmp_path: Path, ceilings: dict[str, Any], code: str):
         found = verify_ledger(self.spent(tmp_path, **ceilings))
-        assert codes(found) == [(code, 4)]
+        assert codes(found) == [(code, 5)]
         assert found.exit_code == 17
 
     def test_a_purpose_of_its_own_has_its_own_ceiling(self, tmp_path: Path):
@@ -443,14 +502,14 @@ class TestBudgets:
     def test_a_ceiling_that_was_raised_later_excuses_nothing(self, tmp_path: Path):
         path = self.spent(tmp_path, epsilon=0.05)
         append_raw(path, Limit(ceilings=CEILINGS, why="after the fact"))
-        assert codes(verify_ledger(path)) == [("data-set-budget", 4)]
+        assert codes(verify_ledger(path)) == [("data-set-budget", 5)]
 
     def test_a_ceiling_may_be_set_below_what_is_spent_if_nothing_more_is(self, tmp_path: Path):
         path = self.spent(tmp_path)
         append_raw(path, Limit(ceilings=Ceilings(epsilon=0.05, delta=1e-5), why="enough"))
         assert verify_ledger(path).ok
         append_raw(path, reserve(enrolled_plan(), Kind.TRAIN))
-        assert codes(verify_ledger(path)) == [("data-set-budget", 6)]
+        assert codes(verify_ledger(path)) == [("data-set-budget", 7)]
 
     def test_signals_of_two_towers_add_up_and_one_told_twice_does_not(self, tmp_path: Path):
         plan = enrolled_plan()
@@ -465,7 +524,7 @@ class TestBudgets:
         assert (found.ok, found.signal_bits) == (True, 3)
         path = _written(tmp_path / "2", plan, entries[0], told("lender-2", "other"), ceilings=ceilings, party=PLATFORM)
         found = verify_ledger(path)
-        assert (codes(found), found.signal_bits) == ([("signal-budget", 4)], 6)
+        assert (codes(found), found.signal_bits) == ([("signal-budget", 5)], 6)
 
 
 class TestAnchors:
@@ -482,7 +541,7 @@ class TestAnchors:
     def test_it_agrees_with_the_ledger(self, clean: Path, head: Head):
         found = verify_ledger(clean, [head, Receipt.sign(members()[SERVER], head, 1)])
         assert found.ok
-        assert (found.anchored.given, found.anchored.up_to) == (2, 17)
+        assert (found.anchored.given, found.anchored.up_to) == (2, LAST)
 
     @pytest.mark.parametrize(
         "change",
@@ -505,9 +564,9 @@ class TestAnchors:
         rewrite(mine, change)
         assert verify_ledger(mine).ok
         found = verify_ledger(mine, [head])
-        assert codes(found) == [("anchor", 17)]
+        assert codes(found) == [("anchor", LAST)]
         assert found.exit_code == 18
-        assert codes(verify_ledger(mine, [Receipt.sign(members()[SERVER], head, 1)])) == [("anchor", 17)]
+        assert codes(verify_ledger(mine, [Receipt.sign(members()[SERVER], head, 1)])) == [("anchor", LAST)]
 
     def test_an_old_copy_byte_for_byte(self, clean: Path, tmp_path: Path):
         path = copy_of(clean, tmp_path)
@@ -517,7 +576,7 @@ class TestAnchors:
         ledger.close()
         assert verify_ledger(path, [later]).ok
         assert verify_ledger(clean).ok
-        assert codes(verify_ledger(clean, [later])) == [("anchor", 18)]
+        assert codes(verify_ledger(clean, [later])) == [("anchor", LAST + 1)]
 
     def test_receipts_that_were_kept_in_the_file_count_too(self, mine: Path, head: Head):
         ledger = Ledger(mine, members()[PARTY])
@@ -526,17 +585,17 @@ class TestAnchors:
         found = verify_ledger(mine)
         assert (found.ok, found.anchored.kept, found.anchored.given) == (True, 1, 0)
         rewrite(mine, lambda told: told[:-1])
-        assert codes(verify_ledger(mine)) == [("anchor", 17)]
+        assert codes(verify_ledger(mine)) == [("anchor", LAST)]
 
     def test_a_forged_head_and_a_forged_receipt(self, clean: Path, head: Head):
         stranger = Identity.generate(PARTY, "lender")
         forged = Head.sign(stranger, head.ledger, head.seq, head.hash)
-        assert codes(verify_ledger(clean, [forged])) == [("anchor-signature", 17)]
+        assert codes(verify_ledger(clean, [forged])) == [("anchor-signature", LAST)]
         other = Receipt.sign(Identity.generate(SERVER, "server"), head, 1)
-        assert codes(verify_ledger(clean, [other])) == [("anchor-signature", 17)]
+        assert codes(verify_ledger(clean, [other])) == [("anchor-signature", LAST)]
         card = members()["wallet"].card
         assert codes(verify_ledger(clean, [Receipt.sign(members()[SERVER], head, 1)], server_card=card)) == [
-            ("anchor-signature", 17)
+            ("anchor-signature", LAST)
         ]
 
     def test_those_of_other_parties_say_nothing_and_are_passed_on(self, mine: Path, tmp_path: Path):
@@ -557,19 +616,19 @@ class TestAnchors:
         witness.close()
         evidence = verify_ledger(tmp_path / "witness.db").others
         cut = copy_of(clean, tmp_path)
-        spoil(cut, ("DELETE FROM entries WHERE seq = 17", ()))
+        spoil(cut, ("DELETE FROM entries WHERE seq = ?", (LAST,)))
         assert verify_ledger(cut).ok
-        assert codes(verify_ledger(cut, evidence)) == [("anchor", 17)]
+        assert codes(verify_ledger(cut, evidence)) == [("anchor", LAST)]
 
 
 def test_a_clock_that_was_set_back_is_a_warning(tmp_path: Path):
-    times = iter([2e9, 1e9])
+    times = iter([2e9, 2e9, 1e9])
     ledger = new_ledger(tmp_path / "clock.db", clock=lambda: next(times))
     ledger.append(lambda standing: approval(enrolled_plan()))
     ledger.close()
     found = verify_ledger(tmp_path / "clock.db")
     assert found.ok
-    assert "entry 2" in found.warnings[0]
+    assert "entry 3" in found.warnings[0]
 
 
 def test_the_exit_code_is_that_of_the_lowest_kind(mine: Path):
@@ -591,11 +650,13 @@ def _with(path: Path, entry: Any) -> Path:
     return path
 
 
-def _written(folder: Path, plan: Any, *entries: Any, ceilings: Ceilings = CEILINGS, party: str = PARTY) -> Path:
+def _written(
+    folder: Path, plan: Any, *entries: Any, ceilings: Ceilings = CEILINGS, party: str = PARTY, **more: Any
+) -> Path:
     """A ledger in which the plan is approved, with these entries, whatever they are."""
     folder.mkdir(exist_ok=True)
     path = folder / "written.db"
-    new_ledger(path, party, ceilings).close()
+    new_ledger(path, party, ceilings, **more).close()
     for entry in (approval(plan), *entries):
         append_raw(path, entry, party=party)
     return path

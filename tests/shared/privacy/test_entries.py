@@ -15,6 +15,7 @@ from shared.privacy.entries import (
     GENESIS,
     Ceilings,
     Entry,
+    Identify,
     Limit,
     Revoke,
     Settle,
@@ -32,6 +33,7 @@ EVERY: dict[str, Entry] = {
     entry.kind: entry
     for entry in (
         opening(ceilings=Ceilings(epsilon=2.0, delta=1e-5, purposes={"credit-scoring": 1.0}, label_epsilon=3.0)),
+        Identify(column="\u5ba2\u6237", form="creator-id"),
         Limit(ceilings=Ceilings(epsilon=None, delta=1e-6), why="the board decided"),
         approval(PLAN),
         RESERVED,

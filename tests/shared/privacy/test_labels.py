@@ -84,6 +84,43 @@ class TestOnce:
         assert len(set(outs)) == 1
 
 
+class TestNoLabel:
+    """Of whom there is no label to tell a fair coin is told, and kept as if it were one."""
+
+    NONE = np.where(np.arange(200) % 2 == 0, -1, TRUTH.astype(np.int8)).astype(np.int8)
+
+    def test_it_is_fair_and_says_nothing_of_the_label_coin(self):
+        none = np.full(200, -1, dtype=np.int8)
+        shown = np.array([store(seed).release(PEOPLE, none, "late", 8.0).bits for seed in range(100)])
+        coins = np.array([bits(seed, labels=np.zeros(200, dtype=bool), epsilon=8.0) for seed in range(100)])
+        assert abs(shown.mean() - 0.5) < 5 * 0.5 / math.sqrt(shown.size)
+        assert abs(np.corrcoef(shown.ravel(), coins.ravel())[0, 1]) < 5 / math.sqrt(shown.size)
+
+    def test_who_gets_a_label_later_keeps_it_and_so_does_who_has_none_any_more(self):
+        register = Register()
+        kept = store(register=register)
+        first = kept.release(PEOPLE, self.NONE, "late", 1.0)
+        assert first.fresh == 200
+        register.confirm()
+        turned = np.where(self.NONE < 0, TRUTH.astype(np.int8), -1).astype(np.int8)
+        for labels in (turned, TRUTH.astype(np.int8), np.full(200, -1, dtype=np.int8)):
+            again = kept.release(PEOPLE, labels, "late", 1.0)
+            assert again.fresh == 0
+            assert np.array_equal(again.bits, first.bits)
+
+    def test_labels_keep_the_bits_that_they_have_without_it(self):
+        there = self.NONE >= 0
+        found = store().release(PEOPLE, self.NONE, "late", 1.0).bits
+        assert np.array_equal(found[there], bits()[there])
+
+    @pytest.mark.parametrize("epsilon", [0.5, 1.0, 2.0])
+    def test_a_bit_moves_the_odds_of_there_being_a_label_by_no_more_than_epsilon(self, epsilon: float):
+        keep = Fraction(_threshold(epsilon), 2**64)
+        for chance in (keep, 1 - keep):
+            ratio = float(chance / Fraction(1, 2))
+            assert math.exp(-epsilon) <= ratio <= math.exp(epsilon)
+
+
 class TestBound:
     @given(st.floats(1e-6, 20))
     def test_the_chance_to_keep_is_at_most_what_epsilon_says_and_hardly_less(self, epsilon: float):

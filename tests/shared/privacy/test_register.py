@@ -293,6 +293,45 @@ class TestPairsAndReceived:
         assert register.paired("lender-1")[PLAN] == ("bo",)
         assert register.forget(PLAN, "lender-1", [b"a" * 16]) == ()
 
+    def test_that_something_came_of_nobody_outlives_the_process(self, path: Path):
+        """Nor does a pair that shares nobody: after a restart it must answer like any other."""
+        register = Register(path)
+        register.keep_pair(PLAN, "lender-1", {}, 64)
+        register.receive(PLAN, "lender-1", "label", {})
+        register.close()
+        again = Register(path)
+        assert again.pairs(PLAN) == {"lender-1": ({}, 64)}
+        assert again.received(PLAN, "label") == {"lender-1": {}}
+        assert again.paired("lender-1") == {}
+        assert again.received(PLAN, "signal") == {}
+
+    def test_listeners_hear_what_is_deleted_as_long_as_they_live(self):
+        class Ear:
+            def __init__(self) -> None:
+                self.heard: list[tuple[str, str, tuple[str, ...]]] = []
+
+            def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
+                self.heard.append((plan, peer, persons))
+
+        register, ear, gone = Register(), Ear(), Ear()
+        register.subscribe(ear)
+        register.subscribe(gone)
+        register.keep_pair(PLAN, "lender-1", {b"a" * 16: "ann", b"b" * 16: "bo"}, 64)
+        register.forget(PLAN, "lender-1", [b"x" * 16])
+        assert ear.heard == []
+        del gone
+        register.forget(PLAN, "lender-1", [b"a" * 16])
+        assert ear.heard == [(PLAN, "lender-1", ("ann",))]
+        assert len(register._listeners) == 1
+
+    def test_what_came_while_a_person_was_being_forgotten_is_deleted_again(self):
+        register = Register()
+        register.keep_pair(PLAN, "lender-1", {b"a" * 16: "ann"}, 64)
+        register.forget(PLAN, "lender-1", [b"a" * 16])
+        register.receive(PLAN, "lender-1", "label", {"ann": 1, "bo": 0})
+        register.erase(PLAN, "lender-1", ["ann"])
+        assert register.received(PLAN, "label") == {"lender-1": {"bo": 0}}
+
     def test_what_was_told_is_never_forgotten(self):
         register = Register()
         register.keep_pair(PLAN, "lender-1", {b"a" * 16: "ann"}, 64)
@@ -370,7 +409,7 @@ class Machine(RuleBasedStateMachine):
     def agrees(self) -> None:
         if not hasattr(self, "register"):
             return
-        assert self.register.received(PLAN, "label") == {peer: held for peer, held in self.received.items() if held}
+        assert self.register.received(PLAN, "label") == self.received
         assert {p: self.register.bits("signal", p) for p in self.bits} == dict(self.bits)
         assert all(self.register.values("signal", what)[p] == value for (what, p), value in self.values.items())
         assert all(self.register.holds(head) for head in self.heads)

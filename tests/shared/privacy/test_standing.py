@@ -22,7 +22,7 @@ from ledger_entries import (
 from vertical_builders import vertical_plan
 
 from shared.crypto.identity import Identity
-from shared.privacy.entries import Approve, Ceilings, Limit, Open, Revoke, Settle, Withdraw
+from shared.privacy.entries import Approve, Ceilings, Identify, Limit, Open, Revoke, Settle, Withdraw
 from shared.privacy.standing import LAST_ATTEMPT, LedgerFault, Standing
 
 PLAN = small_plan()
@@ -40,7 +40,14 @@ def state(standing: Standing) -> tuple[object, ...]:
         counts = +one.spent, one.charged, one.refusals, one.disclosures
         reservations = [(seq, r.answered, r.aborted) for seq, r in one.reservations.items()]
         plans.append((plan, one.state, one.run, one.reached, one.last, one.answered, counts, reservations))
-    rest = standing.opened, standing.ceilings, standing.alignments, standing.withdrawals, standing.register_head
+    rest = (
+        standing.opened,
+        standing.identified,
+        standing.ceilings,
+        standing.alignments,
+        standing.withdrawals,
+        standing.register_head,
+    )
     return copy.deepcopy((plans, rest))
 
 
@@ -77,6 +84,26 @@ def test_only_a_whole_plan_of_this_party_is_approved_and_once():
         digest = hashlib.sha256(bad.encode("ascii", "replace")).hexdigest()
         assert fault([opening()], Approve(plan=digest, text=bad)) == "approval"
     assert set(folded([*START, approval(OTHER)]).plans) == {PLAN.hash, OTHER.hash}
+
+
+class TestWhatNamesAPerson:
+    WHO, ELSE = Identify(column="who", form="exact"), Identify(column="who", form="creator-id")
+
+    def test_is_fixed_once(self):
+        assert folded([opening(), self.WHO]).identified == self.WHO
+        for again in (self.WHO, self.ELSE, Identify(column="other", form="exact")):
+            assert fault([opening(), self.WHO], again) == "identifier"
+            assert fault([opening(), self.WHO, approval(PLAN)], again) == "identifier"
+
+    def test_no_plan_in_another_form_is_approved_after_it(self):
+        folded([opening(), self.WHO, approval(PLAN)])
+        assert fault([opening(), self.ELSE], approval(PLAN)) == "identifier"
+        other = PLAN.replace(alignment__identifier="creator-id")
+        assert fault([opening(), self.WHO, approval(PLAN)], approval(other)) == "identifier"
+
+    def test_an_older_ledger_gets_it_where_its_plans_agree(self):
+        assert folded([*START, self.WHO]).identified == self.WHO
+        assert fault(START, self.ELSE) == "identifier"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +258,8 @@ def test_whose_records_a_phase_reads():
     table = PLAN.groups["lender"].table.model_dump(mode="json") | {"date": "applied"}
     split = {"kind": "date", "first_test_day": "2020-01-01", "test_fraction": 0.25}
     dated = PLAN.replace(groups__lender__table=table, evaluation__split=split)
-    assert folded([opening(), approval(dated)]).plans[dated.hash].part(hashed.phases[EVALUATE][1]) == "test"
-    spread = dated.replace(privacy__max_parties_per_person=2)
-    assert folded([opening(), approval(spread)]).plans[spread.hash].part(hashed.phases[BIN][1]) == "all"
+    # Also where a person is at one party only: a newer export of its table has other last dates.
+    for spread in (1, 2):
+        plan = dated.replace(privacy__max_parties_per_person=spread)
+        standing = folded([opening(), approval(plan)]).plans[plan.hash]
+        assert [standing.part(phase) for _, phase in standing.phases.values()] == ["all"] * 4

@@ -1,0 +1,46 @@
+"""`sealscore-server bundle`: the app bundle as a file, for partners to look at before they approve a plan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.commands.plans import signed_plan
+from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from shared.terminal import foreign, grouped
+
+
+def bundle(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file, such as app.fab.")],
+    plan: Annotated[str | None, typer.Option(help="The signed plan that it must be the bundle of.")] = None,
+    folder: Folder = HERE,
+) -> None:
+    """Write the app bundle of this version: the code that carries messages at partners, whose hash plans name."""
+    from server.deploy.bundle import build_bundle
+
+    built = build_bundle()
+    if plan is not None:
+        wanted = signed_plan(home_at(folder).signed_plans(), plan).bundle
+        if wanted != built.sha256:
+            fail(
+                [
+                    f"plan {plan} names the app bundle",
+                    grouped(str(wanted)),
+                    "and that of this version is",
+                    grouped(built.sha256),
+                    "use the version of Sealscore that the plan was signed with",
+                ],
+                BAD_INPUT,
+            )
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        partial.write_bytes(built.content)
+        os.replace(partial, output)
+    except OSError as error:
+        fail(f"{output}: cannot be written ({error.strerror})", BAD_INPUT)
+    console.print(f"{len(built.content):,} bytes are written to {foreign(output)}; its SHA-256 is", highlight=False)
+    console.print(grouped(built.sha256), highlight=False)
+    console.print("give the file to the partners; sealscore-node plan approve PLAN --bundle FILE looks into it")
