@@ -73,17 +73,18 @@ def _ordered(counts: Counter[str]) -> list[tuple[str, int]]:
 def _lists(plan: Plan, records: Mapping[str, Records]) -> list[tuple[str, Counter[str]]]:
     everywhere: Counter[str] = Counter()
     found = []
-    for group in plan.groups:
-        for test, what in ((False, "train"), (True, "test")):
+    for test, what in ((False, "train"), (True, "test")):
+        for group in plan.groups:
             counts: Counter[str] = Counter()
             for party in plan.members(group):
                 part = records[party.name].take(records[party.name].test == test)
                 counts.update(part.person)
             everywhere += counts
             found.append((f"most records that {what} at {group}", counts))
-        for party in plan.members(group):
-            found.append((f"extreme values at {party.name}", _extremes(plan, party.name, records[party.name])))
-    return [("most records in all", everywhere), *found]
+    extremes = [
+        (f"extreme values at {party.name}", _extremes(plan, party.name, records[party.name])) for party in plan.parties
+    ]
+    return [("most records in all", everywhere), *found, *extremes]
 
 
 def _extremes(plan: Plan, party: str, records: Records) -> Counter[str]:

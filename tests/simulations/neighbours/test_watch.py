@@ -68,12 +68,12 @@ def kinds(found: Watch) -> set[What]:
 @pytest.fixture(scope="module")
 def honest() -> Watch:
     """The federation as it is, with samples of half of the records."""
-    return vertical(plan=vertical_plan(), persons=6, halved=1)
+    return vertical(plan=vertical_plan(), persons=8, halved=1)
 
 
 def test_a_federation_that_holds_shows_nothing(honest: Watch):
     assert honest.findings == ()
-    assert len(honest.neighbours) == 6 + 2
+    assert len(honest.neighbours) == 8 + 2
     assert honest.sums == 39
 
 
