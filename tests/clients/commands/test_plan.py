@@ -109,7 +109,7 @@ def test_data_that_do_not_pass_are_the_operators_to_see_and_the_plan_is_not_appr
     assert said.code == 2
     assert "column 'income', line 2: text where a number is needed" in said.text
     assert "plenty" not in said.text  # what goes to no terminal holds no cell
-    assert entries(town) == 1
+    assert entries(town) == 2
     assert standing(town).plans == {}
 
 
