@@ -12,7 +12,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 
@@ -108,6 +108,7 @@ class Node:
         self._answers: dict[str, bytes] = {}
         self._lock = threading.Lock()
         lifetime.register.reconcile(_told(ledger))
+        self._day: date | None = None
         self._note_consents(records)
 
     @property
@@ -180,7 +181,7 @@ class Node:
             if key in self._answers:
                 return self._answers[key]
             self._check_header(header)
-            self.role.turn(datetime.now(UTC).date())
+            self._turn()
             reply = encode(self._dispatch(message))
             if isinstance(message, SumRequest | PairRequest):
                 self._answers[key] = reply
@@ -204,20 +205,37 @@ class Node:
             self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
             return encode(Refusal(self._reply(header), "unavailable"))
 
+    def _turn(self) -> None:
+        """Go on on the day that it is now: on another one than before consents may have ended."""
+        today = datetime.now(UTC).date()
+        if today != self._day:
+            self._pass_on(self._records)
+            self._drop_forgotten()
+        self._day = today
+        self.role.turn(today)
+
     def _note_consents(self, records: Records) -> None:
         """Keep the consents as they are now, and whom peers must be told of."""
+        self._records = records
+        if records.consent is not None:
+            rows = zip(records.person, records.ids, records.consent, strict=True)
+            noted = ((person, record, given) for person, record, all_ in rows for given in all_)
+            self._lifetime.register.note_consents(noted)
+            self._pass_on(records)
+            self._drop_forgotten()
+
+    def _pass_on(self, records: Records) -> None:
+        """Peers are to be told of those who may be joined with them no more, and what they told is deleted here."""
         register = self._lifetime.register
         if records.consent is None:
             return
-        rows = zip(records.person, records.ids, records.consent, strict=True)
-        register.note_consents((person, record, given) for person, record, all_ in rows for given in all_)
         purposes = {plan: kept.plan.purpose_code for plan, kept in self.books.ledger.standing.plans.items()}
         for peer in self._peers:
-            live = set(records.consenting(peer, self.plan.purpose_code))
+            live = set(records.joined(peer, self.plan.purpose_code))
             for plan, persons in register.paired(peer).items():
                 # Under another purpose other consents count; the node of such a plan sees to them.
                 if purposes.get(plan) == self.plan.purpose_code:
-                    register.notify(plan, peer, [person for person in persons if person not in live])
+                    register.withdraw(plan, peer, [person for person in persons if person not in live])
 
     def _reply(self, header: Header) -> Header:
         return Header(

@@ -21,7 +21,6 @@ from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
 from clients.work import Kept, Pair, Payload, Release, Sum
-from shared.consent import FEDERATION
 from shared.crypto.alignment import AlignmentError, Answering
 from shared.crypto.psi import Progress
 from shared.model.bins import Binning, histogram, histogram_length
@@ -162,7 +161,7 @@ class Platform:
 
     def align_response(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of align: tell a lender which of its persons are here and consented to it; so often a month."""
-        persons, filler = self._consenting(context.peer), context.stream(Purpose.FILLER)
+        persons, filler = self._joined(context.peer), context.stream(Purpose.FILLER)
         try:
             answering = self._pairs.matching(context.peer, self._name).answer(body, persons, filler)
         except AlignmentError as error:
@@ -245,7 +244,7 @@ class Platform:
         if body:
             raise Refused("malformed")
         aligned, disclosed = self._pairs[context.peer], self._lifetime.disclosed
-        live = set(self._consenting(context.peer))
+        live = set(self._joined(context.peer))
         values = {person: int(told[self._row[person]]) for person in aligned.persons if person in live}
         numbers: Mapping[str, int] | None = None
 
@@ -273,8 +272,8 @@ class Platform:
         event = Disclosure(bits=bits, recipient=context.peer, count=1)
         return Payload(make, (Release(event, what, keep),))
 
-    def _consenting(self, recipient: str) -> tuple[str, ...]:
-        return self._records.consenting(recipient, self._plan.purpose_code)
+    def _joined(self, peer: str) -> tuple[str, ...]:
+        return self._records.joined(peer, self._plan.purpose_code)
 
     def _examples(self) -> list[tuple[str, int]]:
         """(lender, row) of every training example, at most `max_records_per_person` a person.
@@ -282,9 +281,8 @@ class Platform:
         Which lenders' labels are kept of a person depends on nothing but that person's own lenders.
         """
         of_person: dict[str, list[str]] = {}
-        summed = set(self._consenting(FEDERATION))
         for peer, aligned in self._pairs.items():
-            live = summed & set(self._consenting(peer))
+            live = set(self._joined(peer))
             for person in aligned.persons:
                 if person in live and not self._records.test[self._row[person]]:
                     of_person.setdefault(person, []).append(peer)
