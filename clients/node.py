@@ -109,6 +109,7 @@ class Node:
         self._lock = threading.Lock()
         lifetime.register.reconcile(_told(ledger))
         self._day: date | None = None
+        self._records = records
         self._note_consents(records)
 
     @property
@@ -136,15 +137,22 @@ class Node:
                 # What came of a person while that person was being forgotten is deleted, too.
                 self._drop_forgotten()
 
-    def reload(self, records: Records) -> None:
+    @property
+    def records(self) -> Records:
+        """The party's records, with which it goes on."""
+        return self._records
+
+    def reload(self, records: Records, given: Records | None = None) -> None:
         """Go on with the party's records as they are now; who has no live consent any more is used no more.
 
-        Peers that hold something of such a person are to be told (see `Withdrawals`).
+        Peers that hold something of such a person are to be told (see `Withdrawals`). Where not all that is in the data
+        can be used, `given` are who is in them and the consents, as records without columns.
         """
         with self._lock:
             self._drop_forgotten()
+            self._records = records
             self.role.replace(records)
-            self._note_consents(records)
+            self._note_consents(records if given is None else given)
 
     def forget(self, peer: str, plan: str, handles: Iterable[bytes]) -> int:
         """Delete what a peer told of these persons under a plan, of whom consent was withdrawn; returns how many.
@@ -209,24 +217,22 @@ class Node:
         """Go on on the day that it is now: on another one than before consents may have ended."""
         today = datetime.now(UTC).date()
         if today != self._day:
-            self._pass_on(self._records)
-            self._drop_forgotten()
+            self._pass_on()
         self._day = today
         self.role.turn(today)
 
     def _note_consents(self, records: Records) -> None:
         """Keep the consents as they are now, and whom peers must be told of."""
-        self._records = records
+        self._given = records
         if records.consent is not None:
             rows = zip(records.person, records.ids, records.consent, strict=True)
             noted = ((person, record, given) for person, record, all_ in rows for given in all_)
             self._lifetime.register.note_consents(noted)
-            self._pass_on(records)
-            self._drop_forgotten()
+        self._pass_on()
 
-    def _pass_on(self, records: Records) -> None:
+    def _pass_on(self) -> None:
         """Peers are to be told of those who may be joined with them no more, and what they told is deleted here."""
-        register = self._lifetime.register
+        register, records = self._lifetime.register, self._given
         if records.consent is None:
             return
         purposes = {plan: kept.plan.purpose_code for plan, kept in self.books.ledger.standing.plans.items()}
@@ -236,6 +242,7 @@ class Node:
                 # Under another purpose other consents count; the node of such a plan sees to them.
                 if purposes.get(plan) == self.plan.purpose_code:
                     register.withdraw(plan, peer, [person for person in persons if person not in live])
+        self._drop_forgotten()
 
     def _reply(self, header: Header) -> Header:
         return Header(

@@ -24,6 +24,7 @@ from clients.deploy.supernode import SuperNode, SuperNodeSettings
 from clients.host import Host
 from shared.foreign import grouped
 from shared.privacy.ledger import Ledger, LedgerError
+from shared.privacy.register import RegisterError
 
 log = logging.getLogger("sealscore.node")
 LOOK = 1.0  # seconds between two looks at approvals and state
@@ -114,6 +115,11 @@ class Service:
                 self._notice(f"data read anew: {records} records under plan {grouped(plan)}")
         except DataError as error:
             self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
+        except (LedgerError, RegisterError) as error:
+            self._notice(f"the data were read anew, and not all that follows could be noted: {error}")
+        except Exception as error:
+            # Its text can hold cells. The node is needed for what it has answered, and goes on.
+            self._notice(f"reading the data anew failed ({type(error).__name__}); see what sealscore-node check says")
 
     def _allow(self, settings: SuperNodeSettings, bundles: Mapping[str, str]) -> bool:
         return self._written("the list of bundles that may run", lambda: allow(settings.folder, bundles))

@@ -131,7 +131,7 @@ def status(
 
 
 def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
-    from clients.data import load_records
+    from clients.data import Given, load_records, read_given
     from clients.features.row_local import check_row_local
     from clients.host import MAX_PROPOSED, Host
 
@@ -140,6 +140,9 @@ def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
     def load(plan: Plan) -> Records:
         check_row_local(plan, config.node.name, config.data.row_local)
         return load_records(config.data.own(home.folder), plan, config.node.name, split)
+
+    def given(plan: Plan) -> Given:
+        return read_given(config.data.own(home.folder), plan, config.node.name)
 
     def propose(plan: Plan) -> bool:
         approved = ledger.standing.plans
@@ -154,7 +157,9 @@ def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
         )
         return True
 
-    return Host(home.identity(), home.trust(), ledger, register, home.label_secret(), load=load, propose=propose)
+    return Host(
+        home.identity(), home.trust(), ledger, register, home.label_secret(), load=load, propose=propose, given=given
+    )
 
 
 def _live_plans(home: Home) -> list[Plan]:

@@ -3,7 +3,8 @@
 from clients.data.checks import Checked, Nominal, check_table
 from clients.data.errors import DataError, Problem
 from clients.data.files import read_table
-from clients.data.load import load_records
+from clients.data.given import Given, read_given
+from clients.data.load import in_words, load_records
 from clients.data.own import OwnData
 from clients.data.sources import Source, read_source
 from clients.data.split import test_mask
@@ -13,6 +14,7 @@ from clients.data.table import Table, columns_of
 __all__ = [
     "Checked",
     "DataError",
+    "Given",
     "Nominal",
     "OwnData",
     "Problem",
@@ -21,7 +23,9 @@ __all__ = [
     "Table",
     "check_table",
     "columns_of",
+    "in_words",
     "load_records",
+    "read_given",
     "read_source",
     "read_table",
     "test_mask",

@@ -187,7 +187,7 @@ class _Check:
         name = self.schema.consent
         if name is None or (raw := self._column(name)) is None:
             return None
-        found = [_consents(cell) for cell in raw.cast(pl.String).fill_null("").to_list()]
+        found = [consents_of(cell) for cell in raw.cast(pl.String).fill_null("").to_list()]
         wrong = np.array([given is None for given in found], dtype=bool)
         mend = "write PARTY or federation, then for PURPOSE, from, until or withdrawn YYYY-MM-DD; ; between several"
         self.add_if(wrong, "it is no list of consents", mend, name)
@@ -325,7 +325,7 @@ class _Check:
         return shown + (f" ({more} further values)" if more > 0 else "")
 
 
-def _consents(cell: str) -> tuple[Consent, ...] | None:
+def consents_of(cell: str) -> tuple[Consent, ...] | None:
     """The consents that a cell lists; None where it is no such list."""
     try:
         return parse_consents(cell)

@@ -18,6 +18,9 @@ from clients.data.table import Table
 from shared.consent import Consent, ConsentError, parse_consents
 from shared.identifiers import NORMAL_FORMS
 
+# A cell that is no list of consents.
+_IN_DOUBT = "?"
+
 
 @dataclass(frozen=True)
 class ConsentTable:
@@ -29,11 +32,14 @@ class ConsentTable:
     purpose: str | None
     days: Mapping[str, str | None]
 
-    def cells(self, identifier: str) -> dict[str, str]:
+    def cells(self, identifier: str, lenient: bool = False) -> dict[str, str]:
         """The consents of each person, by the normal form of the identifier, as a consent column writes them.
 
+        Where it is `lenient`, a row that is no consent makes its person's cell no list of consents either: what stands
+        in that row may be a withdrawal.
+
         Raises:
-            DataError: the table cannot be read, lacks a column, or has a row that is no consent.
+            DataError: the table cannot be read, lacks a column, or has a row that is no consent and is not `lenient`.
         """
         columns = [self.person, self.recipient, *(name for name in (self.purpose, *self.days.values()) if name)]
         table = read_source(self.source, columns)
@@ -43,6 +49,7 @@ class ConsentTable:
         frame = self._as_text(table)
         form, found = NORMAL_FORMS[identifier], defaultdict(list)
         wrong: dict[str, list[int]] = defaultdict(list)
+        doubted: set[str] = set()
         for row, cells in enumerate(frame.select(columns).iter_rows(named=True)):
             try:
                 consent = self._consent(cells)
@@ -51,9 +58,10 @@ class ConsentTable:
                     raise ConsentError("a row names one recipient")
             except ConsentError as error:
                 wrong[str(error)].append(row)
+                doubted.add(form(cells[self.person]))
                 continue
             found[form(cells[self.person])].append(consent.text)
-        if wrong:
+        if wrong and not lenient:
             raise DataError(
                 [
                     Problem(
@@ -66,7 +74,7 @@ class ConsentTable:
                     for what, rows in sorted(wrong.items())
                 ]
             )
-        return {person: "; ".join(texts) for person, texts in found.items()}
+        return {person: "; ".join(texts) for person, texts in found.items()} | dict.fromkeys(doubted, _IN_DOUBT)
 
     def _consent(self, cells: Mapping[str, Any]) -> Consent:
         days = {name: _day(cells[column]) for name, column in self.days.items() if column}

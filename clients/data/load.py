@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +19,8 @@ from clients.data.table import Table
 from shared.crypto.alignment import padded_size
 from shared.plan import Party, Plan
 from shared.records import Records
+
+_Read = TypeVar("_Read")
 
 
 def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_folder: Path | None = None) -> Records:
@@ -76,6 +80,21 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
         if found:
             raise DataError(found)
     return records
+
+
+def in_words(read: Callable[[Plan], _Read], plan: Plan) -> _Read:
+    """What is read under a plan.
+
+    Raises:
+        DataError: whatever goes wrong. The text of another exception could hold cells, and may end in a log.
+    """
+    try:
+        return read(plan)
+    except DataError:
+        raise
+    except Exception as error:
+        value, mend = f"reading them failed ({type(error).__name__})", "see what sealscore-node check says"
+        raise DataError([Problem("the data", value, mend)]) from None
 
 
 def _check_messages(table: Table, records: Records, party: Party, key: str) -> None:

@@ -57,8 +57,10 @@ class OwnData:
             return self.consent_column
         return self.columns.get(name, name)
 
-    def read(self, schema: TableSchema, label: bool, identifier: str) -> Table:
+    def read(self, schema: TableSchema, label: bool, identifier: str, lenient: bool = False) -> Table:
         """The columns of a plan's schema as it is read here (see `schema`), under the plan's names.
+
+        A table of consents may be read `lenient`: see `ConsentTable.cells`.
 
         Raises:
             DataError: see `read_source`; consents that are not where they should be, or cannot be used; or persons whom
@@ -85,7 +87,7 @@ class OwnData:
         table = dataclasses.replace(table, frame=frame, header=tuple(own.get(name, name) for name in table.header))
         if self.consents is None:
             return table
-        return _with_consents(table, schema, self.consents.cells(identifier), identifier)
+        return _with_consents(table, schema, self.consents.cells(identifier, lenient), identifier)
 
 
 def _with_consents(table: Table, schema: TableSchema, cells: Mapping[str, str], identifier: str) -> Table:
