@@ -231,7 +231,7 @@ class Host:
             raise Refused("not-approved")
         plan = standing.plan
         masks = Masks(len(plan.members(plan.party(self.name).group)) == 1)
-        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits())
+        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits)
         records = in_words(self._load, plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
         door = SealedNode(node, masks, self._identity, self._trust, self._clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.privacy.disclosures import Disclosed
@@ -17,19 +18,27 @@ SIGNAL_BITS = 4
 class Lifetime:
     """The register of a data set's persons, with the label bits and disclosures that it has.
 
-    `signal_bits` is what the operator lets be told of one person's channel, whatever a plan says.
+    `limit` gives what the operator lets be told of one person's channel at the moment, whatever a plan says.
     """
 
     register: Register
     labels: LabelStore
     disclosed: Disclosed
     fills: Fills
-    signal_bits: int = SIGNAL_BITS
+    limit: Callable[[], int]
+
+    @property
+    def signal_bits(self) -> int:
+        """The limit as it is now: an operator can lower it while a plan's door is open."""
+        return self.limit()
 
     @classmethod
-    def of(cls, secret: StreamSource, register: Register, signal_bits: int = SIGNAL_BITS) -> Lifetime:
+    def of(
+        cls, secret: StreamSource, register: Register, signal_bits: int | Callable[[], int] = SIGNAL_BITS
+    ) -> Lifetime:
         """Of the data set of that register; `secret` keys its label coins and fills, and must stay the same."""
-        return cls(register, LabelStore(secret, register), Disclosed(secret, register), Fills(secret), signal_bits)
+        limit = signal_bits if callable(signal_bits) else lambda: signal_bits
+        return cls(register, LabelStore(secret, register), Disclosed(secret, register), Fills(secret), limit)
 
     @classmethod
     def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS) -> Lifetime:

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from functools import partial
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from clients.lender import Lender
 from clients.lifetime import Lifetime
 from clients.platform import Platform
 from clients.refused import LocalFault, Refused
-from clients.work import Payload, Sum
+from clients.work import Kept, Payload, Release, Sum
 from shared.aggregation import Aggregation, SumId
 from shared.crypto.psi import Progress
 from shared.messages import (
@@ -324,14 +325,18 @@ class Node:
         register = self._lifetime.register
         for release in payload.releases:
             with register.alone():
-                before, kept = register.head, payload.keep(release)
-                # The head stands for what was told here: one from before would vouch for what the ledger never had.
-                told = register.head if register.head != before else None
-                self.books.disclose(header, request.peer, release, kept, told)
-                if told is not None:
+                before = register.head
+                self.books.disclose(header, request.peer, release, partial(self._kept, payload, release))
+                if register.head != before:
                     register.confirm()
         if not payload.releases:
             self.books.exchanged(header, request.peer, digest(encode(request)))
+
+    def _kept(self, payload: Payload, release: Release) -> tuple[Kept, str | None]:
+        """Keep a release; the register's head where it changed, for one from before would vouch for what never was."""
+        register = self._lifetime.register
+        before, kept = register.head, payload.keep(release)
+        return kept, register.head if register.head != before else None
 
     def _phase(self, name: str) -> Phase:
         if name not in self._phases:

@@ -210,7 +210,10 @@ class Platform:
         def work(context: PairContext, body: bytes) -> Payload:
             told = signal_levels(row_logits(tower, self._codes(binning)), edges)
             bits = self._plan.model.signal_bits
-            limit = min(self._plan.privacy.signal_bits, self._lifetime.signal_bits)
+
+            def limit() -> int:
+                return min(self._plan.privacy.signal_bits, self._lifetime.signal_bits)
+
             return self._disclosure(context, body, told, levels, "signal", meaning, bits, limit)
 
         return work
@@ -224,7 +227,7 @@ class Platform:
         levels = int(np.prod(sizes))
         bits = bits_for(levels)
         meaning = ";".join(f"{name}: {', '.join(self._plan.bands(name))}" for name in names)
-        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, bits)
+        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, lambda: bits)
 
     def _disclosure(
         self,
@@ -235,9 +238,11 @@ class Platform:
         kind: str,
         what: str,
         bits: int,
-        limit: int,
+        limit: Callable[[], int],
     ) -> Payload:
         """A payload of numbers [records] about the aligned persons, -1 where nothing is told, under a limit of bits.
+
+        The limit is that of the moment in which they are kept.
 
         Where there is nothing to tell, or the limit does not hold it, stands a fill. Nothing else differs.
         """
@@ -250,12 +255,13 @@ class Platform:
 
         def keep() -> Kept:
             nonlocal numbers
-            found = disclosed.spend(kind, what, bits, levels, values, limit, context.peer, self._plan.hash)
+            most = limit()
+            found = disclosed.spend(kind, what, bits, levels, values, most, context.peer, self._plan.hash)
             numbers = found.numbers
             if found.over:
                 self._tell(
                     f"{self._name} tells {context.peer} made-up numbers in the place of {found.over} of {len(values)} "
-                    f"persons ({kind}), since no more than {limit} bits of a person may ever be disclosed: use the "
+                    f"persons ({kind}), since no more than {most} bits of a person may ever be disclosed: use the "
                     "tower whose levels were told already, or raise the limit (sealscore-node budget) before a new "
                     "plan is run"
                 )

@@ -43,7 +43,7 @@ from shared.messages import (
     encode_body,
 )
 from shared.plan import SERVER, Plan
-from shared.privacy.entries import Revoke
+from shared.privacy.entries import Limit, Revoke
 from shared.privacy.ledger import LedgerError
 from shared.privacy.register import RegisterError
 
@@ -390,6 +390,17 @@ class TestReloadOfDataAtFault:
                 host.reload()
             for plan in plans:
                 assert summed(host, plan) == set(table["id"][1:])
+
+
+def test_an_open_node_tells_no_more_bits_than_the_ledger_allows_by_then(town: Town):
+    with running(town["lender-1"], town.plan) as host:
+        Caller(town, host).join()
+        lifetime = host._nodes[town.plan.hash].role._lifetime
+        ceilings = host._ledger.standing.ceilings
+        assert lifetime.signal_bits == ceilings.signal_bits == 4
+        now = ceilings.model_copy(update={"signal_bits": 1})
+        host._ledger.append(lambda standing: Limit(ceilings=now, why="asked"))
+        assert lifetime.signal_bits == 1
 
 
 class TestProposals:
