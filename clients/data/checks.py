@@ -203,6 +203,7 @@ class _Check:
             self.add(str(error), "write it as text or as a whole number", name)
             return pl.Series([str(row) for row in range(len(raw))], dtype=pl.String)
         self.add_if(text.is_null().to_numpy(), f"{what} is blank", "fill it in, or leave the record out", name)
+        self.add_if(cells.inexact(raw), f"{what} is {cells.NO_IDENTIFIER}", cells.IDENTIFIER_MEND, name)
         return text
 
     def label(self) -> np.ndarray:

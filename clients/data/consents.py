@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from clients.data.cells import WrongTypeError, texts
+from clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, WrongTypeError, inexact, texts
 from clients.data.errors import DataError, Problem
 from clients.data.sources import Source, read_source
 from clients.data.table import Table
@@ -42,7 +43,7 @@ class ConsentTable:
             DataError: the table cannot be read, lacks a column, or has a row that is no consent and is not `lenient`.
         """
         columns = [self.person, self.recipient, *(name for name in (self.purpose, *self.days.values()) if name)]
-        table = read_source(self.source, columns)
+        table = read_source(self.source, columns, (self.person,))
         if lacking := [name for name in columns if name not in table.header]:
             mend = "name the columns of the consents under [data.consents]"
             raise DataError([Problem(table.source, "the column is missing", mend, column=name) for name in lacking])
@@ -84,6 +85,9 @@ class ConsentTable:
     def _as_text(self, table: Table) -> pl.DataFrame:
         """Persons, recipients and purposes as the data's own columns are read: 7, 7.0 and " 7" are one person."""
         frame = table.frame
+        if (doubted := np.flatnonzero(inexact(frame[self.person]))).size:
+            rows, value = table.rows(doubted.tolist()), f"the person is {NO_IDENTIFIER}"
+            raise DataError([Problem(table.source, value, IDENTIFIER_MEND, self.person, rows, table.unit)])
         for name in filter(None, (self.person, self.recipient, self.purpose)):
             try:
                 frame = frame.with_columns(texts(frame[name]).fill_null("").alias(name))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from clients.data.cells import WrongTypeError, texts
+from clients.data.cells import WrongTypeError, inexact, texts
 from clients.data.checks import consents_of
 from clients.data.errors import DataError, Problem
 from clients.data.own import OwnData
@@ -97,6 +97,7 @@ def _texts(table: Table, name: str) -> list[str]:
     if name not in table.frame.columns:
         raise DataError([Problem(table.source, "the column is missing", "add it", name)])
     try:
-        return [text or "" for text in texts(table.frame[name]).to_list()]
+        read = zip(texts(table.frame[name]).to_list(), inexact(table.frame[name]).tolist(), strict=True)
+        return ["" if doubted else text or "" for text, doubted in read]
     except WrongTypeError as error:
         raise DataError([Problem(table.source, str(error), "write it as text or as a whole number", name)]) from None

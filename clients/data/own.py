@@ -74,7 +74,8 @@ class OwnData:
         if len(own) != len(wanted):
             mend = "name another column for each under [data.columns]"
             raise DataError([Problem(self.source.name, "one column stands for two of the plan", mend)])
-        table = read_source(self.source, list(own))
+        identifiers = {self.named(name, schema) for name in (schema.id, schema.person_column)}
+        table = read_source(self.source, list(own), identifiers)
         if self.consent_column is not None and self.consent_column not in table.header:
             mend = (
                 "name the column of consents as consent_column, or their table under [data.consents]; where nobody's "
