@@ -6,7 +6,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: simulate figures test live quick lint format bench clean
+.PHONY: simulate figures test live quick long lint format bench clean
 
 simulate: $(VENV)/ready
 	$(BIN)/sealscore-sim run
@@ -15,13 +15,16 @@ figures: $(VENV)/ready
 	for plan in uci_horizontal_eps1 uci_horizontal_eps2 uci_vertical_eps2 uci_vertical_eps2_label1 creators_eps2; do $(BIN)/sealscore-sim run $$plan --seeds 5 --json || exit 1; done
 
 test: lint
-	$(BIN)/pytest -m "not live"
+	$(BIN)/pytest -m "not live and not long"
 
 live: $(VENV)/ready
 	$(BIN)/pytest -m live
 
 quick: $(VENV)/ready
-	$(BIN)/pytest -m "not slow and not live"
+	$(BIN)/pytest -m "not slow and not live and not long"
+
+long: $(VENV)/ready
+	$(BIN)/pytest -m long
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -27,6 +27,7 @@ from shared.privacy.entries import (
     Reserve,
     Settle,
     Withdraw,
+    kept_meaning,
 )
 from shared.privacy.ledger import Ledger, LedgerError
 from shared.privacy.mechanisms import Mechanism
@@ -155,13 +156,14 @@ class Books:
         def make(standing: Standing) -> Entry:
             if standing.plans[self._plan.hash].state != "live":
                 raise Refused("not-approved")
+            # Again: another plan's labels may have been told since `clear`.
             check_labels(standing, release.event, release.what)
             kept, register_head = keep()
             return Disclose(
                 **_where(header),
                 peer=peer,
                 event=release.event,
-                what=release.what[:500],
+                what=kept_meaning(release.what),
                 persons=kept.persons,
                 fresh=kept.fresh,
                 source=self._source,

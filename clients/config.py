@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from clients.bands import GROUP_BITS, MayTell
 from clients.data.consents import ConsentTable
 from clients.data.own import OwnData
 from clients.data.persons import Persons
@@ -114,6 +115,8 @@ class DataSection(SourceSection):
     `identifier` is the own column that names the person, `form` the normal form of its cells; the ledger keeps both for
     the life of the data set. `split` is the folder of a plan's list of test persons, where it has one. `row_local` is
     the operator's word that each column outside the feature dictionary depends on its person's own rows alone.
+    `protected` are the own columns of which lenders may be told bands, where a plan evaluates groups by them, and
+    `group_bits` how many bits of them are ever told of a person, over all plans.
 
     `consent` says whether a record is used only with a consent that is read, whatever a plan says of it: in the own
     column `consent_column`, by default "consent", or in the table `consents`. "none" reads no consents but those of a
@@ -129,6 +132,13 @@ class DataSection(SourceSection):
     consents: ConsentsSection | None = None
     split: Path | None = None
     row_local: bool = False
+    protected: tuple[Name, ...] = ()
+    group_bits: Annotated[int, Field(ge=1, le=64)] = GROUP_BITS
+
+    @property
+    def may_tell(self) -> MayTell:
+        """What may be told of protected attributes."""
+        return MayTell(self.protected, self.group_bits, self.columns)
 
     @model_validator(mode="after")
     def _consents(self) -> DataSection:

@@ -1,7 +1,8 @@
 """The node as a long-lived process: it answers under every plan that its operator approved, and under no other.
 
 A request names its plan, and is handed to the door of that plan. Doors are opened when they are first asked for: then
-the data are read and checked once, and kept as tensors for the rounds to come.
+the data are read and checked once, and kept as tensors for the rounds to come. Data at fault are no reason to refuse,
+which the server would see: such a plan is answered without records, and the operator told.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from clients.bands import MayTell
 from clients.data import DataError, Given, in_words
 from clients.lifetime import Lifetime
 from clients.masks import Masks
@@ -44,9 +46,10 @@ MAX_PROPOSED = 100
 class Host:
     """Answers for one party under all its approved plans: a Responder.
 
-    `load` reads the party's records under a plan, and `given` by themselves who is in the data and the consents.
-    `secret` gives the secret of a run under it, and `propose` keeps a plan for the operator, or says False where too
-    many wait already. `tell` is told in words, for the operator, what the server learns by a code only.
+    `load` reads the party's records under a plan, and `given` by themselves who is in the data and the consents;
+    `may_tell` is what its operator lets be told of protected attributes. `secret` gives the secret of a run under a
+    plan, and `propose` keeps one for the operator, or says False where too many wait already. `tell` is told in words,
+    for the operator, what the server learns by a code only.
     """
 
     def __init__(
@@ -61,15 +64,18 @@ class Host:
         propose: Callable[[Plan], bool] = lambda plan: False,
         tell: Callable[[str], None] = log.warning,
         clock: Callable[[], float] = time.time,
+        may_tell: MayTell = MayTell(),  # noqa: B008 - frozen
         given: Callable[[Plan], Given] | None = None,
     ) -> None:
         self._given = given
         self.name = identity.name
+        self._may_tell = may_tell
         self._identity, self._trust, self._ledger = identity, trust, ledger
         self._labels, self._register = labels, register
         self._load, self._secret, self._propose, self._tell, self._clock = load, secret, propose, tell, clock
         self._doors: dict[str, SealedNode] = {}
         self._nodes: dict[str, Node] = {}
+        self._faulty: set[str] = set()
         self._lock = threading.RLock()
 
     def answer(self, request: bytes) -> bytes:
@@ -93,7 +99,7 @@ class Host:
             except (NotApproved, Refused, Untrusted, EnrolmentError) as error:
                 self._tell(f"{self.name} answers nothing under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "expired" if self._is_over(plan) else "not-approved")
-            except (DataError, LedgerError, RegisterError, TrustError) as error:
+            except (LedgerError, RegisterError, TrustError) as error:
                 self._tell(f"{self.name} cannot answer under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "unavailable")
         return self._refuse(request, plan, "not-joined") if door is None else door.answer(request)
@@ -121,6 +127,7 @@ class Host:
             work = [partial(self._heed, self._nodes[plan], error) for plan, error in faulty.items()]
             work += [partial(self._nodes[plan].reload, records) for plan, records in fresh.items()]
             failed = [error for one in work if (error := _failure(one))]
+            self._faulty -= fresh.keys()
             if failed:
                 raise failed[0]
             if faulty:
@@ -131,7 +138,7 @@ class Host:
 
     def _heed(self, node: Node, fault: DataError) -> None:
         """Use of a plan's records no more than persons and consents allow that are read by themselves."""
-        had, where = node.records, f"under plan {node.plan.name}, {grouped(node.plan.hash)}"
+        had, where = node.role.records, f"under plan {node.plan.name}, {grouped(node.plan.hash)}"
         try:
             if self._given is None:
                 raise fault
@@ -230,13 +237,43 @@ class Host:
         if standing.state != "live":
             raise Refused("not-approved")
         plan = standing.plan
+        if found := self._may_tell.obstacles(plan, self.name):
+            raise NotApproved("; ".join(found))
         masks = Masks(len(plan.members(plan.party(self.name).group)) == 1)
-        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits)
-        records = in_words(self._load, plan)
+        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits, self._may_tell.bits)
+        records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
+        if plan.hash in self._faulty and self._given is not None:
+            # Peers keep what they were told: they hear of withdrawals all the same, if these can be read.
+            with contextlib.suppress(DataError):
+                given = in_words(self._given, plan)
+                node.reload(records, given.records if given.fault is None else None)
         door = SealedNode(node, masks, self._identity, self._trust, self._clock)
         self._nodes[plan.hash], self._doors[plan.hash] = node, door
         return door
+
+    def _records(self, plan: Plan) -> Records:
+        """The records under a plan, none where they are at fault: no code of this node depends on its data.
+
+        The server chooses the bounds and levels of a plan, and when it is opened; that the data do not pass must be no
+        answer to it. Data are checked before a plan is approved, and when the node starts.
+        """
+        try:
+            records = in_words(self._load, plan)
+        except DataError as error:
+            self._faulty.add(plan.hash)
+            self._tell(
+                f"{self.name} ANSWERS WITHOUT RECORDS under plan {plan.name}, {grouped(plan.hash)}: its data cannot be "
+                f"used. Mend them and have them read anew (sealscore-node reload), or revoke the plan: {error}"
+            )
+            return Records.none(plan.groups[plan.party(self.name).group].table)
+        self._faulty.discard(plan.hash)
+        return records
+
+    @property
+    def without_data(self) -> tuple[str, ...]:
+        """The names of open plans that are answered as if there were no records, since the data are at fault."""
+        return tuple(sorted(node.plan.name for plan, node in list(self._nodes.items()) if plan in self._faulty))
 
     def _signal_bits(self) -> int:
         ceilings = self._ledger.standing.ceilings

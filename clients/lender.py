@@ -110,6 +110,11 @@ class Lender:
         """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
         return self._pairs.shortfalls
 
+    @property
+    def records(self) -> Records:
+        """The records that it goes on with."""
+        return self._records
+
     def replace(self, records: Records) -> None:
         """Go on with other records of the same data set, from the next round on."""
         self._records = records
@@ -325,7 +330,7 @@ class Lender:
     def _band(self, name: str) -> np.ndarray:
         """Bands of the test records in a group: by an own column, or as platforms have told; the last is missing."""
         part = self._part(True)
-        if name in part.columns:
+        if name in self._plan.groups_at(self._plan.lenders):
             return band_of(self._plan, name, part.columns[name])
         told, missing = self._bands_told(name), len(self._plan.bands(name)) - 1
         return np.array([told.get(person, missing) for person in part.person], dtype=np.int64)

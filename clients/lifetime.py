@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from clients.bands import GROUP_BITS
 from shared.privacy.disclosures import Disclosed
 from shared.privacy.fills import Fills
 from shared.privacy.labels import LabelStore
@@ -18,7 +19,8 @@ SIGNAL_BITS = 4
 class Lifetime:
     """The register of a data set's persons, with the label bits and disclosures that it has.
 
-    `limit` gives what the operator lets be told of one person's channel at the moment, whatever a plan says.
+    `limit` gives what the operator lets be told of one person's channel at the moment, `group_bits` is what of bands of
+    protected attributes, whatever a plan says.
     """
 
     register: Register
@@ -26,6 +28,7 @@ class Lifetime:
     disclosed: Disclosed
     fills: Fills
     limit: Callable[[], int]
+    group_bits: int = GROUP_BITS
 
     @property
     def signal_bits(self) -> int:
@@ -34,13 +37,18 @@ class Lifetime:
 
     @classmethod
     def of(
-        cls, secret: StreamSource, register: Register, signal_bits: int | Callable[[], int] = SIGNAL_BITS
+        cls,
+        secret: StreamSource,
+        register: Register,
+        signal_bits: int | Callable[[], int] = SIGNAL_BITS,
+        group_bits: int = GROUP_BITS,
     ) -> Lifetime:
         """Of the data set of that register; `secret` keys its label coins and fills, and must stay the same."""
+        labels, disclosed = LabelStore(secret, register), Disclosed(secret, register)
         limit = signal_bits if callable(signal_bits) else lambda: signal_bits
-        return cls(register, LabelStore(secret, register), Disclosed(secret, register), Fills(secret), limit)
+        return cls(register, labels, disclosed, Fills(secret), limit, group_bits)
 
     @classmethod
-    def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS) -> Lifetime:
+    def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS, group_bits: int = GROUP_BITS) -> Lifetime:
         """Of a data set of which nothing was released yet, remembered in this process only."""
-        return cls.of(secret, Register(), signal_bits)
+        return cls.of(secret, Register(), signal_bits, group_bits)

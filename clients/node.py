@@ -1,9 +1,9 @@
 """The node: what a partner runs. It checks every request against the approved plan before it touches data.
 
 The server and everything that it sends is untrusted here. A request is answered only if the plan allows it, at most
-as often as the plan says, and it is charged before anything leaves, a sum even before a record is read. Whatever
-happens after that, the answer has the length that the plan fixes, or is a refusal by a code that does not depend on
-the data.
+as often as the plan says, and it is charged before anything leaves, a sum even before a record is read. What is refused
+follows from plan, request and ledger alone. Whatever the work on the records meets after that, an answer of the length
+that the plan fixes leaves: as if the party had no records, where it fails.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
 
 from clients.books import Books
+from clients.consents import Consents
 from clients.context import PairContext, RoundContext
 from clients.lender import Lender
 from clients.lifetime import Lifetime
+from clients.nobody import attempted, bounded
 from clients.platform import Platform
 from clients.refused import LocalFault, Refused
 from clients.work import Kept, Payload, Release, Sum
@@ -109,9 +111,9 @@ class Node:
         self._answers: dict[str, bytes] = {}
         self._lock = threading.Lock()
         lifetime.register.reconcile(_told(ledger))
-        self._day: date | None = None
-        self._records = records
-        self._note_consents(records)
+        self._consents = Consents(plan, self._peers, self.books, lifetime.register)
+        self._consents.note(records)
+        self._drop_forgotten()
 
     @property
     def random_source(self) -> Source:
@@ -138,11 +140,6 @@ class Node:
                 # What came of a person while that person was being forgotten is deleted, too.
                 self._drop_forgotten()
 
-    @property
-    def records(self) -> Records:
-        """The party's records, with which it goes on."""
-        return self._records
-
     def reload(self, records: Records, given: Records | None = None) -> None:
         """Go on with the party's records as they are now; who has no live consent any more is used no more.
 
@@ -151,9 +148,9 @@ class Node:
         """
         with self._lock:
             self._drop_forgotten()
-            self._records = records
             self.role.replace(records)
-            self._note_consents(records if given is None else given)
+            self._consents.note(records if given is None else given)
+            self._drop_forgotten()
 
     def forget(self, peer: str, plan: str, handles: Iterable[bytes]) -> int:
         """Delete what a peer told of these persons under a plan, of whom consent was withdrawn; returns how many.
@@ -190,7 +187,10 @@ class Node:
             if key in self._answers:
                 return self._answers[key]
             self._check_header(header)
-            self._turn()
+            today = datetime.now(UTC).date()
+            self._consents.turn(today)
+            self._drop_forgotten()
+            self.role.turn(today)
             reply = encode(self._dispatch(message))
             if isinstance(message, SumRequest | PairRequest):
                 self._answers[key] = reply
@@ -213,37 +213,6 @@ class Node:
             # The text of an exception can hold data, so neither the server nor a log gets it.
             self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
             return encode(Refusal(self._reply(header), "unavailable"))
-
-    def _turn(self) -> None:
-        """Go on on the day that it is now: on another one than before consents may have ended."""
-        today = datetime.now(UTC).date()
-        if today != self._day:
-            self._pass_on()
-        self._day = today
-        self.role.turn(today)
-
-    def _note_consents(self, records: Records) -> None:
-        """Keep the consents as they are now, and whom peers must be told of."""
-        self._given = records
-        if records.consent is not None:
-            rows = zip(records.person, records.ids, records.consent, strict=True)
-            noted = ((person, record, given) for person, record, all_ in rows for given in all_)
-            self._lifetime.register.note_consents(noted)
-        self._pass_on()
-
-    def _pass_on(self) -> None:
-        """Peers are to be told of those who may be joined with them no more, and what they told is deleted here."""
-        register, records = self._lifetime.register, self._given
-        if records.consent is None:
-            return
-        purposes = {plan: kept.plan.purpose_code for plan, kept in self.books.ledger.standing.plans.items()}
-        for peer in self._peers:
-            live = set(records.joined(peer, self.plan.purpose_code))
-            for plan, persons in register.paired(peer).items():
-                # Under another purpose other consents count; the node of such a plan sees to them.
-                if purposes.get(plan) == self.plan.purpose_code:
-                    register.withdraw(plan, peer, [person for person in persons if person not in live])
-        self._drop_forgotten()
 
     def _reply(self, header: Header) -> Header:
         return Header(
@@ -314,10 +283,34 @@ class Node:
         if (phase.kind, header.round) == (Kind.ALIGN, 3):
             self.books.aligning(request.peer)
         parts = self._resolve(phase, request.parts if self._group == phase.group else None)
-        work = self.role.pair(phase, request.peer, header.round, parts)
-        payload = work(PairContext(self._secret, header, self.name, request.peer), request.body)
-        self._note(header, request, payload)
-        return payload.make()
+        return self._step(request, phase, parts)
+
+    def _step(self, request: PairRequest, phase: Phase, parts: dict[str, bytes]) -> bytes:
+        """The answer of a paired step; where the work fails on this party's records, as if it shared nobody.
+
+        What fails without records too follows from the request, and is refused.
+        """
+        noted = False
+
+        def answer() -> bytes:
+            nonlocal noted
+            work = self.role.pair(phase, request.peer, request.header.round, parts)
+            payload = work(PairContext(self._secret, request.header, self.name, request.peer), request.body)
+            if noted:
+                for release in payload.releases:
+                    payload.keep(release)
+            else:
+                self._note(request.header, request, payload)
+                noted = True
+            return payload.make()
+
+        where, passed = f"{phase.name} with {request.peer}", (Refused, LedgerError, RegisterError)
+        return attempted(self.role, answer, lambda error: self._failed(where, error), passed)
+
+    def _failed(self, where: str, error: Exception) -> None:
+        """Tell the operator that an answer was given over no records; the text of an exception can hold data."""
+        why = str(error) if isinstance(error, LocalFault) else type(error).__name__
+        self.tell(f"{self.name} failed in {where}, and answered as if it had no records: {why}")
 
     def _note(self, header: Header, request: PairRequest, payload: Payload) -> None:
         """What a payload tells is in the register, and then in the ledger, before the payload is made."""
@@ -374,11 +367,19 @@ class Node:
             raise Refused("part-missing") from None
 
     def _release(self, request: SumRequest, phase: Phase, work: Sum) -> bytes:
+        """What is answered of a sum that is charged: whatever the work meets in the records, a vector leaves."""
         compute, mechanism = work
         header, cohort = request.header, tuple(sorted(request.cohort))
         context = RoundContext(self._secret, header, self.name, mechanism, len(cohort))
-        vector = compute(context)
-        if not mechanism.own_noise_only:
+        vector, noised = np.zeros(mechanism.length, dtype=np.int64), False
+        try:
+            vector = attempted(
+                self.role, lambda: bounded(compute(context), mechanism), lambda error: self._failed(phase.name, error)
+            )
+            noised = mechanism.own_noise_only
+        except Exception as error:
+            self._failed(phase.name, error)
+        if not noised:
             vector = mechanism.noised(vector, context.stream(Purpose.NOISE), len(cohort))
         sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
         return self._aggregation.protect(sum_id, mechanism.shape, self.name, vector)

@@ -54,21 +54,25 @@ class Pairs:
         without a charge, how many persons two parties share; and were small pairs left out, one person more or less
         would bring a whole pair into the sums, or take it out.
         """
-        least, found = self._plan.alignment.min_overlap, len(aligned.handles)
-        if found < least:
+        least, found = self._plan.alignment.min_overlap, sum(map(bool, aligned.persons))
+        if aligned.fault:
+            self._note(f"{self._party} goes on as if it shared nobody with {peer}: {aligned.fault}")
+        elif found < least:
             what = "no person" if not found else "1 person" if found == 1 else f"{found} persons"
-            words = (
+            self._note(
                 f"{self._party} shares {what} with {peer}, and the plan's alignment.min_overlap is {least}; the run "
                 f"goes on with them: check that both write identifiers alike (alignment.identifier = "
                 f"{self._plan.alignment.identifier!r}) and that consents name the other side, or have the minimum "
                 "lowered; to answer nothing more under this plan, revoke it (sealscore-node plan revoke "
                 f"{self._plan.name})"
             )
-            self.shortfalls.append(words)
-            self._tell(words)
         self._aligned[peer] = aligned
         named = dict(zip(aligned.handles, aligned.persons, strict=True))
         self._register.keep_pair(self._plan.hash, peer, named, aligned.size)
+
+    def _note(self, words: str) -> None:
+        self.shortfalls.append(words)
+        self._tell(words)
 
     def write(
         self, peer: str, numbers: Mapping[str, int], levels: int, fill: Callable[[bytes], int], filler: Stream

@@ -9,7 +9,7 @@ from clients.config import DataSection
 from shared.consent import FEDERATION
 from shared.foreign import grouped, plain
 from shared.plan import Plan
-from shared.schema import TableSchema
+from shared.schema import NumericFeature, TableSchema
 from shared.settings import Split
 
 _NAME, _TEXT = 120, 1000
@@ -23,6 +23,7 @@ def reading(plan: Plan, party: str, data: DataSection) -> Lines:
     table = plan.groups[group].table
     return [
         ("reads", _columns(table, data)),
+        ("bounds", _bounds(table, data)),
         ("consents", _consents(plan, party, table, data)),
         ("person", f"{_own(table.person or table.id, data)}, in the normal form {plan.alignment.identifier!r}"),
         ("test persons", split_in_words(plan.evaluation.split)),
@@ -55,6 +56,16 @@ def _columns(table: TableSchema, data: DataSection) -> str:
     if table.derived:
         parts.append(f"{len(table.derived)} derived from these: {_listed(plain(f.name, _NAME) for f in table.derived)}")
     return "; ".join(parts)
+
+
+def _bounds(table: TableSchema, data: DataSection) -> str:
+    """What each number may be: to be compared with what is written of the column, and not with the data."""
+    found = [
+        f"{_own(feature.name, data)} {feature.lower:g} to {feature.upper:g}"
+        for feature in table.features
+        if isinstance(feature, NumericFeature)
+    ]
+    return "; ".join(found) or "no numbers are read"
 
 
 def _consents(plan: Plan, party: str, table: TableSchema, data: DataSection) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from clients.bands import told_in_words, told_names
 from clients.config import DataSection
 from clients.features.row_local import obstacles as not_row_local
 from clients.frames import MAX_BODY
@@ -15,6 +16,7 @@ from shared.crypto.alignment import padded_size
 from shared.crypto.identity import Card
 from shared.crypto.psi import PrivateMatching
 from shared.foreign import grouped, plain
+from shared.hazards import hazards
 from shared.plan import Plan
 from shared.plan_errors import PlanError
 from shared.privacy.mechanisms import Mechanisms
@@ -56,6 +58,7 @@ def review(
     if own.name in {party.name for party in plan.parties}:
         obstacles += not_row_local(plan, own.name, data.row_local)
         obstacles += data.persons.disagreeing(plan, own.name)
+        obstacles += data.may_tell.obstacles(plan, own.name)
     unsolved = _unsolved(plan)
     obstacles += unsolved
     if known is None and not obstacles:
@@ -101,7 +104,7 @@ def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) 
             found.append(f"its {what} has {len(words):,} characters, more than are shown and anybody reads")
     if plan.bundle is None:
         found.append("the plan names no app bundle, so this node could not tell which code may carry its messages")
-    return found + _alignments_too_large(plan, own.name)
+    return found + hazards(plan) + _alignments_too_large(plan, own.name)
 
 
 def _alignments_too_large(plan: Plan, party: str) -> list[str]:
@@ -174,6 +177,9 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
         lines.append(("labels", f"randomized response at label epsilon {privacy.label_epsilon:g}, once a person"))
     if plan.platforms:
         lines.append(("signals", f"{plan.model.signal_bits} bits of each consented, aligned applicant, no epsilon"))
+    for name in plan.platforms:
+        if told_names(plan, name):
+            lines.append((f"bands told by {name} parties", told_in_words(plan, name)))
     return lines
 
 
@@ -184,7 +190,11 @@ def _left(plan: Plan, standing: Standing, known: PlanStanding | None) -> list[tu
     spent = spending.epsilon(standing)
     committed = spending.outlook(standing)
     lines = [
-        ("spent", f"epsilon {spent:.3g} of {ceilings.epsilon:g} over the life of the data set"),
+        (
+            "spent",
+            f"epsilon {spent:.3g} of {ceilings.epsilon:g} over the life of the data set, with all that peers may have "
+            "answered of it",
+        ),
         ("committed", f"epsilon {committed:.3g} if every live plan uses all of its budget"),
     ]
     if known is None and plan.privacy.noise != "none":

@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 import torch
 
-from clients.bands import band_of
+from clients.bands import band_codes
 from clients.coder import Coder, expect
 from clients.context import PairContext, RoundContext
 from clients.lifetime import Lifetime
@@ -96,6 +96,11 @@ class Platform:
     def shortfalls(self) -> Sequence[str]:
         """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
         return self._pairs.shortfalls
+
+    @property
+    def records(self) -> Records:
+        """The records that it goes on with."""
+        return self._records
 
     def replace(self, records: Records) -> None:
         """Go on with other records of the same data set, from the next round on."""
@@ -222,12 +227,20 @@ class Platform:
         """Step 1 of disclose_groups: the bands of test persons' protected attributes; of training persons never."""
         names = self._plan.groups_at(self._group)
         sizes = [len(self._plan.bands(name)) for name in names]
-        bands = [band_of(self._plan, name, self._records.columns[name]) for name in names]
-        codes = np.where(self._records.test, np.ravel_multi_index(bands, sizes), -1)
+        # Of nobody else is anything computed: no other record can have a part in it.
+        rows = np.array(
+            [self._row[p] for p in self._told_of(context.peer) if self._records.test[self._row[p]]], np.int64
+        )
+        codes = np.full(len(self._records), -1)
+        codes[rows] = band_codes(self._plan, names, {name: self._records.columns[name][rows] for name in names})
         levels = int(np.prod(sizes))
         bits = bits_for(levels)
         meaning = ";".join(f"{name}: {', '.join(self._plan.bands(name))}" for name in names)
-        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, lambda: bits)
+
+        def limit() -> int:
+            return self._lifetime.group_bits
+
+        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, limit)
 
     def _disclosure(
         self,
@@ -248,9 +261,8 @@ class Platform:
         """
         if body:
             raise Refused("malformed")
-        aligned, disclosed = self._pairs[context.peer], self._lifetime.disclosed
-        live = set(self._joined(context.peer))
-        values = {person: int(told[self._row[person]]) for person in aligned.persons if person in live}
+        disclosed = self._lifetime.disclosed
+        values = {person: int(told[self._row[person]]) for person in self._told_of(context.peer)}
         numbers: Mapping[str, int] | None = None
 
         def keep() -> Kept:
@@ -280,6 +292,11 @@ class Platform:
 
     def _joined(self, peer: str) -> tuple[str, ...]:
         return self._records.joined(peer, self._plan.purpose_code)
+
+    def _told_of(self, peer: str) -> list[str]:
+        """The aligned persons of a pair who may be joined."""
+        live = set(self._joined(peer))
+        return [person for person in self._pairs[peer].persons if person in live]
 
     def _examples(self) -> list[tuple[str, int]]:
         """(lender, row) of every training example, at most `max_records_per_person` a person.

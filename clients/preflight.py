@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.config import ConfigError, NodeConfig
-from clients.data import DataError, load_records
+from clients.data import DataError, one_sided_parts
 from clients.home import Home, HomeError
+from clients.plan_data import loader
 from clients.plan_review import review
 from shared.consent import FEDERATION
 from shared.crypto.identity import Card, Identity
@@ -147,8 +148,7 @@ def _plan(home: Home, identity: Identity, config: NodeConfig, ledger: Ledger | N
         good = not seen.obstacles or seen.state == "live"
         yield Finding(f"plan {plan.name}", good, words or "can be approved", seen.state)
     try:
-        split = None if config.data.split is None else home.folder / config.data.split
-        records = load_records(config.data.own(home.folder), plan, identity.name, split)
+        records = loader(home, config)(plan)
     except DataError as error:
         yield Finding("data", False, str(error), "cannot be used", error.shown)
         return
@@ -162,6 +162,8 @@ def _plan(home: Home, identity: Identity, config: NodeConfig, ledger: Ledger | N
         return
     live = len(records.consenting(FEDERATION, plan.purpose_code))
     words = f"{len(records)} records read and checked, {live} persons with a live consent to {plan.purpose_code}"
+    if warnings := one_sided_parts(records):
+        words += f"; note: {', '.join(warnings)}, as the plan splits them, so its figures will say little of that part"
     public = "can be used" if live else "nobody has a live consent"
     mend = "see consent_column and [data.consents] in node.toml"
     yield Finding("data", live > 0, words if live else f"{words}: {mend}", public)

@@ -24,6 +24,7 @@ from shared.crypto.sealing import Info, SealError, read_info, seal, unseal
 from shared.crypto.seeds import OfferError, Seeds
 from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from shared.crypto.trust import TrustStore
+from shared.hazards import hazards
 from shared.messages import (
     Answered,
     Asked,
@@ -70,7 +71,7 @@ class SealedNode:
     """The door of one party's node: a Responder whose every message is sealed and signed.
 
     Raises:
-        NotApproved: the plan names no cards, has expired, or is not one for this identity.
+        NotApproved: the plan names no cards, has expired or hazards, or is not one for this identity.
         ValueError: the node does not answer under these masks.
         Untrusted: the plan names a card that the operator did not trust.
     """
@@ -86,6 +87,8 @@ class SealedNode:
         plan = node.plan
         if not plan.enrolled:
             raise NotApproved(f"plan {plan.name} names no cards: enrol the server and every party first")
+        if found := hazards(plan):
+            raise NotApproved("; ".join(found))
         if (card := plan.cards[node.name]).key != identity.card.key:
             raise NotApproved(f"the plan's card of {node.name!r} is {card.fingerprint}, not this node's")
         if masks is not node.aggregation or masks.lone != (len(plan.members(plan.party(node.name).group)) == 1):

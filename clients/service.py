@@ -126,7 +126,7 @@ class Service:
 
     def _tell(self, supernode: SuperNode, state: str) -> None:
         if (path := self._status) is not None:
-            self._written("the node's status", lambda: _note(path, supernode, state))
+            self._written("the node's status", lambda: _note(path, supernode, self._host, state))
 
     def _written(self, what: str, write: Callable[[], object]) -> bool:
         """Whether it could be written; the operator is told when that changes, and not each time."""
@@ -143,7 +143,7 @@ class Service:
         return True
 
 
-def _note(path: Path, supernode: SuperNode, state: str) -> None:
+def _note(path: Path, supernode: SuperNode, host: Host, state: str) -> None:
     trouble = supernode.trouble
     content: dict[str, Any] = {
         "state": state,
@@ -153,6 +153,7 @@ def _note(path: Path, supernode: SuperNode, state: str) -> None:
         "last_contact": supernode.last_contact(),
         "trouble": str(trouble) if trouble else None,
         "refused_bundles": len(supernode.refusals()),
+        "without_data": list(host.without_data),
     }
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(json.dumps(content), encoding="ascii")

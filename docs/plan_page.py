@@ -85,7 +85,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
     },
     TableSchema: {
         "id": "Column that names the record; no two records may share one.",
-        "person": "Column that names the person; absent: each record is a person of its own.",
+        "person": "Column that names the person; absent: each record is a person of its own. A node's data set has one "
+        "such column for its whole life (`identifier` in its node.toml), and refuses plans with another.",
         "label": "Column of the outcome. Lenders need it, platforms have none.",
         "label_bad": "How the label column writes a bad loan.",
         "label_good": "How it writes a good one.",
@@ -134,7 +135,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "op": "`linear`: sum of weight times column. `max`, `min`: largest or smallest of the columns. "
         "`count-above`: how many exceed `threshold`. `ratio`: `linear` over max(sum of `per`, `floor`).",
         "of": "The columns; numeric and not protected.",
-        "weights": "One for each column of `of`; absent: all 1. For `linear` and `ratio`.",
+        "weights": "One for each column of `of`; absent: all 1. For `linear` and `ratio`. No sum or ratio may overflow "
+        "within the bounds of the columns.",
         "threshold": "For `count-above`, which needs it.",
         "per": "For `ratio`, which needs it.",
         "floor": "For `ratio`, which needs it.",
@@ -150,20 +152,24 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "does not know; for simulations, where it saves time and gives the same pairs. A real node refuses it.",
         "identifier": "Normal form in which persons are compared. `exact`: as written. `creator-id`: Unicode NFKC, "
         "case folded, without blanks around. `phone`: E.164; a number without a country's code is one of mainland "
-        "China. `national-id`: a resident identity number of China, its check character verified.",
+        "China. `national-id`: a resident identity number of China, its check character verified. A node's data set "
+        "has one form for its whole life, and refuses plans with another.",
         "min_overlap": "Fewest persons that a lender and a platform should share; with fewer each node tells its own "
         "operator, and nobody else. The run goes on: stopping it, or leaving the pair out, would show the number.",
     },
     Evaluation: {
         "split": "Who is a test person.",
         "groups": "Protected features by which figures are reported, each with the inner edges of its bands (an edge "
-        "belongs to the lower band); `[]` for a categorical one.",
+        "belongs to the lower band); `[]` for a categorical one. Who holds a feature of that name gives it the same "
+        "kind and levels. Where it lies at platforms only, lenders are told the bands of test persons, of columns and "
+        "within bits that the platform's operator allows.",
         "cells": "Cells of the score in each noisy table.",
         "approval_rate": "Share of applicants that counts as approved in comparisons of groups.",
     },
     Split: {
         "kind": "`ids`: persons on a published list. `hash`: HMAC-SHA256 of the person under `key` is below the test "
-        "fraction. `date`: persons with a record on `first_test_day` or later.",
+        "fraction. `date`: persons with a record on `first_test_day` or later; two parties, or two exports of one "
+        "table, may not agree on a person, so all phases compose as one part.",
         "test_fraction": "Public share of test persons, for nominal counts (and the cut of `hash`).",
         "file": "`ids`: bare name of the list, one id on a line; it lies beside the table.",
         "sha256": "`ids`: SHA-256 of that file.",
@@ -189,7 +195,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "shares": "How the budget is shared out over the phases.",
         "max_records_per_person": "Records of a person that a party keeps; the choice looks at that person's record "
         "ids only.",
-        "max_parties_per_person": "Parties of a group at which one person may be; absent: all of them.",
+        "max_parties_per_person": "Parties of a group at which one person may be; absent: all of them. It says nothing "
+        "of other groups: a person may be at this many lenders and at this many platforms of each kind.",
         "spare_attempts": "Attempts beyond the rounds of a phase that are in the budget, as a share of the rounds, "
         "rounded up.",
         "reserve_block": "Answers that a node charges to its ledger at once. After a crash all of them count as given, "

@@ -6,8 +6,8 @@ A cell of a consent column lists consents, separated by semicolons, each as
 
 The recipient is a party of the plan with which the record may be joined, or "federation": sums over all parties. A
 consent without a purpose is for every purpose, one without dates holds from ever and for ever. A withdrawal ends every
-consent of the person to that recipient that was given on its day or before, also where it stands by itself, in an item or
-a row of its own; only a consent that is given on a later day holds again.
+consent of the person to that recipient that was given on its day or before, also where it stands by itself, in an item
+or a row of its own; only a consent that is given on a later day holds again.
 """
 
 from __future__ import annotations

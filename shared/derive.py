@@ -14,17 +14,24 @@ def derived_columns(table: TableSchema, columns: Mapping[str, np.ndarray]) -> di
 
     A derived value is missing where any of its inputs is, and cut off at the feature's bounds otherwise. Each value
     depends on the columns of its own record only, to the last bit: columns are added one after the other, as numpy
-    adds those of a single record in another order than those of many.
+    adds those of a single record in another order than those of many. None raises: what is no number although no input
+    is missing counts as the lower bound.
     """
     return {**columns, **{feature.name: _value(feature, columns) for feature in table.derived}}
 
 
 def _value(feature: DerivedFeature, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     formula = feature.formula
-    value = _apply(formula, np.stack([columns[name] for name in formula.of]))
-    if formula.per is not None and formula.floor is not None:
-        value = value / np.maximum(_added([columns[name] for name in formula.per]), formula.floor)
-    return np.asarray(np.clip(value, feature.lower, feature.upper))
+    inputs = np.stack([columns[name] for name in formula.of])
+    absent = np.isnan(inputs).any(axis=0)
+    with np.errstate(all="ignore"):
+        value = _apply(formula, inputs)
+        if formula.per is not None and formula.floor is not None:
+            parts = [columns[name] for name in formula.per]
+            absent |= np.isnan(parts).any(axis=0)
+            value = value / np.maximum(_added(parts), formula.floor)
+    value = np.clip(value, feature.lower, feature.upper)
+    return np.where(np.isnan(value) & ~absent, feature.lower, value)
 
 
 def _apply(formula: Formula, inputs: np.ndarray) -> np.ndarray:

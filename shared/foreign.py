@@ -61,6 +61,11 @@ def ungrouped(text: str) -> str:
     return bare if re.fullmatch(r"[0-9a-f]+", bare) else text
 
 
+def invisible(character: str) -> bool:
+    """Whether nothing shows a reader that the character is there, or it acts on the text around it."""
+    return not _seen(character)
+
+
 def _seen(character: str) -> bool:
     # The ideographic blank is a blank of Chinese text, and as wide as a letter of it.
     return character == "\u3000" or (character.isprintable() and not _BLANK.match(character))

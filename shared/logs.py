@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from datetime import UTC, datetime
 from typing import Literal
 
 from shared.terminal import lines, visible
-
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def log_to_stderr(name: str, form: Literal["text", "json"] = "text") -> logging.Logger:
@@ -27,10 +24,11 @@ def log_to_stderr(name: str, form: Literal["text", "json"] = "text") -> logging.
 class _TextLines(logging.Formatter):
     """A record in words; what it quotes of others can neither hide nor begin a line of its own."""
 
-    converter = time.gmtime
-
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", _TIME)
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        return _at(record)
 
     def format(self, record: logging.LogRecord) -> str:
         return lines(super().format(record))
@@ -38,7 +36,15 @@ class _TextLines(logging.Formatter):
 
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created, UTC).strftime(_TIME)
         return json.dumps(
-            {"at": at, "level": record.levelname.lower(), "log": record.name, "text": visible(record.getMessage())}
+            {
+                "at": _at(record),
+                "level": record.levelname.lower(),
+                "log": record.name,
+                "text": visible(record.getMessage()),
+            }
         )
+
+
+def _at(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

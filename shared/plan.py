@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from shared.crypto.identity import Card
 from shared.crypto.trust import enrolled
+from shared.plan_bounds import MAX_CROSSES, MAX_GROUPS, MAX_PARTIES, MAX_TEXT, TooLarge, check_sizes, read_toml
 from shared.plan_errors import PlanError, explain
 from shared.schema import CategoricalFeature, Name, Strict, TableSchema
 from shared.settings import Alignment, Evaluation, Model, Outcome, Positive, Privacy, Training, sort_keys
@@ -68,7 +69,7 @@ class Group(Strict):
     min_parties: Annotated[int, Field(ge=1)]
     max_colluding: Annotated[int, Field(ge=0)]
     table: TableSchema
-    crosses: tuple[tuple[Name, Name], ...] = ()
+    crosses: Annotated[tuple[tuple[Name, Name], ...], Field(max_length=MAX_CROSSES)] = ()
     clip_norm: Positive | None = None
 
 
@@ -90,8 +91,11 @@ class Plan(Strict):
     expires: date | None = None
     bundle: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    groups: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")], Group], Field(min_length=1)]
-    parties: Annotated[tuple[Party, ...], Field(min_length=1)]
+    groups: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")], Group],
+        Field(min_length=1, max_length=MAX_GROUPS),
+    ]
+    parties: Annotated[tuple[Party, ...], Field(min_length=1, max_length=MAX_PARTIES)]
     outcome: Outcome
     alignment: Alignment = Alignment()
     model: Model = Model()
@@ -108,6 +112,7 @@ class Plan(Strict):
         self._check_evaluation()
         self._check_platforms()
         self._check_cards()
+        check_sizes(self)
         return self
 
     def _check_parties(self) -> None:
@@ -225,8 +230,8 @@ class Plan(Strict):
     def loads(cls, text: str, source: str = "plan") -> Plan:
         """Parse TOML text."""
         try:
-            return cls.parse(tomllib.loads(text), source)
-        except tomllib.TOMLDecodeError as error:
+            return cls.parse(read_toml(text), source)
+        except (tomllib.TOMLDecodeError, TooLarge) as error:
             raise PlanError(source, [f"not valid TOML: {error}"]) from None
 
     @classmethod
@@ -240,10 +245,13 @@ class Plan(Strict):
     @classmethod
     def from_canonical(cls, data: bytes) -> Plan:
         """The plan whose canonical bytes these are; PlanError for any others."""
+        if len(data) > MAX_TEXT:
+            raise PlanError("plan", [f"has {len(data)} bytes; at most {MAX_TEXT}"])
         try:
-            plan = cls.parse(json.loads(data))
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            content = json.loads(data)
+        except (ValueError, RecursionError) as error:
             raise PlanError("plan", [f"not the canonical bytes of a plan: {error}"]) from None
+        plan = cls.parse(content)
         if plan.canonical() != data:
             raise PlanError("plan", ["not in canonical form: keys sorted, no white space, defaults written out"])
         return plan

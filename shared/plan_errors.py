@@ -10,6 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from shared.foreign import plain
+
+# More lines than an operator reads at once, and fewer than take time to make.
+_MOST = 50
+_SHOWN = 80
+
 
 class PlanError(ValueError):
     """A plan that cannot be used; `problems` holds one line for each thing that is wrong."""
@@ -18,6 +24,11 @@ class PlanError(ValueError):
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
         self.source = source
         self.problems = problems
+
+    @property
+    def lines(self) -> list[str]:
+        """The message, line by line."""
+        return [f"{self.source}: {problem}" for problem in self.problems]
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -31,17 +42,18 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
         if detail["type"] != "too_short"
         or not any(len(place) > len(detail["loc"]) and place[: len(detail["loc"])] == detail["loc"] for place in places)
     ]
-    return [_line(dict(detail), model) for detail in told]
+    lines = [_line(dict(detail), model) for detail in told[:_MOST]]
+    return lines + [f"and {len(told) - _MOST} problems more"] * (len(told) > _MOST)
 
 
 def _line(detail: dict[str, Any], model: type[BaseModel]) -> str:
     path = detail["loc"]
-    key = ".".join(str(step) for step in path if step not in ("numeric", "categorical", "derived", "[key]"))
-    message = detail["msg"].removeprefix("Value error, ")
+    key = ".".join(plain(step, _SHOWN) for step in path if step not in ("numeric", "categorical", "derived", "[key]"))
+    message = plain(detail["msg"].removeprefix("Value error, "))
     message = message[:1].lower() + message[1:]
     if detail["type"] == "extra_forbidden":
         known = _known_keys(path[:-1], model)
-        close = difflib.get_close_matches(str(path[-1]), known, n=1)
+        close = difflib.get_close_matches(str(path[-1])[:_SHOWN], known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"{key}: unknown key; {hint}allowed: {', '.join(known)}"
     if detail["type"] == "union_tag_invalid":
@@ -50,8 +62,14 @@ def _line(detail: dict[str, Any], model: type[BaseModel]) -> str:
         return f"{key}: missing; the plan needs it"
     if detail["type"] == "value_error" and isinstance(detail["input"], dict | BaseModel):
         return f"{key}: {message}" if key else message
-    shown = repr(detail["input"])
-    return f"{key} = {shown if len(shown) <= 80 else shown[:77] + '...'}: {message}"
+    return f"{key} = {_shown(detail['input'])}: {message}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return plain(repr(value), _SHOWN)
+    except (ValueError, RecursionError):  # a number of more digits than Python writes, or lists in lists
+        return f"a {type(value).__name__} that is too large"
 
 
 def _known_keys(path: Sequence[Any], model: type[BaseModel]) -> list[str]:

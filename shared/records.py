@@ -29,6 +29,13 @@ class Records:
     test: np.ndarray = field(repr=False)
     consent: tuple[tuple[Consent, ...], ...] | None = field(default=None, repr=False)
 
+    @classmethod
+    def none(cls, schema: TableSchema) -> Records:
+        """No records. They list no consents either, so nobody counts as having withdrawn."""
+        names = [feature.name for feature in (*schema.features, *schema.derived)]
+        label = None if schema.label is None else np.zeros(0, dtype=np.int8)
+        return cls(schema, (), (), {name: np.zeros(0) for name in names}, label, np.zeros(0, dtype=bool))
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -24,6 +24,8 @@ class Strict(BaseModel):
 
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
+# Bounds of a plan's lists. Whoever looks at a plan has not agreed to it yet: its size must not cost time or memory.
+MAX_FEATURES, MAX_EDGES, MAX_INPUTS = 1000, 1000, 200
 
 
 class NumericFeature(Strict):
@@ -39,7 +41,7 @@ class NumericFeature(Strict):
     lower: float
     upper: float
     scale: float | None = Field(default=None, gt=0)
-    edges: tuple[float, ...] = ()
+    edges: Annotated[tuple[float, ...], Field(max_length=MAX_EDGES)] = ()
     integer: bool = False
     missing: bool = False
     protected: bool = False
@@ -75,10 +77,10 @@ class Formula(Strict):
     """
 
     op: Literal["linear", "max", "min", "count-above", "ratio"]
-    of: tuple[Name, ...] = Field(min_length=1)
+    of: tuple[Name, ...] = Field(min_length=1, max_length=MAX_INPUTS)
     weights: tuple[float, ...] | None = None
     threshold: float | None = None
-    per: tuple[Name, ...] | None = None
+    per: Annotated[tuple[Name, ...], Field(max_length=MAX_INPUTS)] | None = None
     floor: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
@@ -114,7 +116,7 @@ class CategoricalFeature(Strict):
 
     kind: Literal["categorical"] = "categorical"
     name: Name
-    levels: tuple[str, ...] = Field(min_length=2, max_length=200)
+    levels: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(min_length=2, max_length=200)
     ordered: bool = False
     missing: bool = False
     protected: bool = False
@@ -158,8 +160,8 @@ class TableSchema(Strict):
     label_good: Name = "0"
     date: Name | None = None
     consent: Name | None = None
-    features: tuple[Column, ...] = Field(min_length=1)
-    derived: tuple[DerivedFeature, ...] = ()
+    features: tuple[Column, ...] = Field(min_length=1, max_length=MAX_FEATURES)
+    derived: Annotated[tuple[DerivedFeature, ...], Field(max_length=MAX_FEATURES)] = ()
     most_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
     dictionary: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from shared.identifiers import Form
-from shared.schema import Name, Strict
+from shared.schema import MAX_EDGES, Name, Strict
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+# Within what a product of several is still a float.
+Positive = Annotated[float, Field(ge=1e-9, le=1e9)]
+Share = Annotated[float, Field(ge=1e-6, lt=1)]
 
 
 def sort_keys(table: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +35,11 @@ class Outcome(Strict):
 
 
 class Split(Strict):
-    """Which persons are test persons: a published list, a keyed hash of the person, or those who applied late."""
+    """Which persons are test persons: a published list, a keyed hash of the person, or those who applied late.
+
+    By a list or a hash it follows from the person alone, for good and at every party. By date it follows from a party's
+    own records: the same person can be in the other part at another party, and after a newer export of the table.
+    """
 
     kind: Literal["ids", "hash", "date"]
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
@@ -41,6 +47,11 @@ class Split(Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     key: Annotated[str, Field(min_length=1)] | None = None
     first_test_day: date | None = None
+
+    @property
+    def moves(self) -> bool:
+        """True where a person can come to be in the other part."""
+        return self.kind == "date"
 
     @model_validator(mode="after")
     def _complete(self) -> Split:
@@ -75,7 +86,9 @@ class Evaluation(Strict):
     """
 
     split: Split
-    groups: dict[Name, tuple[float, ...]] = Field(default_factory=dict)
+    groups: dict[Name, Annotated[tuple[float, ...], Field(max_length=MAX_EDGES)]] = Field(
+        default_factory=dict, max_length=100
+    )
     cells: Annotated[int, Field(ge=8, le=512)] = 32
     approval_rate: Annotated[float, Field(gt=0, lt=1)] = 0.8
 
@@ -108,13 +121,14 @@ class Shares(Strict):
     """Shares of the squared signal-to-noise budget; the towers share what is left of a training person's equally.
 
     Phases of one kind share theirs equally; `signal` is for the edges of the platforms' levels, where there are any.
-    `evaluation` is a share of the test persons' budget: no person is in both parts, so the two compose in parallel.
+    `evaluation` is a share of the test persons' budget: no person is in both parts, so the two compose in parallel. By
+    date there is one budget for everybody, of which it takes its part beside the others.
     """
 
-    bins: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    signal: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    calibration: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    evaluation: Annotated[float, Field(gt=0, le=1)] = 1.0
+    bins: Share = 0.05
+    signal: Share = 0.01
+    calibration: Share = 0.05
+    evaluation: Annotated[float, Field(ge=1e-6, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _room(self) -> Shares:
@@ -131,9 +145,9 @@ class Privacy(Strict):
     is "none" in simulations of the same protocol without privacy only: a real node refuses it.
     """
 
-    epsilon: Annotated[float, Field(gt=0, le=50)]
-    delta: Annotated[float, Field(gt=0, le=1e-3)]
-    label_epsilon: Annotated[float, Field(gt=0, le=20)] | None = None
+    epsilon: Annotated[float, Field(ge=1e-9, le=50)]
+    delta: Annotated[float, Field(ge=1e-30, le=1e-3)]
+    label_epsilon: Annotated[float, Field(ge=1e-3, le=20)] | None = None
     signal_bits: Annotated[int, Field(ge=1, le=64)] = 4
     clip_norm: Positive = 1.0
     shares: Shares = Shares()
@@ -160,7 +174,7 @@ class Local(Strict):
 
     steps: Annotated[int, Field(ge=1, le=1000)] = 10
     learning_rate: Positive = 0.2
-    proximal: Annotated[float, Field(ge=0)] = 0.0
+    proximal: Annotated[float, Field(ge=0, le=1e9)] = 0.0
 
 
 class Training(Strict):
@@ -169,7 +183,7 @@ class Training(Strict):
     algorithm: Literal["dp-sgd", "fedavg", "fedprox"] = "dp-sgd"
     engine: Literal["fused", "opacus"] = "fused"
     rounds: Annotated[int, Field(ge=1, le=100_000)]
-    sample_rate: Annotated[float, Field(gt=0, le=1)]
+    sample_rate: Annotated[float, Field(ge=1e-6, le=1)]
     optimizer: Optimizer = Optimizer()
     local: Local | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -54,12 +54,16 @@ class Screen(Console):
 errors = Screen(stderr=True)
 
 
-def lines(message: object) -> str:
-    """A message as it is shown: what is invisible escaped, bounded, and each line but the first set in by two blanks.
+def lines(text: str) -> str:
+    """A text of several lines as it is shown: what is invisible escaped, bounded, and all but the first line set in.
 
-    So no line that a foreign text may have got into a message stands where one of the program's own begins.
+    So no line that words of others may have got into a text stands where one of the program's own begins.
     """
-    first, *more = (plain(line, _LINE) for line in str(message).split("\n"))
+    return _set_in(text.split("\n"))
+
+
+def _set_in(told: Sequence[object]) -> str:
+    first, *more = (plain(line, _LINE) for line in told)
     shown = [first, *(f"  {line}" for line in more[: _LINES - 1])]
     if len(more) >= _LINES:
         shown.append(f"  ({len(more) - _LINES + 1:,} more lines)")
@@ -67,8 +71,12 @@ def lines(message: object) -> str:
 
 
 def fail(message: object, code: int = FAILED) -> NoReturn:
-    """Say what went wrong, and end with that exit code."""
-    errors.print(f"[red]error:[/red] {escape(lines(message))}", highlight=False, soft_wrap=True)
+    """Say what went wrong, and end with that exit code.
+
+    The message is one line, whatever it quotes, unless it is a list of lines or an error that has `lines`.
+    """
+    told = message if isinstance(message, list) else getattr(message, "lines", None) or [message]
+    errors.print(f"[red]error:[/red] {escape(_set_in(told))}", highlight=False, soft_wrap=True)
     sys.exit(code)
 
 

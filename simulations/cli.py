@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from shared.terminal import BAD_INPUT, FAILED, run_app
+from shared.terminal import BAD_INPUT, FAILED, Screen, foreign, run_app
 from simulations.audit.command import audit
+from simulations.neighbours.command import neighbours
 from simulations.sweep.command import app as sweep
 from simulations.world.command import app as world
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(stderr=True)
+console = Screen(stderr=True)
 app.add_typer(world, name="world")
 app.add_typer(sweep, name="sweep")
 
@@ -55,7 +55,7 @@ def run(
         raise typer.BadParameter(f"{engine!r}: the engines are in-process and flower", param_hint="--engine")
     scenario = Scenario.load(resolve(plan or main_job()))
     if note := scenario.declaration:
-        console.print(f"[yellow]{note}")
+        console.print(f"[yellow]{foreign(note)}")
     finished = []
     for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
         console.print(f"[bold]{scenario.plan.name}[/bold], seed {seed}")
@@ -65,7 +65,7 @@ def run(
             )
             observer.tell("report")
             page = write_report(done.folder)
-        console.print(f"written to {done.folder}; read {page}")
+        console.print(f"written to {foreign(done.folder)}; read {foreign(page)}")
         finished.append(done)
     result = summary(finished)
     closing_table(console, result)
@@ -81,9 +81,9 @@ def list_runs(runs: Runs = Path("runs")) -> None:
 
     found = all_runs(runs)
     if not found:
-        console.print(f"no runs under {runs}; `sealscore-sim run PLAN` makes one")
+        console.print(f"no runs under {foreign(runs)}; `sealscore-sim run PLAN` makes one")
         return
-    runs_table(Console(), found)
+    runs_table(Screen(), found)
 
 
 @app.command()
@@ -96,7 +96,7 @@ def compare(
     from simulations.console import comparison
     from simulations.runs import find_run
 
-    comparison(Console(), find_run(first, runs), find_run(second, runs))
+    comparison(Screen(), find_run(first, runs), find_run(second, runs))
 
 
 @app.command()
@@ -129,6 +129,7 @@ def plans() -> None:
 
 
 app.command()(audit)
+app.command()(neighbours)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from shared.phases import Phase
+from shared.terminal import foreign
 from simulations.gains import SCORES, over_seeds, segment_name
 from simulations.runs import Run
 
@@ -46,7 +47,7 @@ class ProgressObserver:
 
     def round(self, row: dict[str, Any]) -> None:
         """Move the bar of the phase on."""
-        lost = f"without {', '.join(row['failures'])}" if row["failures"] else f"{row['cohort']} parties"
+        lost = f"without {foreign(', '.join(row['failures']))}" if row["failures"] else f"{row['cohort']} parties"
         self._progress.update(self._task, advance=1, note=lost)
 
     def progress(self, done: int, total: int) -> None:
@@ -94,7 +95,7 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
     """The figures of a plan beside its baselines."""
     epsilon = "no noise" if result["epsilon"] is None else f"epsilon {result['epsilon']:.3f}"
     seeds = f"{len(result['seeds'])} seed{'s' * (len(result['seeds']) > 1)}"
-    table = Table(title=f"{result['plan']}: {epsilon} for a person at delta {result['delta']:g}, {seeds}")
+    table = Table(title=f"{foreign(result['plan'])}: {epsilon} for a person at delta {result['delta']:g}, {seeds}")
     for name, side in (("", "left"), ("AUC", "right"), ("KS", "right"), ("Brier", "right"), ("ECE", "right")):
         table.add_column(name, justify=side)
 
@@ -107,7 +108,7 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
     table.add_row("[bold]exact", *(f"[bold]{cell(metric)}" for metric in METRICS))
     table.add_row("noisy, by the protocol", cell("auc_dp"), "", "", "")
     for name, auc in result["baselines"].items():
-        table.add_row(name, f"{auc:.4f}", "", "", "")
+        table.add_row(foreign(name), f"{auc:.4f}", "", "", "")
     console.print(table)
     if "segments" in result:
         segments_table(console, result["segments"])
@@ -123,12 +124,13 @@ def segments_table(console: Console, found: dict[str, Any]) -> None:
     for row in found["rows"]:
         figures = (row["auc"][score] for score in SCORES)
         shown = ("too few" if value is None else f"{value:.4f}" for value in figures)
-        table.add_row(segment_name(row), f"{row['loans']:,}", *shown)
+        table.add_row(foreign(segment_name(row)), f"{row['loans']:,}", *shown)
     console.print(table)
     for name, gain in found["gain"].items():
         best = found["single"][name]
         ahead = [
-            f"{'too few' if gain[key] is None else f'{gain[key]:+.4f}'} on {what} ({best[lender] or 'no lender'})"
+            f"{'too few' if gain[key] is None else f'{gain[key]:+.4f}'} on {what} "
+            f"({foreign(best[lender] or 'no lender')})"
             for key, lender, what in (("all", "lender", "all"), ("thin", "thin_lender", "thin files"))
         ]
         console.print(f"over the best single lender {SCORES[name]}: {', '.join(ahead)}")
@@ -143,19 +145,21 @@ def runs_table(console: Console, runs: Sequence[Run]) -> None:
         epsilon, exact = run.record["privacy"]["epsilon"], run.oracle["exact"]
         figures = (f"{exact[metric]:.4f}" for metric in ("auc", "ks", "ece"))
         shown = "none" if epsilon is None else f"{epsilon:.3f}"
-        table.add_row(run.folder.name, shown, *figures, f"{run.record['seconds']:.1f}", run.record["started"])
+        table.add_row(
+            foreign(run.folder.name), shown, *figures, f"{run.record['seconds']:.1f}", foreign(run.record["started"])
+        )
     console.print(table)
 
 
 def comparison(console: Console, left: Run, right: Run) -> None:
     """Two runs side by side, and how far the second is from the first."""
     table = Table(title="comparison")
-    for name in ("", left.folder.name, right.folder.name, "difference"):
+    for name in ("", foreign(left.folder.name), foreign(right.folder.name), "difference"):
         table.add_column(name, justify="left" if not name else "right", overflow="fold")
     rows = [(metric, run_figures(left).get(metric), run_figures(right).get(metric)) for metric in run_figures(left)]
     for metric, a, b in rows:
         difference = "" if a is None or b is None else f"{b - a:+.4f}"
-        table.add_row(metric, *("" if v is None else f"{v:.4f}" for v in (a, b)), difference)
+        table.add_row(foreign(metric), *("" if v is None else f"{v:.4f}" for v in (a, b)), difference)
     console.print(table)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from clients.bands import told_bits
 from clients.books import approve
 from clients.data import load_records
 from clients.lender import Lender
@@ -73,7 +74,11 @@ class Federation:
                 records[name],
                 StreamSource.seeded(plan.seed, name),
                 masks[name],
-                Lifetime.fresh(StreamSource.seeded(plan.seed, f"{name} labels"), plan.privacy.signal_bits),
+                Lifetime.fresh(
+                    StreamSource.seeded(plan.seed, f"{name} labels"),
+                    plan.privacy.signal_bits,
+                    told_bits(plan, plan.party(name).group),
+                ),
                 ledger,
                 faults.append,
                 progress,
@@ -123,10 +128,13 @@ class Federation:
         return [role.scored_records() for role in lenders if isinstance(role, Lender)]
 
 
-def opened(plan: Plan, identity: Identity, folder: Path | None = None) -> Ledger:
-    """A simulated party's new ledger, in which the plan is approved; a file of that folder, or in memory."""
+def opened(plan: Plan, identity: Identity, folder: Path | None = None, ceilings: Ceilings | None = None) -> Ledger:
+    """A simulated party's new ledger, in which the plan is approved; a file of that folder, or in memory.
+
+    By default its ceiling is the plan's own epsilon.
+    """
     private = plan.privacy.noise != "none"
-    ceilings = Ceilings(epsilon=plan.privacy.epsilon if private else None, delta=plan.privacy.delta)
+    ceilings = ceilings or Ceilings(epsilon=plan.privacy.epsilon if private else None, delta=plan.privacy.delta)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{identity.name}.db" if folder is not None else None

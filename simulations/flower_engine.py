@@ -42,6 +42,11 @@ _TAIL = 40
 class FlowerRunError(RuntimeError):
     """A run in Flower's engine failed. The text ends with the last lines of its log."""
 
+    @property
+    def lines(self) -> list[str]:
+        """The text, line by line."""
+        return str(self).split("\n")
+
 
 def run_with_flower(
     responders: Mapping[str, Responder],
@@ -223,6 +228,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str], home: Path, l
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=0o077,
         )
 
 

@@ -29,7 +29,8 @@ class RunFailed(RuntimeError):
     """A federation that could not carry out its plan, with what nodes told their own operators."""
 
     def __init__(self, reason: str, faults: list[str]) -> None:
-        super().__init__("\n".join([reason, *dict.fromkeys(faults)]))
+        self.lines = [reason, *dict.fromkeys(faults)]
+        super().__init__("\n".join(self.lines))
 
 
 def run_job(

@@ -38,7 +38,7 @@ form = "creator-id"                # normal form of its cells: exact, creator-id
 # row_local = true                 # your word: own columns depend on their person's own rows alone, no rank, no mean
 consent = "required"               # a record is used with a consent that is read, whatever a plan says; or "none"
 # consent_column = "consent"       # your own column of consents, by default this; or a table of them, below
-
+{bands}
 # Names of your own columns, where they differ from the plan's.
 [data.columns]
 # {example} = "{own}"
@@ -65,6 +65,11 @@ signal_bits = 4
 [supernode]
 port = 9494                        # on this machine only
 poll = 0.5                         # seconds between two questions to the server
+"""
+
+BANDS = """\
+# protected = ["residence"]        # your own columns of which lenders may be told bands, for fairness; by default none
+# group_bits = 2                   # the most bits of them that are ever told of a person
 """
 
 
@@ -123,6 +128,7 @@ def _text(name: str, role: str, server: str) -> str:
         table="loans" if lender else "creators",
         example="bureau_score" if lender else "followers",
         own="BUREAU_SCORE" if lender else "fans",
+        bands="" if lender else BANDS,
         labels="label_epsilon = 2.0                # over all releases of a label to platforms" if lender else "",
     )
 

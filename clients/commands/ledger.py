@@ -30,6 +30,8 @@ def ledger(
         if ceilings is not None and ceilings.epsilon is not None:
             spent, committed = spending.epsilon(standing), spending.outlook(standing)
             console.print(f"epsilon spent {spent:.4g}, committed {committed:.4g}, of {ceilings.epsilon:g}")
+            if any(plan.exchanged for plan in standing.plans.values()):
+                console.print("(spent counts what peers' groups may have answered of this data set, as plans allow it)")
         labels = label_epsilon(standing)
         if labels:
             limit = ceilings.label_epsilon if ceilings else None

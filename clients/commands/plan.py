@@ -11,7 +11,7 @@ import typer
 from rich.table import Column, Table
 
 from clients.bundle_file import BundleFile
-from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, errors, fail, home_at, reason
+from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, errors, fail, for_eyes, home_at, reason
 from clients.home import Home
 from clients.plan_review import Review, review
 from shared.foreign import GROUP
@@ -70,6 +70,7 @@ def approve(
     With the plan you approve the code that carries its messages, so its file must be given.
     """
     from clients import books
+    from clients.plan_data import faults
 
     home = home_at(folder)
     found = find_plan(home, plan)
@@ -85,6 +86,10 @@ def approve(
             "(sealscore-server bundle) and give it: --bundle FILE",
             BAD_INPUT,
         )
+    # Once a plan is approved the server may ask at any time, and would see a fault.
+    if faulty := faults(home, home.config(), [found]):
+        words = f"the data cannot be used under plan {found.name}, so it is not approved"
+        fail(f"{words}:\n{for_eyes(faulty[0][1])}", BAD_INPUT)
     _print_bundle(found, bundle)
     if not yes and not typer.confirm("Approve this plan, and this bundle?"):
         errors.print("not approved; nothing was written")
@@ -132,9 +137,9 @@ def find_plan(home: Home, wanted: str) -> Plan:
     if len(digits) >= GROUP:
         matching += [plan for hash, plan in kept.items() if hash.startswith(digits) and plan.name != wanted]
     if len(matching) != 1:
-        known = "\n".join(f"{grouped(hash)} {plan.name}" for hash, plan in kept.items()) or "none"
+        known = [f"{grouped(hash)} {plan.name}" for hash, plan in kept.items()] or ["none"]
         what = "several plans are" if matching else "no file and no plan is"
-        fail(f"{wanted}: {what} so named; plans:\n{known}", BAD_INPUT)
+        fail([f"{wanted}: {what} so named; plans:", *known], BAD_INPUT)
     return matching[0]
 
 
@@ -167,9 +172,13 @@ def _print_bundle(plan: Plan, path: Path) -> None:
     found = BundleFile.read(path)
     if found.sha256 != plan.bundle:
         fail(
-            f"{path} is another app bundle than the plan's: its SHA-256 is\n{grouped(found.sha256)}\n"
-            f"and the plan names\n{grouped(plan.bundle or 'none')}\n"
-            "ask the server's operator for the bundle of this plan, or for a plan with this bundle",
+            [
+                f"{path} is another app bundle than the plan's: its SHA-256 is",
+                grouped(found.sha256),
+                "and the plan names",
+                grouped(plan.bundle or "none"),
+                "ask the server's operator for the bundle of this plan, or for a plan with this bundle",
+            ],
             BAD_INPUT,
         )
     table = Table(

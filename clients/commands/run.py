@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from clients.commands.plan import find_plan, opened
-from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at
+from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, home_at
 from clients.config import NodeConfig
 from clients.home import Home
 from shared.logs import log_to_stderr
 from shared.plan import Plan
-from shared.records import Records
 from shared.terminal import foreign, grouped, lines
 
 STALE = 15.0  # seconds after which a status is of a node that died
@@ -67,6 +67,7 @@ def start(
             "node.toml's [budget] is not the ledger's; sealscore-node budget --why TEXT puts it into force",
             BAD_INPUT,
         )
+    _refuse_faulty_data(home, config, [plan.plan for plan in ledger.standing.live])
     host = _host(home, config, ledger, register)
 
     def settings(socket: Path) -> SuperNodeSettings:
@@ -123,6 +124,10 @@ def status(
         for what in ("state", "pid", "connected", "trouble", "refused_bundles"):
             if found.get(what) not in (None, ""):
                 table.add_row(what.replace("_", " "), _word(found[what]))
+        for name in found.get("without_data", ()):
+            table.add_row(
+                "NO DATA", escape(f"plan {name} is answered as if there were no records: see the log, and check")
+            )
         for name, state in plans.items():
             table.add_row(f"plan {foreign(name)}", state)
         console.print(table)
@@ -131,18 +136,8 @@ def status(
 
 
 def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
-    from clients.data import Given, load_records, read_given
-    from clients.features.row_local import check_row_local
     from clients.host import MAX_PROPOSED, Host
-
-    split = None if config.data.split is None else home.folder / config.data.split
-
-    def load(plan: Plan) -> Records:
-        check_row_local(plan, config.node.name, config.data.row_local)
-        return load_records(config.data.own(home.folder), plan, config.node.name, split)
-
-    def given(plan: Plan) -> Given:
-        return read_given(config.data.own(home.folder), plan, config.node.name)
+    from clients.plan_data import given_reader, loader
 
     def propose(plan: Plan) -> bool:
         approved = ledger.standing.plans
@@ -158,8 +153,27 @@ def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
         return True
 
     return Host(
-        home.identity(), home.trust(), ledger, register, home.label_secret(), load=load, propose=propose, given=given
+        home.identity(),
+        home.trust(),
+        ledger,
+        register,
+        home.label_secret(),
+        load=loader(home, config),
+        given=given_reader(home, config),
+        propose=propose,
+        may_tell=config.data.may_tell,
     )
+
+
+def _refuse_faulty_data(home: Home, config: NodeConfig, plans: list[Plan]) -> None:
+    """A node whose data do not fit its plans does not start: once it is connected, the server would see it."""
+    from clients.plan_data import faults
+
+    today = datetime.now(UTC).date()
+    if found := faults(home, config, [plan for plan in plans if plan.expires is None or plan.expires >= today]):
+        each = [f"under plan {plan.name}:\n{for_eyes(error)}" for plan, error in found]
+        mend = "mend the data, or refuse the plan (sealscore-node plan refuse)"
+        fail("\n".join([f"the data cannot be used, so the node does not start; {mend}", *each]), BAD_INPUT)
 
 
 def _live_plans(home: Home) -> list[Plan]:

@@ -52,6 +52,11 @@ def home_at(folder: Path) -> Home:
     return home
 
 
+def for_eyes(fault: DataError) -> str:
+    """A fault of the data, with cells of the table where they go to a terminal: a pipe may end in a file."""
+    return fault.shown if errors.is_terminal else str(fault)
+
+
 def reason(text: str) -> str:
     """A reason as the ledger keeps it; BadParameter where it is none, or too long."""
     if not 1 <= len(text.strip()) <= _REASON:

@@ -4,7 +4,7 @@ from clients.data.checks import Checked, Nominal, check_table
 from clients.data.errors import DataError, Problem
 from clients.data.files import read_table
 from clients.data.given import Given, read_given
-from clients.data.load import in_words, load_records
+from clients.data.load import in_words, load_records, one_sided_parts
 from clients.data.own import OwnData
 from clients.data.sources import Source, read_source
 from clients.data.split import test_mask
@@ -25,6 +25,7 @@ __all__ = [
     "columns_of",
     "in_words",
     "load_records",
+    "one_sided_parts",
     "read_given",
     "read_source",
     "read_table",

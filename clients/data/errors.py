@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from shared.foreign import plain
+
 LINES_SHOWN = 20
+_WORDS = 2000  # of a fault: a plan's levels and names may be in it
 ROWS_SHOWN = 5
 
 
@@ -30,15 +33,16 @@ class Problem:
     found: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        return f"{self._place()}: {self.value}; mend: {self.mend}"
+        return f"{self._place()}: {plain(self.value, _WORDS)}; mend: {plain(self.mend, _WORDS)}"
 
     @property
     def shown(self) -> str:
         """The same with what stands in the table: for a terminal, never for a log or a file."""
-        return f"{self._place()}: {self.value}{f': {self.found}' if self.found else ''}; mend: {self.mend}"
+        found = f": {plain(self.found)}" if self.found else ""
+        return f"{self._place()}: {plain(self.value, _WORDS)}{found}; mend: {plain(self.mend, _WORDS)}"
 
     def _place(self) -> str:
-        place = self.file
+        place = plain(self.file)
         if self.column is not None:
             place += f", column {self.column!r}"
         if self.rows:
@@ -53,15 +57,25 @@ class DataError(ValueError):
     """A table that cannot be used; `problems` holds everything found, the message the first 20 of it."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(_lines([str(problem) for problem in problems]))
         self.problems = problems
+        super().__init__("\n".join(self.lines))
+
+    @property
+    def lines(self) -> list[str]:
+        """The message, line by line."""
+        return _some([str(problem) for problem in self.problems])
 
     @property
     def shown(self) -> str:
         """The message with what stands in the table: for a terminal, never for a log or a file."""
-        return _lines([problem.shown for problem in self.problems])
+        return "\n".join(_some([problem.shown for problem in self.problems]))
 
 
-def _lines(told: list[str]) -> str:
+def _some(told: list[str]) -> list[str]:
     more = [f"and {len(told) - LINES_SHOWN} more problems of {len(told)}"] if len(told) > LINES_SHOWN else []
-    return "\n".join([*told[:LINES_SHOWN], *more])
+    return [*told[:LINES_SHOWN], *more]
+
+
+def why(error: Exception) -> str:
+    """What the system says of a file; words of a library that reads tables may quote a cell, and are not told."""
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from clients.data.checks import Nominal, check_table, outcome_problems
+from clients.data.checks import Nominal, check_table
 from clients.data.errors import DataError, Problem
 from clients.data.own import OwnData
 from clients.data.sources import Source
@@ -29,8 +29,7 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     Raises:
         DataError: everything that is wrong with the table (see `read_source`, `check_table`), a list of ids that
             is not the plan's or has no folder to be in, a party that the plan does not know, one with more persons
-            than its messages to the other side can hold, a lender's training or test part without a good or without a
-            bad loan, or features of another dictionary than the plan names.
+            than its messages to the other side can hold, or features of another dictionary than the plan names.
     """
     names = [party.name for party in plan.parties]
     if party_name not in names:
@@ -67,19 +66,7 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
             raise DataError([Problem(table.source, "a database has no folder to seek the list of test ids in", mend)])
         folder = Path()
     mask = test_mask(split, checked.records.person, checked.dates, folder, plan.alignment.identifier)
-    records = dataclasses.replace(checked.records, test=mask)
-    if records.label is not None:
-        parts = (("the training part", ~mask), ("the test part", mask))
-        found = [
-            problem
-            for where, rows in parts
-            for problem in outcome_problems(
-                records.label[rows], group.table, table.source, f"{where} (evaluation.split by {split.kind})"
-            )
-        ]
-        if found:
-            raise DataError(found)
-    return records
+    return dataclasses.replace(checked.records, test=mask)
 
 
 def in_words(read: Callable[[Plan], _Read], plan: Plan) -> _Read:
@@ -95,6 +82,22 @@ def in_words(read: Callable[[Plan], _Read], plan: Plan) -> _Read:
     except Exception as error:
         value, mend = f"reading them failed ({type(error).__name__})", "see what sealscore-node check says"
         raise DataError([Problem("the data", value, mend)]) from None
+
+
+def one_sided_parts(records: Records) -> list[str]:
+    """What a lender's operator may want to know before a plan is approved: parts without good or without bad loans.
+
+    A warning and no fault: the server chooses the split, and a refusal would tell it a label.
+    """
+    if records.label is None:
+        return []
+    parts = (("training", records.label[~records.test]), ("test", records.label[records.test]))
+    return [
+        f"the {part} part has no {word} loan"
+        for part, labels in parts
+        for word, outcome in (("good", 0), ("bad", 1))
+        if not np.any(labels == outcome)
+    ]
 
 
 def _check_messages(table: Table, records: Records, party: Party, key: str) -> None:

@@ -63,8 +63,8 @@ class OwnData:
         A table of consents may be read `lenient`: see `ConsentTable.cells`.
 
         Raises:
-            DataError: see `read_source`; consents that are not where they should be, or cannot be used; or persons whom
-                the plan names otherwise than the data set does.
+            DataError: see `read_source`; consents that cannot be used; or persons whom the plan names otherwise than
+                the data set does. What is missing is for the check to find.
         """
         if self.persons is not None and (wrong := self.persons.problems(schema, identifier)):
             raise DataError([Problem(self.source.name, what, mend) for what, mend in wrong])
@@ -76,14 +76,6 @@ class OwnData:
             raise DataError([Problem(self.source.name, "one column stands for two of the plan", mend)])
         identifiers = {self.named(name, schema) for name in (schema.id, schema.person_column)}
         table = read_source(self.source, list(own), identifiers)
-        if self.consent_column is not None and self.consent_column not in table.header:
-            mend = (
-                "name the column of consents as consent_column, or their table under [data.consents]; where nobody's "
-                'consent is to be read, write consent = "none"'
-            )
-            raise DataError(
-                [Problem(table.source, "the column of consents is missing", mend, column=self.consent_column)]
-            )
         frame = table.frame.rename({name: own[name] for name in table.frame.columns if name in own})
         table = dataclasses.replace(table, frame=frame, header=tuple(own.get(name, name) for name in table.header))
         if self.consents is None:

@@ -136,14 +136,14 @@ def _in_words(source: SqlSource, compiled: bool = True) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning) as error:
-        said = str(error)
-        if said == "interrupted":
+        said, code = str(error), getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_INTERRUPT:
             raise timed_out(source) from None
         if source.table is not None and said.startswith("no such table"):
             raise source.error("there is no such table", "check its name, letter by letter") from None
-        if "locked" in said or "busy" in said:
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise source.error("another program has locked the file", "read it again when that is done") from None
-        if "not a database" in said or "malformed" in said:
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise source.error("the file is no SQLite database, or damaged", "export it again") from None
         if compiled:
             said = getattr(error, "sqlite_errorname", type(error).__name__)

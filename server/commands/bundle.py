@@ -26,8 +26,13 @@ def bundle(
         wanted = signed_plan(home_at(folder).signed_plans(), plan).bundle
         if wanted != built.sha256:
             fail(
-                f"plan {plan} names the app bundle\n{grouped(str(wanted))}\nand that of this version is\n"
-                f"{grouped(built.sha256)}\nuse the version of Sealscore that the plan was signed with",
+                [
+                    f"plan {plan} names the app bundle",
+                    grouped(str(wanted)),
+                    "and that of this version is",
+                    grouped(built.sha256),
+                    "use the version of Sealscore that the plan was signed with",
+                ],
                 BAD_INPUT,
             )
     partial = output.with_name(f".{output.name}.partial")

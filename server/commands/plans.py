@@ -99,7 +99,7 @@ def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], 
     said = json.loads((home.run_folder(plan) / PUBLISHED).read_text(encoding="utf-8"))
     table = Table("party", "the plan was")
     for party, what in said.items():
-        table.add_row(party, foreign(what))
+        table.add_row(foreign(party), foreign(what))
     console.print(table)
     if without := [party.name for party in plan.parties if said.get(party.name) != "taken"]:
         fail(

@@ -22,7 +22,7 @@ from server.watching import RunTable
 from shared.phases import phases
 from shared.plan import Plan
 from shared.privacy.anchors import Receipt, read_anchors, to_line
-from shared.terminal import foreign, grouped, plain
+from shared.terminal import foreign, grouped
 
 LOOK = 0.5  # seconds between two looks at a run
 BEAR = 60.0  # seconds without an answer of the SuperLink: a restart takes a few, and the run outlives it
@@ -55,8 +55,8 @@ def run(
     privacy = record["privacy"]
     spent = f"epsilon {privacy['epsilon']:.4g} of {privacy['epsilon_of_plan']:g}"
     if record["early"]:
-        why = "\n".join(f"{phase}: {plain(reason)}" for phase, reason in record["early"].items())
-        fail(f"the plan was not carried out whole:\n{why}\n{spent}; the model of those rounds is in {output}")
+        why = [f"{phase}: {reason}" for phase, reason in record["early"].items()]
+        fail(["the plan was not carried out whole:", *why, f"{spent}; the model of those rounds is in {output}"])
     console.print(f"done: {spent}; the model is in {foreign(output)}")
 
 

@@ -40,6 +40,11 @@ _START = 60.0
 class SuperLinkError(RuntimeError):
     """A SuperLink that does not come up; the text says why, and ends with the last lines of its log."""
 
+    @property
+    def lines(self) -> list[str]:
+        """The text, line by line."""
+        return str(self).split("\n")
+
 
 @dataclass(frozen=True)
 class SuperLinkSettings:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from shared.compliance.reading import Unreadable, opened, rows
+from shared.foreign import grouped
 from shared.plan import Plan
 from shared.privacy.entries import Ceilings, Entry, UnknownEntry
 from shared.privacy.standing import LedgerFault, PlanStanding, Standing
@@ -91,14 +92,14 @@ class Account:
                 yield line, line.entry
 
     def plan_name(self, plan: str) -> str:
-        """A plan by its name and, since names need not differ, the beginning of its hash."""
+        """A plan by its name and, since names need not differ, its hash."""
         known = self.standing.plans.get(plan)
-        return plan_title(known.plan) if known else f"a plan that was not approved ({plan[:8]})"
+        return plan_title(known.plan) if known else f"a plan that was not approved ({grouped(plan)})"
 
 
 def plan_title(plan: Plan) -> str:
-    """A plan by its name and the beginning of its hash."""
-    return f"{plan.name} ({plan.hash[:8]})"
+    """A plan by its name and its hash."""
+    return f"{plan.name} ({grouped(plan.hash)})"
 
 
 def _lines(database: sqlite3.Connection) -> Iterator[Line]:

@@ -1,7 +1,8 @@
 """Budgets, recomputed from the entries: what every plan, purpose and data set has cost, and what was allowed.
 
 Two figures each: with at most the plans' `max_colluding` parties colluding, as the entries state the events, and with
-all others of every cohort colluding, when this party's own noise is all that is left in a sum.
+all others of every cohort colluding, when this party's own noise is all that is left in a sum. Both count the sums of
+other groups that this party's records move as often as the plan allows.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from shared.compliance.costs import bounded
 from shared.compliance.verification import Claim
-from shared.privacy.entries import PARTS, Ceilings, Disclose, Part, Reserve
+from shared.privacy.entries import Ceilings, Disclose, Part, Reserve
 from shared.privacy.events import Disclosure, Event, Gaussian, NoNoise, SampledGaussian
 from shared.privacy.spending import Used, label_epsilon
 from shared.privacy.standing import PlanStanding, Standing
@@ -28,8 +29,11 @@ def own_event(entry: Reserve) -> Event:
 
 
 def used_alone(standing: PlanStanding) -> Used:
-    """What counts as answered under a plan, as it is if all others of every cohort collude."""
-    events: dict[Part, Counter[Event]] = {part: Counter() for part in PARTS}
+    """What counts as answered under a plan, as it is if all others of every cohort of this party collude.
+
+    Sums of other groups are as in the other figure: this party adds no noise to them.
+    """
+    events: dict[Part, Counter[Event]] = {part: Counter(counts) for part, counts in standing.elsewhere().items()}
     for reservation in standing.reservations.values():
         if reservation.spent:
             events[reservation.entry.part][own_event(reservation.entry)] += reservation.spent

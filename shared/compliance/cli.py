@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from shared.terminal import BAD_INPUT, FAILED, fail, run_app
+from shared.terminal import BAD_INPUT, FAILED, Screen, fail, foreign, run_app
 
 if TYPE_CHECKING:
     from shared.compliance.anchoring import Anchor
@@ -34,7 +33,7 @@ consent_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(consent_app, name="consent")
-console = Console(stderr=True)
+console = Screen(stderr=True)
 
 Ledgers = Annotated[list[Path], typer.Argument(help="Ledger files, each of one party; they are only read.")]
 Anchors = Annotated[
@@ -80,7 +79,7 @@ def verify(
         }
         print(json.dumps(shown))
     else:
-        screen = Console()
+        screen = Screen()
         for one in found:
             show_verification(screen, one, bool(anchors))
         show_joint(screen, joint)
@@ -123,7 +122,7 @@ def explain(
         shown = {"epsilon": epsilon, "delta": delta, "chances": [asdict(one) for one in chances(epsilon, delta)]}
         print(json.dumps(shown | {"sources": SOURCES}))
         return
-    show_chances(Console(), in_words(epsilon, delta), chances(epsilon, delta), SOURCES)
+    show_chances(Screen(), in_words(epsilon, delta), chances(epsilon, delta), SOURCES)
 
 
 @app.command()
@@ -187,7 +186,7 @@ def summary(
     from shared.compliance.screen import show_consents
 
     with _register(register) as opened:
-        show_consents(Console(), consent_counts(opened, _day(day)))
+        show_consents(Screen(), consent_counts(opened, _day(day)))
 
 
 @consent_app.command()
@@ -204,7 +203,7 @@ def show(
         view = person_view(opened, person, _day(day))
     if view.empty:
         fail(f"{register}: knows nobody of that identifier; write it as the data does", FAILED)
-    show_person(Console(), view)
+    show_person(Screen(), view)
 
 
 def main() -> None:
@@ -237,7 +236,7 @@ def _verified(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as shown:
         for ledger in ledgers:
-            task = shown.add_task(ledger.name, total=None)
+            task = shown.add_task(foreign(ledger.name), total=None)
             found.append(
                 verify_ledger(
                     ledger,
@@ -275,7 +274,7 @@ def _write(text: str, output: Path | None) -> None:
         os.replace(partial, output)
     except OSError as error:
         raise typer.BadParameter(f"{output}: cannot be written ({error})", param_hint="--output") from error
-    console.print(f"written to {output}")
+    console.print(f"written to {foreign(output)}")
 
 
 @contextmanager

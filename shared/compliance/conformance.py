@@ -88,6 +88,13 @@ class Reservations:
         if key not in self._known:
             self._known[key] = prescribed(standing, phase)
         event, problem, part = self._known[key]
+        if standing.plan.evaluation.split.moves and entry.part != part:
+            yield (
+                "part",
+                f"it is charged to {entry.part} persons alone, and the plan's split by date moves persons: there is "
+                "less noise than that takes, and the figures here add up everything",
+            )
+            return
         if event is None:
             yield "event", f"what {entry.phase} costs cannot be computed from the plan: {problem}"
         elif entry.event != event:

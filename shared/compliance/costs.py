@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -14,9 +14,10 @@ from shared.compliance.verification import Claim
 from shared.plan_errors import PlanError
 from shared.privacy.accountant import PldAccountant
 from shared.privacy.budget import UnreachableBudget
-from shared.privacy.entries import PARTS, Abort, Disclose, Part, Reserve
-from shared.privacy.events import Event, RandomizedResponse
-from shared.privacy.spending import Used, composed_epsilon
+from shared.privacy.effort import TooMuchWork
+from shared.privacy.entries import PARTS, Abort, Answer, Disclose, Part, Reserve
+from shared.privacy.events import Event
+from shared.privacy.spending import Used, composed_epsilon, released_labels
 from shared.privacy.standing import PlanStanding
 
 _STEPS = 40
@@ -99,11 +100,7 @@ def against_platforms(account: Account) -> float | None:
 
     All recipients get the same coin, so a label of one outcome and epsilon counts once. None where none was sent.
     """
-    labels = {
-        (entry.what, entry.event.epsilon): entry.event
-        for _, entry in account.of(Disclose)
-        if isinstance(entry.event, RandomizedResponse) and entry.fresh
-    }
+    labels = released_labels(account.standing)
     if not labels or account.ceilings is None:
         return None
     used = [Used.of(plan) for plan in account.plans]
@@ -114,14 +111,15 @@ def bounded(used: Sequence[Used], delta: float, limit: float | None, extra: Sequ
     """Epsilon of everything that was used, and of `extra`, at a delta; infinite where nothing bounds it."""
     try:
         return composed_epsilon(used, delta, limit or 1.0, PldAccountant(), extra)
-    except (UnreachableBudget, OverflowError):
+    except (UnreachableBudget, TooMuchWork, OverflowError):
         return math.inf
 
 
 def moments(account: Account) -> list[Moment]:
     """Epsilon along a ledger's releases: after every phase of every plan and within long ones, fewer if that is much.
 
-    An answer that was reserved counts as given.
+    An answer that was reserved counts as given, and sums of another group that this party's records move as given as
+    often as the plan allows from the first exchange with it on.
     """
     ceilings = account.ceilings
     if ceilings is None:
@@ -133,42 +131,56 @@ def moments(account: Account) -> list[Moment]:
     answers = 0
     found = [Moment(0, steps[0].at, "", "", 0.0)] if steps else []
     for place, step in enumerate(steps):
-        parts = charged.setdefault(step.entry.plan, {part: Counter() for part in PARTS})
-        parts[step.entry.part][step.entry.event] += step.answers
+        parts = charged.setdefault(step.plan, {part: Counter() for part in PARTS})
+        for part, counts in step.events.items():
+            parts[part].update(counts)
         answers += step.answers
         if place in chosen:
             used = [Used(rules[plan].division, events, rules[plan].distance) for plan, events in charged.items()]
             epsilon = bounded(used, ceilings.delta, ceilings.epsilon)
-            found.append(Moment(answers, step.at, step.entry.plan, step.entry.phase, epsilon))
+            found.append(Moment(answers, step.at, step.plan, step.phase, epsilon))
     return found
 
 
 @dataclass(frozen=True)
 class _Step:
-    """A reservation, less those of its answers that never left."""
+    """What was charged at once: a reservation, less those of its answers that never left, or the sums of a group."""
 
-    entry: Reserve
+    plan: str
+    phase: str
     at: datetime | None
     answers: int
+    events: Mapping[Part, Counter[Event]]
 
 
 def _steps(account: Account) -> Iterable[_Step]:
     aborted: Counter[int] = Counter()
     for _, abort in account.of(Abort):
         aborted[abort.reserve] += abort.count
-    for line, entry in account.of(Reserve):
-        if entry.plan in account.standing.plans and entry.count > aborted[line.seq]:
-            yield _Step(entry, line.at, entry.count - aborted[line.seq])
+    met: dict[str, set[str]] = {}
+    for line in account.lines:
+        entry = line.entry
+        plan = account.standing.plans.get(getattr(entry, "plan", ""))
+        if plan is None:
+            continue
+        if isinstance(entry, Reserve) and (left := entry.count - aborted[line.seq]) > 0:
+            yield _Step(entry.plan, entry.phase, line.at, left, {entry.part: Counter({entry.event: left})})
+        elif isinstance(entry, Answer | Disclose) and entry.phase in plan.phases:
+            group = plan.other_group(plan.phases[entry.phase][1])
+            if group in plan.exchanged and group not in met.setdefault(entry.plan, set()):
+                met[entry.plan].add(group)
+                yield _Step(entry.plan, entry.phase, line.at, 0, plan.elsewhere([group]))
 
 
 def _chosen(steps: Sequence[_Step]) -> set[int]:
     """The places of steps after which epsilon is composed."""
     if not steps:
         return set()
-    most = max(12, min(_STEPS, _COMPOSITIONS // len({step.entry.event for step in steps})))
-    stretches = _stretches(steps, lambda step: (step.entry.plan, step.entry.phase))
+    different = {event for step in steps for counts in step.events.values() for event in counts}
+    most = max(12, min(_STEPS, _COMPOSITIONS // max(1, len(different))))
+    stretches = _stretches(steps, lambda step: (step.plan, step.phase))
     if len(stretches) > most:
-        stretches = _stretches(steps, lambda step: step.entry.plan)
+        stretches = _stretches(steps, lambda step: step.plan)
     if len(stretches) > most:
         ends = [stretches[round(k * (len(stretches) - 1) / (most - 1))][1] for k in range(most)]
         return set(ends)

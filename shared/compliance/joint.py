@@ -2,8 +2,8 @@
 
 A sum over several parties is one release, however many ledgers speak of it: each states the mechanism of the whole
 sum, and a person's records at several parties are in its sensitivity. So of each phase the largest number of answers
-that any party gave counts, and the phases of all groups compose. Where all ledgers of a run are given, the figure is
-the run's own.
+that any party gave counts, and the phases of all groups compose; those of a group without a ledger here as often as
+the plan allows, if these parties' records move them. Where all ledgers of a run are given, the figure is the run's own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.compliance.verification import Verification
 from shared.plan import Plan
 from shared.privacy.entries import PARTS, Part
 from shared.privacy.events import Event, RandomizedResponse
-from shared.privacy.spending import Used
+from shared.privacy.spending import Division, Used
 from shared.privacy.standing import PlanStanding
 
 
@@ -29,7 +29,8 @@ class JointClaim:
 
     `answers` counts a phase's answers. `against_platforms` is composed with the person's noisy labels, None where the
     plan releases none. `missing` are parties of the plan whose ledgers were not given: where a whole group is among
-    them, what it released is not in the figure. Figures are infinite where nothing bounds them.
+    them with which one of these parties exchanged something, all that is in its budget counts as answered. Figures are
+    infinite where nothing bounds them.
     """
 
     plan: Plan
@@ -80,11 +81,11 @@ def joint_claims(ledgers: Iterable[Verification]) -> list[JointClaim]:
 def _claim(standings: dict[str, PlanStanding]) -> JointClaim:
     one = next(iter(standings.values()))
     plan, mechanisms = one.plan, one.mechanisms
-    events = merged(list(standings.values()))
-    used = Used(Used.of(one).division, events, mechanisms.distance())
+    used, unseen = used_by(list(standings.values())), _unseen(list(standings.values()))
+    events = used.events
     delta, ceiling = plan.privacy.delta, plan.privacy.epsilon
     answers = {
-        name: max(standing.spent[name] for standing in standings.values())
+        name: phase.attempts if phase.group in unseen else max(s.spent[name] for s in standings.values())
         for name, (_, phase) in one.phases.items()
         if not phase.paired
     }
@@ -92,7 +93,7 @@ def _claim(standings: dict[str, PlanStanding]) -> JointClaim:
     platforms = None
     if (labels := labels_of(plan)) is not None and math.isfinite(epsilon):
         part: Part = "all" if len(mechanisms.composed) == 1 else "training"
-        labelled = events | {part: events[part] + Counter({labels: 1})}
+        labelled = {**events, part: events[part] + Counter({labels: 1})}
         platforms = bounded([Used(used.division, labelled, used.distance)], delta, ceiling)
     names = [party.name for party in plan.parties]
     return JointClaim(
@@ -114,7 +115,28 @@ def labels_of(plan: Plan) -> RandomizedResponse | None:
     return RandomizedResponse(epsilon=epsilon, count=min(plan.privacy.max_parties_per_person or lenders, lenders))
 
 
-def merged(standings: Sequence[PlanStanding]) -> dict[Part, Counter[Event]]:
+def used_by(standings: Sequence[PlanStanding]) -> Used:
+    """What one plan has used of a person at all parties of these ledgers.
+
+    The rule of division leaves out the name of the column, which parties have each for themselves.
+    """
+    one = standings[0]
+    events, elsewhere = _merged(standings), one.elsewhere(_unseen(standings))
+    division = Division.of(one)
+    return Used(
+        None if division is None else division._replace(column=""),
+        {part: events[part] + elsewhere[part] for part in PARTS},
+        one.mechanisms.distance(),
+    )
+
+
+def _unseen(standings: Sequence[PlanStanding]) -> frozenset[str]:
+    """Groups that these parties exchanged something with, and of which no party's ledger is here."""
+    here = {standing.plan.party(standing.party).group for standing in standings}
+    return frozenset().union(*(standing.exchanged for standing in standings)) - here
+
+
+def _merged(standings: Sequence[PlanStanding]) -> dict[Part, Counter[Event]]:
     """Events by part of persons: of each phase, each event as often as the party has it that gave it most often."""
     most: dict[str, Counter[tuple[Part, Event]]] = {}
     for standing in standings:

@@ -153,7 +153,8 @@ def _loss(claim: JointClaim) -> dict[str, Any]:
         else "Nothing bounds what was released: it is a plan without noise, for simulations. "
     )
     if claim.missing:
-        said += f"The ledgers of {', '.join(claim.missing)} were not given. "
+        said += f"The ledgers of {', '.join(claim.missing)} were not given; a group without a ledger counts in full "
+        said += "where something was exchanged with it. "
     if claim.against_platforms is not None and math.isfinite(claim.against_platforms):
         said += f"Against a platform, which holds noisy labels too: epsilon {claim.against_platforms:.4g}."
     return {

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from shared.compliance.consents import STATES, ConsentCount, PersonView
 from shared.compliance.explain import Chance
 from shared.compliance.joint import JointClaim
 from shared.compliance.verification import Verification
+from shared.foreign import GROUP
 from shared.report.numbers import fixed, known, percent, plural, short
+from shared.terminal import Screen, foreign, grouped
+
+_WORDS = 1000
 
 
-def show_verification(screen: Console, found: Verification, anchored: bool) -> None:
+def show_verification(screen: Screen, found: Verification, anchored: bool) -> None:
     """The result of one check: verdict, findings, warnings, figures."""
     verdict = "[green]verified" if found.ok else f"[red]not verified (exit code {found.exit_code})"
-    _line(screen, f"[bold]{escape(found.party)}[/bold], {escape(str(found.path))}: {verdict}")
+    _line(screen, f"[bold]{foreign(found.party)}[/bold], {foreign(found.path)}: {verdict}")
     if found.card is not None:
-        _line(screen, f"  {plural(found.entries, 'entry', 'entries')} of the data set {escape(found.data_set)!r}")
+        _line(screen, f"  {plural(found.entries, 'entry', 'entries')} of the data set '{foreign(found.data_set)}'")
         _line(screen, f"  signed by {found.card.fingerprint}: compare this with what the party says its fingerprint is")
     if found.simulation:
         _line(screen, "  [yellow]a simulation's ledger: its keys and noise follow from a seed and protect nobody")
@@ -30,12 +32,12 @@ def show_verification(screen: Console, found: Verification, anchored: bool) -> N
         table = Table("exit code", "kind", "finding", "entry", "what", box=box.SIMPLE)
         for one in found.findings:
             fault = one.fault
-            table.add_row(str(fault.value), fault.title, one.code, str(one.seq or "-"), escape(one.what))
+            table.add_row(str(fault.value), fault.title, one.code, str(one.seq or "-"), foreign(one.what, _WORDS))
         screen.print(table)
         if found.dropped:
             _line(screen, f"  and {plural(found.dropped, 'finding')} more of these kinds")
     for warning in found.warnings:
-        _line(screen, f"  [yellow]{escape(warning)}")
+        _line(screen, f"  [yellow]{foreign(warning, _WORDS)}")
     if found.claims:
         _claims(screen, found)
     _line(screen, "")
@@ -52,7 +54,7 @@ def _anchors(found: Verification, given: bool) -> str:
     return "[yellow]no anchors were given (--anchors), so it could be an old copy, or written anew by its own party"
 
 
-def _claims(screen: Console, found: Verification) -> None:
+def _claims(screen: Screen, found: Verification) -> None:
     table = Table(box=box.SIMPLE)
     for name, side in (
         ("epsilon spent, if", "left"),
@@ -63,11 +65,11 @@ def _claims(screen: Console, found: Verification) -> None:
     ):
         table.add_column(name, justify="right" if side == "right" else "left")
     for claim in found.claims:
-        title = f"{claim.title} ({claim.name[:8]})" if claim.scope == "plan" else claim.title
+        title = f"{claim.title} {grouped(claim.name)}" if claim.scope == "plan" else claim.title
         allowed = "no ceiling" if claim.ceiling is None else short(claim.ceiling)
         style = None if claim.within else "red"
         figures = (_figure(claim.epsilon), _figure(claim.epsilon_alone), allowed, short(claim.delta))
-        table.add_row(escape(title), *figures, style=style)
+        table.add_row(foreign(title), *figures, style=style)
     screen.print(table)
     if found.uncounted:
         left_out = plural(found.uncounted, "entry", "entries")
@@ -78,7 +80,7 @@ def _claims(screen: Console, found: Verification) -> None:
         _line(screen, f"  beside it, sealed to peers: {', '.join(told)}")
 
 
-def show_joint(screen: Console, claims: Sequence[JointClaim]) -> None:
+def show_joint(screen: Screen, claims: Sequence[JointClaim]) -> None:
     """What the ledgers say together, where there is more than one party."""
     several = [claim for claim in claims if len(claim.parties) > 1]
     if not several:
@@ -90,12 +92,12 @@ def show_joint(screen: Console, claims: Sequence[JointClaim]) -> None:
     for claim in several:
         platforms = "-" if claim.against_platforms is None else _figure(claim.against_platforms)
         missing = ", ".join(claim.missing) or "none"
-        title = f"the plan {claim.plan.name} ({claim.plan.hash[:8]})"
-        table.add_row(escape(title), _figure(claim.epsilon), platforms, short(claim.delta), escape(missing))
+        title = f"the plan {claim.plan.name} {grouped(claim.plan.hash)}"
+        table.add_row(foreign(title), _figure(claim.epsilon), platforms, short(claim.delta), foreign(missing))
     screen.print(table)
 
 
-def show_chances(screen: Console, words: Sequence[str], chances: Sequence[Chance], sources: Sequence[str]) -> None:
+def show_chances(screen: Screen, words: Sequence[str], chances: Sequence[Chance], sources: Sequence[str]) -> None:
     """What an epsilon means."""
     for paragraph in words:
         _line(screen, paragraph, wrap=True)
@@ -119,30 +121,31 @@ def show_chances(screen: Console, words: Sequence[str], chances: Sequence[Chance
         _line(screen, f"Source: {source}", wrap=True)
 
 
-def show_consents(screen: Console, counts: Sequence[ConsentCount]) -> None:
+def show_consents(screen: Screen, counts: Sequence[ConsentCount]) -> None:
     """Records by the state of their consents."""
     table = Table("purpose", "recipient", box=box.SIMPLE)
     for state in STATES:
         table.add_column("in use" if state == "live" else state.replace("-", " "), justify="right")
     for one in counts:
-        table.add_row(escape(one.purpose), escape(one.recipient), *(f"{one.states[state]:,}" for state in STATES))
+        table.add_row(foreign(one.purpose), foreign(one.recipient), *(f"{one.states[state]:,}" for state in STATES))
     screen.print(table if counts else "the register holds no consents")
 
 
-def show_person(screen: Console, view: PersonView) -> None:
+def show_person(screen: Screen, view: PersonView) -> None:
     """Everything about one person."""
     table = Table("record", "consent", "state", title="consents", box=box.SIMPLE)
     for record, consent, state in view.consents:
-        table.add_row(escape(record), escape(consent.text), "in use" if state == "live" else state)
+        table.add_row(foreign(record), foreign(consent.text), "in use" if state == "live" else state)
     screen.print(table)
-    table = Table("at", "kind", "to", "value", "bits", "meaning", "plan", title="told of this person", box=box.SIMPLE)
+    plan = Column("plan", min_width=GROUP)
+    table = Table("at", "kind", "to", "value", "bits", "meaning", plan, title="told of this person", box=box.SIMPLE)
     for told in view.told:
-        row = (told.at, told.kind, told.recipient, str(told.value), str(told.bits), told.what[:40], told.plan[:8])
-        table.add_row(*(escape(cell) for cell in row))
+        row = (told.at, told.kind, told.recipient, str(told.value), str(told.bits), told.what, grouped(told.plan))
+        table.add_row(*(foreign(cell) for cell in row))
     screen.print(table)
-    table = Table("from", "kind", "value", "plan", title="told by others, and kept", box=box.SIMPLE)
-    for plan, peer, kind, value in view.received:
-        table.add_row(escape(peer), escape(kind), str(value), plan[:8])
+    table = Table("from", "kind", "value", plan, title="told by others, and kept", box=box.SIMPLE)
+    for hash, peer, kind, value in view.received:
+        table.add_row(foreign(peer), foreign(kind), str(value), foreign(grouped(hash)))
     screen.print(table)
     _line(screen, "What was told stays charged, whatever happens to a consent afterwards.")
 
@@ -151,5 +154,5 @@ def _figure(value: float) -> str:
     return fixed(value) if known(value) else "not bounded"
 
 
-def _line(screen: Console, text: str, wrap: bool = False) -> None:
+def _line(screen: Screen, text: str, wrap: bool = False) -> None:
     screen.print(text, highlight=False, soft_wrap=not wrap)

@@ -72,9 +72,10 @@ def _stated(review: Review) -> list[tuple[object, object]]:
         ),
         (
             "composition",
-            "adaptive, over every answer that was reserved, used or not, of every plan. Training persons and test "
-            "persons compose in parallel where all plans part them by one and the same rule that moves nobody; "
-            "otherwise everything adds up for everybody",
+            "adaptive, over every answer that was reserved, used or not, of every plan, and over the sums of other "
+            "groups that this party's rows move, in full, once something was exchanged with them. Training persons and "
+            "test persons compose in parallel where all plans part them by one and the same rule that moves nobody (so "
+            "never by date); otherwise everything adds up for everybody",
         ),
         (
             "inexact sampling",

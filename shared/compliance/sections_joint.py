@@ -32,8 +32,8 @@ def _rules(review: Review) -> Html:
     ]
     if any(claim.plan.platforms for claim in review.joint):
         how += [
-            "Lenders and platforms release different sums, and a person can be in both: these compose, so the figure "
-            "for the person is above that of any one ledger.",
+            "Lenders and platforms release different sums, and a person can be in both: these compose. A ledger by "
+            "itself takes all that the plan has for the other side's sums as answered; together they know what was.",
             "Noisy labels go to platforms only. All platforms get the same coin, so several learn no more than one; "
             "each lender's label of a person counts.",
             "What a lender is told by consent has no epsilon and does not compose with it: it is counted in bits.",
@@ -75,7 +75,8 @@ def _table(review: Review) -> Html:
     if missing:
         parts.append(
             paragraph(
-                f"Not given are ledgers of {_named(tuple(missing))}: what only they record is not in these figures. A "
+                f"Not given are ledgers of {_named(tuple(missing))}: of a group with no ledger here all that the plan "
+                "has for its sums counts, if something was exchanged with it; else what only they record does not. A "
                 "plan's ceiling holds for a person at all of its parties all the same, if each of them keeps to it."
             )
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.compliance.account import Account
 from shared.compliance.costs import against_platforms, bounded
-from shared.compliance.joint import JointClaim, labels_of, merged
+from shared.compliance.joint import JointClaim, labels_of, used_by
 from shared.compliance.verification import Claim
 from shared.privacy.events import Event
-from shared.privacy.spending import Used
+from shared.privacy.spending import Division, Used
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,19 @@ class Together:
 
 def _composed(accounts: Sequence[Account], joint: Sequence[JointClaim]) -> tuple[list[Used], list[Event]]:
     """What was used of a person under every plan, and the noisy labels, each outcome and epsilon once."""
+    alike = all(_one_column(account) for account in accounts)
     used: list[Used] = []
     labels: dict[tuple[str, float], Event] = {}
     for claim in joint:
         found = {account.party: account.standing.plans.get(claim.plan.hash) for account in accounts}
         plans = [plan for plan in found.values() if plan is not None]
-        used.append(Used(Used.of(plans[0]).division, merged(plans), plans[0].mechanisms.distance()))
+        used.append(used_by(plans) if alike else dataclasses.replace(used_by(plans), division=None))
         label = labels_of(claim.plan)
         if label is not None and claim.against_platforms is not None:
-            labels[claim.plan.outcome.definition, label.epsilon] = label
+            labels[claim.plan.outcome.meaning, label.epsilon] = label
     return used, list(labels.values())
+
+
+def _one_column(account: Account) -> bool:
+    """Whether all plans in a ledger name persons by one column, so that what divides persons is one rule."""
+    return len({division.column for plan in account.plans if (division := Division.of(plan)) is not None}) <= 1

@@ -12,7 +12,7 @@ it does not know. It protects from the server nothing that a seal around the mes
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from shared.privacy.streams import Stream
 HANDLE_BYTES = 16
 _TOKEN_BYTES = 16
 ASK = "ask its operator which version of Sealscore and which plan it runs"
+CLAIMS_FILLING = f"the platform claims to know entries that are mere filling; {ASK}"
 
 
 class AlignmentError(ValueError):
@@ -37,17 +38,28 @@ def padded_size(nominal_records: int) -> int:
 
 @dataclass(frozen=True)
 class Aligned:
-    """The persons of a pair by their handles, sorted by handle; `size` is what messages are padded to."""
+    """The persons of a pair by their handles, sorted by handle; `size` is what messages are padded to.
+
+    A handle of "" names nobody. `fault` says, for the own operator, why there is nobody where the other side's message
+    fits this side's persons in no way: to refuse it would tell whoever made it whom, or how many, this side knows.
+    """
 
     handles: tuple[bytes, ...] = field(repr=False)
     persons: tuple[str, ...] = field(repr=False)
     size: int
+    fault: str = ""
 
     @classmethod
     def of(cls, named: Mapping[bytes, str], size: int) -> Aligned:
         """From handle to person."""
         order = tuple(sorted(named))
         return cls(order, tuple(named[handle] for handle in order), size)
+
+    @classmethod
+    def nobody(cls, handles: Iterable[bytes], size: int, fault: str) -> Aligned:
+        """Handles that name nobody, because of a fault."""
+        order = tuple(sorted(handles))
+        return cls(order, ("",) * len(order), size, fault)
 
     @property
     def digest(self) -> bytes:
@@ -80,7 +92,7 @@ class Asking(Protocol):
         """The second message, a random handle for each person whom the platform knows; and who is who.
 
         Raises:
-            AlignmentError: a response that is none to this request.
+            AlignmentError: a response that is none, whoever this side knows.
         """
         ...
 
@@ -94,7 +106,7 @@ class Answering(Protocol):
         """The handles of the persons whom it shares with the lender.
 
         Raises:
-            AlignmentError: a message that is no answer to this response.
+            AlignmentError: a message that is no answer to this response, whoever this side knows.
         """
         ...
 
@@ -175,7 +187,7 @@ class ExactAsking:
         entries = zip(self._matching.tokens(self.request), given, known, strict=True)
         matched = {handle: token for token, handle, there in entries if there}
         if not set(matched.values()) <= self._tokens.keys():
-            raise AlignmentError(f"the platform claims to know entries that are mere filling; {ASK}")
+            return b"".join(given), Aligned.nobody(matched, size, CLAIMS_FILLING)
         return b"".join(given), Aligned.of({h: self._tokens[token] for h, token in matched.items()}, size)
 
 

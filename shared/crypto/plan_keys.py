@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.hpke import (
 from shared.crypto.fields import FieldsError, pack_fields, plan_bytes, unpack_fields
 from shared.crypto.identity import BadSignature, Card, Identity
 from shared.crypto.keyfile import KeyFileError, destroy_key, read_key, write_key
+from shared.foreign import grouped
 
 OVERHEAD = 1_136
 """Bytes by which a ciphertext is longer than what it seals."""
@@ -100,7 +101,7 @@ class PlanKeys:
             KeysDestroyed: see the class.
         """
         if self._private is None:
-            raise KeysDestroyed(f"the keys of {self.name!r} under plan {self.plan[:16]} are destroyed")
+            raise KeysDestroyed(f"the keys of {self.name!r} under plan {grouped(self.plan)} are destroyed")
         try:
             return _SUITE.decrypt(ciphertext, self._private, info=info)
         except (InvalidTag, ValueError):
@@ -109,7 +110,7 @@ class PlanKeys:
     def save(self, path: Path, passphrase: str | None = None) -> None:
         """Keep the keys for a restart, in a new file of mode 0600; KeyFileError where that fails."""
         if self._secret is None:
-            raise KeysDestroyed(f"the keys of {self.name!r} under plan {self.plan[:16]} are destroyed")
+            raise KeysDestroyed(f"the keys of {self.name!r} under plan {grouped(self.plan)} are destroyed")
         write_key(path, _KEY_FILE, {"name": self.name, "plan": self.plan}, self._secret, passphrase)
 
     @classmethod
@@ -117,7 +118,7 @@ class PlanKeys:
         """The keys that were saved for this plan; KeyFileError where there are none or they are another's."""
         about, secret = read_key(path, _KEY_FILE, passphrase)
         if about != {"name": identity.name, "plan": plan}:
-            raise KeyFileError(f"{path}: holds keys of another plan or party; plan {plan[:16]} needs its own file")
+            raise KeyFileError(f"{path}: holds keys of another plan or party; plan {grouped(plan)} needs its own file")
         try:
             return cls(identity, plan, secret)
         except ValueError as error:
@@ -130,7 +131,7 @@ class PlanKeys:
             destroy_key(path)
 
     def __repr__(self) -> str:
-        return f"PlanKeys(name={self.name!r}, plan={self.plan[:16]!r})"
+        return f"PlanKeys(name={self.name!r}, plan={self.plan!r})"
 
 
 def peer_key(certificate: bytes, card: Card, plan: str) -> PeerKey:
@@ -140,7 +141,9 @@ def peer_key(certificate: bytes, card: Card, plan: str) -> PeerKey:
     except FieldsError:
         raise CertificateError(f"this is no certificate of a key of {card.name!r}") from None
     if for_plan != plan_bytes(plan) or name != card.name.encode():
-        raise CertificateError(f"a certificate of {card.name!r} under plan {plan[:16]} is needed, this is another's")
+        raise CertificateError(
+            f"a certificate of {card.name!r} under plan {grouped(plan)} is needed, this is another's"
+        )
     try:
         card.check(signature, _PURPOSE, for_plan, name, public)
     except BadSignature:

@@ -29,7 +29,16 @@ import numpy as np
 import private_set_intersection.python as psi
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shared.crypto.alignment import ASK, HANDLE_BYTES, Aligned, AlignmentError, other_form, pieces, too_many
+from shared.crypto.alignment import (
+    ASK,
+    CLAIMS_FILLING,
+    HANDLE_BYTES,
+    Aligned,
+    AlignmentError,
+    other_form,
+    pieces,
+    too_many,
+)
 from shared.identifiers import fingerprint
 from shared.privacy.streams import Stream
 
@@ -133,6 +142,7 @@ class PrivateAsking:
         if len(places) != self._matching.others:
             raise AlignmentError(f"the platform's response has a person twice; {ASK}")
         found: dict[int, str] = {}
+        fault = ""
         count = _Count(self._progress, size)
         for entry, person in zip(again, self._persons, strict=True):
             place = places.get(self._bared(entry))
@@ -140,17 +150,21 @@ class PrivateAsking:
             if place is None:
                 continue
             if person is None:
-                raise AlignmentError(f"the platform claims to know entries that are mere filling; {ASK}")
-            if place in found:
-                raise AlignmentError(f"the platform's response has one of its persons stand for two; {ASK}")
-            found[place] = person
+                fault = fault or CLAIMS_FILLING
+            elif place in found:
+                fault = fault or f"the platform's response has one of its persons stand for two; {ASK}"
+            else:
+                found[place] = person
+        if fault:
+            found = {}
         given = pieces(random, size, HANDLE_BYTES)
         named = dict(zip(given, sorted(found.values()), strict=False))
         place_of = {person: place for place, person in found.items()}
         message = [
             _place(place_of[named[handle]] if handle in named else _NOWHERE) + handle for handle in sorted(given)
         ]
-        return b"".join(message), Aligned.of(named, size)
+        aligned = Aligned.nobody((), size, fault) if fault else Aligned.of(named, size)
+        return b"".join(message), aligned
 
     def _bared(self, point: bytes) -> bytes:
         """The x coordinate of a point after the own key was taken off it: the agreement of Diffie-Hellman."""
@@ -173,20 +187,17 @@ class PrivateAnswering:
         """The handles of the own persons whose places the lender named; see `Answering`."""
         if len(message) != self._matching.handles_bytes:
             raise AlignmentError(f"there must be {self._matching.size} handles with their places; {ASK}")
-        entries = _cut(message, _ENTRY_BYTES)
-        named: dict[bytes, str] = {}
-        seen: set[int] = set()
-        for entry in entries:
-            place, handle = int.from_bytes(entry[:_PLACE_BYTES], "big"), entry[_PLACE_BYTES:]
-            if place == _NOWHERE:
-                continue
-            person = self._persons[place] if place < len(self._persons) else None
-            if person is None or place in seen:
-                raise AlignmentError(f"a handle was given to nobody, or a person two of them; {ASK}")
-            seen.add(place)
-            named[handle] = person
-        if len({entry[_PLACE_BYTES:] for entry in entries}) != len(entries):
+        entries = [(entry[_PLACE_BYTES:], entry[:_PLACE_BYTES]) for entry in _cut(message, _ENTRY_BYTES)]
+        if len({handle for handle, _ in entries}) != len(entries):
             raise AlignmentError(f"a handle was given twice; {ASK}")
+        placed = {handle: int.from_bytes(place, "big") for handle, place in entries}
+        placed = {handle: place for handle, place in placed.items() if place != _NOWHERE}
+        if len(set(placed.values())) != len(placed) or not all(place < len(self._persons) for place in placed.values()):
+            raise AlignmentError(f"a handle was given to no place, or a place two of them; {ASK}")
+        named = {handle: self._persons[place] or "" for handle, place in placed.items()}
+        if not all(named.values()):
+            fault = f"the lender gives handles to entries that are mere filling; {ASK}"
+            return Aligned.nobody(named, self._matching.size, fault)
         return Aligned.of(named, self._matching.size)
 
 

@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass
 from shared.crypto.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
 from shared.crypto.identity import SIGNATURE_BYTES, BadSignature, Card, Identity
 from shared.crypto.plan_keys import CannotOpen, PeerKey, PlanKeys
+from shared.foreign import grouped
 
 _PURPOSE = "sealed message"
 _LABEL = b"sealscore sealed message 1"
@@ -120,11 +121,11 @@ def unseal(
     """
     info, encoded, ciphertext, signature = _parts(message)
     if info.plan != keys.plan:
-        raise OtherPlan(f"a message under plan {info.plan[:16]}, these keys are for plan {keys.plan[:16]}")
+        raise OtherPlan(f"a message under plan {grouped(info.plan)}, these keys are for plan {grouped(keys.plan)}")
     if info.recipient != keys.name:
         raise NotForMe(f"a message to {info.recipient!r}, this is {keys.name!r}")
     if info.sender not in cards:
-        raise UnknownSender(f"{info.sender!r} is not enrolled in plan {info.plan[:16]}")
+        raise UnknownSender(f"{info.sender!r} is not enrolled in plan {grouped(info.plan)}")
     try:
         cards[info.sender].check(signature, _PURPOSE, encoded, ciphertext)
     except BadSignature:

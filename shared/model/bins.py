@@ -54,20 +54,36 @@ def _cells(feature: AnyFeature, grid_cells: int) -> int:
 
 
 def _indices(feature: AnyFeature, edges: Sequence[float], values: np.ndarray) -> np.ndarray:
-    """Cell or bin of each value; float64 [n] -> int64 [n]. Messages name no value: they may leave the party."""
+    """Cell or bin of each value; float64 [n] -> int64 [n].
+
+    Never raises for a value: whether a party's answer fails would tell that there is such a record. What has no place,
+    by `check_columns`, counts in the first cell or in that of the nearest level.
+    """
     absent = np.isnan(values)
-    if not feature.missing and absent.any():
-        raise ValueError(f"feature {feature.name!r} has missing values; its schema does not allow them")
     if feature.kind == "numeric":
         ordinary = len(edges) + 1
         found = np.searchsorted(np.asarray(edges), values, side="left")
     else:
         ordinary = len(feature.levels)
-        present = values[~absent]
-        if ((present < 0) | (present >= ordinary) | (present != np.floor(present))).any():
-            raise ValueError(f"feature {feature.name!r} has values that are no index of its {ordinary} levels")
-        found = np.where(absent, 0, values)
-    return np.where(absent, ordinary, found).astype(np.int64)
+        found = np.clip(np.where(absent, 0, np.floor(values)), 0, ordinary - 1)
+    return np.where(absent, ordinary if feature.missing else 0, found).astype(np.int64)
+
+
+def check_columns(columns: Mapping[str, np.ndarray], features: Sequence[AnyFeature]) -> None:
+    """Find values that have no place in a feature's bins; columns as in `histogram`.
+
+    Raises:
+        ValueError: a value is missing where it must not be, or is no index of a level. It names no value.
+    """
+    for feature in features:
+        values = _column(columns, feature, None)
+        absent = np.isnan(values)
+        if not feature.missing and absent.any():
+            raise ValueError(f"feature {feature.name!r} has missing values; its schema does not allow them")
+        if feature.kind == "categorical":
+            present, levels = values[~absent], len(feature.levels)
+            if ((present < 0) | (present >= levels) | (present != np.floor(present))).any():
+                raise ValueError(f"feature {feature.name!r} has values that are no index of its {levels} levels")
 
 
 def _column(columns: Mapping[str, np.ndarray], feature: AnyFeature, records: int | None) -> np.ndarray:
@@ -89,11 +105,11 @@ def histogram(columns: Mapping[str, np.ndarray], features: Sequence[AnyFeature],
 
     `columns` are as in Records: float64 [n], NaN where missing, the index of the level where categorical.
 
-    Formal guarantees: adding or removing a record changes exactly one cell of each feature by one, so the L2
-    sensitivity is the square root of the number of features.
+    Formal guarantees: adding or removing a record changes exactly one cell of each feature by one, whatever its values
+    are, so the L2 sensitivity is the square root of the number of features.
 
     Raises:
-        ValueError: a column is absent, has another length, is missing where it must not be, or has no such level.
+        ValueError: a column is absent or has another length; never for a value.
     """
     parts, records = [], None
     for feature in features:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from shared.model.bins import AnyFeature, Binning, FeatureBins
+from shared.model.bins import AnyFeature, Binning, FeatureBins, check_columns
 from shared.model.calibration import Calibration
 from shared.model.coding import Coding, Crosses
 from shared.model.tower import Tower, admissible, flatten, load_flat, row_logits
@@ -76,7 +76,12 @@ class ScoreModel:
         return row_logits(self.tower, self.coding.encode(bins))
 
     def logits(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Columns as in Records, float64 [n] each -> logits before calibration, float64 [n]."""
+        """Columns as in Records, float64 [n] each -> logits before calibration, float64 [n].
+
+        Raises:
+            ValueError: a column is absent or of another length, or a value has no place in the model's bins.
+        """
+        check_columns(columns, self.features)
         return self.logits_of_bins(self.binning.quantize(columns))
 
     def pd(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:

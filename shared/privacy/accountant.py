@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
+from shared.privacy.effort import composable, single_points, spend
 from shared.privacy.events import (
     Disclosure,
     Event,
@@ -26,6 +27,9 @@ from shared.privacy.events import (
 
 DISCRETISATION = 1e-3
 """Width of the grid of privacy losses on which PLDs are composed, rounded against the claim."""
+
+# What is smaller counts as so much: dp-accounting computes with its inverse.
+_LEAST = 1e-12
 
 
 class UnsupportedEvent(ValueError):
@@ -86,6 +90,8 @@ class PldAccountant:
 
     Randomized response composes by the pair that dominates every mechanism of its epsilon (Kairouz, Oh,
     Viswanath 2015), which covers any stand-in for an absent person's bit.
+
+    What would take longer than any claim is worth (see `shared.privacy.effort`) has an infinite epsilon, a bound too.
     """
 
     name = "pld"
@@ -101,17 +107,29 @@ class PldAccountant:
         return f"dp-accounting {version('dp-accounting')}"
 
     def epsilon(self, events: Iterable[Event], delta: float) -> float:
-        """See `Accountant.epsilon`; supports every kind of event, at any multiplicity."""
+        """See `Accountant.epsilon`; supports every kind of event, at any multiplicity.
+
+        Raises:
+            TooMuchWork: within `effort.limited`, the figure costs more than is left.
+        """
         _checked_delta(delta)
         merged = merge(events)
         if any(isinstance(event, NoNoise) for event in merged):
             return math.inf
-        squares, parts = 0.0, []
-        for event in merged:
-            square = _as_gaussian(event)
-            if square is not None:
-                squares += square
-            elif isinstance(event, SampledGaussian):
+        try:
+            squares, others = 0.0, []
+            for event in merged:
+                if (square := _as_gaussian(event)) is None:
+                    others.append(event)
+                else:
+                    squares += square
+            if not composable(others, squares, self.discretisation):
+                return math.inf
+        except (OverflowError, ZeroDivisionError):  # noise that is next to none, or counts that are no float
+            return math.inf
+        parts = []
+        for event in others:
+            if isinstance(event, SampledGaussian):
                 parts.append(_sampled(event, self.discretisation))
             elif isinstance(event, RandomizedResponse):
                 parts.append(_randomized_response(event, self.discretisation))
@@ -129,38 +147,53 @@ class PldAccountant:
 
 @lru_cache(maxsize=256)
 def _sampled(event: SampledGaussian, discretisation: float) -> Any:
+    return _single(event.model_copy(update={"count": 1}), discretisation).self_compose(event.count)
+
+
+@lru_cache(maxsize=64)
+def _single(event: SampledGaussian, discretisation: float) -> Any:
+    """The loss of one invocation: what takes time, and the same for every count."""
     from dp_accounting.pld import privacy_loss_distribution as pld
 
+    spend(single_points(event, discretisation))
     if event.multiplicity == 1:
-        single = pld.from_gaussian_mechanism(
+        return pld.from_gaussian_mechanism(
             event.noise_multiplier,
             value_discretization_interval=discretisation,
             sampling_prob=event.sample_rate,
         )
-    else:
-        taken = range(event.multiplicity + 1)
-        single = pld.from_mixture_gaussian_mechanism(
+    taken = range(event.multiplicity + 1)
+    try:
+        return pld.from_mixture_gaussian_mechanism(
             event.noise_multiplier,
             sensitivities=[float(k) for k in taken],
             sampling_probs=binomial_weights(event.multiplicity, event.sample_rate),
             value_discretization_interval=discretisation,
         )
-    return single.self_compose(event.count)
+    except RecursionError:
+        # dp-accounting's search does not end where all losses lie within a point of the grid. A person whose records
+        # are taken all at once, as soon as one is, loses more (corollary 4.7: the pair is monotone in K).
+        return pld.from_gaussian_mechanism(
+            event.noise_multiplier / event.multiplicity,
+            value_discretization_interval=discretisation,
+            sampling_prob=-math.expm1(event.multiplicity * math.log1p(-event.sample_rate)),
+        )
 
 
 @lru_cache(maxsize=64)
 def _gaussian(squares: float, discretisation: float) -> Any:
     from dp_accounting.pld import privacy_loss_distribution as pld
 
-    return pld.from_gaussian_mechanism(1.0 / math.sqrt(squares), value_discretization_interval=discretisation)
+    noise = 1.0 / math.sqrt(max(squares, _LEAST))
+    return pld.from_gaussian_mechanism(noise, value_discretization_interval=discretisation)
 
 
 @lru_cache(maxsize=64)
 def _randomized_response(event: RandomizedResponse, discretisation: float) -> Any:
     from dp_accounting.pld import privacy_loss_distribution as pld
 
-    # dp-accounting draws the bit uniformly with this probability; half of those draws flip it.
-    uniform = 2.0 / (1.0 + math.exp(event.epsilon))
+    # dp-accounting draws the bit uniformly with this probability, below 1; half of those draws flip it.
+    uniform = 2.0 / (1.0 + math.exp(max(event.epsilon, _LEAST)))
     single = pld.from_randomized_response(uniform, 2, value_discretization_interval=discretisation)
     return single.self_compose(event.count)
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from shared.privacy import budget_cache
 from shared.privacy.accountant import DISCRETISATION, PldAccountant, binomial_weights
+from shared.privacy.effort import MOST_COUNT, MOST_RECORDS, MOST_SINGLE, MOST_TO_SOLVE, single_points
 from shared.privacy.events import Event, Gaussian, SampledGaussian
 
 MAX_NOISE = 1e6
@@ -67,9 +68,12 @@ class Release:
         for field, value in (("share", self.share), ("sensitivity", self.sensitivity)):
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"release {self.name}: {field} must be finite and above 0, got {value}")
-        for field, number in (("attempts", self.attempts), ("multiplicity", self.multiplicity)):
-            if number < 1:
-                raise ValueError(f"release {self.name}: {field} must be at least 1, got {number}")
+        for field, number, most in (
+            ("attempts", self.attempts, MOST_COUNT),
+            ("multiplicity", self.multiplicity, MOST_RECORDS),
+        ):
+            if not 1 <= number <= most:
+                raise ValueError(f"release {self.name}: {field} must be from 1 to {most}, got {number}")
         if not 0.0 < self.sample_rate <= 1.0:
             raise ValueError(f"release {self.name}: sample_rate must be in (0, 1], got {self.sample_rate}")
         if self.kind == "gaussian" and (self.sample_rate, self.multiplicity) != (1.0, 1):
@@ -198,7 +202,8 @@ def solve(
 
     Raises:
         ValueError: an argument is out of its range.
-        UnreachableBudget: no noise multiplier up to 1e6 meets the budget.
+        UnreachableBudget: no noise multiplier up to 1e6 meets the budget, or to find it takes too long.
+        TooMuchWork: within `effort.limited`, it costs more than is left.
     """
     if not releases:
         raise ValueError("solve needs at least one release")
@@ -246,11 +251,19 @@ def _search(releases: tuple[Release, ...], epsilon: float, delta: float, account
     floor = _least_scale(releases)
     target = _gaussian_mu(epsilon * (1.0 - TOLERANCE / 2), delta)
     scale = max(floor, _round(target / math.sqrt(sum(release.share for release in releases)), 6))
-    low, high = 0.0, math.inf
+    low, high, work = 0.0, math.inf, 0.0
     for _ in range(100):
         solved = _composed(releases, scale, delta, accountant)
+        # Counted whether or not a figure was known: who solves a plan must not find what others do not.
+        work += sum(_points(event, accountant.discretisation) for event in solved.events)
         if _within(solved.epsilon, epsilon):
             return solved
+        if work > MOST_TO_SOLVE or (scale <= floor and math.isinf(solved.epsilon)):
+            raise UnreachableBudget(
+                f"epsilon {epsilon:g} at delta {delta:g}: to find the noise takes too long with so many records a "
+                "person and so small a rate: lower max_records_per_person or max_parties_per_person, or raise "
+                "sample_rate"
+            )
         if solved.epsilon < epsilon:
             low = scale
         elif scale <= floor:
@@ -269,6 +282,14 @@ def _search(releases: tuple[Release, ...], epsilon: float, delta: float, account
         f"epsilon {epsilon:g} at delta {delta:g}: the accountant's figure jumps over the budget between the "
         f"scales {low:g} and {high:g}; choose another epsilon or a finer discretisation"
     )
+
+
+def _points(event: Event, discretisation: float) -> float:
+    """What composing a sampled event costs; nothing where it has no bound, and is not composed."""
+    if not isinstance(event, SampledGaussian) or event.sample_rate == 1.0:
+        return 0.0
+    points = single_points(event, discretisation)
+    return points if points <= MOST_SINGLE else 0.0
 
 
 def _least_scale(releases: tuple[Release, ...]) -> float:

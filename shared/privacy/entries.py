@@ -32,8 +32,20 @@ PARTS: tuple[Part, ...] = ("training", "test", "all")
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
-Seq = Annotated[int, Field(ge=1, strict=True)]
-Number = Annotated[int, Field(ge=0, strict=True)]
+Seq = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
+Number = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+
+
+# Longer ones are kept by their digest.
+_LONGEST_MEANING = 500
+_DIGEST = "sha256:"
+
+
+def kept_meaning(what: str) -> str:
+    """What names the meaning of values, as a ledger keeps it: long ones by their digest, so that no two become one."""
+    if len(what) <= _LONGEST_MEANING and not what.startswith(_DIGEST):
+        return what
+    return _DIGEST + hashlib.sha256(what.encode()).hexdigest()
 
 
 class UnknownEntry(ValueError):
@@ -149,7 +161,8 @@ class Abort(_Entry):
 class Disclose(_Place):
     """Committed before a sealed payload leaves: what it tells `peer`, of how many persons, and of how many anew.
 
-    `what` names the meaning of the values, so that the same values told again can be known. `register` is the head of
+    `what` names the meaning of the values, so that the same values told again can be known (see `kept_meaning`; ledgers
+    of earlier versions have the first 500 characters of a longer one). `register_head` is the head of
     the party's register of persons after the disclosure.
     """
 

@@ -27,6 +27,7 @@ from shared.plan import Plan
 from shared.plan_errors import PlanError
 from shared.privacy.accountant import Accountant, PldAccountant
 from shared.privacy.budget import Release, Solved, UnreachableBudget, borne_out, solve
+from shared.privacy.effort import TooMuchWork
 from shared.privacy.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
 from shared.privacy.noise import FastDiscreteGaussian, NoiseSampler, grid_scale, support_bound, tv_bound
 from shared.privacy.rounding import clip_error, grid_for
@@ -134,12 +135,11 @@ class Mechanisms:
     def composed(self) -> tuple[tuple[Phase, ...], ...]:
         """The phases with a sum, in parts of which each person is in one only: what a part releases composes.
 
-        Training and test persons are two parts, unless the split is by date and a person can be at several parties,
-        which may then not agree in which part it is.
+        Training and test persons are two parts, unless the split is by date, which moves persons: two parties may not
+        agree in which part a person is, and after a newer export one party may not agree with itself.
         """
         summed = tuple(phase for phase in self.phases if not phase.paired)
-        split, spread = self.plan.evaluation.split.kind, self.plan.privacy.max_parties_per_person
-        if split == "date" and len(self.plan.parties) > 1 and spread != 1:
+        if self.plan.evaluation.split.moves:
             return (summed,)
         return tuple(tuple(phase for phase in summed if phase.test is test) for test in (False, True))
 
@@ -147,7 +147,7 @@ class Mechanisms:
         privacy = self.plan.privacy
         try:
             return solve(tuple(part), privacy.epsilon, privacy.delta, self.distance())
-        except UnreachableBudget as error:
+        except (UnreachableBudget, TooMuchWork) as error:
             raise PlanError(self.plan.name, [f"privacy.epsilon = {privacy.epsilon}: {error}"]) from None
 
     def distance(self) -> float:

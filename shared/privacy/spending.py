@@ -2,8 +2,9 @@
 
 Formal guarantees. The epsilon given here bounds what all sums that count as answered, over all plans of a data set,
 tell of one person, at the delta of the ceilings, against whoever sees them all. Parts of persons compose in parallel
-within a plan; over several plans only where these divide persons by one and the same rule that never moves anybody
-(a list of ids, or a keyed hash), and in sequence otherwise.
+only where all plans divide persons by one and the same rule that never moves anybody (a list of ids, or a keyed hash,
+of persons that are named alike), and in sequence otherwise, also within one plan. Sums of other groups that this
+party's records move are among them, as often as the plan allows, from the first exchange with such a group on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.plan import Plan
 from shared.privacy.accountant import Accountant, PldAccountant
@@ -21,7 +23,6 @@ from shared.privacy.events import Disclosure, Event, RandomizedResponse
 from shared.privacy.standing import PlanStanding, Standing
 
 Spent = Mapping[Part, Counter[Event]]
-# The exponential of anything larger is no float; no distance above 0 leaves any of delta there.
 
 
 class Overdrawn(ValueError):
@@ -32,32 +33,43 @@ class Overdrawn(ValueError):
         self.ceiling = ceiling
 
 
+class Division(NamedTuple):
+    """A rule by which persons are training or test persons and that never moves anybody.
+
+    `split` is the plan's, `form` the normal form that names a person, and `column` what the plan calls the column.
+    """
+
+    split: str
+    form: str
+    column: str
+
+    @classmethod
+    def of(cls, standing: PlanStanding) -> Division | None:
+        """The rule at the ledger's party; None where it moves persons, as by date."""
+        plan, split = standing.plan, standing.plan.evaluation.split
+        if split.moves:
+            return None
+        table = plan.groups[plan.party(standing.party).group].table
+        return cls(split.model_dump_json(), plan.alignment.identifier, table.person_column)
+
+
 @dataclass(frozen=True)
 class Used:
     """What one plan has used, or may use: its rule of division, its events by part, and its noise's distance."""
 
-    division: str | None
+    division: Division | None
     events: Spent
     distance: float
 
     @classmethod
     def of(cls, standing: PlanStanding, planned: bool = False) -> Used:
         """What counts as answered under a plan, or with `planned` everything in its budget."""
-        mechanisms = standing.mechanisms
         if planned:
-            events: dict[Part, Counter[Event]] = {part: Counter() for part in PARTS}
-            for _, phase in standing.phases.values():
-                if not phase.paired:
-                    events[standing.part(phase)][mechanisms.event(phase)] += phase.attempts
+            events = standing.planned(standing.plan.groups)
         else:
-            events = {part: +standing.charged[part] for part in PARTS}
-        return cls(_division(standing.plan), events, mechanisms.distance())
-
-
-def _division(plan: Plan) -> str | None:
-    """The rule by which persons are training or test persons, where it never moves anybody; else None."""
-    split = plan.evaluation.split
-    return None if split.kind == "date" else split.model_dump_json()
+            elsewhere = standing.elsewhere()
+            events = {part: standing.charged[part] + elsewhere[part] for part in PARTS}
+        return cls(Division.of(standing), events, standing.mechanisms.distance())
 
 
 def composed_epsilon(
@@ -83,7 +95,8 @@ def composed_epsilon(
 
 def _composing(used: Sequence[Used]) -> list[Counter[Event]]:
     """Events that compose with each other, with how often; no person is in more than one of the groups."""
-    parallel = len(used) == 1 or (None not in (one.division for one in used) and len({u.division for u in used}) == 1)
+    divisions = {one.division for one in used}
+    parallel = None not in divisions and len(divisions) == 1
     groups: tuple[tuple[Part, ...], ...] = (("training", "all"), ("test", "all")) if parallel else (PARTS,)
     found: list[Counter[Event]] = []
     for parts in groups:
@@ -195,9 +208,9 @@ class Spending:
     ) -> None:
         key = f"{scope} {own.hash}"
         known = self._cleared.get(key)
-        if known is not None and known[0] == ceilings and _covered(plans, own, more, known[1]):
-            return
         now = [_with(self._of(plan), more if plan is own else None) for plan in plans]
+        if known is not None and known[0] == ceilings and _within(now, known[1]):
+            return
         # Where all live plans fit as a whole, or this one does, none of its later answers needs a look.
         live = [plan for plan in plans if plan.state == "live"]
         for planned in [live, [own]] if len(live) > 1 else [[own]]:
@@ -233,20 +246,24 @@ def check_labels(standing: Standing, event: Event, what: str) -> None:
     ceiling = _ceilings(standing).label_epsilon
     if ceiling is None or not isinstance(event, RandomizedResponse):
         return
-    released = _labels(standing)
-    total = math.fsum((released | {(what, event.epsilon): event.epsilon}).values())
+    epsilons = {key: released.epsilon for key, released in released_labels(standing).items()}
+    total = math.fsum((epsilons | {(what, event.epsilon): event.epsilon}).values())
     if total > ceiling * (1 + 1e-9):
         raise Overdrawn("labels", f"label epsilon {ceiling:g} of the data set does not hold {total:g}")
 
 
 def label_epsilon(standing: Standing) -> float:
     """Label epsilon of a person over all releases: each outcome and epsilon counts once, to whomever it went."""
-    return math.fsum(_labels(standing).values())
+    return math.fsum(event.epsilon for event in released_labels(standing).values())
 
 
-def _labels(standing: Standing) -> dict[tuple[str, float], float]:
+def released_labels(standing: Standing) -> dict[tuple[str, float], RandomizedResponse]:
+    """Noisy labels of a person that were released, by what keys their coins: the outcome's meaning and the epsilon.
+
+    The meaning is that of the plan, not the text in the entry, which ledgers of earlier versions have cut.
+    """
     return {
-        (disclosure.what, disclosure.event.epsilon): disclosure.event.epsilon
+        (plan.plan.outcome.meaning, disclosure.event.epsilon): disclosure.event
         for plan in standing.plans.values()
         for disclosure in plan.disclosures
         if isinstance(disclosure.event, RandomizedResponse) and disclosure.fresh
@@ -275,22 +292,6 @@ def _with(used: Used, more: Reserve | None) -> Used:
     events = {part: Counter(counts) for part, counts in used.events.items()}
     events[more.part][more.event] += more.count
     return Used(used.division, events, used.distance)
-
-
-def _covered(plans: list[PlanStanding], own: PlanStanding, more: Reserve | None, whole: list[Used]) -> bool:
-    """As `_within` for what the plans have spent, with one reservation more at the own one; copies nothing."""
-    if len(plans) != len(whole):
-        return False
-    for plan, most in zip(plans, whole, strict=True):
-        for part in PARTS:
-            limit = most.events[part]
-            if any(times > limit.get(event, 0) for event, times in plan.charged[part].items()):
-                return False
-        if plan is own and more is not None:
-            times = plan.charged[more.part].get(more.event, 0) + more.count
-            if times > most.events[more.part].get(more.event, 0):
-                return False
-    return True
 
 
 def _within(some: list[Used], whole: list[Used]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -86,7 +86,8 @@ class PlanStanding:
 
     `last` is the (phase index, round, attempt) up to which requests count as answered, by peer ("" for sums), and
     `answered` the place of the last sum of which there is a record. `spent` are the answers by phase that count as
-    given, and `charged` their events by the part of the persons, with how often.
+    given, and `charged` their events by the part of the persons, with how often. `exchanged` are the groups of others
+    with which something was exchanged, so that this party's records move their sums, too.
     """
 
     plan: Plan
@@ -103,7 +104,9 @@ class PlanStanding:
     disclosures: list[Disclose] = field(default_factory=list)
     refusals: int = 0
     charged: dict[Part, Counter[Event]] = field(default_factory=lambda: {part: Counter() for part in PARTS})
+    exchanged: frozenset[str] = frozenset()
     version: int = 0
+    _elsewhere: dict[frozenset[str], dict[Part, Counter[Event]]] = field(default_factory=dict)
 
     @cached_property
     def mechanisms(self) -> Mechanisms:
@@ -120,6 +123,41 @@ class PlanStanding:
         if len(self.mechanisms.composed) == 1:
             return "all"
         return "test" if phase.test else "training"
+
+    def planned(self, groups: Collection[str]) -> dict[Part, Counter[Event]]:
+        """All that is in the plan's budget for the sums of some groups, by part."""
+        events: dict[Part, Counter[Event]] = {part: Counter() for part in PARTS}
+        for _, phase in self.phases.values():
+            if not phase.paired and phase.group in groups:
+                events[self.part(phase)][self.mechanisms.event(phase)] += phase.attempts
+        return events
+
+    def elsewhere(self, groups: Collection[str] | None = None) -> dict[Part, Counter[Event]]:
+        """What other groups (by default the `exchanged`) may answer, by part, of sums that this party's records move.
+
+        Who is in a lender's table decides who is in a platform's sums, and a platform's signal is in the lenders'. How
+        many of these were answered this ledger does not know, so all in their budget count, also after the plan has
+        ended here. Under a plan that no noise can meet nothing is ever answered.
+        """
+        wanted = self.exchanged if groups is None else frozenset(groups)
+        if wanted not in self._elsewhere:
+            try:
+                self._elsewhere[wanted] = self.planned(wanted)
+            except PlanError:
+                self._elsewhere[wanted] = self.planned(())
+        return self._elsewhere[wanted]
+
+    def other_group(self, phase: Phase) -> str:
+        """The group with which this party exchanges something in a paired phase."""
+        own, lenders = self.plan.party(self.party).group, self.plan.lenders
+        return phase.group if own == lenders else lenders
+
+    def exchange(self, phase: Phase) -> None:
+        """Count something as exchanged in a paired phase."""
+        other = self.other_group(phase)
+        if other not in self.exchanged:
+            self.exchanged |= {other}
+            self.version += 1
 
     def allows(self, peer: str, place: Place) -> bool:
         """Whether an answer at that place is above all that counts as answered."""
@@ -306,6 +344,7 @@ class Standing:
         if not standing.allows(peer, place):
             raise LedgerFault("order", seq, f"{phase.name} step {place[1]} is not above what {peer} was answered")
         standing.advance(peer, place)
+        standing.exchange(phase)
 
     def _refuse(self, seq: int, at: str, entry: Refuse) -> None:
         if (standing := self.plans.get(entry.plan)) is not None:

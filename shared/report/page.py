@@ -11,6 +11,7 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from shared.foreign import invisible
 from shared.report.style import STYLE
 
 _VOID = frozenset({"meta", "br", "line", "rect", "circle", "path", "polyline", "polygon"})
@@ -35,7 +36,7 @@ def escape(value: object) -> Html:
     """
     if isinstance(value, Html):
         return value
-    text = "".join(c if c.isprintable() or c in "\n\u00a0" else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+    text = "".join("\N{REPLACEMENT CHARACTER}" if invisible(c) and c not in "\n\u00a0" else c for c in str(value))
     return Html(html.escape(text, quote=True))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from shared.foreign import grouped
 from shared.report.comparison_sections import baselines, scorecard
 from shared.report.fairness_section import fairness_section
 from shared.report.findings import Findings
@@ -46,7 +47,7 @@ def run_report(run: RunFolder) -> str:
     record, plan = run.record, run.plan
     page = Page(
         f"Run report: {plan.name}",
-        f"run {record['run']}, started {record['started']}; plan {plan.hash[:16]}…, seed {plan.seed}",
+        f"run {record['run']}, started {record['started']}; plan {grouped(plan.hash)}, seed {plan.seed}",
     )
     page.section("At a glance", glance(found))
     page.section("The privacy guarantee", guarantee(found))

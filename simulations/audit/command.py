@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from shared.terminal import Screen, foreign
 from simulations.audit import CANARIES, CONFIDENCE, GUESSES
 from simulations.audit.faults import Break
 
@@ -34,7 +34,7 @@ def audit(
     from simulations.console import ProgressObserver
     from simulations.scenario import Scenario, main_job, resolve
 
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     scenario = Scenario.load(resolve(plan or main_job()))
     try:
         more = {"canaries": canaries, "guesses": guesses, "confidence": confidence, "fault": fault}
@@ -42,7 +42,7 @@ def audit(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if note := scenario.declaration:
-        console.print(f"[yellow]{note}")
+        console.print(f"[yellow]{foreign(note)}")
     audits = []
     for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
         with ProgressObserver(console) as observer:
@@ -54,7 +54,7 @@ def audit(
             output.write_text(page(audits), encoding="utf-8")
         except OSError as error:
             raise typer.BadParameter(f"the page cannot be written: {error}", param_hint="--output") from error
-        console.print(f"written to {output}")
+        console.print(f"written to {foreign(output)}")
     if as_json:
         print(json.dumps(summary(audits)))
     if any(found.exceeded for found in audits):

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from typer.core import TyperGroup
+
+from shared.terminal import Screen, foreign
 
 if TYPE_CHECKING:
     from simulations.sweep.config import Task
@@ -38,7 +39,7 @@ app = typer.Typer(
     help="Run one scenario under many keys and seeds, and draw what comes out. `sweep FILE` runs a sweep.",
     no_args_is_help=True,
 )
-console = Console(stderr=True)
+console = Screen(stderr=True)
 
 
 @app.command(RUN)
@@ -69,9 +70,11 @@ def run(
     folder = output or Path("runs") / f"sweep-{found.name}"
     store = Store(folder, found)
     if found.declaration:
-        console.print(f"[yellow]{found.declaration}")
+        console.print(f"[yellow]{foreign(found.declaration)}")
     missing = store.missing()
-    console.print(f"{len(found.tasks)} runs of {found.name}, {len(missing)} of them missing in {folder}")
+    console.print(
+        f"{len(found.tasks)} runs of {foreign(found.name)}, {len(missing)} of them missing in {foreign(folder)}"
+    )
     if dry_run:
         for task in missing:
             print(task.id, json.dumps({"label": task.label, **task.keys, "seed": task.scenario.plan.seed}))
@@ -138,10 +141,12 @@ def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> d
                     if done.row is not None:
                         store.add(done.row)
                         store.write_table()
-                        progress.update(bar, description=named[done.id])
+                        progress.update(bar, description=foreign(named[done.id]))
                     else:
                         failures[named[done.id]] = str(done.failure)
-                        progress.console.print(f"[red]failed:[/red] {named[done.id]}: {done.failure}", highlight=False)
+                        progress.console.print(
+                            f"[red]failed:[/red] {foreign(named[done.id])}: {foreign(done.failure)}", highlight=False
+                        )
                     progress.advance(bar)
         except (KeyboardInterrupt, SystemExit):
             kept = store.write_table().height
@@ -165,7 +170,7 @@ def _closing(folder: Path) -> None:
     from simulations.sweep.results import Results
 
     results = Results.read(folder)
-    table = Table(title=f"{results.title}: mean over seeds, lowest to highest")
+    table = Table(title=f"{foreign(results.title)}: mean over seeds, lowest to highest")
     for name in ("setting", "runs", "AUC", "KS", "MB a party", "seconds"):
         table.add_column(name, justify="left" if name == "setting" else "right")
     for setting in results.settings:
@@ -174,7 +179,7 @@ def _closing(folder: Path) -> None:
         if auc and ks and size and seconds:
             told = f"{auc.mean:.4f} ({auc.low:.4f} to {auc.high:.4f})"
             cost = (f"{size.mean / 1e6:.2f}", f"{seconds.mean:.1f}")
-            table.add_row(setting.name or "all", str(setting.rows.height), told, f"{ks.mean:.4f}", *cost)
+            table.add_row(foreign(setting.name or "all"), str(setting.rows.height), told, f"{ks.mean:.4f}", *cost)
     console.print(table)
     page = write_report(folder)
-    console.print(f"written to {os.path.relpath(folder)}; read {os.path.relpath(page)}")
+    console.print(f"written to {foreign(os.path.relpath(folder))}; read {foreign(os.path.relpath(page))}")

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from shared.terminal import Screen, foreign
 
 app = typer.Typer(
     help="Invented creators, channels, wallets and loans with a known truth, written as each party would hold them.",
     no_args_is_help=True,
 )
-console = Console(stderr=True)
+console = Screen(stderr=True)
 
 World = Annotated[Path, typer.Argument(help="A folder that `world build` wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")]
@@ -53,9 +54,13 @@ def build(
         raise typer.BadParameter(str(error), param_hint="--output") from error
     shown = Table("party", "rows", title=f"{world.creators:,} creators, seed {world.seed}")
     for party, what in manifest["parties"].items():
-        shown.add_row(party, ", ".join(f"{name} {table['rows']:,}" for name, table in what["tables"].items()))
+        shown.add_row(
+            foreign(party), foreign(", ".join(f"{name} {table['rows']:,}" for name, table in what["tables"].items()))
+        )
     console.print(shown)
-    console.print(f"written to {output} in {time.perf_counter() - started:.1f} s; invented data, no figure is a result")
+    console.print(
+        f"written to {foreign(output)} in {time.perf_counter() - started:.1f} s; invented data, no figure is a result"
+    )
 
 
 @app.command()
@@ -71,7 +76,7 @@ def describe(folder: World, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    out = Console()
+    out = Screen()
     out.print(
         f"{found['applications']:,} applications in {found['vintages']} vintages, {found['approved']:,} approved, "
         f"{found['bad_rate']:.1%} of these bad; {found['bad_rate_if_declined_were_granted']:.1%} of the declined would "
@@ -80,16 +85,16 @@ def describe(folder: World, as_json: AsJson = False) -> None:
     rates = Table("lender", "product", "applications", "approved", "bad", "thin file")
     for row in found["by_lender_and_product"]:
         shares = (f"{row[name]:.1%}" for name in ("approval_rate", "bad_rate", "thin_share"))
-        rates.add_row(row["lender"], row["product"], f"{row['applications']:,}", *shares)
+        rates.add_row(foreign(row["lender"]), foreign(row["product"]), f"{row['applications']:,}", *shares)
     out.print(rates)
     views = Table("what is known of the approved", "AUC", "Gini")
     for name, auc in found["auc"].items():
-        views.add_row(name, f"{auc:.3f}", f"{2 * auc - 1:.3f}")
+        views.add_row(foreign(name), f"{auc:.3f}", f"{2 * auc - 1:.3f}")
     out.print(views)
     out.print("median over median views: " + ", ".join(f"{k} {v:.2%}" for k, v in found["per_view"].items()))
     where = Table("on platforms", "share of applications")
     for name, share in found["on_platforms"].items():
-        where.add_row(name, f"{share:.1%}")
+        where.add_row(foreign(name), f"{share:.1%}")
     out.print(where)
 
 

@@ -23,8 +23,11 @@ from ledgers import ledger_of, watch
 
 from clients.anchoring import Anchoring
 from clients.books import Books
+from clients.config import DataSection
+from clients.context import RoundContext
 from clients.features.digest import dictionary_digest
 from clients.features.papers import CHECKS
+from clients.host import Host
 from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
@@ -52,16 +55,18 @@ from shared.model.bins import histogram, histogram_length
 from shared.payloads import pack_numbers, unpack_numbers
 from shared.plan import SERVER, Plan
 from shared.privacy.disclosures import Disclosed, Told
-from shared.privacy.events import Event
+from shared.privacy.entries import PARTS
+from shared.privacy.events import Event, RandomizedResponse
 from shared.privacy.labels import LabelStore, Release
 from shared.privacy.ledger import Ledger
 from shared.privacy.mechanisms import Mechanism
 from shared.privacy.noise import grid_scale
 from shared.privacy.register import Register
 from shared.privacy.spending import Spending
-from shared.privacy.standing import NOWHERE, PlanStanding
+from shared.privacy.standing import NOWHERE, PlanStanding, Standing
 from shared.privacy.streams import Purpose, Stream, StreamSource
 from shared.records import Records
+from shared.settings import Split
 from simulations import creators
 from simulations.enrolment import enrolled, identities
 from simulations.world.fit_detector import grow
@@ -295,6 +300,66 @@ def _row_local(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("clients.features.papers.CHECKS", counted)
 
 
+def _answers_of_failed_work(patch: pytest.MonkeyPatch) -> None:
+    """A failure inside is a refusal."""
+
+    def plain(node: Node, request: SumRequest, phase: Any, work: Any) -> bytes:
+        compute, mechanism = work
+        header, cohort = request.header, tuple(sorted(request.cohort))
+        context = RoundContext(node._secret, header, node.name, mechanism, len(cohort))
+        vector = mechanism.noised(compute(context), context.stream(Purpose.NOISE), len(cohort))
+        sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
+        return node.aggregation.protect(sum_id, mechanism.shape, node.name, vector)
+
+    patch.setattr(Node, "_release", plain)
+
+
+def _foreign_text(patch: pytest.MonkeyPatch) -> None:
+    """Every character is shown as it is."""
+    patch.setattr("shared.foreign._seen", lambda character: True)
+
+
+def _consents_of_the_operator(patch: pytest.MonkeyPatch) -> None:
+    """Consents are read where the plan says, if it does."""
+    patch.setattr(DataSection, "consents_in", None)
+
+
+def _signed_before_reading(patch: pytest.MonkeyPatch) -> None:
+    """Any message opens the door of the plan that it names."""
+    door = Host._door
+    patch.setattr(Host, "_door", lambda host, plan, may_open: door(host, plan, True))
+
+
+def _one_part_by_date(patch: pytest.MonkeyPatch) -> None:
+    """A split by date is taken for one that moves nobody, as it were where each person is at one party."""
+    patch.setattr(Split, "moves", property(lambda split: False))
+
+
+def _one_identifier(patch: pytest.MonkeyPatch) -> None:
+    """Each plan says for itself what names a person."""
+    patch.setattr(Standing, "_identify", lambda standing, seq, at, entry: None)
+
+
+def _others_charge(patch: pytest.MonkeyPatch) -> None:
+    """A ledger counts its own answers only."""
+    patch.setattr(PlanStanding, "elsewhere", lambda standing, groups=None: {part: Counter() for part in PARTS})
+
+
+def _whole_outcome_text(patch: pytest.MonkeyPatch) -> None:
+    """Labels count once for the text in the ledger, of which it keeps 500 characters."""
+
+    def by_text(standing: Standing) -> dict[tuple[str, float], RandomizedResponse]:
+        return {
+            (told.what, told.event.epsilon): told.event
+            for plan in standing.plans.values()
+            for told in plan.disclosures
+            if isinstance(told.event, RandomizedResponse) and told.fresh
+        }
+
+    patch.setattr("clients.books.kept_meaning", lambda what: what[:500])
+    patch.setattr("shared.privacy.spending.released_labels", by_text)
+
+
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:
     """The switch is thrown where the parties are built."""
 
@@ -326,6 +391,14 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "levels": _levels,
     "padding": _padding,
     "row-local features": _row_local,
+    "answers of failed work": _answers_of_failed_work,
+    "foreign text": _foreign_text,
+    "consents of the operator": _consents_of_the_operator,
+    "signed before reading": _signed_before_reading,
+    "one part by date": _one_part_by_date,
+    "one identifier": _one_identifier,
+    "other side's charge": _others_charge,
+    "whole outcome text": _whole_outcome_text,
 }
 
 

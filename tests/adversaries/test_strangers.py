@@ -61,7 +61,11 @@ def test_as_many_ids_in_a_run_as_the_messages_hold():
     rows = np.arange(size + 1)
     wire = Wire(PRIVATE, {LENDER: lender(PRIVATE), PLATFORM: records_of(PRIVATE, PLATFORM, people(N), rows)})
     request = wire.give(Kind.ALIGN, LENDER, PLATFORM, 1)
-    assert wire.code(Kind.ALIGN, PLATFORM, LENDER, 2, request) == "unavailable"
+    # A platform with one person more answers as if it had nobody: a refusal would tell how many there are.
+    response = wire.give(Kind.ALIGN, PLATFORM, LENDER, 2, request)
+    assert "513 persons do not fit" in wire.told[0]
+    wire.give(Kind.ALIGN, LENDER, PLATFORM, 3, response)
+    assert wire.aligned(LENDER, PLATFORM).persons == ()
 
 
 def bands(by_date: bool) -> tuple[int, int]:

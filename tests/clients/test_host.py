@@ -201,18 +201,32 @@ class TestApproval:
 
 
 class TestData:
-    def test_a_fault_is_unavailable_and_nothing_is_charged(self, town: Town):
+    def test_a_fault_is_told_to_the_operator_and_the_plan_answered_without_records(self, town: Town):
         node, told = town["lender-1"], []
         table = table_of(small_records(seed=1))
         broken = table.with_columns(income=table["income"].replace(table["income"][0], "plenty"))
         broken.write_csv(node.folder / "loans.csv")
         with running(node, town.plan, tell=told.append) as host:
-            before = host._ledger.head.seq
-            assert code(Caller(town, host).join()) == "unavailable"
-            assert host._ledger.head.seq == before
-            assert "loans.csv, column 'income', line 2: text where a number is needed" in told[0]
-            table.write_csv(node.folder / "loans.csv")
             assert isinstance(Caller(town, host).join(), Joined)
+            assert host.without_data == ("small",)
+            assert "loans.csv, column 'income', line 2: text where a number is needed" in told[0]
+            assert "plenty" not in told[0]
+            assert len(host._nodes[town.plan.hash].role.records) == 0
+            with pytest.raises(DataError):
+                host.reload()
+            assert host.without_data == ("small",)
+            table.write_csv(node.folder / "loans.csv")
+            assert host.reload() == {town.plan.hash: 400}
+            assert host.without_data == ()
+
+    def test_persons_told_of_before_are_not_taken_for_withdrawn_where_there_are_no_records(self, town: Town):
+        """The table cannot be read after a restart: nobody is told to delete anything."""
+        node = town["lender-1"]
+        with running(node, town.plan) as host:
+            host._register.keep_pair(town.plan.hash, "lender-2", {b"h" * 16: "1-0"}, 512)
+            (node.folder / "loans.csv").unlink()
+            assert isinstance(Caller(town, host).join(), Joined)
+            assert host._register.notices("lender-2") == []
 
     def test_is_read_once_a_plan_and_anew_on_request(self, town: Town):
         node = town["lender-1"]
@@ -298,8 +312,8 @@ class TestReloadOfDataAtFault:
             for plan in plans:
                 assert summed(host, plan) == set(table["id"]) - {gone}
             row = table["id"].to_list().index(odd)
-            assert host._nodes[plans[0].hash].records.columns["income"][row] == 301
-            assert host._nodes[plans[1].hash].records.columns["income"][row] != 301
+            assert host._nodes[plans[0].hash].role.records.columns["income"][row] == 301
+            assert host._nodes[plans[1].hash].role.records.columns["income"][row] != 301
             assert len(host._register.consents()) == 400
             assert f"400 records anew under plan {grouped(plans[0].hash)}" in told[-1]
 

@@ -45,7 +45,7 @@ def test_a_plan_is_told_in_words(town: Town):
     assert told["app bundle"] == grouped(str(town.plan.bundle))
     assert "for a person, whatever the server does" in told["cost"]
     assert told["rests on"] == "at most 0 of the 3 lender parties collude with the server"
-    assert told["spent"] == "epsilon 0 of 10 over the life of the data set"
+    assert told["spent"].startswith("epsilon 0 of 10 over the life of the data set, with all that peers may have")
     assert told["committed"] == "epsilon 0 if every live plan uses all of its budget"
 
 

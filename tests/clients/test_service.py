@@ -125,6 +125,7 @@ def test_the_status_tells_how_things_stand(daemon: Daemon):
         "last_contact": 7.0,
         "trouble": "no route",
         "refused_bundles": 2,
+        "without_data": [],
     }
     assert FakeSuperNode.live == 1
     daemon.service.stop()

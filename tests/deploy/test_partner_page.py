@@ -34,7 +34,7 @@ import pathlib, re, sys
 path = pathlib.Path(sys.argv[1])
 text = path.read_text()
 for key, value in {values!r}.items():
-    text, count = re.subn(rf"^{{key}} = \\S+", f"{{key}} = {{value}}", text, flags=re.MULTILINE)
+    text, count = re.subn(rf"^(?:# )?{{key}} = \\S+", f"{{key}} = {{value}}", text, flags=re.MULTILINE)
     assert count == 1, key
 path.write_text(text)
 """
@@ -93,6 +93,7 @@ def table(path: Path) -> None:
             columns[feature.name] = [None if cell != cell else feature.levels[int(cell)] for cell in cells]
         else:
             columns[feature.name] = [None if cell != cell else cell for cell in cells]
+    columns["consent"] = ["federation"] * len(records)
     pl.DataFrame(columns).write_parquet(path)
 
 
@@ -132,7 +133,10 @@ def test_ten_commands_lead_from_nothing_to_a_connected_node():
             (place.partner / file).write_bytes(source.read_bytes())
         editor = place.folder / "editor"
         editor.write_text(
-            EDITOR.format(python=sys.executable, values={"file": json.dumps(str(tables)), "port": str(supernode)})
+            EDITOR.format(
+                python=sys.executable,
+                values={"file": json.dumps(str(tables)), "row_local": "true", "port": str(supernode)},
+            )
         )
         editor.chmod(0o700)
         values = {
@@ -151,6 +155,9 @@ def test_ten_commands_lead_from_nothing_to_a_connected_node():
         assert re.search(r"state +running", told[-1]), told[-1]
         assert re.search(r"connected +yes", told[-1]), told[-1]
         assert re.search(r"plan demo +live", told[-1]), told[-1]
+        for path in (place.partner / "node", *(place.partner / "node").rglob("*"), *place.server.rglob("*")):
+            public = path.name in ("ca.pem", "server.pem")
+            assert public or path.is_socket() or not path.lstat().st_mode & 0o077, path
         listed = place.operator.type("nodes")
         assert re.search(rf"{MINE} +│ yes", listed), listed
 
@@ -186,3 +193,4 @@ def exchange(place: Place, said: str) -> None:
         card = str(home / "card.txt")
         place.operator.type("enrol", card, "--fingerprint", place.fingerprints[name])
     (place.partner / "plan.json").write_bytes(make_plan(place.operator, "demo", (MINE, PEER)).read_bytes())
+    place.operator.type("bundle", "-o", str(place.partner / "app.fab"), "--plan", "demo")

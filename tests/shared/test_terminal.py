@@ -12,7 +12,8 @@ import pytest
 import typer
 from rich.table import Table
 
-from shared.terminal import BAD_INPUT, FAILED, INTERRUPTED, Screen, fail, foreign, grouped, run_app
+from shared.plan_errors import PlanError
+from shared.terminal import BAD_INPUT, FAILED, INTERRUPTED, Screen, fail, foreign, grouped, lines, run_app
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, command: Callable[[], None], *arguments: str) -> object:
@@ -114,9 +115,9 @@ def test_foreign_text_is_no_markup_and_one_line():
 
 def test_lines_of_a_message_that_are_not_its_first_are_set_in(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
-        fail("first\nerror: second\x1b[8m\n" + "x" * 10_000)
+        fail(["first", "error: second\x1b[8m\nerror: third", "x" * 10_000])
     first, second, third = capsys.readouterr().err.splitlines()
-    assert (first, second) == ("error: first", "  error: second\\x1b[8m")
+    assert (first, second) == ("error: first", "  error: second\\x1b[8m\\x0aerror: third")
     assert third.startswith("  xxx")
     assert third.endswith("more characters)")
 
@@ -135,3 +136,14 @@ def test_an_argument_is_quoted_without_its_terminal_codes(
 ):
     ended(monkeypatch, raising(typer.BadParameter("'\x1b[8m' is no day")))
     assert "'\\x1b[8m' is no day" in capsys.readouterr().err
+
+
+def test_an_error_has_one_line_unless_it_says_that_it_has_more(capsys: pytest.CaptureFixture[str]):
+    for error, shown in (
+        (ValueError("one\nerror: two"), ["error: one\\x0aerror: two"]),
+        (PlanError("plan.toml", ["one", "two\nthree"]), ["error: plan.toml: one", "  plan.toml: two\\x0athree"]),
+    ):
+        with pytest.raises(SystemExit):
+            fail(error)
+        assert capsys.readouterr().err.splitlines() == shown
+    assert lines("one\n\x1b[8mtwo") == "one\n  \\x1b[8mtwo"

@@ -21,7 +21,7 @@ from shared.compliance.verify import verify_ledger
 from shared.crypto.identity import Card
 from shared.plan import SERVER, Plan
 from shared.privacy.anchors import Receipt, read_anchors
-from shared.privacy.entries import Answer, Approve, Open, Reserve, Settle
+from shared.privacy.entries import Answer, Approve, Identify, Open, Reserve, Settle
 from shared.privacy.ledger import read_ledger
 from shared.privacy.spending import Spending, label_epsilon
 from simulations.federation import Federation
@@ -62,7 +62,7 @@ class TestLedgers:
         assert set(ledgers(run)) == {party.name for party in plan.parties}
         for path in ledgers(run).values():
             kinds = [type(stored.entry) for stored in read_ledger(path)]
-            assert kinds[:2] == [Open, Approve]
+            assert kinds[:3] == [Open, Identify, Approve]
             assert kinds[-1] is Settle
             (standing,) = standing_of(path).plans.values()
             assert (standing.plan, standing.state, standing.refusals) == (plan, "settled", 0)

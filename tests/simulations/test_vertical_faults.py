@@ -164,7 +164,7 @@ class TestAlignment:
         spoil(monkeypatch, "video-1", "align", lambda body: b"\xff" * len(body))
         refused(
             run(),
-            "lender-1 cannot align with video-1: the platform claims to know entries that are mere filling",
+            "lender-1 goes on as if it shared nobody with video-1: the platform claims to know entries",
             "ask its operator",
         )
 
@@ -188,7 +188,7 @@ class TestAlignment:
         # Persons before filling, so that it is not left to chance which of the two is found to be wrong first.
         monkeypatch.setattr(psi, "_filled", lambda *given: sorted(plain(*given), key=lambda item: item[1] is None))
         spoil(monkeypatch, "video-1", "align", change)
-        refused(run(PRIVATE), f"lender-1 cannot align with video-1: {words}", "ask its operator")
+        refused(run(PRIVATE), f" with video-1: {words}", "ask its operator")
 
     @pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"\0"], ids=["short", "long"])
     def test_a_response_of_another_size(self, run: Any, monkeypatch: pytest.MonkeyPatch, change: Any):

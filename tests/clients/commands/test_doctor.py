@@ -79,7 +79,7 @@ def test_tells_versions_checks_sizes_and_processes(node: Node, town: Town, offli
         "ledger": True,
         "connection": True,
     }
-    assert found["ledger"] == {"entries": 2, "plans": {town.plan.hash: "live"}}
+    assert found["ledger"] == {"entries": 3, "plans": {town.plan.hash: "live"}}
     assert found["files"]["keys"] == {"bytes": found["files"]["keys"]["bytes"], "mode": "0o700", "folder": True}
     assert found["files"]["others"] == 1  # the table of loans, whose name is the operator's
     assert found["logs"] == {"executor.log": [], "supernode.log": [f"line {n}" for n in range(60, 100)]}

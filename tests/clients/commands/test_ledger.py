@@ -36,7 +36,7 @@ class TestLedger:
         said = ask("ledger")
         assert said.code == 0
         rows = [line.split()[1] for line in said.out.splitlines() if "20" in line and "│" in line]
-        assert rows == ["1", "2"]
+        assert rows == ["1", "2", "3"]
         assert "epsilon spent 0, committed" in said.text
         assert "of 10" in said.text
         one = ask("ledger", "--last", 1)
@@ -61,7 +61,7 @@ class TestBudget:
         said = ask("budget")
         assert said.code == 0
         assert "10.0" in said.text
-        assert entries(town) == ["open"]
+        assert entries(town) == ["open", "identify"]
 
     def test_changes_with_a_reason_only(self, ask: Node, town: Town):
         town.ledger("lender-1").close()
@@ -70,10 +70,10 @@ class TestBudget:
         assert (said.code, "say why with --why TEXT" in said.text) == (2, True)
         for why in ("", " ", "x" * 501):
             assert ask("budget", "--why", why).code == 2
-        assert entries(town) == ["open"]
+        assert entries(town) == ["open", "identify"]
         said = ask("budget", "--why", "the board's decision of 6 January")
-        assert (said.code, "in force from entry 2 on" in said.text) == (0, True)
-        assert entries(town) == ["open", "limit"]
+        assert (said.code, "in force from entry 3 on" in said.text) == (0, True)
+        assert entries(town) == ["open", "identify", "limit"]
         last = list(read_ledger(town["lender-1"].ledger_file))[-1].entry
         assert (last.ceilings.epsilon, last.why) == (4.0, "the board's decision of 6 January")
         assert standing_of(town["lender-1"].ledger_file).ceilings == town["lender-1"].config().budget
@@ -81,4 +81,4 @@ class TestBudget:
     def test_the_same_again_writes_nothing(self, ask: Node, town: Town):
         town.ledger("lender-1").close()
         assert ask("budget", "--why", "no change").code == 0
-        assert entries(town) == ["open"]
+        assert entries(town) == ["open", "identify"]

@@ -65,7 +65,7 @@ def test_approve_asks_writes_and_keeps(ask: Node, town: Town, file: Path, monkey
     assert standing(town).plans == {}
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     said = ask("approve", file)
-    assert (said.code, "approved: small, entry 2 of the ledger" in said.text) == (0, True)
+    assert (said.code, "approved: small, entry 3 of the ledger" in said.text) == (0, True)
     assert [plan.plan for plan in standing(town).live] == [town.plan]
     assert town["lender-1"].kept_plans() == {town.plan.hash: town.plan}
 
@@ -74,7 +74,7 @@ def test_twice_is_refused(ask: Node, town: Town, file: Path):
     assert ask("approve", file, "--yes").code == 0
     said = ask("approve", file, "--yes")
     assert (said.code, "is live in this node's ledger already" in said.text) == (2, True)
-    assert entries(town) == 2
+    assert entries(town) == 3
 
 
 def test_what_exceeds_the_budget_is_not_approved_and_nothing_is_written(ask: Node, town: Town, tmp_path: Path):
@@ -83,7 +83,7 @@ def test_what_exceeds_the_budget_is_not_approved_and_nothing_is_written(ask: Nod
     said = ask("approve", tmp_path / "large.json", "--yes")
     assert said.code == 1
     assert "epsilon 10 of the data set does not hold the plan" in said.text
-    assert entries(town) == 1
+    assert entries(town) == 2
     assert town["lender-1"].kept_plans() == {}
 
 
@@ -98,6 +98,29 @@ def test_a_second_plan_is_held_against_what_the_first_may_use(ask: Node, town: T
     assert ask("refuse", "first", "--why", "make room").code == 0
     assert ask("approve", tmp_path / "second.json", "--yes").code == 0
     assert [plan.plan.name for plan in standing(town).live] == ["second"]
+
+
+def test_data_that_do_not_pass_are_the_operators_to_see_and_the_plan_is_not_approved(ask: Node, town: Town, file: Path):
+    table = town["lender-1"].folder / "loans.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    lines[1] = lines[1].replace(lines[1].split(",")[2], "plenty", 1)
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    said = ask("approve", file, "--yes")
+    assert said.code == 2
+    assert "column 'income', line 2: text where a number is needed" in said.text
+    assert "plenty" not in said.text  # what goes to no terminal holds no cell
+    assert entries(town) == 1
+    assert standing(town).plans == {}
+
+
+def test_a_plan_with_hazards_is_not_approved(ask: Node, town: Town, tmp_path: Path):
+    derived = {"name": "probe", "lower": -1, "upper": 1}
+    derived["formula"] = {"op": "linear", "of": ["income"], "weights": [1e306]}
+    plan = town.signed(groups__lender__table__derived=[derived])
+    (tmp_path / "crafted.json").write_bytes(plan.canonical())
+    said = ask("approve", tmp_path / "crafted.json", "--yes")
+    assert (said.code, "'probe' overflows" in said.text) == (1, True)
+    assert standing(town).plans == {}
 
 
 class TestRefuse:
@@ -180,4 +203,4 @@ def test_an_approval_is_for_the_one_purpose_that_has_room(ask: Node, town: Town,
     home.config_file.write_text(text.replace("# credit-scoring = 3.0", "credit-scoring = 1.0"), encoding="utf-8")
     said = ask("approve", file, "--yes")
     assert (said.code, "epsilon 1 of the purpose does not hold the plan" in said.text) == (1, True)
-    assert entries(town) == 1
+    assert entries(town) == 2

@@ -136,6 +136,10 @@ class TestStatus:
         assert "plan small live" in said.text
         assert "trouble no route" in said.text
 
+    def test_names_the_plans_that_are_answered_without_data(self, ask: Node, town: Town):
+        self.write(town, without_data=["small"])
+        assert "NO DATA plan small" in ask("status").text
+
 
 class TestReload:
     def test_wakes_the_node_that_runs(self, ask: Node, town: Town, monkeypatch: pytest.MonkeyPatch):
@@ -190,6 +194,17 @@ class TestStart:
         one, two = (host._secret(town.plan) for _ in range(2))
         assert one.source == two.source == host._labels.source == "system"
         assert one.secret != two.secret
+
+    def test_does_not_start_where_the_data_do_not_pass_under_a_live_plan(self, ask: Node, town: Town):
+        (town["lender-1"].folder / "loans.csv").unlink()
+        assert ask("start").code == 0  # no plan, so nobody could ask
+        ledger = town.ledger("lender-1")
+        approve(ledger, town.plan)
+        ledger.close()
+        Never.begun = []
+        said = ask("start")
+        assert (said.code, "loans.csv: there is no such file" in said.text) == (2, True)
+        assert Never.begun == []
 
     def test_logs_as_one_object_a_line(self, ask: Node):
         lines = ask("start", "--log", "json").err.splitlines()

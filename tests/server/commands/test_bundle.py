@@ -38,7 +38,7 @@ def test_can_be_held_against_a_plan(server: Server, town: Town, built: None, tmp
 
 @pytest.mark.parametrize("name", ["small", "none"])
 def test_another_plans_is_not_written(server: Server, town: Town, tmp_path: Path, name: str, control: Any):
-    plan = town.signed(bundle="5e" * 32)
+    plan = town.plan.replace(bundle="5e" * 32)
     (town.server.plans / "small.json").write_bytes(plan.canonical())
     said = server("bundle", "-o", tmp_path / "other" / "app.fab", "--plan", name, "--home", town.server.folder)
     assert said.code == 2

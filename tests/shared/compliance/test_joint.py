@@ -57,8 +57,21 @@ class TestARun:
         assert claim.against_platforms == pytest.approx(ran.privacy["epsilon_against_platforms"], rel=2e-3)
         assert claim.against_platforms is not None
         assert claim.epsilon < claim.against_platforms
-        assert claim.epsilon > max(one.claims[-1].epsilon for one in ran.ledgers)
         json.dumps(claim.as_json(), allow_nan=False)
+
+    def test_one_ledger_takes_what_it_cannot_see_for_answered(self, ran: Ran):
+        """Of the other side's sums that its records move, all in the plan's budget; of its own, what it answered."""
+        made, given = mechanisms_of(ran.plan), {entry["phase"]: entry["attempts"] for entry in ran.privacy["phases"]}
+        sides = {"lender": {"video", "wallet"}, "video": {"lender"}, "wallet": {"lender"}}
+        for one in ran.ledgers:
+            group = ran.plan.party(one.party).group
+            counts = {phase.name: phase.attempts for phase in made.phases if phase.group in sides[group]}
+            counts |= {name: count for name, count in given.items() if name.endswith(f":{group}")}
+            expected = made.claim(lambda phase, counts=counts: counts.get(phase.name, 0))
+            assert one.claims[-1].epsilon == pytest.approx(expected, rel=1e-9)
+            [claim] = joint_claims([one])
+            assert claim.epsilon == pytest.approx(expected, rel=1e-9)
+            assert claim.answers == {phase.name: counts.get(phase.name, 0) for phase in made.phases if not phase.paired}
 
     def test_one_ledger_of_each_group_gives_the_same_and_names_the_others(self, ran: Ran):
         chosen = [one for one in ran.ledgers if one.party in ("lender-2", "video-1", "wallet")]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shared.model.bins import Binning, consistent_counts, grid_edges, histogram, histogram_length
+from shared.model.bins import Binning, check_columns, consistent_counts, grid_edges, histogram, histogram_length
 from shared.schema import CategoricalFeature, NumericFeature
 
 AMOUNT = NumericFeature(name="amount", lower=-1000, upper=50_000, scale=100, missing=True)
@@ -72,12 +72,7 @@ def test_one_record_changes_one_cell_of_each_feature(n, seed):
 
 
 @pytest.mark.parametrize(
-    ("data", "word"),
-    [
-        ({"state": np.array([np.nan])}, "missing"),
-        ({}, "column 'state' is missing"),
-        ({"state": np.zeros((2, 2))}, "one entry a record"),
-    ],
+    ("data", "word"), [({}, "column 'state' is missing"), ({"state": np.zeros((2, 2))}, "one entry a record")]
 )
 def test_faulty_columns_are_named(data, word):
     with pytest.raises(ValueError, match=word):
@@ -85,9 +80,27 @@ def test_faulty_columns_are_named(data, word):
 
 
 @pytest.mark.parametrize("index", [-1.0, 3.0, 0.5])
-def test_an_index_that_is_no_level_is_refused(index):
+def test_an_index_that_is_no_level_is_found_by_the_check(index):
     with pytest.raises(ValueError, match="kind"):
-        histogram({"kind": np.array([index])}, (KIND,), 16)
+        check_columns({"kind": np.array([index])}, (KIND,))
+
+
+def test_a_value_that_must_not_be_missing_is_found_by_the_check():
+    with pytest.raises(ValueError, match="state"):
+        check_columns({"state": np.array([np.nan])}, (STATE,))
+    check_columns({"kind": np.array([np.nan, 2.0])}, (KIND,))
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=20), st.integers(0, 2))
+def test_no_value_raises_and_every_record_has_one_cell(values, place):
+    feature = (STATE, KIND, AMOUNT)[place]
+    data = {feature.name: np.array(values)}
+    assert histogram(data, (feature,), 16).sum() == len(values)
+    binning = Binning.from_histogram((feature,), 16, 4, np.ones(histogram_length((feature,), 16)))
+    bins = binning.quantize(data)[:, 0]
+    alone = [binning.quantize({feature.name: np.array([value])})[0, 0] for value in values]
+    assert bins.tolist() == alone
+    assert all(0 <= index < binning.sizes[0] for index in alone)
 
 
 def test_columns_of_different_length_are_refused():

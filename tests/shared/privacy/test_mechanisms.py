@@ -255,8 +255,8 @@ class TestClaim:
 
     def test_noise_too_small_to_be_shared_out(self):
         """Among very many parties each would add less than the grid can show: the plan is refused before it runs."""
-        many = colluding(4000, 2, 0, privacy__epsilon=8.0)
-        with pytest.raises(PlanError, match=r"privacy\.epsilon = 8\.0: too large for \w+:lender: noise of"):
+        many = colluding(1000, 2, 0, privacy__epsilon=13.0, privacy__delta=1e-3, privacy__spare_attempts=0.0)
+        with pytest.raises(PlanError, match=r"privacy\.epsilon = 13\.0: too large for \w+:lender: noise of"):
             _ = Mechanisms(many).noise_multipliers
 
 

@@ -15,6 +15,7 @@ from shared.privacy.budget import UnreachableBudget
 from shared.privacy.entries import Ceilings
 from shared.privacy.events import Disclosure, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
 from shared.privacy.spending import (
+    Division,
     Spending,
     Used,
     bits_by_recipient,
@@ -29,6 +30,7 @@ COUNTED = Gaussian(noise_multiplier=10.0, sensitivity=2.0, count=1)
 HASHED = small_plan()
 # The least distance that is counted for a plan's noise.
 DISTANCE = 1e-9
+DIVISION = Division("by hash", "exact", "id")
 
 
 def times(event, count):
@@ -67,8 +69,12 @@ def by_hand(events, plans, epsilon=4.0):
 def test_parts_of_a_plan_compose_in_parallel():
     training, test = by_hand([times(TRAINED, 3)], 1), by_hand([times(COUNTED, 2)], 1)
     assert spent([HASHED]) == pytest.approx(max(training, test), rel=1e-9)
-    # Within a plan a date tells persons apart too.
-    assert spent([dated()]) == pytest.approx(max(training, test), rel=1e-9)
+
+
+def test_by_date_a_plan_composes_in_sequence_whatever_its_entries_say():
+    together = by_hand([times(TRAINED, 3), times(COUNTED, 2)], 1)
+    for part in ("test", "all"):
+        assert spent([dated()], part_of_evaluation=part) == pytest.approx(together, rel=1e-9)
 
 
 def test_everybody_is_in_the_part_that_is_everybodys():
@@ -92,8 +98,10 @@ def test_plans_that_divide_persons_alike_compose_part_by_part(make):
         [listed(), listed().replace(evaluation__split__sha256="1" * 64)],
         [dated(seed=1), dated(seed=2)],
         [HASHED, dated()],
+        [HASHED, small_plan(alignment__identifier="creator-id")],
+        [HASHED, small_plan(groups__lender__table__person="who")],
     ],
-    ids=["key", "fraction", "kind", "list", "date", "date-and-hash"],
+    ids=["key", "fraction", "kind", "list", "date", "date-and-hash", "form", "column"],
 )
 def test_plans_that_divide_persons_otherwise_compose_in_sequence(plans):
     everything = [times(TRAINED, 6), times(COUNTED, 4)]
@@ -131,7 +139,7 @@ used = st.builds(
         },
         distance,
     ),
-    st.sampled_from([None, "a", "b"]),
+    st.sampled_from([None, DIVISION, DIVISION._replace(form="phone")]),
     st.integers(1, 100),
     st.integers(0, 20),
     st.integers(0, 5),
@@ -150,7 +158,7 @@ def test_the_figure_bears_out_the_distance_that_it_allows_for(some, guess):
     left = DELTA - (1 + math.exp(found)) * sum(one.distance for one in some)
     assert left > 0
     parts = [["training", "all"], ["test", "all"]]
-    if len(some) > 1 and (None in (divisions := {one.division for one in some}) or len(divisions) > 1):
+    if None in (divisions := {one.division for one in some}) or len(divisions) > 1:
         parts = [["training", "test", "all"]]
     for together in parts:
         counts = sum((one.events[part] for one in some for part in together), Counter())
@@ -165,7 +173,7 @@ def test_a_distance_beyond_delta_leaves_nothing_to_claim(guess):
 
 def test_years_of_small_plans_are_not_refused_for_their_distance_alone():
     event = times(TRAINED, 1).model_copy(update={"noise_multiplier": 50.0})
-    many = [Used("a", {"training": Counter({event: 300})}, DISTANCE) for _ in range(165)]
+    many = [Used(DIVISION, {"training": Counter({event: 300})}, DISTANCE) for _ in range(165)]
     # At a ceiling of 5, 165 distances exceed delta; at what is really spent they do not.
     assert 149 * 165 * DISTANCE > DELTA
     figure = composed_epsilon(many, DELTA, 5.0, PLD)
@@ -178,17 +186,25 @@ def test_no_noise_costs_everything():
 
 
 def test_labels_count_once_for_each_outcome_and_epsilon():
-    plan = vertical_plan()
-    phase, coin = "release_labels:video", RandomizedResponse(epsilon=1.0, count=1)
-    told = [
-        {"what": "default", "event": coin},
-        {"what": "default", "event": coin, "peer": "video-2"},
-        {"what": "default", "event": coin.model_copy(update={"epsilon": 2.0}), "round": 2},
-        {"what": "fraud", "event": coin, "round": 3},
-        {"what": "late", "event": coin, "round": 4, "fresh": 0},
+    plan, phase, coin = vertical_plan(), "release_labels:video", RandomizedResponse(epsilon=1.0, count=1)
+    plans = [
+        plan,
+        plan.replace(seed=8),
+        plan.replace(outcome__definition="fraud"),
+        plan.replace(outcome__window_days=9),
     ]
-    entries = [opening(), approval(plan), *(disclosed(plan, phase, **one) for one in told)]
-    assert [label_epsilon(folded(entries[:count])) for count in range(2, 8)] == [0, 1, 1, 3, 4, 4]
+    told = [
+        (plan, {"event": coin}),
+        (plan, {"event": coin, "peer": "video-2"}),
+        (plan, {"event": coin.model_copy(update={"epsilon": 2.0}), "round": 2}),
+        (plans[1], {"event": coin}),
+        (plans[2], {"event": coin}),
+        (plans[3], {"event": coin, "fresh": 0}),
+        (plans[3], {"event": coin, "round": 2}),
+    ]
+    # Whatever the entries call it: a text that was cut may be that of two outcomes.
+    entries = [opening(), *map(approval, plans), *(disclosed(one, phase, what="default", **of) for one, of in told)]
+    assert [label_epsilon(folded(entries[:count])) for count in range(5, 13)] == [0, 1, 1, 3, 3, 4, 4, 5]
 
 
 def test_bits_add_up_for_each_recipient():

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import runpy
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from simulations import cli
-from simulations.world import describe
+from simulations.world import describe, fit_detector
 from simulations.world.build import read_manifest
 from simulations.world.figures import FIGURES
 
@@ -104,3 +106,14 @@ def test_the_knobs_on_the_page_are_those_of_the_config():
     spoilt = PAGE.replace("| `likes_per_view` | 0.028 |", "| `likes_per_view` | 0.03 |")
     assert spoilt != PAGE
     assert generator["refresh"](spoilt) == PAGE
+
+
+def test_the_detector_says_whether_it_is_the_shipped_one(sim: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, shipped = tmp_path / "detector.npz", files("clients.features").joinpath("detector.npz").read_bytes()
+    for content, same in ((shipped, True), (b"another", False)):
+        monkeypatch.setattr(fit_detector, "fit", lambda content=content: content)
+        code, said = sim("detector", "-o", path)
+        assert code == 0
+        assert path.read_bytes() == content
+        assert hashlib.sha256(content).hexdigest() in said
+        assert ("as shipped" in said) == same

@@ -1,0 +1,84 @@
+"""A server that sends weights of its own choice in place of those that training gave: more of people shows in the sums.
+
+Honest weights start at zero and stay small, so a record whose features moved a little moves a sum by little. The
+weights here stand at the limit: at random, on the units of one feature, or as a bias alone, under which everybody of
+one outcome has the largest gradient that there is. A claim holds at any weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from shared.features import tower_features
+from shared.messages import Publish, SumRequest, digest
+from shared.model.bins import Binning
+from shared.model.build import coding_of, initial_tower
+from shared.model.tower import WEIGHT_LIMIT, parameter_count
+from shared.phases import Kind, Phase
+from shared.plan import Plan
+from shared.privacy.mechanisms import Mechanisms
+from simulations.neighbours.replay import Asked
+from simulations.seeding import generator
+
+HONEST = 4
+"""So many rounds of a tower's training keep the weights of the run, the first and the last among them."""
+BIASES = np.linspace(-1.0, 1.0, 9) * WEIGHT_LIMIT
+
+
+def crafted(plan: Plan, asked: Sequence[Asked], rounds: int | None = None) -> list[Asked]:
+    """The requests with crafted weights in most rounds of training, of which at most `rounds` a tower are kept.
+
+    Every other sum at weights is asked once more with crafted ones, where the budget has an attempt to spare.
+    """
+    phases = {phase.name: phase for phase in Mechanisms(plan).phases}
+    bodies = {digest(one.request.body): one.request.body for one in asked if isinstance(one.request, Publish)}
+    found: list[Asked] = []
+    for one in asked:
+        request = one.request
+        if not isinstance(request, SumRequest) or not request.parts:
+            found.append(one)
+            continue
+        phase, attempt = phases[request.header.phase], request.header.attempt
+        part = bodies[request.parts["bins"]]
+        if phase.kind is not Kind.TRAIN:
+            found.append(one)
+            if attempt < phase.attempts:
+                found.append(_with(one.party, request, _weights(plan, phase, part, 0), attempt + 1))
+            continue
+        kept = _spread(phase.rounds, min(rounds or phase.rounds, phase.rounds))
+        if request.header.round in kept:
+            number = kept.index(request.header.round)
+            honest = number + 1 in _spread(len(kept), min(HONEST, len(kept)))
+            weights = request.parameters if honest else _weights(plan, phase, part, number)
+            found.append(_with(one.party, request, weights, attempt))
+    return found
+
+
+def _spread(rounds: int, most: int) -> list[int]:
+    """`most` of the rounds 1 to `rounds`, the first and the last among them."""
+    return sorted({int(round) for round in np.linspace(1, rounds, most).round()})
+
+
+def _with(party: str, request: SumRequest, weights: np.ndarray, attempt: int) -> Asked:
+    header = dataclasses.replace(request.header, attempt=attempt)
+    return Asked(party, dataclasses.replace(request, header=header, parameters=weights))
+
+
+def _weights(plan: Plan, phase: Phase, part: bytes, number: int) -> np.ndarray:
+    """The crafted weights of that number, float64 [p]: the same for all parties of the phase."""
+    binning = Binning.from_bytes(part, tower_features(plan, phase.group), plan.model.bins)
+    units = coding_of(plan, phase.group, binning).units
+    random = generator(plan.seed, f"crafted weights {phase.name} {number}")
+    weights = WEIGHT_LIMIT * random.choice([-1.0, 1.0], parameter_count(initial_tower(plan, phase.group, binning)))
+    bias = sum(place.stop - place.start for _, place in units)
+    if number % 4:
+        _, place = units[number % len(units)]
+        signs, weights[:bias] = weights[place].copy(), 0.0
+        if number % 4 < 3:
+            # A thermometer's first unit alone tells nothing from something; all of them tell how much.
+            weights[place] = [signs[0], *[0.0] * (len(signs) - 1)] if number % 4 == 1 else signs
+            weights[bias] = random.choice(BIASES)
+    return weights
