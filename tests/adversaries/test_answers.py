@@ -237,11 +237,11 @@ class TestWorkThatFails:
 
 def spoil(role: Any) -> None:
     """From here on a role fails over any records that it has."""
-    real: Callable[..., Any] = role._consenting
+    real: Callable[..., Any] = role._joined
 
     def fail(*args: Any) -> Any:
         if len(role.records):
             raise ValueError("income of applicant 17 is 4711")
         return real(*args)
 
-    role._consenting = fail
+    role._joined = fail
