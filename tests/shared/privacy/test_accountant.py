@@ -213,7 +213,7 @@ def test_what_would_take_for_ever_has_no_bound(event):
     [
         SampledGaussian(noise_multiplier=3e6, sample_rate=1e-4, count=1000, multiplicity=3),
         SampledGaussian(noise_multiplier=1e100, sample_rate=0.1, count=1000, multiplicity=3),
-        RandomizedResponse(epsilon=5e-324, count=1000),
+        RandomizedResponse(epsilon=5e-324, count=1),
         Gaussian(noise_multiplier=1e160, count=1),
     ],
 )
