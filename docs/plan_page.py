@@ -328,7 +328,7 @@ def _plain(value: float) -> str:
 def _list(entry: dict[str, Any]) -> str:
     if "prefixItems" in entry:
         return f"pair, each: {_kind(entry['prefixItems'][0])}"
-    least, most = entry.get("minItems"), entry.get("maxItems")
+    least, most = entry.get("minItems", 0), entry.get("maxItems")
     count = f"{least} to {most}, " if most else f"at least {least}, " if least else ""
     return f"list ({count}each: {_kind(entry['items'])})"
 
