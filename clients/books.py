@@ -141,27 +141,34 @@ class Books:
         where = _where(header)
         self._append(lambda standing: Answer(**where, peer=peer, request=request), header)
 
-    def disclose(self, header: Header, peer: str, release: Release, kept: Kept, register_head: str | None) -> None:
+    def disclose(
+        self, header: Header, peer: str, release: Release, keep: Callable[[], tuple[Kept, str | None]]
+    ) -> None:
         """Note a payload that is about to leave, and what it tells of how many persons anew.
 
+        `keep` notes it in the register, whose head it gives, and looks at limits: under the ledger's lock, so that the
+        ceilings by which it goes are those under which the entry stands.
+
         Raises:
-            Refused: a ceiling does not hold it, or nothing may be answered there.
+            Refused: a ceiling does not hold it, or nothing may be answered under the plan any more; nothing is kept.
         """
-        entry = Disclose(
-            **_where(header),
-            peer=peer,
-            event=release.event,
-            what=kept_meaning(release.what),
-            persons=kept.persons,
-            fresh=kept.fresh,
-            source=self._source,
-            register_head=register_head,
-        )
 
         def make(standing: Standing) -> Entry:
+            if standing.plans[self._plan.hash].state != "live":
+                raise Refused("not-approved")
             # Again: another plan's labels may have been told since `clear`.
             check_labels(standing, release.event, release.what)
-            return entry
+            kept, register_head = keep()
+            return Disclose(
+                **_where(header),
+                peer=peer,
+                event=release.event,
+                what=kept_meaning(release.what),
+                persons=kept.persons,
+                fresh=kept.fresh,
+                source=self._source,
+                register_head=register_head,
+            )
 
         self._append(make, header)
 

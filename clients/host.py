@@ -12,14 +12,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from clients.bands import MayTell
-from clients.data import DataError, in_words
+from clients.data import DataError, Given, in_words
 from clients.lifetime import Lifetime
 from clients.masks import Masks
 from clients.node import Node
 from clients.refused import Refused
 from clients.sealed import NotApproved, SealedNode, claimed_header, is_over
+from shared.consent import FEDERATION
 from shared.crypto.identity import Card, Identity
 from shared.crypto.sealing import SealError, read_info
 from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
@@ -44,10 +46,10 @@ MAX_PROPOSED = 100
 class Host:
     """Answers for one party under all its approved plans: a Responder.
 
-    `load` reads the party's records under a plan, `may_tell` is what its operator lets be told of protected attributes,
-    `secret` gives the secret of a run under it, and `propose` keeps a
-    plan for the operator, or says False where too many wait already. `tell` is told in words, for the operator, what
-    the server learns by a code only.
+    `load` reads the party's records under a plan, and `given` by themselves who is in the data and the consents;
+    `may_tell` is what its operator lets be told of protected attributes. `secret` gives the secret of a run under a
+    plan, and `propose` keeps one for the operator, or says False where too many wait already. `tell` is told in words,
+    for the operator, what the server learns by a code only.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Host:
         tell: Callable[[str], None] = log.warning,
         clock: Callable[[], float] = time.time,
         may_tell: MayTell = MayTell(),  # noqa: B008 - frozen
+        given: Callable[[Plan], Given] | None = None,
     ) -> None:
+        self._given = given
         self.name = identity.name
         self._may_tell = may_tell
         self._identity, self._trust, self._ledger = identity, trust, ledger
@@ -86,6 +90,8 @@ class Host:
                 return self._proposal(request)
         except (SealError, SignedMessageError, MessageError):
             return self._refuse(request, "", "seal")
+        except Refused as refusal:
+            return self._refuse(request, "", refusal.code)
         except TrustError as error:
             self._tell(f"{self.name} answers nothing: {error}")
             return self._refuse(request, "", "unavailable")
@@ -103,15 +109,59 @@ class Host:
     def reload(self) -> Mapping[str, int]:
         """Read the data anew for every open plan; returns the number of records by plan.
 
+        A plan under which they are at fault goes on with the records that it had, less those whose persons are in the
+        data no more or consent no more. What happened under which plan the operator is told.
+
         Raises:
-            DataError: they cannot be used; every plan goes on with those that it had.
+            DataError: under some plans the data are at fault; under all others they were read anew.
+            LedgerError: books cannot be written; records were read anew all the same.
+            RegisterError: the same of the register.
         """
         with self._lock:
-            fresh = {plan: in_words(self._load, node.plan) for plan, node in self._nodes.items()}
-            for plan, records in fresh.items():
-                self._nodes[plan].reload(records)
-                self._faulty.discard(plan)
+            fresh: dict[str, Records] = {}
+            faulty: dict[str, DataError] = {}
+            for plan, node in self._nodes.items():
+                try:
+                    fresh[plan] = in_words(self._load, node.plan)
+                except DataError as error:
+                    faulty[plan] = error
+            # Those first: in the end the register has the consents of a whole table, if there is one.
+            work = [partial(self._heed, self._nodes[plan], error) for plan, error in faulty.items()]
+            work += [partial(self._nodes[plan].reload, records) for plan, records in fresh.items()]
+            failed = [error for one in work if (error := _failure(one))]
+            self._faulty -= fresh.keys()
+            if failed:
+                raise failed[0]
+            if faulty:
+                for plan, records in fresh.items():
+                    self._tell(f"{self.name} has read {len(records)} records anew under plan {grouped(plan)}")
+                raise DataError([problem for error in faulty.values() for problem in error.problems])
             return {plan: len(records) for plan, records in fresh.items()}
+
+    def _heed(self, node: Node, fault: DataError) -> None:
+        """Use of a plan's records no more than persons and consents allow that are read by themselves."""
+        had, where = node.role.records, f"under plan {node.plan.name}, {grouped(node.plan.hash)}"
+        try:
+            if self._given is None:
+                raise fault
+            given = in_words(self._given, node.plan)
+        except DataError as error:
+            self._tell(
+                f"{self.name} DOES NOT SEE WITHDRAWALS {where}: it goes on with all the records that it had, since not "
+                f"even who is in the data can be read. Mend them and have them read anew (sealscore-node reload), or "
+                f"revoke the plan: {error}"
+            )
+            return
+        left = given.left_of(had)
+        node.reload(left, given.records if given.fault is None else left)
+        before, after = (int(part.live(FEDERATION, node.plan.purpose_code).sum()) for part in (had, left))
+        unseen = (
+            "" if given.fault is None else f" WITHDRAWALS ARE NOT SEEN, since consents cannot be read: {given.fault}."
+        )
+        self._tell(
+            f"{self.name} goes on {where} with {after} of the {before} records that were in sums, those that are still "
+            f"in the data and consented to; new ones wait until the data are mended.{unseen} What is wrong: {fault}"
+        )
 
     def look(self) -> None:
         """End what is over though nobody asks: plans after their last day, and the doors of those that were revoked.
@@ -150,7 +200,7 @@ class Host:
             return read_info(request).plan
         message = open_signed(request, self._servers(), Join, Propose)
         if message.header.recipient != self.name:
-            raise SignedMessageError(f"a message to {message.header.recipient!r}, this is {self.name!r}")
+            raise Refused("other-plan")
         return message.header.plan if isinstance(message, Join) else None
 
     def _servers(self) -> dict[str, Card]:
@@ -192,9 +242,14 @@ class Host:
         if found := self._may_tell.obstacles(plan, self.name):
             raise NotApproved("; ".join(found))
         masks = Masks(len(plan.members(plan.party(self.name).group)) == 1)
-        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits(), self._may_tell.bits)
+        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits, self._may_tell.bits)
         records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
+        if plan.hash in self._faulty and self._given is not None:
+            # Peers keep what they were told: they hear of withdrawals all the same, if these can be read.
+            with contextlib.suppress(DataError):
+                given = in_words(self._given, plan)
+                node.reload(records, given.records if given.fault is None else None)
         door = SealedNode(node, masks, self._identity, self._trust, self._clock)
         self._nodes[plan.hash], self._doors[plan.hash] = node, door
         return door
@@ -240,3 +295,12 @@ class Host:
 
     def _refuse(self, request: bytes, plan: str, code: str) -> bytes:
         return sign_message(Refusal(claimed_header(request, plan, self.name), code), self._identity)
+
+
+def _failure(work: Callable[[], None]) -> LedgerError | RegisterError | None:
+    """Do it; what cannot be written is given, so that the rest is done first."""
+    try:
+        work()
+    except (LedgerError, RegisterError) as error:
+        return error
+    return None

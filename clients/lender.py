@@ -93,16 +93,17 @@ class Lender:
         """All records with the signals that have come, as training and scoring see them; for use at this party."""
         columns = dict(self._records.columns)
         for group in self._plan.platforms:
-            told = [self._live_levels(party.name) for party in self._plan.members(group) if party.name in self._levels]
+            platforms = [party.name for party in self._plan.members(group) if party.name in self._levels]
+            told = [self._live(platform, self._levels[platform]) for platform in platforms]
             columns[signal_name(group)] = _merged_levels(self._records.person, told)
         return dataclasses.replace(self._records, columns=columns)
 
-    def _live_levels(self, platform: str) -> dict[str, int]:
-        """What a platform told of those who still consent to being joined with it."""
+    def _live(self, platform: str, told: Mapping[str, int]) -> Mapping[str, int]:
+        """What a platform told, of those who still consent to being joined with it and to sums."""
         if self._records.consent is None:
-            return self._levels[platform]
-        live = set(self._consenting(platform))
-        return {person: level for person, level in self._levels[platform].items() if person in live}
+            return told
+        live = set(self._joined(platform))
+        return {person: value for person, value in told.items() if person in live}
 
     @property
     def shortfalls(self) -> Sequence[str]:
@@ -196,7 +197,7 @@ class Lender:
         """Step 1 of align: ask a platform which of the consented persons it knows."""
         if body:
             raise Refused("malformed")
-        persons = self._consenting(context.peer)
+        persons = self._joined(context.peer)
         try:
             asking = self._pairs.matching(self._name, context.peer).ask(persons, context.stream(Purpose.FILLER))
         except AlignmentError as error:
@@ -228,7 +229,7 @@ class Lender:
         aligned, epsilon = self._pairs[context.peer], self._plan.privacy.label_epsilon
         outcome, store = self._plan.outcome.meaning, self._lifetime.labels
         bad: dict[str, int] = {}
-        part, live = self._part(False), set(self._consenting(context.peer))
+        part, live = self._part(False), set(self._joined(context.peer))
         for person, label in zip(part.person, self._labels(False).tolist(), strict=True):
             bad[person] = max(label, bad.get(person, 0))
         told = [person for person in aligned.persons if person in live]
@@ -297,8 +298,8 @@ class Lender:
         names = self._plan.groups_at(self._plan.party(platform).group)
         return [len(self._plan.bands(name)) for name in names]
 
-    def _consenting(self, recipient: str) -> tuple[str, ...]:
-        return self._records.consenting(recipient, self._plan.purpose_code)
+    def _joined(self, peer: str) -> tuple[str, ...]:
+        return self._records.joined(peer, self._plan.purpose_code)
 
     def _part(self, test: bool) -> Records:
         if test not in self._split:
@@ -341,7 +342,7 @@ class Lender:
             names = self._plan.groups_at(self._plan.party(platform).group)
             if name in names:
                 place, sizes = names.index(name), self._band_sizes(platform)
-                for person, code in codes.items():
+                for person, code in self._live(platform, codes).items():
                     found[person] = int(np.unravel_index(code, sizes)[place])
         return found
 

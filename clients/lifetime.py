@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from clients.bands import GROUP_BITS
@@ -18,24 +19,34 @@ SIGNAL_BITS = 4
 class Lifetime:
     """The register of a data set's persons, with the label bits and disclosures that it has.
 
-    `signal_bits` is what the operator lets be told of one person's channel, `group_bits` what of bands of protected
-    attributes, whatever a plan says.
+    `limit` gives what the operator lets be told of one person's channel at the moment, `group_bits` is what of bands of
+    protected attributes, whatever a plan says.
     """
 
     register: Register
     labels: LabelStore
     disclosed: Disclosed
     fills: Fills
-    signal_bits: int = SIGNAL_BITS
+    limit: Callable[[], int]
     group_bits: int = GROUP_BITS
+
+    @property
+    def signal_bits(self) -> int:
+        """The limit as it is now: an operator can lower it while a plan's door is open."""
+        return self.limit()
 
     @classmethod
     def of(
-        cls, secret: StreamSource, register: Register, signal_bits: int = SIGNAL_BITS, group_bits: int = GROUP_BITS
+        cls,
+        secret: StreamSource,
+        register: Register,
+        signal_bits: int | Callable[[], int] = SIGNAL_BITS,
+        group_bits: int = GROUP_BITS,
     ) -> Lifetime:
         """Of the data set of that register; `secret` keys its label coins and fills, and must stay the same."""
         labels, disclosed = LabelStore(secret, register), Disclosed(secret, register)
-        return cls(register, labels, disclosed, Fills(secret), signal_bits, group_bits)
+        limit = signal_bits if callable(signal_bits) else lambda: signal_bits
+        return cls(register, labels, disclosed, Fills(secret), limit, group_bits)
 
     @classmethod
     def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS, group_bits: int = GROUP_BITS) -> Lifetime:

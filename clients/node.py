@@ -13,17 +13,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
 from clients.books import Books
+from clients.consents import Consents
 from clients.context import PairContext, RoundContext
 from clients.lender import Lender
 from clients.lifetime import Lifetime
 from clients.nobody import attempted, bounded
 from clients.platform import Platform
 from clients.refused import LocalFault, Refused
-from clients.work import Payload, Sum
+from clients.work import Kept, Payload, Release, Sum
 from shared.aggregation import Aggregation, SumId
 from shared.crypto.psi import Progress
 from shared.messages import (
@@ -109,7 +111,9 @@ class Node:
         self._answers: dict[str, bytes] = {}
         self._lock = threading.Lock()
         lifetime.register.reconcile(_told(ledger))
-        self._note_consents(records)
+        self._consents = Consents(plan, self._peers, self.books, lifetime.register)
+        self._consents.note(records)
+        self._drop_forgotten()
 
     @property
     def random_source(self) -> Source:
@@ -136,15 +140,17 @@ class Node:
                 # What came of a person while that person was being forgotten is deleted, too.
                 self._drop_forgotten()
 
-    def reload(self, records: Records) -> None:
+    def reload(self, records: Records, given: Records | None = None) -> None:
         """Go on with the party's records as they are now; who has no live consent any more is used no more.
 
-        Peers that hold something of such a person are to be told (see `Withdrawals`).
+        Peers that hold something of such a person are to be told (see `Withdrawals`). Where not all that is in the data
+        can be used, `given` are who is in them and the consents, as records without columns.
         """
         with self._lock:
             self._drop_forgotten()
             self.role.replace(records)
-            self._note_consents(records)
+            self._consents.note(records if given is None else given)
+            self._drop_forgotten()
 
     def forget(self, peer: str, plan: str, handles: Iterable[bytes]) -> int:
         """Delete what a peer told of these persons under a plan, of whom consent was withdrawn; returns how many.
@@ -181,7 +187,10 @@ class Node:
             if key in self._answers:
                 return self._answers[key]
             self._check_header(header)
-            self.role.turn(datetime.now(UTC).date())
+            today = datetime.now(UTC).date()
+            self._consents.turn(today)
+            self._drop_forgotten()
+            self.role.turn(today)
             reply = encode(self._dispatch(message))
             if isinstance(message, SumRequest | PairRequest):
                 self._answers[key] = reply
@@ -204,21 +213,6 @@ class Node:
             # The text of an exception can hold data, so neither the server nor a log gets it.
             self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
             return encode(Refusal(self._reply(header), "unavailable"))
-
-    def _note_consents(self, records: Records) -> None:
-        """Keep the consents as they are now, and whom peers must be told of."""
-        register = self._lifetime.register
-        if records.consent is None:
-            return
-        rows = zip(records.person, records.ids, records.consent, strict=True)
-        register.note_consents((person, record, given) for person, record, all_ in rows for given in all_)
-        purposes = {plan: kept.plan.purpose_code for plan, kept in self.books.ledger.standing.plans.items()}
-        for peer in self._peers:
-            live = set(records.consenting(peer, self.plan.purpose_code))
-            for plan, persons in register.paired(peer).items():
-                # Under another purpose other consents count; the node of such a plan sees to them.
-                if purposes.get(plan) == self.plan.purpose_code:
-                    register.notify(plan, peer, [person for person in persons if person not in live])
 
     def _reply(self, header: Header) -> Header:
         return Header(
@@ -324,14 +318,18 @@ class Node:
         register = self._lifetime.register
         for release in payload.releases:
             with register.alone():
-                before, kept = register.head, payload.keep(release)
-                # The head stands for what was told here: one from before would vouch for what the ledger never had.
-                told = register.head if register.head != before else None
-                self.books.disclose(header, request.peer, release, kept, told)
-                if told is not None:
+                before = register.head
+                self.books.disclose(header, request.peer, release, partial(self._kept, payload, release))
+                if register.head != before:
                     register.confirm()
         if not payload.releases:
             self.books.exchanged(header, request.peer, digest(encode(request)))
+
+    def _kept(self, payload: Payload, release: Release) -> tuple[Kept, str | None]:
+        """Keep a release; the register's head where it changed, for one from before would vouch for what never was."""
+        register = self._lifetime.register
+        before, kept = register.head, payload.keep(release)
+        return kept, register.head if register.head != before else None
 
     def _phase(self, name: str) -> Phase:
         if name not in self._phases:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from clients.config import NodeConfig
-from clients.data import DataError, in_words, load_records
+from clients.data import DataError, Given, in_words, load_records, read_given
 from clients.features.row_local import check_row_local
 from clients.home import Home
 from shared.plan import Plan
@@ -25,6 +25,11 @@ def loader(home: Home, config: NodeConfig) -> Callable[[Plan], Records]:
         return load_records(config.data.own(home.folder), plan, config.node.name, split)
 
     return load
+
+
+def given_reader(home: Home, config: NodeConfig) -> Callable[[Plan], Given]:
+    """How it reads by themselves who is in its data and the consents."""
+    return lambda plan: read_given(config.data.own(home.folder), plan, config.node.name)
 
 
 def faults(home: Home, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[Plan, DataError]]:

@@ -21,7 +21,6 @@ from clients.pairing import Pairs
 from clients.refused import LocalFault, Refused
 from clients.training import train_step
 from clients.work import Kept, Pair, Payload, Release, Sum
-from shared.consent import FEDERATION
 from shared.crypto.alignment import AlignmentError, Answering
 from shared.crypto.psi import Progress
 from shared.model.bins import Binning, histogram, histogram_length
@@ -167,7 +166,7 @@ class Platform:
 
     def align_response(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of align: tell a lender which of its persons are here and consented to it; so often a month."""
-        persons, filler = self._consenting(context.peer), context.stream(Purpose.FILLER)
+        persons, filler = self._joined(context.peer), context.stream(Purpose.FILLER)
         try:
             answering = self._pairs.matching(context.peer, self._name).answer(body, persons, filler)
         except AlignmentError as error:
@@ -216,7 +215,10 @@ class Platform:
         def work(context: PairContext, body: bytes) -> Payload:
             told = signal_levels(row_logits(tower, self._codes(binning)), edges)
             bits = self._plan.model.signal_bits
-            limit = min(self._plan.privacy.signal_bits, self._lifetime.signal_bits)
+
+            def limit() -> int:
+                return min(self._plan.privacy.signal_bits, self._lifetime.signal_bits)
+
             return self._disclosure(context, body, told, levels, "signal", meaning, bits, limit)
 
         return work
@@ -234,7 +236,11 @@ class Platform:
         levels = int(np.prod(sizes))
         bits = bits_for(levels)
         meaning = ";".join(f"{name}: {', '.join(self._plan.bands(name))}" for name in names)
-        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, self._lifetime.group_bits)
+
+        def limit() -> int:
+            return self._lifetime.group_bits
+
+        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, limit)
 
     def _disclosure(
         self,
@@ -245,9 +251,11 @@ class Platform:
         kind: str,
         what: str,
         bits: int,
-        limit: int,
+        limit: Callable[[], int],
     ) -> Payload:
         """A payload of numbers [records] about the aligned persons, -1 where nothing is told, under a limit of bits.
+
+        The limit is that of the moment in which they are kept.
 
         Where there is nothing to tell, or the limit does not hold it, stands a fill. Nothing else differs.
         """
@@ -259,12 +267,13 @@ class Platform:
 
         def keep() -> Kept:
             nonlocal numbers
-            found = disclosed.spend(kind, what, bits, levels, values, limit, context.peer, self._plan.hash)
+            most = limit()
+            found = disclosed.spend(kind, what, bits, levels, values, most, context.peer, self._plan.hash)
             numbers = found.numbers
             if found.over:
                 self._tell(
                     f"{self._name} tells {context.peer} made-up numbers in the place of {found.over} of {len(values)} "
-                    f"persons ({kind}), since no more than {limit} bits of a person may ever be disclosed: use the "
+                    f"persons ({kind}), since no more than {most} bits of a person may ever be disclosed: use the "
                     "tower whose levels were told already, or raise the limit (sealscore-node budget) before a new "
                     "plan is run"
                 )
@@ -281,12 +290,12 @@ class Platform:
         event = Disclosure(bits=bits, recipient=context.peer, count=1)
         return Payload(make, (Release(event, what, keep),))
 
-    def _consenting(self, recipient: str) -> tuple[str, ...]:
-        return self._records.consenting(recipient, self._plan.purpose_code)
+    def _joined(self, peer: str) -> tuple[str, ...]:
+        return self._records.joined(peer, self._plan.purpose_code)
 
     def _told_of(self, peer: str) -> list[str]:
-        """The aligned persons of a pair who consent to it."""
-        live = set(self._consenting(peer))
+        """The aligned persons of a pair who may be joined."""
+        live = set(self._joined(peer))
         return [person for person in self._pairs[peer].persons if person in live]
 
     def _examples(self) -> list[tuple[str, int]]:
@@ -295,9 +304,8 @@ class Platform:
         Which lenders' labels are kept of a person depends on nothing but that person's own lenders.
         """
         of_person: dict[str, list[str]] = {}
-        summed = set(self._consenting(FEDERATION))
         for peer, aligned in self._pairs.items():
-            live = summed & set(self._consenting(peer))
+            live = set(self._joined(peer))
             for person in aligned.persons:
                 if person in live and not self._records.test[self._row[person]]:
                     of_person.setdefault(person, []).append(peer)

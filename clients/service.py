@@ -113,8 +113,13 @@ class Service:
         try:
             for plan, records in self._host.reload().items():
                 self._notice(f"data read anew: {records} records under plan {grouped(plan)}")
-        except (DataError, LedgerError, RegisterError) as error:
+        except DataError as error:
             self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
+        except (LedgerError, RegisterError) as error:
+            self._notice(f"the data were read anew, and not all that follows could be noted: {error}")
+        except Exception as error:
+            # Its text can hold cells. The node is needed for what it has answered, and goes on.
+            self._notice(f"reading the data anew failed ({type(error).__name__}); see what sealscore-node check says")
 
     def _allow(self, settings: SuperNodeSettings, bundles: Mapping[str, str]) -> bool:
         return self._written("the list of bundles that may run", lambda: allow(settings.folder, bundles))

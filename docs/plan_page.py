@@ -94,7 +94,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "consent": "Column of what the record's person consented to, separated by `;`: parties with which it may be "
         "joined, and `federation` for sums, each with a purpose and days where it has them (`lender-1 for "
         "credit-scoring from 2026-01-01 until 2027-03-31 withdrawn 2026-09-01; federation`). "
-        "Absent: the plan declares that everybody consented to everything.",
+        "A real node reads consents where its own node.toml says, also where this is absent. In simulation absent "
+        "means that everybody consented to everything.",
         "features": "The columns that are read.",
         "derived": "Features that each party computes from its own columns.",
         "dictionary": "SHA-256 of the feature dictionary from which all parties compute these columns, with its checks "
@@ -327,7 +328,7 @@ def _plain(value: float) -> str:
 def _list(entry: dict[str, Any]) -> str:
     if "prefixItems" in entry:
         return f"pair, each: {_kind(entry['prefixItems'][0])}"
-    least, most = entry.get("minItems"), entry.get("maxItems")
+    least, most = entry.get("minItems", 0), entry.get("maxItems")
     count = f"{least} to {most}, " if most else f"at least {least}, " if least else ""
     return f"list ({count}each: {_kind(entry['items'])})"
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-from shared.consent import Consent, may
+from shared.consent import FEDERATION, Consent, may
 from shared.schema import TableSchema
 
 
@@ -64,6 +64,14 @@ class Records:
         live = self.live(recipient, purpose, today)
         withheld = {self.person[row] for row in np.flatnonzero(~live)}
         return tuple(person for person in dict.fromkeys(self.person) if person not in withheld)
+
+    def joined(self, peer: str, purpose: str, today: date | None = None) -> tuple[str, ...]:
+        """Persons of whom something may be told to the peer, and used of what it tells: all of it ends in sums.
+
+        All of their records are live for the peer, and for sums.
+        """
+        summed = set(self.consenting(FEDERATION, purpose, today))
+        return tuple(person for person in self.consenting(peer, purpose, today) if person in summed)
 
     def training_part(self) -> Records:
         """The records of training persons."""

@@ -21,7 +21,7 @@ from builders import LENDERS, PLAN, small_records
 
 from clients.books import approve
 from clients.commands.init import _text
-from clients.data import load_records
+from clients.data import Given, load_records, read_given
 from clients.deploy.node_key import make_node_key
 from clients.features.row_local import check_row_local
 from clients.home import Home
@@ -177,6 +177,16 @@ def node_loader(home: Home) -> Callable[[Plan], Records]:
     return load
 
 
+def node_given(home: Home) -> Callable[[Plan], Given]:
+    """How a node reads persons and consents by themselves, from what its node.toml says at the time."""
+
+    def given(plan: Plan) -> Given:
+        config = home.config()
+        return read_given(config.data.own(home.folder), plan, config.node.name)
+
+    return given
+
+
 @contextmanager
 def running(home: Home, plan: Plan | None = None, **more: Any) -> Iterator[Host]:
     """A node's host with its own keys and files; a plan is approved first where one is given."""
@@ -184,7 +194,7 @@ def running(home: Home, plan: Plan | None = None, **more: Any) -> Iterator[Host]
     ledger, register = home.ledger(identity, config), home.register()
     if plan is not None:
         approve(ledger, plan)
-    values: dict[str, Any] = {"load": node_loader(home), "trust": home.trust()} | more
+    values: dict[str, Any] = {"load": node_loader(home), "given": node_given(home), "trust": home.trust()} | more
     trust: TrustStore = values.pop("trust")
     host = Host(identity, trust, ledger, register, home.label_secret(), **values)
     try:

@@ -19,6 +19,7 @@ ADAPTERS = {
     "server/deploy/bundle.py",
     "server/deploy/control.py",
     "server/deploy/enrolled.py",
+    "server/deploy/executor.py",
     "server/deploy/launcher.py",
     "clients/app.py",
     "clients/deploy/connection.py",

@@ -137,7 +137,7 @@ def status(
 
 def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
     from clients.host import MAX_PROPOSED, Host
-    from clients.plan_data import loader
+    from clients.plan_data import given_reader, loader
 
     def propose(plan: Plan) -> bool:
         approved = ledger.standing.plans
@@ -159,6 +159,7 @@ def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
         register,
         home.label_secret(),
         load=loader(home, config),
+        given=given_reader(home, config),
         propose=propose,
         may_tell=config.data.may_tell,
     )

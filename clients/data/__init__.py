@@ -3,6 +3,7 @@
 from clients.data.checks import Checked, Nominal, check_table
 from clients.data.errors import DataError, Problem
 from clients.data.files import read_table
+from clients.data.given import Given, read_given
 from clients.data.load import in_words, load_records, one_sided_parts
 from clients.data.own import OwnData
 from clients.data.sources import Source, read_source
@@ -13,6 +14,7 @@ from clients.data.table import Table, columns_of
 __all__ = [
     "Checked",
     "DataError",
+    "Given",
     "Nominal",
     "OwnData",
     "Problem",
@@ -24,6 +26,7 @@ __all__ = [
     "in_words",
     "load_records",
     "one_sided_parts",
+    "read_given",
     "read_source",
     "read_table",
     "test_mask",

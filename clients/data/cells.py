@@ -11,6 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+# From here on several whole numbers have one float.
+_APART = {pl.Float32: 2**24, pl.Float64: 2**53}
+# As spreadsheets write long numbers, without the last digits, and programs write large floats.
+SCIENTIFIC = r"^[+-]?\d+(\.\d+)?[eE]\+\d+$"
+NO_IDENTIFIER = "a float or a number in scientific notation, which may stand for several identifiers"
+IDENTIFIER_MEND = "export the column as text, or as whole numbers, from where it is written in full"
+
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 
@@ -116,6 +123,26 @@ def texts(cells: pl.Series, strip: bool = True) -> pl.Series:
         found = cells.to_numpy() if cells.dtype.is_float() else cells.cast(pl.Float64).to_numpy()
         return pl.Series([None if np.isnan(value) else decimal(value) for value in found], dtype=pl.String)
     raise WrongTypeError(f"a column of type {_type(cells)}, where text or numbers are needed")
+
+
+def inexact(cells: pl.Series) -> np.ndarray:
+    """Which cells, bool [n], may stand for several identifiers, so that two persons would be one.
+
+    They are floats that are no whole number, or are beyond those that the type tells apart, and text in scientific
+    notation.
+    """
+    if _is_text(cells):
+        return _stripped(cells).str.contains(SCIENTIFIC).fill_null(False).to_numpy()
+    if not cells.dtype.is_float():
+        return np.zeros(len(cells), dtype=bool)
+    values = cells.cast(pl.Float64).to_numpy()
+    apart = _APART.get(cells.dtype.base_type(), 2**11)
+    return ~np.isnan(values) & ((values != np.round(values)) | (np.abs(values) >= apart))
+
+
+def as_inexact(value: float) -> str:
+    """A float as text that `inexact` finds, with the value that it has; whole numbers that are apart as `decimal`."""
+    return decimal(value) + ("e+0" if inexact(pl.Series([value], dtype=pl.Float64))[0] else "")
 
 
 def _is_text(cells: pl.Series) -> bool:

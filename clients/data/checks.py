@@ -191,7 +191,7 @@ class _Check:
         name = self.schema.consent
         if name is None or (raw := self._column(name)) is None:
             return None
-        found = [_consents(cell) for cell in raw.cast(pl.String).fill_null("").to_list()]
+        found = [consents_of(cell) for cell in raw.cast(pl.String).fill_null("").to_list()]
         wrong = np.array([given is None for given in found], dtype=bool)
         mend = "write PARTY or federation, then for PURPOSE, from, until or withdrawn YYYY-MM-DD; ; between several"
         self.add_if(wrong, "it is no list of consents", mend, name)
@@ -207,6 +207,7 @@ class _Check:
             self.add(str(error), "write it as text or as a whole number", name)
             return pl.Series([str(row) for row in range(len(raw))], dtype=pl.String)
         self.add_if(text.is_null().to_numpy(), f"{what} is blank", "fill it in, or leave the record out", name)
+        self.add_if(cells.inexact(raw), f"{what} is {cells.NO_IDENTIFIER}", cells.IDENTIFIER_MEND, name)
         return text
 
     def label(self) -> np.ndarray:
@@ -329,7 +330,7 @@ class _Check:
         return shown + (f" ({more} further values)" if more > 0 else "")
 
 
-def _consents(cell: str) -> tuple[Consent, ...] | None:
+def consents_of(cell: str) -> tuple[Consent, ...] | None:
     """The consents that a cell lists; None where it is no such list."""
     try:
         return parse_consents(cell)

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from clients.data.cells import WrongTypeError, texts
+from clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, WrongTypeError, inexact, texts
 from clients.data.errors import DataError, Problem
 from clients.data.sources import Source, read_source
 from clients.data.table import Table
 from shared.consent import Consent, ConsentError, parse_consents
 from shared.identifiers import NORMAL_FORMS
+
+# A cell that is no list of consents.
+_IN_DOUBT = "?"
 
 
 @dataclass(frozen=True)
@@ -29,20 +33,24 @@ class ConsentTable:
     purpose: str | None
     days: Mapping[str, str | None]
 
-    def cells(self, identifier: str) -> dict[str, str]:
+    def cells(self, identifier: str, lenient: bool = False) -> dict[str, str]:
         """The consents of each person, by the normal form of the identifier, as a consent column writes them.
 
+        Where it is `lenient`, a row that is no consent makes its person's cell no list of consents either: what stands
+        in that row may be a withdrawal.
+
         Raises:
-            DataError: the table cannot be read, lacks a column, or has a row that is no consent.
+            DataError: the table cannot be read, lacks a column, or has a row that is no consent and is not `lenient`.
         """
         columns = [self.person, self.recipient, *(name for name in (self.purpose, *self.days.values()) if name)]
-        table = read_source(self.source, columns)
+        table = read_source(self.source, columns, (self.person,))
         if lacking := [name for name in columns if name not in table.header]:
             mend = "name the columns of the consents under [data.consents]"
             raise DataError([Problem(table.source, "the column is missing", mend, column=name) for name in lacking])
         frame = self._as_text(table)
         form, found = NORMAL_FORMS[identifier], defaultdict(list)
         wrong: dict[str, list[int]] = defaultdict(list)
+        doubted: set[str] = set()
         for row, cells in enumerate(frame.select(columns).iter_rows(named=True)):
             try:
                 consent = self._consent(cells)
@@ -51,9 +59,10 @@ class ConsentTable:
                     raise ConsentError("a row names one recipient")
             except ConsentError as error:
                 wrong[str(error)].append(row)
+                doubted.add(form(cells[self.person]))
                 continue
             found[form(cells[self.person])].append(consent.text)
-        if wrong:
+        if wrong and not lenient:
             raise DataError(
                 [
                     Problem(
@@ -66,7 +75,7 @@ class ConsentTable:
                     for what, rows in sorted(wrong.items())
                 ]
             )
-        return {person: "; ".join(texts) for person, texts in found.items()}
+        return {person: "; ".join(texts) for person, texts in found.items()} | dict.fromkeys(doubted, _IN_DOUBT)
 
     def _consent(self, cells: Mapping[str, Any]) -> Consent:
         days = {name: _day(cells[column]) for name, column in self.days.items() if column}
@@ -76,6 +85,9 @@ class ConsentTable:
     def _as_text(self, table: Table) -> pl.DataFrame:
         """Persons, recipients and purposes as the data's own columns are read: 7, 7.0 and " 7" are one person."""
         frame = table.frame
+        if (doubted := np.flatnonzero(inexact(frame[self.person]))).size:
+            rows, value = table.rows(doubted.tolist()), f"the person is {NO_IDENTIFIER}"
+            raise DataError([Problem(table.source, value, IDENTIFIER_MEND, self.person, rows, table.unit)])
         for name in filter(None, (self.person, self.recipient, self.purpose)):
             try:
                 frame = frame.with_columns(texts(frame[name]).fill_null("").alias(name))

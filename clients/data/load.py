@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from clients.data.table import Table
 from shared.crypto.alignment import padded_size
 from shared.plan import Party, Plan
 from shared.records import Records
+
+_Read = TypeVar("_Read")
 
 
 def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_folder: Path | None = None) -> Records:
@@ -66,14 +69,14 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     return dataclasses.replace(checked.records, test=mask)
 
 
-def in_words(load: Callable[[Plan], Records], plan: Plan) -> Records:
-    """What `load` reads under a plan.
+def in_words(read: Callable[[Plan], _Read], plan: Plan) -> _Read:
+    """What is read under a plan.
 
     Raises:
         DataError: whatever goes wrong. The text of another exception could hold cells, and may end in a log.
     """
     try:
-        return load(plan)
+        return read(plan)
     except DataError:
         raise
     except Exception as error:

@@ -57,8 +57,10 @@ class OwnData:
             return self.consent_column
         return self.columns.get(name, name)
 
-    def read(self, schema: TableSchema, label: bool, identifier: str) -> Table:
+    def read(self, schema: TableSchema, label: bool, identifier: str, lenient: bool = False) -> Table:
         """The columns of a plan's schema as it is read here (see `schema`), under the plan's names.
+
+        A table of consents may be read `lenient`: see `ConsentTable.cells`.
 
         Raises:
             DataError: see `read_source`; consents that cannot be used; or persons whom the plan names otherwise than
@@ -72,12 +74,13 @@ class OwnData:
         if len(own) != len(wanted):
             mend = "name another column for each under [data.columns]"
             raise DataError([Problem(self.source.name, "one column stands for two of the plan", mend)])
-        table = read_source(self.source, list(own))
+        identifiers = {self.named(name, schema) for name in (schema.id, schema.person_column)}
+        table = read_source(self.source, list(own), identifiers)
         frame = table.frame.rename({name: own[name] for name in table.frame.columns if name in own})
         table = dataclasses.replace(table, frame=frame, header=tuple(own.get(name, name) for name in table.header))
         if self.consents is None:
             return table
-        return _with_consents(table, schema, self.consents.cells(identifier), identifier)
+        return _with_consents(table, schema, self.consents.cells(identifier, lenient), identifier)
 
 
 def _with_consents(table: Table, schema: TableSchema, cells: Mapping[str, str], identifier: str) -> Table:

@@ -7,7 +7,7 @@ source is given can end the transaction or write. A role with SELECT alone is th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import polars as pl
@@ -20,7 +20,8 @@ from clients.data.table import Table, present, refuse_twins
 
 CONNECT_TIMEOUT_S = 10
 INTEGERS = (20, 21, 23)
-FLOATS = (700, 701)
+FLOAT4 = 700
+FLOATS = (FLOAT4, 701)
 BOOLEAN, NUMERIC = 16, 1700
 DTYPES: dict[int, type[pl.DataType]] = {
     **dict.fromkeys(INTEGERS, pl.Int64),
@@ -51,10 +52,11 @@ REFUSALS = (
 )
 
 
-def read_postgres(source: SqlSource, columns: Sequence[str] | None = None) -> Table:
+def read_postgres(source: SqlSource, columns: Sequence[str] | None = None, identifiers: Collection[str] = ()) -> Table:
     """Read those of `columns` that the source has (all where None is given), ordered by the first of them.
 
-    Integers come as Int64, floats as Float64 (a float4 as its shortest decimal form says), booleans as Boolean, all
+    Integers come as Int64, floats as Float64 (a float4 as its shortest decimal form says, and as Float32 where it is of
+    `identifiers`, which it may not tell apart), booleans as Boolean, all
     else as PostgreSQL writes it in text, numeric without trailing zeros: exact, whatever its precision. Days and times
     are ISO 8601, a time with zone in UTC.
 
@@ -73,6 +75,7 @@ def read_postgres(source: SqlSource, columns: Sequence[str] | None = None) -> Ta
         refuse_twins(source.name, sorted({name for name in wanted if header.count(name) > 1}))
         oids = {column.name: column.type_code for column in head}
         schema = {name: DTYPES.get(oids[name], pl.String) for name in wanted}
+        schema |= {name: pl.Float32 for name in wanted if name in identifiers and oids[name] == FLOAT4}
         frame = pl.DataFrame(schema=schema)
         if wanted:
             _send_raw_text(connection)

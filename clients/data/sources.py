@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from clients.data.files import read_table
@@ -12,11 +12,12 @@ from clients.data.table import Table
 Source = Path | SqlSource
 
 
-def read_source(source: Source, columns: Sequence[str] | None = None) -> Table:
+def read_source(source: Source, columns: Sequence[str] | None = None, identifiers: Collection[str] = ()) -> Table:
     """Read those of `columns` that the source has (all columns where None is given), in batches.
 
     The rows of a file come in its own order; those of a database in the order of the first column that is read,
-    compared as text byte by byte, so that two readings of the same rows are the same.
+    compared as text byte by byte, so that two readings of the same rows are the same. Of the `identifiers` among the
+    columns floats are kept such that `cells.inexact` finds those that may stand for several.
 
     Raises:
         DataError: the source cannot be read as a table; it names the source (never its credentials) and the mend.
@@ -27,7 +28,7 @@ def read_source(source: Source, columns: Sequence[str] | None = None) -> Table:
     if source.is_sqlite:
         from clients.data.sqlite import read_sqlite
 
-        return read_sqlite(source, columns)
+        return read_sqlite(source, columns, identifiers)
     from clients.data.postgres import read_postgres
 
-    return read_postgres(source, columns)
+    return read_postgres(source, columns, identifiers)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import polars as pl
 
-from clients.data.cells import decimal
+from clients.data.cells import as_inexact, decimal
 from clients.data.errors import DataError, Problem
 from clients.data.sql import BATCH_ROWS, SqlSource, timed_out
 from clients.data.table import Table, present, refuse_twins
@@ -27,8 +27,10 @@ class _NotText(bytes):
     """A cell that is text by its type and no UTF-8."""
 
 
-def read_sqlite(source: SqlSource, columns: Sequence[str] | None = None) -> Table:
+def read_sqlite(source: SqlSource, columns: Sequence[str] | None = None, identifiers: Collection[str] = ()) -> Table:
     """Read those of `columns` that the source has (all where None is given), ordered by the first of them, as text.
+
+    Of `identifiers` a float that may stand for several stays one to see.
 
     Raises:
         DataError: there is no such file or table, it is no SQLite database, the statement is refused or takes too
@@ -47,7 +49,7 @@ def read_sqlite(source: SqlSource, columns: Sequence[str] | None = None) -> Tabl
             cells = ", ".join(_quoted(name) for name in wanted)
             order = f"CAST({_quoted(wanted[0])} AS BLOB)"
             cursor = connection.execute(f"SELECT {cells} FROM {relation} ORDER BY {order}")
-            frame = pl.concat([frame, *_batches(source, cursor, wanted)])
+            frame = pl.concat([frame, *_batches(source, cursor, wanted, identifiers)])
     return Table(frame, source.name, tuple(header))
 
 
@@ -85,7 +87,9 @@ def _text(data: bytes) -> str | _NotText:
         return _NotText(data)
 
 
-def _batches(source: SqlSource, cursor: sqlite3.Cursor, wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
+def _batches(
+    source: SqlSource, cursor: sqlite3.Cursor, wanted: Sequence[str], identifiers: Collection[str]
+) -> Iterator[pl.DataFrame]:
     before = 0
     while rows := cursor.fetchmany(BATCH_ROWS):
         columns = dict(zip(wanted, zip(*rows, strict=True), strict=True))
@@ -97,7 +101,10 @@ def _batches(source: SqlSource, cursor: sqlite3.Cursor, wanted: Sequence[str]) -
         if problems:
             raise DataError(problems)
         yield pl.DataFrame(
-            {name: [_written(cell) for cell in cells] for name, cells in columns.items()},
+            {
+                name: [_written(cell, as_inexact if name in identifiers else decimal) for cell in cells]
+                for name, cells in columns.items()
+            },
             schema=dict.fromkeys(wanted, pl.String),
         )
         before += len(rows)
@@ -113,10 +120,10 @@ def _unreadable(cells: Sequence[object]) -> Iterator[tuple[str, str, list[int]]]
         yield "a blob, where text or a number is needed", "store it as text or as a number", blobs
 
 
-def _written(cell: object) -> str | None:
+def _written(cell: object, number: Callable[[float], str]) -> str | None:
     if cell is None or isinstance(cell, str):
         return cell
-    return decimal(cell) if isinstance(cell, float) else str(cell)
+    return number(cell) if isinstance(cell, float) else str(cell)
 
 
 @contextmanager

@@ -81,5 +81,5 @@ def _refusal(line: str) -> Refusal | None:
     try:
         entry = json.loads(line)
         return Refusal(float(entry["at"]), str(entry["reason"]), int(entry.get("run", 0)))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, SCIENTIFIC
 from clients.features.dictionary import Kind
 
 DAY, TIME = pl.Date(), pl.Datetime("us", "UTC")
@@ -32,7 +33,7 @@ class RawTable:
 
     `past` are moments that have happened already, so none of them may lie in the future. `undated` are columns that
     the features, or a flag, read as the table holds them, though no other column says since when: how each has to be
-    exported.
+    exported. Of a table whose rows count `together`, a person of whom one row is at fault has none.
     """
 
     columns: dict[str, pl.DataType]
@@ -41,6 +42,7 @@ class RawTable:
     past: tuple[str, ...] = ()
     undated: Mapping[str, str] = field(default_factory=dict)
     owner: bool = False
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ _CONSENTS = RawTable(
     key=(),
     blank=frozenset({"expires", "withdrawn_at"}),
     past=("given_at", "withdrawn_at"),
+    # What cannot be read may be a withdrawal of what the others give.
+    together=True,
 )
 
 TABLES: dict[Kind, dict[str, RawTable]] = {
@@ -211,6 +215,8 @@ def rules(name: str, table: RawTable, today: date, currencies: Collection[str]) 
     found = [*_clock(table, today)]
     for column, dtype in table.columns.items():
         value = pl.col(column)
+        if dtype == TEXT and column in ("creator_id", "application_id", *table.key):
+            found.append(Rule(column, value.str.contains(SCIENTIFIC), NO_IDENTIFIER, IDENTIFIER_MEND))
         if column in _NOT_NEGATIVE:
             mend = "give counts and amounts from 0; a refund has a column of its own"
             found.append(Rule(column, value < 0, "it is negative", mend))

@@ -69,8 +69,10 @@ def other_dictionary(plan: Plan, party: str) -> list[str]:
 def obstacles(plan: Plan, party: str, declared: bool) -> list[str]:
     """All that keeps a real node from answering a plan, for what its features are; nothing where nothing does.
 
-    `declared` is the operator's word, `row_local` under `[data]`.
+    `declared` is the operator's word, `row_local` under `[data]`. Of a plan without that party nothing is said.
     """
+    if party not in {one.name for one in plan.parties}:
+        return []
     found = [*other_dictionary(plan, party), *comparing(plan, party)]
     return found if declared else found + undeclared(plan, party)
 

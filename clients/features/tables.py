@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER
 from clients.data.errors import DataError, Problem, why
 from clients.features.dictionary import PERSON, Kind
 from clients.features.mapping import PartyMapping, TableMap
@@ -102,7 +103,7 @@ def read_table(
     typed = raw.select(ROW, *cast.values())
     blank = {column: _blank(needed[column], have[column]) for column in table.columns}
     unread = [
-        Rule(column, ~blank[column] & cast[column].is_null(), *_unread(dtype))
+        Rule(column, ~blank[column] & cast[column].is_null(), *_unread(dtype, have[column]))
         for column, dtype in table.columns.items()
     ]
     missing = [
@@ -118,10 +119,10 @@ def read_table(
     if table.owner and (shared := _shared(typed, table, source)):
         raise DataError([*shared, *faults])
     rows = raw.select(pl.len()).collect(engine="streaming").item()
-    return _sound(typed, faults, rows)
+    return _sound(typed, faults, rows, table.together)
 
 
-def _sound(typed: pl.LazyFrame, faults: list[Problem], rows: int) -> Sound:
+def _sound(typed: pl.LazyFrame, faults: list[Problem], rows: int, together: bool) -> Sound:
     schema = {"row": pl.UInt32, "column": pl.String, "fault": pl.String, "mend": pl.String}
     rejected = pl.concat(
         [
@@ -136,6 +137,8 @@ def _sound(typed: pl.LazyFrame, faults: list[Problem], rows: int) -> Sound:
     ).sort("row", maintain_order=True)
     bad = rejected.select((pl.col("row") - 1).alias(ROW)).unique()
     frame = typed if bad.is_empty() else typed.join(bad.lazy(), on=ROW, how="anti")
+    if together and not bad.is_empty():
+        frame = frame.join(typed.join(bad.lazy(), on=ROW, how="semi").select(PERSON), on=PERSON, how="anti")
     return Sound(frame.drop(ROW), rejected, faults, rows, bad.height)
 
 
@@ -174,6 +177,10 @@ def _typed(value: pl.Expr, have: pl.DataType, want: pl.DataType) -> pl.Expr:
     if want == FLAG and have == pl.String:
         lower = value.str.strip_chars().str.to_lowercase()
         return pl.when(lower.is_in(["true", "1"])).then(True).when(lower.is_in(["false", "0"])).then(False)
+    if want == TEXT and have.is_float():
+        # As text a float of a long identifier would be that of another one, too.
+        whole = (value == value.round()) & (value.abs() < (2**24 if have == pl.Float32 else 2**53))
+        return pl.when(whole).then(value.cast(pl.Int64, strict=False)).cast(pl.String)
     cast = value.cast(want, strict=False)
     return cast.fill_nan(None) if want.is_float() else cast
 
@@ -209,7 +216,9 @@ def _blank(value: pl.Expr, have: pl.DataType) -> pl.Expr:
     return value.is_null() | value.is_nan().fill_null(False) if have.is_float() else value.is_null()
 
 
-def _unread(dtype: pl.DataType) -> tuple[str, str]:
+def _unread(dtype: pl.DataType, have: pl.DataType) -> tuple[str, str]:
+    if dtype == TEXT and have.is_float():
+        return NO_IDENTIFIER, IDENTIFIER_MEND
     if dtype in (DAY, TIME):
         return "no day or moment of the calendar", "write it as a date or timestamp, or map it with epoch"
     if dtype.is_numeric():

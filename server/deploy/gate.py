@@ -21,6 +21,7 @@ Headers = list[tuple[bytes, bytes]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MEBIBYTE = 1024 * 1024
+_DIGITS = 18  # of a length that is read as a number
 STRANGERS = 64 * 1024  # bytes of a body that are taken of somebody who is not known: what has no payload has a few 100
 
 # What a partner's node asks of the server. A node's key is checked by Flower in each of these.
@@ -176,7 +177,7 @@ def token_digest(token: bytes) -> bytes:
 def _announced(headers: Headers) -> int:
     for name, value in headers:
         if name == b"content-length" and value.isdigit():
-            return int(value)
+            return int(value[:_DIGITS]) if len(value) <= _DIGITS else 10**_DIGITS
     return 0
 
 

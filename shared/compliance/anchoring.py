@@ -23,8 +23,11 @@ def kept_anchors(path: Path) -> Iterator[Anchor | Unreadable]:
     with opened(path) as database:
         for raw, receipt in database.execute("SELECT anchor, receipt FROM anchors ORDER BY party, seq, receipt"):
             try:
-                yield Receipt.from_bytes(bytes(raw)) if receipt else Head.from_bytes(bytes(raw))
-            except (AnchorError, TypeError, OverflowError):
+                # bytes(n) of a number would be n zeros
+                if type(raw) is not bytes:
+                    raise AnchorError("no bytes")
+                yield Receipt.from_bytes(raw) if receipt else Head.from_bytes(raw)
+            except AnchorError:
                 yield Unreadable("a head or receipt that was kept in the file is damaged")
 
 

@@ -14,6 +14,7 @@ from shared.compliance.verification import Claim
 from shared.plan_errors import PlanError
 from shared.privacy.accountant import PldAccountant
 from shared.privacy.budget import UnreachableBudget
+from shared.privacy.effort import TooMuchWork
 from shared.privacy.entries import PARTS, Abort, Answer, Disclose, Part, Reserve
 from shared.privacy.events import Event
 from shared.privacy.spending import Used, composed_epsilon, released_labels
@@ -110,7 +111,7 @@ def bounded(used: Sequence[Used], delta: float, limit: float | None, extra: Sequ
     """Epsilon of everything that was used, and of `extra`, at a delta; infinite where nothing bounds it."""
     try:
         return composed_epsilon(used, delta, limit or 1.0, PldAccountant(), extra)
-    except (UnreachableBudget, OverflowError):
+    except (UnreachableBudget, TooMuchWork, OverflowError):
         return math.inf
 
 

@@ -1,4 +1,9 @@
-"""A ledger's file row by row, with no trust in it: every row as it stands, and what is wrong with its place."""
+"""A ledger's file row by row, with no trust in it: every row as it stands, and what is wrong with its place.
+
+A database is a program too: a view in a table's place computes what it likes without end, and pages that are named
+many times make a small file long. So only tables are read, and no more steps, rows or bytes of them than a file of
+that size can have honestly.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,10 @@ from urllib.parse import quote
 from shared.privacy.entries import GENESIS, HASH_BYTES, NONCE_BYTES, Stored, entry_hash
 
 _COLUMNS = "seq, at, body, nonce, previous, hash, signature"
+TABLES = frozenset({"entries", "anchors"})
+# A row of a ledger takes some 15 steps of SQLite's machine and 400 bytes.
+_STEPS_AT_LEAST, _EVERY = 1_000_000, 1_000
+_BYTES_AT_LEAST = 2**20
 _TYPES = (int, str, str, bytes, bytes, bytes, bytes)
 
 
@@ -31,17 +40,17 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         database = _connected(path)
         try:
+            _require_tables(database)
             yield database
         finally:
             database.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OverflowError) as error:
         raise Unreadable(f"{path}: cannot be read as a ledger ({error})") from None
 
 
 def _connected(path: Path) -> sqlite3.Connection:
     place = f"file:{quote(str(path.resolve()))}?mode=ro"
-    database = sqlite3.connect(place, uri=True)
-    database.text_factory = _text
+    database = _bounded(place, path)
     try:
         database.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
@@ -49,9 +58,37 @@ def _connected(path: Path) -> sqlite3.Connection:
         # On a medium that cannot be written to, SQLite has no room for its index of the write-ahead log.
         if path.with_name(path.name + "-wal").exists():
             raise
-        database = sqlite3.connect(f"{place}&immutable=1", uri=True)
-        database.text_factory = _text
+        database = _bounded(f"{place}&immutable=1", path)
     return database
+
+
+def _bounded(place: str, path: Path) -> sqlite3.Connection:
+    """A connection that takes no more steps, and no longer values, than a file of that size can need."""
+    log = path.with_name(path.name + "-wal")
+    size = path.stat().st_size + (log.stat().st_size if log.is_file() else 0)
+    steps = max(_STEPS_AT_LEAST, size)
+
+    def more() -> bool:
+        nonlocal steps
+        steps -= _EVERY
+        return steps < 0
+
+    database = sqlite3.connect(place, uri=True)
+    database.text_factory = _text
+    database.set_progress_handler(more, _EVERY)
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(_BYTES_AT_LEAST, size))
+    return database
+
+
+def _require_tables(database: sqlite3.Connection) -> None:
+    """Unreadable where a ledger's table is a view, a virtual table, or has columns that are computed."""
+    database.execute("PRAGMA trusted_schema=OFF")
+    for name, made in database.execute("SELECT name, sql FROM sqlite_master").fetchall():
+        if str(name).lower() in TABLES and not str(made).startswith("CREATE TABLE"):
+            raise Unreadable(f"{name} is no table but a program: {str(made)[:40]!r}")
+    for name in sorted(TABLES):
+        if any(column[-1] for column in database.execute(f"PRAGMA table_xinfo({name})").fetchall()):
+            raise Unreadable(f"{name} has a column that is computed")
 
 
 def _text(raw: bytes) -> str:
@@ -60,14 +97,23 @@ def _text(raw: bytes) -> str:
 
 
 def count_rows(database: sqlite3.Connection) -> int:
-    """How many rows there are."""
-    return int(database.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
+    """How many rows there are, counted one by one: SQLite's own count cannot be stopped."""
+    return int(database.execute("SELECT COUNT(*) FROM (SELECT 1 FROM entries LIMIT -1 OFFSET 0)").fetchone()[0])
 
 
 def rows(database: sqlite3.Connection) -> Iterator[Stored | Unreadable]:
     """Every row in the order of the sequence numbers, whatever these are; what is no entry at all as `Unreadable`."""
+    left = 2 * max(_BYTES_AT_LEAST, _file_bytes(database))
     for row in database.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY seq"):
+        left -= sum(len(value) for value in row if isinstance(value, str | bytes))
+        if left < 0:
+            raise Unreadable("its rows are longer than its file: pages are used more than once")
         yield _stored(row)
+
+
+def _file_bytes(database: sqlite3.Connection) -> int:
+    pages, width = (int(database.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
+    return pages * width
 
 
 def _stored(row: tuple[Any, ...]) -> Stored | Unreadable:

@@ -24,8 +24,7 @@ MOST_COMPOSED = 4_000_000
 """Grid points of everything composed: losses up to 4,000 at the usual grid, some seconds and 0.3 GiB."""
 
 MOST_SINGLE = 600_000
-"""Points of one release, in those of a release with one record a person: losses up to 600, or 120 with several records;
-some 10 s."""
+"""Points of one release, as one with one record a person has them: losses up to 600, or 120 with several; some 10 s."""
 
 MOST_TO_SOLVE = 6_000_000
 """Points of all compositions on the way to the noise of a plan: about a minute."""

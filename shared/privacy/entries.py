@@ -32,8 +32,8 @@ PARTS: tuple[Part, ...] = ("training", "test", "all")
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
-Seq = Annotated[int, Field(ge=1, strict=True)]
-Number = Annotated[int, Field(ge=0, strict=True)]
+Seq = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
+Number = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 
 
 # Longer ones are kept by their digest.

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, strict=True)]
+# No party counts to more, and products of two are still numbers that can be written.
+Count = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 Text = Annotated[str, Field(min_length=1)]
 
 

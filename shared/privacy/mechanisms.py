@@ -27,6 +27,7 @@ from shared.plan import Plan
 from shared.plan_errors import PlanError
 from shared.privacy.accountant import Accountant, PldAccountant
 from shared.privacy.budget import Release, Solved, UnreachableBudget, borne_out, solve
+from shared.privacy.effort import TooMuchWork
 from shared.privacy.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
 from shared.privacy.noise import FastDiscreteGaussian, NoiseSampler, grid_scale, support_bound, tv_bound
 from shared.privacy.rounding import clip_error, grid_for
@@ -146,7 +147,7 @@ class Mechanisms:
         privacy = self.plan.privacy
         try:
             return solve(tuple(part), privacy.epsilon, privacy.delta, self.distance())
-        except UnreachableBudget as error:
+        except (UnreachableBudget, TooMuchWork) as error:
             raise PlanError(self.plan.name, [f"privacy.epsilon = {privacy.epsilon}: {error}"]) from None
 
     def distance(self) -> float:

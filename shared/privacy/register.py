@@ -56,7 +56,8 @@ CREATE TABLE IF NOT EXISTS notices (
 ) STRICT, WITHOUT ROWID;
 """
 
-_ERASE = "DELETE FROM received WHERE plan = ? AND peer = ? AND person = ?"
+# With the kinds named it goes by the primary key, and not through all that the peer told.
+_ERASE = "DELETE FROM received WHERE plan = ? AND peer = ? AND kind IN ('label', 'signal', 'groups') AND person = ?"
 
 
 class RegisterError(RuntimeError):
@@ -254,12 +255,15 @@ class Register:
         """Delete everything that a peer told of the persons with these handles under a plan; returns the persons."""
         with self._lock:
             named = self.pairs(plan).get(peer, ({}, 0))[0]
-            persons = tuple(named[handle] for handle in handles if named.get(handle))
-            keys = [(plan, peer, person) for person in persons]
+            known = [handle for handle in handles if named.get(handle)]
+            persons = tuple(named[handle] for handle in known)
             self._write(
-                (_ERASE, keys),
+                (_ERASE, [(plan, peer, person) for person in persons]),
                 # The handle stays: payloads of the pair are in the order of all of them.
-                ("UPDATE pairs SET person = '' WHERE plan = ? AND peer = ? AND person = ?", keys),
+                (
+                    "UPDATE pairs SET person = '' WHERE plan = ? AND peer = ? AND handle = ?",
+                    [(plan, peer, handle) for handle in known],
+                ),
             )
             for listener in list(self._listeners) if persons else ():
                 listener.forgotten(plan, peer, persons)
@@ -283,14 +287,20 @@ class Register:
         ]
         self._write(("DELETE FROM consents", [()]), ("INSERT INTO consents VALUES (?, ?, ?, ?, ?, ?, ?)", told))
 
-    def notify(self, plan: str, peer: str, persons: Iterable[str]) -> int:
-        """Note that a peer must be told that these persons withdrew their consent; returns how many it is new for."""
+    def withdraw(self, plan: str, peer: str, persons: Iterable[str]) -> tuple[str, ...]:
+        """Note that a peer must be told that these persons of a pair may be joined no more; returns those of the pair.
+
+        What the peer told of them under the plan is deleted here, too, and it is for good on both sides: consents that
+        are given later are for plans that are aligned later.
+        """
         with self._lock:
             named = {person: handle for handle, person in self.pairs(plan).get(peer, ({}, 0))[0].items() if person}
-            rows = [(plan, peer, named[person]) for person in persons if person in named]
-            before = self._database.total_changes
+            handles = [named[person] for person in persons if person in named]
+            if not handles:
+                return ()
+            rows = [(plan, peer, handle) for handle in handles]
             self._write(("INSERT OR IGNORE INTO notices (plan, peer, handle) VALUES (?, ?, ?)", rows))
-            return self._database.total_changes - before
+            return self.forget(plan, peer, handles)
 
     def notices(self, peer: str) -> list[tuple[str, bytes]]:
         """(plan, handle) of everybody whose withdrawal the peer was not told yet."""

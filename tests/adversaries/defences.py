@@ -228,6 +228,18 @@ def _limit_by_meaning(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Register, "meanings", lambda register, kind: {})
 
 
+def _kept_values(patch: pytest.MonkeyPatch) -> None:
+    """A level or band is read from the data each time that it is told."""
+    kept = Register.values
+
+    def labels_only(register: Register, kind: str, what: str) -> Mapping[str, int]:
+        return kept(register, kind, what) if kind == "label" else {}
+
+    patch.setattr(Register, "values", labels_only)
+    patch.setattr(Register, "told_to", lambda register, kind, what, recipient: {})
+    patch.setattr(Register, "bits", lambda register, kind, person: 0)
+
+
 def _kept_fills(patch: pytest.MonkeyPatch) -> None:
     """In the place of who has no label stands chance, each time anew."""
     kept = LabelStore.release
@@ -374,6 +386,7 @@ SWITCHES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "kept coins": _kept_coins,
     "limit of bits": _bit_limit,
     "limit by meaning": _limit_by_meaning,
+    "kept values": _kept_values,
     "kept fills": _kept_fills,
     "levels": _levels,
     "padding": _padding,

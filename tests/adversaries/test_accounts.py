@@ -134,7 +134,7 @@ def second_spelling(defences: Defences) -> dict[str, float] | str:
     """
     plan = ONE.replace(privacy__signal_bits=3, model__signal_levels=8)
     lifetimes = fresh_lifetimes(plan)
-    lifetimes = {name: dataclasses.replace(one, signal_bits=3) for name, one in lifetimes.items()}
+    lifetimes = {name: dataclasses.replace(one, limit=lambda: 3) for name, one in lifetimes.items()}
     random = np.random.default_rng(0)
     plain = {
         name: labelled(one, lambda old: random.integers(0, 2, len(old))) if one.label is not None else one

@@ -35,6 +35,7 @@ from shared.phases import Kind
 from shared.plan import SERVER, Plan
 from shared.records import Records
 from shared.schema import TableSchema
+from simulations.scenario import Scenario, packaged
 
 MOST = 1.7976931348623157e308
 PHASES = (BIN, TRAIN, CALIBRATE, EVALUATE)
@@ -104,6 +105,10 @@ class TestNumbersOfThePlan:
     def test_ordinary_plans_have_no_hazards(self):
         for plan in (small_plan(), vertical.vertical_plan(), derived_plan(weights=[1e6, -1e-6])):
             assert hazards(plan) == []
+
+    @pytest.mark.parametrize("name", sorted(packaged()))
+    def test_no_plan_that_is_shipped_has_hazards(self, name: str):
+        assert hazards(Scenario.load(packaged()[name]).plan) == []
 
     @settings(max_examples=60, deadline=None)
     @given(data=st.data())
@@ -232,11 +237,11 @@ class TestWorkThatFails:
 
 def spoil(role: Any) -> None:
     """From here on a role fails over any records that it has."""
-    real: Callable[..., Any] = role._consenting
+    real: Callable[..., Any] = role._joined
 
     def fail(*args: Any) -> Any:
         if len(role.records):
             raise ValueError("income of applicant 17 is 4711")
         return real(*args)
 
-    role._consenting = fail
+    role._joined = fail

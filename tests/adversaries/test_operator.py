@@ -108,7 +108,7 @@ def evil_plan(town: Town, **changes: Any) -> Plan:
     table |= {"label_bad": f"bad{NAME}", "label_good": f"good{NAME}", "date": f"d{NAME}"}
     table["features"] = [
         {"name": f"n{NAME}", "lower": 0, "upper": 1},
-        {"name": f"k{NAME}", "kind": "categorical", "levels": [EVIL, f"other{EVIL}"]},
+        {"name": f"k{NAME}", "kind": "categorical", "levels": [EVIL[:900], f"other{EVIL[:900]}"]},
         {"name": f"a{NAME}", "lower": 0, "upper": 1, "protected": True},
     ]
     words = {

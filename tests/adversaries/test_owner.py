@@ -155,7 +155,8 @@ class TestFaults:
             assert "loans.csv" in text
             host.close()
         with running(home, None) as host:
-            assert isinstance(caller(town, host), Refusal)
+            assert isinstance(caller(town, host), Joined)
+            assert host.without_data == (town.plan.name,)
         silent(caplog.text)
         assert "loans.csv" in caplog.text
         said = node("check", tmp_path / "plan.json", "--no-connect")
@@ -224,7 +225,8 @@ class TestFaults:
 
         said: list[str] = []
         with running(town["lender-1"], town.plan, load=load, tell=said.append) as host:
-            assert isinstance(caller(town, host), Refusal)
+            assert isinstance(caller(town, host), Joined)
+            assert host.without_data == (town.plan.name,)
         assert "reading them failed (ValueError)" in said[0]
         silent(str(said))
 
@@ -277,6 +279,7 @@ class TestForgedMessages:
             }
             assert (loads, said) == ([], [])
             assert {code for name, code in codes.items() if name.startswith("sealed")} == {"not-joined"}
+            assert codes.pop("a Join to another party") == "other-plan"
             assert {code for name, code in codes.items() if name.startswith("a Join")} == {"seal"}
             assert isinstance(caller(town, host), Joined)
             assert loads == [town.plan.hash]

@@ -113,7 +113,7 @@ def test_a_cohort_that_is_smaller_than_it_says(defences: Defences, cohort: tuple
     with defences.without("cohort rule", "masks") as weak:
         codes, noise = inflate(weak, cohort)
         assert not codes
-        assert noise == pytest.approx(0.5, abs=0.05)
+        assert noise == pytest.approx(7**-0.5, abs=0.05)
 
 
 def inflate_charged(defences: Defences, cohort: tuple[str, ...]) -> tuple[set[str], list[Any]]:
@@ -321,10 +321,10 @@ def false_drops(defences: Defences) -> float:
 
 
 def test_drops_that_did_not_happen(defences: Defences):
-    # Each sum has all of the noise, drawn anew: a difference has it twice.
-    assert false_drops(defences) > 1.8
+    # Each sum has all of the noise and what a party may take off, drawn anew: a difference has both twice.
+    assert false_drops(defences) > 2.5
     with defences.without("fresh randomness") as weak:
-        assert false_drops(weak) < 0.8
+        assert false_drops(weak) < 1.4
 
 
 def test_an_honest_retry_is_charged_again_and_masked_anew(defences: Defences):

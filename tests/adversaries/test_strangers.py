@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from vertical_builders import Wire, federation_of, names, only, people, records_of, vertical_plan
 
-from shared.consent import Consent
+from shared.consent import FEDERATION, Consent
 from shared.crypto.alignment import padded_size
 from shared.payloads import unpack_numbers
 from shared.phases import Kind
@@ -29,7 +29,8 @@ def lender(plan: Plan) -> Records:
     """A lender's applicants, of whom those with an odd number consent to the platform, and the rest to another one."""
     rows = np.arange(0, 1000, 2) // 2 * 3
     part = records_of(plan, LENDER, people(N), rows)
-    named = tuple((Consent(PLATFORM if int(p[1:]) % 2 else "video-1"),) for p in part.person)
+    sums = Consent(FEDERATION)
+    named = tuple((sums, Consent(PLATFORM if int(p[1:]) % 2 else "video-1")) for p in part.person)
     return dataclasses.replace(part, consent=named)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from builders import CALIBRATE, LENDERS, TRAIN, small_records
 from doubles import DirectExchange
@@ -16,6 +18,7 @@ from homes import Town, node_loader, running, table_of
 
 from clients.books import approve
 from clients.data import DataError
+from clients.home import Home
 from clients.host import Host
 from server.entry import run_coordinator
 from shared.crypto.identity import Identity
@@ -40,8 +43,9 @@ from shared.messages import (
     encode_body,
 )
 from shared.plan import SERVER, Plan
-from shared.privacy.entries import Revoke
+from shared.privacy.entries import Limit, Revoke
 from shared.privacy.ledger import LedgerError
+from shared.privacy.register import RegisterError
 
 RUN = "run-1"
 
@@ -252,9 +256,7 @@ class TestData:
         plan = town.signed(groups__lender__table__consent="consents")
         ids = table_of(small_records(seed=1))["id"].to_list()
         write_consents(node.folder / "consents.csv", ids, withdrawn=set())
-        text = node.config_file.read_text(encoding="utf-8")
-        section = '[data.consents]\nfile = "consents.csv"\nperson = "who"\nrecipient = "to"\nwithdrawn = "until"\n'
-        node.config_file.write_text(text.replace("# What may be spent", section + "# What may be spent"))
+        with_consent_table(node)
         with running(node, plan) as host:
             assert isinstance(Caller(town, host, plan).join(), Joined)
             assert live(host) == len(ids)
@@ -266,6 +268,153 @@ class TestData:
             with pytest.raises(ValueError, match="missing"):
                 host.reload()
             assert live(host) == len(ids) - 40
+
+
+class TestReloadOfDataAtFault:
+    """One bad cell must not keep somebody in sums who has withdrawn, nor another plan from its fresh records."""
+
+    def test_a_withdrawal_counts_beside_the_fault_of_another_record(self, town: Town):
+        node, told = town["lender-1"], []
+        table = table_of(small_records(seed=1))
+        gone, odd = table["id"][0], table["id"][5]
+        with running(node, town.plan, tell=told.append) as host:
+            assert isinstance(Caller(town, host).join(), Joined)
+            assert summed(host) == set(table["id"])
+            changed(table, {gone: {"consent": "federation withdrawn 2024-01-01"}, odd: {"income": "plenty"}}, node)
+            with pytest.raises(DataError):
+                host.reload()
+            assert summed(host) == set(table["id"]) - {gone}
+            assert [given.withdrawn for _, _, given in host._register.consents(gone)] == [date(2024, 1, 1)]
+            assert "399 of the 400 records" in told[-1]
+            assert "column 'income', line 7: text where a number is needed" in told[-1]
+            assert not any(word in text for text in told for word in ("plenty", gone, odd))
+
+    def test_nor_does_it_keep_another_plan_from_its_records(self, town: Town):
+        """The second plan has narrower bounds, and a new income does not fit into them."""
+        node, told = town["lender-1"], []
+        table = table_of(small_records(seed=1))
+        table = table.with_columns(income=table["income"].cast(float).clip(0, 300).cast(str))
+        table.write_csv(node.folder / "loans.csv")
+        schema = town.plan.groups["lender"].table.model_dump(mode="json")
+        schema["features"][0]["upper"] = 300
+        plans = [
+            town.signed(privacy__epsilon=0.5),
+            town.signed(name="narrow", seed=9, privacy__epsilon=0.5, groups__lender__table=schema),
+        ]
+        with running(node, plans[0], tell=told.append) as host:
+            approve(host._ledger, plans[1])
+            for plan in plans:
+                assert isinstance(Caller(town, host, plan).join(), Joined)
+            gone, odd = table["id"][0], table["id"][5]
+            changed(table, {gone: {"consent": "federation withdrawn 2024-01-01"}, odd: {"income": "301"}}, node)
+            with pytest.raises(DataError, match="outside its bounds"):
+                host.reload()
+            for plan in plans:
+                assert summed(host, plan) == set(table["id"]) - {gone}
+            row = table["id"].to_list().index(odd)
+            assert host._nodes[plans[0].hash].role.records.columns["income"][row] == 301
+            assert host._nodes[plans[1].hash].role.records.columns["income"][row] != 301
+            assert len(host._register.consents()) == 400
+            assert f"400 records anew under plan {grouped(plans[0].hash)}" in told[-1]
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"bad": "maybe"},
+            {"age": "900"},
+            {"sector": "mining"},
+            {"consent": "federation maybe"},
+            {"id": ""},
+        ],
+        ids=lambda fault: next(iter(fault)),
+    )
+    def test_whatever_is_wrong_with_another_record(self, town: Town, fault: dict[str, str]):
+        node, table = town["lender-1"], table_of(small_records(seed=1))
+        gone, absent, odd = table["id"][0], table["id"][1], table["id"][5]
+        with running(node, town.plan, tell=lambda text: None) as host:
+            Caller(town, host).join()
+            left = table.filter(table["id"] != absent)
+            changed(left, {gone: {"consent": ""}, odd: fault}, node)
+            with pytest.raises(DataError):
+                host.reload()
+            unknown = {odd} if fault.keys() & {"consent", "id"} else set()
+            assert summed(host) == set(table["id"]) - {gone, absent} - unknown
+            table.write_csv(node.folder / "loans.csv")
+            assert host.reload() == {town.plan.hash: 400}
+            assert summed(host) == set(table["id"])
+
+    def test_a_table_of_consents_with_a_row_that_is_none(self, town: Town):
+        node, table = town["lender-1"], table_of(small_records(seed=1))
+        ids = table["id"].to_list()
+        with_consent_table(node)
+        write_consents(node.folder / "consents.csv", ids, withdrawn=set())
+        with running(node, town.plan, tell=lambda text: None) as host:
+            Caller(town, host).join()
+            write_consents(node.folder / "consents.csv", ids, withdrawn=set(ids[:40]))
+            path = node.folder / "consents.csv"
+            path.write_text(path.read_text().replace(f"{ids[50]},federation,", f"{ids[50]},federation,soon"))
+            with pytest.raises(DataError):
+                host.reload()
+            assert summed(host) == set(ids) - set(ids[:40]) - {ids[50]}
+
+    def test_consents_that_cannot_be_read_and_a_person_who_is_gone(self, town: Town):
+        """Nobody withdraws because a table of consents is broken, and who is not in the data is used no more."""
+        node, told, table = town["lender-1"], [], table_of(small_records(seed=1))
+        ids = table["id"].to_list()
+        with_consent_table(node)
+        write_consents(node.folder / "consents.csv", ids, withdrawn=set(ids[:40]))
+        with running(node, town.plan, tell=told.append) as host:
+            Caller(town, host).join()
+            (node.folder / "consents.csv").write_text("who,to\n")
+            table.filter(table["id"] != ids[60]).write_csv(node.folder / "loans.csv")
+            with pytest.raises(DataError):
+                host.reload()
+            assert summed(host) == set(ids[40:]) - {ids[60]}
+            assert "WITHDRAWALS ARE NOT SEEN" in told[-1]
+
+    @pytest.mark.parametrize("content", [None, "", "id,bad\n", '"id', "nothing,of,that\n1,2,3\n"])
+    def test_a_table_that_cannot_be_read_at_all_is_no_withdrawal_of_everybody(self, town: Town, content: str | None):
+        node, told, table = town["lender-1"], [], table_of(small_records(seed=1))
+        with running(node, town.plan, tell=told.append) as host:
+            Caller(town, host).join()
+            (node.folder / "loans.csv").unlink()
+            if content is not None:
+                (node.folder / "loans.csv").write_text(content)
+            with pytest.raises(DataError):
+                host.reload()
+            assert summed(host) == set(table["id"])
+            assert "DOES NOT SEE WITHDRAWALS" in told[-1]
+
+    def test_a_full_disk_under_one_plan_leaves_no_other_with_old_records(
+        self, town: Town, monkeypatch: pytest.MonkeyPatch
+    ):
+        node, table = town["lender-1"], table_of(small_records(seed=1))
+        plans = [town.signed(privacy__epsilon=0.5), town.signed(name="other", seed=9, privacy__epsilon=0.5)]
+        with running(node, plans[0]) as host:
+            approve(host._ledger, plans[1])
+            for plan in plans:
+                Caller(town, host, plan).join()
+
+            def full(rows: Any) -> None:
+                raise RegisterError("register.db: cannot be written (database or disk is full)")
+
+            monkeypatch.setattr(host._register, "note_consents", full)
+            changed(table, {table["id"][0]: {"consent": ""}}, node)
+            with pytest.raises(RegisterError):
+                host.reload()
+            for plan in plans:
+                assert summed(host, plan) == set(table["id"][1:])
+
+
+def test_an_open_node_tells_no_more_bits_than_the_ledger_allows_by_then(town: Town):
+    with running(town["lender-1"], town.plan) as host:
+        Caller(town, host).join()
+        lifetime = host._nodes[town.plan.hash].role._lifetime
+        ceilings = host._ledger.standing.ceilings
+        assert lifetime.signal_bits == ceilings.signal_bits == 4
+        now = ceilings.model_copy(update={"signal_bits": 1})
+        host._ledger.append(lambda standing: Limit(ceilings=now, why="asked"))
+        assert lifetime.signal_bits == 1
 
 
 class TestProposals:
@@ -363,6 +512,25 @@ def code_of_bytes(town: Town, host: Host, request: bytes) -> str:
 def write_consents(path: Path, ids: list[str], withdrawn: set[str]) -> None:
     rows = [f"{one},federation,{'2020-01-01' if one in withdrawn else ''}" for one in ids]
     path.write_text("\n".join(["who,to,until", *rows]) + "\n", encoding="utf-8")
+
+
+def with_consent_table(node: Home) -> None:
+    """From now on consents are in a table of their own."""
+    text = node.config_file.read_text(encoding="utf-8")
+    section = '[data.consents]\nfile = "consents.csv"\nperson = "who"\nrecipient = "to"\nwithdrawn = "until"\n'
+    node.config_file.write_text(text.replace("# What may be spent", section + "# What may be spent"))
+
+
+def changed(table: pl.DataFrame, cells: Mapping[str, Mapping[str, str]], node: Home) -> None:
+    """Write the table with other cells, by id and column."""
+    rows = [row | dict(cells.get(row["id"], {})) for row in table.to_dicts()]
+    pl.DataFrame(rows, schema=table.schema).write_csv(node.folder / "loans.csv")
+
+
+def summed(host: Host, plan: Plan | None = None) -> set[str]:
+    """Persons in the sums of a plan, of the only one where none is given."""
+    node = host._nodes[plan.hash] if plan else next(iter(host._nodes.values()))
+    return {person for test in (False, True) for person in node.role._part(test).person}
 
 
 def records_in(host: Host) -> Any:

@@ -24,7 +24,7 @@ from vertical_builders import (
 from clients.context import RoundContext
 from clients.pairing import Pairs
 from clients.refused import Refused
-from shared.consent import Consent
+from shared.consent import FEDERATION, Consent
 from shared.crypto.alignment import Aligned, ExactMatching, Matching
 from shared.crypto.psi import PrivateMatching
 from shared.messages import PairAnswer, PairRequest, Ready, Refusal, Stored, SumAnswer, decode, encode
@@ -293,9 +293,9 @@ class TestConsent:
 
     @staticmethod
     def consenting(records, party: str, peer: str):
-        """The party's records, with odd persons' consent for the peer and even ones' for others only."""
-        part = records[party]
-        named = tuple((Consent(peer if int(person[1:]) % 2 else "somebody-else"),) for person in part.person)
+        """The party's records, with odd persons' consent for the peer and even ones' for others only; all to sums."""
+        part, sums = records[party], Consent(FEDERATION)
+        named = tuple((sums, Consent(peer if int(person[1:]) % 2 else "somebody-else")) for person in part.person)
         return records | {party: dataclasses.replace(part, consent=named)}
 
     @BOTH

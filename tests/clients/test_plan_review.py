@@ -118,10 +118,9 @@ class TestObstacles:
         assert "the card of 'lender-2' is of a simulation: anyone can sign for it" in self.found(town, Plan.parse(data))
 
     def test_persons_that_are_named_otherwise_than_in_the_data_set(self, town: Town):
-        persons = town["lender-1"].config().data.persons
         plan = town.signed(alignment__identifier="phone", groups__lender__table__person="who")
         ledger, home = town.ledger("lender-1"), town["lender-1"]
-        seen = review(plan, home.identity().card, home.trust().cards, ledger.standing, persons=persons)
+        seen = review(plan, home.identity().card, home.trust().cards, ledger.standing, home.config().data)
         ledger.close()
         assert len(seen.obstacles) == 2
         assert "the plan names persons by 'who' (table.person)" in seen.obstacles[0]
@@ -157,7 +156,13 @@ def test_an_alignment_that_no_message_can_hold_is_known_before_the_run(nominal: 
     for party in ("lender-1", "video-1"):
         found = [
             o
-            for o in review(plan, cards[party], cards, Standing(), DataSection(id="x", file=Path("x.csv"))).obstacles
+            for o in review(
+                plan,
+                cards[party],
+                cards,
+                Standing(),
+                DataSection(id="x", file=Path("x.csv"), identifier="id", form="exact"),
+            ).obstacles
             if "MiB" in o
         ]
         assert len(found) == (0 if words is None else 1 if party == "lender-1" else 3)

@@ -44,7 +44,7 @@ from shared.messages import (
     encode_body,
 )
 from shared.plan import SERVER, Plan
-from shared.privacy.entries import Ceilings
+from shared.privacy.entries import Ceilings, Identify
 from shared.privacy.ledger import Ledger
 from shared.privacy.streams import StreamSource
 from simulations.enrolment import enrolled, identities
@@ -139,7 +139,10 @@ def node_under(
 
 def real_ledger(folder: Path, plan: Plan, identity: Identity) -> Ledger:
     """A ledger in a file, as a real identity needs one, in which the plan is approved."""
-    ledger = Ledger.create(folder / "ledger.db", identity, "records", Ceilings(epsilon=8.0, delta=1e-5))
+    named = Identify(column="id", form="exact")
+    ledger = Ledger.create(
+        folder / "ledger.db", identity, "records", Ceilings(epsilon=8.0, delta=1e-5), identified=named
+    )
     approve(ledger, plan)
     return ledger
 

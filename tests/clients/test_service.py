@@ -28,6 +28,7 @@ from clients.host import Host
 from clients.service import Service, allowed_bundles, signals
 from shared.foreign import grouped
 from shared.privacy.entries import Revoke
+from shared.privacy.register import RegisterError
 
 
 class FakeSuperNode:
@@ -185,6 +186,29 @@ def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.Monke
     daemon.service.reload()
     daemon.until(lambda: "goes on with those that it has: loans.csv: the file is empty" in daemon.told[-1])
     daemon.until(lambda: daemon.status()["state"] == "running")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RegisterError("register.db: cannot be written"), "not all that follows could be noted: register.db"),
+        (MemoryError("of C001"), "reading the data anew failed (MemoryError)"),
+        (KeyError("C001"), "reading the data anew failed (KeyError)"),
+    ],
+    ids=["register", "memory", "fault of the program"],
+)
+def test_whatever_happens_in_reading_the_operator_is_told_and_the_node_goes_on(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+):
+    def reload() -> Any:
+        raise error
+
+    monkeypatch.setattr(daemon.service._host, "reload", reload)
+    daemon.service.reload()
+    daemon.until(lambda: words in daemon.told[-1])
+    assert not any("C001" in text for text in daemon.told)
+    before = daemon.status()["at"]
+    daemon.until(lambda: daemon.status()["at"] > before)
 
 
 def test_a_ledger_that_cannot_be_read_is_told_once_and_changes_nothing(

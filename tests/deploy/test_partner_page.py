@@ -155,6 +155,9 @@ def test_ten_commands_lead_from_nothing_to_a_connected_node():
         assert re.search(r"state +running", told[-1]), told[-1]
         assert re.search(r"connected +yes", told[-1]), told[-1]
         assert re.search(r"plan demo +live", told[-1]), told[-1]
+        for path in (place.partner / "node", *(place.partner / "node").rglob("*"), *place.server.rglob("*")):
+            public = path.name in ("ca.pem", "server.pem")
+            assert public or path.is_socket() or not path.lstat().st_mode & 0o077, path
         listed = place.operator.type("nodes")
         assert re.search(rf"{MINE} +│ yes", listed), listed
 

@@ -82,6 +82,7 @@ class Console:
         self.home = Home(folder)
         self.plan = block(PLAN, "toml")
         text = self.home.config_file.read_text().replace("loans.parquet", name)
+        text = text.replace("# row_local = true", "row_local = true")
         self.home.config_file.write_text(text)
 
     def data(self) -> str:

@@ -41,7 +41,7 @@ def test_every_key_has_a_meaning(model: type[BaseModel]):
 
 
 def test_a_changed_model_changes_the_page():
-    assert "| `epsilon` | number, above 0, at most 50 | required |" in generator["table"](Privacy)
+    assert "| `epsilon` | number, at least 1e-09, at most 50 | required |" in generator["table"](Privacy)
     spoilt = PAGE.replace("at most 50", "at most 60")
     assert spoilt != PAGE
     assert generator["refresh"](spoilt) == PAGE

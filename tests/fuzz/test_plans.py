@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from mutations import MEBIBYTE, ODD, TEXT_ONLY, altered, deep, fuzz, limits, noi
 from vertical_builders import PLAN as VERTICAL
 from vertical_builders import vertical_plan
 
+from clients.config import DataSection
 from clients.plan_review import review
 from shared.crypto.identity import Identity
 from shared.plan import Plan
@@ -30,6 +32,7 @@ WHOLE = [enrolled(plan).canonical() for plan in (small_plan(), vertical_plan())]
 PLAIN = [json.loads(data) for data in WHOLE]
 TOML = [tomli_w.dumps(plan).encode() for plan in (PLAN, VERTICAL)]
 PARTY = Identity.simulated(7, "lender-1", "lender")
+DATA = DataSection(id="loans", file=Path("loans.csv"), identifier="id", form="exact", row_local=True)
 LEDGER = Ledger.create(None, PARTY, "loans", Ceilings(epsilon=2.0, delta=1e-5))
 
 
@@ -130,7 +133,7 @@ def extreme(draw: st.DrawFn) -> dict[str, Any]:
     return plain
 
 
-@fuzz(40)
+@fuzz(25)
 @given(extreme())
 @example(json.loads(WHOLE[0]) | {"training": {"rounds": 100_000, "sample_rate": 1e-6}})
 def test_a_review_ends_whatever_the_plan_asks(plain: dict[str, Any]):
@@ -140,7 +143,7 @@ def test_a_review_ends_whatever_the_plan_asks(plain: dict[str, Any]):
         return
     with limits(seconds=120, memory=1024 * MEBIBYTE), limited(400_000):
         try:
-            review(plan, PARTY.card, {}, LEDGER.standing, date(2031, 1, 6))
+            review(plan, PARTY.card, {}, LEDGER.standing, DATA, date(2031, 1, 6))
             made = Mechanisms(plan)
             for phase in made.phases:
                 if not phase.paired:

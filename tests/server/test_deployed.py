@@ -73,7 +73,7 @@ class TestCarryOut:
             hosts = {name: stack.enter_context(running(home)) for name, home in town.nodes.items()}
             with pytest.raises(PhaseFailed, match="not-approved"):
                 carry_out(town.server, "small", DirectExchange(hosts))
-            assert {host._ledger.head.seq for host in hosts.values()} == {1}
+            assert {host._ledger.head.seq for host in hosts.values()} == {2}
         reason = json.loads((town.server.run_folder(town.plan) / FAILURE).read_text())["reason"]
         assert "not-approved" in reason
 
@@ -85,7 +85,7 @@ class TestCarryOut:
         (other.plans / "small.json").write_bytes(town.plan.canonical())
         with pytest.raises((PhaseFailed, ValueError)):
             carry_out(other, "small", DirectExchange(hosts))
-        assert {host._ledger.head.seq for host in hosts.values()} == {2}
+        assert {host._ledger.head.seq for host in hosts.values()} == {3}
 
 
 class TestPublish:

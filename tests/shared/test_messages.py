@@ -104,6 +104,16 @@ HEADER = {"plan": "p", "run": "r", "phase": "f", "round": 1, "attempt": 1, "send
                 "parts": {},
             },
         ],
+        [
+            "SumRequest",
+            {
+                "header": HEADER,
+                "cohort": ["a"],
+                "parameters": {"dtype": "<f8", "shape": [0, 2**26, 2**26, 2**26], "data": b""},
+                "parts": {},
+            },
+        ],
+        ["SumRequest", {"header": HEADER, "cohort": ["a"] * 10_000, "parameters": {}, "parts": {}}],
         ["Hello", [HEADER]],
         "Hello",
         None,

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.plan import Plan
+from shared.plan_bounds import MAX_TEXT
 from shared.plan_errors import PlanError
 from shared.schema import CategoricalFeature, NumericFeature, TableSchema
 
@@ -413,3 +414,45 @@ class TestSchema:
         position = feature.transform(ordered)
         assert (np.diff(position) >= 0).all()
         np.testing.assert_allclose(feature.inverse(position), ordered, rtol=1e-9, atol=1e-9 * (scale or 1))
+
+
+class TestSizes:
+    """Who looks at a plan has not agreed to it: what is too large to look at is refused before it costs anything."""
+
+    @pytest.mark.parametrize(
+        "data",
+        [b'{"version":' + b"1" * 5_000 + b"}", b"[" * 200_000, b'{"a":' * 100_000, b" " * (MAX_TEXT + 1)],
+        ids=["number", "lists", "tables", "length"],
+    )
+    def test_bytes_that_are_no_plan(self, data):
+        with pytest.raises(PlanError):
+            Plan.from_canonical(data)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["a = " + "[" * 5_000, "a = " + "9" * 5_000, "a" + ".a" * 5_000 + " = 1", "version = 0x" + "f" * 9_000],
+        ids=["lists", "number", "dots", "hexadecimal"],
+    )
+    def test_toml_that_is_no_plan(self, text):
+        with pytest.raises(PlanError):
+            Plan.loads(text)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"parties": [{"name": f"l-{n}", "group": "lender", "nominal_records": 1} for n in range(1001)]}, "1000"),
+            (
+                {"training": {"rounds": 100_000, "sample_rate": 0.1, "algorithm": "fedavg", "local": {"steps": 10}}},
+                "take",
+            ),
+        ],
+        ids=["parties", "steps"],
+    )
+    def test_a_plan_that_asks_for_too_much(self, changes, said):
+        with pytest.raises(PlanError, match=said):
+            Plan.parse(BASE | changes)
+
+    def test_of_many_problems_the_first_are_told(self):
+        with pytest.raises(PlanError) as told:
+            Plan.parse(BASE | {f"key {n}": 0 for n in range(5_000)})
+        assert len(told.value.problems) == 51

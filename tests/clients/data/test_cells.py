@@ -26,6 +26,28 @@ def test_a_cell_reads_the_same_alone_and_among_others(raw):
             assert fault[0] == faulty[at]
 
 
+LONG = [110105194912310021.0, 110105194912310029.0, 110105194912310024.0]
+
+
+@pytest.mark.parametrize(
+    ("column", "faulty"),
+    [
+        (pl.Series([3.0, 2.0**53 - 1, -7.0, None]), []),
+        (pl.Series([3.0, float("nan")]), []),
+        (pl.Series(LONG), [0, 1, 2]),
+        (pl.Series([2.0**53, -(2.0**53), 1.0]), [0, 1]),
+        (pl.Series([3.5, 3.0, float("inf")]), [0, 2]),
+        (pl.Series([16777215.0, 16777216.0], dtype=pl.Float32), [1]),
+        (pl.Series([110105194912310021, 110105194912310029]), []),
+        (pl.Series(["110105194912310021", "1e3", "12E4567", "3.0", "E+1", None]), []),
+        (pl.Series(["1.10105E+17", " 1.1010519491231002e+17", "1E+17", "A1E+17"]), [0, 1, 2]),
+        (pl.Series(["3.5", "110105194912310021.25"]).cast(pl.Decimal(30, 2)), []),
+    ],
+)
+def test_cells_that_may_stand_for_several_identifiers(column: pl.Series, faulty: list[int]):
+    assert np.flatnonzero(cells.inexact(column)).tolist() == faulty
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_decimal_reads_back_as_the_same_number(value):
     assert float(cells.decimal(value)) == value

@@ -88,7 +88,7 @@ class TestColumns:
 class TestPersons:
     def own(self, tmp_path: Path, column: str, columns: dict[str, str] | None = None) -> OwnData:
         path = write(tmp_path, "loans.csv", LOANS)
-        return OwnData(path, columns or {}, None, Persons(column, "exact", columns or {}))
+        return OwnData(path, columns or {}, persons=Persons(column, "exact", columns or {}))
 
     def test_are_named_as_in_the_data_set(self, tmp_path: Path):
         assert self.own(tmp_path, "person").read(SCHEMA, True, "exact").frame.height == 3

@@ -90,6 +90,7 @@ class TestList:
         record_refusal(tmp_path / REFUSALS, BundleRefused("the first"), run=7)
         with (tmp_path / REFUSALS).open("ab") as file:
             file.write(b'{"at": 17, "reason": "the se\n')
+            file.write(b'{"at": 1' + b"0" * 400 + b', "reason": "", "run": Infinity}\n')
         record_refusal(tmp_path / REFUSALS, BundleRefused("the third"), run=8)
         assert [refusal.run for refusal in refusals(tmp_path)] == [7, 8]
 

@@ -113,6 +113,37 @@ def test_bytes_that_are_no_text(lay: Lay, table):
     assert sound.frame.collect()["text"].to_list() == [t for at, t in enumerate(comments["text"].to_list()) if at != 4]
 
 
+def test_identifiers_that_are_floats_are_faults_where_they_may_be_several(lay: Lay, table):
+    comments = table("short-video", "comments")
+    numbers = [float(at) for at in range(comments.height)]
+    numbers[1], numbers[2] = 110105194912310021.0, 0.5
+    found = read(lay("short-video", comments=comments.with_columns(creator_id=pl.Series(numbers))))["comments"]
+    assert [(problem.column, problem.rows) for problem in found.problems] == [("creator_id", (2, 3))]
+    assert "several identifiers" in found.problems[0].value
+    # Whole numbers stay those that they are as integers.
+    assert found.frame.collect()["creator_id"].to_list() == [
+        str(at) for at in range(comments.height) if at not in (1, 2)
+    ]
+
+
+def test_identifiers_as_a_spreadsheet_writes_them_are_faults(lay: Lay, table):
+    spoilt = spoil(table("short-video", "comments"), 3, creator_id="1.10105E+17")
+    found = read(lay("short-video", comments=spoilt))["comments"]
+    assert [(problem.column, problem.rows) for problem in found.problems] == [("creator_id", (3,))]
+
+
+def test_who_has_a_consent_at_fault_has_none(lay: Lay, table):
+    """What cannot be read may be a withdrawal."""
+    consents = table("short-video", "consents")
+    person = consents["creator_id"][4]
+    more = pl.concat([consents, consents[4:5], consents[4:5].with_columns(recipient=pl.lit("lender-9"))])
+    found = read(lay("short-video", consents=spoil(more, more.height, given_at=None)))["consents"]
+    assert found.bad == 1
+    left = found.frame.collect()["creator_id"]
+    assert person not in left
+    assert set(left) == set(consents["creator_id"]) - {person}
+
+
 def test_numbers_and_days_written_as_text(lay: Lay, table):
     videos = table("short-video", "videos")
     as_text = videos.with_columns(

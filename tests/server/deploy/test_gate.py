@@ -107,6 +107,7 @@ def test_the_limit_holds_for_announced_and_unannounced_lengths(partner: Gate, be
     assert call(partner, path, [b"x" * LIMIT])[0]["status"] == 200
     assert call(partner, path, headers=[(b"Content-Length", b"101")])[0]["status"] == 413
     assert call(partner, path, [b"x" * 60, b"x" * 41])[0]["status"] == 413
+    assert call(partner, path, headers=[(b"content-length", b"9" * 5_000)])[0]["status"] == 413
     # a length that says less than comes
     assert call(partner, path, [b"x" * 101], headers=[(b"content-length", b"1")])[0]["status"] == 413
     assert behind.bodies == [b"x" * LIMIT]

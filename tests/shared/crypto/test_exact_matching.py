@@ -104,13 +104,18 @@ def test_another_normal_form_is_found_before_anything_is_compared():
 
 
 def test_responses_that_are_none():
-    for response, told in (
-        (bytes(9), "has 8 bytes, not 9"),
-        (b"\xff" * 8, "claims to know entries that are mere filling"),
-    ):
-        asking = MATCHING.ask(["p1"], stream(Purpose.FILLER))
-        with pytest.raises(AlignmentError, match=told):
-            asking.handles(response, stream(Purpose.HANDLES))
+    asking = MATCHING.ask(["p1"], stream(Purpose.FILLER))
+    with pytest.raises(AlignmentError, match="has 8 bytes, not 9"):
+        asking.handles(bytes(9), stream(Purpose.HANDLES))
+
+
+def test_a_claim_of_filling_makes_a_pair_of_nobody():
+    asking = MATCHING.ask(["p1"], stream(Purpose.FILLER))
+    message, aligned = asking.handles(b"\xff" * 8, stream(Purpose.HANDLES))
+    # Refused, it would tell the platform how full the request is.
+    assert len(message) == SIZE * HANDLE_BYTES
+    assert (set(aligned.persons), len(aligned.handles)) == ({""}, SIZE)
+    assert "mere filling" in aligned.fault
 
 
 def test_handles_that_are_none():

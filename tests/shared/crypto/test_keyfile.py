@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from shared.crypto.keyfile import KeyFileError, destroy_key, read_key, write_key
+from shared.crypto.keyfile import KeyFileError, _check, destroy_key, read_key, write_key
 
 ABOUT, SECRET = {"name": "bank-a"}, bytes(range(32))
 
@@ -112,3 +112,15 @@ def test_a_destroyed_key_is_gone_and_was_overwritten(path, tmp_path):
     destroy_key(path)
     assert not path.exists()
     assert set((tmp_path / "other name").read_bytes()) == {0}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"salt": 0.0}, {"salt": "00"}, {"about": {"name": None}}, {"kind": 1}, {"about": []}, {"data": None}]
+)
+@pytest.mark.parametrize("passphrase", [None, "long enough"])
+def test_a_file_of_another_form_is_damaged_even_if_its_digest_is_right(path, changed, passphrase):
+    write_key(path, "kind", ABOUT, SECRET, None)
+    content = json.loads(path.read_text()) | changed
+    path.write_text(json.dumps(content | {"check": _check(content)}))
+    with pytest.raises(KeyFileError, match="is damaged or no key file"):
+        read_key(path, "kind", passphrase)

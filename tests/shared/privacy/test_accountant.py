@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from shared.privacy.accountant import OpacusAccountant, PldAccountant, UnsupportedEvent, binomial_weights
+from shared.privacy.effort import TooMuchWork, limited
 from shared.privacy.events import (
     Disclosure,
     Gaussian,
@@ -190,3 +191,40 @@ def test_other_mechanisms_and_discretisations_are_refused():
 def test_weights_are_a_distribution():
     assert sum(binomial_weights(50, 0.01)) == pytest.approx(1)
     assert binomial_weights(2, 0.1) == pytest.approx([0.81, 0.18, 0.01])
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SampledGaussian(noise_multiplier=1e-3, sample_rate=0.1, count=1),
+        SampledGaussian(noise_multiplier=1e-300, sample_rate=0.1, count=1),
+        SampledGaussian(noise_multiplier=1.0, sample_rate=0.1, count=2**53),
+        SampledGaussian(noise_multiplier=1.0, sample_rate=0.1, count=1, multiplicity=2**53),
+        Gaussian(noise_multiplier=1e-3, count=1),
+        RandomizedResponse(epsilon=1.0, count=2**53),
+    ],
+)
+def test_what_would_take_for_ever_has_no_bound(event):
+    assert PLD.epsilon([event], DELTA) == math.inf
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SampledGaussian(noise_multiplier=3e6, sample_rate=1e-4, count=1000, multiplicity=3),
+        SampledGaussian(noise_multiplier=1e100, sample_rate=0.1, count=1000, multiplicity=3),
+        RandomizedResponse(epsilon=5e-324, count=1),
+        Gaussian(noise_multiplier=1e160, count=1),
+    ],
+)
+def test_next_to_no_loss_is_bounded_too(event):
+    assert 0 <= PLD.epsilon([event], DELTA) < 0.01
+
+
+def test_within_a_limit_of_work_no_more_is_done():
+    events = [SampledGaussian(noise_multiplier=0.91234, sample_rate=0.0256, count=2)]
+    with limited(1_000), pytest.raises(TooMuchWork):
+        PLD.epsilon(events, DELTA)
+    assert PLD.epsilon(events, DELTA) < 2
+    with limited(1_000):  # what is known is free
+        assert PLD.epsilon(events, DELTA) < 2

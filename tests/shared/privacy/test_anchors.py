@@ -104,3 +104,10 @@ def test_a_file_that_cannot_be_read(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(AnchorError, match="cannot be read"):
         read_anchors(path)
+
+
+@pytest.mark.parametrize("seq", [0, 2**63, 2**64 - 1])
+def test_a_head_with_a_number_that_no_ledger_can_have_is_none(seq):
+    """SQLite numbers rows up to 2^63 - 1: what is above could not be kept, and would stop who was sent it."""
+    with pytest.raises(AnchorError, match="no head of a ledger"):
+        Head.from_bytes(Head.sign(OWN, LEDGER, seq, HASH).to_bytes())

@@ -228,3 +228,15 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_bad_releases_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         Release(**{"name": "x", "kind": "gaussian", "share": 1.0, "attempts": 1, **fields})
+
+
+def test_a_search_that_takes_too_long_is_given_up(monkeypatch):
+    monkeypatch.setattr(budget, "MOST_TO_SOLVE", 50_000)
+    with pytest.raises(UnreachableBudget, match="takes too long"):
+        solve(releases(rate=0.01, multiplicity=3), 2.0, DELTA)
+
+
+@pytest.mark.parametrize("change", [{"attempts": 10**6 + 1}, {"multiplicity": 1001}])
+def test_a_release_beyond_what_is_composed_is_refused(change):
+    with pytest.raises(ValueError, match="must be from 1 to"):
+        replace(releases()[1], **change)

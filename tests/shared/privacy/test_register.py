@@ -345,16 +345,26 @@ class TestNotices:
     def test_each_person_once_until_it_is_passed(self, path: Path):
         register = Register(path)
         register.keep_pair(PLAN, "wallet", {b"a" * 16: "ann", b"b" * 16: "bo"}, 64)
-        assert register.notify(PLAN, "wallet", ["ann", "stranger"]) == 1
-        assert register.notify(PLAN, "wallet", ["ann", "bo"]) == 1
-        assert register.notify(OTHER, "wallet", ["ann"]) == 0
+        assert register.withdraw(PLAN, "wallet", ["ann", "stranger"]) == ("ann",)
+        assert register.withdraw(PLAN, "wallet", ["ann", "bo"]) == ("bo",)
+        assert register.withdraw(OTHER, "wallet", ["ann"]) == ()
         assert register.notices("wallet") == [(PLAN, b"a" * 16), (PLAN, b"b" * 16)]
         assert register.notices("video-1") == []
         register.passed("wallet", [(PLAN, b"a" * 16)])
         register.close()
         again = Register(path)
         assert again.notices("wallet") == [(PLAN, b"b" * 16)]
-        assert again.notify(PLAN, "wallet", ["ann", "bo"]) == 0
+        assert again.withdraw(PLAN, "wallet", ["ann", "bo"]) == ()
+
+    def test_what_the_peer_told_of_them_goes_at_once(self):
+        register = Register()
+        register.keep_pair(PLAN, "wallet", {b"a" * 16: "ann", b"b" * 16: "bo"}, 64)
+        register.receive(PLAN, "wallet", "signal", {"ann": 1, "bo": 2})
+        register.receive(PLAN, "wallet", "groups", {"ann": 1})
+        register.withdraw(PLAN, "wallet", ["ann"])
+        assert register.received_of("ann") == []
+        assert register.received(PLAN, "signal") == {"wallet": {"bo": 2}}
+        assert register.paired("wallet") == {PLAN: ("bo",)}
 
 
 class TestConsents:

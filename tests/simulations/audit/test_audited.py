@@ -80,6 +80,8 @@ def test_without_colluders_the_noise_of_all_parties_is_there(tmp_path: Path):
     seen = observe(Federation.of(plan, load_parties(found)), setting, np.array([0]), Quiet())
     mechanisms, phase = training(plan, "lender")
     noise = mechanisms.noise_multipliers[phase.name] * plan.clip_norm("lender") ** 2 * np.sqrt(ROUNDS)
+    # Three parties add what two of them must, since one of them may look and knows its own.
+    noise *= np.sqrt(3 / 2)
     assert np.std(seen.scores[1:]) == pytest.approx(noise, rel=0.1)
 
 
