@@ -37,6 +37,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The file's database, for reading only; Unreadable where there is none, or where it fails while in use."""
     if not path.is_file():
         raise Unreadable(f"{path}: there is no such file")
+    database: _Bounded | None = None
     try:
         database = _connected(path)
         try:
@@ -45,10 +46,24 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         finally:
             database.close()
     except (sqlite3.Error, OverflowError) as error:
+        # SQLite swallows a Ctrl-C that comes while it asks whether to go on, and only stops.
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT and database and database.left >= 0:
+            raise KeyboardInterrupt from None
         raise Unreadable(f"{path}: cannot be read as a ledger ({error})") from None
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+class _Bounded(sqlite3.Connection):
+    """A connection that stops once it has taken `left` steps more."""
+
+    left = 0
+
+    def stops(self) -> bool:
+        """Count the steps since the last call; whether there were too many."""
+        self.left -= _EVERY
+        return self.left < 0
+
+
+def _connected(path: Path) -> _Bounded:
     place = f"file:{quote(str(path.resolve()))}?mode=ro"
     database = _bounded(place, path)
     try:
@@ -62,20 +77,14 @@ def _connected(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _bounded(place: str, path: Path) -> sqlite3.Connection:
+def _bounded(place: str, path: Path) -> _Bounded:
     """A connection that takes no more steps, and no longer values, than a file of that size can need."""
     log = path.with_name(path.name + "-wal")
     size = path.stat().st_size + (log.stat().st_size if log.is_file() else 0)
-    steps = max(_STEPS_AT_LEAST, size)
-
-    def more() -> bool:
-        nonlocal steps
-        steps -= _EVERY
-        return steps < 0
-
-    database = sqlite3.connect(place, uri=True)
+    database = sqlite3.connect(place, uri=True, factory=_Bounded)
+    database.left = max(_STEPS_AT_LEAST, size)
     database.text_factory = _text
-    database.set_progress_handler(more, _EVERY)
+    database.set_progress_handler(database.stops, _EVERY)
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(_BYTES_AT_LEAST, size))
     return database
 

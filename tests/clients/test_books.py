@@ -373,7 +373,7 @@ class TestAlignments:
         books.aligning(peer)
         header = Header(plan.hash, RUN, "align:video", 2, attempt, SERVER, "video-1")
         event = Disclosure(bits=1, recipient=peer, count=1)
-        books.disclose(header, peer, Release(event, "known"), Kept(9, 9), None)
+        books.disclose(header, peer, Release(event, "known"), lambda: (Kept(9, 9), None))
 
     def test_so_many_in_thirty_days(self, platform: Any):
         books, now = platform

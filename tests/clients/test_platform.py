@@ -323,7 +323,7 @@ class TestSignal:
 
     def test_more_bits_of_both_let_a_second_tower_through_and_not_a_third(self):
         plan = vertical_plan(privacy__signal_bits=6)
-        lifetimes = {name: dataclasses.replace(life, signal_bits=6) for name, life in fresh_lifetimes(plan).items()}
+        lifetimes = {name: dataclasses.replace(life, limit=lambda: 6) for name, life in fresh_lifetimes(plan).items()}
         made = Wire(plan, lifetimes=lifetimes)
         made.align(LENDER, PLATFORM)
         assert isinstance(made.signal(PLATFORM, LENDER), PairAnswer)
