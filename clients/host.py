@@ -82,6 +82,8 @@ class Host:
                 return self._proposal(request)
         except (SealError, SignedMessageError, MessageError):
             return self._refuse(request, "", "seal")
+        except Refused as refusal:
+            return self._refuse(request, "", refusal.code)
         except TrustError as error:
             self._tell(f"{self.name} answers nothing: {error}")
             return self._refuse(request, "", "unavailable")
@@ -125,7 +127,7 @@ class Host:
             return read_info(request).plan
         message = open_signed(request, self._servers(), Join, Propose)
         if message.header.recipient != self.name:
-            raise SignedMessageError(f"a message to {message.header.recipient!r}, this is {self.name!r}")
+            raise Refused("other-plan")
         return message.header.plan if isinstance(message, Join) else None
 
     def _servers(self) -> dict[str, Card]:

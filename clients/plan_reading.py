@@ -9,6 +9,7 @@ from clients.config import DataSection
 from shared.consent import FEDERATION
 from shared.foreign import grouped, plain
 from shared.plan import Plan
+from shared.report.numbers import plural
 from shared.schema import NumericFeature, TableSchema
 from shared.settings import Split
 
@@ -74,7 +75,7 @@ def _consents(plan: Plan, party: str, table: TableSchema, data: DataSection) -> 
     kinds = f"{FEDERATION!r} for sums"
     if others:
         kinds += f", and the name of whom a person may be joined with: {', '.join(others)}"
-    needed = f"{1 + len(others)} kind{'s' if others else ''} for {plan.purpose_code}: {kinds}"
+    needed = f"{plural(1 + len(others), 'kind')} for {plan.purpose_code}: {kinds}"
     if data.consents is not None:
         return f"read in {_place(data)}, whatever the plan says; {needed}"
     if data.consents_in is not None:
@@ -95,7 +96,7 @@ def _limits(plan: Plan, group: str) -> str:
     privacy, members = plan.privacy, len(plan.members(group))
     parties = min(privacy.max_parties_per_person or members, members)
     words = [
-        f"has at most {_count(privacy.max_records_per_person, 'record')} in what is computed",
+        f"has at most {plural(privacy.max_records_per_person, 'record')} in what is computed",
         f"is taken for one at {parties} of the {members} {group} parties at most",
     ]
     if plan.platforms:
@@ -112,7 +113,3 @@ def _own(name: str, data: DataSection) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -93,7 +93,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "consent": "Column of what the record's person consented to, separated by `;`: parties with which it may be "
         "joined, and `federation` for sums, each with a purpose and days where it has them (`lender-1 for "
         "credit-scoring from 2026-01-01 until 2027-03-31 withdrawn 2026-09-01; federation`). "
-        "Absent: the plan declares that everybody consented to everything.",
+        "A real node reads consents where its own node.toml says, also where this is absent. In simulation absent "
+        "means that everybody consented to everything.",
         "features": "The columns that are read.",
         "derived": "Features that each party computes from its own columns.",
         "most_rejected": "Where a party computes the columns from raw tables (`sealscore-node features`): share of the "

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from shared.terminal import BAD_INPUT, FAILED, Screen, foreign, run_app
+from shared.terminal import BAD_INPUT, FAILED, Screen, foreign, run_app, visible
 from simulations.audit.command import audit
 from simulations.sweep.command import app as sweep
 from simulations.world.command import app as world
@@ -113,7 +113,7 @@ def report(
     from simulations.report import report_of
 
     try:
-        print(report_of(run, runs, output))
+        print(visible(str(report_of(run, runs, output))))
     except OSError as error:
         raise typer.BadParameter(f"the report cannot be written: {error}", param_hint="--output") from error
 

@@ -228,6 +228,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str], home: Path, l
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=0o077,
         )
 
 

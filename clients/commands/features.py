@@ -41,6 +41,9 @@ def features(
 
     Rows at fault are left out and written to OUTPUT/rejected; above the plan's most_rejected nothing is computed.
     """
+    from polars.exceptions import PolarsError
+
+    from clients.data.errors import why
     from clients.features import Settings, build_table
     from clients.features.dictionary import kind_of
 
@@ -61,8 +64,12 @@ def features(
         detector=detector,
         labelled=not unlabelled,
     )
-    with errors.status(f"features of {foreign(tables)}"):
-        built = build_table(tables, kind, output, _day(today), settings)
+    day = _day(today)
+    try:
+        with errors.status(f"features of {foreign(tables)}"):
+            built = build_table(tables, kind, output, day, settings)
+    except PolarsError as error:
+        fail(f"{tables}: no features can be computed of these tables ({why(error)})", BAD_INPUT)
     shown = Table("raw table", "rows", "left out")
     for name, (bad, rows) in built.rejected.items():
         shown.add_row(foreign(name), f"{rows:,}", f"{bad:,}")

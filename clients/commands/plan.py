@@ -18,6 +18,7 @@ from shared.foreign import GROUP
 from shared.plan import Plan
 from shared.privacy.entries import Refuse, Revoke
 from shared.privacy.ledger import Ledger
+from shared.report.numbers import plural
 from shared.terminal import foreign, grouped, ungrouped
 
 app = typer.Typer(help="Look at plans, approve them, refuse them.", no_args_is_help=True)
@@ -191,5 +192,6 @@ def _print_bundle(plan: Plan, path: Path) -> None:
     for file in found.files:
         table.add_row(foreign(file.name), f"{file.size:,}", grouped(file.sha256))
     console.print(table, highlight=False)
-    console.print(f"{len(found.files)} files; the bundle's SHA-256 is the one that the plan names:", highlight=False)
+    count = plural(len(found.files), "file")
+    console.print(f"{count}; the bundle's SHA-256 is the one that the plan names:", highlight=False)
     console.print(grouped(found.sha256), highlight=False)

@@ -25,6 +25,11 @@ from shared.records import Records
 from shared.schema import CategoricalFeature, NumericFeature, TableSchema
 
 VALUES_SHOWN = 3
+OTHERS = "add it, name your own column of it under [data.columns], or use a plan whose schema fits the table"
+CONSENTS = (
+    "name your column of consents as consent_column, or their table under [data.consents]; where nobody's consent is "
+    'to be read, write consent = "none"'
+)
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,11 @@ def check_table(
     label = check.label() if label_required and schema.label else None
     dates = check.dates() if schema.date else None
     columns = derived_columns(schema, {feature.name: check.feature(feature) for feature in schema.features})
+    consents = check.consents()
     if check.problems:
         raise DataError(check.problems)
     everyone = np.zeros(len(ids), dtype=bool)
-    records = Records(schema, tuple(ids), tuple(person), columns, label, everyone, check.consents())
+    records = Records(schema, tuple(ids), tuple(person), columns, label, everyone, consents)
     kept = keep(ids, person, max_records_per_person)
     records = records.take(kept)
     check.size(records, nominal)
@@ -156,8 +162,7 @@ class _Check:
             close = difflib.get_close_matches(name.lower(), folded, n=1)
             # Where a file has no header, its first record is taken for one: what stands there is a cell.
             found = f"there is {folded[close[0]]!r}, which could be renamed" if close else ""
-            mend = "add it, name your own column of it under [data.columns], or use a plan whose schema fits the table"
-            self.add("the column is missing", mend, name, found=found)
+            self.add("the column is missing", CONSENTS if name == self.schema.consent else OTHERS, name, found=found)
 
     def ids(self) -> list[str]:
         ids = self._text(self.schema.id, "the id")

@@ -74,3 +74,8 @@ class DataError(ValueError):
 def _some(told: list[str]) -> list[str]:
     more = [f"and {len(told) - LINES_SHOWN} more problems of {len(told)}"] if len(told) > LINES_SHOWN else []
     return [*told[:LINES_SHOWN], *more]
+
+
+def why(error: Exception) -> str:
+    """What the system says of a file; words of a library that reads tables may quote a cell, and are not told."""
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__

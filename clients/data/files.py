@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from clients.data.errors import DataError, Problem
+from clients.data.errors import DataError, Problem, why
 from clients.data.table import Table, present, refuse_twins
 
 CSV_SUFFIXES = (".csv",)
@@ -74,7 +74,7 @@ def _read_csv(path: Path, columns: Sequence[str] | None) -> Table:
     except pl.exceptions.ComputeError as error:
         raise _csv_error(path, str(error)) from None
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise _error(path, f"cannot be read: {_why(error)}", "export the table again as UTF-8 CSV") from None
+        raise _error(path, f"cannot be read: {why(error)}", "export the table again as UTF-8 CSV") from None
     frame, kept = _without_blank_lines(path, frame)
     return Table(frame, path.name, header, "line", _Lines(path, kept))
 
@@ -87,7 +87,7 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> Table:
     except (OSError, pl.exceptions.PolarsError) as error:
         if "utf-8" in str(error).lower():
             raise _error(path, "a column of text is not UTF-8", UTF8_MEND) from None
-        raise _error(path, f"is no Parquet file: {_why(error)}", "export the table again as Parquet") from None
+        raise _error(path, f"is no Parquet file: {why(error)}", "export the table again as Parquet") from None
     return Table(frame, path.name, header)
 
 
@@ -127,8 +127,3 @@ def _is_utf8(data: bytes) -> bool:
 
 def _error(path: Path, value: str, mend: str) -> DataError:
     return DataError([Problem(path.name, value, mend)])
-
-
-def _why(error: Exception) -> str:
-    """What the system says of the file; words of polars may quote a cell, and are not told."""
-    return (isinstance(error, OSError) and error.strerror) or type(error).__name__

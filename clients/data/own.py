@@ -57,7 +57,7 @@ class OwnData:
         """The columns of a plan's schema as it is read here (see `schema`), under the plan's names.
 
         Raises:
-            DataError: see `read_source`; or consents that are not where they should be, or cannot be used.
+            DataError: see `read_source`; or consents that cannot be used. What is missing is for the check to find.
         """
         schema = self.schema(schema)
         wanted = [name for name in columns_of(schema, label) if name != schema.consent or self.consents is None]
@@ -66,14 +66,6 @@ class OwnData:
             mend = "name another column for each under [data.columns]"
             raise DataError([Problem(self.source.name, "one column stands for two of the plan", mend)])
         table = read_source(self.source, list(own))
-        if self.consent_column is not None and self.consent_column not in table.header:
-            mend = (
-                "name the column of consents as consent_column, or their table under [data.consents]; where nobody's "
-                'consent is to be read, write consent = "none"'
-            )
-            raise DataError(
-                [Problem(table.source, "the column of consents is missing", mend, column=self.consent_column)]
-            )
         frame = table.frame.rename({name: own[name] for name in table.frame.columns if name in own})
         table = dataclasses.replace(table, frame=frame, header=tuple(own.get(name, name) for name in table.header))
         if self.consents is None:

@@ -37,6 +37,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from clients.deploy.executor import PUBLIC_REASON, BundleRefused, record_refusal, require_allowed, say
+from shared.foreign import plain
 from shared.processes import follow_parent
 
 _CONTACT_EVERY = 5.0
@@ -172,7 +173,9 @@ class Doorkeeper:
         if run_id not in self._digests or fetch:
             run = self._get_run(run_id)
             if run.primary_task_type != TaskType.SERVER_APP:
-                raise BundleRefused(f"run {run_id} is refused: it is no federated run but {run.primary_task_type!r}")
+                raise BundleRefused(
+                    f"run {run_id} is refused: it is no federated run but {plain(run.primary_task_type, 60)!r}"
+                )
             fab = self._get_fab(run.fab_hash, run_id)
             digest = hashlib.sha256(fab.content).hexdigest()
             require_allowed(digest, self._allowed)

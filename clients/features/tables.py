@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from clients.data.errors import DataError, Problem
+from clients.data.errors import DataError, Problem, why
 from clients.features.dictionary import Kind
 from clients.features.mapping import PartyMapping, TableMap
 from clients.features.raw import DAY, FLAG, TABLES, TEXT, TIME, RawTable, Rule, rules
@@ -143,7 +143,7 @@ def _scan(path: Path, table: RawTable, mapping: TableMap) -> pl.LazyFrame:
         raw = pl.scan_parquet(path, row_index_name=ROW)
         header = raw.collect_schema().names()
     except (OSError, pl.exceptions.PolarsError) as error:
-        value = f"is no Parquet file: {str(error).splitlines()[0][:120]}"
+        value = f"is no Parquet file: {why(error)}"
         raise DataError([Problem(path.name, value, "export the table again as Parquet")]) from None
     absent = []
     for name in table.columns:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.terminal import BAD_INPUT, FAILED, Screen, fail, foreign, run_app
+from shared.terminal import BAD_INPUT, FAILED, Screen, fail, foreign, run_app, visible
 
 if TYPE_CHECKING:
     from shared.compliance.anchoring import Anchor
@@ -101,7 +101,7 @@ def report(
     from shared.compliance.report import write_compliance_report
 
     try:
-        print(write_compliance_report(ledgers, output, run, anchors or [], simulation))
+        print(visible(str(write_compliance_report(ledgers, output, run, anchors or [], simulation))))
     except OSError as error:
         raise typer.BadParameter(f"the report cannot be written: {error}", param_hint="--output") from error
 

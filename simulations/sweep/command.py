@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.core import TyperGroup
 
-from shared.terminal import Screen, foreign
+from shared.terminal import Screen, foreign, visible
 
 if TYPE_CHECKING:
     from simulations.sweep.config import Task
@@ -109,9 +109,9 @@ def report(
     from simulations.sweep.store import SweepFolderError
 
     try:
-        print(write_report(folder, output))
+        print(visible(str(write_report(folder, output))))
         for path in write_figures(folder, figures) if figures is not None else ():
-            print(path)
+            print(visible(str(path)))
     except SweepFolderError as error:
         raise typer.BadParameter(str(error), param_hint="FOLDER") from error
     except OSError as error:

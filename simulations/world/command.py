@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from shared.terminal import Screen, foreign
+from shared.terminal import Screen, foreign, visible
 
 app = typer.Typer(
     help="Invented creators, channels, wallets and loans with a known truth, written as each party would hold them.",
@@ -108,7 +108,7 @@ def figures(
 
     try:
         for path in write_figures(folder, output):
-            print(path)
+            print(visible(str(path)))
     except WorldFolderError as error:
         raise typer.BadParameter(str(error), param_hint="FOLDER") from error
     except OSError as error:

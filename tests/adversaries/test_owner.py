@@ -279,6 +279,7 @@ class TestForgedMessages:
             }
             assert (loads, said) == ([], [])
             assert {code for name, code in codes.items() if name.startswith("sealed")} == {"not-joined"}
+            assert codes.pop("a Join to another party") == "other-plan"
             assert {code for name, code in codes.items() if name.startswith("a Join")} == {"seal"}
             assert isinstance(caller(town, host), Joined)
             assert loads == [town.plan.hash]

@@ -93,6 +93,7 @@ def table(path: Path) -> None:
             columns[feature.name] = [None if cell != cell else feature.levels[int(cell)] for cell in cells]
         else:
             columns[feature.name] = [None if cell != cell else cell for cell in cells]
+    columns["consent"] = ["federation"] * len(records)
     pl.DataFrame(columns).write_parquet(path)
 
 
@@ -151,6 +152,9 @@ def test_ten_commands_lead_from_nothing_to_a_connected_node():
         assert re.search(r"state +running", told[-1]), told[-1]
         assert re.search(r"connected +yes", told[-1]), told[-1]
         assert re.search(r"plan demo +live", told[-1]), told[-1]
+        for path in (place.partner / "node", *(place.partner / "node").rglob("*"), *place.server.rglob("*")):
+            public = path.name in ("ca.pem", "server.pem")
+            assert public or path.is_socket() or not path.lstat().st_mode & 0o077, path
         listed = place.operator.type("nodes")
         assert re.search(rf"{MINE} +│ yes", listed), listed
 
@@ -186,3 +190,4 @@ def exchange(place: Place, said: str) -> None:
         card = str(home / "card.txt")
         place.operator.type("enrol", card, "--fingerprint", place.fingerprints[name])
     (place.partner / "plan.json").write_bytes(make_plan(place.operator, "demo", (MINE, PEER)).read_bytes())
+    place.operator.type("bundle", "-o", str(place.partner / "app.fab"), "--plan", "demo")

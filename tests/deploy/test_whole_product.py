@@ -43,6 +43,7 @@ from rehearsal import answers_of, history_of, lost_attempts, progress_of
 from server.deployed import JOURNAL
 from server.home import ServerHome
 from server.journal import Journal
+from shared.foreign import grouped
 from shared.plan import Plan
 from shared.privacy.entries import Answer
 from shared.privacy.ledger import read_ledger
@@ -198,7 +199,10 @@ def test_a_run_outlives_its_server_and_its_ledgers_verify():
         path = make_plan(server, "demo", LENDERS, **SHORT)
         demo = found.plan("demo")
         output = found.output(demo)
-        told = found.each(lambda name: lenders[name].type("plan", "approve", str(path), "--yes"))
+        bundle = str(server.home.with_name("app.fab"))
+        server.type("bundle", "-o", bundle, "--plan", "demo")
+        words = ("plan", "approve", str(path), "--bundle", bundle, "--yes")
+        told = found.each(lambda name: lenders[name].type(*words))
         assert all("approved: demo" in said for said in told.values())
 
         # A node is reached by a proposal as long as a plan of this version is live at it.
@@ -206,7 +210,7 @@ def test_a_run_outlives_its_server_and_its_ledgers_verify():
         said = server.type("plan", "publish", "second")
         for name, listed in found.each(lambda name: lenders[name].type("plan", "list")).items():
             assert re.search(rf"{name} +│ taken", said), said
-            assert re.search(rf"second +│ {found.plan('second').hash[:16]} .* not approved", listed), listed
+            assert re.search(rf"second +│ {grouped(found.plan('second').hash)} .* not approved", listed), listed
             assert re.search(r"demo +│ .* live", listed), listed
 
         follower = server.begin("run", "demo")

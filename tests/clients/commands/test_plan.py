@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,3 +206,39 @@ def test_an_approval_is_for_the_one_purpose_that_has_room(ask: Node, town: Town,
     said = ask("approve", file, "--yes")
     assert (said.code, "epsilon 1 of the purpose does not hold the plan" in said.text) == (1, True)
     assert entries(town) == 1
+
+
+class TestBundle:
+    """With a plan its operator approves code: nothing is approved that was not given as a file and looked into."""
+
+    def test_none_is_asked_for(self, ask: Node, town: Town, file: Path):
+        said = ask("approve", file, "--yes", bundle=None)
+        assert (said.code, "--bundle FILE" in said.text) == (2, True)
+        assert entries(town) == 1
+
+    def test_another_is_refused_and_both_hashes_are_shown(self, ask: Node, town: Town, file: Path, tmp_path: Path):
+        other = tmp_path / "other.fab"
+        with zipfile.ZipFile(other, "w") as archive:
+            archive.writestr("clients/app.py", "# takes what it can\n")
+        found = hashlib.sha256(other.read_bytes()).hexdigest()
+        for words in (("approve", file, "--yes"), ("show", file, "--bundle", other)):
+            said = ask(*words, bundle=other)
+            assert said.code == 2
+            assert grouped(found) in said.err
+            assert grouped(str(town.plan.bundle)) in said.err
+        assert entries(town) == 1
+
+    def test_its_files_are_shown(self, ask: Node, town: Town, file: Path):
+        content = grouped(hashlib.sha256(b"# carries messages\n").hexdigest())
+        for words in (("show", file, "--bundle", town.bundle), ("approve", file, "--yes")):
+            said = ask(*words)
+            assert said.code == 0
+            assert f"clients/app.py 19 {content}" in said.text
+            assert "1 file; the bundle's SHA-256 is the one that the plan names" in said.text
+
+    @pytest.mark.parametrize("content", [None, b"no bundle"])
+    def test_what_is_none_is_bad_input(self, ask: Node, town: Town, file: Path, tmp_path: Path, content: bytes | None):
+        if content is not None:
+            (tmp_path / "x.fab").write_bytes(content)
+        assert ask("approve", file, "--yes", bundle=tmp_path / "x.fab").code == 2
+        assert entries(town) == 1

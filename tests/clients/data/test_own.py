@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clients.data import DataError
+from clients.data import DataError, check_table
 from clients.data.consents import ConsentTable
 from clients.data.own import OwnData
 from clients.data.sql import SqlSource
@@ -166,8 +166,11 @@ class TestConsentsOfAColumn:
 
     def test_a_table_without_them_is_not_read_as_if_all_had_consented(self, tmp_path: Path):
         own = OwnData(write(tmp_path, "loans.csv", LOANS), {}, None, "may")
-        with pytest.raises(DataError, match=r"column 'may': the column of consents is missing; mend: .*consent_column"):
-            own.read(SCHEMA.model_copy(update={"consent": None}), True, "exact")
+        plain = SCHEMA.model_copy(update={"consent": None})
+        with pytest.raises(DataError, match=r"column 'consent': the column is missing; mend: .*consent_column"):
+            check_table(
+                own.read(plain, True, "exact"), own.schema(plain), label_required=True, max_records_per_person=1
+            )
 
     def test_a_plan_cannot_have_the_column_as_a_feature(self, tmp_path: Path):
         own = OwnData(write(tmp_path, "loans.csv", self.ROWS), {"income": "may"}, None, "may")
