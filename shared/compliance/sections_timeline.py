@@ -54,6 +54,9 @@ def _growth(party: PartyReview, small: bool) -> Iterator[Html]:
     days = [max(at[: place + 1]) for place in range(len(at))]
     dated = len(days) == len(finite) and days[-1] - days[0] > _SPAN_DAYS * 86400
     now = f"now {fixed(finite[-1].epsilon)}{_ceiling_above(party, finite)}."
+    if finite[-1].answers == 0:
+        yield paragraph(f"{name}: no answer of its own, but sums of others that its rows may move; epsilon {now}")
+        return
     if dated and small:
         yield figure(_by_day(party, finite, days, small), f"{name}:", now)
         return

@@ -345,5 +345,5 @@ def test_approving_what_a_host_was_sent_still_works(host: Any):
     made, plan, members = host
     other = enrolled(small_plan(name="other"))
     ledger = ledger_of(plan, "lender-1", identity=members["lender-1"])
-    assert approve(ledger, other) == 3
+    assert approve(ledger, other) == 4
     assert made.name == "lender-1"

@@ -73,7 +73,7 @@ class TestAlone:
         together = mechanisms(PLAN).mechanism(phase, 14)
         by_itself = mechanisms(alone(PLAN, "lender-2")).mechanism(phase, 14)
         assert by_itself.own_scale(1) == grid_scale(together.noise_std)
-        assert by_itself.own_scale(1) > 1.7 * together.own_scale(3)
+        assert by_itself.own_scale(1) > 1.4 * together.own_scale(3)
 
     @pytest.mark.parametrize("party", LENDERS)
     def test_every_lender_has_its_own_plan(self, party: str):
