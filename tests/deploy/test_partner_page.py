@@ -34,7 +34,7 @@ import pathlib, re, sys
 path = pathlib.Path(sys.argv[1])
 text = path.read_text()
 for key, value in {values!r}.items():
-    text, count = re.subn(rf"^(?:# )?{{key}} = \\S+", f"{{key}} = {{value}}", text, flags=re.MULTILINE)
+    text, count = re.subn(rf"^(?:# )?{{key}} = \\S+", f"{{key}} = {{value}}", text, count=1, flags=re.MULTILINE)
     assert count == 1, key
 path.write_text(text)
 """
@@ -135,7 +135,13 @@ def test_ten_commands_lead_from_nothing_to_a_connected_node():
         editor.write_text(
             EDITOR.format(
                 python=sys.executable,
-                values={"file": json.dumps(str(tables)), "row_local": "true", "port": str(supernode)},
+                values={
+                    "file": json.dumps(str(tables)),
+                    "identifier": '"id"',
+                    "form": '"exact"',
+                    "row_local": "true",
+                    "port": str(supernode),
+                },
             )
         )
         editor.chmod(0o700)

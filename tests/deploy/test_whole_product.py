@@ -79,6 +79,8 @@ class Consortium:
             self.lenders[name].write(
                 "node.toml",
                 data='file = "loans.parquet" -> file = "loans.csv"',
+                identifier='identifier = "creator_id" -> identifier = "id"',
+                form='form = "creator-id" -> form = "exact"',
                 row_local="# row_local = true -> row_local = true",
                 port=f"port = 9494 -> port = {ports[name]}",
                 poll="poll = 0.5 -> poll = 0.2",
