@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,13 @@ settings.load_profile("sealscore")
 def _one_thread() -> None:
     """Float sums must not depend on how work was split over threads."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """A log that one test has written to its error stream is not written to that stream, long closed, by the next."""
+    yield
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "sealscore"]:
+        log = logging.getLogger(name)
+        log.handlers, log.propagate = [], True
+        log.setLevel(logging.NOTSET)

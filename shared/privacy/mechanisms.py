@@ -118,17 +118,22 @@ class Mechanisms:
                 releases.append(Release(name="unused", kind="gaussian", share=left, attempts=1))
             solved |= self._solve(releases).noise_multipliers
         for phase in (phase for part in self.composed for phase in part):
-            self._check_share(phase, solved[phase.name])
+            self._check_noise(phase, solved[phase.name])
         return solved
 
-    def _check_share(self, phase: Phase, multiplier: float) -> None:
-        """Refuse noise so small that one party's share of it would no more be Gaussian on the grid."""
-        # A clipped sum's grid is at most 0.01 of its clip norm.
-        grid = 0.01 if phase.kind is Kind.TRAIN else COUNT_GRID
+    def _check_noise(self, phase: Phase, multiplier: float) -> None:
+        """Refuse noise of which one party's share would no more be Gaussian on the grid, or that no sum can hold.
+
+        The shortest sum has the coarsest grid, and the longest one the farthest noise.
+        """
+        longest, wrong = self._longest(phase), "large"
+        shortest = self._gradient(1) if phase.kind is Kind.TRAIN else longest
         try:
-            grid_scale(multiplier / grid, len(self.plan.members(phase.group)))
+            self._made_with(multiplier, phase, shortest).own_scale(len(self.plan.members(phase.group)))
+            wrong = "small, or privacy.clip_norm" if phase.kind is Kind.TRAIN else "small"
+            _ = self._made_with(multiplier, phase, longest).shape.bits
         except ValueError as error:
-            what = f"privacy.epsilon = {self.plan.privacy.epsilon}: too large for {phase.name}: {error}"
+            what = f"privacy.epsilon = {self.plan.privacy.epsilon}: too {wrong} for {phase.name}: {error}"
             raise PlanError(self.plan.name, [what]) from None
 
     @cached_property
@@ -167,8 +172,12 @@ class Mechanisms:
         if phase.kind is Kind.BIN:
             return histogram_length(tower_features(self.plan, phase.group), self.plan.model.grid_cells)
         if phase.kind is Kind.TRAIN:
-            return (MAX_WIDTH + 1) * (self.plan.model.hidden + 1) + self.plan.model.hidden + 1
+            return self._gradient(MAX_WIDTH)
         return CELLS if phase.kind is Kind.EDGES else self.table_length(phase)
+
+    def _gradient(self, width: int) -> int:
+        """Entries of the gradient of a tower that reads codes of that width."""
+        return (width + 1) * (self.plan.model.hidden + 1) + self.plan.model.hidden
 
     def tables(self, phase: Phase) -> int:
         """How many score tables a phase sums; a record stands in one cell of each."""
@@ -223,9 +232,12 @@ class Mechanisms:
 
     def event(self, phase: Phase) -> Event:
         """What one answer of this phase is charged."""
+        return self._event(self.noise_multipliers[phase.name], phase)
+
+    def _event(self, multiplier: float, phase: Phase) -> Event:
         if self.plan.privacy.noise == "none":
             return NoNoise(count=phase.steps, what=phase.name)
-        multiplier, multiplicity = self.noise_multipliers[phase.name], self.plan.multiplicity(phase.group)
+        multiplicity = self.plan.multiplicity(phase.group)
         if phase.kind is Kind.TRAIN:
             rate = self.plan.training.sample_rate
             return SampledGaussian(
@@ -238,11 +250,10 @@ class Mechanisms:
         """The mechanism of a phase whose sum has `length` entries (public: it follows from what was published)."""
         key = (phase.name, length)
         if key not in self._made:
-            self._made[key] = self._make(phase, length)
+            self._made[key] = self._made_with(self.noise_multipliers[phase.name], phase, length)
         return self._made[key]
 
-    def _make(self, phase: Phase, length: int) -> Mechanism:
-        multiplier = self.noise_multipliers[phase.name]
+    def _made_with(self, multiplier: float, phase: Phase, length: int) -> Mechanism:
         most = HEADROOM * max(party.nominal_records for party in self.plan.members(phase.group))
         if phase.kind is Kind.TRAIN:
             clip = self.plan.clip_norm(phase.group)
@@ -261,7 +272,7 @@ class Mechanisms:
             insiders=self.plan.insiders(phase.group),
             parties=len(self.plan.members(phase.group)),
             own_noise_only=self.plan.training.local is not None and phase.kind is Kind.TRAIN,
-            event=self.event(phase),
+            event=self._event(multiplier, phase),
         )
 
     def claim(self, answered: Callable[[Phase], int] | None = None, accountant: Accountant | None = None) -> float:

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,15 +22,6 @@ Node = Callable[..., Said]
 @pytest.fixture
 def ask(node: Node, town: Town) -> Callable[..., Said]:
     return lambda *arguments: node(*arguments, "--home", town["lender-1"].folder)
-
-
-@pytest.fixture(autouse=True)
-def _logging() -> Iterator[None]:
-    """The command replaces the handlers of the node's log."""
-    root = logging.getLogger("sealscore")
-    before = root.handlers, root.propagate, root.level
-    yield
-    root.handlers, root.propagate, root.level = before
 
 
 def rewrite(town: Town, old: str, new: str) -> None:

@@ -259,6 +259,13 @@ class TestClaim:
         with pytest.raises(PlanError, match=r"privacy\.epsilon = 13\.0: too large for \w+:lender: noise of"):
             _ = Mechanisms(many).noise_multipliers
 
+    def test_noise_too_large_to_be_drawn(self):
+        """Rounding of as many records as this, at such a clip norm, would need more noise than the sampler draws."""
+        most = [{"name": f"lender-{n}", "group": "lender", "nominal_records": 10**9} for n in (1, 2)]
+        assert all(Mechanisms(small_plan(parties=most)).noise_multipliers.values())
+        with pytest.raises(PlanError, match=r"too small, or privacy\.clip_norm for train_tower:lender: noise scale"):
+            _ = Mechanisms(small_plan(parties=most, privacy__clip_norm=1e-9)).noise_multipliers
+
 
 class TestSeveralRecordsAPerson:
     def test_the_mixture_is_charged_and_has_more_noise(self):
