@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared.crypto.identity import Card
-from shared.plan import SERVER
-from shared.privacy.anchors import AnchorError, Head, Receipt
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
+from sealscore.shared.crypto.identity import Card
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.anchors import AnchorError, Head, Receipt
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
 
 
 class LedgerBehind(Exception):

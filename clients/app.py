@@ -13,7 +13,7 @@ from collections.abc import Callable
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from clients.courier import NodeError, Responder, describe, find
+from .courier import NodeError, Responder, describe, find
 
 app = ClientApp()
 log = logging.getLogger("sealscore.courier")

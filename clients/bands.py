@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from shared.foreign import plain
-from shared.payloads import bits_for
-from shared.plan import Plan
+from sealscore.shared.foreign import plain
+from sealscore.shared.payloads import bits_for
+from sealscore.shared.plan import Plan
 
 # The most bits of bands that are told of a person over the life of the data set, where its operator says nothing.
 GROUP_BITS = 2

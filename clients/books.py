@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from clients.refused import LocalFault, Refused
-from clients.work import Kept, Release
-from shared.messages import Header
-from shared.phases import Phase
-from shared.plan import Plan
-from shared.privacy.entries import (
+from sealscore.clients.refused import LocalFault, Refused
+from sealscore.clients.work import Kept, Release
+from sealscore.shared.messages import Header
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import (
     Abort,
     Answer,
     Approve,
@@ -29,11 +29,11 @@ from shared.privacy.entries import (
     Withdraw,
     kept_meaning,
 )
-from shared.privacy.ledger import Ledger, LedgerError
-from shared.privacy.mechanisms import Mechanism
-from shared.privacy.spending import Overdrawn, Spending, check_labels
-from shared.privacy.standing import LAST_ATTEMPT, NOWHERE, LedgerFault, Place, PlanStanding, Standing
-from shared.privacy.streams import Source
+from sealscore.shared.privacy.ledger import Ledger, LedgerError
+from sealscore.shared.privacy.mechanisms import Mechanism
+from sealscore.shared.privacy.spending import Overdrawn, Spending, check_labels
+from sealscore.shared.privacy.standing import LAST_ATTEMPT, NOWHERE, LedgerFault, Place, PlanStanding, Standing
+from sealscore.shared.privacy.streams import Source
 
 # Refusals beyond so many under one plan tell an operator nothing more, and a server could fill a disk with them.
 MAX_REFUSALS = 200

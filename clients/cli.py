@@ -10,9 +10,9 @@ import typer
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
-from clients.commands import doctor, features, init, ledger, peer, plan, run
-from clients.commands.terminal import EXPECTED
-from shared.terminal import run_app
+from sealscore.clients.commands import doctor, features, init, ledger, peer, plan, run
+from sealscore.clients.commands.terminal import EXPECTED
+from sealscore.shared.terminal import run_app
 
 app = typer.Typer(
     help="Run a node of a Sealscore federation: at a lender or a platform, beside its data.",

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from clients.refused import Refused
-from shared.features import tower_features
-from shared.model.bins import Binning
-from shared.model.build import coding_of, initial_tower
-from shared.model.tower import Tower, load_flat, parameter_count
-from shared.plan import Plan
+from sealscore.clients.refused import Refused
+from sealscore.shared.features import tower_features
+from sealscore.shared.model.bins import Binning
+from sealscore.shared.model.build import coding_of, initial_tower
+from sealscore.shared.model.tower import Tower, load_flat, parameter_count
+from sealscore.shared.plan import Plan
 
 
 class Coder:

@@ -8,17 +8,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from clients.bands import GROUP_BITS, MayTell
-from clients.data.consents import ConsentTable
-from clients.data.own import OwnData
-from clients.data.persons import Persons
-from clients.data.sources import Source
-from clients.data.sql import SqlSource
-from shared.identifiers import NORMAL_FORMS, Form
-from shared.plan import SERVER
-from shared.plan_errors import PlanError, explain
-from shared.privacy.entries import Ceilings
-from shared.schema import Name, Strict
+from sealscore.clients.bands import GROUP_BITS, MayTell
+from sealscore.clients.data.consents import ConsentTable
+from sealscore.clients.data.own import OwnData
+from sealscore.clients.data.persons import Persons
+from sealscore.clients.data.sources import Source
+from sealscore.clients.data.sql import SqlSource
+from sealscore.shared.identifiers import NORMAL_FORMS, Form
+from sealscore.shared.plan import SERVER
+from sealscore.shared.plan_errors import PlanError, explain
+from sealscore.shared.privacy.entries import Ceilings
+from sealscore.shared.schema import Name, Strict
 
 CONFIG = "node.toml"
 Port = Annotated[int, Field(ge=1024, le=65535)]

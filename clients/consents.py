@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date
 
-from clients.books import Books
-from shared.plan import Plan
-from shared.privacy.register import Register
-from shared.records import Records
+from sealscore.clients.books import Books
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.records import Records
 
 
 class Consents:

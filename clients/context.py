@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from shared.messages import Header
-from shared.privacy.mechanisms import Mechanism
-from shared.privacy.streams import Purpose, Stream, StreamSource
+from sealscore.shared.messages import Header
+from sealscore.shared.privacy.mechanisms import Mechanism
+from sealscore.shared.privacy.streams import Purpose, Stream, StreamSource
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from clients.frames import ASK, ERROR, MAX_BODY, NAME, REPLY, OversizeError, read_frame, send_frame
+from .frames import ASK, ERROR, MAX_BODY, NAME, REPLY, OversizeError, read_frame, send_frame
 
 CODES = frozenset({"unavailable", "timeout", "too-large"})
 _PARTY = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")

@@ -23,8 +23,8 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from clients.courier import Responder, describe, socket_path
-from clients.frames import (
+from sealscore.clients.courier import Responder, describe, socket_path
+from sealscore.clients.frames import (
     ASK,
     ERROR,
     MAX_BODY,

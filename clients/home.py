@@ -18,17 +18,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.config import CONFIG, NodeConfig
-from shared.crypto.identity import Identity
-from shared.crypto.keyfile import KeyFileError, read_key, write_key
-from shared.crypto.trust import TrustStore
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.entries import Identify
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
-from shared.privacy.standing import LedgerFault, Standing
-from shared.privacy.streams import SECRET_BYTES, StreamSource
+from sealscore.clients.config import CONFIG, NodeConfig
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.keyfile import KeyFileError, read_key, write_key
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.entries import Identify
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.standing import LedgerFault, Standing
+from sealscore.shared.privacy.streams import SECRET_BYTES, StreamSource
 
 CARD = "card.txt"
 PASSPHRASE = "SEALSCORE_PASSPHRASE"

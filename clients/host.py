@@ -14,28 +14,28 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from clients.bands import MayTell
-from clients.data import DataError, Given, in_words
-from clients.lifetime import Lifetime
-from clients.masks import Masks
-from clients.node import Node
-from clients.refused import Refused
-from clients.sealed import NotApproved, SealedNode, claimed_header, is_over
-from shared.consent import FEDERATION
-from shared.crypto.identity import Card, Identity
-from shared.crypto.sealing import SealError, read_info
-from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
-from shared.crypto.trust import EnrolmentError, TrustError, TrustStore, Untrusted
-from shared.foreign import grouped
-from shared.messages import Header, Join, MessageError, Propose, Ready, Refusal
-from shared.plan import SERVER, Plan
-from shared.plan_errors import PlanError
-from shared.privacy.entries import Settle
-from shared.privacy.ledger import Ledger, LedgerError
-from shared.privacy.register import Register, RegisterError
-from shared.privacy.standing import LedgerFault, PlanStanding
-from shared.privacy.streams import StreamSource
-from shared.records import Records
+from sealscore.clients.bands import MayTell
+from sealscore.clients.data import DataError, Given, in_words
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.masks import Masks
+from sealscore.clients.node import Node
+from sealscore.clients.refused import Refused
+from sealscore.clients.sealed import NotApproved, SealedNode, claimed_header, is_over
+from sealscore.shared.consent import FEDERATION
+from sealscore.shared.crypto.identity import Card, Identity
+from sealscore.shared.crypto.sealing import SealError, read_info
+from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from sealscore.shared.crypto.trust import EnrolmentError, TrustError, TrustStore, Untrusted
+from sealscore.shared.foreign import grouped
+from sealscore.shared.messages import Header, Join, MessageError, Propose, Ready, Refusal
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.entries import Settle
+from sealscore.shared.privacy.ledger import Ledger, LedgerError
+from sealscore.shared.privacy.register import Register, RegisterError
+from sealscore.shared.privacy.standing import LedgerFault, PlanStanding
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
 
 log = logging.getLogger("sealscore.node")
 

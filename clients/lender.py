@@ -14,29 +14,29 @@ from datetime import date
 import numpy as np
 import torch
 
-from clients.bands import band_of
-from clients.coder import Coder, expect
-from clients.context import PairContext, RoundContext
-from clients.lifetime import Lifetime
-from clients.pairing import Pairs
-from clients.refused import LocalFault, Refused
-from clients.training import train_step
-from clients.work import Kept, Pair, Payload, Release, Sum
-from shared.consent import FEDERATION
-from shared.crypto.alignment import AlignmentError, Asking
-from shared.crypto.psi import Progress
-from shared.model.bins import Binning, histogram, histogram_length
-from shared.model.loss import Loss, cross_entropy
-from shared.model.score_table import score_table
-from shared.model.tower import Tower, row_logits
-from shared.payloads import bits_for
-from shared.phases import Kind, Phase
-from shared.plan import Plan, signal_name
-from shared.privacy.events import Disclosure, Event, NoNoise, RandomizedResponse
-from shared.privacy.gradients import gradient_engine
-from shared.privacy.mechanisms import Mechanism, Mechanisms
-from shared.privacy.streams import Purpose
-from shared.records import Records
+from sealscore.clients.bands import band_of
+from sealscore.clients.coder import Coder, expect
+from sealscore.clients.context import PairContext, RoundContext
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.pairing import Pairs
+from sealscore.clients.refused import LocalFault, Refused
+from sealscore.clients.training import train_step
+from sealscore.clients.work import Kept, Pair, Payload, Release, Sum
+from sealscore.shared.consent import FEDERATION
+from sealscore.shared.crypto.alignment import AlignmentError, Asking
+from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.model.bins import Binning, histogram, histogram_length
+from sealscore.shared.model.loss import Loss, cross_entropy
+from sealscore.shared.model.score_table import score_table
+from sealscore.shared.model.tower import Tower, row_logits
+from sealscore.shared.payloads import bits_for
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import Plan, signal_name
+from sealscore.shared.privacy.events import Disclosure, Event, NoNoise, RandomizedResponse
+from sealscore.shared.privacy.gradients import gradient_engine
+from sealscore.shared.privacy.mechanisms import Mechanism, Mechanisms
+from sealscore.shared.privacy.streams import Purpose
+from sealscore.shared.records import Records
 
 
 class Lender:

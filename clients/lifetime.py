@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clients.bands import GROUP_BITS
-from shared.privacy.disclosures import Disclosed
-from shared.privacy.fills import Fills
-from shared.privacy.labels import LabelStore
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
+from sealscore.clients.bands import GROUP_BITS
+from sealscore.shared.privacy.disclosures import Disclosed
+from sealscore.shared.privacy.fills import Fills
+from sealscore.shared.privacy.labels import LabelStore
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
 
 SIGNAL_BITS = 4
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from clients.refused import Refused
-from shared.aggregation import PlainSum, SumId, SumShape
-from shared.crypto.masking import MaskedSum
-from shared.crypto.seeds import Seeds, SeedsMissing
+from sealscore.clients.refused import Refused
+from sealscore.shared.aggregation import PlainSum, SumId, SumShape
+from sealscore.shared.crypto.masking import MaskedSum
+from sealscore.shared.crypto.seeds import Seeds, SeedsMissing
 
 
 class Masks:

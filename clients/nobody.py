@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from shared.privacy.mechanisms import Mechanism
-from shared.records import Records
+from sealscore.shared.privacy.mechanisms import Mechanism
+from sealscore.shared.records import Records
 
 Answer = TypeVar("Answer")
 

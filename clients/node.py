@@ -17,18 +17,18 @@ from functools import partial
 
 import numpy as np
 
-from clients.books import Books
-from clients.consents import Consents
-from clients.context import PairContext, RoundContext
-from clients.lender import Lender
-from clients.lifetime import Lifetime
-from clients.nobody import attempted, bounded
-from clients.platform import Platform
-from clients.refused import LocalFault, Refused
-from clients.work import Kept, Payload, Release, Sum
-from shared.aggregation import Aggregation, SumId
-from shared.crypto.psi import Progress
-from shared.messages import (
+from sealscore.clients.books import Books
+from sealscore.clients.consents import Consents
+from sealscore.clients.context import PairContext, RoundContext
+from sealscore.clients.lender import Lender
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.nobody import attempted, bounded
+from sealscore.clients.platform import Platform
+from sealscore.clients.refused import LocalFault, Refused
+from sealscore.clients.work import Kept, Payload, Release, Sum
+from sealscore.shared.aggregation import Aggregation, SumId
+from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.messages import (
     Finish,
     Header,
     Hello,
@@ -46,13 +46,13 @@ from shared.messages import (
     digest,
     encode,
 )
-from shared.phases import Kind, Phase
-from shared.plan import SERVER, Plan
-from shared.privacy.ledger import Ledger, LedgerError
-from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.register import Register, RegisterError
-from shared.privacy.streams import Purpose, Source, StreamSource
-from shared.records import Records
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.ledger import Ledger, LedgerError
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.register import Register, RegisterError
+from sealscore.shared.privacy.streams import Purpose, Source, StreamSource
+from sealscore.shared.records import Records
 
 log = logging.getLogger("sealscore.node")
 

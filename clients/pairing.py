@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from clients.refused import LocalFault, Refused
-from shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
-from shared.crypto.psi import PrivateMatching, Progress
-from shared.payloads import PayloadError, pack_numbers, unpack_numbers
-from shared.plan import Plan
-from shared.privacy.register import Register
-from shared.privacy.streams import Stream
+from sealscore.clients.refused import LocalFault, Refused
+from sealscore.shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
+from sealscore.shared.crypto.psi import PrivateMatching, Progress
+from sealscore.shared.payloads import PayloadError, pack_numbers, unpack_numbers
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import Stream
 
 
 class Pairs:

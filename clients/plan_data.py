@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from clients.config import NodeConfig
-from clients.data import DataError, Given, in_words, load_records, read_given
-from clients.features.row_local import check_row_local
-from clients.home import Home
-from shared.plan import Plan
-from shared.records import Records
+from sealscore.clients.config import NodeConfig
+from sealscore.clients.data import DataError, Given, in_words, load_records, read_given
+from sealscore.clients.features.row_local import check_row_local
+from sealscore.clients.home import Home
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
 
 
 def loader(home: Home, config: NodeConfig) -> Callable[[Plan], Records]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clients.books import ALIGNMENT_DAYS, ALIGNMENTS
-from clients.config import DataSection
-from shared.consent import FEDERATION
-from shared.foreign import grouped, plain
-from shared.plan import Plan
-from shared.report.numbers import plural
-from shared.schema import NumericFeature, TableSchema
-from shared.settings import Split
+from sealscore.clients.books import ALIGNMENT_DAYS, ALIGNMENTS
+from sealscore.clients.config import DataSection
+from sealscore.shared.consent import FEDERATION
+from sealscore.shared.foreign import grouped, plain
+from sealscore.shared.plan import Plan
+from sealscore.shared.report.numbers import plural
+from sealscore.shared.schema import NumericFeature, TableSchema
+from sealscore.shared.settings import Split
 
 _NAME, _TEXT = 120, 1000
 

@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from clients.bands import told_in_words, told_names
-from clients.config import DataSection
-from clients.features.row_local import obstacles as not_row_local
-from clients.frames import MAX_BODY
-from clients.plan_reading import reading
-from shared.crypto.alignment import padded_size
-from shared.crypto.identity import Card
-from shared.crypto.psi import PrivateMatching
-from shared.foreign import grouped, plain
-from shared.hazards import hazards
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.spending import Overdrawn, Spending
-from shared.privacy.standing import PlanStanding, Standing
+from sealscore.clients.bands import told_in_words, told_names
+from sealscore.clients.config import DataSection
+from sealscore.clients.features.row_local import obstacles as not_row_local
+from sealscore.clients.frames import MAX_BODY
+from sealscore.clients.plan_reading import reading
+from sealscore.shared.crypto.alignment import padded_size
+from sealscore.shared.crypto.identity import Card
+from sealscore.shared.crypto.psi import PrivateMatching
+from sealscore.shared.foreign import grouped, plain
+from sealscore.shared.hazards import hazards
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.spending import Overdrawn, Spending
+from sealscore.shared.privacy.standing import PlanStanding, Standing
 
 # A message's own frame, seals and heads are around an alignment's bytes.
 _MOST_ALIGNED = MAX_BODY - 2**18
@@ -33,7 +33,7 @@ _WORDS = 1000
 class Review:
     """A plan as the operator of `party` should see it: (what, words) lines, and reasons why it cannot be approved.
 
-    Words of the plan are visible and on one line in them (see `shared.foreign`), and may look like markup.
+    Words of the plan are visible and on one line in them (see `sealscore.shared.foreign`), and may look like markup.
     """
 
     plan: Plan

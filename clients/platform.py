@@ -1,7 +1,7 @@
 """The platform's side of every phase: from its own records to what the node may release.
 
-As in `clients.lender`, a phase is one method under the name that it has in the coordinator. A platform trains on
-those of its persons that a lender aligned, with the noisy labels that the lender released.
+As in `sealscore.clients.lender`, a phase is one method under the name that it has in the coordinator. A platform
+trains on those of its persons that a lender aligned, with the noisy labels that the lender released.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from datetime import date
 import numpy as np
 import torch
 
-from clients.bands import band_codes
-from clients.coder import Coder, expect
-from clients.context import PairContext, RoundContext
-from clients.lifetime import Lifetime
-from clients.pairing import Pairs
-from clients.refused import LocalFault, Refused
-from clients.training import train_step
-from clients.work import Kept, Pair, Payload, Release, Sum
-from shared.crypto.alignment import AlignmentError, Answering
-from shared.crypto.psi import Progress
-from shared.model.bins import Binning, histogram, histogram_length
-from shared.model.loss import ForwardCorrected, Loss, cross_entropy
-from shared.model.signal import CELLS, signal_histogram, signal_levels
-from shared.model.tower import row_logits
-from shared.parts import edges_from_bytes, weights_from_bytes
-from shared.payloads import bits_for
-from shared.phases import Kind, Phase
-from shared.plan import Plan
-from shared.privacy.events import Disclosure
-from shared.privacy.gradients import gradient_engine
-from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.streams import Purpose
-from shared.records import Records
+from sealscore.clients.bands import band_codes
+from sealscore.clients.coder import Coder, expect
+from sealscore.clients.context import PairContext, RoundContext
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.pairing import Pairs
+from sealscore.clients.refused import LocalFault, Refused
+from sealscore.clients.training import train_step
+from sealscore.clients.work import Kept, Pair, Payload, Release, Sum
+from sealscore.shared.crypto.alignment import AlignmentError, Answering
+from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.model.bins import Binning, histogram, histogram_length
+from sealscore.shared.model.loss import ForwardCorrected, Loss, cross_entropy
+from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
+from sealscore.shared.model.tower import row_logits
+from sealscore.shared.parts import edges_from_bytes, weights_from_bytes
+from sealscore.shared.payloads import bits_for
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.events import Disclosure
+from sealscore.shared.privacy.gradients import gradient_engine
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.streams import Purpose
+from sealscore.shared.records import Records
 
 
 class Platform:

@@ -12,18 +12,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.config import ConfigError, NodeConfig
-from clients.data import DataError, one_sided_parts
-from clients.home import Home, HomeError
-from clients.plan_data import loader
-from clients.plan_review import review
-from shared.consent import FEDERATION
-from shared.crypto.identity import Card, Identity
-from shared.crypto.keyfile import KeyFileError
-from shared.crypto.trust import TrustError
-from shared.plan import SERVER, Plan
-from shared.privacy.ledger import Ledger, LedgerError
-from shared.privacy.register import RegisterError
+from sealscore.clients.config import ConfigError, NodeConfig
+from sealscore.clients.data import DataError, one_sided_parts
+from sealscore.clients.home import Home, HomeError
+from sealscore.clients.plan_data import loader
+from sealscore.clients.plan_review import review
+from sealscore.shared.consent import FEDERATION
+from sealscore.shared.crypto.identity import Card, Identity
+from sealscore.shared.crypto.keyfile import KeyFileError
+from sealscore.shared.crypto.trust import TrustError
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.ledger import Ledger, LedgerError
+from sealscore.shared.privacy.register import RegisterError
 
 BUDGET = "its [budget] is not the one in force; sealscore-node budget --why TEXT puts it into force"
 
@@ -171,7 +171,7 @@ def _plan(home: Home, identity: Identity, config: NodeConfig, ledger: Ledger | N
 
 def _connection(home: Home, config: NodeConfig) -> Finding:
     # Flower is imported by what asks, so only where it is asked.
-    from clients.deploy.connection import check_connection
+    from sealscore.clients.deploy.connection import check_connection
 
     trouble = check_connection(config.server.address, home.folder / config.server.authority, home.supernode_key)
     if trouble is None:

@@ -13,19 +13,19 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from clients.anchoring import Anchoring, LedgerBehind
-from clients.masks import Masks
-from clients.node import Node
-from clients.withdrawals import Withdrawals
-from shared.crypto.identity import Identity
-from shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
-from shared.crypto.sealed_messages import seal_message, unseal_message
-from shared.crypto.sealing import Info, SealError, read_info, seal, unseal
-from shared.crypto.seeds import OfferError, Seeds
-from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
-from shared.crypto.trust import TrustStore
-from shared.hazards import hazards
-from shared.messages import (
+from sealscore.clients.anchoring import Anchoring, LedgerBehind
+from sealscore.clients.masks import Masks
+from sealscore.clients.node import Node
+from sealscore.clients.withdrawals import Withdrawals
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
+from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
+from sealscore.shared.crypto.sealing import Info, SealError, read_info, seal, unseal
+from sealscore.shared.crypto.seeds import OfferError, Seeds
+from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.hazards import hazards
+from sealscore.shared.messages import (
     Answered,
     Asked,
     Deliver,
@@ -53,10 +53,10 @@ from shared.messages import (
     encode,
     encode_body,
 )
-from shared.plan import SERVER, Plan
-from shared.privacy.anchors import AnchorError
-from shared.privacy.ledger import LedgerError
-from shared.privacy.register import RegisterError
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.anchors import AnchorError
+from sealscore.shared.privacy.ledger import LedgerError
+from sealscore.shared.privacy.register import RegisterError
 
 # A clock that is farther off than this cannot tell whether a plan has expired.
 CLOCK_SECONDS = 3600

@@ -17,14 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clients.daemon import serve
-from clients.data import DataError
-from clients.deploy.pinning import allow
-from clients.deploy.supernode import SuperNode, SuperNodeSettings
-from clients.host import Host
-from shared.foreign import grouped
-from shared.privacy.ledger import Ledger, LedgerError
-from shared.privacy.register import RegisterError
+from sealscore.clients.daemon import serve
+from sealscore.clients.data import DataError
+from sealscore.clients.deploy.pinning import allow
+from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings
+from sealscore.clients.host import Host
+from sealscore.shared.foreign import grouped
+from sealscore.shared.privacy.ledger import Ledger, LedgerError
+from sealscore.shared.privacy.register import RegisterError
 
 log = logging.getLogger("sealscore.node")
 LOOK = 1.0  # seconds between two looks at approvals and state

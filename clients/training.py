@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from clients.context import RoundContext
-from shared.plan import Plan
-from shared.privacy.gradients import ClippedGradientSum
-from shared.privacy.rounding import to_grid
-from shared.privacy.sampling import poisson_sample
-from shared.privacy.streams import Purpose
+from sealscore.clients.context import RoundContext
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.gradients import ClippedGradientSum
+from sealscore.shared.privacy.rounding import to_grid
+from sealscore.shared.privacy.sampling import poisson_sample
+from sealscore.shared.privacy.streams import Purpose
 
 
 def _sampled_gradient(

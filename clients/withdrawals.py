@@ -12,12 +12,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clients.node import Node
-from shared.crypto.fields import FieldsError, counter, pack_fields, unpack_fields
-from shared.crypto.identity import Card, Identity
-from shared.crypto.plan_keys import PeerKey, PlanKeys
-from shared.crypto.sealing import Info, seal, unseal
-from shared.privacy.register import Register
+from sealscore.clients.node import Node
+from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, unpack_fields
+from sealscore.shared.crypto.identity import Card, Identity
+from sealscore.shared.crypto.plan_keys import PeerKey, PlanKeys
+from sealscore.shared.crypto.sealing import Info, seal, unseal
+from sealscore.shared.privacy.register import Register
 
 KIND = "notice"
 BLOCK = 64

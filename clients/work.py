@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clients.context import PairContext, RoundContext
-from shared.privacy.events import Event
-from shared.privacy.mechanisms import Mechanism
+from sealscore.clients.context import PairContext, RoundContext
+from sealscore.shared.privacy.events import Event
+from sealscore.shared.privacy.mechanisms import Mechanism
 
 Sum = tuple[Callable[[RoundContext], np.ndarray], Mechanism]
 

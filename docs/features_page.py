@@ -12,10 +12,10 @@ from pathlib import Path
 
 import polars as pl
 
-from clients.features.dictionary import Entry, Kind, entries
-from clients.features.digest import dictionary_digest
-from clients.features.papers import CHECKS
-from clients.features.raw import TABLES
+from sealscore.clients.features.dictionary import Entry, Kind, entries
+from sealscore.clients.features.digest import dictionary_digest
+from sealscore.clients.features.papers import CHECKS
+from sealscore.clients.features.raw import TABLES
 
 PAGE = Path(__file__).with_name("features.md")
 KINDS: tuple[Kind, ...] = ("short-video", "wallet", "lender")

@@ -13,10 +13,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.plan import Group, Party, Plan
-from shared.schema import CategoricalFeature, DerivedFeature, Formula, NumericFeature, TableSchema
-from shared.settings import Alignment, Evaluation, Local, Model, Optimizer, Outcome, Privacy, Shares, Split, Training
-from simulations.scenario import SimulationSettings
+from sealscore.shared.plan import Group, Party, Plan
+from sealscore.shared.schema import CategoricalFeature, DerivedFeature, Formula, NumericFeature, TableSchema
+from sealscore.shared.settings import (
+    Alignment,
+    Evaluation,
+    Local,
+    Model,
+    Optimizer,
+    Outcome,
+    Privacy,
+    Shares,
+    Split,
+    Training,
+)
+from sealscore.simulations.scenario import SimulationSettings
 
 PAGE = Path(__file__).with_name("plan.md")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from simulations.world import config
+from sealscore.simulations.world import config
 
 PAGE = Path(__file__).with_name("world.md")
 MODELS: tuple[type[BaseModel], ...] = (

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from server.exchange import TIMEOUT, UNAVAILABLE, Exchange, Failure
-from shared.messages import (
+from sealscore.server.exchange import TIMEOUT, UNAVAILABLE, Exchange, Failure
+from sealscore.shared.messages import (
     Finish,
     Header,
     Message,
@@ -23,8 +23,8 @@ from shared.messages import (
     digest,
     encode,
 )
-from shared.phases import Phase
-from shared.plan import SERVER, Plan
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import SERVER, Plan
 
 # Codes come from parties, so only this much of one is kept.
 _CODE = 40

@@ -10,9 +10,9 @@ import typer
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
-from server.commands import bundle, plans, running, setup
-from server.commands.terminal import EXPECTED
-from shared.terminal import run_app
+from sealscore.server.commands import bundle, plans, running, setup
+from sealscore.server.commands.terminal import EXPECTED
+from sealscore.shared.terminal import run_app
 
 app = typer.Typer(
     help="Run the server of a Sealscore federation: it coordinates, and sees sums only.",

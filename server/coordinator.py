@@ -11,24 +11,24 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from server.asking import Asker
-from server.exchange import Exchange, wait_for
-from server.journal import Journal, Sum
-from server.optimizer import ServerOptimizer, averaged
-from server.pairs import Pairs
-from server.rounds import AttemptsSpent, Rounds
-from shared.aggregation import Aggregation
-from shared.features import tower_features
-from shared.model.bins import Binning, histogram_length
-from shared.model.build import crosses_of, initial_tower
-from shared.model.calibration import Calibration, fit
-from shared.model.score_model import ScoreModel
-from shared.model.signal import CELLS, level_edges
-from shared.model.tower import flatten, load_flat
-from shared.parts import edges_to_bytes, weights_to_bytes
-from shared.phases import Kind, Phase
-from shared.plan import Plan
-from shared.privacy.mechanisms import Mechanism, Mechanisms
+from sealscore.server.asking import Asker
+from sealscore.server.exchange import Exchange, wait_for
+from sealscore.server.journal import Journal, Sum
+from sealscore.server.optimizer import ServerOptimizer, averaged
+from sealscore.server.pairs import Pairs
+from sealscore.server.rounds import AttemptsSpent, Rounds
+from sealscore.shared.aggregation import Aggregation
+from sealscore.shared.features import tower_features
+from sealscore.shared.model.bins import Binning, histogram_length
+from sealscore.shared.model.build import crosses_of, initial_tower
+from sealscore.shared.model.calibration import Calibration, fit
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.model.signal import CELLS, level_edges
+from sealscore.shared.model.tower import flatten, load_flat
+from sealscore.shared.parts import edges_to_bytes, weights_to_bytes
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.mechanisms import Mechanism, Mechanisms
 
 
 class Observer(Protocol):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from server.asking import PhaseFailed
-from server.entry import run_coordinator
-from server.exchange import Exchange, Failure, MissingParties, wait_for
-from server.home import ServerHome
-from server.journal import JournalError
-from server.rounds import AttemptsSpent
-from shared.crypto.keyfile import KeyFileError
-from shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
-from shared.messages import Header, Propose, Ready, Refusal
-from shared.plan import SERVER
-from shared.privacy.anchors import AnchorError
+from sealscore.server.asking import PhaseFailed
+from sealscore.server.entry import run_coordinator
+from sealscore.server.exchange import Exchange, Failure, MissingParties, wait_for
+from sealscore.server.home import ServerHome
+from sealscore.server.journal import JournalError
+from sealscore.server.rounds import AttemptsSpent
+from sealscore.shared.crypto.keyfile import KeyFileError
+from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
+from sealscore.shared.messages import Header, Propose, Ready, Refusal
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.anchors import AnchorError
 
 FAILURE, PUBLISHED, JOURNAL = "failure.json", "published.json", "journal.db"
 # A node that is restarted by its supervisor is back within a minute.

@@ -9,18 +9,18 @@ from typing import Any
 
 import polars as pl
 
-from server.coordinator import Coordinator, Observer, Outcome
-from server.exchange import Exchange
-from server.journal import Journal
-from server.receipts import Receipts
-from server.sealed import SealedExchange
-from shared.aggregation import Aggregation, PlainSum
-from shared.crypto.identity import Identity
-from shared.model.score_table import TableMetrics
-from shared.phases import Phase
-from shared.plan import SERVER, Plan
-from shared.privacy.accountant import OpacusAccountant, PldAccountant
-from shared.privacy.mechanisms import Mechanisms
+from sealscore.server.coordinator import Coordinator, Observer, Outcome
+from sealscore.server.exchange import Exchange
+from sealscore.server.journal import Journal
+from sealscore.server.receipts import Receipts
+from sealscore.server.sealed import SealedExchange
+from sealscore.shared.aggregation import Aggregation, PlainSum
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.model.score_table import TableMetrics
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.accountant import OpacusAccountant, PldAccountant
+from sealscore.shared.privacy.mechanisms import Mechanisms
 
 PROGRESS, RECEIPTS = "progress.jsonl", "receipts.jsonl"
 

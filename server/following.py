@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from server.coordinator import Observer
-from shared.phases import Phase
+from sealscore.server.coordinator import Observer
+from sealscore.shared.phases import Phase
 
 
 class ProgressFollower:

@@ -21,11 +21,11 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from shared.crypto.enrolment import Enrolment
-from shared.crypto.identity import CardError, Identity
-from shared.plan import SERVER, Plan
-from shared.plan_errors import PlanError, explain
-from shared.schema import Strict
+from sealscore.shared.crypto.enrolment import Enrolment
+from sealscore.shared.crypto.identity import CardError, Identity
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.plan_errors import PlanError, explain
+from sealscore.shared.schema import Strict
 
 CONFIG = "server.toml"
 PASSPHRASE = "SEALSCORE_PASSPHRASE"

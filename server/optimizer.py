@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from shared.settings import Optimizer
+from sealscore.shared.settings import Optimizer
 
 
 class ServerOptimizer:

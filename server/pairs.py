@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from server.asking import Asker, PhaseFailed
-from server.exchange import TIMEOUT, UNAVAILABLE
-from server.journal import Journal
-from shared.messages import PairAnswer, PairRequest
-from shared.phases import Phase
-from shared.plan import Plan
+from sealscore.server.asking import Asker, PhaseFailed
+from sealscore.server.exchange import TIMEOUT, UNAVAILABLE
+from sealscore.server.journal import Journal
+from sealscore.shared.messages import PairAnswer, PairRequest
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import Plan
 
 # A step is asked again this often; a party that answered before gives the same answer, and is charged nothing.
 TRIES = 3

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from shared.crypto.enrolment import Enrolment
-from shared.crypto.identity import Card
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.crypto.enrolment import Enrolment
+from sealscore.shared.crypto.identity import Card
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.mechanisms import Mechanisms
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ class Profile:
         return dict(like) | {"rounds": self.rounds, "sample_rate": self.sample_rate, "optimizer": optimizer}
 
 
-# AUC of three lenders at epsilon 1 on UCI credit default, by `python -m simulations.bench profiles` (mean of three
-# seeds, standard deviations up to 0.001): on the test rows many 0.784, few 0.789, fewest 0.789; on a fifth of the
-# training rows held out 0.776, 0.780, 0.780. On another fifth, over five seeds, few had 0.776 and fewest 0.772.
+# AUC of three lenders at epsilon 1 on UCI credit default, by `python -m sealscore.simulations.bench profiles` (mean
+# of three seeds, standard deviations up to 0.001): on the test rows many 0.784, few 0.789, fewest 0.789; on a fifth
+# of the training rows held out 0.776, 0.780, 0.780. On another fifth, over five seeds, few had 0.776 and fewest
+# 0.772.
 PROFILES: dict[str, Profile] = {
     "many": Profile(300, 0.05, 0.2, 0.9, "0.004 to 0.005 against few, at epsilon 1"),
     "few": Profile(150, 0.25, 0.2, 0.9, "none: the best of the profiles, at epsilon 1"),
@@ -44,14 +45,14 @@ PROFILES: dict[str, Profile] = {
 
 def sums(plan: Plan) -> int:
     """How many sums a plan asks for without a failure, all phases together."""
-    from shared.phases import phases
+    from sealscore.shared.phases import phases
 
     return sum(phase.rounds for phase in phases(plan) if not phase.paired)
 
 
 def payloads(plan: Plan) -> int:
     """How many payloads a plan carries between lenders and platforms, step by step."""
-    from shared.phases import Kind, phases
+    from sealscore.shared.phases import Kind, phases
 
     steps = {Kind.ALIGN: 4, Kind.LABELS: 2, Kind.SIGNAL: 2, Kind.GROUPS: 2}
     lenders = len(plan.members(plan.lenders))

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from shared.crypto.identity import Card, Identity
-from shared.privacy.anchors import AnchorError, Head, Receipt, read_anchors, to_line
+from sealscore.shared.crypto.identity import Card, Identity
+from sealscore.shared.privacy.anchors import AnchorError, Head, Receipt, read_anchors, to_line
 
 
 class Receipts:

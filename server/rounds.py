@@ -12,13 +12,13 @@ from collections import Counter
 
 import numpy as np
 
-from server.asking import Asker, PhaseFailed
-from server.journal import Journal, Sum
-from shared.aggregation import Aggregation, AggregationError, SumId
-from shared.messages import Hello, Ready, SumAnswer, SumRequest
-from shared.phases import Phase
-from shared.plan import Plan
-from shared.privacy.mechanisms import Mechanism
+from sealscore.server.asking import Asker, PhaseFailed
+from sealscore.server.journal import Journal, Sum
+from sealscore.shared.aggregation import Aggregation, AggregationError, SumId
+from sealscore.shared.messages import Hello, Ready, SumAnswer, SumRequest
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.mechanisms import Mechanism
 
 # A party that failed this often in a row is asked no more: each try costs all others an attempt.
 STRIKES = 3

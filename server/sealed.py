@@ -11,16 +11,16 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from server.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure, Reply, Traffic
-from server.journal import Journal
-from server.receipts import Receipts
-from shared.crypto.identity import Identity
-from shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
-from shared.crypto.sealed_messages import seal_message, unseal_message
-from shared.crypto.sealing import SealError
-from shared.crypto.seeds import OfferError, split_offer
-from shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
-from shared.messages import (
+from sealscore.server.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure, Reply, Traffic
+from sealscore.server.journal import Journal
+from sealscore.server.receipts import Receipts
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
+from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
+from sealscore.shared.crypto.sealing import SealError
+from sealscore.shared.crypto.seeds import OfferError, split_offer
+from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from sealscore.shared.messages import (
     Answered,
     Asked,
     Deliver,
@@ -47,11 +47,11 @@ from shared.messages import (
     encode,
     encode_body,
 )
-from shared.messages import (
+from sealscore.shared.messages import (
     Reply as Answer,
 )
-from shared.plan import SERVER, Plan
-from shared.privacy.anchors import AnchorError, Head
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.anchors import AnchorError, Head
 
 JOIN = "join"
 # A party that answers so has lost its keys of this run: all join again.

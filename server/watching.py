@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.table import Table
 
-from shared.phases import Phase
-from shared.plan import Plan
-from shared.privacy.mechanisms import Mechanisms
-from shared.terminal import foreign
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.terminal import foreign
 
 # Composing takes a moment, so it is done anew after so many seconds only.
 _COMPOSE = 5.0

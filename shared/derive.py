@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from shared.schema import DerivedFeature, Formula, TableSchema
+from sealscore.shared.schema import DerivedFeature, Formula, TableSchema
 
 
 def derived_columns(table: TableSchema, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

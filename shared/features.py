@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.plan import Plan, signal_name
-from shared.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.plan import Plan, signal_name
+from sealscore.shared.schema import CategoricalFeature, NumericFeature
 
 
 def signal_feature(plan: Plan, platforms: str) -> CategoricalFeature:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.plan import Plan
-from shared.schema import CategoricalFeature, DerivedFeature, NumericFeature, TableSchema
+from sealscore.shared.plan import Plan
+from sealscore.shared.schema import CategoricalFeature, DerivedFeature, NumericFeature, TableSchema
 
 # Far above any useful number, and far enough below the largest float that a sum of a few such numbers is finite.
 LARGEST = 1e300

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
-from shared.terminal import lines, visible
+from sealscore.shared.terminal import lines, visible
 
 
 def log_to_stderr(name: str, form: Literal["text", "json"] = "text") -> logging.Logger:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgpack
 import numpy as np
 
-from shared.unpacking import UnpackError, unpack
+from sealscore.shared.unpacking import UnpackError, unpack
 
 _MAX_DIMENSIONS = 8
 MAX_BYTES = 64 * 1024 * 1024

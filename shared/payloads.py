@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.crypto.alignment import Aligned
-from shared.privacy.streams import Stream
+from sealscore.shared.crypto.alignment import Aligned
+from sealscore.shared.privacy.streams import Stream
 
 _DIGEST = 32
 

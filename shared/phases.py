@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from shared.plan import Plan
+from sealscore.shared.plan import Plan
 
 
 class Kind(Enum):
@@ -69,7 +69,7 @@ class Phase:
 
 def phases(plan: Plan) -> tuple[Phase, ...]:
     """All phases of the plan, in order: each kind of platform in turn, then the lenders."""
-    from shared.privacy.budget import spare_attempts
+    from sealscore.shared.privacy.budget import spare_attempts
 
     def summed(kind: Kind, group: str, rounds: int = 1, steps: int = 1) -> Phase:
         spare = spare_attempts(rounds, plan.privacy.spare_attempts)

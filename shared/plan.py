@@ -18,12 +18,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from shared.crypto.identity import Card
-from shared.crypto.trust import enrolled
-from shared.plan_bounds import MAX_CROSSES, MAX_GROUPS, MAX_PARTIES, MAX_TEXT, TooLarge, check_sizes, read_toml
-from shared.plan_errors import PlanError, explain
-from shared.schema import CategoricalFeature, Name, Strict, TableSchema
-from shared.settings import Alignment, Evaluation, Model, Outcome, Positive, Privacy, Training, sort_keys
+from sealscore.shared.crypto.identity import Card
+from sealscore.shared.crypto.trust import enrolled
+from sealscore.shared.plan_bounds import (
+    MAX_CROSSES,
+    MAX_GROUPS,
+    MAX_PARTIES,
+    MAX_TEXT,
+    TooLarge,
+    check_sizes,
+    read_toml,
+)
+from sealscore.shared.plan_errors import PlanError, explain
+from sealscore.shared.schema import CategoricalFeature, Name, Strict, TableSchema
+from sealscore.shared.settings import Alignment, Evaluation, Model, Outcome, Positive, Privacy, Training, sort_keys
 
 SCHEMA_VERSION: Literal[1] = 1
 # The name under which the server signs; no party may have it.

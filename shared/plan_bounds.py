@@ -7,10 +7,10 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from shared.privacy.effort import MOST_COUNT, MOST_RECORDS
+from sealscore.shared.privacy.effort import MOST_COUNT, MOST_RECORDS
 
 if TYPE_CHECKING:
-    from shared.plan import Plan
+    from sealscore.shared.plan import Plan
 
 MAX_TEXT = 2**20
 """Bytes of a plan's text, canonical or TOML."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from shared.foreign import plain
+from sealscore.shared.foreign import plain
 
 # More lines than an operator reads at once, and fewer than take time to make.
 _MOST = 50
@@ -87,7 +87,7 @@ def _known_keys(path: Sequence[Any], model: type[BaseModel]) -> list[str]:
 
 
 def _variant(kind: str) -> type[BaseModel] | None:
-    from shared.schema import CategoricalFeature, NumericFeature
+    from sealscore.shared.schema import CategoricalFeature, NumericFeature
 
     variants: dict[str, type[BaseModel]] = {"numeric": NumericFeature, "categorical": CategoricalFeature}
     return variants.get(kind)

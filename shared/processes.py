@@ -15,6 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import sealscore
+
+IMPORT_ROOT = Path(sealscore.__file__).resolve().parents[1]
+"""What PYTHONPATH needs so that a child process imports this same package."""
+
 # Flower and Ray report usage and look for updates unless told otherwise before they are imported.
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-from shared.consent import FEDERATION, Consent, may
-from shared.schema import TableSchema
+from sealscore.shared.consent import FEDERATION, Consent, may
+from sealscore.shared.schema import TableSchema
 
 
 @dataclass(frozen=True)

@@ -146,11 +146,12 @@ class TableSchema(Strict):
     `id` names the record, `person` whom it is about (by default the record's own id), `label` the outcome (lenders
     only), `date` the day of the application, from which the performance window runs and by which a plan may split.
     `label_bad` and `label_good` are how the label column writes the two outcomes; they are matched as levels are.
-    `consent` lists what each record's person consented to, as `lender-1 until 2027-03-31; federation`: the parties with
-    which the record may be joined, and "federation" for sums (see `shared.consent` for purposes and dates). A real
-    node reads consents where its operator says, whatever stands here. Of a raw table from which the features are
-    computed at most the share `most_rejected` of the rows may be at fault; those rows are left out. `dictionary` is the
-    SHA-256 of the feature dictionary from which all parties compute the features, where the plan names one.
+    `consent` lists what each record's person consented to, as `lender-1 until 2027-03-31; federation`: the parties
+    with which the record may be joined, and "federation" for sums (see `sealscore.shared.consent` for purposes and
+    dates). A real node reads consents where its operator says, whatever stands here. Of a raw table from which the
+    features are computed at most the share `most_rejected` of the rows may be at fault; those rows are left out.
+    `dictionary` is the SHA-256 of the feature dictionary from which all parties compute the features, where the plan
+    names one.
     """
 
     id: Name

@@ -1,4 +1,4 @@
-"""The parts of a plan that say how to train, to judge and to protect. `shared.plan` puts them together."""
+"""The parts of a plan that say how to train, to judge and to protect. `sealscore.shared.plan` puts them together."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from shared.identifiers import Form
-from shared.schema import MAX_EDGES, Name, Strict
+from sealscore.shared.identifiers import Form
+from sealscore.shared.schema import MAX_EDGES, Name, Strict
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 # Within what a product of several is still a float.

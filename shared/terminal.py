@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 from rich.text import Text
 
-from shared.foreign import MOST, grouped, plain, ungrouped, visible
+from sealscore.shared.foreign import MOST, grouped, plain, ungrouped, visible
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.model.bins import Binning, histogram
-from shared.model.score_model import ScoreModel
-from shared.plan import Plan
-from simulations.federation import Federation
-from simulations.oracle import Oracle, figures, pooled_labels, pooled_matrix, unprotected
+from sealscore.shared.model.bins import Binning, histogram
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.plan import Plan
+from sealscore.simulations.federation import Federation
+from sealscore.simulations.oracle import Oracle, figures, pooled_labels, pooled_matrix, unprotected
 
 Baseline = Callable[[Plan, Oracle], float]
 

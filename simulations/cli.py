@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from shared.terminal import BAD_INPUT, FAILED, Screen, foreign, run_app, visible
-from simulations.audit.command import audit
-from simulations.neighbours.command import neighbours
-from simulations.sweep.command import app as sweep
-from simulations.world.command import app as world
+from sealscore.shared.terminal import BAD_INPUT, FAILED, Screen, foreign, run_app, visible
+from sealscore.simulations.audit.command import audit
+from sealscore.simulations.neighbours.command import neighbours
+from sealscore.simulations.sweep.command import app as sweep
+from sealscore.simulations.world.command import app as world
 
 # Flower and Ray report their use to their makers unless told not to; they read this when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
@@ -46,10 +46,10 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
-    from shared.report.run_report import write_report
-    from simulations.console import ProgressObserver, closing_table, summary
-    from simulations.job import run_job
-    from simulations.scenario import Scenario, main_job, resolve
+    from sealscore.shared.report.run_report import write_report
+    from sealscore.simulations.console import ProgressObserver, closing_table, summary
+    from sealscore.simulations.job import run_job
+    from sealscore.simulations.scenario import Scenario, main_job, resolve
 
     if engine not in ("in-process", "flower"):
         raise typer.BadParameter(f"{engine!r}: the engines are in-process and flower", param_hint="--engine")
@@ -76,8 +76,8 @@ def run(
 @app.command("list")
 def list_runs(runs: Runs = Path("runs")) -> None:
     """List the runs, oldest first."""
-    from simulations.console import runs_table
-    from simulations.runs import all_runs
+    from sealscore.simulations.console import runs_table
+    from sealscore.simulations.runs import all_runs
 
     found = all_runs(runs)
     if not found:
@@ -93,8 +93,8 @@ def compare(
     runs: Runs = Path("runs"),
 ) -> None:
     """Show the figures of two runs side by side."""
-    from simulations.console import comparison
-    from simulations.runs import find_run
+    from sealscore.simulations.console import comparison
+    from sealscore.simulations.runs import find_run
 
     comparison(Screen(), find_run(first, runs), find_run(second, runs))
 
@@ -111,7 +111,7 @@ def report(
     runs: Runs = Path("runs"),
 ) -> None:
     """Write the report of a run or a sweep, one HTML file that needs nothing else, and print where it is."""
-    from simulations.report import report_of
+    from sealscore.simulations.report import report_of
 
     try:
         print(visible(str(report_of(run, runs, output))))
@@ -122,7 +122,7 @@ def report(
 @app.command()
 def plans() -> None:
     """List the plans that come with Sealscore."""
-    from simulations.scenario import packaged
+    from sealscore.simulations.scenario import packaged
 
     for name, path in packaged().items():
         print(f"{name:36} {path}")
@@ -134,14 +134,14 @@ app.command()(neighbours)
 
 def main() -> None:
     """Entry point: expected errors become one message and an exit code (1 failed, 2 bad input, 130 interrupted)."""
-    from clients.data import DataError
-    from clients.sealed import NotApproved
-    from shared.crypto.trust import Untrusted
-    from shared.plan_errors import PlanError
-    from shared.privacy.budget import UnreachableBudget
-    from simulations.flower_engine import FlowerRunError
-    from simulations.job import RunFailed
-    from simulations.runs import NoSuchRun
+    from sealscore.clients.data import DataError
+    from sealscore.clients.sealed import NotApproved
+    from sealscore.shared.crypto.trust import Untrusted
+    from sealscore.shared.plan_errors import PlanError
+    from sealscore.shared.privacy.budget import UnreachableBudget
+    from sealscore.simulations.flower_engine import FlowerRunError
+    from sealscore.simulations.job import RunFailed
+    from sealscore.simulations.runs import NoSuchRun
 
     bad = (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun)
     expected = dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys((RunFailed, FlowerRunError), FAILED)

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from shared.phases import Phase
-from shared.terminal import foreign
-from simulations.gains import SCORES, over_seeds, segment_name
-from simulations.runs import Run
+from sealscore.shared.phases import Phase
+from sealscore.shared.terminal import foreign
+from sealscore.simulations.gains import SCORES, over_seeds, segment_name
+from sealscore.simulations.runs import Run
 
 METRICS = ("auc", "ks", "brier", "ece")
 

@@ -1,7 +1,7 @@
 """The creator world as a data set: each party's own raw tables, turned into features by the party's own code.
 
-A world is built once for its config and the code, run through `clients.features` at every party, and kept under
-$XDG_CACHE_HOME/sealscore/worlds: the feature tables and the truth, not the raw tables.
+A world is built once for its config and the code, run through `sealscore.clients.features` at every party, and kept
+under $XDG_CACHE_HOME/sealscore/worlds: the feature tables and the truth, not the raw tables.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 
 import polars as pl
 
-from clients.data import DataError, Problem
-from clients.features import Built, PartyMapping, Sentiment, Settings, build_table
-from clients.features.dictionary import AS_OF, CONSENT, ID, PERSON, Kind
-from clients.features.row_local import comparing
-from clients.features.tables import too_many
-from shared.plan import Plan
-from simulations.world.build import TRUTH, build, read_manifest
-from simulations.world.config import WorldConfig
+from sealscore.clients.data import DataError, Problem
+from sealscore.clients.features import Built, PartyMapping, Sentiment, Settings, build_table
+from sealscore.clients.features.dictionary import AS_OF, CONSENT, ID, PERSON, Kind
+from sealscore.clients.features.row_local import comparing
+from sealscore.clients.features.tables import too_many
+from sealscore.shared.plan import Plan
+from sealscore.simulations.world.build import TRUTH, build, read_manifest
+from sealscore.simulations.world.config import WorldConfig
 
 DECLARATION = (
     "The creator world is invented: no creator, loan or account in it exists, and no figure on it is a result."

@@ -14,19 +14,19 @@ from pathlib import Path
 import polars as pl
 from pydantic import ValidationError
 
-from clients.data import DataError, Problem, Table, check_table, read_table
-from clients.data.cells import numbers
-from shared.plan import Plan
-from shared.plan_errors import PlanError, explain
-from shared.schema import NumericFeature, TableSchema
-from simulations import synthetic
+from sealscore.clients.data import DataError, Problem, Table, check_table, read_table
+from sealscore.clients.data.cells import numbers
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError, explain
+from sealscore.shared.schema import NumericFeature, TableSchema
+from sealscore.simulations import synthetic
 
 VARIABLE = "SEALSCORE_DATA"
 DEFAULT_FOLDER = Path("..") / "shared" / "data"
 REAL = {"uci": "uci_credit_default.csv", "belanche": "belanche_credit.csv"}
 SYNTHETIC = "synthetic"
 WORLD = "world"
-"""The creator world (`simulations.creators`), which deals itself out: it is no one table."""
+"""The creator world (`sealscore.simulations.creators`), which deals itself out: it is no one table."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.crypto.identity import Identity
-from shared.plan import SERVER, Plan
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.plan import SERVER, Plan
 
 
 def identities(plan: Plan) -> dict[str, Identity]:

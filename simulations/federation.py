@@ -10,28 +10,28 @@ from typing import Literal
 
 import torch
 
-from clients.bands import told_bits
-from clients.books import approve
-from clients.data import load_records
-from clients.lender import Lender
-from clients.lifetime import Lifetime
-from clients.masks import Masks
-from clients.node import Node
-from clients.sealed import SealedNode
-from server.coordinator import Observer
-from server.entry import run_coordinator
-from server.exchange import Exchange
-from shared.crypto.identity import Identity
-from shared.crypto.psi import Progress
-from shared.crypto.trust import TrustStore
-from shared.plan import Plan
-from shared.privacy.entries import Ceilings, Identify
-from shared.privacy.ledger import Ledger
-from shared.privacy.streams import StreamSource
-from shared.records import Records
-from simulations.enrolment import enrolled, identities
-from simulations.grid import Faults, run_in_process
-from simulations.scenario import Scenario
+from sealscore.clients.bands import told_bits
+from sealscore.clients.books import approve
+from sealscore.clients.data import load_records
+from sealscore.clients.lender import Lender
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.masks import Masks
+from sealscore.clients.node import Node
+from sealscore.clients.sealed import SealedNode
+from sealscore.server.coordinator import Observer
+from sealscore.server.entry import run_coordinator
+from sealscore.server.exchange import Exchange
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Ceilings, Identify
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
+from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.simulations.grid import Faults, run_in_process
+from sealscore.simulations.scenario import Scenario
 
 Engine = Literal["in-process", "flower"]
 
@@ -107,7 +107,7 @@ class Federation:
 
     def _run(self, output: Path, observer: Observer | None, engine: Engine, faults: Faults | None) -> None:
         if engine == "flower":
-            from simulations.flower_engine import run_with_flower
+            from sealscore.simulations.flower_engine import run_with_flower
 
             run_with_flower(self.doors, self.plan.canonical(), output, observer=observer)
             return

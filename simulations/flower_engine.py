@@ -1,7 +1,7 @@
 """A run in Flower's simulation engine: the server app in Flower's process, couriers in Ray's workers, nodes here.
 
 The nodes stay in the launching process and are served on Unix sockets, as a partner's daemon does it; Flower gets
-the project's bundle, in which there is no node. A SuperLink is started on a free port of the loopback interface,
+the courier bundle, in which there is no node. A SuperLink is started on a free port of the loopback interface,
 `flwr run` hands it the bundle, and everything that was started is ended again.
 
 `run_simulation()` of Flower would need one process less; it is deprecated and gives the apps no run configuration.
@@ -11,27 +11,26 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sysconfig
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import server
-from clients.courier import Responder
-from clients.daemon import serve
-from server.following import ProgressFollower
-from simulations import QUIET_ENVIRONMENT
-from simulations.flower_processes import end_tree, groups_below, terminable, undisturbed
+from sealscore.clients.courier import Responder
+from sealscore.clients.daemon import serve
+from sealscore.server.following import ProgressFollower
+from sealscore.shared.bundle import courier_app, write_app
+from sealscore.shared.processes import IMPORT_ROOT
+from sealscore.simulations import QUIET_ENVIRONMENT
+from sealscore.simulations.flower_processes import end_tree, groups_below, terminable, undisturbed
 
 if TYPE_CHECKING:
-    from server.coordinator import Observer
+    from sealscore.server.coordinator import Observer
 
 COMPLETED = "finished:completed"
 _SUPERLINK = "simulation"  # what the connection is called in Flower's configuration
@@ -55,13 +54,13 @@ def run_with_flower(
     *,
     timeout: float | None = None,
     workers: int = 2,
-    project: Path | None = None,
+    app: Mapping[str, bytes] | None = None,
     observer: Observer | None = None,
 ) -> None:
     """Run the project's server app on `plan_bytes` with these nodes (by party); it writes into `output_dir`.
 
-    `workers` Ray workers run the couriers. They only carry bytes, the nodes compute here one at a time, so more
-    bring nothing. `project` is the source tree whose bundle runs, by default this one. The coordinator runs in
+    `workers` Ray workers run the couriers. They only carry bytes, the nodes compute here one at a time, so more bring
+    nothing. `app` has the files of the Flower app that runs, by default the courier bundle's. The coordinator runs in
     another process; `observer` is told its phases and rounds from the progress file in `output_dir`. Raises
     FlowerRunError when the run does not end as completed within `timeout` seconds.
     """
@@ -70,7 +69,7 @@ def run_with_flower(
     short = "/tmp" if os.access("/tmp", os.W_OK) else None
     with terminable(), tempfile.TemporaryDirectory(prefix="seal-", dir=short, ignore_cleanup_errors=True) as name:
         home = Path(name)
-        bundle = stage_bundle(project or Path(server.__file__).resolve().parents[1], home / "sealscore")
+        bundle = write_app(home / "sealscore", app or courier_app())
         (home / "plan").write_bytes(plan_bytes)
         with serve(responders.values(), home / "nodes"):
             _write_toml(
@@ -87,36 +86,14 @@ def run_with_flower(
                 _run(home, environment, bundle, len(responders), workers, timeout, tick)
 
 
-def stage_bundle(project: Path, target: Path) -> Path:
-    """Copy what `fab-include` of the project's pyproject.toml names to `target`, and return it.
-
-    Flower would walk the whole tree, virtual environments and data included. Raises FlowerRunError when there is no
-    source tree, or a pattern matches nothing.
-    """
-    description = project / "pyproject.toml"
-    if not description.is_file():
-        raise FlowerRunError(f"{description} is missing: Flower's engine runs from the source tree; clone it")
-    target.mkdir(parents=True)
-    shutil.copy(description, target)
-    for pattern in tomllib.loads(description.read_text("utf-8"))["tool"]["flwr"]["app"]["fab-include"]:
-        files = [path for path in project.glob(pattern) if path.is_file()]
-        if not files:
-            raise FlowerRunError(f"{description}: the fab-include pattern {pattern!r} matches no file")
-        for path in files:
-            copy = target / path.relative_to(project)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-    return target
-
-
 def _nothing() -> None:
     """The tick of a run that nobody follows."""
 
 
 def _follower(output_dir: Path, observer: Observer, plan_bytes: bytes) -> ProgressFollower:
-    from server.entry import PROGRESS  # late: torch comes with it
-    from shared.phases import phases
-    from shared.plan import Plan
+    from sealscore.server.entry import PROGRESS  # late: torch comes with it
+    from sealscore.shared.phases import phases
+    from sealscore.shared.plan import Plan
 
     return ProgressFollower(output_dir / PROGRESS, observer, phases(Plan.from_canonical(plan_bytes)))
 
@@ -127,6 +104,7 @@ def _environment(home: Path) -> dict[str, str]:
         **os.environ,
         **QUIET_ENVIRONMENT,
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(IMPORT_ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONWARNINGS": "ignore:Protobuf gencode version:UserWarning",
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",

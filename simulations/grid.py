@@ -22,10 +22,10 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from clients.app import app as courier_app
-from clients.courier import Responder, in_process
-from server.app import FlowerExchange
-from server.exchange import Exchange
+from sealscore.clients.app import app as courier_app
+from sealscore.clients.courier import Responder, in_process
+from sealscore.server.app import FlowerExchange
+from sealscore.server.exchange import Exchange
 
 _RUN, _TASK, _SERVER_NODE = 1, 1, 1
 _CLIENT_RAISED, _NODE_UNAVAILABLE = 2, 5  # codes of Flower's error replies

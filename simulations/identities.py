@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from shared.consent import FEDERATION
-from shared.plan import Plan
-from shared.schema import TableSchema
+from sealscore.shared.consent import FEDERATION
+from sealscore.shared.plan import Plan
+from sealscore.shared.schema import TableSchema
 
 # All of these are one identifier in the normal form "creator-id", and no two of them are alike otherwise.
 WRITINGS: tuple[Callable[[str], str], ...] = (

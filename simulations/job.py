@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from server.asking import PhaseFailed
-from server.coordinator import Observer
-from server.exchange import MissingParties
-from server.rounds import AttemptsSpent
-from shared.crypto.psi import Progress
-from shared.model.score_model import ScoreModel
-from simulations.baselines import BASELINES, baselines_of, judged_towers
-from simulations.datasets import WORLD
-from simulations.federation import Engine, Federation, load_parties
-from simulations.oracle import Oracle
-from simulations.runs import RUNS, NewRun, Run
-from simulations.scenario import Scenario
-from simulations.segments import segments
+from sealscore.server.asking import PhaseFailed
+from sealscore.server.coordinator import Observer
+from sealscore.server.exchange import MissingParties
+from sealscore.server.rounds import AttemptsSpent
+from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.simulations.baselines import BASELINES, baselines_of, judged_towers
+from sealscore.simulations.datasets import WORLD
+from sealscore.simulations.federation import Engine, Federation, load_parties
+from sealscore.simulations.oracle import Oracle
+from sealscore.simulations.runs import RUNS, NewRun, Run
+from sealscore.simulations.scenario import Scenario
+from sealscore.simulations.segments import segments
 
 LEDGERS = "ledgers"
 

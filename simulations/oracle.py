@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
-from shared.model.score_model import ScoreModel
-from shared.plan import Plan
-from shared.records import Records
-from shared.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
+from sealscore.shared.schema import CategoricalFeature, NumericFeature
 
 ECE_BINS = 10
 

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from clients.data import DataError, Problem, columns_of
-from shared.plan import Party, Plan
-from simulations.seeding import generator
+from sealscore.clients.data import DataError, Problem, columns_of
+from sealscore.shared.plan import Party, Plan
+from sealscore.simulations.seeding import generator
 
 Method = Literal["equal", "quantity", "label-skew"]
 

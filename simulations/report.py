@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.report.record import NotARun
-from shared.report.run_report import write_report
-from simulations.runs import RUNS, NoSuchRun, find_run
-from simulations.sweep import report as sweep_report
-from simulations.sweep.store import TABLE, SweepFolderError
+from sealscore.shared.report.record import NotARun
+from sealscore.shared.report.run_report import write_report
+from sealscore.simulations.runs import RUNS, NoSuchRun, find_run
+from sealscore.simulations.sweep import report as sweep_report
+from sealscore.simulations.sweep.store import TABLE, SweepFolderError
 
 
 def report_of(name: str, runs: Path = RUNS, output: Path | None = None) -> Path:

@@ -17,14 +17,14 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field, ValidationError, model_validator
 
-from clients.data import DataError, Problem, Table, check_table
-from shared.plan import Plan
-from shared.plan_errors import PlanError, explain
-from shared.schema import Strict
-from simulations import creators, datasets, synthetic
-from simulations.identities import consents, everybody, rewritten
-from simulations.partition import overlapping, partition, split_columns
-from simulations.world.config import PRESETS, load_config
+from sealscore.clients.data import DataError, Problem, Table, check_table
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError, explain
+from sealscore.shared.schema import Strict
+from sealscore.simulations import creators, datasets, synthetic
+from sealscore.simulations.identities import consents, everybody, rewritten
+from sealscore.simulations.partition import overlapping, partition, split_columns
+from sealscore.simulations.world.config import PRESETS, load_config
 
 PLANS = Path(__file__).parent / "plans"
 MAIN_JOB, MAIN_DATASET = "uci_vertical_eps2", "uci"
@@ -97,7 +97,7 @@ class Scenario:
         Raises:
             PlanError: the file is missing, not TOML, or plan or settings are wrong; one line for each problem.
         """
-        data = _read(path)
+        data = read_tables(path)
         problems: list[str] = []
         settings, plan = None, None
         try:
@@ -302,7 +302,7 @@ def _disagreements(plan: Plan, settings: SimulationSettings) -> list[str]:
     return problems
 
 
-def _read(path: Path, depth: int = 0) -> dict[str, Any]:
+def read_tables(path: Path, depth: int = 0) -> dict[str, Any]:
     """The tables of a file; with `extends`, those of the file that it names, changed by this one's key by key."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -314,7 +314,7 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
         return data
     if not isinstance(base, str) or depth == 8:
         raise PlanError(str(path), [f"extends = {base!r}: must name another plan's file, and lead to an end"])
-    return _merged(_read(path.parent / base, depth + 1), data)
+    return _merged(read_tables(path.parent / base, depth + 1), data)
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,12 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
-from shared.model.score_model import ScoreModel
-from shared.plan import Plan
-from shared.records import Records
-from simulations.baselines import alone, alone_model, alone_xgboost_pd, pooled_xgboost_pd, without_noise
-from simulations.gains import ALONE, ALONE_DP, ALONE_XGBOOST, FEDERATED, POOLED
-from simulations.oracle import Oracle, pooled_labels
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
+from sealscore.simulations.baselines import alone, alone_model, alone_xgboost_pd, pooled_xgboost_pd, without_noise
+from sealscore.simulations.gains import ALONE, ALONE_DP, ALONE_XGBOOST, FEDERATED, POOLED
+from sealscore.simulations.oracle import Oracle, pooled_labels
 
 FEWEST = 10
 """Bad loans, and good ones, below which a segment has no AUC."""

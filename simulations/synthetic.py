@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from clients.data import columns_of
-from shared.schema import CategoricalFeature, NumericFeature, TableSchema
-from simulations.seeding import generator
+from sealscore.clients.data import columns_of
+from sealscore.shared.schema import CategoricalFeature, NumericFeature, TableSchema
+from sealscore.simulations.seeding import generator
 
 DECLARATION = (
     "The data set 'synthetic' is invented: no creator, loan or account in it exists, and no figure on it is a result."

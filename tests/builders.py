@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from shared.model.bins import Binning, histogram, histogram_length
-from shared.model.build import initial_tower
-from shared.model.tower import flatten
-from shared.phases import Kind, Phase
-from shared.plan import Plan
-from shared.privacy.mechanisms import Mechanisms
-from shared.records import Records
-from shared.schema import TableSchema
-from simulations.scenario import resolve
+from sealscore.shared.model.bins import Binning, histogram, histogram_length
+from sealscore.shared.model.build import initial_tower
+from sealscore.shared.model.tower import flatten
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.records import Records
+from sealscore.shared.schema import TableSchema
+from sealscore.simulations.scenario import resolve
 
 LENDERS = ("lender-1", "lender-2", "lender-3")
 RUN = "run-1"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import socket
 import ssl
 import tempfile
@@ -15,39 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from clients.daemon import serve
-from clients.deploy.node_key import make_node_key
-from clients.deploy.pinning import allow
-from clients.deploy.supernode import SuperNode, SuperNodeSettings
-from server.deploy.bundle import Bundle, build_bundle
-from server.deploy.certificates import make_authority, make_server_certificate
-from server.deploy.control import Control
-from server.deploy.superlink import SuperLink, SuperLinkSettings
+from sealscore.clients.daemon import serve
+from sealscore.clients.deploy.node_key import make_node_key
+from sealscore.clients.deploy.pinning import allow
+from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings
+from sealscore.server.deploy.certificates import make_authority, make_server_certificate
+from sealscore.server.deploy.control import Control
+from sealscore.server.deploy.superlink import SuperLink, SuperLinkSettings
+from sealscore.shared.bundle import Bundle, build_bundle, courier_app
 
 ROOT = Path(__file__).resolve().parents[1]
 BODY_LIMIT = 1024 * 1024
-
-DESCRIPTION = """
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "trial"
-version = "0.1.0"
-description = "{about}"
-license = "Apache-2.0"
-dependencies = []
-[tool.flwr.app]
-publisher = "sealscore"
-fab-include = ["server/*.py", "clients/*.py", "trial.py"]
-[tool.flwr.app.components]
-serverapp = "trial:app"
-clientapp = "clients.app:app"
-[tool.flwr.app.config]
-output = ""
-parties = 0
-rounds = 0
-"""
 
 # The server app of a trial: rounds over the real exchange, with the seconds of each.
 TRIAL = '''
@@ -57,7 +34,7 @@ import time
 from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
-from server.app import FlowerExchange
+from sealscore.server.app import FlowerExchange
 app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
@@ -105,17 +82,10 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     return True
 
 
-def trial_bundle(folder: Path, about: str = "a trial") -> Bundle:
+def trial_bundle(about: str = "a trial") -> Bundle:
     """The couriers' own code with a server app of a few lines."""
-    for name in ("clients/__init__.py", "clients/app.py", "clients/courier.py", "clients/frames.py"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    for name in ("server/__init__.py", "server/app.py", "server/exchange.py"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    (folder / "pyproject.toml").write_text(DESCRIPTION.format(about=about), encoding="utf-8")
-    (folder / "trial.py").write_text(TRIAL, encoding="utf-8")
-    return build_bundle(folder)
+    app = courier_app("trial:app", {"output": "", "parties": 0, "rounds": 0})
+    return build_bundle(app | {"trial.py": TRIAL.encode(), "ABOUT.md": about.encode()})
 
 
 @dataclass(frozen=True)
@@ -221,4 +191,4 @@ def federated() -> Iterator[Federation]:
         sockets = stack.enter_context(serve(echoes.values(), folder / "nodes"))
         link = stack.enter_context(SuperLink(settings))
         trust = ssl.create_default_context(cafile=str(settings.authority))
-        yield Federation(folder, settings, link, trial_bundle(folder / "trial"), stack, sockets, echoes, trust)
+        yield Federation(folder, settings, link, trial_bundle(), stack, sockets, echoes, trust)

@@ -22,11 +22,11 @@ from builders import (
 )
 from ledgers import ledger_of
 
-from clients.lifetime import Lifetime
-from clients.node import Node
-from server.exchange import Failure, Reply, Traffic
-from shared.aggregation import PlainSum
-from shared.messages import (
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.node import Node
+from sealscore.server.exchange import Failure, Reply, Traffic
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.messages import (
     Header,
     Hello,
     Publish,
@@ -39,12 +39,12 @@ from shared.messages import (
     digest,
     encode,
 )
-from shared.phases import Phase
-from shared.plan import Plan
-from shared.privacy.events import Event
-from shared.privacy.mechanisms import Mechanism
-from shared.privacy.streams import StreamSource
-from shared.records import Records
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.events import Event
+from sealscore.shared.privacy.mechanisms import Mechanism
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
 
 
 def node_of(

@@ -19,20 +19,20 @@ import polars as pl
 import pytest
 from builders import LENDERS, PLAN, small_records
 
-from clients.books import approve
-from clients.commands.init import _text
-from clients.data import Given, load_records, read_given
-from clients.deploy.node_key import make_node_key
-from clients.features.row_local import check_row_local
-from clients.home import Home
-from clients.host import Host
-from server.home import ServerHome
-from server.plan_making import with_cards
-from shared.crypto.enrolment import Enrolment
-from shared.crypto.trust import TrustStore
-from shared.plan import Plan
-from shared.privacy.ledger import Ledger
-from shared.records import Records
+from sealscore.clients.books import approve
+from sealscore.clients.commands.init import _text
+from sealscore.clients.data import Given, load_records, read_given
+from sealscore.clients.deploy.node_key import make_node_key
+from sealscore.clients.features.row_local import check_row_local
+from sealscore.clients.home import Home
+from sealscore.clients.host import Host
+from sealscore.server.home import ServerHome
+from sealscore.server.plan_making import with_cards
+from sealscore.shared.crypto.enrolment import Enrolment
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.records import Records
 
 
 def _bundle() -> bytes:

@@ -7,11 +7,11 @@ from typing import Any
 
 from builders import BIN, RUN
 
-from shared.crypto.identity import Identity
-from shared.plan import Plan
-from shared.privacy.entries import Abort, Answer, Approve, Ceilings, Disclose, Entry, Open, Refuse, Reserve
-from shared.privacy.events import Disclosure, Gaussian
-from shared.privacy.standing import Standing
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Abort, Answer, Approve, Ceilings, Disclose, Entry, Open, Refuse, Reserve
+from sealscore.shared.privacy.events import Disclosure, Gaussian
+from sealscore.shared.privacy.standing import Standing
 
 AT = "2031-01-06T10:00:00Z"
 DIGEST = "ab" * 32

@@ -12,10 +12,10 @@ from typing import Any
 
 from vertical_builders import vertical_plan
 
-from shared.crypto.identity import Identity
-from shared.phases import Kind
-from shared.plan import SERVER, Plan
-from shared.privacy.entries import (
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.entries import (
     GENESIS,
     Abort,
     Answer,
@@ -33,9 +33,9 @@ from shared.privacy.entries import (
     body_of,
     entry_hash,
 )
-from shared.privacy.events import Disclosure, RandomizedResponse
-from shared.privacy.ledger import SIGNED, Ledger
-from shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.events import Disclosure, RandomizedResponse
+from sealscore.shared.privacy.ledger import SIGNED, Ledger
+from sealscore.shared.privacy.mechanisms import Mechanisms
 
 PARTY, PLATFORM = "lender-1", "video-1"
 COLUMNS = ("seq", "at", "body", "nonce", "previous", "hash", "signature")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from clients.books import approve
-from shared.crypto.identity import Identity
-from shared.messages import Header
-from shared.plan import SERVER, Plan
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.entries import GENESIS, Ceilings, Disclose, Entry, Identify, Reserve, body_of, entry_hash
-from shared.privacy.events import Event, RandomizedResponse
-from shared.privacy.ledger import SIGNED, Ledger, read_ledger, stored_entries
-from shared.privacy.spending import Used, composed_epsilon
-from shared.privacy.standing import Standing
+from sealscore.clients.books import approve
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.messages import Header
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.entries import GENESIS, Ceilings, Disclose, Entry, Identify, Reserve, body_of, entry_hash
+from sealscore.shared.privacy.events import Event, RandomizedResponse
+from sealscore.shared.privacy.ledger import SIGNED, Ledger, read_ledger, stored_entries
+from sealscore.shared.privacy.spending import Used, composed_epsilon
+from sealscore.shared.privacy.standing import Standing
 
 UNLIMITED = Ceilings(epsilon=None, delta=1e-5)
 Charge = Callable[[Header, Event], None]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,13 +22,13 @@ from deployment import Scratch, free_ports, until
 from operators import family, kill
 from rehearsal import PARTIES, SEED, answers_of, begin_ledger, ledger_at, progress_of, verified
 
-from clients.books import approve
-from clients.deploy.node_key import make_node_key
-from server.deploy.bundle import Bundle, build_bundle, bundle_files
-from server.deploy.certificates import make_authority, make_server_certificate
-from server.deploy.control import Control, Run
-from server.deploy.superlink import SuperLink, SuperLinkSettings
-from shared.plan import Plan
+from sealscore.clients.books import approve
+from sealscore.clients.deploy.node_key import make_node_key
+from sealscore.server.deploy.certificates import make_authority, make_server_certificate
+from sealscore.server.deploy.control import Control, Run
+from sealscore.server.deploy.superlink import SuperLink, SuperLinkSettings
+from sealscore.shared.bundle import Bundle, build_bundle, courier_app
+from sealscore.shared.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 # Seconds after which a thing that was to come is taken for lost: a busy machine is slow, and a quick one does not wait.
@@ -41,10 +40,10 @@ SERVER_APP = '''
 from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
-from server.app import FlowerExchange
-from server.entry import run_coordinator
-from shared.crypto.identity import Identity
-from shared.plan import SERVER
+from sealscore.server.app import FlowerExchange
+from sealscore.server.entry import run_coordinator
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.plan import SERVER
 app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
@@ -66,21 +65,12 @@ def main(grid: Grid, context: Context) -> None:
         (folder / "failure").write_text(f"{type(error).__name__}: {error}")
         raise
 '''
-CONFIG = f'output = ""\ntimeout = 20.0\nabsence = 60.0\nseed = {SEED}\n'
+CONFIG = {"output": "", "timeout": 20.0, "absence": 60.0, "seed": SEED}
 
 
-def rehearsal_bundle(folder: Path, root: Path = ROOT) -> Bundle:
-    """The product's app bundle with the rehearsal's server app in it."""
-    for name in ("pyproject.toml", *bundle_files(root)):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / name, folder / name)
-    text = (folder / "pyproject.toml").read_text("utf-8")
-    text = text.replace('"server.app:app"', '"rehearsing:app"').replace("fab-include = [", 'fab-include = ["*.py",')
-    head, tail = text.split("[tool.flwr.app.config]\n")
-    tail = tail[tail.index("\n[") :]
-    (folder / "pyproject.toml").write_text(f"{head}[tool.flwr.app.config]\n{CONFIG}{tail}", "utf-8")
-    (folder / "rehearsing.py").write_text(SERVER_APP, "utf-8")
-    return build_bundle(folder)
+def rehearsal_bundle() -> Bundle:
+    """The product's couriers with the rehearsal's server app."""
+    return build_bundle(courier_app("rehearsing:app", CONFIG) | {"rehearsing.py": SERVER_APP.encode()})
 
 
 class LiveNode:
@@ -295,7 +285,7 @@ def live(parties: tuple[str, ...] = PARTIES, first: Callable[[Live], Any] | None
             folder / "link", folder / "certificates", control_port=control_port, partner_port=partner_port
         )
         with SuperLink(settings) as link:
-            federation = Live(folder, link, rehearsal_bundle(folder / "bundle"))
+            federation = Live(folder, link, rehearsal_bundle())
             try:
                 if first is not None:
                     first(federation)

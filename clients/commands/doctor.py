@@ -17,13 +17,13 @@ from typing import Annotated, Any
 
 import typer
 
-from clients.commands.masking import Masks
-from clients.commands.plan import opened
-from clients.commands.terminal import HERE, Folder, console, home_at
-from clients.config import ConfigError
-from clients.data import DataError
-from clients.home import Home
-from shared.terminal import foreign
+from sealscore.clients.commands.masking import Masks
+from sealscore.clients.commands.plan import opened
+from sealscore.clients.commands.terminal import HERE, Folder, console, home_at
+from sealscore.clients.config import ConfigError
+from sealscore.clients.data import DataError
+from sealscore.clients.home import Home
+from sealscore.shared.terminal import foreign
 
 PACKAGES = ("sealscore", "flwr", "torch", "opacus", "dp-accounting", "cryptography", "polars", "pydantic")
 _LOG_LINES = 40
@@ -61,7 +61,7 @@ def collected(home: Home) -> dict[str, Any]:
 
 
 def _checks(home: Home) -> list[dict[str, Any]]:
-    from clients.preflight import preflight
+    from sealscore.clients.preflight import preflight
 
     try:
         home.config()

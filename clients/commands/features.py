@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from clients.commands.plan import PlanArgument, find_plan
-from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, errors, fail, home_at
-from shared.consent import FEDERATION
-from shared.plan import Plan
-from shared.schema import TableSchema
-from shared.terminal import foreign
+from sealscore.clients.commands.plan import PlanArgument, find_plan
+from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, errors, fail, home_at
+from sealscore.shared.consent import FEDERATION
+from sealscore.shared.plan import Plan
+from sealscore.shared.schema import TableSchema
+from sealscore.shared.terminal import foreign
 
 _SHOWN = 20
 
@@ -40,9 +40,9 @@ def features(
     """
     from polars.exceptions import PolarsError
 
-    from clients.data.errors import why
-    from clients.features import Settings, build_table
-    from clients.features.dictionary import kind_of
+    from sealscore.clients.data.errors import why
+    from sealscore.clients.features import Settings, build_table
+    from sealscore.clients.features.dictionary import kind_of
 
     home = home_at(folder)
     found = find_plan(home, plan)

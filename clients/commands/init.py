@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ValidationError
 
-from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail
-from clients.home import PASSPHRASE, Home
-from shared.plan_errors import PlanError, explain
-from shared.terminal import foreign
+from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail
+from sealscore.clients.home import PASSPHRASE, Home
+from sealscore.shared.plan_errors import PlanError, explain
+from sealscore.shared.terminal import foreign
 
 TEMPLATE = """\
 # The configuration of a Sealscore node. Paths are seen from this folder. Nothing here comes from the server.
@@ -86,9 +86,9 @@ def init(
 
     With SEALSCORE_PASSPHRASE in the environment the keys are put under that passphrase.
     """
-    from clients.config import NodeConfig, NodeSection, ServerSection
-    from clients.deploy.node_key import make_node_key
-    from shared.crypto.enrolment import Enrolment
+    from sealscore.clients.config import NodeConfig, NodeSection, ServerSection
+    from sealscore.clients.deploy.node_key import make_node_key
+    from sealscore.shared.crypto.enrolment import Enrolment
 
     if role not in ("lender", "platform"):
         raise typer.BadParameter(f"{role!r}: a node is a lender or a platform", param_hint="--role")

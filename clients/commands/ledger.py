@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from clients.commands.plan import opened
-from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, reason
-from shared.privacy.entries import Entry, Limit
-from shared.privacy.ledger import read_ledger
-from shared.privacy.spending import Spending, bits_by_recipient, label_epsilon
-from shared.terminal import foreign, plain
+from sealscore.clients.commands.plan import opened
+from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, reason
+from sealscore.shared.privacy.entries import Entry, Limit
+from sealscore.shared.privacy.ledger import read_ledger
+from sealscore.shared.privacy.spending import Spending, bits_by_recipient, label_epsilon
+from sealscore.shared.terminal import foreign, plain
 
 
 def ledger(

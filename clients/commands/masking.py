@@ -16,11 +16,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import clients
-from clients.config import ConfigError, NodeConfig
-from clients.home import Home
-from shared.crypto.trust import TrustError
-from shared.plan import SERVER
+from sealscore.clients.config import ConfigError, NodeConfig
+from sealscore.clients.home import Home
+from sealscore.shared.crypto.trust import TrustError
+from sealscore.shared.plan import SERVER
+from sealscore.shared.processes import IMPORT_ROOT
 
 PATH, ADDRESS, PARTY, HOME = "PATH", "ADDRESS", "PARTY", "HOME"
 
@@ -80,14 +80,13 @@ class Masks:
 
 def _folders(home: Home, config: NodeConfig | None) -> Iterable[tuple[str, str]]:
     """Folders that may have blanks in their names, so that no pattern would find their ends."""
-    source = Path(clients.__file__).resolve().parents[1]
     found = {sys.prefix: PATH}
     with suppress(RuntimeError, OSError):  # a user without a home, a working directory that is gone
         found |= {str(Path.home()): PATH, str(Path.cwd()): PATH}
     if config is not None:
         files = [config.server.authority, config.data.file, config.data.split, config.data.password_file]
         found |= {str((home.folder / file).parent): PATH for file in files if file is not None}
-    found |= {str(source): f"{PATH}/site-packages"}
+    found |= {str(IMPORT_ROOT): f"{PATH}/site-packages"}
     found |= {str(home.folder): HOME, str(home.folder.resolve()): HOME}
     return sorted(((f, w) for f, w in found.items() if len(f) > 1), key=lambda pair: -len(pair[0]))
 

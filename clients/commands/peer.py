@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
-from shared.crypto.enrolment import card_in
-from shared.crypto.identity import Card
-from shared.terminal import foreign
+from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from sealscore.shared.crypto.enrolment import card_in
+from sealscore.shared.crypto.identity import Card
+from sealscore.shared.terminal import foreign
 
 app = typer.Typer(help="Trust the cards of the server and of peers, by fingerprint.", no_args_is_help=True)
 

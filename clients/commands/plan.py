@@ -10,16 +10,27 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from clients.bundle_file import BundleFile
-from clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, errors, fail, for_eyes, home_at, reason
-from clients.home import Home
-from clients.plan_review import Review, review
-from shared.foreign import GROUP
-from shared.plan import Plan
-from shared.privacy.entries import Refuse, Revoke
-from shared.privacy.ledger import Ledger
-from shared.report.numbers import plural
-from shared.terminal import foreign, grouped, ungrouped
+from sealscore.clients.bundle_file import BundleFile
+from sealscore.clients.commands.terminal import (
+    BAD_INPUT,
+    FAILED,
+    HERE,
+    Folder,
+    console,
+    errors,
+    fail,
+    for_eyes,
+    home_at,
+    reason,
+)
+from sealscore.clients.home import Home
+from sealscore.clients.plan_review import Review, review
+from sealscore.shared.foreign import GROUP
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Refuse, Revoke
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.report.numbers import plural
+from sealscore.shared.terminal import foreign, grouped, ungrouped
 
 app = typer.Typer(help="Look at plans, approve them, refuse them.", no_args_is_help=True)
 
@@ -70,8 +81,8 @@ def approve(
 
     With the plan you approve the code that carries its messages, so its file must be given.
     """
-    from clients import books
-    from clients.plan_data import faults
+    from sealscore.clients import books
+    from sealscore.clients.plan_data import faults
 
     home = home_at(folder)
     found = find_plan(home, plan)

@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from clients.bundle_file import BundleFileError
-from clients.daemon import DaemonError
-from clients.data import DataError
-from clients.deploy.node_key import NodeKeyError
-from clients.home import Home, HomeError
-from shared.crypto.identity import CardError
-from shared.crypto.keyfile import KeyFileError
-from shared.crypto.trust import EnrolmentError, TrustError, Untrusted
-from shared.plan_errors import PlanError
-from shared.privacy.ledger import LedgerError
-from shared.privacy.register import RegisterError
-from shared.privacy.spending import Overdrawn
-from shared.privacy.standing import LedgerFault
-from shared.terminal import BAD_INPUT, FAILED, Screen, errors, fail
+from sealscore.clients.bundle_file import BundleFileError
+from sealscore.clients.daemon import DaemonError
+from sealscore.clients.data import DataError
+from sealscore.clients.deploy.node_key import NodeKeyError
+from sealscore.clients.home import Home, HomeError
+from sealscore.shared.crypto.identity import CardError
+from sealscore.shared.crypto.keyfile import KeyFileError
+from sealscore.shared.crypto.trust import EnrolmentError, TrustError, Untrusted
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.ledger import LedgerError
+from sealscore.shared.privacy.register import RegisterError
+from sealscore.shared.privacy.spending import Overdrawn
+from sealscore.shared.privacy.standing import LedgerFault
+from sealscore.shared.terminal import BAD_INPUT, FAILED, Screen, errors, fail
 
 console = Screen()
 

@@ -1,15 +1,15 @@
 """A partner's own tables: read them, check them, split them. Nothing here leaves the partner."""
 
-from clients.data.checks import Checked, Nominal, check_table
-from clients.data.errors import DataError, Problem
-from clients.data.files import read_table
-from clients.data.given import Given, read_given
-from clients.data.load import in_words, load_records, one_sided_parts
-from clients.data.own import OwnData
-from clients.data.sources import Source, read_source
-from clients.data.split import test_mask
-from clients.data.sql import SqlSource
-from clients.data.table import Table, columns_of
+from sealscore.clients.data.checks import Checked, Nominal, check_table
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.files import read_table
+from sealscore.clients.data.given import Given, read_given
+from sealscore.clients.data.load import in_words, load_records, one_sided_parts
+from sealscore.clients.data.own import OwnData
+from sealscore.clients.data.sources import Source, read_source
+from sealscore.clients.data.split import test_mask
+from sealscore.clients.data.sql import SqlSource
+from sealscore.clients.data.table import Table, columns_of
 
 __all__ = [
     "Checked",

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from clients.data import cells
-from clients.data.errors import DataError, Problem
-from clients.data.table import Table, columns_of
-from shared.consent import Consent, ConsentError, parse_consents, with_withdrawals
-from shared.derive import derived_columns
-from shared.identifiers import NORMAL_FORMS
-from shared.records import Records
-from shared.schema import CategoricalFeature, NumericFeature, TableSchema
+from sealscore.clients.data import cells
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.table import Table, columns_of
+from sealscore.shared.consent import Consent, ConsentError, parse_consents, with_withdrawals
+from sealscore.shared.derive import derived_columns
+from sealscore.shared.identifiers import NORMAL_FORMS
+from sealscore.shared.records import Records
+from sealscore.shared.schema import CategoricalFeature, NumericFeature, TableSchema
 
 VALUES_SHOWN = 3
 OTHERS = "add it, name your own column of it under [data.columns], or use a plan whose schema fits the table"

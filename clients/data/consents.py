@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, WrongTypeError, inexact, texts
-from clients.data.errors import DataError, Problem
-from clients.data.sources import Source, read_source
-from clients.data.table import Table
-from shared.consent import Consent, ConsentError, parse_consents
-from shared.identifiers import NORMAL_FORMS
+from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, WrongTypeError, inexact, texts
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.sources import Source, read_source
+from sealscore.clients.data.table import Table
+from sealscore.shared.consent import Consent, ConsentError, parse_consents
+from sealscore.shared.identifiers import NORMAL_FORMS
 
 # A cell that is no list of consents.
 _IN_DOUBT = "?"

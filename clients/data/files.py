@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from clients.data.errors import DataError, Problem, why
-from clients.data.table import Table, present, refuse_twins
+from sealscore.clients.data.errors import DataError, Problem, why
+from sealscore.clients.data.table import Table, present, refuse_twins
 
 CSV_SUFFIXES = (".csv",)
 PARQUET_SUFFIXES = (".parquet", ".pq")

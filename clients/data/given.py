@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from clients.data.cells import WrongTypeError, inexact, texts
-from clients.data.checks import consents_of
-from clients.data.errors import DataError, Problem
-from clients.data.own import OwnData
-from clients.data.table import Table
-from shared.consent import Consent, with_withdrawals
-from shared.identifiers import NORMAL_FORMS
-from shared.plan import Plan
-from shared.records import Records
-from shared.schema import TableSchema
+from sealscore.clients.data.cells import WrongTypeError, inexact, texts
+from sealscore.clients.data.checks import consents_of
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.own import OwnData
+from sealscore.clients.data.table import Table
+from sealscore.shared.consent import Consent, with_withdrawals
+from sealscore.shared.identifiers import NORMAL_FORMS
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
+from sealscore.shared.schema import TableSchema
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from clients.data.checks import Nominal, check_table
-from clients.data.errors import DataError, Problem
-from clients.data.own import OwnData
-from clients.data.sources import Source
-from clients.data.split import test_mask
-from clients.data.table import Table
-from shared.crypto.alignment import padded_size
-from shared.plan import Party, Plan
-from shared.records import Records
+from sealscore.clients.data.checks import Nominal, check_table
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.own import OwnData
+from sealscore.clients.data.sources import Source
+from sealscore.clients.data.split import test_mask
+from sealscore.clients.data.table import Table
+from sealscore.shared.crypto.alignment import padded_size
+from sealscore.shared.plan import Party, Plan
+from sealscore.shared.records import Records
 
 _Read = TypeVar("_Read")
 
@@ -42,7 +42,7 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     own = source if isinstance(source, OwnData) else OwnData(source)
     if group.table.dictionary is not None:
         # Only where it is named: a table of own columns needs nothing of the features' code.
-        from clients.features.row_local import check_dictionary
+        from sealscore.clients.features.row_local import check_dictionary
 
         check_dictionary(plan, party_name, own.source)
     table = own.read(group.table, lender, plan.alignment.identifier)

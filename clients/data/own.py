@@ -9,14 +9,14 @@ from pathlib import Path
 
 import polars as pl
 
-from clients.data.cells import WrongTypeError, texts
-from clients.data.consents import ConsentTable
-from clients.data.errors import DataError, Problem
-from clients.data.persons import Persons
-from clients.data.sources import Source, read_source
-from clients.data.table import Table, columns_of
-from shared.identifiers import NORMAL_FORMS
-from shared.schema import TableSchema
+from sealscore.clients.data.cells import WrongTypeError, texts
+from sealscore.clients.data.consents import ConsentTable
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.persons import Persons
+from sealscore.clients.data.sources import Source, read_source
+from sealscore.clients.data.table import Table, columns_of
+from sealscore.shared.identifiers import NORMAL_FORMS
+from sealscore.shared.schema import TableSchema
 
 _CONSENT = "consent"
 

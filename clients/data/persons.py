@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.identifiers import Form
-from shared.plan import Plan
-from shared.schema import TableSchema
+from sealscore.shared.identifiers import Form
+from sealscore.shared.plan import Plan
+from sealscore.shared.schema import TableSchema
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import polars as pl
 import psycopg
 from psycopg import errors, sql
 
-from clients.data.errors import DataError, Problem
-from clients.data.sql import BATCH_ROWS, SqlSource, timed_out
-from clients.data.table import Table, present, refuse_twins
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.sql import BATCH_ROWS, SqlSource, timed_out
+from sealscore.clients.data.table import Table, present, refuse_twins
 
 CONNECT_TIMEOUT_S = 10
 INTEGERS = (20, 21, 23)

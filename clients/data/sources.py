@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from clients.data.files import read_table
-from clients.data.sql import SqlSource
-from clients.data.table import Table
+from sealscore.clients.data.files import read_table
+from sealscore.clients.data.sql import SqlSource
+from sealscore.clients.data.table import Table
 
 Source = Path | SqlSource
 
@@ -26,9 +26,9 @@ def read_source(source: Source, columns: Sequence[str] | None = None, identifier
         return read_table(source, columns)
     # Each driver is imported when a source needs it: a node with files should not depend on a database's library.
     if source.is_sqlite:
-        from clients.data.sqlite import read_sqlite
+        from sealscore.clients.data.sqlite import read_sqlite
 
         return read_sqlite(source, columns, identifiers)
-    from clients.data.postgres import read_postgres
+    from sealscore.clients.data.postgres import read_postgres
 
     return read_postgres(source, columns, identifiers)

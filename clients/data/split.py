@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from clients.data.errors import DataError, Problem
-from shared.identifiers import NORMAL_FORMS
-from shared.settings import Split
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.shared.identifiers import NORMAL_FORMS
+from sealscore.shared.settings import Split
 
 
 def test_mask(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from clients.data.errors import DataError, Problem
+from sealscore.clients.data.errors import DataError, Problem
 
 BATCH_ROWS = 20_000
 POSTGRES_SCHEMES = ("postgresql", "postgres")

@@ -13,10 +13,10 @@ from contextlib import closing, contextmanager
 
 import polars as pl
 
-from clients.data.cells import as_inexact, decimal
-from clients.data.errors import DataError, Problem
-from clients.data.sql import BATCH_ROWS, SqlSource, timed_out
-from clients.data.table import Table, present, refuse_twins
+from sealscore.clients.data.cells import as_inexact, decimal
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.sql import BATCH_ROWS, SqlSource, timed_out
+from sealscore.clients.data.table import Table, present, refuse_twins
 
 BUSY_TIMEOUT_S = 10
 # How many steps of SQLite's machine pass between two looks at the clock.

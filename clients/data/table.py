@@ -8,8 +8,8 @@ from typing import Protocol
 
 import polars as pl
 
-from clients.data.errors import DataError, Problem
-from shared.schema import TableSchema
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.shared.schema import TableSchema
 
 
 class Lines(Protocol):

@@ -27,7 +27,7 @@ from flwr.proto.fleet_pb2 import ActivateNodeRequest
 from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIGNATURE_HEADER
 from flwr.supercore.error import ApiErrorCode
 
-from clients.deploy.node_key import NodeKeyError, read_node_key
+from sealscore.clients.deploy.node_key import NodeKeyError, read_node_key
 
 # "start" is of a SuperNode alone: the server could be asked, and the process cannot be started.
 Code = Literal["files", "unreachable", "no-tls", "expired", "authority", "name", "clock", "key", "refused", "start"]

@@ -1,4 +1,4 @@
-"""`python -m clients.deploy.launcher`: Flower's SuperNode with the node's own hands on its connection.
+"""`python -m sealscore.clients.deploy.launcher`: Flower's SuperNode with the node's own hands on its connection.
 
 Flower's SuperNode asks for a message, takes the run and the bundle that come with it, and waits three seconds when
 there is none. Between it and the server stand here: the check of a bundle at its arrival, before anything of it is
@@ -36,9 +36,9 @@ from flwr.supernode.cli import flower_supernode
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from clients.deploy.executor import PUBLIC_REASON, BundleRefused, record_refusal, require_allowed, say
-from shared.foreign import plain
-from shared.processes import follow_parent
+from sealscore.clients.deploy.executor import PUBLIC_REASON, BundleRefused, record_refusal, require_allowed, say
+from sealscore.shared.foreign import plain
+from sealscore.shared.processes import follow_parent
 
 _CONTACT_EVERY = 5.0
 _REPLY_EVERY = 0.05  # within this process, so it costs the server nothing
@@ -48,7 +48,7 @@ _OFFLINE = 2.0  # longer than the longest wait of the server app between two loo
 def main() -> None:
     """Arguments: those of this launcher, `--`, then those of `flower-supernode`."""
     cut = sys.argv.index("--")
-    parser = argparse.ArgumentParser(prog="clients.deploy.launcher", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sealscore.clients.deploy.launcher", description=__doc__)
     for name in ("allowed", "refusals", "contact"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--poll", type=float, required=True)

@@ -2,7 +2,7 @@
 
 A SuperNode's folder holds, its owner's alone,
 
-    bundles.allowed    hashes of the bundles that may run (`clients.deploy.pinning`)
+    bundles.allowed    hashes of the bundles that may run (`sealscore.clients.deploy.pinning`)
     bundles.refused    what was refused, and why
     executor.secret    what the executor shows to the SuperNode
     contact            its time is the last that the server answered
@@ -26,11 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import clients
-from clients.deploy import executor
-from clients.deploy.connection import Trouble, check_connection
-from clients.deploy.pinning import ALLOWED, REFUSALS, Refusal, allow, refusals
-from shared.processes import QUIET, Watched
+from sealscore.clients.deploy import executor
+from sealscore.clients.deploy.connection import Trouble, check_connection
+from sealscore.clients.deploy.pinning import ALLOWED, REFUSALS, Refusal, allow, refusals
+from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
 
 _SECRET, _CONTACT, _FLOWER_HOME = "executor.secret", "contact", "flower"
 _KEPT = ("LANG", "LC_ALL", "TZ", "TMPDIR", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
@@ -166,7 +165,7 @@ def prepare(folder: Path) -> None:
 def _node_command(settings: SuperNodeSettings) -> list[str]:
     folder = settings.folder
     return [
-        *(sys.executable, "-m", "clients.deploy.launcher"),
+        *(sys.executable, "-m", "sealscore.clients.deploy.launcher"),
         *("--allowed", str(folder / ALLOWED), "--refusals", str(folder / REFUSALS)),
         *("--contact", str(folder / _CONTACT), "--poll", str(settings.poll)),
         "--",
@@ -189,7 +188,6 @@ def _executor_command(settings: SuperNodeSettings) -> list[str]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    source = str(Path(clients.__file__).resolve().parents[1])
     local = ",".join(filter(None, ["127.0.0.1,localhost", os.environ.get("NO_PROXY", os.environ.get("no_proxy"))]))
     return {
         **{name: os.environ[name] for name in _KEPT if name in os.environ},
@@ -199,7 +197,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "HOME": str(folder),
         "FLWR_HOME": str(folder / _FLOWER_HOME),
         "PATH": os.defpath,  # none of Flower's commands: the executor starts none
-        "PYTHONPATH": source,
+        "PYTHONPATH": str(IMPORT_ROOT),
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": local,
         "no_proxy": local,

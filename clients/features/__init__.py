@@ -4,10 +4,10 @@
 gives that table's columns for the plan. Nothing here leaves the party.
 """
 
-from clients.features.build import Built, Settings, build_table
-from clients.features.dictionary import Entry, entries, entry, table_schema
-from clients.features.mapping import PartyMapping
-from clients.features.sentiment import Sentiment, held_out_accuracy
+from sealscore.clients.features.build import Built, Settings, build_table
+from sealscore.clients.features.dictionary import Entry, entries, entry, table_schema
+from sealscore.clients.features.mapping import PartyMapping
+from sealscore.clients.features.sentiment import Sentiment, held_out_accuracy
 
 __all__ = [
     "Built",

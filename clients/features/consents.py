@@ -7,7 +7,7 @@ from datetime import date
 
 import polars as pl
 
-from clients.features.dictionary import AS_OF, CONSENT, ID, PERSON
+from sealscore.clients.features.dictionary import AS_OF, CONSENT, ID, PERSON
 
 PURPOSE = "credit-scoring"
 

@@ -86,7 +86,10 @@ def shipped() -> Detector:
     Raises:
         ValueError: the file is of another version than the code.
     """
-    with files("clients.features").joinpath(FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+    with (
+        files("sealscore.clients.features").joinpath(FILE).open("rb") as file,
+        np.load(file, allow_pickle=False) as stored,
+    ):
         arrays = {name: stored[name] for name in _ARRAYS}
     if int(arrays["version"]) != VERSION:
         raise ValueError(f"{FILE} is of version {int(arrays['version'])}, the code of {VERSION}; install one release")
@@ -98,4 +101,4 @@ def shipped() -> Detector:
 @cache
 def digest() -> str:
     """SHA-256 of the shipped file, 64 hexadecimal digits."""
-    return hashlib.sha256(files("clients.features").joinpath(FILE).read_bytes()).hexdigest()
+    return hashlib.sha256(files("sealscore.clients.features").joinpath(FILE).read_bytes()).hexdigest()

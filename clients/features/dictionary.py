@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from shared.schema import CategoricalFeature, NumericFeature, TableSchema
+from sealscore.shared.schema import CategoricalFeature, NumericFeature, TableSchema
 
 Kind = Literal["short-video", "wallet", "lender"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -75,9 +75,9 @@ def entries(kind: Kind) -> tuple[Entry, ...]:
     Raises:
         KeyError: there is no such kind.
     """
-    from clients.features.dictionary_lender import LENDER
-    from clients.features.dictionary_video import SHORT_VIDEO
-    from clients.features.dictionary_wallet import WALLET
+    from sealscore.clients.features.dictionary_lender import LENDER
+    from sealscore.clients.features.dictionary_video import SHORT_VIDEO
+    from sealscore.clients.features.dictionary_wallet import WALLET
 
     return {"short-video": SHORT_VIDEO, "wallet": WALLET, "lender": LENDER}[kind]
 
@@ -116,7 +116,7 @@ def table_schema(kind: Kind, names: Sequence[str] | None = None) -> TableSchema:
     Raises:
         KeyError: there is no such kind, or no feature of one of those names.
     """
-    from clients.features.digest import dictionary_digest
+    from sealscore.clients.features.digest import dictionary_digest
 
     known = {found.name: found.column for found in entries(kind)}
     features = tuple(known.values()) if names is None else tuple(known[name] for name in names)

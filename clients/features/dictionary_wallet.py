@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clients.features.dictionary import Entry
+from sealscore.clients.features.dictionary import Entry
 
 _NO_INFLOW = "no inflow in the six months"
 

@@ -11,9 +11,9 @@ import hashlib
 import json
 from functools import cache
 
-from clients.features import detector, papers, sentiment, traffic
-from clients.features.complaints import COMPLAINTS
-from clients.features.dictionary import KINDS, entries
+from sealscore.clients.features import detector, papers, sentiment, traffic
+from sealscore.clients.features.complaints import COMPLAINTS
+from sealscore.clients.features.dictionary import KINDS, entries
 
 DIGEST = "sealscore.dictionary"
 """The key of the digest in the metadata of a table of features."""

@@ -24,10 +24,10 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field, ValidationError, model_validator
 
-from clients.data.errors import DataError, Problem
-from clients.features.dictionary import Kind
-from clients.features.raw import TABLES
-from shared.schema import Strict
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.features.dictionary import Kind
+from sealscore.clients.features.raw import TABLES
+from sealscore.shared.schema import Strict
 
 FILE = "mapping.toml"
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}

@@ -11,8 +11,8 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, SCIENTIFIC
-from clients.features.dictionary import Kind
+from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, SCIENTIFIC
+from sealscore.clients.features.dictionary import Kind
 
 DAY, TIME = pl.Date(), pl.Datetime("us", "UTC")
 TEXT, MONEY, COUNT, RATIO, FLAG = pl.String(), pl.Float64(), pl.Int64(), pl.Float32(), pl.Boolean()

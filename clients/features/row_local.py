@@ -10,12 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
-from clients.data.errors import DataError, Problem
-from clients.data.files import PARQUET_SUFFIXES
-from clients.data.sources import Source
-from clients.features.dictionary import entry
-from clients.features.digest import DIGEST, dictionary_digest
-from shared.plan import Group, Plan
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.files import PARQUET_SUFFIXES
+from sealscore.clients.data.sources import Source
+from sealscore.clients.features.dictionary import entry
+from sealscore.clients.features.digest import DIGEST, dictionary_digest
+from sealscore.shared.plan import Group, Plan
 
 
 def counted(plan: Plan, group: Group) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from clients.features import model_cache
+from sealscore.clients.features import model_cache
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import polars as pl
 
-from clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER
-from clients.data.errors import DataError, Problem, why
-from clients.features.dictionary import PERSON, Kind
-from clients.features.mapping import PartyMapping, TableMap
-from clients.features.private import private_file, private_folder
-from clients.features.raw import DAY, FLAG, TABLES, TEXT, TIME, RawTable, Rule, rules
+from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER
+from sealscore.clients.data.errors import DataError, Problem, why
+from sealscore.clients.features.dictionary import PERSON, Kind
+from sealscore.clients.features.mapping import PartyMapping, TableMap
+from sealscore.clients.features.private import private_file, private_folder
+from sealscore.clients.features.raw import DAY, FLAG, TABLES, TEXT, TIME, RawTable, Rule, rules
 
 MOST_REJECTED = 0.01
 ROW = "_row"

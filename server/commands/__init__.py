@@ -1,1 +1,1 @@
-"""The commands of `sealscore-server`, one file each; `server.cli` puts them together."""
+"""The commands of `sealscore-server`, one file each; `sealscore.server.cli` puts them together."""

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from server.commands.plans import signed_plan
-from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
-from shared.terminal import foreign, grouped
+from sealscore.server.commands.plans import signed_plan
+from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from sealscore.shared import bundle as bundles
+from sealscore.shared.terminal import foreign, grouped
 
 
 def bundle(
@@ -19,9 +20,7 @@ def bundle(
     folder: Folder = HERE,
 ) -> None:
     """Write the app bundle of this version: the code that carries messages at partners, whose hash plans name."""
-    from server.deploy.bundle import build_bundle
-
-    built = build_bundle()
+    built = bundles.courier_bundle()
     if plan is not None:
         wanted = signed_plan(home_at(folder).signed_plans(), plan).bundle
         if wanted != built.sha256:

@@ -14,15 +14,17 @@ import tomli_w
 import typer
 from rich.table import Column, Table
 
-from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
-from server.deployed import PUBLISHED
-from server.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
-from shared.foreign import GROUP
-from shared.plan import Plan
-from shared.privacy.mechanisms import Mechanisms
-from shared.terminal import foreign, grouped
+from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from sealscore.server.deployed import PUBLISHED
+from sealscore.server.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from sealscore.shared import bundle as bundles
+from sealscore.shared.foreign import GROUP
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.terminal import foreign, grouped
 
-# One exchange with four parties over Flower on one machine of two cores (`python -m simulations.bench federation`).
+# One exchange with four parties over Flower on one machine of two cores (`python -m sealscore.simulations.bench
+# federation`).
 SECONDS_A_ROUND = 2.4
 
 app = typer.Typer(help="Make plans for the enrolled nodes, sign them, propose them.", no_args_is_help=True)
@@ -66,13 +68,12 @@ def new(
 @app.command()
 def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: Folder = HERE) -> None:
     """Put the cards and the app bundle's hash into a plan: from now on it is what partners approve, by its hash."""
-    from server.deploy.bundle import build_bundle
 
     home = home_at(folder)
     path, signed = home.plans / f"{name}.toml", home.plans / f"{name}.json"
     if signed.exists():
         fail(f"{signed}: the plan is signed, and partners may have approved it; a change needs a new name", BAD_INPUT)
-    plan = with_cards(Plan.load(path), home.identity().card, home.enrolments(), build_bundle().sha256)
+    plan = with_cards(Plan.load(path), home.identity().card, home.enrolments(), bundles.courier_bundle().sha256)
     if plan.name != name:
         fail(f"{path}: the plan in it is named {plan.name!r}", BAD_INPUT)
     signed.write_bytes(plan.canonical())
@@ -91,7 +92,7 @@ def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], 
     A node runs no app bundle that none of its live plans names. So one that has approved no plan of this version yet,
     or whose plans have all ended, cannot be reached: send it the plan's file.
     """
-    from server.commands.running import run_action
+    from sealscore.server.commands.running import run_action
 
     home = home_at(folder)
     plan = signed_plan(home.signed_plans(), name)

@@ -11,18 +11,19 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from server.commands.plans import signed_plan
-from server.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at, superlink_of
-from server.deploy.control import ControlError, Run
-from server.deployed import FAILURE, JOURNAL
-from server.entry import PROGRESS
-from server.following import ProgressFollower, inode_of
-from server.home import ServerHome
-from server.watching import RunTable
-from shared.phases import phases
-from shared.plan import Plan
-from shared.privacy.anchors import Receipt, read_anchors, to_line
-from shared.terminal import foreign, grouped
+from sealscore.server.commands.plans import signed_plan
+from sealscore.server.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at, superlink_of
+from sealscore.server.deploy.control import ControlError, Run
+from sealscore.server.deployed import FAILURE, JOURNAL
+from sealscore.server.entry import PROGRESS
+from sealscore.server.following import ProgressFollower, inode_of
+from sealscore.server.home import ServerHome
+from sealscore.server.watching import RunTable
+from sealscore.shared import bundle as bundles
+from sealscore.shared.phases import phases
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.anchors import Receipt, read_anchors, to_line
+from sealscore.shared.terminal import foreign, grouped
 
 LOOK = 0.5  # seconds between two looks at a run
 BEAR = 60.0  # seconds without an answer of the SuperLink: a restart takes a few, and the run outlives it
@@ -65,10 +66,9 @@ def run_action(home: ServerHome, plan: Plan, action: str) -> Run | None:
 
     How Flower says that it ended; None where the SuperLink has not answered for `BEAR` seconds.
     """
-    from server.deploy.bundle import build_bundle
-    from server.deploy.control import Control
+    from sealscore.server.deploy.control import Control
 
-    bundle = build_bundle()
+    bundle = bundles.courier_bundle()
     if plan.bundle != bundle.sha256:
         fail(
             f"plan {plan.name} is for the app bundle {grouped(str(plan.bundle))}, and this is "

@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, superlink_of
-from server.home import PASSPHRASE, ServerHome
-from shared.crypto.enrolment import Enrolment
-from shared.crypto.identity import same_fingerprint
-from shared.logs import log_to_stderr
-from shared.terminal import foreign
+from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, superlink_of
+from sealscore.server.home import PASSPHRASE, ServerHome
+from sealscore.shared.crypto.enrolment import Enrolment
+from sealscore.shared.crypto.identity import same_fingerprint
+from sealscore.shared.logs import log_to_stderr
+from sealscore.shared.terminal import foreign
 
 TEMPLATE = """\
 # The configuration of a Sealscore server.
@@ -37,7 +37,7 @@ def init(
     folder: Folder = HERE,
 ) -> None:
     """Make the server's key and card, a certificate authority, a certificate and a server.toml."""
-    from server.deploy.certificates import check_names, make_authority, make_server_certificate
+    from sealscore.server.deploy.certificates import check_names, make_authority, make_server_certificate
 
     home = ServerHome(folder.resolve())
     if home.config_file.exists():
@@ -68,7 +68,7 @@ def enrol(
     folder: Folder = HERE,
 ) -> None:
     """Enrol a partner's node: its key may connect from now on, and plans may name its card. The server must run."""
-    from server.deploy.control import Control
+    from sealscore.server.deploy.control import Control
 
     home = home_at(folder)
     try:
@@ -92,7 +92,7 @@ def enrol(
 
 def nodes(folder: Folder = HERE) -> None:
     """List the enrolled nodes, with which are connected; exit code 1 if the server does not answer."""
-    from server.deploy.control import Control
+    from sealscore.server.deploy.control import Control
 
     home = home_at(folder)
     with Control(superlink_of(home)) as control:
@@ -107,8 +107,8 @@ def start(folder: Folder = HERE) -> None:
     """Start the SuperLink with its partner port, and keep it running until Ctrl-C or SIGTERM."""
     import os
 
-    from server.deploy.certificates import CERTIFICATE, read_certificate
-    from server.deploy.superlink import SuperLink
+    from sealscore.server.deploy.certificates import CERTIFICATE, read_certificate
+    from sealscore.server.deploy.superlink import SuperLink
 
     home = home_at(folder)
     log = log_to_stderr("sealscore.server")
@@ -129,7 +129,7 @@ def start(folder: Folder = HERE) -> None:
 
 def renew(folder: Folder = HERE) -> None:
     """Make a new certificate for the names in server.toml; restart the server to use it."""
-    from server.deploy.certificates import make_server_certificate, read_certificate
+    from sealscore.server.deploy.certificates import make_server_certificate, read_certificate
 
     home = home_at(folder)
     made = read_certificate(make_server_certificate(home.certificates, home.config().hosts))

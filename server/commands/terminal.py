@@ -7,23 +7,22 @@ from typing import Annotated
 
 import typer
 
-from server.deploy.bundle import BundleError
-from server.deploy.certificates import CertificateError
-from server.deploy.control import ControlError
-from server.deploy.superlink import SuperLinkError, SuperLinkSettings
-from server.home import ServerError, ServerHome
-from shared.crypto.identity import CardError
-from shared.crypto.keyfile import KeyFileError
-from shared.plan_errors import PlanError
-from shared.privacy.anchors import AnchorError
-from shared.terminal import BAD_INPUT, FAILED, Screen, fail
+from sealscore.server.deploy.certificates import CertificateError
+from sealscore.server.deploy.control import ControlError
+from sealscore.server.deploy.superlink import SuperLinkError, SuperLinkSettings
+from sealscore.server.home import ServerError, ServerHome
+from sealscore.shared.crypto.identity import CardError
+from sealscore.shared.crypto.keyfile import KeyFileError
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.anchors import AnchorError
+from sealscore.shared.terminal import BAD_INPUT, FAILED, Screen, fail
 
 console = Screen()
 
 Folder = Annotated[Path, typer.Option("--home", envvar="SEALSCORE_SERVER_HOME", help="The server's own folder.")]
 HERE = Path(".")
 
-_BAD_INPUT = (PlanError, CardError, ServerError, KeyFileError, CertificateError, BundleError, AnchorError)
+_BAD_INPUT = (PlanError, CardError, ServerError, KeyFileError, CertificateError, AnchorError)
 _FAILED = (ControlError, SuperLinkError)
 EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
 

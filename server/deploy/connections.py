@@ -2,7 +2,7 @@
 
 A connection counts from the moment that it is taken, before TLS. One that sends no whole head of a request in time is
 cut off, whether it is silent, stays in TLS, or sends a byte now and then; for the body that follows, the door
-(`server.deploy.gate`) has its own clock.
+(`sealscore.server.deploy.gate`) has its own clock.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.error import FlowerError
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 
-from server.deploy.bundle import Bundle
-from server.deploy.superlink import SuperLinkSettings, read_token
+from sealscore.server.deploy.superlink import SuperLinkSettings, read_token
+from sealscore.shared.bundle import Bundle
 
 _FINISHED = "finished"
 

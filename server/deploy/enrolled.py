@@ -16,7 +16,7 @@ from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIG
 from flwr.supercore.date import now
 from flwr.supercore.primitives.asymmetric import bytes_to_public_key, verify_signature
 
-from server.deploy.gate import Headers
+from sealscore.server.deploy.gate import Headers
 
 
 def enrolled_in(states: LinkStateFactory) -> Callable[[Headers], bool]:

@@ -1,4 +1,4 @@
-"""`python -m server.deploy.executor`: Flower's executor, which starts the server app of a run.
+"""`python -m sealscore.server.deploy.executor`: Flower's executor, which starts the server app of a run.
 
 Flower 1.41 writes the token of the run's task on the command line of `flwr-serverapp`, which every user of the machine
 can read; with it one speaks to the control port in the server app's name. Here the token goes in a file that has no

@@ -1,4 +1,4 @@
-"""`python -m server.deploy.launcher`: Flower's SuperLink behind two doors, each with TLS.
+"""`python -m sealscore.server.deploy.launcher`: Flower's SuperLink behind two doors, each with TLS.
 
 The control port, on the loopback interface, serves the operator (with a token) and the server's own executor; the
 partner port serves partners' nodes and nothing else. Flower itself has one port for all and no door. What is used
@@ -24,10 +24,10 @@ from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 
-from server.deploy.connections import HastyLoop, HastyProtocol, Listener, listen
-from server.deploy.enrolled import enrolled_in
-from server.deploy.gate import CONTROL, FLEET, MEBIBYTE, RUNTIME, App, Gate, token_digest
-from shared.processes import follow_parent
+from sealscore.server.deploy.connections import HastyLoop, HastyProtocol, Listener, listen
+from sealscore.server.deploy.enrolled import enrolled_in
+from sealscore.server.deploy.gate import CONTROL, FLEET, MEBIBYTE, RUNTIME, App, Gate, token_digest
+from sealscore.shared.processes import follow_parent
 
 _LOOPBACK = "127.0.0.1"
 _CONTROL_LIMIT = 64 * MEBIBYTE
@@ -136,7 +136,7 @@ def _configuration(arguments: argparse.Namespace) -> SuperLinkLifespanConfig:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="server.deploy.launcher", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sealscore.server.deploy.launcher", description=__doc__)
     for name in ("certificate", "key", "authority", "database", "superexec-secret", "token-file"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--control-port", type=int, required=True)

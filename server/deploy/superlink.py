@@ -26,10 +26,9 @@ from types import TracebackType
 
 import httpx
 
-import server
-from server.deploy.certificates import AUTHORITY, CERTIFICATE, KEY, CertificateError, read_certificate
-from server.deploy.gate import MEBIBYTE
-from shared.processes import QUIET, Watched
+from sealscore.server.deploy.certificates import AUTHORITY, CERTIFICATE, KEY, CertificateError, read_certificate
+from sealscore.server.deploy.gate import MEBIBYTE
+from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
 
 TOKEN, SECRET, DATABASE, FLOWER_HOME = "control.token", "executor.secret", "superlink.db", "flower"
 # How often the executor looks for a run to start, in seconds: Flower's own setting, 1 s unless told otherwise.
@@ -50,8 +49,8 @@ class SuperLinkError(RuntimeError):
 class SuperLinkSettings:
     """Where a SuperLink keeps its files and listens.
 
-    `certificates` is the folder of `server.deploy.certificates`. The control port listens on the loopback interface
-    only. `body_limit` bounds a request of a partner's node, in bytes; one sealed message must fit.
+    `certificates` is the folder of `sealscore.server.deploy.certificates`. The control port listens on the loopback
+    interface only. `body_limit` bounds a request of a partner's node, in bytes; one sealed message must fit.
     """
 
     folder: Path
@@ -223,13 +222,13 @@ def _link_command(settings: SuperLinkSettings) -> list[str]:
         "partner-port": settings.partner_port,
         "body-limit": settings.body_limit,
     }
-    command = [sys.executable, "-m", "server.deploy.launcher"]
+    command = [sys.executable, "-m", "sealscore.server.deploy.launcher"]
     return command + [part for name, value in options.items() for part in (f"--{name}", str(value))]
 
 
 def _executor_command(settings: SuperLinkSettings) -> list[str]:
     return [
-        *(sys.executable, "-m", "server.deploy.executor"),
+        *(sys.executable, "-m", "sealscore.server.deploy.executor"),
         "--runtime-api-address",
         settings.control_address,
         "--root-certificates",
@@ -244,14 +243,13 @@ def _executor_command(settings: SuperLinkSettings) -> list[str]:
 def _environment(flower_home: Path) -> dict[str, str]:
     """This process's environment, with Flower's own settings replaced: some open further interfaces."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLWR_")}
-    source = str(Path(server.__file__).resolve().parents[1])
     return {
         **kept,
         **QUIET,
         **POLL,
         "FLWR_HOME": str(flower_home),
         "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)]),
-        "PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(IMPORT_ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",

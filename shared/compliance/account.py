@@ -1,7 +1,7 @@
 """One ledger as a report reads it: every entry that can be read, and where they leave each plan.
 
 A report is of use above all where something is wrong, so nothing here refuses a ledger: what cannot be read is left
-out. Whether a ledger holds is for `shared.compliance.verify`.
+out. Whether a ledger holds is for `sealscore.shared.compliance.verify`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from shared.compliance.reading import Unreadable, opened, rows
-from shared.foreign import grouped
-from shared.plan import Plan
-from shared.privacy.entries import Ceilings, Entry, UnknownEntry
-from shared.privacy.standing import LedgerFault, PlanStanding, Standing
+from sealscore.shared.compliance.reading import Unreadable, opened, rows
+from sealscore.shared.foreign import grouped
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Ceilings, Entry, UnknownEntry
+from sealscore.shared.privacy.standing import LedgerFault, PlanStanding, Standing
 
 E = TypeVar("E")
 NO_DATE = "no date"

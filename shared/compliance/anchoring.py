@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from shared.compliance.reading import Unreadable, opened
-from shared.compliance.verification import Anchored, Finding
-from shared.crypto.identity import Card
-from shared.privacy.anchors import AnchorError, Head, Receipt
+from sealscore.shared.compliance.reading import Unreadable, opened
+from sealscore.shared.compliance.verification import Anchored, Finding
+from sealscore.shared.crypto.identity import Card
+from sealscore.shared.privacy.anchors import AnchorError, Head, Receipt
 
 Anchor = Head | Receipt
 

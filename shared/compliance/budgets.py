@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from shared.compliance.costs import bounded
-from shared.compliance.verification import Claim
-from shared.privacy.entries import Ceilings, Disclose, Part, Reserve
-from shared.privacy.events import Disclosure, Event, Gaussian, NoNoise, SampledGaussian
-from shared.privacy.spending import Used, label_epsilon
-from shared.privacy.standing import PlanStanding, Standing
+from sealscore.shared.compliance.costs import bounded
+from sealscore.shared.compliance.verification import Claim
+from sealscore.shared.privacy.entries import Ceilings, Disclose, Part, Reserve
+from sealscore.shared.privacy.events import Disclosure, Event, Gaussian, NoNoise, SampledGaussian
+from sealscore.shared.privacy.spending import Used, label_epsilon
+from sealscore.shared.privacy.standing import PlanStanding, Standing
 
 
 def own_event(entry: Reserve) -> Event:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.terminal import BAD_INPUT, FAILED, Screen, fail, foreign, run_app, visible
+from sealscore.shared.terminal import BAD_INPUT, FAILED, Screen, fail, foreign, run_app, visible
 
 if TYPE_CHECKING:
-    from shared.compliance.anchoring import Anchor
-    from shared.compliance.verification import Verification
-    from shared.crypto.identity import Card
-    from shared.privacy.register import Register
+    from sealscore.shared.compliance.anchoring import Anchor
+    from sealscore.shared.compliance.verification import Verification
+    from sealscore.shared.crypto.identity import Card
+    from sealscore.shared.privacy.register import Register
 
 app = typer.Typer(
     help="Check privacy ledgers offline, without trust in who wrote them, and say what they show. Exit code 0 means "
@@ -66,8 +66,8 @@ def verify(
 
     Without anchors that others kept, nobody can see that a party wrote its own ledger anew, or cut off its end.
     """
-    from shared.compliance.joint import joint_claims
-    from shared.compliance.screen import show_joint, show_verification
+    from sealscore.shared.compliance.joint import joint_claims
+    from sealscore.shared.compliance.screen import show_joint, show_verification
 
     found = _verified(ledgers, anchors, server_card, simulation)
     joint, code = joint_claims(found), _code(found)
@@ -98,7 +98,7 @@ def report(
 
     It is written whatever the ledgers are like, with the result of the check in it; `verify` gives the exit code.
     """
-    from shared.compliance.report import write_compliance_report
+    from sealscore.shared.compliance.report import write_compliance_report
 
     try:
         print(visible(str(write_compliance_report(ledgers, output, run, anchors or [], simulation))))
@@ -115,8 +115,8 @@ def explain(
     """Say what an epsilon means for one person, in words and as bounds on whoever wonders if they were there."""
     from dataclasses import asdict
 
-    from shared.compliance.explain import SOURCES, chances, in_words
-    from shared.compliance.screen import show_chances
+    from sealscore.shared.compliance.explain import SOURCES, chances, in_words
+    from sealscore.shared.compliance.screen import show_chances
 
     if as_json:
         shown = {"epsilon": epsilon, "delta": delta, "chances": [asdict(one) for one in chances(epsilon, delta)]}
@@ -139,7 +139,7 @@ def export(
 
     The ledgers are checked as by `verify`, whose exit code it gives; the record says what the check found.
     """
-    from shared.compliance.registry import registry_record
+    from sealscore.shared.compliance.registry import registry_record
 
     if not registry:
         raise typer.BadParameter("the one form there is must be named", param_hint="--registry")
@@ -159,9 +159,9 @@ def anchors(
 
     With this file the ledgers of those parties can be checked: `verify THEIR_LEDGER --anchors FILE`.
     """
-    from shared.compliance.anchoring import kept_anchors
-    from shared.compliance.reading import Unreadable
-    from shared.privacy.anchors import to_line
+    from sealscore.shared.compliance.anchoring import kept_anchors
+    from sealscore.shared.compliance.reading import Unreadable
+    from sealscore.shared.privacy.anchors import to_line
 
     lines, damaged = [], 0
     for anchor in kept_anchors(ledger):
@@ -172,7 +172,7 @@ def anchors(
     _write("".join(lines), output)
     console.print(f"{len(lines)} heads and receipts" + (f"; {damaged} are damaged and left out" if damaged else ""))
     if damaged:
-        from shared.compliance.verification import Fault
+        from sealscore.shared.compliance.verification import Fault
 
         raise typer.Exit(Fault.ANCHOR.value)
 
@@ -182,8 +182,8 @@ def summary(
     register: Annotated[Path, typer.Argument(help="The party's register of persons.")], day: Day = None
 ) -> None:
     """Count records by purpose, recipient and the state of their consent: in use, withdrawn, expired."""
-    from shared.compliance.consents import consent_counts
-    from shared.compliance.screen import show_consents
+    from sealscore.shared.compliance.consents import consent_counts
+    from sealscore.shared.compliance.screen import show_consents
 
     with _register(register) as opened:
         show_consents(Screen(), consent_counts(opened, _day(day)))
@@ -196,8 +196,8 @@ def show(
     day: Day = None,
 ) -> None:
     """Show everything that a register holds of one person: consents, what was told of them to whom, what came."""
-    from shared.compliance.consents import person_view
-    from shared.compliance.screen import show_person
+    from sealscore.shared.compliance.consents import person_view
+    from sealscore.shared.compliance.screen import show_person
 
     with _register(register) as opened:
         view = person_view(opened, person, _day(day))
@@ -208,14 +208,14 @@ def show(
 
 def main() -> None:
     """Entry point: expected errors become one message and an exit code; docs/errors.md has the table."""
-    from shared.compliance.reading import Unreadable
-    from shared.compliance.verification import Fault
-    from shared.crypto.identity import CardError
-    from shared.plan_errors import PlanError
-    from shared.privacy.anchors import AnchorError
-    from shared.privacy.ledger import LedgerError
-    from shared.privacy.register import RegisterError
-    from shared.report.record import NotARun
+    from sealscore.shared.compliance.reading import Unreadable
+    from sealscore.shared.compliance.verification import Fault
+    from sealscore.shared.crypto.identity import CardError
+    from sealscore.shared.plan_errors import PlanError
+    from sealscore.shared.privacy.anchors import AnchorError
+    from sealscore.shared.privacy.ledger import LedgerError
+    from sealscore.shared.privacy.register import RegisterError
+    from sealscore.shared.report.record import NotARun
 
     bad = dict.fromkeys((AnchorError, CardError, NotARun, PlanError), BAD_INPUT)
     unreadable = dict.fromkeys((Unreadable, LedgerError, RegisterError), Fault.UNREADABLE.value)
@@ -227,8 +227,8 @@ def _verified(
 ) -> list[Verification]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from shared.compliance.verify import verify_ledger
-    from shared.privacy.anchors import read_anchors
+    from sealscore.shared.compliance.verify import verify_ledger
+    from sealscore.shared.privacy.anchors import read_anchors
 
     given: list[Anchor] = [anchor for file in anchors or () for anchor in read_anchors(file)]
     card = _card(server_card) if server_card else None
@@ -255,7 +255,7 @@ def _code(found: Sequence[Verification]) -> int:
 
 
 def _card(path: Path) -> Card:
-    from shared.crypto.identity import Card
+    from sealscore.shared.crypto.identity import Card
 
     try:
         return Card.from_text(path.read_text(encoding="ascii"))
@@ -280,8 +280,8 @@ def _write(text: str, output: Path | None) -> None:
 @contextmanager
 def _register(path: Path) -> Iterator[Register]:
     """A register whose chain holds; a broken one is told and ends the command."""
-    from shared.compliance.consents import open_register
-    from shared.compliance.verification import Fault
+    from sealscore.shared.compliance.consents import open_register
+    from sealscore.shared.compliance.verification import Fault
 
     register = open_register(path)
     try:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from shared.crypto.identity import Card
-from shared.payloads import bits_for
-from shared.phases import Kind, Phase
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.entries import Disclose, Part, Reserve
-from shared.privacy.events import Disclosure, Event, NoNoise, RandomizedResponse
-from shared.privacy.standing import PlanStanding
+from sealscore.shared.crypto.identity import Card
+from sealscore.shared.payloads import bits_for
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.entries import Disclose, Part, Reserve
+from sealscore.shared.privacy.events import Disclosure, Event, NoNoise, RandomizedResponse
+from sealscore.shared.privacy.standing import PlanStanding
 
 Faults = Iterator[tuple[str, str]]
 

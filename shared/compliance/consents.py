@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from shared.consent import Consent
-from shared.privacy.register import Register, RegisterError, Told
+from sealscore.shared.consent import Consent
+from sealscore.shared.privacy.register import Register, RegisterError, Told
 
 EVERY_PURPOSE = "every purpose"
 # Of several consents of a record to one recipient and purpose, the first of these states that any is in counts.

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from shared.compliance.account import Account
-from shared.compliance.verification import Claim
-from shared.plan_errors import PlanError
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.budget import UnreachableBudget
-from shared.privacy.effort import TooMuchWork
-from shared.privacy.entries import PARTS, Abort, Answer, Disclose, Part, Reserve
-from shared.privacy.events import Event
-from shared.privacy.spending import Used, composed_epsilon, released_labels
-from shared.privacy.standing import PlanStanding
+from sealscore.shared.compliance.account import Account
+from sealscore.shared.compliance.verification import Claim
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.budget import UnreachableBudget
+from sealscore.shared.privacy.effort import TooMuchWork
+from sealscore.shared.privacy.entries import PARTS, Abort, Answer, Disclose, Part, Reserve
+from sealscore.shared.privacy.events import Event
+from sealscore.shared.privacy.spending import Used, composed_epsilon, released_labels
+from sealscore.shared.privacy.standing import PlanStanding
 
 _STEPS = 40
 # Each moment composes every distinct event up to it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shared.privacy.membership import BASE_RATES, least_believed, most_believed, precision, success
-from shared.report.numbers import percent, short
+from sealscore.shared.privacy.membership import BASE_RATES, least_believed, most_believed, precision, success
+from sealscore.shared.report.numbers import percent, short
 
 # Of the absent, the share that the attacker of the last column is ready to accuse.
 FALSE_POSITIVES = 0.001
@@ -34,7 +34,7 @@ class Chance:
 
     @classmethod
     def at(cls, epsilon: float, delta: float, rate: float) -> Chance:
-        """See `shared.privacy.membership`; ValueError where a number is out of its range."""
+        """See `sealscore.shared.privacy.membership`; ValueError where a number is out of its range."""
         return cls(
             rate,
             most_believed(epsilon, rate),

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.compliance.costs import bounded
-from shared.compliance.verification import Verification
-from shared.plan import Plan
-from shared.privacy.entries import PARTS, Part
-from shared.privacy.events import Event, RandomizedResponse
-from shared.privacy.spending import Division, Used
-from shared.privacy.standing import PlanStanding
+from sealscore.shared.compliance.costs import bounded
+from sealscore.shared.compliance.verification import Verification
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import PARTS, Part
+from sealscore.shared.privacy.events import Event, RandomizedResponse
+from sealscore.shared.privacy.spending import Division, Used
+from sealscore.shared.privacy.standing import PlanStanding
 
 
 @dataclass(frozen=True)

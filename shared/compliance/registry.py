@@ -15,12 +15,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from shared.compliance.joint import JointClaim, joint_claims
-from shared.compliance.verification import Verification
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.accountant import DISCRETISATION, PldAccountant
-from shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.compliance.joint import JointClaim, joint_claims
+from sealscore.shared.compliance.verification import Verification
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.accountant import DISCRETISATION, PldAccountant
+from sealscore.shared.privacy.mechanisms import Mechanisms
 
 FORM = "https://github.com/opendp/deployments-registry-data"
 TIERS = "https://registry.opendp.org/transparency-tiers"

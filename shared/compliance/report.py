@@ -6,20 +6,20 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.compliance.review import Review
-from shared.compliance.sections_claim import claim
-from shared.compliance.sections_collusion import collusion
-from shared.compliance.sections_disclosure import consents, disclosures, labels
-from shared.compliance.sections_incidents import incidents
-from shared.compliance.sections_joint import joint
-from shared.compliance.sections_model import fairness, model_card, reasons
-from shared.compliance.sections_overview import overview
-from shared.compliance.sections_spending import budgets
-from shared.compliance.sections_timeline import timeline
-from shared.compliance.sections_verification import record, verdict, verification
-from shared.report.glossary import glossary
-from shared.report.numbers import listed, plural
-from shared.report.page import Page, pairs
+from sealscore.shared.compliance.review import Review
+from sealscore.shared.compliance.sections_claim import claim
+from sealscore.shared.compliance.sections_collusion import collusion
+from sealscore.shared.compliance.sections_disclosure import consents, disclosures, labels
+from sealscore.shared.compliance.sections_incidents import incidents
+from sealscore.shared.compliance.sections_joint import joint
+from sealscore.shared.compliance.sections_model import fairness, model_card, reasons
+from sealscore.shared.compliance.sections_overview import overview
+from sealscore.shared.compliance.sections_spending import budgets
+from sealscore.shared.compliance.sections_timeline import timeline
+from sealscore.shared.compliance.sections_verification import record, verdict, verification
+from sealscore.shared.report.glossary import glossary
+from sealscore.shared.report.numbers import listed, plural
+from sealscore.shared.report.page import Page, pairs
 
 _NAMED = 4
 

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.compliance.account import Account
-from shared.compliance.anchoring import Anchor
-from shared.compliance.costs import Cost, Moment, against_platforms, costs, moments
-from shared.compliance.joint import JointClaim, joint_claims
-from shared.compliance.together import Together
-from shared.compliance.verification import Verification
-from shared.compliance.verify import verify_ledger
-from shared.plan import Plan
-from shared.privacy.anchors import read_anchors
-from shared.privacy.entries import Disclose, Refuse, Reserve
-from shared.privacy.standing import Standing
-from shared.report.findings import Findings
-from shared.report.record import RunFolder
+from sealscore.shared.compliance.account import Account
+from sealscore.shared.compliance.anchoring import Anchor
+from sealscore.shared.compliance.costs import Cost, Moment, against_platforms, costs, moments
+from sealscore.shared.compliance.joint import JointClaim, joint_claims
+from sealscore.shared.compliance.together import Together
+from sealscore.shared.compliance.verification import Verification
+from sealscore.shared.compliance.verify import verify_ledger
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.anchors import read_anchors
+from sealscore.shared.privacy.entries import Disclose, Refuse, Reserve
+from sealscore.shared.privacy.standing import Standing
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.record import RunFolder
 
 
 @dataclass(frozen=True)

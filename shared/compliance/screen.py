@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Column, Table
 
-from shared.compliance.consents import STATES, ConsentCount, PersonView
-from shared.compliance.explain import Chance
-from shared.compliance.joint import JointClaim
-from shared.compliance.verification import Verification
-from shared.foreign import GROUP
-from shared.report.numbers import fixed, known, percent, plural, short
-from shared.terminal import Screen, foreign, grouped
+from sealscore.shared.compliance.consents import STATES, ConsentCount, PersonView
+from sealscore.shared.compliance.explain import Chance
+from sealscore.shared.compliance.joint import JointClaim
+from sealscore.shared.compliance.verification import Verification
+from sealscore.shared.foreign import GROUP
+from sealscore.shared.report.numbers import fixed, known, percent, plural, short
+from sealscore.shared.terminal import Screen, foreign, grouped
 
 _WORDS = 1000
 

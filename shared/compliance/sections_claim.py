@@ -7,19 +7,19 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.compliance.account import Account
-from shared.compliance.explain import chances, in_words
-from shared.compliance.review import Review
-from shared.compliance.sections_disclosure import phase_words
-from shared.compliance.sections_spending import epsilon_text
-from shared.compliance.sections_trust import beyond, trust
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.accountant import DISCRETISATION, PldAccountant
-from shared.privacy.entries import Disclose, Reserve
-from shared.privacy.events import Event, Gaussian, SampledGaussian
-from shared.report.numbers import fixed, percent, plural, short, whole
-from shared.report.page import Column, Html, bullets, element, join, pairs, paragraph, table
+from sealscore.shared.compliance.account import Account
+from sealscore.shared.compliance.explain import chances, in_words
+from sealscore.shared.compliance.review import Review
+from sealscore.shared.compliance.sections_disclosure import phase_words
+from sealscore.shared.compliance.sections_spending import epsilon_text
+from sealscore.shared.compliance.sections_trust import beyond, trust
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.accountant import DISCRETISATION, PldAccountant
+from sealscore.shared.privacy.entries import Disclose, Reserve
+from sealscore.shared.privacy.events import Event, Gaussian, SampledGaussian
+from sealscore.shared.report.numbers import fixed, percent, plural, short, whole
+from sealscore.shared.report.page import Column, Html, bullets, element, join, pairs, paragraph, table
 
 _ROWS = 60
 # Above it, a bound says nothing that could be told from certainty.

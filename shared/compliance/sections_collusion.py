@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from shared.compliance.costs import Cost
-from shared.compliance.review import Review
-from shared.compliance.sections_spending import epsilon_text
-from shared.report.figures import Dot, Panel, dot_figure
-from shared.report.numbers import listed, short, whole
-from shared.report.page import Column, Html, figure, join, paragraph, table
-from shared.report.svg import STYLES, Axis, Style
+from sealscore.shared.compliance.costs import Cost
+from sealscore.shared.compliance.review import Review
+from sealscore.shared.compliance.sections_spending import epsilon_text
+from sealscore.shared.report.figures import Dot, Panel, dot_figure
+from sealscore.shared.report.numbers import listed, short, whole
+from sealscore.shared.report.page import Column, Html, figure, join, paragraph, table
+from sealscore.shared.report.svg import STYLES, Axis, Style
 
 _ROWS = 18
 

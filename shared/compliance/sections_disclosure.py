@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from shared.compliance.account import Account, Line
-from shared.compliance.review import PartyReview, Review
-from shared.privacy.entries import Disclose, Withdraw
-from shared.privacy.events import Disclosure, RandomizedResponse
-from shared.privacy.spending import bits_by_recipient, label_epsilon
-from shared.report.disclosure import TITLES
-from shared.report.numbers import fixed, percent, plural, short, whole
-from shared.report.page import Column, Html, bullets, join, paragraph, table
+from sealscore.shared.compliance.account import Account, Line
+from sealscore.shared.compliance.review import PartyReview, Review
+from sealscore.shared.privacy.entries import Disclose, Withdraw
+from sealscore.shared.privacy.events import Disclosure, RandomizedResponse
+from sealscore.shared.privacy.spending import bits_by_recipient, label_epsilon
+from sealscore.shared.report.disclosure import TITLES
+from sealscore.shared.report.numbers import fixed, percent, plural, short, whole
+from sealscore.shared.report.page import Column, Html, bullets, join, paragraph, table
 
 _KINDS = {kind.value: title for kind, title in TITLES.items()}
 

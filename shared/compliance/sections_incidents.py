@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from shared.compliance.review import Review
-from shared.compliance.sections_disclosure import phase_words
-from shared.privacy.entries import Abort, Refuse, Reserve
-from shared.report.numbers import listed, whole
-from shared.report.page import Column, Html, join, paragraph, table
+from sealscore.shared.compliance.review import Review
+from sealscore.shared.compliance.sections_disclosure import phase_words
+from sealscore.shared.privacy.entries import Abort, Refuse, Reserve
+from sealscore.shared.report.numbers import listed, whole
+from sealscore.shared.report.page import Column, Html, join, paragraph, table
 
 _SHOWN = 40
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from shared.compliance.account import plan_title
-from shared.compliance.review import Review
-from shared.compliance.sections_spending import epsilon_text
-from shared.report.figures import Dot, Panel, dot_figure
-from shared.report.numbers import fixed, listed, plural, short, whole
-from shared.report.page import Column, Html, bullets, figure, join, paragraph, table
-from shared.report.svg import STYLES, Axis, Style
+from sealscore.shared.compliance.account import plan_title
+from sealscore.shared.compliance.review import Review
+from sealscore.shared.compliance.sections_spending import epsilon_text
+from sealscore.shared.report.figures import Dot, Panel, dot_figure
+from sealscore.shared.report.numbers import fixed, listed, plural, short, whole
+from sealscore.shared.report.page import Column, Html, bullets, figure, join, paragraph, table
+from sealscore.shared.report.svg import STYLES, Axis, Style
 
 _BARS, _PLANS = 14, 20
 _OWN, _TOGETHER, _LABELS = Style(STYLES[0].colour), Style("#000000", marker="diamond"), STYLES[1]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from shared.compliance.review import Review
-from shared.compliance.sections_disclosure import phase_words
-from shared.plan import Plan
-from shared.report.comparison_sections import scorecard as effects_by_feature
-from shared.report.fairness_section import fairness_section
-from shared.report.findings import Findings
-from shared.report.numbers import fixed, listed, percent, plural, plus_minus, short, whole
-from shared.report.page import Column, Html, bullets, element, join, pairs, paragraph, table
-from shared.report.quality_sections import approved
-from shared.report.scorecard import REASONS
+from sealscore.shared.compliance.review import Review
+from sealscore.shared.compliance.sections_disclosure import phase_words
+from sealscore.shared.plan import Plan
+from sealscore.shared.report.comparison_sections import scorecard as effects_by_feature
+from sealscore.shared.report.fairness_section import fairness_section
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.numbers import fixed, listed, percent, plural, plus_minus, short, whole
+from sealscore.shared.report.page import Column, Html, bullets, element, join, pairs, paragraph, table
+from sealscore.shared.report.quality_sections import approved
+from sealscore.shared.report.scorecard import REASONS
 
 _UNGIVEN = "No run was given with these ledgers, so this report says nothing of a model."
 

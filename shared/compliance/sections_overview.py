@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-from shared.compliance.review import Review
-from shared.compliance.sections_spending import UNBOUNDED, epsilon_text, gauge
-from shared.compliance.sections_verification import verdict
-from shared.compliance.worries import worries
-from shared.privacy.membership import success
-from shared.privacy.spending import bits_by_recipient
-from shared.report.gauges import gauges_figure
-from shared.report.numbers import fixed, listed, percent, plural, short, whole
-from shared.report.page import Html, bullets, cards, element, figure, join, notice, paragraph, strong
+from sealscore.shared.compliance.review import Review
+from sealscore.shared.compliance.sections_spending import UNBOUNDED, epsilon_text, gauge
+from sealscore.shared.compliance.sections_verification import verdict
+from sealscore.shared.compliance.worries import worries
+from sealscore.shared.privacy.membership import success
+from sealscore.shared.privacy.spending import bits_by_recipient
+from sealscore.shared.report.gauges import gauges_figure
+from sealscore.shared.report.numbers import fixed, listed, percent, plural, short, whole
+from sealscore.shared.report.page import Html, bullets, cards, element, figure, join, notice, paragraph, strong
 
 _NAMED, _BARS = 4, 8
 _Card = tuple[object, object, object]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from shared.compliance.account import Account
-from shared.compliance.costs import Cost
-from shared.compliance.review import PartyReview, Review
-from shared.report.gauges import Gauge, gauges_figure
-from shared.report.numbers import fixed, short
-from shared.report.page import Html, element, figure, figures, join, paragraph
+from sealscore.shared.compliance.account import Account
+from sealscore.shared.compliance.costs import Cost
+from sealscore.shared.compliance.review import PartyReview, Review
+from sealscore.shared.report.gauges import Gauge, gauges_figure
+from sealscore.shared.report.numbers import fixed, short
+from sealscore.shared.report.page import Html, element, figure, figures, join, paragraph
 
 UNBOUNDED = "no bound"
 _ROWS = 26

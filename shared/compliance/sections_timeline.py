@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from shared.compliance.account import Account
-from shared.compliance.costs import Moment
-from shared.compliance.review import PartyReview, Review
-from shared.compliance.sections_disclosure import phase_words
-from shared.compliance.sections_spending import STATES, epsilon_text
-from shared.privacy.entries import Limit, Reserve, Revoke, Settle
-from shared.report.figures import Line, Rule, line_figure
-from shared.report.numbers import fixed, short, whole
-from shared.report.page import Column, Html, figure, figures, join, paragraph, soft, table
-from shared.report.svg import SMALL, STYLES, Axis, words_width
+from sealscore.shared.compliance.account import Account
+from sealscore.shared.compliance.costs import Moment
+from sealscore.shared.compliance.review import PartyReview, Review
+from sealscore.shared.compliance.sections_disclosure import phase_words
+from sealscore.shared.compliance.sections_spending import STATES, epsilon_text
+from sealscore.shared.privacy.entries import Limit, Reserve, Revoke, Settle
+from sealscore.shared.report.figures import Line, Rule, line_figure
+from sealscore.shared.report.numbers import fixed, short, whole
+from sealscore.shared.report.page import Column, Html, figure, figures, join, paragraph, soft, table
+from sealscore.shared.report.svg import SMALL, STYLES, Axis, words_width
 
 _SPAN_DAYS = 2.0
 _WIDE, _SMALL = (800.0, 290.0), (400.0, 250.0)

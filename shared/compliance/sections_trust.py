@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shared.compliance.review import Review
-from shared.plan import Plan
-from shared.report.numbers import listed, whole
-from shared.report.page import Html, table
+from sealscore.shared.compliance.review import Review
+from sealscore.shared.plan import Plan
+from sealscore.shared.report.numbers import listed, whole
+from sealscore.shared.report.page import Html, table
 
 
 def trust(review: Review) -> Html:

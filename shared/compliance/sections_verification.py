@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from shared.compliance.review import PartyReview, Review
-from shared.privacy.accountant import PldAccountant
-from shared.report.numbers import plural, whole
-from shared.report.page import Column, Html, bullets, element, join, notice, pairs, paragraph, strong, table
-from shared.report.software import own_version
+from sealscore.shared.compliance.review import PartyReview, Review
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.report.numbers import plural, whole
+from sealscore.shared.report.page import Column, Html, bullets, element, join, notice, pairs, paragraph, strong, table
+from sealscore.shared.report.software import own_version
 
 
 def verdict(review: Review) -> str:

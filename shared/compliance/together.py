@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.compliance.account import Account
-from shared.compliance.costs import against_platforms, bounded
-from shared.compliance.joint import JointClaim, labels_of, used_by
-from shared.compliance.verification import Claim
-from shared.privacy.events import Event
-from shared.privacy.spending import Division, Used
+from sealscore.shared.compliance.account import Account
+from sealscore.shared.compliance.costs import against_platforms, bounded
+from sealscore.shared.compliance.joint import JointClaim, labels_of, used_by
+from sealscore.shared.compliance.verification import Claim
+from sealscore.shared.privacy.events import Event
+from sealscore.shared.privacy.spending import Division, Used
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Together:
 
     @classmethod
     def of(cls, accounts: Sequence[Account], claims: Sequence[Claim], joint: Sequence[JointClaim]) -> Together:
-        """Compose everything: each plan as `shared.compliance.joint` does, and plans with one another.
+        """Compose everything: each plan as `sealscore.shared.compliance.joint` does, and plans with one another.
 
         `claims` are those of the accounts' data sets. One ledger, and one plan, have their figure already; else delta
         is the smallest of the ledgers' ceilings and the plans.

@@ -13,10 +13,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
-from shared.crypto.identity import Card
-from shared.privacy.anchors import Head
-from shared.privacy.entries import Ceilings
-from shared.privacy.standing import Standing
+from sealscore.shared.crypto.identity import Card
+from sealscore.shared.privacy.anchors import Head
+from sealscore.shared.privacy.entries import Ceilings
+from sealscore.shared.privacy.standing import Standing
 
 VERIFIED = 0
 
@@ -47,7 +47,7 @@ CODES: Mapping[str, Fault] = {
     "hash": Fault.CHAIN,
     "signature": Fault.SIGNATURE,
     "unknown-entry": Fault.UNKNOWN_ENTRY,
-    # As `shared.privacy.standing` gives them where an entry cannot stand after those before it.
+    # As `sealscore.shared.privacy.standing` gives them where an entry cannot stand after those before it.
     "opening": Fault.ORDER,
     "approval": Fault.ORDER,
     "not-approved": Fault.ORDER,

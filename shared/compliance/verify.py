@@ -12,19 +12,29 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from shared.compliance.anchoring import Anchor, agreeing, anchor_findings, head_of, kept_anchors
-from shared.compliance.budgets import Ceiling, claims, signal_bits
-from shared.compliance.conformance import Faults, Reservations, disclose_faults, plan_faults
-from shared.compliance.reading import Chain, Unreadable, count_rows, opened, rows
-from shared.compliance.verification import Anchored, Claim, Fault, Finding, Verification
-from shared.crypto.identity import BadSignature, Card
-from shared.plan import SERVER
-from shared.privacy.anchors import Head
-from shared.privacy.effort import limited
-from shared.privacy.entries import Answer, Approve, Disclose, Entry, Limit, Reserve, Stored, UnknownEntry, entry_of
-from shared.privacy.ledger import SIGNED
-from shared.privacy.spending import label_epsilon
-from shared.privacy.standing import LedgerFault, Reservation, Standing
+from sealscore.shared.compliance.anchoring import Anchor, agreeing, anchor_findings, head_of, kept_anchors
+from sealscore.shared.compliance.budgets import Ceiling, claims, signal_bits
+from sealscore.shared.compliance.conformance import Faults, Reservations, disclose_faults, plan_faults
+from sealscore.shared.compliance.reading import Chain, Unreadable, count_rows, opened, rows
+from sealscore.shared.compliance.verification import Anchored, Claim, Fault, Finding, Verification
+from sealscore.shared.crypto.identity import BadSignature, Card
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.anchors import Head
+from sealscore.shared.privacy.effort import limited
+from sealscore.shared.privacy.entries import (
+    Answer,
+    Approve,
+    Disclose,
+    Entry,
+    Limit,
+    Reserve,
+    Stored,
+    UnknownEntry,
+    entry_of,
+)
+from sealscore.shared.privacy.ledger import SIGNED
+from sealscore.shared.privacy.spending import label_epsilon
+from sealscore.shared.privacy.standing import LedgerFault, Reservation, Standing
 
 __all__ = ["Anchored", "Claim", "Fault", "Finding", "Verification", "verify_ledger"]
 
@@ -33,8 +43,8 @@ Progress = Callable[[int, int], None]
 # One change early in a ledger can spoil thousands of entries after it, which say nothing more.
 LISTED = 20
 _PROGRESS_EVERY = 500
-# Points of sampled releases (see `shared.privacy.effort`) in one check: the noise of some ten plans that ask for most.
-# A figure that needs more is infinite, and an event that cannot be recomputed is a finding.
+# Points of sampled releases (see `sealscore.shared.privacy.effort`) in one check: the noise of some ten plans that
+# ask for most. A figure that needs more is infinite, and an event that cannot be recomputed is a finding.
 MOST_TO_VERIFY = 60_000_000
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from shared.compliance.account import plan_title
-from shared.compliance.review import PartyReview, Review
-from shared.privacy.entries import Refuse, Withdraw
-from shared.report.numbers import fixed, listed, percent, plural, short, whole
+from sealscore.shared.compliance.account import plan_title
+from sealscore.shared.compliance.review import PartyReview, Review
+from sealscore.shared.privacy.entries import Refuse, Withdraw
+from sealscore.shared.report.numbers import fixed, listed, percent, plural, short, whole
 
 _SHOWN = 9
 # Above this part of a ceiling there is little room for another plan.

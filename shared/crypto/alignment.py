@@ -2,7 +2,7 @@
 
 Three messages, which the server carries: the lender's request, the platform's response, the lender's handles.
 All have a size that follows from the plan alone (`padded_size`), whatever the number of persons. `Matching` is what
-every way of doing it offers; `shared.crypto.psi` has the private one.
+every way of doing it offers; `sealscore.shared.crypto.psi` has the private one.
 
 `ExactMatching` compares salted digests of normalised identifiers. It is exact, and it is not private against the
 platform: identifiers are few, so a platform can try all that it can think of against the digests of persons whom
@@ -18,8 +18,8 @@ from typing import Protocol
 
 import numpy as np
 
-from shared.identifiers import fingerprint
-from shared.privacy.streams import Stream
+from sealscore.shared.identifiers import fingerprint
+from sealscore.shared.privacy.streams import Stream
 
 HANDLE_BYTES = 16
 _TOKEN_BYTES = 16

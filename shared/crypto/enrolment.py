@@ -11,7 +11,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from shared.crypto.identity import BadSignature, Card, CardError, Identity
+from sealscore.shared.crypto.identity import BadSignature, Card, CardError, Identity
 
 _HEAD = "sealscore-enrolment-1."
 _PURPOSE = "node key"

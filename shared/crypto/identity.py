@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from shared.crypto.fields import FieldsError, pack_fields, unpack_fields
-from shared.crypto.keyfile import KeyFileError, read_key, write_key
+from sealscore.shared.crypto.fields import FieldsError, pack_fields, unpack_fields
+from sealscore.shared.crypto.keyfile import KeyFileError, read_key, write_key
 
 Role = Literal["lender", "platform", "server"]
 

@@ -29,7 +29,7 @@ import numpy as np
 import private_set_intersection.python as psi
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shared.crypto.alignment import (
+from sealscore.shared.crypto.alignment import (
     ASK,
     CLAIMS_FILLING,
     HANDLE_BYTES,
@@ -39,8 +39,8 @@ from shared.crypto.alignment import (
     pieces,
     too_many,
 )
-from shared.identifiers import fingerprint
-from shared.privacy.streams import Stream
+from sealscore.shared.identifiers import fingerprint
+from sealscore.shared.privacy.streams import Stream
 
 Progress = Callable[[int, int], None]
 

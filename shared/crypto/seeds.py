@@ -7,8 +7,8 @@ them (`split_offer`). A pair's secret is both seeds, so it is fresh if either of
 nobody but the two, and it is gone when they have erased it.
 
 The digest of a list stands for all seeds of its party. Every party puts the digests of a whole cohort into the keys
-of its masks (`shared.crypto.masking`), so parties to whom the server showed different offers have masks that do not
-cancel: the sum is rubbish then, and still tells nothing of a party.
+of its masks (`sealscore.shared.crypto.masking`), so parties to whom the server showed different offers have masks
+that do not cancel: the sum is rubbish then, and still tells nothing of a party.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Mapping
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from shared.crypto.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
-from shared.crypto.identity import BadSignature, Card, Identity
-from shared.crypto.plan_keys import CannotOpen, PeerKey, PlanKeys
+from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
+from sealscore.shared.crypto.identity import BadSignature, Card, Identity
+from sealscore.shared.crypto.plan_keys import CannotOpen, PeerKey, PlanKeys
 
 SEED_BYTES = 32
 _LABEL = b"sealscore seed 1"

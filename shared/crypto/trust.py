@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared.crypto.identity import Card, CardError, Identity, same_fingerprint
+from sealscore.shared.crypto.identity import Card, CardError, Identity, same_fingerprint
 
 _FORMAT = "sealscore-trust-1"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shared.model.bins import Binning
-from shared.model.coding import Coding, Crosses
-from shared.model.tower import Tower
-from shared.plan import Plan
+from sealscore.shared.model.bins import Binning
+from sealscore.shared.model.coding import Coding, Crosses
+from sealscore.shared.model.tower import Tower
+from sealscore.shared.plan import Plan
 
 
 def crosses_of(plan: Plan, group: str) -> Crosses:

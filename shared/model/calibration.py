@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from shared.model.score_grid import cell_logits
+from sealscore.shared.model.score_grid import cell_logits
 
 MIN_SLOPE = 0.05
 _PRIOR_MEAN = np.array([1.0, 0.0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from shared.model.bins import Binning, FeatureBins
+from sealscore.shared.model.bins import Binning, FeatureBins
 
 # Entries of a code are multiples of this; with weights on their own grid every product sum is exact (see `tower`).
 CODE_GRID = 2.0**-12

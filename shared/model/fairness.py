@@ -31,9 +31,9 @@ from typing import Literal
 
 import numpy as np
 
-from shared.model.bins import consistent_counts
-from shared.model.calibration import Calibration
-from shared.model.score_grid import cell_edges, cell_logits
+from sealscore.shared.model.bins import consistent_counts
+from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.score_grid import cell_edges, cell_logits
 
 FOUR_FIFTHS = 0.8
 NORMAL_95 = 1.959963984540054

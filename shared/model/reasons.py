@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from shared.model.score_model import ScoreModel
+from sealscore.shared.model.score_model import ScoreModel
 
 # Below this distance a divided difference of tanh loses more digits than the slope at the middle misses.
 _NEAR = 1e-5

@@ -18,11 +18,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from shared.model.bins import AnyFeature, Binning, FeatureBins, check_columns
-from shared.model.calibration import Calibration
-from shared.model.coding import Coding, Crosses
-from shared.model.tower import Tower, admissible, flatten, load_flat, row_logits
-from shared.schema import Feature
+from sealscore.shared.model.bins import AnyFeature, Binning, FeatureBins, check_columns
+from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.coding import Coding, Crosses
+from sealscore.shared.model.tower import Tower, admissible, flatten, load_flat, row_logits
+from sealscore.shared.schema import Feature
 
 # Score points: 600 where 20 borrowers repay for one that does not, and 20 points more double these odds.
 BASE_POINTS, BASE_ODDS, POINTS_TO_DOUBLE = 600.0, 20.0, 20.0

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from shared.model.bins import consistent_counts
-from shared.model.calibration import Calibration
-from shared.model.score_grid import cell_edges, cell_logits
+from sealscore.shared.model.bins import consistent_counts
+from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.score_grid import cell_edges, cell_logits
 
 ECE_BINS = 10
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.model.bins import consistent_counts
-from shared.model.score_grid import cell_edges
+from sealscore.shared.model.bins import consistent_counts
+from sealscore.shared.model.score_grid import cell_edges
 
 CELLS = 128
 

@@ -14,8 +14,8 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
-from shared.privacy.effort import composable, single_points, spend
-from shared.privacy.events import (
+from sealscore.shared.privacy.effort import composable, single_points, spend
+from sealscore.shared.privacy.events import (
     Disclosure,
     Event,
     Gaussian,
@@ -91,7 +91,8 @@ class PldAccountant:
     Randomized response composes by the pair that dominates every mechanism of its epsilon (Kairouz, Oh,
     Viswanath 2015), which covers any stand-in for an absent person's bit.
 
-    What would take longer than any claim is worth (see `shared.privacy.effort`) has an infinite epsilon, a bound too.
+    What would take longer than any claim is worth (see `sealscore.shared.privacy.effort`) has an infinite epsilon, a
+    bound too.
     """
 
     name = "pld"

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.crypto.fields import FieldsError, counter, pack_fields, unpack_fields
-from shared.crypto.identity import BadSignature, Card, Identity
+from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, unpack_fields
+from sealscore.shared.crypto.identity import BadSignature, Card, Identity
 
 MAX_SEQ = 2**63 - 1
 """The largest number that an entry can have: what SQLite numbers rows with."""

@@ -16,10 +16,10 @@ from typing import Literal
 
 import numpy as np
 
-from shared.privacy import budget_cache
-from shared.privacy.accountant import DISCRETISATION, PldAccountant, binomial_weights
-from shared.privacy.effort import MOST_COUNT, MOST_RECORDS, MOST_SINGLE, MOST_TO_SOLVE, single_points
-from shared.privacy.events import Event, Gaussian, SampledGaussian
+from sealscore.shared.privacy import budget_cache
+from sealscore.shared.privacy.accountant import DISCRETISATION, PldAccountant, binomial_weights
+from sealscore.shared.privacy.effort import MOST_COUNT, MOST_RECORDS, MOST_SINGLE, MOST_TO_SOLVE, single_points
+from sealscore.shared.privacy.events import Event, Gaussian, SampledGaussian
 
 MAX_NOISE = 1e6
 """Largest noise multiplier that `solve` tries: no sum over a person's sensitivity survives it."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shared.privacy.budget import Release
+    from sealscore.shared.privacy.budget import Release
 
 _MOST = 1000
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from shared.privacy.fills import Fills
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
+from sealscore.shared.privacy.fills import Fills
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from shared.privacy.events import Event, RandomizedResponse, SampledGaussian
+from sealscore.shared.privacy.events import Event, RandomizedResponse, SampledGaussian
 
 MOST_COUNT = 10**6
 """Invocations of one kind that are composed."""

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from shared.crypto.fields import counter, pack_fields
-from shared.identifiers import Form
-from shared.privacy.events import Count, Event, Positive
-from shared.privacy.streams import Source
+from sealscore.shared.crypto.fields import counter, pack_fields
+from sealscore.shared.identifiers import Form
+from sealscore.shared.privacy.events import Count, Event, Positive
+from sealscore.shared.privacy.streams import Source
 
 FORMAT: Literal[1] = 1
 HASH_BYTES = NONCE_BYTES = 32

@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from shared.crypto.fields import pack_fields
-from shared.privacy.streams import StreamSource
+from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.privacy.streams import StreamSource
 
 _PERSON, _PLACE = b"sealscore fill of a person 1", b"sealscore fill of a place 1"
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from shared.model.loss import Loss
-from shared.model.tower import Tower, admissible, parameter_count
+from sealscore.shared.model.loss import Loss
+from sealscore.shared.model.tower import Tower, admissible, parameter_count
 
 # Opacus 1.6, DPOptimizer.clip_and_accumulate: keeps the factor finite for a gradient of zero.
 CLIP_SLACK = 1e-6
@@ -68,7 +68,7 @@ def gradient_engine(
     if kind == "fused":
         return FusedGradientSum(module, loss, clip_norm, dtype)
     if kind == "opacus":
-        from shared.privacy.gradients_opacus import OpacusGradientSum  # importing Opacus takes seconds
+        from sealscore.shared.privacy.gradients_opacus import OpacusGradientSum  # importing Opacus takes seconds
 
         return OpacusGradientSum(module, loss, clip_norm, dtype)
     raise ValueError(f"engines are 'fused' and 'opacus', got {kind!r}")

@@ -10,9 +10,9 @@ from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from torch import nn
 
-from shared.model.loss import Loss
-from shared.model.tower import admissible, load_flat
-from shared.privacy.gradients import own_copy
+from sealscore.shared.model.loss import Loss
+from sealscore.shared.model.tower import admissible, load_flat
+from sealscore.shared.privacy.gradients import own_copy
 
 
 class OpacusGradientSum:

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.crypto.fields import pack_fields
-from shared.privacy.fills import Fills
-from shared.privacy.register import Register
-from shared.privacy.streams import Source, StreamSource
+from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.privacy.fills import Fills
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import Source, StreamSource
 
 _LABEL = b"sealscore label coin 1"
 

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from shared.crypto.identity import Identity
-from shared.privacy.anchors import AnchorError, Head, Receipt
-from shared.privacy.entries import (
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.privacy.anchors import AnchorError, Head, Receipt
+from sealscore.shared.privacy.entries import (
     GENESIS,
     NONCE_BYTES,
     Ceilings,
@@ -31,7 +31,7 @@ from shared.privacy.entries import (
     body_of,
     entry_hash,
 )
-from shared.privacy.standing import LedgerFault, Standing
+from sealscore.shared.privacy.standing import LedgerFault, Standing
 
 T = TypeVar("T")
 

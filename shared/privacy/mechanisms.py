@@ -17,21 +17,21 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from shared.aggregation import SumShape
-from shared.features import tower_features
-from shared.model.bins import histogram_length
-from shared.model.signal import CELLS
-from shared.model.tower import MAX_WIDTH
-from shared.phases import Kind, Phase, phases
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.accountant import Accountant, PldAccountant
-from shared.privacy.budget import Release, Solved, UnreachableBudget, borne_out, solve
-from shared.privacy.effort import TooMuchWork
-from shared.privacy.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
-from shared.privacy.noise import FastDiscreteGaussian, NoiseSampler, grid_scale, support_bound, tv_bound
-from shared.privacy.rounding import clip_error, grid_for
-from shared.privacy.streams import Stream
+from sealscore.shared.aggregation import SumShape
+from sealscore.shared.features import tower_features
+from sealscore.shared.model.bins import histogram_length
+from sealscore.shared.model.signal import CELLS
+from sealscore.shared.model.tower import MAX_WIDTH
+from sealscore.shared.phases import Kind, Phase, phases
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.accountant import Accountant, PldAccountant
+from sealscore.shared.privacy.budget import Release, Solved, UnreachableBudget, borne_out, solve
+from sealscore.shared.privacy.effort import TooMuchWork
+from sealscore.shared.privacy.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
+from sealscore.shared.privacy.noise import FastDiscreteGaussian, NoiseSampler, grid_scale, support_bound, tv_bound
+from sealscore.shared.privacy.rounding import clip_error, grid_for
+from sealscore.shared.privacy.streams import Stream
 
 # A party may hold up to this many times its nominal records; a public constant, so that bounds stay public.
 HEADROOM = 2

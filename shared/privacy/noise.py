@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.privacy.streams import Stream
+from sealscore.shared.privacy.streams import Stream
 
 MAX_SCALE = 2.0**28
 """Largest scale in grid units: beyond it the offset in a block needs more than 24 bits."""

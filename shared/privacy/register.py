@@ -21,8 +21,8 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from shared.consent import Consent
-from shared.crypto.fields import pack_fields
+from sealscore.shared.consent import Consent
+from sealscore.shared.crypto.fields import pack_fields
 
 _LABEL = b"sealscore register 1"
 _START = bytes(32)

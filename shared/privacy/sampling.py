@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.privacy.streams import Stream
+from sealscore.shared.privacy.streams import Stream
 
 _WORD = 2**32
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from shared.plan import Plan
-from shared.privacy.accountant import Accountant, PldAccountant
-from shared.privacy.budget import UnreachableBudget, borne_out
-from shared.privacy.entries import PARTS, Ceilings, Part, Reserve
-from shared.privacy.events import Disclosure, Event, RandomizedResponse
-from shared.privacy.standing import PlanStanding, Standing
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.accountant import Accountant, PldAccountant
+from sealscore.shared.privacy.budget import UnreachableBudget, borne_out
+from sealscore.shared.privacy.entries import PARTS, Ceilings, Part, Reserve
+from sealscore.shared.privacy.events import Disclosure, Event, RandomizedResponse
+from sealscore.shared.privacy.standing import PlanStanding, Standing
 
 Spent = Mapping[Part, Counter[Event]]
 

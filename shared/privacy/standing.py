@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from shared.crypto.identity import Card, CardError
-from shared.phases import Phase
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.entries import (
+from sealscore.shared.crypto.identity import Card, CardError
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.entries import (
     PARTS,
     Abort,
     Answer,
@@ -36,8 +36,8 @@ from shared.privacy.entries import (
     Settle,
     Withdraw,
 )
-from shared.privacy.events import Event
-from shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.events import Event
+from sealscore.shared.privacy.mechanisms import Mechanisms
 
 Place = tuple[int, int, int]
 NOWHERE: Place = (-1, 0, 0)

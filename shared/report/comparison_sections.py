@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from shared.plan import Plan
-from shared.report.figures import Dot, Panel, dot_figure, meter_figure, strip_figure
-from shared.report.findings import Findings
-from shared.report.numbers import fixed, percent
-from shared.report.page import Column, Html, element, figure, join, paragraph, table
-from shared.report.scorecard import REASONS, FeatureEffect
-from shared.report.svg import STYLES, Axis, Style, span
+from sealscore.shared.plan import Plan
+from sealscore.shared.report.figures import Dot, Panel, dot_figure, meter_figure, strip_figure
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.numbers import fixed, percent
+from sealscore.shared.report.page import Column, Html, element, figure, join, paragraph, table
+from sealscore.shared.report.scorecard import REASONS, FeatureEffect
+from sealscore.shared.report.svg import STYLES, Axis, Style, span
 
 _OWN = Style("#000000", marker="diamond")
 # Name, what it is, and whether it is private.

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.model.bins import consistent_counts
-from shared.model.calibration import Calibration
-from shared.model.score_grid import HIGHEST, LOWEST, cell_logits
-from shared.model.score_model import points
-from shared.model.score_table import ECE_BINS, TableMetrics
+from sealscore.shared.model.bins import consistent_counts
+from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.score_grid import HIGHEST, LOWEST, cell_logits
+from sealscore.shared.model.score_model import points
+from sealscore.shared.model.score_table import ECE_BINS, TableMetrics
 
 DRAWS = 400
 _Z = 1.959963984540054

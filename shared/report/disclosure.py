@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shared.features import tower_features
-from shared.payloads import bits_for
-from shared.phases import Kind, Phase, phases
-from shared.plan import Plan
-from shared.report.numbers import data_size, listed, percent, plural, short, whole
-from shared.report.record import RunFolder
+from sealscore.shared.features import tower_features
+from sealscore.shared.payloads import bits_for
+from sealscore.shared.phases import Kind, Phase, phases
+from sealscore.shared.plan import Plan
+from sealscore.shared.report.numbers import data_size, listed, percent, plural, short, whole
+from sealscore.shared.report.record import RunFolder
 
 TITLES = {
     Kind.ALIGN: "Align persons",

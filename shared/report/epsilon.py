@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from shared.phases import Kind, Phase
-from shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.privacy.mechanisms import Mechanisms
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from shared.model.fairness import FOUR_FIFTHS, BandFigures, Estimate, Verdict
-from shared.report.figures import Dot, Panel, dot_figure
-from shared.report.findings import Findings
-from shared.report.numbers import fixed, listed, percent, plural, plus_minus, share, whole
-from shared.report.page import Column, Html, bullets, element, figure, join, paragraph, soft, strong, table
-from shared.report.quality_sections import approved
-from shared.report.svg import STYLES, Axis, Style, span
+from sealscore.shared.model.fairness import FOUR_FIFTHS, BandFigures, Estimate, Verdict
+from sealscore.shared.report.figures import Dot, Panel, dot_figure
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.numbers import fixed, listed, percent, plural, plus_minus, share, whole
+from sealscore.shared.report.page import Column, Html, bullets, element, figure, join, paragraph, soft, strong, table
+from sealscore.shared.report.quality_sections import approved
+from sealscore.shared.report.svg import STYLES, Axis, Style, span
 
 _UNTOLD = "too few to tell"
 _FEW = "too few"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from shared.report.numbers import fixed
-from shared.report.page import Html, join
-from shared.report.svg import (
+from sealscore.shared.report.numbers import fixed
+from sealscore.shared.report.page import Html, join
+from sealscore.shared.report.svg import (
     GRID,
     INK,
     SMALL,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shared.model.fairness import BandFigures, Cutoff, Estimate, approved_share, cutoff, fairness
-from shared.model.score_table import TableMetrics
-from shared.privacy.events import UnknownEvent, parse_event
-from shared.privacy.mechanisms import Mechanisms
-from shared.report.curves import Draws
-from shared.report.epsilon import Moment, PhaseCost, moments, phase_costs
-from shared.report.record import RunFolder
-from shared.report.scorecard import FeatureEffect, effects
+from sealscore.shared.model.fairness import BandFigures, Cutoff, Estimate, approved_share, cutoff, fairness
+from sealscore.shared.model.score_table import TableMetrics
+from sealscore.shared.privacy.events import UnknownEvent, parse_event
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.report.curves import Draws
+from sealscore.shared.report.epsilon import Moment, PhaseCost, moments, phase_costs
+from sealscore.shared.report.record import RunFolder
+from sealscore.shared.report.scorecard import FeatureEffect, effects
 
 # A claim computed on another machine may differ in the last digits of its floats.
 _SAME = 1e-3

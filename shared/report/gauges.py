@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.report.page import Html
-from shared.report.svg import GRID, INK, SMALL, SOFT, STYLES, box, drawing, straight, words, words_width
+from sealscore.shared.report.page import Html
+from sealscore.shared.report.svg import GRID, INK, SMALL, SOFT, STYLES, box, drawing, straight, words, words_width
 
 _ROW, _THICK, _TOP = 27.0, 16.0, 30.0
 _HATCH = 7.0

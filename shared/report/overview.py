@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from shared.model.fairness import FOUR_FIFTHS
-from shared.plan import Plan
-from shared.report.figures import gauge_figure
-from shared.report.findings import Findings
-from shared.report.numbers import (
+from sealscore.shared.model.fairness import FOUR_FIFTHS
+from sealscore.shared.plan import Plan
+from sealscore.shared.report.figures import gauge_figure
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.numbers import (
     data_size,
     fixed,
     known,
@@ -20,7 +20,7 @@ from shared.report.numbers import (
     short,
     whole,
 )
-from shared.report.page import Column, Html, bullets, cards, figure, join, notice, paragraph, strong, table
+from sealscore.shared.report.page import Column, Html, bullets, cards, figure, join, notice, paragraph, strong, table
 
 LOST = "lost in noise"
 # Parties of a group that the first page names.

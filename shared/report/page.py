@@ -11,8 +11,8 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from shared.foreign import invisible
-from shared.report.style import STYLE
+from sealscore.shared.foreign import invisible
+from sealscore.shared.report.style import STYLE
 
 _VOID = frozenset({"meta", "br", "line", "rect", "circle", "path", "polyline", "polygon"})
 # Tables up to so many rows stay on one page in print.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 
-from shared.phases import Kind, phases
-from shared.report.disclosure import phase_title
-from shared.report.figures import Line, line_figure
-from shared.report.findings import Findings
-from shared.report.numbers import data_size, plural, short, whole
-from shared.report.page import Column, Html, figure, figures, join, paragraph, table
-from shared.report.svg import STYLES, Axis
+from sealscore.shared.phases import Kind, phases
+from sealscore.shared.report.disclosure import phase_title
+from sealscore.shared.report.figures import Line, line_figure
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.numbers import data_size, plural, short, whole
+from sealscore.shared.report.page import Column, Html, figure, figures, join, paragraph, table
+from sealscore.shared.report.svg import STYLES, Axis
 
 
 def parties(found: Findings) -> Html:

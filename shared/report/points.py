@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.report.figures import whisker
-from shared.report.page import Html
-from shared.report.svg import SMALL, Axis, Plot, Style, marker, words, words_width
+from sealscore.shared.report.figures import whisker
+from sealscore.shared.report.page import Html
+from sealscore.shared.report.svg import SMALL, Axis, Plot, Style, marker, words, words_width
 
 _ASIDE = 14.0
 """Pixels from the middle of one point to that of another at its x."""

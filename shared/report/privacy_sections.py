@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from shared.privacy.membership import BASE_RATES, least_believed, most_believed
-from shared.report.disclosure import crossed, nobody, phase_title, sights, training_applicants
-from shared.report.epsilon import Moment
-from shared.report.figures import Label, Line, Rule, line_figure
-from shared.report.findings import Findings
-from shared.report.numbers import UNKNOWN, fixed, listed, percent, plural, short, whole
-from shared.report.page import Column, Html, bullets, element, figure, join, pairs, paragraph, table
-from shared.report.svg import STYLES, Axis
+from sealscore.shared.privacy.membership import BASE_RATES, least_believed, most_believed
+from sealscore.shared.report.disclosure import crossed, nobody, phase_title, sights, training_applicants
+from sealscore.shared.report.epsilon import Moment
+from sealscore.shared.report.figures import Label, Line, Rule, line_figure
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.numbers import UNKNOWN, fixed, listed, percent, plural, short, whole
+from sealscore.shared.report.page import Column, Html, bullets, element, figure, join, pairs, paragraph, table
+from sealscore.shared.report.svg import STYLES, Axis
 
 
 def guarantee(found: Findings) -> Html:

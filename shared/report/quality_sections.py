@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.model.score_model import points
-from shared.report.curves import Curve
-from shared.report.figures import Label, Line, Rule, line_figure
-from shared.report.findings import Findings
-from shared.report.numbers import fixed, percent, plus_minus, share, whole
-from shared.report.page import Column, Html, figure, figures, join, paragraph, table
-from shared.report.svg import SOFT, STYLES, Axis, Style
+from sealscore.shared.model.score_model import points
+from sealscore.shared.report.curves import Curve
+from sealscore.shared.report.figures import Label, Line, Rule, line_figure
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.numbers import fixed, percent, plus_minus, share, whole
+from sealscore.shared.report.page import Column, Html, figure, figures, join, paragraph, table
+from sealscore.shared.report.svg import SOFT, STYLES, Axis, Style
 
 GOOD, BAD = STYLES[0], STYLES[1]
 GUIDE, PLAIN = Style(SOFT, "3 4"), Style("#000000")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shared.model.score_model import ModelFileError, ScoreModel
-from shared.plan import Plan
-from shared.plan_errors import PlanError
+from sealscore.shared.model.score_model import ModelFileError, ScoreModel
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
 
 _NEEDED = (
     *("plan", "run", "started", "seconds", "privacy", "evaluation", "score_tables", "early", "failures"),

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from shared.foreign import grouped
-from shared.report.comparison_sections import baselines, scorecard
-from shared.report.fairness_section import fairness_section
-from shared.report.findings import Findings
-from shared.report.glossary import glossary
-from shared.report.numbers import percent, short, whole
-from shared.report.overview import glance
-from shared.report.page import Html, Page, element, join, pairs, paragraph
-from shared.report.party_sections import parties, training
-from shared.report.privacy_sections import guarantee, spending, who_saw_what
-from shared.report.quality_sections import quality
-from shared.report.record import RunFolder
-from shared.report.segments_section import segments_section
-from shared.report.software import own_version
+from sealscore.shared.foreign import grouped
+from sealscore.shared.report.comparison_sections import baselines, scorecard
+from sealscore.shared.report.fairness_section import fairness_section
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.glossary import glossary
+from sealscore.shared.report.numbers import percent, short, whole
+from sealscore.shared.report.overview import glance
+from sealscore.shared.report.page import Html, Page, element, join, pairs, paragraph
+from sealscore.shared.report.party_sections import parties, training
+from sealscore.shared.report.privacy_sections import guarantee, spending, who_saw_what
+from sealscore.shared.report.quality_sections import quality
+from sealscore.shared.report.record import RunFolder
+from sealscore.shared.report.segments_section import segments_section
+from sealscore.shared.report.software import own_version
 
 REPORT = "report.html"
 

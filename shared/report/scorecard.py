@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from shared.model.bins import FeatureBins
-from shared.model.reasons import contributions
-from shared.model.score_model import POINTS_TO_DOUBLE, ScoreModel
-from shared.report.numbers import short
+from sealscore.shared.model.bins import FeatureBins
+from sealscore.shared.model.reasons import contributions
+from sealscore.shared.model.score_model import POINTS_TO_DOUBLE, ScoreModel
+from sealscore.shared.report.numbers import short
 
 REASONS = 4
 """Reason codes that an applicant is given."""
@@ -50,7 +50,7 @@ def effects(model: ScoreModel) -> tuple[FeatureEffect, ...]:
     """The features of a model, the largest first.
 
     Applicants are drawn from the released share of each bin, each feature by itself (joint shares are not released).
-    The draws are fixed, so that a report can be made twice. A contribution is that of `shared.model.reasons`.
+    The draws are fixed, so that a report can be made twice. A contribution is that of `sealscore.shared.model.reasons`.
     """
     random = np.random.default_rng(0)
     parts = model.binning.features

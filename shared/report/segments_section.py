@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shared.report.figures import Dot, Panel, dot_figure
-from shared.report.findings import Findings
-from shared.report.numbers import fixed, whole
-from shared.report.page import Column, Html, element, figure, join, paragraph, table
-from shared.report.svg import STYLES, Axis, span
+from sealscore.shared.report.figures import Dot, Panel, dot_figure
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.numbers import fixed, whole
+from sealscore.shared.report.page import Column, Html, element, figure, join, paragraph, table
+from sealscore.shared.report.svg import STYLES, Axis, span
 
 _FEW = "too few"
 _SCORES = {

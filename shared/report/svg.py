@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.report.numbers import short
-from shared.report.page import Html, element
+from sealscore.shared.report.numbers import short
+from sealscore.shared.report.page import Html, element
 
 TEXT, SMALL = 12.5, 11.5
 INK, SOFT, GRID = "#1b1f24", "#5a636e", "#e3e7eb"

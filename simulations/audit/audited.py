@@ -9,30 +9,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from server.asking import PhaseFailed
-from server.coordinator import Observer
-from server.exchange import Exchange, MissingParties
-from server.rounds import AttemptsSpent
-from server.sealed import SealedExchange
-from shared.crypto.identity import Identity
-from shared.phases import Kind
-from shared.plan import SERVER, Plan
-from shared.plan_errors import PlanError
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.events import SampledGaussian
-from shared.privacy.mechanisms import Mechanisms
-from simulations.audit import CANARIES, CONFIDENCE, GUESSES
-from simulations.audit.bound import curve_epsilon, one_run_epsilon
-from simulations.audit.breaks import claimed_event
-from simulations.audit.canaries import LEAST_CANARIES
-from simulations.audit.faults import Break
-from simulations.audit.parties import Told, WidenedRole
-from simulations.audit.server import AuditingServer, Seen
-from simulations.federation import Federation, load_parties
-from simulations.grid import run_in_process
-from simulations.job import RunFailed
-from simulations.scenario import Scenario
-from simulations.seeding import generator
+from sealscore.server.asking import PhaseFailed
+from sealscore.server.coordinator import Observer
+from sealscore.server.exchange import Exchange, MissingParties
+from sealscore.server.rounds import AttemptsSpent
+from sealscore.server.sealed import SealedExchange
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.events import SampledGaussian
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.simulations.audit import CANARIES, CONFIDENCE, GUESSES
+from sealscore.simulations.audit.bound import curve_epsilon, one_run_epsilon
+from sealscore.simulations.audit.breaks import claimed_event
+from sealscore.simulations.audit.canaries import LEAST_CANARIES
+from sealscore.simulations.audit.faults import Break
+from sealscore.simulations.audit.parties import Told, WidenedRole
+from sealscore.simulations.audit.server import AuditingServer, Seen
+from sealscore.simulations.federation import Federation, load_parties
+from sealscore.simulations.grid import run_in_process
+from sealscore.simulations.job import RunFailed
+from sealscore.simulations.scenario import Scenario
+from sealscore.simulations.seeding import generator
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from shared.privacy.events import SampledGaussian
-from shared.privacy.mechanisms import Mechanism
-from simulations.audit.faults import Break
+from sealscore.shared.privacy.events import SampledGaussian
+from sealscore.shared.privacy.mechanisms import Mechanism
+from sealscore.simulations.audit.faults import Break
 
 Places = TypeVar("Places", np.ndarray, torch.Tensor)
 

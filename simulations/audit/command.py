@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from shared.terminal import Screen, foreign
-from simulations.audit import CANARIES, CONFIDENCE, GUESSES
-from simulations.audit.faults import Break
+from sealscore.shared.terminal import Screen, foreign
+from sealscore.simulations.audit import CANARIES, CONFIDENCE, GUESSES
+from sealscore.simulations.audit.faults import Break
 
 
 def audit(
@@ -29,10 +29,10 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
 ) -> None:
     """Audit the privacy of a plan's training by canaries; 1 where a lower bound on epsilon exceeds the claim."""
-    from simulations.audit.audited import Setting, audit_run
-    from simulations.audit.report import audits_table, page, summary
-    from simulations.console import ProgressObserver
-    from simulations.scenario import Scenario, main_job, resolve
+    from sealscore.simulations.audit.audited import Setting, audit_run
+    from sealscore.simulations.audit.report import audits_table, page, summary
+    from sealscore.simulations.console import ProgressObserver
+    from sealscore.simulations.scenario import Scenario, main_job, resolve
 
     console = Screen(stderr=True)
     scenario = Scenario.load(resolve(plan or main_job()))

@@ -1,4 +1,4 @@
-"""The faults that an audit can put in on purpose, by name; what each does is in `simulations.audit.breaks`."""
+"""The faults that an audit can put in on purpose, by name; what each does is in `audit.breaks`."""
 
 from __future__ import annotations
 

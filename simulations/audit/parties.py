@@ -11,21 +11,21 @@ from datetime import date
 import numpy as np
 import torch
 
-from clients.coder import Coder, expect
-from clients.context import RoundContext
-from clients.lender import Lender
-from clients.platform import Platform
-from clients.training import train_step
-from clients.work import Pair, Sum
-from shared.messages import Header
-from shared.model.build import coding_of, initial_tower
-from shared.phases import Kind, Phase
-from shared.plan import Plan
-from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.streams import Purpose
-from simulations.audit.breaks import batches, broken_clip, broken_mechanism, in_turn
-from simulations.audit.canaries import RECORD, AuditBlock, AuditedGradientSum, tagged
-from simulations.audit.faults import Break
+from sealscore.clients.coder import Coder, expect
+from sealscore.clients.context import RoundContext
+from sealscore.clients.lender import Lender
+from sealscore.clients.platform import Platform
+from sealscore.clients.training import train_step
+from sealscore.clients.work import Pair, Sum
+from sealscore.shared.messages import Header
+from sealscore.shared.model.build import coding_of, initial_tower
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.streams import Purpose
+from sealscore.simulations.audit.breaks import batches, broken_clip, broken_mechanism, in_turn
+from sealscore.simulations.audit.canaries import RECORD, AuditBlock, AuditedGradientSum, tagged
+from sealscore.simulations.audit.faults import Break
 
 
 class Told:

@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
-from shared.report.figures import Dot, Panel, dot_figure
-from shared.report.page import Column, Page, figure, paragraph, table
-from shared.report.svg import STYLES, Axis
-from simulations.audit.audited import Audit
+from sealscore.shared.report.figures import Dot, Panel, dot_figure
+from sealscore.shared.report.page import Column, Page, figure, paragraph, table
+from sealscore.shared.report.svg import STYLES, Axis
+from sealscore.simulations.audit.audited import Audit
 
 # Below this part of the clip norm a canary is no worst case any more.
 FULL_REACH = 0.95

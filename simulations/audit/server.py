@@ -10,21 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.coordinator import Coordinator, Observer
-from server.exchange import Exchange, wait_for
-from server.optimizer import ServerOptimizer
-from shared.aggregation import PlainSum
-from shared.model.bins import Binning
-from shared.model.build import initial_tower
-from shared.model.loss import Loss
-from shared.model.tower import flatten
-from shared.phases import Kind, Phase
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from simulations.audit.breaks import batches, broken_mechanism, in_turn
-from simulations.audit.canaries import AuditBlock, AuditedGradientSum
-from simulations.audit.faults import Break
-from simulations.audit.parties import Told
+from sealscore.server.coordinator import Coordinator, Observer
+from sealscore.server.exchange import Exchange, wait_for
+from sealscore.server.optimizer import ServerOptimizer
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.model.bins import Binning
+from sealscore.shared.model.build import initial_tower
+from sealscore.shared.model.loss import Loss
+from sealscore.shared.model.tower import flatten
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.simulations.audit.breaks import batches, broken_mechanism, in_turn
+from sealscore.simulations.audit.canaries import AuditBlock, AuditedGradientSum
+from sealscore.simulations.audit.faults import Break
+from sealscore.simulations.audit.parties import Told
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m simulations.bench NAME [--json]`. Both sides of a ratio are timed in one run."""
+"""Benchmarks: `python -m sealscore.simulations.bench NAME [--json]`. Both sides of a ratio are timed in one run."""

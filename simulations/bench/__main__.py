@@ -8,12 +8,14 @@ import json
 import pkgutil
 from typing import Any
 
-import simulations.bench
+import sealscore.simulations.bench
 
 
 def names() -> list[str]:
     """The benchmarks there are: the modules of this package."""
-    return sorted(info.name for info in pkgutil.iter_modules(simulations.bench.__path__) if info.name[0] != "_")
+    return sorted(
+        info.name for info in pkgutil.iter_modules(sealscore.simulations.bench.__path__) if info.name[0] != "_"
+    )
 
 
 def show(result: dict[str, Any]) -> str:
@@ -25,11 +27,11 @@ def show(result: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run and print; 2 where there is no benchmark of that name."""
-    parser = argparse.ArgumentParser(prog="python -m simulations.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m sealscore.simulations.bench", description=__doc__)
     parser.add_argument("name", choices=names(), help="which benchmark")
     parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
     given = parser.parse_args(arguments)
-    result = importlib.import_module(f"simulations.bench.{given.name}").run()
+    result = importlib.import_module(f"sealscore.simulations.bench.{given.name}").run()
     print(json.dumps(result, sort_keys=True) if given.json else show(result))
     return 0
 

@@ -33,34 +33,34 @@ from typing import Any
 
 import polars as pl
 
-from clients.books import approve
-from clients.daemon import serve
-from clients.data import load_records
-from clients.deploy.node_key import make_node_key
-from clients.deploy.pinning import allow
-from clients.deploy.supernode import SuperNode, SuperNodeSettings
-from clients.host import Host
-from server.commands.terminal import superlink_of
-from server.deploy.bundle import Bundle, build_bundle
-from server.deploy.certificates import make_authority, make_server_certificate
-from server.deploy.control import Control, ControlError
-from server.deploy.superlink import SuperLink
-from server.home import ServerHome
-from server.plan_making import PROFILES, made, with_cards
-from shared.crypto.enrolment import Enrolment
-from shared.crypto.identity import Identity
-from shared.crypto.sealing import SealError, read_info
-from shared.crypto.trust import TrustStore
-from shared.phases import Kind
-from shared.plan import SERVER, Plan
-from shared.privacy.entries import Ceilings, Identify
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
-from shared.records import Records
-from simulations.bench.engine import echo_project
-from simulations.flower_engine import free_port
-from simulations.scenario import PLANS, Scenario
+from sealscore.clients.books import approve
+from sealscore.clients.daemon import serve
+from sealscore.clients.data import load_records
+from sealscore.clients.deploy.node_key import make_node_key
+from sealscore.clients.deploy.pinning import allow
+from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings
+from sealscore.clients.host import Host
+from sealscore.server.commands.terminal import superlink_of
+from sealscore.server.deploy.certificates import make_authority, make_server_certificate
+from sealscore.server.deploy.control import Control, ControlError
+from sealscore.server.deploy.superlink import SuperLink
+from sealscore.server.home import ServerHome
+from sealscore.server.plan_making import PROFILES, made, with_cards
+from sealscore.shared.bundle import Bundle, build_bundle, courier_bundle
+from sealscore.shared.crypto.enrolment import Enrolment
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.sealing import SealError, read_info
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.entries import Ceilings, Identify
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
+from sealscore.simulations.bench.flower_echo import echo_app
+from sealscore.simulations.flower_engine import free_port
+from sealscore.simulations.scenario import PLANS, Scenario
 
 NODES, ROUNDS, WARM_UP, TURNS = (4, 10), 15, 3, 2
 PLAN, RECORDS, FEW_BYTES = PLANS / "synthetic_horizontal_eps2.toml", 2_000, 16
@@ -138,7 +138,7 @@ class _Federation:
         self.server.config_file.write_text(f'hosts = ["localhost"]\n{ports}', encoding="utf-8")
         self.settings = superlink_of(self.server)
         self._link = stack.enter_context(SuperLink(self.settings))
-        self.bundle, self.trivial = build_bundle(), build_bundle(echo_project(folder / "trivial"))
+        self.bundle, self.trivial = courier_bundle(), build_bundle(echo_app())
         self.parties: dict[str, _Party] = {}
         self._ledgers: dict[str, Ledger] = {}
         self._data: dict[str, dict[str, Records]] = {}

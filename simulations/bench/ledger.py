@@ -20,17 +20,27 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from shared.compliance.verify import verify_ledger
-from shared.crypto.identity import Identity
-from shared.plan import SERVER, Plan
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.entries import Answer, Approve, Ceilings, Entry, Identify, Reserve, Settle, body_of, entry_hash
-from shared.privacy.events import Event, SampledGaussian
-from shared.privacy.ledger import SIGNED, Ledger
-from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.spending import Spending
-from shared.privacy.standing import PlanStanding, Standing
-from simulations.scenario import PLANS, Scenario
+from sealscore.shared.compliance.verify import verify_ledger
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.entries import (
+    Answer,
+    Approve,
+    Ceilings,
+    Entry,
+    Identify,
+    Reserve,
+    Settle,
+    body_of,
+    entry_hash,
+)
+from sealscore.shared.privacy.events import Event, SampledGaussian
+from sealscore.shared.privacy.ledger import SIGNED, Ledger
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.spending import Spending
+from sealscore.shared.privacy.standing import PlanStanding, Standing
+from sealscore.simulations.scenario import PLANS, Scenario
 
 ENTRIES, WEEKS, ROUNDS = 100_000, 52, 300
 TURNS, ANSWERS, WARM_UP, ROW_BYTES = 15, 20, 10, 700

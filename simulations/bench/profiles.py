@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from server.plan_making import PROFILES, Profile
-from shared.model.score_model import ScoreModel
-from shared.plan import Plan
-from shared.records import Records
-from simulations.federation import Federation, load_parties
-from simulations.oracle import Oracle
-from simulations.scenario import PLANS, Scenario
+from sealscore.server.plan_making import PROFILES, Profile
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
+from sealscore.simulations.federation import Federation, load_parties
+from sealscore.simulations.oracle import Oracle
+from sealscore.simulations.scenario import PLANS, Scenario
 
 PLAN, SEEDS = "uci_horizontal_eps1", (1, 2, 3)
 

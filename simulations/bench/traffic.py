@@ -13,10 +13,10 @@ from typing import Any
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
-from clients.features import Sentiment
-from simulations.creators import party_features
-from simulations.world.build import TRUTH, build
-from simulations.world.config import load_config
+from sealscore.clients.features import Sentiment
+from sealscore.simulations.creators import party_features
+from sealscore.simulations.world.build import TRUTH, build
+from sealscore.simulations.world.config import load_config
 
 CREATORS, SEEDS = 20_000, (1, 2, 3, 4, 5)
 _SCORE = "traffic_anomaly_180d"

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from simulations.neighbours import HALVES, PERSONS
+from sealscore.simulations.neighbours import HALVES, PERSONS
 
 
 def neighbours(
@@ -25,13 +25,13 @@ def neighbours(
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
 ) -> None:
     """Let worlds without one person answer a plan's requests again; 1 where a person moves what it must not."""
-    from server.asking import PhaseFailed
-    from server.exchange import MissingParties
-    from server.rounds import AttemptsSpent
-    from simulations.job import RunFailed
-    from simulations.neighbours.report import findings_lines, phases_table
-    from simulations.neighbours.watch import sized, watch_scenario
-    from simulations.scenario import Scenario, main_job, resolve
+    from sealscore.server.asking import PhaseFailed
+    from sealscore.server.exchange import MissingParties
+    from sealscore.server.rounds import AttemptsSpent
+    from sealscore.simulations.job import RunFailed
+    from sealscore.simulations.neighbours.report import findings_lines, phases_table
+    from sealscore.simulations.neighbours.watch import sized, watch_scenario
+    from sealscore.simulations.scenario import Scenario, main_job, resolve
 
     console = Console(stderr=True)
     scenario = Scenario.load(resolve(plan or main_job()))

@@ -10,13 +10,13 @@ from enum import Enum
 
 import numpy as np
 
-from shared.messages import SumRequest
-from shared.plan import Plan
-from shared.privacy.events import Gaussian, SampledGaussian
-from shared.privacy.mechanisms import Mechanism, Mechanisms
-from shared.records import Records
-from simulations.neighbours.replay import Asked, Heard
-from simulations.neighbours.tape import counted_columns
+from sealscore.shared.messages import SumRequest
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.events import Gaussian, SampledGaussian
+from sealscore.shared.privacy.mechanisms import Mechanism, Mechanisms
+from sealscore.shared.records import Records
+from sealscore.simulations.neighbours.replay import Asked, Heard
+from sealscore.simulations.neighbours.tape import counted_columns
 
 # Norms are of exact integers; this is for the float arithmetic of the norm itself.
 SLACK = 1e-9

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.plan import Plan
-from shared.records import Records
-from simulations.neighbours.tape import counted_columns
-from simulations.neighbours.worlds import World
-from simulations.seeding import generator
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
+from sealscore.simulations.neighbours.tape import counted_columns
+from sealscore.simulations.neighbours.worlds import World
+from sealscore.simulations.seeding import generator
 
 
 @dataclass(frozen=True)

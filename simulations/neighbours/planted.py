@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from simulations.world.build import read_manifest
+from sealscore.simulations.world.build import read_manifest
 
 APPLICATIONS = 20
 """So many applications more at each lender, each under another applicant's numbers."""

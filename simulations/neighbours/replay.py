@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from clients.lifetime import Lifetime
-from clients.node import Node
-from server.coordinator import Coordinator
-from server.exchange import Reply, Traffic
-from shared.aggregation import PlainSum
-from shared.crypto.identity import Identity, Role
-from shared.messages import (
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.node import Node
+from sealscore.server.coordinator import Coordinator
+from sealscore.server.exchange import Reply, Traffic
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.crypto.identity import Identity, Role
+from sealscore.shared.messages import (
     Finish,
     Hello,
     Message,
@@ -34,14 +34,14 @@ from shared.messages import (
     decode,
     encode,
 )
-from shared.phases import Phase
-from shared.plan import Plan
-from shared.privacy.entries import Ceilings
-from shared.privacy.streams import StreamSource
-from shared.records import Records
-from simulations.enrolment import enrolled
-from simulations.federation import opened
-from simulations.neighbours.tape import HeardRole, Tape
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Ceilings
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
+from sealscore.simulations.enrolment import enrolled
+from sealscore.simulations.federation import opened
+from sealscore.simulations.neighbours.tape import HeardRole, Tape
 
 RUN = "neighbours"
 KINDS = ("signal", "label", "groups")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from simulations.neighbours.watch import Watch
+from sealscore.simulations.neighbours.watch import Watch
 
 MOST_SHOWN = 40
 

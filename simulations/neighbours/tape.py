@@ -1,8 +1,8 @@
 """What is heard of a world while it answers: exact sums before noise, and the examples that towers learn from.
 
-A node's role is wrapped, as in `simulations.audit.parties`; the node around it is the real one. Coins are the same in
-every world by being those of the person: all heads in samples, so that every record is there, and fill values that
-follow from whose they stand for.
+A node's role is wrapped, as in `sealscore.simulations.audit.parties`; the node around it is the real one. Coins are
+the same in every world by being those of the person: all heads in samples, so that every record is there, and fill
+values that follow from whose they stand for.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.context import PairContext, RoundContext
-from clients.node import Node
-from clients.work import Pair, Payload, Sum
-from shared.features import tower_features
-from shared.model.bins import Binning
-from shared.phases import Kind, Phase
-from shared.plan import Plan
-from shared.privacy.mechanisms import Mechanism
-from shared.privacy.streams import Purpose, Stream
-from shared.records import Records
+from sealscore.clients.context import PairContext, RoundContext
+from sealscore.clients.node import Node
+from sealscore.clients.work import Pair, Payload, Sum
+from sealscore.shared.features import tower_features
+from sealscore.shared.model.bins import Binning
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.mechanisms import Mechanism
+from sealscore.shared.privacy.streams import Purpose, Stream
+from sealscore.shared.records import Records
 
 Vectors = list[NDArray[np.int64]]
 _FILLED = (Kind.LABELS, Kind.SIGNAL, Kind.GROUPS)

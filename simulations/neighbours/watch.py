@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from shared.identifiers import NORMAL_FORMS
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from simulations.neighbours import HALVES, PERSONS
-from simulations.neighbours.compare import (
+from sealscore.shared.identifiers import NORMAL_FORMS
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.simulations.neighbours import HALVES, PERSONS
+from sealscore.simulations.neighbours.compare import (
     Finding,
     Moved,
     moved_examples,
@@ -24,12 +24,12 @@ from simulations.neighbours.compare import (
     moved_sums,
     moved_values,
 )
-from simulations.neighbours.crafted import crafted
-from simulations.neighbours.persons import halves, influential
-from simulations.neighbours.planted import plant_odd_rows, plant_shared_numbers
-from simulations.neighbours.replay import Asked, Heard, record, replay, runnable
-from simulations.neighbours.worlds import World, world_of
-from simulations.scenario import Scenario
+from sealscore.simulations.neighbours.crafted import crafted
+from sealscore.simulations.neighbours.persons import halves, influential
+from sealscore.simulations.neighbours.planted import plant_odd_rows, plant_shared_numbers
+from sealscore.simulations.neighbours.replay import Asked, Heard, record, replay, runnable
+from sealscore.simulations.neighbours.worlds import World, world_of
+from sealscore.simulations.scenario import Scenario
 
 HALF, SHARES, ODD = "half of all persons", "uses the numbers of many others", "repeats others' keys, has rows at fault"
 

@@ -17,18 +17,18 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from clients.data import load_records
-from clients.features import Sentiment
-from clients.features.dictionary import CONSENT
-from shared.identifiers import NORMAL_FORMS
-from shared.plan import Plan
-from shared.records import Records
-from simulations.creators import live_on, party_features
-from simulations.datasets import WORLD
-from simulations.identities import rewritten
-from simulations.scenario import Scenario
-from simulations.world.build import build, read_manifest
-from simulations.world.config import PRESETS, load_config
+from sealscore.clients.data import load_records
+from sealscore.clients.features import Sentiment
+from sealscore.clients.features.dictionary import CONSENT
+from sealscore.shared.identifiers import NORMAL_FORMS
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
+from sealscore.simulations.creators import live_on, party_features
+from sealscore.simulations.datasets import WORLD
+from sealscore.simulations.identities import rewritten
+from sealscore.simulations.scenario import Scenario
+from sealscore.simulations.world.build import build, read_manifest
+from sealscore.simulations.world.config import PRESETS, load_config
 
 NOBODY: frozenset[str] = frozenset()
 _PERSON = "creator_id"

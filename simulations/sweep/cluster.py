@@ -11,9 +11,9 @@ import os
 import socket
 from collections.abc import Generator, Sequence
 
-from simulations.datasets import VARIABLE
-from simulations.sweep.config import Task
-from simulations.sweep.row import Done, carry_out
+from sealscore.simulations.datasets import VARIABLE
+from sealscore.simulations.sweep.config import Task
+from sealscore.simulations.sweep.row import Done, carry_out
 
 _PATIENCE = 10.0
 _LOOPBACK = ("127.0.0.1", "localhost")

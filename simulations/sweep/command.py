@@ -15,11 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.core import TyperGroup
 
-from shared.terminal import Screen, foreign, visible
+from sealscore.shared.terminal import Screen, foreign, visible
 
 if TYPE_CHECKING:
-    from simulations.sweep.config import Task
-    from simulations.sweep.store import Store
+    from sealscore.simulations.sweep.config import Task
+    from sealscore.simulations.sweep.store import Store
 
 RUN = "run"
 
@@ -57,11 +57,11 @@ def run(
     """Carry out a sweep: one row a run into sweep.parquet, then report.html. Started again, it goes on where it was."""
     from concurrent.futures.process import BrokenProcessPool
 
-    from shared.report.numbers import plural
-    from simulations.job import RunFailed
-    from simulations.sweep.cluster import NoCluster, RunsLost
-    from simulations.sweep.config import Sweep, resolve
-    from simulations.sweep.store import Store, SweepFolderError
+    from sealscore.shared.report.numbers import plural
+    from sealscore.simulations.job import RunFailed
+    from sealscore.simulations.sweep.cluster import NoCluster, RunsLost
+    from sealscore.simulations.sweep.config import Sweep, resolve
+    from sealscore.simulations.sweep.store import Store, SweepFolderError
 
     if ray is not None and (keep_runs or jobs != 1):
         raise typer.BadParameter("--jobs and --keep-runs are for this machine's processes", param_hint="--ray")
@@ -105,8 +105,8 @@ def report(
     figures: Annotated[Path | None, typer.Option(help="Also write each figure as SVG into this folder.")] = None,
 ) -> None:
     """Write the report of a sweep, one HTML file that needs nothing else, and print where it is."""
-    from simulations.sweep.report import write_figures, write_report
-    from simulations.sweep.store import SweepFolderError
+    from sealscore.simulations.sweep.report import write_figures, write_report
+    from sealscore.simulations.sweep.store import SweepFolderError
 
     try:
         print(visible(str(write_report(folder, output))))
@@ -120,10 +120,10 @@ def report(
 
 def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> dict[str, str]:
     """Run what is missing; each row is kept as soon as it is there. What failed, by run."""
-    from shared.report.numbers import plural
-    from simulations.flower_processes import terminable
-    from simulations.sweep.cluster import on_cluster
-    from simulations.sweep.pool import in_processes
+    from sealscore.shared.report.numbers import plural
+    from sealscore.simulations.flower_processes import terminable
+    from sealscore.simulations.sweep.cluster import on_cluster
+    from sealscore.simulations.sweep.pool import in_processes
 
     missing = store.missing()
     if keep is not None:
@@ -158,7 +158,7 @@ def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> d
 
 def _name(task: Task, differing: Collection[str]) -> str:
     """What a run is called on the console: its label, or the keys by which runs differ."""
-    from simulations.sweep.results import shown
+    from sealscore.simulations.sweep.results import shown
 
     keys = {key: value for key, value in task.keys.items() if key in differing and value is not None}
     told = [task.label] if task.label else [shown(key, value) for key, value in keys.items()]
@@ -166,8 +166,8 @@ def _name(task: Task, differing: Collection[str]) -> str:
 
 
 def _closing(folder: Path) -> None:
-    from simulations.sweep.report import write_report
-    from simulations.sweep.results import Results
+    from sealscore.simulations.sweep.report import write_report
+    from sealscore.simulations.sweep.results import Results
 
     results = Results.read(folder)
     table = Table(title=f"{foreign(results.title)}: mean over seeds, lowest to highest")

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from clients.data import DataError
-from shared.plan_errors import PlanError, explain
-from shared.schema import Strict
-from simulations import scenario as scenarios
-from simulations.baselines import BASELINES, baselines_of
-from simulations.scenario import Scenario
-from simulations.sweep.keys import applied, effective, flat
+from sealscore.clients.data import DataError
+from sealscore.shared.plan_errors import PlanError, explain
+from sealscore.shared.schema import Strict
+from sealscore.simulations import scenario as scenarios
+from sealscore.simulations.baselines import BASELINES, baselines_of
+from sealscore.simulations.scenario import Scenario
+from sealscore.simulations.sweep.keys import applied, effective, flat
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 MOST_RUNS, MOST_SEEDS = 10_000, 1000

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from shared.report.figures import Dot, Line, Panel, Rule, dot_figure, line_figure
-from shared.report.numbers import fixed, percent, plural, short
-from shared.report.page import Html
-from shared.report.points import Named, point_figure
-from shared.report.svg import STYLES, Axis, Style, span
-from simulations.sweep.results import Results, Setting, Spread, along, spread_of
+from sealscore.shared.report.figures import Dot, Line, Panel, Rule, dot_figure, line_figure
+from sealscore.shared.report.numbers import fixed, percent, plural, short
+from sealscore.shared.report.page import Html
+from sealscore.shared.report.points import Named, point_figure
+from sealscore.shared.report.svg import STYLES, Axis, Style, span
+from sealscore.simulations.sweep.results import Results, Setting, Spread, along, spread_of
 
 EPSILON, ALPHA, LENDERS = "privacy.epsilon", "simulation.alpha", "lenders"
 MOST_LINES, MOST_ROWS = 6, 14

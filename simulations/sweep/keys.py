@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from simulations.scenario import Scenario
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.simulations.scenario import Scenario
 
 MOST_PARTIES = 1000
 Settings = Mapping[str, Any]

@@ -12,8 +12,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import contextmanager
 from pathlib import Path
 
-from simulations.sweep.config import Task
-from simulations.sweep.row import Done, carry_out
+from sealscore.simulations.sweep.config import Task
+from sealscore.simulations.sweep.row import Done, carry_out
 
 # Read by the libraries of a process when they are imported.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}

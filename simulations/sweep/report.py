@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from shared.report.numbers import data_size, fixed, listed, plural
-from shared.report.page import Column, Html, Page, element, figure, join, notice, paragraph, table
-from shared.report.svg import alone
-from simulations.sweep.figures import band_words, figures_of
-from simulations.sweep.results import Results, Setting, Spread
+from sealscore.shared.report.numbers import data_size, fixed, listed, plural
+from sealscore.shared.report.page import Column, Html, Page, element, figure, join, notice, paragraph, table
+from sealscore.shared.report.svg import alone
+from sealscore.simulations.sweep.figures import band_words, figures_of
+from sealscore.simulations.sweep.results import Results, Setting, Spread
 
 REPORT = "report.html"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from simulations.sweep.config import LABEL
-from simulations.sweep.keys import counted_group
-from simulations.sweep.store import read_sweep
+from sealscore.simulations.sweep.config import LABEL
+from sealscore.simulations.sweep.keys import counted_group
+from sealscore.simulations.sweep.store import read_sweep
 
 _NAMES = {
     LABEL: "",

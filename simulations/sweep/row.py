@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shared.report.record import RunFolder
-    from simulations.sweep.config import Task
+    from sealscore.shared.report.record import RunFolder
+    from sealscore.simulations.sweep.config import Task
 
 Row = dict[str, Any]
 
@@ -43,10 +43,10 @@ def carry_out(task: Task, keep: Path | None = None) -> Done:
 
     Input that is refused and a federation that fails are told in the answer, so that other runs go on.
     """
-    from clients.data import DataError
-    from shared.plan_errors import PlanError
-    from shared.privacy.budget import UnreachableBudget
-    from simulations.job import RunFailed, run_job
+    from sealscore.clients.data import DataError
+    from sealscore.shared.plan_errors import PlanError
+    from sealscore.shared.privacy.budget import UnreachableBudget
+    from sealscore.simulations.job import RunFailed, run_job
 
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
         try:
@@ -67,9 +67,9 @@ def row_of(task: Task, folder: Path) -> Row:
     plan's approval rate and are None where noise hides them. `budget.PHASE.alone` is epsilon of a phase by itself,
     `budget.PHASE.total` of all phases up to it.
     """
-    from shared.privacy.mechanisms import Mechanisms
-    from shared.report.epsilon import phase_costs
-    from shared.report.record import RunFolder
+    from sealscore.shared.privacy.mechanisms import Mechanisms
+    from sealscore.shared.report.epsilon import phase_costs
+    from sealscore.shared.report.record import RunFolder
 
     run = RunFolder.load(folder)
     plan, record, oracle = run.plan, run.record, run.oracle or {}
@@ -103,8 +103,8 @@ def row_of(task: Task, folder: Path) -> Row:
 
 
 def _fairness(run: RunFolder) -> Row:
-    from shared.model.fairness import cutoff
-    from shared.report.findings import groups_at
+    from sealscore.shared.model.fairness import cutoff
+    from sealscore.shared.report.findings import groups_at
 
     found: Row = {}
     cut = cutoff(run.table("all"), run.plan.evaluation.approval_rate, run.model.calibration)

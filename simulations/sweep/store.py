@@ -15,8 +15,8 @@ from pathlib import Path
 
 import polars as pl
 
-from simulations.sweep.config import Sweep, Task
-from simulations.sweep.row import Row
+from sealscore.simulations.sweep.config import Sweep, Task
+from sealscore.simulations.sweep.row import Row
 
 TABLE, RECORD, ROWS, RUNS = "sweep.parquet", "sweep.json", "rows", "runs"
 

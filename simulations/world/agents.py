@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulations.world.business import Business, Rules, draw_business
-from simulations.world.config import WorldConfig
-from simulations.world.fraud import Frauds, draw_frauds
-from simulations.world.latent import Creators, draw_creators, stream
-from simulations.world.timeline import Timeline, draw_timeline
+from sealscore.simulations.world.business import Business, Rules, draw_business
+from sealscore.simulations.world.config import WorldConfig
+from sealscore.simulations.world.fraud import Frauds, draw_frauds
+from sealscore.simulations.world.latent import Creators, draw_creators, stream
+from sealscore.simulations.world.timeline import Timeline, draw_timeline
 
 
 @dataclass(frozen=True)

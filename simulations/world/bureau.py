@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.latent import stream
-from simulations.world.tables import days
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.latent import stream
+from sealscore.simulations.world.tables import days
 
 
 def bureau_rows(agents: Agents, who: np.ndarray, as_of: np.ndarray, ids: pl.Series) -> tuple[pl.DataFrame, np.ndarray]:

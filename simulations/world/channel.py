@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.business import seasons
-from simulations.world.fraud import Bursts, draw_bursts
-from simulations.world.latent import CATEGORIES, REGIONS, logit, sigmoid, stream
-from simulations.world.tables import days, levels, text_ids, times
-from simulations.world.timeline import draw_registered
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.business import seasons
+from sealscore.simulations.world.fraud import Bursts, draw_bursts
+from sealscore.simulations.world.latent import CATEGORIES, REGIONS, logit, sigmoid, stream
+from sealscore.simulations.world.tables import days, levels, text_ids, times
+from sealscore.simulations.world.timeline import draw_registered
 
 DISTRESS = 0.05
 """Cash below which a month counts as one without cash, in months of typical turnover."""

@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from shared.terminal import Screen, foreign, visible
+from sealscore.shared.terminal import Screen, foreign, visible
 
 app = typer.Typer(
     help="Invented creators, channels, wallets and loans with a known truth, written as each party would hold them.",
@@ -34,9 +34,9 @@ def build(
     seed: Annotated[int | None, typer.Option(help="Another seed, whatever the config says.")] = None,
 ) -> None:
     """Build a world: Parquet files for each party, the truth, and world.json with config, counts and column names."""
-    from simulations.world.build import WorldFolderError, steps
-    from simulations.world.build import build as build_world
-    from simulations.world.config import load_config
+    from sealscore.simulations.world.build import WorldFolderError, steps
+    from sealscore.simulations.world.build import build as build_world
+    from sealscore.simulations.world.config import load_config
 
     world, started = load_config(config, creators=creators, seed=seed), time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -66,8 +66,8 @@ def build(
 @app.command()
 def describe(folder: World, as_json: AsJson = False) -> None:
     """Default rates, thin files, overlap, and how well the truth behind each view ranks the loans."""
-    from simulations.world.build import WorldFolderError
-    from simulations.world.describe import describe as figures_of
+    from sealscore.simulations.world.build import WorldFolderError
+    from sealscore.simulations.world.describe import describe as figures_of
 
     try:
         found = figures_of(folder)
@@ -104,8 +104,8 @@ def figures(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the SVG files.")],
 ) -> None:
     """Draw the marginals of a world, with the published ratios beside them where there are any."""
-    from simulations.world.build import WorldFolderError
-    from simulations.world.figures import write_figures
+    from sealscore.simulations.world.build import WorldFolderError
+    from sealscore.simulations.world.figures import write_figures
 
     try:
         for path in write_figures(folder, output):
@@ -120,9 +120,9 @@ def figures(
 def detector(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, detector.npz.")],
 ) -> None:
-    """Grow the traffic detector that clients.features ships anew, and say whether it is that one."""
-    from clients.features.detector import digest
-    from simulations.world.fit_detector import CREATORS, SEED, fit
+    """Grow the traffic detector that sealscore.clients.features ships anew, and say whether it is that one."""
+    from sealscore.clients.features.detector import digest
+    from sealscore.simulations.world.fit_detector import CREATORS, SEED, fit
 
     content = fit()
     output.write_bytes(content)

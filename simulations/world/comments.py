@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.channel import Channels, Videos
-from simulations.world.latent import logit, sigmoid, stream
-from simulations.world.tables import text_ids, times
-from simulations.world.texts import COMPLAINT, GOOD, NEUTRAL, POOR, SPAM, write_texts
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.channel import Channels, Videos
+from sealscore.simulations.world.latent import logit, sigmoid, stream
+from sealscore.simulations.world.tables import text_ids, times
+from sealscore.simulations.world.texts import COMPLAINT, GOOD, NEUTRAL, POOR, SPAM, write_texts
 
 POOR_BELOW, NEUTRAL_TO = -0.8, 0.3
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.config import PLATFORM_PARTIES
-from simulations.world.latent import stream
-from simulations.world.lending import Loans
-from simulations.world.tables import days
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.config import PLATFORM_PARTIES
+from sealscore.simulations.world.latent import stream
+from sealscore.simulations.world.lending import Loans
+from sealscore.simulations.world.tables import days
 
 PURPOSE = "credit-scoring"
 FEDERATION = "federation"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from simulations.world.build import TRUTH, WorldFolderError, read_manifest
+from sealscore.simulations.world.build import TRUTH, WorldFolderError, read_manifest
 
 FACTS: dict[str, tuple[str, ...]] = {
     "bureau: what it reports": ("reported", "thin_file"),

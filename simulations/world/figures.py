@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from shared.report.figures import Dot, Label, Line, Panel, Rule, dot_figure, line_figure
-from shared.report.numbers import percent, short
-from shared.report.page import Html
-from shared.report.svg import STYLES, Axis, alone
-from simulations.world.build import TRUTH, read_manifest
+from sealscore.shared.report.figures import Dot, Label, Line, Panel, Rule, dot_figure, line_figure
+from sealscore.shared.report.numbers import percent, short
+from sealscore.shared.report.page import Html
+from sealscore.shared.report.svg import STYLES, Axis, alone
+from sealscore.simulations.world.build import TRUTH, read_manifest
 
 PUBLISHED = {"likes": 8652 / 308611, "comments": 1086 / 308611}
 """Median likes and comments over median views."""

@@ -1,4 +1,4 @@
-"""`sealscore-sim world detector`: grow the traffic detector that `clients.features` ships, on invented channels alone.
+"""`sealscore-sim world detector`: grow the traffic detector that nodes ship with, on invented channels alone.
 
 The channels are those of both short-video platforms of one world of fixed config and seed, each as of its own as-of
 day. The same versions of numpy, polars and scikit-learn give the same arrays, bit for bit.
@@ -15,13 +15,13 @@ import numpy as np
 import polars as pl
 from sklearn.ensemble import IsolationForest
 
-from clients.features import channel, traffic
-from clients.features.consents import asked_of_platform, live_consents
-from clients.features.detector import INPUTS, VERSION, Detector
-from clients.features.tables import read_tables
-from simulations.creators import KINDS, last_day, party_mapping
-from simulations.world.build import build
-from simulations.world.config import load_config
+from sealscore.clients.features import channel, traffic
+from sealscore.clients.features.consents import asked_of_platform, live_consents
+from sealscore.clients.features.detector import INPUTS, VERSION, Detector
+from sealscore.clients.features.tables import read_tables
+from sealscore.simulations.creators import KINDS, last_day, party_mapping
+from sealscore.simulations.world.build import build
+from sealscore.simulations.world.config import load_config
 
 CREATORS, SEED = 20_000, 20_221
 """The world that it is fitted on: the default one with so many creators and that seed. No figure is reported on it."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.channel import Channels
-from simulations.world.latent import logit, sigmoid, stream
-from simulations.world.tables import days
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.channel import Channels
+from sealscore.simulations.world.latent import logit, sigmoid, stream
+from sealscore.simulations.world.tables import days
 
 
 def follower_rows(agents: Agents, channels: Channels) -> pl.DataFrame:

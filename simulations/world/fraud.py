@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulations.world.config import WorldConfig
-from simulations.world.latent import Creators, stream, top_share
-from simulations.world.timeline import Timeline
+from sealscore.simulations.world.config import WorldConfig
+from sealscore.simulations.world.latent import Creators, stream, top_share
+from sealscore.simulations.world.timeline import Timeline
 
 BURSTS = 3
 BEFORE_DAYS = (4, 150)

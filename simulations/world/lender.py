@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.bureau import bureau_rows
-from simulations.world.config import PERIODS
-from simulations.world.consents import Consents, lender_rows
-from simulations.world.latent import GENDERS, REGIONS, stream
-from simulations.world.lending import PRODUCTS, Loans
-from simulations.world.papers import birth_days, identity_rows
-from simulations.world.repayment import LATE, NEVER, PERIOD_DAYS, WINDOW
-from simulations.world.tables import days, levels, text_ids
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.bureau import bureau_rows
+from sealscore.simulations.world.config import PERIODS
+from sealscore.simulations.world.consents import Consents, lender_rows
+from sealscore.simulations.world.latent import GENDERS, REGIONS, stream
+from sealscore.simulations.world.lending import PRODUCTS, Loans
+from sealscore.simulations.world.papers import birth_days, identity_rows
+from sealscore.simulations.world.repayment import LATE, NEVER, PERIOD_DAYS, WINDOW
+from sealscore.simulations.world.tables import days, levels, text_ids
 
 
 def application_ids(agents: Agents, loans: Loans) -> pl.Series:

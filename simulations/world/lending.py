@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from simulations.world.agents import Agents
-from simulations.world.config import PERIODS, Product
-from simulations.world.latent import stream
-from simulations.world.repayment import PERIOD_DAYS, borrowers, due_months, lived, true_pd
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.config import PERIODS, Product
+from sealscore.simulations.world.latent import stream
+from sealscore.simulations.world.repayment import PERIOD_DAYS, borrowers, due_months, lived, true_pd
 
 PRODUCTS = ("traffic", "starter")
 MOST = 3

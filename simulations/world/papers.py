@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.latent import stream
-from simulations.world.lending import Loans
-from simulations.world.tables import days, levels
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.latent import stream
+from sealscore.simulations.world.lending import Loans
+from sealscore.simulations.world.tables import days, levels
 
 STATUSES = ("active", "revoked", "none")
 IDENTITY_FAULTS = ("check", "names", "expired", "age")

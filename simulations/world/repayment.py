@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simulations.world.agents import Agents
-from simulations.world.business import Rules
-from simulations.world.config import PERIODS
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.business import Rules
+from sealscore.simulations.world.config import PERIODS
 
 PERIOD_DAYS = 30
 LATE = 3

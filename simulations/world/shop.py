@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.channel import Channels
-from simulations.world.config import PLATFORM_PARTIES
-from simulations.world.latent import logit, sigmoid, stream
-from simulations.world.tables import levels, text_ids, times
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.channel import Channels
+from sealscore.simulations.world.config import PLATFORM_PARTIES
+from sealscore.simulations.world.latent import logit, sigmoid, stream
+from sealscore.simulations.world.tables import levels, text_ids, times
 
 SCENES = ("shop", "live")
 _DAY = 86_400_000_000

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulations.world.config import WorldConfig
-from simulations.world.latent import Creators, stream
+from sealscore.simulations.world.config import WorldConfig
+from sealscore.simulations.world.latent import Creators, stream
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.config import PLATFORM_PARTIES
-from simulations.world.lending import PRODUCTS, Loans
-from simulations.world.tables import days, levels
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.config import PLATFORM_PARTIES
+from sealscore.simulations.world.lending import PRODUCTS, Loans
+from sealscore.simulations.world.tables import days, levels
 
 LATENTS = ("quality", "stability", "leverage", "honesty", "size", "service")
 _SINGLE = pl.Float32()

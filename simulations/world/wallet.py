@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from simulations.world.agents import Agents
-from simulations.world.channel import DISTRESS, creator_ids
-from simulations.world.latent import REGIONS, logit, sigmoid, stream
-from simulations.world.tables import days, levels, text_ids
-from simulations.world.timeline import draw_registered
+from sealscore.simulations.world.agents import Agents
+from sealscore.simulations.world.channel import DISTRESS, creator_ids
+from sealscore.simulations.world.latent import REGIONS, logit, sigmoid, stream
+from sealscore.simulations.world.tables import days, levels, text_ids
+from sealscore.simulations.world.timeline import draw_registered
 
 RESIDENCES = ("urban", "rural")
 

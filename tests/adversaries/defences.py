@@ -21,23 +21,23 @@ from builders import BIN, RUN, mechanisms, no_weights, phase_of, small_federatio
 from doubles import DirectExchange
 from ledgers import ledger_of, watch
 
-from clients.anchoring import Anchoring
-from clients.books import Books
-from clients.config import DataSection
-from clients.context import RoundContext
-from clients.features.digest import dictionary_digest
-from clients.features.papers import CHECKS
-from clients.host import Host
-from clients.lifetime import Lifetime
-from clients.masks import Masks
-from clients.node import Node
-from clients.sealed import SealedNode
-from server.exchange import Exchange, Failure
-from server.sealed import SealedExchange
-from shared.aggregation import PlainSum, SumId, SumShape
-from shared.crypto.identity import Card, Identity
-from shared.crypto.trust import TrustStore
-from shared.messages import (
+from sealscore.clients.anchoring import Anchoring
+from sealscore.clients.books import Books
+from sealscore.clients.config import DataSection
+from sealscore.clients.context import RoundContext
+from sealscore.clients.features.digest import dictionary_digest
+from sealscore.clients.features.papers import CHECKS
+from sealscore.clients.host import Host
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.masks import Masks
+from sealscore.clients.node import Node
+from sealscore.clients.sealed import SealedNode
+from sealscore.server.exchange import Exchange, Failure
+from sealscore.server.sealed import SealedExchange
+from sealscore.shared.aggregation import PlainSum, SumId, SumShape
+from sealscore.shared.crypto.identity import Card, Identity
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.messages import (
     Header,
     Message,
     PairAnswer,
@@ -51,25 +51,25 @@ from shared.messages import (
     decode,
     encode,
 )
-from shared.model.bins import histogram, histogram_length
-from shared.payloads import pack_numbers, unpack_numbers
-from shared.plan import SERVER, Plan
-from shared.privacy.disclosures import Disclosed, Told
-from shared.privacy.entries import PARTS
-from shared.privacy.events import Event, RandomizedResponse
-from shared.privacy.labels import LabelStore, Release
-from shared.privacy.ledger import Ledger
-from shared.privacy.mechanisms import Mechanism
-from shared.privacy.noise import grid_scale
-from shared.privacy.register import Register
-from shared.privacy.spending import Spending
-from shared.privacy.standing import NOWHERE, PlanStanding, Standing
-from shared.privacy.streams import Purpose, Stream, StreamSource
-from shared.records import Records
-from shared.settings import Split
-from simulations import creators
-from simulations.enrolment import enrolled, identities
-from simulations.world.fit_detector import grow
+from sealscore.shared.model.bins import histogram, histogram_length
+from sealscore.shared.payloads import pack_numbers, unpack_numbers
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.disclosures import Disclosed, Told
+from sealscore.shared.privacy.entries import PARTS
+from sealscore.shared.privacy.events import Event, RandomizedResponse
+from sealscore.shared.privacy.labels import LabelStore, Release
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.mechanisms import Mechanism
+from sealscore.shared.privacy.noise import grid_scale
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.spending import Spending
+from sealscore.shared.privacy.standing import NOWHERE, PlanStanding, Standing
+from sealscore.shared.privacy.streams import Purpose, Stream, StreamSource
+from sealscore.shared.records import Records
+from sealscore.shared.settings import Split
+from sealscore.simulations import creators
+from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.simulations.world.fit_detector import grow
 
 
 class ClearSums(Masks):
@@ -189,11 +189,11 @@ def _saturation(patch: pytest.MonkeyPatch) -> None:
             raise ValueError("the sum exceeds its bound")
         return np.rint(vector / grid).astype(np.int64)
 
-    patch.setattr("clients.training.to_grid", strict)
+    patch.setattr("sealscore.clients.training.to_grid", strict)
 
 
 def _weight_limit(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("clients.node.MAX_WEIGHT", np.inf)
+    patch.setattr("sealscore.clients.node.MAX_WEIGHT", np.inf)
 
 
 def _randomized_response(patch: pytest.MonkeyPatch) -> None:
@@ -276,16 +276,20 @@ def _levels(patch: pytest.MonkeyPatch) -> None:
     def told(logits: np.ndarray, edges: np.ndarray) -> np.ndarray:
         return np.clip((logits + 128) * 256, 0, fine - 1).astype(np.int64)
 
-    patch.setattr("clients.platform.signal_levels", told)
-    patch.setattr("clients.pairing.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f))
-    patch.setattr("clients.pairing.unpack_numbers", lambda a, payload, levels: unpack_numbers(a, payload, fine))
+    patch.setattr("sealscore.clients.platform.signal_levels", told)
+    patch.setattr(
+        "sealscore.clients.pairing.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f)
+    )
+    patch.setattr(
+        "sealscore.clients.pairing.unpack_numbers", lambda a, payload, levels: unpack_numbers(a, payload, fine)
+    )
 
 
 def _padding(patch: pytest.MonkeyPatch) -> None:
     def bare(aligned: Any, numbers: np.ndarray, levels: int, filler: Stream) -> bytes:
         return bytes(aligned.digest) + numbers[numbers > 0].astype(np.uint8).tobytes()
 
-    patch.setattr("clients.pairing.pack_numbers", bare)
+    patch.setattr("sealscore.clients.pairing.pack_numbers", bare)
 
 
 def _row_local(patch: pytest.MonkeyPatch) -> None:
@@ -295,9 +299,9 @@ def _row_local(patch: pytest.MonkeyPatch) -> None:
     dictionary_digest()
     key = creators._key
     patch.setattr(creators, "_key", lambda config: f"weak-{key(config)}")
-    patch.setattr("clients.features.build.shipped", OwnChannels)
+    patch.setattr("sealscore.clients.features.build.shipped", OwnChannels)
     counted = tuple(dataclasses.replace(check, outside="") for check in CHECKS)
-    patch.setattr("clients.features.papers.CHECKS", counted)
+    patch.setattr("sealscore.clients.features.papers.CHECKS", counted)
 
 
 def _answers_of_failed_work(patch: pytest.MonkeyPatch) -> None:
@@ -316,7 +320,7 @@ def _answers_of_failed_work(patch: pytest.MonkeyPatch) -> None:
 
 def _foreign_text(patch: pytest.MonkeyPatch) -> None:
     """Every character is shown as it is."""
-    patch.setattr("shared.foreign._seen", lambda character: True)
+    patch.setattr("sealscore.shared.foreign._seen", lambda character: True)
 
 
 def _consents_of_the_operator(patch: pytest.MonkeyPatch) -> None:
@@ -356,8 +360,8 @@ def _whole_outcome_text(patch: pytest.MonkeyPatch) -> None:
             if isinstance(told.event, RandomizedResponse) and told.fresh
         }
 
-    patch.setattr("clients.books.kept_meaning", lambda what: what[:500])
-    patch.setattr("shared.privacy.spending.released_labels", by_text)
+    patch.setattr("sealscore.clients.books.kept_meaning", lambda what: what[:500])
+    patch.setattr("sealscore.shared.privacy.spending.released_labels", by_text)
 
 
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:

@@ -21,23 +21,23 @@ from ledgers import ledger_of
 from vertical_builders import Wire, federation_of, fresh_lifetimes, members, only, people, records_of, vertical_plan
 from vertical_builders import with_labels as labelled
 
-from clients.data import test_mask as split_mask
-from clients.lifetime import Lifetime
-from clients.node import Node
-from shared.aggregation import PlainSum
-from shared.crypto.identity import Identity
-from shared.messages import PairAnswer
-from shared.payloads import unpack_numbers
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.entries import Ceilings, Limit, Settle
-from shared.privacy.events import RandomizedResponse
-from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.spending import Overdrawn, Spending, label_epsilon
-from shared.privacy.standing import LedgerFault, Standing
-from shared.privacy.streams import StreamSource
-from shared.records import Records
-from simulations.scenario import PLANS, Scenario
+from sealscore.clients.data import test_mask as split_mask
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.node import Node
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.messages import PairAnswer
+from sealscore.shared.payloads import unpack_numbers
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Ceilings, Limit, Settle
+from sealscore.shared.privacy.events import RandomizedResponse
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.spending import Overdrawn, Spending, label_epsilon
+from sealscore.shared.privacy.standing import LedgerFault, Standing
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
+from sealscore.simulations.scenario import PLANS, Scenario
 
 BY_DATE = {"kind": "date", "first_test_day": "2020-01-01", "test_fraction": 0.25}
 DELTA = 1e-5

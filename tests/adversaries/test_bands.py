@@ -13,15 +13,15 @@ from defences import Defences
 from homes import new_town, running
 from vertical_builders import Wire, members, only, people, records_of
 
-from clients.bands import GROUP_BITS, MayTell, told_bits, told_in_words
-from clients.lifetime import Lifetime
-from clients.sealed import NotApproved
-from shared.hazards import hazards
-from shared.messages import PairAnswer
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.streams import StreamSource
-from shared.records import Records
+from sealscore.clients.bands import GROUP_BITS, MayTell, told_bits, told_in_words
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.sealed import NotApproved
+from sealscore.shared.hazards import hazards
+from sealscore.shared.messages import PairAnswer
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
 
 LENDER, WALLET = "lender-1", "wallet"
 

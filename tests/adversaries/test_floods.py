@@ -7,11 +7,11 @@ import os
 from builders import BIN, LENDERS
 from defences import Defences, Scene, wide
 
-from clients.books import MAX_REFUSALS
-from shared.crypto.signed_messages import open_signed
-from shared.messages import Refusal
-from shared.privacy.entries import Refuse
-from shared.privacy.ledger import stored_entries
+from sealscore.clients.books import MAX_REFUSALS
+from sealscore.shared.crypto.signed_messages import open_signed
+from sealscore.shared.messages import Refusal
+from sealscore.shared.privacy.entries import Refuse
+from sealscore.shared.privacy.ledger import stored_entries
 
 
 def joined(defences: Defences) -> Scene:

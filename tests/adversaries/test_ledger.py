@@ -26,16 +26,16 @@ from vertical import (
     vertical_records,
 )
 
-from clients.anchoring import LedgerBehind
-from server.sealed import SealedExchange
-from shared.crypto.identity import Identity
-from shared.messages import Hello, PairAnswer, SumAnswer
-from shared.parts import edges_to_bytes, weights_to_bytes
-from shared.plan import SERVER
-from shared.privacy.anchors import Head, Receipt
-from shared.privacy.entries import Answer, Reserve
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
+from sealscore.clients.anchoring import LedgerBehind
+from sealscore.server.sealed import SealedExchange
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.messages import Hello, PairAnswer, SumAnswer
+from sealscore.shared.parts import edges_to_bytes, weights_to_bytes
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.anchors import Head, Receipt
+from sealscore.shared.privacy.entries import Answer, Reserve
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
 
 BUDGET = phase_of(WIDE, BIN).attempts
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from vertical import LENDER, PARTIES, vertical_plan, vertical_records
 
-from shared.privacy.entries import Disclose
-from shared.privacy.ledger import read_ledger
-from shared.records import Records
-from simulations.federation import Federation
+from sealscore.shared.privacy.entries import Disclose
+from sealscore.shared.privacy.ledger import read_ledger
+from sealscore.shared.records import Records
+from sealscore.simulations.federation import Federation
 
 
 def long_names(records: Records) -> Records:

@@ -9,10 +9,10 @@ from defences import Defences
 from doubles import Quiet
 from vertical import PLATFORM, vertical_plan, vertical_records
 
-from server.coordinator import Coordinator
-from shared.aggregation import PlainSum
-from shared.plan import Plan
-from shared.records import Records
+from sealscore.server.coordinator import Coordinator
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
 
 
 def worlds(plan: Plan) -> list[dict[str, Records]]:

@@ -14,11 +14,11 @@ import pytest
 from defences import Defences
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from clients.lifetime import Lifetime
-from shared.messages import PairAnswer
-from shared.payloads import unpack_numbers
-from shared.phases import Kind
-from shared.privacy.streams import StreamSource
+from sealscore.clients.lifetime import Lifetime
+from sealscore.shared.messages import PairAnswer
+from sealscore.shared.payloads import unpack_numbers
+from sealscore.shared.phases import Kind
+from sealscore.shared.privacy.streams import StreamSource
 
 LENDER, PLATFORM = "lender-1", "wallet"
 BASE = only(vertical_plan(), LENDER, PLATFORM).replace(alignment__min_overlap=1, privacy__signal_bits=64)

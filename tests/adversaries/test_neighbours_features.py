@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 from defences import Defences
 
-from clients.features import Sentiment, Settings, build_table
-from clients.features.dictionary import ID, PERSON
-from clients.features.raw import TABLES
-from simulations.creators import KINDS, last_day, party_mapping
-from simulations.world.build import build
-from simulations.world.config import load_config
+from sealscore.clients.features import Sentiment, Settings, build_table
+from sealscore.clients.features.dictionary import ID, PERSON
+from sealscore.clients.features.raw import TABLES
+from sealscore.simulations.creators import KINDS, last_day, party_mapping
+from sealscore.simulations.world.build import build
+from sealscore.simulations.world.config import load_config
 
 CELLS, APPLICATIONS = 128, 20
 Tables = dict[str, pl.DataFrame]

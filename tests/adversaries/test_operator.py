@@ -28,15 +28,15 @@ from defences import Defences
 from homes import Said, Town, commands, new_town, plan_data
 from ledger_files import append_raw, every_kind, new_ledger
 
-from clients.books import approve
-from server.deploy import control
-from server.deploy.control import EnrolledNode
-from server.deployed import FAILURE, JOURNAL, PUBLISHED
-from shared.foreign import grouped
-from shared.plan import Plan
-from shared.privacy.anchors import Head, Receipt, to_line
-from shared.privacy.entries import Limit, Refuse
-from shared.privacy.register import Register
+from sealscore.clients.books import approve
+from sealscore.server.deploy import control
+from sealscore.server.deploy.control import EnrolledNode
+from sealscore.server.deployed import FAILURE, JOURNAL, PUBLISHED
+from sealscore.shared.foreign import grouped
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.anchors import Head, Receipt, to_line
+from sealscore.shared.privacy.entries import Limit, Refuse
+from sealscore.shared.privacy.register import Register
 
 FAKED = "FAKED  row"
 CODES = "\r\x1b[8m\x1b]0;t\x07\x9b2J\x7f\x08\x85\u202e\u2066\u2069\u200e\u061c\u200b\ufeff\u2028\u2029\u3164"
@@ -69,8 +69,8 @@ def town(tmp_path: Path) -> Town:
 
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], town: Town) -> Callable[..., Said]:
-    from clients.cli import main
-    from clients.commands.terminal import console, errors
+    from sealscore.clients.cli import main
+    from sealscore.clients.commands.terminal import console, errors
 
     call = commands("sealscore-node", main, [console, errors], monkeypatch, capsys)
     return lambda *words: call(*words, "--home", town["lender-1"].folder)
@@ -78,9 +78,9 @@ def node(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], to
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], town: Town) -> Callable[..., Said]:
-    from server.cli import main
-    from server.commands.terminal import console
-    from shared.terminal import errors
+    from sealscore.server.cli import main
+    from sealscore.server.commands.terminal import console
+    from sealscore.shared.terminal import errors
 
     call = commands("sealscore-server", main, [console, errors], monkeypatch, capsys)
     return lambda *words: call(*words, "--home", town.server.folder)
@@ -88,16 +88,16 @@ def server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 
 @pytest.fixture
 def compliance(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    from shared.compliance.cli import main
-    from shared.terminal import errors
+    from sealscore.shared.compliance.cli import main
+    from sealscore.shared.terminal import errors
 
     return commands("sealscore-compliance", main, [errors], monkeypatch, capsys)
 
 
 @pytest.fixture
 def sim(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    from shared.terminal import errors
-    from simulations.cli import main
+    from sealscore.shared.terminal import errors
+    from sealscore.simulations.cli import main
 
     return commands("sealscore-sim", main, [errors], monkeypatch, capsys)
 
@@ -154,7 +154,7 @@ class TestApprovalScreen:
     def test_hashes_are_whole_at_any_width(
         self, node: Any, town: Town, tmp_path: Path, width: int, monkeypatch: pytest.MonkeyPatch
     ):
-        from clients.commands.terminal import console, errors
+        from sealscore.clients.commands.terminal import console, errors
 
         for one in (console, errors):
             monkeypatch.setattr(one, "_width", width)
@@ -177,7 +177,16 @@ class TestApprovalScreen:
     def test_on_a_terminal_nothing_is_hidden(self, town: Town, tmp_path: Path):
         """The same through a pseudo-terminal of 80 columns, where colours are in use."""
         plan = written(tmp_path / "plan.json", evil_plan(town))
-        words = [sys.executable, "-m", "clients.cli", "plan", "show", str(plan), "--home", town["lender-1"].folder]
+        words = [
+            sys.executable,
+            "-m",
+            "sealscore.clients.cli",
+            "plan",
+            "show",
+            str(plan),
+            "--home",
+            town["lender-1"].folder,
+        ]
         shown = on_terminal([str(word) for word in words])
         assert strange(re.sub(r"\x1b\[(0|1|31|39)m", "", shown)) == set()
         assert faked(re.sub(r"\x1b\[\d+m", "", shown)) == []
@@ -276,7 +285,7 @@ class TestNode:
 
     def test_the_log(self, capfd: pytest.CaptureFixture[str]):
         """One record is one line that begins with the time; what it quotes can begin none."""
-        from shared.logs import log_to_stderr
+        from sealscore.shared.logs import log_to_stderr
 
         for form in ("text", "json"):
             log_to_stderr("sealscore.node", form).warning("the server said %s", EVIL)  # type: ignore[arg-type]
@@ -322,7 +331,7 @@ class TestServer:
             clean(server(*words))
 
     def test_runs(self, server: Any, town: Town, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("server.commands.running.run_action", lambda home, plan, action: None)
+        monkeypatch.setattr("sealscore.server.commands.running.run_action", lambda home, plan, action: None)
         plan = evil_plan(town, name="small")
         written(town.server.plans / "small.json", plan)
         folder = town.server.run_folder(plan)
@@ -339,7 +348,7 @@ class TestServer:
         def ends(home: Any, plan: Any, action: str) -> None:
             (folder / "run.json").write_text(json.dumps(early))
 
-        monkeypatch.setattr("server.commands.running.run_action", ends)
+        monkeypatch.setattr("sealscore.server.commands.running.run_action", ends)
         clean(server("run", "small", "--resume"))
         clean(server("runs"))
 

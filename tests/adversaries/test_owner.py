@@ -21,16 +21,16 @@ from builders import TABLE, small_records
 from defences import Defences
 from homes import Said, Town, commands, new_town, node_loader, running, table_of
 
-from clients.data import DataError
-from clients.host import Host
-from clients.preflight import preflight
-from shared.crypto.fields import pack_fields
-from shared.crypto.identity import Identity
-from shared.crypto.plan_keys import PlanKeys
-from shared.crypto.sealing import Info
-from shared.crypto.signed_messages import open_signed, sign_message
-from shared.messages import Header, Join, Joined, Refusal
-from shared.plan import SERVER, Plan
+from sealscore.clients.data import DataError
+from sealscore.clients.host import Host
+from sealscore.clients.preflight import preflight
+from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.crypto.sealing import Info
+from sealscore.shared.crypto.signed_messages import open_signed, sign_message
+from sealscore.shared.messages import Header, Join, Joined, Refusal
+from sealscore.shared.plan import SERVER, Plan
 
 WITHDRAWN = "federation withdrawn 2020-01-01"
 SECRETS = ("-98765.43", "HIV clinic Ms Zhang 13800138000", "A-7731 Wang Fang", "default of 2019", "31.12.2019 at court")
@@ -43,8 +43,8 @@ def town(tmp_path: Path) -> Town:
 
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], town: Town) -> Callable[..., Said]:
-    from clients.cli import main
-    from clients.commands.terminal import console, errors
+    from sealscore.clients.cli import main
+    from sealscore.clients.commands.terminal import console, errors
 
     call = commands("sealscore-node", main, [console, errors], monkeypatch, capsys)
     return lambda *words: call(*words, "--home", town["lender-1"].folder)
@@ -167,7 +167,7 @@ class TestFaults:
     def test_the_operators_own_terminal_shows_what_to_mend(
         self, town: Town, node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        from clients.commands.terminal import console
+        from sealscore.clients.commands.terminal import console
 
         home = town["lender-1"]
         path = home.folder / "loans.csv"

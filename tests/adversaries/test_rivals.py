@@ -11,14 +11,14 @@ import numpy as np
 from defences import Defences
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from clients.lifetime import Lifetime
-from shared.messages import PairAnswer
-from shared.parts import edges_to_bytes, weights_to_bytes
-from shared.payloads import unpack_numbers
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.streams import StreamSource
-from shared.records import Records
+from sealscore.clients.lifetime import Lifetime
+from sealscore.shared.messages import PairAnswer
+from sealscore.shared.parts import edges_to_bytes, weights_to_bytes
+from sealscore.shared.payloads import unpack_numbers
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
 
 RIVAL, LENDER, PLATFORM = "lender-1", "lender-2", "wallet"
 FULL = vertical_plan()

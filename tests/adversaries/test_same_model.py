@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vertical import vertical_plan, vertical_records
 
-from server.coordinator import Coordinator, Outcome
-from shared.aggregation import PlainSum
-from shared.model.tower import flatten
+from sealscore.server.coordinator import Coordinator, Outcome
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.model.tower import flatten
 
 
 def outcome(scene: Scene) -> Outcome:

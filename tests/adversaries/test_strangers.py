@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from vertical_builders import Wire, federation_of, names, only, people, records_of, vertical_plan
 
-from shared.consent import FEDERATION, Consent
-from shared.crypto.alignment import padded_size
-from shared.payloads import unpack_numbers
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.records import Records
+from sealscore.shared.consent import FEDERATION, Consent
+from sealscore.shared.crypto.alignment import padded_size
+from sealscore.shared.payloads import unpack_numbers
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
 
 LENDER, PLATFORM = "lender-1", "wallet"
 PLAN = only(vertical_plan(), LENDER, PLATFORM)

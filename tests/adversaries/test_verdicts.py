@@ -17,10 +17,10 @@ import pytest
 from builders import PLAN, small_records
 from homes import Town, new_town, running, table_of
 
-from shared.crypto.plan_keys import PlanKeys
-from shared.crypto.signed_messages import open_signed, sign_message
-from shared.messages import Header, Join, Joined, Refusal
-from shared.plan import SERVER, Plan
+from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.crypto.signed_messages import open_signed, sign_message
+from sealscore.shared.messages import Header, Join, Joined, Refusal
+from sealscore.shared.plan import SERVER, Plan
 
 NODE = "lender-1"
 

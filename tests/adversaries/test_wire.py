@@ -13,17 +13,17 @@ from defences import Defences, Scene, free, wide
 from doubles import Quiet
 from vertical import PARTIES, relabelled, vertical_plan, vertical_records
 
-from clients.node import Node
-from clients.sealed import SealedNode
-from server.coordinator import Coordinator
-from server.exchange import Failure
-from shared.aggregation import PlainSum
-from shared.crypto.identity import Identity
-from shared.crypto.plan_keys import PlanKeys, peer_key
-from shared.crypto.sealed_messages import seal_message
-from shared.crypto.sealing import read_info
-from shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from shared.messages import (
+from sealscore.clients.node import Node
+from sealscore.clients.sealed import SealedNode
+from sealscore.server.coordinator import Coordinator
+from sealscore.server.exchange import Failure
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
+from sealscore.shared.crypto.sealed_messages import seal_message
+from sealscore.shared.crypto.sealing import read_info
+from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.messages import (
     Answered,
     Asked,
     Join,
@@ -36,9 +36,9 @@ from shared.messages import (
     encode,
     encode_body,
 )
-from shared.plan import SERVER
-from shared.privacy.anchors import Head
-from shared.records import Records
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.anchors import Head
+from sealscore.shared.records import Records
 
 PIECE = 20
 CONTENT = (bytes, np.ndarray)

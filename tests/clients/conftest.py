@@ -13,8 +13,8 @@ from homes import Said, Town, commands, new_town
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """Call `sealscore-node`."""
-    from clients.cli import main
-    from clients.commands.terminal import console, errors
+    from sealscore.clients.cli import main
+    from sealscore.clients.commands.terminal import console, errors
 
     return commands("sealscore-node", main, [console, errors], monkeypatch, capsys)
 
@@ -28,7 +28,7 @@ def town(tmp_path: Path) -> Town:
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Whether the server can be reached is not asked of any: what stands here is the answer, None for good."""
-    import clients.deploy.connection as connection
+    import sealscore.clients.deploy.connection as connection
 
     answers: list[Any] = [None]
     monkeypatch.setattr(connection, "check_connection", lambda *where: answers[0])

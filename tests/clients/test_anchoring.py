@@ -12,15 +12,15 @@ from builders import LENDERS, small_plan
 from ledger_entries import refusal
 from ledgers import UNLIMITED
 
-from clients.anchoring import Anchoring, LedgerBehind
-from clients.books import approve
-from shared.crypto.identity import Identity
-from shared.plan import SERVER
-from shared.privacy.anchors import AnchorError, Head, Receipt
-from shared.privacy.entries import GENESIS, Withdraw, entry_hash
-from shared.privacy.ledger import SIGNED, Ledger, stored_entries
-from shared.privacy.register import Register
-from simulations.enrolment import enrolled, identities
+from sealscore.clients.anchoring import Anchoring, LedgerBehind
+from sealscore.clients.books import approve
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.anchors import AnchorError, Head, Receipt
+from sealscore.shared.privacy.entries import GENESIS, Withdraw, entry_hash
+from sealscore.shared.privacy.ledger import SIGNED, Ledger, stored_entries
+from sealscore.shared.privacy.register import Register
+from sealscore.simulations.enrolment import enrolled, identities
 
 PLAN = enrolled(small_plan())
 MEMBERS = identities(PLAN)

@@ -6,18 +6,17 @@ import logging
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 
-from clients.app import app
-from clients.courier import CODES, Responder, SocketNode, find, in_process
-from clients.daemon import serve
-from simulations.flower_engine import stage_bundle
-from simulations.grid import task_identity
+from sealscore.clients.app import app
+from sealscore.clients.courier import CODES, Responder, SocketNode, find, in_process
+from sealscore.clients.daemon import serve
+from sealscore.shared.bundle import courier_app, write_app
+from sealscore.simulations.grid import task_identity
 
 SECRET = "income of applicant 17 is 1250"
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,14 +148,14 @@ def test_a_token_is_of_one_run_only() -> None:
 
 def test_the_exchange_knows_the_couriers_codes() -> None:
     """They are written down on both sides of the wall, since neither side imports the other."""
-    from server.exchange import REASONS
+    from sealscore.server.exchange import REASONS
 
     assert CODES <= REASONS
 
 
 def test_the_bundle_carries_the_courier_and_no_node(tmp_path: Path) -> None:
     """What Flower ships to a partner imports by itself, without the libraries that cost seconds a message."""
-    bundle = stage_bundle(ROOT, tmp_path / "bundle")
+    bundle = write_app(tmp_path / "bundle", courier_app())
     assert {path.name for path in (bundle / "clients").iterdir()} == {
         "__init__.py",
         "app.py",
@@ -173,10 +172,4 @@ def test_the_bundle_carries_the_courier_and_no_node(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert "flwr" in loaded
-    assert not loaded & {"torch", "opacus", "polars", "scipy", "sklearn", "shared", "server"}
-
-
-def test_the_run_configuration_declares_what_the_apps_read() -> None:
-    """Flower refuses a run's value for a key that the bundle does not declare."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["flwr"]["app"]["config"]
-    assert {"plan", "output", "parties", "node-sockets"} <= set(declared)
+    assert not loaded & {"torch", "opacus", "polars", "scipy", "sklearn", "sealscore"}

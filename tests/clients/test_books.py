@@ -16,16 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import UNLIMITED, identified, identity_of, ledger_of, own_epsilon
 
-from clients.books import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS, Books, approve
-from clients.refused import LocalFault, Refused
-from clients.work import Kept, Release
-from shared.messages import Header, Refusal, SumAnswer
-from shared.plan import SERVER, Plan
-from shared.privacy.entries import Abort, Answer, Ceilings, Disclose, Entry, Limit, Refuse, Reserve, Settle
-from shared.privacy.events import Disclosure, RandomizedResponse
-from shared.privacy.ledger import Ledger, LedgerError, read_ledger
-from shared.privacy.spending import Overdrawn
-from shared.privacy.standing import PlanStanding
+from sealscore.clients.books import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS, Books, approve
+from sealscore.clients.refused import LocalFault, Refused
+from sealscore.clients.work import Kept, Release
+from sealscore.shared.messages import Header, Refusal, SumAnswer
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.entries import Abort, Answer, Ceilings, Disclose, Entry, Limit, Refuse, Reserve, Settle
+from sealscore.shared.privacy.events import Disclosure, RandomizedResponse
+from sealscore.shared.privacy.ledger import Ledger, LedgerError, read_ledger
+from sealscore.shared.privacy.spending import Overdrawn
+from sealscore.shared.privacy.standing import PlanStanding
 
 PLAN = small_plan(training__rounds=20, privacy__spare_attempts=0.5)
 DIGEST = "ab" * 32

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients import bundle_file
-from clients.bundle_file import BundledFile, BundleFile, BundleFileError
-from server.deploy.bundle import build_bundle
+from sealscore.clients import bundle_file
+from sealscore.clients.bundle_file import BundledFile, BundleFile, BundleFileError
+from sealscore.shared.bundle import build_bundle
 
 CODE = b"print('hello')\n"
 

@@ -8,12 +8,12 @@ import pytest
 from builders import small_plan
 from typer.testing import CliRunner
 
-from clients.cli import app
-from clients.commands.init import init
-from clients.commands.plan import opened
-from clients.home import Home
-from shared.privacy.entries import Limit
-from shared.terminal import fail
+from sealscore.clients.cli import app
+from sealscore.clients.commands.init import init
+from sealscore.clients.commands.plan import opened
+from sealscore.clients.home import Home
+from sealscore.shared.privacy.entries import Limit
+from sealscore.shared.terminal import fail
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_plan_cannot_hide_words_of_its_purpose(home: Home, tmp_path: Path):
 
 
 def test_the_authority_is_copied_and_must_be_a_certificate(tmp_path: Path):
-    from server.deploy.certificates import make_authority
+    from sealscore.server.deploy.certificates import make_authority
 
     certificate = make_authority(tmp_path / "server")
     init(name="lender-1", role="lender", authority=certificate, folder=tmp_path / "node")

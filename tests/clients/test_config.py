@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.commands.init import _text
-from clients.config import ConfigError, NodeConfig
-from clients.data import DataError
-from clients.data.sql import SqlSource
+from sealscore.clients.commands.init import _text
+from sealscore.clients.config import ConfigError, NodeConfig
+from sealscore.clients.data import DataError
+from sealscore.clients.data.sql import SqlSource
 
 WHOLE = """
 [node]

@@ -19,10 +19,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients import daemon
-from clients.courier import NodeError, SocketNode, call, socket_path
-from clients.daemon import DaemonError, serve
-from clients.frames import ASK, ERROR, MAX_BODY, NAME, REPLY, FrameError, OversizeError, read_frame, send_frame
+from sealscore.clients import daemon
+from sealscore.clients.courier import NodeError, SocketNode, call, socket_path
+from sealscore.clients.daemon import DaemonError, serve
+from sealscore.clients.frames import (
+    ASK,
+    ERROR,
+    MAX_BODY,
+    NAME,
+    REPLY,
+    FrameError,
+    OversizeError,
+    read_frame,
+    send_frame,
+)
 
 SECRET = "income of applicant 17 is 1250"
 
@@ -270,7 +280,7 @@ def test_an_error_inside_the_context_stops_the_daemon_too(home: Path) -> None:
 
 def test_the_socket_of_a_killed_process_is_taken_over(home: Path) -> None:
     script = (
-        "import sys, time; from clients.daemon import serve\n"
+        "import sys, time; from sealscore.clients.daemon import serve\n"
         "class Node:\n    name = 'a'\n    def answer(self, body): return body\n"
         "with serve([Node()], sys.argv[1]):\n    print('up', flush=True); time.sleep(60)"
     )

@@ -15,15 +15,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from homes import Town, running
 
-from clients.books import approve
-from clients.host import Host
-from clients.service import allowed_bundles
-from shared.crypto.plan_keys import CannotOpen, KeysDestroyed, PlanKeys
-from shared.crypto.signed_messages import open_signed, sign_message
-from shared.messages import Header, Join, Joined, Refusal
-from shared.plan import SERVER, Plan
-from shared.privacy.entries import Revoke
-from shared.privacy.ledger import Ledger
+from sealscore.clients.books import approve
+from sealscore.clients.host import Host
+from sealscore.clients.service import allowed_bundles
+from sealscore.shared.crypto.plan_keys import CannotOpen, KeysDestroyed, PlanKeys
+from sealscore.shared.crypto.signed_messages import open_signed, sign_message
+from sealscore.shared.messages import Header, Join, Joined, Refusal
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.entries import Revoke
+from sealscore.shared.privacy.ledger import Ledger
 
 
 class Clock:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from homes import deployable, new_node
 
-from clients.home import Home, HomeError
-from shared.crypto.identity import Card, Identity
-from shared.crypto.keyfile import KeyFileError
-from shared.plan import Plan
-from shared.privacy.entries import Approve, Ceilings, Identify
-from shared.privacy.ledger import Ledger, read_ledger
-from shared.privacy.streams import Purpose
+from sealscore.clients.home import Home, HomeError
+from sealscore.shared.crypto.identity import Card, Identity
+from sealscore.shared.crypto.keyfile import KeyFileError
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Approve, Ceilings, Identify
+from sealscore.shared.privacy.ledger import Ledger, read_ledger
+from sealscore.shared.privacy.streams import Purpose
 
 
 def mode(path: Path) -> int:

@@ -16,19 +16,19 @@ from builders import CALIBRATE, LENDERS, TRAIN, small_records
 from doubles import DirectExchange
 from homes import Town, node_loader, running, table_of
 
-from clients.books import approve
-from clients.data import DataError
-from clients.home import Home
-from clients.host import Host
-from server.entry import run_coordinator
-from shared.crypto.identity import Identity
-from shared.crypto.plan_keys import KeysDestroyed, PlanKeys, peer_key
-from shared.crypto.sealed_messages import seal_message, unseal_message
-from shared.crypto.sealing import read_info
-from shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from shared.crypto.trust import TrustStore
-from shared.foreign import grouped
-from shared.messages import (
+from sealscore.clients.books import approve
+from sealscore.clients.data import DataError
+from sealscore.clients.home import Home
+from sealscore.clients.host import Host
+from sealscore.server.entry import run_coordinator
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.plan_keys import KeysDestroyed, PlanKeys, peer_key
+from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
+from sealscore.shared.crypto.sealing import read_info
+from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.foreign import grouped
+from sealscore.shared.messages import (
     Answered,
     Asked,
     Header,
@@ -42,10 +42,10 @@ from shared.messages import (
     Refusal,
     encode_body,
 )
-from shared.plan import SERVER, Plan
-from shared.privacy.entries import Limit, Revoke
-from shared.privacy.ledger import LedgerError
-from shared.privacy.register import RegisterError
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.entries import Limit, Revoke
+from sealscore.shared.privacy.ledger import LedgerError
+from sealscore.shared.privacy.register import RegisterError
 
 RUN = "run-1"
 
@@ -440,11 +440,11 @@ class TestProposals:
     def test_no_more_than_the_operator_can_look_at(
         self, town: Town, node: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ):
-        import clients.host
-        from clients.commands.run import _host
+        import sealscore.clients.host
+        from sealscore.clients.commands.run import _host
 
-        assert clients.host.MAX_PROPOSED == 100
-        monkeypatch.setattr(clients.host, "MAX_PROPOSED", most := 4)
+        assert sealscore.clients.host.MAX_PROPOSED == 100
+        monkeypatch.setattr(sealscore.clients.host, "MAX_PROPOSED", most := 4)
         home = town["lender-1"]
         plans = [town.signed(name=f"plan-{number}") for number in range(most + 1)]
         ledger, register = town.ledger("lender-1"), home.register()

@@ -14,13 +14,13 @@ from doubles import Talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.messages import digest
-from shared.model.bins import Binning, histogram
-from shared.model.build import coding_of, initial_tower
-from shared.model.score_table import score_table
-from shared.model.tower import load_flat, row_logits
-from shared.plan import Plan
-from shared.records import Records
+from sealscore.shared.messages import digest
+from sealscore.shared.model.bins import Binning, histogram
+from sealscore.shared.model.build import coding_of, initial_tower
+from sealscore.shared.model.score_table import score_table
+from sealscore.shared.model.tower import load_flat, row_logits
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
 
 # No noise and every record sampled: what a party answers is what it computed.
 BARE = small_plan(privacy__noise="none", training__sample_rate=1.0)

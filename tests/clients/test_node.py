@@ -22,12 +22,12 @@ from doubles import Talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.node import MAX_PART, MAX_PARTS
-from clients.refused import Refused
-from shared.messages import Header, PairRequest, Ready, Refusal, Stored, SumAnswer, decode, digest, encode
-from shared.phases import phases
-from shared.plan import Plan
-from shared.privacy.events import Event
+from sealscore.clients.node import MAX_PART, MAX_PARTS
+from sealscore.clients.refused import Refused
+from sealscore.shared.messages import Header, PairRequest, Ready, Refusal, Stored, SumAnswer, decode, digest, encode
+from sealscore.shared.phases import phases
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.events import Event
 
 QUIET = small_plan(privacy__noise="none")
 ANSWERS = (Ready, Stored, SumAnswer, Refusal)

@@ -21,21 +21,21 @@ from vertical_builders import (
     with_labels,
 )
 
-from clients.context import RoundContext
-from clients.pairing import Pairs
-from clients.refused import Refused
-from shared.consent import FEDERATION, Consent
-from shared.crypto.alignment import Aligned, ExactMatching, Matching
-from shared.crypto.psi import PrivateMatching
-from shared.messages import PairAnswer, PairRequest, Ready, Refusal, Stored, SumAnswer, decode, encode
-from shared.payloads import unpack_numbers
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.entries import Ceilings, Limit
-from shared.privacy.events import NoNoise, RandomizedResponse
-from shared.privacy.register import Register
-from shared.privacy.streams import Purpose, StreamSource
-from shared.records import Records
+from sealscore.clients.context import RoundContext
+from sealscore.clients.pairing import Pairs
+from sealscore.clients.refused import Refused
+from sealscore.shared.consent import FEDERATION, Consent
+from sealscore.shared.crypto.alignment import Aligned, ExactMatching, Matching
+from sealscore.shared.crypto.psi import PrivateMatching
+from sealscore.shared.messages import PairAnswer, PairRequest, Ready, Refusal, Stored, SumAnswer, decode, encode
+from sealscore.shared.payloads import unpack_numbers
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Ceilings, Limit
+from sealscore.shared.privacy.events import NoNoise, RandomizedResponse
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.records import Records
 
 PLAN = vertical_plan()
 PRIVATE = vertical_plan(alignment__method="private")

@@ -10,14 +10,14 @@ import pytest
 from homes import Town, deployable
 from rehearsal import PARTIES, identity_of, rehearsal_plan
 
-from clients.books import approve
-from clients.config import DataSection
-from clients.plan_review import Review, review
-from shared.crypto.identity import Card, Identity
-from shared.foreign import grouped
-from shared.plan import SERVER, Plan
-from shared.plan_errors import PlanError
-from shared.privacy.standing import Standing
+from sealscore.clients.books import approve
+from sealscore.clients.config import DataSection
+from sealscore.clients.plan_review import Review, review
+from sealscore.shared.crypto.identity import Card, Identity
+from sealscore.shared.foreign import grouped
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.standing import Standing
 
 
 def look(town: Town, plan: Plan | None = None, today: date | None = None, **trusted: Card) -> Review:

@@ -20,21 +20,21 @@ from vertical_builders import (
     vertical_plan,
 )
 
-from clients.context import RoundContext
-from shared.compliance.budgets import signal_bits
-from shared.messages import PairAnswer, Refusal
-from shared.model.bins import Binning, histogram
-from shared.model.build import coding_of
-from shared.model.loss import ForwardCorrected
-from shared.model.signal import CELLS, signal_histogram, signal_levels
-from shared.model.tower import flatten, row_logits
-from shared.parts import edges_from_bytes
-from shared.payloads import unpack_numbers
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.events import Disclosure
-from shared.privacy.gradients import gradient_engine
-from shared.privacy.streams import StreamSource
+from sealscore.clients.context import RoundContext
+from sealscore.shared.compliance.budgets import signal_bits
+from sealscore.shared.messages import PairAnswer, Refusal
+from sealscore.shared.model.bins import Binning, histogram
+from sealscore.shared.model.build import coding_of
+from sealscore.shared.model.loss import ForwardCorrected
+from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
+from sealscore.shared.model.tower import flatten, row_logits
+from sealscore.shared.parts import edges_from_bytes
+from sealscore.shared.payloads import unpack_numbers
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.events import Disclosure
+from sealscore.shared.privacy.gradients import gradient_engine
+from sealscore.shared.privacy.streams import StreamSource
 
 PLAN = vertical_plan()
 LENDER, PLATFORM = "lender-1", "video-1"

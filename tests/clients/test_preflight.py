@@ -13,12 +13,12 @@ import pytest
 from builders import small_records
 from homes import Town, new_node, table_of
 
-import clients.preflight as preflight_module
-from clients.books import approve
-from clients.deploy.connection import Trouble
-from clients.preflight import BUDGET, preflight
-from shared.crypto.identity import Identity
-from shared.plan import Plan
+import sealscore.clients.preflight as preflight_module
+from sealscore.clients.books import approve
+from sealscore.clients.deploy.connection import Trouble
+from sealscore.clients.preflight import BUDGET, preflight
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.plan import Plan
 
 
 def findings(town: Town, *plans: Plan, connect: bool = False) -> dict[str, tuple[bool, str]]:

@@ -13,18 +13,18 @@ from builders import BIN, LENDERS, RUN, small_federation, small_plan, small_reco
 from doubles import DirectExchange
 from ledgers import ledger_of
 
-from clients.books import approve
-from clients.lifetime import Lifetime
-from clients.masks import Masks
-from clients.node import Node
-from clients.sealed import CLOCK_SECONDS, NotApproved, SealedNode
-from server.sealed import SealedExchange
-from shared.crypto.identity import Identity
-from shared.crypto.plan_keys import PlanKeys, peer_key
-from shared.crypto.sealed_messages import seal_message, unseal_message
-from shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from shared.crypto.trust import TrustStore, Untrusted
-from shared.messages import (
+from sealscore.clients.books import approve
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.masks import Masks
+from sealscore.clients.node import Node
+from sealscore.clients.sealed import CLOCK_SECONDS, NotApproved, SealedNode
+from sealscore.server.sealed import SealedExchange
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
+from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
+from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.trust import TrustStore, Untrusted
+from sealscore.shared.messages import (
     Answered,
     Asked,
     Deliver,
@@ -43,12 +43,12 @@ from shared.messages import (
     encode,
     encode_body,
 )
-from shared.plan import SERVER, Plan
-from shared.privacy.entries import Ceilings, Identify
-from shared.privacy.ledger import Ledger
-from shared.privacy.streams import StreamSource
-from simulations.enrolment import enrolled, identities
-from simulations.federation import Federation
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.entries import Ceilings, Identify
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.simulations.federation import Federation
 
 PLAN = enrolled(small_plan())
 NOW = 1_700_000_000.0

@@ -16,19 +16,19 @@ from typing import Any
 import pytest
 from homes import Town, running
 
-import clients.service as service
-from clients.books import approve
-from clients.courier import SocketNode
-from clients.daemon import DaemonError
-from clients.data import DataError
-from clients.data.errors import Problem
-from clients.deploy.pinning import ALLOWED
-from clients.deploy.supernode import SuperNodeSettings
-from clients.host import Host
-from clients.service import Service, allowed_bundles, signals
-from shared.foreign import grouped
-from shared.privacy.entries import Revoke
-from shared.privacy.register import RegisterError
+import sealscore.clients.service as service
+from sealscore.clients.books import approve
+from sealscore.clients.courier import SocketNode
+from sealscore.clients.daemon import DaemonError
+from sealscore.clients.data import DataError
+from sealscore.clients.data.errors import Problem
+from sealscore.clients.deploy.pinning import ALLOWED
+from sealscore.clients.deploy.supernode import SuperNodeSettings
+from sealscore.clients.host import Host
+from sealscore.clients.service import Service, allowed_bundles, signals
+from sealscore.shared.foreign import grouped
+from sealscore.shared.privacy.entries import Revoke
+from sealscore.shared.privacy.register import RegisterError
 
 
 class FakeSuperNode:
@@ -214,7 +214,7 @@ def test_whatever_happens_in_reading_the_operator_is_told_and_the_node_goes_on(
 def test_a_ledger_that_cannot_be_read_is_told_once_and_changes_nothing(
     daemon: Daemon, town: Town, monkeypatch: pytest.MonkeyPatch
 ):
-    from shared.privacy.ledger import LedgerError
+    from sealscore.shared.privacy.ledger import LedgerError
 
     approve(daemon.ledger, town.plan)
     daemon.until(lambda: daemon.allowed())

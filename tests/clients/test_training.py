@@ -10,11 +10,11 @@ import torch
 from builders import LENDERS, TRAIN, mechanisms, small_plan, small_records, weights_of, with_columns
 from doubles import Talk
 
-from shared.model.build import coding_of, initial_tower
-from shared.model.loss import cross_entropy
-from shared.plan import Plan
-from shared.privacy.events import SampledGaussian
-from shared.privacy.gradients import gradient_engine
+from sealscore.shared.model.build import coding_of, initial_tower
+from sealscore.shared.model.loss import cross_entropy
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.events import SampledGaussian
+from sealscore.shared.privacy.gradients import gradient_engine
 
 ONE_FOR_ALL = small_records(200, seed=2, test_share=0.0)
 

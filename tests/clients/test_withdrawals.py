@@ -15,14 +15,14 @@ from builders import BIN, CALIBRATE, EVALUATE, TRAIN, small_plan, small_records
 from doubles import DirectExchange, Talk
 from vertical_builders import Wire, federation_of, fresh_lifetimes, only, quiet_plan
 
-from clients.books import approve
-from clients.withdrawals import BLOCK, KIND
-from server.exchange import Failure
-from server.sealed import SealedExchange
-from shared.consent import FEDERATION, Consent
-from shared.crypto.fields import pack_fields
-from shared.crypto.sealing import Info, seal
-from shared.messages import (
+from sealscore.clients.books import approve
+from sealscore.clients.withdrawals import BLOCK, KIND
+from sealscore.server.exchange import Failure
+from sealscore.server.sealed import SealedExchange
+from sealscore.shared.consent import FEDERATION, Consent
+from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.crypto.sealing import Info, seal
+from sealscore.shared.messages import (
     Header,
     Hello,
     Message,
@@ -37,17 +37,17 @@ from shared.messages import (
     decode,
     encode,
 )
-from shared.model.bins import Binning, histogram
-from shared.model.build import coding_of, initial_tower
-from shared.model.signal import CELLS, signal_histogram
-from shared.model.tower import flatten, load_flat, row_logits
-from shared.parts import edges_to_bytes, weights_to_bytes
-from shared.phases import Kind
-from shared.plan import SERVER, Plan
-from shared.privacy.mechanisms import Mechanisms
-from shared.records import Records
-from simulations.enrolment import identities
-from simulations.federation import Federation
+from sealscore.shared.model.bins import Binning, histogram
+from sealscore.shared.model.build import coding_of, initial_tower
+from sealscore.shared.model.signal import CELLS, signal_histogram
+from sealscore.shared.model.tower import flatten, load_flat, row_logits
+from sealscore.shared.parts import edges_to_bytes, weights_to_bytes
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.records import Records
+from sealscore.simulations.enrolment import identities
+from sealscore.simulations.federation import Federation
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 PLAN = only(quiet_plan(evaluation__groups={"age": [40]}, privacy__spare_attempts=1.0), "lender-1", "lender-2", "wallet")

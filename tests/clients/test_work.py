@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from vertical_builders import Wire, vertical_plan
 
-from clients.context import PairContext
-from clients.work import Kept, Payload, Release
-from shared.phases import Kind
-from shared.privacy.events import Disclosure
-from shared.privacy.register import RegisterError
-from shared.privacy.streams import StreamSource
+from sealscore.clients.context import PairContext
+from sealscore.clients.work import Kept, Payload, Release
+from sealscore.shared.phases import Kind
+from sealscore.shared.privacy.events import Disclosure
+from sealscore.shared.privacy.register import RegisterError
+from sealscore.shared.privacy.streams import StreamSource
 
 EVENT = Disclosure(bits=1, recipient="wallet", count=1)
 

@@ -27,13 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from rehearsal import host_of, identity_of
 
-from clients.deploy.supernode import SuperNodeSettings
-from clients.frames import MAX_BODY
-from clients.host import Host
-from clients.sealed import claimed_header
-from clients.service import Service, signals
-from shared.privacy.ledger import Ledger, LedgerError
-from shared.privacy.register import Register
+from sealscore.clients.deploy.supernode import SuperNodeSettings
+from sealscore.clients.frames import MAX_BODY
+from sealscore.clients.host import Host
+from sealscore.clients.sealed import claimed_header
+from sealscore.clients.service import Service, signals
+from sealscore.shared.privacy.ledger import Ledger, LedgerError
+from sealscore.shared.privacy.register import Register
 
 ORDERS, OBEYED, GO, MENDED = "orders.json", "obeyed", "go", "mended"
 log = logging.getLogger("sealscore.node")

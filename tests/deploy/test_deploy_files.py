@@ -14,10 +14,10 @@ import pytest
 import typer
 import yaml
 
-from clients import cli as node_cli
-from clients.home import PASSPHRASE
-from server import cli as server_cli
-from server.home import ServerConfig
+from sealscore.clients import cli as node_cli
+from sealscore.clients.home import PASSPHRASE
+from sealscore.server import cli as server_cli
+from sealscore.server.home import ServerConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

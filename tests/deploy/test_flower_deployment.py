@@ -25,12 +25,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from deployment import BODY_LIMIT, Federation, federated, free_ports, trial_bundle, until
 
-from clients.deploy.connection import check_connection
-from clients.deploy.node_key import make_node_key, public_line, read_node_key
-from server.deploy.certificates import make_authority
-from server.deploy.connections import HASTE, MOST_OF_ONE
-from server.deploy.control import Control
-from server.deploy.gate import CONTROL, FLEET, RUNTIME
+from sealscore.clients.deploy.connection import check_connection
+from sealscore.clients.deploy.node_key import make_node_key, public_line, read_node_key
+from sealscore.server.deploy.certificates import make_authority
+from sealscore.server.deploy.connections import HASTE, MOST_OF_ONE
+from sealscore.server.deploy.control import Control
+from sealscore.server.deploy.gate import CONTROL, FLEET, RUNTIME
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +135,7 @@ def test_no_secret_stands_on_a_command_line(federation: Federation):
     with looking_on(federation.settings.database) as seen:
         trial(federation, rounds=3, parties=2)
     assert seen.tokens  # the server app had one, and was there to be seen
-    for program in ("server.deploy.launcher", "clients.deploy.launcher", "flwr-serverapp"):
+    for program in ("sealscore.server.deploy.launcher", "sealscore.clients.deploy.launcher", "flwr-serverapp"):
         assert any(program in line for line in seen.lines), program
     shown = {line[:120] for line in seen.lines if any(secret in line for secret in secrets | seen.tokens)}
     # the tokens of the nodes' tasks are kept in memory alone; they look like the server's
@@ -228,7 +228,7 @@ class TestDoors:
 
 class TestPinning:
     def test_another_bundle_is_refused_before_anything_of_it_is_unpacked(self, federation: Federation):
-        other = trial_bundle(federation.folder / "other", about="another trial")
+        other = trial_bundle(about="another trial")
         assert other.sha256 != federation.bundle.sha256
         asked = {party: len(federation.echoes[party].asked) for party in federation.nodes}
         before = {party: len(node.refusals()) for party, node in federation.nodes.items()}

@@ -16,7 +16,7 @@ from operators import COMPLIANCE, NODE, SERVER
 
 # Certificates are no secret: partners are given the authority's, and everybody who connects the server's.
 PUBLIC = {"ca.pem", "server.pem"}
-SIM = "simulations.cli"
+SIM = "sealscore.simulations.cli"
 
 
 @pytest.fixture

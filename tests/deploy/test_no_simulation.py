@@ -16,22 +16,22 @@ from ledgers import UNLIMITED, identified
 from rehearsal import LENDERS, SEED, identity_of, rehearsal_plan, rehearsal_records
 from typer.testing import CliRunner
 
-from clients.books import approve
-from clients.cli import app
-from clients.commands.init import init
-from clients.config import ConfigError, NodeConfig
-from clients.home import Home
-from clients.host import Host
-from clients.lifetime import Lifetime
-from clients.masks import Masks
-from clients.node import Node
-from clients.sealed import NotApproved, SealedNode
-from shared.crypto.identity import Identity
-from shared.crypto.trust import TrustError, TrustStore
-from shared.plan import SERVER
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
+from sealscore.clients.books import approve
+from sealscore.clients.cli import app
+from sealscore.clients.commands.init import init
+from sealscore.clients.config import ConfigError, NodeConfig
+from sealscore.clients.home import Home
+from sealscore.clients.host import Host
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.masks import Masks
+from sealscore.clients.node import Node
+from sealscore.clients.sealed import NotApproved, SealedNode
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.trust import TrustError, TrustStore
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = {"seeded", "simulated"}

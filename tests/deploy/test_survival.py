@@ -19,9 +19,9 @@ from ledgers import standing_of
 from live import PATIENCE, Live, audited, live
 from rehearsal import LENDERS, PLATFORM, Nodes, carry_out, history_of, lost_attempts, model_of, rehearsal_plan, replayed
 
-from server.deploy.bundle import build_bundle
-from server.deploy.control import Control
-from shared.plan import Plan
+from sealscore.server.deploy.control import Control
+from sealscore.shared.bundle import courier_bundle
+from sealscore.shared.plan import Plan
 
 pytestmark = [
     pytest.mark.slow,
@@ -171,7 +171,7 @@ def test_another_bundle_than_that_of_an_approved_plan(federation: Live):
     """The real app bundle, with a plan in it that all have approved: no node runs it, or unpacks anything of it."""
     plan = plan_for(federation, "pinned", platform=False)
     federation.approve(plan)
-    real = build_bundle()
+    real = courier_bundle()
     assert real.sha256 != federation.bundle.sha256
     output = federation.output(plan)
     output.mkdir()

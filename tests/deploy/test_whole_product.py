@@ -40,13 +40,13 @@ from operators import (
 )
 from rehearsal import answers_of, history_of, lost_attempts, progress_of
 
-from server.deployed import JOURNAL
-from server.home import ServerHome
-from server.journal import Journal
-from shared.foreign import grouped
-from shared.plan import Plan
-from shared.privacy.entries import Answer
-from shared.privacy.ledger import read_ledger
+from sealscore.server.deployed import JOURNAL
+from sealscore.server.home import ServerHome
+from sealscore.server.journal import Journal
+from sealscore.shared.foreign import grouped
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Answer
+from sealscore.shared.privacy.ledger import read_ledger
 
 pytestmark = [
     pytest.mark.slow,
@@ -137,7 +137,7 @@ class Consortium:
         start, follower = (begun.process for begun in self.server.begun[-2:])
         found = [*family(start.pid), follower.pid]
         programs = [Path(f"/proc/{pid}/cmdline").read_text("utf-8") for pid in found]
-        for part in ("server.deploy.launcher", "server.deploy.executor", "flwr-serverapp"):
+        for part in ("sealscore.server.deploy.launcher", "sealscore.server.deploy.executor", "flwr-serverapp"):
             assert any(part in program for program in programs), (part, programs)
         self.killed += found
         kill(found)

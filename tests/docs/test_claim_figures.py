@@ -12,14 +12,14 @@ import pytest
 from builders import small_federation, small_plan
 from doubles import DirectExchange, nodes_of
 
-from server.entry import run_coordinator
-from shared.compliance.explain import Chance
-from shared.plan import Plan
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.events import Event
-from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.rounding import clip_error
-from simulations.scenario import Scenario, resolve
+from sealscore.server.entry import run_coordinator
+from sealscore.shared.compliance.explain import Chance
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.events import Event
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.rounding import clip_error
+from sealscore.simulations.scenario import Scenario, resolve
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

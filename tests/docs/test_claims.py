@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from uvicorn import Config
 
-from clients.books import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS
-from clients.host import MAX_PROPOSED
-from clients.sealed import CLOCK_SECONDS
-from server.deploy.connections import HASTE, MOST, MOST_OF_ONE
-from server.deploy.gate import STRANGERS
-from server.home import ServerConfig
-from shared.privacy import entries
-from shared.settings import Privacy
-from simulations.scenario import packaged
+from sealscore.clients.books import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS
+from sealscore.clients.host import MAX_PROPOSED
+from sealscore.clients.sealed import CLOCK_SECONDS
+from sealscore.server.deploy.connections import HASTE, MOST, MOST_OF_ONE
+from sealscore.server.deploy.gate import STRANGERS
+from sealscore.server.home import ServerConfig
+from sealscore.shared.privacy import entries
+from sealscore.shared.settings import Privacy
+from sealscore.simulations.scenario import packaged
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -6,8 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from shared.compliance.verification import CODES, VERIFIED, Fault
-from shared.terminal import BAD_INPUT, INTERRUPTED
+from sealscore.shared.compliance.verification import CODES, VERIFIED, Fault
+from sealscore.shared.terminal import BAD_INPUT, INTERRUPTED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,4 +35,4 @@ def test_every_kind_has_its_title_and_its_finding_codes():
 
 def test_the_command_is_installed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["scripts"]["sealscore-compliance"] == "shared.compliance.cli:main"
+    assert project["scripts"]["sealscore-compliance"] == "sealscore.shared.compliance.cli:main"

@@ -7,8 +7,8 @@ import runpy
 import tomllib
 from pathlib import Path
 
-from clients.features import PartyMapping, entries
-from clients.features.raw import TABLES
+from sealscore.clients.features import PartyMapping, entries
+from sealscore.clients.features.raw import TABLES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "features.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simulations.gains import SCORES, over_seeds
+from sealscore.simulations.gains import SCORES, over_seeds
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "research.md").read_text(encoding="utf-8")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from server import exchange
-from shared import terminal
-from shared.phases import Kind
-from simulations import baselines, bench, cli, datasets, scenario
-from simulations.bench.__main__ import names as benchmarks
+from sealscore.server import exchange
+from sealscore.shared import terminal
+from sealscore.shared.phases import Kind
+from sealscore.simulations import baselines, bench, cli, datasets, scenario
+from sealscore.simulations.bench.__main__ import names as benchmarks
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

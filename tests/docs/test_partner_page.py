@@ -12,9 +12,9 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from clients import cli
-from clients.commands.init import init
-from clients.config import (
+from sealscore.clients import cli
+from sealscore.clients.commands.init import init
+from sealscore.clients.config import (
     ConsentsSection,
     DataSection,
     NodeConfig,
@@ -22,16 +22,16 @@ from clients.config import (
     ServerSection,
     SuperNodeSection,
 )
-from clients.data import read_source
-from clients.data.consents import ConsentTable
-from clients.home import Home
-from clients.preflight import preflight
-from server import cli as server_cli
-from server.home import ServerConfig
-from shared.consent import FEDERATION, parse_consents
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.entries import Ceilings
+from sealscore.clients.data import read_source
+from sealscore.clients.data.consents import ConsentTable
+from sealscore.clients.home import Home
+from sealscore.clients.preflight import preflight
+from sealscore.server import cli as server_cli
+from sealscore.server.home import ServerConfig
+from sealscore.shared.consent import FEDERATION, parse_consents
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.entries import Ceilings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "partner.md").read_text(encoding="utf-8")

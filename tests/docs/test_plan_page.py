@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from shared.plan import Plan
-from shared.schema import DerivedFeature, NumericFeature
-from shared.settings import Privacy
-from simulations.scenario import SimulationSettings
+from sealscore.shared.plan import Plan
+from sealscore.shared.schema import DerivedFeature, NumericFeature
+from sealscore.shared.settings import Privacy
+from sealscore.simulations.scenario import SimulationSettings
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "plan.md").read_text(encoding="utf-8")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.model.fairness import BandFigures
-from simulations.sweep.config import SweepFile, packaged
-from simulations.sweep.figures import FIGURES
-from simulations.sweep.row import FAIRNESS
+from sealscore.shared.model.fairness import BandFigures
+from sealscore.simulations.sweep.config import SweepFile, packaged
+from sealscore.simulations.sweep.figures import FIGURES
+from sealscore.simulations.sweep.row import FAIRNESS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "research.md").read_text(encoding="utf-8")

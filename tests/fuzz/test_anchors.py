@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import ODD, TEXT_ONLY, altered, fuzz, limits, noise
 
-from clients.anchoring import Anchoring, LedgerBehind
-from server.receipts import Receipts
-from shared.crypto.identity import Identity
-from shared.privacy.anchors import AnchorError, Head, Receipt, read_anchors, to_line
-from shared.privacy.entries import Ceilings
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
+from sealscore.clients.anchoring import Anchoring, LedgerBehind
+from sealscore.server.receipts import Receipts
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.privacy.anchors import AnchorError, Head, Receipt, read_anchors, to_line
+from sealscore.shared.privacy.entries import Ceilings
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
 
 NORTH, SOUTH = (Identity.simulated(7, name, "lender") for name in ("north", "south"))
 SERVER = Identity.simulated(7, "server", "server")

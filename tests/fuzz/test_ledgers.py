@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 from ledger_files import append_raw, copy_of, every_kind, new_ledger, spoil, stored_rows
 from mutations import MEBIBYTE, ODD, TEXT_ONLY, altered, fuzz, limits, spoiled
 
-from shared.compliance.account import Account
-from shared.compliance.anchoring import kept_anchors
-from shared.compliance.costs import costs, moments
-from shared.compliance.joint import joint_claims
-from shared.compliance.reading import Unreadable
-from shared.compliance.registry import registry_record
-from shared.compliance.report import write_compliance_report
-from shared.compliance.verification import Verification
-from shared.compliance.verify import verify_ledger
-from shared.plan_errors import PlanError
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.effort import TooMuchWork, limited
-from shared.privacy.entries import UnknownEntry, entry_of
-from shared.privacy.events import (
+from sealscore.shared.compliance.account import Account
+from sealscore.shared.compliance.anchoring import kept_anchors
+from sealscore.shared.compliance.costs import costs, moments
+from sealscore.shared.compliance.joint import joint_claims
+from sealscore.shared.compliance.reading import Unreadable
+from sealscore.shared.compliance.registry import registry_record
+from sealscore.shared.compliance.report import write_compliance_report
+from sealscore.shared.compliance.verification import Verification
+from sealscore.shared.compliance.verify import verify_ledger
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.effort import TooMuchWork, limited
+from sealscore.shared.privacy.entries import UnknownEntry, entry_of
+from sealscore.shared.privacy.events import (
     KINDS,
     Disclosure,
     Event,

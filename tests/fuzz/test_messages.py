@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import MEBIBYTE, altered, fuzz, limits, noise
 
-from shared import messages
-from shared.messages import (
+from sealscore.shared import messages
+from sealscore.shared.messages import (
     Answered,
     Asked,
     Deliver,

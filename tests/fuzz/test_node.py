@@ -33,20 +33,20 @@ from mutations import ODD, altered, fuzz, limits, noise
 from vertical import ALIGN, LABELS, LENDER, PLATFORM, SIGNAL, vertical_records
 from vertical import vertical_plan as vertical
 
-from clients.books import approve
-from clients.host import Host
-from clients.lifetime import Lifetime
-from clients.masks import Masks
-from clients.node import Node
-from clients.sealed import SealedNode
-from shared.aggregation import PlainSum
-from shared.crypto.fields import pack_fields
-from shared.crypto.plan_keys import PlanKeys, peer_key
-from shared.crypto.sealed_messages import unseal_message
-from shared.crypto.sealing import Info, seal
-from shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from shared.crypto.trust import TrustStore
-from shared.messages import (
+from sealscore.clients.books import approve
+from sealscore.clients.host import Host
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.masks import Masks
+from sealscore.clients.node import Node
+from sealscore.clients.sealed import SealedNode
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
+from sealscore.shared.crypto.sealed_messages import unseal_message
+from sealscore.shared.crypto.sealing import Info, seal
+from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.messages import (
     Answered,
     Asked,
     Deliver,
@@ -70,11 +70,11 @@ from shared.messages import (
     encode,
     encode_body,
 )
-from shared.plan import SERVER
-from shared.privacy.anchors import Head
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
-from simulations.enrolment import enrolled, identities
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.anchors import Head
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.simulations.enrolment import enrolled, identities
 
 RUN, NOW = "run-1", 1_800_000_000
 ERRORS = (Path(__file__).resolve().parents[2] / "docs" / "errors.md").read_text("utf-8")

@@ -17,16 +17,16 @@ from mutations import MEBIBYTE, ODD, TEXT_ONLY, altered, deep, fuzz, limits, noi
 from vertical_builders import PLAN as VERTICAL
 from vertical_builders import vertical_plan
 
-from clients.config import DataSection
-from clients.plan_review import review
-from shared.crypto.identity import Identity
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.effort import TooMuchWork, limited
-from shared.privacy.entries import Ceilings
-from shared.privacy.ledger import Ledger
-from shared.privacy.mechanisms import Mechanisms
-from simulations.enrolment import enrolled
+from sealscore.clients.config import DataSection
+from sealscore.clients.plan_review import review
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.effort import TooMuchWork, limited
+from sealscore.shared.privacy.entries import Ceilings
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.simulations.enrolment import enrolled
 
 WHOLE = [enrolled(plan).canonical() for plan in (small_plan(), vertical_plan())]
 PLAIN = [json.loads(data) for data in WHOLE]

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from homes import BUNDLE, Said, Town, commands, new_town
 
-from server.deploy.bundle import Bundle
-from server.deploy.control import Run
+from sealscore.server.deploy.control import Run
+from sealscore.shared.bundle import Bundle
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """Call `sealscore-server`."""
-    from server.cli import main
-    from server.commands.terminal import console
-    from shared.terminal import errors
+    from sealscore.server.cli import main
+    from sealscore.server.commands.terminal import console
+    from sealscore.shared.terminal import errors
 
     return commands("sealscore-server", main, [console, errors], monkeypatch, capsys)
 
@@ -67,10 +67,10 @@ class Controlled:
 @pytest.fixture
 def control(monkeypatch: pytest.MonkeyPatch) -> Controlled:
     """The SuperLink's control port, without a SuperLink; the app bundle has the hash that plans of tests name."""
-    import server.deploy.bundle
-    import server.deploy.control
+    import sealscore.server.deploy.control
+    import sealscore.shared.bundle
 
     found = Controlled()
-    monkeypatch.setattr(server.deploy.control, "Control", found)
-    monkeypatch.setattr(server.deploy.bundle, "build_bundle", lambda: Bundle(b"", BUNDLE, ()))
+    monkeypatch.setattr(sealscore.server.deploy.control, "Control", found)
+    monkeypatch.setattr(sealscore.shared.bundle, "courier_bundle", lambda: Bundle(b"", BUNDLE, ()))
     return found

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import server.deployed as deployed
-import server.entry as entry
-from server.app import FlowerExchange, main
+import sealscore.server.deployed as deployed
+import sealscore.server.entry as entry
+from sealscore.server.app import FlowerExchange, main
 
 
 def started(config: dict[str, Any]) -> None:
@@ -20,7 +20,7 @@ def started(config: dict[str, Any]) -> None:
 
 def test_without_a_home_a_plan_of_a_path_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A simulation's or a benchmark's bundle holds nothing of a deployment."""
-    for module in ("server.deployed", "server.home"):
+    for module in ("sealscore.server.deployed", "sealscore.server.home"):
         monkeypatch.setitem(sys.modules, module, None)
     ran: list[Any] = []
     monkeypatch.setattr(entry, "run_coordinator", lambda *given: ran.append(given))

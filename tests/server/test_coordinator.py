@@ -11,15 +11,15 @@ import pytest
 from builders import BIN, CALIBRATE, EVALUATE, LENDERS, TRAIN, small_federation, small_plan
 from doubles import DirectExchange, Quiet, nodes_of
 
-from server.asking import PhaseFailed
-from server.coordinator import Coordinator, Observer, Outcome
-from server.exchange import Exchange, Failure, MissingParties, Reply
-from server.rounds import AttemptsSpent
-from shared.aggregation import PlainSum
-from shared.messages import Finish, Hello, Publish, SumRequest, decode
-from shared.model.score_table import TableMetrics
-from shared.model.tower import flatten
-from shared.plan import Plan
+from sealscore.server.asking import PhaseFailed
+from sealscore.server.coordinator import Coordinator, Observer, Outcome
+from sealscore.server.exchange import Exchange, Failure, MissingParties, Reply
+from sealscore.server.rounds import AttemptsSpent
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.messages import Finish, Hello, Publish, SumRequest, decode
+from sealscore.shared.model.score_table import TableMetrics
+from sealscore.shared.model.tower import flatten
+from sealscore.shared.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = small_plan(privacy__noise="none", training__rounds=8)

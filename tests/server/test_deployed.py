@@ -12,15 +12,15 @@ from builders import LENDERS
 from doubles import DirectExchange
 from homes import Town, running
 
-import server.deployed as deployed
-from clients.host import Host
-from server.asking import PhaseFailed
-from server.deployed import FAILURE, JOURNAL, PUBLISHED, carry_out, publish
-from server.exchange import MissingParties, wait_for
-from server.home import ServerHome
-from shared.model.score_model import ScoreModel
-from shared.plan import Plan
-from shared.privacy.anchors import Receipt, read_anchors
+import sealscore.server.deployed as deployed
+from sealscore.clients.host import Host
+from sealscore.server.asking import PhaseFailed
+from sealscore.server.deployed import FAILURE, JOURNAL, PUBLISHED, carry_out, publish
+from sealscore.server.exchange import MissingParties, wait_for
+from sealscore.server.home import ServerHome
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.anchors import Receipt, read_anchors
 
 
 @pytest.fixture(autouse=True)

@@ -12,15 +12,15 @@ from builders import BIN, CALIBRATE, EVALUATE, LENDERS, TRAIN, mechanisms, small
 from doubles import DirectExchange, Quiet, nodes_of
 from ledgers import own_epsilon
 
-from clients.node import Node
-from server.asking import PhaseFailed
-from server.entry import PROGRESS, run_coordinator
-from server.exchange import Failure, MissingParties, Reply
-from server.rounds import AttemptsSpent
-from shared.messages import Finish, Hello, Publish, SumRequest, decode
-from shared.model.score_model import ScoreModel
-from shared.plan import Plan
-from shared.plan_errors import PlanError
+from sealscore.clients.node import Node
+from sealscore.server.asking import PhaseFailed
+from sealscore.server.entry import PROGRESS, run_coordinator
+from sealscore.server.exchange import Failure, MissingParties, Reply
+from sealscore.server.rounds import AttemptsSpent
+from sealscore.shared.messages import Finish, Hello, Publish, SumRequest, decode
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
 
 
 def carry_out(plan: Plan, folder: Path, spoil: Any = None, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,10 +13,10 @@ from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import app as server_app
-from server.app import FlowerExchange
-from server.exchange import Exchange, Failure, MissingParties, Traffic, wait_for
-from simulations.grid import task_identity
+from sealscore.server import app as server_app
+from sealscore.server.app import FlowerExchange
+from sealscore.server.exchange import Exchange, Failure, MissingParties, Traffic, wait_for
+from sealscore.simulations.grid import task_identity
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -281,7 +281,7 @@ def test_main_hands_bytes_and_paths_to_the_coordinator(tmp_path, monkeypatch) ->
     def fake(plan_bytes: bytes, exchange: Exchange, output_dir: object) -> None:
         seen.extend([plan_bytes, exchange.online(), output_dir])
 
-    monkeypatch.setitem(sys.modules, "server.entry", SimpleNamespace(run_coordinator=fake))
+    monkeypatch.setitem(sys.modules, "sealscore.server.entry", SimpleNamespace(run_coordinator=fake))
     (tmp_path / "plan").write_bytes(b"\x00plan")
     config = {"plan": str(tmp_path / "plan"), "output": str(tmp_path / "out")}
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config=config)

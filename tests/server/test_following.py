@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.entry import FileObserver
-from server.following import ProgressFollower, inode_of
-from shared.phases import Kind, Phase
+from sealscore.server.entry import FileObserver
+from sealscore.server.following import ProgressFollower, inode_of
+from sealscore.shared.phases import Kind, Phase
 
 PHASES = [Phase(Kind.BIN, "lender", 1, 1), Phase(Kind.TRAIN, "lender", 2, 3)]
 LINES = [

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from homes import Town, new_node, new_server
 
-from server.commands.setup import TEMPLATE
-from server.commands.terminal import superlink_of
-from server.home import ServerConfig, ServerError
-from shared.crypto.enrolment import Enrolment
-from shared.crypto.identity import Card, CardError
-from shared.plan_errors import PlanError
+from sealscore.server.commands.setup import TEMPLATE
+from sealscore.server.commands.terminal import superlink_of
+from sealscore.server.home import ServerConfig, ServerError
+from sealscore.shared.crypto.enrolment import Enrolment
+from sealscore.shared.crypto.identity import Card, CardError
+from sealscore.shared.plan_errors import PlanError
 
 WHOLE = """
 hosts = ["fed.example.org", "192.0.2.7"]

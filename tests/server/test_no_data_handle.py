@@ -19,13 +19,13 @@ import torch
 from builders import LENDERS, small_federation, small_plan, small_records
 from doubles import DirectExchange, Quiet, nodes_of
 
-from clients.node import Node
-from server.coordinator import Coordinator
-from server.exchange import Reply, Traffic
-from shared.aggregation import PlainSum
-from shared.model.score_model import ScoreModel
-from shared.model.tower import flatten
-from shared.records import Records
+from sealscore.clients.node import Node
+from sealscore.server.coordinator import Coordinator
+from sealscore.server.exchange import Reply, Traffic
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.model.tower import flatten
+from sealscore.shared.records import Records
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = small_plan(privacy__noise="none", training__rounds=8)
@@ -165,8 +165,8 @@ sys.modules["clients"] = sys.modules["simulations"] = sys.modules["flwr"] = None
 import torch
 
 torch.set_num_threads(1)
-from server.entry import run_coordinator
-from server.exchange import Traffic
+from sealscore.server.entry import run_coordinator
+from sealscore.server.exchange import Traffic
 
 
 class Pipe:

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.optimizer import ServerOptimizer, averaged
-from shared.settings import Optimizer
+from sealscore.server.optimizer import ServerOptimizer, averaged
+from sealscore.shared.settings import Optimizer
 
 ROUNDS = 12
 

@@ -10,11 +10,11 @@ import pytest
 from doubles import DirectExchange
 from vertical_builders import LENDERS, REQUESTS, VIDEOS, Wire, vertical_plan
 
-from server.asking import Asker, PhaseFailed
-from server.exchange import Failure
-from server.pairs import TRIES, Pairs
-from shared.messages import PairAnswer, PairRequest, Refusal, decode, encode
-from shared.phases import Kind, Phase
+from sealscore.server.asking import Asker, PhaseFailed
+from sealscore.server.exchange import Failure
+from sealscore.server.pairs import TRIES, Pairs
+from sealscore.shared.messages import PairAnswer, PairRequest, Refusal, decode, encode
+from sealscore.shared.phases import Kind, Phase
 
 PLAN = vertical_plan()
 ALIGN, LABELS, SIGNAL = (Phase(kind, "video") for kind in (Kind.ALIGN, Kind.LABELS, Kind.SIGNAL))
@@ -125,8 +125,8 @@ class TestFailures:
         self, absence: float, away: int, monkeypatch: pytest.MonkeyPatch
     ):
         now = [0.0]
-        monkeypatch.setattr("server.asking.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-        monkeypatch.setattr("server.asking.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("sealscore.server.asking.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+        monkeypatch.setattr("sealscore.server.asking.time.monotonic", lambda: now[0])
         left = [away * TRIES]
 
         def spoil(party: str, request: bytes, answer: bytes) -> Any:

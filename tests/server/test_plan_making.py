@@ -10,11 +10,11 @@ import pytest
 from homes import BUNDLE, Town, deployable, plan_data
 from vertical_builders import vertical_plan
 
-from server.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
-from shared.crypto.enrolment import Enrolment
-from shared.crypto.identity import Identity
-from shared.plan import Plan
-from shared.plan_errors import PlanError
+from sealscore.server.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from sealscore.shared.crypto.enrolment import Enrolment
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
 
 EXPIRES = date(2031, 3, 31)
 

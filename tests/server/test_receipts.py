@@ -10,11 +10,11 @@ from builders import LENDERS, small_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.receipts import Receipts
-from shared.crypto.identity import Identity
-from shared.plan import SERVER
-from shared.privacy.anchors import AnchorError, Head, Receipt, read_anchors
-from simulations.enrolment import enrolled, identities
+from sealscore.server.receipts import Receipts
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.anchors import AnchorError, Head, Receipt, read_anchors
+from sealscore.simulations.enrolment import enrolled, identities
 
 PLAN = enrolled(small_plan())
 MEMBERS, CARDS = identities(PLAN), PLAN.cards

@@ -28,14 +28,14 @@ from rehearsal import (
     replayed,
 )
 
-from server import entry
-from server.asking import PhaseFailed
-from server.exchange import Reply
-from server.rounds import AttemptsSpent
-from shared.crypto.sealing import SealError, read_info
-from shared.plan import Plan
-from shared.privacy.anchors import read_anchors
-from shared.privacy.entries import Disclose
+from sealscore.server import entry
+from sealscore.server.asking import PhaseFailed
+from sealscore.server.exchange import Reply
+from sealscore.server.rounds import AttemptsSpent
+from sealscore.shared.crypto.sealing import SealError, read_info
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.anchors import read_anchors
+from sealscore.shared.privacy.entries import Disclose
 
 HORIZONTAL = rehearsal_plan("horizontal", platform=False)
 VERTICAL = rehearsal_plan("vertical", alignment__method="exact", training__rounds=2)

@@ -25,13 +25,24 @@ from builders import (
 )
 from doubles import DirectExchange, nodes_of
 
-from server.asking import Asker, PhaseFailed
-from server.exchange import Failure, Reply
-from server.rounds import AttemptsSpent, Rounds
-from shared.aggregation import PlainSum
-from shared.messages import Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest, decode, digest, encode
-from shared.model.bins import histogram
-from shared.plan import Plan
+from sealscore.server.asking import Asker, PhaseFailed
+from sealscore.server.exchange import Failure, Reply
+from sealscore.server.rounds import AttemptsSpent, Rounds
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.messages import (
+    Hello,
+    Publish,
+    Ready,
+    Refusal,
+    Stored,
+    SumAnswer,
+    SumRequest,
+    decode,
+    digest,
+    encode,
+)
+from sealscore.shared.model.bins import histogram
+from sealscore.shared.plan import Plan
 
 PLAN = small_plan(privacy__noise="none", training__rounds=20, privacy__spare_attempts=0.5)
 KINDS = (Hello, Publish, SumRequest)
@@ -254,8 +265,8 @@ class TestAbsence:
             if now[0] >= bench.back:  # type: ignore[attr-defined]
                 bench.exchange.away.discard("lender-2")
 
-        monkeypatch.setattr("server.asking.time.sleep", sleep)
-        monkeypatch.setattr("server.asking.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("sealscore.server.asking.time.sleep", sleep)
+        monkeypatch.setattr("sealscore.server.asking.time.monotonic", lambda: now[0])
         return bench
 
     def test_is_borne_for_the_time_that_was_said(self, bench: Bench):

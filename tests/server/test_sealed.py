@@ -11,22 +11,22 @@ import pytest
 from builders import BIN, EVALUATE, LENDERS, RUN, TRAIN, mechanisms, phase_of, small_federation, small_plan
 from doubles import DirectExchange, Quiet
 
-from clients.masks import Masks
-from clients.sealed import SealedNode
-from server.coordinator import Coordinator, Outcome
-from server.exchange import Failure
-from server.sealed import SealedExchange
-from shared.aggregation import PlainSum
-from shared.crypto.identity import Identity
-from shared.crypto.plan_keys import PlanKeys
-from shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from shared.crypto.trust import TrustStore
-from shared.messages import Header, Hello, Joined, Ready, Refusal, SumAnswer, SumRequest, decode, encode
-from shared.model.bins import histogram_length
-from shared.model.tower import flatten
-from shared.plan import SERVER
-from simulations.enrolment import enrolled, identities
-from simulations.federation import Federation
+from sealscore.clients.masks import Masks
+from sealscore.clients.sealed import SealedNode
+from sealscore.server.coordinator import Coordinator, Outcome
+from sealscore.server.exchange import Failure
+from sealscore.server.sealed import SealedExchange
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.messages import Header, Hello, Joined, Ready, Refusal, SumAnswer, SumRequest, decode, encode
+from sealscore.shared.model.bins import histogram_length
+from sealscore.shared.model.tower import flatten
+from sealscore.shared.plan import SERVER
+from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.simulations.federation import Federation
 
 PLAN = enrolled(small_plan())
 

@@ -9,8 +9,8 @@ import pytest
 from builders import BIN, TRAIN, phase_of, small_plan
 from rich.console import Console
 
-import server.watching as watching
-from server.watching import RunTable
+import sealscore.server.watching as watching
+from sealscore.server.watching import RunTable
 
 
 def row(phase: str, number: int, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.aggregation import AggregationError, PlainSum, SumId, SumShape
+from sealscore.shared.aggregation import AggregationError, PlainSum, SumId, SumShape
 
 
 def sum_id(cohort):

@@ -12,8 +12,8 @@ from builders import small_records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.consent import FEDERATION, Consent, ConsentError, may, parse_consents
-from shared.records import Records
+from sealscore.shared.consent import FEDERATION, Consent, ConsentError, may, parse_consents
+from sealscore.shared.records import Records
 
 DAY, PURPOSE = date(2031, 1, 6), "credit-scoring"
 ONE = timedelta(days=1)

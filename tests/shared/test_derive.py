@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.derive import derived_columns
-from shared.plan_errors import PlanError
-from shared.schema import DerivedFeature, Formula, NumericFeature, TableSchema
+from sealscore.shared.derive import derived_columns
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.schema import DerivedFeature, Formula, NumericFeature, TableSchema
 
 NAN = np.nan
 COLUMNS = {

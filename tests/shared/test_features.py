@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vertical_builders import vertical_plan
 
-from shared.features import signal_feature, tower_features
+from sealscore.shared.features import signal_feature, tower_features
 
 
 def names(plan, group: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.foreign import MOST, grouped, plain, ungrouped, visible
+from sealscore.shared.foreign import MOST, grouped, plain, ungrouped, visible
 
 HASH = hashlib.sha256(b"a plan").hexdigest()
 

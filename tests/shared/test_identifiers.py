@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.identifiers import NORMAL_FORMS, fingerprint, normalise
+from sealscore.shared.identifiers import NORMAL_FORMS, fingerprint, normalise
 
 
 @pytest.mark.parametrize("form", NORMAL_FORMS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messages import (
+from sealscore.shared.messages import (
     Answered,
     Asked,
     Finish,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shared.model.tower import WEIGHT_LIMIT, admissible
-from shared.parts import edges_from_bytes, edges_to_bytes, weights_from_bytes, weights_to_bytes
+from sealscore.shared.model.tower import WEIGHT_LIMIT, admissible
+from sealscore.shared.parts import edges_from_bytes, edges_to_bytes, weights_from_bytes, weights_to_bytes
 
 NUMBERS = st.floats(-1e3, 1e3, width=32)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.crypto.alignment import Aligned
-from shared.payloads import PayloadError, bits_for, pack_numbers, unpack_numbers
-from shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.crypto.alignment import Aligned
+from sealscore.shared.payloads import PayloadError, bits_for, pack_numbers, unpack_numbers
+from sealscore.shared.privacy.streams import Purpose, StreamSource
 
 
 def filler(seed: int = 1):

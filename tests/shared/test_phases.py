@@ -9,7 +9,7 @@ from builders import BIN, CALIBRATE, EVALUATE, TRAIN, small_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.phases import Kind, phases
+from sealscore.shared.phases import Kind, phases
 
 
 def test_order_and_names():
@@ -23,8 +23,8 @@ def test_order_and_names():
 
 
 def test_a_function_of_every_phases_name_stands_in_the_coordinator_and_at_the_party():
-    from clients.lender import Lender
-    from server.coordinator import Coordinator
+    from sealscore.clients.lender import Lender
+    from sealscore.server.coordinator import Coordinator
 
     for phase in phases(small_plan()):
         assert callable(getattr(Coordinator, phase.kind.value))

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.plan import Plan
-from shared.plan_bounds import MAX_TEXT
-from shared.plan_errors import PlanError
-from shared.schema import CategoricalFeature, NumericFeature, TableSchema
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_bounds import MAX_TEXT
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.schema import CategoricalFeature, NumericFeature, TableSchema
 
 BASE: dict[str, Any] = {
     "name": "three-lenders",

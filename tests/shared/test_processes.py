@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.processes import QUIET, Watched
+from sealscore.shared.processes import QUIET, Watched
 
 
 def until(condition: Callable[[], bool]) -> bool:
@@ -178,7 +178,7 @@ def test_files_are_the_owners_alone_and_the_log_is_told(watch, tmp_path: Path):
 
 
 def test_a_long_log_is_moved_away(watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("shared.processes._LOG_LIMIT", 10)
+    monkeypatch.setattr("sealscore.shared.processes._LOG_LIMIT", 10)
     (tmp_path / "log").write_text("x" * 11)
     child = watch(SLEEP)
     child.start()
@@ -187,8 +187,8 @@ def test_a_long_log_is_moved_away(watch, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_log_is_cut_while_the_process_runs(watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("shared.processes._LOG_LIMIT", 1000)
-    monkeypatch.setattr("shared.processes._LOG_EVERY", 0.02)
+    monkeypatch.setattr("sealscore.shared.processes._LOG_LIMIT", 1000)
+    monkeypatch.setattr("sealscore.shared.processes._LOG_EVERY", 0.02)
     script = (
         "import os, time\n"
         "for n in range(100):\n    print(f'line {n:03}', 'x' * 20, flush=True)\n"
@@ -208,8 +208,8 @@ def test_a_log_is_cut_while_the_process_runs(watch, tmp_path: Path, monkeypatch:
 
 
 def test_a_log_that_cannot_be_kept_stays(watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("shared.processes._LOG_LIMIT", 10)
-    monkeypatch.setattr("shared.processes._LOG_EVERY", 0.02)
+    monkeypatch.setattr("sealscore.shared.processes._LOG_LIMIT", 10)
+    monkeypatch.setattr("sealscore.shared.processes._LOG_EVERY", 0.02)
     (tmp_path / "log.1").mkdir()
     child = watch("print('a long line of words', flush=True); import time; time.sleep(60)")
     child.start()
@@ -226,7 +226,7 @@ def test_a_child_follows_its_parent(tmp_path: Path):
     root = Path(__file__).resolve().parents[2]
     child = (
         f"import sys; sys.path.insert(0, {str(root)!r})\n"
-        "import os, time\nfrom shared.processes import follow_parent\n"
+        "import os, time\nfrom sealscore.shared.processes import follow_parent\n"
         "follow_parent(os.getppid(), 0.05)\nopen('child', 'w').write(str(os.getpid()))\ntime.sleep(60)"
     )
     parent = f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {child!r}])\ntime.sleep(60)"

@@ -12,8 +12,8 @@ import pytest
 import typer
 from rich.table import Table
 
-from shared.plan_errors import PlanError
-from shared.terminal import BAD_INPUT, FAILED, INTERRUPTED, Screen, fail, foreign, grouped, lines, run_app
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.terminal import BAD_INPUT, FAILED, INTERRUPTED, Screen, fail, foreign, grouped, lines, run_app
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, command: Callable[[], None], *arguments: str) -> object:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from builders import LENDERS, mechanisms, small_federation, small_plan, with_columns
 
-from shared.plan import Plan
-from shared.privacy.noise import grid_scale
-from simulations import baselines
-from simulations.baselines import BASELINES, alone, baselines_of
-from simulations.oracle import Oracle
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.noise import grid_scale
+from sealscore.simulations import baselines
+from sealscore.simulations.baselines import BASELINES, alone, baselines_of
+from sealscore.simulations.oracle import Oracle
 
 PLAN = small_plan(training__rounds=20)
 NAMES = ("lender_alone", "lender_alone_dp", "pooled_xgboost", "pooled_logistic_bins", "no_noise", "fedavg_local_noise")

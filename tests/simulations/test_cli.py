@@ -15,11 +15,11 @@ import polars as pl
 import pytest
 from builders import NO_NOISE, small_scenario
 
-from server.asking import PhaseFailed
-from server.exchange import MissingParties
-from simulations import cli, creators, federation, synthetic
-from simulations.console import ProgressObserver
-from simulations.runs import all_runs
+from sealscore.server.asking import PhaseFailed
+from sealscore.server.exchange import MissingParties
+from sealscore.simulations import cli, creators, federation, synthetic
+from sealscore.simulations.console import ProgressObserver
+from sealscore.simulations.runs import all_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 # What the issue of the main job asks of the last line.
@@ -292,7 +292,7 @@ def test_ctrl_c_in_mid_run(tmp_path: Path, runs: Path):
     """A real process and a real signal, once its folder has come into being and training is under way."""
     path = small_scenario(tmp_path, noise=NO_NOISE, long="rounds = 5 -> rounds = 20_000")
     process = subprocess.Popen(
-        [sys.executable, "-m", "simulations.cli", "run", str(path), "--runs", str(runs), "--no-baselines"],
+        [sys.executable, "-m", "sealscore.simulations.cli", "run", str(path), "--runs", str(runs), "--no-baselines"],
         cwd=ROOT,
         env=environment(tmp_path),
         stderr=subprocess.PIPE,
@@ -318,7 +318,7 @@ def test_ctrl_c_in_mid_run(tmp_path: Path, runs: Path):
 @pytest.mark.slow
 def test_without_real_data_the_main_job_is_the_invented_one_and_says_so(tmp_path: Path, runs: Path):
     done = subprocess.run(
-        [sys.executable, "-m", "simulations.cli", "run", "--no-baselines", "--json", "--runs", str(runs)],
+        [sys.executable, "-m", "sealscore.simulations.cli", "run", "--no-baselines", "--json", "--runs", str(runs)],
         cwd=ROOT,
         env=environment(tmp_path, SEALSCORE_DATA=str(tmp_path)),
         capture_output=True,

@@ -17,17 +17,17 @@ from independent import composed
 from ledger_entries import DIGEST
 from ledgers import identified
 
-from clients.books import approve
-from shared.compliance.joint import joint_claims
-from shared.compliance.verify import Verification, verify_ledger
-from shared.crypto.identity import Identity
-from shared.phases import Phase
-from shared.plan import Plan
-from shared.privacy.entries import Answer, Ceilings, Reserve
-from shared.privacy.ledger import Ledger
-from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.spending import Spending
-from simulations.scenario import PLANS, Scenario
+from sealscore.clients.books import approve
+from sealscore.shared.compliance.joint import joint_claims
+from sealscore.shared.compliance.verify import Verification, verify_ledger
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.entries import Answer, Ceilings, Reserve
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.spending import Spending
+from sealscore.simulations.scenario import PLANS, Scenario
 
 NAMES = sorted(path.stem for path in PLANS.glob("*.toml"))
 BLOCK = 50

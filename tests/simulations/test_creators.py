@@ -12,13 +12,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clients.data import DataError
-from shared.plan_errors import PlanError
-from simulations import creators
-from simulations.creators import CreatorWorld, live_on
-from simulations.federation import load_parties
-from simulations.scenario import Scenario, resolve
-from simulations.world.config import WorldConfig
+from sealscore.clients.data import DataError
+from sealscore.shared.plan_errors import PlanError
+from sealscore.simulations import creators
+from sealscore.simulations.creators import CreatorWorld, live_on
+from sealscore.simulations.federation import load_parties
+from sealscore.simulations.scenario import Scenario, resolve
+from sealscore.simulations.world.config import WorldConfig
 
 CREATORS = 700
 FIRST_TEST_DAY = date(2023, 11, 1)

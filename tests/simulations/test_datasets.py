@@ -5,10 +5,10 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from clients.data import DataError
-from shared.plan_errors import PlanError
-from simulations import datasets
-from simulations.scenario import Scenario, resolve
+from sealscore.clients.data import DataError
+from sealscore.shared.plan_errors import PlanError
+from sealscore.simulations import datasets
+from sealscore.simulations.scenario import Scenario, resolve
 
 SCHEMA = """
 id = "loan"

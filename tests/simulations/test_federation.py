@@ -14,17 +14,17 @@ from doubles import DirectExchange, Quiet
 from flwr.app import ConfigRecord, Message, RecordDict
 from ledgers import standing_of
 
-from server.asking import PhaseFailed
-from server.entry import run_coordinator
-from shared.model.score_model import ScoreModel
-from shared.model.tower import flatten
-from shared.plan import Plan
-from shared.privacy.spending import Spending
-from shared.records import Records
-from simulations.enrolment import enrolled
-from simulations.federation import Federation
-from simulations.grid import Faults
-from simulations.oracle import Oracle
+from sealscore.server.asking import PhaseFailed
+from sealscore.server.entry import run_coordinator
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.model.tower import flatten
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.spending import Spending
+from sealscore.shared.records import Records
+from sealscore.simulations.enrolment import enrolled
+from sealscore.simulations.federation import Federation
+from sealscore.simulations.grid import Faults
+from sealscore.simulations.oracle import Oracle
 
 QUIET = small_plan(privacy__noise="none", training__rounds=30)
 

@@ -14,21 +14,27 @@ from pathlib import Path
 
 import pytest
 
-from clients.courier import Responder
-from server.exchange import Exchange, Failure
-from simulations import flower_engine
-from simulations.flower_engine import FlowerRunError, run_with_flower, stage_bundle
-from simulations.flower_processes import end_tree
-from simulations.grid import run_in_process
+from sealscore.clients.courier import Responder
+from sealscore.shared.bundle import courier_app
+from sealscore.simulations import flower_engine
+from sealscore.simulations.flower_engine import FlowerRunError, run_with_flower
+from sealscore.simulations.flower_processes import end_tree
+from sealscore.simulations.grid import run_in_process
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "income of applicant 17 is 1250"
 
-# A coordinator for these tests: the boundary of server/entry.py, with nothing of the protocol behind it.
-ENTRY = """
+# A server app for these tests, with nothing of the protocol behind it.
+ECHO = """
 import json
+from pathlib import Path
 
-from server.exchange import Failure, wait_for
+from flwr.serverapp import ServerApp
+
+from sealscore.server.app import FlowerExchange
+from sealscore.server.exchange import Failure, wait_for
+
+app = ServerApp()
 
 
 def rounds(exchange, names, count):
@@ -41,36 +47,19 @@ def rounds(exchange, names, count):
     return replies
 
 
-def run_coordinator(plan_bytes, exchange, output_dir):
-    plan = json.loads(plan_bytes)
+@app.main()
+def main(grid, context):
+    plan = json.loads(Path(context.run_config["plan"]).read_bytes())
     if "fail" in plan:
         raise ValueError(plan["fail"])
-    output_dir.mkdir(parents=True)
+    exchange, output = FlowerExchange(grid), Path(context.run_config["output"])
+    output.mkdir(parents=True)
     rounds(exchange, plan["parties"], 1)
-    (output_dir / "started").touch()
+    (output / "started").touch()
     record = {"replies": rounds(exchange, plan["parties"], plan["rounds"]), "traffic": exchange.traffic.summary()}
-    (output_dir / "run.json").write_text(json.dumps(record))
+    (output / "run.json").write_text(json.dumps(record))
 """
-
-PYPROJECT = """
-[project]
-name = "sealscore-echo"
-version = "0.1.0"
-
-[tool.flwr.app]
-publisher = "sealscore"
-fab-include = ["server/*.py", "clients/__init__.py", "clients/app.py", "clients/courier.py", "clients/frames.py"]
-
-[tool.flwr.app.components]
-serverapp = "server.app:app"
-clientapp = "clients.app:app"
-
-[tool.flwr.app.config]
-plan = ""
-output = ""
-parties = ""
-node-sockets = ""
-"""
+APP = courier_app("echoing:app") | {"echoing.py": ECHO.encode()}
 
 
 class Node:
@@ -88,25 +77,12 @@ def fail(body: bytes) -> bytes:
     raise ValueError(SECRET)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """This project's apps with the test's coordinator."""
-    root = tmp_path / "project"
-    for name in ("server/__init__.py", "server/app.py", "server/exchange.py"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, root / name)
-    shutil.copytree(ROOT / "clients", root / "clients")
-    (root / "server" / "entry.py").write_text(ENTRY)
-    (root / "pyproject.toml").write_text(PYPROJECT)
-    return root
-
-
 def plan(**values: object) -> bytes:
     return json.dumps(values).encode()
 
 
 @pytest.mark.slow
-def test_both_engines_give_equal_answers_and_flowers_come_from_other_processes(project: Path, tmp_path: Path) -> None:
+def test_both_engines_give_equal_answers_and_flowers_come_from_other_processes(tmp_path: Path) -> None:
     threads: set[int] = set()
 
     def act(body: bytes) -> bytes:
@@ -115,12 +91,12 @@ def test_both_engines_give_equal_answers_and_flowers_come_from_other_processes(p
 
     parties: dict[str, Responder] = {"b": Node("b"), "a": Node("a"), "c": Node("c", act), "d": Node("d", fail)}
     asked = plan(parties=sorted(parties), rounds=3)
-    run_with_flower(parties, asked, tmp_path / "out", project=project, timeout=120.0)
+    run_with_flower(parties, asked, tmp_path / "out", app=APP, timeout=120.0)
     text = (tmp_path / "out" / "run.json").read_text()
     record = json.loads(text)
 
     space: dict[str, Callable] = {}
-    exec(ENTRY, space)
+    exec(ECHO, space)
     in_process = run_in_process(parties, lambda exchange: space["rounds"](exchange, sorted(parties), 3))
     assert record["replies"] == in_process
     assert [replies["d"] for replies in in_process] == ["unavailable"] * 3
@@ -134,22 +110,22 @@ def test_both_engines_give_equal_answers_and_flowers_come_from_other_processes(p
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_raises_with_its_reason_and_its_log(project: Path, tmp_path: Path) -> None:
+def test_a_run_that_fails_raises_with_its_reason_and_its_log(tmp_path: Path) -> None:
     with pytest.raises(FlowerRunError, match="the run ended as finished:failed") as caught:
-        run_with_flower({"a": Node("a")}, plan(fail="phase bins has no party"), tmp_path / "out", project=project)
+        run_with_flower({"a": Node("a")}, plan(fail="phase bins has no party"), tmp_path / "out", app=APP)
     assert "phase bins has no party" in str(caught.value)
     assert "Traceback" in str(caught.value)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 128 + signal.SIGTERM)])
-def test_an_interrupt_ends_everything_that_was_started(
-    project: Path, tmp_path: Path, number: signal.Signals, status: int
-) -> None:
+def test_an_interrupt_ends_everything_that_was_started(tmp_path: Path, number: signal.Signals, status: int) -> None:
     script = (
         "import json, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from simulations import flower_engine\n"
+        "from sealscore.shared.bundle import courier_app\n"
+        "from sealscore.simulations import flower_engine\n"
+        f"app = courier_app('echoing:app') | {{'echoing.py': {ECHO.encode()!r}}}\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Node:\n"
         "    name = 'a'\n"
@@ -161,11 +137,11 @@ def test_an_interrupt_ends_everything_that_was_started(
         "    return process\n"
         "flower_engine._start = noted\n"
         "plan = json.dumps({'parties': ['a'], 'rounds': 10**6}).encode()\n"
-        "flower_engine.run_with_flower({'a': Node()}, plan, Path(sys.argv[1]), project=Path(sys.argv[2]))\n"
+        "flower_engine.run_with_flower({'a': Node()}, plan, Path(sys.argv[1]), app=app)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     launcher = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "out"), str(project)],
+        [sys.executable, "-c", script, str(tmp_path / "out")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -210,7 +186,7 @@ def test_a_process_that_ignores_its_end_is_killed_with_its_children() -> None:
 
 
 def test_a_superlink_that_does_not_start_is_an_error_with_its_log(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = flower_engine._start
 
@@ -219,27 +195,7 @@ def test_a_superlink_that_does_not_start_is_an_error_with_its_log(
 
     monkeypatch.setattr(flower_engine, "_start", broken)
     with pytest.raises(FlowerRunError, match="flower-superlink ended with 1\nno port is free"):
-        run_with_flower({"a": Node("a")}, b"", tmp_path / "out", project=project)
-
-
-def test_the_bundle_holds_what_the_patterns_name(project: Path, tmp_path: Path) -> None:
-    bundle = stage_bundle(project, tmp_path / "bundle")
-    files = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
-    courier = {"clients/__init__.py", "clients/app.py", "clients/courier.py", "clients/frames.py"}
-    assert files == courier | {f"server/{n}.py" for n in ("__init__", "app", "entry", "exchange")} | {"pyproject.toml"}
-
-
-def test_a_pattern_that_matches_nothing_is_named(project: Path, tmp_path: Path) -> None:
-    (project / "server" / "entry.py").rename(project / "entry")
-    description = project / "pyproject.toml"
-    description.write_text(PYPROJECT.replace('"server/*.py"', '"server/entry.py"'))
-    with pytest.raises(FlowerRunError, match=r"pattern 'server/entry\.py' matches no file"):
-        stage_bundle(project, tmp_path / "bundle")
-
-
-def test_an_installed_package_without_sources_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(FlowerRunError, match=r"pyproject\.toml is missing: .* clone it"):
-        run_with_flower({"a": Node("a")}, b"", tmp_path / "out", project=tmp_path)
+        run_with_flower({"a": Node("a")}, b"", tmp_path / "out", app=APP)
 
 
 def test_children_see_only_this_runs_flower_and_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,23 +208,6 @@ def test_children_see_only_this_runs_flower_and_ray(tmp_path: Path, monkeypatch:
     assert shutil.which("flower-superlink", path=environment["PATH"])
 
 
-def test_the_test_coordinator_is_a_coordinator() -> None:
-    """The double above keeps the boundary of the project's own entry."""
-    import inspect
-
-    from server.entry import run_coordinator
-
-    space: dict[str, Callable] = {}
-    exec(ENTRY, space)
-    ours = list(inspect.signature(run_coordinator).parameters.values())
-    assert all(p.default is not p.empty for p in ours[len(inspect.signature(space["run_coordinator"]).parameters) :])
-
-    def main(exchange: Exchange) -> list:
-        return space["rounds"](exchange, ["a"], 1)
-
-    assert run_in_process({"a": Node("a", fail)}, main) == [{"a": Failure("a", "unavailable").reason}]
-
-
 def _until(true: Callable[[], bool], timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while not true():
@@ -277,13 +216,13 @@ def _until(true: Callable[[], bool], timeout: float) -> None:
 
 
 def _family(root: int) -> set[int]:
-    from simulations.flower_processes import _processes, groups_below
+    from sealscore.simulations.flower_processes import _processes, groups_below
 
     groups = groups_below(root)
     return {process.pid for process in _processes() if process.group in groups}
 
 
 def _alive(pids: object) -> set[int]:
-    from simulations.flower_processes import _processes
+    from sealscore.simulations.flower_processes import _processes
 
     return {process.pid for process in _processes()} & set(pids)  # type: ignore[call-overload]

@@ -12,10 +12,10 @@ from flwr.supercore.task_identity import TaskIdentity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.courier import Responder, SocketNode
-from clients.daemon import serve
-from server.exchange import Exchange, Failure, Reply, wait_for
-from simulations.grid import Faults, InProcessGrid, run_in_process, task_identity
+from sealscore.clients.courier import Responder, SocketNode
+from sealscore.clients.daemon import serve
+from sealscore.server.exchange import Exchange, Failure, Reply, wait_for
+from sealscore.simulations.grid import Faults, InProcessGrid, run_in_process, task_identity
 
 
 class Node:

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from vertical_builders import LENDERS, PARTIES, vertical_plan
 
-from shared.consent import FEDERATION
-from shared.identifiers import normalise
-from simulations.identities import WRITINGS, consents, everybody, rewritten
+from sealscore.shared.consent import FEDERATION
+from sealscore.shared.identifiers import normalise
+from sealscore.simulations.identities import WRITINGS, consents, everybody, rewritten
 
 PLAN = vertical_plan()
 PERSONS = [f"p{n}" for n in range(2000)]

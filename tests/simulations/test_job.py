@@ -10,19 +10,19 @@ import pytest
 from builders import NO_NOISE, small_scenario
 from doubles import Quiet
 
-from clients.data import DataError
-from server.asking import PhaseFailed
-from shared.model.score_model import ScoreModel
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from simulations import baselines, datasets, federation, job
-from simulations.baselines import baselines_of
-from simulations.enrolment import enrolled
-from simulations.federation import load_parties
-from simulations.job import RunFailed, run_job
-from simulations.oracle import Oracle
-from simulations.runs import Run, all_runs
-from simulations.scenario import Scenario, resolve
+from sealscore.clients.data import DataError
+from sealscore.server.asking import PhaseFailed
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.simulations import baselines, datasets, federation, job
+from sealscore.simulations.baselines import baselines_of
+from sealscore.simulations.enrolment import enrolled
+from sealscore.simulations.federation import load_parties
+from sealscore.simulations.job import RunFailed, run_job
+from sealscore.simulations.oracle import Oracle
+from sealscore.simulations.runs import Run, all_runs
+from sealscore.simulations.scenario import Scenario, resolve
 
 
 @pytest.fixture

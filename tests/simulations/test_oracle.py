@@ -11,9 +11,9 @@ from doubles import DirectExchange, nodes_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.entry import run_coordinator
-from shared.model.score_model import ScoreModel
-from simulations.oracle import Oracle, expected_calibration_error, figures, pooled_labels, pooled_matrix
+from sealscore.server.entry import run_coordinator
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.simulations.oracle import Oracle, expected_calibration_error, figures, pooled_labels, pooled_matrix
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.data import DataError
-from shared.plan import Party, Plan
-from simulations.partition import overlapping, partition, split_columns
+from sealscore.clients.data import DataError
+from sealscore.shared.plan import Party, Plan
+from sealscore.simulations.partition import overlapping, partition, split_columns
 
 METHODS = ["equal", "quantity", "label-skew"]
 

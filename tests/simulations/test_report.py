@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 from builders import NO_NOISE, small_scenario
 
-from simulations import cli
-from simulations.job import run_job
-from simulations.report import report_of
-from simulations.runs import NoSuchRun
-from simulations.scenario import Scenario
-from simulations.sweep.store import RECORD, TABLE
+from sealscore.simulations import cli
+from sealscore.simulations.job import run_job
+from sealscore.simulations.report import report_of
+from sealscore.simulations.runs import NoSuchRun
+from sealscore.simulations.scenario import Scenario
+from sealscore.simulations.sweep.store import RECORD, TABLE
 
 
 @pytest.fixture(scope="module")

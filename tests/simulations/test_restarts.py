@@ -13,26 +13,26 @@ from doubles import DirectExchange, Quiet
 from ledgers import identified, own_epsilon
 from vertical_builders import PARTIES, federation_of, vertical_plan
 
-from clients.anchoring import LedgerBehind
-from clients.books import approve
-from clients.lifetime import Lifetime
-from clients.masks import Masks
-from clients.node import Node
-from clients.sealed import SealedNode
-from server.coordinator import Coordinator, Outcome
-from server.sealed import SealedExchange
-from shared.aggregation import PlainSum
-from shared.crypto.trust import TrustStore
-from shared.messages import Hello, Ready, decode, encode
-from shared.model.tower import flatten
-from shared.phases import Phase
-from shared.plan import SERVER, Plan
-from shared.privacy.entries import Ceilings
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
-from shared.records import Records
-from simulations.enrolment import enrolled, identities
+from sealscore.clients.anchoring import LedgerBehind
+from sealscore.clients.books import approve
+from sealscore.clients.lifetime import Lifetime
+from sealscore.clients.masks import Masks
+from sealscore.clients.node import Node
+from sealscore.clients.sealed import SealedNode
+from sealscore.server.coordinator import Coordinator, Outcome
+from sealscore.server.sealed import SealedExchange
+from sealscore.shared.aggregation import PlainSum
+from sealscore.shared.crypto.trust import TrustStore
+from sealscore.shared.messages import Hello, Ready, decode, encode
+from sealscore.shared.model.tower import flatten
+from sealscore.shared.phases import Phase
+from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.privacy.entries import Ceilings
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.records import Records
+from sealscore.simulations.enrolment import enrolled, identities
 
 RUN = "run-1"
 PLAN = enrolled(vertical_plan(training__rounds=3, privacy__spare_attempts=1.0))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulations.runs import NewRun, NoSuchRun, Run, all_runs, find_run
+from sealscore.simulations.runs import NewRun, NoSuchRun, Run, all_runs, find_run
 
 
 def fill(folder: Path, started: str = "2026-01-01T00:00:00Z", **record: Any) -> None:

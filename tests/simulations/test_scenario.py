@@ -8,13 +8,13 @@ import hashlib
 import polars as pl
 import pytest
 
-from clients.data import DataError, load_records
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.records import Records
-from simulations import creators, datasets, synthetic
-from simulations.federation import load_parties
-from simulations.scenario import Scenario, main_job, packaged, resolve
+from sealscore.clients.data import DataError, load_records
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.records import Records
+from sealscore.simulations import creators, datasets, synthetic
+from sealscore.simulations.federation import load_parties
+from sealscore.simulations.scenario import Scenario, main_job, packaged, resolve
 
 SMALL = "synthetic_horizontal_eps2"
 

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
-from simulations import creators
-from simulations.console import segments_table
-from simulations.gains import over_seeds
-from simulations.job import run_job
-from simulations.runs import Run
-from simulations.scenario import Scenario, resolve
-from simulations.segments import FEWEST, _best, _rows, auc
+from sealscore.simulations import creators
+from sealscore.simulations.console import segments_table
+from sealscore.simulations.gains import over_seeds
+from sealscore.simulations.job import run_job
+from sealscore.simulations.runs import Run
+from sealscore.simulations.scenario import Scenario, resolve
+from sealscore.simulations.segments import FEWEST, _best, _rows, auc
 
 LENDERS = ("lender-1", "lender-2", "lender-3")
 
@@ -151,7 +151,7 @@ def test_a_run_on_the_world_leaves_its_segments(tiny_run: Run):
 
 @pytest.mark.slow
 def test_its_report_shows_them(tiny_run: Run, tmp_path: Path):
-    from shared.report.run_report import write_report
+    from sealscore.shared.report.run_report import write_report
 
     page = write_report(tiny_run.folder, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Where the federation helps" in page

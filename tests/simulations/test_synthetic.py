@@ -8,10 +8,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from clients.data import Table, check_table, columns_of, read_table
-from shared.schema import TableSchema
-from simulations import synthetic
-from simulations.synthetic import LENDER_TABLE, PLATFORM_TABLE, TABLES, WALLET_TABLE
+from sealscore.clients.data import Table, check_table, columns_of, read_table
+from sealscore.shared.schema import TableSchema
+from sealscore.simulations import synthetic
+from sealscore.simulations.synthetic import LENDER_TABLE, PLATFORM_TABLE, TABLES, WALLET_TABLE
 
 
 @pytest.fixture(scope="module")

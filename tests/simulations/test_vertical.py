@@ -27,23 +27,23 @@ from vertical_builders import (
     vertical_plan,
 )
 
-from clients.bands import band_of
-from shared.messages import PairAnswer, SumAnswer, decode
-from shared.model.score_model import ScoreModel
-from shared.model.score_table import score_table
-from shared.model.tower import flatten
-from shared.payloads import bits_for
-from shared.phases import PAIRED, Kind
-from shared.plan import Plan
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.budget import UnreachableBudget, accounting_delta
-from shared.privacy.events import Disclosure, Event, Gaussian, RandomizedResponse, SampledGaussian
-from shared.privacy.mechanisms import Mechanisms
-from shared.privacy.spending import Spending, bits_by_recipient, label_epsilon
-from shared.privacy.standing import Standing
-from shared.records import Records
-from simulations.federation import Federation
-from simulations.scenario import Scenario, resolve
+from sealscore.clients.bands import band_of
+from sealscore.shared.messages import PairAnswer, SumAnswer, decode
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.model.score_table import score_table
+from sealscore.shared.model.tower import flatten
+from sealscore.shared.payloads import bits_for
+from sealscore.shared.phases import PAIRED, Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.budget import UnreachableBudget, accounting_delta
+from sealscore.shared.privacy.events import Disclosure, Event, Gaussian, RandomizedResponse, SampledGaussian
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.privacy.spending import Spending, bits_by_recipient, label_epsilon
+from sealscore.shared.privacy.standing import Standing
+from sealscore.shared.records import Records
+from sealscore.simulations.federation import Federation
+from sealscore.simulations.scenario import Scenario, resolve
 
 PLAN = vertical_plan()
 QUIET = quiet_plan(training__rounds=30, training__sample_rate=1.0)

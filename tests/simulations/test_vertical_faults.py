@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from clients.node import Node
-from clients.pairing import Pairs
-from shared.crypto import psi
-from shared.crypto.alignment import ExactMatching, Matching
-from shared.crypto.psi import PrivateMatching
-from shared.messages import MessageError, PairAnswer, decode, encode
-from shared.plan import Plan
-from simulations import cli, job
-from simulations.federation import Federation
-from simulations.scenario import resolve
+from sealscore.clients.node import Node
+from sealscore.clients.pairing import Pairs
+from sealscore.shared.crypto import psi
+from sealscore.shared.crypto.alignment import ExactMatching, Matching
+from sealscore.shared.crypto.psi import PrivateMatching
+from sealscore.shared.messages import MessageError, PairAnswer, decode, encode
+from sealscore.shared.plan import Plan
+from sealscore.simulations import cli, job
+from sealscore.simulations.federation import Federation
+from sealscore.simulations.scenario import resolve
 
 TEXT = resolve("synthetic_vertical_eps2").read_text(encoding="utf-8")
 CHANGES = {

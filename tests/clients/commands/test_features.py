@@ -11,8 +11,8 @@ from builders import PLAN
 from homes import Said, new_node
 from raw_tables import lay_tables, wallet_tables
 
-from clients.features import table_schema
-from shared.plan import Plan
+from sealscore.clients.features import table_schema
+from sealscore.shared.plan import Plan
 
 FEATURES = ["inflow_3m", "inflow_growth", "refund_share_6m"]
 

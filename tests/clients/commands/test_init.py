@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from homes import Said
 
-from clients.config import NodeConfig
-from clients.home import Home
-from server.deploy.certificates import AUTHORITY, make_authority
-from shared.crypto.enrolment import Enrolment
+from sealscore.clients.config import NodeConfig
+from sealscore.clients.home import Home
+from sealscore.server.deploy.certificates import AUTHORITY, make_authority
+from sealscore.shared.crypto.enrolment import Enrolment
 
 Node = Callable[..., Said]
 
@@ -35,7 +35,7 @@ def test_what_it_writes_is_its_owners_alone_and_loads(node: Node, tmp_path: Path
 
 
 def test_the_card_enrols_the_nodes_own_key(node: Node, tmp_path: Path):
-    from clients.deploy.node_key import public_line
+    from sealscore.clients.deploy.node_key import public_line
 
     made(node, tmp_path)
     enrolment = Enrolment.from_text((tmp_path / "card.txt").read_text())

@@ -8,8 +8,8 @@ import pytest
 from homes import Said, Town
 from ledgers import standing_of
 
-from clients.books import approve
-from shared.privacy.ledger import read_ledger
+from sealscore.clients.books import approve
+from sealscore.shared.privacy.ledger import read_ledger
 
 Node = Callable[..., Said]
 

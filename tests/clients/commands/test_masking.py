@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.commands.masking import Masks
+from sealscore.clients.commands.masking import Masks
 
 MASKS = Masks(
     folders=(("/home/jane smith/node", "HOME"), ("/home/jane smith", "PATH"), ("/src/tree", "PATH/site-packages")),

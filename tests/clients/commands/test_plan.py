@@ -13,9 +13,9 @@ import pytest
 from homes import Said, Town
 from ledgers import standing_of
 
-from shared.foreign import grouped
-from shared.privacy.ledger import read_ledger
-from shared.privacy.standing import Standing
+from sealscore.shared.foreign import grouped
+from sealscore.shared.privacy.ledger import read_ledger
+from sealscore.shared.privacy.standing import Standing
 
 Node = Callable[..., Said]
 

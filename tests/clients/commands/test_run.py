@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 from homes import Said, Town
 
-from clients.books import approve
+from sealscore.clients.books import approve
 
 Node = Callable[..., Said]
 
@@ -70,7 +70,7 @@ class TestCheck:
         assert (said.code, what in said.text) == (1, True)
 
     def test_a_server_that_is_not_there(self, ask: Node, town: Town, tmp_path: Path):
-        from server.deploy.certificates import make_authority
+        from sealscore.server.deploy.certificates import make_authority
 
         make_authority(tmp_path / "certificates")
         (town["lender-1"].folder / "ca.pem").write_bytes((tmp_path / "certificates" / "ca.pem").read_bytes())
@@ -162,10 +162,10 @@ class Never:
 class TestStart:
     @pytest.fixture(autouse=True)
     def _service(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        import clients.service
+        import sealscore.clients.service
 
         Never.begun = []
-        monkeypatch.setattr(clients.service, "Service", Never)
+        monkeypatch.setattr(sealscore.clients.service, "Service", Never)
 
     def test_takes_everything_from_the_nodes_own_files(self, ask: Node, town: Town):
         said = ask("start", "--log", "json")

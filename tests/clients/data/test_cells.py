@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.data import cells
+from sealscore.clients.data import cells
 
 RAW = st.sampled_from(["", " ", "NA", "nan", "null", "1", "2", "2.0", " 2", "1e0", "02", "x", "1_0", "inf", "-", "0"])
 

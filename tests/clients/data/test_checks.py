@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.data import DataError, Nominal, Table, check_table, columns_of, read_table
-from clients.data.checks import keep
-from shared.schema import TableSchema
+from sealscore.clients.data import DataError, Nominal, Table, check_table, columns_of, read_table
+from sealscore.clients.data.checks import keep
+from sealscore.shared.schema import TableSchema
 
 
 @pytest.fixture

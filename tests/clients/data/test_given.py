@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from clients.data import DataError, Given, OwnData, SqlSource, read_given
-from shared.consent import FEDERATION, parse_consents
-from shared.records import Records
+from sealscore.clients.data import DataError, Given, OwnData, SqlSource, read_given
+from sealscore.shared.consent import FEDERATION, parse_consents
+from sealscore.shared.records import Records
 
 LENDER, PLATFORM = "lender-1", "wallet"
 BASE = only(vertical_plan(), LENDER, PLATFORM)

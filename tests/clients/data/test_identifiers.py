@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from clients.data import DataError, OwnData, SqlSource, Table, check_table
-from clients.data.consents import ConsentTable
-from clients.data.own import Source
-from shared.schema import NumericFeature, TableSchema
+from sealscore.clients.data import DataError, OwnData, SqlSource, Table, check_table
+from sealscore.clients.data.consents import ConsentTable
+from sealscore.clients.data.own import Source
+from sealscore.shared.schema import NumericFeature, TableSchema
 
 # National identifiers of 18 digits, of which a float keeps less than 16.
 LONG = (110105194912310021, 110105194912310029, 110105194912310024)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from vertical_builders import people, vertical_plan
 
-from clients.data import DataError, load_records, one_sided_parts
-from shared.crypto.alignment import padded_size
+from sealscore.clients.data import DataError, load_records, one_sided_parts
+from sealscore.shared.crypto.alignment import padded_size
 
 
 def test_records_are_checked_and_split(csv, plan):

@@ -15,7 +15,7 @@ ROWS = 1_000_000
 READ = """
 import resource, sys
 from pathlib import Path
-from clients.data import SqlSource, read_source
+from sealscore.clients.data import SqlSource, read_source
 kind, place, password_file = sys.argv[1:]
 source = SqlSource(place, "loans", password_file=Path(password_file)) if kind == "sql" else Path(place)
 frame = read_source(source, ["loan", "person", *(f"x{n}" for n in range(10))]).frame

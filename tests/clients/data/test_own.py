@@ -9,12 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clients.data import DataError, check_table
-from clients.data.consents import ConsentTable
-from clients.data.own import OwnData
-from clients.data.persons import Persons
-from clients.data.sql import SqlSource
-from shared.schema import TableSchema
+from sealscore.clients.data import DataError, check_table
+from sealscore.clients.data.consents import ConsentTable
+from sealscore.clients.data.own import OwnData
+from sealscore.clients.data.persons import Persons
+from sealscore.clients.data.sql import SqlSource
+from sealscore.shared.schema import TableSchema
 
 SCHEMA = TableSchema.model_validate(
     {

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from postgres_server import postgres_server
 
-from clients.data import DataError, SqlSource, load_records, read_source
-from clients.data.postgres import BATCH_ROWS, read_only
+from sealscore.clients.data import DataError, SqlSource, load_records, read_source
+from sealscore.clients.data.postgres import BATCH_ROWS, read_only
 
 WRONG = "wr0ng-passw0rd"
 

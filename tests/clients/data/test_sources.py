@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clients.data import DataError, Table, read_source
+from sealscore.clients.data import DataError, Table, read_source
 
 
 def refusal(path: Path, columns=None) -> str:

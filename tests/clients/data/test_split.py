@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.data import DataError, split
-from shared.settings import Split
+from sealscore.clients.data import DataError, split
+from sealscore.shared.settings import Split
 
 
 def by_hash(fraction: float = 0.3, key: str = "k") -> Split:

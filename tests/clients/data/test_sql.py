@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.data import DataError, SqlSource, read_source
+from sealscore.clients.data import DataError, SqlSource, read_source
 
 SECRET = "tr0ub4dor"
 

@@ -8,8 +8,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from clients.data import DataError, SqlSource, load_records, read_source
-from clients.data.sqlite import BATCH_ROWS, read_only
+from sealscore.clients.data import DataError, SqlSource, load_records, read_source
+from sealscore.clients.data.sqlite import BATCH_ROWS, read_only
 
 
 @pytest.fixture

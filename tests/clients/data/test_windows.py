@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clients.data import DataError, load_records
+from sealscore.clients.data import DataError, load_records
 
 # The window of 90 days closes on 2025-06-30 for loans of this day, and later for younger ones.
 LAST, LATE = "2025-04-01", "2025-04-02"

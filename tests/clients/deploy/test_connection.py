@@ -23,10 +23,10 @@ from flwr.supercore.constant import FLEET_HTTP_PUBLIC_KEY_HEADER, FLEET_HTTP_SIG
 from flwr.supercore.error import ApiErrorCode
 from flwr.supercore.primitives.asymmetric import verify_signature
 
-from clients.deploy.connection import check_connection
-from clients.deploy.node_key import make_node_key, read_node_key
-from server.deploy import certificates
-from server.deploy.certificates import make_authority, make_server_certificate
+from sealscore.clients.deploy.connection import check_connection
+from sealscore.clients.deploy.node_key import make_node_key, read_node_key
+from sealscore.server.deploy import certificates
+from sealscore.server.deploy.certificates import make_authority, make_server_certificate
 
 WELCOME = (412, {"code": int(ApiErrorCode.FLEET_INVALID_HEARTBEAT_INTERVAL)})
 
@@ -238,7 +238,7 @@ class TestFiles:
         def broken(path: Path) -> None:
             raise RuntimeError("unheard-of")
 
-        monkeypatch.setattr("clients.deploy.connection.read_node_key", broken)
+        monkeypatch.setattr("sealscore.clients.deploy.connection.read_node_key", broken)
         found = check(keys, "127.0.0.1:1")
         assert found is not None
         assert found[0] == "files"

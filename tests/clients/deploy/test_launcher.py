@@ -16,9 +16,9 @@ from flwr.supercore.fab import Fab
 from flwr.supercore.run import RunNotRunningException
 from flwr.supercore.task_identity import TaskIdentity
 
-from clients.deploy.executor import PUBLIC_REASON
-from clients.deploy.launcher import Doorkeeper, watched
-from clients.deploy.pinning import ALLOWED, REFUSALS, allow, refusals
+from sealscore.clients.deploy.executor import PUBLIC_REASON
+from sealscore.clients.deploy.launcher import Doorkeeper, watched
+from sealscore.clients.deploy.pinning import ALLOWED, REFUSALS, allow, refusals
 
 GOOD, OTHER = b"a good bundle", b"another bundle"
 

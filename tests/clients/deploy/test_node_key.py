@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from flwr.supercore.primitives.asymmetric import uses_nist_ec_curve
 
-from clients.deploy.node_key import NodeKeyError, make_node_key, public_line, read_node_key
+from sealscore.clients.deploy.node_key import NodeKeyError, make_node_key, public_line, read_node_key
 
 
 def test_a_key_is_one_that_flower_takes_and_its_owners_alone(tmp_path: Path):

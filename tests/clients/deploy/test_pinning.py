@@ -18,9 +18,15 @@ import flwr.supernode.runtime.run_clientapp  # noqa: F401
 import pytest
 from flwr.app import Error
 
-from clients.deploy import executor
-from clients.deploy.executor import PUBLIC_FAULT, PUBLIC_REASON, BundleRefused, record_refusal, require_allowed
-from clients.deploy.pinning import ALLOWED, REFUSALS, allow, refusals
+from sealscore.clients.deploy import executor
+from sealscore.clients.deploy.executor import (
+    PUBLIC_FAULT,
+    PUBLIC_REASON,
+    BundleRefused,
+    record_refusal,
+    require_allowed,
+)
+from sealscore.clients.deploy.pinning import ALLOWED, REFUSALS, allow, refusals
 
 RUNTIME: Any = sys.modules["flwr.supernode.runtime.run_clientapp"]
 

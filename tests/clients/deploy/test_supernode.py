@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flwr.common.config import parse_config_args
 
-from clients.deploy.supernode import SuperNode, SuperNodeSettings, prepare
+from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings, prepare
 
 
 def settings(folder: Path, **changes: object) -> SuperNodeSettings:
@@ -80,7 +80,7 @@ def test_a_new_folder_allows_no_bundle_and_keeps_its_secret(tmp_path: Path):
 
 
 def test_a_process_that_cannot_be_started_is_a_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("clients.deploy.supernode.check_connection", lambda *where: None)
+    monkeypatch.setattr("sealscore.clients.deploy.supernode.check_connection", lambda *where: None)
     (tmp_path / "logs" / "supernode.log").mkdir(parents=True)
     (tmp_path / "logs" / "executor.log").mkdir()
     with SuperNode(settings(tmp_path)) as node:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from raw_tables import TABLES, lay_tables
 
-from clients.features.sentiment import Sentiment
+from sealscore.clients.features.sentiment import Sentiment
 
 
 @pytest.fixture

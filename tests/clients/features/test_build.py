@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from clients.data import DataError, load_records
-from clients.features import Sentiment, Settings, build, build_table, entries, table_schema
-from shared.plan import Plan
+from sealscore.clients.data import DataError, load_records
+from sealscore.clients.features import Sentiment, Settings, build, build_table, entries, table_schema
+from sealscore.shared.plan import Plan
 
 TODAY = date(2024, 12, 1)
 Lay = Callable[..., Path]

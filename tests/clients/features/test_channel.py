@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from clients.features import channel
+from sealscore.clients.features import channel
 
 AS_OF = date(2024, 7, 1)
 

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from clients.features.comments import FEWEST, comment_features
-from clients.features.sentiment import Sentiment
+from sealscore.clients.features.comments import FEWEST, comment_features
+from sealscore.clients.features.sentiment import Sentiment
 
 AS_OF = date(2024, 7, 1)
 GOOD, BAD = "非常好用 很喜欢", "质量太差了 要求退款"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from clients.features.dictionary import bounded, entries, entry, table_schema
-from shared.schema import TableSchema
+from sealscore.clients.features.dictionary import bounded, entries, entry, table_schema
+from sealscore.shared.schema import TableSchema
 
 KINDS = ("short-video", "wallet", "lender")
 EVERY = [found for kind in KINDS for found in entries(kind)]

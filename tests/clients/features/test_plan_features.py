@@ -11,15 +11,15 @@ import pytest
 from homes import Town, new_node, running
 from raw_tables import lay_tables
 
-from clients.books import approve
-from clients.data import DataError, load_records
-from clients.features import build_table, detector, dictionary_lender, digest, table_schema
-from clients.features.dictionary import KINDS
-from clients.features.digest import dictionary_digest
-from clients.features.row_local import check_row_local, counted, obstacles
-from clients.preflight import preflight
-from shared.plan import Plan
-from simulations.scenario import Scenario, resolve
+from sealscore.clients.books import approve
+from sealscore.clients.data import DataError, load_records
+from sealscore.clients.features import build_table, detector, dictionary_lender, digest, table_schema
+from sealscore.clients.features.dictionary import KINDS
+from sealscore.clients.features.digest import dictionary_digest
+from sealscore.clients.features.row_local import check_row_local, counted, obstacles
+from sealscore.clients.preflight import preflight
+from sealscore.shared.plan import Plan
+from sealscore.simulations.scenario import Scenario, resolve
 
 CREATORS = ("creators_eps2", "creators_small")
 TODAY = date(2024, 12, 1)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from clients.features import Sentiment, build, build_table
+from sealscore.clients.features import Sentiment, build, build_table
 
 TODAY = date(2024, 12, 1)
 Tables = dict[str, pl.DataFrame]

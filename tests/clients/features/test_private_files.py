@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clients.features import Settings, build_table
-from clients.features.private import private_file
+from sealscore.clients.features import Settings, build_table
+from sealscore.clients.features.private import private_file
 
 TODAY = date(2024, 12, 1)
 

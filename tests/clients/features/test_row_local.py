@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_tables import lay_tables
 
-from clients.data import DataError
-from clients.features import Sentiment, Settings, build_table, entries
-from clients.features.dictionary import ID, KINDS, PERSON
-from clients.features.raw import TABLES
+from sealscore.clients.data import DataError
+from sealscore.clients.features import Sentiment, Settings, build_table, entries
+from sealscore.clients.features.dictionary import ID, KINDS, PERSON
+from sealscore.clients.features.raw import TABLES
 
 TODAY = date(2024, 12, 1)
 EVERY = [(kind, found.name) for kind in KINDS for found in entries(kind)]

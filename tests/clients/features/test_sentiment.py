@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from clients.features import model_cache
-from clients.features import sentiment as module
-from clients.features.sentiment import (
+from sealscore.clients.features import model_cache
+from sealscore.clients.features import sentiment as module
+from sealscore.clients.features.sentiment import (
     Sentiment,
     grams,
     held_out_accuracy,

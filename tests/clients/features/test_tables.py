@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clients.data import DataError
-from clients.features.mapping import PartyMapping
-from clients.features.tables import Sound, read_tables
+from sealscore.clients.data import DataError
+from sealscore.clients.features.mapping import PartyMapping
+from sealscore.clients.features.tables import Sound, read_tables
 
 TODAY = date(2024, 12, 1)
 Lay = Callable[..., Path]

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from clients.features import detector as shipped_one
-from clients.features.detector import INPUTS, Detector, shipped
-from clients.features.traffic import FEWEST_VIDEOS, FLAGGED, burst_features, inputs
-from simulations.world import fit_detector
+from sealscore.clients.features import detector as shipped_one
+from sealscore.clients.features.detector import INPUTS, Detector, shipped
+from sealscore.clients.features.traffic import FEWEST_VIDEOS, FLAGGED, burst_features, inputs
+from sealscore.simulations.world import fit_detector
 
 
 def windows(channels: int = 300, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:

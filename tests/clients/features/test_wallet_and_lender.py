@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from clients.features import bureau, wallet
+from sealscore.clients.features import bureau, wallet
 
 AS_OF = date(2024, 7, 15)
 

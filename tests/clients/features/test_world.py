@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from clients.features import PartyMapping, Sentiment, Settings, build_table
-from clients.features.raw import TABLES
-from simulations.world.build import build
-from simulations.world.config import load_config
+from sealscore.clients.features import PartyMapping, Sentiment, Settings, build_table
+from sealscore.clients.features.raw import TABLES
+from sealscore.simulations.world.build import build
+from sealscore.simulations.world.config import load_config
 
 KINDS = {"video": "short-video", "wallet": "wallet", "lender": "lender"}
 CREATORS = 6000

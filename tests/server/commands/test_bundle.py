@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 from homes import BUNDLE, BUNDLE_BYTES, Said, Town
 
-import server.deploy.bundle
-from server.deploy.bundle import Bundle, build_bundle
-from shared.foreign import grouped
+import sealscore.shared.bundle
+from sealscore.shared.bundle import Bundle, courier_bundle
+from sealscore.shared.foreign import grouped
 
 Server = Callable[..., Said]
 
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server.deploy.bundle, "build_bundle", lambda: Bundle(BUNDLE_BYTES, BUNDLE, ()))
+    monkeypatch.setattr(sealscore.shared.bundle, "courier_bundle", lambda: Bundle(BUNDLE_BYTES, BUNDLE, ()))
 
 
 def test_writes_what_plans_are_signed_with(server: Server, tmp_path: Path):
     said = server("bundle", "-o", tmp_path / "app.fab")
     found = hashlib.sha256((tmp_path / "app.fab").read_bytes()).hexdigest()
-    assert (said.code, found) == (0, build_bundle().sha256)
+    assert (said.code, found) == (0, courier_bundle().sha256)
     assert grouped(found) in said.text
     assert [path.name for path in tmp_path.iterdir()] == ["app.fab"]
 

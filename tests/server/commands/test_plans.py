@@ -13,10 +13,10 @@ import tomli_w
 from builders import LENDERS
 from homes import BUNDLE, Said, Town, plan_data
 
-from server.deployed import PUBLISHED
-from server.plan_making import PROFILES
-from shared.foreign import grouped
-from shared.plan import Plan
+from sealscore.server.deployed import PUBLISHED
+from sealscore.server.plan_making import PROFILES
+from sealscore.shared.foreign import grouped
+from sealscore.shared.plan import Plan
 
 Server = Callable[..., Said]
 
@@ -183,9 +183,9 @@ class TestPublish:
         assert (said.code, "no signed plan is so named; signed: small" in said.text) == (2, True)
 
     def test_only_by_the_version_that_signed(self, ask: Server, control: Any, monkeypatch: pytest.MonkeyPatch):
-        import server.deploy.bundle as bundle
+        import sealscore.shared.bundle as bundle
 
-        monkeypatch.setattr(bundle, "build_bundle", lambda: bundle.Bundle(b"", "ab" * 32, ()))
+        monkeypatch.setattr(bundle, "courier_bundle", lambda: bundle.Bundle(b"", "ab" * 32, ()))
         said = ask("publish", "small")
         assert (said.code, "with the version of Sealscore that it was signed with" in said.text) == (2, True)
         assert control.submitted == []

@@ -13,17 +13,17 @@ from builders import LENDERS
 from doubles import DirectExchange
 from homes import Said, Town, running
 
-import server.commands.running as commands
-from server.deploy.control import ControlError
-from server.deployed import FAILURE, JOURNAL, carry_out
-from server.entry import PROGRESS
-from server.following import inode_of
-from server.home import PASSPHRASE
-from server.journal import Journal, JournalError
-from server.rounds import AttemptsSpent, Rounds
-from shared.crypto.identity import Identity
-from shared.crypto.keyfile import KeyFileError
-from shared.privacy.anchors import read_anchors
+import sealscore.server.commands.running as commands
+from sealscore.server.deploy.control import ControlError
+from sealscore.server.deployed import FAILURE, JOURNAL, carry_out
+from sealscore.server.entry import PROGRESS
+from sealscore.server.following import inode_of
+from sealscore.server.home import PASSPHRASE
+from sealscore.server.journal import Journal, JournalError
+from sealscore.server.rounds import AttemptsSpent, Rounds
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.keyfile import KeyFileError
+from sealscore.shared.privacy.anchors import read_anchors
 
 Server = Callable[..., Said]
 
@@ -224,9 +224,9 @@ class TestRun:
         assert (said.code, "no signed plan is so named" in said.text) == (2, True)
 
     def test_the_server_must_run(self, server: Server, town: Town, monkeypatch: pytest.MonkeyPatch):
-        import server.deploy.bundle as bundle
+        import sealscore.shared.bundle as bundle
 
-        monkeypatch.setattr(bundle, "build_bundle", lambda: bundle.Bundle(b"", str(town.plan.bundle), ()))
+        monkeypatch.setattr(bundle, "courier_bundle", lambda: bundle.Bundle(b"", str(town.plan.bundle), ()))
         said = server("run", "small", "--home", town.server.folder)
         assert (said.code, "there is no token; start the server once" in said.text) == (1, True)
 

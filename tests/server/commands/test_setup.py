@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from homes import Said, new_node, new_server
 
-from server.deploy.certificates import AUTHORITY, CERTIFICATE, read_certificate
-from server.home import ServerHome
-from shared.crypto.enrolment import Enrolment
-from shared.crypto.identity import Identity
+from sealscore.server.deploy.certificates import AUTHORITY, CERTIFICATE, read_certificate
+from sealscore.server.home import ServerHome
+from sealscore.shared.crypto.enrolment import Enrolment
+from sealscore.shared.crypto.identity import Identity
 
 Server = Callable[..., Said]
 

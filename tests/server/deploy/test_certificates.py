@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from server.deploy.certificates import (
+from sealscore.server.deploy.certificates import (
     CertificateError,
     make_authority,
     make_server_certificate,

@@ -17,8 +17,8 @@ import httpx
 import pytest
 import uvicorn
 
-from server.deploy.certificates import AUTHORITY, CERTIFICATE, KEY, make_authority, make_server_certificate
-from server.deploy.connections import HastyLoop, HastyProtocol, Listener, _place, listen
+from sealscore.server.deploy.certificates import AUTHORITY, CERTIFICATE, KEY, make_authority, make_server_certificate
+from sealscore.server.deploy.connections import HastyLoop, HastyProtocol, Listener, _place, listen
 
 HERE = "127.0.0.1"
 MOST, MOST_OF_ONE, HASTE = 5, 3, 0.6

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from server.deploy.enrolled import enrolled_in
+from sealscore.server.deploy.enrolled import enrolled_in
 
 KEY, OTHER = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
 

@@ -11,7 +11,7 @@ from flwr.supercore.constant import TaskType
 from flwr.supercore.superexec.executor import SubprocessExecutor, subprocess_executor
 from flwr.supercore.superexec.executor.types import ExecutionSpec
 
-from server.deploy.executor import TokenByFile, hide_tokens
+from sealscore.server.deploy.executor import TokenByFile, hide_tokens
 
 TOKEN = "ab" * 128
 # A task's program that writes down its words and what Flower's own function takes for its token.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.deploy.gate import CONTROL, FLEET, RUNTIME, STRANGERS, Gate, token_digest
+from sealscore.server.deploy.gate import CONTROL, FLEET, RUNTIME, STRANGERS, Gate, token_digest
 
 LIMIT = 100
 TOKEN = token_digest(b"the-token\n")

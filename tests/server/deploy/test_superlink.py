@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from server.deploy.certificates import make_authority, make_server_certificate
-from server.deploy.control import Control, ControlError
-from server.deploy.superlink import SuperLink, SuperLinkError, SuperLinkSettings, prepare, read_token
+from sealscore.server.deploy.certificates import make_authority, make_server_certificate
+from sealscore.server.deploy.control import Control, ControlError
+from sealscore.server.deploy.superlink import SuperLink, SuperLinkError, SuperLinkSettings, prepare, read_token
 
 
 @pytest.fixture

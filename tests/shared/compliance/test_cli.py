@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from ledger_files import LAST, PARTY, append_raw, every_kind, members, new_ledger, spoil
 
-from shared.compliance import cli
-from shared.privacy.anchors import read_anchors
-from shared.privacy.ledger import Ledger
-from shared.privacy.register import Register
+from sealscore.shared.compliance import cli
+from sealscore.shared.privacy.anchors import read_anchors
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.privacy.register import Register
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ class TestVerify:
         def interrupted(*args: object, **more: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("shared.compliance.registry.registry_record", interrupted)
+        monkeypatch.setattr("sealscore.shared.compliance.registry.registry_record", interrupted)
         output = tmp_path / "record.json"
         assert typed(monkeypatch, "export", ledger, "--registry", "-o", output) == 130
         assert not output.exists()
@@ -118,7 +118,7 @@ class TestVerify:
                 "INSERT INTO entries VALUES (?, '', '{}', ?, ?, ?, ?)", ((seq, *row) for seq in range(3, 200_000))
             )
         database.close()
-        command = [sys.executable, "-m", "shared.compliance.cli", "verify", str(path)]
+        command = [sys.executable, "-m", "sealscore.shared.compliance.cli", "verify", str(path)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ)) as process:
             try:
                 while not _opened(process.pid, path) and process.poll() is None:

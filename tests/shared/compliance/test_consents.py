@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.compliance.consents import EVERY_PURPOSE, consent_counts, open_register, person_view
-from shared.consent import Consent, parse_consents
-from shared.privacy.register import Register, RegisterError
+from sealscore.shared.compliance.consents import EVERY_PURPOSE, consent_counts, open_register, person_view
+from sealscore.shared.consent import Consent, parse_consents
+from sealscore.shared.privacy.register import Register, RegisterError
 
 DAY = date(2031, 6, 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.compliance.explain import SOURCES, chances, in_words
+from sealscore.shared.compliance.explain import SOURCES, chances, in_words
 
 
 def test_the_table_is_of_the_stated_base_rates():

@@ -10,13 +10,13 @@ import pytest
 from ledger_files import append_raw, approval, enrolled_plan, mechanisms_of, new_ledger, reserve
 from vertical_builders import federation_of, vertical_plan
 
-from shared.compliance.joint import joint_claims, labels_of
-from shared.compliance.registry import registry_record, tier_of
-from shared.compliance.verify import Verification, verify_ledger
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.events import RandomizedResponse
-from simulations.federation import Federation
+from sealscore.shared.compliance.joint import joint_claims, labels_of
+from sealscore.shared.compliance.registry import registry_record, tier_of
+from sealscore.shared.compliance.verify import Verification, verify_ledger
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.events import RandomizedResponse
+from sealscore.simulations.federation import Federation
 
 
 class Ran(NamedTuple):

@@ -31,18 +31,18 @@ from ledger_files import (
 from pages import Reader, sound
 from vertical_builders import federation_of, vertical_plan
 
-from shared.compliance.joint import joint_claims
-from shared.compliance.report import write_compliance_report
-from shared.compliance.verify import verify_ledger
-from shared.phases import Kind
-from shared.plan import Plan
-from shared.privacy.anchors import AnchorError, to_line
-from shared.privacy.entries import Ceilings, Refuse, Settle
-from shared.privacy.events import NoNoise
-from shared.privacy.ledger import Ledger
-from shared.report.numbers import UNKNOWN
-from shared.report.record import NotARun
-from simulations.federation import Federation
+from sealscore.shared.compliance.joint import joint_claims
+from sealscore.shared.compliance.report import write_compliance_report
+from sealscore.shared.compliance.verify import verify_ledger
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import Plan
+from sealscore.shared.privacy.anchors import AnchorError, to_line
+from sealscore.shared.privacy.entries import Ceilings, Refuse, Settle
+from sealscore.shared.privacy.events import NoNoise
+from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.report.numbers import UNKNOWN
+from sealscore.shared.report.record import NotARun
+from sealscore.simulations.federation import Federation
 
 HEADINGS = (
     "At a glance",

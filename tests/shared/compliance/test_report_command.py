@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ledger_files import append_raw, every_kind, new_ledger
 
-from shared.compliance import cli
+from sealscore.shared.compliance import cli
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:

@@ -35,15 +35,15 @@ from ledger_files import (
     stored_rows,
 )
 
-from shared.compliance.verification import CODES, Fault
-from shared.compliance.verify import LISTED, Verification, verify_ledger
-from shared.crypto.identity import Identity
-from shared.phases import Kind
-from shared.plan import SERVER
-from shared.privacy.anchors import Head, Receipt
-from shared.privacy.entries import Ceilings, Limit
-from shared.privacy.events import Disclosure, RandomizedResponse
-from shared.privacy.ledger import Ledger
+from sealscore.shared.compliance.verification import CODES, Fault
+from sealscore.shared.compliance.verify import LISTED, Verification, verify_ledger
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.phases import Kind
+from sealscore.shared.plan import SERVER
+from sealscore.shared.privacy.anchors import Head, Receipt
+from sealscore.shared.privacy.entries import Ceilings, Limit
+from sealscore.shared.privacy.events import Disclosure, RandomizedResponse
+from sealscore.shared.privacy.ledger import Ledger
 
 KINDS = (
     *("open", "identify", "limit", "approve", "reserve", "answer", "abort", "disclose", "refuse", "settle", "revoke"),

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.crypto.alignment import Aligned, AlignmentError, ExactMatching, padded_size
-from shared.crypto.psi import PrivateMatching
-from shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.crypto.alignment import Aligned, AlignmentError, ExactMatching, padded_size
+from sealscore.shared.crypto.psi import PrivateMatching
+from sealscore.shared.privacy.streams import Purpose, StreamSource
 
 SIZE, OTHERS = 16, 32
 WAYS = {

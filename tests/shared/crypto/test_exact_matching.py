@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.crypto.alignment import HANDLE_BYTES, Aligned, AlignmentError, ExactMatching
-from shared.privacy.streams import Purpose, Stream, StreamSource
+from sealscore.shared.crypto.alignment import HANDLE_BYTES, Aligned, AlignmentError, ExactMatching
+from sealscore.shared.privacy.streams import Purpose, Stream, StreamSource
 
 SIZE = 64
 MATCHING = ExactMatching(b"a salt of 32 bytes, of this pair", "exact", SIZE)

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shared.aggregation import AggregationError, PlainSum, SumId, SumShape
-from shared.crypto.masking import MaskedSum, MaskReused
-from shared.crypto.seeds import SeedsMissing
+from sealscore.shared.aggregation import AggregationError, PlainSum, SumId, SumShape
+from sealscore.shared.crypto.masking import MaskedSum, MaskReused
+from sealscore.shared.crypto.seeds import SeedsMissing
 
 PLAN = "ab" * 32
 NAMES = ["p0", "p1", "p2", "p3", "p4"]

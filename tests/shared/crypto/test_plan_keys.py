@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.crypto.fields import pack_fields, plan_bytes, unpack_fields
-from shared.crypto.identity import Identity
-from shared.crypto.keyfile import KeyFileError
-from shared.crypto.plan_keys import OVERHEAD, CannotOpen, CertificateError, KeysDestroyed, PlanKeys, peer_key
+from sealscore.shared.crypto.fields import pack_fields, plan_bytes, unpack_fields
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.keyfile import KeyFileError
+from sealscore.shared.crypto.plan_keys import OVERHEAD, CannotOpen, CertificateError, KeysDestroyed, PlanKeys, peer_key
 
 PLAN, OTHER = "ab" * 32, "cd" * 32
 

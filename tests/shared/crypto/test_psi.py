@@ -4,9 +4,9 @@ import private_set_intersection.python as psi
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shared.crypto.alignment import AlignmentError
-from shared.crypto.psi import POINT_BYTES, PrivateMatching
-from shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.crypto.alignment import AlignmentError
+from sealscore.shared.crypto.psi import POINT_BYTES, PrivateMatching
+from sealscore.shared.privacy.streams import Purpose, StreamSource
 
 SIZE, OTHERS = 16, 32
 HEAD = 32
@@ -191,7 +191,7 @@ def test_progress_rises_to_the_end():
 
 def test_the_key_is_taken_off_on_the_curve_of_the_library(sides):
     """The order that inverts keys is that of the curve: its multiples of the base point wrap there."""
-    from shared.crypto.psi import _CURVE, _ORDER
+    from sealscore.shared.crypto.psi import _CURVE, _ORDER
 
     one, last = (ec.derive_private_key(k, _CURVE).public_key().public_numbers() for k in (1, _ORDER - 1))
     assert one.x == last.x

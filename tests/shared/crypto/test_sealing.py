@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.crypto import sealing
-from shared.crypto.fields import pack_fields, unpack_fields
-from shared.crypto.plan_keys import OVERHEAD, KeysDestroyed, PlanKeys
-from shared.crypto.sealed_messages import info_of, seal_message, unseal_message
-from shared.crypto.sealing import Info, read_info, seal, unseal
-from shared.messages import Header, Hello, MessageError, PairAnswer, Ready, SumAnswer, SumRequest, encode
+from sealscore.shared.crypto import sealing
+from sealscore.shared.crypto.fields import pack_fields, unpack_fields
+from sealscore.shared.crypto.plan_keys import OVERHEAD, KeysDestroyed, PlanKeys
+from sealscore.shared.crypto.sealed_messages import info_of, seal_message, unseal_message
+from sealscore.shared.crypto.sealing import Info, read_info, seal, unseal
+from sealscore.shared.messages import Header, Hello, MessageError, PairAnswer, Ready, SumAnswer, SumRequest, encode
 
 PLAN = "ab" * 32
 INFO = Info(PLAN, "run", "train_tower:lender", 3, 1, "SumAnswer", "p0", "server")
@@ -144,7 +144,7 @@ def test_nothing_is_opened_before_its_signature_is_checked(members, sealed, monk
 
 def test_after_the_plan_nothing_opens(members):
     keys = PlanKeys.generate(members.identities["server"], PLAN)
-    from shared.crypto.plan_keys import peer_key
+    from sealscore.shared.crypto.plan_keys import peer_key
 
     peer = peer_key(keys.certificate, members.cards["server"], PLAN)
     data = seal(INFO, b"x", members.identities["p0"], peer)

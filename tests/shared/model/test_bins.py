@@ -5,8 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shared.model.bins import Binning, check_columns, consistent_counts, grid_edges, histogram, histogram_length
-from shared.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.model.bins import (
+    Binning,
+    check_columns,
+    consistent_counts,
+    grid_edges,
+    histogram,
+    histogram_length,
+)
+from sealscore.shared.schema import CategoricalFeature, NumericFeature
 
 AMOUNT = NumericFeature(name="amount", lower=-1000, upper=50_000, scale=100, missing=True)
 STATE = NumericFeature(name="state", lower=-2, upper=8, integer=True)

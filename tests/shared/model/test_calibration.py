@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from shared.model.calibration import MIN_SLOPE, Calibration, fit
-from shared.model.score_grid import cell_logits
-from shared.model.score_table import score_table
+from sealscore.shared.model.calibration import MIN_SLOPE, Calibration, fit
+from sealscore.shared.model.score_grid import cell_logits
+from sealscore.shared.model.score_table import score_table
 
 
 def table_of(slope: float, intercept: float, n: int, seed: int = 0, cells: int = 32) -> np.ndarray:

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.model.bins import Binning, FeatureBins
-from shared.model.coding import CODE_GRID, Coding, Crosses
-from shared.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.model.bins import Binning, FeatureBins
+from sealscore.shared.model.coding import CODE_GRID, Coding, Crosses
+from sealscore.shared.schema import CategoricalFeature, NumericFeature
 
 
 def shares(n: int) -> tuple[float, ...]:

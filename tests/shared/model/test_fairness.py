@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.model.calibration import Calibration
-from shared.model.fairness import (
+from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.fairness import (
     MAX_STANDARD_ERROR,
     MIN_RECORDS,
     Cutoff,
@@ -19,7 +19,7 @@ from shared.model.fairness import (
     cutoff,
     fairness,
 )
-from shared.model.score_grid import cell_edges, cell_logits
+from sealscore.shared.model.score_grid import cell_edges, cell_logits
 
 CELLS = 8
 EVEN = Calibration()

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from shared.model.bins import Binning, histogram
-from shared.model.calibration import Calibration
-from shared.model.coding import Coding, Crosses
-from shared.model.reasons import contributions, reasons
-from shared.model.score_model import ModelFileError, ScoreModel, points
-from shared.model.tower import Tower, admissible, flatten, load_flat, parameter_count
-from shared.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.model.bins import Binning, histogram
+from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.coding import Coding, Crosses
+from sealscore.shared.model.reasons import contributions, reasons
+from sealscore.shared.model.score_model import ModelFileError, ScoreModel, points
+from sealscore.shared.model.tower import Tower, admissible, flatten, load_flat, parameter_count
+from sealscore.shared.schema import CategoricalFeature, NumericFeature
 
 FEATURES = (
     NumericFeature(name="利用率", lower=-1, upper=5, missing=True),
@@ -67,7 +67,7 @@ def test_a_fresh_process_scores_the_same_bits(tmp_path):
     data = columns(64, 9)
     np.savez(tmp_path / "columns.npz", **data)
     code = (
-        "import sys, numpy as np; from pathlib import Path; from shared.model.score_model import ScoreModel\n"
+        "import sys, numpy as np; from pathlib import Path; from sealscore.shared.model.score_model import ScoreModel\n"
         "folder = Path(sys.argv[1]); data = dict(np.load(folder / 'columns.npz'))\n"
         "print(ScoreModel.load(folder).pd(data).tobytes().hex())"
     )

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
-from shared.model.calibration import Calibration
-from shared.model.score_grid import cell_edges, cell_logits
-from shared.model.score_table import TableMetrics, score_table
+from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.score_grid import cell_edges, cell_logits
+from sealscore.shared.model.score_table import TableMetrics, score_table
 
 
 def population(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

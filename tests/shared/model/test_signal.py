@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shared.model.signal import CELLS, level_edges, signal_histogram, signal_levels
+from sealscore.shared.model.signal import CELLS, level_edges, signal_histogram, signal_levels
 
 
 def logits(n: int = 20_000, seed: int = 0) -> np.ndarray:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.model.tower import (
+from sealscore.shared.model.tower import (
     MAX_WIDTH,
     WEIGHT_GRID,
     WEIGHT_LIMIT,

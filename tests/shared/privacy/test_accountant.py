@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shared.privacy.accountant import OpacusAccountant, PldAccountant, UnsupportedEvent, binomial_weights
-from shared.privacy.effort import TooMuchWork, limited
-from shared.privacy.events import (
+from sealscore.shared.privacy.accountant import OpacusAccountant, PldAccountant, UnsupportedEvent, binomial_weights
+from sealscore.shared.privacy.effort import TooMuchWork, limited
+from sealscore.shared.privacy.events import (
     Disclosure,
     Gaussian,
     NoNoise,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.crypto.identity import Identity
-from shared.privacy.anchors import AnchorError, Head, Receipt, read_anchors, to_line
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.privacy.anchors import AnchorError, Head, Receipt, read_anchors, to_line
 
 OWN, OTHER = Identity.generate("lender-1", "lender"), Identity.generate("lender-2", "lender")
 SERVER = Identity.generate("server", "server")

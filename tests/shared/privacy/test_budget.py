@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shared.privacy import budget, budget_cache
-from shared.privacy.accountant import OpacusAccountant, PldAccountant
-from shared.privacy.budget import Release, UnreachableBudget, accounting_delta, solve, spare_attempts
+from sealscore.shared.privacy import budget, budget_cache
+from sealscore.shared.privacy.accountant import OpacusAccountant, PldAccountant
+from sealscore.shared.privacy.budget import Release, UnreachableBudget, accounting_delta, solve, spare_attempts
 
 DELTA = 1e-5
 PLD = PldAccountant()

@@ -4,10 +4,10 @@ import pytest
 from builders import TRAIN, small_plan
 from ledger_entries import AT, approval, folded, opening, reserve
 
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.entries import Ceilings, Limit, Settle
-from shared.privacy.events import Gaussian, NoNoise, SampledGaussian
-from shared.privacy.spending import Overdrawn, Spending
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.entries import Ceilings, Limit, Settle
+from sealscore.shared.privacy.events import Gaussian, NoNoise, SampledGaussian
+from sealscore.shared.privacy.spending import Overdrawn, Spending
 
 DELTA = 1e-5
 PLD = PldAccountant()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.privacy.disclosures import Disclosed, Told
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
+from sealscore.shared.privacy.disclosures import Disclosed, Told
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
 
 LEVELS = {"ann": 3, "bo": 0}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ledger_entries import AT, DIGEST, abort, answer, approval, disclosed, opening, refusal, reserve
 from pydantic import ValidationError
 
-from shared.privacy.entries import (
+from sealscore.shared.privacy.entries import (
     GENESIS,
     Ceilings,
     Entry,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.privacy.events import (
+from sealscore.shared.privacy.events import (
     Disclosure,
     Gaussian,
     NoNoise,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.privacy.fills import Fills
-from shared.privacy.streams import StreamSource
+from sealscore.shared.privacy.fills import Fills
+from sealscore.shared.privacy.streams import StreamSource
 
 PEOPLE = [f"p{n}" for n in range(3000)]
 

@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from shared.model.loss import ForwardCorrected, cross_entropy
-from shared.model.tower import Tower, admissible, flatten, load_flat, parameter_count
-from shared.privacy.gradients import CLIP_SLACK, gradient_engine
-from shared.privacy.rounding import clip_error
+from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
+from sealscore.shared.model.tower import Tower, admissible, flatten, load_flat, parameter_count
+from sealscore.shared.privacy.gradients import CLIP_SLACK, gradient_engine
+from sealscore.shared.privacy.rounding import clip_error
 
 torch.set_num_threads(1)
 ENGINES = ("fused", "opacus")

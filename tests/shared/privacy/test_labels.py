@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.privacy.labels import LabelStore, _threshold
-from shared.privacy.register import Register
-from shared.privacy.streams import StreamSource
+from sealscore.shared.privacy.labels import LabelStore, _threshold
+from sealscore.shared.privacy.register import Register
+from sealscore.shared.privacy.streams import StreamSource
 
 PEOPLE = [f"p{n}" for n in range(200)]
 TRUTH = np.arange(200) % 3 == 0

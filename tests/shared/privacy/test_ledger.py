@@ -8,13 +8,13 @@ import pytest
 from builders import TRAIN, small_plan
 from ledger_entries import EVENT, UNLIMITED, answer, approval, refusal, reserve
 
-from shared.compliance.anchoring import kept_anchors
-from shared.crypto.identity import BadSignature, Identity
-from shared.privacy.anchors import Head, Receipt
-from shared.privacy.entries import Reserve, Settle, body_of, entry_hash
-from shared.privacy.ledger import SIGNED, Ledger, LedgerError, read_ledger
-from shared.privacy.spending import Overdrawn, Spending
-from shared.privacy.standing import LedgerFault
+from sealscore.shared.compliance.anchoring import kept_anchors
+from sealscore.shared.crypto.identity import BadSignature, Identity
+from sealscore.shared.privacy.anchors import Head, Receipt
+from sealscore.shared.privacy.entries import Reserve, Settle, body_of, entry_hash
+from sealscore.shared.privacy.ledger import SIGNED, Ledger, LedgerError, read_ledger
+from sealscore.shared.privacy.spending import Overdrawn, Spending
+from sealscore.shared.privacy.standing import LedgerFault
 
 PLAN = small_plan()
 REAL = Identity.generate("lender-1", "lender")

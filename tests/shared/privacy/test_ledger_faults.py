@@ -11,9 +11,9 @@ import pytest
 from builders import TRAIN, small_plan
 from ledger_entries import UNLIMITED, approval, refusal, reserve
 
-from shared.crypto.identity import Identity
-from shared.privacy.ledger import Ledger, LedgerError, read_ledger
-from shared.privacy.standing import LedgerFault
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.privacy.ledger import Ledger, LedgerError, read_ledger
+from sealscore.shared.privacy.standing import LedgerFault
 
 PLAN = small_plan()
 IDENTITY = Identity.generate("lender-1", "lender")

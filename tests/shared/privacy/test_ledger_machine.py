@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from ledger_entries import DIGEST, EVENT, UNLIMITED, abort, approval, refusal, reserve
 
-from shared.crypto.identity import Identity
-from shared.privacy.entries import Answer, Revoke, Settle
-from shared.privacy.ledger import Ledger, read_ledger
-from shared.privacy.standing import LedgerFault
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.privacy.entries import Answer, Revoke, Settle
+from sealscore.shared.privacy.ledger import Ledger, read_ledger
+from sealscore.shared.privacy.standing import LedgerFault
 
 PLANS = [small_plan(), small_plan(seed=8)]
 # By hand from the small plan: 1 and 4 rounds, half as many more.

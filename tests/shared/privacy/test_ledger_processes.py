@@ -11,12 +11,12 @@ import pytest
 from builders import TRAIN, small_plan
 from ledger_entries import EVENT, answer, approval, refusal, reserve
 
-from shared.crypto.identity import Identity
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.entries import Answer, Ceilings, Refuse, Reserve
-from shared.privacy.ledger import SIGNED, Ledger, read_ledger
-from shared.privacy.spending import Overdrawn, Spending
-from shared.privacy.standing import LedgerFault
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.entries import Answer, Ceilings, Refuse, Reserve
+from sealscore.shared.privacy.ledger import SIGNED, Ledger, read_ledger
+from sealscore.shared.privacy.spending import Overdrawn, Spending
+from sealscore.shared.privacy.standing import LedgerFault
 
 IDENTITY = Identity.generate("lender-1", "lender")
 CEILINGS = Ceilings(epsilon=None, delta=1e-5)

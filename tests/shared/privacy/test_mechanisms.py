@@ -12,15 +12,15 @@ from builders import BIN, CALIBRATE, EVALUATE, PLAN, TRAIN, mechanisms, phase_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.model.bins import histogram_length
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.accountant import OpacusAccountant, PldAccountant
-from shared.privacy.budget import accounting_delta
-from shared.privacy.events import Gaussian, NoNoise, SampledGaussian
-from shared.privacy.mechanisms import HEADROOM, Mechanism, Mechanisms
-from shared.privacy.noise import support_bound
-from shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.model.bins import histogram_length
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.accountant import OpacusAccountant, PldAccountant
+from sealscore.shared.privacy.budget import accounting_delta
+from sealscore.shared.privacy.events import Gaussian, NoNoise, SampledGaussian
+from sealscore.shared.privacy.mechanisms import HEADROOM, Mechanism, Mechanisms
+from sealscore.shared.privacy.noise import support_bound
+from sealscore.shared.privacy.streams import Purpose, StreamSource
 
 PHASES = (BIN, TRAIN, CALIBRATE, EVALUATE)
 # Quick to solve although a person has several records: much noise, few releases.

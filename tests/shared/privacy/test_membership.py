@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.privacy.membership import BASE_RATES, least_believed, most_believed, precision, success
+from sealscore.shared.privacy.membership import BASE_RATES, least_believed, most_believed, precision, success
 
 epsilons = st.floats(0, 20)
 rates = st.floats(0.001, 0.999)

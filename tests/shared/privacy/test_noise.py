@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shared.privacy import noise
-from shared.privacy.noise import (
+from sealscore.shared.privacy import noise
+from sealscore.shared.privacy.noise import (
     MAX_SCALE,
     ExactDiscreteGaussian,
     FastDiscreteGaussian,
@@ -18,7 +18,7 @@ from shared.privacy.noise import (
     support_bound,
     tv_bound,
 )
-from shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.privacy.streams import Purpose, StreamSource
 
 FAST = FastDiscreteGaussian()
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from shared.consent import Consent
-from shared.privacy.register import Register, RegisterError, Told
+from sealscore.shared.consent import Consent
+from sealscore.shared.privacy.register import Register, RegisterError, Told
 
 PLAN, OTHER = "ab" * 32, "cd" * 32
 values = st.dictionaries(st.sampled_from(["ann", "bo", "cy", "di"]), st.integers(0, 3), max_size=4)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shared.model.tower import MAX_WIDTH
-from shared.privacy.rounding import clip_error, grid_for, to_grid
+from sealscore.shared.model.tower import MAX_WIDTH
+from sealscore.shared.privacy.rounding import clip_error, grid_for, to_grid
 
 FINITE = st.floats(-1e6, 1e6)
 

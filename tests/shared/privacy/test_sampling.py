@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from shared.privacy.sampling import poisson_sample
-from shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.privacy.sampling import poisson_sample
+from sealscore.shared.privacy.streams import Purpose, StreamSource
 
 
 def stream(round=0, party="a"):

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from ledger_entries import answer, approval, disclosed, folded, opening, reserve
 from vertical_builders import vertical_plan
 
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.budget import UnreachableBudget
-from shared.privacy.entries import Ceilings
-from shared.privacy.events import Disclosure, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
-from shared.privacy.spending import (
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.budget import UnreachableBudget
+from sealscore.shared.privacy.entries import Ceilings
+from sealscore.shared.privacy.events import Disclosure, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
+from sealscore.shared.privacy.spending import (
     Division,
     Spending,
     Used,

@@ -21,9 +21,9 @@ from ledger_entries import (
 )
 from vertical_builders import vertical_plan
 
-from shared.crypto.identity import Identity
-from shared.privacy.entries import Approve, Ceilings, Identify, Limit, Open, Revoke, Settle, Withdraw
-from shared.privacy.standing import LAST_ATTEMPT, LedgerFault, Standing
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.privacy.entries import Approve, Ceilings, Identify, Limit, Open, Revoke, Settle, Withdraw
+from sealscore.shared.privacy.standing import LAST_ATTEMPT, LedgerFault, Standing
 
 PLAN = small_plan()
 OTHER = small_plan(seed=8)

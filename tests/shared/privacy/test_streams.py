@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.privacy.streams import Purpose, Stream, StreamSource
+from sealscore.shared.privacy.streams import Purpose, Stream, StreamSource
 
 COORDINATES = st.tuples(
     st.text(max_size=6),
@@ -132,9 +132,12 @@ def test_a_stream_ends_before_it_repeats():
 
 
 def test_importing_the_mechanisms_does_not_load_the_heavy_libraries():
+    modules = ", ".join(
+        f"sealscore.shared.privacy.{name}"
+        for name in ("streams", "noise", "sampling", "events", "accountant", "budget")
+    )
     code = (
-        "import sys, shared.privacy.streams, shared.privacy.noise, shared.privacy.sampling, "
-        "shared.privacy.events, shared.privacy.accountant, shared.privacy.budget\n"
+        f"import sys, {modules}\n"
         "print([m for m in ('torch', 'opacus', 'dp_accounting', 'opendp', 'scipy') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

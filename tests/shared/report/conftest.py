@@ -13,9 +13,9 @@ from builders import small_federation, small_plan
 from pages import Reader
 from vertical_builders import federation_of, vertical_plan
 
-from shared.plan import Plan
-from shared.records import Records
-from simulations.federation import Federation
+from sealscore.shared.plan import Plan
+from sealscore.shared.records import Records
+from sealscore.simulations.federation import Federation
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from shared.model.calibration import Calibration
-from shared.model.score_model import points
-from shared.model.score_table import TableMetrics, score_table
-from shared.report.curves import Draws
+from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.score_model import points
+from sealscore.shared.model.score_table import TableMetrics, score_table
+from sealscore.shared.report.curves import Draws
 
 CELLS = 32
 

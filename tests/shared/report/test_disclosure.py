@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.phases import phases
-from shared.report.disclosure import crossed, nobody, phase_title, sights
-from shared.report.record import RunFolder
+from sealscore.shared.phases import phases
+from sealscore.shared.report.disclosure import crossed, nobody, phase_title, sights
+from sealscore.shared.report.record import RunFolder
 
 PROTECTED = {"sums": "masked", "payloads": "sealed", "alignment": "psi"}
 

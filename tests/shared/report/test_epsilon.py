@@ -8,8 +8,8 @@ import pytest
 from builders import mechanisms, small_plan
 from vertical_builders import vertical_plan
 
-from shared.plan import Plan
-from shared.report.epsilon import moments, phase_costs
+from sealscore.shared.plan import Plan
+from sealscore.shared.report.epsilon import moments, phase_costs
 
 PLANS = [small_plan(), vertical_plan(training__sample_rate=1.0)]
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.report.figures import (
+from sealscore.shared.report.figures import (
     Dot,
     Label,
     Line,
@@ -24,7 +24,7 @@ from shared.report.figures import (
     meter_figure,
     strip_figure,
 )
-from shared.report.svg import STYLES, Axis, Plot, apart, log_ticks, round_ticks, span, words_width
+from sealscore.shared.report.svg import STYLES, Axis, Plot, apart, log_ticks, round_ticks, span, words_width
 
 UNIT = Axis("across, in metres", 0, 10)
 UP = Axis("up, in grams", 0, 1)

@@ -8,8 +8,8 @@ import re
 import pytest
 from pages import Reader
 
-from shared.report.gauges import Gauge, gauges_figure
-from shared.report.svg import STYLES
+from sealscore.shared.report.gauges import Gauge, gauges_figure
+from sealscore.shared.report.svg import STYLES
 
 
 def bars(drawn: str, colour: str) -> list[float]:

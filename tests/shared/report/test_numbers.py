@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.report.numbers import (
+from sealscore.shared.report.numbers import (
     MINUS,
     UNKNOWN,
     data_size,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.report.page import Column, Html, Page, bullets, cards, element, escape, figure, join, pairs, table
+from sealscore.shared.report.page import Column, Html, Page, bullets, cards, element, escape, figure, join, pairs, table
 
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=y>'
 

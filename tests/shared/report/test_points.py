@@ -8,8 +8,8 @@ from itertools import combinations, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.report.points import Named, _apart, point_figure
-from shared.report.svg import SMALL, STYLES, Axis, words_width
+from sealscore.shared.report.points import Named, _apart, point_figure
+from sealscore.shared.report.svg import SMALL, STYLES, Axis, words_width
 
 ACROSS, UP = Axis("across, in metres", 1, 10, log=True), Axis("up, in grams", 0, 1)
 MET = [

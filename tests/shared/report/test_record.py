@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from builders import small_plan
 
-from shared.report.record import NotARun, Protection, RunFolder
-from simulations.enrolment import enrolled
+from sealscore.shared.report.record import NotARun, Protection, RunFolder
+from sealscore.simulations.enrolment import enrolled
 
 
 def test_a_run(horizontal: Path):

@@ -12,13 +12,13 @@ import pytest
 from builders import small_federation, small_plan
 from pages import sound
 
-from shared.model.score_table import TableMetrics
-from shared.plan import Plan
-from shared.report.findings import Findings
-from shared.report.numbers import MINUS, UNKNOWN
-from shared.report.record import NotARun, RunFolder
-from shared.report.run_report import run_report, write_report
-from simulations.federation import Federation
+from sealscore.shared.model.score_table import TableMetrics
+from sealscore.shared.plan import Plan
+from sealscore.shared.report.findings import Findings
+from sealscore.shared.report.numbers import MINUS, UNKNOWN
+from sealscore.shared.report.record import NotARun, RunFolder
+from sealscore.shared.report.run_report import run_report, write_report
+from sealscore.simulations.federation import Federation
 
 HEADINGS = (
     "At a glance",

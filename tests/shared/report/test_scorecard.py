@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.model.bins import Binning, FeatureBins
-from shared.model.calibration import Calibration
-from shared.model.coding import Coding, Crosses
-from shared.model.reasons import contributions
-from shared.model.score_model import ScoreModel
-from shared.model.tower import Tower, flatten, load_flat
-from shared.report.scorecard import bin_names, effects
-from shared.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.model.bins import Binning, FeatureBins
+from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.coding import Coding, Crosses
+from sealscore.shared.model.reasons import contributions
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.model.tower import Tower, flatten, load_flat
+from sealscore.shared.report.scorecard import bin_names, effects
+from sealscore.shared.schema import CategoricalFeature, NumericFeature
 
 PARTS = (
     FeatureBins(NumericFeature(name="income", lower=0, upper=1e6), (10.0, 20_000.0), (0.5, 0.3, 0.2)),

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.report.record import RunFolder
-from shared.report.run_report import run_report
+from sealscore.shared.report.record import RunFolder
+from sealscore.shared.report.run_report import run_report
 
 SCORES = ("federated", "lender_alone", "lender_alone_dp", "lender_alone_xgboost", "pooled_xgboost")
 SEGMENTS = {

@@ -10,15 +10,15 @@ import pytest
 from builders import NO_NOISE, small_scenario
 from vertical_builders import federation_of, vertical_plan
 
-from shared.phases import Kind, Phase
-from shared.plan import Plan
-from shared.plan_errors import PlanError
-from shared.privacy.events import SampledGaussian
-from shared.privacy.mechanisms import Mechanisms
-from simulations.audit.audited import Audit, Setting, audit_run, observe, right_guesses
-from simulations.audit.faults import Break
-from simulations.federation import Federation, load_parties
-from simulations.scenario import Scenario
+from sealscore.shared.phases import Kind, Phase
+from sealscore.shared.plan import Plan
+from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.privacy.events import SampledGaussian
+from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.simulations.audit.audited import Audit, Setting, audit_run, observe, right_guesses
+from sealscore.simulations.audit.faults import Break
+from sealscore.simulations.federation import Federation, load_parties
+from sealscore.simulations.scenario import Scenario
 
 ROUNDS, RATE, CANARIES, GUESSES = 20, 0.5, 1000, 200
 

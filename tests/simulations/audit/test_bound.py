@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from shared.privacy.accountant import PldAccountant
-from shared.privacy.events import SampledGaussian
-from simulations.audit.bound import (
+from sealscore.shared.privacy.accountant import PldAccountant
+from sealscore.shared.privacy.events import SampledGaussian
+from sealscore.simulations.audit.bound import (
     Curve,
     curve_epsilon,
     curve_rejected,

@@ -7,10 +7,10 @@ import pytest
 import torch
 from builders import small_plan
 
-from shared.model.loss import ForwardCorrected, cross_entropy
-from shared.model.tower import MAX_WIDTH, Tower, flatten, load_flat
-from shared.privacy.gradients import gradient_engine
-from simulations.audit.canaries import AuditBlock, AuditedGradientSum, tagged
+from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
+from sealscore.shared.model.tower import MAX_WIDTH, Tower, flatten, load_flat
+from sealscore.shared.privacy.gradients import gradient_engine
+from sealscore.simulations.audit.canaries import AuditBlock, AuditedGradientSum, tagged
 
 CLIP = 0.8
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from builders import small_scenario
 
-from simulations import cli
+from sealscore.simulations import cli
 
 SMALL = ("--canaries", 1000, "--guesses", 200)
 

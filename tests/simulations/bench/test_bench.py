@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from simulations.bench import step
-from simulations.bench.__main__ import main, names, show
+from sealscore.simulations.bench import step
+from sealscore.simulations.bench.__main__ import main, names, show
 
 
 def test_a_wrong_name_lists_the_benchmarks(capsys):

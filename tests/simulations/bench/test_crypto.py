@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from simulations.bench import crypto
-from simulations.bench.__main__ import main
+from sealscore.simulations.bench import crypto
+from sealscore.simulations.bench.__main__ import main
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from simulations.bench import features
+from sealscore.simulations.bench import features
 
 
 def test_it_gives_its_figures(monkeypatch):

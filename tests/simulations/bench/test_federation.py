@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from shared.crypto.identity import Identity
-from shared.crypto.plan_keys import PlanKeys, peer_key
-from shared.crypto.sealed_messages import seal_message
-from shared.messages import Asked, Header
-from simulations.bench import federation
-from simulations.bench.federation import _busy, _Call, _courier_age, _pace, _Party, _round_of, _seen
+from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
+from sealscore.shared.crypto.sealed_messages import seal_message
+from sealscore.shared.messages import Asked, Header
+from sealscore.simulations.bench import federation
+from sealscore.simulations.bench.federation import _busy, _Call, _courier_age, _pace, _Party, _round_of, _seen
 
 
 def call(asked: float, done: float, round: int | None = 1, courier: float | None = 0.1) -> _Call:

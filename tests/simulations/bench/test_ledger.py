@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from shared.compliance.verify import verify_ledger
-from simulations.bench import ledger
-from simulations.bench.__main__ import main, names
+from sealscore.shared.compliance.verify import verify_ledger
+from sealscore.simulations.bench import ledger
+from sealscore.simulations.bench.__main__ import main, names
 
 
 @pytest.fixture(autouse=True)

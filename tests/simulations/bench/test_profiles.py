@@ -9,9 +9,9 @@ import pytest
 from builders import small_federation, small_plan, small_records
 from homes import plan_data
 
-from server.plan_making import PROFILES, Profile, made
-from shared.plan import Plan
-from simulations.bench import profiles
+from sealscore.server.plan_making import PROFILES, Profile, made
+from sealscore.shared.plan import Plan
+from sealscore.simulations.bench import profiles
 
 
 def test_held_out_rows_are_training_rows():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from simulations.bench import traffic
-from simulations.world.fit_detector import SEED
+from sealscore.simulations.bench import traffic
+from sealscore.simulations.world.fit_detector import SEED
 
 SEEDS = traffic.SEEDS
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from builders import NO_NOISE, small_scenario
 
-from simulations.sweep.row import Row
+from sealscore.simulations.sweep.row import Row
 
 Write = Callable[..., Path]
 

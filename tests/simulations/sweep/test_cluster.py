@@ -17,10 +17,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from simulations.flower_processes import end_tree, groups_below
-from simulations.sweep.cluster import NoCluster, on_cluster
-from simulations.sweep.config import Sweep
-from simulations.sweep.row import carry_out
+from sealscore.simulations.flower_processes import end_tree, groups_below
+from sealscore.simulations.sweep.cluster import NoCluster, on_cluster
+from sealscore.simulations.sweep.config import Sweep
+from sealscore.simulations.sweep.row import carry_out
 
 ROOT = Path(__file__).resolve().parents[3]
 TIMES = ("seconds", "started")
@@ -61,7 +61,7 @@ def address() -> Iterator[str]:
 
 def sweep_there(path: Path, out: Path, address: str) -> subprocess.Popen[str]:
     """The program in a process of its own: Ray settles what 127.0.0.1 is when it is imported."""
-    command = [sys.executable, "-m", "simulations.cli", "sweep", str(path), "-o", str(out), "--ray", address]
+    command = [sys.executable, "-m", "sealscore.simulations.cli", "sweep", str(path), "-o", str(out), "--ray", address]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "240"}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from simulations import cli
-from simulations.sweep import cluster, pool
-from simulations.sweep.config import Task
-from simulations.sweep.row import Done, carry_out
+from sealscore.simulations import cli
+from sealscore.simulations.sweep import cluster, pool
+from sealscore.simulations.sweep.config import Task
+from sealscore.simulations.sweep.row import Done, carry_out
 
 Call = Callable[..., tuple[int, str]]
 Write = Callable[..., Path]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from clients.data import DataError
-from shared.plan_errors import PlanError
-from simulations.baselines import BASELINES
-from simulations.sweep import config
-from simulations.sweep.config import Sweep, packaged, resolve
+from sealscore.clients.data import DataError
+from sealscore.shared.plan_errors import PlanError
+from sealscore.simulations.baselines import BASELINES
+from sealscore.simulations.sweep import config
+from sealscore.simulations.sweep.config import Sweep, packaged, resolve
 
 Write = Callable[..., Path]
 NAMES = ", ".join(BASELINES)

@@ -7,9 +7,9 @@ from builders import NO_NOISE, small_scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.plan_errors import PlanError
-from simulations.scenario import Scenario, resolve
-from simulations.sweep.keys import applied, counted_group, effective, flat
+from sealscore.shared.plan_errors import PlanError
+from sealscore.simulations.scenario import Scenario, resolve
+from sealscore.simulations.sweep.keys import applied, counted_group, effective, flat
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from simulations.flower_processes import end_tree, groups_below
-from simulations.runs import Run
-from simulations.sweep.config import Sweep
-from simulations.sweep.pool import ONE_THREAD, in_processes
-from simulations.sweep.row import carry_out
+from sealscore.simulations.flower_processes import end_tree, groups_below
+from sealscore.simulations.runs import Run
+from sealscore.simulations.sweep.config import Sweep
+from sealscore.simulations.sweep.pool import ONE_THREAD, in_processes
+from sealscore.simulations.sweep.row import carry_out
 
 ROOT = Path(__file__).resolve().parents[3]
 Write = Callable[..., Path]
@@ -60,7 +60,7 @@ def test_a_sweep_that_is_stopped_or_killed_leaves_the_finished_rows_and_no_proce
     """A real process and a real signal, in the middle of a run that would take minutes."""
     path, out, home = write("[grid]\ntraining.rounds = [2, 50_000]\n"), tmp_path / "out", tmp_path / "tmp"
     home.mkdir()
-    command = [sys.executable, "-m", "simulations.cli", "sweep", str(path), "-o", str(out)]
+    command = [sys.executable, "-m", "sealscore.simulations.cli", "sweep", str(path), "-o", str(out)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "240", "TMPDIR": str(home)}
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True

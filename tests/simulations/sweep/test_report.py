@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from simulations.sweep.figures import FIGURES, figures_of
-from simulations.sweep.report import write_figures, write_report
-from simulations.sweep.results import Results, along, shown
-from simulations.sweep.store import RECORD, TABLE, SweepFolderError, tidy
+from sealscore.simulations.sweep.figures import FIGURES, figures_of
+from sealscore.simulations.sweep.report import write_figures, write_report
+from sealscore.simulations.sweep.results import Results, along, shown
+from sealscore.simulations.sweep.store import RECORD, TABLE, SweepFolderError, tidy
 
 Made = Callable[..., Path]
 

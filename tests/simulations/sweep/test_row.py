@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from builders import small_scenario
 
-from simulations.runs import Run
-from simulations.sweep.config import Sweep
-from simulations.sweep.row import Done, carry_out
+from sealscore.simulations.runs import Run
+from sealscore.simulations.sweep.config import Sweep
+from sealscore.simulations.sweep.row import Done, carry_out
 
 Write = Callable[..., Path]
 

@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from simulations.sweep.config import Sweep
-from simulations.sweep.store import RECORD, TABLE, Store, SweepFolderError, read_sweep, tidy
+from sealscore.simulations.sweep.config import Sweep
+from sealscore.simulations.sweep.store import RECORD, TABLE, Store, SweepFolderError, read_sweep, tidy
 
 Rows = Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from simulations.world.build import build, read_manifest
-from simulations.world.config import WorldConfig
+from sealscore.simulations.world.build import build, read_manifest
+from sealscore.simulations.world.config import WorldConfig
 
 CREATORS = 3000
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from simulations.world import build as build_module
-from simulations.world.build import MANIFEST, WorldFolderError, build, read_manifest, steps
-from simulations.world.config import WorldConfig
-from simulations.world.tables import OWN_NAMES, TABLES, kind_of, mapping, write_table
+from sealscore.simulations.world import build as build_module
+from sealscore.simulations.world.build import MANIFEST, WorldFolderError, build, read_manifest, steps
+from sealscore.simulations.world.config import WorldConfig
+from sealscore.simulations.world.tables import OWN_NAMES, TABLES, kind_of, mapping, write_table
 
 # The contract with those who compute features: tables and columns by kind of party.
 CONTRACT = {

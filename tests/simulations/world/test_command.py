@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from simulations import cli
-from simulations.world import describe, fit_detector
-from simulations.world.build import read_manifest
-from simulations.world.figures import FIGURES
+from sealscore.simulations import cli
+from sealscore.simulations.world import describe, fit_detector
+from sealscore.simulations.world.build import read_manifest
+from sealscore.simulations.world.figures import FIGURES
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "world.md").read_text(encoding="utf-8")
@@ -109,7 +109,7 @@ def test_the_knobs_on_the_page_are_those_of_the_config():
 
 
 def test_the_detector_says_whether_it_is_the_shipped_one(sim: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path, shipped = tmp_path / "detector.npz", files("clients.features").joinpath("detector.npz").read_bytes()
+    path, shipped = tmp_path / "detector.npz", files("sealscore.clients.features").joinpath("detector.npz").read_bytes()
     for content, same in ((shipped, True), (b"another", False)):
         monkeypatch.setattr(fit_detector, "fit", lambda content=content: content)
         code, said = sim("detector", "-o", path)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from shared.plan_errors import PlanError
-from simulations.world import config
-from simulations.world.config import Latents, WorldConfig, load_config
+from sealscore.shared.plan_errors import PlanError
+from sealscore.simulations.world import config
+from sealscore.simulations.world.config import Latents, WorldConfig, load_config
 
 WORLD = Path(config.__file__).parent
 MOVERS = {"quality", "stability", "leverage", "honesty", "size", "service", "state", "q"}

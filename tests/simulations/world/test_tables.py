@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from simulations.world.config import WorldConfig
-from simulations.world.papers import id_numbers, licence_numbers
+from sealscore.simulations.world.config import WorldConfig
+from sealscore.simulations.world.papers import id_numbers, licence_numbers
 
 Read = Callable[[str, str], pl.DataFrame]
 VIDEO = ("video-1", "video-2")

@@ -9,15 +9,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from simulations.world import describe
-from simulations.world.agents import Agents, draw_agents
-from simulations.world.bureau import bureau_rows
-from simulations.world.business import seasons
-from simulations.world.channel import creator_ids, draw_channels, draw_videos
-from simulations.world.config import WorldConfig
-from simulations.world.followers import audience_rows
-from simulations.world.lending import Loans, draw_loans
-from simulations.world.repayment import NEVER, borrowers, lived
+from sealscore.simulations.world import describe
+from sealscore.simulations.world.agents import Agents, draw_agents
+from sealscore.simulations.world.bureau import bureau_rows
+from sealscore.simulations.world.business import seasons
+from sealscore.simulations.world.channel import creator_ids, draw_channels, draw_videos
+from sealscore.simulations.world.config import WorldConfig
+from sealscore.simulations.world.followers import audience_rows
+from sealscore.simulations.world.lending import Loans, draw_loans
+from sealscore.simulations.world.repayment import NEVER, borrowers, lived
 
 Read = Callable[[str, str], pl.DataFrame]
 MANY = {"creators": 12_000, "lending": {"pd_rollouts": 0}}

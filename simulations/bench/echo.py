@@ -1,22 +1,12 @@
-"""A coordinator that only times rounds; in the benchmark's bundle it stands where server/entry.py stands."""
+"""Rounds that are only timed."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-from server.exchange import Exchange, Failure, wait_for
-
-
-def run_coordinator(plan_bytes: bytes, exchange: Exchange, output: Path) -> None:
-    """Time the rounds that the JSON object `plan_bytes` names and leave them in `output/run.json`."""
-    plan = json.loads(plan_bytes)
-    output.mkdir(parents=True)
-    record = time_rounds(exchange, plan["parties"], plan["rounds"], plan["bytes"])
-    (output / "run.json").write_text(json.dumps(record), encoding="utf-8")
+from sealscore.server.exchange import Exchange, Failure, wait_for
 
 
 def time_rounds(exchange: Exchange, parties: Iterable[str], rounds: int, size: int) -> dict[str, Any]:
