@@ -12,7 +12,7 @@ os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
 from sealscore.clients.commands import doctor, features, init, ledger, peer, plan, run
 from sealscore.clients.commands.terminal import EXPECTED
-from sealscore.shared.terminal import run_app
+from sealscore.shared.text.terminal import run_app
 
 app = typer.Typer(
     help="Run a node of a Sealscore federation: at a lender or a platform, beside its data.",

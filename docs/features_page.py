@@ -1,8 +1,8 @@
 """Write the tables of docs/features.md from the feature dictionary: `python docs/features_page.py`.
 
-Features come from clients/features/dictionary.py, raw tables from clients/features/raw.py, checks of papers from
-clients/features/papers.py. The page's own text stands outside the markers and is left alone. A test compares the page
-with what this writes.
+Features come from clients/features/dictionary/dictionary.py, raw tables from clients/features/raw/raw.py, checks of
+papers from clients/features/papers.py. The page's own text stands outside the markers and is left alone. A test
+compares the page with what this writes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import polars as pl
 
-from sealscore.clients.features.dictionary import Entry, Kind, entries
-from sealscore.clients.features.digest import dictionary_digest
+from sealscore.clients.features.dictionary.dictionary import Entry, Kind, entries
+from sealscore.clients.features.dictionary.digest import dictionary_digest
 from sealscore.clients.features.papers import CHECKS
-from sealscore.clients.features.raw import TABLES
+from sealscore.clients.features.raw.raw import TABLES
 
 PAGE = Path(__file__).with_name("features.md")
 KINDS: tuple[Kind, ...] = ("short-video", "wallet", "lender")

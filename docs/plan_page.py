@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sealscore.shared.plan import Group, Party, Plan
-from sealscore.shared.schema import CategoricalFeature, DerivedFeature, Formula, NumericFeature, TableSchema
-from sealscore.shared.settings import (
+from sealscore.shared.plan.plan import Group, Party, Plan
+from sealscore.shared.plan.schema import CategoricalFeature, DerivedFeature, Formula, NumericFeature, TableSchema
+from sealscore.shared.plan.settings import (
     Alignment,
     Evaluation,
     Local,
@@ -27,7 +27,7 @@ from sealscore.shared.settings import (
     Split,
     Training,
 )
-from sealscore.simulations.scenario import SimulationSettings
+from sealscore.simulations.experiments.scenario import SimulationSettings
 
 PAGE = Path(__file__).with_name("plan.md")
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sealscore.simulations.gains import ALONE, ALONE_DP, ALONE_XGBOOST, FEDERATED, SCORES, segment_name
+from sealscore.simulations.experiments.gains import ALONE, ALONE_DP, ALONE_XGBOOST, FEDERATED, SCORES, segment_name
 
 PAGE = Path(__file__).with_name("research.md")
 _MARKED = re.compile(r"(<!-- what the federation gives -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -1,4 +1,4 @@
-"""Sealscore: lenders and creator platforms train one loan-default model together; every raw record stays with its owner.
+"""Sealscore: lenders and platforms train one loan-default model together; every raw record stays with its owner.
 
     import sealscore
 
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sealscore.shared.model.score_model import ScoreModel
-    from sealscore.shared.plan import Plan
-    from sealscore.simulations.federation import Engine
-    from sealscore.simulations.runs import Run
+    from sealscore.shared.plan.plan import Plan
+    from sealscore.simulations.engine.federation import Engine
+    from sealscore.simulations.experiments.runs import Run
 
 __all__ = ["Plan", "load_model", "plan", "simulate"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "Plan":
-        from sealscore.shared.plan import Plan
+        from sealscore.shared.plan.plan import Plan
 
         return Plan
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -46,14 +46,14 @@ def plan(source: str | Path | Mapping[str, Any], **changes: Any) -> Plan:
     Raises:
         PlanError: there is no such plan, or it is wrong; a line for each problem.
     """
-    from sealscore.shared.plan import Plan
+    from sealscore.shared.plan.plan import Plan
 
     if isinstance(source, Mapping):
         found = Plan.parse(_without_simulation(source))
     elif Path(source).suffix == ".json":
         found = Plan.from_canonical(Path(source).read_bytes())
     else:
-        from sealscore.simulations.scenario import read_tables, resolve
+        from sealscore.simulations.experiments.scenario import read_tables, resolve
 
         path = resolve(str(source))
         found = Plan.parse(_without_simulation(read_tables(path)), str(path))
@@ -73,7 +73,7 @@ def simulate(
     runs: str | Path = "runs",
     **changes: Any,
 ) -> Run:
-    """Run a scenario (a plan file with a table `[simulation]`, or the name of one) with all its parties on this machine.
+    """Run a scenario (a plan file with a table `[simulation]`, or the name of one) with all parties on this machine.
 
     Writes a run folder below `runs` and returns the run: `run.record` has what the server of a real federation may
     know, `run.oracle` what only a simulation knows, `run.folder` the model. `engine` is "in-process" or "flower".
@@ -84,8 +84,8 @@ def simulate(
         DataError: a party's table does not fit the plan.
         RunFailed: the federation could not carry it out; it says why.
     """
-    from sealscore.simulations.job import run_job
-    from sealscore.simulations.scenario import Scenario, resolve
+    from sealscore.simulations.experiments.job import run_job
+    from sealscore.simulations.experiments.scenario import Scenario, resolve
 
     scenario = Scenario.load(resolve(str(source)))
     if changes:

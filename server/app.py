@@ -13,7 +13,16 @@ from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 
-from sealscore.server.exchange import MALFORMED, REASONS, TIMEOUT, UNAVAILABLE, UNKNOWN, Failure, Reply, Traffic
+from sealscore.server.transport.exchange import (
+    MALFORMED,
+    REASONS,
+    TIMEOUT,
+    UNAVAILABLE,
+    UNKNOWN,
+    Failure,
+    Reply,
+    Traffic,
+)
 
 app = ServerApp()
 
@@ -33,12 +42,12 @@ def main(grid: Grid, context: Context) -> None:
     config = {name: str(value) for name, value in context.run_config.items()}
     exchange = FlowerExchange(grid)
     if not config.get("home"):
-        from sealscore.server.entry import run_coordinator
+        from sealscore.server.run.run import run_coordinator
 
         run_coordinator(Path(config["plan"]).read_bytes(), exchange, Path(config["output"]))
         return
-    from sealscore.server.deployed import carry_out, publish
-    from sealscore.server.home import ServerHome
+    from sealscore.server.run.deployed import carry_out, publish
+    from sealscore.server.setup.server_dir import ServerHome
 
     action = publish if config["action"] == "publish" else carry_out
     action(ServerHome(Path(config["home"])), config["plan"], exchange)

@@ -12,7 +12,7 @@ os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
 from sealscore.server.commands import bundle, plans, running, setup
 from sealscore.server.commands.terminal import EXPECTED
-from sealscore.shared.terminal import run_app
+from sealscore.shared.text.terminal import run_app
 
 app = typer.Typer(
     help="Run the server of a Sealscore federation: it coordinates, and sees sums only.",

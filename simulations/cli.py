@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sealscore.shared.terminal import BAD_INPUT, FAILED, Screen, foreign, run_app, visible
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Screen, foreign, run_app, visible
 from sealscore.simulations.audit.command import audit
 from sealscore.simulations.neighbours.command import neighbours
 from sealscore.simulations.sweep.command import app as sweep
@@ -46,10 +46,10 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
-    from sealscore.shared.report.run_report import write_report
-    from sealscore.simulations.console import ProgressObserver, closing_table, summary
-    from sealscore.simulations.job import run_job
-    from sealscore.simulations.scenario import Scenario, main_job, resolve
+    from sealscore.compliance.run_report.run_report import write_report
+    from sealscore.simulations.experiments.console import ProgressObserver, closing_table, summary
+    from sealscore.simulations.experiments.job import run_job
+    from sealscore.simulations.experiments.scenario import Scenario, main_job, resolve
 
     if engine not in ("in-process", "flower"):
         raise typer.BadParameter(f"{engine!r}: the engines are in-process and flower", param_hint="--engine")
@@ -76,8 +76,8 @@ def run(
 @app.command("list")
 def list_runs(runs: Runs = Path("runs")) -> None:
     """List the runs, oldest first."""
-    from sealscore.simulations.console import runs_table
-    from sealscore.simulations.runs import all_runs
+    from sealscore.simulations.experiments.console import runs_table
+    from sealscore.simulations.experiments.runs import all_runs
 
     found = all_runs(runs)
     if not found:
@@ -93,8 +93,8 @@ def compare(
     runs: Runs = Path("runs"),
 ) -> None:
     """Show the figures of two runs side by side."""
-    from sealscore.simulations.console import comparison
-    from sealscore.simulations.runs import find_run
+    from sealscore.simulations.experiments.console import comparison
+    from sealscore.simulations.experiments.runs import find_run
 
     comparison(Screen(), find_run(first, runs), find_run(second, runs))
 
@@ -111,7 +111,7 @@ def report(
     runs: Runs = Path("runs"),
 ) -> None:
     """Write the report of a run or a sweep, one HTML file that needs nothing else, and print where it is."""
-    from sealscore.simulations.report import report_of
+    from sealscore.simulations.experiments.report import report_of
 
     try:
         print(visible(str(report_of(run, runs, output))))
@@ -122,7 +122,7 @@ def report(
 @app.command()
 def plans() -> None:
     """List the plans that come with Sealscore."""
-    from sealscore.simulations.scenario import packaged
+    from sealscore.simulations.experiments.scenario import packaged
 
     for name, path in packaged().items():
         print(f"{name:36} {path}")
@@ -135,13 +135,13 @@ app.command()(neighbours)
 def main() -> None:
     """Entry point: expected errors become one message and an exit code (1 failed, 2 bad input, 130 interrupted)."""
     from sealscore.clients.data import DataError
-    from sealscore.clients.sealed import NotApproved
-    from sealscore.shared.crypto.trust import Untrusted
-    from sealscore.shared.plan_errors import PlanError
-    from sealscore.shared.privacy.budget import UnreachableBudget
-    from sealscore.simulations.flower_engine import FlowerRunError
-    from sealscore.simulations.job import RunFailed
-    from sealscore.simulations.runs import NoSuchRun
+    from sealscore.clients.node.sealed import NotApproved
+    from sealscore.shared.dp.noise_calibration import UnreachableBudget
+    from sealscore.shared.identity.trust import Untrusted
+    from sealscore.shared.plan.errors import PlanError
+    from sealscore.simulations.engine.flower_engine import FlowerRunError
+    from sealscore.simulations.experiments.job import RunFailed
+    from sealscore.simulations.experiments.runs import NoSuchRun
 
     bad = (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun)
     expected = dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys((RunFailed, FlowerRunError), FAILED)

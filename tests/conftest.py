@@ -1,4 +1,4 @@
-"""What every test may use: the builders beside this file, one thread, and hypothesis without deadlines."""
+"""What every test may use: the helpers in support/, one thread, and hypothesis without deadlines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-# Modules of tests are imported by their path; this folder must be findable for `from builders import ...`.
-sys.path.insert(0, str(Path(__file__).parent))
+# Modules of tests are imported by their path; the helpers must be findable for `from builders import ...`.
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 # A first example pays for imports and caches; how long one takes says nothing here.
 settings.register_profile("sealscore", deadline=None)

@@ -12,7 +12,7 @@ import tomli_w
 from builders import PLAN
 
 import sealscore
-from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.plan.errors import PlanError
 
 
 def test_importing_it_loads_nothing_heavy():

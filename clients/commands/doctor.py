@@ -20,10 +20,10 @@ import typer
 from sealscore.clients.commands.masking import Masks
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import HERE, Folder, console, home_at
-from sealscore.clients.config import ConfigError
 from sealscore.clients.data import DataError
-from sealscore.clients.home import Home
-from sealscore.shared.terminal import foreign
+from sealscore.clients.setup.config import ConfigError
+from sealscore.clients.setup.node_dir import Home
+from sealscore.shared.text.terminal import foreign
 
 PACKAGES = ("sealscore", "flwr", "torch", "opacus", "dp-accounting", "cryptography", "polars", "pydantic")
 _LOG_LINES = 40
@@ -61,7 +61,7 @@ def collected(home: Home) -> dict[str, Any]:
 
 
 def _checks(home: Home) -> list[dict[str, Any]]:
-    from sealscore.clients.preflight import preflight
+    from sealscore.clients.setup.preflight import preflight
 
     try:
         home.config()

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from sealscore.clients.commands.plan import PlanArgument, find_plan
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, errors, fail, home_at
-from sealscore.shared.consent import FEDERATION
-from sealscore.shared.plan import Plan
-from sealscore.shared.schema import TableSchema
-from sealscore.shared.terminal import foreign
+from sealscore.shared.persons.consent import FEDERATION
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.schema import TableSchema
+from sealscore.shared.text.terminal import foreign
 
 _SHOWN = 20
 
@@ -42,7 +42,7 @@ def features(
 
     from sealscore.clients.data.errors import why
     from sealscore.clients.features import Settings, build_table
-    from sealscore.clients.features.dictionary import kind_of
+    from sealscore.clients.features.dictionary.dictionary import kind_of
 
     home = home_at(folder)
     found = find_plan(home, plan)

@@ -10,9 +10,9 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail
-from sealscore.clients.home import PASSPHRASE, Home
-from sealscore.shared.plan_errors import PlanError, explain
-from sealscore.shared.terminal import foreign
+from sealscore.clients.setup.node_dir import PASSPHRASE, Home
+from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.text.terminal import foreign
 
 TEMPLATE = """\
 # The configuration of a Sealscore node. Paths are seen from this folder. Nothing here comes from the server.
@@ -86,9 +86,9 @@ def init(
 
     With SEALSCORE_PASSPHRASE in the environment the keys are put under that passphrase.
     """
-    from sealscore.clients.config import NodeConfig, NodeSection, ServerSection
     from sealscore.clients.deploy.node_key import make_node_key
-    from sealscore.shared.crypto.enrolment import Enrolment
+    from sealscore.clients.setup.config import NodeConfig, NodeSection, ServerSection
+    from sealscore.shared.identity.enrolment import Enrolment
 
     if role not in ("lender", "platform"):
         raise typer.BadParameter(f"{role!r}: a node is a lender or a platform", param_hint="--role")

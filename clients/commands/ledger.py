@@ -9,10 +9,10 @@ from rich.table import Table
 
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, reason
-from sealscore.shared.privacy.entries import Entry, Limit
-from sealscore.shared.privacy.ledger import read_ledger
-from sealscore.shared.privacy.spending import Spending, bits_by_recipient, label_epsilon
-from sealscore.shared.terminal import foreign, plain
+from sealscore.shared.ledger.budget_check import Spending, bits_by_recipient, label_epsilon
+from sealscore.shared.ledger.entries import Entry, Limit
+from sealscore.shared.ledger.ledger import read_ledger
+from sealscore.shared.text.terminal import foreign, plain
 
 
 def ledger(

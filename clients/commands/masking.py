@@ -16,10 +16,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sealscore.clients.config import ConfigError, NodeConfig
-from sealscore.clients.home import Home
-from sealscore.shared.crypto.trust import TrustError
-from sealscore.shared.plan import SERVER
+from sealscore.clients.setup.config import ConfigError, NodeConfig
+from sealscore.clients.setup.node_dir import Home
+from sealscore.shared.identity.trust import TrustError
+from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.processes import IMPORT_ROOT
 
 PATH, ADDRESS, PARTY, HOME = "PATH", "ADDRESS", "PARTY", "HOME"

@@ -9,9 +9,9 @@ import typer
 from rich.table import Column, Table
 
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
-from sealscore.shared.crypto.enrolment import card_in
-from sealscore.shared.crypto.identity import Card
-from sealscore.shared.terminal import foreign
+from sealscore.shared.identity.enrolment import card_in
+from sealscore.shared.identity.identity import Card
+from sealscore.shared.text.terminal import foreign
 
 app = typer.Typer(help="Trust the cards of the server and of peers, by fingerprint.", no_args_is_help=True)
 

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from sealscore.clients.bundle_file import BundleFile
 from sealscore.clients.commands.terminal import (
     BAD_INPUT,
     FAILED,
@@ -23,14 +22,15 @@ from sealscore.clients.commands.terminal import (
     home_at,
     reason,
 )
-from sealscore.clients.home import Home
-from sealscore.clients.plan_review import Review, review
-from sealscore.shared.foreign import GROUP
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.entries import Refuse, Revoke
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.report.numbers import plural
-from sealscore.shared.terminal import foreign, grouped, ungrouped
+from sealscore.clients.setup.bundle_file import BundleFile
+from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.setup.plan_review import Review, review
+from sealscore.shared.ledger.entries import Refuse, Revoke
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.foreign import GROUP
+from sealscore.shared.text.numbers import plural
+from sealscore.shared.text.terminal import foreign, grouped, ungrouped
 
 app = typer.Typer(help="Look at plans, approve them, refuse them.", no_args_is_help=True)
 
@@ -81,8 +81,8 @@ def approve(
 
     With the plan you approve the code that carries its messages, so its file must be given.
     """
-    from sealscore.clients import books
-    from sealscore.clients.plan_data import faults
+    from sealscore.clients.node.node import plan_ledger as books
+    from sealscore.clients.setup.plan_data import faults
 
     home = home_at(folder)
     found = find_plan(home, plan)

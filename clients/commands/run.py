@@ -17,11 +17,11 @@ from rich.table import Table
 
 from sealscore.clients.commands.plan import find_plan, opened
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, home_at
-from sealscore.clients.config import NodeConfig
-from sealscore.clients.home import Home
-from sealscore.shared.logs import log_to_stderr
-from sealscore.shared.plan import Plan
-from sealscore.shared.terminal import foreign, grouped, lines
+from sealscore.clients.setup.config import NodeConfig
+from sealscore.clients.setup.node_dir import Home
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.logs import log_to_stderr
+from sealscore.shared.text.terminal import foreign, grouped, lines
 
 STALE = 15.0  # seconds after which a status is of a node that died
 
@@ -32,7 +32,7 @@ def check(
     folder: Folder = HERE,
 ) -> None:
     """Check configuration, keys, peers, ledger, data, connection and clock; exit code 1 if something is wrong."""
-    from sealscore.clients.preflight import preflight
+    from sealscore.clients.setup.preflight import preflight
 
     home, bad = home_at(folder), 0
     plans = [find_plan(home, plan)] if plan else _live_plans(home)
@@ -52,7 +52,7 @@ def start(
 ) -> None:
     """Start the node and its SuperNode, and keep them running until Ctrl-C or SIGTERM."""
     from sealscore.clients.deploy.supernode import SuperNodeSettings
-    from sealscore.clients.service import Service, signals
+    from sealscore.clients.node.supervisor import Service, signals
 
     if logs not in ("text", "json"):
         raise typer.BadParameter(f"{logs!r}: logs are text or json", param_hint="--log")
@@ -136,8 +136,8 @@ def status(
 
 
 def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
-    from sealscore.clients.host import MAX_PROPOSED, Host
-    from sealscore.clients.plan_data import given_reader, loader
+    from sealscore.clients.node.plan_router import MAX_PROPOSED, Host
+    from sealscore.clients.setup.plan_data import given_reader, loader
 
     def propose(plan: Plan) -> bool:
         approved = ledger.standing.plans
@@ -167,7 +167,7 @@ def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
 
 def _refuse_faulty_data(home: Home, config: NodeConfig, plans: list[Plan]) -> None:
     """A node whose data do not fit its plans does not start: once it is connected, the server would see it."""
-    from sealscore.clients.plan_data import faults
+    from sealscore.clients.setup.plan_data import faults
 
     today = datetime.now(UTC).date()
     if found := faults(home, config, [plan for plan in plans if plan.expires is None or plan.expires >= today]):

@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from sealscore.clients.bundle_file import BundleFileError
-from sealscore.clients.daemon import DaemonError
 from sealscore.clients.data import DataError
 from sealscore.clients.deploy.node_key import NodeKeyError
-from sealscore.clients.home import Home, HomeError
-from sealscore.shared.crypto.identity import CardError
-from sealscore.shared.crypto.keyfile import KeyFileError
-from sealscore.shared.crypto.trust import EnrolmentError, TrustError, Untrusted
-from sealscore.shared.plan_errors import PlanError
-from sealscore.shared.privacy.ledger import LedgerError
-from sealscore.shared.privacy.register import RegisterError
-from sealscore.shared.privacy.spending import Overdrawn
-from sealscore.shared.privacy.standing import LedgerFault
-from sealscore.shared.terminal import BAD_INPUT, FAILED, Screen, errors, fail
+from sealscore.clients.node.socket_server import DaemonError
+from sealscore.clients.setup.bundle_file import BundleFileError
+from sealscore.clients.setup.node_dir import Home, HomeError
+from sealscore.shared.identity.identity import CardError
+from sealscore.shared.identity.keyfile import KeyFileError
+from sealscore.shared.identity.trust import EnrolmentError, TrustError, Untrusted
+from sealscore.shared.ledger.budget_check import Overdrawn
+from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.shared.ledger.ledger import LedgerError
+from sealscore.shared.ledger.state import LedgerFault
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Screen, errors, fail
 
 console = Screen()
 

@@ -16,13 +16,13 @@ import numpy as np
 import polars as pl
 
 from sealscore.clients.data import cells
+from sealscore.clients.data.derive import derived_columns
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.data.table import Table, columns_of
-from sealscore.shared.consent import Consent, ConsentError, parse_consents, with_withdrawals
-from sealscore.shared.derive import derived_columns
-from sealscore.shared.identifiers import NORMAL_FORMS
-from sealscore.shared.records import Records
-from sealscore.shared.schema import CategoricalFeature, NumericFeature, TableSchema
+from sealscore.shared.persons.consent import Consent, ConsentError, parse_consents, with_withdrawals
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature, TableSchema
 
 VALUES_SHOWN = 3
 OTHERS = "add it, name your own column of it under [data.columns], or use a plan whose schema fits the table"

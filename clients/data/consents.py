@@ -14,10 +14,10 @@ import polars as pl
 
 from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, WrongTypeError, inexact, texts
 from sealscore.clients.data.errors import DataError, Problem
-from sealscore.clients.data.sources import Source, read_source
+from sealscore.clients.data.sources.sources import Source, read_source
 from sealscore.clients.data.table import Table
-from sealscore.shared.consent import Consent, ConsentError, parse_consents
-from sealscore.shared.identifiers import NORMAL_FORMS
+from sealscore.shared.persons.consent import Consent, ConsentError, parse_consents
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
 
 # A cell that is no list of consents.
 _IN_DOUBT = "?"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sealscore.shared.foreign import plain
+from sealscore.shared.text.foreign import plain
 
 LINES_SHOWN = 20
 _WORDS = 2000  # of a fault: a plan's levels and names may be in it

@@ -14,14 +14,14 @@ import polars as pl
 
 from sealscore.clients.data.cells import WrongTypeError, inexact, texts
 from sealscore.clients.data.checks import consents_of
+from sealscore.clients.data.column_mapping import OwnData
 from sealscore.clients.data.errors import DataError, Problem
-from sealscore.clients.data.own import OwnData
 from sealscore.clients.data.table import Table
-from sealscore.shared.consent import Consent, with_withdrawals
-from sealscore.shared.identifiers import NORMAL_FORMS
-from sealscore.shared.plan import Plan
-from sealscore.shared.records import Records
-from sealscore.shared.schema import TableSchema
+from sealscore.shared.persons.consent import Consent, with_withdrawals
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.schema import TableSchema
 
 
 @dataclass(frozen=True)

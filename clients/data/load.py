@@ -11,14 +11,14 @@ from typing import TypeVar
 import numpy as np
 
 from sealscore.clients.data.checks import Nominal, check_table
+from sealscore.clients.data.column_mapping import OwnData
 from sealscore.clients.data.errors import DataError, Problem
-from sealscore.clients.data.own import OwnData
-from sealscore.clients.data.sources import Source
+from sealscore.clients.data.sources.sources import Source
 from sealscore.clients.data.split import test_mask
 from sealscore.clients.data.table import Table
 from sealscore.shared.crypto.alignment import padded_size
-from sealscore.shared.plan import Party, Plan
-from sealscore.shared.records import Records
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import Party, Plan
 
 _Read = TypeVar("_Read")
 
@@ -42,7 +42,7 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     own = source if isinstance(source, OwnData) else OwnData(source)
     if group.table.dictionary is not None:
         # Only where it is named: a table of own columns needs nothing of the features' code.
-        from sealscore.clients.features.row_local import check_dictionary
+        from sealscore.clients.features.dictionary.row_local import check_dictionary
 
         check_dictionary(plan, party_name, own.source)
     table = own.read(group.table, lender, plan.alignment.identifier)

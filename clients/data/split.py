@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from sealscore.clients.data.errors import DataError, Problem
-from sealscore.shared.identifiers import NORMAL_FORMS
-from sealscore.shared.settings import Split
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.plan.settings import Split
 
 
 def test_mask(

@@ -9,7 +9,7 @@ from typing import Protocol
 import polars as pl
 
 from sealscore.clients.data.errors import DataError, Problem
-from sealscore.shared.schema import TableSchema
+from sealscore.shared.plan.schema import TableSchema
 
 
 class Lines(Protocol):

@@ -37,8 +37,8 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from sealscore.clients.deploy.executor import PUBLIC_REASON, BundleRefused, record_refusal, require_allowed, say
-from sealscore.shared.foreign import plain
 from sealscore.shared.processes import follow_parent
+from sealscore.shared.text.foreign import plain
 
 _CONTACT_EVERY = 5.0
 _REPLY_EVERY = 0.05  # within this process, so it costs the server nothing

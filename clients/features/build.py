@@ -17,14 +17,14 @@ import polars as pl
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.features import bureau, channel, papers, traffic, wallet
 from sealscore.clients.features.comments import comment_features
-from sealscore.clients.features.consents import PURPOSE, asked_of_lender, asked_of_platform, live_consents
 from sealscore.clients.features.detector import shipped
-from sealscore.clients.features.dictionary import AS_OF, CONSENT, ID, LABEL, PERSON, Kind, bounded
-from sealscore.clients.features.digest import DIGEST, dictionary_digest
-from sealscore.clients.features.mapping import FILE, PartyMapping
-from sealscore.clients.features.private import private_file, private_folder
+from sealscore.clients.features.dictionary.dictionary import AS_OF, CONSENT, ID, LABEL, PERSON, Kind, bounded
+from sealscore.clients.features.dictionary.digest import DIGEST, dictionary_digest
+from sealscore.clients.features.raw.consents import PURPOSE, asked_of_lender, asked_of_platform, live_consents
+from sealscore.clients.features.raw.mapping import FILE, PartyMapping
+from sealscore.clients.features.raw.private import private_file, private_folder
+from sealscore.clients.features.raw.tables import MOST_REJECTED, read_tables, too_many
 from sealscore.clients.features.sentiment import Sentiment
-from sealscore.clients.features.tables import MOST_REJECTED, read_tables, too_many
 
 MOST_VIDEOS = 100_000
 """A creator with more videos is left out: no channel posts so many, and one row would cost as much as all others."""

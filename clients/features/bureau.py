@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from sealscore.clients.features.windows import by, last_seen, mean, over, seen
+from sealscore.clients.features.raw.windows import by, last_seen, mean, over, seen
 
 REPORT = ("score", "months_on_file", "open_accounts", "utilisation", "late_24m", "inquiries_6m")
 

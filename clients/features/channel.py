@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from sealscore.clients.features.windows import (
+from sealscore.clients.features.raw.windows import (
     FINE,
     HUNDRED,
     LONG,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from sealscore.clients.features.complaints import COMPLAINTS
+from sealscore.clients.features.raw.windows import FINE, MIDDLE, SHORT, fine, mean, seen
 from sealscore.clients.features.sentiment import Sentiment, normalised
-from sealscore.clients.features.windows import FINE, MIDDLE, SHORT, fine, mean, seen
 
 SLICE = 250_000
 NEGATIVE = -0.3

@@ -13,7 +13,7 @@ from typing import Literal
 
 import polars as pl
 
-from sealscore.shared.identifiers import NORMAL_FORMS
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
 
 Paper = Literal["identity", "licence"]
 YOUNG_LICENCE_DAYS = 30

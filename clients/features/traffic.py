@@ -11,7 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from sealscore.clients.features.detector import INPUTS
-from sealscore.clients.features.windows import by, whole
+from sealscore.clients.features.raw.windows import by, whole
 
 FEWEST_VIDEOS, FEWEST_WEEKS = 4, 5
 FLAGGED = 0.6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from sealscore.clients.features.channel import DAYS_A_MONTH
-from sealscore.clients.features.windows import HUNDRED, LONG, by, hundredths, mean, over, seen, whole
+from sealscore.clients.features.raw.windows import HUNDRED, LONG, by, hundredths, mean, over, seen, whole
 
 MONTHS, RECENT = 6, 3
 _FLOWS = ("inflow", "outflow", "payers", "refunds", "balance_mean")

@@ -11,7 +11,7 @@ import typer
 from sealscore.server.commands.plans import signed_plan
 from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
 from sealscore.shared import bundle as bundles
-from sealscore.shared.terminal import foreign, grouped
+from sealscore.shared.text.terminal import foreign, grouped
 
 
 def bundle(

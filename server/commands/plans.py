@@ -15,13 +15,13 @@ import typer
 from rich.table import Column, Table
 
 from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
-from sealscore.server.deployed import PUBLISHED
-from sealscore.server.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from sealscore.server.run.deployed import PUBLISHED
+from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from sealscore.shared import bundle as bundles
-from sealscore.shared.foreign import GROUP
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.mechanisms import Mechanisms
-from sealscore.shared.terminal import foreign, grouped
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.foreign import GROUP
+from sealscore.shared.text.terminal import foreign, grouped
 
 # One exchange with four parties over Flower on one machine of two cores (`python -m sealscore.simulations.bench
 # federation`).

@@ -14,16 +14,16 @@ from rich.table import Table
 from sealscore.server.commands.plans import signed_plan
 from sealscore.server.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at, superlink_of
 from sealscore.server.deploy.control import ControlError, Run
-from sealscore.server.deployed import FAILURE, JOURNAL
-from sealscore.server.entry import PROGRESS
-from sealscore.server.following import ProgressFollower, inode_of
-from sealscore.server.home import ServerHome
-from sealscore.server.watching import RunTable
+from sealscore.server.run.deployed import FAILURE, JOURNAL
+from sealscore.server.run.progress import ProgressFollower, inode_of
+from sealscore.server.run.progress_table import RunTable
+from sealscore.server.run.run import PROGRESS
+from sealscore.server.setup.server_dir import ServerHome
 from sealscore.shared import bundle as bundles
-from sealscore.shared.phases import phases
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.anchors import Receipt, read_anchors, to_line
-from sealscore.shared.terminal import foreign, grouped
+from sealscore.shared.ledger.anchors import Receipt, read_anchors, to_line
+from sealscore.shared.phases.phases import phases
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.terminal import foreign, grouped
 
 LOOK = 0.5  # seconds between two looks at a run
 BEAR = 60.0  # seconds without an answer of the SuperLink: a restart takes a few, and the run outlives it

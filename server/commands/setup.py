@@ -12,11 +12,11 @@ import typer
 from rich.table import Table
 
 from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, superlink_of
-from sealscore.server.home import PASSPHRASE, ServerHome
-from sealscore.shared.crypto.enrolment import Enrolment
-from sealscore.shared.crypto.identity import same_fingerprint
-from sealscore.shared.logs import log_to_stderr
-from sealscore.shared.terminal import foreign
+from sealscore.server.setup.server_dir import PASSPHRASE, ServerHome
+from sealscore.shared.identity.enrolment import Enrolment
+from sealscore.shared.identity.identity import same_fingerprint
+from sealscore.shared.text.logs import log_to_stderr
+from sealscore.shared.text.terminal import foreign
 
 TEMPLATE = """\
 # The configuration of a Sealscore server.

@@ -10,12 +10,12 @@ import typer
 from sealscore.server.deploy.certificates import CertificateError
 from sealscore.server.deploy.control import ControlError
 from sealscore.server.deploy.superlink import SuperLinkError, SuperLinkSettings
-from sealscore.server.home import ServerError, ServerHome
-from sealscore.shared.crypto.identity import CardError
-from sealscore.shared.crypto.keyfile import KeyFileError
-from sealscore.shared.plan_errors import PlanError
-from sealscore.shared.privacy.anchors import AnchorError
-from sealscore.shared.terminal import BAD_INPUT, FAILED, Screen, fail
+from sealscore.server.setup.server_dir import ServerError, ServerHome
+from sealscore.shared.identity.identity import CardError
+from sealscore.shared.identity.keyfile import KeyFileError
+from sealscore.shared.ledger.anchors import AnchorError
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Screen, fail
 
 console = Screen()
 

@@ -18,8 +18,8 @@ from typing import Protocol
 
 import numpy as np
 
-from sealscore.shared.identifiers import fingerprint
-from sealscore.shared.privacy.streams import Stream
+from sealscore.shared.persons.identifiers import fingerprint
+from sealscore.shared.randomness.streams import Stream
 
 HANDLE_BYTES = 16
 _TOKEN_BYTES = 16

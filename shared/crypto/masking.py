@@ -29,9 +29,9 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from numpy.typing import NDArray
 
-from sealscore.shared.aggregation import AggregationError, PlainSum, SumId, SumShape
 from sealscore.shared.crypto.fields import counter, pack_fields, plan_bytes
 from sealscore.shared.crypto.seeds import Seeds, SeedsMissing
+from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumId, SumShape
 
 # ChaCha20 takes a nonce, but no key is ever used twice: what makes it fresh is all in the key.
 _NONCE = bytes(16)

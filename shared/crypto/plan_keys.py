@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.hpke import (
 )
 
 from sealscore.shared.crypto.fields import FieldsError, pack_fields, plan_bytes, unpack_fields
-from sealscore.shared.crypto.identity import BadSignature, Card, Identity
-from sealscore.shared.crypto.keyfile import KeyFileError, destroy_key, read_key, write_key
-from sealscore.shared.foreign import grouped
+from sealscore.shared.identity.identity import BadSignature, Card, Identity
+from sealscore.shared.identity.keyfile import KeyFileError, destroy_key, read_key, write_key
+from sealscore.shared.text.foreign import grouped
 
 OVERHEAD = 1_136
 """Bytes by which a ciphertext is longer than what it seals."""

@@ -39,8 +39,8 @@ from sealscore.shared.crypto.alignment import (
     pieces,
     too_many,
 )
-from sealscore.shared.identifiers import fingerprint
-from sealscore.shared.privacy.streams import Stream
+from sealscore.shared.persons.identifiers import fingerprint
+from sealscore.shared.randomness.streams import Stream
 
 Progress = Callable[[int, int], None]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from sealscore.shared.crypto.identity import Card, Identity
 from sealscore.shared.crypto.plan_keys import PeerKey, PlanKeys
 from sealscore.shared.crypto.sealing import Info, seal, unseal
-from sealscore.shared.messages import Header, Message, decode_body, encode_body
+from sealscore.shared.identity.identity import Card, Identity
+from sealscore.shared.messages.messages import Header, Message, decode_body, encode_body
 
 M = TypeVar("M")
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
 from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
-from sealscore.shared.crypto.identity import SIGNATURE_BYTES, BadSignature, Card, Identity
 from sealscore.shared.crypto.plan_keys import CannotOpen, PeerKey, PlanKeys
-from sealscore.shared.foreign import grouped
+from sealscore.shared.identity.identity import SIGNATURE_BYTES, BadSignature, Card, Identity
+from sealscore.shared.text.foreign import grouped
 
 _PURPOSE = "sealed message"
 _LABEL = b"sealscore sealed message 1"

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
-from sealscore.shared.crypto.identity import BadSignature, Card, Identity
 from sealscore.shared.crypto.plan_keys import CannotOpen, PeerKey, PlanKeys
+from sealscore.shared.identity.identity import BadSignature, Card, Identity
 
 SEED_BYTES = 32
 _LABEL = b"sealscore seed 1"

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from sealscore.shared.crypto.fields import FieldsError, pack_fields, unpack_fields
-from sealscore.shared.crypto.identity import BadSignature, Card, Identity
-from sealscore.shared.messages import Message, MessageError, decode, encode
+from sealscore.shared.identity.identity import BadSignature, Card, Identity
+from sealscore.shared.messages.messages import Message, MessageError, decode, encode
 
 M = TypeVar("M")
 _LABEL = b"sealscore signed message 1"

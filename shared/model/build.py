@@ -5,7 +5,7 @@ from __future__ import annotations
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.coding import Coding, Crosses
 from sealscore.shared.model.tower import Tower
-from sealscore.shared.plan import Plan
+from sealscore.shared.plan.plan import Plan
 
 
 def crosses_of(plan: Plan, group: str) -> Crosses:

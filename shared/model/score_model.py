@@ -22,7 +22,7 @@ from sealscore.shared.model.bins import AnyFeature, Binning, FeatureBins, check_
 from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.coding import Coding, Crosses
 from sealscore.shared.model.tower import Tower, admissible, flatten, load_flat, row_logits
-from sealscore.shared.schema import Feature
+from sealscore.shared.plan.schema import Feature
 
 # Score points: 600 where 20 borrowers repay for one that does not, and 20 points more double these odds.
 BASE_POINTS, BASE_ODDS, POINTS_TO_DOUBLE = 600.0, 20.0, 20.0

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from sealscore.server.asking import PhaseFailed
-from sealscore.server.coordinator import Observer
-from sealscore.server.exchange import Exchange, MissingParties
-from sealscore.server.rounds import AttemptsSpent
-from sealscore.server.sealed import SealedExchange
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.phases import Kind
-from sealscore.shared.plan import SERVER, Plan
-from sealscore.shared.plan_errors import PlanError
-from sealscore.shared.privacy.accountant import PldAccountant
-from sealscore.shared.privacy.events import SampledGaussian
-from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.server.run.coordinator import Observer
+from sealscore.server.run.rounds import AttemptsSpent
+from sealscore.server.transport.exchange import Exchange, MissingParties
+from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.dp.events import SampledGaussian
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.simulations.audit import CANARIES, CONFIDENCE, GUESSES
 from sealscore.simulations.audit.bound import curve_epsilon, one_run_epsilon
 from sealscore.simulations.audit.breaks import claimed_event
@@ -28,11 +28,11 @@ from sealscore.simulations.audit.canaries import LEAST_CANARIES
 from sealscore.simulations.audit.faults import Break
 from sealscore.simulations.audit.parties import Told, WidenedRole
 from sealscore.simulations.audit.server import AuditingServer, Seen
-from sealscore.simulations.federation import Federation, load_parties
-from sealscore.simulations.grid import run_in_process
-from sealscore.simulations.job import RunFailed
-from sealscore.simulations.scenario import Scenario
-from sealscore.simulations.seeding import generator
+from sealscore.simulations.data.seeding import generator
+from sealscore.simulations.engine.federation import Federation, load_parties
+from sealscore.simulations.engine.grid import run_in_process
+from sealscore.simulations.experiments.job import RunFailed
+from sealscore.simulations.experiments.scenario import Scenario
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import binom
 
-from sealscore.shared.privacy.accountant import PldAccountant
-from sealscore.shared.privacy.events import SampledGaussian
+from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.dp.events import SampledGaussian
 
 # Deltas at which a claimed curve is read: any of them bounds the curve from one side, more of them bound it closer.
 DELTAS = np.concatenate([np.logspace(-9, -2, 22), np.linspace(0.02, 0.9, 45)])

@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from sealscore.shared.privacy.events import SampledGaussian
-from sealscore.shared.privacy.mechanisms import Mechanism
+from sealscore.shared.dp.events import SampledGaussian
+from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.simulations.audit.faults import Break
 
 Places = TypeVar("Places", np.ndarray, torch.Tensor)

@@ -13,10 +13,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.model.loss import Loss
 from sealscore.shared.model.tower import MAX_WIDTH, Tower, load_flat, parameter_count
-from sealscore.shared.privacy.gradients import gradient_engine
-from sealscore.shared.settings import Training
+from sealscore.shared.plan.settings import Training
 
 LEAST_CANARIES = 1000
 # A power of two keeps products with weights exact; a gradient is above the clip norm as long as the loss moves by more

@@ -11,18 +11,18 @@ from datetime import date
 import numpy as np
 import torch
 
-from sealscore.clients.coder import Coder, expect
-from sealscore.clients.context import RoundContext
-from sealscore.clients.lender import Lender
-from sealscore.clients.platform import Platform
-from sealscore.clients.training import train_step
-from sealscore.clients.work import Pair, Sum
-from sealscore.shared.messages import Header
+from sealscore.clients.roles.context import RoundContext
+from sealscore.clients.roles.encoding import Coder, expect
+from sealscore.clients.roles.lender import Lender
+from sealscore.clients.roles.platform import Platform
+from sealscore.clients.roles.releases import Pair, Sum
+from sealscore.clients.roles.training import train_step
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.messages.messages import Header
 from sealscore.shared.model.build import coding_of, initial_tower
-from sealscore.shared.phases import Kind, Phase
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.mechanisms import Mechanisms
-from sealscore.shared.privacy.streams import Purpose
+from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.randomness.streams import Purpose
 from sealscore.simulations.audit.breaks import batches, broken_clip, broken_mechanism, in_turn
 from sealscore.simulations.audit.canaries import RECORD, AuditBlock, AuditedGradientSum, tagged
 from sealscore.simulations.audit.faults import Break

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from sealscore.shared.report.figures import Dot, Panel, dot_figure
-from sealscore.shared.report.page import Column, Page, figure, paragraph, table
-from sealscore.shared.report.svg import STYLES, Axis
+from sealscore.compliance.pages.figures import Dot, Panel, dot_figure
+from sealscore.compliance.pages.page import Column, Page, figure, paragraph, table
+from sealscore.compliance.pages.svg import STYLES, Axis
 from sealscore.simulations.audit.audited import Audit
 
 # Below this part of the clip norm a canary is no worst case any more.

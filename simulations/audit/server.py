@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.server.coordinator import Coordinator, Observer
-from sealscore.server.exchange import Exchange, wait_for
-from sealscore.server.optimizer import ServerOptimizer
-from sealscore.shared.aggregation import PlainSum
+from sealscore.server.run.coordinator import Coordinator, Observer
+from sealscore.server.run.optimizer import ServerOptimizer
+from sealscore.server.transport.exchange import Exchange, wait_for
+from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import initial_tower
 from sealscore.shared.model.loss import Loss
 from sealscore.shared.model.tower import flatten
-from sealscore.shared.phases import Kind, Phase
-from sealscore.shared.plan import Plan
-from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.audit.breaks import batches, broken_mechanism, in_turn
 from sealscore.simulations.audit.canaries import AuditBlock, AuditedGradientSum
 from sealscore.simulations.audit.faults import Break

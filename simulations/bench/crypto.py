@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from sealscore.shared.aggregation import Aggregation, PlainSum, SumId, SumShape
-from sealscore.shared.crypto.identity import Identity
 from sealscore.shared.crypto.masking import MaskedSum
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
 from sealscore.shared.crypto.seeds import Seeds, split_offer
-from sealscore.shared.messages import Header, SumAnswer, SumRequest, decode, encode
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.messages.aggregation import Aggregation, PlainSum, SumId, SumShape
+from sealscore.shared.messages.messages import Header, SumAnswer, SumRequest, decode, encode
 
 PARTIES, PARAMETERS, ROUNDS, WARM_UP = 10, 5_000, 40, 3
 # 3,000 records at clip norm 1 on the grid of 5,000 parameters, and the noise on top.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from sealscore.server.exchange import Exchange, Failure, wait_for
+from sealscore.server.transport.exchange import Exchange, Failure, wait_for
 
 
 def time_rounds(exchange: Exchange, parties: Iterable[str], rounds: int, size: int) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import Any
 
 from sealscore.simulations.bench.echo import time_rounds
 from sealscore.simulations.bench.flower_echo import echo_app
-from sealscore.simulations.flower_engine import run_with_flower
-from sealscore.simulations.grid import run_in_process
+from sealscore.simulations.engine.flower_engine import run_with_flower
+from sealscore.simulations.engine.grid import run_in_process
 
 LENDERS, BODY, WARM_UP = 10, 3_000, 2
 ROUNDS_IN_PROCESS, ROUNDS_FLOWER = 300, 30

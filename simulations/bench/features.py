@@ -19,11 +19,11 @@ import polars as pl
 
 from sealscore.clients.features import Sentiment, build_table, channel, detector, held_out_accuracy, traffic
 from sealscore.clients.features.comments import comment_features
-from sealscore.clients.features.consents import asked_of_platform, live_consents
-from sealscore.clients.features.mapping import TableMap
-from sealscore.clients.features.raw import TABLES
+from sealscore.clients.features.raw.consents import asked_of_platform, live_consents
+from sealscore.clients.features.raw.mapping import TableMap
+from sealscore.clients.features.raw.raw import TABLES
+from sealscore.clients.features.raw.tables import read_table
 from sealscore.clients.features.sentiment import held_out_reviews
-from sealscore.clients.features.tables import read_table
 
 CHANNELS, VIDEOS, COMMENTS, TURNS = 20_000, 1_000_000, 300_000, 3
 TODAY, DAYS = date(2025, 1, 1), 330

@@ -33,34 +33,34 @@ from typing import Any
 
 import polars as pl
 
-from sealscore.clients.books import approve
-from sealscore.clients.daemon import serve
 from sealscore.clients.data import load_records
 from sealscore.clients.deploy.node_key import make_node_key
 from sealscore.clients.deploy.pinning import allow
 from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings
-from sealscore.clients.host import Host
+from sealscore.clients.node.plan_ledger import approve
+from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.socket_server import serve
 from sealscore.server.commands.terminal import superlink_of
 from sealscore.server.deploy.certificates import make_authority, make_server_certificate
 from sealscore.server.deploy.control import Control, ControlError
 from sealscore.server.deploy.superlink import SuperLink
-from sealscore.server.home import ServerHome
-from sealscore.server.plan_making import PROFILES, made, with_cards
+from sealscore.server.setup.plan_making import PROFILES, made, with_cards
+from sealscore.server.setup.server_dir import ServerHome
 from sealscore.shared.bundle import Bundle, build_bundle, courier_bundle
-from sealscore.shared.crypto.enrolment import Enrolment
-from sealscore.shared.crypto.identity import Identity
 from sealscore.shared.crypto.sealing import SealError, read_info
-from sealscore.shared.crypto.trust import TrustStore
-from sealscore.shared.phases import Kind
-from sealscore.shared.plan import SERVER, Plan
-from sealscore.shared.privacy.entries import Ceilings, Identify
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.privacy.register import Register
-from sealscore.shared.privacy.streams import StreamSource
-from sealscore.shared.records import Records
+from sealscore.shared.identity.enrolment import Enrolment
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.identity.trust import TrustStore
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.entries import Ceilings, Identify
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.randomness.streams import StreamSource
 from sealscore.simulations.bench.flower_echo import echo_app
-from sealscore.simulations.flower_engine import free_port
-from sealscore.simulations.scenario import PLANS, Scenario
+from sealscore.simulations.engine.flower_engine import free_port
+from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 NODES, ROUNDS, WARM_UP, TURNS = (4, 10), 15, 3, 2
 PLAN, RECORDS, FEW_BYTES = PLANS / "synthetic_horizontal_eps2.toml", 2_000, 16

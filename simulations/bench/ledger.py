@@ -20,11 +20,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sealscore.shared.compliance.verify import verify_ledger
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.plan import SERVER, Plan
-from sealscore.shared.privacy.accountant import PldAccountant
-from sealscore.shared.privacy.entries import (
+from sealscore.compliance.verify.verify import verify_ledger
+from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.dp.events import Event, SampledGaussian
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.budget_check import Spending
+from sealscore.shared.ledger.entries import (
     Answer,
     Approve,
     Ceilings,
@@ -35,12 +37,10 @@ from sealscore.shared.privacy.entries import (
     body_of,
     entry_hash,
 )
-from sealscore.shared.privacy.events import Event, SampledGaussian
-from sealscore.shared.privacy.ledger import SIGNED, Ledger
-from sealscore.shared.privacy.mechanisms import Mechanisms
-from sealscore.shared.privacy.spending import Spending
-from sealscore.shared.privacy.standing import PlanStanding, Standing
-from sealscore.simulations.scenario import PLANS, Scenario
+from sealscore.shared.ledger.ledger import SIGNED, Ledger
+from sealscore.shared.ledger.state import PlanStanding, Standing
+from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 ENTRIES, WEEKS, ROUNDS = 100_000, 52, 300
 TURNS, ANSWERS, WARM_UP, ROW_BYTES = 15, 20, 10, 700

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from sealscore.clients.anchoring import Anchoring
-from sealscore.clients.books import Books
-from sealscore.server.receipts import Receipts
-from sealscore.shared.phases import Phase
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.simulations.federation import Federation, load_parties
-from sealscore.simulations.scenario import PLANS, Scenario
+from sealscore.clients.node.anchoring import Anchoring
+from sealscore.clients.node.plan_ledger import Books
+from sealscore.server.transport.receipts import Receipts
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.phases.phases import Phase
+from sealscore.simulations.engine.federation import Federation, load_parties
+from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 PLAN, BLOCK = "synthetic_horizontal_eps2", 25
 PARTS: tuple[tuple[type, str], ...] = (

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from sealscore.server.plan_making import PROFILES, Profile
+from sealscore.server.setup.plan_making import PROFILES, Profile
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.plan import Plan
-from sealscore.shared.records import Records
-from sealscore.simulations.federation import Federation, load_parties
-from sealscore.simulations.oracle import Oracle
-from sealscore.simulations.scenario import PLANS, Scenario
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.engine.federation import Federation, load_parties
+from sealscore.simulations.experiments.oracle import Oracle
+from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 PLAN, SEEDS = "uci_horizontal_eps1", (1, 2, 3)
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from sealscore.shared.dp.gradients import gradient_engine
+from sealscore.shared.dp.rounding import grid_for, to_grid
 from sealscore.shared.model.loss import cross_entropy
 from sealscore.shared.model.tower import flatten, parameter_count
-from sealscore.shared.privacy.gradients import gradient_engine
-from sealscore.shared.privacy.noise import FastDiscreteGaussian
-from sealscore.shared.privacy.rounding import grid_for, to_grid
-from sealscore.shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.randomness.noise import FastDiscreteGaussian
+from sealscore.shared.randomness.streams import Purpose, StreamSource
 
 RECORDS, FEATURES, BATCH = 10_000, 40, 256
 RATE, CLIP, NOISE = 0.05, 1.0, 1.0

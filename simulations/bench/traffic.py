@@ -14,7 +14,7 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 
 from sealscore.clients.features import Sentiment
-from sealscore.simulations.creators import party_features
+from sealscore.simulations.data.creators import party_features
 from sealscore.simulations.world.build import TRUTH, build
 from sealscore.simulations.world.config import load_config
 

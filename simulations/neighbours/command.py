@@ -25,13 +25,13 @@ def neighbours(
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
 ) -> None:
     """Let worlds without one person answer a plan's requests again; 1 where a person moves what it must not."""
-    from sealscore.server.asking import PhaseFailed
-    from sealscore.server.exchange import MissingParties
-    from sealscore.server.rounds import AttemptsSpent
-    from sealscore.simulations.job import RunFailed
+    from sealscore.server.run.rounds import AttemptsSpent
+    from sealscore.server.transport.exchange import MissingParties
+    from sealscore.server.transport.party_client import PhaseFailed
+    from sealscore.simulations.experiments.job import RunFailed
+    from sealscore.simulations.experiments.scenario import Scenario, main_job, resolve
     from sealscore.simulations.neighbours.report import findings_lines, phases_table
     from sealscore.simulations.neighbours.watch import sized, watch_scenario
-    from sealscore.simulations.scenario import Scenario, main_job, resolve
 
     console = Console(stderr=True)
     scenario = Scenario.load(resolve(plan or main_job()))

@@ -10,11 +10,11 @@ from enum import Enum
 
 import numpy as np
 
-from sealscore.shared.messages import SumRequest
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.events import Gaussian, SampledGaussian
-from sealscore.shared.privacy.mechanisms import Mechanism, Mechanisms
-from sealscore.shared.records import Records
+from sealscore.shared.dp.events import Gaussian, SampledGaussian
+from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
+from sealscore.shared.messages.messages import SumRequest
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.neighbours.replay import Asked, Heard
 from sealscore.simulations.neighbours.tape import counted_columns
 

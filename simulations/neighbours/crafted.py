@@ -12,16 +12,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sealscore.shared.features import tower_features
-from sealscore.shared.messages import Publish, SumRequest, digest
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.messages.messages import Publish, SumRequest, digest
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.tower import WEIGHT_LIMIT, parameter_count
-from sealscore.shared.phases import Kind, Phase
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.plan.features import tower_features
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.data.seeding import generator
 from sealscore.simulations.neighbours.replay import Asked
-from sealscore.simulations.seeding import generator
 
 HONEST = 4
 """So many rounds of a tower's training keep the weights of the run, the first and the last among them."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.shared.plan import Plan
-from sealscore.shared.records import Records
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.data.seeding import generator
 from sealscore.simulations.neighbours.tape import counted_columns
 from sealscore.simulations.neighbours.worlds import World
-from sealscore.simulations.seeding import generator
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sealscore.clients.lifetime import Lifetime
-from sealscore.clients.node import Node
-from sealscore.server.coordinator import Coordinator
-from sealscore.server.exchange import Reply, Traffic
-from sealscore.shared.aggregation import PlainSum
-from sealscore.shared.crypto.identity import Identity, Role
-from sealscore.shared.messages import (
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.node.node import Node
+from sealscore.server.run.coordinator import Coordinator
+from sealscore.server.transport.exchange import Reply, Traffic
+from sealscore.shared.identity.identity import Identity, Role
+from sealscore.shared.ledger.entries import Ceilings
+from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.messages import (
     Finish,
     Hello,
     Message,
@@ -34,13 +35,12 @@ from sealscore.shared.messages import (
     decode,
     encode,
 )
-from sealscore.shared.phases import Phase
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.entries import Ceilings
-from sealscore.shared.privacy.streams import StreamSource
-from sealscore.shared.records import Records
-from sealscore.simulations.enrolment import enrolled
-from sealscore.simulations.federation import opened
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Phase
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.randomness.streams import StreamSource
+from sealscore.simulations.engine.enrolment import enrolled
+from sealscore.simulations.engine.federation import opened
 from sealscore.simulations.neighbours.tape import HeardRole, Tape
 
 RUN = "neighbours"

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sealscore.clients.context import PairContext, RoundContext
-from sealscore.clients.node import Node
-from sealscore.clients.work import Pair, Payload, Sum
-from sealscore.shared.features import tower_features
+from sealscore.clients.node.node import Node
+from sealscore.clients.roles.context import PairContext, RoundContext
+from sealscore.clients.roles.releases import Pair, Payload, Sum
+from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.model.bins import Binning
-from sealscore.shared.phases import Kind, Phase
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.mechanisms import Mechanism
-from sealscore.shared.privacy.streams import Purpose, Stream
-from sealscore.shared.records import Records
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.plan.features import tower_features
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.randomness.streams import Purpose, Stream
 
 Vectors = list[NDArray[np.int64]]
 _FILLED = (Kind.LABELS, Kind.SIGNAL, Kind.GROUPS)

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from sealscore.shared.identifiers import NORMAL_FORMS
-from sealscore.shared.plan import Plan
-from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.experiments.scenario import Scenario
 from sealscore.simulations.neighbours import HALVES, PERSONS
 from sealscore.simulations.neighbours.compare import (
     Finding,
@@ -29,7 +30,6 @@ from sealscore.simulations.neighbours.persons import halves, influential
 from sealscore.simulations.neighbours.planted import plant_odd_rows, plant_shared_numbers
 from sealscore.simulations.neighbours.replay import Asked, Heard, record, replay, runnable
 from sealscore.simulations.neighbours.worlds import World, world_of
-from sealscore.simulations.scenario import Scenario
 
 HALF, SHARES, ODD = "half of all persons", "uses the numbers of many others", "repeats others' keys, has rows at fault"
 

@@ -19,14 +19,14 @@ import polars as pl
 
 from sealscore.clients.data import load_records
 from sealscore.clients.features import Sentiment
-from sealscore.clients.features.dictionary import CONSENT
-from sealscore.shared.identifiers import NORMAL_FORMS
-from sealscore.shared.plan import Plan
-from sealscore.shared.records import Records
-from sealscore.simulations.creators import live_on, party_features
-from sealscore.simulations.datasets import WORLD
-from sealscore.simulations.identities import rewritten
-from sealscore.simulations.scenario import Scenario
+from sealscore.clients.features.dictionary.dictionary import CONSENT
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.data.creators import live_on, party_features
+from sealscore.simulations.data.datasets import WORLD
+from sealscore.simulations.data.identities import rewritten
+from sealscore.simulations.experiments.scenario import Scenario
 from sealscore.simulations.world.build import build, read_manifest
 from sealscore.simulations.world.config import PRESETS, load_config
 

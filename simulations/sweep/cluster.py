@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Generator, Sequence
 
-from sealscore.simulations.datasets import VARIABLE
+from sealscore.simulations.data.datasets import VARIABLE
 from sealscore.simulations.sweep.config import Task
 from sealscore.simulations.sweep.row import Done, carry_out
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.core import TyperGroup
 
-from sealscore.shared.terminal import Screen, foreign, visible
+from sealscore.shared.text.terminal import Screen, foreign, visible
 
 if TYPE_CHECKING:
     from sealscore.simulations.sweep.config import Task
@@ -57,8 +57,8 @@ def run(
     """Carry out a sweep: one row a run into sweep.parquet, then report.html. Started again, it goes on where it was."""
     from concurrent.futures.process import BrokenProcessPool
 
-    from sealscore.shared.report.numbers import plural
-    from sealscore.simulations.job import RunFailed
+    from sealscore.shared.text.numbers import plural
+    from sealscore.simulations.experiments.job import RunFailed
     from sealscore.simulations.sweep.cluster import NoCluster, RunsLost
     from sealscore.simulations.sweep.config import Sweep, resolve
     from sealscore.simulations.sweep.store import Store, SweepFolderError
@@ -120,8 +120,8 @@ def report(
 
 def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> dict[str, str]:
     """Run what is missing; each row is kept as soon as it is there. What failed, by run."""
-    from sealscore.shared.report.numbers import plural
-    from sealscore.simulations.flower_processes import terminable
+    from sealscore.shared.text.numbers import plural
+    from sealscore.simulations.engine.flower_processes import terminable
     from sealscore.simulations.sweep.cluster import on_cluster
     from sealscore.simulations.sweep.pool import in_processes
 

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 
 from sealscore.clients.data import DataError
-from sealscore.shared.plan_errors import PlanError, explain
-from sealscore.shared.schema import Strict
-from sealscore.simulations import scenario as scenarios
-from sealscore.simulations.baselines import BASELINES, baselines_of
-from sealscore.simulations.scenario import Scenario
+from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.schema import Strict
+from sealscore.simulations.experiments import scenario as scenarios
+from sealscore.simulations.experiments.baselines import BASELINES, baselines_of
+from sealscore.simulations.experiments.scenario import Scenario
 from sealscore.simulations.sweep.keys import applied, effective, flat
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"

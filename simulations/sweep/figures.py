@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from sealscore.shared.report.figures import Dot, Line, Panel, Rule, dot_figure, line_figure
-from sealscore.shared.report.numbers import fixed, percent, plural, short
-from sealscore.shared.report.page import Html
-from sealscore.shared.report.points import Named, point_figure
-from sealscore.shared.report.svg import STYLES, Axis, Style, span
+from sealscore.compliance.pages.figures import Dot, Line, Panel, Rule, dot_figure, line_figure
+from sealscore.compliance.pages.page import Html
+from sealscore.compliance.pages.points import Named, point_figure
+from sealscore.compliance.pages.svg import STYLES, Axis, Style, span
+from sealscore.shared.text.numbers import fixed, percent, plural, short
 from sealscore.simulations.sweep.results import Results, Setting, Spread, along, spread_of
 
 EPSILON, ALPHA, LENDERS = "privacy.epsilon", "simulation.alpha", "lenders"

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sealscore.shared.plan import Plan
-from sealscore.shared.plan_errors import PlanError
-from sealscore.simulations.scenario import Scenario
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.experiments.scenario import Scenario
 
 MOST_PARTIES = 1000
 Settings = Mapping[str, Any]

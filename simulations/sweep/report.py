@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sealscore.shared.report.numbers import data_size, fixed, listed, plural
-from sealscore.shared.report.page import Column, Html, Page, element, figure, join, notice, paragraph, table
-from sealscore.shared.report.svg import alone
+from sealscore.compliance.pages.page import Column, Html, Page, element, figure, join, notice, paragraph, table
+from sealscore.compliance.pages.svg import alone
+from sealscore.shared.text.numbers import data_size, fixed, listed, plural
 from sealscore.simulations.sweep.figures import band_words, figures_of
 from sealscore.simulations.sweep.results import Results, Setting, Spread
 

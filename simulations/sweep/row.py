@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sealscore.shared.report.record import RunFolder
+    from sealscore.compliance.run_figures.record import RunFolder
     from sealscore.simulations.sweep.config import Task
 
 Row = dict[str, Any]
@@ -44,9 +44,9 @@ def carry_out(task: Task, keep: Path | None = None) -> Done:
     Input that is refused and a federation that fails are told in the answer, so that other runs go on.
     """
     from sealscore.clients.data import DataError
-    from sealscore.shared.plan_errors import PlanError
-    from sealscore.shared.privacy.budget import UnreachableBudget
-    from sealscore.simulations.job import RunFailed, run_job
+    from sealscore.shared.dp.noise_calibration import UnreachableBudget
+    from sealscore.shared.plan.errors import PlanError
+    from sealscore.simulations.experiments.job import RunFailed, run_job
 
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
         try:
@@ -67,9 +67,9 @@ def row_of(task: Task, folder: Path) -> Row:
     plan's approval rate and are None where noise hides them. `budget.PHASE.alone` is epsilon of a phase by itself,
     `budget.PHASE.total` of all phases up to it.
     """
-    from sealscore.shared.privacy.mechanisms import Mechanisms
-    from sealscore.shared.report.epsilon import phase_costs
-    from sealscore.shared.report.record import RunFolder
+    from sealscore.compliance.run_figures.epsilon import phase_costs
+    from sealscore.compliance.run_figures.record import RunFolder
+    from sealscore.shared.dp.mechanisms import Mechanisms
 
     run = RunFolder.load(folder)
     plan, record, oracle = run.plan, run.record, run.oracle or {}
@@ -103,8 +103,8 @@ def row_of(task: Task, folder: Path) -> Row:
 
 
 def _fairness(run: RunFolder) -> Row:
+    from sealscore.compliance.run_figures.findings import groups_at
     from sealscore.shared.model.fairness import cutoff
-    from sealscore.shared.report.findings import groups_at
 
     found: Row = {}
     cut = cutoff(run.table("all"), run.plan.evaluation.approval_rate, run.model.calibration)

@@ -15,17 +15,23 @@ from typing import Any
 import polars as pl
 
 from sealscore.simulations.world import truth
-from sealscore.simulations.world.agents import Agents, draw_agents
-from sealscore.simulations.world.channel import channel_rows, creator_ids, draw_channels, draw_videos, video_rows
-from sealscore.simulations.world.comments import comment_rows
 from sealscore.simulations.world.config import WorldConfig
-from sealscore.simulations.world.consents import Consents, draw_consents, platform_rows
-from sealscore.simulations.world.followers import audience_rows, follower_rows
-from sealscore.simulations.world.lender import application_ids, lender_tables
-from sealscore.simulations.world.lending import Loans, draw_loans
-from sealscore.simulations.world.shop import order_rows
+from sealscore.simulations.world.parties.channel import (
+    channel_rows,
+    creator_ids,
+    draw_channels,
+    draw_videos,
+    video_rows,
+)
+from sealscore.simulations.world.parties.comments import comment_rows
+from sealscore.simulations.world.parties.consents import Consents, draw_consents, platform_rows
+from sealscore.simulations.world.parties.lender import application_ids, lender_tables
+from sealscore.simulations.world.parties.shop import order_rows
+from sealscore.simulations.world.parties.wallet import account_rows, bill_rows, draw_accounts, flow_rows
+from sealscore.simulations.world.people.agents import Agents, draw_agents
+from sealscore.simulations.world.people.followers import audience_rows, follower_rows
+from sealscore.simulations.world.people.lending import Loans, draw_loans
 from sealscore.simulations.world.tables import OWN_NAMES, kind_of, mapping, write, write_table
-from sealscore.simulations.world.wallet import account_rows, bill_rows, draw_accounts, flow_rows
 
 FORMAT = 1
 MANIFEST = "world.json"

@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sealscore.shared.terminal import Screen, foreign, visible
+from sealscore.shared.text.terminal import Screen, foreign, visible
 
 app = typer.Typer(
     help="Invented creators, channels, wallets and loans with a known truth, written as each party would hold them.",

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from sealscore.shared.plan_errors import PlanError, explain
-from sealscore.shared.schema import Strict
+from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.schema import Strict
 
 PLATFORM_PARTIES = ("video-1", "video-2", "wallet")
 PERIODS = 15

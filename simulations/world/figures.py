@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sealscore.shared.report.figures import Dot, Label, Line, Panel, Rule, dot_figure, line_figure
-from sealscore.shared.report.numbers import percent, short
-from sealscore.shared.report.page import Html
-from sealscore.shared.report.svg import STYLES, Axis, alone
+from sealscore.compliance.pages.figures import Dot, Label, Line, Panel, Rule, dot_figure, line_figure
+from sealscore.compliance.pages.page import Html
+from sealscore.compliance.pages.svg import STYLES, Axis, alone
+from sealscore.shared.text.numbers import percent, short
 from sealscore.simulations.world.build import TRUTH, read_manifest
 
 PUBLISHED = {"likes": 8652 / 308611, "comments": 1086 / 308611}

@@ -16,10 +16,10 @@ import polars as pl
 from sklearn.ensemble import IsolationForest
 
 from sealscore.clients.features import channel, traffic
-from sealscore.clients.features.consents import asked_of_platform, live_consents
 from sealscore.clients.features.detector import INPUTS, VERSION, Detector
-from sealscore.clients.features.tables import read_tables
-from sealscore.simulations.creators import KINDS, last_day, party_mapping
+from sealscore.clients.features.raw.consents import asked_of_platform, live_consents
+from sealscore.clients.features.raw.tables import read_tables
+from sealscore.simulations.data.creators import KINDS, last_day, party_mapping
 from sealscore.simulations.world.build import build
 from sealscore.simulations.world.config import load_config
 

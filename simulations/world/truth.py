@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from sealscore.simulations.world.agents import Agents
 from sealscore.simulations.world.config import PLATFORM_PARTIES
-from sealscore.simulations.world.lending import PRODUCTS, Loans
+from sealscore.simulations.world.people.agents import Agents
+from sealscore.simulations.world.people.lending import PRODUCTS, Loans
 from sealscore.simulations.world.tables import days, levels
 
 LATENTS = ("quality", "stability", "leverage", "honesty", "size", "service")

@@ -21,23 +21,32 @@ from builders import BIN, RUN, mechanisms, no_weights, phase_of, small_federatio
 from doubles import DirectExchange
 from ledgers import ledger_of, watch
 
-from sealscore.clients.anchoring import Anchoring
-from sealscore.clients.books import Books
-from sealscore.clients.config import DataSection
-from sealscore.clients.context import RoundContext
-from sealscore.clients.features.digest import dictionary_digest
+from sealscore.clients.features.dictionary.digest import dictionary_digest
 from sealscore.clients.features.papers import CHECKS
-from sealscore.clients.host import Host
-from sealscore.clients.lifetime import Lifetime
-from sealscore.clients.masks import Masks
-from sealscore.clients.node import Node
-from sealscore.clients.sealed import SealedNode
-from sealscore.server.exchange import Exchange, Failure
-from sealscore.server.sealed import SealedExchange
-from sealscore.shared.aggregation import PlainSum, SumId, SumShape
-from sealscore.shared.crypto.identity import Card, Identity
-from sealscore.shared.crypto.trust import TrustStore
-from sealscore.shared.messages import (
+from sealscore.clients.node.anchoring import Anchoring
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.node.masks import Masks
+from sealscore.clients.node.node import Node
+from sealscore.clients.node.plan_ledger import Books
+from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.sealed import SealedNode
+from sealscore.clients.roles.context import RoundContext
+from sealscore.clients.setup.config import DataSection
+from sealscore.server.transport.exchange import Exchange, Failure
+from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.dp.events import Event, RandomizedResponse
+from sealscore.shared.dp.labels import LabelStore, Release
+from sealscore.shared.dp.mechanisms import Mechanism
+from sealscore.shared.identity.identity import Card, Identity
+from sealscore.shared.identity.trust import TrustStore
+from sealscore.shared.ledger.budget_check import Spending
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosures import Disclosed, Told
+from sealscore.shared.ledger.entries import PARTS
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.ledger.state import NOWHERE, PlanStanding, Standing
+from sealscore.shared.messages.aggregation import PlainSum, SumId, SumShape
+from sealscore.shared.messages.messages import (
     Header,
     Message,
     PairAnswer,
@@ -51,24 +60,15 @@ from sealscore.shared.messages import (
     decode,
     encode,
 )
+from sealscore.shared.messages.payloads import pack_numbers, unpack_numbers
 from sealscore.shared.model.bins import histogram, histogram_length
-from sealscore.shared.payloads import pack_numbers, unpack_numbers
-from sealscore.shared.plan import SERVER, Plan
-from sealscore.shared.privacy.disclosures import Disclosed, Told
-from sealscore.shared.privacy.entries import PARTS
-from sealscore.shared.privacy.events import Event, RandomizedResponse
-from sealscore.shared.privacy.labels import LabelStore, Release
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.privacy.mechanisms import Mechanism
-from sealscore.shared.privacy.noise import grid_scale
-from sealscore.shared.privacy.register import Register
-from sealscore.shared.privacy.spending import Spending
-from sealscore.shared.privacy.standing import NOWHERE, PlanStanding, Standing
-from sealscore.shared.privacy.streams import Purpose, Stream, StreamSource
-from sealscore.shared.records import Records
-from sealscore.shared.settings import Split
-from sealscore.simulations import creators
-from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.plan.settings import Split
+from sealscore.shared.randomness.noise import grid_scale
+from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource
+from sealscore.simulations.data import creators
+from sealscore.simulations.engine.enrolment import enrolled, identities
 from sealscore.simulations.world.fit_detector import grow
 
 
@@ -189,11 +189,11 @@ def _saturation(patch: pytest.MonkeyPatch) -> None:
             raise ValueError("the sum exceeds its bound")
         return np.rint(vector / grid).astype(np.int64)
 
-    patch.setattr("sealscore.clients.training.to_grid", strict)
+    patch.setattr("sealscore.clients.roles.training.to_grid", strict)
 
 
 def _weight_limit(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("sealscore.clients.node.MAX_WEIGHT", np.inf)
+    patch.setattr("sealscore.clients.node.node.MAX_WEIGHT", np.inf)
 
 
 def _randomized_response(patch: pytest.MonkeyPatch) -> None:
@@ -276,12 +276,12 @@ def _levels(patch: pytest.MonkeyPatch) -> None:
     def told(logits: np.ndarray, edges: np.ndarray) -> np.ndarray:
         return np.clip((logits + 128) * 256, 0, fine - 1).astype(np.int64)
 
-    patch.setattr("sealscore.clients.platform.signal_levels", told)
+    patch.setattr("sealscore.clients.roles.platform.signal_levels", told)
     patch.setattr(
-        "sealscore.clients.pairing.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f)
+        "sealscore.clients.roles.pairing.pack_numbers", lambda a, numbers, levels, f: pack_numbers(a, numbers, fine, f)
     )
     patch.setattr(
-        "sealscore.clients.pairing.unpack_numbers", lambda a, payload, levels: unpack_numbers(a, payload, fine)
+        "sealscore.clients.roles.pairing.unpack_numbers", lambda a, payload, levels: unpack_numbers(a, payload, fine)
     )
 
 
@@ -289,7 +289,7 @@ def _padding(patch: pytest.MonkeyPatch) -> None:
     def bare(aligned: Any, numbers: np.ndarray, levels: int, filler: Stream) -> bytes:
         return bytes(aligned.digest) + numbers[numbers > 0].astype(np.uint8).tobytes()
 
-    patch.setattr("sealscore.clients.pairing.pack_numbers", bare)
+    patch.setattr("sealscore.clients.roles.pairing.pack_numbers", bare)
 
 
 def _row_local(patch: pytest.MonkeyPatch) -> None:
@@ -320,7 +320,7 @@ def _answers_of_failed_work(patch: pytest.MonkeyPatch) -> None:
 
 def _foreign_text(patch: pytest.MonkeyPatch) -> None:
     """Every character is shown as it is."""
-    patch.setattr("sealscore.shared.foreign._seen", lambda character: True)
+    patch.setattr("sealscore.shared.text.foreign._seen", lambda character: True)
 
 
 def _consents_of_the_operator(patch: pytest.MonkeyPatch) -> None:
@@ -360,8 +360,8 @@ def _whole_outcome_text(patch: pytest.MonkeyPatch) -> None:
             if isinstance(told.event, RandomizedResponse) and told.fresh
         }
 
-    patch.setattr("sealscore.clients.books.kept_meaning", lambda what: what[:500])
-    patch.setattr("sealscore.shared.privacy.spending.released_labels", by_text)
+    patch.setattr("sealscore.clients.node.plan_ledger.kept_meaning", lambda what: what[:500])
+    patch.setattr("sealscore.shared.ledger.budget_check.released_labels", by_text)
 
 
 def _built_otherwise(patch: pytest.MonkeyPatch) -> None:

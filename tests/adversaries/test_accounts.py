@@ -22,22 +22,22 @@ from vertical_builders import Wire, federation_of, fresh_lifetimes, members, onl
 from vertical_builders import with_labels as labelled
 
 from sealscore.clients.data import test_mask as split_mask
-from sealscore.clients.lifetime import Lifetime
-from sealscore.clients.node import Node
-from sealscore.shared.aggregation import PlainSum
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.messages import PairAnswer
-from sealscore.shared.payloads import unpack_numbers
-from sealscore.shared.phases import Kind
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.entries import Ceilings, Limit, Settle
-from sealscore.shared.privacy.events import RandomizedResponse
-from sealscore.shared.privacy.mechanisms import Mechanisms
-from sealscore.shared.privacy.spending import Overdrawn, Spending, label_epsilon
-from sealscore.shared.privacy.standing import LedgerFault, Standing
-from sealscore.shared.privacy.streams import StreamSource
-from sealscore.shared.records import Records
-from sealscore.simulations.scenario import PLANS, Scenario
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.node.node import Node
+from sealscore.shared.dp.events import RandomizedResponse
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.budget_check import Overdrawn, Spending, label_epsilon
+from sealscore.shared.ledger.entries import Ceilings, Limit, Settle
+from sealscore.shared.ledger.state import LedgerFault, Standing
+from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.messages import PairAnswer
+from sealscore.shared.messages.payloads import unpack_numbers
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.randomness.streams import StreamSource
+from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 BY_DATE = {"kind": "date", "first_test_day": "2020-01-01", "test_fraction": 0.25}
 DELTA = 1e-5

@@ -28,14 +28,14 @@ from doubles import Talk, node_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealscore.shared.derive import derived_columns
-from sealscore.shared.hazards import LARGEST, hazards
-from sealscore.shared.messages import Header, PairAnswer, Refusal, SumAnswer, SumRequest, decode, encode
-from sealscore.shared.phases import Kind
-from sealscore.shared.plan import SERVER, Plan
-from sealscore.shared.records import Records
-from sealscore.shared.schema import TableSchema
-from sealscore.simulations.scenario import Scenario, packaged
+from sealscore.clients.data.derive import derived_columns
+from sealscore.shared.messages.messages import Header, PairAnswer, Refusal, SumAnswer, SumRequest, decode, encode
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.plan.hazards import LARGEST, hazards
+from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.plan.schema import TableSchema
+from sealscore.simulations.experiments.scenario import Scenario, packaged
 
 MOST = 1.7976931348623157e308
 PHASES = (BIN, TRAIN, CALIBRATE, EVALUATE)

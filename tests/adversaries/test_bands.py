@@ -13,15 +13,15 @@ from defences import Defences
 from homes import new_town, running
 from vertical_builders import Wire, members, only, people, records_of
 
-from sealscore.clients.bands import GROUP_BITS, MayTell, told_bits, told_in_words
-from sealscore.clients.lifetime import Lifetime
-from sealscore.clients.sealed import NotApproved
-from sealscore.shared.hazards import hazards
-from sealscore.shared.messages import PairAnswer
-from sealscore.shared.phases import Kind
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.streams import StreamSource
-from sealscore.shared.records import Records
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.node.sealed import NotApproved
+from sealscore.clients.roles.bands import GROUP_BITS, MayTell, told_bits, told_in_words
+from sealscore.shared.messages.messages import PairAnswer
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.plan.hazards import hazards
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.randomness.streams import StreamSource
 
 LENDER, WALLET = "lender-1", "wallet"
 

@@ -7,10 +7,10 @@ from builders import BIN, small_plan
 from defences import Defences, free, refused
 from vertical import PLATFORM, vertical_plan, vertical_records
 
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.plan import Plan
-from sealscore.shared.plan_errors import PlanError
-from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.engine.enrolment import enrolled, identities
 
 
 def with_a_platform(defences: Defences) -> set[str]:

@@ -8,12 +8,12 @@ from builders import BIN, RUN
 from defences import Defences, Scene, free, lenders_plan, near, refused, wide
 from vertical import LENDER, PLATFORM, SIGNAL, aligned, platform_bins, platform_weights, vertical_plan, vertical_records
 
-from sealscore.clients.lender import Lender
-from sealscore.shared.messages import PairAnswer
+from sealscore.clients.roles.lender import Lender
+from sealscore.shared.messages.messages import PairAnswer
+from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.model.build import coding_of
-from sealscore.shared.parts import edges_to_bytes, weights_to_bytes
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.streams import Purpose
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.randomness.streams import Purpose
 
 
 def with_friends_only(defences: Defences, friends: int) -> bool:

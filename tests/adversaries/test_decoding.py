@@ -17,19 +17,19 @@ import numpy as np
 import pytest
 from doubles import DirectExchange, Quiet, nodes_of
 
-from sealscore.clients.lender import Lender
-from sealscore.server.coordinator import Coordinator, Outcome
-from sealscore.shared.aggregation import PlainSum
-from sealscore.shared.derive import derived_columns
-from sealscore.shared.messages import Hello, PairRequest, Publish, SumRequest, decode
+from sealscore.clients.data.derive import derived_columns
+from sealscore.clients.roles.lender import Lender
+from sealscore.server.run.coordinator import Coordinator, Outcome
+from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.messages import Hello, PairRequest, Publish, SumRequest, decode
+from sealscore.shared.messages.parts import edges_from_bytes
 from sealscore.shared.model.bins import FeatureBins
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.signal import signal_levels
-from sealscore.shared.parts import edges_from_bytes
-from sealscore.shared.records import Records
-from sealscore.simulations.datasets import real_data_found
-from sealscore.simulations.federation import load_parties
-from sealscore.simulations.scenario import Scenario, resolve
+from sealscore.shared.persons.records import Records
+from sealscore.simulations.data.datasets import real_data_found
+from sealscore.simulations.engine.federation import load_parties
+from sealscore.simulations.experiments.scenario import Scenario, resolve
 
 PLAN, GROUP, LENDER, PLATFORM = "uci_vertical_eps2", "channel", "lender", "platform"
 # Of the applicants with a level, at most so many may have all their bins named.

@@ -7,11 +7,11 @@ import os
 from builders import BIN, LENDERS
 from defences import Defences, Scene, wide
 
-from sealscore.clients.books import MAX_REFUSALS
+from sealscore.clients.node.plan_ledger import MAX_REFUSALS
 from sealscore.shared.crypto.signed_messages import open_signed
-from sealscore.shared.messages import Refusal
-from sealscore.shared.privacy.entries import Refuse
-from sealscore.shared.privacy.ledger import stored_entries
+from sealscore.shared.ledger.entries import Refuse
+from sealscore.shared.ledger.ledger import stored_entries
+from sealscore.shared.messages.messages import Refusal
 
 
 def joined(defences: Defences) -> Scene:

@@ -11,15 +11,15 @@ from defences import Defences, Scene, free
 from doubles import Quiet
 from vertical import vertical_plan, vertical_records
 
-from sealscore.server.coordinator import Coordinator
-from sealscore.shared.aggregation import PlainSum
+from sealscore.server.run.coordinator import Coordinator
 from sealscore.shared.crypto.plan_keys import OVERHEAD
 from sealscore.shared.crypto.sealing import Info, read_info
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from sealscore.shared.messages import Header, Join, Joined, Propose, Refusal, SumRequest
-from sealscore.shared.plan import SERVER
-from sealscore.shared.privacy.anchors import Head
-from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.shared.ledger.anchors import Head
+from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.messages import Header, Join, Joined, Propose, Refusal, SumRequest
+from sealscore.shared.plan.plan import SERVER
+from sealscore.simulations.engine.enrolment import enrolled, identities
 
 # What each kind of signed message shows beside its header.
 OPEN: dict[type, set[str]] = {

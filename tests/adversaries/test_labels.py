@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from vertical_builders import VIDEOS, Wire, federation_of, vertical_plan, with_labels
 
-from sealscore.clients.lifetime import Lifetime
-from sealscore.shared.payloads import unpack_numbers
-from sealscore.shared.privacy.streams import StreamSource
-from sealscore.shared.records import Records
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.shared.messages.payloads import unpack_numbers
+from sealscore.shared.persons.records import Records
+from sealscore.shared.randomness.streams import StreamSource
 
 LENDER = "lender-1"
 EPSILONS = (0.5, 1.0, 2.0)

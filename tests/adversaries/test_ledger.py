@@ -26,16 +26,16 @@ from vertical import (
     vertical_records,
 )
 
-from sealscore.clients.anchoring import LedgerBehind
-from sealscore.server.sealed import SealedExchange
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.messages import Hello, PairAnswer, SumAnswer
-from sealscore.shared.parts import edges_to_bytes, weights_to_bytes
-from sealscore.shared.plan import SERVER
-from sealscore.shared.privacy.anchors import Head, Receipt
-from sealscore.shared.privacy.entries import Answer, Reserve
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.privacy.register import Register
+from sealscore.clients.node.anchoring import LedgerBehind
+from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.anchors import Head, Receipt
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.entries import Answer, Reserve
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.messages.messages import Hello, PairAnswer, SumAnswer
+from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
+from sealscore.shared.plan.plan import SERVER
 
 BUDGET = phase_of(WIDE, BIN).attempts
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from vertical import LENDER, PARTIES, vertical_plan, vertical_records
 
-from sealscore.shared.privacy.entries import Disclose
-from sealscore.shared.privacy.ledger import read_ledger
-from sealscore.shared.records import Records
-from sealscore.simulations.federation import Federation
+from sealscore.shared.ledger.entries import Disclose
+from sealscore.shared.ledger.ledger import read_ledger
+from sealscore.shared.persons.records import Records
+from sealscore.simulations.engine.federation import Federation
 
 
 def long_names(records: Records) -> Records:

@@ -19,9 +19,9 @@ from vertical import (
     vertical_records,
 )
 
-from sealscore.clients.lender import Lender
+from sealscore.clients.roles.lender import Lender
+from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.model.build import coding_of
-from sealscore.shared.parts import edges_to_bytes, weights_to_bytes
 
 
 def solved(defences: Defences) -> float:

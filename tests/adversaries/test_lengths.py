@@ -9,10 +9,10 @@ from defences import Defences
 from doubles import Quiet
 from vertical import PLATFORM, vertical_plan, vertical_records
 
-from sealscore.server.coordinator import Coordinator
-from sealscore.shared.aggregation import PlainSum
-from sealscore.shared.plan import Plan
-from sealscore.shared.records import Records
+from sealscore.server.run.coordinator import Coordinator
+from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import Plan
 
 
 def worlds(plan: Plan) -> list[dict[str, Records]]:

@@ -14,11 +14,11 @@ import pytest
 from defences import Defences
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from sealscore.clients.lifetime import Lifetime
-from sealscore.shared.messages import PairAnswer
-from sealscore.shared.payloads import unpack_numbers
-from sealscore.shared.phases import Kind
-from sealscore.shared.privacy.streams import StreamSource
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.shared.messages.messages import PairAnswer
+from sealscore.shared.messages.payloads import unpack_numbers
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.randomness.streams import StreamSource
 
 LENDER, PLATFORM = "lender-1", "wallet"
 BASE = only(vertical_plan(), LENDER, PLATFORM).replace(alignment__min_overlap=1, privacy__signal_bits=64)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import pytest
 from defences import Defences
 
+from sealscore.simulations.experiments.scenario import Scenario, resolve
 from sealscore.simulations.neighbours.compare import What
 from sealscore.simulations.neighbours.watch import Watch, sized, watch_scenario
-from sealscore.simulations.scenario import Scenario, resolve
 
 pytestmark = pytest.mark.slow
 

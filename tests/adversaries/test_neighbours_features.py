@@ -14,9 +14,9 @@ import pytest
 from defences import Defences
 
 from sealscore.clients.features import Sentiment, Settings, build_table
-from sealscore.clients.features.dictionary import ID, PERSON
-from sealscore.clients.features.raw import TABLES
-from sealscore.simulations.creators import KINDS, last_day, party_mapping
+from sealscore.clients.features.dictionary.dictionary import ID, PERSON
+from sealscore.clients.features.raw.raw import TABLES
+from sealscore.simulations.data.creators import KINDS, last_day, party_mapping
 from sealscore.simulations.world.build import build
 from sealscore.simulations.world.config import load_config
 

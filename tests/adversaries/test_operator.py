@@ -28,15 +28,15 @@ from defences import Defences
 from homes import Said, Town, commands, new_town, plan_data
 from ledger_files import append_raw, every_kind, new_ledger
 
-from sealscore.clients.books import approve
+from sealscore.clients.node.plan_ledger import approve
 from sealscore.server.deploy import control
 from sealscore.server.deploy.control import EnrolledNode
-from sealscore.server.deployed import FAILURE, JOURNAL, PUBLISHED
-from sealscore.shared.foreign import grouped
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.anchors import Head, Receipt, to_line
-from sealscore.shared.privacy.entries import Limit, Refuse
-from sealscore.shared.privacy.register import Register
+from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED
+from sealscore.shared.ledger.anchors import Head, Receipt, to_line
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.entries import Limit, Refuse
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.foreign import grouped
 
 FAKED = "FAKED  row"
 CODES = "\r\x1b[8m\x1b]0;t\x07\x9b2J\x7f\x08\x85\u202e\u2066\u2069\u200e\u061c\u200b\ufeff\u2028\u2029\u3164"
@@ -80,7 +80,7 @@ def node(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], to
 def server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], town: Town) -> Callable[..., Said]:
     from sealscore.server.cli import main
     from sealscore.server.commands.terminal import console
-    from sealscore.shared.terminal import errors
+    from sealscore.shared.text.terminal import errors
 
     call = commands("sealscore-server", main, [console, errors], monkeypatch, capsys)
     return lambda *words: call(*words, "--home", town.server.folder)
@@ -88,15 +88,15 @@ def server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 
 @pytest.fixture
 def compliance(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    from sealscore.shared.compliance.cli import main
-    from sealscore.shared.terminal import errors
+    from sealscore.compliance.cli import main
+    from sealscore.shared.text.terminal import errors
 
     return commands("sealscore-compliance", main, [errors], monkeypatch, capsys)
 
 
 @pytest.fixture
 def sim(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    from sealscore.shared.terminal import errors
+    from sealscore.shared.text.terminal import errors
     from sealscore.simulations.cli import main
 
     return commands("sealscore-sim", main, [errors], monkeypatch, capsys)
@@ -285,7 +285,7 @@ class TestNode:
 
     def test_the_log(self, capfd: pytest.CaptureFixture[str]):
         """One record is one line that begins with the time; what it quotes can begin none."""
-        from sealscore.shared.logs import log_to_stderr
+        from sealscore.shared.text.logs import log_to_stderr
 
         for form in ("text", "json"):
             log_to_stderr("sealscore.node", form).warning("the server said %s", EVIL)  # type: ignore[arg-type]

@@ -22,15 +22,15 @@ from defences import Defences
 from homes import Said, Town, commands, new_town, node_loader, running, table_of
 
 from sealscore.clients.data import DataError
-from sealscore.clients.host import Host
-from sealscore.clients.preflight import preflight
+from sealscore.clients.node.plan_router import Host
+from sealscore.clients.setup.preflight import preflight
 from sealscore.shared.crypto.fields import pack_fields
-from sealscore.shared.crypto.identity import Identity
 from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.crypto.sealing import Info
 from sealscore.shared.crypto.signed_messages import open_signed, sign_message
-from sealscore.shared.messages import Header, Join, Joined, Refusal
-from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.messages.messages import Header, Join, Joined, Refusal
+from sealscore.shared.plan.plan import SERVER, Plan
 
 WITHDRAWN = "federation withdrawn 2020-01-01"
 SECRETS = ("-98765.43", "HIV clinic Ms Zhang 13800138000", "A-7731 Wang Fang", "default of 2019", "31.12.2019 at court")

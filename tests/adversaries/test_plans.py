@@ -11,14 +11,14 @@ import pytest
 from builders import BIN, LENDERS, RUN, small_federation, small_plan
 from defences import Defences, Scene
 
-from sealscore.shared.aggregation import PlainSum, SumId, SumShape
 from sealscore.shared.crypto.masking import MaskedSum
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.seeds import OfferError, Seeds, split_offer
 from sealscore.shared.crypto.signed_messages import open_signed
-from sealscore.shared.messages import Refusal, SumAnswer
-from sealscore.shared.plan import Plan
-from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.shared.messages.aggregation import PlainSum, SumId, SumShape
+from sealscore.shared.messages.messages import Refusal, SumAnswer
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.engine.enrolment import enrolled, identities
 
 ONE, OTHER = (enrolled(small_plan(model__grid_cells=cells)) for cells in (64, 128))
 PAIR = LENDERS[:2]

@@ -8,7 +8,7 @@ import numpy as np
 from defences import Defences, Scene
 from vertical import LABELS, LENDER, PLATFORM, aligned, carry, relabelled, vertical_plan, vertical_records
 
-from sealscore.shared.messages import PairAnswer
+from sealscore.shared.messages.messages import PairAnswer
 
 EPSILON = 1.0
 PLAN = vertical_plan(

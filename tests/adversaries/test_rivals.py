@@ -11,14 +11,14 @@ import numpy as np
 from defences import Defences
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from sealscore.clients.lifetime import Lifetime
-from sealscore.shared.messages import PairAnswer
-from sealscore.shared.parts import edges_to_bytes, weights_to_bytes
-from sealscore.shared.payloads import unpack_numbers
-from sealscore.shared.phases import Kind
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.streams import StreamSource
-from sealscore.shared.records import Records
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.shared.messages.messages import PairAnswer
+from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
+from sealscore.shared.messages.payloads import unpack_numbers
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.randomness.streams import StreamSource
 
 RIVAL, LENDER, PLATFORM = "lender-1", "lender-2", "wallet"
 FULL = vertical_plan()

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vertical import vertical_plan, vertical_records
 
-from sealscore.server.coordinator import Coordinator, Outcome
-from sealscore.shared.aggregation import PlainSum
+from sealscore.server.run.coordinator import Coordinator, Outcome
+from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.tower import flatten
 
 

@@ -11,13 +11,13 @@ from builders import BIN, LENDERS, TRAIN, binning_of, small_federation, small_pl
 from defences import WIDE, Defences, Scene, free, lenders_plan, near, refused, wide
 from scipy.stats import chisquare
 
-from sealscore.clients.sealed import NotApproved
-from sealscore.shared.crypto.identity import Identity
+from sealscore.clients.node.sealed import NotApproved
 from sealscore.shared.crypto.plan_keys import PlanKeys
-from sealscore.shared.crypto.trust import TrustStore, Untrusted
-from sealscore.shared.messages import SumAnswer
-from sealscore.shared.plan import Plan
-from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.identity.trust import TrustStore, Untrusted
+from sealscore.shared.messages.messages import SumAnswer
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.engine.enrolment import enrolled, identities
 
 FOUR = (*LENDERS, "lender-4")
 

@@ -12,9 +12,9 @@ import numpy as np
 from defences import Defences
 from vertical_builders import Wire, federation_of, fresh_lifetimes, only, vertical_plan
 
-from sealscore.shared.payloads import unpack_numbers
-from sealscore.shared.phases import Kind
-from sealscore.shared.plan import Plan
+from sealscore.shared.messages.payloads import unpack_numbers
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.plan.plan import Plan
 
 LENDER, PLATFORM = "lender-1", "wallet"
 RUNS = 4

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from vertical_builders import Wire, federation_of, names, only, people, records_of, vertical_plan
 
-from sealscore.shared.consent import FEDERATION, Consent
 from sealscore.shared.crypto.alignment import padded_size
-from sealscore.shared.payloads import unpack_numbers
-from sealscore.shared.phases import Kind
-from sealscore.shared.plan import Plan
-from sealscore.shared.records import Records
+from sealscore.shared.messages.payloads import unpack_numbers
+from sealscore.shared.persons.consent import FEDERATION, Consent
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.plan.plan import Plan
 
 LENDER, PLATFORM = "lender-1", "wallet"
 PLAN = only(vertical_plan(), LENDER, PLATFORM)

@@ -19,8 +19,8 @@ from homes import Town, new_town, running, table_of
 
 from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.crypto.signed_messages import open_signed, sign_message
-from sealscore.shared.messages import Header, Join, Joined, Refusal
-from sealscore.shared.plan import SERVER, Plan
+from sealscore.shared.messages.messages import Header, Join, Joined, Refusal
+from sealscore.shared.plan.plan import SERVER, Plan
 
 NODE = "lender-1"
 

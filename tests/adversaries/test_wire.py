@@ -13,17 +13,18 @@ from defences import Defences, Scene, free, wide
 from doubles import Quiet
 from vertical import PARTIES, relabelled, vertical_plan, vertical_records
 
-from sealscore.clients.node import Node
-from sealscore.clients.sealed import SealedNode
-from sealscore.server.coordinator import Coordinator
-from sealscore.server.exchange import Failure
-from sealscore.shared.aggregation import PlainSum
-from sealscore.shared.crypto.identity import Identity
+from sealscore.clients.node.node import Node
+from sealscore.clients.node.sealed import SealedNode
+from sealscore.server.run.coordinator import Coordinator
+from sealscore.server.transport.exchange import Failure
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message
 from sealscore.shared.crypto.sealing import read_info
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from sealscore.shared.messages import (
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.anchors import Head
+from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Join,
@@ -36,9 +37,8 @@ from sealscore.shared.messages import (
     encode,
     encode_body,
 )
-from sealscore.shared.plan import SERVER
-from sealscore.shared.privacy.anchors import Head
-from sealscore.shared.records import Records
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import SERVER
 
 PIECE = 20
 CONTENT = (bytes, np.ndarray)

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from sealscore.shared.consent import FEDERATION, parse_consents
-from sealscore.shared.messages import Hello, PairAnswer, encode
-from sealscore.shared.phases import Kind
-from sealscore.shared.records import Records
+from sealscore.shared.messages.messages import Hello, PairAnswer, encode
+from sealscore.shared.persons.consent import FEDERATION, parse_consents
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind
 
 LENDER, PLATFORM = "lender-1", "wallet"
 PLAN = only(vertical_plan(), LENDER, PLATFORM).replace(alignment__min_overlap=1)
@@ -149,7 +149,7 @@ def test_a_last_day_that_passes_in_mid_run_is_passed_on_without_a_new_reading(mo
         def now(cls, zone: tzinfo | None = None) -> datetime:
             return datetime(2100, 1, 2, tzinfo=zone)
 
-    for module in ("sealscore.clients.node", "sealscore.shared.records"):
+    for module in ("sealscore.clients.node.node", "sealscore.shared.persons.records"):
         monkeypatch.setattr(f"{module}.datetime", Later)
     pair.wire.nodes[LENDER].answer(encode(Hello(pair.wire.header(Kind.SIGNAL, PLATFORM, 0, LENDER, 0))))
     assert len(register.notices(PLATFORM)) == 1

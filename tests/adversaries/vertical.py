@@ -9,13 +9,13 @@ import numpy as np
 from builders import PLAN, TABLE, small_records
 from defences import Defences, Scene
 
-from sealscore.shared.features import tower_features
-from sealscore.shared.messages import PairAnswer
+from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import initial_tower
 from sealscore.shared.model.tower import flatten
-from sealscore.shared.plan import Plan
-from sealscore.shared.records import Records
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.features import tower_features
+from sealscore.shared.plan.plan import Plan
 
 LENDER, PLATFORM = "lender-1", "app-1"
 PARTIES = ("lender-1", "lender-2", PLATFORM)

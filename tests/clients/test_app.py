@@ -14,12 +14,11 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 
 from sealscore.clients.app import app
 from sealscore.clients.courier import CODES, Responder, SocketNode, find, in_process
-from sealscore.clients.daemon import serve
+from sealscore.clients.node.socket_server import serve
 from sealscore.shared.bundle import courier_app, write_app
-from sealscore.simulations.grid import task_identity
+from sealscore.simulations.engine.grid import task_identity
 
 SECRET = "income of applicant 17 is 1250"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -148,7 +147,7 @@ def test_a_token_is_of_one_run_only() -> None:
 
 def test_the_exchange_knows_the_couriers_codes() -> None:
     """They are written down on both sides of the wall, since neither side imports the other."""
-    from sealscore.server.exchange import REASONS
+    from sealscore.server.transport.exchange import REASONS
 
     assert CODES <= REASONS
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from sealscore.clients.books import Books
-from sealscore.clients.lifetime import Lifetime
-from sealscore.clients.work import Release
-from sealscore.shared.messages import Header, PairAnswer
-from sealscore.shared.phases import Kind
-from sealscore.shared.privacy.entries import Ceilings, Limit
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.privacy.register import Register
-from sealscore.shared.privacy.streams import StreamSource
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.node.plan_ledger import Books
+from sealscore.clients.roles.releases import Release
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.entries import Ceilings, Limit
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.messages.messages import Header, PairAnswer
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.randomness.streams import StreamSource
 
 LENDER, PLATFORM = "lender-1", "wallet"
 PLAN = only(vertical_plan(), LENDER, PLATFORM).replace(alignment__min_overlap=1)

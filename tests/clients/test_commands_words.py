@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from sealscore.clients.cli import app
 from sealscore.clients.commands.init import init
 from sealscore.clients.commands.plan import opened
-from sealscore.clients.home import Home
-from sealscore.shared.privacy.entries import Limit
-from sealscore.shared.terminal import fail
+from sealscore.clients.setup.node_dir import Home
+from sealscore.shared.ledger.entries import Limit
+from sealscore.shared.text.terminal import fail
 
 
 @pytest.fixture

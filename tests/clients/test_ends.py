@@ -15,15 +15,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from homes import Town, running
 
-from sealscore.clients.books import approve
-from sealscore.clients.host import Host
-from sealscore.clients.service import allowed_bundles
+from sealscore.clients.node.plan_ledger import approve
+from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.supervisor import allowed_bundles
 from sealscore.shared.crypto.plan_keys import CannotOpen, KeysDestroyed, PlanKeys
 from sealscore.shared.crypto.signed_messages import open_signed, sign_message
-from sealscore.shared.messages import Header, Join, Joined, Refusal
-from sealscore.shared.plan import SERVER, Plan
-from sealscore.shared.privacy.entries import Revoke
-from sealscore.shared.privacy.ledger import Ledger
+from sealscore.shared.ledger.entries import Revoke
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.messages.messages import Header, Join, Joined, Refusal
+from sealscore.shared.plan.plan import SERVER, Plan
 
 
 class Clock:

@@ -19,9 +19,9 @@ from builders import (
 )
 from doubles import Talk
 
-from sealscore.clients.node import MAX_WEIGHT
-from sealscore.shared.messages import Hello, Ready, Refusal, Stored, SumAnswer, decode, encode
-from sealscore.shared.plan import Plan
+from sealscore.clients.node.node import MAX_WEIGHT
+from sealscore.shared.messages.messages import Hello, Ready, Refusal, Stored, SumAnswer, decode, encode
+from sealscore.shared.plan.plan import Plan
 
 QUIET = small_plan(privacy__noise="none")
 ANSWERS = (Ready, Stored, SumAnswer, Refusal)

@@ -10,8 +10,8 @@ import pytest
 from builders import BIN, CALIBRATE, EVALUATE, LENDERS, TRAIN, small_plan, small_records
 from doubles import Talk
 
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.streams import StreamSource
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.randomness.streams import StreamSource
 
 # Wide, so that every vector is long enough for its noise to be told from any other's.
 WIDE: dict[str, Any] = {"model__grid_cells": 256, "model__bins": 32, "evaluation__cells": 64}

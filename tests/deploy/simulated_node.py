@@ -22,18 +22,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import torch
 from rehearsal import host_of, identity_of
 
 from sealscore.clients.deploy.supernode import SuperNodeSettings
 from sealscore.clients.frames import MAX_BODY
-from sealscore.clients.host import Host
-from sealscore.clients.sealed import claimed_header
-from sealscore.clients.service import Service, signals
-from sealscore.shared.privacy.ledger import Ledger, LedgerError
-from sealscore.shared.privacy.register import Register
+from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.sealed import claimed_header
+from sealscore.clients.node.supervisor import Service, signals
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.ledger import Ledger, LedgerError
 
 ORDERS, OBEYED, GO, MENDED = "orders.json", "obeyed", "go", "mended"
 log = logging.getLogger("sealscore.node")

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from paths import ROOT
 
 from sealscore.clients import cli as node_cli
-from sealscore.clients.home import PASSPHRASE
+from sealscore.clients.setup.node_dir import PASSPHRASE
 from sealscore.server import cli as server_cli
-from sealscore.server.home import ServerConfig
+from sealscore.server.setup.server_dir import ServerConfig
 
-ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

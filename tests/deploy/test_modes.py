@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 from builders import NO_NOISE, small_scenario
-from deployment import ROOT
 from homes import Town, new_town, plan_data
 from operators import COMPLIANCE, NODE, SERVER
+from paths import ROOT
 
 # Certificates are no secret: partners are given the authority's, and everybody who connects the server's.
 PUBLIC = {"ca.pem", "server.pem"}

@@ -13,27 +13,27 @@ import click
 import pytest
 import typer
 from ledgers import UNLIMITED, identified
+from paths import ROOT
 from rehearsal import LENDERS, SEED, identity_of, rehearsal_plan, rehearsal_records
 from typer.testing import CliRunner
 
-from sealscore.clients.books import approve
 from sealscore.clients.cli import app
 from sealscore.clients.commands.init import init
-from sealscore.clients.config import ConfigError, NodeConfig
-from sealscore.clients.home import Home
-from sealscore.clients.host import Host
-from sealscore.clients.lifetime import Lifetime
-from sealscore.clients.masks import Masks
-from sealscore.clients.node import Node
-from sealscore.clients.sealed import NotApproved, SealedNode
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.crypto.trust import TrustError, TrustStore
-from sealscore.shared.plan import SERVER
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.privacy.register import Register
-from sealscore.shared.privacy.streams import StreamSource
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.node.masks import Masks
+from sealscore.clients.node.node import Node
+from sealscore.clients.node.plan_ledger import approve
+from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.sealed import NotApproved, SealedNode
+from sealscore.clients.setup.config import ConfigError, NodeConfig
+from sealscore.clients.setup.node_dir import Home
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.identity.trust import TrustError, TrustStore
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.plan.plan import SERVER
+from sealscore.shared.randomness.streams import StreamSource
 
-ROOT = Path(__file__).resolve().parents[2]
 SEEDS = {"seeded", "simulated"}
 WORDS = ("seed", "simul", "secret", "random", "identity", "rehears", "test", "debug")
 

@@ -21,8 +21,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from builders import small_plan, small_records
-from deployment import ROOT, free_ports
+from deployment import free_ports
 from operators import FINGERPRINT, NODE, SERVER, Operator, end, environment, make_plan, make_server, start_server, typed
+from paths import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from rehearsal import LENDERS, PLATFORM, Nodes, carry_out, history_of, lost_atte
 
 from sealscore.server.deploy.control import Control
 from sealscore.shared.bundle import courier_bundle
-from sealscore.shared.plan import Plan
+from sealscore.shared.plan.plan import Plan
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,7 +14,7 @@ from doubles import DirectExchange
 from live import PATIENCE, Live, audited, live
 from rehearsal import LENDERS, PLATFORM, Nodes, carry_out, history_of, lost_attempts, model_of, rehearsal_plan, replayed
 
-from sealscore.shared.plan import Plan
+from sealscore.shared.plan.plan import Plan
 
 pytestmark = [
     pytest.mark.slow,

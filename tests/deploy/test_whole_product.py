@@ -40,13 +40,13 @@ from operators import (
 )
 from rehearsal import answers_of, history_of, lost_attempts, progress_of
 
-from sealscore.server.deployed import JOURNAL
-from sealscore.server.home import ServerHome
-from sealscore.server.journal import Journal
-from sealscore.shared.foreign import grouped
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.entries import Answer
-from sealscore.shared.privacy.ledger import read_ledger
+from sealscore.server.run.deployed import JOURNAL
+from sealscore.server.run.journal import Journal
+from sealscore.server.setup.server_dir import ServerHome
+from sealscore.shared.ledger.entries import Answer
+from sealscore.shared.ledger.ledger import read_ledger
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.foreign import grouped
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 from builders import small_federation, small_plan
 from doubles import DirectExchange, nodes_of
+from paths import ROOT
 
-from sealscore.server.entry import run_coordinator
-from sealscore.shared.compliance.explain import Chance
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.accountant import PldAccountant
-from sealscore.shared.privacy.events import Event
-from sealscore.shared.privacy.mechanisms import Mechanisms
-from sealscore.shared.privacy.rounding import clip_error
-from sealscore.simulations.scenario import Scenario, resolve
+from sealscore.compliance.figures.explain import Chance
+from sealscore.server.run.run import run_coordinator
+from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.dp.events import Event
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.dp.rounding import clip_error
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.experiments.scenario import Scenario, resolve
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = ROOT / "docs"
 
 
 def page(name: str) -> str:

@@ -10,19 +10,19 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from uvicorn import Config
 
-from sealscore.clients.books import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS
-from sealscore.clients.host import MAX_PROPOSED
-from sealscore.clients.sealed import CLOCK_SECONDS
+from sealscore.clients.node.plan_ledger import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS
+from sealscore.clients.node.plan_router import MAX_PROPOSED
+from sealscore.clients.node.sealed import CLOCK_SECONDS
 from sealscore.server.deploy.connections import HASTE, MOST, MOST_OF_ONE
 from sealscore.server.deploy.gate import STRANGERS
-from sealscore.server.home import ServerConfig
-from sealscore.shared.privacy import entries
-from sealscore.shared.settings import Privacy
-from sealscore.simulations.scenario import packaged
+from sealscore.server.setup.server_dir import ServerConfig
+from sealscore.shared.ledger import entries
+from sealscore.shared.plan.settings import Privacy
+from sealscore.simulations.experiments.scenario import packaged
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 THREATS, CLAIM = DOCS / "threat-model.md", DOCS / "compliance.md"
 PROOFS = sorted((DOCS / "proofs").glob("*.md"))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
-from sealscore.shared.compliance.verification import CODES, VERIFIED, Fault
-from sealscore.shared.terminal import BAD_INPUT, INTERRUPTED
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+from sealscore.compliance.verify.verification import CODES, VERIFIED, Fault
+from sealscore.shared.text.terminal import BAD_INPUT, INTERRUPTED
 
 
 def table() -> dict[int, list[str]]:
@@ -35,4 +34,4 @@ def test_every_kind_has_its_title_and_its_finding_codes():
 
 def test_the_command_is_installed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["scripts"]["sealscore-compliance"] == "sealscore.shared.compliance.cli:main"
+    assert project["scripts"]["sealscore-compliance"] == "sealscore.compliance.cli:main"

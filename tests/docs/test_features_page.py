@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import runpy
 import tomllib
-from pathlib import Path
+
+from paths import ROOT
 
 from sealscore.clients.features import PartyMapping, entries
-from sealscore.clients.features.raw import TABLES
+from sealscore.clients.features.raw.raw import TABLES
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = ROOT / "docs"
 PAGE = (DOCS / "features.md").read_text(encoding="utf-8")
 generator = runpy.run_path(str(DOCS / "features_page.py"))
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import ROOT
 
-from sealscore.simulations.gains import SCORES, over_seeds
+from sealscore.simulations.experiments.gains import SCORES, over_seeds
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = ROOT / "docs"
 PAGE = (DOCS / "research.md").read_text(encoding="utf-8")
 WAYS = ("lender_alone", "lender_alone_dp", "lender_alone_xgboost")
 

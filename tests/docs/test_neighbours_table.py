@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import ROOT
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")

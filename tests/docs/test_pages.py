@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 import typer
+from paths import ROOT
 
-from sealscore.server import exchange
-from sealscore.shared import terminal
-from sealscore.shared.phases import Kind
-from sealscore.simulations import baselines, bench, cli, datasets, scenario
+from sealscore.server.transport import exchange
+from sealscore.shared.phases.phases import Kind
+from sealscore.shared.text import terminal
+from sealscore.simulations import bench, cli
 from sealscore.simulations.bench.__main__ import names as benchmarks
+from sealscore.simulations.data import datasets
+from sealscore.simulations.experiments import baselines, scenario
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 CODE = re.compile(r'(?:Refused\(|_refuse\(\w+, |Refusal\((?:\w+|self\._reply\(header\)), )"([a-z-]+)"')

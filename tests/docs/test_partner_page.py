@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from paths import ROOT
 from pydantic import BaseModel
 
 from sealscore.clients import cli
 from sealscore.clients.commands.init import init
-from sealscore.clients.config import (
+from sealscore.clients.data import read_source
+from sealscore.clients.data.consents import ConsentTable
+from sealscore.clients.setup.config import (
     ConsentsSection,
     DataSection,
     NodeConfig,
@@ -22,18 +25,15 @@ from sealscore.clients.config import (
     ServerSection,
     SuperNodeSection,
 )
-from sealscore.clients.data import read_source
-from sealscore.clients.data.consents import ConsentTable
-from sealscore.clients.home import Home
-from sealscore.clients.preflight import preflight
+from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.setup.preflight import preflight
 from sealscore.server import cli as server_cli
-from sealscore.server.home import ServerConfig
-from sealscore.shared.consent import FEDERATION, parse_consents
-from sealscore.shared.plan import Plan
-from sealscore.shared.plan_errors import PlanError
-from sealscore.shared.privacy.entries import Ceilings
+from sealscore.server.setup.server_dir import ServerConfig
+from sealscore.shared.ledger.entries import Ceilings
+from sealscore.shared.persons.consent import FEDERATION, parse_consents
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "partner.md").read_text(encoding="utf-8")
 SERVER_PAGE = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
 PLAN = (ROOT / "docs" / "plan.md").read_text(encoding="utf-8")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import runpy
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 from pydantic import BaseModel
 
-from sealscore.shared.plan import Plan
-from sealscore.shared.schema import DerivedFeature, NumericFeature
-from sealscore.shared.settings import Privacy
-from sealscore.simulations.scenario import SimulationSettings
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.schema import DerivedFeature, NumericFeature
+from sealscore.shared.plan.settings import Privacy
+from sealscore.simulations.experiments.scenario import SimulationSettings
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = ROOT / "docs"
 PAGE = (DOCS / "plan.md").read_text(encoding="utf-8")
 generator = runpy.run_path(str(DOCS / "plan_page.py"))
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from sealscore.shared.model.fairness import BandFigures
 from sealscore.simulations.sweep.config import SweepFile, packaged
 from sealscore.simulations.sweep.figures import FIGURES
 from sealscore.simulations.sweep.row import FAIRNESS
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = ROOT / "docs"
 PAGE = (DOCS / "research.md").read_text(encoding="utf-8")
 SECTIONS = re.findall(r"^### .*?(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
 

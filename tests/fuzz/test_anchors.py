@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import ODD, TEXT_ONLY, altered, fuzz, limits, noise
 
-from sealscore.clients.anchoring import Anchoring, LedgerBehind
-from sealscore.server.receipts import Receipts
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.privacy.anchors import AnchorError, Head, Receipt, read_anchors, to_line
-from sealscore.shared.privacy.entries import Ceilings
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.privacy.register import Register
+from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
+from sealscore.server.transport.receipts import Receipts
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors, to_line
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.entries import Ceilings
+from sealscore.shared.ledger.ledger import Ledger
 
 NORTH, SOUTH = (Identity.simulated(7, name, "lender") for name in ("north", "south"))
 SERVER = Identity.simulated(7, "server", "server")

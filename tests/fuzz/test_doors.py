@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from mutations import MEBIBYTE, ODD, altered, fuzz, limits, noise
 
 from sealscore.clients.courier import NodeError, call
-from sealscore.clients.daemon import serve
 from sealscore.clients.deploy.executor import BundleRefused, require_allowed
 from sealscore.clients.deploy.pinning import REFUSALS, refusals
 from sealscore.clients.frames import ERROR, MAX_BODY, REPLY, FrameError, read_frame
+from sealscore.clients.node.socket_server import serve
 from sealscore.server.deploy.enrolled import enrolled_in
 from sealscore.server.deploy.gate import FLEET, STRANGERS, Gate, token_digest
-from sealscore.shared.consent import ConsentError, parse_consents
+from sealscore.shared.persons.consent import ConsentError, parse_consents
 
 HEADS = [b"A\0\0\0\3abc", b"N\0\0\0\0", b"R\0\0\0\2ok", b"E\0\0\0\x0bunavailable"]
 

@@ -16,20 +16,18 @@ from hypothesis import strategies as st
 from ledger_files import append_raw, copy_of, every_kind, new_ledger, spoil, stored_rows
 from mutations import MEBIBYTE, ODD, TEXT_ONLY, altered, fuzz, limits, spoiled
 
-from sealscore.shared.compliance.account import Account
-from sealscore.shared.compliance.anchoring import kept_anchors
-from sealscore.shared.compliance.costs import costs, moments
-from sealscore.shared.compliance.joint import joint_claims
-from sealscore.shared.compliance.reading import Unreadable
-from sealscore.shared.compliance.registry import registry_record
-from sealscore.shared.compliance.report import write_compliance_report
-from sealscore.shared.compliance.verification import Verification
-from sealscore.shared.compliance.verify import verify_ledger
-from sealscore.shared.plan_errors import PlanError
-from sealscore.shared.privacy.accountant import PldAccountant
-from sealscore.shared.privacy.effort import TooMuchWork, limited
-from sealscore.shared.privacy.entries import UnknownEntry, entry_of
-from sealscore.shared.privacy.events import (
+from sealscore.compliance.figures.costs import costs, moments
+from sealscore.compliance.figures.joint import joint_claims
+from sealscore.compliance.figures.registry import registry_record
+from sealscore.compliance.ledger_report.report import write_compliance_report
+from sealscore.compliance.verify.account import Account
+from sealscore.compliance.verify.anchoring import kept_anchors
+from sealscore.compliance.verify.reading import Unreadable
+from sealscore.compliance.verify.verification import Verification
+from sealscore.compliance.verify.verify import verify_ledger
+from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.dp.effort import TooMuchWork, limited
+from sealscore.shared.dp.events import (
     KINDS,
     Disclosure,
     Event,
@@ -39,6 +37,8 @@ from sealscore.shared.privacy.events import (
     SampledGaussian,
     merge,
 )
+from sealscore.shared.ledger.entries import UnknownEntry, entry_of
+from sealscore.shared.plan.errors import PlanError
 
 
 @pytest.fixture(scope="module")

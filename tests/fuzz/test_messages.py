@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import MEBIBYTE, altered, fuzz, limits, noise
 
-from sealscore.shared import messages
-from sealscore.shared.messages import (
+from sealscore.shared.messages import messages
+from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Deliver,

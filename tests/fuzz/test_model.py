@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import MEBIBYTE, ODD, altered, fuzz, limits, noise
 
-from sealscore.clients.withdrawals import _pack, _unpack
+from sealscore.clients.node.withdrawals import _pack, _unpack
 from sealscore.shared.crypto.alignment import Aligned, AlignmentError, ExactMatching
 from sealscore.shared.crypto.psi import PrivateMatching
+from sealscore.shared.messages.parts import edges_from_bytes, edges_to_bytes, weights_from_bytes, weights_to_bytes
+from sealscore.shared.messages.payloads import PayloadError, pack_numbers, unpack_numbers
 from sealscore.shared.model.bins import Binning
-from sealscore.shared.parts import edges_from_bytes, edges_to_bytes, weights_from_bytes, weights_to_bytes
-from sealscore.shared.payloads import PayloadError, pack_numbers, unpack_numbers
-from sealscore.shared.privacy.streams import Purpose, Stream, StreamSource
+from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource
 
 PLAN = small_plan()
 FEATURES = PLAN.groups["lender"].table.scored

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -30,23 +29,26 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from ledgers import ledger_of
 from mutations import ODD, altered, fuzz, limits, noise
+from paths import ROOT
 from vertical import ALIGN, LABELS, LENDER, PLATFORM, SIGNAL, vertical_records
 from vertical import vertical_plan as vertical
 
-from sealscore.clients.books import approve
-from sealscore.clients.host import Host
-from sealscore.clients.lifetime import Lifetime
-from sealscore.clients.masks import Masks
-from sealscore.clients.node import Node
-from sealscore.clients.sealed import SealedNode
-from sealscore.shared.aggregation import PlainSum
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.node.masks import Masks
+from sealscore.clients.node.node import Node
+from sealscore.clients.node.plan_ledger import approve
+from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.sealed import SealedNode
 from sealscore.shared.crypto.fields import pack_fields
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import unseal_message
 from sealscore.shared.crypto.sealing import Info, seal
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from sealscore.shared.crypto.trust import TrustStore
-from sealscore.shared.messages import (
+from sealscore.shared.identity.trust import TrustStore
+from sealscore.shared.ledger.anchors import Head
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Deliver,
@@ -70,14 +72,12 @@ from sealscore.shared.messages import (
     encode,
     encode_body,
 )
-from sealscore.shared.plan import SERVER
-from sealscore.shared.privacy.anchors import Head
-from sealscore.shared.privacy.register import Register
-from sealscore.shared.privacy.streams import StreamSource
-from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.shared.plan.plan import SERVER
+from sealscore.shared.randomness.streams import StreamSource
+from sealscore.simulations.engine.enrolment import enrolled, identities
 
 RUN, NOW = "run-1", 1_800_000_000
-ERRORS = (Path(__file__).resolve().parents[2] / "docs" / "errors.md").read_text("utf-8")
+ERRORS = (ROOT / "docs" / "errors.md").read_text("utf-8")
 PLAN = small_plan()
 BINS = binning_of(PLAN, small_records(seed=1))
 PARTS = {"bins": digest(BINS.to_bytes())}

@@ -17,16 +17,16 @@ from mutations import MEBIBYTE, ODD, TEXT_ONLY, altered, deep, fuzz, limits, noi
 from vertical_builders import PLAN as VERTICAL
 from vertical_builders import vertical_plan
 
-from sealscore.clients.config import DataSection
-from sealscore.clients.plan_review import review
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.plan import Plan
-from sealscore.shared.plan_errors import PlanError
-from sealscore.shared.privacy.effort import TooMuchWork, limited
-from sealscore.shared.privacy.entries import Ceilings
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.privacy.mechanisms import Mechanisms
-from sealscore.simulations.enrolment import enrolled
+from sealscore.clients.setup.config import DataSection
+from sealscore.clients.setup.plan_review import review
+from sealscore.shared.dp.effort import TooMuchWork, limited
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.entries import Ceilings
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.engine.enrolment import enrolled
 
 WHOLE = [enrolled(plan).canonical() for plan in (small_plan(), vertical_plan())]
 PLAIN = [json.loads(data) for data in WHOLE]

@@ -19,7 +19,7 @@ def server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     """Call `sealscore-server`."""
     from sealscore.server.cli import main
     from sealscore.server.commands.terminal import console
-    from sealscore.shared.terminal import errors
+    from sealscore.shared.text.terminal import errors
 
     return commands("sealscore-server", main, [console, errors], monkeypatch, capsys)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import sealscore.server.deployed as deployed
-import sealscore.server.entry as entry
+import sealscore.server.run.deployed as deployed
+import sealscore.server.run.run as entry
 from sealscore.server.app import FlowerExchange, main
 
 
@@ -20,7 +20,7 @@ def started(config: dict[str, Any]) -> None:
 
 def test_without_a_home_a_plan_of_a_path_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A simulation's or a benchmark's bundle holds nothing of a deployment."""
-    for module in ("sealscore.server.deployed", "sealscore.server.home"):
+    for module in ("sealscore.server.run.deployed", "sealscore.server.setup.server_dir"):
         monkeypatch.setitem(sys.modules, module, None)
     ran: list[Any] = []
     monkeypatch.setattr(entry, "run_coordinator", lambda *given: ran.append(given))

@@ -18,16 +18,16 @@ import pytest
 import torch
 from builders import LENDERS, small_federation, small_plan, small_records
 from doubles import DirectExchange, Quiet, nodes_of
+from paths import ROOT
 
-from sealscore.clients.node import Node
-from sealscore.server.coordinator import Coordinator
-from sealscore.server.exchange import Reply, Traffic
-from sealscore.shared.aggregation import PlainSum
+from sealscore.clients.node.node import Node
+from sealscore.server.run.coordinator import Coordinator
+from sealscore.server.transport.exchange import Reply, Traffic
+from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.tower import flatten
-from sealscore.shared.records import Records
+from sealscore.shared.persons.records import Records
 
-ROOT = Path(__file__).resolve().parents[2]
 PLAN = small_plan(privacy__noise="none", training__rounds=8)
 
 
@@ -165,8 +165,8 @@ sys.modules["clients"] = sys.modules["simulations"] = sys.modules["flwr"] = None
 import torch
 
 torch.set_num_threads(1)
-from sealscore.server.entry import run_coordinator
-from sealscore.server.exchange import Traffic
+from sealscore.server.run.run import run_coordinator
+from sealscore.server.transport.exchange import Traffic
 
 
 class Pipe:

@@ -28,14 +28,14 @@ from rehearsal import (
     replayed,
 )
 
-from sealscore.server import entry
-from sealscore.server.asking import PhaseFailed
-from sealscore.server.exchange import Reply
-from sealscore.server.rounds import AttemptsSpent
+from sealscore.server.run import run as entry
+from sealscore.server.run.rounds import AttemptsSpent
+from sealscore.server.transport.exchange import Reply
+from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.sealing import SealError, read_info
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.anchors import read_anchors
-from sealscore.shared.privacy.entries import Disclose
+from sealscore.shared.ledger.anchors import read_anchors
+from sealscore.shared.ledger.entries import Disclose
+from sealscore.shared.plan.plan import Plan
 
 HORIZONTAL = rehearsal_plan("horizontal", platform=False)
 VERTICAL = rehearsal_plan("vertical", alignment__method="exact", training__rounds=2)

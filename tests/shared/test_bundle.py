@@ -14,10 +14,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from sealscore.shared.bundle import COURIER_FILES, build_bundle, courier_app, courier_bundle, write_app
 
-ROOT = Path(__file__).resolve().parents[2]
 # With the files below. Whoever changes the courier raises `COURIER_VERSION`, and partners approve anew.
 SHA256 = "399390c032b391554218e425b5f99caf8a8d78f01d5a73e85d6516cea4ba8261"
 FILES = ("clients/__init__.py", "clients/app.py", "clients/courier.py", "clients/frames.py")

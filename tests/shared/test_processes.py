@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from sealscore.shared.processes import QUIET, Watched
 
@@ -223,7 +224,7 @@ def test_a_log_that_cannot_be_kept_stays(watch, tmp_path: Path, monkeypatch: pyt
 
 def test_a_child_follows_its_parent(tmp_path: Path):
     """The launchers end when what watches them is killed, so that nothing is left that nobody watches."""
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     child = (
         f"import sys; sys.path.insert(0, {str(root)!r})\n"
         "import os, time\nfrom sealscore.shared.processes import follow_parent\n"

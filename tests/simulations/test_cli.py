@@ -14,14 +14,16 @@ from typing import Any
 import polars as pl
 import pytest
 from builders import NO_NOISE, small_scenario
+from paths import ROOT
 
-from sealscore.server.asking import PhaseFailed
-from sealscore.server.exchange import MissingParties
-from sealscore.simulations import cli, creators, federation, synthetic
-from sealscore.simulations.console import ProgressObserver
-from sealscore.simulations.runs import all_runs
+from sealscore.server.transport.exchange import MissingParties
+from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.simulations import cli
+from sealscore.simulations.data import creators, synthetic
+from sealscore.simulations.engine import federation
+from sealscore.simulations.experiments.console import ProgressObserver
+from sealscore.simulations.experiments.runs import all_runs
 
-ROOT = Path(__file__).resolve().parents[2]
 # What the issue of the main job asks of the last line.
 KEYS = {
     "auc",

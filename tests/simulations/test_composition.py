@@ -17,17 +17,17 @@ from independent import composed
 from ledger_entries import DIGEST
 from ledgers import identified
 
-from sealscore.clients.books import approve
-from sealscore.shared.compliance.joint import joint_claims
-from sealscore.shared.compliance.verify import Verification, verify_ledger
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.phases import Phase
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.entries import Answer, Ceilings, Reserve
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.privacy.mechanisms import Mechanisms
-from sealscore.shared.privacy.spending import Spending
-from sealscore.simulations.scenario import PLANS, Scenario
+from sealscore.clients.node.plan_ledger import approve
+from sealscore.compliance.figures.joint import joint_claims
+from sealscore.compliance.verify.verify import Verification, verify_ledger
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.budget_check import Spending
+from sealscore.shared.ledger.entries import Answer, Ceilings, Reserve
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.phases.phases import Phase
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 NAMES = sorted(path.stem for path in PLANS.glob("*.toml"))
 BLOCK = 50

@@ -15,19 +15,19 @@ from doubles import DirectExchange, Quiet
 from ledgers import standing_of
 from vertical_builders import federation_of, vertical_plan
 
-from sealscore.server.entry import RECEIPTS, run_coordinator
-from sealscore.shared.compliance.anchoring import kept_anchors
-from sealscore.shared.compliance.verify import verify_ledger
-from sealscore.shared.crypto.identity import Card
-from sealscore.shared.plan import SERVER, Plan
-from sealscore.shared.privacy.anchors import Receipt, read_anchors
-from sealscore.shared.privacy.entries import Answer, Approve, Identify, Open, Reserve, Settle
-from sealscore.shared.privacy.ledger import read_ledger
-from sealscore.shared.privacy.spending import Spending, label_epsilon
-from sealscore.simulations.federation import Federation
-from sealscore.simulations.job import LEDGERS, run_job
-from sealscore.simulations.runs import Run
-from sealscore.simulations.scenario import Scenario
+from sealscore.compliance.verify.anchoring import kept_anchors
+from sealscore.compliance.verify.verify import verify_ledger
+from sealscore.server.run.run import RECEIPTS, run_coordinator
+from sealscore.shared.identity.identity import Card
+from sealscore.shared.ledger.anchors import Receipt, read_anchors
+from sealscore.shared.ledger.budget_check import Spending, label_epsilon
+from sealscore.shared.ledger.entries import Answer, Approve, Identify, Open, Reserve, Settle
+from sealscore.shared.ledger.ledger import read_ledger
+from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.simulations.engine.federation import Federation
+from sealscore.simulations.experiments.job import LEDGERS, run_job
+from sealscore.simulations.experiments.runs import Run
+from sealscore.simulations.experiments.scenario import Scenario
 
 ROUNDS = 5
 

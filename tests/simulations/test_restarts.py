@@ -13,26 +13,26 @@ from doubles import DirectExchange, Quiet
 from ledgers import identified, own_epsilon
 from vertical_builders import PARTIES, federation_of, vertical_plan
 
-from sealscore.clients.anchoring import LedgerBehind
-from sealscore.clients.books import approve
-from sealscore.clients.lifetime import Lifetime
-from sealscore.clients.masks import Masks
-from sealscore.clients.node import Node
-from sealscore.clients.sealed import SealedNode
-from sealscore.server.coordinator import Coordinator, Outcome
-from sealscore.server.sealed import SealedExchange
-from sealscore.shared.aggregation import PlainSum
-from sealscore.shared.crypto.trust import TrustStore
-from sealscore.shared.messages import Hello, Ready, decode, encode
+from sealscore.clients.node.anchoring import LedgerBehind
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.node.masks import Masks
+from sealscore.clients.node.node import Node
+from sealscore.clients.node.plan_ledger import approve
+from sealscore.clients.node.sealed import SealedNode
+from sealscore.server.run.coordinator import Coordinator, Outcome
+from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.identity.trust import TrustStore
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.entries import Ceilings
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.messages import Hello, Ready, decode, encode
 from sealscore.shared.model.tower import flatten
-from sealscore.shared.phases import Phase
-from sealscore.shared.plan import SERVER, Plan
-from sealscore.shared.privacy.entries import Ceilings
-from sealscore.shared.privacy.ledger import Ledger
-from sealscore.shared.privacy.register import Register
-from sealscore.shared.privacy.streams import StreamSource
-from sealscore.shared.records import Records
-from sealscore.simulations.enrolment import enrolled, identities
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Phase
+from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.randomness.streams import StreamSource
+from sealscore.simulations.engine.enrolment import enrolled, identities
 
 RUN = "run-1"
 PLAN = enrolled(vertical_plan(training__rounds=3, privacy__spare_attempts=1.0))

@@ -27,23 +27,23 @@ from vertical_builders import (
     vertical_plan,
 )
 
-from sealscore.clients.bands import band_of
-from sealscore.shared.messages import PairAnswer, SumAnswer, decode
+from sealscore.clients.roles.bands import band_of
+from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.dp.events import Disclosure, Event, Gaussian, RandomizedResponse, SampledGaussian
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.dp.noise_calibration import UnreachableBudget, accounting_delta
+from sealscore.shared.ledger.budget_check import Spending, bits_by_recipient, label_epsilon
+from sealscore.shared.ledger.state import Standing
+from sealscore.shared.messages.messages import PairAnswer, SumAnswer, decode
+from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.model.tower import flatten
-from sealscore.shared.payloads import bits_for
-from sealscore.shared.phases import PAIRED, Kind
-from sealscore.shared.plan import Plan
-from sealscore.shared.privacy.accountant import PldAccountant
-from sealscore.shared.privacy.budget import UnreachableBudget, accounting_delta
-from sealscore.shared.privacy.events import Disclosure, Event, Gaussian, RandomizedResponse, SampledGaussian
-from sealscore.shared.privacy.mechanisms import Mechanisms
-from sealscore.shared.privacy.spending import Spending, bits_by_recipient, label_epsilon
-from sealscore.shared.privacy.standing import Standing
-from sealscore.shared.records import Records
-from sealscore.simulations.federation import Federation
-from sealscore.simulations.scenario import Scenario, resolve
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import PAIRED, Kind
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.engine.federation import Federation
+from sealscore.simulations.experiments.scenario import Scenario, resolve
 
 PLAN = vertical_plan()
 QUIET = quiet_plan(training__rounds=30, training__sample_rate=1.0)

@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 
-from sealscore.clients.node import Node
-from sealscore.clients.pairing import Pairs
+from sealscore.clients.node.node import Node
+from sealscore.clients.roles.pairing import Pairs
 from sealscore.shared.crypto import psi
 from sealscore.shared.crypto.alignment import ExactMatching, Matching
 from sealscore.shared.crypto.psi import PrivateMatching
-from sealscore.shared.messages import MessageError, PairAnswer, decode, encode
-from sealscore.shared.plan import Plan
-from sealscore.simulations import cli, job
-from sealscore.simulations.federation import Federation
-from sealscore.simulations.scenario import resolve
+from sealscore.shared.messages.messages import MessageError, PairAnswer, decode, encode
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations import cli
+from sealscore.simulations.engine.federation import Federation
+from sealscore.simulations.experiments import job
+from sealscore.simulations.experiments.scenario import resolve
 
 TEXT = resolve("synthetic_vertical_eps2").read_text(encoding="utf-8")
 CHANGES = {

@@ -11,8 +11,8 @@ import pytest
 from builders import small_records
 from homes import Said, Town, table_of
 
-from sealscore.clients.books import approve
 from sealscore.clients.commands.doctor import collected
+from sealscore.clients.node.plan_ledger import approve
 
 Node = Callable[..., Said]
 CANARY = "canary-7f3a"

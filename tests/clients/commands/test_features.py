@@ -12,7 +12,7 @@ from homes import Said, new_node
 from raw_tables import lay_tables, wallet_tables
 
 from sealscore.clients.features import table_schema
-from sealscore.shared.plan import Plan
+from sealscore.shared.plan.plan import Plan
 
 FEATURES = ["inflow_3m", "inflow_growth", "refund_share_6m"]
 

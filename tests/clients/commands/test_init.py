@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from homes import Said
 
-from sealscore.clients.config import NodeConfig
-from sealscore.clients.home import Home
+from sealscore.clients.setup.config import NodeConfig
+from sealscore.clients.setup.node_dir import Home
 from sealscore.server.deploy.certificates import AUTHORITY, make_authority
-from sealscore.shared.crypto.enrolment import Enrolment
+from sealscore.shared.identity.enrolment import Enrolment
 
 Node = Callable[..., Said]
 

@@ -8,8 +8,8 @@ import pytest
 from homes import Said, Town
 from ledgers import standing_of
 
-from sealscore.clients.books import approve
-from sealscore.shared.privacy.ledger import read_ledger
+from sealscore.clients.node.plan_ledger import approve
+from sealscore.shared.ledger.ledger import read_ledger
 
 Node = Callable[..., Said]
 

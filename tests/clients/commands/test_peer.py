@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from homes import Said, new_node
 
-from sealscore.shared.crypto.identity import Identity
+from sealscore.shared.identity.identity import Identity
 
 Node = Callable[..., Said]
 

@@ -13,9 +13,9 @@ import pytest
 from homes import Said, Town
 from ledgers import standing_of
 
-from sealscore.shared.foreign import grouped
-from sealscore.shared.privacy.ledger import read_ledger
-from sealscore.shared.privacy.standing import Standing
+from sealscore.shared.ledger.ledger import read_ledger
+from sealscore.shared.ledger.state import Standing
+from sealscore.shared.text.foreign import grouped
 
 Node = Callable[..., Said]
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 from homes import Said, Town
 
-from sealscore.clients.books import approve
+from sealscore.clients.node.plan_ledger import approve
 
 Node = Callable[..., Said]
 
@@ -162,10 +162,10 @@ class Never:
 class TestStart:
     @pytest.fixture(autouse=True)
     def _service(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        import sealscore.clients.service
+        import sealscore.clients.node.supervisor
 
         Never.begun = []
-        monkeypatch.setattr(sealscore.clients.service, "Service", Never)
+        monkeypatch.setattr(sealscore.clients.node.supervisor, "Service", Never)
 
     def test_takes_everything_from_the_nodes_own_files(self, ask: Node, town: Town):
         said = ask("start", "--log", "json")

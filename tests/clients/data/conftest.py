@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sealscore.shared.plan import Plan
+from sealscore.shared.plan.plan import Plan
 
 # Modules of tests are imported by their path; this folder must be findable for `postgres_server`.
 sys.path.insert(0, str(Path(__file__).parent))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sealscore.clients.data import DataError, Nominal, Table, check_table, columns_of, read_table
 from sealscore.clients.data.checks import keep
-from sealscore.shared.schema import TableSchema
+from sealscore.shared.plan.schema import TableSchema
 
 
 @pytest.fixture

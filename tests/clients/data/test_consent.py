@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from sealscore.clients.data import DataError, Table, check_table
-from sealscore.shared.schema import NumericFeature, TableSchema
+from sealscore.shared.plan.schema import NumericFeature, TableSchema
 
 PURPOSE = "credit-scoring"
 SCHEMA = TableSchema(id="id", consent="consent", features=(NumericFeature(name="views", lower=0, upper=10),))

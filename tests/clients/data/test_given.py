@@ -12,8 +12,8 @@ import pytest
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
 from sealscore.clients.data import DataError, Given, OwnData, SqlSource, read_given
-from sealscore.shared.consent import FEDERATION, parse_consents
-from sealscore.shared.records import Records
+from sealscore.shared.persons.consent import FEDERATION, parse_consents
+from sealscore.shared.persons.records import Records
 
 LENDER, PLATFORM = "lender-1", "wallet"
 BASE = only(vertical_plan(), LENDER, PLATFORM)

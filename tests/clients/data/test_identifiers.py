@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from sealscore.clients.data import DataError, OwnData, SqlSource, Table, check_table
+from sealscore.clients.data.column_mapping import Source
 from sealscore.clients.data.consents import ConsentTable
-from sealscore.clients.data.own import Source
-from sealscore.shared.schema import NumericFeature, TableSchema
+from sealscore.shared.plan.schema import NumericFeature, TableSchema
 
 # National identifiers of 18 digits, of which a float keeps less than 16.
 LONG = (110105194912310021, 110105194912310029, 110105194912310024)

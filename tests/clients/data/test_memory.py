@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 ROWS = 1_000_000
 READ = """
 import resource, sys

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.clients.data import DataError, split
-from sealscore.shared.settings import Split
+from sealscore.shared.plan.settings import Split
 
 
 def by_hash(fraction: float = 0.3, key: str = "k") -> Split:

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from sealscore.clients.data import DataError, load_records
 from sealscore.clients.features import Sentiment, Settings, build, build_table, entries, table_schema
-from sealscore.shared.plan import Plan
+from sealscore.shared.plan.plan import Plan
 
 TODAY = date(2024, 12, 1)
 Lay = Callable[..., Path]

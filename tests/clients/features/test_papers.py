@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from sealscore.clients.features.papers import CHECKS, CREDIT_CODE, is_credit_code, paper_features, paper_flags
-from sealscore.clients.features.raw import TABLES
+from sealscore.clients.features.raw.raw import TABLES
 
 AS_OF = date(2024, 7, 1)
 # Of an area code that is not in use; the check character is computed.

@@ -11,15 +11,17 @@ import pytest
 from homes import Town, new_node, running
 from raw_tables import lay_tables
 
-from sealscore.clients.books import approve
 from sealscore.clients.data import DataError, load_records
-from sealscore.clients.features import build_table, detector, dictionary_lender, digest, table_schema
-from sealscore.clients.features.dictionary import KINDS
-from sealscore.clients.features.digest import dictionary_digest
-from sealscore.clients.features.row_local import check_row_local, counted, obstacles
-from sealscore.clients.preflight import preflight
-from sealscore.shared.plan import Plan
-from sealscore.simulations.scenario import Scenario, resolve
+from sealscore.clients.features import build_table, detector, table_schema
+from sealscore.clients.features.dictionary import digest
+from sealscore.clients.features.dictionary import lender as dictionary_lender
+from sealscore.clients.features.dictionary.dictionary import KINDS
+from sealscore.clients.features.dictionary.digest import dictionary_digest
+from sealscore.clients.features.dictionary.row_local import check_row_local, counted, obstacles
+from sealscore.clients.node.plan_ledger import approve
+from sealscore.clients.setup.preflight import preflight
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.experiments.scenario import Scenario, resolve
 
 CREATORS = ("creators_eps2", "creators_small")
 TODAY = date(2024, 12, 1)

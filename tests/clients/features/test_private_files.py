@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from sealscore.clients.features import Settings, build_table
-from sealscore.clients.features.private import private_file
+from sealscore.clients.features.raw.private import private_file
 
 TODAY = date(2024, 12, 1)
 

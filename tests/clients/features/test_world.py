@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from sealscore.clients.features import PartyMapping, Sentiment, Settings, build_table
-from sealscore.clients.features.raw import TABLES
+from sealscore.clients.features.raw.raw import TABLES
 from sealscore.simulations.world.build import build
 from sealscore.simulations.world.config import load_config
 

@@ -12,7 +12,7 @@ from homes import BUNDLE, BUNDLE_BYTES, Said, Town
 
 import sealscore.shared.bundle
 from sealscore.shared.bundle import Bundle, courier_bundle
-from sealscore.shared.foreign import grouped
+from sealscore.shared.text.foreign import grouped
 
 Server = Callable[..., Said]
 

@@ -13,10 +13,10 @@ import tomli_w
 from builders import LENDERS
 from homes import BUNDLE, Said, Town, plan_data
 
-from sealscore.server.deployed import PUBLISHED
-from sealscore.server.plan_making import PROFILES
-from sealscore.shared.foreign import grouped
-from sealscore.shared.plan import Plan
+from sealscore.server.run.deployed import PUBLISHED
+from sealscore.server.setup.plan_making import PROFILES
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.foreign import grouped
 
 Server = Callable[..., Said]
 

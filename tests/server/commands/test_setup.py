@@ -9,9 +9,9 @@ import pytest
 from homes import Said, new_node, new_server
 
 from sealscore.server.deploy.certificates import AUTHORITY, CERTIFICATE, read_certificate
-from sealscore.server.home import ServerHome
-from sealscore.shared.crypto.enrolment import Enrolment
-from sealscore.shared.crypto.identity import Identity
+from sealscore.server.setup.server_dir import ServerHome
+from sealscore.shared.identity.enrolment import Enrolment
+from sealscore.shared.identity.identity import Identity
 
 Server = Callable[..., Said]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sealscore.shared.crypto.alignment import Aligned, AlignmentError, ExactMatching, padded_size
 from sealscore.shared.crypto.psi import PrivateMatching
-from sealscore.shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.randomness.streams import Purpose, StreamSource
 
 SIZE, OTHERS = 16, 32
 WAYS = {

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.crypto.enrolment import Enrolment, card_in
-from sealscore.shared.crypto.identity import CardError, Identity
+from sealscore.shared.identity.enrolment import Enrolment, card_in
+from sealscore.shared.identity.identity import CardError, Identity
 
 KEY = "ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTI="
 IDENTITY = Identity.generate("lender-1", "lender")

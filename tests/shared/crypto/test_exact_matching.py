@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.shared.crypto.alignment import HANDLE_BYTES, Aligned, AlignmentError, ExactMatching
-from sealscore.shared.privacy.streams import Purpose, Stream, StreamSource
+from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource
 
 SIZE = 64
 MATCHING = ExactMatching(b"a salt of 32 bytes, of this pair", "exact", SIZE)

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from sealscore.shared.crypto.identity import Identity
 from sealscore.shared.crypto.plan_keys import CannotOpen, PlanKeys, peer_key
+from sealscore.shared.identity.identity import Identity
 
 PLAN, INFO = "ab" * 32, b"round 1"
 MLKEM = 64  # bytes of a key's seed; those of X25519 come after them

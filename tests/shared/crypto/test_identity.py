@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from sealscore.shared.crypto.fields import pack_fields
-from sealscore.shared.crypto.identity import BadSignature, Card, CardError, Identity, same_fingerprint
-from sealscore.shared.crypto.keyfile import KeyFileError
+from sealscore.shared.identity.identity import BadSignature, Card, CardError, Identity, same_fingerprint
+from sealscore.shared.identity.keyfile import KeyFileError
 
 
 def test_a_card_travels_as_bytes_and_as_text():
@@ -104,7 +104,7 @@ def test_a_simulated_identity_is_not_kept(tmp_path):
 
 
 def test_a_file_of_another_kind_is_no_identity(tmp_path):
-    from sealscore.shared.crypto.keyfile import write_key
+    from sealscore.shared.identity.keyfile import write_key
 
     write_key(tmp_path / "a", "identity", {"name": "bank-a"}, bytes(32), None)
     write_key(tmp_path / "b", "identity", {"name": "bank-a", "role": "lender"}, bytes(31), None)

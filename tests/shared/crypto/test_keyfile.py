@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sealscore.shared.crypto.keyfile import KeyFileError, _check, destroy_key, read_key, write_key
+from sealscore.shared.identity.keyfile import KeyFileError, _check, destroy_key, read_key, write_key
 
 ABOUT, SECRET = {"name": "bank-a"}, bytes(range(32))
 

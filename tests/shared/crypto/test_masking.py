@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sealscore.shared.aggregation import AggregationError, PlainSum, SumId, SumShape
 from sealscore.shared.crypto.masking import MaskedSum, MaskReused
 from sealscore.shared.crypto.seeds import SeedsMissing
+from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumId, SumShape
 
 PLAN = "ab" * 32
 NAMES = ["p0", "p1", "p2", "p3", "p4"]

@@ -3,9 +3,9 @@
 import pytest
 
 from sealscore.shared.crypto.fields import pack_fields, plan_bytes, unpack_fields
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.crypto.keyfile import KeyFileError
 from sealscore.shared.crypto.plan_keys import OVERHEAD, CannotOpen, CertificateError, KeysDestroyed, PlanKeys, peer_key
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.identity.keyfile import KeyFileError
 
 PLAN, OTHER = "ab" * 32, "cd" * 32
 

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sealscore.shared.crypto.alignment import AlignmentError
 from sealscore.shared.crypto.psi import POINT_BYTES, PrivateMatching
-from sealscore.shared.privacy.streams import Purpose, StreamSource
+from sealscore.shared.randomness.streams import Purpose, StreamSource
 
 SIZE, OTHERS = 16, 32
 HEAD = 32

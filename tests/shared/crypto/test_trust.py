@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sealscore.shared.crypto.identity import Identity
-from sealscore.shared.crypto.trust import EnrolmentError, TrustError, TrustStore, Untrusted, enrolled
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.identity.trust import EnrolmentError, TrustError, TrustStore, Untrusted, enrolled
 
 
 @pytest.fixture

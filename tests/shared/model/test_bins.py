@@ -13,7 +13,7 @@ from sealscore.shared.model.bins import (
     histogram,
     histogram_length,
 )
-from sealscore.shared.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
 
 AMOUNT = NumericFeature(name="amount", lower=-1000, upper=50_000, scale=100, missing=True)
 STATE = NumericFeature(name="state", lower=-2, upper=8, integer=True)

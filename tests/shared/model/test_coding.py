@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sealscore.shared.model.bins import Binning, FeatureBins
 from sealscore.shared.model.coding import CODE_GRID, Coding, Crosses
-from sealscore.shared.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
 
 
 def shares(n: int) -> tuple[float, ...]:

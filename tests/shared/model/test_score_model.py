@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import ROOT
 from safetensors.numpy import load, save
 
 from sealscore.shared.model.bins import Binning, histogram
@@ -16,7 +17,7 @@ from sealscore.shared.model.coding import Coding, Crosses
 from sealscore.shared.model.reasons import contributions, reasons
 from sealscore.shared.model.score_model import ModelFileError, ScoreModel, points
 from sealscore.shared.model.tower import Tower, admissible, flatten, load_flat, parameter_count
-from sealscore.shared.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
 
 FEATURES = (
     NumericFeature(name="利用率", lower=-1, upper=5, missing=True),
@@ -71,7 +72,7 @@ def test_a_fresh_process_scores_the_same_bits(tmp_path):
         "folder = Path(sys.argv[1]); data = dict(np.load(folder / 'columns.npz'))\n"
         "print(ScoreModel.load(folder).pd(data).tobytes().hex())"
     )
-    root = Path(__file__).parents[3]
+    root = ROOT
     environment = {**os.environ, "PYTHONPATH": str(root)}
     run = [sys.executable, "-c", code, str(tmp_path)]
     found = subprocess.run(run, capture_output=True, text=True, check=True, env=environment, cwd=root).stdout.strip()

@@ -10,15 +10,15 @@ import pytest
 from builders import NO_NOISE, small_scenario
 from vertical_builders import federation_of, vertical_plan
 
-from sealscore.shared.phases import Kind, Phase
-from sealscore.shared.plan import Plan
-from sealscore.shared.plan_errors import PlanError
-from sealscore.shared.privacy.events import SampledGaussian
-from sealscore.shared.privacy.mechanisms import Mechanisms
+from sealscore.shared.dp.events import SampledGaussian
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.audit.audited import Audit, Setting, audit_run, observe, right_guesses
 from sealscore.simulations.audit.faults import Break
-from sealscore.simulations.federation import Federation, load_parties
-from sealscore.simulations.scenario import Scenario
+from sealscore.simulations.engine.federation import Federation, load_parties
+from sealscore.simulations.experiments.scenario import Scenario
 
 ROUNDS, RATE, CANARIES, GUESSES = 20, 0.5, 1000, 200
 

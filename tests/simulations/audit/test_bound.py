@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from sealscore.shared.privacy.accountant import PldAccountant
-from sealscore.shared.privacy.events import SampledGaussian
+from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.dp.events import SampledGaussian
 from sealscore.simulations.audit.bound import (
     Curve,
     curve_epsilon,

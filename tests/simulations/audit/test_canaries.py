@@ -7,9 +7,9 @@ import pytest
 import torch
 from builders import small_plan
 
+from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
 from sealscore.shared.model.tower import MAX_WIDTH, Tower, flatten, load_flat
-from sealscore.shared.privacy.gradients import gradient_engine
 from sealscore.simulations.audit.canaries import AuditBlock, AuditedGradientSum, tagged
 
 CLIP = 0.8

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sealscore.shared.compliance.verify import verify_ledger
+from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.simulations.bench import ledger
 from sealscore.simulations.bench.__main__ import main, names
 

@@ -9,8 +9,8 @@ import pytest
 from builders import small_federation, small_plan, small_records
 from homes import plan_data
 
-from sealscore.server.plan_making import PROFILES, Profile, made
-from sealscore.shared.plan import Plan
+from sealscore.server.setup.plan_making import PROFILES, Profile, made
+from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.bench import profiles
 
 

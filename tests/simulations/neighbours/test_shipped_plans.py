@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sealscore.simulations import datasets
+from sealscore.simulations.data import datasets
+from sealscore.simulations.experiments.scenario import Scenario, packaged
 from sealscore.simulations.neighbours.watch import watch_scenario
-from sealscore.simulations.scenario import Scenario, packaged
 
 pytestmark = pytest.mark.long
 

@@ -13,14 +13,14 @@ from builders import small_plan, small_records
 from vertical_builders import federation_of, vertical_plan
 
 from sealscore.clients.data.checks import keep
-from sealscore.clients.platform import Platform
-from sealscore.clients.refused import LocalFault
-from sealscore.shared.payloads import pack_numbers
-from sealscore.shared.plan import Plan
-from sealscore.shared.plan_errors import PlanError
-from sealscore.shared.privacy.gradients import gradient_engine
-from sealscore.shared.privacy.labels import LabelStore
-from sealscore.shared.records import Records
+from sealscore.clients.node.errors import LocalFault
+from sealscore.clients.roles.platform import Platform
+from sealscore.shared.dp.gradients import gradient_engine
+from sealscore.shared.dp.labels import LabelStore
+from sealscore.shared.messages.payloads import pack_numbers
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.neighbours.compare import What
 from sealscore.simulations.neighbours.replay import runnable
 from sealscore.simulations.neighbours.watch import Watch, watch
@@ -150,7 +150,7 @@ def test_clip_off(monkeypatch: pytest.MonkeyPatch):
     def loose(kind: Any, tower: Any, loss: Any, clip: float) -> Any:
         return gradient_engine(kind, tower, loss, 100 * clip)
 
-    monkeypatch.setattr("sealscore.clients.lender.gradient_engine", loose)
+    monkeypatch.setattr("sealscore.clients.roles.lender.gradient_engine", loose)
     found = vertical()
     assert kinds(found) == {What.SUM}
     assert {f.where.partition(" ")[0] for f in found.findings} == {"train_tower:lender"}
@@ -213,15 +213,15 @@ def test_payloads_without_padding(monkeypatch: pytest.MonkeyPatch):
             return pack_numbers(aligned, numbers, levels, filler)
         return bytes(aligned.digest) + numbers[numbers > 0].astype(np.uint8).tobytes()
 
-    monkeypatch.setattr("sealscore.clients.pairing.pack_numbers", bare)
+    monkeypatch.setattr("sealscore.clients.roles.pairing.pack_numbers", bare)
     monkeypatch.setattr(
-        "sealscore.clients.platform.Platform.release_labels", lambda self, context, body: _taken(self, context)
+        "sealscore.clients.roles.platform.Platform.release_labels", lambda self, context, body: _taken(self, context)
     )
     assert What.MESSAGE in kinds(vertical(persons=1, halved=1))
 
 
 def _taken(platform: Platform, context: Any) -> Any:
-    from sealscore.clients.work import Payload
+    from sealscore.clients.roles.releases import Payload
 
     platform._bits[context.peer] = dict.fromkeys(platform._pairs[context.peer].persons, 0)
     platform._changed()

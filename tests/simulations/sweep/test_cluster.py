@@ -16,13 +16,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from paths import ROOT
 
-from sealscore.simulations.flower_processes import end_tree, groups_below
+from sealscore.simulations.engine.flower_processes import end_tree, groups_below
 from sealscore.simulations.sweep.cluster import NoCluster, on_cluster
 from sealscore.simulations.sweep.config import Sweep
 from sealscore.simulations.sweep.row import carry_out
 
-ROOT = Path(__file__).resolve().parents[3]
 TIMES = ("seconds", "started")
 Write = Callable[..., Path]
 

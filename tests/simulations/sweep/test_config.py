@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sealscore.clients.data import DataError
-from sealscore.shared.plan_errors import PlanError
-from sealscore.simulations.baselines import BASELINES
+from sealscore.shared.plan.errors import PlanError
+from sealscore.simulations.experiments.baselines import BASELINES
 from sealscore.simulations.sweep import config
 from sealscore.simulations.sweep.config import Sweep, packaged, resolve
 

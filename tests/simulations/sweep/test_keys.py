@@ -7,8 +7,8 @@ from builders import NO_NOISE, small_scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealscore.shared.plan_errors import PlanError
-from sealscore.simulations.scenario import Scenario, resolve
+from sealscore.shared.plan.errors import PlanError
+from sealscore.simulations.experiments.scenario import Scenario, resolve
 from sealscore.simulations.sweep.keys import applied, counted_group, effective, flat
 
 

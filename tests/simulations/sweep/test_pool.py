@@ -14,14 +14,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from paths import ROOT
 
-from sealscore.simulations.flower_processes import end_tree, groups_below
-from sealscore.simulations.runs import Run
+from sealscore.simulations.engine.flower_processes import end_tree, groups_below
+from sealscore.simulations.experiments.runs import Run
 from sealscore.simulations.sweep.config import Sweep
 from sealscore.simulations.sweep.pool import ONE_THREAD, in_processes
 from sealscore.simulations.sweep.row import carry_out
 
-ROOT = Path(__file__).resolve().parents[3]
 Write = Callable[..., Path]
 # What does not repeat.
 TIMES = ("seconds", "started")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from builders import small_scenario
 
-from sealscore.simulations.runs import Run
+from sealscore.simulations.experiments.runs import Run
 from sealscore.simulations.sweep.config import Sweep
 from sealscore.simulations.sweep.row import Done, carry_out
 

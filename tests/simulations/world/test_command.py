@@ -13,13 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from sealscore.simulations import cli
 from sealscore.simulations.world import describe, fit_detector
 from sealscore.simulations.world.build import read_manifest
 from sealscore.simulations.world.figures import FIGURES
 
-ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "world.md").read_text(encoding="utf-8")
 Call = Callable[..., tuple[int, str]]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from sealscore.shared.plan_errors import PlanError
+from sealscore.shared.plan.errors import PlanError
 from sealscore.simulations.world import config
 from sealscore.simulations.world.config import Latents, WorldConfig, load_config
 

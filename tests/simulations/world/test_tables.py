@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from sealscore.simulations.world.config import WorldConfig
-from sealscore.simulations.world.papers import id_numbers, licence_numbers
+from sealscore.simulations.world.parties.papers import id_numbers, licence_numbers
 
 Read = Callable[[str, str], pl.DataFrame]
 VIDEO = ("video-1", "video-2")

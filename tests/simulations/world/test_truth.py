@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 
 from sealscore.simulations.world import describe
-from sealscore.simulations.world.agents import Agents, draw_agents
-from sealscore.simulations.world.bureau import bureau_rows
-from sealscore.simulations.world.business import seasons
-from sealscore.simulations.world.channel import creator_ids, draw_channels, draw_videos
 from sealscore.simulations.world.config import WorldConfig
-from sealscore.simulations.world.followers import audience_rows
-from sealscore.simulations.world.lending import Loans, draw_loans
-from sealscore.simulations.world.repayment import NEVER, borrowers, lived
+from sealscore.simulations.world.parties.bureau import bureau_rows
+from sealscore.simulations.world.parties.channel import creator_ids, draw_channels, draw_videos
+from sealscore.simulations.world.people.agents import Agents, draw_agents
+from sealscore.simulations.world.people.business import seasons
+from sealscore.simulations.world.people.followers import audience_rows
+from sealscore.simulations.world.people.lending import Loans, draw_loans
+from sealscore.simulations.world.people.repayment import NEVER, borrowers, lived
 
 Read = Callable[[str, str], pl.DataFrame]
 MANY = {"creators": 12_000, "lending": {"pd_rollouts": 0}}

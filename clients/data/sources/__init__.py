@@ -1,0 +1,1 @@
+"""Where a table may lie: files and databases."""

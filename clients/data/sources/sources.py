@@ -1,0 +1,34 @@
+"""The one way to a partner's table: a CSV or Parquet file by its path, a table or query of a database by its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from sealscore.clients.data.sources.files import read_table
+from sealscore.clients.data.sources.sql import SqlSource
+from sealscore.clients.data.table import Table
+
+Source = Path | SqlSource
+
+
+def read_source(source: Source, columns: Sequence[str] | None = None, identifiers: Collection[str] = ()) -> Table:
+    """Read those of `columns` that the source has (all columns where None is given), in batches.
+
+    The rows of a file come in its own order; those of a database in the order of the first column that is read,
+    compared as text byte by byte, so that two readings of the same rows are the same. Of the `identifiers` among the
+    columns floats are kept such that `cells.inexact` finds those that may stand for several.
+
+    Raises:
+        DataError: the source cannot be read as a table; it names the source (never its credentials) and the mend.
+    """
+    if isinstance(source, Path):
+        return read_table(source, columns)
+    # Each driver is imported when a source needs it: a node with files should not depend on a database's library.
+    if source.is_sqlite:
+        from sealscore.clients.data.sources.sqlite import read_sqlite
+
+        return read_sqlite(source, columns, identifiers)
+    from sealscore.clients.data.sources.postgres import read_postgres
+
+    return read_postgres(source, columns, identifiers)

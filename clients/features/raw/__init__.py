@@ -1,0 +1,1 @@
+"""A party's raw tables: read, mapped, checked and windowed."""

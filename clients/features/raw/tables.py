@@ -1,0 +1,294 @@
+"""Read and check a party's raw tables row by row: bad rows are counted, written to a file and left out.
+
+Under a threshold of bad rows a build goes on without them; above it the table itself is doubted and the build stops.
+Everything stays lazy: a table is read in streams, and only rows with faults are held in memory.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER
+from sealscore.clients.data.errors import DataError, Problem, why
+from sealscore.clients.features.dictionary.dictionary import PERSON, Kind
+from sealscore.clients.features.raw.mapping import PartyMapping, TableMap
+from sealscore.clients.features.raw.private import private_file, private_folder
+from sealscore.clients.features.raw.raw import DAY, FLAG, TABLES, TEXT, TIME, RawTable, Rule, rules
+
+MOST_REJECTED = 0.01
+ROW = "_row"
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A table without its bad rows.
+
+    `frame` has the canonical columns. `rejected` has `row` (from 1), `column`, `fault` and `mend` of each fault, and
+    `problems` the same by kind of fault. `bad` counts rows with faults, of `rows` in all.
+    """
+
+    frame: pl.LazyFrame
+    rejected: pl.DataFrame
+    problems: list[Problem]
+    rows: int
+    bad: int
+
+
+def read_tables(
+    folder: Path,
+    kind: Kind,
+    today: date,
+    *,
+    mapping: PartyMapping | None = None,
+    currencies: Collection[str] = ("CNY",),
+    rejected_to: Path | None = None,
+    most_rejected: float = MOST_REJECTED,
+) -> dict[str, Sound]:
+    """All tables of a party, checked. Rows with faults go to `rejected_to`: faults.csv, and TABLE.parquet as they were.
+
+    Raises:
+        DataError: a table or column is missing, or more than `most_rejected` of a table's rows are bad; all faults
+            are named.
+    """
+    mapping = mapping or PartyMapping()
+    found, absent = {}, []
+    for name, table in TABLES[kind].items():
+        try:
+            found[name] = read_table(folder, name, table, mapping.table(name), today, currencies)
+        except DataError as error:
+            absent += error.problems
+    if rejected_to is not None:
+        _write_rejected(folder, found, mapping, rejected_to)
+    if absent:
+        raise DataError([*absent, *(problem for sound in found.values() for problem in sound.problems)])
+    counts = {_file(name, mapping.table(name)): (sound.bad, sound.rows) for name, sound in found.items()}
+    if over := too_many(counts, most_rejected):
+        raise DataError([*over, *(problem for sound in found.values() for problem in sound.problems)])
+    return found
+
+
+def too_many(rejected: Mapping[str, tuple[int, int]], most_rejected: float) -> list[Problem]:
+    """A problem for each source of which more than that share of the rows is bad; counts are (bad, rows)."""
+    return [
+        Problem(
+            source,
+            f"{bad:,} of {rows:,} rows are bad, more than {most_rejected:.2%}",
+            "mend the export, or agree on another most_rejected in the plan's table",
+        )
+        for source, (bad, rows) in rejected.items()
+        if bad > most_rejected * rows
+    ]
+
+
+def read_table(
+    folder: Path, name: str, table: RawTable, mapping: TableMap, today: date, currencies: Collection[str]
+) -> Sound:
+    """One table, checked.
+
+    Raises:
+        DataError: the file or a column is missing, it is no Parquet, or persons share a key by which other tables
+            name their rows.
+    """
+    source = _file(name, mapping)
+    raw = _scan(folder / source, table, mapping)
+    needed = {column: mapping.column(column).expression().alias(column) for column in table.columns}
+    have = raw.select(needed.values()).collect_schema()
+    cast = {column: _typed(needed[column], have[column], dtype) for column, dtype in table.columns.items()}
+    typed = raw.select(ROW, *cast.values())
+    blank = {column: _blank(needed[column], have[column]) for column in table.columns}
+    unread = [
+        Rule(column, ~blank[column] & cast[column].is_null(), *_unread(dtype, have[column]))
+        for column, dtype in table.columns.items()
+    ]
+    missing = [
+        Rule(column, blank[column], "a value is missing", "fill it in, or leave the row out")
+        for column in table.columns
+        if column not in table.blank
+    ]
+    faults = [
+        *_faults(raw, [*unread, *missing], source),
+        *_faults(typed, rules(name, table, today, currencies), source),
+        *_repeats(typed, table, source),
+    ]
+    if table.owner and (shared := _shared(typed, table, source)):
+        raise DataError([*shared, *faults])
+    rows = raw.select(pl.len()).collect(engine="streaming").item()
+    return _sound(typed, faults, rows, table.together)
+
+
+def _sound(typed: pl.LazyFrame, faults: list[Problem], rows: int, together: bool) -> Sound:
+    schema = {"row": pl.UInt32, "column": pl.String, "fault": pl.String, "mend": pl.String}
+    rejected = pl.concat(
+        [
+            pl.DataFrame(schema=schema),
+            *(
+                pl.DataFrame({"row": pl.Series(problem.rows, dtype=pl.UInt32)}).with_columns(
+                    column=pl.lit(problem.column), fault=pl.lit(problem.value), mend=pl.lit(problem.mend)
+                )
+                for problem in faults
+            ),
+        ]
+    ).sort("row", maintain_order=True)
+    bad = rejected.select((pl.col("row") - 1).alias(ROW)).unique()
+    frame = typed if bad.is_empty() else typed.join(bad.lazy(), on=ROW, how="anti")
+    if together and not bad.is_empty():
+        frame = frame.join(typed.join(bad.lazy(), on=ROW, how="semi").select(PERSON), on=PERSON, how="anti")
+    return Sound(frame.drop(ROW), rejected, faults, rows, bad.height)
+
+
+def _scan(path: Path, table: RawTable, mapping: TableMap) -> pl.LazyFrame:
+    if not path.is_file():
+        mend = "lay the table there, or name its file in the mapping"
+        raise DataError([Problem(path.name, "there is no such file", mend)])
+    try:
+        raw = pl.scan_parquet(path, row_index_name=ROW)
+        header = raw.collect_schema().names()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        value = f"is no Parquet file: {why(error)}"
+        raise DataError([Problem(path.name, value, "export the table again as Parquet")]) from None
+    absent = []
+    for name in table.columns:
+        own = mapping.column(name).source
+        if own is not None and own not in header:
+            close = difflib.get_close_matches(own, header, n=1)
+            hint = f"name {close[0]!r} as {name} in the mapping" if close else "add it, or name it in the mapping"
+            absent.append(Problem(path.name, "the column is missing", hint, column=own))
+    if absent:
+        raise DataError(absent)
+    return raw
+
+
+def _typed(value: pl.Expr, have: pl.DataType, want: pl.DataType) -> pl.Expr:
+    """The values in the type that is wanted, null where they cannot be read; moments without a zone are in UTC."""
+    if want == have:
+        return value.fill_nan(None) if want.is_float() else value
+    if want in (TIME, DAY):
+        moment = _moment(value, have)
+        return moment if want == TIME else moment.dt.date()
+    if have == pl.Binary:
+        text = value.map_batches(_decoded, return_dtype=pl.String, is_elementwise=True)
+        return _typed(text, pl.String(), want) if want != TEXT else text
+    if want == FLAG and have == pl.String:
+        lower = value.str.strip_chars().str.to_lowercase()
+        return pl.when(lower.is_in(["true", "1"])).then(True).when(lower.is_in(["false", "0"])).then(False)
+    if want == TEXT and have.is_float():
+        # As text a float of a long identifier would be that of another one, too.
+        whole = (value == value.round()) & (value.abs() < (2**24 if have == pl.Float32 else 2**53))
+        return pl.when(whole).then(value.cast(pl.Int64, strict=False)).cast(pl.String)
+    cast = value.cast(want, strict=False)
+    return cast.fill_nan(None) if want.is_float() else cast
+
+
+def _moment(value: pl.Expr, have: pl.DataType) -> pl.Expr:
+    if isinstance(have, pl.Datetime):
+        zoned = value if have.time_zone else value.dt.replace_time_zone("UTC")
+        return zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    if have == pl.Date:
+        return value.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if have == pl.String:
+        # One format for all rows: a reader that guesses it from some would not read a row as it reads it alone.
+        whole = value.str.strip_chars().str.replace(r"^(\d{4}-\d{2}-\d{2})$", "${1}T00:00:00").str.replace(" ", "T")
+        zoned = pl.when(whole.str.contains(r"(Z|[+-]\d{2}:?\d{2})$")).then(whole).otherwise(whole + pl.lit("Z"))
+        return zoned.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+    return pl.when(False).then(pl.lit(0)).cast(TIME)
+
+
+def _decoded(values: pl.Series) -> pl.Series:
+    """Bytes as text; null where they are no UTF-8."""
+
+    def text(value: bytes | None) -> str | None:
+        try:
+            return None if value is None else value.decode()
+        except UnicodeDecodeError:
+            return None
+
+    return pl.Series(values.name, [text(value) for value in values.to_list()], dtype=pl.String)
+
+
+def _blank(value: pl.Expr, have: pl.DataType) -> pl.Expr:
+    """Whether there is no value at all, which NaN is too."""
+    return value.is_null() | value.is_nan().fill_null(False) if have.is_float() else value.is_null()
+
+
+def _unread(dtype: pl.DataType, have: pl.DataType) -> tuple[str, str]:
+    if dtype == TEXT and have.is_float():
+        return NO_IDENTIFIER, IDENTIFIER_MEND
+    if dtype in (DAY, TIME):
+        return "no day or moment of the calendar", "write it as a date or timestamp, or map it with epoch"
+    if dtype.is_numeric():
+        return "text where a number is needed, or a number beyond its type", "write a plain number"
+    if dtype == pl.Boolean:
+        return "neither true nor false", "write it as a boolean, or map the platform's own words"
+    return "the text's encoding is broken", "export the table again as UTF-8"
+
+
+def _faults(frame: pl.LazyFrame, found: list[Rule], source: str) -> list[Problem]:
+    """A problem for each rule that some row breaks: all are counted in one pass, the rows sought for those alone."""
+    if not found:
+        return []
+    sums = [rule.bad.fill_null(False).sum().alias(str(at)) for at, rule in enumerate(found)]
+    (counts,) = frame.select(sums).collect(engine="streaming").rows()
+    problems = []
+    for rule, count in zip(found, counts, strict=True):
+        if count:
+            bad = frame.filter(rule.bad.fill_null(False)).select(ROW).collect(engine="streaming")[ROW].sort()
+            problems.append(Problem(source, rule.value, rule.mend, rule.column, tuple((bad + 1).to_list())))
+    return problems
+
+
+def _repeats(frame: pl.LazyFrame, table: RawTable, source: str) -> list[Problem]:
+    """Rows whose key an earlier row of the same person has already: nobody loses a row to what another's say."""
+    if not table.key:
+        return []
+    key = tuple(dict.fromkeys((*((PERSON,) if PERSON in table.columns else ()), *table.key)))
+    # Hashes find out whether there is anything to seek at all; the seeking compares the keys themselves.
+    hashed = pl.col(key[0]).hash() if len(key) == 1 else pl.struct(key).hash()
+    count, distinct = frame.select(pl.len(), hashed.n_unique().alias("distinct")).collect().row(0)
+    if count == distinct:
+        return []
+    keys = frame.drop_nulls(list(key)).select(ROW, *key).collect(engine="streaming").sort(ROW)
+    later = keys.filter(~pl.struct(key).is_first_distinct())[ROW]
+    if later.is_empty():
+        return []
+    value = "the row repeats an earlier one's " + " and ".join(table.key)
+    return [Problem(source, value, "give each row once", table.key[0], tuple((later + 1).to_list()))]
+
+
+def _shared(frame: pl.LazyFrame, table: RawTable, source: str) -> list[Problem]:
+    """Rows of a table that other tables join by its key, where that key stands under several persons."""
+    (key,) = table.key
+    pairs = frame.select(ROW, PERSON, key).drop_nulls().collect(engine="streaming")
+    shared = pairs.filter(pl.col(PERSON).n_unique().over(key) > 1)[ROW].sort()
+    if shared.is_empty():
+        return []
+    value = f"one {key} under several persons: whose the rows of other tables are that name it cannot be known"
+    mend = f"give each {key} to the one person that holds it"
+    return [Problem(source, value, mend, key, tuple((shared + 1).to_list()))]
+
+
+def _file(name: str, mapping: TableMap) -> str:
+    return mapping.file or f"{name}.parquet"
+
+
+def _write_rejected(folder: Path, found: dict[str, Sound], mapping: PartyMapping, to: Path) -> None:
+    faulty = {name: sound for name, sound in found.items() if sound.bad}
+    if not faulty:
+        return
+    private_folder(to)
+    parts = [
+        sound.rejected.select(pl.lit(_file(name, mapping.table(name))).alias("file"), pl.all())
+        for name, sound in faulty.items()
+    ]
+    with private_file(to / "faults.csv") as file:
+        pl.concat(parts).write_csv(file)
+    for name, sound in faulty.items():
+        rows = sound.rejected.select("row").unique().lazy()
+        raw = pl.scan_parquet(folder / _file(name, mapping.table(name)), row_index_name="row", row_index_offset=1)
+        with private_file(to / f"{name}.parquet") as file:
+            raw.join(rows, on="row", how="semi").collect(engine="streaming").sort("row").write_parquet(file)

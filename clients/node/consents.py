@@ -1,0 +1,50 @@
+"""The consents under which a node goes on: in the register, and passed on to peers when they end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+
+from sealscore.clients.node.plan_ledger import Books
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import Plan
+
+
+class Consents:
+    """The consents of a party's records under one plan.
+
+    Whoever may be joined with a peer no more, since a consent to it or to sums has ended at this party, is withdrawn
+    from every pair with it: the peer is to be told (see `Withdrawals`), and what it told is deleted here.
+    """
+
+    def __init__(self, plan: Plan, peers: Collection[str], books: Books, register: Register) -> None:
+        self._plan, self._peers, self._books, self._register = plan, peers, books, register
+        self._records: Records | None = None
+        self._day: date | None = None
+
+    def note(self, records: Records) -> None:
+        """Keep the consents of records as they are now, in place of those before; the records need no columns."""
+        self._records = records
+        if records.consent is not None:
+            rows = zip(records.person, records.ids, records.consent, strict=True)
+            self._register.note_consents((person, one, given) for person, one, all_ in rows for given in all_)
+        self._withdraw()
+
+    def turn(self, today: date) -> None:
+        """Go on on that day: on another one than before consents may have ended."""
+        if today != self._day:
+            self._withdraw()
+        self._day = today
+
+    def _withdraw(self) -> None:
+        records, purpose = self._records, self._plan.purpose_code
+        if records is None or records.consent is None:
+            return
+        purposes = {plan: kept.plan.purpose_code for plan, kept in self._books.ledger.standing.plans.items()}
+        for peer in self._peers:
+            live = set(records.joined(peer, purpose))
+            for plan, persons in self._register.paired(peer).items():
+                # Under another purpose other consents count; the node of such a plan sees to them.
+                if purposes.get(plan) == purpose:
+                    self._register.withdraw(plan, peer, [person for person in persons if person not in live])

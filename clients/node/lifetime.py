@@ -1,0 +1,54 @@
+"""What a party must remember of its data set for good, whatever plans come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sealscore.clients.roles.bands import GROUP_BITS
+from sealscore.shared.dp.labels import LabelStore
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosures import Disclosed
+from sealscore.shared.randomness.fills import Fills
+from sealscore.shared.randomness.streams import StreamSource
+
+SIGNAL_BITS = 4
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """The register of a data set's persons, with the label bits and disclosures that it has.
+
+    `limit` gives what the operator lets be told of one person's channel at the moment, `group_bits` is what of bands of
+    protected attributes, whatever a plan says.
+    """
+
+    register: Register
+    labels: LabelStore
+    disclosed: Disclosed
+    fills: Fills
+    limit: Callable[[], int]
+    group_bits: int = GROUP_BITS
+
+    @property
+    def signal_bits(self) -> int:
+        """The limit as it is now: an operator can lower it while a plan's door is open."""
+        return self.limit()
+
+    @classmethod
+    def of(
+        cls,
+        secret: StreamSource,
+        register: Register,
+        signal_bits: int | Callable[[], int] = SIGNAL_BITS,
+        group_bits: int = GROUP_BITS,
+    ) -> Lifetime:
+        """Of the data set of that register; `secret` keys its label coins and fills, and must stay the same."""
+        labels, disclosed = LabelStore(secret, register), Disclosed(secret, register)
+        limit = signal_bits if callable(signal_bits) else lambda: signal_bits
+        return cls(register, labels, disclosed, Fills(secret), limit, group_bits)
+
+    @classmethod
+    def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS, group_bits: int = GROUP_BITS) -> Lifetime:
+        """Of a data set of which nothing was released yet, remembered in this process only."""
+        return cls.of(secret, Register(), signal_bits, group_bits)

@@ -1,0 +1,306 @@
+"""The node as a long-lived process: it answers under every plan that its operator approved, and under no other.
+
+A request names its plan, and is handed to the door of that plan. Doors are opened when they are first asked for: then
+the data are read and checked once, and kept as tensors for the rounds to come. Data at fault are no reason to refuse,
+which the server would see: such a plan is answered without records, and the operator told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from sealscore.clients.data import DataError, Given, in_words
+from sealscore.clients.node.errors import Refused
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.node.masks import Masks
+from sealscore.clients.node.node import Node
+from sealscore.clients.node.sealed import NotApproved, SealedNode, claimed_header, is_over
+from sealscore.clients.roles.bands import MayTell
+from sealscore.shared.crypto.sealing import SealError, read_info
+from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from sealscore.shared.identity.identity import Card, Identity
+from sealscore.shared.identity.trust import EnrolmentError, TrustError, TrustStore, Untrusted
+from sealscore.shared.ledger.disclosure_store import Register, RegisterError
+from sealscore.shared.ledger.entries import Settle
+from sealscore.shared.ledger.ledger import Ledger, LedgerError
+from sealscore.shared.ledger.state import LedgerFault, PlanStanding
+from sealscore.shared.messages.messages import Header, Join, MessageError, Propose, Ready, Refusal
+from sealscore.shared.persons.consent import FEDERATION
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.randomness.streams import StreamSource
+from sealscore.shared.text.foreign import grouped
+
+log = logging.getLogger("sealscore.node")
+
+# Plans that the server proposes wait for the operator; more than these at a time are nobody's plans.
+MAX_PROPOSED = 100
+
+
+class Host:
+    """Answers for one party under all its approved plans: a Responder.
+
+    `load` reads the party's records under a plan, and `given` by themselves who is in the data and the consents;
+    `may_tell` is what its operator lets be told of protected attributes. `secret` gives the secret of a run under a
+    plan, and `propose` keeps one for the operator, or says False where too many wait already. `tell` is told in words,
+    for the operator, what the server learns by a code only.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        trust: TrustStore,
+        ledger: Ledger,
+        register: Register,
+        labels: StreamSource,
+        load: Callable[[Plan], Records],
+        secret: Callable[[Plan], StreamSource] = lambda plan: StreamSource.system(),
+        propose: Callable[[Plan], bool] = lambda plan: False,
+        tell: Callable[[str], None] = log.warning,
+        clock: Callable[[], float] = time.time,
+        may_tell: MayTell = MayTell(),  # noqa: B008 - frozen
+        given: Callable[[Plan], Given] | None = None,
+    ) -> None:
+        self._given = given
+        self.name = identity.name
+        self._may_tell = may_tell
+        self._identity, self._trust, self._ledger = identity, trust, ledger
+        self._labels, self._register = labels, register
+        self._load, self._secret, self._propose, self._tell, self._clock = load, secret, propose, tell, clock
+        self._doors: dict[str, SealedNode] = {}
+        self._nodes: dict[str, Node] = {}
+        self._faulty: set[str] = set()
+        self._lock = threading.RLock()
+
+    def answer(self, request: bytes) -> bytes:
+        """Answer one request; a refusal is signed and holds a code.
+
+        Only what the trusted server signed for this party, to join a run, opens a door: nothing is read for others.
+        """
+        signed = is_signed(request)
+        try:
+            plan = self._plan_of(request, signed)
+            if plan is None:
+                return self._proposal(request)
+        except (SealError, SignedMessageError, MessageError):
+            return self._refuse(request, "", "seal")
+        except Refused as refusal:
+            return self._refuse(request, "", refusal.code)
+        except TrustError as error:
+            self._tell(f"{self.name} answers nothing: {error}")
+            return self._refuse(request, "", "unavailable")
+        with self._lock:
+            try:
+                door = self._door(plan, signed)
+            except (NotApproved, Refused, Untrusted, EnrolmentError) as error:
+                self._tell(f"{self.name} answers nothing under plan {grouped(plan)}: {error}")
+                return self._refuse(request, plan, "expired" if self._is_over(plan) else "not-approved")
+            except (LedgerError, RegisterError, TrustError) as error:
+                self._tell(f"{self.name} cannot answer under plan {grouped(plan)}: {error}")
+                return self._refuse(request, plan, "unavailable")
+        return self._refuse(request, plan, "not-joined") if door is None else door.answer(request)
+
+    def reload(self) -> Mapping[str, int]:
+        """Read the data anew for every open plan; returns the number of records by plan.
+
+        A plan under which they are at fault goes on with the records that it had, less those whose persons are in the
+        data no more or consent no more. What happened under which plan the operator is told.
+
+        Raises:
+            DataError: under some plans the data are at fault; under all others they were read anew.
+            LedgerError: books cannot be written; records were read anew all the same.
+            RegisterError: the same of the register.
+        """
+        with self._lock:
+            fresh: dict[str, Records] = {}
+            faulty: dict[str, DataError] = {}
+            for plan, node in self._nodes.items():
+                try:
+                    fresh[plan] = in_words(self._load, node.plan)
+                except DataError as error:
+                    faulty[plan] = error
+            # Those first: in the end the register has the consents of a whole table, if there is one.
+            work = [partial(self._heed, self._nodes[plan], error) for plan, error in faulty.items()]
+            work += [partial(self._nodes[plan].reload, records) for plan, records in fresh.items()]
+            failed = [error for one in work if (error := _failure(one))]
+            self._faulty -= fresh.keys()
+            if failed:
+                raise failed[0]
+            if faulty:
+                for plan, records in fresh.items():
+                    self._tell(f"{self.name} has read {len(records)} records anew under plan {grouped(plan)}")
+                raise DataError([problem for error in faulty.values() for problem in error.problems])
+            return {plan: len(records) for plan, records in fresh.items()}
+
+    def _heed(self, node: Node, fault: DataError) -> None:
+        """Use of a plan's records no more than persons and consents allow that are read by themselves."""
+        had, where = node.role.records, f"under plan {node.plan.name}, {grouped(node.plan.hash)}"
+        try:
+            if self._given is None:
+                raise fault
+            given = in_words(self._given, node.plan)
+        except DataError as error:
+            self._tell(
+                f"{self.name} DOES NOT SEE WITHDRAWALS {where}: it goes on with all the records that it had, since not "
+                f"even who is in the data can be read. Mend them and have them read anew (sealscore-node reload), or "
+                f"revoke the plan: {error}"
+            )
+            return
+        left = given.left_of(had)
+        node.reload(left, given.records if given.fault is None else left)
+        before, after = (int(part.live(FEDERATION, node.plan.purpose_code).sum()) for part in (had, left))
+        unseen = (
+            "" if given.fault is None else f" WITHDRAWALS ARE NOT SEEN, since consents cannot be read: {given.fault}."
+        )
+        self._tell(
+            f"{self.name} goes on {where} with {after} of the {before} records that were in sums, those that are still "
+            f"in the data and consented to; new ones wait until the data are mended.{unseen} What is wrong: {fault}"
+        )
+
+    def look(self) -> None:
+        """End what is over though nobody asks: plans after their last day, and the doors of those that were revoked.
+
+        Their keys are destroyed and their records let go.
+
+        Raises:
+            LedgerError: the ledger cannot be read or written; what is over is ended by a later look.
+        """
+        with self._lock:
+            standing, now = self._ledger.standing, self._clock()
+            for plan in [one.plan for one in standing.live if is_over(one.plan, now)]:
+                if door := self._let_go(plan.hash):
+                    door.lapse()
+                else:
+                    # Revoked by another process in between, it has ended as well.
+                    with contextlib.suppress(LedgerFault):
+                        self._ledger.append(lambda _, plan=plan: Settle(plan=plan.hash, why="expired"))
+            for hash in [hash for hash in self._doors if standing.plans[hash].state == "revoked"]:
+                if door := self._let_go(hash):
+                    door.close()
+
+    def close(self) -> None:
+        """Close every door: keys are destroyed, and open blocks noted; one that cannot be counts as given whole."""
+        with self._lock:
+            for plan, door in self._doors.items():
+                try:
+                    door.close()
+                except LedgerError as error:
+                    self._tell(f"{self.name} cannot note what is left of a block of plan {grouped(plan)}: {error}")
+            self._doors, self._nodes = {}, {}
+
+    def _plan_of(self, request: bytes, signed: bool) -> str | None:
+        """The hash of the plan that a request names, unchecked unless it is signed; None where a plan is proposed."""
+        if not signed:
+            return read_info(request).plan
+        message = open_signed(request, self._servers(), Join, Propose)
+        if message.header.recipient != self.name:
+            raise Refused("other-plan")
+        return message.header.plan if isinstance(message, Join) else None
+
+    def _servers(self) -> dict[str, Card]:
+        server = self._trust.cards.get(SERVER)
+        return {} if server is None else {SERVER: server}
+
+    def _door(self, hash: str, may_open: bool) -> SealedNode | None:
+        """The open door of a plan, as long as the operator neither revokes it nor forgets a card of it.
+
+        One that is closed is opened if it may be; else there is none.
+        """
+        standing = self._ledger.standing.plans.get(hash)
+        door = self._doors.get(hash)
+        try:
+            if standing is None or standing.state == "revoked":
+                raise Refused("not-approved")
+            if door is None:
+                return self._open(standing) if may_open else None
+            self._trust.check(standing.plan.cards.values(), self._identity)
+            return door
+        except (Refused, Untrusted):
+            if door := self._let_go(hash):
+                door.close()
+            raise
+
+    def _let_go(self, hash: str) -> SealedNode | None:
+        """Forget the node of a plan with its records; its door, where there is one."""
+        self._nodes.pop(hash, None)
+        return self._doors.pop(hash, None)
+
+    def _is_over(self, hash: str) -> bool:
+        standing = self._ledger.standing.plans.get(hash)
+        return standing is not None and is_over(standing.plan, self._clock())
+
+    def _open(self, standing: PlanStanding) -> SealedNode:
+        if standing.state != "live":
+            raise Refused("not-approved")
+        plan = standing.plan
+        if found := self._may_tell.obstacles(plan, self.name):
+            raise NotApproved("; ".join(found))
+        masks = Masks(len(plan.members(plan.party(self.name).group)) == 1)
+        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits, self._may_tell.bits)
+        records = self._records(plan)
+        node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
+        if plan.hash in self._faulty and self._given is not None:
+            # Peers keep what they were told: they hear of withdrawals all the same, if these can be read.
+            with contextlib.suppress(DataError):
+                given = in_words(self._given, plan)
+                node.reload(records, given.records if given.fault is None else None)
+        door = SealedNode(node, masks, self._identity, self._trust, self._clock)
+        self._nodes[plan.hash], self._doors[plan.hash] = node, door
+        return door
+
+    def _records(self, plan: Plan) -> Records:
+        """The records under a plan, none where they are at fault: no code of this node depends on its data.
+
+        The server chooses the bounds and levels of a plan, and when it is opened; that the data do not pass must be no
+        answer to it. Data are checked before a plan is approved, and when the node starts.
+        """
+        try:
+            records = in_words(self._load, plan)
+        except DataError as error:
+            self._faulty.add(plan.hash)
+            self._tell(
+                f"{self.name} ANSWERS WITHOUT RECORDS under plan {plan.name}, {grouped(plan.hash)}: its data cannot be "
+                f"used. Mend them and have them read anew (sealscore-node reload), or revoke the plan: {error}"
+            )
+            return Records.none(plan.groups[plan.party(self.name).group].table)
+        self._faulty.discard(plan.hash)
+        return records
+
+    @property
+    def without_data(self) -> tuple[str, ...]:
+        """The names of open plans that are answered as if there were no records, since the data are at fault."""
+        return tuple(sorted(node.plan.name for plan, node in list(self._nodes.items()) if plan in self._faulty))
+
+    def _signal_bits(self) -> int:
+        ceilings = self._ledger.standing.ceilings
+        return ceilings.signal_bits if ceilings is not None else 0
+
+    def _proposal(self, request: bytes) -> bytes:
+        message = open_signed(request, self._servers(), Propose)
+        header = Header(message.header.plan, "", "", 0, 0, self.name, SERVER)
+        try:
+            plan = Plan.from_canonical(message.text)
+            plan.party(self.name)
+        except (PlanError, KeyError):
+            return sign_message(Refusal(header, "other-plan"), self._identity)
+        if not self._propose(plan):
+            return sign_message(Refusal(header, "too-many-plans"), self._identity)
+        return sign_message(Ready(header), self._identity)
+
+    def _refuse(self, request: bytes, plan: str, code: str) -> bytes:
+        return sign_message(Refusal(claimed_header(request, plan, self.name), code), self._identity)
+
+
+def _failure(work: Callable[[], None]) -> LedgerError | RegisterError | None:
+    """Do it; what cannot be written is given, so that the rest is done first."""
+    try:
+        work()
+    except (LedgerError, RegisterError) as error:
+        return error
+    return None

@@ -1,0 +1,308 @@
+"""A node behind its seals: only the plan's server reaches it, only its peers read what it sends them.
+
+What comes is unsealed here and handed to the node in clear; what the node answers is sealed to the server, and a
+payload inside it to the peer that it is for, so the server carries what it cannot open. Nothing here reads a record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
+from sealscore.clients.node.masks import Masks
+from sealscore.clients.node.node import Node
+from sealscore.clients.node.withdrawals import Withdrawals
+from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
+from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
+from sealscore.shared.crypto.sealing import Info, SealError, read_info, seal, unseal
+from sealscore.shared.crypto.seeds import OfferError, Seeds
+from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.identity.trust import TrustStore
+from sealscore.shared.ledger.anchors import AnchorError
+from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.shared.ledger.ledger import LedgerError
+from sealscore.shared.messages.messages import (
+    Answered,
+    Asked,
+    Deliver,
+    Finish,
+    Header,
+    Hello,
+    Introduce,
+    Join,
+    Joined,
+    Message,
+    MessageError,
+    Offered,
+    PairAnswer,
+    PairRequest,
+    Publish,
+    Ready,
+    Refusal,
+    Reply,
+    Request,
+    Stored,
+    SumAnswer,
+    SumRequest,
+    decode,
+    decode_body,
+    encode,
+    encode_body,
+)
+from sealscore.shared.plan.hazards import hazards
+from sealscore.shared.plan.plan import SERVER, Plan
+
+# A clock that is farther off than this cannot tell whether a plan has expired.
+CLOCK_SECONDS = 3600
+PAYLOAD = "payload"
+
+
+class NotApproved(ValueError):
+    """A plan that this party does not answer under; the message says why, and what would mend it."""
+
+
+class SealedNode:
+    """The door of one party's node: a Responder whose every message is sealed and signed.
+
+    Raises:
+        NotApproved: the plan names no cards, has expired or hazards, or is not one for this identity.
+        ValueError: the node does not answer under these masks.
+        Untrusted: the plan names a card that the operator did not trust.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        masks: Masks,
+        identity: Identity,
+        trust: TrustStore,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        plan = node.plan
+        if not plan.enrolled:
+            raise NotApproved(f"plan {plan.name} names no cards: enrol the server and every party first")
+        if found := hazards(plan):
+            raise NotApproved("; ".join(found))
+        if (card := plan.cards[node.name]).key != identity.card.key:
+            raise NotApproved(f"the plan's card of {node.name!r} is {card.fingerprint}, not this node's")
+        if masks is not node.aggregation or masks.lone != (len(plan.members(plan.party(node.name).group)) == 1):
+            raise ValueError(f"the sums of {node.name!r} are not under the masks of this door, as its plan needs them")
+        if not identity.simulation and (known := sorted(n for n, other in plan.cards.items() if other.simulation)):
+            raise NotApproved(f"the plan's cards of {', '.join(known)} are of a simulation: anyone can sign for them")
+        if not identity.simulation and plan.alignment.method != "private":
+            raise NotApproved(
+                "alignment.method = 'exact' is for simulations: it shows a platform whom it does not know"
+            )
+        if not identity.simulation and plan.privacy.noise == "none":
+            raise NotApproved("privacy.noise = 'none' is for simulations: a real node adds noise or answers nothing")
+        if not identity.simulation and node.random_source != "system":
+            raise NotApproved("a node with real keys draws from the system's generator, never from a seed")
+        if node.books.ledger.party != identity.name:
+            raise ValueError(f"the ledger of {node.books.ledger.party!r} is not that of {identity.name!r}")
+        self.name = node.name
+        self._node, self._masks, self._identity, self._clock = node, masks, identity, clock
+        self._cards = trust.check(plan.cards.values(), identity)
+        self._keys = PlanKeys.generate(identity, plan.hash)
+        self._server: PeerKey | None = None
+        self._peers: dict[str, PeerKey] = {}
+        self._seeds: Seeds | None = None
+        self._anchoring = Anchoring(node.books.ledger, self._cards, node.register)
+        self._withdrawals = Withdrawals(node, node.register, identity)
+        self._used = self._closed = False
+        self._run, self._epoch, self._finished = "", 0, False
+        self._lock = threading.Lock()
+        self._check_expiry()
+
+    def answer(self, request: bytes) -> bytes:
+        """Answer one sealed request; a refusal is signed and holds a code, and nothing is charged for it."""
+        with self._lock:
+            header = claimed_header(request, self._node.plan.hash, self.name)
+            if self._closed:
+                return self._refuse(header, "closed")
+            try:
+                self._check_expiry()
+                if is_signed(request):
+                    return self._join(open_signed(request, {SERVER: self._cards[SERVER]}, Join))
+                if self._server is None:
+                    return self._refuse(header, "not-joined")
+                server = {SERVER: self._cards[SERVER]}
+                message = unseal_message(request, self._keys, server, Introduce, Deliver, Asked)
+                reply = self._reply(message)
+                sealed = seal_message(reply, self._identity, self._server)
+                if self._finished:
+                    self._closed = True
+                    self._destroy()
+                return sealed
+            except NotApproved as error:
+                self._lapse(error)
+                return self._refuse(header, "expired")
+            except LedgerBehind as error:
+                self._node.tell(f"{self.name} answers nothing: {error}")
+                self._closed = True
+                self._destroy()
+                return self._refuse(header, "ledger-behind")
+            except (LedgerError, RegisterError) as error:
+                self._node.tell(f"{self.name} answers nothing: {error}")
+                return self._refuse(header, "unavailable")
+            except AnchorError as error:
+                self._node.tell(f"{self.name} does not answer the server: {error}; ask its operator")
+                return self._refuse(header, "seal")
+            except (SealError, SignedMessageError, MessageError, CertificateError, OfferError, ValueError):
+                # Why it is not taken would help only who forged it.
+                return self._refuse(header, "seal")
+
+    def lapse(self) -> None:
+        """End the plan and destroy its keys, if its last day is past: also where the server never asks again."""
+        with self._lock:
+            try:
+                self._check_expiry()
+            except NotApproved as error:
+                self._lapse(error)
+
+    def close(self) -> None:
+        """Destroy the keys of the plan and the seeds of the run: what was sealed to this node stays sealed."""
+        with self._lock:
+            self._closed = True
+            try:
+                self._node.books.close()
+            finally:
+                self._destroy()
+
+    def _lapse(self, error: NotApproved) -> None:
+        self._node.tell(f"{self.name} answers nothing: {error}")
+        with contextlib.suppress(LedgerError):
+            self._node.books.settle("expired")
+        self._destroy()
+
+    def _destroy(self) -> None:
+        self._keys.destroy()
+        self._masks.close()
+        if self._seeds is not None:
+            self._seeds.close()
+        self._server, self._peers = None, {}
+
+    def _refuse(self, header: Header, code: str) -> bytes:
+        return sign_message(Refusal(header, code), self._identity)
+
+    def _check_expiry(self) -> None:
+        plan = self._node.plan
+        if is_over(plan, self._clock()):
+            raise NotApproved(f"plan {plan.name} expired on {plan.expires}")
+
+    def _join(self, message: Join) -> bytes:
+        """Take the server's key, and give the own; a later epoch of the same run begins the set-up anew."""
+        header, plan = message.header, self._node.plan
+        answer = dataclasses.replace(header, sender=self.name, recipient=SERVER)
+        if header.plan != plan.hash or header.recipient != self.name:
+            return self._refuse(answer, "other-plan")
+        if (off := abs(message.time - self._clock())) > CLOCK_SECONDS:
+            self._node.tell(f"{self.name} joins no run: its clock is {off:.0f} s off the server's; set the clock")
+            return self._refuse(answer, "clock")
+        if self._run not in ("", header.run):
+            return self._refuse(answer, "plan-has-run")
+        if header.attempt <= self._epoch:
+            return self._refuse(answer, "out-of-order")
+        self._anchoring.compare(message.anchors)
+        self._server = peer_key(message.certificate, self._cards[SERVER], plan.hash)
+        self._run, self._epoch = header.run, header.attempt
+        return sign_message(Joined(answer, self._keys.certificate, self._anchoring.kept), self._identity)
+
+    def _reply(self, message: Introduce | Deliver | Asked) -> Message:
+        header = message.header
+        answer = dataclasses.replace(header, sender=self.name, recipient=SERVER)
+        if isinstance(message, Introduce | Deliver):
+            if (header.run, header.attempt) != (self._run, self._epoch):
+                return Refusal(answer, "out-of-order")
+            return (
+                self._introduced(message, answer) if isinstance(message, Introduce) else self._seeded(message, answer)
+            )
+        if header.run != self._run:
+            return Refusal(answer, "plan-has-run")
+        return self._asked(message)
+
+    def _asked(self, message: Asked) -> Message:
+        """Answer a request, with what goes along with it on both ways."""
+        kinds = (Hello, Publish, SumRequest, PairRequest, Finish)
+        request: Request = decode_body(message.kind, message.header, message.body, *kinds)
+        self._anchoring.take(message.heads, message.receipt)
+        for peer, notice in message.notices.items():
+            if peer in self._peers:
+                with contextlib.suppress(SealError, ValueError):
+                    self._withdrawals.incoming(self._run, peer, notice, self._keys, self._cards)
+        reply = self._carried(request) if isinstance(request, PairRequest) else self._ask(request)
+        self._finished = isinstance(request, Finish) and isinstance(reply, Ready)
+        notices = self._withdrawals.outgoing(self._run, self._peers)
+        head = self._node.books.ledger.head.to_bytes()
+        return Answered(reply.header, type(reply).__name__, encode_body(reply), head, notices)
+
+    def _introduced(self, message: Introduce, answer: Header) -> Offered:
+        """Check the certificates of all parties, and offer seeds to those of the own group."""
+        plan = self._node.plan
+        self._anchoring.compare(message.anchors)
+        self._peers = {
+            name: peer_key(certificate, self._cards[name], plan.hash)
+            for name, certificate in message.certificates.items()
+            if name in self._cards and name not in (SERVER, self.name)
+        }
+        if self._seeds is not None and not self._used:
+            self._seeds.close()
+        group = {party.name for party in plan.members(plan.party(self.name).group)}
+        peers = {name: key for name, key in self._peers.items() if name in group}
+        self._seeds = Seeds(self._identity, self._keys, self._run, self._epoch, self._cards, peers)
+        self._used = False
+        return Offered(answer, self._seeds.offer)
+
+    def _seeded(self, message: Deliver, answer: Header) -> Ready | Refusal:
+        """Take the seeds that the others of the group offered; from now on sums are masked with them."""
+        if self._seeds is None:
+            return Refusal(answer, "out-of-order")
+        if self._used:
+            return Refusal(answer, "out-of-order")
+        for offer in message.offers:
+            self._seeds.accept(offer)
+        self._masks.use(self._seeds)
+        self._used = True
+        return Ready(answer)
+
+    def _carried(self, message: PairRequest) -> Reply:
+        """Open what the peer sealed, let the node answer, and seal its answer to the peer."""
+        peer = self._peers.get(message.peer)
+        if peer is None:
+            return Refusal(dataclasses.replace(message.header, sender=self.name, recipient=SERVER), "no-such-pair")
+        body = message.body
+        if body:
+            sent = self._payload(message.header, message.header.round - 1, message.peer, self.name)
+            _, body = unseal(body, self._keys, {message.peer: self._cards[message.peer]}, sent)
+        reply = self._ask(dataclasses.replace(message, body=body))
+        if not isinstance(reply, PairAnswer) or not reply.body:
+            return reply
+        info = self._payload(message.header, message.header.round, self.name, message.peer)
+        return dataclasses.replace(reply, body=seal(info, reply.body, self._identity, peer))
+
+    def _payload(self, header: Header, step: int, sender: str, recipient: str) -> Info:
+        """What a payload is: both sides of a step are asked under one attempt, so that none fits into another."""
+        return Info(header.plan, header.run, header.phase, step, header.attempt, PAYLOAD, sender, recipient)
+
+    def _ask(self, message: Request) -> Reply:
+        return decode(self._node.answer(encode(message)), Ready, Stored, SumAnswer, PairAnswer, Refusal)
+
+
+def is_over(plan: Plan, now: float) -> bool:
+    """Whether a plan's last day is past, in UTC, at `now` seconds since 1970."""
+    return plan.expires is not None and datetime.fromtimestamp(now, UTC).date() > plan.expires
+
+
+def claimed_header(request: bytes, plan: str, party: str) -> Header:
+    """What a refusal of a request answers to, as the request itself says, unchecked."""
+    run, phase, round, attempt = "", "", 0, 0
+    if not is_signed(request):
+        with contextlib.suppress(SealError):
+            info = read_info(request)
+            run, phase, round, attempt = info.run, info.phase, info.round, info.attempt
+    return Header(plan, run, phase, round, attempt, party, SERVER)

@@ -1,0 +1,176 @@
+"""The node's processes: the daemon on its socket and Flower's SuperNode beside it, until told to stop.
+
+The SuperNode runs only the app bundles that live, approved plans name. SIGHUP reads the data anew; SIGTERM and SIGINT
+stop everything.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sealscore.clients.data import DataError
+from sealscore.clients.deploy.pinning import allow
+from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings
+from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.socket_server import serve
+from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.shared.ledger.ledger import Ledger, LedgerError
+from sealscore.shared.text.foreign import grouped
+
+log = logging.getLogger("sealscore.node")
+LOOK = 1.0  # seconds between two looks at approvals and state
+
+
+def allowed_bundles(ledger: Ledger) -> dict[str, str]:
+    """The app bundles of live plans: SHA-256 to the name of the plan."""
+    return {plan.plan.bundle: plan.plan.name for plan in ledger.standing.live if plan.plan.bundle is not None}
+
+
+class Service:
+    """A host, its socket and its SuperNode.
+
+    `supernode` takes the path of the socket. `status` is a file that says how things stand.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        ledger: Ledger,
+        sockets: Path,
+        supernode: Callable[[Path], SuperNodeSettings],
+        status: Path | None = None,
+        notice: Callable[[str], None] = log.info,
+    ) -> None:
+        self._host, self._ledger, self._sockets = host, ledger, sockets
+        self._supernode, self._status, self._notice = supernode, status, notice
+        self._stop, self._reload = threading.Event(), threading.Event()
+        self._unwritten: dict[str, str] = {}  # what cannot be written at present, and why
+
+    def stop(self) -> None:
+        """Have `run` come to its end; answers that are in work go out."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Have the data read anew, soon."""
+        self._reload.set()
+
+    def run(self) -> None:
+        """Serve until `stop`: DaemonError or OSError where the socket or the SuperNode's folder cannot be used.
+
+        Once it serves, a disk that takes no more is told to the operator and ends nothing: the node is needed to
+        refuse, by a code, what it cannot charge.
+        """
+        with serve([self._host], self._sockets) as sockets:
+            settings = self._supernode(sockets[self._host.name])
+            bundles = allowed_bundles(self._ledger)
+            listed = bundles if self._allow(settings, bundles) else None
+            self._notice(f"{self._host.name} listens on {sockets[self._host.name]}")
+            with SuperNode(settings, notice=self._notice) as supernode:
+                try:
+                    self._watch(supernode, settings, bundles, listed)
+                finally:
+                    self._host.close()
+                    self._tell(supernode, "stopped")
+
+    def _watch(
+        self,
+        supernode: SuperNode,
+        settings: SuperNodeSettings,
+        bundles: dict[str, str],
+        listed: dict[str, str] | None,
+    ) -> None:
+        """`bundles` are those of live plans, `listed` those that stand on the SuperNode's list, if that is known."""
+        fault, told = "", bundles
+        while not self._stop.wait(LOOK):
+            before = fault
+            try:
+                self._host.look()
+                bundles, fault = allowed_bundles(self._ledger), ""
+            except LedgerError as error:
+                fault = str(error)
+            if fault and fault != before:
+                self._notice(f"the ledger cannot be read, so nothing is answered: {fault}")
+            if bundles != listed:
+                listed = bundles if self._allow(settings, bundles) else None
+            if listed is not None and listed != told:
+                told = listed
+                self._notice(f"plans that are answered now: {', '.join(sorted(set(bundles.values()))) or 'none'}")
+            if self._reload.is_set():
+                self._reload.clear()
+                self._read_anew()
+            self._tell(supernode, "running")
+
+    def _read_anew(self) -> None:
+        try:
+            for plan, records in self._host.reload().items():
+                self._notice(f"data read anew: {records} records under plan {grouped(plan)}")
+        except DataError as error:
+            self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
+        except (LedgerError, RegisterError) as error:
+            self._notice(f"the data were read anew, and not all that follows could be noted: {error}")
+        except Exception as error:
+            # Its text can hold cells. The node is needed for what it has answered, and goes on.
+            self._notice(f"reading the data anew failed ({type(error).__name__}); see what sealscore-node check says")
+
+    def _allow(self, settings: SuperNodeSettings, bundles: Mapping[str, str]) -> bool:
+        return self._written("the list of bundles that may run", lambda: allow(settings.folder, bundles))
+
+    def _tell(self, supernode: SuperNode, state: str) -> None:
+        if (path := self._status) is not None:
+            self._written("the node's status", lambda: _note(path, supernode, self._host, state))
+
+    def _written(self, what: str, write: Callable[[], object]) -> bool:
+        """Whether it could be written; the operator is told when that changes, and not each time."""
+        try:
+            write()
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            if self._unwritten.get(what) != why:
+                self._notice(f"{what} cannot be written ({why}), and the node goes on; see that the disk has room")
+            self._unwritten[what] = why
+            return False
+        if self._unwritten.pop(what, None) is not None:
+            self._notice(f"{what} can be written again")
+        return True
+
+
+def _note(path: Path, supernode: SuperNode, host: Host, state: str) -> None:
+    trouble = supernode.trouble
+    content: dict[str, Any] = {
+        "state": state,
+        "pid": os.getpid(),
+        "at": time.time(),
+        "connected": supernode.connected(),
+        "last_contact": supernode.last_contact(),
+        "trouble": str(trouble) if trouble else None,
+        "refused_bundles": len(supernode.refusals()),
+        "without_data": list(host.without_data),
+    }
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(json.dumps(content), encoding="ascii")
+    os.replace(fresh, path)
+
+
+@contextmanager
+def signals(service: Service) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the service, SIGHUP has the data read anew, while the context lasts."""
+    actions: Mapping[signal.Signals, Callable[[], None]] = {
+        signal.SIGTERM: service.stop,
+        signal.SIGINT: service.stop,
+        signal.SIGHUP: service.reload,
+    }
+    before = {number: signal.signal(number, lambda n, _: actions[signal.Signals(n)]()) for number in actions}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

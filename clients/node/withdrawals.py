@@ -1,0 +1,105 @@
+"""Withdrawn consents, passed on to peers: who holds a label or a signal of such a person deletes it.
+
+A notice is sealed from party to peer and goes along with answers until the peer has said that it took it. It names
+persons by the handles of the pair and is padded, so the server sees that somebody withdrew, and of whom or how many
+not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sealscore.clients.node.node import Node
+from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, unpack_fields
+from sealscore.shared.crypto.plan_keys import PeerKey, PlanKeys
+from sealscore.shared.crypto.sealing import Info, seal, unseal
+from sealscore.shared.identity.identity import Card, Identity
+from sealscore.shared.ledger.disclosure_store import Register
+
+KIND = "notice"
+BLOCK = 64
+_ENTRY = 32 + 16
+_WITHDRAWN, _TAKEN = b"withdrawn", b"taken"
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A notice that a peer has not yet said to have taken."""
+
+    body: bytes
+    notices: list[tuple[str, bytes]]
+
+
+class Withdrawals:
+    """What one node has to tell its peers of withdrawn consents, and has been told by them."""
+
+    def __init__(self, node: Node, register: Register, identity: Identity) -> None:
+        self._node, self._register, self._identity = node, register, identity
+        self._pending: dict[str, _Pending] = {}
+        self._taken: dict[str, bytes] = {}
+
+    def outgoing(self, run: str, peers: Mapping[str, PeerKey]) -> dict[str, bytes]:
+        """Sealed notices to go along with the next answer, by peer: nothing where there is nothing to tell."""
+        found = {}
+        for peer, key in peers.items():
+            digest = self._taken.pop(peer, b"")
+            notices = self._register.notices(peer)
+            if not notices and not digest:
+                continue
+            content = pack_fields(_WITHDRAWN, self._body(peer, notices), _TAKEN, digest)
+            found[peer] = seal(self._info(run, self._node.name, peer), content, self._identity, key)
+        return found
+
+    def incoming(self, run: str, peer: str, notice: bytes, keys: PlanKeys, cards: Mapping[str, Card]) -> None:
+        """Take a peer's notice: delete what it told of these persons, or note that it took the own one.
+
+        Raises:
+            SealError: it is not the peer's.
+            ValueError: it is no notice.
+        """
+        _, content = unseal(notice, keys, {peer: cards[peer]}, self._info(run, peer, self._node.name))
+        try:
+            said, body, taken, digest = unpack_fields(content, 4)
+        except FieldsError as error:
+            raise ValueError("a notice of another form") from error
+        if (said, taken) != (_WITHDRAWN, _TAKEN):
+            raise ValueError("a notice of another form")
+        if body:
+            by_plan: dict[str, list[bytes]] = {}
+            for plan, handle in _unpack(body):
+                by_plan.setdefault(plan, []).append(handle)
+            for plan, handles in by_plan.items():
+                self._node.forget(peer, plan, handles)
+            self._taken[peer] = hashlib.sha256(body).digest()
+        if peer in self._pending and hashlib.sha256(self._pending[peer].body).digest() == digest:
+            notices = self._pending.pop(peer).notices
+            self._node.books.withdrawn(peer, "passed", len(notices), None)
+            self._register.passed(peer, notices)
+
+    def _body(self, peer: str, notices: list[tuple[str, bytes]]) -> bytes:
+        """A notice's body; as long as there is nothing new in it the very same, so that a late word of it counts."""
+        if not notices:
+            return b""
+        if peer not in self._pending or self._pending[peer].notices != notices:
+            self._pending[peer] = _Pending(_pack(notices), notices)
+        return self._pending[peer].body
+
+    def _info(self, run: str, sender: str, recipient: str) -> Info:
+        return Info(self._node.plan.hash, run, KIND, 0, 0, KIND, sender, recipient)
+
+
+def _pack(notices: list[tuple[str, bytes]]) -> bytes:
+    entries = b"".join(bytes.fromhex(plan) + handle for plan, handle in notices)
+    filling = -len(notices) % BLOCK
+    return counter(len(notices)) + entries + os.urandom(filling * _ENTRY)
+
+
+def _unpack(body: bytes) -> list[tuple[str, bytes]]:
+    count, entries = int.from_bytes(body[:8], "big"), body[8:]
+    if len(entries) % (BLOCK * _ENTRY) or count > len(entries) // _ENTRY:
+        raise ValueError("a notice of another length")
+    starts = range(0, count * _ENTRY, _ENTRY)
+    return [(entries[at : at + 32].hex(), entries[at + 32 : at + _ENTRY]) for at in starts]

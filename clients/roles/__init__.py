@@ -1,0 +1,1 @@
+"""What a lender and a platform compute in each phase."""

@@ -1,0 +1,353 @@
+"""The lender's side of every phase: from its own records to what the node may release.
+
+Each phase is one method under the name that it has in the coordinator. For a sum it gets the public parts that the
+phase builds on and returns the work to be done once the node has charged the release; what depends on records
+happens only in that work. For a paired phase it gets a step and what the peer sent, and returns what is sent back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import torch
+
+from sealscore.clients.node.errors import LocalFault, Refused
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.roles.bands import band_of
+from sealscore.clients.roles.context import PairContext, RoundContext
+from sealscore.clients.roles.encoding import Coder, expect
+from sealscore.clients.roles.pairing import Pairs
+from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
+from sealscore.clients.roles.training import train_step
+from sealscore.shared.crypto.alignment import AlignmentError, Asking
+from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
+from sealscore.shared.dp.gradients import gradient_engine
+from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
+from sealscore.shared.messages.payloads import bits_for
+from sealscore.shared.model.bins import Binning, histogram, histogram_length
+from sealscore.shared.model.loss import Loss, cross_entropy
+from sealscore.shared.model.score_table import score_table
+from sealscore.shared.model.tower import Tower, row_logits
+from sealscore.shared.persons.consent import FEDERATION
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.plan.plan import Plan, signal_name
+from sealscore.shared.randomness.streams import Purpose
+
+
+class Lender:
+    """A lender's records under a plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        name: str,
+        mechanisms: Mechanisms,
+        records: Records,
+        lifetime: Lifetime,
+        progress: Progress | None = None,
+        tell: Callable[[str], None] = lambda words: None,
+    ) -> None:
+        self._plan, self._name, self._mechanisms = plan, name, mechanisms
+        self._records, self._lifetime = records, lifetime
+        self._today: date | None = None
+        self._coder = Coder(plan, plan.lenders)
+        self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
+        self._asking: dict[str, Asking] = {}
+        # What platforms told before a restart is there again.
+        self._levels = lifetime.register.received(plan.hash, "signal")
+        self._told_bands = lifetime.register.received(plan.hash, "groups")
+        self._split: dict[bool, Records] = {}
+        self._targets: torch.Tensor | None = None
+        self.loss: Loss = cross_entropy
+
+    def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+        for group in self._plan.platforms:
+            platforms = {party.name for party in self._plan.members(group)}
+            if platforms - set(self._levels) or (self._plan.groups_at(group) and platforms - set(self._told_bands)):
+                raise Refused("no-signals")
+        if phase.kind is Kind.BIN:
+            return self.bin(phase, parameters)
+        make = {Kind.TRAIN: self.train_tower, Kind.CALIBRATE: self.calibrate, Kind.EVALUATE: self.evaluate}
+        return make[phase.kind](phase, parameters, self._coder.binning(parts["bins"]))
+
+    def pair(self, phase: Phase, peer: str, step: int, parts: dict[str, bytes]) -> Pair:
+        """The work of a step of a paired phase."""
+        steps: dict[tuple[Kind, int], Pair] = {
+            (Kind.ALIGN, 1): self.align_request,
+            (Kind.ALIGN, 3): self.align_handles,
+            (Kind.LABELS, 1): self.release_labels,
+            (Kind.SIGNAL, 2): self.disclose_signal,
+            (Kind.GROUPS, 2): self.disclose_groups,
+        }
+        if (phase.kind, step) not in steps:
+            raise Refused("no-such-step")
+        return steps[phase.kind, step]
+
+    def scored_records(self) -> Records:
+        """All records with the signals that have come, as training and scoring see them; for use at this party."""
+        columns = dict(self._records.columns)
+        for group in self._plan.platforms:
+            platforms = [party.name for party in self._plan.members(group) if party.name in self._levels]
+            told = [self._live(platform, self._levels[platform]) for platform in platforms]
+            columns[signal_name(group)] = _merged_levels(self._records.person, told)
+        return dataclasses.replace(self._records, columns=columns)
+
+    def _live(self, platform: str, told: Mapping[str, int]) -> Mapping[str, int]:
+        """What a platform told, of those who still consent to being joined with it and to sums."""
+        if self._records.consent is None:
+            return told
+        live = set(self._joined(platform))
+        return {person: value for person, value in told.items() if person in live}
+
+    @property
+    def shortfalls(self) -> Sequence[str]:
+        """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
+        return self._pairs.shortfalls
+
+    @property
+    def records(self) -> Records:
+        """The records that it goes on with."""
+        return self._records
+
+    def replace(self, records: Records) -> None:
+        """Go on with other records of the same data set, from the next round on."""
+        self._records = records
+        self._changed()
+
+    def forget(self, peer: str, persons: Sequence[str]) -> None:
+        """Use no more what a platform told of these persons."""
+        self._pairs.forget(peer, persons)
+        for told in (self._levels.get(peer, {}), self._told_bands.get(peer, {})):
+            for person in persons:
+                told.pop(person, None)
+        self._changed()
+
+    def turn(self, today: date) -> None:
+        """Go on on another day, on which consents may have begun or ended."""
+        if today != self._today:
+            self._today = today
+            self._changed()
+
+    def _changed(self) -> None:
+        self._split.clear()
+        self._targets = None
+        self._coder.clear()
+
+    def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes float64 [n, width] and targets float64 [n] that the tower learns from; for use at this party."""
+        return self._codes(False, binning), self._training_labels()
+
+    def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
+        """Counts of training records over the public cells of every feature of the tower."""
+        expect(parameters, 0)
+        cells = self._plan.model.grid_cells
+        mechanism = self._mechanisms.mechanism(phase, histogram_length(self._coder.features, cells))
+
+        def work(context: RoundContext) -> np.ndarray:
+            return mechanism.counts(histogram(self._part(False).columns, self._coder.features, cells))
+
+        return work, mechanism
+
+    def train_tower(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+        """The clipped gradient of a Poisson sample of training records, or the mean of noisy local steps."""
+        tower = self._coder.tower(binning, parameters)
+        mechanism = self._mechanisms.mechanism(phase, len(parameters))
+        clip = self._plan.clip_norm(phase.group)
+        engine = gradient_engine(self._plan.training.engine, tower, self.loss, clip)
+
+        def work(context: RoundContext) -> np.ndarray:
+            codes, labels = self.training_examples(binning)
+            return train_step(engine, parameters, codes, labels, self._plan, context)
+
+        return work, mechanism
+
+    def calibrate(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+        """Counts of training records over score cells and labels."""
+        tower, mechanism = self._scorer(phase, parameters, binning)
+
+        def work(context: RoundContext) -> np.ndarray:
+            logits = row_logits(tower, self._codes(False, binning))
+            return mechanism.counts(score_table(logits, self._labels(False), self._plan.evaluation.cells))
+
+        return work, mechanism
+
+    def evaluate(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+        """Counts of test records over score cells and labels: all of them, then by the bands of each group."""
+        tower, mechanism = self._scorer(phase, parameters, binning)
+
+        def work(context: RoundContext) -> np.ndarray:
+            logits, labels = row_logits(tower, self._codes(True, binning)), self._labels(True)
+            cells = self._plan.evaluation.cells
+            tables = [score_table(logits, labels, cells)]
+            for name in self._plan.evaluation.groups:
+                band = self._band(name)
+                for index in range(len(self._plan.bands(name))):
+                    tables.append(score_table(logits[band == index], labels[band == index], cells))
+            return mechanism.counts(np.concatenate(tables))
+
+        return work, mechanism
+
+    def align_request(self, context: PairContext, body: bytes) -> Payload:
+        """Step 1 of align: ask a platform which of the consented persons it knows."""
+        if body:
+            raise Refused("malformed")
+        persons = self._joined(context.peer)
+        try:
+            asking = self._pairs.matching(self._name, context.peer).ask(persons, context.stream(Purpose.FILLER))
+        except AlignmentError as error:
+            raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
+        self._asking[context.peer] = asking
+        return Payload.of(asking.request)
+
+    def align_handles(self, context: PairContext, body: bytes) -> Payload:
+        """Step 3 of align: give a random handle to each person whom the platform knows."""
+        # Its key serves one response: with a second one the platform could try what it likes.
+        asking = self._asking.pop(context.peer, None)
+        if asking is None:
+            raise Refused("out-of-order")
+        try:
+            message, aligned = asking.handles(body, context.stream(Purpose.HANDLES))
+        except AlignmentError as error:
+            raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
+        self._pairs.keep(context.peer, aligned)
+        event = Disclosure(bits=1, recipient=context.peer, count=1)
+        persons = len(aligned.persons)
+        return Payload(lambda: message, (Release(event, "applied", lambda: Kept(persons, persons)),))
+
+    def release_labels(self, context: PairContext, body: bytes) -> Payload:
+        """Step 1 of release_labels: a noisy bit for each aligned person, of test persons and the like a fair one.
+
+        A person is bad where any training record is. Without an epsilon the plan is a simulation without privacy:
+        labels go as they are, with chance in the place of everybody else.
+        """
+        aligned, epsilon = self._pairs[context.peer], self._plan.privacy.label_epsilon
+        outcome, store = self._plan.outcome.meaning, self._lifetime.labels
+        bad: dict[str, int] = {}
+        part, live = self._part(False), set(self._joined(context.peer))
+        for person, label in zip(part.person, self._labels(False).tolist(), strict=True):
+            bad[person] = max(label, bad.get(person, 0))
+        told = [person for person in aligned.persons if person in live]
+        sent: dict[str, int] | None = None
+
+        def keep() -> Kept:
+            nonlocal sent
+            if epsilon is None:
+                sent = {person: bad[person] for person in told if person in bad}
+                return Kept(len(sent), len(sent))
+            truth = np.array([bad.get(person, -1) for person in told], dtype=np.int8)
+            release = store.release(told, truth, outcome, epsilon, context.peer, self._plan.hash)
+            sent = dict(zip(told, release.bits.tolist(), strict=True))
+            return Kept(len(told), release.fresh)
+
+        def make() -> bytes:
+            if sent is None:
+                raise RuntimeError("labels are sent once their noise is drawn and kept")
+            return self._pairs.write(context.peer, sent, 2, fill, context.stream(Purpose.FILLER))
+
+        def fill(handle: bytes) -> int:
+            return -1 if epsilon is None else self._lifetime.fills.of_place("label", outcome, handle, 2)
+
+        event: Event = NoNoise(count=1, what=context.header.phase)
+        if epsilon is not None:
+            event = RandomizedResponse(epsilon=epsilon, count=1)
+        return Payload(make, (Release(event, outcome, keep),))
+
+    def disclose_signal(self, context: PairContext, body: bytes) -> Payload:
+        """Step 2 of disclose_signal: take the levels that a platform tells of the aligned persons."""
+        told = self._pairs.read(context.peer, body, self._plan.model.signal_levels)
+
+        def keep() -> Kept:
+            self._levels[context.peer] = told
+            self._changed()
+            return self._received(context.peer, "signal", told)
+
+        return self._told(context.peer, self._plan.model.signal_bits, "signal", keep)
+
+    def disclose_groups(self, context: PairContext, body: bytes) -> Payload:
+        """Step 2 of disclose_groups: take the bands of protected attributes that a platform tells of test persons."""
+        levels = int(np.prod(self._band_sizes(context.peer)))
+        codes = self._pairs.read(context.peer, body, levels)
+        of_test = {person for person, test in zip(self._records.person, self._records.test, strict=True) if test}
+        told = {person: code for person, code in codes.items() if person in of_test}
+
+        def keep() -> Kept:
+            self._told_bands[context.peer] = told
+            return self._received(context.peer, "groups", told)
+
+        return self._told(context.peer, bits_for(levels), "groups", keep)
+
+    def _received(self, peer: str, kind: str, told: dict[str, int]) -> Kept:
+        """Keep what a platform told; new is what the platform had not told under this plan before."""
+        register = self._lifetime.register
+        known = register.received(self._plan.hash, kind).get(peer, {})
+        register.receive(self._plan.hash, peer, kind, told)
+        return Kept(len(told), sum(known.get(person) != value for person, value in told.items()))
+
+    def _told(self, peer: str, bits: int, what: str, keep: Callable[[], Kept]) -> Payload:
+        """Nothing to send back; what was told of each person is noted at this side too."""
+        event = Disclosure(bits=bits, recipient=self._name, count=1)
+        return Payload(lambda: b"", (Release(event, f"{what} of {peer}", keep),))
+
+    def _band_sizes(self, platform: str) -> list[int]:
+        names = self._plan.groups_at(self._plan.party(platform).group)
+        return [len(self._plan.bands(name)) for name in names]
+
+    def _joined(self, peer: str) -> tuple[str, ...]:
+        return self._records.joined(peer, self._plan.purpose_code)
+
+    def _part(self, test: bool) -> Records:
+        if test not in self._split:
+            scored = self.scored_records()
+            live = scored.live(FEDERATION, self._plan.purpose_code)
+            self._split[test] = scored.take((scored.test == test) & live)
+        return self._split[test]
+
+    def _training_labels(self) -> torch.Tensor:
+        """True labels of the training records, float64 [n]."""
+        if self._targets is None:
+            self._targets = torch.from_numpy(self._labels(False).astype(np.float64))
+        return self._targets
+
+    def _labels(self, test: bool) -> np.ndarray:
+        if self._records.label is None:
+            raise LocalFault(f"{self._name} holds no labels")
+        label = self._part(test).label
+        return np.zeros(0, dtype=np.int8) if label is None else label
+
+    def _codes(self, test: bool, binning: Binning) -> torch.Tensor:
+        return self._coder.codes("test" if test else "training", self._part(test).columns, binning)
+
+    def _scorer(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> tuple[Tower, Mechanism]:
+        tower = self._coder.tower(binning, parameters)
+        return tower, self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
+
+    def _band(self, name: str) -> np.ndarray:
+        """Bands of the test records in a group: by an own column, or as platforms have told; the last is missing."""
+        part = self._part(True)
+        if name in self._plan.groups_at(self._plan.lenders):
+            return band_of(self._plan, name, part.columns[name])
+        told, missing = self._bands_told(name), len(self._plan.bands(name)) - 1
+        return np.array([told.get(person, missing) for person in part.person], dtype=np.int64)
+
+    def _bands_told(self, name: str) -> dict[str, int]:
+        """The bands of a group that platforms told, by person."""
+        found: dict[str, int] = {}
+        for platform, codes in sorted(self._told_bands.items()):
+            names = self._plan.groups_at(self._plan.party(platform).group)
+            if name in names:
+                place, sizes = names.index(name), self._band_sizes(platform)
+                for person, code in self._live(platform, codes).items():
+                    found[person] = int(np.unravel_index(code, sizes)[place])
+        return found
+
+
+def _merged_levels(persons: tuple[str, ...], by_platform: Sequence[Mapping[str, int]]) -> np.ndarray:
+    """Each person's level, float64 [n]: the rounded mean where several platforms of a kind know it, NaN where none."""
+    told = [[levels[person] for levels in by_platform if person in levels] for person in persons]
+    return np.array([float(np.rint(np.mean(levels))) if levels else np.nan for levels in told])

@@ -1,0 +1,338 @@
+"""The platform's side of every phase: from its own records to what the node may release.
+
+As in `sealscore.clients.roles.lender`, a phase is one method under the name that it has in the coordinator. A platform
+trains on those of its persons that a lender aligned, with the noisy labels that the lender released.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import torch
+
+from sealscore.clients.node.errors import LocalFault, Refused
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.roles.bands import band_codes
+from sealscore.clients.roles.context import PairContext, RoundContext
+from sealscore.clients.roles.encoding import Coder, expect
+from sealscore.clients.roles.pairing import Pairs
+from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
+from sealscore.clients.roles.training import train_step
+from sealscore.shared.crypto.alignment import AlignmentError, Answering
+from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.dp.events import Disclosure
+from sealscore.shared.dp.gradients import gradient_engine
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.messages.parts import edges_from_bytes, weights_from_bytes
+from sealscore.shared.messages.payloads import bits_for
+from sealscore.shared.model.bins import Binning, histogram, histogram_length
+from sealscore.shared.model.loss import ForwardCorrected, Loss, cross_entropy
+from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
+from sealscore.shared.model.tower import row_logits
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.randomness.streams import Purpose
+
+
+class Platform:
+    """A platform's records under a plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        name: str,
+        mechanisms: Mechanisms,
+        records: Records,
+        lifetime: Lifetime,
+        progress: Progress | None = None,
+        tell: Callable[[str], None] = lambda words: None,
+    ) -> None:
+        self._plan, self._name, self._mechanisms = plan, name, mechanisms
+        self._records, self._lifetime, self._tell = records, lifetime, tell
+        self._today: date | None = None
+        self._group = plan.party(name).group
+        self._coder = Coder(plan, self._group)
+        self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
+        self._row = _first_rows(records)
+        self._answering: dict[str, Answering] = {}
+        # What lenders released before a restart is there again.
+        self._bits = lifetime.register.received(plan.hash, "label")
+        self._rows: np.ndarray | None = None
+        self._labels: torch.Tensor | None = None
+        epsilon = plan.privacy.label_epsilon
+        self.loss: Loss = cross_entropy if epsilon is None else ForwardCorrected.of_epsilon(epsilon)
+
+    def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+        lenders = {party.name for party in self._plan.members(self._plan.lenders)}
+        if {peer for peer, _ in self._pairs.items()} != lenders:
+            raise Refused("not-aligned")
+        if phase.kind is Kind.BIN:
+            return self.bin(phase, parameters)
+        if phase.kind is Kind.TRAIN and set(self._bits) != lenders:
+            raise Refused("no-labels")
+        binning = self._coder.binning(parts["bins"])
+        return (self.train_tower if phase.kind is Kind.TRAIN else self.signal_edges)(phase, parameters, binning)
+
+    def pair(self, phase: Phase, peer: str, step: int, parts: dict[str, bytes]) -> Pair:
+        """The work of a step of a paired phase."""
+        if (phase.kind, step) == (Kind.SIGNAL, 1):
+            return self.disclose_signal(parts)
+        steps: dict[tuple[Kind, int], Pair] = {
+            (Kind.ALIGN, 2): self.align_response,
+            (Kind.ALIGN, 4): self.align_accept,
+            (Kind.LABELS, 2): self.release_labels,
+            (Kind.GROUPS, 1): self.disclose_groups,
+        }
+        if (phase.kind, step) not in steps:
+            raise Refused("no-such-step")
+        return steps[phase.kind, step]
+
+    @property
+    def shortfalls(self) -> Sequence[str]:
+        """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
+        return self._pairs.shortfalls
+
+    @property
+    def records(self) -> Records:
+        """The records that it goes on with."""
+        return self._records
+
+    def replace(self, records: Records) -> None:
+        """Go on with other records of the same data set, from the next round on."""
+        self._records, self._row = records, _first_rows(records)
+        self._changed()
+
+    def forget(self, peer: str, persons: Sequence[str]) -> None:
+        """Use no more what a lender told of these persons."""
+        self._pairs.forget(peer, persons)
+        for person in persons:
+            self._bits.get(peer, {}).pop(person, None)
+        self._changed()
+
+    def turn(self, today: date) -> None:
+        """Go on on another day, on which consents may have begun or ended."""
+        if today != self._today:
+            self._today = today
+            self._changed()
+
+    def _changed(self) -> None:
+        self._rows = self._labels = None
+        self._coder.clear()
+
+    def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes float64 [n, width] and noisy labels float64 [n] that the tower learns from; for use at this party."""
+        return self._codes(binning)[self._training_rows()], self._noisy_labels()
+
+    def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
+        """Counts of aligned training records over the public cells of every feature."""
+        expect(parameters, 0)
+        cells = self._plan.model.grid_cells
+        mechanism = self._mechanisms.mechanism(phase, histogram_length(self._coder.features, cells))
+
+        def work(context: RoundContext) -> np.ndarray:
+            rows = self._records.take(self._training_rows())
+            return mechanism.counts(histogram(rows.columns, self._coder.features, cells))
+
+        return work, mechanism
+
+    def train_tower(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+        """The clipped gradient of a sample of aligned training records, under the loss for noisy labels."""
+        tower = self._coder.tower(binning, parameters)
+        mechanism = self._mechanisms.mechanism(phase, len(parameters))
+        clip = self._plan.clip_norm(phase.group)
+        engine = gradient_engine(self._plan.training.engine, tower, self.loss, clip)
+
+        def work(context: RoundContext) -> np.ndarray:
+            codes, labels = self.training_examples(binning)
+            return train_step(engine, parameters, codes, labels, self._plan, context)
+
+        return work, mechanism
+
+    def signal_edges(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+        """Counts of aligned training records over the public cells of the tower's logit."""
+        tower = self._coder.tower(binning, parameters)
+        mechanism = self._mechanisms.mechanism(phase, CELLS)
+
+        def work(context: RoundContext) -> np.ndarray:
+            logits = row_logits(tower, self._codes(binning)[self._training_rows()])
+            return mechanism.counts(signal_histogram(logits))
+
+        return work, mechanism
+
+    def align_response(self, context: PairContext, body: bytes) -> Payload:
+        """Step 2 of align: tell a lender which of its persons are here and consented to it; so often a month."""
+        persons, filler = self._joined(context.peer), context.stream(Purpose.FILLER)
+        try:
+            answering = self._pairs.matching(context.peer, self._name).answer(body, persons, filler)
+        except AlignmentError as error:
+            raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
+        self._answering[context.peer] = answering
+        event = Disclosure(bits=1, recipient=context.peer, count=1)
+        known = len(persons)
+        return Payload(lambda: answering.response, (Release(event, "known", lambda: Kept(known, known)),))
+
+    def align_accept(self, context: PairContext, body: bytes) -> Payload:
+        """Step 4 of align: take the handles by which the lender will speak of these persons."""
+        answering = self._answering.pop(context.peer, None)
+        if answering is None:
+            raise Refused("out-of-order")
+        try:
+            aligned = answering.accept(body)
+        except AlignmentError as error:
+            raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
+        self._pairs.keep(context.peer, aligned)
+        return Payload.of(b"")
+
+    def release_labels(self, context: PairContext, body: bytes) -> Payload:
+        """Step 2 of release_labels: take the noisy labels of the aligned training persons."""
+        bits = self._pairs.read(context.peer, body, 2)
+        self._bits[context.peer] = bits
+        self._lifetime.register.receive(self._plan.hash, context.peer, "label", bits)
+        self._changed()
+        return Payload.of(b"")
+
+    def disclose_signal(self, parts: dict[str, bytes]) -> Pair:
+        """Step 1 of disclose_signal: the level of every aligned person, once."""
+        binning = self._coder.binning(parts["bins"])
+        levels = self._plan.model.signal_levels
+        try:
+            edges = edges_from_bytes(parts["edges"], levels)
+            weights = weights_from_bytes(parts["tower"], self._coder.parameter_count(binning))
+        except ValueError:
+            raise Refused("bad-part") from None
+        tower = self._coder.tower(binning, weights)
+        # Equal weights mean the same levels under the same features, crosses and codes only.
+        group, model = self._plan.groups[self._group], self._plan.model
+        form = f"{group.table.model_dump_json()}\0{group.crosses}\0{model.model_dump_json()}".encode()
+        pieces = [hashlib.sha256(piece).digest() for piece in (form, *(parts[name] for name in sorted(parts)))]
+        meaning = hashlib.sha256(b"".join(pieces)).hexdigest()
+
+        def work(context: PairContext, body: bytes) -> Payload:
+            told = signal_levels(row_logits(tower, self._codes(binning)), edges)
+            bits = self._plan.model.signal_bits
+
+            def limit() -> int:
+                return min(self._plan.privacy.signal_bits, self._lifetime.signal_bits)
+
+            return self._disclosure(context, body, told, levels, "signal", meaning, bits, limit)
+
+        return work
+
+    def disclose_groups(self, context: PairContext, body: bytes) -> Payload:
+        """Step 1 of disclose_groups: the bands of test persons' protected attributes; of training persons never."""
+        names = self._plan.groups_at(self._group)
+        sizes = [len(self._plan.bands(name)) for name in names]
+        # Of nobody else is anything computed: no other record can have a part in it.
+        rows = np.array(
+            [self._row[p] for p in self._told_of(context.peer) if self._records.test[self._row[p]]], np.int64
+        )
+        codes = np.full(len(self._records), -1)
+        codes[rows] = band_codes(self._plan, names, {name: self._records.columns[name][rows] for name in names})
+        levels = int(np.prod(sizes))
+        bits = bits_for(levels)
+        meaning = ";".join(f"{name}: {', '.join(self._plan.bands(name))}" for name in names)
+
+        def limit() -> int:
+            return self._lifetime.group_bits
+
+        return self._disclosure(context, body, codes, levels, "groups", meaning, bits, limit)
+
+    def _disclosure(
+        self,
+        context: PairContext,
+        body: bytes,
+        told: np.ndarray,
+        levels: int,
+        kind: str,
+        what: str,
+        bits: int,
+        limit: Callable[[], int],
+    ) -> Payload:
+        """A payload of numbers [records] about the aligned persons, -1 where nothing is told, under a limit of bits.
+
+        The limit is that of the moment in which they are kept.
+
+        Where there is nothing to tell, or the limit does not hold it, stands a fill. Nothing else differs.
+        """
+        if body:
+            raise Refused("malformed")
+        disclosed = self._lifetime.disclosed
+        values = {person: int(told[self._row[person]]) for person in self._told_of(context.peer)}
+        numbers: Mapping[str, int] | None = None
+
+        def keep() -> Kept:
+            nonlocal numbers
+            most = limit()
+            found = disclosed.spend(kind, what, bits, levels, values, most, context.peer, self._plan.hash)
+            numbers = found.numbers
+            if found.over:
+                self._tell(
+                    f"{self._name} tells {context.peer} made-up numbers in the place of {found.over} of {len(values)} "
+                    f"persons ({kind}), since no more than {most} bits of a person may ever be disclosed: use the "
+                    "tower whose levels were told already, or raise the limit (sealscore-node budget) before a new "
+                    "plan is run"
+                )
+            return Kept(found.persons, found.fresh)
+
+        def make() -> bytes:
+            if numbers is None:
+                raise RuntimeError("numbers are sent once they were noted as told")
+            return self._pairs.write(context.peer, numbers, levels, fill, context.stream(Purpose.FILLER))
+
+        def fill(handle: bytes) -> int:
+            return self._lifetime.fills.of_place(kind, what, handle, levels)
+
+        event = Disclosure(bits=bits, recipient=context.peer, count=1)
+        return Payload(make, (Release(event, what, keep),))
+
+    def _joined(self, peer: str) -> tuple[str, ...]:
+        return self._records.joined(peer, self._plan.purpose_code)
+
+    def _told_of(self, peer: str) -> list[str]:
+        """The aligned persons of a pair who may be joined."""
+        live = set(self._joined(peer))
+        return [person for person in self._pairs[peer].persons if person in live]
+
+    def _examples(self) -> list[tuple[str, int]]:
+        """(lender, row) of every training example, at most `max_records_per_person` a person.
+
+        Which lenders' labels are kept of a person depends on nothing but that person's own lenders.
+        """
+        of_person: dict[str, list[str]] = {}
+        for peer, aligned in self._pairs.items():
+            live = set(self._joined(peer))
+            for person in aligned.persons:
+                if person in live and not self._records.test[self._row[person]]:
+                    of_person.setdefault(person, []).append(peer)
+        most = self._plan.privacy.max_records_per_person
+        examples = []
+        for person, lenders in of_person.items():
+            kept = sorted(lenders, key=lambda peer: hashlib.sha256(f"{peer}\0{person}".encode()).digest())[:most]
+            examples += [(peer, self._row[person]) for peer in kept]
+        return sorted(examples)
+
+    def _training_rows(self) -> np.ndarray:
+        if self._rows is None:
+            self._rows = np.array([row for _, row in self._examples()], dtype=np.int64)
+        return self._rows
+
+    def _noisy_labels(self) -> torch.Tensor:
+        """Noisy labels of the examples, float64 [n]."""
+        if self._labels is None:
+            persons = self._records.person
+            bits = [self._bits[peer][persons[row]] for peer, row in self._examples()]
+            self._labels = torch.tensor(bits, dtype=torch.float64)
+        return self._labels
+
+    def _codes(self, binning: Binning) -> torch.Tensor:
+        return self._coder.codes("all", self._records.columns, binning)
+
+
+def _first_rows(records: Records) -> dict[str, int]:
+    """The first row of each person."""
+    return {person: row for row, person in reversed(list(enumerate(records.person)))}

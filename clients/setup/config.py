@@ -1,0 +1,200 @@
+"""`node.toml`: what a partner's operator decides about its node. Nothing in it comes from the server."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from sealscore.clients.data.column_mapping import OwnData
+from sealscore.clients.data.consents import ConsentTable
+from sealscore.clients.data.persons import Persons
+from sealscore.clients.data.sources.sources import Source
+from sealscore.clients.data.sources.sql import SqlSource
+from sealscore.clients.roles.bands import GROUP_BITS, MayTell
+from sealscore.shared.ledger.entries import Ceilings
+from sealscore.shared.persons.identifiers import NORMAL_FORMS, Form
+from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.plan import SERVER
+from sealscore.shared.plan.schema import Name, Strict
+
+CONFIG = "node.toml"
+Port = Annotated[int, Field(ge=1024, le=65535)]
+
+
+# What a node.toml from before these keys is told.
+_PERSONS = {
+    "data.identifier: missing; the plan needs it": "data.identifier: missing; write the own column that names the "
+    'person, as identifier = "creator_id" (what approved plans have as table.person, or table.id): the ledger keeps it '
+    "for the life of the data set",
+    "data.form: missing; the plan needs it": f"data.form: missing; write the normal form of its cells, one of "
+    f"{', '.join(NORMAL_FORMS)} (what approved plans have as alignment.identifier): the ledger keeps it for the life "
+    "of the data set",
+}
+
+
+class ConfigError(PlanError):
+    """A node.toml that cannot be used; one line for each problem."""
+
+
+class NodeSection(Strict):
+    """Who this node is. `sockets` is the folder of the Unix socket, by default one in the node's own folder."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    role: Literal["lender", "platform"]
+    sockets: Path | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _of_a_party(cls, name: str) -> str:
+        if name == SERVER:
+            raise ValueError("no party may have the server's name")
+        return name
+
+
+class ServerSection(Strict):
+    """The server's partner port as host:port, and the file of its certificate authority."""
+
+    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+:\d{2,5}$")]
+    authority: Path
+
+
+class SourceSection(Strict):
+    """A table of one's own: a `file` (.csv, .parquet), or a database by `url` with a `table` or a `query`.
+
+    A password is never written here: it comes from `password_file`, PGPASSWORD or PGPASSFILE.
+    """
+
+    file: Path | None = None
+    url: str | None = None
+    table: str | None = None
+    query: str | None = None
+    password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> SourceSection:
+        if (self.file is None) == (self.url is None):
+            raise ValueError("give file, or url with table or query")
+        if self.file is not None and (self.table, self.query, self.password_file) != (None, None, None):
+            raise ValueError("table, query and password_file go with url")
+        return self
+
+    def source(self, base: Path) -> Source:
+        """The source, paths seen from `base`; DataError for a URL that is malformed or holds a password."""
+        if self.file is not None:
+            return base / self.file
+        password = None if self.password_file is None else base / self.password_file
+        return SqlSource(self.url or "", self.table, self.query, password)
+
+
+class ConsentsSection(SourceSection):
+    """A table with one consent a row, and the names of its columns.
+
+    `person` holds what the data's person column does. A row without a purpose is for every purpose; columns of dates
+    may be left out where the table has none.
+    """
+
+    person: Name
+    recipient: Name
+    purpose: Name | None = None
+    given: Name | None = None
+    expires: Name | None = None
+    withdrawn: Name | None = None
+
+    def consents(self, base: Path) -> ConsentTable:
+        """The table of consents."""
+        days = {"given": self.given, "expires": self.expires, "withdrawn": self.withdrawn}
+        return ConsentTable(self.source(base), self.person, self.recipient, self.purpose, days)
+
+
+class DataSection(SourceSection):
+    """The data set: its fixed id in the ledger, where it lies, and one's own names of the plan's columns.
+
+    `identifier` is the own column that names the person, `form` the normal form of its cells; the ledger keeps both for
+    the life of the data set. `split` is the folder of a plan's list of test persons, where it has one. `row_local` is
+    the operator's word that each column outside the feature dictionary depends on its person's own rows alone.
+    `protected` are the own columns of which lenders may be told bands, where a plan evaluates groups by them, and
+    `group_bits` how many bits of them are ever told of a person, over all plans.
+
+    `consent` says whether a record is used only with a consent that is read, whatever a plan says of it: in the own
+    column `consent_column`, by default "consent", or in the table `consents`. "none" reads no consents but those of a
+    column that the plan names.
+    """
+
+    id: Annotated[str, Field(min_length=1, max_length=200)]
+    identifier: Name
+    form: Form
+    columns: dict[Name, Name] = Field(default_factory=dict)
+    consent: Literal["required", "none"] = "required"
+    consent_column: Name | None = None
+    consents: ConsentsSection | None = None
+    split: Path | None = None
+    row_local: bool = False
+    protected: tuple[Name, ...] = ()
+    group_bits: Annotated[int, Field(ge=1, le=64)] = GROUP_BITS
+
+    @property
+    def may_tell(self) -> MayTell:
+        """What may be told of protected attributes."""
+        return MayTell(self.protected, self.group_bits, self.columns)
+
+    @model_validator(mode="after")
+    def _consents(self) -> DataSection:
+        if self.consent_column is not None and self.consents is not None:
+            raise ValueError("consents are in consent_column, or in the table of [data.consents], not in both")
+        if self.consent == "none" and (self.consent_column or self.consents):
+            raise ValueError('consent = "none" says that there are no consents; take out where they are, or this')
+        return self
+
+    @property
+    def consents_in(self) -> str | None:
+        """The own column in which consents are read; None where they have a table, or are not read."""
+        if self.consent == "none" or self.consents is not None:
+            return None
+        return self.consent_column or "consent"
+
+    @property
+    def persons(self) -> Persons:
+        """What names a person in the data set."""
+        return Persons(self.identifier, self.form, self.columns)
+
+    def own(self, base: Path) -> OwnData:
+        """The data as the node reads them."""
+        consents = None if self.consents is None else self.consents.consents(base)
+        return OwnData(self.source(base), self.columns, consents, self.consents_in, self.persons)
+
+
+class SuperNodeSection(Strict):
+    """Flower's SuperNode: its port on this machine's loopback interface, and seconds between two polls."""
+
+    port: Port = 9494
+    poll: Annotated[float, Field(ge=0.05, le=60)] = 0.5
+
+
+class NodeConfig(Strict):
+    """The whole of node.toml. `budget` is what the operator lets be spent of one person of the data set."""
+
+    node: NodeSection
+    server: ServerSection
+    data: DataSection
+    budget: Ceilings
+    supernode: SuperNodeSection = SuperNodeSection()
+
+    @classmethod
+    def load(cls, path: Path) -> NodeConfig:
+        """Read a node.toml.
+
+        Raises:
+            ConfigError: it is missing, no TOML, or has keys or values that are not allowed; one line for each.
+        """
+        try:
+            data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+            return cls.model_validate(data)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(str(path), [f"cannot be read: {error}; sealscore-node init makes one"]) from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(str(path), [f"not valid TOML: {error}"]) from None
+        except ValidationError as error:
+            raise ConfigError(str(path), [_PERSONS.get(line, line) for line in explain(error, cls)]) from None

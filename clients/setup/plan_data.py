@@ -1,0 +1,43 @@
+"""A node's data under its plans, as `node.toml` says where they are: read when its operator is there to see the faults.
+
+In a run the server sees what a node does. So data are checked before a plan is approved and before a node starts, and
+what is wrong is told to the operator alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from sealscore.clients.data import DataError, Given, in_words, load_records, read_given
+from sealscore.clients.features.dictionary.row_local import check_row_local
+from sealscore.clients.setup.config import NodeConfig
+from sealscore.clients.setup.node_dir import Home
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import Plan
+
+
+def loader(home: Home, config: NodeConfig) -> Callable[[Plan], Records]:
+    """How the node reads its records under a plan; what it returns raises DataError for data that cannot be used."""
+    split = None if config.data.split is None else home.folder / config.data.split
+
+    def load(plan: Plan) -> Records:
+        check_row_local(plan, config.node.name, config.data.row_local)
+        return load_records(config.data.own(home.folder), plan, config.node.name, split)
+
+    return load
+
+
+def given_reader(home: Home, config: NodeConfig) -> Callable[[Plan], Given]:
+    """How it reads by themselves who is in its data and the consents."""
+    return lambda plan: read_given(config.data.own(home.folder), plan, config.node.name)
+
+
+def faults(home: Home, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[Plan, DataError]]:
+    """Of these plans those under which the data cannot be used, and what is wrong; reads the data for each."""
+    load, found = loader(home, config), []
+    for plan in plans:
+        try:
+            in_words(load, plan)
+        except DataError as error:
+            found.append((plan, error))
+    return found

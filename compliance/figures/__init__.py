@@ -1,0 +1,1 @@
+"""What ledgers say: costs, consents, joint figures, what to ask about."""

@@ -1,0 +1,75 @@
+"""What a party's register says about consents: in use, withdrawn, expired, by purpose; and all about one person."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from sealscore.shared.ledger.disclosure_store import Register, RegisterError, Told
+from sealscore.shared.persons.consent import Consent
+
+EVERY_PURPOSE = "every purpose"
+# Of several consents of a record to one recipient and purpose, the first of these states that any is in counts.
+STATES = ("live", "not-yet", "withdrawn", "expired")
+
+
+@dataclass(frozen=True)
+class ConsentCount:
+    """Records by the state of their consent to one recipient for one purpose."""
+
+    purpose: str
+    recipient: str
+    states: dict[str, int]
+
+
+@dataclass(frozen=True)
+class PersonView:
+    """All that a register holds of one person, for that person: consents with their state, what was told, what came.
+
+    `received` is (plan, peer, kind, value) of what peers told and was not deleted.
+    """
+
+    consents: list[tuple[str, Consent, str]]
+    told: list[Told]
+    received: list[tuple[str, str, str, int]]
+
+    @property
+    def empty(self) -> bool:
+        """Whether the register does not know the person."""
+        return not (self.consents or self.told or self.received)
+
+
+def open_register(path: Path) -> Register:
+    """The register in a file; RegisterError where there is none, or where it is damaged."""
+    if not path.is_file():
+        raise RegisterError(f"{path}: there is no such register")
+    return Register(path)
+
+
+def consent_counts(register: Register, day: date) -> list[ConsentCount]:
+    """Records by purpose, recipient and state on a day, in the order of these names.
+
+    A consent for every purpose stands by itself: it holds beside each of the others.
+    """
+    states: dict[tuple[str, str], dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
+    for person, record, consent in register.consents():
+        key = (consent.purpose or EVERY_PURPOSE, consent.recipient)
+        states[key][person, record].add(state_of(consent, day))
+    found = []
+    for (purpose, recipient), records in sorted(states.items()):
+        counts = Counter(next(state for state in STATES if state in of) for of in records.values())
+        found.append(ConsentCount(purpose, recipient, {state: counts[state] for state in STATES}))
+    return found
+
+
+def state_of(consent: Consent, day: date) -> str:
+    """One of `STATES`: where a consent stands on a day, for its own purpose."""
+    return consent.state(consent.purpose or "", day)
+
+
+def person_view(register: Register, person: str, day: date) -> PersonView:
+    """Everything about one person, by the identifier that the data has."""
+    consents = [(record, consent, state_of(consent, day)) for _, record, consent in register.consents(person)]
+    return PersonView(consents, register.told_of(person), register.received_of(person))

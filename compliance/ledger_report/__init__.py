@@ -1,0 +1,1 @@
+"""The compliance report on ledgers, section by section."""

@@ -1,0 +1,84 @@
+"""The compliance report: one page without scripts, from ledgers, anchors and, where there is one, a run's folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from sealscore.compliance.ledger_report.budget_section import budgets
+from sealscore.compliance.ledger_report.claim_section import claim
+from sealscore.compliance.ledger_report.collusion_section import collusion
+from sealscore.compliance.ledger_report.disclosure_section import consents, disclosures, labels
+from sealscore.compliance.ledger_report.incidents_section import incidents
+from sealscore.compliance.ledger_report.joint_section import joint
+from sealscore.compliance.ledger_report.model_section import fairness, model_card, reasons
+from sealscore.compliance.ledger_report.overview_section import overview
+from sealscore.compliance.ledger_report.review import Review
+from sealscore.compliance.ledger_report.timeline_section import timeline
+from sealscore.compliance.ledger_report.verification_section import record, verdict, verification
+from sealscore.compliance.pages.glossary import glossary
+from sealscore.compliance.pages.page import Page, pairs
+from sealscore.shared.text.numbers import listed, plural
+
+_NAMED = 4
+
+
+def write_compliance_report(
+    ledgers: Sequence[Path],
+    output: Path,
+    run: Path | None = None,
+    anchors: Sequence[Path] = (),
+    simulation: bool = False,
+) -> Path:
+    """Write the report of one or several parties' ledgers; returns where it is.
+
+    Args:
+        ledgers: their files, which are only read. One that does not verify is reported too, with what was found.
+        output: the HTML file to write; an older one is replaced at once or not at all.
+        run: the folder of a run of one of the plans, for the model card, fairness and reason codes.
+        anchors: files of heads and receipts that others keep.
+        simulation: let seeded randomness of simulated parties pass.
+
+    Raises:
+        ValueError: no ledger is given.
+        AnchorError: a file of anchors cannot be read.
+        NotARun: the run's folder holds no whole run.
+        OSError: the report cannot be written.
+    """
+    if not ledgers:
+        raise ValueError("a report needs at least one ledger")
+    text = compliance_report(Review.of(ledgers, run, anchors, simulation))
+    partial = output.with_name(f".{output.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, output)
+    return output
+
+
+def compliance_report(review: Review) -> str:
+    """The report as a whole document."""
+    names = [party.account.party for party in review.parties]
+    shown = listed(names) if len(names) <= _NAMED else plural(len(names), "ledger")
+    days = [party.account.lines[-1].day for party in review.parties if party.account.lines]
+    page = Page(
+        f"Privacy report: {shown}", f"{verdict(review)} Last entry of {max(days)}." if days else verdict(review)
+    )
+    page.section("At a glance", overview(review))
+    page.section("The claim, stated completely", claim(review))
+    page.section("Budgets: spent, set aside, left", budgets(review))
+    page.section("Releases over time", timeline(review))
+    page.section("If parties collude", collusion(review))
+    page.section("One person at several parties", joint(review))
+    page.section("Disclosures by recipient", disclosures(review))
+    page.section("Releases of labels", labels(review))
+    page.section("Refused and failed requests", incidents(review))
+    page.section("Withdrawn consents", consents(review))
+    page.section("Verification", verification(review))
+    page.section("The model card", model_card(review))
+    if review.run is not None:
+        page.section("How the score treats groups", fairness(review))
+        page.section("Reason codes and what moves the score", reasons(review))
+    platforms = any(plan.platforms for plan in review.plans)
+    page.section("Glossary", pairs(glossary(platforms, False, model=review.run is not None, ledgers=True)))
+    page.section("Record", record(review))
+    return page.render()

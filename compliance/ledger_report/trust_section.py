@@ -1,0 +1,100 @@
+"""Whom a claim trusts, and what it does not cover."""
+
+from __future__ import annotations
+
+from sealscore.compliance.ledger_report.review import Review
+from sealscore.compliance.pages.page import Html, table
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.numbers import listed, whole
+
+
+def trust(review: Review) -> Html:
+    """Who is trusted with what, who is not, and what suffers if that trust fails."""
+    plans = review.plans
+    platforms = any(plan.platforms for plan in plans)
+    shared = any(len(plan.members(group)) > 1 for plan in plans for group in plan.groups)
+    rows: list[tuple[str, str, str, str]] = [
+        (
+            "the party itself",
+            "its own raw records, secrets and this ledger; to run the reviewed code and to keep its clock",
+            "anything of other parties",
+            "its own claim and its own ledger; with an anchor held elsewhere, a ledger that was changed is found out",
+        ),
+        (
+            "the server",
+            "to choose rounds and to pass on what it cannot read",
+            "any single contribution or payload, and the noise: it may lie about weights, rounds and who failed",
+            "nothing of the claim, while no more parties collude with it than the plan states"
+            if shared
+            else "nothing of the claim: the one party of each group adds all of the noise",
+        ),
+    ]
+    if shared:
+        rows.append(
+            (
+                "other parties of a group",
+                f"to add their share of the noise; at most {_colluding(plans)} of them may collude",
+                "each other's contributions, which are masked",
+                "the claim weakens to the figure “if all others collude”, and no further",
+            )
+        )
+    if platforms:
+        rows += [
+            (
+                "platforms",
+                "to keep the noisy labels that they train on, and to delete them when told",
+                "true labels, bureau data, applicants whom they do not know",
+                "their own view is the figure “against a platform”",
+            ),
+            (
+                "lenders",
+                "the signal of their own consented applicants",
+                "channel data, towers' scores, other lenders' records",
+                "their view is counted in bits, not by epsilon",
+            ),
+        ]
+    rows += [
+        (
+            "whoever wrote the plan",
+            "to state honestly at how many parties a person can be",
+            "anything that a plan does not say: each operator approves its hash",
+            "a wrong statement makes epsilon too small",
+        ),
+        (
+            "the network",
+            "nothing: connections are closed, and payloads sealed by keys that a quantum computer does not open either",
+            "everything",
+            "nothing",
+        ),
+    ]
+    columns = ["who", "is trusted with", "is not trusted with", "if that trust fails, what suffers"]
+    return table(columns, rows, class_="even")
+
+
+def _colluding(plans: list[Plan]) -> str:
+    several = {
+        plan.groups[group].max_colluding for plan in plans for group in plan.groups if len(plan.members(group)) > 1
+    }
+    return listed([whole(count) for count in sorted(several)], "or")
+
+
+def beyond(review: Review) -> list[str]:
+    """What the claim does not cover."""
+    plans = review.plans
+    said = [
+        "What is true of people in general: a model is meant to learn it, with this person's record or without.",
+        "Releases that are in no ledger given here, above all of other data sets about the same person.",
+        "A party that runs other code than was reviewed, or lies about its records.",
+        "What is after the last anchor that somebody else holds: an operator could cut it off unseen.",
+        "Choices that were made by looking at private data outside of the plans.",
+        "Theft of raw records at their owner.",
+    ]
+    if any(plan.platforms for plan in plans):
+        said += [
+            "What a lender learns from the signal of its own consented applicants, and that it learns who of them is "
+            "on a platform: that is by consent, and counted in bits.",
+            "A server and a lender together can choose what the bits of the signal tell, though not how many they are.",
+        ]
+    if any(plan.privacy.noise == "none" for plan in plans):
+        said.insert(0, "Plans without noise: nothing bounds what they tell. They are for simulations only.")
+    return said

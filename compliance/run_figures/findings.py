@@ -1,0 +1,126 @@
+"""All that a run's report computes before it writes: post-processing of what was released."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sealscore.compliance.run_figures.curves import Draws
+from sealscore.compliance.run_figures.epsilon import Moment, PhaseCost, moments, phase_costs
+from sealscore.compliance.run_figures.record import RunFolder
+from sealscore.compliance.run_report.scorecard import FeatureEffect, effects
+from sealscore.shared.dp.events import UnknownEvent, parse_event
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.model.fairness import BandFigures, Cutoff, Estimate, approved_share, cutoff, fairness
+from sealscore.shared.model.score_table import TableMetrics
+
+# A claim computed on another machine may differ in the last digits of its floats.
+_SAME = 1e-3
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a report shows of a run.
+
+    `metrics` are the figures of the noisy table of all test records, `errors` half their 95 % intervals; `exact` and
+    `baselines` come from a simulation's oracle, and are empty without one. `groups` are the fairness figures by
+    attribute. `costs` and `moments` are empty for a plan without noise. `faults` names what in the record does not
+    agree with its plan. `apart` tells whether training and test persons are surely different people.
+    """
+
+    run: RunFolder
+    metrics: TableMetrics
+    errors: dict[str, float | None]
+    draws: Draws
+    exact: dict[str, float]
+    baselines: dict[str, float]
+    cut: Cutoff
+    approved: Estimate | None
+    groups: dict[str, tuple[BandFigures, ...]]
+    costs: list[PhaseCost]
+    moments: list[Moment]
+    apart: bool
+    effects: dict[str, tuple[FeatureEffect, ...]]
+    faults: list[str]
+
+    @classmethod
+    def of(cls, run: RunFolder) -> Findings:
+        """Compute everything."""
+        plan, table, noise = run.plan, run.table("all"), run.noise_std
+        calibration = run.model.calibration
+        cut = cutoff(table, plan.evaluation.approval_rate, calibration)
+        mechanisms, private = Mechanisms(plan), plan.privacy.noise != "none"
+        draws = Draws.of(table, noise, calibration)
+        oracle = run.oracle or {}
+        return cls(
+            run=run,
+            metrics=TableMetrics.of(table, calibration, noise),
+            errors=draws.errors(),
+            draws=draws,
+            exact=dict(oracle.get("exact", {})),
+            baselines=dict(oracle.get("baselines", {})),
+            cut=cut,
+            approved=approved_share(table, cut, noise),
+            groups=groups_at(run, cut),
+            costs=phase_costs(mechanisms, run.answered) if private else [],
+            moments=moments(mechanisms, run.answered) if private else [],
+            apart=len(mechanisms.composed) > 1,
+            effects={plan.lenders: effects(run.model)} | {g: effects(tower) for g, tower in run.towers.items()},
+            faults=_faults(run, mechanisms) if private else [],
+        )
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a simulation left this run."""
+        return self.run.oracle is not None
+
+    @property
+    def privacy(self) -> dict[str, float | None]:
+        """The figures of the claim by name, None where there is none."""
+        record = self.run.record["privacy"]
+        names = ("epsilon", "epsilon_budgeted", "epsilon_of_plan", "epsilon_against_platforms", "label_epsilon")
+        return {name: record.get(name) for name in names}
+
+    @property
+    def told(self) -> list[tuple[str, BandFigures]]:
+        """The groups that are no reference and of whose approval ratio something can be told."""
+        return [(name, band) for name, bands in self.groups.items() for band in bands if band.ratio is not None]
+
+
+def groups_at(run: RunFolder, cut: Cutoff) -> dict[str, tuple[BandFigures, ...]]:
+    """The fairness figures at a cut-off, by attribute, of a run's released tables."""
+    return {
+        name: fairness(
+            {band: run.table(f"{name}: {band}") for band in run.plan.bands(name)},
+            cut,
+            run.model.calibration,
+            run.noise_std,
+        )
+        for name in run.plan.evaluation.groups
+    }
+
+
+def _faults(run: RunFolder, mechanisms: Mechanisms) -> list[str]:
+    """Where the record's events or claims are not what the plan and the answers give."""
+    found = []
+    recorded = {entry["phase"]: entry["event"] for entry in run.record["privacy"]["phases"]}
+    for phase in mechanisms.phases:
+        if phase.paired:
+            continue
+        try:
+            same = parse_event(recorded.get(phase.name, {})) == mechanisms.event(phase)
+        except UnknownEvent:
+            same = False
+        if not same:
+            found.append(f"the mechanism recorded for {phase.name} is not the one that the plan prescribes")
+    claims = {
+        "epsilon": mechanisms.claim(lambda phase: run.answered(phase.name)),
+        "epsilon_against_platforms": mechanisms.platform_claim(lambda phase: run.answered(phase.name)),
+    }
+    for name, computed in claims.items():
+        stated = run.record["privacy"].get(name)
+        if (stated is None) != (computed is None) or (
+            stated is not None and computed is not None and not math.isclose(stated, computed, rel_tol=_SAME)
+        ):
+            found.append(f"the record states {name} = {stated}, and its plan and answers give {computed}")
+    return found

@@ -1,0 +1,110 @@
+"""The folder of a run, as a report reads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sealscore.shared.model.score_model import ModelFileError, ScoreModel
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
+
+_NEEDED = (
+    *("plan", "run", "started", "seconds", "privacy", "evaluation", "score_tables", "early", "failures"),
+    *("answered", "traffic", "payloads", "payload_bytes_per_applicant"),
+)
+_PROTECTED = {"sums": "masked", "payloads": "sealed", "alignment": "psi"}
+
+
+class NotARun(ValueError):
+    """A folder that holds no whole run, or a run whose parts do not belong together; the message says which."""
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What kept the server and peers from more than they are due: only what the run's record states counts.
+
+    `masked` sums hide each party's contribution from the server, `sealed` payloads are closed to it, and a `private`
+    alignment hides from a platform whom of a lender's persons it does not know.
+    """
+
+    masked: bool
+    sealed: bool
+    private: bool
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Protection:
+        """From the record's `protection`; what it does not name was not there."""
+        stated = record.get("protection") or {}
+        return cls(*(stated.get(name) == value for name, value in _PROTECTED.items()))
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run: `record` is what the server may know (run.json), `oracle` what only a simulation does, if there is any.
+
+    `tables` are the noisy tables of scores by label: float64 [2 * cells] by whose they are.
+    """
+
+    folder: Path
+    plan: Plan
+    record: dict[str, Any]
+    rounds: pl.DataFrame
+    model: ScoreModel
+    towers: dict[str, ScoreModel]
+    oracle: dict[str, Any] | None
+
+    @classmethod
+    def load(cls, folder: Path) -> RunFolder:
+        """Read a folder.
+
+        Raises:
+            NotARun: a file is missing, unreadable or of another plan, or the record is of an older form.
+        """
+        try:
+            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            plan = Plan.from_canonical((folder / "plan.json").read_bytes())
+            rounds = pl.read_parquet(folder / "rounds.parquet")
+            model = ScoreModel.load(folder / "model")
+            towers = {group: ScoreModel.load(folder / "towers" / group) for group in plan.platforms}
+            oracle = _oracle(folder / "oracle.json")
+        except (OSError, ValueError, PlanError, ModelFileError, pl.exceptions.PolarsError) as error:
+            raise NotARun(f"{folder} holds no whole run: {error}") from error
+        lacking = [name for name in _NEEDED if not isinstance(record, dict) or name not in record]
+        if lacking:
+            raise NotARun(f"{folder / 'run.json'} lacks {', '.join(lacking)}: an older run? Run the plan again")
+        for part, found in {"run.json": record["plan"]["hash"], "model": model.card.get("plan")}.items():
+            if found != plan.hash:
+                raise NotARun(f"{folder / part} belongs to the plan {found}, and plan.json to {plan.hash}")
+        return cls(folder, plan, record, rounds, model, towers, oracle)
+
+    @property
+    def protection(self) -> Protection:
+        """See `Protection`."""
+        return Protection.of(self.record)
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of the noise in every count of the score tables."""
+        return float(self.record["score_tables"]["noise_std"])
+
+    def table(self, name: str) -> np.ndarray:
+        """The noisy table "all", or that of a band, `SEX: 1`: float64 [2 * cells]."""
+        return np.array(self.record["score_tables"]["tables"][name], dtype=np.float64)
+
+    def answered(self, phase: str) -> int:
+        """The most attempts of a phase that one party may have answered."""
+        return max(self.record["answered"].get(phase, {}).values(), default=0)
+
+    def answers_of(self, party: str) -> int:
+        """Attempts of all phases that a party may have answered."""
+        return sum(counts.get(party, 0) for counts in self.record["answered"].values())
+
+
+def _oracle(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,158 @@
+"""What `sealscore-compliance` shows on a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Column, Table
+
+from sealscore.compliance.figures.consents import STATES, ConsentCount, PersonView
+from sealscore.compliance.figures.explain import Chance
+from sealscore.compliance.figures.joint import JointClaim
+from sealscore.compliance.verify.verification import Verification
+from sealscore.shared.text.foreign import GROUP
+from sealscore.shared.text.numbers import fixed, known, percent, plural, short
+from sealscore.shared.text.terminal import Screen, foreign, grouped
+
+_WORDS = 1000
+
+
+def show_verification(screen: Screen, found: Verification, anchored: bool) -> None:
+    """The result of one check: verdict, findings, warnings, figures."""
+    verdict = "[green]verified" if found.ok else f"[red]not verified (exit code {found.exit_code})"
+    _line(screen, f"[bold]{foreign(found.party)}[/bold], {foreign(found.path)}: {verdict}")
+    if found.card is not None:
+        _line(screen, f"  {plural(found.entries, 'entry', 'entries')} of the data set '{foreign(found.data_set)}'")
+        _line(screen, f"  signed by {found.card.fingerprint}: compare this with what the party says its fingerprint is")
+    if found.simulation:
+        _line(screen, "  [yellow]a simulation's ledger: its keys and noise follow from a seed and protect nobody")
+    _line(screen, f"  {_anchors(found, anchored)}")
+    if found.findings:
+        table = Table("exit code", "kind", "finding", "entry", "what", box=box.SIMPLE)
+        for one in found.findings:
+            fault = one.fault
+            table.add_row(str(fault.value), fault.title, one.code, str(one.seq or "-"), foreign(one.what, _WORDS))
+        screen.print(table)
+        if found.dropped:
+            _line(screen, f"  and {plural(found.dropped, 'finding')} more of these kinds")
+    for warning in found.warnings:
+        _line(screen, f"  [yellow]{foreign(warning, _WORDS)}")
+    if found.claims:
+        _claims(screen, found)
+    _line(screen, "")
+
+
+def _anchors(found: Verification, given: bool) -> str:
+    if found.anchored.given:
+        return (
+            f"agrees with {plural(found.anchored.given, 'anchor')} of others up to entry {found.anchored.up_to}; what "
+            "comes after it could have been cut off"
+        )
+    if given:
+        return "[yellow]no anchor that was given agrees with it, so it could be an old copy or written anew"
+    return "[yellow]no anchors were given (--anchors), so it could be an old copy, or written anew by its own party"
+
+
+def _claims(screen: Screen, found: Verification) -> None:
+    table = Table(box=box.SIMPLE)
+    for name, side in (
+        ("epsilon spent, if", "left"),
+        ("at most the plan's collude", "right"),
+        ("all others collude", "right"),
+        ("allowed", "right"),
+        ("delta", "right"),
+    ):
+        table.add_column(name, justify="right" if side == "right" else "left")
+    for claim in found.claims:
+        title = f"{claim.title} {grouped(claim.name)}" if claim.scope == "plan" else claim.title
+        allowed = "no ceiling" if claim.ceiling is None else short(claim.ceiling)
+        style = None if claim.within else "red"
+        figures = (_figure(claim.epsilon), _figure(claim.epsilon_alone), allowed, short(claim.delta))
+        table.add_row(foreign(title), *figures, style=style)
+    screen.print(table)
+    if found.uncounted:
+        left_out = plural(found.uncounted, "entry", "entries")
+        _line(screen, f"  [red]these figures leave out {left_out} that cannot be followed: more may have been released")
+    told = [f"label epsilon {short(found.label_epsilon)}"] if found.label_epsilon else []
+    told += [f"up to {plural(found.signal_bits, 'bit')} of a person's signal"] if found.signal_bits else []
+    if told:
+        _line(screen, f"  beside it, sealed to peers: {', '.join(told)}")
+
+
+def show_joint(screen: Screen, claims: Sequence[JointClaim]) -> None:
+    """What the ledgers say together, where there is more than one party."""
+    several = [claim for claim in claims if len(claim.parties) > 1]
+    if not several:
+        return
+    table = Table("a person at all these parties", box=box.SIMPLE)
+    for name in ("epsilon", "against platforms", "delta"):
+        table.add_column(name, justify="right")
+    table.add_column("ledgers missing")
+    for claim in several:
+        platforms = "-" if claim.against_platforms is None else _figure(claim.against_platforms)
+        missing = ", ".join(claim.missing) or "none"
+        title = f"the plan {claim.plan.name} {grouped(claim.plan.hash)}"
+        table.add_row(foreign(title), _figure(claim.epsilon), platforms, short(claim.delta), foreign(missing))
+    screen.print(table)
+
+
+def show_chances(screen: Screen, words: Sequence[str], chances: Sequence[Chance], sources: Sequence[str]) -> None:
+    """What an epsilon means."""
+    for paragraph in words:
+        _line(screen, paragraph, wrap=True)
+        _line(screen, "")
+    table = Table(box=box.SIMPLE)
+    for name in (
+        "believed before",
+        "at most after",
+        "at least after",
+        "guessed right without results",
+        "at most with them",
+        "accused rightly at most*",
+    ):
+        table.add_column(name, justify="right")
+    for one in chances:
+        beliefs = (one.rate, one.most, one.least, one.blind, one.right, one.precise)
+        table.add_row(*(percent(value, 1) for value in beliefs))
+    screen.print(table)
+    _line(screen, "* of an attacker who accuses 1 of 1,000 persons that were not there", wrap=True)
+    for source in sources:
+        _line(screen, f"Source: {source}", wrap=True)
+
+
+def show_consents(screen: Screen, counts: Sequence[ConsentCount]) -> None:
+    """Records by the state of their consents."""
+    table = Table("purpose", "recipient", box=box.SIMPLE)
+    for state in STATES:
+        table.add_column("in use" if state == "live" else state.replace("-", " "), justify="right")
+    for one in counts:
+        table.add_row(foreign(one.purpose), foreign(one.recipient), *(f"{one.states[state]:,}" for state in STATES))
+    screen.print(table if counts else "the register holds no consents")
+
+
+def show_person(screen: Screen, view: PersonView) -> None:
+    """Everything about one person."""
+    table = Table("record", "consent", "state", title="consents", box=box.SIMPLE)
+    for record, consent, state in view.consents:
+        table.add_row(foreign(record), foreign(consent.text), "in use" if state == "live" else state)
+    screen.print(table)
+    plan = Column("plan", min_width=GROUP)
+    table = Table("at", "kind", "to", "value", "bits", "meaning", plan, title="told of this person", box=box.SIMPLE)
+    for told in view.told:
+        row = (told.at, told.kind, told.recipient, str(told.value), str(told.bits), told.what, grouped(told.plan))
+        table.add_row(*(foreign(cell) for cell in row))
+    screen.print(table)
+    table = Table("from", "kind", "value", plan, title="told by others, and kept", box=box.SIMPLE)
+    for hash, peer, kind, value in view.received:
+        table.add_row(foreign(peer), foreign(kind), str(value), foreign(grouped(hash)))
+    screen.print(table)
+    _line(screen, "What was told stays charged, whatever happens to a consent afterwards.")
+
+
+def _figure(value: float) -> str:
+    return fixed(value) if known(value) else "not bounded"
+
+
+def _line(screen: Screen, text: str, wrap: bool = False) -> None:
+    screen.print(text, highlight=False, soft_wrap=not wrap)

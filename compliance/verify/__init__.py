@@ -1,0 +1,1 @@
+"""The offline check of a ledger, without trust in who wrote it."""

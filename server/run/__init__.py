@@ -1,0 +1,1 @@
+"""A run: the coordinator, its rounds, its journal and its progress."""

@@ -1,0 +1,254 @@
+"""The coordinator: the phases of a plan, in order, over an exchange. It holds no data and no way to any.
+
+Each phase is one method under the name that it has at the party.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from sealscore.server.run.journal import Journal, Sum
+from sealscore.server.run.optimizer import ServerOptimizer, averaged
+from sealscore.server.run.rounds import AttemptsSpent, Rounds
+from sealscore.server.transport.exchange import Exchange, wait_for
+from sealscore.server.transport.pairs import Pairs
+from sealscore.server.transport.party_client import Asker
+from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
+from sealscore.shared.messages.aggregation import Aggregation
+from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
+from sealscore.shared.model.bins import Binning, histogram_length
+from sealscore.shared.model.build import crosses_of, initial_tower
+from sealscore.shared.model.calibration import Calibration, fit
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.model.signal import CELLS, level_edges
+from sealscore.shared.model.tower import flatten, load_flat
+from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.plan.features import tower_features
+from sealscore.shared.plan.plan import Plan
+
+
+class Observer(Protocol):
+    """Is told how a run goes on; nothing that it is told depends on a record other than through noised sums."""
+
+    def phase(self, phase: Phase) -> None:
+        """A phase begins."""
+        ...
+
+    def round(self, row: dict[str, Any]) -> None:
+        """A round is done: phase, round, attempts, cohort size, seconds, and what the mechanism reports."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScoreTables:
+    """Noisy tables of scores by label, float64 [2 * cells] each, by the name of whose they are: "all", `SEX: 1`, ...
+
+    `noise_std` is the standard deviation of the noise in every count.
+    """
+
+    tables: dict[str, np.ndarray]
+    noise_std: float
+
+
+@dataclass
+class Outcome:
+    """What a run gives: the models, the evaluation by noisy tables, and how the phases went.
+
+    `model` is the score; `towers` are those of the platforms by group, whose logits become signals. `answered` counts
+    by phase and party what may have been answered, `crossed` the bytes of payloads by sender and recipient. `early`
+    tells why a training phase ended before its last round, where it did.
+    """
+
+    model: ScoreModel
+    towers: dict[str, ScoreModel]
+    tables: ScoreTables
+    answered: dict[str, dict[str, int]]
+    crossed: dict[tuple[str, str], int]
+    early: dict[str, str] = field(default_factory=dict)
+
+
+class Coordinator:
+    """Runs a plan. Every party must be there before the first phase; MissingParties names those that are not.
+
+    With the journal of a run that was killed, it goes on where that was. A party without which the plan cannot go on
+    may be away for `absence` seconds in mid-run.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        run: str,
+        exchange: Exchange,
+        aggregation: Aggregation,
+        observer: Observer,
+        patience: float = 60.0,
+        timeout: float | None = None,
+        journal: Journal | None = None,
+        absence: float = 0.0,
+    ) -> None:
+        self._plan = plan
+        self._exchange = exchange
+        self._observer = observer
+        self._patience = patience
+        self._mechanisms = Mechanisms(plan)
+        self._asker = Asker(plan, run, exchange, timeout, absence)
+        self._journal = journal = journal or Journal(plan.hash, run)
+        self._rounds = Rounds(plan, run, self._asker, aggregation, journal)
+        self._pairs = Pairs(plan, self._asker, journal)
+        self._early: dict[str, str] = {}
+
+    def run(self) -> Outcome:
+        """All phases: PhaseFailed or MissingParties where the plan cannot be carried out."""
+        if not self._journal.ended:
+            wait_for(self._exchange, [party.name for party in self._plan.parties], self._patience, poll=0.2)
+        towers = {group: self._platforms(group) for group in self._plan.platforms}
+        lenders = self._plan.lenders
+        binning, parts = self.bin(self._phase(Kind.BIN, lenders))
+        weights = self.train_tower(self._phase(Kind.TRAIN, lenders), binning, parts)
+        calibration = self.calibrate(self._phase(Kind.CALIBRATE, lenders), weights, parts)
+        tables = self.evaluate(self._phase(Kind.EVALUATE, lenders), weights, parts)
+        self._journal.end(self._asker.run)
+        self._asker.finish(self._phase(Kind.EVALUATE, lenders))
+        model = self._model(lenders, binning, weights, calibration)
+        summed = (phase for phase in self._mechanisms.phases if not phase.paired)
+        answered = {phase.name: dict(self._rounds.answered(phase)) for phase in summed}
+        return Outcome(model, towers, tables, answered, dict(self._pairs.crossed), self._early)
+
+    def _platforms(self, group: str) -> ScoreModel:
+        """The phases of one kind of platform; gives its tower."""
+        self.align(self._phase(Kind.ALIGN, group))
+        binning, parts = self.bin(self._phase(Kind.BIN, group))
+        self.release_labels(self._phase(Kind.LABELS, group))
+        weights = self.train_tower(self._phase(Kind.TRAIN, group), binning, parts)
+        edges = self.signal_edges(self._phase(Kind.EDGES, group), weights, parts)
+        self.disclose_signal(self._phase(Kind.SIGNAL, group), weights, edges, parts)
+        if self._plan.groups_at(group):
+            self.disclose_groups(self._phase(Kind.GROUPS, group))
+        return self._model(group, binning, weights, Calibration())
+
+    def align(self, phase: Phase) -> None:
+        """Each lender and each platform find the persons that both know, and name them by handles."""
+        self._carry(phase, ("lender", "platform", "lender", "platform"), {})
+
+    def release_labels(self, phase: Phase) -> None:
+        """Each lender sends each platform the noisy labels of aligned training persons, once."""
+        self._carry(phase, ("lender", "platform"), {})
+
+    def signal_edges(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> np.ndarray:
+        """Edges of the signal's levels, float64 [levels - 1], from a noisy histogram of the tower's logits."""
+        found = self._single(phase, self._mechanisms.mechanism(phase, CELLS), weights, parts)
+        return level_edges(found.values, self._plan.model.signal_levels)
+
+    def disclose_signal(self, phase: Phase, weights: np.ndarray, edges: np.ndarray, parts: dict[str, str]) -> None:
+        """Each platform sends each lender the level of every aligned person, once."""
+        tower = self._publish(phase, "tower", weights_to_bytes(weights))
+        cut = self._publish(phase, "edges", edges_to_bytes(edges))
+        self._carry(phase, ("platform", "lender"), parts | tower | cut)
+
+    def disclose_groups(self, phase: Phase) -> None:
+        """Each platform sends each lender the bands of test persons' protected attributes."""
+        self._carry(phase, ("platform", "lender"), {})
+
+    def bin(self, phase: Phase) -> tuple[Binning, dict[str, str]]:
+        """Quantile bins of every feature of a group's tower, from a noisy histogram; and their published part."""
+        features = tower_features(self._plan, phase.group)
+        length = histogram_length(features, self._plan.model.grid_cells)
+        found = self._single(phase, self._mechanisms.mechanism(phase, length), np.zeros(0), {})
+        binning = Binning.from_histogram(features, self._plan.model.grid_cells, self._plan.model.bins, found.values)
+        return binning, self._publish(phase, "bins", binning.to_bytes())
+
+    def train_tower(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> np.ndarray:
+        """The tower's weights, float64 [p]: rounds of noisy gradients, or of averaged local steps.
+
+        Ends early, and says so in `Outcome.early`, when the attempts in the budget are spent.
+        """
+        self._observer.phase(phase)
+        weights = flatten(initial_tower(self._plan, phase.group, binning))
+        mechanism = self._mechanisms.mechanism(phase, len(weights))
+        settings = self._plan.training.optimizer
+        optimizer = ServerOptimizer(settings, phase.rounds, len(weights))
+        iterates = []
+        for round in range(1, phase.rounds + 1):
+            try:
+                found = self._rounds.ask(phase, round, mechanism, weights, parts)
+            except AttemptsSpent as spent:
+                if not iterates:
+                    raise
+                self._early[phase.name] = f"{spent}; the model is that of {round - 1} of {phase.rounds} rounds"
+                break
+            gradient = self._gradient(found, mechanism)
+            weights = optimizer.step(weights, gradient, round)
+            iterates.append(weights)
+            rate = optimizer.learning_rate(round)
+            self._report(phase, round, found, learning_rate=rate, **self._signal(gradient, found, mechanism))
+        return averaged(iterates, settings.average_last)
+
+    def calibrate(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> Calibration:
+        """From logits to probabilities of default, by a noisy table of scores and labels of training persons."""
+        mechanism = self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
+        found = self._single(phase, mechanism, weights, parts)
+        return fit(found.values, mechanism.total_std(len(found.cohort)))
+
+    def evaluate(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> ScoreTables:
+        """Noisy tables of scores and labels of test persons: all of them, and by the bands of each group."""
+        mechanism = self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
+        found = self._single(phase, mechanism, weights, parts)
+        cells, groups = 2 * self._plan.evaluation.cells, self._plan.evaluation.groups
+        names = ["all", *(f"{group}: {band}" for group in groups for band in self._plan.bands(group))]
+        tables = np.split(found.values, range(cells, mechanism.length, cells))
+        return ScoreTables(dict(zip(names, tables, strict=True)), mechanism.total_std(len(found.cohort)))
+
+    def _phase(self, kind: Kind, group: str) -> Phase:
+        return next(phase for phase in self._mechanisms.phases if (phase.kind, phase.group) == (kind, group))
+
+    def _publish(self, phase: Phase, name: str, body: bytes) -> dict[str, str]:
+        return {name: self._asker.publish(phase, name, body, needed=not self._journal.ended)}
+
+    def _carry(self, phase: Phase, order: tuple[str, ...], parts: dict[str, str]) -> None:
+        self._observer.phase(phase)
+        started = time.monotonic()
+        self._pairs.carry(phase, order, parts)
+        row = {"phase": phase.name, "round": 1, "rounds": 1, "attempts": 1, "cohort": len(self._plan.parties)}
+        self._observer.round(row | {"seconds": time.monotonic() - started, "failures": {}})
+
+    def _model(self, group: str, binning: Binning, weights: np.ndarray, calibration: Calibration) -> ScoreModel:
+        tower = initial_tower(self._plan, group, binning)
+        load_flat(tower, weights)
+        card = {"plan": self._plan.hash, "name": self._plan.name, "group": group}
+        features, crosses = tower_features(self._plan, group), crosses_of(self._plan, group)
+        return ScoreModel(features, binning, tower, calibration, card, crosses)
+
+    def _single(self, phase: Phase, mechanism: Mechanism, weights: np.ndarray, parts: dict[str, str]) -> Sum:
+        """The one sum of a phase that has one round."""
+        self._observer.phase(phase)
+        found = self._rounds.ask(phase, 1, mechanism, weights, parts)
+        self._report(phase, 1, found)
+        return found
+
+    def _gradient(self, found: Sum, mechanism: Mechanism) -> np.ndarray:
+        """The sum as a gradient per record, or as the averaged step of FedAvg: float64 [p]."""
+        training = self._plan.training
+        records = sum(self._plan.nominal_training(self._plan.party(party)) for party in found.cohort)
+        gradient = found.values / (training.sample_rate * records)
+        return gradient * training.local.learning_rate * training.local.steps if training.local else gradient
+
+    def _signal(self, gradient: np.ndarray, found: Sum, mechanism: Mechanism) -> dict[str, float]:
+        """Norm of the gradient and the noise's part of it, both from public or released numbers."""
+        training = self._plan.training
+        records = sum(self._plan.nominal_training(self._plan.party(party)) for party in found.cohort)
+        per_entry = mechanism.total_std(len(found.cohort)) / (training.sample_rate * records)
+        if training.local:
+            per_entry *= training.local.learning_rate * np.sqrt(training.local.steps)
+        return {
+            "gradient_norm": float(np.linalg.norm(gradient)),
+            "noise_norm": float(per_entry * np.sqrt(mechanism.length)),
+        }
+
+    def _report(self, phase: Phase, round: int, found: Sum, **more: float) -> None:
+        row = {"phase": phase.name, "round": round, "rounds": phase.rounds, "attempts": found.attempts}
+        row |= {"cohort": len(found.cohort), "seconds": found.seconds, "failures": found.failures}
+        self._observer.round(row | more)

@@ -1,0 +1,80 @@
+"""What the server app does in a deployment: run a signed plan, or publish it, with the server's own key and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sealscore.server.run.journal import JournalError
+from sealscore.server.run.rounds import AttemptsSpent
+from sealscore.server.run.run import run_coordinator
+from sealscore.server.setup.server_dir import ServerHome
+from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
+from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
+from sealscore.shared.identity.keyfile import KeyFileError
+from sealscore.shared.ledger.anchors import AnchorError
+from sealscore.shared.messages.messages import Header, Propose, Ready, Refusal
+from sealscore.shared.plan.plan import SERVER
+
+FAILURE, PUBLISHED, JOURNAL = "failure.json", "published.json", "journal.db"
+# A node that is restarted by its supervisor is back within a minute.
+PATIENCE, TIMEOUT = 120.0, 300.0
+
+
+def carry_out(home: ServerHome, name: str, exchange: Exchange) -> None:
+    """Run a signed plan, or go on with its run; what stops it is left in words in `failure.json`."""
+    plan = home.signed_plans()[name]
+    folder = home.run_folder(plan)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / FAILURE).unlink(missing_ok=True)
+    try:
+        run_coordinator(
+            plan.canonical(),
+            exchange,
+            folder,
+            patience=PATIENCE,
+            timeout=TIMEOUT,
+            absence=PATIENCE,
+            identity=home.identity(),
+            receipts=home.receipts,
+            journal=folder / JOURNAL,
+        )
+    except (PhaseFailed, AttemptsSpent, MissingParties, JournalError, AnchorError, KeyFileError, OSError) as error:
+        _leave(folder / FAILURE, {"reason": str(error), "kind": type(error).__name__})
+        raise
+
+
+def publish(home: ServerHome, name: str, exchange: Exchange) -> None:
+    """Propose a signed plan to its parties; what each said is left in `published.json`."""
+    plan, server = home.signed_plans()[name], home.identity()
+    folder = home.run_folder(plan)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    said: dict[str, str] = {}
+    try:
+        wait_for(exchange, [party.name for party in plan.parties], 10.0, poll=0.5)
+    except MissingParties as error:
+        said |= dict.fromkeys(error.missing, "not there")
+    text = plan.canonical()
+    asked = {
+        party.name: sign_message(Propose(Header(plan.hash, "", "", 0, 0, SERVER, party.name), text), server)
+        for party in plan.parties
+        if party.name not in said
+    }
+    for party, reply in exchange.send(asked, TIMEOUT).items():
+        said[party] = _said(reply, party, plan.cards[party])
+    _leave(folder / PUBLISHED, said)
+
+
+def _said(reply: bytes | Failure, party: str, card: object) -> str:
+    if isinstance(reply, Failure):
+        return reply.reason
+    try:
+        found: Ready | Refusal = open_signed(reply, {party: card}, Ready, Refusal)  # type: ignore[dict-item]
+    except SignedMessageError:
+        return "malformed"
+    return "taken" if isinstance(found, Ready) else f"refused: {found.code[:40]}"
+
+
+def _leave(path: Path, content: dict[str, str]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

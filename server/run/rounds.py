@@ -1,0 +1,122 @@
+"""One sum over a cohort, with its attempts: ask, leave out who fails, ask the rest again.
+
+An attempt that any party answered is spent: those parties have charged it, whether or not the sum came about. So a
+new attempt has the smaller cohort, fresh samples and fresh noise at every party, and there are as many as the
+plan's budget holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import numpy as np
+
+from sealscore.server.run.journal import Journal, Sum
+from sealscore.server.transport.party_client import Asker, PhaseFailed
+from sealscore.shared.dp.mechanisms import Mechanism
+from sealscore.shared.messages.aggregation import Aggregation, AggregationError, SumId
+from sealscore.shared.messages.messages import Hello, Ready, SumAnswer, SumRequest
+from sealscore.shared.phases.phases import Phase
+from sealscore.shared.plan.plan import Plan
+
+# A party that failed this often in a row is asked no more: each try costs all others an attempt.
+STRIKES = 3
+
+
+class AttemptsSpent(RuntimeError):
+    """The attempts that the plan's budget holds for this phase are spent."""
+
+
+class Rounds:
+    """Asks sums of the parties of a plan in one run, and counts what every phase and party has been asked for.
+
+    What came about is in the `journal`, and is not asked for again.
+    """
+
+    def __init__(
+        self, plan: Plan, run: str, asker: Asker, aggregation: Aggregation, journal: Journal | None = None
+    ) -> None:
+        self.plan = plan
+        self.run = run
+        self._asker = asker
+        self._aggregation = aggregation
+        self._journal = journal or Journal(plan.hash, run)
+        self._strikes: Counter[str] = Counter()
+
+    def answered(self, phase: Phase) -> Counter[str]:
+        """By party the attempts that went out to it and may have been answered: at least what it has charged."""
+        return Counter(party for _, _, cohort in self._journal.attempts(phase.name) for party in cohort)
+
+    def ask(self, phase: Phase, round: int, mechanism: Mechanism, parameters: np.ndarray, parts: dict[str, str]) -> Sum:
+        """The sum of one round over as many parties as answer.
+
+        Raises:
+            PhaseFailed: fewer parties than the plan's `min_parties` can answer.
+            AttemptsSpent: the budget holds no further attempt of this phase.
+        """
+        if (kept := self._journal.sum(phase.name, round)) is not None:
+            return kept
+        started = time.monotonic()
+        failures: dict[str, str] = {}
+        before = self._journal.attempts(phase.name)
+        first = 1 + max((attempt for at, attempt, _ in before if at == round), default=0)
+        for attempt in range(first, first + phase.attempts - len(before)):
+            cohort = self._cohort(phase, failures)
+            self._journal.attempt(phase.name, round, attempt, cohort)
+            requests = {
+                party: SumRequest(self._asker.header(phase, round, attempt, party), cohort, parameters, parts)
+                for party in cohort
+            }
+            sum_id = SumId(self.plan.hash, self.run, phase.name, round, attempt, cohort)
+            contributions, failed = self._contributions(requests, mechanism)
+            if not failed:
+                for party in cohort:
+                    del self._strikes[party]
+                total = self._aggregation.total(sum_id, mechanism.shape, contributions)
+                found = Sum(total * mechanism.grid, cohort, attempt, failures, time.monotonic() - started)
+                self._journal.add(phase.name, round, found)
+                return found
+            failures |= failed
+            self._strikes.update(failed.keys())
+        lost = "".join(f"; lost: {party} ({reason})" for party, reason in sorted(failures.items()))
+        raise AttemptsSpent(f"{phase.name}: all {phase.attempts} attempts are spent in round {round}{lost}")
+
+    def _cohort(self, phase: Phase, failures: dict[str, str]) -> tuple[str, ...]:
+        """Every party that is there: those that failed lately are greeted first, those of this round only at need."""
+        members = [p.name for p in self.plan.members(phase.group) if self._strikes[p.name] < STRIKES]
+        doubted = [party for party in members if self._strikes[party] and party not in failures]
+        present = {party for party in members if not self._strikes[party]}
+        present |= self._greet(phase, doubted)
+        least, began = self.plan.groups[phase.group].min_parties, time.monotonic()
+        while len(present) < least:
+            present |= self._greet(phase, [party for party in members if party not in present])
+            if len(present) >= least or not self._asker.bear(began):
+                break
+        if len(present) < least:
+            lost = [p.name for p in self.plan.members(phase.group) if p.name not in present]
+            told = ", ".join(f"{party} ({failures.get(party, 'failed before')})" for party in lost)
+            raise PhaseFailed(f"{phase.name}: {len(present)} parties are left and the plan needs {least}; lost: {told}")
+        return tuple(sorted(present))
+
+    def _greet(self, phase: Phase, parties: list[str]) -> set[str]:
+        """Those of the parties that answer a greeting, which is free; they get what parts they missed."""
+        requests = {party: Hello(self._asker.header(phase, 0, 0, party)) for party in parties}
+        ready = {party for party, reply in self._asker.ask(requests, Ready).items() if isinstance(reply, Ready)}
+        self._asker.publish_again(phase, sorted(ready))
+        return ready
+
+    def _contributions(
+        self, requests: dict[str, SumRequest], mechanism: Mechanism
+    ) -> tuple[dict[str, bytes], dict[str, str]]:
+        contributions, failed = {}, {}
+        for party, reply in self._asker.ask(requests, SumAnswer).items():
+            if isinstance(reply, str):
+                failed[party] = reply
+                continue
+            try:
+                mechanism.shape.unpack(reply.contribution)
+                contributions[party] = reply.contribution
+            except AggregationError:
+                failed[party] = "rubbish"
+        return contributions, failed

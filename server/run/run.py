@@ -1,0 +1,213 @@
+"""From a plan and an exchange to a folder: what a run leaves behind is what the server may know."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sealscore.server.run.coordinator import Coordinator, Observer, Outcome
+from sealscore.server.run.journal import Journal
+from sealscore.server.transport.exchange import Exchange
+from sealscore.server.transport.receipts import Receipts
+from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.dp.accountant import OpacusAccountant, PldAccountant
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.messages.aggregation import Aggregation, PlainSum
+from sealscore.shared.model.score_table import TableMetrics
+from sealscore.shared.phases.phases import Phase
+from sealscore.shared.plan.plan import SERVER, Plan
+
+PROGRESS, RECEIPTS = "progress.jsonl", "receipts.jsonl"
+
+
+class FileObserver:
+    """Writes one JSON line for each phase and round into a file that others can follow.
+
+    It is always another file than the one that was there: who follows knows by its inode which of the two it reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        fresh = path.with_name(f"{path.name}.new")
+        self._file = fresh.open("w", encoding="utf-8", buffering=1)
+        fresh.replace(path)
+
+    def phase(self, phase: Phase) -> None:
+        """A phase begins."""
+        self._file.write(json.dumps({"phase": phase.name, "rounds": phase.rounds}) + "\n")
+
+    def round(self, row: dict[str, Any]) -> None:
+        """A round is done."""
+        self._file.write(json.dumps(row) + "\n")
+
+
+class Series:
+    """Keeps the rows of all rounds for the run's record, and passes everything on."""
+
+    def __init__(self, onward: Observer) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._onward = onward
+
+    def phase(self, phase: Phase) -> None:
+        """A phase begins."""
+        self._onward.phase(phase)
+
+    def round(self, row: dict[str, Any]) -> None:
+        """A round is done."""
+        self.rows.append(row)
+        self._onward.round(row)
+
+
+def run_coordinator(
+    plan_bytes: bytes,
+    exchange: Exchange,
+    output: Path,
+    run: str | None = None,
+    observer: Observer | None = None,
+    aggregation: Aggregation | None = None,
+    patience: float = 60.0,
+    timeout: float | None = 120.0,
+    identity: Identity | None = None,
+    receipts: Path | None = None,
+    journal: Path | None = None,
+    absence: float = 0.0,
+) -> None:
+    """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
+
+    The towers of platforms, whose logits become signals, are left under `towers/`, by group.
+
+    `run` names the run in every message; by default it follows from the plan, which runs once in a node's history.
+    A plan that names cards is carried out behind seals, under `identity`; the server of a simulated plan has the one
+    that follows from the plan's seed. `receipts` is the server's file of them over all runs, by default one of the
+    output. With a `journal`, a run that was killed goes on where it was when it is carried out again; without one it
+    is kept in memory. For `absence` seconds a party may be away that is needed. `run.json` is written last: a folder
+    without it is not a whole run.
+    """
+    plan = Plan.from_canonical(plan_bytes)
+    output.mkdir(parents=True, exist_ok=True)
+    name = run or f"run-{plan.hash[:16]}"
+    started = time.time()
+    kept = Journal(plan.hash, name, journal)
+    series = Series(observer or FileObserver(output / PROGRESS))  # only now: another process may have the journal
+    if plan.enrolled:
+        server = identity or Identity.simulated(plan.seed, SERVER, "server")
+        exchange = SealedExchange(exchange, plan, name, server, Receipts(server, receipts or output / RECEIPTS), kept)
+    coordinator = Coordinator(plan, name, exchange, aggregation or PlainSum(), series, patience, timeout, kept, absence)
+    try:
+        outcome = coordinator.run()
+    finally:
+        kept.close()
+        if isinstance(exchange, SealedExchange):
+            exchange.close()
+    (output / "plan.json").write_bytes(plan.canonical())
+    outcome.model.save(output / "model")
+    for group, tower in outcome.towers.items():
+        tower.save(output / "towers" / group)
+    pl.DataFrame(_flat(series.rows)).write_parquet(output / "rounds.parquet")
+    record = _record(plan, name, outcome, exchange, series.rows, started)
+    (output / "run.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = {name: None for row in rows for name in row}
+    return [{name: len(row[name]) if name == "failures" else row.get(name) for name in names} for row in rows]
+
+
+def _record(
+    plan: Plan, run: str, outcome: Outcome, exchange: Exchange, rows: list[dict[str, Any]], started: float
+) -> dict[str, Any]:
+    traffic = exchange.traffic.summary()
+    moved = {name: flow["bytes_sent"] + flow["bytes_received"] for name, flow in traffic["parties"].items()}
+    return {
+        "plan": {"name": plan.name, "hash": plan.hash, "purpose": plan.purpose, "seed": plan.seed},
+        "run": run,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": time.time() - started,
+        "protection": _protection(plan),
+        "privacy": _privacy(plan, outcome),
+        "evaluation": {
+            name: TableMetrics.of(table, outcome.model.calibration, outcome.tables.noise_std).as_dict()
+            for name, table in outcome.tables.tables.items()
+        },
+        "score_tables": {
+            "noise_std": outcome.tables.noise_std,
+            "tables": {name: table.tolist() for name, table in outcome.tables.tables.items()},
+        },
+        "early": outcome.early,
+        "failures": [
+            {"phase": row["phase"], "round": row["round"], "parties": row["failures"]}
+            for row in rows
+            if row["failures"]
+        ],
+        "answered": outcome.answered,
+        "traffic": traffic,
+        "bytes_per_party": max(moved.values(), default=0),
+        "payloads": [
+            {"from": sender, "to": recipient, "bytes": size} for (sender, recipient), size in outcome.crossed.items()
+        ],
+        "payload_bytes_per_applicant": _per_applicant(plan, outcome),
+    }
+
+
+def _protection(plan: Plan) -> dict[str, str]:
+    """What kept the server and peers from more than they are due, by the forms that the plan's parties used."""
+    alignment = {"private": "psi", "exact": "exact"}[plan.alignment.method]
+    if not plan.enrolled:
+        return {"sums": "clear", "payloads": "clear", "alignment": alignment}
+    return {"sums": "masked", "payloads": "sealed", "alignment": alignment}
+
+
+def _per_applicant(plan: Plan, outcome: Outcome) -> float | None:
+    """Bytes of payloads between lenders and platforms over the nominal training applicants of the lenders."""
+    if not outcome.crossed:
+        return None
+    applicants = sum(plan.nominal_training(party) for party in plan.members(plan.lenders))
+    return sum(outcome.crossed.values()) / applicants
+
+
+def _privacy(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """The claim for a person: planned for all attempts in the budget, and for those that may have been answered."""
+    mechanisms = Mechanisms(plan)
+    private = plan.privacy.noise != "none"
+
+    def answered(phase: Phase) -> int:
+        return max(outcome.answered.get(phase.name, {}).values(), default=0)
+
+    pld = PldAccountant()
+    return {
+        "unit": "person",
+        "neighbouring": "add-or-remove",
+        "delta": plan.privacy.delta,
+        "label_epsilon": plan.privacy.label_epsilon,
+        "epsilon_of_plan": plan.privacy.epsilon if private else None,
+        "epsilon_budgeted": mechanisms.claim() if private else None,
+        "epsilon": mechanisms.claim(answered) if private else None,
+        "epsilon_against_platforms": mechanisms.platform_claim(answered) if private else None,
+        "signal_bits": plan.model.signal_bits if plan.platforms else None,
+        "accountant": f"{pld.name} {pld.version}",
+        "check": _check(mechanisms, answered) if private else None,
+        "max_colluding": {name: group.max_colluding for name, group in plan.groups.items()},
+        "phases": [
+            {
+                "phase": phase.name,
+                "rounds": phase.rounds,
+                "attempts_in_budget": phase.attempts,
+                "attempts": answered(phase),
+                "event": mechanisms.event(phase).model_dump(mode="json"),
+            }
+            for phase in mechanisms.phases
+            if not phase.paired
+        ],
+    }
+
+
+def _check(mechanisms: Mechanisms, answered: Any) -> dict[str, Any] | None:
+    """The same claim by Opacus, where its accountants know every event of the plan."""
+    accountant = OpacusAccountant("prv")
+    if any(mechanisms.plan.multiplicity(group) > 1 for group in mechanisms.plan.groups):
+        return None
+    return {"accountant": f"{accountant.name} {accountant.version}", "epsilon": mechanisms.claim(answered, accountant)}

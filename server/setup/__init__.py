@@ -1,0 +1,1 @@
+"""A server's folder and the plans that it makes."""

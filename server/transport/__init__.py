@@ -1,0 +1,1 @@
+"""How the server reaches parties: requests, seals, payloads passed on, receipts."""

@@ -1,0 +1,120 @@
+"""Typed requests to parties and their typed replies; whatever is no good reply becomes a short code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE, Exchange, Failure
+from sealscore.shared.messages.messages import (
+    Finish,
+    Header,
+    Message,
+    MessageError,
+    PairAnswer,
+    Publish,
+    Ready,
+    Refusal,
+    Request,
+    Stored,
+    SumAnswer,
+    decode,
+    digest,
+    encode,
+)
+from sealscore.shared.phases.phases import Phase
+from sealscore.shared.plan.plan import SERVER, Plan
+
+# Codes come from parties, so only this much of one is kept.
+_CODE = 40
+# Seconds between two looks for a party that is needed and away.
+_LOOK = 1.0
+
+R = TypeVar("R", Ready, Stored, SumAnswer, PairAnswer)
+
+
+class PhaseFailed(RuntimeError):
+    """A phase cannot go on: too few parties are left. The message names them and how they failed."""
+
+
+class Asker:
+    """Sends the requests of one run of a plan and reads the replies; a reply must repeat the request's header.
+
+    A party without which the plan cannot go on may be away for `absence` seconds, while its node is started again.
+    """
+
+    def __init__(self, plan: Plan, run: str, exchange: Exchange, timeout: float | None, absence: float = 0.0) -> None:
+        self._plan, self.run, self._exchange, self._timeout = plan, run, exchange, timeout
+        self._absence = absence
+        self._published: dict[str, dict[str, bytes]] = {}
+
+    def header(self, phase: Phase, round: int, attempt: int, party: str) -> Header:
+        """The header of a request to a party."""
+        return Header(self._plan.hash, self.run, phase.name, round, attempt, SERVER, party)
+
+    def ask(self, requests: Mapping[str, Request], expected: type[R]) -> dict[str, R | str]:
+        """Each party's reply of the expected type, or a short code of what came in its place."""
+        if not requests:
+            return {}
+        raw = self._exchange.send({party: encode(request) for party, request in requests.items()}, self._timeout)
+        return {party: _read(reply, requests[party].header, expected) for party, reply in raw.items()}
+
+    def bear(self, since: float) -> bool:
+        """Wait a moment for a party that is needed; False where it has been away too long `since` (monotonic time)."""
+        left = since + self._absence - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(left, _LOOK))
+        return True
+
+    def publish(self, phase: Phase, name: str, body: bytes, needed: bool = True) -> str:
+        """Send a public part of the model to every party of the phase's group; returns its digest.
+
+        One that is not `needed` is sent to nobody, since no party will be asked for anything that builds on it.
+
+        Raises:
+            PhaseFailed: nobody keeps it.
+        """
+        self._published.setdefault(phase.group, {})[name] = body
+        if not needed:
+            return digest(body)
+        key, began = digest(body), time.monotonic()
+        while True:
+            replies = self._send_part(phase, name, [party.name for party in self._plan.members(phase.group)])
+            if any(isinstance(reply, Stored) and reply.digest == key for reply in replies.values()):
+                return key
+            away = any(reply in (UNAVAILABLE, TIMEOUT) for reply in replies.values())
+            if not (away and self.bear(began)):
+                break
+        codes = [f"{p} ({reply if isinstance(reply, str) else 'other bytes'})" for p, reply in sorted(replies.items())]
+        raise PhaseFailed(f"{phase.name}: no party kept the part {name!r}: {', '.join(codes)}")
+
+    def finish(self, phase: Phase) -> None:
+        """Tell all parties that the run has ended; one that is not told goes on waiting until the plan expires."""
+        names = [party.name for party in self._plan.parties]
+        self.ask({name: Finish(self.header(phase, 0, 0, name)) for name in names}, Ready)
+
+    def publish_again(self, phase: Phase, parties: Sequence[str]) -> None:
+        """Send all parts that the phase's group was sent so far to parties that may have missed some."""
+        for name in self._published.get(phase.group, {}):
+            self._send_part(phase, name, parties)
+
+    def _send_part(self, phase: Phase, name: str, parties: Sequence[str]) -> dict[str, Stored | str]:
+        body = self._published[phase.group][name]
+        return self.ask({party: Publish(self.header(phase, 0, 0, party), name, body) for party in parties}, Stored)
+
+
+def _read(raw: bytes | Failure, asked: Header, expected: type[R]) -> R | str:
+    if isinstance(raw, Failure):
+        return raw.reason
+    try:
+        reply: Message = decode(raw, expected, Refusal)
+    except MessageError:
+        return "rubbish"
+    answers = Header(asked.plan, asked.run, asked.phase, asked.round, asked.attempt, asked.recipient, SERVER)
+    if reply.header != answers:
+        return "rubbish"
+    if isinstance(reply, Refusal):
+        return f"refused: {reply.code[:_CODE]}"
+    return reply if isinstance(reply, expected) else "rubbish"

@@ -1,0 +1,254 @@
+"""An exchange behind seals: requests are sealed to each party and replies opened, over any other exchange.
+
+The coordinator's messages pass here in clear, within the server's own process; what the other exchange carries is
+ciphertext. Before the first request, and again when a party has come back without its keys, the parties join: they
+exchange certificates and seeds through three messages each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from sealscore.server.run.journal import Journal
+from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure, Reply, Traffic
+from sealscore.server.transport.receipts import Receipts
+from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
+from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
+from sealscore.shared.crypto.sealing import SealError
+from sealscore.shared.crypto.seeds import OfferError, split_offer
+from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.anchors import AnchorError, Head
+from sealscore.shared.messages.messages import (
+    Answered,
+    Asked,
+    Deliver,
+    Finish,
+    Header,
+    Hello,
+    Introduce,
+    Join,
+    Joined,
+    Message,
+    MessageError,
+    Offered,
+    PairAnswer,
+    PairRequest,
+    Publish,
+    Ready,
+    Refusal,
+    Request,
+    Stored,
+    SumAnswer,
+    SumRequest,
+    decode,
+    decode_body,
+    encode,
+    encode_body,
+)
+from sealscore.shared.messages.messages import (
+    Reply as Answer,
+)
+from sealscore.shared.plan.plan import SERVER, Plan
+
+JOIN = "join"
+# A party that answers so has lost its keys of this run: all join again.
+_LOST = frozenset({"not-joined", "no-seeds"})
+
+
+class SealedExchange:
+    """The Exchange over another one, for the parties of an enrolled plan and one run.
+
+    Raises:
+        ValueError: the identity is not the one whose card the plan names as the server's.
+    """
+
+    def __init__(
+        self,
+        inner: Exchange,
+        plan: Plan,
+        run: str,
+        identity: Identity,
+        receipts: Receipts | None = None,
+        journal: Journal | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not plan.enrolled or plan.cards[SERVER].key != identity.card.key:
+            raise ValueError("the plan names another server's card than this one's")
+        self._inner, self._plan, self._run = inner, plan, run
+        self._identity, self._clock = identity, clock
+        self._receipts = receipts or Receipts(identity, clock=clock)
+        self._cards = {party.name: plan.cards[party.name] for party in plan.parties}
+        # What others keep of each party's ledger, and sealed notices that wait for the next request to a party.
+        self._witnessed: dict[str, set[bytes]] = {}
+        self._notices: dict[str, dict[str, bytes]] = {}
+        self._keys = PlanKeys.generate(identity, plan.hash)
+        self._peers: dict[str, PeerKey] = {}
+        self._refused: dict[str, str] = {}
+        self._journal = journal or Journal(plan.hash, run)
+        self._epoch = self._journal.epoch
+        self._stale = True
+
+    @property
+    def traffic(self) -> Traffic:
+        """The traffic of the exchange below: bytes as they are sent, sealed."""
+        return self._inner.traffic
+
+    def online(self) -> frozenset[str]:
+        """As below."""
+        return self._inner.online()
+
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+        """Seal, send, open; a reply that is not its sender's own, or not to this request, is a Failure."""
+        if self._stale or self._come_back(requests):
+            self._join(timeout)
+        kinds = (Hello, Publish, SumRequest, PairRequest, Finish)
+        messages = {party: decode(body, *kinds) for party, body in requests.items()}
+        asked = {party: self._asked(party, messages[party]) for party in messages if party in self._peers}
+        found = {
+            party: self._answered(party, reply) if isinstance(reply, Answered) else reply
+            for party, reply in self._exchange(asked, timeout).items()
+        }
+        replies: dict[str, Reply] = {}
+        for party in requests:
+            reply = found.get(party) or self._absent(party, messages[party].header)
+            if isinstance(reply, Refusal) and reply.code in _LOST:
+                self._stale = True
+            replies[party] = reply if isinstance(reply, Failure) else encode(reply)
+        return replies
+
+    def _asked(self, party: str, request: Request) -> Asked:
+        """A request with the heads, the receipt and the notices that go along with it."""
+        receipt = self._receipts.of(party)
+        return Asked(
+            request.header,
+            type(request).__name__,
+            encode_body(request),
+            self._receipts.heads_for(party, self._cards),
+            receipt.to_bytes() if receipt else b"",
+            self._notices.pop(party, {}),
+        )
+
+    def _answered(self, party: str, reply: Answered) -> Message | Failure:
+        """The reply within; one whose ledger goes backwards, or that is no reply, is a Failure."""
+        try:
+            kinds = (Ready, Stored, SumAnswer, PairAnswer, Refusal)
+            answer: Answer = decode_body(reply.kind, reply.header, reply.body, *kinds)
+            self._receipts.sign(party, reply.head, self._cards)
+        except (MessageError, AnchorError):
+            return Failure(party, MALFORMED)
+        for peer, notice in reply.notices.items():
+            if peer in self._cards and peer != party:
+                self._notices.setdefault(peer, {})[party] = notice
+        return answer
+
+    def _absent(self, party: str, asked: Header) -> Message | Failure:
+        """What stands for the reply of a party that did not join: its reason, where it gave one."""
+        if party not in self._refused:
+            return Failure(party, UNAVAILABLE)
+        return Refusal(dataclasses.replace(asked, sender=party, recipient=SERVER), self._refused[party])
+
+    def _come_back(self, parties: Iterable[str]) -> bool:
+        """Whether one of these parties is there and has taken no part in the last set-up."""
+        return not {party for party in parties if party not in self._peers}.isdisjoint(self._inner.online())
+
+    def close(self) -> None:
+        """Destroy the server's keys under the plan: what was sealed to it stays sealed."""
+        self._keys.destroy()
+
+    def _header(self, party: str) -> Header:
+        return Header(self._plan.hash, self._run, JOIN, 0, self._epoch, SERVER, party)
+
+    def _join(self, timeout: float | None) -> None:
+        """Certificates of all, then seeds within each group; parties that do not take part are left out."""
+        self._epoch += 1
+        self._journal.join(self._epoch)
+        self._stale = False
+        names = [party.name for party in self._plan.parties]
+        now = int(self._clock())
+        joins = {name: Join(self._header(name), self._keys.certificate, now, self._held(name)) for name in names}
+        signed = {name: sign_message(join, self._identity) for name, join in joins.items()}
+        certificates: dict[str, bytes] = {}
+        self._peers, self._refused = {}, {}
+        for name, raw in self._inner.send(signed, timeout).items():
+            joined = self._joined(name, raw) if isinstance(raw, bytes) else None
+            if isinstance(joined, Refusal):
+                self._refused[name] = joined.code
+            elif joined is not None:
+                self._witness(name, joined.heads)
+                certificates[name] = joined.certificate
+                self._peers[name] = peer_key(joined.certificate, self._plan.cards[name], self._plan.hash)
+        introductions = {
+            name: Introduce(self._header(name), certificates, tuple(sorted(self._witnessed.get(name, ()))))
+            for name in certificates
+        }
+        introduced = self._exchange(introductions, timeout)
+        deliveries: dict[str, list[bytes]] = {name: [] for name in certificates}
+        for name, reply in introduced.items():
+            if isinstance(reply, Offered):
+                for peer, delivery in self._offers(name, reply.offer).items():
+                    deliveries.get(peer, []).append(delivery)
+            else:
+                del self._peers[name]
+        ready = {name: Deliver(self._header(name), tuple(deliveries[name])) for name in self._peers}
+        for name, reply in self._exchange(ready, timeout).items():
+            if not isinstance(reply, Ready):
+                del self._peers[name]
+
+    def _held(self, party: str) -> tuple[bytes, ...]:
+        """What the server holds of a party's ledger: the head of its last receipt."""
+        receipt = self._receipts.of(party)
+        return (receipt.head.to_bytes(),) if receipt else ()
+
+    def _witness(self, witness: str, heads: tuple[bytes, ...]) -> None:
+        """Keep the heads of other parties that a party keeps, to be shown to these; what is none is left out."""
+        for data in heads[: len(self._cards)]:
+            try:
+                head = Head.from_bytes(data)
+                if head.party in self._cards and head.party != witness:
+                    head.check(self._cards[head.party])
+                    self._witnessed.setdefault(head.party, set()).add(data)
+            except AnchorError:
+                continue
+
+    def _joined(self, name: str, raw: bytes) -> Joined | Refusal | None:
+        """What a party said to this join, or None where it said nothing that counts."""
+        try:
+            joined: Joined | Refusal = open_signed(raw, {name: self._plan.cards[name]}, Joined, Refusal)
+            if isinstance(joined, Refusal):
+                return joined
+            if (joined.header.run, joined.header.attempt) != (self._run, self._epoch):
+                return None
+            peer_key(joined.certificate, self._plan.cards[name], self._plan.hash)
+            return joined
+        except (SignedMessageError, CertificateError):
+            return None
+
+    def _offers(self, name: str, offer: bytes) -> dict[str, bytes]:
+        try:
+            sender, _, deliveries = split_offer(offer)
+        except OfferError:
+            return {}
+        return deliveries if sender == name else {}
+
+    def _exchange(self, messages: Mapping[str, Message], timeout: float | None) -> dict[str, Message | Failure]:
+        sealed = {name: seal_message(m, self._identity, self._peers[name]) for name, m in messages.items()}
+        replies = self._inner.send(sealed, timeout) if sealed else {}
+        return {name: self._open(name, raw, messages[name].header) for name, raw in replies.items()}
+
+    def _open(self, name: str, raw: Reply, asked: Header) -> Message | Failure:
+        if isinstance(raw, Failure):
+            return raw
+        cards = {name: self._plan.cards[name]}
+        answers = dataclasses.replace(asked, sender=name, recipient=SERVER)
+        try:
+            if is_signed(raw):
+                refusal = open_signed(raw, cards, Refusal)
+                return refusal if refusal.header == answers else Failure(name, MALFORMED)
+            reply = unseal_message(raw, self._keys, cards, Ready, Offered, Refusal, Answered)
+            # An earlier answer that comes again is well sealed too: only its header tells.
+            return reply if reply.header == answers else Failure(name, MALFORMED)
+        except (SealError, SignedMessageError, MessageError):
+            return Failure(name, MALFORMED)

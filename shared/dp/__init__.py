@@ -1,0 +1,1 @@
+"""Differential privacy: mechanisms, the events they are charged as, accountants and noise calibration."""

@@ -1,0 +1,70 @@
+"""Solved noise scales on disk, so that a process start does not solve again.
+
+A value from here is a hint: whoever reads it composes it once more before use, so an edited or stale
+file can cost time and never privacy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sealscore.shared.dp.noise_calibration import Release
+
+_MOST = 1000
+
+
+def path() -> Path:
+    """$XDG_CACHE_HOME/sealscore/noise.json, or below ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "sealscore" / "noise.json"
+
+
+def key(releases: Sequence[Release], epsilon: float, delta: float, discretisation: float, library: str) -> str:
+    """SHA-256 over everything that the solved scale depends on, hexadecimal."""
+    inputs = [1, [asdict(release) for release in releases], epsilon, delta, discretisation, library]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _load() -> dict[str, float]:
+    try:
+        stored = json.loads(path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(stored, dict):
+        return {}
+    return {
+        name: float(value)
+        for name, value in stored.items()
+        if isinstance(value, int | float) and math.isfinite(value) and 1e-12 < value < 1e12
+    }
+
+
+def read(name: str) -> float | None:
+    """The scale stored under `name`; None if there is none, or nothing readable."""
+    return _load().get(name)
+
+
+def write(name: str, scale: float) -> None:
+    """Store a scale; the file is replaced as a whole. A cache that cannot be written is no fault."""
+    entries = {other: value for other, value in _load().items() if other != name}
+    kept = dict([*entries.items(), (name, scale)][-_MOST:])
+    with contextlib.suppress(OSError):
+        path().parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path().parent, prefix=".noise-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(kept, file, indent=0)
+            os.replace(temporary, path())
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise

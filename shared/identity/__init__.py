@@ -1,0 +1,1 @@
+"""Who a party is, whom it trusts, and how its keys lie on disk."""

@@ -1,0 +1,304 @@
+"""What a ledger has spent of one person, composed over plans and held against the operator's ceilings.
+
+Formal guarantees. The epsilon given here bounds what all sums that count as answered, over all plans of a data set,
+tell of one person, at the delta of the ceilings, against whoever sees them all. Parts of persons compose in parallel
+only where all plans divide persons by one and the same rule that never moves anybody (a list of ids, or a keyed hash,
+of persons that are named alike), and in sequence otherwise, also within one plan. Sums of other groups that this
+party's records move are among them, as often as the plan allows, from the first exchange with such a group on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sealscore.shared.dp.accountant import Accountant, PldAccountant
+from sealscore.shared.dp.events import Disclosure, Event, RandomizedResponse
+from sealscore.shared.dp.noise_calibration import UnreachableBudget, borne_out
+from sealscore.shared.ledger.entries import PARTS, Ceilings, Part, Reserve
+from sealscore.shared.ledger.state import PlanStanding, Standing
+from sealscore.shared.plan.plan import Plan
+
+Spent = Mapping[Part, Counter[Event]]
+
+
+class Overdrawn(ValueError):
+    """A release that would exceed a ceiling; `ceiling` is its name, as "data-set"."""
+
+    def __init__(self, ceiling: str, what: str) -> None:
+        super().__init__(what)
+        self.ceiling = ceiling
+
+
+class Division(NamedTuple):
+    """A rule by which persons are training or test persons and that never moves anybody.
+
+    `split` is the plan's, `form` the normal form that names a person, and `column` what the plan calls the column.
+    """
+
+    split: str
+    form: str
+    column: str
+
+    @classmethod
+    def of(cls, standing: PlanStanding) -> Division | None:
+        """The rule at the ledger's party; None where it moves persons, as by date."""
+        plan, split = standing.plan, standing.plan.evaluation.split
+        if split.moves:
+            return None
+        table = plan.groups[plan.party(standing.party).group].table
+        return cls(split.model_dump_json(), plan.alignment.identifier, table.person_column)
+
+
+@dataclass(frozen=True)
+class Used:
+    """What one plan has used, or may use: its rule of division, its events by part, and its noise's distance."""
+
+    division: Division | None
+    events: Spent
+    distance: float
+
+    @classmethod
+    def of(cls, standing: PlanStanding, planned: bool = False) -> Used:
+        """What counts as answered under a plan, or with `planned` everything in its budget."""
+        if planned:
+            events = standing.planned(standing.plan.groups)
+        else:
+            elsewhere = standing.elsewhere()
+            events = {part: standing.charged[part] + elsewhere[part] for part in PARTS}
+        return cls(Division.of(standing), events, standing.mechanisms.distance())
+
+
+def composed_epsilon(
+    used: Sequence[Used], delta: float, epsilon: float, accountant: Accountant, extra: Iterable[Event] = ()
+) -> float:
+    """Epsilon of everything that was used, at `delta`; `extra` is of everybody.
+
+    The noise's distance takes from delta what it takes at `epsilon`, if the figure is not above that (see `borne_out`).
+
+    Raises:
+        UnreachableBudget: nothing of delta is left for the accountant.
+    """
+    used = [one for one in used if any(one.events.values())]
+    everybody = list(extra)
+    groups = [[*multiplied(counts), *everybody] for counts in _composing(used)]
+    distance = sum(one.distance for one in used)
+    # Where the distances of many plans would take most of delta at `epsilon`, the figure may be far below it.
+    far = len(used) > 1 and (1 + math.exp(min(epsilon, 700.0))) * distance > delta / 2
+    return borne_out(
+        lambda at: max(accountant.epsilon(events, at) for events in groups), None if far else epsilon, delta, distance
+    )
+
+
+def _composing(used: Sequence[Used]) -> list[Counter[Event]]:
+    """Events that compose with each other, with how often; no person is in more than one of the groups."""
+    divisions = {one.division for one in used}
+    parallel = None not in divisions and len(divisions) == 1
+    groups: tuple[tuple[Part, ...], ...] = (("training", "all"), ("test", "all")) if parallel else (PARTS,)
+    found: list[Counter[Event]] = []
+    for parts in groups:
+        counts: Counter[Event] = Counter()
+        for one in used:
+            for part in parts:
+                counts.update(one.events.get(part, Counter()))
+        found.append(counts)
+    return found
+
+
+def multiplied(counts: Counter[Event]) -> list[Event]:
+    """Events with their counts put in."""
+    return [event.model_copy(update={"count": event.count * times}) for event, times in counts.items() if times]
+
+
+class Spending:
+    """Holds a ledger's standing against its ceilings; remembers what it has found to be within them."""
+
+    def __init__(self, accountant: Accountant | None = None) -> None:
+        self._accountant = accountant or PldAccountant()
+        self._used: dict[str, tuple[int, Used]] = {}
+        self._cleared: dict[str, tuple[Ceilings, list[Used]]] = {}
+
+    def epsilon(self, standing: Standing, chosen: Callable[[Plan], bool] = lambda plan: True) -> float:
+        """Epsilon of what counts as answered under the chosen plans, at the delta of the ceilings.
+
+        Raises:
+            UnreachableBudget: so much is spent that the noise's distance alone exceeds delta.
+        """
+        ceilings = _ceilings(standing)
+        used = [Used.of(plan) for plan in standing.plans.values() if chosen(plan.plan)]
+        return composed_epsilon(used, ceilings.delta, ceilings.epsilon or 1.0, self._accountant)
+
+    def check(self, standing: Standing, plan: str, more: Reserve | None = None) -> None:
+        """Check that what a plan has spent, and one reservation more, is within every ceiling.
+
+        Raises:
+            Overdrawn: it is not; nothing must be computed.
+        """
+        ceilings, own = _ceilings(standing), standing.plans[plan]
+        if own.plan.privacy.noise == "none":
+            if ceilings.epsilon is not None or ceilings.purposes:
+                raise Overdrawn("data-set", "the plan adds no noise, and the data set has a ceiling")
+            return
+        scopes: dict[str, tuple[float | None, float, list[PlanStanding]]] = {
+            "plan": (own.plan.privacy.epsilon, own.plan.privacy.delta, [own]),
+            "purpose": (
+                ceilings.purposes.get(own.plan.purpose_code),
+                ceilings.delta,
+                [p for p in standing.plans.values() if p.plan.purpose_code == own.plan.purpose_code],
+            ),
+            "data-set": (ceilings.epsilon, ceilings.delta, list(standing.plans.values())),
+        }
+        for name, (ceiling, delta, plans) in scopes.items():
+            if ceiling is not None:
+                self._check(name, ceiling, delta, ceilings, plans, own, more)
+
+    def check_whole(self, standing: Standing, plan: Plan) -> None:
+        """Check that all of a plan that is not yet approved is within the ceilings, with the whole of every live plan.
+
+        Raises:
+            Overdrawn: it is not.
+        """
+        ceilings = _ceilings(standing)
+        new = PlanStanding(plan, 0, plan.hash, standing.card.name)
+        if plan.privacy.noise == "none":
+            if ceilings.epsilon is not None or ceilings.purposes:
+                raise Overdrawn("data-set", "the plan adds no noise, and the data set has a ceiling")
+            return
+        if plan.platforms and plan.party(standing.card.name).group == plan.lenders and plan.privacy.label_epsilon:
+            check_labels(
+                standing, RandomizedResponse(epsilon=plan.privacy.label_epsilon, count=1), plan.outcome.meaning
+            )
+        for scope, ceiling in (("purpose", ceilings.purposes.get(plan.purpose_code)), ("data-set", ceilings.epsilon)):
+            if ceiling is None:
+                continue
+            figure = self.outlook(standing, new, scope)
+            if figure > ceiling * (1 + 1e-9):
+                name = scope.replace("-", " ")
+                raise Overdrawn(
+                    scope, f"epsilon {ceiling:g} of the {name} does not hold the plan: it would be {figure:.4g}"
+                )
+
+    def outlook(self, standing: Standing, new: PlanStanding | None = None, scope: str = "data-set") -> float:
+        """Epsilon if every live plan, and a new one, used all of its budget; infinite where delta does not hold it."""
+        ceilings = _ceilings(standing)
+        plans = list(standing.plans.values())
+        if new is not None and scope == "purpose":
+            plans = [one for one in plans if one.plan.purpose_code == new.plan.purpose_code]
+        plans = [one for one in plans if one.plan.privacy.noise != "none"]
+        used = [Used.of(one, planned=one.state == "live") for one in plans]
+        if new is not None:
+            used.append(Used.of(new, planned=True))
+        try:
+            return composed_epsilon(used, ceilings.delta, ceilings.epsilon or 1.0, self._accountant)
+        except UnreachableBudget:
+            return math.inf
+
+    def _check(
+        self,
+        scope: str,
+        ceiling: float,
+        delta: float,
+        ceilings: Ceilings,
+        plans: list[PlanStanding],
+        own: PlanStanding,
+        more: Reserve | None,
+    ) -> None:
+        key = f"{scope} {own.hash}"
+        known = self._cleared.get(key)
+        now = [_with(self._of(plan), more if plan is own else None) for plan in plans]
+        if known is not None and known[0] == ceilings and _within(now, known[1]):
+            return
+        # Where all live plans fit as a whole, or this one does, none of its later answers needs a look.
+        live = [plan for plan in plans if plan.state == "live"]
+        for planned in [live, [own]] if len(live) > 1 else [[own]]:
+            whole = [Used.of(plan, planned=True) if plan in planned else self._of(plan) for plan in plans]
+            if _within(now, whole) and self._fits(whole, ceiling, delta):
+                break
+        else:
+            whole = now
+            if not self._fits(now, ceiling, delta):
+                what = f"epsilon {ceiling:g} of the {scope.replace('-', ' ')} does not hold what is asked"
+                raise Overdrawn(scope, what)
+        self._cleared[key] = (ceilings, whole)
+
+    def _of(self, plan: PlanStanding) -> Used:
+        known = self._used.get(plan.hash)
+        if known is None or known[0] != plan.version:
+            self._used[plan.hash] = known = (plan.version, Used.of(plan))
+        return known[1]
+
+    def _fits(self, used: list[Used], ceiling: float, delta: float) -> bool:
+        try:
+            return composed_epsilon(used, delta, ceiling, self._accountant) <= ceiling * (1 + 1e-9)
+        except UnreachableBudget:
+            return False
+
+
+def check_labels(standing: Standing, event: Event, what: str) -> None:
+    """Check that releasing labels of that meaning is within the data set's ceiling of label epsilon.
+
+    Raises:
+        Overdrawn: it is not.
+    """
+    ceiling = _ceilings(standing).label_epsilon
+    if ceiling is None or not isinstance(event, RandomizedResponse):
+        return
+    epsilons = {key: released.epsilon for key, released in released_labels(standing).items()}
+    total = math.fsum((epsilons | {(what, event.epsilon): event.epsilon}).values())
+    if total > ceiling * (1 + 1e-9):
+        raise Overdrawn("labels", f"label epsilon {ceiling:g} of the data set does not hold {total:g}")
+
+
+def label_epsilon(standing: Standing) -> float:
+    """Label epsilon of a person over all releases: each outcome and epsilon counts once, to whomever it went."""
+    return math.fsum(event.epsilon for event in released_labels(standing).values())
+
+
+def released_labels(standing: Standing) -> dict[tuple[str, float], RandomizedResponse]:
+    """Noisy labels of a person that were released, by what keys their coins: the outcome's meaning and the epsilon.
+
+    The meaning is that of the plan, not the text in the entry, which ledgers of earlier versions have cut.
+    """
+    return {
+        (plan.plan.outcome.meaning, disclosure.event.epsilon): disclosure.event
+        for plan in standing.plans.values()
+        for disclosure in plan.disclosures
+        if isinstance(disclosure.event, RandomizedResponse) and disclosure.fresh
+    }
+
+
+def bits_by_recipient(standing: Standing) -> dict[str, int]:
+    """The most bits that a recipient can have been told of one person, over all plans: new values only."""
+    bits: Counter[str] = Counter()
+    for plan in standing.plans.values():
+        for disclosure in plan.disclosures:
+            if isinstance(disclosure.event, Disclosure) and disclosure.fresh:
+                bits[disclosure.event.recipient] += disclosure.event.bits * disclosure.event.count
+    return dict(sorted(bits.items()))
+
+
+def _ceilings(standing: Standing) -> Ceilings:
+    if standing.ceilings is None:
+        raise ValueError("a ledger that was not opened has no ceilings")
+    return standing.ceilings
+
+
+def _with(used: Used, more: Reserve | None) -> Used:
+    if more is None:
+        return used
+    events = {part: Counter(counts) for part, counts in used.events.items()}
+    events[more.part][more.event] += more.count
+    return Used(used.division, events, used.distance)
+
+
+def _within(some: list[Used], whole: list[Used]) -> bool:
+    """Whether everything that is used stands in `whole` too, as often or oftener."""
+    if len(some) != len(whole):
+        return False
+    return all(
+        one.division == other.division and all(one.events[part] <= other.events[part] for part in PARTS)
+        for one, other in zip(some, whole, strict=True)
+    )

@@ -1,0 +1,98 @@
+"""How many bits of each person a data set has disclosed, without noise, over its life.
+
+The limit is held by meaning (the tower and edges that levels come from, the bands that codes come from), and not by
+person: values of a meaning are told only while the bits of all meanings that were ever told, of whomever and to
+whomever, are within the limit together. So nobody has more bits told of than the limit, and whether a value or a fill
+stands in a place follows from what was asked of the data set before, never from who else knows that person. Were it
+decided person by person, a lender that knows what a level should be (a server can publish a tower that gives everybody
+the same one) would read from a fill that the person is at another lender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.randomness.fills import Fills
+from sealscore.shared.randomness.streams import StreamSource
+
+
+@dataclass(frozen=True)
+class Told:
+    """The numbers of a message by person, fills among them.
+
+    `persons` is of how many a value is told, `fresh` of how many anew, `over` how many values the limit held back.
+    """
+
+    numbers: Mapping[str, int]
+    persons: int
+    fresh: int
+    over: int
+
+
+class Disclosed:
+    """Values that were told of each person, as the register of the data set has them.
+
+    Recipients may put together what they were told, so a value that one of them was told is nothing new to another.
+    Each kind of disclosure ("signal", "groups") is counted and limited by itself. `secret` keys the fills.
+    """
+
+    def __init__(self, secret: StreamSource, register: Register | None = None) -> None:
+        self._fills, self._register = Fills(secret), register or Register()
+
+    def spend(
+        self,
+        kind: str,
+        what: str,
+        bits: int,
+        levels: int,
+        values: Mapping[str, int],
+        limit: int,
+        recipient: str = "",
+        plan: str = "",
+    ) -> Told:
+        """The numbers below `levels` to send of persons with these values, -1 where there is none; noted as told.
+
+        A recipient that was told a number of somebody under the meaning `what`, a value or a fill, gets the same
+        again. Everybody else's value (of `bits` bits) is told if `limit` holds the meaning, and is a fill if not. What
+        one recipient was told is what others are told: a later correction is not sent.
+
+        Raises:
+            RegisterError: it cannot be noted, so nothing may be sent.
+        """
+        register, filling = self._register, f"{kind}-fill"
+        with register.alone():
+            kept = register.values(kind, what)
+            earlier, filled = (register.told_to(one, what, recipient) for one in (kind, filling))
+            fits = sum((register.meanings(kind) | {what: bits}).values()) <= limit
+            told: dict[str, int] = {}
+            fills: dict[str, int] = {}
+            over = 0
+            for person, value in values.items():
+                fill = self._fills.of_person(kind, what, person, levels)
+                if person in earlier:
+                    told[person] = earlier[person]
+                elif value >= 0 and person not in filled and fits and self._holds(kind, bits, person, kept, limit):
+                    told[person] = kept.get(person, value)
+                else:
+                    fills[person] = filled.get(person, fill)
+                    over += value >= 0
+            if new := {person: number for person, number in fills.items() if person not in filled}:
+                register.tell(filling, what, 0, recipient, plan, new)
+            # A meaning that was told of nobody counts like any other: who was there must not show in the next one.
+            fresh = register.tell(kind, what, bits, recipient, plan, told) if fits or told else 0
+            numbers = told | fills
+            return Told({person: numbers[person] for person in values}, len(told), fresh, over)
+
+    def bits(self, kind: str, persons: Iterable[str]) -> int:
+        """The most bits of this kind that were told of one of these persons."""
+        return max((self._register.bits(kind, person) for person in persons), default=0)
+
+    def _holds(self, kind: str, bits: int, person: str, kept: Mapping[str, int], limit: int) -> bool:
+        """Whether the limit holds a person's value, too.
+
+        It does where it holds the meaning, but for persons in a register of earlier versions, which told a value
+        that had changed as another one.
+        """
+        return person in kept or self._register.bits(kind, person) + bits <= limit

@@ -1,0 +1,273 @@
+"""What a ledger can hold: every kind of entry, as frozen data, and how entries are chained.
+
+An entry's hash is SHA-256 over the length-prefixed (label, sequence, previous hash, time, nonce, body). The nonce makes
+the hash hide what the entry says, since hashes leave the party and bodies do not. Kinds and fields are never removed
+and never change their meaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from sealscore.shared.crypto.fields import counter, pack_fields
+from sealscore.shared.dp.events import Count, Event, Positive
+from sealscore.shared.persons.identifiers import Form
+from sealscore.shared.randomness.streams import Source
+
+FORMAT: Literal[1] = 1
+HASH_BYTES = NONCE_BYTES = 32
+GENESIS = bytes(HASH_BYTES)
+_LABEL = b"sealscore ledger entry 1"
+
+Part = Literal["training", "test", "all"]
+"""Whose records a sum reads: training persons', test persons', or both where a person may be either."""
+
+PARTS: tuple[Part, ...] = ("training", "test", "all")
+
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Code = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Seq = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
+Number = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+
+
+# Longer ones are kept by their digest.
+_LONGEST_MEANING = 500
+_DIGEST = "sha256:"
+
+
+def kept_meaning(what: str) -> str:
+    """What names the meaning of values, as a ledger keeps it: long ones by their digest, so that no two become one."""
+    if len(what) <= _LONGEST_MEANING and not what.startswith(_DIGEST):
+        return what
+    return _DIGEST + hashlib.sha256(what.encode()).hexdigest()
+
+
+class UnknownEntry(ValueError):
+    """A record that is no entry known here: what it released cannot be told, so it is not skipped."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Ceilings(_Entry):
+    """What the operator lets be spent of one person of the data set, over its whole life; None is no ceiling.
+
+    `epsilon` (at `delta`) is over all plans, `purposes` over the plans of each purpose; a purpose that is not named has
+    no ceiling of its own. `label_epsilon` is over all releases of a label, `signal_bits` over all disclosures of
+    signals.
+    """
+
+    epsilon: Positive | None
+    delta: Annotated[float, Field(gt=0, le=1e-3)]
+    purposes: dict[Code, Positive] = Field(default_factory=dict)
+    label_epsilon: Positive | None = None
+    signal_bits: Count = 4
+
+
+class Open(_Entry):
+    """The first entry: whose ledger this is, of which data set, and what may be spent of it."""
+
+    kind: Literal["open"] = "open"
+    format: Literal[1] = FORMAT
+    card: Text
+    data_set: Text
+    ceilings: Ceilings
+
+
+class Identify(_Entry):
+    """What a person is in the data set, for its whole life: the own column that names the person, in one normal form.
+
+    Coins, bits, splits and limits are keyed by that string, so under a second spelling a person would be a second one.
+    """
+
+    kind: Literal["identify"] = "identify"
+    column: Annotated[str, Field(min_length=1, max_length=120)]
+    form: Form
+
+
+class Limit(_Entry):
+    """The operator sets other ceilings from here on."""
+
+    kind: Literal["limit"] = "limit"
+    ceilings: Ceilings
+    why: Text
+
+
+class Approve(_Entry):
+    """The operator approves a plan, whose canonical text is kept here."""
+
+    kind: Literal["approve"] = "approve"
+    plan: Hash
+    text: Annotated[str, Field(min_length=2)]
+
+
+class _Place(_Entry):
+    """Where in a run of an approved plan something happened."""
+
+    plan: Hash
+    run: Text
+    phase: Text
+    round: Number
+    attempt: Number
+
+
+class Reserve(_Place):
+    """Committed before data is read: up to `count` answers of a phase, from this round and attempt on.
+
+    One answer costs `event`. A block (`count` above 1) is for rounds up to `round + count - 1`. `own_noise` is the
+    standard deviation of this party's own noise over that on which `event` counts; the rest is added by others of the
+    cohort of that size, of whom up to `max_colluding` may take off their own.
+    """
+
+    kind: Literal["reserve"] = "reserve"
+    count: Annotated[int, Field(ge=1, le=50, strict=True)] = 1
+    event: Event
+    part: Part
+    own_noise: Annotated[float, Field(ge=0)]
+    cohort: Count
+    max_colluding: Number
+    source: Source
+
+
+class Answer(_Place):
+    """Committed before an answer leaves: `count` answers under a reservation, the last of them at this place.
+
+    `request` is the digest of the last request. A step of a paired phase has a `peer` and no reservation.
+    """
+
+    kind: Literal["answer"] = "answer"
+    reserve: Seq | None = None
+    count: Count = 1
+    peer: str = ""
+    request: Hash
+
+
+class Abort(_Entry):
+    """So many of the answers of a reservation will never be given: none of them had left."""
+
+    kind: Literal["abort"] = "abort"
+    reserve: Seq
+    count: Count
+    why: Code
+
+
+class Disclose(_Place):
+    """Committed before a sealed payload leaves: what it tells `peer`, of how many persons, and of how many anew.
+
+    `what` names the meaning of the values, so that the same values told again can be known (see `kept_meaning`; ledgers
+    of earlier versions have the first 500 characters of a longer one). `register_head` is the head of
+    the party's register of persons after the disclosure.
+    """
+
+    kind: Literal["disclose"] = "disclose"
+    peer: Text
+    event: Event
+    what: str = ""
+    persons: Number
+    fresh: Number
+    source: Source
+    register_head: Hash | None = None
+
+
+class Refuse(_Place):
+    """A request that was not answered, and the code that the server was given."""
+
+    kind: Literal["refuse"] = "refuse"
+    code: Code
+    why: str = ""
+
+
+class Settle(_Entry):
+    """The plan has ended here: nothing more is answered under it, and what it did not use is free again."""
+
+    kind: Literal["settle"] = "settle"
+    plan: Hash
+    why: Code
+
+
+class Revoke(_Entry):
+    """The operator withdraws the approval of a plan; what was answered stays charged."""
+
+    kind: Literal["revoke"] = "revoke"
+    plan: Hash
+    why: Text
+
+
+class Withdraw(_Entry):
+    """Consents that were withdrawn: passed on to a peer, or received from one and what it told deleted."""
+
+    kind: Literal["withdraw"] = "withdraw"
+    plan: Hash
+    peer: Text
+    direction: Literal["passed", "received"]
+    persons: Number
+    register_head: Hash | None = None
+
+
+Entry = Annotated[
+    Open | Identify | Limit | Approve | Reserve | Answer | Abort | Disclose | Refuse | Settle | Revoke | Withdraw,
+    Field(discriminator="kind"),
+]
+
+_ADAPTER: TypeAdapter[Entry] = TypeAdapter(Entry)
+
+
+def body_of(entry: Entry) -> str:
+    """The canonical text of an entry: sorted-key JSON without white space, ASCII, every default written out."""
+    return json.dumps(entry.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def entry_of(body: str) -> Entry:
+    """The entry whose canonical text this is.
+
+    Raises:
+        UnknownEntry: any other text.
+    """
+    try:
+        entry = _ADAPTER.validate_python(json.loads(body))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "kind"
+        raise UnknownEntry(f"not an entry: {place}: {problem['msg']}") from None
+    except (ValueError, RecursionError):
+        raise UnknownEntry("not an entry: no JSON") from None
+    if body_of(entry) != body:
+        raise UnknownEntry("not an entry in canonical form")
+    return entry
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An entry as it stands in a ledger. `at` is the time in UTC by the party's clock, `signature` over the hash."""
+
+    seq: int
+    at: str
+    body: str
+    nonce: bytes = field(repr=False)
+    previous: bytes = field(repr=False)
+    hash: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @property
+    def entry(self) -> Entry:
+        """What the entry says; UnknownEntry where it says nothing that is known here."""
+        return entry_of(self.body)
+
+    @property
+    def kind(self) -> str:
+        """The kind that the body names, unchecked."""
+        found: Any = json.loads(self.body)
+        return cast(str, found.get("kind", "")) if isinstance(found, dict) else ""
+
+
+def entry_hash(seq: int, previous: bytes, at: str, nonce: bytes, body: str) -> bytes:
+    """The hash by which the next entry, heads and signatures name an entry."""
+    packed = pack_fields(_LABEL, counter(seq), previous, at.encode("ascii"), nonce, body.encode("ascii"))
+    return hashlib.sha256(packed).digest()

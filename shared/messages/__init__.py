@@ -1,0 +1,1 @@
+"""What passes between parties and server: typed messages and their bytes."""

@@ -1,0 +1,1 @@
+"""A party's records of persons: identifiers, consents, columns."""

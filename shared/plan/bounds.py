@@ -1,0 +1,70 @@
+"""How large a plan may be: whoever looks at one has not agreed to it yet, and no size in it may cost time or memory."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from sealscore.shared.dp.effort import MOST_COUNT, MOST_RECORDS
+
+if TYPE_CHECKING:
+    from sealscore.shared.plan.plan import Plan
+
+MAX_TEXT = 2**20
+"""Bytes of a plan's text, canonical or TOML."""
+
+MAX_GROUPS, MAX_PARTIES, MAX_CROSSES = 50, 1000, 1000
+
+MAX_BANDS = 2**16
+"""Combinations of bands of protected features that a platform may tell of one person."""
+
+# tomllib walks every prefix of a dotted key, so keys of many parts would take minutes; plans have three or four.
+_DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.){0,120}+"|'[^'\n]{0,120}+')[ \t]*+\.[ \t]*+){32}""")
+
+
+class TooLarge(ValueError):
+    """A plan's text that is not read, since it is too long or too deep."""
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """A TOML text as plain data.
+
+    Raises:
+        TooLarge: see the class.
+        tomllib.TOMLDecodeError: it is no TOML.
+    """
+    if len(text) > MAX_TEXT:
+        raise TooLarge(f"a plan has at most {MAX_TEXT} characters, this text has {len(text)}")
+    if _DOTTED.search(text):
+        raise TooLarge("a dotted key has more than 32 parts")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise TooLarge("tables or lists are nested too deep") from None
+    except ValueError as error:  # a number that Python does not read
+        raise TooLarge(f"a value is too large: {error}") from None
+
+
+def check_sizes(plan: Plan) -> None:
+    """Refuse what would be too much to compute or to send; ValueError names the key, the figure and the bound."""
+    privacy, training = plan.privacy, plan.training
+    for name in plan.groups:
+        if (records := plan.multiplicity(name)) > MOST_RECORDS:
+            raise ValueError(
+                f"groups.{name}: a person may have {records} records in one release (privacy.max_records_per_person "
+                f"times its parties); at most {MOST_RECORDS}: lower it, or max_parties_per_person"
+            )
+    steps = training.local.steps if training.local else 1
+    taken = math.ceil(training.rounds * (1 + privacy.spare_attempts)) * steps
+    if taken > MOST_COUNT:
+        raise ValueError(f"training: rounds with their spare attempts take {taken} steps; at most {MOST_COUNT}")
+    for name in plan.platforms:
+        bands = math.prod(len(plan.bands(feature)) for feature in plan.groups_at(name))
+        if bands > MAX_BANDS:
+            raise ValueError(
+                f"evaluation.groups: the features at {name} have {bands} combinations of bands; at most {MAX_BANDS}"
+            )

@@ -1,0 +1,347 @@
+"""The plan: the one contract that every party approves by its hash before it answers anything.
+
+A plan is a TOML file and a frozen pydantic model. Its hash is SHA-256 over the sorted-key JSON of the validated
+model, so the order of keys, comments and the writing of a number (1 or 1.0) do not change it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from datetime import date
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from sealscore.shared.identity.identity import Card
+from sealscore.shared.identity.trust import enrolled
+from sealscore.shared.plan.bounds import (
+    MAX_CROSSES,
+    MAX_GROUPS,
+    MAX_PARTIES,
+    MAX_TEXT,
+    TooLarge,
+    check_sizes,
+    read_toml,
+)
+from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.schema import CategoricalFeature, Name, Strict, TableSchema
+from sealscore.shared.plan.settings import Alignment, Evaluation, Model, Outcome, Positive, Privacy, Training, sort_keys
+
+SCHEMA_VERSION: Literal[1] = 1
+# The name under which the server signs; no party may have it.
+SERVER = "server"
+
+
+def _inner(place: Any, step: str) -> Any:
+    """One step into plain data; a key that is absent becomes a table, for the validation to judge."""
+    if isinstance(place, list) and step.isdigit() and int(step) < len(place):
+        return place[int(step)]
+    if isinstance(place, dict):
+        if place.get(step) is None:
+            place[step] = {}
+        return place[step]
+    return None
+
+
+def signal_name(platforms: str) -> str:
+    """The feature under which lenders know the signal of a group of platforms."""
+    return f"signal.{platforms}"
+
+
+class Party(Strict):
+    """A lender or a platform. `nominal_records` is public and stands in every denominator, weight and modulus.
+
+    `card` is the party's enrolment card as one line of text; a plan without cards cannot be approved by a real node.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    group: Name
+    nominal_records: Annotated[int, Field(ge=1, le=10**9)]
+    card: str | None = None
+
+
+class Group(Strict):
+    """The parties of one role, and of one kind where they are platforms: they share a schema and train together.
+
+    `crosses` are pairs of features whose products enter the tower beside the features themselves; at lenders the
+    signal of a kind of platform is a feature too, `signal.<group>`. `clip_norm` overrides the plan's for this tower.
+    """
+
+    role: Literal["lender", "platform"]
+    min_parties: Annotated[int, Field(ge=1)]
+    max_colluding: Annotated[int, Field(ge=0)]
+    table: TableSchema
+    crosses: Annotated[tuple[tuple[Name, Name], ...], Field(max_length=MAX_CROSSES)] = ()
+    clip_norm: Positive | None = None
+
+
+class Plan(Strict):
+    """The whole contract. Build one with `Plan.load` or `Plan.parse`, which explain what is wrong with a file.
+
+    Ledgers keep approved plans for good: a key that is added later has a default under which plans without it mean
+    what they meant before.
+
+    `purpose` says in words what the model is for; `purpose_code` is what consents and budgets know it by. `bundle` is
+    the SHA-256 of the app bundle that carries messages in a deployment: nodes run no other.
+    """
+
+    version: Literal[1] = SCHEMA_VERSION
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    purpose: Annotated[str, Field(min_length=3)]
+    purpose_code: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = "credit-scoring"
+    server_card: str | None = None
+    expires: date | None = None
+    bundle: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    groups: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")], Group],
+        Field(min_length=1, max_length=MAX_GROUPS),
+    ]
+    parties: Annotated[tuple[Party, ...], Field(min_length=1, max_length=MAX_PARTIES)]
+    outcome: Outcome
+    alignment: Alignment = Alignment()
+    model: Model = Model()
+    privacy: Privacy
+    training: Training
+    evaluation: Evaluation
+
+    _sorted = field_validator("groups")(sort_keys)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Plan:
+        self._check_parties()
+        self._check_groups()
+        self._check_evaluation()
+        self._check_platforms()
+        self._check_cards()
+        check_sizes(self)
+        return self
+
+    def _check_parties(self) -> None:
+        names = [party.name for party in self.parties]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"parties: two are named {name!r}; names must be distinct")
+        for party in self.parties:
+            if party.name == SERVER:
+                raise ValueError(f"parties: no party may be named {SERVER!r}")
+            if party.group not in self.groups:
+                raise ValueError(
+                    f"parties: {party.name!r} is of group {party.group!r}; groups of this plan: {sorted(self.groups)}"
+                )
+        if (spread := self.privacy.max_parties_per_person) and spread > len(names):
+            raise ValueError(f"privacy.max_parties_per_person = {spread}: the plan has {len(names)} parties")
+
+    def _check_groups(self) -> None:
+        lenders = [name for name, group in self.groups.items() if group.role == "lender"]
+        if len(lenders) != 1:
+            raise ValueError(f"groups: exactly one must have the role 'lender', found {lenders or 'none'}")
+        for name, group in self.groups.items():
+            count = len(self.members(name))
+            where = f"groups.{name}.min_parties = {group.min_parties}"
+            if count == 0:
+                raise ValueError(f"groups.{name}: no party of the plan belongs to it; add one under [[parties]]")
+            if group.min_parties > count:
+                raise ValueError(f"{where}: the plan has {count} of them; allowed: up to {count}")
+            if count == 1:
+                if group.max_colluding:
+                    raise ValueError(f"groups.{name}.max_colluding = {group.max_colluding}: must be 0 for one party")
+            elif group.min_parties < group.max_colluding + 2:
+                raise ValueError(
+                    f"{where}: must be at least max_colluding + 2 = {group.max_colluding + 2}, "
+                    "or the rest of a cohort could be told from the sum"
+                )
+            scored = {feature.name for feature in group.table.scored}
+            if group.role == "lender":
+                scored |= {signal_name(platform) for platform in self.platforms}
+            for pair in group.crosses:
+                if not set(pair) <= scored or pair[0] == pair[1]:
+                    raise ValueError(f"groups.{name}.crosses: {list(pair)} must be two different scored features")
+            if (group.role == "lender") != (group.table.label is not None):
+                raise ValueError(f"groups.{name}.table.label: lenders need one, platforms have none")
+            if self.evaluation.split.kind == "date" and group.role == "lender" and group.table.date is None:
+                raise ValueError(f"groups.{name}.table.date: the split by date needs the lenders' date column")
+
+    def _check_evaluation(self) -> None:
+        known = {f.name: f for g in self.groups.values() for f in g.table.protected}
+        for name, edges in self.evaluation.groups.items():
+            if name not in known:
+                raise ValueError(f"evaluation.groups: {name!r} is no protected feature; known: {sorted(known)}")
+            if (known[name].kind == "numeric") != bool(edges):
+                raise ValueError(f"evaluation.groups.{name}: numeric features need edges of bands, others take []")
+            if list(edges) != sorted(set(edges)):
+                raise ValueError(f"evaluation.groups.{name} = {list(edges)}: edges must rise")
+
+    def _check_platforms(self) -> None:
+        if not self.platforms:
+            return
+        privacy, split = self.privacy, self.evaluation.split
+        if privacy.label_epsilon is None and privacy.noise != "none":
+            raise ValueError("privacy.label_epsilon: a plan with platforms needs one: labels reach them under it")
+        if self.model.signal_bits > privacy.signal_bits:
+            raise ValueError(
+                f"model.signal_levels = {self.model.signal_levels}: needs {self.model.signal_bits} bits a person, and "
+                f"privacy.signal_bits allows {privacy.signal_bits}"
+            )
+        for name in self.platforms:
+            if split.kind == "date" and self.groups[name].table.date is None:
+                raise ValueError(f"groups.{name}.table.date: the split by date needs the platforms' date column too")
+
+    def _check_cards(self) -> None:
+        given = [self.server_card, *(party.card for party in self.parties)]
+        if any(given) and not all(given):
+            raise ValueError(
+                "cards: the server and every party need one (server_card, parties.card), or nobody has one"
+            )
+        if self.enrolled:
+            roles = {party.name: self.groups[party.group].role for party in self.parties}
+            for name, card in self.cards.items():
+                if card.role != roles.get(name, "server"):
+                    raise ValueError(f"cards: that of {name!r} is for a {card.role}, not a {roles.get(name, 'server')}")
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether the plan names the cards of all."""
+        return self.server_card is not None
+
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        """The enrolment cards by name, the server's among them; none where the plan names none.
+
+        Raises:
+            ValueError: a card is none, is of another name than its party, or two are of one holder.
+        """
+        if self.server_card is None:
+            return {}
+        found = {SERVER: Card.from_text(self.server_card)}
+        found |= {party.name: Card.from_text(party.card or "") for party in self.parties}
+        for name, card in found.items():
+            if card.name != name:
+                raise ValueError(f"cards: that of {name!r} is of {card.name!r}")
+        return enrolled(found.values())
+
+    @classmethod
+    def parse(cls, data: dict[str, Any], source: str = "plan") -> Plan:
+        """Validate a mapping; PlanError names the key, the value and what is allowed."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise PlanError(source, explain(error, cls)) from None
+
+    @classmethod
+    def loads(cls, text: str, source: str = "plan") -> Plan:
+        """Parse TOML text."""
+        try:
+            return cls.parse(read_toml(text), source)
+        except (tomllib.TOMLDecodeError, TooLarge) as error:
+            raise PlanError(source, [f"not valid TOML: {error}"]) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Plan:
+        """Read a TOML file; PlanError where it is missing, not UTF-8, not TOML or no valid plan."""
+        try:
+            return cls.loads(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(str(path), [f"cannot be read: {error}"]) from None
+
+    @classmethod
+    def from_canonical(cls, data: bytes) -> Plan:
+        """The plan whose canonical bytes these are; PlanError for any others."""
+        if len(data) > MAX_TEXT:
+            raise PlanError("plan", [f"has {len(data)} bytes; at most {MAX_TEXT}"])
+        try:
+            content = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise PlanError("plan", [f"not the canonical bytes of a plan: {error}"]) from None
+        plan = cls.parse(content)
+        if plan.canonical() != data:
+            raise PlanError("plan", ["not in canonical form: keys sorted, no white space, defaults written out"])
+        return plan
+
+    def canonical(self) -> bytes:
+        """The bytes that are hashed: sorted-key JSON without white space, ASCII, every default written out."""
+        data = self.model_dump(mode="json")
+        return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of `canonical()`, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    def replace(self, **changes: Any) -> Plan:
+        """A new validated plan with dotted keys replaced, written with __ for the dot: privacy__epsilon=2."""
+        data = self.model_dump(mode="json")
+        for key, value in changes.items():
+            *path, last = key.split("__")
+            place: Any = data
+            for step in path:
+                place = _inner(place, step)
+            if not isinstance(place, dict):
+                raise PlanError(self.name, [f"{key.replace('__', '.')}: the plan has no such key"])
+            place[last] = value
+        return Plan.parse(data, f"{self.name} with {sorted(changes)}")
+
+    def members(self, group: str) -> tuple[Party, ...]:
+        """The parties of a group, in the order of the plan."""
+        return tuple(party for party in self.parties if party.group == group)
+
+    def party(self, name: str) -> Party:
+        """The party of that name; KeyError where there is none."""
+        for party in self.parties:
+            if party.name == name:
+                return party
+        raise KeyError(name)
+
+    @cached_property
+    def platforms(self) -> tuple[str, ...]:
+        """The names of the platforms' groups, sorted: one for each kind of platform."""
+        return tuple(name for name, group in self.groups.items() if group.role == "platform")
+
+    def groups_at(self, group: str) -> tuple[str, ...]:
+        """The features of `evaluation.groups` that lie at the parties of a group; lenders' own come first."""
+        lenders = {feature.name for feature in self.groups[self.lenders].table.protected}
+        here = {feature.name for feature in self.groups[group].table.protected}
+        wanted = self.evaluation.groups
+        return tuple(name for name in wanted if name in here and (group == self.lenders or name not in lenders))
+
+    def clip_norm(self, group: str) -> float:
+        """The norm to which gradients of a group's tower are clipped."""
+        return self.groups[group].clip_norm or self.privacy.clip_norm
+
+    @property
+    def lenders(self) -> str:
+        """The name of the lenders' group."""
+        return next(name for name, group in self.groups.items() if group.role == "lender")
+
+    def bands(self, name: str) -> tuple[str, ...]:
+        """Names of the bands of a feature in `evaluation.groups`, in the order of their tables; the last is missing."""
+        feature = next(f for g in self.groups.values() for f in g.table.protected if f.name == name)
+        if isinstance(feature, CategoricalFeature):
+            return (*feature.levels, "missing")
+        edges = [f"{edge:g}" for edge in self.evaluation.groups[name]]
+        inner = [f"{low}-{high}" for low, high in pairwise(edges)]
+        return (f"up to {edges[0]}", *inner, f"above {edges[-1]}", "missing")
+
+    def multiplicity(self, group: str) -> int:
+        """The most records that one person may have in one release of a group: records a party times parties."""
+        parties = len(self.members(group))
+        spread = self.privacy.max_parties_per_person or parties
+        return self.privacy.max_records_per_person * min(spread, parties)
+
+    def insiders(self, group: str) -> int:
+        """How many parties of a group are taken to know their own noise in a sum: at least one where there are several.
+
+        A party needs no server to collude with: each round's sum follows from the weights that it is sent next, and its
+        own share of the noise comes off. So `max_colluding` = 0 counts on one party less than all, too.
+        """
+        return max(self.groups[group].max_colluding, min(1, len(self.members(group)) - 1))
+
+    def nominal_training(self, party: Party) -> int:
+        """The public number of training records that stands for a party's: nominal records less the test fraction."""
+        return max(1, math.floor(party.nominal_records * (1 - self.evaluation.split.test_fraction) + 0.5))

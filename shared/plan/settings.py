@@ -1,0 +1,196 @@
+"""The parts of a plan that say how to train, to judge and to protect. `shared.plan.plan` puts them together."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from sealscore.shared.persons.identifiers import Form
+from sealscore.shared.plan.schema import MAX_EDGES, Name, Strict
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+# Within what a product of several is still a float.
+Positive = Annotated[float, Field(ge=1e-9, le=1e9)]
+Share = Annotated[float, Field(ge=1e-6, lt=1)]
+
+
+def sort_keys(table: dict[str, Any]) -> dict[str, Any]:
+    """Tables are kept sorted, so that nothing can depend on the order in which a file names their keys."""
+    return dict(sorted(table.items()))
+
+
+class Outcome(Strict):
+    """What bad means, and until when it was watched."""
+
+    definition: Annotated[str, Field(min_length=3)]
+    window_days: Annotated[int, Field(ge=1, le=3650)]
+    cutoff: date
+
+    @property
+    def meaning(self) -> str:
+        """What a label of this outcome means, whatever the plan: labels of one meaning are released once."""
+        return f"{self.definition}|{self.window_days}"
+
+
+class Split(Strict):
+    """Which persons are test persons: a published list, a keyed hash of the person, or those who applied late.
+
+    By a list or a hash it follows from the person alone, for good and at every party. By date it follows from a party's
+    own records: the same person can be in the other part at another party, and after a newer export of the table.
+    """
+
+    kind: Literal["ids", "hash", "date"]
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    file: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    key: Annotated[str, Field(min_length=1)] | None = None
+    first_test_day: date | None = None
+
+    @property
+    def moves(self) -> bool:
+        """True where a person can come to be in the other part."""
+        return self.kind == "date"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Split:
+        needs = {"ids": ("file", "sha256"), "hash": ("key",), "date": ("first_test_day",)}
+        for kind, names in needs.items():
+            for name in names:
+                given = getattr(self, name) is not None
+                if given != (kind == self.kind):
+                    wanted = "needs" if kind == self.kind else "has no use for"
+                    raise ValueError(f"a split by {self.kind} {wanted} {name!r}")
+        return self
+
+
+class Alignment(Strict):
+    """How persons of lenders and platforms are matched: the way, the normal form of identifiers, how many are enough.
+
+    "private" is private set intersection. "exact" compares digests: it is for simulations, where it saves time and
+    gives the same pairs, and a real node refuses it. `min_overlap` counts the persons that a lender and a platform
+    share; with fewer, both operators are told, each by the own node, and the run goes on.
+    """
+
+    method: Literal["private", "exact"] = "private"
+    identifier: Form = "exact"
+    min_overlap: Annotated[int, Field(ge=1)] = 100
+
+
+class Evaluation(Strict):
+    """How the model is judged.
+
+    `groups` maps protected features to the inner edges of the bands in which they are reported (an edge belongs to
+    the lower band); a categorical feature is reported by its levels and takes an empty list.
+    """
+
+    split: Split
+    groups: dict[Name, Annotated[tuple[float, ...], Field(max_length=MAX_EDGES)]] = Field(
+        default_factory=dict, max_length=100
+    )
+    cells: Annotated[int, Field(ge=8, le=512)] = 32
+    approval_rate: Annotated[float, Field(gt=0, lt=1)] = 0.8
+
+    _sorted = field_validator("groups")(sort_keys)
+
+
+class Model(Strict):
+    """The form of the score: bins per feature, cells of the noisy histogram, and the tower over thermometer codes.
+
+    `hidden` is the width of the small network beside the linear part (0 for none). Crosses are products of codes of
+    at most `cross_bins` bins, and `cross_scale` is the size of all of them together against that of the features.
+    A platform's tower is cut into `signal_levels` levels, which weigh `signal_weight` among the lender's features.
+    """
+
+    bins: Annotated[int, Field(ge=2, le=64)] = 16
+    grid_cells: Annotated[int, Field(ge=8, le=4096)] = 128
+    hidden: Annotated[int, Field(ge=0, le=256)] = 0
+    cross_bins: Annotated[int, Field(ge=2, le=32)] = 4
+    cross_scale: Annotated[float, Field(gt=0, le=4)] = 0.5
+    signal_levels: Annotated[int, Field(ge=2, le=256)] = 16
+    signal_weight: Annotated[float, Field(gt=0, le=4)] = 1.0
+
+    @property
+    def signal_bits(self) -> int:
+        """Bits in which one level is sent."""
+        return (self.signal_levels - 1).bit_length()
+
+
+class Shares(Strict):
+    """Shares of the squared signal-to-noise budget; the towers share what is left of a training person's equally.
+
+    Phases of one kind share theirs equally; `signal` is for the edges of the platforms' levels, where there are any.
+    `evaluation` is a share of the test persons' budget: no person is in both parts, so the two compose in parallel. By
+    date there is one budget for everybody, of which it takes its part beside the others.
+    """
+
+    bins: Share = 0.05
+    signal: Share = 0.01
+    calibration: Share = 0.05
+    evaluation: Annotated[float, Field(ge=1e-6, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _room(self) -> Shares:
+        if self.bins + self.signal + self.calibration >= 1:
+            raise ValueError("bins + signal + calibration must leave a share for the towers, so be below 1")
+        return self
+
+
+class Privacy(Strict):
+    """The claim (epsilon, delta; for a person, neighbouring by adding or removing one) and what bounds it.
+
+    `signal_bits` bounds what a lender may ever be told of one person's channel, over the life of the platform's data
+    set. A node charges `reserve_block` answers of a phase at once: after a crash, all of them count as given. `noise`
+    is "none" in simulations of the same protocol without privacy only: a real node refuses it.
+    """
+
+    epsilon: Annotated[float, Field(ge=1e-9, le=50)]
+    delta: Annotated[float, Field(ge=1e-30, le=1e-3)]
+    label_epsilon: Annotated[float, Field(ge=1e-3, le=20)] | None = None
+    signal_bits: Annotated[int, Field(ge=1, le=64)] = 4
+    clip_norm: Positive = 1.0
+    shares: Shares = Shares()
+    max_records_per_person: Annotated[int, Field(ge=1, le=100)] = 1
+    max_parties_per_person: Annotated[int, Field(ge=1)] | None = None
+    spare_attempts: Annotated[float, Field(ge=0, le=1)] = 0.05
+    reserve_block: Annotated[int, Field(ge=1, le=50)] = 1
+    noise: Literal["discrete-gaussian", "none"] = "discrete-gaussian"
+
+
+class Optimizer(Strict):
+    """The server's step: post-processing, so it costs nothing."""
+
+    kind: Literal["momentum", "adam"] = "momentum"
+    learning_rate: Positive = 0.2
+    momentum: Fraction = 0.9
+    second_moment: Fraction = 0.999
+    schedule: Literal["constant", "cosine"] = "cosine"
+    average_last: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class Local(Strict):
+    """What a party does by itself in a round of FedAvg or FedProx: noisy steps of its own, with all the noise."""
+
+    steps: Annotated[int, Field(ge=1, le=1000)] = 10
+    learning_rate: Positive = 0.2
+    proximal: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+
+
+class Training(Strict):
+    """The algorithm of a tower. `sample_rate` is the Poisson rate at which each party takes each record in a step."""
+
+    algorithm: Literal["dp-sgd", "fedavg", "fedprox"] = "dp-sgd"
+    engine: Literal["fused", "opacus"] = "fused"
+    rounds: Annotated[int, Field(ge=1, le=100_000)]
+    sample_rate: Annotated[float, Field(ge=1e-6, le=1)]
+    optimizer: Optimizer = Optimizer()
+    local: Local | None = None
+
+    @model_validator(mode="after")
+    def _family(self) -> Training:
+        if (self.algorithm == "dp-sgd") == (self.local is not None):
+            raise ValueError("local steps belong to fedavg and fedprox, which need them, and to nothing else")
+        if self.local is not None and (self.algorithm == "fedprox") != (self.local.proximal > 0):
+            raise ValueError("local.proximal must be above 0 for fedprox, and is 0 for fedavg")
+        return self

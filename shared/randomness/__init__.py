@@ -1,0 +1,1 @@
+"""Secret coins and noise of a party, each from a stream of its own."""

@@ -1,0 +1,151 @@
+"""The data sets that simulations run on: real ones by path, any other table with a schema, and the invented one.
+
+The real sets lie in the folder that the environment variable SEALSCORE_DATA names (by default ../shared/data, seen
+from the current folder or from the project's). Their schemas live in the plans: a schema is part of the contract.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from pydantic import ValidationError
+
+from sealscore.clients.data import DataError, Problem, Table, check_table, read_table
+from sealscore.clients.data.cells import numbers
+from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.schema import NumericFeature, TableSchema
+from sealscore.shared.processes import IMPORT_ROOT
+from sealscore.simulations.data import synthetic
+
+VARIABLE = "SEALSCORE_DATA"
+DEFAULT_FOLDER = Path("..") / "shared" / "data"
+REAL = {"uci": "uci_credit_default.csv", "belanche": "belanche_credit.csv"}
+SYNTHETIC = "synthetic"
+WORLD = "world"
+"""The creator world (`sealscore.simulations.data.creators`), which deals itself out: it is no one table."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table with all its columns, and the folder in which its list of test ids lies if it has one.
+
+    `schema` is set where the table came with one of its own (`load_table`).
+    """
+
+    name: str
+    table: Table
+    folder: Path
+    schema: TableSchema | None = None
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The rows; cells of CSV files are text."""
+        return self.table.frame
+
+
+def data_folder() -> Path:
+    """Where the real data sets are looked for; the folder need not exist."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    candidates = [Path.cwd() / DEFAULT_FOLDER, IMPORT_ROOT / DEFAULT_FOLDER]
+    return next((folder for folder in candidates if folder.is_dir()), candidates[0]).resolve()
+
+
+def real_data_found(name: str) -> bool:
+    """Whether a data set can be loaded on this machine: the invented one always, a real one where its file is."""
+    return name == SYNTHETIC or (name in REAL and (data_folder() / REAL[name]).is_file())
+
+
+def load(name: str, *, base: Path = Path(), creators: int = synthetic.DEFAULT_CREATORS, seed: int = 0) -> Dataset:
+    """A data set by name ("uci", "belanche", "synthetic"), or by the path of a CSV or Parquet file, seen from `base`.
+
+    `creators` and `seed` are for the invented set: how many, and which ones.
+
+    Raises:
+        DataError: the file is absent (the message names SEALSCORE_DATA for the real sets) or cannot be read.
+    """
+    if name == SYNTHETIC:
+        frame = synthetic.generate(creators, seed)
+        return Dataset(name, Table.of(frame, "synthetic data"), Path())
+    if name in REAL:
+        path = data_folder() / REAL[name]
+        if not path.is_file():
+            mend = f"set {VARIABLE} to the folder that holds it, or run a plan on the data set {SYNTHETIC!r}"
+            raise DataError([Problem(str(path), f"the file of data set {name!r} is not there", mend)])
+        return Dataset(name, read_table(path), path.parent)
+    path = base / name
+    if path.suffix == "" and not path.exists():
+        mend = f"name one of {', '.join([*REAL, SYNTHETIC, WORLD])}, or the path of a .csv or .parquet file"
+        raise DataError([Problem("simulation.dataset", f"there is no data set {name!r}", mend)])
+    return Dataset(path.stem, read_table(path), path.parent)
+
+
+def load_schema(path: Path) -> TableSchema:
+    """A schema from a TOML file with the keys of a plan's `[groups.*.table]` at its top.
+
+    Raises:
+        PlanError: the file is absent, not TOML or no schema; the message names the keys.
+    """
+    try:
+        return TableSchema.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(str(path), [f"cannot be read: {error}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(str(path), [f"not valid TOML: {error}"]) from None
+    except ValidationError as error:
+        raise PlanError(str(path), explain(error, TableSchema)) from None
+
+
+def load_table(path: Path, schema_toml: Path) -> Dataset:
+    """Any CSV or Parquet file with a schema of its own, checked against it.
+
+    Raises:
+        PlanError: the schema cannot be used.
+        DataError: the table does not fit it.
+    """
+    schema = load_schema(schema_toml)
+    dataset = Dataset(path.stem, read_table(path), path.parent, schema)
+    check_table(dataset.table, schema, label_required=schema.label is not None, max_records_per_person=1)
+    return dataset
+
+
+def check_agreement(dataset: Dataset, plan: Plan) -> None:
+    """Check the whole set against the tables of all groups of a plan, before it is dealt out.
+
+    After this a fault is a fault of the set itself, named by its own file and lines.
+
+    Raises:
+        DataError: everything in which set and plan disagree.
+    """
+    problems: dict[str, Problem] = {}
+    for group in plan.groups.values():
+        try:
+            check_table(
+                dataset.table,
+                group.table,
+                label_required=group.role == "lender",
+                max_records_per_person=plan.privacy.max_records_per_person,
+            )
+        except DataError as error:
+            problems.update({str(problem): problem for problem in error.problems})
+    if problems:
+        raise DataError(list(problems.values()))
+
+
+def typed(frame: pl.DataFrame, schema: TableSchema) -> pl.DataFrame:
+    """The frame as a party would keep it: numeric features of the schema as numbers, the rest as it is.
+
+    A column with text that is no number is left as it is, for the party's own check to find.
+    """
+    columns = []
+    for feature in schema.features:
+        if isinstance(feature, NumericFeature) and frame[feature.name].dtype == pl.String:
+            values, text = numbers(frame[feature.name])
+            if not text.any():
+                columns.append(pl.Series(feature.name, values).fill_nan(None))
+    return frame.with_columns(columns)

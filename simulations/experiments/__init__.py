@@ -1,0 +1,1 @@
+"""Scenarios, runs, baselines and exact figures."""

@@ -1,0 +1,175 @@
+"""What a run shows on the console: progress while it goes on, and a closing table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sealscore.shared.phases.phases import Phase
+from sealscore.shared.text.terminal import foreign
+from sealscore.simulations.experiments.gains import SCORES, over_seeds, segment_name
+from sealscore.simulations.experiments.runs import Run
+
+METRICS = ("auc", "ks", "brier", "ece")
+
+
+class ProgressObserver:
+    """One bar a phase; also says in words what is done between phases. A context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> ProgressObserver:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        self._progress.stop()
+
+    def phase(self, phase: Phase) -> None:
+        """Start the bar of a phase."""
+        self._begin(phase.name, phase.rounds)
+
+    def round(self, row: dict[str, Any]) -> None:
+        """Move the bar of the phase on."""
+        lost = f"without {foreign(', '.join(row['failures']))}" if row["failures"] else f"{row['cohort']} parties"
+        self._progress.update(self._task, advance=1, note=lost)
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far an alignment is, in its own unit."""
+        self._progress.update(self._task, note=f"{done / total:.0%}")
+
+    def tell(self, what: str) -> None:
+        """Say what is being done, without a count."""
+        self._begin(what, None)
+
+    def _begin(self, what: str, total: int | None) -> None:
+        self._end()
+        self._task = self._progress.add_task(what, total=total, note="")
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+
+
+def summary(runs: Sequence[Run]) -> dict[str, Any]:
+    """The figures of runs of one plan under several seeds, as one object."""
+
+    def spread(values: list[float]) -> dict[str, float]:
+        return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
+
+    noisy = [run.record["evaluation"]["all"]["auc"] for run in runs]
+    privacy = [run.record["privacy"] for run in runs]
+    names = list(runs[0].oracle["baselines"])
+    return {
+        "plan": runs[0].record["plan"]["name"],
+        "seeds": [run.record["plan"]["seed"] for run in runs],
+        **{metric: spread([run.oracle["exact"][metric] for run in runs]) for metric in METRICS},
+        "auc_dp": None if None in noisy else spread(noisy),
+        "epsilon": max((p["epsilon"] for p in privacy if p["epsilon"] is not None), default=None),
+        "delta": privacy[0]["delta"],
+        "label_epsilon": privacy[0]["label_epsilon"],
+        "seconds": float(np.mean([run.record["seconds"] for run in runs])),
+        "bytes_per_party": max(run.record["bytes_per_party"] for run in runs),
+        "baselines": {name: float(np.mean([run.oracle["baselines"][name] for run in runs])) for name in names},
+        **({"segments": over_seeds([run.oracle["segments"] for run in runs])} if "segments" in runs[0].oracle else {}),
+    }
+
+
+def closing_table(console: Console, result: dict[str, Any]) -> None:
+    """The figures of a plan beside its baselines."""
+    epsilon = "no noise" if result["epsilon"] is None else f"epsilon {result['epsilon']:.3f}"
+    seeds = f"{len(result['seeds'])} seed{'s' * (len(result['seeds']) > 1)}"
+    table = Table(title=f"{foreign(result['plan'])}: {epsilon} for a person at delta {result['delta']:g}, {seeds}")
+    for name, side in (("", "left"), ("AUC", "right"), ("KS", "right"), ("Brier", "right"), ("ECE", "right")):
+        table.add_column(name, justify=side)
+
+    def cell(metric: str) -> str:
+        if result[metric] is None:
+            return "lost in noise"
+        spread = f" ± {result[metric]['sd']:.4f}" if len(result["seeds"]) > 1 else ""
+        return f"{result[metric]['mean']:.4f}{spread}"
+
+    table.add_row("[bold]exact", *(f"[bold]{cell(metric)}" for metric in METRICS))
+    table.add_row("noisy, by the protocol", cell("auc_dp"), "", "", "")
+    for name, auc in result["baselines"].items():
+        table.add_row(foreign(name), f"{auc:.4f}", "", "", "")
+    console.print(table)
+    if "segments" in result:
+        segments_table(console, result["segments"])
+    console.print(f"{result['seconds']:.1f} s a run, {result['bytes_per_party'] / 1e6:.2f} MB to and from a party")
+
+
+def segments_table(console: Console, found: dict[str, Any]) -> None:
+    """What the federation gives over going alone, by segment of the test loans."""
+    table = Table(title="AUC by segment of the test loans; alone is each loan's own lender")
+    table.add_column("", no_wrap=True)
+    for name in ("loans", *SCORES.values()):
+        table.add_column(name, justify="right")
+    for row in found["rows"]:
+        figures = (row["auc"][score] for score in SCORES)
+        shown = ("too few" if value is None else f"{value:.4f}" for value in figures)
+        table.add_row(foreign(segment_name(row)), f"{row['loans']:,}", *shown)
+    console.print(table)
+    for name, gain in found["gain"].items():
+        best = found["single"][name]
+        ahead = [
+            f"{'too few' if gain[key] is None else f'{gain[key]:+.4f}'} on {what} "
+            f"({foreign(best[lender] or 'no lender')})"
+            for key, lender, what in (("all", "lender", "all"), ("thin", "thin_lender", "thin files"))
+        ]
+        console.print(f"over the best single lender {SCORES[name]}: {', '.join(ahead)}")
+
+
+def runs_table(console: Console, runs: Sequence[Run]) -> None:
+    """One line a run."""
+    table = Table(title="runs")
+    for name in ("run", "epsilon", "AUC", "KS", "ECE", "seconds", "started"):
+        table.add_column(name, justify="left" if name in ("run", "started") else "right", overflow="fold")
+    for run in runs:
+        epsilon, exact = run.record["privacy"]["epsilon"], run.oracle["exact"]
+        figures = (f"{exact[metric]:.4f}" for metric in ("auc", "ks", "ece"))
+        shown = "none" if epsilon is None else f"{epsilon:.3f}"
+        table.add_row(
+            foreign(run.folder.name), shown, *figures, f"{run.record['seconds']:.1f}", foreign(run.record["started"])
+        )
+    console.print(table)
+
+
+def comparison(console: Console, left: Run, right: Run) -> None:
+    """Two runs side by side, and how far the second is from the first."""
+    table = Table(title="comparison")
+    for name in ("", foreign(left.folder.name), foreign(right.folder.name), "difference"):
+        table.add_column(name, justify="left" if not name else "right", overflow="fold")
+    rows = [(metric, run_figures(left).get(metric), run_figures(right).get(metric)) for metric in run_figures(left)]
+    for metric, a, b in rows:
+        difference = "" if a is None or b is None else f"{b - a:+.4f}"
+        table.add_row(foreign(metric), *("" if v is None else f"{v:.4f}" for v in (a, b)), difference)
+    console.print(table)
+
+
+def run_figures(run: Run) -> dict[str, float | None]:
+    """The figures by which runs are compared."""
+    return {
+        **run.oracle["exact"],
+        "auc_dp": run.record["evaluation"]["all"]["auc"],
+        "epsilon": run.record["privacy"]["epsilon"],
+        "seconds": run.record["seconds"],
+        "megabytes per party": run.record["bytes_per_party"] / 1e6,
+        **run.oracle["baselines"],
+    }

@@ -1,0 +1,76 @@
+"""The main job: run a scenario's plan for one seed, judge the model exactly, and compare it with the baselines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import numpy as np
+
+from sealscore.server.run.coordinator import Observer
+from sealscore.server.run.rounds import AttemptsSpent
+from sealscore.server.transport.exchange import MissingParties
+from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.simulations.data.datasets import WORLD
+from sealscore.simulations.engine.federation import Engine, Federation, load_parties
+from sealscore.simulations.experiments.baselines import BASELINES, baselines_of, judged_towers
+from sealscore.simulations.experiments.oracle import Oracle
+from sealscore.simulations.experiments.runs import RUNS, NewRun, Run
+from sealscore.simulations.experiments.scenario import Scenario
+from sealscore.simulations.experiments.segments import segments
+
+LEDGERS = "ledgers"
+
+
+class RunFailed(RuntimeError):
+    """A federation that could not carry out its plan, with what nodes told their own operators."""
+
+    def __init__(self, reason: str, faults: list[str]) -> None:
+        self.lines = [reason, *dict.fromkeys(faults)]
+        super().__init__("\n".join(self.lines))
+
+
+def run_job(
+    scenario: Scenario,
+    engine: Engine = "in-process",
+    observer: Observer | None = None,
+    baselines: bool | Collection[str] = True,
+    tell: Callable[[str], None] = lambda what: None,
+    runs: Path = RUNS,
+    progress: Progress | None = None,
+) -> Run:
+    """One whole run, as a folder under `runs`.
+
+    `baselines` are all, none, or those named. `tell` is told in a few words what is being done, `progress` (done,
+    total) of an alignment. DataError or PlanError before anything is charged where the input is bad; RunFailed where
+    the federation fails; no folder is left then.
+    """
+    tell("reading and checking records")
+    records = load_parties(scenario, tell)
+    plan = scenario.plan
+    oracle = Oracle(plan, records)
+    with NewRun(f"{plan.name}-seed{plan.seed}", runs) as new:
+        federation = Federation.of(plan, records, progress, new.folder / LEDGERS)
+        try:
+            federation.run(new.folder, observer, engine)
+        except (PhaseFailed, AttemptsSpent, MissingParties) as error:
+            raise RunFailed(str(error), federation.faults) from error
+        # Nodes go on, since their server must not learn it; here it is the researcher's own mistake.
+        if short := federation.shortfalls:
+            raise RunFailed("pairs share fewer persons than the plan's alignment.min_overlap", short)
+        exact = oracle.judge(ScoreModel.load(new.folder / "model"), federation.scored_records())
+        compared = {}
+        for name in baselines_of(plan) if baselines is True else baselines or ():
+            tell(f"baseline {name}")
+            compared[name] = BASELINES[name](plan, oracle)
+        if baselines is True and plan.platforms:
+            compared["platform_alone_dp"] = float(np.mean(list(judged_towers(plan, oracle, new.folder).values())))
+        found = {"exact": exact, "baselines": compared, "data": scenario.settings.model_dump(mode="json")}
+        if baselines is True and scenario.settings.dataset == WORLD:
+            model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()
+            found["segments"] = segments(plan, oracle, model, scored, scenario.world().facts(plan), tell)
+        (new.folder / "oracle.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        return new.finish()

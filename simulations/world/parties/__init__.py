@@ -1,0 +1,1 @@
+"""What each party of a world holds, as its own tables."""

@@ -1,0 +1,122 @@
+"""The server's receipts: one for each head that a party gave, on the disk before it is passed on, never backwards."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from builders import LENDERS, small_plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealscore.server.transport.receipts import Receipts
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors
+from sealscore.shared.plan.plan import SERVER
+from sealscore.simulations.engine.enrolment import enrolled, identities
+
+PLAN = enrolled(small_plan())
+MEMBERS, CARDS = identities(PLAN), PLAN.cards
+LEDGER = bytes(range(32))
+
+
+def head(party: str = "lender-1", seq: int = 5, ledger: bytes = LEDGER, hash: bytes = bytes(32)) -> Head:
+    return Head.sign(MEMBERS[party], ledger, seq, hash)
+
+
+def receipts(path: Path | None = None, now: float = 1_000.9) -> Receipts:
+    return Receipts(MEMBERS[SERVER], path, lambda: now)
+
+
+def test_one_is_the_servers_word_for_a_head_at_its_time():
+    made = receipts()
+    receipt = made.sign("lender-1", head().to_bytes(), CARDS)
+    receipt.check(CARDS[SERVER], CARDS["lender-1"])
+    assert (receipt.head, receipt.at) == (head(), 1000)
+    assert made.of("lender-1") is receipt
+    assert made.of("lender-2") is None
+
+
+def test_the_same_head_again_has_the_same_receipt(tmp_path: Path):
+    made = receipts(tmp_path / "receipts.jsonl")
+    first = made.sign("lender-1", head().to_bytes(), CARDS)
+    assert made.sign("lender-1", head().to_bytes(), CARDS) is first
+    assert read_anchors(tmp_path / "receipts.jsonl") == [first]
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        head(seq=4),
+        head(seq=5, hash=bytes([1]) * 32),
+        head(seq=9, ledger=bytes(32)),
+    ],
+    ids=["back", "another of that number", "another ledger"],
+)
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_ledger_does_not_go_back(tmp_path: Path, then: Head, restart: bool):
+    path = tmp_path / "receipts.jsonl"
+    made = receipts(path)
+    kept = made.sign("lender-1", head().to_bytes(), CARDS)
+    made = receipts(path) if restart else made
+    with pytest.raises(AnchorError, match=r"the ledger of 'lender-1' is at entry \d, and was at 5 before"):
+        made.sign("lender-1", then.to_bytes(), CARDS)
+    assert made.of("lender-1") == kept
+    assert read_anchors(path) == [kept]
+
+
+def test_only_the_partys_own_head_counts(tmp_path: Path):
+    made = receipts(tmp_path / "receipts.jsonl")
+    stranger = Identity.simulated(99, "lender-1", "lender")
+    wrong = [
+        head("lender-2").to_bytes(),
+        dataclasses.replace(head("lender-2"), party="lender-1").to_bytes(),
+        dataclasses.replace(head(), seq=6).to_bytes(),
+        Head.sign(stranger, LEDGER, 5, bytes(32)).to_bytes(),
+        b"",
+        b"rubbish",
+    ]
+    for data in wrong:
+        with pytest.raises(AnchorError):
+            made.sign("lender-1", data, CARDS)
+    assert made.of("lender-1") is None
+    assert not (tmp_path / "receipts.jsonl").exists()
+
+
+def test_each_party_is_given_the_last_heads_of_all_others():
+    made = receipts()
+    for seq in (5, 6):
+        for party in LENDERS[:2]:
+            made.sign(party, head(party, seq).to_bytes(), CARDS)
+    members = {name: CARDS[name] for name in LENDERS}
+    assert made.heads_for("lender-1", members) == (head("lender-2", 6).to_bytes(),)
+    assert made.heads_for("lender-3", members) == tuple(head(party, 6).to_bytes() for party in LENDERS[:2])
+    assert made.heads_for("lender-3", {"lender-2": CARDS["lender-2"]}) == (head("lender-2", 6).to_bytes(),)
+
+
+def test_a_damaged_file_is_not_used(tmp_path: Path):
+    path = tmp_path / "receipts.jsonl"
+    receipts(path).sign("lender-1", head().to_bytes(), CARDS)
+    path.write_text(path.read_text()[:-9] + "\n", encoding="ascii")
+    with pytest.raises(AnchorError, match="line 1 is no head or receipt"):
+        receipts(path)
+
+
+@given(st.lists(st.tuples(st.sampled_from(LENDERS), st.integers(1, 6)), max_size=30))
+def test_whatever_is_sent_the_file_has_every_party_only_go_on(tmp_path_factory: pytest.TempPathFactory, sent):
+    path = tmp_path_factory.mktemp("receipts") / "receipts.jsonl"
+    highest: dict[str, int] = {}
+    for party, seq in sent:
+        made = receipts(path)
+        try:
+            made.sign(party, head(party, seq).to_bytes(), CARDS)
+            assert seq >= highest.get(party, 0)
+            highest[party] = seq
+        except AnchorError:
+            assert seq < highest[party]
+    found = read_anchors(path) if path.exists() else []
+    for party in LENDERS:
+        numbers = [one.head.seq for one in found if isinstance(one, Receipt) and one.head.party == party]
+        assert numbers == sorted(set(numbers))
+        assert max(numbers, default=0) == highest.get(party, 0)

@@ -1,0 +1,220 @@
+"""Processes that write one ledger at the same time, and processes that die while they write."""
+
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+
+import pytest
+from builders import TRAIN, small_plan
+from ledger_entries import EVENT, answer, approval, refusal, reserve
+
+from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.budget_check import Overdrawn, Spending
+from sealscore.shared.ledger.entries import Answer, Ceilings, Refuse, Reserve
+from sealscore.shared.ledger.ledger import SIGNED, Ledger, read_ledger
+from sealscore.shared.ledger.state import LedgerFault
+
+IDENTITY = Identity.generate("lender-1", "lender")
+CEILINGS = Ceilings(epsilon=None, delta=1e-5)
+# So many rounds that no writer comes to their end.
+LONG = small_plan(training__rounds=100_000)
+KILLS, FILES = 200, 10
+
+
+class Writer:
+    """A process of its own that runs `work(tell)`; what it tells comes back a line each, and was told for good."""
+
+    def __init__(self, work):
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.close(reading)
+                work(lambda told: os.write(writing, json.dumps(told).encode() + b"\n"))
+                os._exit(0)
+            finally:
+                os._exit(1)
+        os.close(writing)
+        self._reading = reading
+
+    def first(self):
+        """The first bytes that it tells, waited for."""
+        return os.read(self._reading, 1 << 20)
+
+    def told(self, before=b""):
+        """All lines to the end of the process, and its exit status."""
+        while more := os.read(self._reading, 1 << 20):
+            before += more
+        os.close(self._reading)
+        lines = [json.loads(line) for line in before.splitlines(keepends=True) if line.endswith(b"\n")]
+        return lines, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def checked_chain(path):
+    """The entries of a ledger, each in its place and signed."""
+    entries = list(read_ledger(path))
+    previous = bytes(32)
+    for seq, stored in enumerate(entries, start=1):
+        assert (stored.seq, stored.previous) == (seq, previous)
+        IDENTITY.card.check(stored.signature, SIGNED, stored.hash)
+        previous = stored.hash
+    return entries
+
+
+def endless(path, seed):
+    """Answer rounds, singly and in blocks, until somebody ends it; tells of each entry when it is in the ledger."""
+
+    def work(tell):
+        ledger, draws = Ledger(path, IDENTITY), random.Random(seed)
+
+        def append(make):
+            seq = ledger.append(make)
+            tell([seq, ledger.standing.plans[LONG.hash].spent[TRAIN]])
+            return seq
+
+        def next_reserve(standing):
+            round = standing.plans[LONG.hash].last.get("", (0, 0, 0))[1] + 1
+            return reserve(LONG, TRAIN, round, count=draws.choice([1, 1, 5]))
+
+        while True:
+            seq = append(next_reserve)
+            made = ledger.standing.plans[LONG.hash].reservations[seq].entry
+            for place in range(draws.randint(0, made.count)):
+                append(lambda standing, made=made, seq=seq, place=place: answer(made, seq, round=made.round + place))
+            if draws.random() < 0.2:
+                append(lambda standing: refusal(LONG))
+
+    return work
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_never_leaves_less_than_it_was_told(tmp_path):
+    draws, deaths, most = random.Random(5), Counter(), 0
+    for kill in range(KILLS):
+        if kill % (KILLS // FILES) == 0:
+            path = tmp_path / f"ledger-{kill}.db"
+            ledger = Ledger.create(path, IDENTITY, "loans", CEILINGS)
+            ledger.append(lambda standing: approval(LONG))
+            ledger.close()
+        writer = Writer(endless(path, kill))
+        # One in ten dies before it has told anything, while it opens the file.
+        told = writer.first() if kill % 10 else b""
+        time.sleep(draws.uniform(0, 0.03))
+        os.kill(writer.pid, signal.SIGKILL)
+        lines, status = writer.told(told)
+        assert status == -signal.SIGKILL
+        ledger = Ledger(path, IDENTITY)
+        standing = ledger.standing.plans[LONG.hash]
+        acknowledged = max((seq for seq, _ in lines), default=0)
+        most = max(most, len(lines))
+        assert [seq for seq, _ in lines] == sorted(seq for seq, _ in lines)
+        assert ledger.head.seq >= acknowledged
+        assert standing.spent[TRAIN] >= max((spent for _, spent in lines), default=0)
+        # At most the one that was under way beyond those it told of.
+        if lines:
+            assert ledger.head.seq <= acknowledged + 1
+        answers = Counter()
+        for stored in checked_chain(path):
+            if isinstance(entry := stored.entry, Answer):
+                answers[entry.reserve] += 1
+        assert all(count <= standing.reservations[seq].spent for seq, count in answers.items())
+        # It goes on where it was, above everything that may have left.
+        if "" in standing.last:
+            again = reserve(LONG, TRAIN, standing.last[""][1])
+            with pytest.raises(LedgerFault):
+                ledger.append(lambda standing, again=again: again)
+        deaths[bool(lines)] += 1
+        ledger.close()
+    assert deaths[True] >= KILLS // 2
+    assert most > 20
+
+
+def together(path, work, count=4):
+    """What so many processes told that began at the same time."""
+    gate, start = os.pipe()
+
+    def waiting(tell):
+        os.close(start)
+        os.read(gate, 1)
+        work(tell)
+
+    writers = [Writer(waiting) for _ in range(count)]
+    os.close(gate)
+    os.close(start)
+    found = [writer.told() for writer in writers]
+    assert [status for _, status in found] == [0] * count
+    return [lines for lines, _ in found]
+
+
+def test_four_writers_lose_nothing_and_never_exceed_the_attempts(tmp_path):
+    path, plan = tmp_path / "ledger.db", small_plan(training__rounds=80)
+    ledger = Ledger.create(path, IDENTITY, "loans", CEILINGS)
+    ledger.append(lambda standing: approval(plan))
+    # SQLite does not carry an open connection into another process.
+    ledger.close()
+
+    def next_reserve(standing):
+        own = standing.plans[plan.hash]
+        left = own.phases[TRAIN][1].attempts - own.spent[TRAIN]
+        return reserve(plan, TRAIN, own.last.get("", (0, 0, 0))[1] + 1, count=min(2, max(1, left)))
+
+    def work(tell):
+        own = Ledger(path, IDENTITY)
+        for _ in range(30):
+            tell(own.append(lambda standing: refusal(plan)))
+            try:
+                tell(own.append(next_reserve))
+            except LedgerFault as fault:
+                if fault.code != "attempts":
+                    raise
+
+    told = together(path, work)
+    entries = checked_chain(path)
+    assert sorted(seq for lines in told for seq in lines) == list(range(3, len(entries) + 1))
+    assert all(len(lines) >= 30 for lines in told)
+    assert sum(isinstance(stored.entry, Refuse) for stored in entries) == 120
+    ledger = Ledger(path, IDENTITY)
+    # 80 rounds and half as many more.
+    assert ledger.standing.plans[plan.hash].spent == {TRAIN: 120}
+    assert sum(stored.entry.count for stored in entries if isinstance(stored.entry, Reserve)) == 120
+    ledger.close()
+
+
+def test_four_writers_never_exceed_a_ceiling_together(tmp_path):
+    path, plan = tmp_path / "ledger.db", small_plan(training__rounds=80)
+    accountant = PldAccountant()
+    most = 25
+    bound = accountant.epsilon([EVENT.model_copy(update={"count": most})], 1e-5) * 1.001
+    ledger = Ledger.create(path, IDENTITY, "loans", Ceilings(epsilon=bound, delta=1e-5))
+    ledger.append(lambda standing: approval(plan))
+    # SQLite does not carry an open connection into another process.
+    ledger.close()
+
+    def work(tell):
+        own, spending = Ledger(path, IDENTITY), Spending()
+
+        def checked(standing):
+            entry = reserve(plan, TRAIN, standing.plans[plan.hash].last.get("", (0, 0, 0))[1] + 1)
+            spending.check(standing, plan.hash, entry)
+            return entry
+
+        for _ in range(10):
+            try:
+                tell(own.append(checked))
+            except Overdrawn:
+                own.append(lambda standing: refusal(plan))
+
+    told = together(path, work)
+    checked_chain(path)
+    ledger = Ledger(path, IDENTITY)
+    standing = ledger.standing
+    assert standing.plans[plan.hash].spent == {TRAIN: most}
+    assert standing.plans[plan.hash].refusals == 40 - most
+    assert sum(len(lines) for lines in told) == most
+    assert Spending().epsilon(standing) <= bound
+    assert accountant.epsilon([EVENT.model_copy(update={"count": most + 1})], 1e-5) > bound
+    ledger.close()

@@ -1,0 +1,63 @@
+"""The phases of a plan: their order, their names, and how many answers the budget holds for each."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from builders import BIN, CALIBRATE, EVALUATE, TRAIN, small_plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealscore.shared.phases.phases import Kind, phases
+
+
+def test_order_and_names():
+    assert [phase.name for phase in phases(small_plan())] == [BIN, TRAIN, CALIBRATE, EVALUATE]
+    assert [BIN, TRAIN, CALIBRATE, EVALUATE] == [
+        "bin:lender",
+        "train_tower:lender",
+        "calibrate:lender",
+        "evaluate:lender",
+    ]
+
+
+def test_a_function_of_every_phases_name_stands_in_the_coordinator_and_at_the_party():
+    from sealscore.clients.roles.lender import Lender
+    from sealscore.server.run.coordinator import Coordinator
+
+    for phase in phases(small_plan()):
+        assert callable(getattr(Coordinator, phase.kind.value))
+        assert callable(getattr(Lender, phase.kind.value))
+
+
+def test_only_evaluation_reads_test_persons():
+    assert {phase.name for phase in phases(small_plan()) if phase.test} == {EVALUATE}
+    assert Kind.EVALUATE.value == "evaluate"
+
+
+@given(rounds=st.integers(1, 2000), spare=st.sampled_from([0.0, 0.01, 0.05, 0.5, 1.0]))
+def test_attempts_are_the_rounds_and_the_spare_ones(rounds: int, spare: float):
+    plan = small_plan(training__rounds=rounds, privacy__spare_attempts=spare)
+    for phase in phases(plan):
+        expected = rounds if phase.kind is Kind.TRAIN else 1
+        assert phase.rounds == expected
+        assert phase.attempts == expected + math.ceil(round(spare * expected, 9))
+        assert phase.steps == 1
+
+
+@pytest.mark.parametrize("algorithm", ["fedavg", "fedprox"])
+def test_local_steps_are_steps_of_one_answer(algorithm: str):
+    local = {"steps": 6, "learning_rate": 0.1, "proximal": 0.3 if algorithm == "fedprox" else 0.0}
+    plan = small_plan(training__algorithm=algorithm, training__local=local)
+    assert {phase.name: phase.steps for phase in phases(plan)} == {BIN: 1, TRAIN: 6, CALIBRATE: 1, EVALUATE: 1}
+
+
+def test_every_phase_is_of_the_lenders_whatever_their_group_is_called():
+    plan = small_plan()
+    data = plan.model_dump(mode="json")
+    data["groups"] = {"banks": data["groups"]["lender"]}
+    data["parties"] = [party | {"group": "banks"} for party in data["parties"]]
+    renamed = type(plan).parse(data)
+    assert {phase.group for phase in phases(renamed)} == {"banks"}
+    assert phases(renamed)[0].name == "bin:banks"
