@@ -81,7 +81,7 @@ def approve(
 
     With the plan you approve the code that carries its messages, so its file must be given.
     """
-    from sealscore.clients.node.node import plan_ledger as books
+    from sealscore.clients.node import plan_ledger
     from sealscore.clients.setup.plan_data import faults
 
     home = home_at(folder)
@@ -108,7 +108,7 @@ def approve(
         raise typer.Exit(FAILED)
     with opened(home) as ledger:
         home.keep_plan(found)
-        seq = books.approve(ledger, found)
+        seq = plan_ledger.approve(ledger, found)
     console.print(f"approved: {found.name}, entry {seq} of the ledger. A node that is running takes it up by itself.")
 
 

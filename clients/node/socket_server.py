@@ -36,7 +36,7 @@ from sealscore.clients.frames import (
     send_frame,
 )
 
-log = logging.getLogger("sealscore.daemon")
+log = logging.getLogger("sealscore.sockets")
 
 
 class DaemonError(RuntimeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from sealscore.compliance.ledger_report.review import PartyReview, Review
+from sealscore.compliance.figures.review import PartyReview, Review
 from sealscore.compliance.verify.account import plan_title
 from sealscore.shared.ledger.entries import Refuse, Withdraw
 from sealscore.shared.text.numbers import fixed, listed, percent, plural, short, whole

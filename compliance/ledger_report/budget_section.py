@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from sealscore.compliance.figures.costs import Cost
-from sealscore.compliance.ledger_report.review import PartyReview, Review
+from sealscore.compliance.figures.review import PartyReview, Review
 from sealscore.compliance.pages.gauges import Gauge, gauges_figure
 from sealscore.compliance.pages.page import Html, element, figure, figures, join, paragraph
 from sealscore.compliance.verify.account import Account

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 from sealscore.compliance.figures.costs import Cost
+from sealscore.compliance.figures.review import Review
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
-from sealscore.compliance.ledger_report.review import Review
 from sealscore.compliance.pages.figures import Dot, Panel, dot_figure
 from sealscore.compliance.pages.page import Column, Html, figure, join, paragraph, table
 from sealscore.compliance.pages.svg import STYLES, Axis, Style

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from sealscore.compliance.ledger_report.review import PartyReview, Review
+from sealscore.compliance.figures.review import PartyReview, Review
 from sealscore.compliance.pages.page import Column, Html, bullets, join, paragraph, table
 from sealscore.compliance.run_figures.disclosure import TITLES
 from sealscore.compliance.verify.account import Account, Line

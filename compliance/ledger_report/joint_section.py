@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from sealscore.compliance.figures.review import Review
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
-from sealscore.compliance.ledger_report.review import Review
 from sealscore.compliance.pages.figures import Dot, Panel, dot_figure
 from sealscore.compliance.pages.page import Column, Html, bullets, figure, join, paragraph, table
 from sealscore.compliance.pages.svg import STYLES, Axis, Style

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sealscore.compliance.figures.review import Review
 from sealscore.compliance.ledger_report.disclosure_section import phase_words
-from sealscore.compliance.ledger_report.review import Review
 from sealscore.compliance.pages.page import Column, Html, bullets, element, join, pairs, paragraph, table
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_report.comparison_sections import scorecard as effects_by_feature

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from sealscore.compliance.figures.review import Review
 from sealscore.compliance.figures.worries import worries
 from sealscore.compliance.ledger_report.budget_section import UNBOUNDED, epsilon_text, gauge
-from sealscore.compliance.ledger_report.review import Review
 from sealscore.compliance.ledger_report.verification_section import verdict
 from sealscore.compliance.pages.gauges import gauges_figure
 from sealscore.compliance.pages.page import Html, bullets, cards, element, figure, join, notice, paragraph, strong

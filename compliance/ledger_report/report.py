@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sealscore.compliance.figures.review import Review
 from sealscore.compliance.ledger_report.budget_section import budgets
 from sealscore.compliance.ledger_report.claim_section import claim
 from sealscore.compliance.ledger_report.collusion_section import collusion
@@ -14,7 +15,6 @@ from sealscore.compliance.ledger_report.incidents_section import incidents
 from sealscore.compliance.ledger_report.joint_section import joint
 from sealscore.compliance.ledger_report.model_section import fairness, model_card, reasons
 from sealscore.compliance.ledger_report.overview_section import overview
-from sealscore.compliance.ledger_report.review import Review
 from sealscore.compliance.ledger_report.timeline_section import timeline
 from sealscore.compliance.ledger_report.verification_section import record, verdict, verification
 from sealscore.compliance.pages.glossary import glossary

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from sealscore.compliance.figures.costs import Moment
+from sealscore.compliance.figures.review import PartyReview, Review
 from sealscore.compliance.ledger_report.budget_section import STATES, epsilon_text
 from sealscore.compliance.ledger_report.disclosure_section import phase_words
-from sealscore.compliance.ledger_report.review import PartyReview, Review
 from sealscore.compliance.pages.figures import Line, Rule, line_figure
 from sealscore.compliance.pages.page import Column, Html, figure, figures, join, paragraph, soft, table
 from sealscore.compliance.pages.svg import SMALL, STYLES, Axis, words_width

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealscore.compliance.ledger_report.review import Review
+from sealscore.compliance.figures.review import Review
 from sealscore.compliance.pages.page import Html, table
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import listed, whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealscore.compliance.ledger_report.review import PartyReview, Review
+from sealscore.compliance.figures.review import PartyReview, Review
 from sealscore.compliance.pages.page import (
     Column,
     Html,

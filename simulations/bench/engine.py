@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from sealscore.simulations.bench.echo import time_rounds
-from sealscore.simulations.bench.flower_echo import echo_app
+from sealscore.simulations.engine.echo import time_rounds
+from sealscore.simulations.engine.flower_echo import echo_app
 from sealscore.simulations.engine.flower_engine import run_with_flower
 from sealscore.simulations.engine.grid import run_in_process
 

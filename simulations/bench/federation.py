@@ -58,7 +58,7 @@ from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Kind
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.randomness.streams import StreamSource
-from sealscore.simulations.bench.flower_echo import echo_app
+from sealscore.simulations.engine.flower_echo import echo_app
 from sealscore.simulations.engine.flower_engine import free_port
 from sealscore.simulations.experiments.scenario import PLANS, Scenario
 

@@ -113,7 +113,7 @@ def test_a_proof_names_its_code_and_its_tests(page: Path):
 @cache
 def source() -> str:
     """All code of the product."""
-    packages = (ROOT / name for name in ("shared", "clients", "server", "simulations"))
+    packages = (ROOT / name for name in ("shared", "compliance", "clients", "server", "simulations"))
     return "\n".join(file.read_text(encoding="utf-8") for package in packages for file in package.rglob("*.py"))
 
 

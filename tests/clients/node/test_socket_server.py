@@ -163,7 +163,7 @@ def test_an_error_crosses_as_a_code_and_is_logged_without_its_text(
         assert connection.recv(1) == b""
         with pytest.raises(NodeError, match=r"^unavailable$"):
             call(paths["a"], b"x", 5.0)
-    assert "a: the node gave no answer: ValueError at test_daemon.py" in caplog.text
+    assert "a: the node gave no answer: ValueError at test_socket_server.py" in caplog.text
     assert "applicant" not in caplog.text
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sealscore.clients.setup import bundle_file
 from sealscore.clients.setup.bundle_file import BundledFile, BundleFile, BundleFileError
-from sealscore.shared.bundle import build_bundle
+from sealscore.shared.bundle import courier_app, courier_bundle
 
 CODE = b"print('hello')\n"
 
@@ -36,13 +36,13 @@ def read(tmp_path: Path, content: bytes) -> BundleFile:
 
 
 def test_the_projects_own_bundle_is_read_as_it_was_built(tmp_path: Path):
-    built = build_bundle()
+    built = courier_bundle()
     found = read(tmp_path, built.content)
     assert found.sha256 == built.sha256
     names = {file.name for file in found.files}
     assert names - {"pyproject.toml", ".info/CONTENT"} == set(built.files)
     (app,) = (file for file in found.files if file.name == "clients/app.py")
-    content = (Path(bundle_file.__file__).parent / "app.py").read_bytes()
+    content = courier_app()["clients/app.py"]
     assert app == BundledFile("clients/app.py", len(content), hashlib.sha256(content).hexdigest())
 
 

@@ -10,7 +10,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from sealscore.server.app import FlowerExchange
 from sealscore.shared.bundle import courier_app
-from sealscore.simulations.bench.echo import time_rounds
+from sealscore.simulations.engine.echo import time_rounds
 
 app = ServerApp()
 
