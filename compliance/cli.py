@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Screen, fail, foreign, run_app, visible
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, fail, foreign, run_app, visible
 
 if TYPE_CHECKING:
     from sealscore.compliance.verify.anchoring import Anchor
     from sealscore.compliance.verify.verification import Verification
     from sealscore.shared.identity.identity import Card
-    from sealscore.shared.ledger.disclosure_store import Register
+    from sealscore.shared.ledger.disclosure_store import DisclosureStore
 
 app = typer.Typer(
     help="Check privacy ledgers offline, without trust in who wrote them, and say what they show. Exit code 0 means "
@@ -33,7 +33,7 @@ consent_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(consent_app, name="consent")
-console = Screen(stderr=True)
+console = Terminal(stderr=True)
 
 Ledgers = Annotated[list[Path], typer.Argument(help="Ledger files, each of one party; they are only read.")]
 Anchors = Annotated[
@@ -79,7 +79,7 @@ def verify(
         }
         print(json.dumps(shown))
     else:
-        screen = Screen()
+        screen = Terminal()
         for one in found:
             show_verification(screen, one, bool(anchors))
         show_joint(screen, joint)
@@ -122,7 +122,7 @@ def explain(
         shown = {"epsilon": epsilon, "delta": delta, "chances": [asdict(one) for one in chances(epsilon, delta)]}
         print(json.dumps(shown | {"sources": SOURCES}))
         return
-    show_chances(Screen(), in_words(epsilon, delta), chances(epsilon, delta), SOURCES)
+    show_chances(Terminal(), in_words(epsilon, delta), chances(epsilon, delta), SOURCES)
 
 
 @app.command()
@@ -186,7 +186,7 @@ def summary(
     from sealscore.compliance.screen import show_consents
 
     with _register(register) as opened:
-        show_consents(Screen(), consent_counts(opened, _day(day)))
+        show_consents(Terminal(), consent_counts(opened, _day(day)))
 
 
 @consent_app.command()
@@ -203,7 +203,7 @@ def show(
         view = person_view(opened, person, _day(day))
     if view.empty:
         fail(f"{register}: knows nobody of that identifier; write it as the data does", FAILED)
-    show_person(Screen(), view)
+    show_person(Terminal(), view)
 
 
 def main() -> None:
@@ -213,12 +213,12 @@ def main() -> None:
     from sealscore.compliance.verify.verification import Fault
     from sealscore.shared.identity.identity import CardError
     from sealscore.shared.ledger.anchors import AnchorError
-    from sealscore.shared.ledger.disclosure_store import RegisterError
+    from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
     from sealscore.shared.ledger.ledger import LedgerError
     from sealscore.shared.plan.errors import PlanError
 
     bad = dict.fromkeys((AnchorError, CardError, NotARun, PlanError), BAD_INPUT)
-    unreadable = dict.fromkeys((Unreadable, LedgerError, RegisterError), Fault.UNREADABLE.value)
+    unreadable = dict.fromkeys((Unreadable, LedgerError, DisclosureStoreError), Fault.UNREADABLE.value)
     run_app(app, bad | unreadable, "interrupted; nothing was written")
 
 
@@ -278,7 +278,7 @@ def _write(text: str, output: Path | None) -> None:
 
 
 @contextmanager
-def _register(path: Path) -> Iterator[Register]:
+def _register(path: Path) -> Iterator[DisclosureStore]:
     """A register whose chain holds; a broken one is told and ends the command."""
     from sealscore.compliance.figures.consents import open_register
     from sealscore.compliance.verify.verification import Fault

@@ -13,12 +13,12 @@ from sealscore.compliance.figures.joint import JointClaim
 from sealscore.compliance.verify.verification import Verification
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.numbers import fixed, known, percent, plural, short
-from sealscore.shared.text.terminal import Screen, foreign, grouped
+from sealscore.shared.text.terminal import Terminal, foreign, grouped
 
 _WORDS = 1000
 
 
-def show_verification(screen: Screen, found: Verification, anchored: bool) -> None:
+def show_verification(screen: Terminal, found: Verification, anchored: bool) -> None:
     """The result of one check: verdict, findings, warnings, figures."""
     verdict = "[green]verified" if found.ok else f"[red]not verified (exit code {found.exit_code})"
     _line(screen, f"[bold]{foreign(found.party)}[/bold], {foreign(found.path)}: {verdict}")
@@ -54,7 +54,7 @@ def _anchors(found: Verification, given: bool) -> str:
     return "[yellow]no anchors were given (--anchors), so it could be an old copy, or written anew by its own party"
 
 
-def _claims(screen: Screen, found: Verification) -> None:
+def _claims(screen: Terminal, found: Verification) -> None:
     table = Table(box=box.SIMPLE)
     for name, side in (
         ("epsilon spent, if", "left"),
@@ -80,7 +80,7 @@ def _claims(screen: Screen, found: Verification) -> None:
         _line(screen, f"  beside it, sealed to peers: {', '.join(told)}")
 
 
-def show_joint(screen: Screen, claims: Sequence[JointClaim]) -> None:
+def show_joint(screen: Terminal, claims: Sequence[JointClaim]) -> None:
     """What the ledgers say together, where there is more than one party."""
     several = [claim for claim in claims if len(claim.parties) > 1]
     if not several:
@@ -97,7 +97,7 @@ def show_joint(screen: Screen, claims: Sequence[JointClaim]) -> None:
     screen.print(table)
 
 
-def show_chances(screen: Screen, words: Sequence[str], chances: Sequence[Chance], sources: Sequence[str]) -> None:
+def show_chances(screen: Terminal, words: Sequence[str], chances: Sequence[Chance], sources: Sequence[str]) -> None:
     """What an epsilon means."""
     for paragraph in words:
         _line(screen, paragraph, wrap=True)
@@ -121,7 +121,7 @@ def show_chances(screen: Screen, words: Sequence[str], chances: Sequence[Chance]
         _line(screen, f"Source: {source}", wrap=True)
 
 
-def show_consents(screen: Screen, counts: Sequence[ConsentCount]) -> None:
+def show_consents(screen: Terminal, counts: Sequence[ConsentCount]) -> None:
     """Records by the state of their consents."""
     table = Table("purpose", "recipient", box=box.SIMPLE)
     for state in STATES:
@@ -131,7 +131,7 @@ def show_consents(screen: Screen, counts: Sequence[ConsentCount]) -> None:
     screen.print(table if counts else "the register holds no consents")
 
 
-def show_person(screen: Screen, view: PersonView) -> None:
+def show_person(screen: Terminal, view: PersonView) -> None:
     """Everything about one person."""
     table = Table("record", "consent", "state", title="consents", box=box.SIMPLE)
     for record, consent, state in view.consents:
@@ -154,5 +154,5 @@ def _figure(value: float) -> str:
     return fixed(value) if known(value) else "not bounded"
 
 
-def _line(screen: Screen, text: str, wrap: bool = False) -> None:
+def _line(screen: Terminal, text: str, wrap: bool = False) -> None:
     screen.print(text, highlight=False, soft_wrap=not wrap)

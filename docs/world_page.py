@@ -19,7 +19,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     config.WorldConfig,
     config.Calendar,
     config.Latents,
-    config.Business,
+    config.BusinessConfig,
     config.Economy,
     config.Platforms,
     config.Channel,
@@ -30,7 +30,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     config.Fraud,
     config.Lending,
     config.Product,
-    config.Lender,
+    config.LenderConfig,
 )
 _MARKED = re.compile(r"(<!-- knobs of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BOUNDS = (("minimum", "≥ "), ("exclusiveMinimum", "> "), ("maximum", "≤ "), ("exclusiveMaximum", "< "))

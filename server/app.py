@@ -47,10 +47,10 @@ def main(grid: Grid, context: Context) -> None:
         run_coordinator(Path(config["plan"]).read_bytes(), exchange, Path(config["output"]))
         return
     from sealscore.server.run.deployed import carry_out, publish
-    from sealscore.server.setup.server_dir import ServerHome
+    from sealscore.server.setup.server_dir import ServerDir
 
     action = publish if config["action"] == "publish" else carry_out
-    action(ServerHome(Path(config["home"])), config["plan"], exchange)
+    action(ServerDir(Path(config["home"])), config["plan"], exchange)
 
 
 class FlowerExchange:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Screen, foreign, run_app, visible
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, foreign, run_app, visible
 from sealscore.simulations.audit.command import audit
 from sealscore.simulations.neighbours.command import neighbours
 from sealscore.simulations.sweep.command import app as sweep
@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Screen(stderr=True)
+console = Terminal(stderr=True)
 app.add_typer(world, name="world")
 app.add_typer(sweep, name="sweep")
 
@@ -83,7 +83,7 @@ def list_runs(runs: Runs = Path("runs")) -> None:
     if not found:
         console.print(f"no runs under {foreign(runs)}; `sealscore-sim run PLAN` makes one")
         return
-    runs_table(Screen(), found)
+    runs_table(Terminal(), found)
 
 
 @app.command()
@@ -96,7 +96,7 @@ def compare(
     from sealscore.simulations.experiments.console import comparison
     from sealscore.simulations.experiments.runs import find_run
 
-    comparison(Screen(), find_run(first, runs), find_run(second, runs))
+    comparison(Terminal(), find_run(first, runs), find_run(second, runs))
 
 
 @app.command()

@@ -17,12 +17,12 @@ from typing import Annotated, Any
 
 import typer
 
-from sealscore.clients.commands.masking import Masks
+from sealscore.clients.commands.masking import LogMasks
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import HERE, Folder, console, home_at
 from sealscore.clients.data import DataError
 from sealscore.clients.setup.config import ConfigError
-from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.text.terminal import foreign
 
 PACKAGES = ("sealscore", "flwr", "torch", "opacus", "dp-accounting", "cryptography", "polars", "pydantic")
@@ -48,7 +48,7 @@ def doctor(
     console.print(f"written to {foreign(output)}; read it before you send it")
 
 
-def collected(home: Home) -> dict[str, Any]:
+def collected(home: NodeDir) -> dict[str, Any]:
     """Everything that doctor tells."""
     return {
         "versions": {name: _version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
@@ -60,7 +60,7 @@ def collected(home: Home) -> dict[str, Any]:
     }
 
 
-def _checks(home: Home) -> list[dict[str, Any]]:
+def _checks(home: NodeDir) -> list[dict[str, Any]]:
     from sealscore.clients.setup.preflight import preflight
 
     try:
@@ -81,7 +81,7 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _files(home: Home) -> dict[str, Any]:
+def _files(home: NodeDir) -> dict[str, Any]:
     found = sorted(home.folder.iterdir())
     own = [path for path in found if path.name in _OWN or _DATABASES.fullmatch(path.name)]
     return {path.name: _facts(path) for path in own} | {"others": len(found) - len(own)}
@@ -92,7 +92,7 @@ def _facts(path: Path) -> dict[str, Any]:
     return {"bytes": found.st_size, "mode": oct(found.st_mode & 0o7777), "folder": path.is_dir()}
 
 
-def _ledger(home: Home) -> dict[str, Any]:
+def _ledger(home: NodeDir) -> dict[str, Any]:
     try:
         with opened(home) as ledger:
             plans = ledger.standing.plans.values()
@@ -101,12 +101,12 @@ def _ledger(home: Home) -> dict[str, Any]:
         return {"fault": type(error).__name__}
 
 
-def _logs(home: Home) -> dict[str, list[str]]:
-    masks = Masks.of(home)
+def _logs(home: NodeDir) -> dict[str, list[str]]:
+    masks = LogMasks.of(home)
     return {name: [masks.masked(line) for line in _tail(home, name)] for name in ("executor.log", "supernode.log")}
 
 
-def _tail(home: Home, name: str) -> list[str]:
+def _tail(home: NodeDir, name: str) -> list[str]:
     try:
         text = (home.supernode / "logs" / name).read_text(encoding="utf-8", errors="replace")
         return text.splitlines()[-_LOG_LINES:]

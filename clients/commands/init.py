@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail
-from sealscore.clients.setup.node_dir import PASSPHRASE, Home
+from sealscore.clients.setup.node_dir import PASSPHRASE, NodeDir
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.text.terminal import foreign
 
@@ -92,7 +92,7 @@ def init(
 
     if role not in ("lender", "platform"):
         raise typer.BadParameter(f"{role!r}: a node is a lender or a platform", param_hint="--role")
-    home = Home(folder.resolve())
+    home = NodeDir(folder.resolve())
     if home.config_file.exists():
         fail(f"{home.config_file}: this folder has a node already; name another folder", BAD_INPUT)
     _validate({"name": name, "role": role}, NodeSection)

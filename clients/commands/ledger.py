@@ -9,7 +9,7 @@ from rich.table import Table
 
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, reason
-from sealscore.shared.ledger.budget_check import Spending, bits_by_recipient, label_epsilon
+from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient, label_epsilon
 from sealscore.shared.ledger.entries import Entry, Limit
 from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.text.terminal import foreign, plain
@@ -21,7 +21,7 @@ def ledger(
     """Show the last entries of the ledger, and what is spent and left."""
     home = home_at(folder)
     with opened(home) as own:
-        standing, spending = own.standing, Spending()
+        standing, spending = own.standing, BudgetCheck()
         shown = Table("entry", "at", "kind", "what")
         for stored in list(read_ledger(home.ledger_file))[-last:]:
             shown.add_row(str(stored.seq), stored.at, stored.kind, _words(stored.entry))

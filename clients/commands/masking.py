@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sealscore.clients.setup.config import ConfigError, NodeConfig
-from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.identity.trust import TrustError
 from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.processes import IMPORT_ROOT
@@ -42,7 +42,7 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
-class Masks:
+class LogMasks:
     """What is masked wherever it stands: known folders (the longest first), hosts, and names of parties."""
 
     folders: tuple[tuple[str, str], ...]
@@ -50,7 +50,7 @@ class Masks:
     parties: tuple[str, ...]
 
     @classmethod
-    def of(cls, home: Home) -> Masks:
+    def of(cls, home: NodeDir) -> LogMasks:
         """What a node knows to be its own or its peers'; as much of it as its files can still tell."""
         config = None
         with suppress(ConfigError):
@@ -78,7 +78,7 @@ class Masks:
         return line
 
 
-def _folders(home: Home, config: NodeConfig | None) -> Iterable[tuple[str, str]]:
+def _folders(home: NodeDir, config: NodeConfig | None) -> Iterable[tuple[str, str]]:
     """Folders that may have blanks in their names, so that no pattern would find their ends."""
     found = {sys.prefix: PATH}
     with suppress(RuntimeError, OSError):  # a user without a home, a working directory that is gone

@@ -23,8 +23,8 @@ from sealscore.clients.commands.terminal import (
     reason,
 )
 from sealscore.clients.setup.bundle_file import BundleFile
-from sealscore.clients.setup.node_dir import Home
-from sealscore.clients.setup.plan_review import Review, review
+from sealscore.clients.setup.node_dir import NodeDir
+from sealscore.clients.setup.plan_review import PlanReview, review
 from sealscore.shared.ledger.entries import Refuse, Revoke
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.plan.plan import Plan
@@ -135,7 +135,7 @@ def refuse(
             fail(f"plan {found.name} is {known.state} already", BAD_INPUT)
 
 
-def find_plan(home: Home, wanted: str) -> Plan:
+def find_plan(home: NodeDir, wanted: str) -> Plan:
     """The plan that an operator means: a file (TOML or canonical), or one that was proposed.
 
     Ends with an error where there is none, or several.
@@ -156,7 +156,7 @@ def find_plan(home: Home, wanted: str) -> Plan:
 
 
 @contextmanager
-def opened(home: Home) -> Iterator[Ledger]:
+def opened(home: NodeDir) -> Iterator[Ledger]:
     """A node's ledger for one command."""
     ledger = home.ledger(home.identity(), home.config())
     try:
@@ -165,12 +165,12 @@ def opened(home: Home) -> Iterator[Ledger]:
         ledger.close()
 
 
-def _review(home: Home, plan: Plan) -> Review:
+def _review(home: NodeDir, plan: Plan) -> PlanReview:
     with opened(home) as ledger:
         return review(plan, home.identity().card, home.trust().cards, ledger.standing, home.config().data)
 
 
-def _print(seen: Review) -> None:
+def _print(seen: PlanReview) -> None:
     table = Table(Column(no_wrap=True), Column(overflow="fold"), show_header=False, box=None, padding=(0, 2, 0, 0))
     for what, words in (*seen.lines, ("state", seen.state)):
         table.add_row(f"[bold]{what}[/bold]", foreign(words, _LONG))

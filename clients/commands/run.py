@@ -18,7 +18,7 @@ from rich.table import Table
 from sealscore.clients.commands.plan import find_plan, opened
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, home_at
 from sealscore.clients.setup.config import NodeConfig
-from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.logs import log_to_stderr
 from sealscore.shared.text.terminal import foreign, grouped, lines
@@ -52,7 +52,7 @@ def start(
 ) -> None:
     """Start the node and its SuperNode, and keep them running until Ctrl-C or SIGTERM."""
     from sealscore.clients.deploy.supernode import SuperNodeSettings
-    from sealscore.clients.node.supervisor import Service, signals
+    from sealscore.clients.node.supervisor import Supervisor, signals
 
     if logs not in ("text", "json"):
         raise typer.BadParameter(f"{logs!r}: logs are text or json", param_hint="--log")
@@ -83,7 +83,7 @@ def start(
             poll=config.supernode.poll,
         )
 
-    service = Service(host, ledger, home.sockets(config), settings, home.status_file)
+    service = Supervisor(host, ledger, home.sockets(config), settings, home.status_file)
     try:
         with signals(service):
             service.run()
@@ -135,8 +135,8 @@ def status(
         raise typer.Exit(FAILED)
 
 
-def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
-    from sealscore.clients.node.plan_router import MAX_PROPOSED, Host
+def _host(home: NodeDir, config: NodeConfig, ledger: Any, register: Any) -> Any:
+    from sealscore.clients.node.plan_router import MAX_PROPOSED, PlanRouter
     from sealscore.clients.setup.plan_data import given_reader, loader
 
     def propose(plan: Plan) -> bool:
@@ -152,7 +152,7 @@ def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
         )
         return True
 
-    return Host(
+    return PlanRouter(
         home.identity(),
         home.trust(),
         ledger,
@@ -165,7 +165,7 @@ def _host(home: Home, config: NodeConfig, ledger: Any, register: Any) -> Any:
     )
 
 
-def _refuse_faulty_data(home: Home, config: NodeConfig, plans: list[Plan]) -> None:
+def _refuse_faulty_data(home: NodeDir, config: NodeConfig, plans: list[Plan]) -> None:
     """A node whose data do not fit its plans does not start: once it is connected, the server would see it."""
     from sealscore.clients.setup.plan_data import faults
 
@@ -176,7 +176,7 @@ def _refuse_faulty_data(home: Home, config: NodeConfig, plans: list[Plan]) -> No
         fail("\n".join([f"the data cannot be used, so the node does not start; {mend}", *each]), BAD_INPUT)
 
 
-def _live_plans(home: Home) -> list[Plan]:
+def _live_plans(home: NodeDir) -> list[Plan]:
     try:
         with opened(home) as ledger:
             return [plan.plan for plan in ledger.standing.live]
@@ -185,7 +185,7 @@ def _live_plans(home: Home) -> list[Plan]:
         return []
 
 
-def _status(home: Home) -> dict[str, Any] | None:
+def _status(home: NodeDir) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(home.status_file.read_text(encoding="ascii"))
         died = found["state"] == "running" and time.time() - float(found["at"]) > STALE

@@ -9,20 +9,20 @@ import typer
 
 from sealscore.clients.data import DataError
 from sealscore.clients.deploy.node_key import NodeKeyError
-from sealscore.clients.node.socket_server import DaemonError
+from sealscore.clients.node.socket_server import SocketServerError
 from sealscore.clients.setup.bundle_file import BundleFileError
-from sealscore.clients.setup.node_dir import Home, HomeError
+from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
 from sealscore.shared.identity.identity import CardError
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.identity.trust import EnrolmentError, TrustError, Untrusted
 from sealscore.shared.ledger.budget_check import Overdrawn
-from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import LedgerError
 from sealscore.shared.ledger.state import LedgerFault
 from sealscore.shared.plan.errors import PlanError
-from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Screen, errors, fail
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, errors, fail
 
-console = Screen()
+console = Terminal()
 
 Folder = Annotated[Path, typer.Option("--home", envvar="SEALSCORE_HOME", help="The node's own folder.")]
 HERE = Path(".")
@@ -36,17 +36,17 @@ _BAD_INPUT = (
     TrustError,
     EnrolmentError,
     Untrusted,
-    HomeError,
+    NodeDirError,
     KeyFileError,
     NodeKeyError,
 )
-_FAILED = (LedgerError, RegisterError, LedgerFault, Overdrawn, DaemonError)
+_FAILED = (LedgerError, DisclosureStoreError, LedgerFault, Overdrawn, SocketServerError)
 EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
 
 
-def home_at(folder: Path) -> Home:
+def home_at(folder: Path) -> NodeDir:
     """The node's folder, which must have a node in it."""
-    home = Home(folder.resolve())
+    home = NodeDir(folder.resolve())
     if not home.config_file.exists():
         fail(f"{home.config_file}: there is no node here; sealscore-node init makes one", BAD_INPUT)
     return home

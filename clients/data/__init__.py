@@ -1,7 +1,7 @@
 """A partner's own tables: read them, check them, split them. Nothing here leaves the partner."""
 
 from sealscore.clients.data.checks import Checked, Nominal, check_table
-from sealscore.clients.data.column_mapping import OwnData
+from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.data.given import Given, read_given
 from sealscore.clients.data.load import in_words, load_records, one_sided_parts
@@ -13,10 +13,10 @@ from sealscore.clients.data.table import Table, columns_of
 
 __all__ = [
     "Checked",
+    "ColumnMapping",
     "DataError",
     "Given",
     "Nominal",
-    "OwnData",
     "Problem",
     "Source",
     "SqlSource",

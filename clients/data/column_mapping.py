@@ -22,7 +22,7 @@ _CONSENT = "consent"
 
 
 @dataclass(frozen=True)
-class OwnData:
+class ColumnMapping:
     """A source, the party's own names of the plan's columns, and where consents are, as the operator says.
 
     They are in the own column `consent_column`, or in the table `consents`, and are read under every plan, also under

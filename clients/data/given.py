@@ -14,7 +14,7 @@ import polars as pl
 
 from sealscore.clients.data.cells import WrongTypeError, inexact, texts
 from sealscore.clients.data.checks import consents_of
-from sealscore.clients.data.column_mapping import OwnData
+from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.data.table import Table
 from sealscore.shared.persons.consent import Consent, with_withdrawals
@@ -48,7 +48,7 @@ class Given:
         return dataclasses.replace(left, consent=tuple(now[key] for key in keys if key in now))
 
 
-def read_given(own: OwnData, plan: Plan, party_name: str) -> Given:
+def read_given(own: ColumnMapping, plan: Plan, party_name: str) -> Given:
     """Who is in the table of a party, and the consents of each.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from sealscore.clients.data.checks import Nominal, check_table
-from sealscore.clients.data.column_mapping import OwnData
+from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.data.sources.sources import Source
 from sealscore.clients.data.split import test_mask
@@ -23,7 +23,9 @@ from sealscore.shared.plan.plan import Party, Plan
 _Read = TypeVar("_Read")
 
 
-def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_folder: Path | None = None) -> Records:
+def load_records(
+    source: Source | ColumnMapping, plan: Plan, party_name: str, split_folder: Path | None = None
+) -> Records:
     """Read, check and split the table of a party; the list of test ids is sought in `split_folder`, or beside a file.
 
     Raises:
@@ -39,7 +41,7 @@ def load_records(source: Source | OwnData, plan: Plan, party_name: str, split_fo
     party = plan.party(party_name)
     group = plan.groups[party.group]
     lender = group.role == "lender"
-    own = source if isinstance(source, OwnData) else OwnData(source)
+    own = source if isinstance(source, ColumnMapping) else ColumnMapping(source)
     if group.table.dictionary is not None:
         # Only where it is named: a table of own columns needs nothing of the features' code.
         from sealscore.clients.features.dictionary.row_local import check_dictionary

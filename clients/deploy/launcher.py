@@ -59,7 +59,7 @@ def main() -> None:
     module.http_request_response = watched(
         module.http_request_response, own.allowed, own.refusals, own.contact, own.poll
     )
-    module.time = _Clock
+    module.time = _TaskClock
     flower_supernode()
 
 
@@ -80,7 +80,7 @@ def watched(
     return connected
 
 
-class _Clock:
+class _TaskClock:
     """In place of `time` in Flower's loop, which looks every half second whether a courier's reply is there."""
 
     @staticmethod

@@ -18,7 +18,7 @@ ALLOWED, REFUSALS = "bundles.allowed", "bundles.refused"
 
 
 @dataclass(frozen=True)
-class Refusal:
+class BundleRefusal:
     """A bundle that was not run: when (seconds since 1970), why in words, in which run."""
 
     at: float
@@ -68,7 +68,7 @@ def _listed(path: Path) -> set[str]:
     return {line.partition("#")[0].strip() for line in lines} - {""}
 
 
-def refusals(folder: Path) -> list[Refusal]:
+def refusals(folder: Path) -> list[BundleRefusal]:
     """What this node has refused to run, the last one last. A line that a full disk has cut off is passed by."""
     try:
         lines = (folder / REFUSALS).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -77,9 +77,9 @@ def refusals(folder: Path) -> list[Refusal]:
     return [refusal for line in lines if (refusal := _refusal(line)) is not None]
 
 
-def _refusal(line: str) -> Refusal | None:
+def _refusal(line: str) -> BundleRefusal | None:
     try:
         entry = json.loads(line)
-        return Refusal(float(entry["at"]), str(entry["reason"]), int(entry.get("run", 0)))
+        return BundleRefusal(float(entry["at"]), str(entry["reason"]), int(entry.get("run", 0)))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None

@@ -28,7 +28,7 @@ from types import TracebackType
 
 from sealscore.clients.deploy import executor
 from sealscore.clients.deploy.connection import Trouble, check_connection
-from sealscore.clients.deploy.pinning import ALLOWED, REFUSALS, Refusal, allow, refusals
+from sealscore.clients.deploy.pinning import ALLOWED, REFUSALS, BundleRefusal, allow, refusals
 from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
 
 _SECRET, _CONTACT, _FLOWER_HOME = "executor.secret", "contact", "flower"
@@ -137,7 +137,7 @@ class SuperNode:
         contact = self.last_contact()
         return self.node.pid is not None and contact is not None and time.time() - contact <= within
 
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[BundleRefusal]:
         """The bundles that were refused, the last one last."""
         return refusals(self.settings.folder)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.plan.plan import SERVER
 
@@ -26,7 +26,7 @@ class Anchoring:
         LedgerBehind: the register of persons is older than the ledger, or the ledger lacks a head of its own.
     """
 
-    def __init__(self, ledger: Ledger, cards: Mapping[str, Card], register: Register) -> None:
+    def __init__(self, ledger: Ledger, cards: Mapping[str, Card], register: DisclosureStore) -> None:
         self._ledger, self._cards, self._register = ledger, cards, register
         self._peers = ledger.last_heads()
         self._receipt = 0

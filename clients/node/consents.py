@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date
 
-from sealscore.clients.node.plan_ledger import Books
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.clients.node.plan_ledger import PlanLedger
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 
@@ -18,7 +18,7 @@ class Consents:
     from every pair with it: the peer is to be told (see `Withdrawals`), and what it told is deleted here.
     """
 
-    def __init__(self, plan: Plan, peers: Collection[str], books: Books, register: Register) -> None:
+    def __init__(self, plan: Plan, peers: Collection[str], books: PlanLedger, register: DisclosureStore) -> None:
         self._plan, self._peers, self._books, self._register = plan, peers, books, register
         self._records: Records | None = None
         self._day: date | None = None

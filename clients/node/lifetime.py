@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sealscore.clients.roles.bands import GROUP_BITS
 from sealscore.shared.dp.labels import LabelStore
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.disclosures import Disclosed
 from sealscore.shared.randomness.fills import Fills
 from sealscore.shared.randomness.streams import StreamSource
@@ -23,7 +23,7 @@ class Lifetime:
     protected attributes, whatever a plan says.
     """
 
-    register: Register
+    register: DisclosureStore
     labels: LabelStore
     disclosed: Disclosed
     fills: Fills
@@ -39,7 +39,7 @@ class Lifetime:
     def of(
         cls,
         secret: StreamSource,
-        register: Register,
+        register: DisclosureStore,
         signal_bits: int | Callable[[], int] = SIGNAL_BITS,
         group_bits: int = GROUP_BITS,
     ) -> Lifetime:
@@ -51,4 +51,4 @@ class Lifetime:
     @classmethod
     def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS, group_bits: int = GROUP_BITS) -> Lifetime:
         """Of a data set of which nothing was released yet, remembered in this process only."""
-        return cls.of(secret, Register(), signal_bits, group_bits)
+        return cls.of(secret, DisclosureStore(), signal_bits, group_bits)

@@ -20,7 +20,7 @@ import numpy as np
 from sealscore.clients.node.consents import Consents
 from sealscore.clients.node.errors import LocalFault, Refused
 from sealscore.clients.node.lifetime import Lifetime
-from sealscore.clients.node.plan_ledger import Books
+from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.lender import Lender
 from sealscore.clients.roles.nobody import attempted, bounded
@@ -28,7 +28,7 @@ from sealscore.clients.roles.platform import Platform
 from sealscore.clients.roles.releases import Kept, Payload, Release, Sum
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.ledger.disclosure_store import Register, RegisterError
+from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.messages.aggregation import Aggregation, SumId
 from sealscore.shared.messages.messages import (
@@ -105,7 +105,7 @@ class Node:
         self._secret = secret
         self._lifetime = lifetime
         self._aggregation = aggregation
-        self.books = Books(ledger, plan, self.random_source)
+        self.books = PlanLedger(ledger, plan, self.random_source)
         self.tell = tell
         self._parts: dict[str, bytes] = {}
         self._answers: dict[str, bytes] = {}
@@ -121,7 +121,7 @@ class Node:
         return "system" if {self._secret.source, self._lifetime.labels.source} == {"system"} else "seeded"
 
     @property
-    def register(self) -> Register:
+    def register(self) -> DisclosureStore:
         """What was told of whom, over the life of the data set."""
         return self._lifetime.register
 
@@ -175,7 +175,7 @@ class Node:
             self.role.forget(peer, persons)
             try:
                 self._lifetime.register.erase(self.plan.hash, peer, persons)
-            except RegisterError as error:
+            except DisclosureStoreError as error:
                 self.tell(f"{self.name} cannot delete what {peer} told of persons who withdrew: {error}")
 
     def _answer(self, request: bytes) -> bytes:
@@ -201,7 +201,7 @@ class Node:
             return encode(Refusal(self._reply(header), refusal.code))
         except MessageError:
             return encode(Refusal(self._reply(header), "malformed"))
-        except (LocalFault, LedgerError, RegisterError) as fault:
+        except (LocalFault, LedgerError, DisclosureStoreError) as fault:
             self.tell(f"{self.name} does not answer: {fault}" if isinstance(fault, RuntimeError) else str(fault))
             self.books.refused(header, "unavailable")
             reply = encode(Refusal(self._reply(header), "unavailable"))
@@ -304,7 +304,7 @@ class Node:
                 noted = True
             return payload.make()
 
-        where, passed = f"{phase.name} with {request.peer}", (Refused, LedgerError, RegisterError)
+        where, passed = f"{phase.name} with {request.peer}", (Refused, LedgerError, DisclosureStoreError)
         return attempted(self.role, answer, lambda error: self._failed(where, error), passed)
 
     def _failed(self, where: str, error: Exception) -> None:

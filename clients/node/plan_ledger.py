@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sealscore.clients.node.errors import LocalFault, Refused
 from sealscore.clients.roles.releases import Kept, Release
 from sealscore.shared.dp.mechanisms import Mechanism
-from sealscore.shared.ledger.budget_check import Overdrawn, Spending, check_labels
+from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn, check_labels
 from sealscore.shared.ledger.entries import (
     Abort,
     Answer,
@@ -29,7 +29,7 @@ from sealscore.shared.ledger.entries import (
     kept_meaning,
 )
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
-from sealscore.shared.ledger.state import LAST_ATTEMPT, NOWHERE, LedgerFault, Place, PlanStanding, Standing
+from sealscore.shared.ledger.state import LAST_ATTEMPT, NOWHERE, LedgerFault, LedgerState, Place, PlanState
 from sealscore.shared.messages.messages import Header
 from sealscore.shared.phases.phases import Phase
 from sealscore.shared.plan.plan import Plan
@@ -56,7 +56,7 @@ class _Block:
         return self.entry.round + self.entry.count - 1
 
 
-class Books:
+class PlanLedger:
     """What one plan has cost, and what was answered under it, in the ledger of the party's data set.
 
     Raises:
@@ -66,7 +66,7 @@ class Books:
 
     def __init__(self, ledger: Ledger, plan: Plan, source: Source) -> None:
         self._ledger, self._plan, self._source = ledger, plan, source
-        self._spending = Spending()
+        self._spending = BudgetCheck()
         self._block: _Block | None = None
         if self._now().state != "live":
             raise Refused("not-approved")
@@ -153,7 +153,7 @@ class Books:
             Refused: a ceiling does not hold it, or nothing may be answered under the plan any more; nothing is kept.
         """
 
-        def make(standing: Standing) -> Entry:
+        def make(standing: LedgerState) -> Entry:
             if standing.plans[self._plan.hash].state != "live":
                 raise Refused("not-approved")
             # Again: another plan's labels may have been told since `clear`.
@@ -220,7 +220,7 @@ class Books:
         """Note what was answered of an open block, and give back the rest."""
         self._close_block()
 
-    def _now(self) -> PlanStanding:
+    def _now(self) -> PlanState:
         found = self._ledger.standing.plans.get(self._plan.hash)
         if found is None:
             raise Refused("not-approved")
@@ -232,7 +232,7 @@ class Books:
         return same and block.given < entry.count and header.round <= block.end
 
     def _reservation(
-        self, standing: Standing, header: Header, phase: Phase, mechanism: Mechanism, cohort: int
+        self, standing: LedgerState, header: Header, phase: Phase, mechanism: Mechanism, cohort: int
     ) -> Reserve:
         plan = standing.plans[self._plan.hash]
         left = min(phase.attempts - plan.spent[phase.name], phase.rounds - header.round + 1)
@@ -249,7 +249,7 @@ class Books:
         self._spending.check(standing, self._plan.hash, entry)
         return entry
 
-    def _append(self, make: Callable[[Standing], Entry], header: Header) -> int:
+    def _append(self, make: Callable[[LedgerState], Entry], header: Header) -> int:
         try:
             return self._ledger.append(make)
         except Overdrawn as error:
@@ -283,15 +283,15 @@ def approve(ledger: Ledger, plan: Plan) -> int:
     """
     text = plan.canonical().decode("ascii")
 
-    def make(standing: Standing) -> Entry:
+    def make(standing: LedgerState) -> Entry:
         check_identified(standing)
-        Spending().check_whole(standing, plan)
+        BudgetCheck().check_whole(standing, plan)
         return Approve(plan=plan.hash, text=text)
 
     return ledger.append(make)
 
 
-def check_identified(standing: Standing) -> None:
+def check_identified(standing: LedgerState) -> None:
     """Raise LedgerError where the ledger of a real party does not say what names a person."""
     if standing.identified is None and not standing.card.simulation:
         raise LedgerError(

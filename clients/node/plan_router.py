@@ -25,10 +25,10 @@ from sealscore.shared.crypto.sealing import SealError, read_info
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.trust import EnrolmentError, TrustError, TrustStore, Untrusted
-from sealscore.shared.ledger.disclosure_store import Register, RegisterError
+from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.entries import Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
-from sealscore.shared.ledger.state import LedgerFault, PlanStanding
+from sealscore.shared.ledger.state import LedgerFault, PlanState
 from sealscore.shared.messages.messages import Header, Join, MessageError, Propose, Ready, Refusal
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
@@ -43,7 +43,7 @@ log = logging.getLogger("sealscore.node")
 MAX_PROPOSED = 100
 
 
-class Host:
+class PlanRouter:
     """Answers for one party under all its approved plans: a Responder.
 
     `load` reads the party's records under a plan, and `given` by themselves who is in the data and the consents;
@@ -57,7 +57,7 @@ class Host:
         identity: Identity,
         trust: TrustStore,
         ledger: Ledger,
-        register: Register,
+        register: DisclosureStore,
         labels: StreamSource,
         load: Callable[[Plan], Records],
         secret: Callable[[Plan], StreamSource] = lambda plan: StreamSource.system(),
@@ -101,7 +101,7 @@ class Host:
             except (NotApproved, Refused, Untrusted, EnrolmentError) as error:
                 self._tell(f"{self.name} answers nothing under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "expired" if self._is_over(plan) else "not-approved")
-            except (LedgerError, RegisterError, TrustError) as error:
+            except (LedgerError, DisclosureStoreError, TrustError) as error:
                 self._tell(f"{self.name} cannot answer under plan {grouped(plan)}: {error}")
                 return self._refuse(request, plan, "unavailable")
         return self._refuse(request, plan, "not-joined") if door is None else door.answer(request)
@@ -235,7 +235,7 @@ class Host:
         standing = self._ledger.standing.plans.get(hash)
         return standing is not None and is_over(standing.plan, self._clock())
 
-    def _open(self, standing: PlanStanding) -> SealedNode:
+    def _open(self, standing: PlanState) -> SealedNode:
         if standing.state != "live":
             raise Refused("not-approved")
         plan = standing.plan
@@ -297,10 +297,10 @@ class Host:
         return sign_message(Refusal(claimed_header(request, plan, self.name), code), self._identity)
 
 
-def _failure(work: Callable[[], None]) -> LedgerError | RegisterError | None:
+def _failure(work: Callable[[], None]) -> LedgerError | DisclosureStoreError | None:
     """Do it; what cannot be written is given, so that the rest is done first."""
     try:
         work()
-    except (LedgerError, RegisterError) as error:
+    except (LedgerError, DisclosureStoreError) as error:
         return error
     return None

@@ -25,7 +25,7 @@ from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signe
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import AnchorError
-from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import LedgerError
 from sealscore.shared.messages.messages import (
     Answered,
@@ -147,7 +147,7 @@ class SealedNode:
                 self._closed = True
                 self._destroy()
                 return self._refuse(header, "ledger-behind")
-            except (LedgerError, RegisterError) as error:
+            except (LedgerError, DisclosureStoreError) as error:
                 self._node.tell(f"{self.name} answers nothing: {error}")
                 return self._refuse(header, "unavailable")
             except AnchorError as error:

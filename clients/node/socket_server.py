@@ -39,7 +39,7 @@ from sealscore.clients.frames import (
 log = logging.getLogger("sealscore.sockets")
 
 
-class DaemonError(RuntimeError):
+class SocketServerError(RuntimeError):
     """The daemon cannot serve where it was told to; the text names the path and the mend."""
 
 
@@ -77,7 +77,7 @@ class _Daemon:
         paths: dict[str, Path] = {}
         for responder in responders:
             if responder.name in paths:
-                raise DaemonError(f"two nodes are named {responder.name!r}; each party has one node")
+                raise SocketServerError(f"two nodes are named {responder.name!r}; each party has one node")
             path = socket_path(directory, responder.name)
             listener = _listen(path)
             self.cleanup.callback(_unlink_own, path, path.stat().st_ino)
@@ -164,7 +164,7 @@ def _own_directory(directory: Path) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = directory.stat()
     if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
-        raise DaemonError(
+        raise SocketServerError(
             f"{directory}: the directory of the sockets must be this user's alone; run chmod 700 {directory}, "
             "or name another directory"
         )
@@ -181,14 +181,14 @@ def _listen(path: Path) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise DaemonError(f"{path}: cannot listen there ({error.strerror})") from error
+        raise SocketServerError(f"{path}: cannot listen there ({error.strerror})") from error
     return listener
 
 
 def _remove_stale(path: Path) -> None:
     """A killed process leaves its socket file; a live one still answers on it."""
     if not stat.S_ISSOCK(path.lstat().st_mode):
-        raise DaemonError(f"{path}: a file that is no socket is in the way; move it away")
+        raise SocketServerError(f"{path}: a file that is no socket is in the way; move it away")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
@@ -198,7 +198,7 @@ def _remove_stale(path: Path) -> None:
             return
         except OSError:
             pass
-    raise DaemonError(f"{path}: another process serves this party; stop it first")
+    raise SocketServerError(f"{path}: another process serves this party; stop it first")
 
 
 def _unlink_own(path: Path, inode: int) -> None:

@@ -20,9 +20,9 @@ from typing import Any
 from sealscore.clients.data import DataError
 from sealscore.clients.deploy.pinning import allow
 from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.socket_server import serve
-from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.text.foreign import grouped
 
@@ -35,7 +35,7 @@ def allowed_bundles(ledger: Ledger) -> dict[str, str]:
     return {plan.plan.bundle: plan.plan.name for plan in ledger.standing.live if plan.plan.bundle is not None}
 
 
-class Service:
+class Supervisor:
     """A host, its socket and its SuperNode.
 
     `supernode` takes the path of the socket. `status` is a file that says how things stand.
@@ -43,7 +43,7 @@ class Service:
 
     def __init__(
         self,
-        host: Host,
+        host: PlanRouter,
         ledger: Ledger,
         sockets: Path,
         supernode: Callable[[Path], SuperNodeSettings],
@@ -115,7 +115,7 @@ class Service:
                 self._notice(f"data read anew: {records} records under plan {grouped(plan)}")
         except DataError as error:
             self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
-        except (LedgerError, RegisterError) as error:
+        except (LedgerError, DisclosureStoreError) as error:
             self._notice(f"the data were read anew, and not all that follows could be noted: {error}")
         except Exception as error:
             # Its text can hold cells. The node is needed for what it has answered, and goes on.
@@ -143,7 +143,7 @@ class Service:
         return True
 
 
-def _note(path: Path, supernode: SuperNode, host: Host, state: str) -> None:
+def _note(path: Path, supernode: SuperNode, host: PlanRouter, state: str) -> None:
     trouble = supernode.trouble
     content: dict[str, Any] = {
         "state": state,
@@ -161,7 +161,7 @@ def _note(path: Path, supernode: SuperNode, host: Host, state: str) -> None:
 
 
 @contextmanager
-def signals(service: Service) -> Iterator[None]:
+def signals(service: Supervisor) -> Iterator[None]:
     """SIGTERM and SIGINT stop the service, SIGHUP has the data read anew, while the context lasts."""
     actions: Mapping[signal.Signals, Callable[[], None]] = {
         signal.SIGTERM: service.stop,

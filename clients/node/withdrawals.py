@@ -17,7 +17,7 @@ from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, un
 from sealscore.shared.crypto.plan_keys import PeerKey, PlanKeys
 from sealscore.shared.crypto.sealing import Info, seal, unseal
 from sealscore.shared.identity.identity import Card, Identity
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 
 KIND = "notice"
 BLOCK = 64
@@ -36,7 +36,7 @@ class _Pending:
 class Withdrawals:
     """What one node has to tell its peers of withdrawn consents, and has been told by them."""
 
-    def __init__(self, node: Node, register: Register, identity: Identity) -> None:
+    def __init__(self, node: Node, register: DisclosureStore, identity: Identity) -> None:
         self._node, self._register, self._identity = node, register, identity
         self._pending: dict[str, _Pending] = {}
         self._taken: dict[str, bytes] = {}

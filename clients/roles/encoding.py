@@ -15,7 +15,7 @@ from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 
 
-class Coder:
+class Encoder:
     """Codes the records of one party for the tower of its group."""
 
     def __init__(self, plan: Plan, group: str) -> None:

@@ -18,7 +18,7 @@ from sealscore.clients.node.errors import LocalFault, Refused
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.bands import band_of
 from sealscore.clients.roles.context import PairContext, RoundContext
-from sealscore.clients.roles.encoding import Coder, expect
+from sealscore.clients.roles.encoding import Encoder, expect
 from sealscore.clients.roles.pairing import Pairs
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
 from sealscore.clients.roles.training import train_step
@@ -55,7 +55,7 @@ class Lender:
         self._plan, self._name, self._mechanisms = plan, name, mechanisms
         self._records, self._lifetime = records, lifetime
         self._today: date | None = None
-        self._coder = Coder(plan, plan.lenders)
+        self._coder = Encoder(plan, plan.lenders)
         self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
         self._asking: dict[str, Asking] = {}
         # What platforms told before a restart is there again.

@@ -10,7 +10,7 @@ import numpy as np
 from sealscore.clients.node.errors import LocalFault, Refused
 from sealscore.shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
 from sealscore.shared.crypto.psi import PrivateMatching, Progress
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.messages.payloads import PayloadError, pack_numbers, unpack_numbers
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Stream
@@ -28,7 +28,7 @@ class Pairs:
         self,
         plan: Plan,
         party: str,
-        register: Register,
+        register: DisclosureStore,
         progress: Progress | None = None,
         tell: Callable[[str], None] = lambda words: None,
     ) -> None:

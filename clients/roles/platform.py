@@ -17,7 +17,7 @@ from sealscore.clients.node.errors import LocalFault, Refused
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.bands import band_codes
 from sealscore.clients.roles.context import PairContext, RoundContext
-from sealscore.clients.roles.encoding import Coder, expect
+from sealscore.clients.roles.encoding import Encoder, expect
 from sealscore.clients.roles.pairing import Pairs
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
 from sealscore.clients.roles.training import train_step
@@ -55,7 +55,7 @@ class Platform:
         self._records, self._lifetime, self._tell = records, lifetime, tell
         self._today: date | None = None
         self._group = plan.party(name).group
-        self._coder = Coder(plan, self._group)
+        self._coder = Encoder(plan, self._group)
         self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
         self._row = _first_rows(records)
         self._answering: dict[str, Answering] = {}

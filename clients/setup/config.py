@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from sealscore.clients.data.column_mapping import OwnData
+from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.data.consents import ConsentTable
 from sealscore.clients.data.persons import Persons
 from sealscore.clients.data.sources.sources import Source
@@ -160,10 +160,10 @@ class DataSection(SourceSection):
         """What names a person in the data set."""
         return Persons(self.identifier, self.form, self.columns)
 
-    def own(self, base: Path) -> OwnData:
+    def own(self, base: Path) -> ColumnMapping:
         """The data as the node reads them."""
         consents = None if self.consents is None else self.consents.consents(base)
-        return OwnData(self.source(base), self.columns, consents, self.consents_in, self.persons)
+        return ColumnMapping(self.source(base), self.columns, consents, self.consents_in, self.persons)
 
 
 class SuperNodeSection(Strict):

@@ -22,10 +22,10 @@ from sealscore.clients.setup.config import CONFIG, NodeConfig
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.keyfile import KeyFileError, read_key, write_key
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Identify
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.ledger.state import LedgerFault, Standing
+from sealscore.shared.ledger.state import LedgerFault, LedgerState
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import SECRET_BYTES, StreamSource
@@ -35,12 +35,12 @@ PASSPHRASE = "SEALSCORE_PASSPHRASE"
 _LABELS = "label-secret"
 
 
-class HomeError(RuntimeError):
+class NodeDirError(RuntimeError):
     """A node's folder that cannot be used; the message names the file and the mend."""
 
 
 @dataclass(frozen=True)
-class Home:
+class NodeDir:
     """The folder of one node. The passphrase of its keys, where they have one, comes from the environment."""
 
     folder: Path
@@ -96,7 +96,7 @@ class Home:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chmod(self.folder, 0o700)
         if self._identity_file.exists():
-            raise HomeError(f"{self._identity_file}: this folder has a node already; name another folder")
+            raise NodeDirError(f"{self._identity_file}: this folder has a node already; name another folder")
         identity = Identity.generate(name, role)  # type: ignore[arg-type]
         identity.save(self._identity_file, _passphrase())
         write_key(self._label_file, _LABELS, {"name": name}, os.urandom(SECRET_BYTES), _passphrase())
@@ -143,13 +143,13 @@ class Home:
     def _check_data_set(self, ledger: Ledger, config: NodeConfig) -> None:
         standing, data = ledger.standing, config.data
         if standing.opened is not None and standing.opened.data_set != data.id:
-            raise HomeError(
+            raise NodeDirError(
                 f"{self.ledger_file}: is the ledger of the data set {standing.opened.data_set!r}, and node.toml names "
                 f"{data.id!r}; a data set keeps its id, and another one needs a folder of its own"
             )
         known = standing.identified
         if known is not None and (known.column, known.form) != (data.identifier, data.form):
-            raise HomeError(
+            raise NodeDirError(
                 f"{self.ledger_file}: persons of this data set are named by the column {known.column!r} in the form "
                 f"{known.form!r}, and node.toml has identifier = {data.identifier!r}, form = {data.form!r}; both stay "
                 "for the life of the data set (a column that was renamed is given its old name by a query)"
@@ -157,20 +157,20 @@ class Home:
         if known is None:
             self._check_approved(standing, config)
 
-    def _check_approved(self, standing: Standing, config: NodeConfig) -> None:
+    def _check_approved(self, standing: LedgerState, config: NodeConfig) -> None:
         """Refuse to name persons as node.toml says where a plan was approved that named them otherwise."""
         persons, party = config.data.persons, standing.card.name
         wrong = {plan.plan.name: persons.disagreeing(plan.plan, party) for plan in standing.plans.values()}
         lines = [f"{name}: {line}" for name, found in wrong.items() for line in found]
         if lines:
-            raise HomeError(
+            raise NodeDirError(
                 f"{self.ledger_file}: node.toml's identifier and form are not those of the plans that were approved "
                 "so far; write theirs, or begin another data set in a folder of its own:\n" + "\n".join(lines)
             )
 
-    def register(self) -> Register:
+    def register(self) -> DisclosureStore:
         """The register of persons; RegisterError where it cannot be used."""
-        return Register(self.register_file)
+        return DisclosureStore(self.register_file)
 
     def plan_file(self, hash: str) -> Path:
         """Where a plan is kept by its hash."""
@@ -210,4 +210,4 @@ def _passphrase() -> str | None:
     return os.environ.get(PASSPHRASE)
 
 
-__all__ = ["CARD", "PASSPHRASE", "Home", "HomeError", "KeyFileError"]
+__all__ = ["CARD", "PASSPHRASE", "KeyFileError", "NodeDir", "NodeDirError"]

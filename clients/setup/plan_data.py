@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from sealscore.clients.data import DataError, Given, in_words, load_records, read_given
 from sealscore.clients.features.dictionary.row_local import check_row_local
 from sealscore.clients.setup.config import NodeConfig
-from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 
 
-def loader(home: Home, config: NodeConfig) -> Callable[[Plan], Records]:
+def loader(home: NodeDir, config: NodeConfig) -> Callable[[Plan], Records]:
     """How the node reads its records under a plan; what it returns raises DataError for data that cannot be used."""
     split = None if config.data.split is None else home.folder / config.data.split
 
@@ -27,12 +27,12 @@ def loader(home: Home, config: NodeConfig) -> Callable[[Plan], Records]:
     return load
 
 
-def given_reader(home: Home, config: NodeConfig) -> Callable[[Plan], Given]:
+def given_reader(home: NodeDir, config: NodeConfig) -> Callable[[Plan], Given]:
     """How it reads by themselves who is in its data and the consents."""
     return lambda plan: read_given(config.data.own(home.folder), plan, config.node.name)
 
 
-def faults(home: Home, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[Plan, DataError]]:
+def faults(home: NodeDir, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[Plan, DataError]]:
     """Of these plans those under which the data cannot be used, and what is wrong; reads the data for each."""
     load, found = loader(home, config), []
     for plan in plans:

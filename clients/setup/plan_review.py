@@ -16,8 +16,8 @@ from sealscore.shared.crypto.alignment import padded_size
 from sealscore.shared.crypto.psi import PrivateMatching
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Card
-from sealscore.shared.ledger.budget_check import Overdrawn, Spending
-from sealscore.shared.ledger.state import PlanStanding, Standing
+from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
+from sealscore.shared.ledger.state import LedgerState, PlanState
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.hazards import hazards
 from sealscore.shared.plan.plan import Plan
@@ -30,7 +30,7 @@ _WORDS = 1000
 
 
 @dataclass(frozen=True)
-class Review:
+class PlanReview:
     """A plan as the operator of `party` should see it: (what, words) lines, and reasons why it cannot be approved.
 
     Words of the plan are visible and on one line in them (see `sealscore.shared.text.foreign`), and may look like
@@ -48,10 +48,10 @@ def review(
     plan: Plan,
     own: Card,
     trusted: Mapping[str, Card],
-    standing: Standing,
+    standing: LedgerState,
     data: DataSection,
     today: date | None = None,
-) -> Review:
+) -> PlanReview:
     """Look at a plan from the side of the node with that card, ledger and data; approves nothing."""
     known = standing.plans.get(plan.hash)
     state = known.state if known is not None else "not approved"
@@ -64,7 +64,7 @@ def review(
     obstacles += unsolved
     if known is None and not obstacles:
         try:
-            Spending().check_whole(standing, plan)
+            BudgetCheck().check_whole(standing, plan)
         except Overdrawn as error:
             obstacles.append(f"{error}; the ceilings are in node.toml, and the ledger holds them")
     member = own.name in {party.name for party in plan.parties}
@@ -75,7 +75,7 @@ def review(
         lines += _cost(plan)
     if not unsolved and member:
         lines += _left(plan, standing, known)
-    return Review(plan, own.name, state, tuple(lines), tuple(obstacles))
+    return PlanReview(plan, own.name, state, tuple(lines), tuple(obstacles))
 
 
 def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) -> list[str]:
@@ -184,8 +184,8 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
     return lines
 
 
-def _left(plan: Plan, standing: Standing, known: PlanStanding | None) -> list[tuple[str, str]]:
-    ceilings, spending = standing.ceilings, Spending()
+def _left(plan: Plan, standing: LedgerState, known: PlanState | None) -> list[tuple[str, str]]:
+    ceilings, spending = standing.ceilings, BudgetCheck()
     if ceilings is None or ceilings.epsilon is None:
         return []
     spent = spending.epsilon(standing)
@@ -199,6 +199,6 @@ def _left(plan: Plan, standing: Standing, known: PlanStanding | None) -> list[tu
         ("committed", f"epsilon {committed:.3g} if every live plan uses all of its budget"),
     ]
     if known is None and plan.privacy.noise != "none":
-        after = spending.outlook(standing, PlanStanding(plan, 0, plan.hash, standing.card.name))
+        after = spending.outlook(standing, PlanState(plan, 0, plan.hash, standing.card.name))
         lines.append(("with this plan", f"epsilon {after:.3g} of {ceilings.epsilon:g} at most"))
     return lines

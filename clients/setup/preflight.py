@@ -14,13 +14,13 @@ from pathlib import Path
 
 from sealscore.clients.data import DataError, one_sided_parts
 from sealscore.clients.setup.config import ConfigError, NodeConfig
-from sealscore.clients.setup.node_dir import Home, HomeError
+from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
 from sealscore.clients.setup.plan_data import loader
 from sealscore.clients.setup.plan_review import review
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.identity.trust import TrustError
-from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.plan.plan import SERVER, Plan
@@ -32,7 +32,7 @@ _SPILL = 65_536  # bytes, more than the one page that is left to SQLite's cache 
 
 
 @dataclass(frozen=True)
-class Finding:
+class PreflightFinding:
     """What one check found: good or not, and the words for it.
 
     `public` is what may be told of it outside the party: no name, path, address or fingerprint is in it. `shown` are
@@ -46,25 +46,25 @@ class Finding:
     shown: str = ""
 
 
-def preflight(home: Home, plans: Iterable[Plan] = (), connect: bool = True) -> Iterator[Finding]:
+def preflight(home: NodeDir, plans: Iterable[Plan] = (), connect: bool = True) -> Iterator[PreflightFinding]:
     """Check a node, one finding after the other; with plans, the data and the budget against each of them."""
     try:
         config = home.config()
     except ConfigError as error:
-        yield Finding("node.toml", False, "\n".join(error.problems), "cannot be used")
+        yield PreflightFinding("node.toml", False, "\n".join(error.problems), "cannot be used")
         return
-    yield Finding("node.toml", True, f"{config.node.name}, a {config.node.role}", f"a {config.node.role}")
+    yield PreflightFinding("node.toml", True, f"{config.node.name}, a {config.node.role}", f"a {config.node.role}")
     try:
         identity = home.identity()
         home.label_secret()
     except KeyFileError as error:
-        yield Finding("keys", False, str(error), "cannot be used")
+        yield PreflightFinding("keys", False, str(error), "cannot be used")
         return
     same = (identity.name, identity.role) == (config.node.name, config.node.role)
     words = (
         identity.card.fingerprint if same else f"are those of the {identity.role} {identity.name!r}, not of node.toml's"
     )
-    yield Finding("keys", same, words, "are this node's" if same else "are another node's")
+    yield PreflightFinding("keys", same, words, "are this node's" if same else "are another node's")
     yield _trust(home)
     found, ledger = _ledger(home, identity, config)
     yield from found
@@ -78,7 +78,7 @@ def preflight(home: Home, plans: Iterable[Plan] = (), connect: bool = True) -> I
         yield _connection(home, config)
 
 
-def _cards(home: Home) -> dict[str, Card]:
+def _cards(home: NodeDir) -> dict[str, Card]:
     """The trusted cards; none of a damaged file, which a finding of its own tells of."""
     try:
         return home.trust().cards
@@ -86,35 +86,35 @@ def _cards(home: Home) -> dict[str, Card]:
         return {}
 
 
-def _trust(home: Home) -> Finding:
+def _trust(home: NodeDir) -> PreflightFinding:
     try:
         cards = home.trust().cards
     except TrustError as error:
-        return Finding("peers", False, str(error), "the file of trusted cards cannot be used")
+        return PreflightFinding("peers", False, str(error), "the file of trusted cards cannot be used")
     if SERVER not in cards:
         words = "the server's card is not trusted yet; sealscore-node peer trust SERVER_CARD"
-        return Finding("peers", False, words, words)
-    return Finding("peers", True, f"{len(cards)} trusted: {', '.join(sorted(cards))}", f"{len(cards)} trusted")
+        return PreflightFinding("peers", False, words, words)
+    return PreflightFinding("peers", True, f"{len(cards)} trusted: {', '.join(sorted(cards))}", f"{len(cards)} trusted")
 
 
-def _ledger(home: Home, identity: Identity, config: NodeConfig) -> tuple[list[Finding], Ledger | None]:
+def _ledger(home: NodeDir, identity: Identity, config: NodeConfig) -> tuple[list[PreflightFinding], Ledger | None]:
     found = []
     ledger = None
     try:
         ledger = home.ledger(identity, config)
         ceilings = ledger.standing.ceilings
         if ceilings != config.budget:
-            found.append(Finding("budget", False, BUDGET, BUDGET))
+            found.append(PreflightFinding("budget", False, BUDGET, BUDGET))
         home.register().close()
         for path in (home.ledger_file, home.register_file):
             _try_writing(path)
         if not found:
             words = f"{ledger.head.seq} entries; it and the register of persons can be written"
-            found.append(Finding("ledger", True, words, words))
-    except (LedgerError, RegisterError, HomeError) as error:
-        found.append(Finding("ledger", False, str(error), f"cannot be used ({type(error).__name__})"))
+            found.append(PreflightFinding("ledger", True, words, words))
+    except (LedgerError, DisclosureStoreError, NodeDirError) as error:
+        found.append(PreflightFinding("ledger", False, str(error), f"cannot be used ({type(error).__name__})"))
     except _Unwritable as error:
-        found.append(Finding("ledger", False, str(error), f"cannot be written ({error.why})"))
+        found.append(PreflightFinding("ledger", False, str(error), f"cannot be written ({error.why})"))
     return found, ledger
 
 
@@ -141,24 +141,26 @@ def _try_writing(path: Path) -> None:
         raise _Unwritable(path, str(error)) from None
 
 
-def _plan(home: Home, identity: Identity, config: NodeConfig, ledger: Ledger | None, plan: Plan) -> Iterator[Finding]:
+def _plan(
+    home: NodeDir, identity: Identity, config: NodeConfig, ledger: Ledger | None, plan: Plan
+) -> Iterator[PreflightFinding]:
     if ledger is not None:
         seen = review(plan, identity.card, _cards(home), ledger.standing, config.data)
         words = "; ".join(seen.obstacles) if seen.state == "not approved" else seen.state
         good = not seen.obstacles or seen.state == "live"
-        yield Finding(f"plan {plan.name}", good, words or "can be approved", seen.state)
+        yield PreflightFinding(f"plan {plan.name}", good, words or "can be approved", seen.state)
     try:
         records = loader(home, config)(plan)
     except DataError as error:
-        yield Finding("data", False, str(error), "cannot be used", error.shown)
+        yield PreflightFinding("data", False, str(error), "cannot be used", error.shown)
         return
     except Exception as error:
         # The text of an exception can hold cells.
-        yield Finding("data", False, f"reading them failed ({type(error).__name__})", "cannot be used")
+        yield PreflightFinding("data", False, f"reading them failed ({type(error).__name__})", "cannot be used")
         return
     if records.consent is None:
         words = f"{len(records)} records read and checked; NOBODY'S CONSENT IS READ: node.toml has consent = 'none'"
-        yield Finding("data", True, words, "can be used; no consents are read")
+        yield PreflightFinding("data", True, words, "can be used; no consents are read")
         return
     live = len(records.consenting(FEDERATION, plan.purpose_code))
     words = f"{len(records)} records read and checked, {live} persons with a live consent to {plan.purpose_code}"
@@ -166,15 +168,15 @@ def _plan(home: Home, identity: Identity, config: NodeConfig, ledger: Ledger | N
         words += f"; note: {', '.join(warnings)}, as the plan splits them, so its figures will say little of that part"
     public = "can be used" if live else "nobody has a live consent"
     mend = "see consent_column and [data.consents] in node.toml"
-    yield Finding("data", live > 0, words if live else f"{words}: {mend}", public)
+    yield PreflightFinding("data", live > 0, words if live else f"{words}: {mend}", public)
 
 
-def _connection(home: Home, config: NodeConfig) -> Finding:
+def _connection(home: NodeDir, config: NodeConfig) -> PreflightFinding:
     # Flower is imported by what asks, so only where it is asked.
     from sealscore.clients.deploy.connection import check_connection
 
     trouble = check_connection(config.server.address, home.folder / config.server.authority, home.supernode_key)
     if trouble is None:
         good = "knows this node; certificate and clock are good"
-        return Finding("connection", True, f"{config.server.address} {good}", f"the server {good}")
-    return Finding("connection", False, str(trouble), trouble.code)
+        return PreflightFinding("connection", True, f"{config.server.address} {good}", f"the server {good}")
+    return PreflightFinding("connection", False, str(trouble), trouble.code)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from sealscore.shared.ledger.disclosure_store import Register, RegisterError, Told
+from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError, Told
 from sealscore.shared.persons.consent import Consent
 
 EVERY_PURPOSE = "every purpose"
@@ -41,14 +41,14 @@ class PersonView:
         return not (self.consents or self.told or self.received)
 
 
-def open_register(path: Path) -> Register:
+def open_register(path: Path) -> DisclosureStore:
     """The register in a file; RegisterError where there is none, or where it is damaged."""
     if not path.is_file():
-        raise RegisterError(f"{path}: there is no such register")
-    return Register(path)
+        raise DisclosureStoreError(f"{path}: there is no such register")
+    return DisclosureStore(path)
 
 
-def consent_counts(register: Register, day: date) -> list[ConsentCount]:
+def consent_counts(register: DisclosureStore, day: date) -> list[ConsentCount]:
     """Records by purpose, recipient and state on a day, in the order of these names.
 
     A consent for every purpose stands by itself: it holds beside each of the others.
@@ -69,7 +69,7 @@ def state_of(consent: Consent, day: date) -> str:
     return consent.state(consent.purpose or "", day)
 
 
-def person_view(register: Register, person: str, day: date) -> PersonView:
+def person_view(register: DisclosureStore, person: str, day: date) -> PersonView:
     """Everything about one person, by the identifier that the data has."""
     consents = [(record, consent, state_of(consent, day)) for _, record, consent in register.consents(person)]
     return PersonView(consents, register.told_of(person), register.received_of(person))

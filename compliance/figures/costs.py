@@ -17,7 +17,7 @@ from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.noise_calibration import UnreachableBudget
 from sealscore.shared.ledger.budget_check import Used, composed_epsilon, released_labels
 from sealscore.shared.ledger.entries import PARTS, Abort, Answer, Disclose, Part, Reserve
-from sealscore.shared.ledger.state import PlanStanding
+from sealscore.shared.ledger.state import PlanState
 from sealscore.shared.plan.errors import PlanError
 
 _STEPS = 40
@@ -58,7 +58,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Moment:
+class CostMoment:
     """Epsilon of a data set after so many answers; `plan` and `phase` are those of the last of them."""
 
     answers: int
@@ -87,7 +87,7 @@ def costs(account: Account, claims: Sequence[Claim]) -> list[Cost]:
     return found
 
 
-def _planned(plan: PlanStanding) -> Used:
+def _planned(plan: PlanState) -> Used:
     """All that is in a live plan's budget. Under a plan that no noise can meet, nothing more is ever answered."""
     try:
         return Used.of(plan, planned=True)
@@ -115,7 +115,7 @@ def bounded(used: Sequence[Used], delta: float, limit: float | None, extra: Sequ
         return math.inf
 
 
-def moments(account: Account) -> list[Moment]:
+def moments(account: Account) -> list[CostMoment]:
     """Epsilon along a ledger's releases: after every phase of every plan and within long ones, fewer if that is much.
 
     An answer that was reserved counts as given, and sums of another group that this party's records move as given as
@@ -129,7 +129,7 @@ def moments(account: Account) -> list[Moment]:
     rules = {key: Used.of(plan) for key, plan in account.standing.plans.items()}
     charged: dict[str, dict[Part, Counter[Event]]] = {}
     answers = 0
-    found = [Moment(0, steps[0].at, "", "", 0.0)] if steps else []
+    found = [CostMoment(0, steps[0].at, "", "", 0.0)] if steps else []
     for place, step in enumerate(steps):
         parts = charged.setdefault(step.plan, {part: Counter() for part in PARTS})
         for part, counts in step.events.items():
@@ -138,7 +138,7 @@ def moments(account: Account) -> list[Moment]:
         if place in chosen:
             used = [Used(rules[plan].division, events, rules[plan].distance) for plan, events in charged.items()]
             epsilon = bounded(used, ceilings.delta, ceilings.epsilon)
-            found.append(Moment(answers, step.at, step.plan, step.phase, epsilon))
+            found.append(CostMoment(answers, step.at, step.plan, step.phase, epsilon))
     return found
 
 

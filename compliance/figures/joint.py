@@ -19,7 +19,7 @@ from sealscore.compliance.verify.verification import Verification
 from sealscore.shared.dp.events import Event, RandomizedResponse
 from sealscore.shared.ledger.budget_check import Division, Used
 from sealscore.shared.ledger.entries import PARTS, Part
-from sealscore.shared.ledger.state import PlanStanding
+from sealscore.shared.ledger.state import PlanState
 from sealscore.shared.plan.plan import Plan
 
 
@@ -71,14 +71,14 @@ def joint_claims(ledgers: Iterable[Verification]) -> list[JointClaim]:
     Two files of one party's ledger count as one party. Findings in the ledgers are not looked at: a claim is worth as
     much as the verification that it is made of.
     """
-    found: dict[str, dict[str, PlanStanding]] = {}
+    found: dict[str, dict[str, PlanState]] = {}
     for ledger in ledgers:
         for key, standing in (ledger.standing.plans if ledger.standing else {}).items():
             found.setdefault(key, {})[ledger.party] = standing
     return sorted((_claim(of) for of in found.values()), key=lambda claim: (claim.plan.name, claim.plan.hash))
 
 
-def _claim(standings: dict[str, PlanStanding]) -> JointClaim:
+def _claim(standings: dict[str, PlanState]) -> JointClaim:
     one = next(iter(standings.values()))
     plan, mechanisms = one.plan, one.mechanisms
     used, unseen = used_by(list(standings.values())), _unseen(list(standings.values()))
@@ -115,7 +115,7 @@ def labels_of(plan: Plan) -> RandomizedResponse | None:
     return RandomizedResponse(epsilon=epsilon, count=min(plan.privacy.max_parties_per_person or lenders, lenders))
 
 
-def used_by(standings: Sequence[PlanStanding]) -> Used:
+def used_by(standings: Sequence[PlanState]) -> Used:
     """What one plan has used of a person at all parties of these ledgers.
 
     The rule of division leaves out the name of the column, which parties have each for themselves.
@@ -130,13 +130,13 @@ def used_by(standings: Sequence[PlanStanding]) -> Used:
     )
 
 
-def _unseen(standings: Sequence[PlanStanding]) -> frozenset[str]:
+def _unseen(standings: Sequence[PlanState]) -> frozenset[str]:
     """Groups that these parties exchanged something with, and of which no party's ledger is here."""
     here = {standing.plan.party(standing.party).group for standing in standings}
     return frozenset().union(*(standing.exchanged for standing in standings)) - here
 
 
-def _merged(standings: Sequence[PlanStanding]) -> dict[Part, Counter[Event]]:
+def _merged(standings: Sequence[PlanState]) -> dict[Part, Counter[Event]]:
     """Events by part of persons: of each phase, each event as often as the party has it that gave it most often."""
     most: dict[str, Counter[tuple[Part, Event]]] = {}
     for standing in standings:

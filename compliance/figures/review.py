@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealscore.compliance.figures.costs import Cost, Moment, against_platforms, costs, moments
+from sealscore.compliance.figures.costs import Cost, CostMoment, against_platforms, costs, moments
 from sealscore.compliance.figures.joint import JointClaim, joint_claims
 from sealscore.compliance.figures.together import Together
 from sealscore.compliance.run_figures.findings import Findings
@@ -17,7 +17,7 @@ from sealscore.compliance.verify.verification import Verification
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.shared.ledger.anchors import read_anchors
 from sealscore.shared.ledger.entries import Disclose, Refuse, Reserve
-from sealscore.shared.ledger.state import Standing
+from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.plan.plan import Plan
 
 
@@ -31,7 +31,7 @@ class PartyReview:
     account: Account
     verification: Verification
     costs: list[Cost]
-    moments: list[Moment]
+    moments: list[CostMoment]
     platform: float | None
 
     @property
@@ -56,7 +56,7 @@ class PartyReview:
 
 
 @dataclass(frozen=True)
-class Review:
+class LedgerReview:
     """The ledgers of a report, and the run beside them where one is given."""
 
     parties: list[PartyReview]
@@ -66,7 +66,7 @@ class Review:
     simulation: bool
 
     @classmethod
-    def of(cls, ledgers: Sequence[Path], run: Path | None, anchors: Sequence[Path], simulation: bool) -> Review:
+    def of(cls, ledgers: Sequence[Path], run: Path | None, anchors: Sequence[Path], simulation: bool) -> LedgerReview:
         """Read and compute everything.
 
         Raises:
@@ -94,7 +94,7 @@ class Review:
 
 def _reviewed(path: Path, anchors: Sequence[Anchor], simulation: bool) -> PartyReview:
     verification = verify_ledger(path, anchors, simulation=simulation)
-    account = Account.read(path, verification.standing or Standing())
+    account = Account.read(path, verification.standing or LedgerState())
     return PartyReview(
         account=account,
         verification=verification,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from sealscore.compliance.figures.review import PartyReview, Review
+from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.verify.account import plan_title
 from sealscore.shared.ledger.entries import Refuse, Withdraw
 from sealscore.shared.text.numbers import fixed, listed, percent, plural, short, whole
@@ -17,7 +17,7 @@ _NEARLY = 0.9
 _LEANS = 1.25
 
 
-def worries(review: Review) -> list[str]:
+def worries(review: LedgerReview) -> list[str]:
     """Sentences; none where nothing stands out."""
     found = [*_sources(review), *_budgets(review), *_others(review), *_anchors(review), *_requests(review)]
     found += [*_rest(review), *_run(review)]
@@ -31,7 +31,7 @@ def _names(parties: list[PartyReview]) -> str:
     return listed(names if len(names) <= 4 else [*names[:3], f"{whole(len(names) - 3)} more"])
 
 
-def _sources(review: Review) -> Iterator[str]:
+def _sources(review: LedgerReview) -> Iterator[str]:
     simulated = [party for party in review.parties if party.verification.simulation]
     if simulated:
         yield (
@@ -43,7 +43,7 @@ def _sources(review: Review) -> Iterator[str]:
         yield f"{_names(bare)}: approved a plan without noise, which gives no guarantee of privacy whatever."
 
 
-def _budgets(review: Review) -> Iterator[str]:
+def _budgets(review: LedgerReview) -> Iterator[str]:
     for party in review.parties:
         for cost in party.costs:
             what = f"{party.account.party}: {cost.claim.title}"
@@ -64,7 +64,7 @@ def _budgets(review: Review) -> Iterator[str]:
         yield f"{_names(unlimited)}: no ceiling on what may be spent of a person over the life of the data set."
 
 
-def _others(review: Review) -> Iterator[str]:
+def _others(review: LedgerReview) -> Iterator[str]:
     leaning = [
         party
         for party in review.parties
@@ -83,7 +83,7 @@ def _others(review: Review) -> Iterator[str]:
             )
 
 
-def _anchors(review: Review) -> Iterator[str]:
+def _anchors(review: LedgerReview) -> Iterator[str]:
     loose = [p for p in review.parties if p.verification.entries > 1 and not p.verification.anchored.given]
     if loose:
         yield (
@@ -100,7 +100,7 @@ def _anchors(review: Review) -> Iterator[str]:
             )
 
 
-def _requests(review: Review) -> Iterator[str]:
+def _requests(review: LedgerReview) -> Iterator[str]:
     strange = {
         party.account.party: sum(e.plan not in party.account.standing.plans for _, e in party.account.of(Refuse))
         for party in review.parties
@@ -120,7 +120,7 @@ def _counted(counts: Mapping[str, int]) -> str:
     )
 
 
-def _rest(review: Review) -> Iterator[str]:
+def _rest(review: LedgerReview) -> Iterator[str]:
     lost = {party.account.party: party.unrecorded for party in review.parties}
     if sum(lost.values()):
         yield f"Reserved answers without a record of being given, counted as given: {_counted(lost)}."
@@ -135,7 +135,7 @@ def _rest(review: Review) -> Iterator[str]:
             yield f"{party.account.party}: {party.verification.warnings[0]}."
 
 
-def _run(review: Review) -> Iterator[str]:
+def _run(review: LedgerReview) -> Iterator[str]:
     found = review.run
     if found is None:
         return

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from sealscore.compliance.figures.costs import Cost
-from sealscore.compliance.figures.review import PartyReview, Review
+from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.pages.gauges import Gauge, gauges_figure
 from sealscore.compliance.pages.page import Html, element, figure, figures, join, paragraph
 from sealscore.compliance.verify.account import Account
@@ -38,7 +38,7 @@ def gauge(cost: Cost, label: str) -> Gauge:
     return Gauge(label, cost.spent, cost.planned, cost.limit, ", ".join(parts))
 
 
-def budgets(review: Review) -> Html:
+def budgets(review: LedgerReview) -> Html:
     """Spent, set aside and left, for every data set, purpose and plan."""
     said = paragraph(
         "Epsilon of one person. “Spent” counts every answer that was reserved, whether or not it was used. “Set "

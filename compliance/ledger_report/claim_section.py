@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sealscore.compliance.figures.explain import chances, in_words
-from sealscore.compliance.figures.review import Review
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
 from sealscore.compliance.ledger_report.disclosure_section import phase_words
 from sealscore.compliance.ledger_report.trust_section import beyond, trust
@@ -26,7 +26,7 @@ _ROWS = 60
 _TELLABLE = 50.0
 
 
-def claim(review: Review) -> Html:
+def claim(review: LedgerReview) -> Html:
     """The whole statement."""
     return join(
         [
@@ -54,7 +54,7 @@ def _words() -> Html:
     )
 
 
-def _stated(review: Review) -> list[tuple[object, object]]:
+def _stated(review: LedgerReview) -> list[tuple[object, object]]:
     plans = review.plans
     accountant = PldAccountant()
     stated: list[tuple[object, object]] = [
@@ -109,7 +109,7 @@ def _unit(plans: list[Plan]) -> str:
     return f", {held}, at {where} of a plan (the plans state it; no party can check it)"
 
 
-def _sources(review: Review) -> str:
+def _sources(review: LedgerReview) -> str:
     sources: Counter[str] = Counter()
     for party in review.parties:
         sources.update(line.entry.source for line in party.account.lines if isinstance(line.entry, Reserve | Disclose))
@@ -124,7 +124,7 @@ def _sources(review: Review) -> str:
     )
 
 
-def _figures(review: Review) -> Html:
+def _figures(review: LedgerReview) -> Html:
     rows = []
     for party in review.parties:
         whole_set = party.whole
@@ -158,7 +158,7 @@ def _figures(review: Review) -> Html:
     return table(columns, rows, "The parameters, ledger by ledger") if rows else Html("")
 
 
-def _meaning(review: Review) -> list[Html]:
+def _meaning(review: LedgerReview) -> list[Html]:
     """What the epsilon of all ledgers together means for one person."""
     epsilon, delta = review.together.epsilon, review.together.delta
     if not 0 < epsilon < _TELLABLE:
@@ -188,7 +188,7 @@ class _Mechanism:
     plans: int
 
 
-def _mechanisms(review: Review) -> Html:
+def _mechanisms(review: LedgerReview) -> Html:
     found = list(_gathered([party.account for party in review.parties]))
     if not found:
         return paragraph("No sum has been answered yet.")

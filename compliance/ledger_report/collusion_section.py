@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from sealscore.compliance.figures.costs import Cost
-from sealscore.compliance.figures.review import Review
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
 from sealscore.compliance.pages.figures import Dot, Panel, dot_figure
 from sealscore.compliance.pages.page import Column, Html, figure, join, paragraph, table
@@ -16,7 +16,7 @@ from sealscore.shared.text.numbers import listed, short, whole
 _ROWS = 18
 
 
-def collusion(review: Review) -> Html:
+def collusion(review: LedgerReview) -> Html:
     """Both figures of every data set, and of its plans where they are few."""
     named = [(party.account.party, party.whole) for party in review.parties if party.whole is not None]
     said = paragraph(
@@ -59,7 +59,7 @@ def collusion(review: Review) -> Html:
     return join([*parts, table(columns, body, f"Epsilon of a person by who colludes{more}")])
 
 
-def _allowed(review: Review) -> str:
+def _allowed(review: LedgerReview) -> str:
     plans = review.plans
     counts = {plan.groups[name].max_colluding for plan in plans for name in plan.groups if len(plan.members(name)) > 1}
     return f" (here {listed([whole(count) for count in sorted(counts)], 'or')})" if counts else ""

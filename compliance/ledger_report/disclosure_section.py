@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from sealscore.compliance.figures.review import PartyReview, Review
+from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.pages.page import Column, Html, bullets, join, paragraph, table
 from sealscore.compliance.run_figures.disclosure import TITLES
-from sealscore.compliance.verify.account import Account, Line
+from sealscore.compliance.verify.account import Account, LedgerLine
 from sealscore.shared.dp.events import Disclosure, RandomizedResponse
 from sealscore.shared.ledger.budget_check import bits_by_recipient, label_epsilon
 from sealscore.shared.ledger.entries import Disclose, Withdraw
@@ -24,7 +24,7 @@ class _Told:
     recipient: str
     phase: str
     entry: Disclose
-    lines: list[Line] = field(default_factory=list)
+    lines: list[LedgerLine] = field(default_factory=list)
     persons: int = 0
     fresh: int = 0
 
@@ -35,7 +35,7 @@ def phase_words(name: str) -> str:
     return f"{_KINDS[kind]} ({group})" if kind in _KINDS else name
 
 
-def disclosures(review: Review) -> Html:
+def disclosures(review: LedgerReview) -> Html:
     """Who was told what of how many persons, without noise."""
     said = paragraph(
         "Between lenders and platforms some things cross as they are, of persons who consented: sealed, so that only "
@@ -87,7 +87,7 @@ def _signal_limit(party: PartyReview) -> str:
     )
 
 
-def labels(review: Review) -> Html:
+def labels(review: LedgerReview) -> Html:
     """Releases of noisy labels."""
     told = [(party, _gathered(party.account, RandomizedResponse)) for party in review.parties]
     if not any(found for _, found in told):
@@ -148,7 +148,7 @@ def labels(review: Review) -> Html:
     return join(parts)
 
 
-def consents(review: Review) -> Html:
+def consents(review: LedgerReview) -> Html:
     """Consents that were withdrawn."""
     rows = [
         (

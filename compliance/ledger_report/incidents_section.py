@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from sealscore.compliance.figures.review import Review
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.disclosure_section import phase_words
 from sealscore.compliance.pages.page import Column, Html, join, paragraph, table
 from sealscore.shared.ledger.entries import Abort, Refuse, Reserve
@@ -14,7 +14,7 @@ from sealscore.shared.text.numbers import listed, whole
 _SHOWN = 40
 
 
-def incidents(review: Review) -> Html:
+def incidents(review: LedgerReview) -> Html:
     """Refusals and failures, of all ledgers."""
     said = paragraph(
         "A node answers what its operator approved, in the order of the plan and within every ceiling, and writes down "
@@ -28,7 +28,7 @@ def incidents(review: Review) -> Html:
     return join([said, *found])
 
 
-def _refused(review: Review) -> Html:
+def _refused(review: LedgerReview) -> Html:
     codes: Counter[str] = Counter()
     rows = []
     for party in review.parties:
@@ -58,7 +58,7 @@ def _table(columns: Sequence[object], rows: Sequence[Sequence[object]], caption:
     return table(columns, rows[-_SHOWN:], f"{caption}{shown}")
 
 
-def _aborted(review: Review) -> Html:
+def _aborted(review: LedgerReview) -> Html:
     rows = []
     for party in review.parties:
         reserved = {line.seq: entry for line, entry in party.account.of(Reserve)}
@@ -71,7 +71,7 @@ def _aborted(review: Review) -> Html:
     return _table([*columns, "why"], rows, "Reservations given up before an answer left")
 
 
-def _lost(review: Review) -> Html:
+def _lost(review: LedgerReview) -> Html:
     """Answers that count as given and of which there is no record: a node that died, or one at work."""
     lost = {party.account.party: party.unrecorded for party in review.parties if party.unrecorded}
     if not lost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sealscore.compliance.figures.review import Review
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
 from sealscore.compliance.pages.figures import Dot, Panel, dot_figure
 from sealscore.compliance.pages.page import Column, Html, bullets, figure, join, paragraph, table
@@ -16,7 +16,7 @@ _BARS, _PLANS = 14, 20
 _OWN, _TOGETHER, _LABELS = Style(STYLES[0].colour), Style("#000000", marker="diamond"), STYLES[1]
 
 
-def joint(review: Review) -> Html:
+def joint(review: LedgerReview) -> Html:
     """How the ledgers compose for one person, plan by plan and over all plans."""
     if not review.joint:
         return paragraph("No plan has been approved yet, so there is nothing to compose.")
@@ -24,7 +24,7 @@ def joint(review: Review) -> Html:
     return join(parts)
 
 
-def _rules(review: Review) -> Html:
+def _rules(review: LedgerReview) -> Html:
     how = [
         "A sum over several parties of one group is one release, however many ledgers speak of it. A person who stands "
         "at several of them adds several records to it, as many as the plan allows, and its noise is made for that. So "
@@ -43,7 +43,7 @@ def _rules(review: Review) -> Html:
     return join([said, bullets(how)])
 
 
-def _table(review: Review) -> Html:
+def _table(review: LedgerReview) -> Html:
     ran = review.run.run.plan.hash if review.run else None
     claim = review.run.privacy["epsilon"] if review.run else None
     alike = len({(one.parties, one.missing) for one in review.joint}) == 1
@@ -87,7 +87,7 @@ def _named(parties: tuple[str, ...]) -> str:
     return listed(parties) if len(parties) <= 4 else f"{', '.join(parties[:3])} and {whole(len(parties) - 3)} more"
 
 
-def _everything(review: Review) -> Html:
+def _everything(review: LedgerReview) -> Html:
     """Epsilon over all plans of all ledgers, beside that of each ledger by itself."""
     found = review.together
     over = f"{plural(len(review.joint), 'plan')} and {plural(len(review.parties), 'ledger')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealscore.compliance.figures.review import Review
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.disclosure_section import phase_words
 from sealscore.compliance.pages.page import Column, Html, bullets, element, join, pairs, paragraph, table
 from sealscore.compliance.run_figures.findings import Findings
@@ -16,7 +16,7 @@ from sealscore.shared.text.numbers import fixed, listed, percent, plural, plus_m
 _UNGIVEN = "No run was given with these ledgers, so this report says nothing of a model."
 
 
-def model_card(review: Review) -> Html:
+def model_card(review: LedgerReview) -> Html:
     """What the model is, for what it was made, how good it is, and what to be careful about."""
     found = review.run
     if found is None:
@@ -31,12 +31,12 @@ def model_card(review: Review) -> Html:
     )
 
 
-def fairness(review: Review) -> Html:
+def fairness(review: LedgerReview) -> Html:
     """How the score treats protected groups."""
     return fairness_section(review.run) if review.run else paragraph(_UNGIVEN)
 
 
-def reasons(review: Review) -> Html:
+def reasons(review: LedgerReview) -> Html:
     """What moves the score, and for how many applicants its reason codes speak."""
     found = review.run
     if found is None:
@@ -133,7 +133,7 @@ def _cautions(found: Findings) -> list[str]:
     return said
 
 
-def _agreement(review: Review, found: Findings) -> Html:
+def _agreement(review: LedgerReview, found: Findings) -> Html:
     """Whether the ledgers hold every answer that the run's record speaks of."""
     plan, rows, short_of = found.run.plan, [], 0
     ledgers = {party.account.party: party.account for party in review.parties}

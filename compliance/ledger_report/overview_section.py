@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sealscore.compliance.figures.review import Review
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.figures.worries import worries
 from sealscore.compliance.ledger_report.budget_section import UNBOUNDED, epsilon_text, gauge
 from sealscore.compliance.ledger_report.verification_section import verdict
@@ -18,7 +18,7 @@ _NAMED, _BARS = 4, 8
 _Card = tuple[object, object, object]
 
 
-def overview(review: Review) -> Html:
+def overview(review: LedgerReview) -> Html:
     """The section."""
     said = worries(review)
     nothing = "Nothing stands out in these ledgers." if review.ok else "First of all, what the check found, above."
@@ -27,7 +27,7 @@ def overview(review: Review) -> Html:
     return join([_verdict(review), _lead(review), cards(_cards(review)), _bars(review), what])
 
 
-def _verdict(review: Review) -> Html:
+def _verdict(review: LedgerReview) -> Html:
     first = [
         f"{party.account.party}, {f'entry {whole(finding.seq)}' if finding.seq else 'the whole file'}: {finding.what} "
         f"({finding.code})"
@@ -40,7 +40,7 @@ def _verdict(review: Review) -> Html:
     return notice(verdict(review), bullets(first[:_NAMED]), paragraph(said))
 
 
-def _lead(review: Review) -> Html:
+def _lead(review: LedgerReview) -> Html:
     """The claim in words."""
     names = [f"{party.account.party} ({party.account.data_set})" for party in review.parties]
     if len(names) > _NAMED:
@@ -66,18 +66,18 @@ def _lead(review: Review) -> Html:
     )
 
 
-def _bits(review: Review) -> int:
+def _bits(review: LedgerReview) -> int:
     """The most bits that one recipient was told of one person."""
     return max(
         (bits for party in review.parties for bits in bits_by_recipient(party.account.standing).values()), default=0
     )
 
 
-def _cards(review: Review) -> list[_Card]:
+def _cards(review: LedgerReview) -> list[_Card]:
     return [*_spent(review), _person(review), _told(review), _platform(review), _refused(review)]
 
 
-def _spent(review: Review) -> list[_Card]:
+def _spent(review: LedgerReview) -> list[_Card]:
     known = [party for party in review.parties if party.whole is not None]
     if not known:
         unread = "No ceilings can be read."
@@ -96,7 +96,7 @@ def _spent(review: Review) -> list[_Card]:
     return [spent, ("Left", epsilon_text(least), f"Of {short(limit)} that the operator allows{where}.")]
 
 
-def _person(review: Review) -> _Card:
+def _person(review: LedgerReview) -> _Card:
     name, spent = "What it means for one person", review.together.epsilon
     if all(party.whole is None for party in review.parties):
         return name, "not known", "What cannot be read may tell anything."
@@ -107,7 +107,7 @@ def _person(review: Review) -> _Card:
     return name, likely, words
 
 
-def _told(review: Review) -> _Card:
+def _told(review: LedgerReview) -> _Card:
     bits = _bits(review)
     if not bits:
         return "Told by consent", "nothing", "No recipient was told anything of a single person."
@@ -115,7 +115,7 @@ def _told(review: Review) -> _Card:
     return "Told by consent", plural(bits, "bit"), words
 
 
-def _platform(review: Review) -> _Card:
+def _platform(review: LedgerReview) -> _Card:
     sent = any(party.platform is not None for party in review.parties)
     if not sent or review.together.platform is None:
         return "Labels", "none sent", "No ledger here records that a platform was sent labels."
@@ -123,14 +123,14 @@ def _platform(review: Review) -> _Card:
     return "With noisy labels", epsilon_text(review.together.platform), words
 
 
-def _refused(review: Review) -> _Card:
+def _refused(review: LedgerReview) -> _Card:
     count = sum(party.refused for party in review.parties)
     plans = len({key for party in review.parties for key in party.account.standing.plans})
     words = f"Requests that nodes did not answer, beside {plural(plans, 'approved plan')}."
     return "Refused", whole(count), words
 
 
-def _bars(review: Review) -> Html:
+def _bars(review: LedgerReview) -> Html:
     wide = [(party, party.whole) for party in review.parties if party.whole is not None]
     if not wide:
         return Html("")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from sealscore.compliance.figures.review import Review
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import budgets
 from sealscore.compliance.ledger_report.claim_section import claim
 from sealscore.compliance.ledger_report.collusion_section import collusion
@@ -48,14 +48,14 @@ def write_compliance_report(
     """
     if not ledgers:
         raise ValueError("a report needs at least one ledger")
-    text = compliance_report(Review.of(ledgers, run, anchors, simulation))
+    text = compliance_report(LedgerReview.of(ledgers, run, anchors, simulation))
     partial = output.with_name(f".{output.name}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, output)
     return output
 
 
-def compliance_report(review: Review) -> str:
+def compliance_report(review: LedgerReview) -> str:
     """The report as a whole document."""
     names = [party.account.party for party in review.parties]
     shown = listed(names) if len(names) <= _NAMED else plural(len(names), "ledger")

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from sealscore.compliance.figures.costs import Moment
-from sealscore.compliance.figures.review import PartyReview, Review
+from sealscore.compliance.figures.costs import CostMoment
+from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.ledger_report.budget_section import STATES, epsilon_text
 from sealscore.compliance.ledger_report.disclosure_section import phase_words
 from sealscore.compliance.pages.figures import Line, Rule, line_figure
@@ -28,7 +28,7 @@ _STARTS = 6
 _LONG = 0.08
 
 
-def timeline(review: Review) -> Html:
+def timeline(review: LedgerReview) -> Html:
     """How epsilon grew, ledger by ledger."""
     said = paragraph(
         "Epsilon of one person over everything that was released so far, all plans together. It rises with every "
@@ -70,27 +70,27 @@ def _growth(party: PartyReview, small: bool) -> Iterator[Html]:
         )
 
 
-def _shown_ceiling(party: PartyReview, moments: Sequence[Moment]) -> float | None:
+def _shown_ceiling(party: PartyReview, moments: Sequence[CostMoment]) -> float | None:
     """The ceiling, unless it is so far above that it would press the line to the floor."""
     limit = party.whole.limit if party.whole else None
     return limit if limit is not None and limit < 4 * moments[-1].epsilon else None
 
 
-def _ceiling_above(party: PartyReview, moments: Sequence[Moment]) -> str:
+def _ceiling_above(party: PartyReview, moments: Sequence[CostMoment]) -> str:
     limit = party.whole.limit if party.whole else None
     if limit is None or _shown_ceiling(party, moments) is not None:
         return ""
     return f", the ceiling of {short(limit)} lies far above"
 
 
-def _up(party: PartyReview, moments: Sequence[Moment]) -> tuple[Axis, list[Rule]]:
+def _up(party: PartyReview, moments: Sequence[CostMoment]) -> tuple[Axis, list[Rule]]:
     """The axis of epsilon, with the line of the ceiling."""
     limit = _shown_ceiling(party, moments)
     axis = Axis("epsilon of a person", 0, max(moments[-1].epsilon, limit or 0.0, 1e-3) * 1.12, short)
     return axis, [] if limit is None else [Rule(f"ceiling {short(limit)}", y=limit)]
 
 
-def _by_answers(party: PartyReview, moments: Sequence[Moment], starts: Sequence[Rule], small: bool) -> Html:
+def _by_answers(party: PartyReview, moments: Sequence[CostMoment], starts: Sequence[Rule], small: bool) -> Html:
     up, rules = _up(party, moments)
     line = Line("", [moment.answers for moment in moments], [moment.epsilon for moment in moments], STYLES[0])
     across = Axis("answers so far, plan after plan", 0, moments[-1].answers, whole)
@@ -99,7 +99,7 @@ def _by_answers(party: PartyReview, moments: Sequence[Moment], starts: Sequence[
     return line_figure(title, across, up, [line], [*rules, *([] if small else starts)], (), width, height)
 
 
-def _by_day(party: PartyReview, moments: Sequence[Moment], days: Sequence[float], small: bool) -> Html:
+def _by_day(party: PartyReview, moments: Sequence[CostMoment], days: Sequence[float], small: bool) -> Html:
     first, last = days[0], days[-1]
     room = (last - first) * (0.16 if small else 0.07)
     marks = 2 if small else 5
@@ -119,7 +119,7 @@ def _day(value: float) -> str:
     return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d")
 
 
-def _starts(account: Account, moments: Sequence[Moment]) -> tuple[list[Rule], str]:
+def _starts(account: Account, moments: Sequence[CostMoment]) -> tuple[list[Rule], str]:
     """Where plans begin, or long phases where there is one plan; named if the names stay apart. And what they are."""
     several = len({moment.plan for moment in moments if moment.plan}) > 1
     rules: list[Rule] = []
@@ -150,7 +150,7 @@ def _starts(account: Account, moments: Sequence[Moment]) -> tuple[list[Rule], st
     return kept, f"Upright lines: the first release of {'a plan' if several else 'a phase'}."
 
 
-def _plans(review: Review) -> Html:
+def _plans(review: LedgerReview) -> Html:
     """The plans with their dates and what was answered under them."""
     rows = []
     for party in review.parties:
@@ -175,7 +175,7 @@ def _plans(review: Review) -> Html:
     return _table(review, columns, rows, "Plans")
 
 
-def _table(review: Review, columns: Sequence[object], rows: Sequence[Sequence[object]], caption: str) -> Html:
+def _table(review: LedgerReview, columns: Sequence[object], rows: Sequence[Sequence[object]], caption: str) -> Html:
     """A table whose first column names the ledger, which is left out where there is one."""
     if not rows:
         return Html("")
@@ -190,7 +190,7 @@ def _first_and_last(account: Account) -> dict[str, tuple[object, object]]:
     return found
 
 
-def _phases(review: Review) -> Html:
+def _phases(review: LedgerReview) -> Html:
     """Answers by phase, where they are few."""
     rows = []
     for party in review.parties:
@@ -212,7 +212,7 @@ def _phases(review: Review) -> Html:
     return _table(review, columns, rows, "Answers by phase") if len(rows) <= _PHASES else Html("")
 
 
-def _changes(review: Review) -> Html:
+def _changes(review: LedgerReview) -> Html:
     """Ceilings that operators set later."""
     rows = [
         (party.account.party, whole(line.seq), line.day, _ceilings(entry), entry.why)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sealscore.compliance.figures.review import Review
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.pages.page import Html, table
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import listed, whole
 
 
-def trust(review: Review) -> Html:
+def trust(review: LedgerReview) -> Html:
     """Who is trusted with what, who is not, and what suffers if that trust fails."""
     plans = review.plans
     platforms = any(plan.platforms for plan in plans)
@@ -78,7 +78,7 @@ def _colluding(plans: list[Plan]) -> str:
     return listed([whole(count) for count in sorted(several)], "or")
 
 
-def beyond(review: Review) -> list[str]:
+def beyond(review: LedgerReview) -> list[str]:
     """What the claim does not cover."""
     plans = review.plans
     said = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealscore.compliance.figures.review import PartyReview, Review
+from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.pages.page import (
     Column,
     Html,
@@ -20,7 +20,7 @@ from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.text.numbers import plural, whole
 
 
-def verdict(review: Review) -> str:
+def verdict(review: LedgerReview) -> str:
     """The result of all checks in one line."""
     failed = [party for party in review.parties if not party.verification.ok]
     if not failed:
@@ -36,7 +36,7 @@ def verdict(review: Review) -> str:
     )
 
 
-def verification(review: Review) -> Html:
+def verification(review: LedgerReview) -> Html:
     """What was checked, and every finding by its code and entry."""
     checked = [
         "the chain: every entry follows the one before it and has the hash of what it says;",
@@ -54,7 +54,7 @@ def verification(review: Review) -> Html:
     return join(parts)
 
 
-def _overview(review: Review) -> Html:
+def _overview(review: LedgerReview) -> Html:
     rows = [
         (
             party.account.party,
@@ -97,7 +97,7 @@ def _findings(party: PartyReview) -> Html:
     return join(parts)
 
 
-def record(review: Review) -> Html:
+def record(review: LedgerReview) -> Html:
     """The files, cards, plans and software behind this report."""
     parts: list[object] = []
     parts.append(

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from sealscore.compliance.verify.reading import Unreadable, opened, rows
 from sealscore.shared.ledger.entries import Ceilings, Entry, UnknownEntry
-from sealscore.shared.ledger.state import LedgerFault, PlanStanding, Standing
+from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import grouped
 
@@ -24,7 +24,7 @@ NO_DATE = "no date"
 
 
 @dataclass(frozen=True)
-class Line:
+class LedgerLine:
     """An entry in its place. `at` is by the party's own clock, None where the text is no time."""
 
     seq: int
@@ -47,11 +47,11 @@ class Account:
     """A ledger: `standing` is what its check made of it, `lines` the entries that can be read."""
 
     path: Path
-    standing: Standing
-    lines: list[Line] = field(default_factory=list)
+    standing: LedgerState
+    lines: list[LedgerLine] = field(default_factory=list)
 
     @classmethod
-    def read(cls, path: Path, standing: Standing) -> Account:
+    def read(cls, path: Path, standing: LedgerState) -> Account:
         """Read what can be read of a ledger, without writing to it."""
         account = cls(path, standing)
         try:
@@ -81,11 +81,11 @@ class Account:
         return self.standing.ceilings
 
     @property
-    def plans(self) -> list[PlanStanding]:
+    def plans(self) -> list[PlanState]:
         """The approved plans in the order of their approval."""
         return list(self.standing.plans.values())
 
-    def of(self, kind: type[E]) -> Iterator[tuple[Line, E]]:
+    def of(self, kind: type[E]) -> Iterator[tuple[LedgerLine, E]]:
         """The entries of a kind, in order."""
         for line in self.lines:
             if isinstance(line.entry, kind):
@@ -102,12 +102,12 @@ def plan_title(plan: Plan) -> str:
     return f"{plan.name} ({grouped(plan.hash)})"
 
 
-def _lines(database: sqlite3.Connection) -> Iterator[Line]:
+def _lines(database: sqlite3.Connection) -> Iterator[LedgerLine]:
     for row in rows(database):
         if isinstance(row, Unreadable):
             continue
         try:
-            yield Line(row.seq, _time(row.at), row.entry)
+            yield LedgerLine(row.seq, _time(row.at), row.entry)
         except UnknownEntry:
             continue
 

@@ -15,7 +15,7 @@ from sealscore.compliance.verify.verification import Claim
 from sealscore.shared.dp.events import Disclosure, Event, Gaussian, NoNoise, SampledGaussian
 from sealscore.shared.ledger.budget_check import Used, label_epsilon
 from sealscore.shared.ledger.entries import Ceilings, Disclose, Part, Reserve
-from sealscore.shared.ledger.state import PlanStanding, Standing
+from sealscore.shared.ledger.state import LedgerState, PlanState
 
 
 def own_event(entry: Reserve) -> Event:
@@ -28,7 +28,7 @@ def own_event(entry: Reserve) -> Event:
     return event.model_copy(update={"noise_multiplier": event.noise_multiplier * entry.own_noise})
 
 
-def used_alone(standing: PlanStanding) -> Used:
+def used_alone(standing: PlanState) -> Used:
     """What counts as answered under a plan, as it is if all others of every cohort of this party collude.
 
     Sums of other groups are as in the other figure: this party adds no noise to them.
@@ -41,7 +41,7 @@ def used_alone(standing: PlanStanding) -> Used:
     return Used(whole.division, events, whole.distance)
 
 
-def claims(standing: Standing) -> list[Claim]:
+def claims(standing: LedgerState) -> list[Claim]:
     """The figures of the data set, then of each purpose, then of each plan in the order of approval."""
     ceilings, plans = standing.ceilings, list(standing.plans.values())
     if ceilings is None or standing.opened is None:
@@ -62,7 +62,7 @@ def _claim(
     scope: str,
     name: str,
     title: str,
-    plans: Sequence[PlanStanding],
+    plans: Sequence[PlanState],
     used: dict[str, Used],
     alone: dict[str, Used],
     limit: float | None,
@@ -81,7 +81,7 @@ def _claim(
     )
 
 
-def _plan_claim(plan: PlanStanding, used: dict[str, Used], alone: dict[str, Used]) -> Claim:
+def _plan_claim(plan: PlanState, used: dict[str, Used], alone: dict[str, Used]) -> Claim:
     privacy = plan.plan.privacy
     # A plan without noise claims nothing; that it may run in simulations only is another check.
     limit = privacy.epsilon if privacy.noise != "none" else None
@@ -90,7 +90,7 @@ def _plan_claim(plan: PlanStanding, used: dict[str, Used], alone: dict[str, Used
     return Claim("plan", one, f"the plan {plan.plan.name}", figures[0], figures[1], privacy.delta, limit)
 
 
-def signal_bits(standing: Standing, own: str) -> int:
+def signal_bits(standing: LedgerState, own: str) -> int:
     """The most bits of signals that the ledger's party, `own`, can have told of one person, over all plans.
 
     A level under one meaning counts once, to whomever it went. Whether other levels were told of the same persons is
@@ -124,7 +124,7 @@ class Ceiling:
         """Something was reserved or disclosed by this entry."""
         self._fresh, self._seq = True, seq
 
-    def faults(self, standing: Standing, known: Sequence[Claim] | None = None) -> Iterator[tuple[str, int, str]]:
+    def faults(self, standing: LedgerState, known: Sequence[Claim] | None = None) -> Iterator[tuple[str, int, str]]:
         """(code, seq, words) of each ceiling that is exceeded by what was released up to here, `known` its claims.
 
         Nothing, if nothing was released since the last look: an operator may set a ceiling below what is spent.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.entries import Disclose, Part, Reserve
-from sealscore.shared.ledger.state import PlanStanding
+from sealscore.shared.ledger.state import PlanState
 from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.phases.phases import Kind, Phase
 from sealscore.shared.plan.errors import PlanError
@@ -44,7 +44,7 @@ def plan_faults(plan: Plan, card: Card) -> Faults:
         yield "noise", f"the plan {plan.name} aligns in the open: it is for simulations only"
 
 
-def prescribed(standing: PlanStanding, phase: Phase) -> Prescribed:
+def prescribed(standing: PlanState, phase: Phase) -> Prescribed:
     """What the plan prescribes for a phase with a sum."""
     try:
         return Prescribed(standing.mechanisms.event(phase), "", standing.part(phase))
@@ -59,7 +59,7 @@ class Reservations:
         self._party = party
         self._known: dict[tuple[str, str], Prescribed] = {}
 
-    def faults(self, standing: PlanStanding, entry: Reserve) -> Faults:
+    def faults(self, standing: PlanState, entry: Reserve) -> Faults:
         """Where a reservation is not as the plan prescribes: (code, words) for each."""
         plan = standing.plan
         found = standing.phases.get(entry.phase)
@@ -83,7 +83,7 @@ class Reservations:
             if not math.isclose(entry.own_noise, share, rel_tol=0.0, abs_tol=_SAME_NOISE):
                 yield "own-noise", f"own noise is {entry.own_noise:.6g} of what is charged, and must be {share:.6g}"
 
-    def _mechanism(self, standing: PlanStanding, phase: Phase, entry: Reserve) -> Faults:
+    def _mechanism(self, standing: PlanState, phase: Phase, entry: Reserve) -> Faults:
         key = (entry.plan, entry.phase)
         if key not in self._known:
             self._known[key] = prescribed(standing, phase)
@@ -114,7 +114,7 @@ def own_share(plan: Plan, phase: Phase, cohort: int, insiders: int) -> float:
     return 1.0 / math.sqrt(max(1, cohort - insiders))
 
 
-def disclose_faults(standing: PlanStanding, party: str, entry: Disclose) -> Faults:
+def disclose_faults(standing: PlanState, party: str, entry: Disclose) -> Faults:
     """Where a disclosure of a party is not as the plan prescribes: (code, words) for each."""
     plan = standing.plan
     found = standing.phases.get(entry.phase)

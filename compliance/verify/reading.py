@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sealscore.shared.ledger.entries import GENESIS, HASH_BYTES, NONCE_BYTES, Stored, entry_hash
+from sealscore.shared.ledger.entries import GENESIS, HASH_BYTES, NONCE_BYTES, StoredEntry, entry_hash
 
 _COLUMNS = "seq, at, body, nonce, previous, hash, signature"
 TABLES = frozenset({"entries", "anchors"})
@@ -110,7 +110,7 @@ def count_rows(database: sqlite3.Connection) -> int:
     return int(database.execute("SELECT COUNT(*) FROM (SELECT 1 FROM entries LIMIT -1 OFFSET 0)").fetchone()[0])
 
 
-def rows(database: sqlite3.Connection) -> Iterator[Stored | Unreadable]:
+def rows(database: sqlite3.Connection) -> Iterator[StoredEntry | Unreadable]:
     """Every row in the order of the sequence numbers, whatever these are; what is no entry at all as `Unreadable`."""
     left = 2 * max(_BYTES_AT_LEAST, _file_bytes(database))
     for row in database.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY seq"):
@@ -125,11 +125,11 @@ def _file_bytes(database: sqlite3.Connection) -> int:
     return pages * width
 
 
-def _stored(row: tuple[Any, ...]) -> Stored | Unreadable:
+def _stored(row: tuple[Any, ...]) -> StoredEntry | Unreadable:
     seq = row[0] if isinstance(row[0], int) else 0
     if any(type(value) is not kind for value, kind in zip(row, _TYPES, strict=True)):
         return Unreadable("a column holds another kind of value than it may", seq)
-    stored = Stored(*row)
+    stored = StoredEntry(*row)
     if len(stored.nonce) != NONCE_BYTES or not len(stored.previous) == len(stored.hash) == HASH_BYTES:
         return Unreadable("a nonce or a hash has another length than 32 bytes", seq)
     if not (stored.at.isascii() and stored.body.isascii()):
@@ -149,7 +149,7 @@ class Chain:
         """The last sequence number."""
         return self._seq
 
-    def faults(self, stored: Stored) -> Iterator[tuple[str, str]]:
+    def faults(self, stored: StoredEntry) -> Iterator[tuple[str, str]]:
         """(code, words) for everything that is wrong with the place of the next row."""
         if stored.seq != self._seq + 1:
             yield (

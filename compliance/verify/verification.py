@@ -16,7 +16,7 @@ from typing import Any, Literal
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.ledger.entries import Ceilings
-from sealscore.shared.ledger.state import Standing
+from sealscore.shared.ledger.state import LedgerState
 
 VERIFIED = 0
 
@@ -167,7 +167,7 @@ class Verification:
     simulation: bool = False
     dropped: int = 0
     uncounted: int = 0
-    standing: Standing | None = field(default=None, repr=False, compare=False)
+    standing: LedgerState | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:

@@ -28,12 +28,12 @@ from sealscore.shared.ledger.entries import (
     Entry,
     Limit,
     Reserve,
-    Stored,
+    StoredEntry,
     UnknownEntry,
     entry_of,
 )
 from sealscore.shared.ledger.ledger import SIGNED
-from sealscore.shared.ledger.state import LedgerFault, Reservation, Standing
+from sealscore.shared.ledger.state import LedgerFault, LedgerState, Reservation
 from sealscore.shared.plan.plan import SERVER
 
 __all__ = ["Anchored", "Claim", "Fault", "Finding", "Verification", "verify_ledger"]
@@ -64,10 +64,10 @@ def verify_ledger(
         simulation: take a simulated party's ledger for what it is, seeded randomness with it.
         progress: called with the number of entries checked and of all, now and then.
     """
-    return _Check(path, simulation, progress).run(list(anchors), server_card)
+    return _LedgerCheck(path, simulation, progress).run(list(anchors), server_card)
 
 
-class _Check:
+class _LedgerCheck:
     """One pass over a ledger."""
 
     def __init__(self, path: Path, simulation: bool, progress: Progress | None) -> None:
@@ -75,7 +75,7 @@ class _Check:
         self._findings: list[Finding] = []
         self._listed: Counter[str] = Counter()
         self._warnings: list[str] = []
-        self._standing, self._chain, self._ceiling = Standing(), Chain(), Ceiling()
+        self._standing, self._chain, self._ceiling = LedgerState(), Chain(), Ceiling()
         self._card: Card | None = None
         self._reservations = Reservations("")
         self._entries, self._uncounted, self._last_at = 0, 0, ""
@@ -105,7 +105,7 @@ class _Check:
             self._found(code, seq, what)
         return self._verification(figures, self._anchored(given, kept, server), kept)
 
-    def _row(self, row: Stored | Unreadable) -> None:
+    def _row(self, row: StoredEntry | Unreadable) -> None:
         if isinstance(row, Unreadable):
             self._found("unreadable", row.seq, str(row))
             self._uncounted += 1
@@ -127,7 +127,7 @@ class _Check:
             except BadSignature:
                 self._found("signature", row.seq, f"it is not signed by {self._card.name}, whose ledger this is")
 
-    def _entry(self, row: Stored, entry: Entry) -> None:
+    def _entry(self, row: StoredEntry, entry: Entry) -> None:
         if isinstance(entry, Limit):
             for code, seq, what in self._ceiling.faults(self._standing):
                 self._found(code, seq, what)

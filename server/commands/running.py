@@ -13,12 +13,12 @@ from rich.table import Table
 
 from sealscore.server.commands.plans import signed_plan
 from sealscore.server.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at, superlink_of
-from sealscore.server.deploy.control import ControlError, Run
+from sealscore.server.deploy.control import ControlError, SubmittedRun
 from sealscore.server.run.deployed import FAILURE, JOURNAL
 from sealscore.server.run.progress import ProgressFollower, inode_of
 from sealscore.server.run.progress_table import RunTable
 from sealscore.server.run.run import PROGRESS
-from sealscore.server.setup.server_dir import ServerHome
+from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared import bundle as bundles
 from sealscore.shared.ledger.anchors import Receipt, read_anchors, to_line
 from sealscore.shared.phases.phases import phases
@@ -61,7 +61,7 @@ def run(
     console.print(f"done: {spent}; the model is in {foreign(output)}")
 
 
-def run_action(home: ServerHome, plan: Plan, action: str) -> Run | None:
+def run_action(home: ServerDir, plan: Plan, action: str) -> SubmittedRun | None:
     """Have the server app run or publish a plan, and follow it to its end; Ctrl-C stops it there too.
 
     How Flower says that it ended; None where the SuperLink has not answered for `BEAR` seconds.
@@ -91,14 +91,16 @@ def run_action(home: ServerHome, plan: Plan, action: str) -> Run | None:
     return ended
 
 
-def _follow(control: Any, number: int, plan: Plan, progress: Path, earlier: int | None, action: str) -> Run | None:
+def _follow(
+    control: Any, number: int, plan: Plan, progress: Path, earlier: int | None, action: str
+) -> SubmittedRun | None:
     """Show a run until it has ended, or until the SuperLink has not answered for `BEAR` seconds."""
     table = RunTable(plan)
     follower = ProgressFollower(progress, table, phases(plan), earlier)
     silent: float | None = None  # since when
     with Live(table.shown(), console=console, refresh_per_second=4, transient=action == "publish") as live:
         while True:
-            run: Run | None = None
+            run: SubmittedRun | None = None
             try:
                 run, silent = control.run(number), None
             except ControlError as error:
@@ -121,7 +123,7 @@ def _stop(control: Any, number: int) -> None:
         console.print(f"{foreign(error)}; so it was not stopped there")
 
 
-def _reason(output: Path, name: str, ended: Run | None) -> str:
+def _reason(output: Path, name: str, ended: SubmittedRun | None) -> str:
     """Why there is no run.json, and what to do."""
     if ended is None:
         return (

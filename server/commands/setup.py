@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, superlink_of
-from sealscore.server.setup.server_dir import PASSPHRASE, ServerHome
+from sealscore.server.setup.server_dir import PASSPHRASE, ServerDir
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import same_fingerprint
 from sealscore.shared.text.logs import log_to_stderr
@@ -39,7 +39,7 @@ def init(
     """Make the server's key and card, a certificate authority, a certificate and a server.toml."""
     from sealscore.server.deploy.certificates import check_names, make_authority, make_server_certificate
 
-    home = ServerHome(folder.resolve())
+    home = ServerDir(folder.resolve())
     if home.config_file.exists():
         fail(f"{home.config_file}: this folder has a server already; name another folder", BAD_INPUT)
     check_names(host)

@@ -7,35 +7,35 @@ from typing import Annotated
 
 import typer
 
-from sealscore.server.deploy.certificates import CertificateError
+from sealscore.server.deploy.certificates import TlsCertificateError
 from sealscore.server.deploy.control import ControlError
 from sealscore.server.deploy.superlink import SuperLinkError, SuperLinkSettings
-from sealscore.server.setup.server_dir import ServerError, ServerHome
+from sealscore.server.setup.server_dir import ServerDir, ServerError
 from sealscore.shared.identity.identity import CardError
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import AnchorError
 from sealscore.shared.plan.errors import PlanError
-from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Screen, fail
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, fail
 
-console = Screen()
+console = Terminal()
 
 Folder = Annotated[Path, typer.Option("--home", envvar="SEALSCORE_SERVER_HOME", help="The server's own folder.")]
 HERE = Path(".")
 
-_BAD_INPUT = (PlanError, CardError, ServerError, KeyFileError, CertificateError, AnchorError)
+_BAD_INPUT = (PlanError, CardError, ServerError, KeyFileError, TlsCertificateError, AnchorError)
 _FAILED = (ControlError, SuperLinkError)
 EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
 
 
-def home_at(folder: Path) -> ServerHome:
+def home_at(folder: Path) -> ServerDir:
     """The server's folder, which must have a server in it."""
-    home = ServerHome(folder.resolve())
+    home = ServerDir(folder.resolve())
     if not home.config_file.exists():
         fail(f"{home.config_file}: there is no server here; sealscore-server init makes one", BAD_INPUT)
     return home
 
 
-def superlink_of(home: ServerHome) -> SuperLinkSettings:
+def superlink_of(home: ServerDir) -> SuperLinkSettings:
     """How the SuperLink of a server is started and reached."""
     config = home.config()
     return SuperLinkSettings(

@@ -28,7 +28,7 @@ _BEFORE = timedelta(hours=1)  # a partner's clock may be a little behind
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
-class CertificateError(ValueError):
+class TlsCertificateError(ValueError):
     """A certificate that cannot be made, read or used; the text names the file and the mend."""
 
 
@@ -60,10 +60,10 @@ def make_authority(
             has no place in a certificate.
     """
     if not 1 <= len(name) <= 64:
-        raise CertificateError(f"authority name {name!r}: 1 to 64 characters are allowed")
+        raise TlsCertificateError(f"authority name {name!r}: 1 to 64 characters are allowed")
     for taken in (folder / AUTHORITY, folder / AUTHORITY_KEY):
         if taken.exists():
-            raise CertificateError(f"{taken}: exists already, and partners trust it; move it away to begin anew")
+            raise TlsCertificateError(f"{taken}: exists already, and partners trust it; move it away to begin anew")
     moment = _moment(now)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -96,10 +96,14 @@ def make_server_certificate(
     issuer = _load(folder / AUTHORITY)
     issuer_key = _load_key(folder / AUTHORITY_KEY)
     if issuer_key.public_key() != issuer.public_key():
-        raise CertificateError(f"{folder / AUTHORITY_KEY}: is not the key of {AUTHORITY}; restore both from one copy")
+        raise TlsCertificateError(
+            f"{folder / AUTHORITY_KEY}: is not the key of {AUTHORITY}; restore both from one copy"
+        )
     end = min(moment + timedelta(days=days), issuer.not_valid_after_utc)
     if end <= moment:
-        raise CertificateError(f"{folder / AUTHORITY}: has expired; make a new authority and give it to all partners")
+        raise TlsCertificateError(
+            f"{folder / AUTHORITY}: has expired; make a new authority and give it to all partners"
+        )
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (names[0] if names else _LOCAL[0])[:64])])
     certificate = (
@@ -176,7 +180,7 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         if not _HOST.fullmatch(name) or name.replace(".", "").isdigit():
-            raise CertificateError(
+            raise TlsCertificateError(
                 f"{name!r} is neither a host name nor an IP address; give it without scheme, port or path, "
                 "such as fed.example.org or 192.0.2.7"
             ) from None
@@ -202,20 +206,20 @@ def _load(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
-        raise CertificateError(f"{path}: cannot be read ({error.strerror})") from None
+        raise TlsCertificateError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError:
-        raise CertificateError(f"{path}: holds no certificate in PEM form") from None
+        raise TlsCertificateError(f"{path}: holds no certificate in PEM form") from None
 
 
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
-        raise CertificateError(f"{path}: cannot be read ({error.strerror})") from None
+        raise TlsCertificateError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, TypeError):
-        raise CertificateError(f"{path}: holds no private key in PEM form without a passphrase") from None
+        raise TlsCertificateError(f"{path}: holds no private key in PEM form without a passphrase") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise CertificateError(f"{path}: is no elliptic-curve key")
+        raise TlsCertificateError(f"{path}: is no elliptic-curve key")
     return key
 
 

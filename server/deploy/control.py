@@ -1,7 +1,7 @@
 """The operator's side of a SuperLink: enrol nodes' keys, submit the app bundle, follow and stop runs.
 
 Speaks to the control port with the token, through Flower's own client. A run's exit code says nothing about how
-the run ended; `Run.completed` does.
+the run ended; `SubmittedRun.completed` does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ControlError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Run:
+class SubmittedRun:
     """A run as the SuperLink knows it: `status` is pending, starting, running or finished; `outcome` is completed,
     failed or stopped once it has finished, and empty before."""
 
@@ -136,13 +136,13 @@ class Control:
             )
         return answer.run_id
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[SubmittedRun]:
         """All runs, the last one first."""
         with _asking("listing runs"):
             found = self._client.ListRuns(ListRunsRequest()).run_dict
         return [_run(run) for run in sorted(found.values(), key=lambda run: run.pending_at, reverse=True)]
 
-    def run(self, run_id: int) -> Run:
+    def run(self, run_id: int) -> SubmittedRun:
         """One run."""
         with _asking(f"asking for run {run_id}"):
             found = self._client.ListRuns(ListRunsRequest(run_id=run_id)).run_dict
@@ -150,7 +150,7 @@ class Control:
             raise ControlError(f"there is no run {run_id}")
         return _run(found[run_id])
 
-    def wait(self, run_id: int, timeout: float | None = None, every: float = 0.5) -> Run:
+    def wait(self, run_id: int, timeout: float | None = None, every: float = 0.5) -> SubmittedRun:
         """The run when it has finished, or as it is after `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not (run := self.run(run_id)).finished:
@@ -223,6 +223,6 @@ def _line(pem: bytes) -> str:
     return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode("ascii")
 
 
-def _run(run: object) -> Run:
+def _run(run: object) -> SubmittedRun:
     status = run.status  # type: ignore[attr-defined]
-    return Run(run.run_id, status.status, status.sub_status, status.details, run.fab_hash)  # type: ignore[attr-defined]
+    return SubmittedRun(run.run_id, status.status, status.sub_status, status.details, run.fab_hash)  # type: ignore[attr-defined]

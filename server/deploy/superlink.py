@@ -26,7 +26,7 @@ from types import TracebackType
 
 import httpx
 
-from sealscore.server.deploy.certificates import AUTHORITY, CERTIFICATE, KEY, CertificateError, read_certificate
+from sealscore.server.deploy.certificates import AUTHORITY, CERTIFICATE, KEY, TlsCertificateError, read_certificate
 from sealscore.server.deploy.gate import MEBIBYTE
 from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
 
@@ -180,7 +180,7 @@ class SuperLink:
                 facts = read_certificate(self.settings.certificates / name)
                 if facts.expired:
                     return f"{facts.path}: expired on {facts.not_after:%Y-%m-%d}; make a new certificate"
-        except CertificateError as error:
+        except TlsCertificateError as error:
             return str(error)
         return None
 

@@ -15,8 +15,8 @@ from sealscore.server.run.journal import Journal, Sum
 from sealscore.server.run.optimizer import ServerOptimizer, averaged
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import Exchange, wait_for
-from sealscore.server.transport.pairs import Pairs
-from sealscore.server.transport.party_client import Asker
+from sealscore.server.transport.pairs import PairExchange
+from sealscore.server.transport.party_client import PartyClient
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
 from sealscore.shared.messages.aggregation import Aggregation
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
@@ -55,7 +55,7 @@ class ScoreTables:
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What a run gives: the models, the evaluation by noisy tables, and how the phases went.
 
     `model` is the score; `towers` are those of the platforms by group, whose logits become signals. `answered` counts
@@ -95,13 +95,13 @@ class Coordinator:
         self._observer = observer
         self._patience = patience
         self._mechanisms = Mechanisms(plan)
-        self._asker = Asker(plan, run, exchange, timeout, absence)
+        self._asker = PartyClient(plan, run, exchange, timeout, absence)
         self._journal = journal = journal or Journal(plan.hash, run)
         self._rounds = Rounds(plan, run, self._asker, aggregation, journal)
-        self._pairs = Pairs(plan, self._asker, journal)
+        self._pairs = PairExchange(plan, self._asker, journal)
         self._early: dict[str, str] = {}
 
-    def run(self) -> Outcome:
+    def run(self) -> RunOutcome:
         """All phases: PhaseFailed or MissingParties where the plan cannot be carried out."""
         if not self._journal.ended:
             wait_for(self._exchange, [party.name for party in self._plan.parties], self._patience, poll=0.2)
@@ -116,7 +116,7 @@ class Coordinator:
         model = self._model(lenders, binning, weights, calibration)
         summed = (phase for phase in self._mechanisms.phases if not phase.paired)
         answered = {phase.name: dict(self._rounds.answered(phase)) for phase in summed}
-        return Outcome(model, towers, tables, answered, dict(self._pairs.crossed), self._early)
+        return RunOutcome(model, towers, tables, answered, dict(self._pairs.crossed), self._early)
 
     def _platforms(self, group: str) -> ScoreModel:
         """The phases of one kind of platform; gives its tower."""
@@ -164,7 +164,7 @@ class Coordinator:
     def train_tower(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> np.ndarray:
         """The tower's weights, float64 [p]: rounds of noisy gradients, or of averaged local steps.
 
-        Ends early, and says so in `Outcome.early`, when the attempts in the budget are spent.
+        Ends early, and says so in `RunOutcome.early`, when the attempts in the budget are spent.
         """
         self._observer.phase(phase)
         weights = flatten(initial_tower(self._plan, phase.group, binning))

@@ -8,7 +8,7 @@ from pathlib import Path
 from sealscore.server.run.journal import JournalError
 from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.run.run import run_coordinator
-from sealscore.server.setup.server_dir import ServerHome
+from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
@@ -22,7 +22,7 @@ FAILURE, PUBLISHED, JOURNAL = "failure.json", "published.json", "journal.db"
 PATIENCE, TIMEOUT = 120.0, 300.0
 
 
-def carry_out(home: ServerHome, name: str, exchange: Exchange) -> None:
+def carry_out(home: ServerDir, name: str, exchange: Exchange) -> None:
     """Run a signed plan, or go on with its run; what stops it is left in words in `failure.json`."""
     plan = home.signed_plans()[name]
     folder = home.run_folder(plan)
@@ -45,7 +45,7 @@ def carry_out(home: ServerHome, name: str, exchange: Exchange) -> None:
         raise
 
 
-def publish(home: ServerHome, name: str, exchange: Exchange) -> None:
+def publish(home: ServerDir, name: str, exchange: Exchange) -> None:
     """Propose a signed plan to its parties; what each said is left in `published.json`."""
     plan, server = home.signed_plans()[name], home.identity()
     folder = home.run_folder(plan)

@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 from sealscore.server.run.journal import Journal, Sum
-from sealscore.server.transport.party_client import Asker, PhaseFailed
+from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.aggregation import Aggregation, AggregationError, SumId
 from sealscore.shared.messages.messages import Hello, Ready, SumAnswer, SumRequest
@@ -35,7 +35,7 @@ class Rounds:
     """
 
     def __init__(
-        self, plan: Plan, run: str, asker: Asker, aggregation: Aggregation, journal: Journal | None = None
+        self, plan: Plan, run: str, asker: PartyClient, aggregation: Aggregation, journal: Journal | None = None
     ) -> None:
         self.plan = plan
         self.run = run

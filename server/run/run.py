@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from sealscore.server.run.coordinator import Coordinator, Observer, Outcome
+from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
 from sealscore.server.run.journal import Journal
 from sealscore.server.transport.exchange import Exchange
 from sealscore.server.transport.receipts import Receipts
@@ -118,7 +118,7 @@ def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _record(
-    plan: Plan, run: str, outcome: Outcome, exchange: Exchange, rows: list[dict[str, Any]], started: float
+    plan: Plan, run: str, outcome: RunOutcome, exchange: Exchange, rows: list[dict[str, Any]], started: float
 ) -> dict[str, Any]:
     traffic = exchange.traffic.summary()
     moved = {name: flow["bytes_sent"] + flow["bytes_received"] for name, flow in traffic["parties"].items()}
@@ -161,7 +161,7 @@ def _protection(plan: Plan) -> dict[str, str]:
     return {"sums": "masked", "payloads": "sealed", "alignment": alignment}
 
 
-def _per_applicant(plan: Plan, outcome: Outcome) -> float | None:
+def _per_applicant(plan: Plan, outcome: RunOutcome) -> float | None:
     """Bytes of payloads between lenders and platforms over the nominal training applicants of the lenders."""
     if not outcome.crossed:
         return None
@@ -169,7 +169,7 @@ def _per_applicant(plan: Plan, outcome: Outcome) -> float | None:
     return sum(outcome.crossed.values()) / applicants
 
 
-def _privacy(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+def _privacy(plan: Plan, outcome: RunOutcome) -> dict[str, Any]:
     """The claim for a person: planned for all attempts in the budget, and for those that may have been answered."""
     mechanisms = Mechanisms(plan)
     private = plan.privacy.noise != "none"

@@ -63,7 +63,7 @@ class ServerConfig(Strict):
 
 
 @dataclass(frozen=True)
-class ServerHome:
+class ServerDir:
     """The folder of one server. The passphrase of its key, where it has one, comes from the environment."""
 
     folder: Path

@@ -7,7 +7,7 @@ from collections import Counter
 
 from sealscore.server.run.journal import Journal
 from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE
-from sealscore.server.transport.party_client import Asker, PhaseFailed
+from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.messages import PairAnswer, PairRequest
 from sealscore.shared.phases.phases import Phase
 from sealscore.shared.plan.plan import Plan
@@ -28,13 +28,13 @@ class _Lost(Exception):
         self.failed = failed
 
 
-class Pairs:
+class PairExchange:
     """Carries the steps of paired phases, and counts the bytes that crossed between each two parties.
 
     What was given is in the `journal`, and is not asked for again.
     """
 
-    def __init__(self, plan: Plan, asker: Asker, journal: Journal | None = None) -> None:
+    def __init__(self, plan: Plan, asker: PartyClient, journal: Journal | None = None) -> None:
         self.crossed: Counter[tuple[str, str]] = Counter()
         self._plan, self._asker = plan, asker
         self._journal = journal or Journal(plan.hash, asker.run)

@@ -38,7 +38,7 @@ class PhaseFailed(RuntimeError):
     """A phase cannot go on: too few parties are left. The message names them and how they failed."""
 
 
-class Asker:
+class PartyClient:
     """Sends the requests of one run of a plan and reads the replies; a reply must repeat the request's header.
 
     A party without which the plan cannot go on may be away for `absence` seconds, while its node is started again.

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sealscore.shared.crypto.fields import pack_fields
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.randomness.fills import Fills
 from sealscore.shared.randomness.streams import Source, StreamSource
 
@@ -27,7 +27,7 @@ _LABEL = b"sealscore label coin 1"
 
 
 @dataclass(frozen=True)
-class Release:
+class LabelRelease:
     """Bits of some records, int8 [n], and how many of them were never released before (these are to be charged)."""
 
     bits: np.ndarray
@@ -40,8 +40,8 @@ class LabelStore:
     `secret` keys the coins and must outlive a run: with another secret a bit could be drawn anew.
     """
 
-    def __init__(self, secret: StreamSource, register: Register | None = None) -> None:
-        self._secret, self._register, self._fills = secret, register or Register(), Fills(secret)
+    def __init__(self, secret: StreamSource, register: DisclosureStore | None = None) -> None:
+        self._secret, self._register, self._fills = secret, register or DisclosureStore(), Fills(secret)
 
     @property
     def source(self) -> Source:
@@ -56,7 +56,7 @@ class LabelStore:
         epsilon: float,
         recipient: str = "",
         plan: str = "",
-    ) -> Release:
+    ) -> LabelRelease:
         """The bits of records with labels [n]: those released before as they were, all others drawn now.
 
         1 is bad, 0 is good, and -1 is no label to tell: a fair coin, kept like the others, whatever comes later.
@@ -78,7 +78,7 @@ class LabelStore:
                 drawn = label if self._coin(outcome, epsilon, record) < keep else 1 - label
             bits[record] = known.get(record, drawn)
         fresh = self._register.tell("label", what, 1, recipient, plan, bits)
-        return Release(np.array([bits[record] for record in records], dtype=np.int8), fresh)
+        return LabelRelease(np.array([bits[record] for record in records], dtype=np.int8), fresh)
 
     def _coin(self, outcome: str, epsilon: float, record: str) -> int:
         message = pack_fields(_LABEL, outcome.encode(), epsilon.hex().encode(), record.encode())

@@ -20,7 +20,7 @@ import numpy as np
 from sealscore.shared.dp.accountant import Accountant, PldAccountant
 from sealscore.shared.dp.effort import TooMuchWork
 from sealscore.shared.dp.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
-from sealscore.shared.dp.noise_calibration import Release, Solved, UnreachableBudget, borne_out, solve
+from sealscore.shared.dp.noise_calibration import PlannedRelease, Solved, UnreachableBudget, borne_out, solve
 from sealscore.shared.dp.rounding import clip_error, grid_for
 from sealscore.shared.messages.aggregation import SumShape
 from sealscore.shared.model.bins import histogram_length
@@ -115,7 +115,7 @@ class Mechanisms:
             releases = [self._release(phase) for phase in part]
             if (left := 1 - sum(release.share for release in releases)) > 1e-9 and len(self.composed) > 1:
                 # The solver knows ratios only, so a share that no phase takes must be a release that never happens.
-                releases.append(Release(name="unused", kind="gaussian", share=left, attempts=1))
+                releases.append(PlannedRelease(name="unused", kind="gaussian", share=left, attempts=1))
             solved |= self._solve(releases).noise_multipliers
         for phase in (phase for part in self.composed for phase in part):
             self._check_noise(phase, solved[phase.name])
@@ -148,7 +148,7 @@ class Mechanisms:
             return (summed,)
         return tuple(tuple(phase for phase in summed if phase.test is test) for test in (False, True))
 
-    def _solve(self, part: list[Release]) -> Solved:
+    def _solve(self, part: list[PlannedRelease]) -> Solved:
         privacy = self.plan.privacy
         try:
             return solve(tuple(part), privacy.epsilon, privacy.delta, self.distance())
@@ -208,10 +208,10 @@ class Mechanisms:
         }
         return by_kind[phase.kind] / sum(1 for other in self.phases if other.kind is phase.kind)
 
-    def _release(self, phase: Phase) -> Release:
+    def _release(self, phase: Phase) -> PlannedRelease:
         multiplicity = self.plan.multiplicity(phase.group)
         if phase.kind is Kind.TRAIN:
-            return Release(
+            return PlannedRelease(
                 name=phase.name,
                 kind="sampled",
                 share=self._share(phase),
@@ -220,7 +220,7 @@ class Mechanisms:
                 sample_rate=self.plan.training.sample_rate,
                 multiplicity=multiplicity,
             )
-        return Release(
+        return PlannedRelease(
             name=phase.name,
             kind="gaussian",
             share=self._share(phase),

@@ -42,7 +42,7 @@ class UnreachableBudget(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class PlannedRelease:
     """One release of a plan: `attempts` noisy sums of the same kind.
 
     `share` is its weight among the releases (any positive numbers; only ratios matter). "gaussian": one
@@ -182,7 +182,7 @@ def borne_out(figure: Callable[[float], float], hint: float | None, delta: float
 
 
 def solve(
-    releases: Sequence[Release],
+    releases: Sequence[PlannedRelease],
     epsilon: float,
     delta: float,
     tv: float = 0.0,
@@ -222,7 +222,7 @@ def solve(
 
 
 @lru_cache(maxsize=256)
-def _solve(releases: tuple[Release, ...], epsilon: float, delta: float, discretisation: float) -> Solved:
+def _solve(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, discretisation: float) -> Solved:
     accountant = PldAccountant(discretisation)
     key = budget_cache.key(releases, epsilon, delta, discretisation, accountant.version)
     kept = budget_cache.read(key)
@@ -240,13 +240,13 @@ def _within(figure: float, epsilon: float) -> bool:
     return epsilon * (1.0 - TOLERANCE) <= figure <= epsilon
 
 
-def _composed(releases: tuple[Release, ...], scale: float, delta: float, accountant: PldAccountant) -> Solved:
+def _composed(releases: tuple[PlannedRelease, ...], scale: float, delta: float, accountant: PldAccountant) -> Solved:
     noise = {release.name: release.noise_multiplier(scale) for release in releases}
     events = tuple(release.event(noise[release.name]) for release in releases)
     return Solved(scale, accountant.epsilon(events, delta), delta, noise, events)
 
 
-def _search(releases: tuple[Release, ...], epsilon: float, delta: float, accountant: PldAccountant) -> Solved:
+def _search(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, accountant: PldAccountant) -> Solved:
     """Bracketing and bisection, stepping by the Gaussian model: most budgets take three compositions."""
     floor = _least_scale(releases)
     target = _gaussian_mu(epsilon * (1.0 - TOLERANCE / 2), delta)
@@ -292,7 +292,7 @@ def _points(event: Event, discretisation: float) -> float:
     return points if points <= MOST_SINGLE else 0.0
 
 
-def _least_scale(releases: tuple[Release, ...]) -> float:
+def _least_scale(releases: tuple[PlannedRelease, ...]) -> float:
     """The scale at which the largest noise multiplier is MAX_NOISE."""
     low, high = 1e-12, 1e12
     while high / low > 1.0 + 1e-6:

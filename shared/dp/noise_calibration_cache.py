@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sealscore.shared.dp.noise_calibration import Release
+    from sealscore.shared.dp.noise_calibration import PlannedRelease
 
 _MOST = 1000
 
@@ -29,7 +29,7 @@ def path() -> Path:
     return Path(base) / "sealscore" / "noise.json"
 
 
-def key(releases: Sequence[Release], epsilon: float, delta: float, discretisation: float, library: str) -> str:
+def key(releases: Sequence[PlannedRelease], epsilon: float, delta: float, discretisation: float, library: str) -> str:
     """SHA-256 over everything that the solved scale depends on, hexadecimal."""
     inputs = [1, [asdict(release) for release in releases], epsilon, delta, discretisation, library]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

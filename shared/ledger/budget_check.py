@@ -19,7 +19,7 @@ from sealscore.shared.dp.accountant import Accountant, PldAccountant
 from sealscore.shared.dp.events import Disclosure, Event, RandomizedResponse
 from sealscore.shared.dp.noise_calibration import UnreachableBudget, borne_out
 from sealscore.shared.ledger.entries import PARTS, Ceilings, Part, Reserve
-from sealscore.shared.ledger.state import PlanStanding, Standing
+from sealscore.shared.ledger.state import LedgerState, PlanState
 from sealscore.shared.plan.plan import Plan
 
 Spent = Mapping[Part, Counter[Event]]
@@ -44,7 +44,7 @@ class Division(NamedTuple):
     column: str
 
     @classmethod
-    def of(cls, standing: PlanStanding) -> Division | None:
+    def of(cls, standing: PlanState) -> Division | None:
         """The rule at the ledger's party; None where it moves persons, as by date."""
         plan, split = standing.plan, standing.plan.evaluation.split
         if split.moves:
@@ -62,7 +62,7 @@ class Used:
     distance: float
 
     @classmethod
-    def of(cls, standing: PlanStanding, planned: bool = False) -> Used:
+    def of(cls, standing: PlanState, planned: bool = False) -> Used:
         """What counts as answered under a plan, or with `planned` everything in its budget."""
         if planned:
             events = standing.planned(standing.plan.groups)
@@ -113,7 +113,7 @@ def multiplied(counts: Counter[Event]) -> list[Event]:
     return [event.model_copy(update={"count": event.count * times}) for event, times in counts.items() if times]
 
 
-class Spending:
+class BudgetCheck:
     """Holds a ledger's standing against its ceilings; remembers what it has found to be within them."""
 
     def __init__(self, accountant: Accountant | None = None) -> None:
@@ -121,7 +121,7 @@ class Spending:
         self._used: dict[str, tuple[int, Used]] = {}
         self._cleared: dict[str, tuple[Ceilings, list[Used]]] = {}
 
-    def epsilon(self, standing: Standing, chosen: Callable[[Plan], bool] = lambda plan: True) -> float:
+    def epsilon(self, standing: LedgerState, chosen: Callable[[Plan], bool] = lambda plan: True) -> float:
         """Epsilon of what counts as answered under the chosen plans, at the delta of the ceilings.
 
         Raises:
@@ -131,7 +131,7 @@ class Spending:
         used = [Used.of(plan) for plan in standing.plans.values() if chosen(plan.plan)]
         return composed_epsilon(used, ceilings.delta, ceilings.epsilon or 1.0, self._accountant)
 
-    def check(self, standing: Standing, plan: str, more: Reserve | None = None) -> None:
+    def check(self, standing: LedgerState, plan: str, more: Reserve | None = None) -> None:
         """Check that what a plan has spent, and one reservation more, is within every ceiling.
 
         Raises:
@@ -142,7 +142,7 @@ class Spending:
             if ceilings.epsilon is not None or ceilings.purposes:
                 raise Overdrawn("data-set", "the plan adds no noise, and the data set has a ceiling")
             return
-        scopes: dict[str, tuple[float | None, float, list[PlanStanding]]] = {
+        scopes: dict[str, tuple[float | None, float, list[PlanState]]] = {
             "plan": (own.plan.privacy.epsilon, own.plan.privacy.delta, [own]),
             "purpose": (
                 ceilings.purposes.get(own.plan.purpose_code),
@@ -155,14 +155,14 @@ class Spending:
             if ceiling is not None:
                 self._check(name, ceiling, delta, ceilings, plans, own, more)
 
-    def check_whole(self, standing: Standing, plan: Plan) -> None:
+    def check_whole(self, standing: LedgerState, plan: Plan) -> None:
         """Check that all of a plan that is not yet approved is within the ceilings, with the whole of every live plan.
 
         Raises:
             Overdrawn: it is not.
         """
         ceilings = _ceilings(standing)
-        new = PlanStanding(plan, 0, plan.hash, standing.card.name)
+        new = PlanState(plan, 0, plan.hash, standing.card.name)
         if plan.privacy.noise == "none":
             if ceilings.epsilon is not None or ceilings.purposes:
                 raise Overdrawn("data-set", "the plan adds no noise, and the data set has a ceiling")
@@ -181,7 +181,7 @@ class Spending:
                     scope, f"epsilon {ceiling:g} of the {name} does not hold the plan: it would be {figure:.4g}"
                 )
 
-    def outlook(self, standing: Standing, new: PlanStanding | None = None, scope: str = "data-set") -> float:
+    def outlook(self, standing: LedgerState, new: PlanState | None = None, scope: str = "data-set") -> float:
         """Epsilon if every live plan, and a new one, used all of its budget; infinite where delta does not hold it."""
         ceilings = _ceilings(standing)
         plans = list(standing.plans.values())
@@ -202,8 +202,8 @@ class Spending:
         ceiling: float,
         delta: float,
         ceilings: Ceilings,
-        plans: list[PlanStanding],
-        own: PlanStanding,
+        plans: list[PlanState],
+        own: PlanState,
         more: Reserve | None,
     ) -> None:
         key = f"{scope} {own.hash}"
@@ -224,7 +224,7 @@ class Spending:
                 raise Overdrawn(scope, what)
         self._cleared[key] = (ceilings, whole)
 
-    def _of(self, plan: PlanStanding) -> Used:
+    def _of(self, plan: PlanState) -> Used:
         known = self._used.get(plan.hash)
         if known is None or known[0] != plan.version:
             self._used[plan.hash] = known = (plan.version, Used.of(plan))
@@ -237,7 +237,7 @@ class Spending:
             return False
 
 
-def check_labels(standing: Standing, event: Event, what: str) -> None:
+def check_labels(standing: LedgerState, event: Event, what: str) -> None:
     """Check that releasing labels of that meaning is within the data set's ceiling of label epsilon.
 
     Raises:
@@ -252,12 +252,12 @@ def check_labels(standing: Standing, event: Event, what: str) -> None:
         raise Overdrawn("labels", f"label epsilon {ceiling:g} of the data set does not hold {total:g}")
 
 
-def label_epsilon(standing: Standing) -> float:
+def label_epsilon(standing: LedgerState) -> float:
     """Label epsilon of a person over all releases: each outcome and epsilon counts once, to whomever it went."""
     return math.fsum(event.epsilon for event in released_labels(standing).values())
 
 
-def released_labels(standing: Standing) -> dict[tuple[str, float], RandomizedResponse]:
+def released_labels(standing: LedgerState) -> dict[tuple[str, float], RandomizedResponse]:
     """Noisy labels of a person that were released, by what keys their coins: the outcome's meaning and the epsilon.
 
     The meaning is that of the plan, not the text in the entry, which ledgers of earlier versions have cut.
@@ -270,7 +270,7 @@ def released_labels(standing: Standing) -> dict[tuple[str, float], RandomizedRes
     }
 
 
-def bits_by_recipient(standing: Standing) -> dict[str, int]:
+def bits_by_recipient(standing: LedgerState) -> dict[str, int]:
     """The most bits that a recipient can have been told of one person, over all plans: new values only."""
     bits: Counter[str] = Counter()
     for plan in standing.plans.values():
@@ -280,7 +280,7 @@ def bits_by_recipient(standing: Standing) -> dict[str, int]:
     return dict(sorted(bits.items()))
 
 
-def _ceilings(standing: Standing) -> Ceilings:
+def _ceilings(standing: LedgerState) -> Ceilings:
     if standing.ceilings is None:
         raise ValueError("a ledger that was not opened has no ceilings")
     return standing.ceilings

@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS notices (
 _ERASE = "DELETE FROM received WHERE plan = ? AND peer = ? AND kind IN ('label', 'signal', 'groups') AND person = ?"
 
 
-class RegisterError(RuntimeError):
+class DisclosureStoreError(RuntimeError):
     """A register that cannot be used; the message names the file and the mend."""
 
 
@@ -77,7 +77,7 @@ class Told:
     bits: int
 
 
-class Listener(Protocol):
+class DisclosureListener(Protocol):
     """Is told what was deleted. It must not wait for anything: the register is locked while it is told."""
 
     def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
@@ -85,7 +85,7 @@ class Listener(Protocol):
         ...
 
 
-class Register:
+class DisclosureStore:
     """A party's register, in a file of mode 0600 where a path is given. Threads share one object.
 
     `kind` is "label", "signal" or "groups", or one of the latter two with "-fill" for what stood where nothing was
@@ -96,7 +96,7 @@ class Register:
         """Open the file, or begin it where there is none; RegisterError where it is damaged or cannot be made."""
         self.path = path
         self._lock = threading.RLock()
-        self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self._listeners: weakref.WeakSet[DisclosureListener] = weakref.WeakSet()
         try:
             if path is not None and not path.exists():
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -110,7 +110,9 @@ class Register:
             self._pending: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
             self._latest: tuple[str, str, frozenset[str]] = ("", "", frozenset())
         except (OSError, sqlite3.Error) as error:
-            raise RegisterError(f"{path}: no register can be used there ({error}); restore it from a copy") from None
+            raise DisclosureStoreError(
+                f"{path}: no register can be used there ({error}); restore it from a copy"
+            ) from None
 
     @property
     def head(self) -> str:
@@ -121,7 +123,7 @@ class Register:
         """A context in which no other thread tells anything: for what is told and then put into a ledger."""
         return self._lock
 
-    def subscribe(self, listener: Listener) -> None:
+    def subscribe(self, listener: DisclosureListener) -> None:
         """Tell the listener, as long as it lives, what is deleted: of one plan another one's node may be told."""
         with self._lock:
             self._listeners.add(listener)
@@ -354,7 +356,7 @@ class Register:
                     for statement, rows in statements:
                         self._database.executemany(statement, rows)
             except sqlite3.Error as error:
-                raise RegisterError(
+                raise DisclosureStoreError(
                     f"{self.path}: cannot be written ({error}); see that the disk has room and the file is writable"
                 ) from None
 

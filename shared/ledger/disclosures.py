@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.randomness.fills import Fills
 from sealscore.shared.randomness.streams import StreamSource
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldNumbers:
     """The numbers of a message by person, fills among them.
 
     `persons` is of how many a value is told, `fresh` of how many anew, `over` how many values the limit held back.
@@ -38,8 +38,8 @@ class Disclosed:
     Each kind of disclosure ("signal", "groups") is counted and limited by itself. `secret` keys the fills.
     """
 
-    def __init__(self, secret: StreamSource, register: Register | None = None) -> None:
-        self._fills, self._register = Fills(secret), register or Register()
+    def __init__(self, secret: StreamSource, register: DisclosureStore | None = None) -> None:
+        self._fills, self._register = Fills(secret), register or DisclosureStore()
 
     def spend(
         self,
@@ -51,7 +51,7 @@ class Disclosed:
         limit: int,
         recipient: str = "",
         plan: str = "",
-    ) -> Told:
+    ) -> ToldNumbers:
         """The numbers below `levels` to send of persons with these values, -1 where there is none; noted as told.
 
         A recipient that was told a number of somebody under the meaning `what`, a value or a fill, gets the same
@@ -83,7 +83,7 @@ class Disclosed:
             # A meaning that was told of nobody counts like any other: who was there must not show in the next one.
             fresh = register.tell(kind, what, bits, recipient, plan, told) if fits or told else 0
             numbers = told | fills
-            return Told({person: numbers[person] for person in values}, len(told), fresh, over)
+            return ToldNumbers({person: numbers[person] for person in values}, len(told), fresh, over)
 
     def bits(self, kind: str, persons: Iterable[str]) -> int:
         """The most bits of this kind that were told of one of these persons."""

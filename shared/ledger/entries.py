@@ -244,7 +244,7 @@ def entry_of(body: str) -> Entry:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredEntry:
     """An entry as it stands in a ledger. `at` is the time in UTC by the party's clock, `signature` over the hash."""
 
     seq: int

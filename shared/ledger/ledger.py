@@ -26,12 +26,12 @@ from sealscore.shared.ledger.entries import (
     Entry,
     Identify,
     Open,
-    Stored,
+    StoredEntry,
     UnknownEntry,
     body_of,
     entry_hash,
 )
-from sealscore.shared.ledger.state import LedgerFault, Standing
+from sealscore.shared.ledger.state import LedgerFault, LedgerState
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Ledger:
             raise LedgerError(f"{path}: there is no ledger; create one first")
         self.path, self.clock, self._identity = path, clock, identity
         self._lock = threading.RLock()
-        self._standing, self._seq, self._hash, self._genesis = Standing(), 0, GENESIS, GENESIS
+        self._standing, self._seq, self._hash, self._genesis = LedgerState(), 0, GENESIS, GENESIS
         try:
             self._database = _connect(path, identity.simulation)
             try:
@@ -142,7 +142,7 @@ class Ledger:
         return self._identity.name
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> LedgerState:
         """What follows from all entries, others' of this moment among them."""
         with self._lock:
             self._guarded(self._refresh)
@@ -155,7 +155,7 @@ class Ledger:
             self._guarded(self._refresh)
             return Head.sign(self._identity, self._genesis, self._seq, self._hash)
 
-    def append(self, make: Callable[[Standing], Entry]) -> int:
+    def append(self, make: Callable[[LedgerState], Entry]) -> int:
         """Append what `make` gives for the ledger's standing, and return its sequence number once it is on the disk.
 
         `make` is called under the write lock, so nothing can come between what it checks and what is appended; what it
@@ -215,7 +215,7 @@ class Ledger:
             self._roll_back()
             raise
 
-    def _append(self, make: Callable[[Standing], Entry]) -> int:
+    def _append(self, make: Callable[[LedgerState], Entry]) -> int:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             self._refresh()
@@ -233,7 +233,7 @@ class Ledger:
             self._database.execute("COMMIT")
         except BaseException:
             # What was folded in is not in the file: fold all of it anew when it is next needed.
-            self._standing, self._seq, self._hash = Standing(), 0, GENESIS
+            self._standing, self._seq, self._hash = LedgerState(), 0, GENESIS
             self._roll_back()
             raise
         self._seq, self._hash = seq, hashed
@@ -277,7 +277,7 @@ class Ledger:
             raise _unusable(self.path, error) from None
 
 
-def read_ledger(path: Path) -> Iterator[Stored]:
+def read_ledger(path: Path) -> Iterator[StoredEntry]:
     """The entries of a ledger as they stand in the file, unchecked, read without writing to it.
 
     Raises:
@@ -301,11 +301,11 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise LedgerError(f"{path}: is no ledger ({error})") from None
 
 
-def stored_entries(database: sqlite3.Connection, after: int) -> Iterator[Stored]:
+def stored_entries(database: sqlite3.Connection, after: int) -> Iterator[StoredEntry]:
     """Entries above a sequence number, in order."""
     for row in database.execute("SELECT * FROM entries WHERE seq > ? ORDER BY seq", (after,)).fetchall():
         seq, at, body, nonce, previous, hashed, signature = row
-        yield Stored(seq, at, body, bytes(nonce), bytes(previous), bytes(hashed), bytes(signature))
+        yield StoredEntry(seq, at, body, bytes(nonce), bytes(previous), bytes(hashed), bytes(signature))
 
 
 def _anchors(database: sqlite3.Connection, party: str | None) -> list[Head | Receipt]:

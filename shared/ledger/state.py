@@ -81,7 +81,7 @@ class Reservation:
 
 
 @dataclass
-class PlanStanding:
+class PlanState:
     """An approved plan in the ledger of `party`: `hash` is that of the text that was approved, at entry `approved`.
 
     `last` is the (phase index, round, attempt) up to which requests count as answered, by peer ("" for sums), and
@@ -175,7 +175,7 @@ class PlanStanding:
         self.reached = max(self.reached, place[0])
 
 
-class Standing:
+class LedgerState:
     """The fold over a ledger's entries."""
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class Standing:
         self._card: Card | None = None
         self.ceilings: Ceilings | None = None
         self.identified: Identify | None = None
-        self.plans: dict[str, PlanStanding] = {}
+        self.plans: dict[str, PlanState] = {}
         self.alignments: dict[str, list[str]] = {}
         self.withdrawals: list[Withdraw] = []
         self.register_head: str | None = None
@@ -220,7 +220,7 @@ class Standing:
         return self._card
 
     @property
-    def live(self) -> list[PlanStanding]:
+    def live(self) -> list[PlanState]:
         """Plans under which something may still be answered."""
         return [plan for plan in self.plans.values() if plan.state == "live"]
 
@@ -253,7 +253,7 @@ class Standing:
                 f"the plan names persons in the normal form {form!r}, and this data set in {identified.form!r} for good"
             )
             raise LedgerFault("identifier", seq, what)
-        self.plans[entry.plan] = PlanStanding(plan, seq, entry.plan, self.card.name)
+        self.plans[entry.plan] = PlanState(plan, seq, entry.plan, self.card.name)
 
     def admit(self, seq: int, entry: Approve) -> None:
         """Take a plan for approved, whatever form it names persons in: a verifier counts what was released under it.
@@ -261,7 +261,7 @@ class Standing:
         Raises:
             LedgerFault: the plan cannot be read, or was approved before.
         """
-        self.plans[entry.plan] = PlanStanding(self._plan(seq, entry), seq, entry.plan, self.card.name)
+        self.plans[entry.plan] = PlanState(self._plan(seq, entry), seq, entry.plan, self.card.name)
 
     def _plan(self, seq: int, entry: Approve) -> Plan:
         """The plan of an approval; LedgerFault where it cannot be read or was approved before."""
@@ -338,7 +338,7 @@ class Standing:
         if phase.name.startswith("align:"):
             self.alignments.setdefault(entry.peer, []).append(at)
 
-    def _exchanged(self, seq: int, standing: PlanStanding, phase: Phase, peer: str, place: Place) -> None:
+    def _exchanged(self, seq: int, standing: PlanState, phase: Phase, peer: str, place: Place) -> None:
         if not phase.paired or not peer:
             raise LedgerFault("disclosure", seq, f"{phase.name} has no payloads for {peer or 'nobody'}")
         if not standing.allows(peer, place):
@@ -360,7 +360,7 @@ class Standing:
         self.withdrawals.append(entry)
         self.register_head = entry.register_head or self.register_head
 
-    def _place(self, seq: int, plan: str, run: str, phase: str) -> tuple[PlanStanding, int, Phase]:
+    def _place(self, seq: int, plan: str, run: str, phase: str) -> tuple[PlanState, int, Phase]:
         standing = self.plans.get(plan)
         if standing is None or standing.state != "live":
             raise LedgerFault("not-approved", seq, "it is under a plan that is not approved, or not any more")

@@ -28,7 +28,7 @@ def foreign(text: object, most: int = MOST) -> str:
     return escape(plain(text, most))
 
 
-class Screen(Console):
+class Terminal(Console):
     """A console that writes no control character but its own, whatever it is given to print."""
 
     def __init__(self, stderr: bool = False) -> None:
@@ -51,7 +51,7 @@ class Screen(Console):
         self._width, self._height = new_size
 
 
-errors = Screen(stderr=True)
+errors = Terminal(stderr=True)
 
 
 def lines(text: str) -> str:
@@ -106,7 +106,7 @@ __all__ = [
     "BAD_INPUT",
     "FAILED",
     "INTERRUPTED",
-    "Screen",
+    "Terminal",
     "errors",
     "fail",
     "foreign",

@@ -26,7 +26,7 @@ from sealscore.simulations.audit.bound import curve_epsilon, one_run_epsilon
 from sealscore.simulations.audit.breaks import claimed_event
 from sealscore.simulations.audit.canaries import LEAST_CANARIES
 from sealscore.simulations.audit.faults import Break
-from sealscore.simulations.audit.parties import Told, WidenedRole
+from sealscore.simulations.audit.parties import ToldSums, WidenedRole
 from sealscore.simulations.audit.server import AuditingServer, Seen
 from sealscore.simulations.data.seeding import generator
 from sealscore.simulations.engine.federation import Federation, load_parties
@@ -170,7 +170,7 @@ def observe(federation: Federation, setting: Setting, numbers: np.ndarray, obser
     The nodes of the audited group get their audited roles here, so a federation serves one audit.
     """
     plan, group = federation.plan, setting.group
-    mechanisms, told = Mechanisms(plan), Told()
+    mechanisms, told = Mechanisms(plan), ToldSums()
     loss = federation.nodes[setting.party].role.loss
     others = [member.name for member in plan.members(group) if member.name != setting.party]
     colluding = others[: plan.groups[group].max_colluding]

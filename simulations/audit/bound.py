@@ -62,14 +62,14 @@ def one_run_epsilon(canaries: int, guesses: int, right: int, delta: float, signi
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class TradeoffCurve:
     """A trade-off curve as the (epsilon, delta) pairs that hold at once, under adding and under removing a person."""
 
     epsilons: np.ndarray
     deltas: np.ndarray
 
     @classmethod
-    def of(cls, event: SampledGaussian) -> Curve:
+    def of(cls, event: SampledGaussian) -> TradeoffCurve:
         """What the claim's accountant says of an event, at `DELTAS`."""
         accountant = PldAccountant()
         epsilons = [accountant.epsilon([event], float(delta)) for delta in DELTAS]
@@ -87,7 +87,7 @@ class Curve:
         return max(0.0, float(of_event.max()), float(of_complement.max()))
 
 
-def curve_rejected(curve: Curve, canaries: int, guesses: int, right: int, significance: float) -> bool:
+def curve_rejected(curve: TradeoffCurve, canaries: int, guesses: int, right: int, significance: float) -> bool:
     """Whether at least `right` right guesses have a probability below `significance` under the curve.
 
     Let r_i and h_i be the probabilities that a canary drawn at random is guessed rightly, or wrongly, and at least i
@@ -140,8 +140,8 @@ def _less_noisy(event: SampledGaussian, power: int) -> SampledGaussian:
 
 
 @lru_cache(maxsize=512)
-def _curve(event: SampledGaussian, power: int) -> Curve:
-    return Curve.of(_less_noisy(event, power))
+def _curve(event: SampledGaussian, power: int) -> TradeoffCurve:
+    return TradeoffCurve.of(_less_noisy(event, power))
 
 
 def _check(canaries: int, guesses: int, right: int) -> None:

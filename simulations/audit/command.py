@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sealscore.shared.text.terminal import Screen, foreign
+from sealscore.shared.text.terminal import Terminal, foreign
 from sealscore.simulations.audit import CANARIES, CONFIDENCE, GUESSES
 from sealscore.simulations.audit.faults import Break
 
@@ -34,7 +34,7 @@ def audit(
     from sealscore.simulations.experiments.console import ProgressObserver
     from sealscore.simulations.experiments.scenario import Scenario, main_job, resolve
 
-    console = Screen(stderr=True)
+    console = Terminal(stderr=True)
     scenario = Scenario.load(resolve(plan or main_job()))
     try:
         more = {"canaries": canaries, "guesses": guesses, "confidence": confidence, "fault": fault}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sealscore.clients.roles.context import RoundContext
-from sealscore.clients.roles.encoding import Coder, expect
+from sealscore.clients.roles.encoding import Encoder, expect
 from sealscore.clients.roles.lender import Lender
 from sealscore.clients.roles.platform import Platform
 from sealscore.clients.roles.releases import Pair, Sum
@@ -28,7 +28,7 @@ from sealscore.simulations.audit.canaries import RECORD, AuditBlock, AuditedGrad
 from sealscore.simulations.audit.faults import Break
 
 
-class Told:
+class ToldSums:
     """What colluding parties told the server: their own noisy vectors int64 [length], by round and attempt."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class WidenedRole:
         self._role, self._plan, self._mechanisms = role, plan, mechanisms
         self._canaries, self._fault, self._tell = canaries, fault, tell
         self._audited = len(numbers) > 0
-        self._coder = Coder(plan, group)
+        self._coder = Encoder(plan, group)
         # Each canary is a person with as many records as a person may have at one party.
         self._numbers = torch.from_numpy(np.repeat(numbers, plan.privacy.max_records_per_person))
         self._examples: tuple[torch.Tensor, torch.Tensor] | None = None

@@ -24,7 +24,7 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.audit.breaks import batches, broken_mechanism, in_turn
 from sealscore.simulations.audit.canaries import AuditBlock, AuditedGradientSum
 from sealscore.simulations.audit.faults import Break
-from sealscore.simulations.audit.parties import Told
+from sealscore.simulations.audit.parties import ToldSums
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class AuditingServer(Coordinator):
         observer: Observer,
         canaries: int,
         loss: Loss,
-        told: Told,
+        told: ToldSums,
         fault: Break | None,
     ) -> None:
         super().__init__(plan, run, exchange, PlainSum(), observer, timeout=10.0)

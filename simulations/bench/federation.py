@@ -38,20 +38,20 @@ from sealscore.clients.deploy.node_key import make_node_key
 from sealscore.clients.deploy.pinning import allow
 from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.socket_server import serve
 from sealscore.server.commands.terminal import superlink_of
 from sealscore.server.deploy.certificates import make_authority, make_server_certificate
 from sealscore.server.deploy.control import Control, ControlError
 from sealscore.server.deploy.superlink import SuperLink
 from sealscore.server.setup.plan_making import PROFILES, made, with_cards
-from sealscore.server.setup.server_dir import ServerHome
+from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared.bundle import Bundle, build_bundle, courier_bundle
 from sealscore.shared.crypto.sealing import SealError, read_info
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Identify
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.persons.records import Records
@@ -85,7 +85,7 @@ class _Call:
 class _Party:
     """A node on its socket, or in its place an echo; notes every call."""
 
-    host: Host
+    host: PlanRouter
     echo: bool = False
     executor: SuperNode | None = None
     calls: list[_Call] = field(default_factory=list)
@@ -130,7 +130,7 @@ class _Federation:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder, self._stack = folder, stack
-        self.server = ServerHome(folder / "server")
+        self.server = ServerDir(folder / "server")
         self.identity = self.server.create()
         make_authority(self.server.certificates)
         make_server_certificate(self.server.certificates, ["localhost"])
@@ -162,9 +162,11 @@ class _Federation:
         ledger = Ledger.create(folder / "ledger.db", identity, name, CEILINGS, identified=PERSONS)
         self._ledgers[name] = ledger
         self._stack.callback(ledger.close)
-        register = self._stack.enter_context(_closing(Register(folder / "register.db")))
+        register = self._stack.enter_context(_closing(DisclosureStore(folder / "register.db")))
         trust = _Everybody(self)
-        host = Host(identity, trust, ledger, register, StreamSource.system(), load=lambda plan: self._load(plan, name))
+        host = PlanRouter(
+            identity, trust, ledger, register, StreamSource.system(), load=lambda plan: self._load(plan, name)
+        )
         self._stack.callback(host.close)
         party = self.parties[name] = _Party(host)
         sockets = self._stack.enter_context(serve([party], self._folder / "s"))
@@ -251,7 +253,7 @@ class _Everybody(TrustStore):
 
 
 @contextmanager
-def _closing(register: Register) -> Iterator[Register]:
+def _closing(register: DisclosureStore) -> Iterator[DisclosureStore]:
     try:
         yield register
     finally:

@@ -25,7 +25,7 @@ from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.dp.events import Event, SampledGaussian
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.budget_check import Spending
+from sealscore.shared.ledger.budget_check import BudgetCheck
 from sealscore.shared.ledger.entries import (
     Answer,
     Approve,
@@ -38,7 +38,7 @@ from sealscore.shared.ledger.entries import (
     entry_hash,
 )
 from sealscore.shared.ledger.ledger import SIGNED, Ledger
-from sealscore.shared.ledger.state import PlanStanding, Standing
+from sealscore.shared.ledger.state import LedgerState, PlanState
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
@@ -51,7 +51,7 @@ PERSONS = Identify(column="id", form="exact")
 COHORT, COLLUDING = 3, 1
 
 
-class _Federation:
+class _LedgerFederation:
     """Real identities, and a plan a week under their cards."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class _Federation:
         return Plan.parse(data)
 
 
-def _reserve(standing: PlanStanding, phase: str, round: int) -> Reserve:
+def _reserve(standing: PlanState, phase: str, round: int) -> Reserve:
     mechanisms, (_, found) = standing.mechanisms, standing.phases[phase]
     return Reserve(
         plan=standing.plan.hash,
@@ -88,7 +88,7 @@ def _reserve(standing: PlanStanding, phase: str, round: int) -> Reserve:
     )
 
 
-def _answer(standing: PlanStanding, phase: str, round: int, reserve: int) -> Answer:
+def _answer(standing: PlanState, phase: str, round: int, reserve: int) -> Answer:
     place = {"plan": standing.plan.hash, "run": RUN, "phase": phase, "round": round, "attempt": 1}
     return Answer(**place, reserve=reserve, request=REQUEST)
 
@@ -96,7 +96,7 @@ def _answer(standing: PlanStanding, phase: str, round: int, reserve: int) -> Ans
 def _week(plan: Plan, seq: int) -> Iterator[Entry]:
     """All entries of a plan that ran without a fault; the first of them gets the number `seq`."""
     yield Approve(plan=plan.hash, text=plan.canonical().decode("ascii"))
-    standing = PlanStanding(plan, seq, plan.hash, plan.parties[0].name)
+    standing = PlanState(plan, seq, plan.hash, plan.parties[0].name)
     for name, (_, phase) in standing.phases.items():
         first = _reserve(standing, name, 1)
         for round in range(1, phase.rounds + 1):
@@ -107,7 +107,7 @@ def _week(plan: Plan, seq: int) -> Iterator[Entry]:
     yield Settle(plan=plan.hash, why="finished")
 
 
-def _large(path: Path, federation: _Federation) -> int:
+def _large(path: Path, federation: _LedgerFederation) -> int:
     """Write a valid ledger of at least `ENTRIES` entries in one transaction; how many plans it holds."""
     ledger = Ledger.create(path, federation.own, DATA_SET, CEILINGS, identified=PERSONS)
     seq, head, weeks, rows = ledger.head.seq, ledger.head.hash, 0, []
@@ -130,10 +130,10 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, result
 
 
-def _appends(folder: Path, federation: _Federation) -> dict[str, float]:
+def _appends(folder: Path, federation: _LedgerFederation) -> dict[str, float]:
     """Entries a second of a node and of a bare file, and what it takes to hold a reservation against the ceilings."""
     ledger = Ledger.create(folder / "node.db", federation.own, DATA_SET, CEILINGS, identified=PERSONS)
-    spending = Spending()
+    spending = BudgetCheck()
     plan = federation.plan(0)
     ledger.append(lambda standing: Approve(plan=plan.hash, text=plan.canonical().decode("ascii")))
     bare = sqlite3.connect(folder / "bare.db", isolation_level=None)
@@ -144,7 +144,7 @@ def _appends(folder: Path, federation: _Federation) -> dict[str, float]:
     phase = next(name for name in ledger.standing.plans[plan.hash].phases if name.startswith("train_tower"))
 
     def answered(round: int) -> None:
-        def reservation(standing: Standing) -> Reserve:
+        def reservation(standing: LedgerState) -> Reserve:
             entry = _reserve(standing.plans[plan.hash], phase, round)
             spending.check(standing, plan.hash, entry)
             return entry
@@ -167,7 +167,7 @@ def _appends(folder: Path, federation: _Federation) -> dict[str, float]:
     return {"appends_per_second": 1 / node, "bare_commits_per_second": 1 / alone, "append_ratio": node / alone}
 
 
-def _year(federation: _Federation, epsilon: float) -> list[Event]:
+def _year(federation: _LedgerFederation, epsilon: float) -> list[Event]:
     """Events of the training rounds of a year of weekly plans, each with the noise of the first."""
     first = Mechanisms(federation.plan(0, epsilon))
     phase = next(phase for phase in first.phases if phase.name.startswith("train_tower"))
@@ -178,7 +178,7 @@ def _year(federation: _Federation, epsilon: float) -> list[Event]:
 
 def run() -> dict[str, Any]:
     """Entries a second, and seconds to reopen, verify and compose beside their limits."""
-    federation, accountant = _Federation(), PldAccountant(1e-3)
+    federation, accountant = _LedgerFederation(), PldAccountant(1e-3)
     result: dict[str, Any] = {"accountant": f"pld at {accountant.discretisation:g}, {accountant.version}"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -194,7 +194,7 @@ def run() -> dict[str, Any]:
         result |= {"plans": weeks, "megabytes": path.stat().st_size / 1e6}
         result["reopen_seconds"], ledger = _timed(lambda: Ledger(path, federation.own))
         result["entries"] = ledger.head.seq
-        result["epsilon_of_all"] = Spending().epsilon(ledger.standing)
+        result["epsilon_of_all"] = BudgetCheck().epsilon(ledger.standing)
         ledger.close()
         result["verify_seconds"], found = _timed(lambda: verify_ledger(path))
         if not found.ok:

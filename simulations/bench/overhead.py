@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from sealscore.clients.node.anchoring import Anchoring
-from sealscore.clients.node.plan_ledger import Books
+from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.server.transport.receipts import Receipts
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.phases.phases import Phase
@@ -25,9 +25,9 @@ from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 PLAN, BLOCK = "synthetic_horizontal_eps2", 25
 PARTS: tuple[tuple[type, str], ...] = (
-    (Books, "reserve"),
-    (Books, "answered"),
-    (Books, "settle"),
+    (PlanLedger, "reserve"),
+    (PlanLedger, "answered"),
+    (PlanLedger, "settle"),
     (Anchoring, "take"),
     (Receipts, "sign"),
     (Receipts, "heads_for"),

@@ -15,7 +15,7 @@ from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
 from sealscore.shared.messages.messages import SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.neighbours.replay import Asked, Heard
+from sealscore.simulations.neighbours.replay import Heard, RecordedRequest
 from sealscore.simulations.neighbours.tape import counted_columns
 
 # Norms are of exact integers; this is for the float arithmetic of the norm itself.
@@ -41,7 +41,7 @@ class What(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class NeighbourFinding:
     """One difference that must not be: where (a phase, a party or both), and how large beside what is allowed."""
 
     what: What
@@ -74,14 +74,16 @@ def sensitivity(mechanism: Mechanism) -> float:
     return unit * (event.sensitivity if isinstance(event, Gaussian) else event.multiplicity)
 
 
-def moved_sums(plan: Plan, asked: Sequence[Asked], one: Heard, other: Heard) -> tuple[list[Moved], list[Finding]]:
+def moved_sums(
+    plan: Plan, asked: Sequence[RecordedRequest], one: Heard, other: Heard
+) -> tuple[list[Moved], list[NeighbourFinding]]:
     """How far each sum moved, over its whole cohort; and the sums, or a party's part of them, that moved too far."""
     sums: dict[tuple[str, int, int], list[int]] = {}
     for place, request in enumerate(asked):
         header = request.request.header
         if isinstance(request.request, SumRequest) and place in one.tape.exact and place in other.tape.exact:
             sums.setdefault((header.phase, header.round, header.attempt), []).append(place)
-    moved, worst = [], dict[str, Finding]()
+    moved, worst = [], dict[str, NeighbourFinding]()
     for (phase, _, _), places in sums.items():
         mechanism = one.tape.mechanisms[places[0]]
         allowed = sensitivity(mechanism)
@@ -97,23 +99,23 @@ def moved_sums(plan: Plan, asked: Sequence[Asked], one: Heard, other: Heard) -> 
             far |= {f"{phase} of {party}": (_norm(part) * mechanism.grid, alone) for party, part in parts.items()}
             for where, (found, most) in far.items():
                 if found > most * (1 + SLACK) and (where not in worst or found > worst[where].found):
-                    worst[where] = Finding(What.SUM, where, found, most)
+                    worst[where] = NeighbourFinding(What.SUM, where, found, most)
     return moved, list(worst.values())
 
 
-def moved_parts(plan: Plan, moved: Sequence[Moved]) -> list[Finding]:
+def moved_parts(plan: Plan, moved: Sequence[Moved]) -> list[NeighbourFinding]:
     """One person's moves in more than one part of the budget, where parts are said to be of different persons."""
     names = {one.phase for one in moved if one.distance > 0}
     parts = [{phase.name for phase in part} for part in Mechanisms(plan).composed]
     touched = [part & names for part in parts if part & names]
-    return [Finding(What.PARTS, " and ".join(sorted(min(part) for part in touched)), len(touched), 1)][
+    return [NeighbourFinding(What.PARTS, " and ".join(sorted(min(part) for part in touched)), len(touched), 1)][
         : len(touched) > 1
     ]
 
 
 def moved_records(
     plan: Plan, one: Mapping[str, Records], other: Mapping[str, Records], gone: frozenset[str]
-) -> list[Finding]:
+) -> list[NeighbourFinding]:
     """Records of persons who are not gone that changed in something counted: how many, by party and column."""
     found = []
     for party, before in one.items():
@@ -132,11 +134,13 @@ def moved_records(
         changed["person"] = sum(before.person[row] != after.person[at] for row, at in both)
         if before.consent is not None and after.consent is not None:
             changed["consent"] = sum(before.consent[row] != after.consent[at] for row, at in both)
-        found += [Finding(What.RECORD, f"{party}: {name}", count, 0) for name, count in changed.items() if count]
+        found += [
+            NeighbourFinding(What.RECORD, f"{party}: {name}", count, 0) for name, count in changed.items() if count
+        ]
     return found
 
 
-def moved_examples(plan: Plan, one: Heard, other: Heard, gone: int) -> list[Finding]:
+def moved_examples(plan: Plan, one: Heard, other: Heard, gone: int) -> list[NeighbourFinding]:
     """Examples that others' towers learn from that came or changed when `gone` persons left."""
     found = []
     for key in one.tape.examples.keys() | other.tape.examples.keys():
@@ -144,13 +148,13 @@ def moved_examples(plan: Plan, one: Heard, other: Heard, gone: int) -> list[Find
         came, left = (after - before).total(), (before - after).total()
         most = plan.privacy.max_records_per_person * gone
         if came:
-            found.append(Finding(What.EXAMPLE, " of ".join(key), came, 0))
+            found.append(NeighbourFinding(What.EXAMPLE, " of ".join(key), came, 0))
         elif left > most:
-            found.append(Finding(What.EXAMPLE, " of ".join(key), left, most))
+            found.append(NeighbourFinding(What.EXAMPLE, " of ".join(key), left, most))
     return found
 
 
-def moved_values(one: Heard, other: Heard, gone: frozenset[str]) -> list[Finding]:
+def moved_values(one: Heard, other: Heard, gone: frozenset[str]) -> list[NeighbourFinding]:
     """Persons who are not gone and of whom a peer was told another value, or something where it was told nothing."""
     found = []
     for key in sorted(one.values.keys() | other.values.keys()):
@@ -160,20 +164,22 @@ def moved_values(one: Heard, other: Heard, gone: frozenset[str]) -> list[Finding
         )
         if changed:
             party, peer, kind = key
-            found.append(Finding(What.VALUE, f"{kind} that {party} has of {peer}", changed, 0))
+            found.append(NeighbourFinding(What.VALUE, f"{kind} that {party} has of {peer}", changed, 0))
     return found
 
 
-def moved_messages(asked: Sequence[Asked], one: Heard, other: Heard) -> list[Finding]:
+def moved_messages(asked: Sequence[RecordedRequest], one: Heard, other: Heard) -> list[NeighbourFinding]:
     """Replies that the server can tell apart without reading a payload or a sum, by phase and party."""
     differ = Counter(
         f"{asked[place].request.header.phase or 'set-up'} of {asked[place].party}"
         for place, (before, after) in enumerate(zip(one.replies, other.replies, strict=True))
         if before != after
     )
-    found = [Finding(What.MESSAGE, where, count, 0) for where, count in differ.items()]
+    found = [NeighbourFinding(What.MESSAGE, where, count, 0) for where, count in differ.items()]
     entries = {party: abs(count - other.entries[party]) for party, count in one.entries.items()}
-    return found + [Finding(What.MESSAGE, f"ledger of {party}", count, 0) for party, count in entries.items() if count]
+    return found + [
+        NeighbourFinding(What.MESSAGE, f"ledger of {party}", count, 0) for party, count in entries.items() if count
+    ]
 
 
 def _norm(vector: np.ndarray) -> float:

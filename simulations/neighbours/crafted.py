@@ -21,21 +21,21 @@ from sealscore.shared.phases.phases import Kind, Phase
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.data.seeding import generator
-from sealscore.simulations.neighbours.replay import Asked
+from sealscore.simulations.neighbours.replay import RecordedRequest
 
 HONEST = 4
 """So many rounds of a tower's training keep the weights of the run, the first and the last among them."""
 BIASES = np.linspace(-1.0, 1.0, 9) * WEIGHT_LIMIT
 
 
-def crafted(plan: Plan, asked: Sequence[Asked], rounds: int | None = None) -> list[Asked]:
+def crafted(plan: Plan, asked: Sequence[RecordedRequest], rounds: int | None = None) -> list[RecordedRequest]:
     """The requests with crafted weights in most rounds of training, of which at most `rounds` a tower are kept.
 
     Every other sum at weights is asked once more with crafted ones, where the budget has an attempt to spare.
     """
     phases = {phase.name: phase for phase in Mechanisms(plan).phases}
     bodies = {digest(one.request.body): one.request.body for one in asked if isinstance(one.request, Publish)}
-    found: list[Asked] = []
+    found: list[RecordedRequest] = []
     for one in asked:
         request = one.request
         if not isinstance(request, SumRequest) or not request.parts:
@@ -62,9 +62,9 @@ def _spread(rounds: int, most: int) -> list[int]:
     return sorted({int(round) for round in np.linspace(1, rounds, most).round()})
 
 
-def _with(party: str, request: SumRequest, weights: np.ndarray, attempt: int) -> Asked:
+def _with(party: str, request: SumRequest, weights: np.ndarray, attempt: int) -> RecordedRequest:
     header = dataclasses.replace(request.header, attempt=attempt)
-    return Asked(party, dataclasses.replace(request, header=header, parameters=weights))
+    return RecordedRequest(party, dataclasses.replace(request, header=header, parameters=weights))
 
 
 def _weights(plan: Plan, phase: Phase, part: bytes, number: int) -> np.ndarray:

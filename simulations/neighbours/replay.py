@@ -48,7 +48,7 @@ KINDS = ("signal", "label", "groups")
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordedRequest:
     """A request of the server to a party, in clear."""
 
     party: str
@@ -71,7 +71,7 @@ class Heard:
     told: list[str] = field(default_factory=list)
 
 
-class _Quiet:
+class _NoProgress:
     """An observer that keeps nothing."""
 
     def phase(self, phase: Phase) -> None: ...
@@ -83,7 +83,7 @@ class _Wire:
     """An exchange with nodes in this process, which keeps all requests."""
 
     def __init__(self, nodes: Mapping[str, Node]) -> None:
-        self._nodes, self.asked = nodes, list[Asked]()
+        self._nodes, self.asked = nodes, list[RecordedRequest]()
         self.traffic = Traffic()
 
     def online(self) -> frozenset[str]:
@@ -93,7 +93,7 @@ class _Wire:
         found: dict[str, Reply] = {}
         for party, body in requests.items():
             request = decode(body, Hello, Publish, SumRequest, PairRequest, Finish)
-            self.asked.append(Asked(party, request))
+            self.asked.append(RecordedRequest(party, request))
             found[party] = self._nodes[party].answer(body)
         return found
 
@@ -119,7 +119,7 @@ def nodes_of(plan: Plan, records: Mapping[str, Records], tell: Callable[[str], N
     }
 
 
-def record(plan: Plan, records: Mapping[str, Records]) -> list[Asked]:
+def record(plan: Plan, records: Mapping[str, Records]) -> list[RecordedRequest]:
     """Run the plan, and give every request of its server in order.
 
     Raises:
@@ -129,7 +129,7 @@ def record(plan: Plan, records: Mapping[str, Records]) -> list[Asked]:
     nodes = nodes_of(plan, records, told.append)
     wire = _Wire(nodes)
     try:
-        Coordinator(plan, RUN, wire, PlainSum(), _Quiet(), patience=1.0).run()
+        Coordinator(plan, RUN, wire, PlainSum(), _NoProgress(), patience=1.0).run()
     except RuntimeError as error:
         for what in told:
             error.add_note(what)
@@ -139,7 +139,9 @@ def record(plan: Plan, records: Mapping[str, Records]) -> list[Asked]:
     return wire.asked
 
 
-def replay(plan: Plan, records: Mapping[str, Records], asked: Sequence[Asked], follow: Tape | None = None) -> Heard:
+def replay(
+    plan: Plan, records: Mapping[str, Records], asked: Sequence[RecordedRequest], follow: Tape | None = None
+) -> Heard:
     """Let fresh nodes with these records answer the requests; `follow` is the tape whose history is to be kept."""
     heard = Heard(Tape(follow))
     nodes = nodes_of(plan, records, heard.told.append)
@@ -173,7 +175,7 @@ def runnable(plan: Plan) -> Plan:
     return enrolled(plan.replace(alignment__method="exact") if plan.platforms else plan)
 
 
-def _as_here(one: Asked, carried: Mapping[tuple[str, int, str, str], bytes]) -> Request:
+def _as_here(one: RecordedRequest, carried: Mapping[tuple[str, int, str, str], bytes]) -> Request:
     """The request with what the peer sent in this world."""
     request = one.request
     if not isinstance(request, PairRequest) or not request.body:

@@ -16,8 +16,8 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.experiments.scenario import Scenario
 from sealscore.simulations.neighbours import HALVES, PERSONS
 from sealscore.simulations.neighbours.compare import (
-    Finding,
     Moved,
+    NeighbourFinding,
     moved_examples,
     moved_messages,
     moved_parts,
@@ -28,7 +28,7 @@ from sealscore.simulations.neighbours.compare import (
 from sealscore.simulations.neighbours.crafted import crafted
 from sealscore.simulations.neighbours.persons import halves, influential
 from sealscore.simulations.neighbours.planted import plant_odd_rows, plant_shared_numbers
-from sealscore.simulations.neighbours.replay import Asked, Heard, record, replay, runnable
+from sealscore.simulations.neighbours.replay import Heard, RecordedRequest, record, replay, runnable
 from sealscore.simulations.neighbours.worlds import World, world_of
 
 HALF, SHARES, ODD = "half of all persons", "uses the numbers of many others", "repeats others' keys, has rows at fault"
@@ -47,7 +47,7 @@ class Neighbour:
     person: str
     why: str
     moved: tuple[Moved, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[NeighbourFinding, ...]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Watch:
     all_features: bool = False
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[NeighbourFinding, ...]:
         """Everything that must not be; the claim holds as far as was looked where there is nothing."""
         return tuple(finding for neighbour in self.neighbours for finding in neighbour.findings)
 
@@ -189,7 +189,7 @@ def watch(
 
 
 def _without(
-    world: World, asked: Sequence[Asked], whole: Heard, gone: frozenset[str], person: str, why: str
+    world: World, asked: Sequence[RecordedRequest], whole: Heard, gone: frozenset[str], person: str, why: str
 ) -> Neighbour:
     plan, records = world.plan, world.records(gone)
     heard = replay(plan, records, asked, whole.tape)

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.core import TyperGroup
 
-from sealscore.shared.text.terminal import Screen, foreign, visible
+from sealscore.shared.text.terminal import Terminal, foreign, visible
 
 if TYPE_CHECKING:
     from sealscore.simulations.sweep.config import Task
@@ -39,7 +39,7 @@ app = typer.Typer(
     help="Run one scenario under many keys and seeds, and draw what comes out. `sweep FILE` runs a sweep.",
     no_args_is_help=True,
 )
-console = Screen(stderr=True)
+console = Terminal(stderr=True)
 
 
 @app.command(RUN)

@@ -15,7 +15,7 @@ from sealscore.compliance.pages.page import Html
 from sealscore.compliance.pages.points import Named, point_figure
 from sealscore.compliance.pages.svg import STYLES, Axis, Style, span
 from sealscore.shared.text.numbers import fixed, percent, plural, short
-from sealscore.simulations.sweep.results import Results, Setting, Spread, along, spread_of
+from sealscore.simulations.sweep.results import Results, Spread, SweepSetting, along, spread_of
 
 EPSILON, ALPHA, LENDERS = "privacy.epsilon", "simulation.alpha", "lenders"
 MOST_LINES, MOST_ROWS = 6, 14
@@ -194,7 +194,7 @@ def _fairness(results: Results) -> Drawn | None:
     return Drawn("How the score treats groups.", words, dot_figure("Approval-rate ratios by setting", panels, 900))
 
 
-def _lowest(setting: Setting, columns: Sequence[str]) -> Spread | None:
+def _lowest(setting: SweepSetting, columns: Sequence[str]) -> Spread | None:
     return spread_of(setting.rows.select(lowest=pl.min_horizontal(columns))["lowest"])
 
 
@@ -259,9 +259,9 @@ def _covered(one: _Series, other: _Series) -> float | None:
     return max(off) if min(off) > -0.005 and max(off) < _COVERED else None
 
 
-def _different(settings: Sequence[Setting], columns: Sequence[str]) -> list[Setting]:
+def _different(settings: Sequence[SweepSetting], columns: Sequence[str]) -> list[SweepSetting]:
     """The settings without those that spend as an earlier one does, to two digits; one alone has no name."""
-    found: dict[tuple[str, ...], Setting] = {}
+    found: dict[tuple[str, ...], SweepSetting] = {}
     for setting in settings:
         spreads = (setting.spread(column) for column in columns)
         found.setdefault(tuple("" if s is None else f"{s.mean:.2f}" for s in spreads), setting)
@@ -274,7 +274,7 @@ def _phase(column: str) -> str:
 
 
 def _panel(
-    settings: Sequence[Setting],
+    settings: Sequence[SweepSetting],
     column: str,
     label: str,
     told: Callable[[float], str],

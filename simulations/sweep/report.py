@@ -9,7 +9,7 @@ from sealscore.compliance.pages.page import Column, Html, Page, element, figure,
 from sealscore.compliance.pages.svg import alone
 from sealscore.shared.text.numbers import data_size, fixed, listed, plural
 from sealscore.simulations.sweep.figures import band_words, figures_of
-from sealscore.simulations.sweep.results import Results, Setting, Spread
+from sealscore.simulations.sweep.results import Results, Spread, SweepSetting
 
 REPORT = "report.html"
 
@@ -75,7 +75,7 @@ def _what(results: Results) -> Html:
     return join(said)
 
 
-def _settings(results: Results, settings: list[Setting]) -> Html:
+def _settings(results: Results, settings: list[SweepSetting]) -> Html:
     numbers = ("AUC", "lowest", "highest", "AUC as released", "KS", "ECE", "epsilon", "bytes a party", "seconds")
     baselines = results.columns("baseline.")
     rows = []

@@ -36,7 +36,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Setting:
+class SweepSetting:
     """The runs of one setting: its values at the axes, its name, and its rows."""
 
     values: tuple[Any, ...]
@@ -89,11 +89,11 @@ class Results:
         return key in self.frame.columns and self.frame[key].dtype.is_numeric() and self.frame[key].n_unique() > 1
 
     @property
-    def settings(self) -> list[Setting]:
+    def settings(self) -> list[SweepSetting]:
         """All settings, in the order of the sweep."""
         return list(self._grouped(self.frame, self.axes))
 
-    def series(self, across: str) -> list[Setting]:
+    def series(self, across: str) -> list[SweepSetting]:
         """The runs without regard to one key (and what follows from it): what a line of a figure is drawn through."""
         frame = self.frame.filter(pl.col(across).is_not_null())
         others = [key for key in self.axes if key != across and not self._follows(key, across)]
@@ -117,13 +117,13 @@ class Results:
         """Whether a key has one value wherever another has one."""
         return self.frame.select(key, other).unique().height == self._values(other)
 
-    def _grouped(self, frame: pl.DataFrame, axes: Sequence[str]) -> Iterator[Setting]:
+    def _grouped(self, frame: pl.DataFrame, axes: Sequence[str]) -> Iterator[SweepSetting]:
         if not axes:
-            yield Setting((), "", frame)
+            yield SweepSetting((), "", frame)
             return
         for values, rows in frame.group_by(axes, maintain_order=True):
             named = ", ".join(shown(axis, value) for axis, value in zip(axes, values, strict=True))
-            yield Setting(values, named, rows)
+            yield SweepSetting(values, named, rows)
 
 
 def spread_of(column: pl.Series) -> Spread | None:
@@ -132,7 +132,7 @@ def spread_of(column: pl.Series) -> Spread | None:
     return Spread(sum(values) / len(values), min(values), max(values), len(values)) if values else None
 
 
-def along(setting: Setting, across: str, column: str) -> list[tuple[float, Spread]]:
+def along(setting: SweepSetting, across: str, column: str) -> list[tuple[float, Spread]]:
     """A column over the seeds at each value of a key, the lowest value first."""
     found = []
     for (value,), rows in setting.rows.sort(across).group_by([across], maintain_order=True):

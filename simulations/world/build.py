@@ -24,7 +24,7 @@ from sealscore.simulations.world.parties.channel import (
     video_rows,
 )
 from sealscore.simulations.world.parties.comments import comment_rows
-from sealscore.simulations.world.parties.consents import Consents, draw_consents, platform_rows
+from sealscore.simulations.world.parties.consents import WorldConsents, draw_consents, platform_rows
 from sealscore.simulations.world.parties.lender import application_ids, lender_tables
 from sealscore.simulations.world.parties.shop import order_rows
 from sealscore.simulations.world.parties.wallet import account_rows, bill_rows, draw_accounts, flow_rows
@@ -128,7 +128,7 @@ def _write_all(config: WorldConfig, folder: Path, tell: Tell) -> dict[str, Any]:
 
 
 def _tables(
-    agents: Agents, loans: Loans, consents: Consents, creators: pl.Series, applications: pl.Series, tell: Tell
+    agents: Agents, loans: Loans, consents: WorldConsents, creators: pl.Series, applications: pl.Series, tell: Tell
 ) -> Iterator[tuple[str, str, pl.DataFrame]]:
     """Party, table and rows, one table at a time."""
     for party in OWN_NAMES:

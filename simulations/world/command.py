@@ -12,13 +12,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sealscore.shared.text.terminal import Screen, foreign, visible
+from sealscore.shared.text.terminal import Terminal, foreign, visible
 
 app = typer.Typer(
     help="Invented creators, channels, wallets and loans with a known truth, written as each party would hold them.",
     no_args_is_help=True,
 )
-console = Screen(stderr=True)
+console = Terminal(stderr=True)
 
 World = Annotated[Path, typer.Argument(help="A folder that `world build` wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line.")]
@@ -76,7 +76,7 @@ def describe(folder: World, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    out = Screen()
+    out = Terminal()
     out.print(
         f"{found['applications']:,} applications in {found['vintages']} vintages, {found['approved']:,} approved, "
         f"{found['bad_rate']:.1%} of these bad; {found['bad_rate_if_declined_were_granted']:.1%} of the declined would "

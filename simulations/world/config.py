@@ -90,7 +90,7 @@ class Latents(Strict):
         return self
 
 
-class Business(Strict):
+class BusinessConfig(Strict):
     """The monthly state of a business and its cash. Amounts of cash are in months of typical turnover."""
 
     typical_turnover: Positive = Field(12_000.0, description="Median monthly turnover, in the currency.")
@@ -286,7 +286,7 @@ class Fraud(Strict):
     papers_slip: Share = Field(0.01, description="Share of true papers with a harmless fault, for each kind of fault.")
 
 
-class Lender(Strict):
+class LenderConfig(Strict):
     """A lender: who comes to it, and whom it takes."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")] = Field(description="Name of the party.")
@@ -332,11 +332,11 @@ class Lending(Strict):
     walk_away_false: Rate = Field(0.2, description="The chance under a false identity.")
     traffic: Product = Field(Product(amount=0.5, terms=(3, 6, 9)), description="The traffic loan for sellers.")
     starter: Product = Field(Product(amount=0.4, terms=(6, 9, 12)), description="The starter loan for individuals.")
-    lenders: tuple[Lender, ...] = Field(
+    lenders: tuple[LenderConfig, ...] = Field(
         (
-            Lender(name="lender-1", weight=1.2, thin_taste=-0.5, business_taste=0.3, approval_rate=0.6),
-            Lender(name="lender-2", approval_rate=0.7, bureau_weight=0.7, thin_penalty=0.2, annual_rate=0.16),
-            Lender(
+            LenderConfig(name="lender-1", weight=1.2, thin_taste=-0.5, business_taste=0.3, approval_rate=0.6),
+            LenderConfig(name="lender-2", approval_rate=0.7, bureau_weight=0.7, thin_penalty=0.2, annual_rate=0.16),
+            LenderConfig(
                 name="lender-3",
                 weight=0.8,
                 thin_taste=0.6,
@@ -371,7 +371,7 @@ class WorldConfig(Strict):
     currency: str = Field("CNY", pattern=r"^[A-Z]{3}$", description="Currency of all amounts.")
     calendar: Calendar = Field(Calendar(), description="Months.")
     latents: Latents = Field(Latents(), description="Latents.")
-    business: Business = Field(Business(), description="Business and cash.")
+    business: BusinessConfig = Field(BusinessConfig(), description="Business and cash.")
     economy: Economy = Field(Economy(), description="Economy.")
     platforms: Platforms = Field(Platforms(), description="Platforms.")
     channel: Channel = Field(Channel(), description="Channel.")

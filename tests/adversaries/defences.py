@@ -27,24 +27,24 @@ from sealscore.clients.node.anchoring import Anchoring
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
-from sealscore.clients.node.plan_ledger import Books
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_ledger import PlanLedger
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.clients.roles.context import RoundContext
 from sealscore.clients.setup.config import DataSection
 from sealscore.server.transport.exchange import Exchange, Failure
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.dp.events import Event, RandomizedResponse
-from sealscore.shared.dp.labels import LabelStore, Release
+from sealscore.shared.dp.labels import LabelRelease, LabelStore
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.ledger.budget_check import Spending
-from sealscore.shared.ledger.disclosure_store import Register
-from sealscore.shared.ledger.disclosures import Disclosed, Told
+from sealscore.shared.ledger.budget_check import BudgetCheck
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
+from sealscore.shared.ledger.disclosures import Disclosed, ToldNumbers
 from sealscore.shared.ledger.entries import PARTS
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.ledger.state import NOWHERE, PlanStanding, Standing
+from sealscore.shared.ledger.state import NOWHERE, LedgerState, PlanState
 from sealscore.shared.messages.aggregation import PlainSum, SumId, SumShape
 from sealscore.shared.messages.messages import (
     Header,
@@ -133,16 +133,16 @@ def _cards(patch: pytest.MonkeyPatch) -> None:
 
 def _order_rule(patch: pytest.MonkeyPatch) -> None:
     """Nothing is below what was answered, for the node and for its ledger."""
-    patch.setattr(PlanStanding, "allows", lambda standing, peer, place: True)
-    patch.setattr(PlanStanding, "answered", property(lambda standing: NOWHERE, lambda standing, place: None))
+    patch.setattr(PlanState, "allows", lambda standing, peer, place: True)
+    patch.setattr(PlanState, "answered", property(lambda standing: NOWHERE, lambda standing, place: None))
 
 
 def _limit_of_rounds(patch: pytest.MonkeyPatch) -> None:
     """Nothing was ever answered, for the node and for its ledger, and no ceiling is looked at."""
-    patch.setattr(Books, "answers", lambda books, phase: 0)
+    patch.setattr(PlanLedger, "answers", lambda books, phase: 0)
     nothing = property(lambda standing: Uncounted(), lambda standing, counts: None)
-    patch.setattr(PlanStanding, "spent", nothing, raising=False)
-    patch.setattr(Spending, "check", lambda spending, standing, plan, more=None: None)
+    patch.setattr(PlanState, "spent", nothing, raising=False)
+    patch.setattr(BudgetCheck, "check", lambda spending, standing, plan, more=None: None)
 
 
 def _heads(patch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ def _order_of_heads(patch: pytest.MonkeyPatch) -> None:
 
 def _register(patch: pytest.MonkeyPatch) -> None:
     """A node takes any register for the one that its ledger speaks of."""
-    patch.setattr(Register, "holds", lambda register, head: True)
+    patch.setattr(DisclosureStore, "holds", lambda register, head: True)
 
 
 def _noise(patch: pytest.MonkeyPatch) -> None:
@@ -199,8 +199,8 @@ def _weight_limit(patch: pytest.MonkeyPatch) -> None:
 def _randomized_response(patch: pytest.MonkeyPatch) -> None:
     def truth(
         store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float, *to: str
-    ) -> Release:
-        return Release(labels.astype(np.int8), len(records))
+    ) -> LabelRelease:
+        return LabelRelease(labels.astype(np.int8), len(records))
 
     patch.setattr(LabelStore, "release", truth)
 
@@ -217,7 +217,7 @@ def _bit_limit(patch: pytest.MonkeyPatch) -> None:
         values: Mapping[str, int],
         limit: int,
         *to: str,
-    ) -> Told:
+    ) -> ToldNumbers:
         return kept(disclosed, kind, what, bits, levels, values, 10**6, *to)
 
     patch.setattr(Disclosed, "spend", unlimited)
@@ -225,19 +225,19 @@ def _bit_limit(patch: pytest.MonkeyPatch) -> None:
 
 def _limit_by_meaning(patch: pytest.MonkeyPatch) -> None:
     """The limit is held person by person: a fill stands where that person's own bits are used up."""
-    patch.setattr(Register, "meanings", lambda register, kind: {})
+    patch.setattr(DisclosureStore, "meanings", lambda register, kind: {})
 
 
 def _kept_values(patch: pytest.MonkeyPatch) -> None:
     """A level or band is read from the data each time that it is told."""
-    kept = Register.values
+    kept = DisclosureStore.values
 
-    def labels_only(register: Register, kind: str, what: str) -> Mapping[str, int]:
+    def labels_only(register: DisclosureStore, kind: str, what: str) -> Mapping[str, int]:
         return kept(register, kind, what) if kind == "label" else {}
 
-    patch.setattr(Register, "values", labels_only)
-    patch.setattr(Register, "told_to", lambda register, kind, what, recipient: {})
-    patch.setattr(Register, "bits", lambda register, kind, person: 0)
+    patch.setattr(DisclosureStore, "values", labels_only)
+    patch.setattr(DisclosureStore, "told_to", lambda register, kind, what, recipient: {})
+    patch.setattr(DisclosureStore, "bits", lambda register, kind, person: 0)
 
 
 def _kept_fills(patch: pytest.MonkeyPatch) -> None:
@@ -246,12 +246,12 @@ def _kept_fills(patch: pytest.MonkeyPatch) -> None:
 
     def anew(
         store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float, *to: str
-    ) -> Release:
+    ) -> LabelRelease:
         there = np.flatnonzero(labels >= 0)
         found = kept(store, [records[row] for row in there], labels[there], outcome, epsilon, *to)
         bits = np.random.default_rng().integers(0, 2, len(records)).astype(np.int8)
         bits[there] = found.bits
-        return Release(bits, found.fresh)
+        return LabelRelease(bits, found.fresh)
 
     patch.setattr(LabelStore, "release", anew)
 
@@ -261,7 +261,7 @@ def _kept_coins(patch: pytest.MonkeyPatch) -> None:
 
     def anew(
         store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float, *to: str
-    ) -> Release:
+    ) -> LabelRelease:
         store._secret = StreamSource(hashlib.sha256(store._secret.secret).digest(), store._secret.source)
         store._register._values.clear()
         return kept(store, records, labels, outcome, epsilon, *to)
@@ -330,8 +330,8 @@ def _consents_of_the_operator(patch: pytest.MonkeyPatch) -> None:
 
 def _signed_before_reading(patch: pytest.MonkeyPatch) -> None:
     """Any message opens the door of the plan that it names."""
-    door = Host._door
-    patch.setattr(Host, "_door", lambda host, plan, may_open: door(host, plan, True))
+    door = PlanRouter._door
+    patch.setattr(PlanRouter, "_door", lambda host, plan, may_open: door(host, plan, True))
 
 
 def _one_part_by_date(patch: pytest.MonkeyPatch) -> None:
@@ -341,18 +341,18 @@ def _one_part_by_date(patch: pytest.MonkeyPatch) -> None:
 
 def _one_identifier(patch: pytest.MonkeyPatch) -> None:
     """Each plan says for itself what names a person."""
-    patch.setattr(Standing, "_identify", lambda standing, seq, at, entry: None)
+    patch.setattr(LedgerState, "_identify", lambda standing, seq, at, entry: None)
 
 
 def _others_charge(patch: pytest.MonkeyPatch) -> None:
     """A ledger counts its own answers only."""
-    patch.setattr(PlanStanding, "elsewhere", lambda standing, groups=None: {part: Counter() for part in PARTS})
+    patch.setattr(PlanState, "elsewhere", lambda standing, groups=None: {part: Counter() for part in PARTS})
 
 
 def _whole_outcome_text(patch: pytest.MonkeyPatch) -> None:
     """Labels count once for the text in the ledger, of which it keeps 500 characters."""
 
-    def by_text(standing: Standing) -> dict[tuple[str, float], RandomizedResponse]:
+    def by_text(standing: LedgerState) -> dict[tuple[str, float], RandomizedResponse]:
         return {
             (told.what, told.event.epsilon): told.event
             for plan in standing.plans.values()
@@ -437,13 +437,13 @@ class Defences:
         masks: Masks,
         ledger: Ledger,
         tell: Any,
-        register: Register | None = None,
+        register: DisclosureStore | None = None,
     ) -> Node:
         """A party's node."""
         secret = StreamSource.seeded(plan.seed, name)
         if "fresh randomness" in self.off:
             secret = StaleStreams(secret.secret, "seeded")
-        lifetime = Lifetime.of(StreamSource.seeded(plan.seed, f"{name} labels"), register or Register())
+        lifetime = Lifetime.of(StreamSource.seeded(plan.seed, f"{name} labels"), register or DisclosureStore())
         return self._node()(plan, name, records, secret, masks, lifetime, ledger, tell)
 
 
@@ -478,7 +478,7 @@ class Scene:
         if "seals" not in self.defences.off:
             self.server = SealedExchange(self.wire, self.plan, RUN, self.members[SERVER])
 
-    def enter(self, name: str, ledger: Ledger | None = None, register: Register | None = None) -> None:
+    def enter(self, name: str, ledger: Ledger | None = None, register: DisclosureStore | None = None) -> None:
         """Build a party; with a ledger and a register that it says are its own, as after a restart."""
         lone = len(self.plan.members(self.plan.party(name).group)) == 1
         self.masks[name] = (ClearSums if "masks" in self.defences.off else Masks)(lone)

@@ -27,9 +27,9 @@ from sealscore.clients.node.node import Node
 from sealscore.shared.dp.events import RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.budget_check import Overdrawn, Spending, label_epsilon
+from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn, label_epsilon
 from sealscore.shared.ledger.entries import Ceilings, Limit, Settle
-from sealscore.shared.ledger.state import LedgerFault, Standing
+from sealscore.shared.ledger.state import LedgerFault, LedgerState
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.messages.payloads import unpack_numbers
@@ -119,7 +119,7 @@ class TestASplitByDate:
             for phase in made.phases:
                 of = {"event": made.event(phase), "part": "test" if phase.test else "training"}
                 entries += [reserve(plan, phase.name, 1, one, **of) for one in range(1, phase.attempts + 1)]
-        read = Spending().epsilon(folded(entries))
+        read = BudgetCheck().epsilon(folded(entries))
         assert true <= read == pytest.approx(true, rel=1e-3)
 
 
@@ -191,7 +191,7 @@ class TestTheOtherSide:
 
     PLAN = Scenario.load(PLANS / "uci_vertical_eps2.toml").plan
 
-    def runs(self, ceiling: float) -> tuple[int, Standing, float]:
+    def runs(self, ceiling: float) -> tuple[int, LedgerState, float]:
         """Plan after plan runs to its end while the ceiling holds it: how many, the ledger, and what they told."""
         made = Mechanisms(self.PLAN)
         identity = Identity.simulated(self.PLAN.seed, "lender", "lender")
@@ -199,7 +199,7 @@ class TestTheOtherSide:
         for number in range(6):
             plan = self.PLAN.replace(seed=100 + number)
             try:
-                Spending().check_whole(folded(entries), plan)
+                BudgetCheck().check_whole(folded(entries), plan)
             except Overdrawn:
                 break
             entries += [approval(plan), exchange(plan)]
@@ -220,20 +220,20 @@ class TestTheOtherSide:
     def test_stays_charged_when_a_plan_has_ended(self, defences: Defences):
         count, standing, true = self.runs(3.0)
         assert count == 2
-        assert true <= Spending().epsilon(standing) == pytest.approx(true, rel=2e-3)
+        assert true <= BudgetCheck().epsilon(standing) == pytest.approx(true, rel=2e-3)
         assert true <= 3.0
         with defences.without("other side's charge"):
             count, standing, true = self.runs(3.0)
             assert count == 3
-            assert Spending().epsilon(standing) == pytest.approx(2.565, abs=0.002)
+            assert BudgetCheck().epsilon(standing) == pytest.approx(2.565, abs=0.002)
             assert true == pytest.approx(3.718, abs=0.002)
 
     def test_costs_nothing_before_anything_was_exchanged(self):
         identity = Identity.simulated(self.PLAN.seed, "lender", "lender")
         entries: list[Any] = [opening(identity), approval(self.PLAN), Settle(plan=self.PLAN.hash, why="finished")]
-        assert Spending().epsilon(folded(entries)) == 0.0
+        assert BudgetCheck().epsilon(folded(entries)) == 0.0
         entries.insert(2, exchange(self.PLAN))
-        assert Spending().epsilon(folded(entries)) > 1.0
+        assert BudgetCheck().epsilon(folded(entries)) > 1.0
 
 
 def exchange(plan: Plan) -> Any:

@@ -19,7 +19,7 @@ from doubles import DirectExchange, Quiet, nodes_of
 
 from sealscore.clients.data.derive import derived_columns
 from sealscore.clients.roles.lender import Lender
-from sealscore.server.run.coordinator import Coordinator, Outcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import Hello, PairRequest, Publish, SumRequest, decode
 from sealscore.shared.messages.parts import edges_from_bytes
@@ -135,7 +135,7 @@ def _values(part: FeatureBins) -> np.ndarray:
     return np.array([*part.edges, part.feature.upper])
 
 
-def carried_out(plan, records: dict[str, Records]) -> tuple[Outcome, Lender, np.ndarray]:
+def carried_out(plan, records: dict[str, Records]) -> tuple[RunOutcome, Lender, np.ndarray]:
     """A run of the plan without seals, which change no model, with the lender and the edges that were published."""
     nodes, _ = nodes_of(plan, records)
     exchange = DirectExchange(nodes)

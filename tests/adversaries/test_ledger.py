@@ -30,7 +30,7 @@ from sealscore.clients.node.anchoring import LedgerBehind
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import Head, Receipt
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Answer, Reserve
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.messages import Hello, PairAnswer, SumAnswer
@@ -209,9 +209,9 @@ def test_a_receipt_for_another_party_is_no_receipt(defences: Defences):
         assert not shown(weak, TRUE[0], lambda scene: own(scene, party="lender-2"))
 
 
-def copy_of(register: Register) -> Register:
+def copy_of(register: DisclosureStore) -> DisclosureStore:
     """A copy of a register in memory, as it is now."""
-    copy = Register()
+    copy = DisclosureStore()
     register._database.backup(copy._database)
     copy._head, copy._batches = copy._last()
     copy._values, copy._bits = copy._load()

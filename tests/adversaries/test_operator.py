@@ -33,7 +33,7 @@ from sealscore.server.deploy import control
 from sealscore.server.deploy.control import EnrolledNode
 from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED
 from sealscore.shared.ledger.anchors import Head, Receipt, to_line
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Limit, Refuse
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import grouped
@@ -419,7 +419,7 @@ class TestCompliance:
         assert "[bold black on black]" in page or "fine" not in page
 
     def test_registers(self, compliance: Any, tmp_path: Path):
-        register = Register(tmp_path / "register.db")
+        register = DisclosureStore(tmp_path / "register.db")
         register.tell("label", EVIL, 1, NAME, "ab" * 32, {"ann": 1})
         register.receive("ab" * 32, NAME, "signal", {"ann": 7})
         register.close()

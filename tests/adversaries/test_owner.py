@@ -22,7 +22,7 @@ from defences import Defences
 from homes import Said, Town, commands, new_town, node_loader, running, table_of
 
 from sealscore.clients.data import DataError
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.setup.preflight import preflight
 from sealscore.shared.crypto.fields import pack_fields
 from sealscore.shared.crypto.plan_keys import PlanKeys
@@ -237,7 +237,7 @@ def joining(town: Town, plan: Plan, party: str, attempt: int = 1, when: int = 0)
     return Join(header, keys.certificate, when or int(time.time()), ())
 
 
-def caller(town: Town, host: Host) -> Joined | Refusal:
+def caller(town: Town, host: PlanRouter) -> Joined | Refusal:
     """What a host says to the server that joins a run with it."""
     answer = host.answer(sign_message(joining(town, town.plan, host.name), town.server.identity()))
     return open_signed(answer, {host.name: town[host.name].identity().card}, Joined, Refusal)

@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vertical import vertical_plan, vertical_records
 
-from sealscore.server.run.coordinator import Coordinator, Outcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.tower import flatten
 
 
-def outcome(scene: Scene) -> Outcome:
+def outcome(scene: Scene) -> RunOutcome:
     return Coordinator(scene.plan, RUN, scene.server, PlainSum(), Quiet(), patience=1.0).run()
 
 
-def files(found: Outcome, folder: Path) -> dict[str, bytes]:
+def files(found: RunOutcome, folder: Path) -> dict[str, bytes]:
     """All that a run publishes, as bytes."""
     models = {"model": found.model} | found.towers
     for name, model in models.items():

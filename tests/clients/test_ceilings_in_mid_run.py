@@ -9,9 +9,9 @@ import pytest
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
 from sealscore.clients.node.lifetime import Lifetime
-from sealscore.clients.node.plan_ledger import Books
+from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.clients.roles.releases import Release
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Limit
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.messages import Header, PairAnswer
@@ -38,7 +38,7 @@ def aligned() -> tuple[Wire, Ledger]:
 
     lives = {
         LENDER: Lifetime.fresh(StreamSource.seeded(0, LENDER)),
-        PLATFORM: Lifetime.of(StreamSource.seeded(0, PLATFORM), Register(), bits),
+        PLATFORM: Lifetime.of(StreamSource.seeded(0, PLATFORM), DisclosureStore(), bits),
     }
     wire = Wire(PLAN, federation_of(PLAN), lives)
     books.append(wire.nodes[PLATFORM].books.ledger)
@@ -61,13 +61,13 @@ def test_levels_are_told_within_the_limit_of_the_moment(bits: int, all_told: boo
 
 def just_after_the_check(monkeypatch: pytest.MonkeyPatch, lower: Callable[[], None]) -> None:
     """Another process has its word written once a release was found to be within the ceilings."""
-    clear = Books.clear
+    clear = PlanLedger.clear
 
-    def cleared(books: Books, header: Header, releases: Sequence[Release]) -> None:
+    def cleared(books: PlanLedger, header: Header, releases: Sequence[Release]) -> None:
         clear(books, header, releases)
         lower()
 
-    monkeypatch.setattr(Books, "clear", cleared)
+    monkeypatch.setattr(PlanLedger, "clear", cleared)
 
 
 def test_also_where_it_is_lowered_between_the_check_and_the_entry(monkeypatch: pytest.MonkeyPatch):

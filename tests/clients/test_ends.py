@@ -16,7 +16,7 @@ import pytest
 from homes import Town, running
 
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.supervisor import allowed_bundles
 from sealscore.shared.crypto.plan_keys import CannotOpen, KeysDestroyed, PlanKeys
 from sealscore.shared.crypto.signed_messages import open_signed, sign_message
@@ -45,7 +45,7 @@ def until(days: int) -> str:
     return str(datetime.now(UTC).date() + timedelta(days=days))
 
 
-def join(town: Town, host: Host, plan: Plan, epoch: int = 1) -> str:
+def join(town: Town, host: PlanRouter, plan: Plan, epoch: int = 1) -> str:
     """What a host says to a server that begins a run: "Joined", or the code of its refusal."""
     server = town.server.identity()
     header = Header(plan.hash, f"run-of-{plan.name}", "", 0, epoch, SERVER, host.name)

@@ -16,7 +16,7 @@ from ledger_files import LAST, PARTY, append_raw, every_kind, members, new_ledge
 
 from sealscore.compliance import cli
 from sealscore.shared.ledger.anchors import read_anchors
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.ledger import Ledger
 
 
@@ -184,7 +184,7 @@ class TestConsent:
     @pytest.fixture
     def register(self, tmp_path: Path) -> Path:
         path = tmp_path / "register.db"
-        register = Register(path)
+        register = DisclosureStore(path)
         register.tell("label", "bad", 1, "video-1", "ab" * 32, {"ann": 1})
         register.close()
         return path

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from sealscore.compliance.figures.consents import EVERY_PURPOSE, consent_counts, open_register, person_view
-from sealscore.shared.ledger.disclosure_store import Register, RegisterError
+from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.persons.consent import Consent, parse_consents
 
 DAY = date(2031, 6, 1)
 
 
 @pytest.fixture
-def register(tmp_path: Path) -> Register:
+def register(tmp_path: Path) -> DisclosureStore:
     """Three persons with consents, two of whom something was told."""
-    found = Register(tmp_path / "register.db")
+    found = DisclosureStore(tmp_path / "register.db")
     cells = {
         "ann": "video-1 for credit-scoring until 2031-12-31; federation",
         "bob": "video-1 for credit-scoring withdrawn 2031-05-01",
@@ -33,7 +33,7 @@ def register(tmp_path: Path) -> Register:
     return found
 
 
-def test_records_are_counted_by_purpose_recipient_and_state(register: Register):
+def test_records_are_counted_by_purpose_recipient_and_state(register: DisclosureStore):
     found = {(one.purpose, one.recipient): one.states for one in consent_counts(register, DAY)}
     assert found == {
         ("credit-scoring", "video-1"): {"live": 2, "not-yet": 0, "withdrawn": 1, "expired": 1},
@@ -45,7 +45,7 @@ def test_records_are_counted_by_purpose_recipient_and_state(register: Register):
 
 
 def test_a_live_consent_counts_before_one_that_was_withdrawn(tmp_path: Path):
-    register = Register(tmp_path / "r.db")
+    register = DisclosureStore(tmp_path / "r.db")
     consents = parse_consents("video-1 withdrawn 2030-01-01; video-1 from 2031-01-01")
     register.note_consents(("ann", "loan", one) for one in consents)
     assert consent_counts(register, DAY)[0].states["live"] == 1
@@ -54,7 +54,7 @@ def test_a_live_consent_counts_before_one_that_was_withdrawn(tmp_path: Path):
     }
 
 
-def test_one_person(register: Register):
+def test_one_person(register: DisclosureStore):
     ann = person_view(register, "ann", DAY)
     assert [(record, consent.recipient, state) for record, consent, state in ann.consents] == [
         ("loan of ann", "federation", "live"),
@@ -69,6 +69,6 @@ def test_one_person(register: Register):
 
 
 def test_a_register_that_is_not_there_is_not_made(tmp_path: Path):
-    with pytest.raises(RegisterError, match="no such register"):
+    with pytest.raises(DisclosureStoreError, match="no such register"):
         open_register(tmp_path / "none.db")
     assert not (tmp_path / "none.db").exists()

@@ -29,17 +29,17 @@ from rehearsal import host_of, identity_of
 
 from sealscore.clients.deploy.supernode import SuperNodeSettings
 from sealscore.clients.frames import MAX_BODY
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import claimed_header
-from sealscore.clients.node.supervisor import Service, signals
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.clients.node.supervisor import Supervisor, signals
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 
 ORDERS, OBEYED, GO, MENDED = "orders.json", "obeyed", "go", "mended"
 log = logging.getLogger("sealscore.node")
 
 
-class Ordered(Host):
+class Ordered(PlanRouter):
     """A node that does at a request what the test ordered."""
 
     folder: Path
@@ -97,7 +97,7 @@ def main() -> None:
         ledger = Ledger(folder / "ledger.db", identity_of(party))
     except LedgerError as error:
         sys.exit(str(error))
-    register = Register(folder / "register.db")
+    register = DisclosureStore(folder / "register.db")
     host = host_of(party, ledger, register, Ordered)
     host.folder = folder  # type: ignore[attr-defined]
 
@@ -114,7 +114,7 @@ def main() -> None:
             poll=0.2,
         )
 
-    service = Service(host, ledger, folder / "sockets", supernode, folder / "status.json")
+    service = Supervisor(host, ledger, folder / "sockets", supernode, folder / "status.json")
     try:
         with signals(service):
             service.run()

@@ -23,13 +23,13 @@ from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import NotApproved, SealedNode
 from sealscore.clients.setup.config import ConfigError, NodeConfig
-from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustError, TrustStore
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.randomness.streams import StreamSource
@@ -88,16 +88,16 @@ def test_no_command_has_an_option_for_it():
 
 
 @pytest.fixture
-def home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Home:
+def home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> NodeDir:
     """A lender's folder as `sealscore-node init` makes it, with the rehearsal's name."""
     init(name="lender-1", role="lender", server="localhost:9481", folder=tmp_path / "node")
     capsys.readouterr()
-    return Home(tmp_path / "node")
+    return NodeDir(tmp_path / "node")
 
 
 @pytest.mark.parametrize("line", ["seed = 11", "simulation = true", "secret = 'x'", "identity = 'x'", "random = 1"])
 @pytest.mark.parametrize("section", ["node", "server", "data", "budget", "supernode"])
-def test_no_line_of_its_configuration_leads_to_it(home: Home, section: str, line: str):
+def test_no_line_of_its_configuration_leads_to_it(home: NodeDir, section: str, line: str):
     text = home.config_file.read_text("utf-8")
     NodeConfig.load(home.config_file)
     assert f"[{section}]" in text
@@ -107,7 +107,7 @@ def test_no_line_of_its_configuration_leads_to_it(home: Home, section: str, line
     assert line.split(" ")[0] in str(caught.value)
 
 
-def test_a_plan_of_simulated_cards_is_not_approved_at_its_command(home: Home):
+def test_a_plan_of_simulated_cards_is_not_approved_at_its_command(home: NodeDir):
     """Nothing is written into the ledger."""
     plan = rehearsal_plan(platform=False, bundle="0" * 64)
     path = home.folder / "plan.json"
@@ -143,7 +143,7 @@ class TestAtTheDoor:
             more["folder"] / "ledger.db", real, "records", UNLIMITED, identified=identified(plan, "lender-1")
         )
         approve(ledger, plan)
-        masks, lifetime = Masks(False), Lifetime.of(StreamSource.system(), Register())
+        masks, lifetime = Masks(False), Lifetime.of(StreamSource.system(), DisclosureStore())
         node = Node(plan, "lender-1", rehearsal_records(plan, "lender-1"), secret, masks, lifetime, ledger)
         store = TrustStore()
         store._cards = {name: identity.card for name, identity in cards.items()}
@@ -163,7 +163,7 @@ class TestAtTheDoor:
 
 def test_a_host_draws_from_the_systems_generator_unless_it_is_given_another():
     """And nothing of the node gives it another: `secret` is not among the arguments of any call."""
-    default = Host.__init__.__defaults__
+    default = PlanRouter.__init__.__defaults__
     assert default is not None
     assert default[0](rehearsal_plan()).source == "system"
     given = [

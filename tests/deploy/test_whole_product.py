@@ -42,7 +42,7 @@ from rehearsal import answers_of, history_of, lost_attempts, progress_of
 
 from sealscore.server.run.deployed import JOURNAL
 from sealscore.server.run.journal import Journal
-from sealscore.server.setup.server_dir import ServerHome
+from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared.ledger.entries import Answer
 from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.plan.plan import Plan
@@ -122,11 +122,11 @@ class Consortium:
 
     def plan(self, name: str) -> Plan:
         """A signed plan."""
-        return ServerHome(self.server.home).signed_plans()[name]
+        return ServerDir(self.server.home).signed_plans()[name]
 
     def output(self, plan: Plan) -> Path:
         """The folder of a plan's run."""
-        return ServerHome(self.server.home).run_folder(plan)
+        return ServerDir(self.server.home).run_folder(plan)
 
     def ledgers(self) -> dict[str, Path]:
         """The lenders' ledgers."""

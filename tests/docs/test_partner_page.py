@@ -25,7 +25,7 @@ from sealscore.clients.setup.config import (
     ServerSection,
     SuperNodeSection,
 )
-from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.preflight import preflight
 from sealscore.server import cli as server_cli
 from sealscore.server.setup.server_dir import ServerConfig
@@ -79,7 +79,7 @@ class Console:
 
     def __init__(self, folder: Path, party: str, name: str = "loans.csv") -> None:
         init(name=party, role="lender", folder=folder)
-        self.home = Home(folder)
+        self.home = NodeDir(folder)
         self.plan = block(PLAN, "toml")
         text = self.home.config_file.read_text().replace("loans.parquet", name)
         text = text.replace("# row_local = true", "row_local = true")

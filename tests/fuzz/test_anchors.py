@@ -15,7 +15,7 @@ from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
 from sealscore.server.transport.receipts import Receipts
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors, to_line
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger
 
@@ -80,7 +80,7 @@ def test_files_of_anchors(folder: Path):
 def test_heads_that_their_holder_signed(seq: int, ledger: bytes, hash: bytes):
     given_head = head(seq, ledger, hash).to_bytes()
     own = Ledger.create(None, NORTH, "loans", Ceilings(epsilon=None, delta=1e-5))
-    anchoring = Anchoring(own, CARDS, Register())
+    anchoring = Anchoring(own, CARDS, DisclosureStore())
     with limits():
         with contextlib.suppress(AnchorError, LedgerBehind):
             anchoring.take((given_head,), b"")
@@ -93,7 +93,9 @@ def test_heads_that_their_holder_signed(seq: int, ledger: bytes, hash: bytes):
 @fuzz(200)
 @given(st.lists(noise(BYTES), max_size=3), noise(BYTES))
 def test_heads_and_receipts_at_a_node(heads: list[bytes], receipt: bytes):
-    anchoring = Anchoring(Ledger.create(None, NORTH, "loans", Ceilings(epsilon=None, delta=1e-5)), CARDS, Register())
+    anchoring = Anchoring(
+        Ledger.create(None, NORTH, "loans", Ceilings(epsilon=None, delta=1e-5)), CARDS, DisclosureStore()
+    )
     for take in (lambda: anchoring.take(tuple(heads), receipt), lambda: anchoring.compare(tuple(heads))):
         with limits():
             try:

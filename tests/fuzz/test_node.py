@@ -37,7 +37,7 @@ from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.shared.crypto.fields import pack_fields
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
@@ -46,7 +46,7 @@ from sealscore.shared.crypto.sealing import Info, seal
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import Head
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import (
     Answered,
@@ -150,7 +150,7 @@ PAIRS = vertical()
 @pytest.mark.parametrize("party", [LENDER, PLATFORM])
 def test_a_node_of_a_pair(party: str):
     told: list[str] = []
-    lifetime = Lifetime.of(StreamSource.seeded(7, f"{party} labels"), Register())
+    lifetime = Lifetime.of(StreamSource.seeded(7, f"{party} labels"), DisclosureStore())
     records, source = vertical_records(PAIRS)[party], StreamSource.seeded(7, party)
     node = Node(PAIRS, party, records, source, PlainSum(), lifetime, ledger_of(PAIRS, party), told.append)
     peer = PLATFORM if party == LENDER else LENDER
@@ -300,11 +300,11 @@ def host() -> Any:
     told: list[str] = []
     labels = StreamSource.seeded(7, "lender-1 labels")
     trust = TrustStore.simulated(plan.cards.values())
-    made = Host(
+    made = PlanRouter(
         members["lender-1"],
         trust,
         ledger,
-        Register(),
+        DisclosureStore(),
         labels,
         lambda wanted: small_records(seed=1),
         lambda wanted: StreamSource.seeded(7, "lender-1"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from homes import BUNDLE, Said, Town, commands, new_town
 
-from sealscore.server.deploy.control import Run
+from sealscore.server.deploy.control import SubmittedRun
 from sealscore.shared.bundle import Bundle
 
 
@@ -56,9 +56,9 @@ class Controlled:
         self.submitted.append(config)
         return 7
 
-    def run(self, number: int) -> Run:
+    def run(self, number: int) -> SubmittedRun:
         self.during(self.submitted[-1])
-        return Run(number, "finished", self.outcome, "", BUNDLE)
+        return SubmittedRun(number, "finished", self.outcome, "", BUNDLE)
 
     def stop(self, number: int) -> None:
         self.stopped.append(number)

@@ -76,7 +76,11 @@ class TestWhatPartnersApprove:
                     assert outside <= {"flwr"}, name
 
     def test_nothing_else_of_the_project_changes_it(self, tree: Path):
-        for path in [*tree.glob("server/**/*.py"), *tree.glob("compliance/pages/*.py"), tree / "clients" / "node" / "node.py"]:
+        for path in [
+            *tree.glob("server/**/*.py"),
+            *tree.glob("compliance/pages/*.py"),
+            tree / "clients" / "node" / "node.py",
+        ]:
             path.write_bytes(path.read_bytes() + b"\n# changed\n")
         description = tree / "pyproject.toml"
         text = description.read_text("utf-8")

@@ -22,7 +22,7 @@ from sealscore.compliance.figures.joint import joint_claims
 from sealscore.compliance.verify.verify import Verification, verify_ledger
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.budget_check import Spending
+from sealscore.shared.ledger.budget_check import BudgetCheck
 from sealscore.shared.ledger.entries import Answer, Ceilings, Reserve
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.phases.phases import Phase
@@ -133,7 +133,7 @@ def test_a_plans_claim_is_what_its_ledgers_compose_to(name: str, tmp_path: Path)
         )
         assert own_claim(one, plan) == pytest.approx(by_hand(seen, made), rel=1e-4)
         assert one.standing is not None
-        assert Spending().epsilon(one.standing) == pytest.approx(by_hand(seen, made), rel=5e-3)
+        assert BudgetCheck().epsilon(one.standing) == pytest.approx(by_hand(seen, made), rel=5e-3)
 
 
 def own_claim(found: Verification, plan: Plan) -> float:

@@ -20,7 +20,7 @@ from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.server.run.run import RECEIPTS, run_coordinator
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.anchors import Receipt, read_anchors
-from sealscore.shared.ledger.budget_check import Spending, label_epsilon
+from sealscore.shared.ledger.budget_check import BudgetCheck, label_epsilon
 from sealscore.shared.ledger.entries import Answer, Approve, Identify, Open, Reserve, Settle
 from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.plan.plan import SERVER, Plan
@@ -73,7 +73,7 @@ class TestLedgers:
         privacy = runs[block].record["privacy"]
         assert 0 < privacy["epsilon"] <= privacy["epsilon_of_plan"] == 2.0
         for path in ledgers(runs[block]).values():
-            own = Spending().epsilon(standing_of(path))
+            own = BudgetCheck().epsilon(standing_of(path))
             assert own == pytest.approx(privacy["epsilon"], rel=1e-9)
             assert own <= 2.0
 

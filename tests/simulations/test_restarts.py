@@ -19,10 +19,10 @@ from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.sealed import SealedNode
-from sealscore.server.run.coordinator import Coordinator, Outcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.aggregation import PlainSum
@@ -58,7 +58,7 @@ class Site:
         """As after a crash: nothing was closed in order."""
         plan, name = self.plan, self.name
         self.ledger = Ledger(self.folder / "ledger.db", self.identity)
-        register = Register(self.folder / "register.db")
+        register = DisclosureStore(self.folder / "register.db")
         lifetime = Lifetime.of(StreamSource.seeded(plan.seed, f"{name} labels"), register)
         masks = Masks(len(plan.members(plan.party(name).group)) == 1)
         secret = StreamSource.seeded(plan.seed, name)
@@ -122,11 +122,11 @@ class Run:
                 group = next(p for p in self.coordinator._mechanisms.phases if p.group == kind)
                 self.coordinator._asker.publish_again(group, again)
 
-    def carry_out(self) -> Outcome:
+    def carry_out(self) -> RunOutcome:
         return self.coordinator.run()
 
 
-def same(one: Outcome, other: Outcome) -> bool:
+def same(one: RunOutcome, other: RunOutcome) -> bool:
     """Whether two runs gave the same models and tables, bit for bit."""
     tables = [{name: table.tobytes() for name, table in outcome.tables.tables.items()} for outcome in (one, other)]
     models = [[outcome.model, *outcome.towers.values()] for outcome in (one, other)]
@@ -137,7 +137,7 @@ def same(one: Outcome, other: Outcome) -> bool:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Outcome]:
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, RunOutcome]:
     run = Run(PLAN, tmp_path_factory.mktemp("unbroken"))
     return run, run.carry_out()
 

@@ -32,8 +32,8 @@ from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.dp.events import Disclosure, Event, Gaussian, RandomizedResponse, SampledGaussian
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.dp.noise_calibration import UnreachableBudget, accounting_delta
-from sealscore.shared.ledger.budget_check import Spending, bits_by_recipient, label_epsilon
-from sealscore.shared.ledger.state import Standing
+from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient, label_epsilon
+from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.messages.messages import PairAnswer, SumAnswer, decode
 from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.model.score_model import ScoreModel
@@ -92,7 +92,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> tuple[ScoreModel, Federat
 
 
 @pytest.fixture(scope="module")
-def private(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Standing], dict[str, Any]]:
+def private(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, LedgerState], dict[str, Any]]:
     """What follows from each party's ledger of a run under noise, and the run's record."""
     folder = tmp_path_factory.mktemp("private")
     Federation.of(privately(PLAN), federation_of(PLAN), None, folder / "ledgers").run(folder)
@@ -264,7 +264,9 @@ class TestTheClaim:
         assert record["privacy"]["epsilon"] <= record["privacy"]["epsilon_budgeted"] <= 8.0
         # A party's ledger holds all that the other groups may answer: it does not know how much they did.
         for standing in standings.values():
-            assert record["privacy"]["epsilon"] <= Spending().epsilon(standing) <= record["privacy"]["epsilon_budgeted"]
+            assert (
+                record["privacy"]["epsilon"] <= BudgetCheck().epsilon(standing) <= record["privacy"]["epsilon_budgeted"]
+            )
 
     def test_labels_and_signals_are_charged_beside_it(self, private: Any):
         standings, record = private

@@ -24,10 +24,10 @@ from sealscore.clients.data import Given, load_records, read_given
 from sealscore.clients.deploy.node_key import make_node_key
 from sealscore.clients.features.dictionary.row_local import check_row_local
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.plan_router import Host
-from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.node.plan_router import PlanRouter
+from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.server.setup.plan_making import with_cards
-from sealscore.server.setup.server_dir import ServerHome
+from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.ledger import Ledger
@@ -87,12 +87,12 @@ def deployable(**changes: Any) -> Plan:
     return plan.replace(**changes) if changes else plan
 
 
-def new_node(folder: Path, name: str = "lender-1", role: str = "lender", **replaced: str) -> Home:
+def new_node(folder: Path, name: str = "lender-1", role: str = "lender", **replaced: str) -> NodeDir:
     """A node's folder as `init` makes it, with a table and a budget that holds the small plan.
 
     `replaced` are changes of node.toml, "old -> new" each, that must take place.
     """
-    home = Home(folder)
+    home = NodeDir(folder)
     identity = home.create(name, role)
     home.card_file.write_text(Enrolment.of(identity, make_node_key(home.supernode_key)).text, encoding="ascii")
     text = _text(name, role, "127.0.0.1:19")
@@ -115,9 +115,9 @@ def new_node(folder: Path, name: str = "lender-1", role: str = "lender", **repla
     return home
 
 
-def new_server(folder: Path) -> ServerHome:
+def new_server(folder: Path) -> ServerDir:
     """A server's folder, without certificates."""
-    home = ServerHome(folder)
+    home = ServerDir(folder)
     home.create()
     home.config_file.write_text(SERVER_TOML, encoding="utf-8")
     return home
@@ -127,12 +127,12 @@ def new_server(folder: Path) -> ServerHome:
 class Town:
     """A server and three lenders that trust one another, the small plan under their cards, and the bundle's file."""
 
-    server: ServerHome
-    nodes: dict[str, Home]
+    server: ServerDir
+    nodes: dict[str, NodeDir]
     plan: Plan
     bundle: Path
 
-    def __getitem__(self, name: str) -> Home:
+    def __getitem__(self, name: str) -> NodeDir:
         return self.nodes[name]
 
     def signed(self, **changes: Any) -> Plan:
@@ -166,7 +166,7 @@ def new_town(folder: Path) -> Town:
     return town
 
 
-def node_loader(home: Home) -> Callable[[Plan], Records]:
+def node_loader(home: NodeDir) -> Callable[[Plan], Records]:
     """How a node reads its own data, from what its node.toml says at the time."""
 
     def load(plan: Plan) -> Records:
@@ -177,7 +177,7 @@ def node_loader(home: Home) -> Callable[[Plan], Records]:
     return load
 
 
-def node_given(home: Home) -> Callable[[Plan], Given]:
+def node_given(home: NodeDir) -> Callable[[Plan], Given]:
     """How a node reads persons and consents by themselves, from what its node.toml says at the time."""
 
     def given(plan: Plan) -> Given:
@@ -188,7 +188,7 @@ def node_given(home: Home) -> Callable[[Plan], Given]:
 
 
 @contextmanager
-def running(home: Home, plan: Plan | None = None, **more: Any) -> Iterator[Host]:
+def running(home: NodeDir, plan: Plan | None = None, **more: Any) -> Iterator[PlanRouter]:
     """A node's host with its own keys and files; a plan is approved first where one is given."""
     identity, config = home.identity(), home.config()
     ledger, register = home.ledger(identity, config), home.register()
@@ -196,7 +196,7 @@ def running(home: Home, plan: Plan | None = None, **more: Any) -> Iterator[Host]
         approve(ledger, plan)
     values: dict[str, Any] = {"load": node_loader(home), "given": node_given(home), "trust": home.trust()} | more
     trust: TrustStore = values.pop("trust")
-    host = Host(identity, trust, ledger, register, home.label_secret(), **values)
+    host = PlanRouter(identity, trust, ledger, register, home.label_secret(), **values)
     try:
         yield host
     finally:

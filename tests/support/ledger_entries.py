@@ -10,7 +10,7 @@ from builders import BIN, RUN
 from sealscore.shared.dp.events import Disclosure, Gaussian
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.entries import Abort, Answer, Approve, Ceilings, Disclose, Entry, Open, Refuse, Reserve
-from sealscore.shared.ledger.state import Standing
+from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.plan.plan import Plan
 
 AT = "2031-01-06T10:00:00Z"
@@ -62,9 +62,9 @@ def refusal(plan: Plan, **changes: Any) -> Refuse:
     return Refuse(**place | {"code": "budget"} | changes)
 
 
-def folded(entries: Iterable[Entry]) -> Standing:
+def folded(entries: Iterable[Entry]) -> LedgerState:
     """What follows from these entries, numbered from 1."""
-    standing = Standing()
+    standing = LedgerState()
     for seq, entry in enumerate(entries, start=1):
         standing.apply(seq, AT, entry)
     return standing

@@ -12,7 +12,7 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.budget_check import Used, composed_epsilon
 from sealscore.shared.ledger.entries import GENESIS, Ceilings, Disclose, Entry, Identify, Reserve, body_of, entry_hash
 from sealscore.shared.ledger.ledger import SIGNED, Ledger, read_ledger, stored_entries
-from sealscore.shared.ledger.state import Standing
+from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.messages.messages import Header
 from sealscore.shared.plan.plan import SERVER, Plan
 
@@ -36,8 +36,8 @@ class WatchedLedger(Ledger):
 
     charge: Charge = staticmethod(lambda header, event: None)
 
-    def append(self, make: Callable[[Standing], Entry]) -> int:
-        def watched(standing: Standing) -> Entry:
+    def append(self, make: Callable[[LedgerState], Entry]) -> int:
+        def watched(standing: LedgerState) -> Entry:
             entry = make(standing)
             released = isinstance(entry, Disclose) and not (
                 isinstance(entry.event, RandomizedResponse) and entry.fresh == 0
@@ -96,21 +96,21 @@ def signed_anew(ledger: Ledger, change: Callable[[list[tuple[str, Entry]]], list
     return made
 
 
-def standing_of(path: Path) -> Standing:
+def standing_of(path: Path) -> LedgerState:
     """What follows from the entries in a ledger's file."""
-    standing = Standing()
+    standing = LedgerState()
     for stored in read_ledger(path):
         standing.apply(stored.seq, stored.at, stored.entry)
     return standing
 
 
-def charged_in(standing: Standing, plan: Plan) -> list[Event]:
+def charged_in(standing: LedgerState, plan: Plan) -> list[Event]:
     """What counts as answered with a sum under a plan, with how often."""
     events = standing.plans[plan.hash].charged.values()
     return [event.model_copy(update={"count": event.count * n}) for counts in events for event, n in counts.items()]
 
 
-def own_epsilon(standing: Standing, plan: Plan) -> float:
+def own_epsilon(standing: LedgerState, plan: Plan) -> float:
     """Epsilon of what was answered under one plan, as the plan's claim counts it."""
     used = [Used.of(standing.plans[plan.hash])]
     return composed_epsilon(used, plan.privacy.delta, plan.privacy.epsilon, PldAccountant())

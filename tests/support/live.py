@@ -26,7 +26,7 @@ from rehearsal import PARTIES, SEED, answers_of, begin_ledger, ledger_at, progre
 from sealscore.clients.deploy.node_key import make_node_key
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.server.deploy.certificates import make_authority, make_server_certificate
-from sealscore.server.deploy.control import Control, Run
+from sealscore.server.deploy.control import Control, SubmittedRun
 from sealscore.server.deploy.superlink import SuperLink, SuperLinkSettings
 from sealscore.shared.bundle import Bundle, build_bundle, courier_app
 from sealscore.shared.plan.plan import Plan
@@ -219,7 +219,7 @@ class Live:
         with Control(self.settings) as control:
             return control.submit(bundle or self.bundle, {"output": str(output), **config})
 
-    def wait(self, number: int, seconds: float = PATIENCE) -> Run:
+    def wait(self, number: int, seconds: float = PATIENCE) -> SubmittedRun:
         """A run when it has finished."""
         with Control(self.settings) as control:
             run = control.wait(number, seconds)

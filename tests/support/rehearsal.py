@@ -19,7 +19,7 @@ from ledgers import standing_of
 from vertical_builders import PLAN, people, records_of
 
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.compliance.verify.verify import Verification, verify_ledger
 from sealscore.server.run.journal import Journal
 from sealscore.server.run.rounds import Rounds
@@ -28,7 +28,7 @@ from sealscore.server.transport.exchange import Exchange
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import read_anchors
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Identify
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.persons.records import Records
@@ -95,7 +95,9 @@ def begin_ledger(path: Path | None, party: str) -> Ledger:
     return Ledger.create(path, identity_of(party), f"records of {party}", CEILINGS, identified=named)
 
 
-def host_of(party: str, ledger: Ledger, register: Register, kind: type[Host] = Host, **more: Any) -> Host:
+def host_of(
+    party: str, ledger: Ledger, register: DisclosureStore, kind: type[PlanRouter] = PlanRouter, **more: Any
+) -> PlanRouter:
     """The party's node under all plans of its ledger, with secrets that follow from the seed."""
     return kind(
         identity_of(party),
@@ -116,10 +118,10 @@ class Nodes:
         self.plan, self.names = plan, [party.name for party in plan.parties]
         self.told: list[str] = []
         self.ledgers = {name: begin_ledger(None, name) for name in self.names}
-        self.registers = {name: Register() for name in self.names}
+        self.registers = {name: DisclosureStore() for name in self.names}
         for ledger in self.ledgers.values():
             approve(ledger, plan)
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[str, PlanRouter] = {}
         for name in self.names:
             self.restart(name)
 
@@ -137,7 +139,7 @@ class Nodes:
 
 
 class _Reached:
-    def __init__(self, hosts: Mapping[str, Host], name: str) -> None:
+    def __init__(self, hosts: Mapping[str, PlanRouter], name: str) -> None:
         self._hosts, self.name = hosts, name
 
     def answer(self, request: bytes) -> bytes:

@@ -22,9 +22,9 @@ from sealscore.clients.node.errors import Refused
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.server.run.coordinator import Coordinator, Outcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.shared.dp.events import Disclosure, Event
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Disclose
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.aggregation import PlainSum
@@ -215,7 +215,7 @@ def fresh_lifetimes(plan: Plan, seed: int = 0) -> dict[str, Lifetime]:
     return {p.name: Lifetime.fresh(StreamSource.seeded(seed, f"{p.name} labels")) for p in plan.parties}
 
 
-_ledgers: weakref.WeakKeyDictionary[Register, Ledger] = weakref.WeakKeyDictionary()
+_ledgers: weakref.WeakKeyDictionary[DisclosureStore, Ledger] = weakref.WeakKeyDictionary()
 
 
 class Wire:
@@ -366,7 +366,7 @@ class Wire:
         return self.ask(Kind.SIGNAL, platform, lender, 1, parts=parts, attempt=attempt)
 
 
-def carry_out(wire: Wire, spoil: Callable[[str, bytes, bytes], Any] | None = None) -> tuple[Outcome, DirectExchange]:
+def carry_out(wire: Wire, spoil: Callable[[str, bytes, bytes], Any] | None = None) -> tuple[RunOutcome, DirectExchange]:
     """Run the whole plan over the nodes of a wire."""
     exchange = DirectExchange(wire.nodes, spoil)
     outcome = Coordinator(wire.plan, wire.run, exchange, PlainSum(), Quiet(), patience=1.0).run()

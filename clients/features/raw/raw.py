@@ -46,7 +46,7 @@ class RawTable:
 
 
 @dataclass(frozen=True)
-class Rule:
+class TableRule:
     """What makes a row bad: an expression over canonical columns, its class, and the mend."""
 
     column: str
@@ -210,56 +210,58 @@ _ORDER = (
 )
 
 
-def rules(name: str, table: RawTable, today: date, currencies: Collection[str]) -> list[Rule]:
+def rules(name: str, table: RawTable, today: date, currencies: Collection[str]) -> list[TableRule]:
     """What makes a row of that table bad on that day; blank values are sought by `tables`."""
     found = [*_clock(table, today)]
     for column, dtype in table.columns.items():
         value = pl.col(column)
         if dtype == TEXT and column in ("creator_id", "application_id", *table.key):
-            found.append(Rule(column, value.str.contains(SCIENTIFIC), NO_IDENTIFIER, IDENTIFIER_MEND))
+            found.append(TableRule(column, value.str.contains(SCIENTIFIC), NO_IDENTIFIER, IDENTIFIER_MEND))
         if column in _NOT_NEGATIVE:
             mend = "give counts and amounts from 0; a refund has a column of its own"
-            found.append(Rule(column, value < 0, "it is negative", mend))
+            found.append(TableRule(column, value < 0, "it is negative", mend))
         if column in _SHARES:
-            found.append(Rule(column, ~value.is_between(0, 1), "it is no share", "give a number from 0 to 1"))
+            found.append(TableRule(column, ~value.is_between(0, 1), "it is no share", "give a number from 0 to 1"))
         if dtype == MONEY:
-            found.append(Rule(column, ~value.is_finite(), "it is no finite number", "give the amount"))
+            found.append(TableRule(column, ~value.is_finite(), "it is no finite number", "give the amount"))
         if column == "currency":
             known = ", ".join(sorted(currencies))
             mend = f"give amounts in {known}, or a rate for the currency"
-            found.append(Rule(column, ~value.is_in(list(currencies)), "the currency is not known", mend))
+            found.append(TableRule(column, ~value.is_in(list(currencies)), "the currency is not known", mend))
         if levels := _LEVELS.get((name, column)):
             mend = f"write one of {', '.join(levels)}, or map the platform's own words"
-            found.append(Rule(column, ~value.is_in(list(levels)), "it is none of its levels", mend))
+            found.append(TableRule(column, ~value.is_in(list(levels)), "it is none of its levels", mend))
     if name == "videos":
         mend = "export views and likes of the same moment"
-        found.append(Rule("likes", pl.col("likes") > pl.col("views"), "more likes than views", mend))
+        found.append(TableRule("likes", pl.col("likes") > pl.col("views"), "more likes than views", mend))
     if name == "comments":
         text = pl.col("text")
         mend = "export the table again as UTF-8, with the encoding that it is kept in"
-        found.append(Rule("text", text.str.contains(BROKEN_TEXT), "the text's encoding is broken", mend))
+        found.append(TableRule("text", text.str.contains(BROKEN_TEXT), "the text's encoding is broken", mend))
         long = text.str.len_chars() > LONGEST_TEXT
-        found.append(Rule("text", long, f"more than {LONGEST_TEXT:,} characters", "leave out what is no comment"))
+        found.append(TableRule("text", long, f"more than {LONGEST_TEXT:,} characters", "leave out what is no comment"))
     if name == "applications":
-        found.append(Rule("term_months", pl.col("term_months") < 1, "no month at all", "give the term in months"))
+        found.append(TableRule("term_months", pl.col("term_months") < 1, "no month at all", "give the term in months"))
     if name == "flows":
         mend = "give a month's sums once, under its first day, as 2024-05-01"
-        found.append(Rule("month", pl.col("month").dt.day() != 1, "it is not the first of a month", mend))
+        found.append(TableRule("month", pl.col("month").dt.day() != 1, "it is not the first of a month", mend))
     if name == "outcomes":
-        found.append(Rule("bad", ~pl.col("bad").is_in([0, 1]), "neither 0 nor 1", "write 1 for bad, 0 for good"))
+        found.append(TableRule("bad", ~pl.col("bad").is_in([0, 1]), "neither 0 nor 1", "write 1 for bad, 0 for good"))
     for of, earlier, later, value in _ORDER:
         if of == name:
-            found.append(Rule(later, pl.col(later) < pl.col(earlier), value, "mend the clock of the export"))
+            found.append(TableRule(later, pl.col(later) < pl.col(earlier), value, "mend the clock of the export"))
     return found
 
 
-def _clock(table: RawTable, today: date) -> list[Rule]:
+def _clock(table: RawTable, today: date) -> list[TableRule]:
     """Moments of a clock that runs ahead, or was never set. Days are in UTC, so tomorrow may have begun elsewhere."""
     tomorrow = today + timedelta(days=1)
     found = []
     for column in table.past:
         day = pl.col(column).cast(pl.Date)
         mend = "mend the clock or the time zone of the export; moments are in UTC"
-        found.append(Rule(column, day > tomorrow, f"it lies in the future, after {tomorrow}", mend))
-        found.append(Rule(column, day < CLOCK_BEGINS, f"it lies before {CLOCK_BEGINS}, as of a clock never set", mend))
+        found.append(TableRule(column, day > tomorrow, f"it lies in the future, after {tomorrow}", mend))
+        found.append(
+            TableRule(column, day < CLOCK_BEGINS, f"it lies before {CLOCK_BEGINS}, as of a clock never set", mend)
+        )
     return found

@@ -19,7 +19,7 @@ from sealscore.clients.data.errors import DataError, Problem, why
 from sealscore.clients.features.dictionary.dictionary import PERSON, Kind
 from sealscore.clients.features.raw.mapping import PartyMapping, TableMap
 from sealscore.clients.features.raw.private import private_file, private_folder
-from sealscore.clients.features.raw.raw import DAY, FLAG, TABLES, TEXT, TIME, RawTable, Rule, rules
+from sealscore.clients.features.raw.raw import DAY, FLAG, TABLES, TEXT, TIME, RawTable, TableRule, rules
 
 MOST_REJECTED = 0.01
 ROW = "_row"
@@ -103,11 +103,11 @@ def read_table(
     typed = raw.select(ROW, *cast.values())
     blank = {column: _blank(needed[column], have[column]) for column in table.columns}
     unread = [
-        Rule(column, ~blank[column] & cast[column].is_null(), *_unread(dtype, have[column]))
+        TableRule(column, ~blank[column] & cast[column].is_null(), *_unread(dtype, have[column]))
         for column, dtype in table.columns.items()
     ]
     missing = [
-        Rule(column, blank[column], "a value is missing", "fill it in, or leave the row out")
+        TableRule(column, blank[column], "a value is missing", "fill it in, or leave the row out")
         for column in table.columns
         if column not in table.blank
     ]
@@ -228,7 +228,7 @@ def _unread(dtype: pl.DataType, have: pl.DataType) -> tuple[str, str]:
     return "the text's encoding is broken", "export the table again as UTF-8"
 
 
-def _faults(frame: pl.LazyFrame, found: list[Rule], source: str) -> list[Problem]:
+def _faults(frame: pl.LazyFrame, found: list[TableRule], source: str) -> list[Problem]:
     """A problem for each rule that some row breaks: all are counted in one pass, the rows sought for those alone."""
     if not found:
         return []

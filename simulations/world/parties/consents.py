@@ -22,7 +22,7 @@ _OTHER, _OTHER_RECIPIENT, _OTHER_SHARE = "advertising", "ad-partner", 0.1
 
 
 @dataclass(frozen=True)
-class Consents:
+class WorldConsents:
     """Of each application, [a, platforms + 1]: whether there is a consent, and `expires` and `withdrawn` of it.
 
     The last column is the consent to sums, which has no end of its own. A consent starts on the day of the application.
@@ -34,7 +34,7 @@ class Consents:
     withdrawn: np.ndarray
 
 
-def draw_consents(agents: Agents, loans: Loans) -> Consents:
+def draw_consents(agents: Agents, loans: Loans) -> WorldConsents:
     """Consents to the platforms on which an applicant is, and to the federation."""
     knobs = agents.config.platforms
     random = stream(agents.config, "consents")
@@ -46,14 +46,14 @@ def draw_consents(agents: Agents, loans: Loans) -> Consents:
     ends[:, -1] = False
     after = random.integers(10, 300, shape).astype("timedelta64[D]")
     never, applied = np.datetime64("NaT", "D"), loans.applied[:, None]
-    return Consents(
+    return WorldConsents(
         given=given,
         expires=np.where(ends, applied + np.timedelta64(730, "D"), never),
         withdrawn=np.where(back, applied + after, never),
     )
 
 
-def platform_rows(agents: Agents, loans: Loans, consents: Consents, party: str, ids: pl.Series) -> pl.DataFrame:
+def platform_rows(agents: Agents, loans: Loans, consents: WorldConsents, party: str, ids: pl.Series) -> pl.DataFrame:
     """The consents that a platform holds, to lenders, to sums and some for another purpose; `ids` [n] of creators."""
     place = PLATFORM_PARTIES.index(party)
     at = np.flatnonzero(consents.given[:, place])
@@ -77,7 +77,7 @@ def platform_rows(agents: Agents, loans: Loans, consents: Consents, party: str, 
     return pl.concat([rows, summed, more]).sort("given_at", "creator_id", "recipient")
 
 
-def lender_rows(agents: Agents, loans: Loans, consents: Consents, lender: int, ids: pl.Series) -> pl.DataFrame:
+def lender_rows(agents: Agents, loans: Loans, consents: WorldConsents, lender: int, ids: pl.Series) -> pl.DataFrame:
     """The consents that a lender holds, one for each platform that an applicant named, and those to sums."""
     frames = [_federated(agents, loans, consents, loans.lender == lender, ids)]
     for place, party in enumerate(PLATFORM_PARTIES):
@@ -86,7 +86,7 @@ def lender_rows(agents: Agents, loans: Loans, consents: Consents, lender: int, i
     return pl.concat(frames).sort("given_at", "creator_id", "recipient")
 
 
-def _federated(agents: Agents, loans: Loans, consents: Consents, of: np.ndarray, ids: pl.Series) -> pl.DataFrame:
+def _federated(agents: Agents, loans: Loans, consents: WorldConsents, of: np.ndarray, ids: pl.Series) -> pl.DataFrame:
     """The consents to sums of applications `of`, bool [a]."""
     place = len(PLATFORM_PARTIES)
     at = np.flatnonzero(consents.given[:, place] & of)
@@ -96,7 +96,7 @@ def _federated(agents: Agents, loans: Loans, consents: Consents, of: np.ndarray,
 def _rows(
     agents: Agents,
     loans: Loans,
-    consents: Consents,
+    consents: WorldConsents,
     at: np.ndarray,
     place: int,
     recipient: pl.Series,

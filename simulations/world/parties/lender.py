@@ -10,7 +10,7 @@ import polars as pl
 
 from sealscore.simulations.world.config import PERIODS
 from sealscore.simulations.world.parties.bureau import bureau_rows
-from sealscore.simulations.world.parties.consents import Consents, lender_rows
+from sealscore.simulations.world.parties.consents import WorldConsents, lender_rows
 from sealscore.simulations.world.parties.papers import birth_days, identity_rows
 from sealscore.simulations.world.people.agents import Agents
 from sealscore.simulations.world.people.latent import GENDERS, REGIONS, stream
@@ -25,7 +25,7 @@ def application_ids(agents: Agents, loans: Loans) -> pl.Series:
 
 
 def lender_tables(
-    agents: Agents, loans: Loans, consents: Consents, creators: pl.Series, ids: pl.Series
+    agents: Agents, loans: Loans, consents: WorldConsents, creators: pl.Series, ids: pl.Series
 ) -> Iterator[tuple[int, str, pl.DataFrame]]:
     """Every table of every lender: the lender's place in the config, the table's name, the rows.
 

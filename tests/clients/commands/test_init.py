@@ -9,7 +9,7 @@ import pytest
 from homes import Said
 
 from sealscore.clients.setup.config import NodeConfig
-from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.server.deploy.certificates import AUTHORITY, make_authority
 from sealscore.shared.identity.enrolment import Enrolment
 
@@ -26,7 +26,7 @@ def test_what_it_writes_is_its_owners_alone_and_loads(node: Node, tmp_path: Path
     assert said.code == 0
     for path in [tmp_path / "node", *(tmp_path / "node").rglob("*")]:
         assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
-    home = Home(tmp_path / "node")
+    home = NodeDir(tmp_path / "node")
     config = home.config()
     assert (config.node.name, config.node.role, config.server.address) == ("north", role, "fed.example.org:9481")
     assert (config.budget.label_epsilon is None) == (role == "platform")
@@ -39,7 +39,7 @@ def test_the_card_enrols_the_nodes_own_key(node: Node, tmp_path: Path):
 
     made(node, tmp_path)
     enrolment = Enrolment.from_text((tmp_path / "card.txt").read_text())
-    assert enrolment.card == Home(tmp_path).identity().card
+    assert enrolment.card == NodeDir(tmp_path).identity().card
     assert enrolment.key == public_line(tmp_path / "keys" / "supernode")
 
 

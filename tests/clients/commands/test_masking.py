@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.clients.commands.masking import Masks
+from sealscore.clients.commands.masking import LogMasks
 
-MASKS = Masks(
+MASKS = LogMasks(
     folders=(("/home/jane smith/node", "HOME"), ("/home/jane smith", "PATH"), ("/src/tree", "PATH/site-packages")),
     hosts=("fed.example.org", "db"),
     parties=("bank-a", "bank"),

@@ -14,7 +14,7 @@ from homes import Said, Town
 from ledgers import standing_of
 
 from sealscore.shared.ledger.ledger import read_ledger
-from sealscore.shared.ledger.state import Standing
+from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.text.foreign import grouped
 
 Node = Callable[..., Said]
@@ -36,7 +36,7 @@ def file(town: Town) -> Path:
     return town.server.plans / "small.json"
 
 
-def standing(town: Town) -> Standing:
+def standing(town: Town) -> LedgerState:
     return standing_of(town["lender-1"].ledger_file)
 
 

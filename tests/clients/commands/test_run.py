@@ -165,7 +165,7 @@ class TestStart:
         import sealscore.clients.node.supervisor
 
         Never.begun = []
-        monkeypatch.setattr(sealscore.clients.node.supervisor, "Service", Never)
+        monkeypatch.setattr(sealscore.clients.node.supervisor, "Supervisor", Never)
 
     def test_takes_everything_from_the_nodes_own_files(self, ask: Node, town: Town):
         said = ask("start", "--log", "json")

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from sealscore.clients.data import DataError, check_table
-from sealscore.clients.data.column_mapping import OwnData
+from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.data.consents import ConsentTable
 from sealscore.clients.data.persons import Persons
 from sealscore.clients.data.sources.sql import SqlSource
@@ -53,7 +53,7 @@ def problems(error: pytest.ExceptionInfo[DataError]) -> list[str]:
 class TestColumns:
     def test_own_names_become_the_plans(self, tmp_path: Path):
         path = write(tmp_path, "loans.csv", LOANS.replace("income", "MONTHLY").replace("person", "KUNDE") + "")
-        own = OwnData(path, {"income": "MONTHLY", "person": "KUNDE", "elsewhere": "OTHER"})
+        own = ColumnMapping(path, {"income": "MONTHLY", "person": "KUNDE", "elsewhere": "OTHER"})
         table = own.read(SCHEMA, True, "exact")
         assert table.header == ("id", "person", "bad", "income")
         assert table.frame["income"].to_list() == ["10", "20", "30"]
@@ -61,34 +61,34 @@ class TestColumns:
 
     def test_names_may_be_exchanged(self, tmp_path: Path):
         path = write(tmp_path, "loans.csv", "person,id,bad,income\nA1,C1,0,10\n")
-        table = OwnData(path, {"id": "person", "person": "id"}).read(SCHEMA, True, "exact")
+        table = ColumnMapping(path, {"id": "person", "person": "id"}).read(SCHEMA, True, "exact")
         assert (table.frame["id"].to_list(), table.frame["person"].to_list()) == (["A1"], ["C1"])
 
     @pytest.mark.parametrize("columns", [{"income": "bad"}, {"income": "x", "bad": "x"}])
     def test_one_column_is_not_two_of_the_plan(self, tmp_path: Path, columns: dict[str, str]):
         with pytest.raises(DataError, match=r"one column stands for two of the plan; mend: .*\[data\.columns\]"):
-            OwnData(write(tmp_path, "loans.csv", LOANS), columns).read(SCHEMA, True, "exact")
+            ColumnMapping(write(tmp_path, "loans.csv", LOANS), columns).read(SCHEMA, True, "exact")
 
     def test_a_platform_needs_no_label(self, tmp_path: Path):
         path = write(tmp_path, "loans.csv", LOANS)
-        assert "bad" not in OwnData(path).read(SCHEMA, False, "exact").frame.columns
+        assert "bad" not in ColumnMapping(path).read(SCHEMA, False, "exact").frame.columns
 
     def test_a_database_has_no_folder(self):
-        assert OwnData(SqlSource("sqlite:///x.db", "loans")).folder is None
+        assert ColumnMapping(SqlSource("sqlite:///x.db", "loans")).folder is None
 
     def test_a_database_is_read_under_own_names(self, tmp_path: Path):
         with sqlite3.connect(tmp_path / "x.db") as database:
             database.execute("CREATE TABLE loans (id TEXT, person TEXT, bad INTEGER, MONTHLY REAL)")
             database.execute("INSERT INTO loans VALUES ('A1', 'C1', 1, 12.5)")
         database.close()
-        own = OwnData(SqlSource(f"sqlite:///{tmp_path}/x.db", "loans"), {"income": "MONTHLY"})
+        own = ColumnMapping(SqlSource(f"sqlite:///{tmp_path}/x.db", "loans"), {"income": "MONTHLY"})
         assert own.read(SCHEMA, True, "exact").frame["income"].to_list() == ["12.5"]
 
 
 class TestPersons:
-    def own(self, tmp_path: Path, column: str, columns: dict[str, str] | None = None) -> OwnData:
+    def own(self, tmp_path: Path, column: str, columns: dict[str, str] | None = None) -> ColumnMapping:
         path = write(tmp_path, "loans.csv", LOANS)
-        return OwnData(path, columns or {}, persons=Persons(column, "exact", columns or {}))
+        return ColumnMapping(path, columns or {}, persons=Persons(column, "exact", columns or {}))
 
     def test_are_named_as_in_the_data_set(self, tmp_path: Path):
         assert self.own(tmp_path, "person").read(SCHEMA, True, "exact").frame.height == 3
@@ -123,7 +123,7 @@ class TestConsentsOfATable:
 
     def test_stand_beside_the_records(self, tmp_path: Path):
         consents = table_of(write(tmp_path, "consents.csv", CONSENTS))
-        table = OwnData(write(tmp_path, "loans.csv", LOANS), {}, consents).read(SCHEMA, True, "creator-id")
+        table = ColumnMapping(write(tmp_path, "loans.csv", LOANS), {}, consents).read(SCHEMA, True, "creator-id")
         assert table.header == ("id", "person", "bad", "income", "consent")
         assert table.frame["consent"].to_list() == [
             "federation; video-1 for credit-scoring from 2026-01-01 until 2031-03-31",
@@ -134,16 +134,16 @@ class TestConsentsOfATable:
     def test_replace_a_column_of_the_data(self, tmp_path: Path):
         path = write(tmp_path, "loans.csv", "id,person,bad,income,consent\nA1,C9,0,10,federation\n")
         consents = table_of(write(tmp_path, "consents.csv", CONSENTS))
-        assert OwnData(path, {}, consents).read(SCHEMA, True, "exact").frame["consent"].to_list() == [""]
+        assert ColumnMapping(path, {}, consents).read(SCHEMA, True, "exact").frame["consent"].to_list() == [""]
 
     def test_a_person_of_the_data_who_is_not_in_it_has_given_none(self, tmp_path: Path):
         consents = table_of(write(tmp_path, "consents.csv", "who,to,why,since,last,ended\n"))
-        table = OwnData(write(tmp_path, "loans.csv", LOANS), {}, consents).read(SCHEMA, True, "exact")
+        table = ColumnMapping(write(tmp_path, "loans.csv", LOANS), {}, consents).read(SCHEMA, True, "exact")
         assert table.frame["consent"].to_list() == ["", "", ""]
 
     def test_persons_meet_in_their_normal_form(self, tmp_path: Path):
         consents = table_of(write(tmp_path, "consents.csv", CONSENTS.replace("C1", " c1 ")))
-        own = OwnData(write(tmp_path, "loans.csv", LOANS), {}, consents)
+        own = ColumnMapping(write(tmp_path, "loans.csv", LOANS), {}, consents)
         assert own.read(SCHEMA, True, "creator-id").frame["consent"][0].startswith("federation; video-1")
         assert own.read(SCHEMA, True, "exact").frame["consent"][0] == ""
 
@@ -154,20 +154,22 @@ class TestConsentsOfATable:
         rows = {"who": [0.0, 7.0], "to": ["federation", "federation"], "last": [None, date(2031, 3, 31)]}
         pl.DataFrame(rows).write_parquet(tmp_path / "consents.parquet")
         consents = ConsentTable(tmp_path / "consents.parquet", "who", "to", None, {"expires": "last"})
-        table = OwnData(tmp_path / "loans.parquet", {}, consents).read(SCHEMA, True, "exact")
+        table = ColumnMapping(tmp_path / "loans.parquet", {}, consents).read(SCHEMA, True, "exact")
         assert table.frame["consent"].to_list() == ["federation", "federation until 2031-03-31"]
 
     def test_are_never_passed_over(self, tmp_path: Path):
         """A plan without a consent column would use everybody, also whoever has withdrawn in the table."""
         plain = SCHEMA.model_copy(update={"consent": None})
-        own = OwnData(write(tmp_path, "loans.csv", LOANS), {}, table_of(write(tmp_path, "consents.csv", CONSENTS)))
+        own = ColumnMapping(
+            write(tmp_path, "loans.csv", LOANS), {}, table_of(write(tmp_path, "consents.csv", CONSENTS))
+        )
         assert own.schema(plain).consent == "consent"
         assert own.read(plain, True, "exact").frame["consent"][1] == "federation withdrawn 2026-05-01"
 
     def test_whose_person_column_is_missing_wait_for_the_check(self, tmp_path: Path):
         path = write(tmp_path, "loans.csv", "id,bad,income\nA1,0,10\n")
         consents = table_of(write(tmp_path, "consents.csv", CONSENTS))
-        assert "consent" not in OwnData(path, {}, consents).read(SCHEMA, True, "exact").header
+        assert "consent" not in ColumnMapping(path, {}, consents).read(SCHEMA, True, "exact").header
 
 
 class TestConsentsOfAColumn:
@@ -175,7 +177,7 @@ class TestConsentsOfAColumn:
 
     @pytest.mark.parametrize("named", [None, "consent", "income2"])
     def test_are_read_where_the_operator_says_whatever_the_plan_names(self, tmp_path: Path, named: str | None):
-        own = OwnData(write(tmp_path, "loans.csv", self.ROWS), {"consent": "bad", "income2": "bad"}, None, "may")
+        own = ColumnMapping(write(tmp_path, "loans.csv", self.ROWS), {"consent": "bad", "income2": "bad"}, None, "may")
         schema = SCHEMA.model_copy(update={"consent": named})
         told = own.schema(schema)
         assert own.read(schema, True, "exact").frame[told.consent].to_list() == ["federation", None]
@@ -185,13 +187,13 @@ class TestConsentsOfAColumn:
         data.pop("consent", None)
         data["features"][0]["name"] = "consent"
         schema = TableSchema.model_validate(data)
-        own = OwnData(write(tmp_path, "loans.csv", self.ROWS), {"consent": "income"}, None, "may")
+        own = ColumnMapping(write(tmp_path, "loans.csv", self.ROWS), {"consent": "income"}, None, "may")
         assert own.schema(schema).consent == "consent_"
         found = own.read(schema, True, "exact").frame
         assert (found["consent"].to_list(), found["consent_"].to_list()) == (["10", "20"], ["federation", None])
 
     def test_a_table_without_them_is_not_read_as_if_all_had_consented(self, tmp_path: Path):
-        own = OwnData(write(tmp_path, "loans.csv", LOANS), {}, None, "may")
+        own = ColumnMapping(write(tmp_path, "loans.csv", LOANS), {}, None, "may")
         plain = SCHEMA.model_copy(update={"consent": None})
         with pytest.raises(DataError, match=r"column 'consent': the column is missing; mend: .*consent_column"):
             check_table(
@@ -199,7 +201,7 @@ class TestConsentsOfAColumn:
             )
 
     def test_a_plan_cannot_have_the_column_as_a_feature(self, tmp_path: Path):
-        own = OwnData(write(tmp_path, "loans.csv", self.ROWS), {"income": "may"}, None, "may")
+        own = ColumnMapping(write(tmp_path, "loans.csv", self.ROWS), {"income": "may"}, None, "may")
         with pytest.raises(DataError, match="one column stands for two"):
             own.read(SCHEMA, True, "exact")
 

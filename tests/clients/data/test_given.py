@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from sealscore.clients.data import DataError, Given, OwnData, SqlSource, read_given
+from sealscore.clients.data import ColumnMapping, DataError, Given, SqlSource, read_given
 from sealscore.shared.persons.consent import FEDERATION, parse_consents
 from sealscore.shared.persons.records import Records
 
@@ -27,17 +27,17 @@ def given(folder: Path, rows: list[dict[str, Any]], kind: str = "csv") -> Given:
     frame = pl.DataFrame([{"income": "plenty"} | row for row in rows])
     if kind == "csv":
         frame.write_csv(folder / "loans.csv")
-        return read_given(OwnData(folder / "loans.csv"), PLAN, LENDER)
+        return read_given(ColumnMapping(folder / "loans.csv"), PLAN, LENDER)
     if kind == "parquet":
         frame.write_parquet(folder / "loans.parquet")
-        return read_given(OwnData(folder / "loans.parquet"), PLAN, LENDER)
+        return read_given(ColumnMapping(folder / "loans.parquet"), PLAN, LENDER)
     import sqlite3
 
     with sqlite3.connect(folder / "loans.db") as database:
         database.execute("CREATE TABLE loans (loan TEXT, who TEXT, consent TEXT, income BLOB)")
         cells = [(row["loan"], row["who"], row["consent"], b"\xff") for row in rows]
         database.executemany("INSERT INTO loans VALUES (?, ?, ?, ?)", cells)
-    return read_given(OwnData(SqlSource(f"sqlite:///{folder / 'loans.db'}", "loans")), PLAN, LENDER)
+    return read_given(ColumnMapping(SqlSource(f"sqlite:///{folder / 'loans.db'}", "loans")), PLAN, LENDER)
 
 
 def row(loan: str, who: str, consent: str = "federation; wallet") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from sealscore.clients.data import DataError, OwnData, SqlSource, Table, check_table
+from sealscore.clients.data import ColumnMapping, DataError, SqlSource, Table, check_table
 from sealscore.clients.data.column_mapping import Source
 from sealscore.clients.data.consents import ConsentTable
 from sealscore.shared.plan.schema import NumericFeature, TableSchema
@@ -56,7 +56,7 @@ Make = Callable[[Path, dict[str, list[Any]]], Source]
 
 
 def persons(source: Source) -> set[str]:
-    table = OwnData(source).read(SCHEMA, False, "exact")
+    table = ColumnMapping(source).read(SCHEMA, False, "exact")
     return set(check_table(table, SCHEMA, label_required=False, max_records_per_person=9).records.person)
 
 
@@ -102,7 +102,7 @@ def test_as_a_spreadsheet_writes_them_they_are_refused(tmp_path: Path, cell: str
 @pytest.mark.parametrize("make", SOURCES)
 def test_a_feature_may_be_any_number(tmp_path: Path, make: Make):
     source = make(tmp_path, {"loan": [1, 2], "who": [3, 4], "income": [1.5, float(LONG[0])]})
-    table = OwnData(source).read(SCHEMA, False, "exact")
+    table = ColumnMapping(source).read(SCHEMA, False, "exact")
     found = check_table(table, SCHEMA, label_required=False, max_records_per_person=1).records
     assert sorted(found.columns["income"].tolist()) == [1.5, float(LONG[0])]
 

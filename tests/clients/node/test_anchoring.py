@@ -16,7 +16,7 @@ from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import GENESIS, Withdraw, entry_hash
 from sealscore.shared.ledger.ledger import SIGNED, Ledger, stored_entries
 from sealscore.shared.plan.plan import SERVER
@@ -32,7 +32,7 @@ class Party:
 
     def __init__(self, folder: Path, name: str = OWN) -> None:
         self.path, self.identity = folder / f"{name}.db", MEMBERS[name]
-        self.register = Register()
+        self.register = DisclosureStore()
         self.begin()
 
     def begin(self, entries: int = 3) -> None:
@@ -156,19 +156,19 @@ class TestOwnLedger:
 
 class TestRegister:
     def test_one_that_is_older_than_the_ledger_stops_the_node(self, party: Party, tmp_path: Path):
-        party.register = Register(tmp_path / "register.db")
+        party.register = DisclosureStore(tmp_path / "register.db")
         party.register.tell("label", "late", 1, PEER, PLAN.hash, {"ann": 1})
         copy = tmp_path / "copy.db"
         party.register.close()
         shutil.copy(tmp_path / "register.db", copy)
-        party.register = Register(tmp_path / "register.db")
+        party.register = DisclosureStore(tmp_path / "register.db")
         party.register.tell("label", "late", 1, PEER, PLAN.hash, {"bo": 0})
         self.note(party, party.register.head)
         party.reopen()
-        party.register = Register(copy)
+        party.register = DisclosureStore(copy)
         with pytest.raises(LedgerBehind, match="the register of persons is older than the ledger"):
             party.reopen()
-        party.register = Register()
+        party.register = DisclosureStore()
         with pytest.raises(LedgerBehind, match="the register of persons is older than the ledger"):
             party.reopen()
 

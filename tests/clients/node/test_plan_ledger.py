@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from ledgers import UNLIMITED, identified, identity_of, ledger_of, own_epsilon
 
 from sealscore.clients.node.errors import LocalFault, Refused
-from sealscore.clients.node.plan_ledger import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS, Books, approve
+from sealscore.clients.node.plan_ledger import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS, PlanLedger, approve
 from sealscore.clients.roles.releases import Kept, Release
 from sealscore.shared.dp.events import Disclosure, RandomizedResponse
 from sealscore.shared.ledger.budget_check import Overdrawn
 from sealscore.shared.ledger.entries import Abort, Answer, Ceilings, Disclose, Entry, Limit, Refuse, Reserve, Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError, read_ledger
-from sealscore.shared.ledger.state import PlanStanding
+from sealscore.shared.ledger.state import PlanState
 from sealscore.shared.messages.messages import Header, Refusal, SumAnswer
 from sealscore.shared.plan.plan import SERVER, Plan
 
@@ -42,7 +42,7 @@ class Desk:
             self.path, self.identity, "records", ceilings, self.clock, identified(self.plan, "lender-1")
         )
         approve(self.ledger, self.plan)
-        self.books = Books(self.ledger, self.plan, "seeded")
+        self.books = PlanLedger(self.ledger, self.plan, "seeded")
 
     def clock(self) -> float:
         return self.now.timestamp()
@@ -51,7 +51,7 @@ class Desk:
         """Open the file anew, as after a crash: nobody closed the books."""
         self.ledger.close()
         self.ledger = Ledger(self.path, self.identity, self.clock)
-        self.books = Books(self.ledger, self.plan, "seeded")
+        self.books = PlanLedger(self.ledger, self.plan, "seeded")
 
     def header(self, phase: str, round: int = 1, attempt: int = 1, run: str = RUN) -> Header:
         return Header(self.plan.hash, run, phase, round, attempt, SERVER, "lender-1")
@@ -67,7 +67,7 @@ class Desk:
         self.books.answered()
 
     @property
-    def standing(self) -> PlanStanding:
+    def standing(self) -> PlanState:
         return self.ledger.standing.plans[self.plan.hash]
 
     @property
@@ -223,7 +223,7 @@ class TestBlocks:
         talk = Talk(plan)
         talk.publish()
         assert isinstance(talk.ask(TRAIN, 1), SumAnswer)
-        talk.node.books = Books(talk.node.books.ledger, plan, "seeded")
+        talk.node.books = PlanLedger(talk.node.books.ledger, plan, "seeded")
         talk.node._answers.clear()
         assert [talk.code(TRAIN, round, 2) for round in (1, 2, 3)] == ["out-of-order"] * 3
         assert isinstance(talk.ask(TRAIN, 4), SumAnswer)
@@ -306,11 +306,11 @@ class TestTheEnd:
         with pytest.raises(Refused, match="not-approved"):
             blocks.books.clear(blocks.header(TRAIN), [])
         with pytest.raises(Refused, match="not-approved"):
-            Books(blocks.ledger, blocks.plan, "seeded")
+            PlanLedger(blocks.ledger, blocks.plan, "seeded")
 
     def test_a_plan_that_was_never_approved(self, desk: Desk):
         with pytest.raises(Refused, match="not-approved"):
-            Books(desk.ledger, small_plan(seed=8), "seeded")
+            PlanLedger(desk.ledger, small_plan(seed=8), "seeded")
 
     def test_a_plan_runs_once(self, desk: Desk):
         assert desk.books.bind("run-2")
@@ -361,14 +361,14 @@ class TestAlignments:
     """A platform counts how often a lender asked it, over all plans and restarts."""
 
     @pytest.fixture
-    def platform(self) -> tuple[Books, list[datetime]]:
+    def platform(self) -> tuple[PlanLedger, list[datetime]]:
         plan, now = vertical.vertical_plan(), [datetime(2031, 1, 6, 10, tzinfo=UTC)]
         ledger = ledger_of(plan, "video-1")
         ledger.clock = lambda: now[0].timestamp()
-        return Books(ledger, plan, "seeded"), now
+        return PlanLedger(ledger, plan, "seeded"), now
 
     @staticmethod
-    def align(books: Books, attempt: int, peer: str = "lender-1", plan: Plan | None = None) -> None:
+    def align(books: PlanLedger, attempt: int, peer: str = "lender-1", plan: Plan | None = None) -> None:
         plan = plan or vertical.vertical_plan()
         books.aligning(peer)
         header = Header(plan.hash, RUN, "align:video", 2, attempt, SERVER, "video-1")
@@ -398,7 +398,7 @@ class TestAlignments:
         ledger = books.ledger
         other = vertical.vertical_plan(seed=8)
         approve(ledger, other)
-        more = Books(ledger, other, "seeded")
+        more = PlanLedger(ledger, other, "seeded")
         for attempt in range(1, ALIGNMENTS // 2 + 1):
             self.align(books, attempt)
             self.align(more, attempt, plan=other)

@@ -18,8 +18,8 @@ from homes import Town, node_loader, running, table_of
 
 from sealscore.clients.data import DataError
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.plan_router import Host
-from sealscore.clients.setup.node_dir import Home
+from sealscore.clients.node.plan_router import PlanRouter
+from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.server.run.run import run_coordinator
 from sealscore.shared.crypto.plan_keys import KeysDestroyed, PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
@@ -27,7 +27,7 @@ from sealscore.shared.crypto.sealing import read_info
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.entries import Limit, Revoke
 from sealscore.shared.ledger.ledger import LedgerError
 from sealscore.shared.messages.messages import (
@@ -53,7 +53,7 @@ RUN = "run-1"
 class Caller:
     """A server that talks to one host, under its own key of a plan."""
 
-    def __init__(self, town: Town, host: Host, plan: Plan | None = None, run: str = RUN) -> None:
+    def __init__(self, town: Town, host: PlanRouter, plan: Plan | None = None, run: str = RUN) -> None:
         self.town, self.host, self.plan, self.run = town, host, plan or town.plan, run
         self.server = town.server.identity()
         self.keys = PlanKeys.generate(self.server, self.plan.hash)
@@ -396,11 +396,11 @@ class TestReloadOfDataAtFault:
                 Caller(town, host, plan).join()
 
             def full(rows: Any) -> None:
-                raise RegisterError("register.db: cannot be written (database or disk is full)")
+                raise DisclosureStoreError("register.db: cannot be written (database or disk is full)")
 
             monkeypatch.setattr(host._register, "note_consents", full)
             changed(table, {table["id"][0]: {"consent": ""}}, node)
-            with pytest.raises(RegisterError):
+            with pytest.raises(DisclosureStoreError):
                 host.reload()
             for plan in plans:
                 assert summed(host, plan) == set(table["id"][1:])
@@ -504,7 +504,7 @@ def with_ledger(town: Town, work: Callable[[Any], Any], name: str = "lender-1") 
         ledger.close()
 
 
-def code_of_bytes(town: Town, host: Host, request: bytes) -> str:
+def code_of_bytes(town: Town, host: PlanRouter, request: bytes) -> str:
     card = town[host.name].identity().card
     return code(open_signed(host.answer(request), {host.name: card}, Refusal))
 
@@ -514,30 +514,30 @@ def write_consents(path: Path, ids: list[str], withdrawn: set[str]) -> None:
     path.write_text("\n".join(["who,to,until", *rows]) + "\n", encoding="utf-8")
 
 
-def with_consent_table(node: Home) -> None:
+def with_consent_table(node: NodeDir) -> None:
     """From now on consents are in a table of their own."""
     text = node.config_file.read_text(encoding="utf-8")
     section = '[data.consents]\nfile = "consents.csv"\nperson = "who"\nrecipient = "to"\nwithdrawn = "until"\n'
     node.config_file.write_text(text.replace("# What may be spent", section + "# What may be spent"))
 
 
-def changed(table: pl.DataFrame, cells: Mapping[str, Mapping[str, str]], node: Home) -> None:
+def changed(table: pl.DataFrame, cells: Mapping[str, Mapping[str, str]], node: NodeDir) -> None:
     """Write the table with other cells, by id and column."""
     rows = [row | dict(cells.get(row["id"], {})) for row in table.to_dicts()]
     pl.DataFrame(rows, schema=table.schema).write_csv(node.folder / "loans.csv")
 
 
-def summed(host: Host, plan: Plan | None = None) -> set[str]:
+def summed(host: PlanRouter, plan: Plan | None = None) -> set[str]:
     """Persons in the sums of a plan, of the only one where none is given."""
     node = host._nodes[plan.hash] if plan else next(iter(host._nodes.values()))
     return {person for test in (False, True) for person in node.role._part(test).person}
 
 
-def records_in(host: Host) -> Any:
+def records_in(host: PlanRouter) -> Any:
     (node,) = host._nodes.values()
     return node.role._records
 
 
-def live(host: Host) -> int:
+def live(host: PlanRouter) -> int:
     (node,) = host._nodes.values()
     return int(np.sum(records_in(host).live("federation", node.plan.purpose_code)))

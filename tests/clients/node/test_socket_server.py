@@ -32,7 +32,7 @@ from sealscore.clients.frames import (
     send_frame,
 )
 from sealscore.clients.node import socket_server as daemon
-from sealscore.clients.node.socket_server import DaemonError, serve
+from sealscore.clients.node.socket_server import SocketServerError, serve
 
 SECRET = "income of applicant 17 is 1250"
 
@@ -292,7 +292,7 @@ def test_the_socket_of_a_killed_process_is_taken_over(home: Path) -> None:
         assert process.stdout.readline() == b"up\n"
         assert call(home / "a.sock", b"x", 5.0) == b"x"
         with (
-            pytest.raises(DaemonError, match=r"a\.sock: another process serves this party; stop it first"),
+            pytest.raises(SocketServerError, match=r"a\.sock: another process serves this party; stop it first"),
             serve([Node("a")], home),
         ):
             pass
@@ -308,13 +308,16 @@ def test_the_socket_of_a_killed_process_is_taken_over(home: Path) -> None:
 
 def test_a_file_in_the_way_is_left_alone(home: Path) -> None:
     (home / "a.sock").write_text("notes")
-    with pytest.raises(DaemonError, match="no socket is in the way"), serve([Node("a")], home):
+    with pytest.raises(SocketServerError, match="no socket is in the way"), serve([Node("a")], home):
         pass
     assert (home / "a.sock").read_text() == "notes"
 
 
 def test_a_failed_start_leaves_no_socket_behind(home: Path) -> None:
-    with pytest.raises(DaemonError, match="two nodes are named 'a'"), serve([Node("b"), Node("a"), Node("a")], home):
+    with (
+        pytest.raises(SocketServerError, match="two nodes are named 'a'"),
+        serve([Node("b"), Node("a"), Node("a")], home),
+    ):
         pass
     assert list(home.iterdir()) == []
 
@@ -324,7 +327,7 @@ def test_modes_shut_others_out(home: Path) -> None:
         assert (home / "new" / "er").stat().st_mode & 0o777 == 0o700
         assert paths["a"].stat().st_mode & 0o777 == 0o600
     home.chmod(0o750)
-    with pytest.raises(DaemonError, match=rf"run chmod 700 {home}"), serve([Node("a")], home):
+    with pytest.raises(SocketServerError, match=rf"run chmod 700 {home}"), serve([Node("a")], home):
         pass
 
 

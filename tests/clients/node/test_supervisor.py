@@ -23,10 +23,10 @@ from sealscore.clients.data.errors import Problem
 from sealscore.clients.deploy.pinning import ALLOWED
 from sealscore.clients.deploy.supernode import SuperNodeSettings
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.plan_router import Host
-from sealscore.clients.node.socket_server import DaemonError
-from sealscore.clients.node.supervisor import Service, allowed_bundles, signals
-from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.clients.node.plan_router import PlanRouter
+from sealscore.clients.node.socket_server import SocketServerError
+from sealscore.clients.node.supervisor import Supervisor, allowed_bundles, signals
+from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.entries import Revoke
 from sealscore.shared.text.foreign import grouped
 
@@ -59,10 +59,10 @@ class FakeSuperNode:
 class Daemon:
     """A service in a thread of its own."""
 
-    def __init__(self, town: Town, host: Host, folder: Path) -> None:
+    def __init__(self, town: Town, host: PlanRouter, folder: Path) -> None:
         self.folder, self.told, self.failed = folder, [], []
         self.ledger = host._ledger
-        self.service = Service(
+        self.service = Supervisor(
             host, self.ledger, folder / "sockets", self.settings, folder / "status.json", self.told.append
         )
         self.thread = threading.Thread(target=self.run)
@@ -191,7 +191,7 @@ def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (RegisterError("register.db: cannot be written"), "not all that follows could be noted: register.db"),
+        (DisclosureStoreError("register.db: cannot be written"), "not all that follows could be noted: register.db"),
         (MemoryError("of C001"), "reading the data anew failed (MemoryError)"),
         (KeyError("C001"), "reading the data anew failed (KeyError)"),
     ],
@@ -310,7 +310,7 @@ def test_a_start_with_a_list_that_cannot_be_written(town: Town, short: Path, mon
 
 def test_a_party_is_served_once(daemon: Daemon, town: Town, monkeypatch: pytest.MonkeyPatch):
     other = Daemon(town, daemon.service._host, daemon.folder)
-    with pytest.raises(DaemonError, match="another process serves this party"):
+    with pytest.raises(SocketServerError, match="another process serves this party"):
         other.service.run()
     assert daemon.thread.is_alive()
 

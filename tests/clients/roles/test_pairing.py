@@ -27,7 +27,7 @@ from sealscore.clients.roles.pairing import Pairs
 from sealscore.shared.crypto.alignment import Aligned, ExactMatching, Matching
 from sealscore.shared.crypto.psi import PrivateMatching
 from sealscore.shared.dp.events import NoNoise, RandomizedResponse
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Limit
 from sealscore.shared.messages.messages import (
     PairAnswer,
@@ -54,7 +54,7 @@ LENDER, PLATFORM = "lender-1", "video-1"
 
 
 def matching(plan: Plan = PLAN, lender: str = LENDER, platform: str = PLATFORM) -> Matching:
-    return Pairs(plan, lender, Register()).matching(lender, platform)
+    return Pairs(plan, lender, DisclosureStore()).matching(lender, platform)
 
 
 def wire(plan: Plan = PLAN, **more) -> Wire:
@@ -78,7 +78,7 @@ def training(made: Wire, party: str = LENDER) -> set[str]:
 
 class TestPairs:
     def test_an_alignment_is_kept_and_given_by_peer(self):
-        pairs = Pairs(PLAN, LENDER, Register())
+        pairs = Pairs(PLAN, LENDER, DisclosureStore())
         pair = Aligned.of({bytes([n]) * 16: f"p{n}" for n in range(30)}, 512)
         pairs.keep("wallet", pair)
         pairs.keep("video-1", pair)
@@ -90,7 +90,7 @@ class TestPairs:
     @pytest.mark.parametrize(("found", "what"), [(0, "no person"), (1, "1 person"), (19, "19 persons")])
     def test_of_too_small_an_overlap_the_operator_is_told_and_the_pair_is_kept(self, found: int, what: str):
         pair, said = Aligned.of({bytes([n]) * 16: f"p{n}" for n in range(found)}, 512), []
-        pairs = Pairs(PLAN, LENDER, Register(), tell=said.append)
+        pairs = Pairs(PLAN, LENDER, DisclosureStore(), tell=said.append)
         pairs.keep(PLATFORM, pair)
         assert pairs[PLATFORM] == pair
         (message,) = said
@@ -101,7 +101,7 @@ class TestPairs:
 
     def test_of_an_overlap_that_is_large_enough_nothing_is_said(self):
         said: list[str] = []
-        pairs = Pairs(PLAN, LENDER, Register(), tell=said.append)
+        pairs = Pairs(PLAN, LENDER, DisclosureStore(), tell=said.append)
         pairs.keep(PLATFORM, Aligned.of({bytes([n]) * 16: f"p{n}" for n in range(20)}, 512))
         assert said == pairs.shortfalls == []
 

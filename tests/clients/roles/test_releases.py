@@ -8,7 +8,7 @@ from vertical_builders import Wire, vertical_plan
 from sealscore.clients.roles.context import PairContext
 from sealscore.clients.roles.releases import Kept, Payload, Release
 from sealscore.shared.dp.events import Disclosure
-from sealscore.shared.ledger.disclosure_store import RegisterError
+from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.phases.phases import Kind
 from sealscore.shared.randomness.streams import StreamSource
 
@@ -42,11 +42,11 @@ def test_equal_releases_are_two():
 
 def test_a_release_that_could_not_be_noted_is_not_kept():
     def full() -> Kept:
-        raise RegisterError("no room")
+        raise DisclosureStoreError("no room")
 
     release = Release(EVENT, keep=full)
     payload = Payload(lambda: b"made", (release,))
-    with pytest.raises(RegisterError):
+    with pytest.raises(DisclosureStoreError):
         payload.keep(release)
     with pytest.raises(RuntimeError):
         payload.make()

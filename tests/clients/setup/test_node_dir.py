@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from homes import deployable, new_node
 
-from sealscore.clients.setup.node_dir import Home, HomeError
+from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.entries import Approve, Ceilings, Identify
@@ -20,7 +20,7 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def coins_of(home: Home) -> list[int]:
+def coins_of(home: NodeDir) -> list[int]:
     """What follows from the label secret and nothing else."""
     return home.label_secret().stream("run", "labels", 1, 1, "person", Purpose.HANDLES).words(4).tolist()
 
@@ -42,13 +42,13 @@ def test_a_folder_that_others_could_enter_is_closed(tmp_path: Path):
 def test_a_second_node_is_refused_and_the_first_one_stays(tmp_path: Path):
     home = new_node(tmp_path)
     before = {path: path.read_bytes() for path in (tmp_path / "keys").iterdir()}
-    with pytest.raises(HomeError, match="has a node already"):
+    with pytest.raises(NodeDirError, match="has a node already"):
         home.create("lender-2", "lender")
     assert {path: path.read_bytes() for path in (tmp_path / "keys").iterdir()} == before
 
 
 def test_the_card_is_that_of_the_keys(tmp_path: Path):
-    home = Home(tmp_path)
+    home = NodeDir(tmp_path)
     identity = home.create("video-1", "platform")
     assert Card.from_text(home.card_file.read_text(encoding="ascii")) == identity.card == home.identity().card
     assert (identity.name, identity.role, identity.simulation) == ("video-1", "platform", False)
@@ -57,14 +57,14 @@ def test_the_card_is_that_of_the_keys(tmp_path: Path):
 def test_the_label_secret_stays_and_is_the_nodes_own(tmp_path: Path):
     one, two = new_node(tmp_path / "1"), new_node(tmp_path / "2", "lender-2")
     assert one.label_secret().source == "system"
-    coins = [coins_of(home) for home in (one, Home(one.folder), two)]
+    coins = [coins_of(home) for home in (one, NodeDir(one.folder), two)]
     assert coins[0] == coins[1] != coins[2]
 
 
 class TestPassphrase:
     def test_keys_need_the_one_that_they_were_made_under(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("SEALSCORE_PASSPHRASE", "correct horse")
-        home = Home(tmp_path)
+        home = NodeDir(tmp_path)
         identity = home.create("lender-1", "lender")
         assert home.identity().card == identity.card
         coins = coins_of(home)
@@ -83,9 +83,9 @@ class TestPassphrase:
     def test_an_empty_one_makes_no_node(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("SEALSCORE_PASSPHRASE", "")
         with pytest.raises(KeyFileError, match="passphrase is empty"):
-            Home(tmp_path).create("lender-1", "lender")
+            NodeDir(tmp_path).create("lender-1", "lender")
         monkeypatch.delenv("SEALSCORE_PASSPHRASE")
-        Home(tmp_path).create("lender-1", "lender")
+        NodeDir(tmp_path).create("lender-1", "lender")
 
 
 class TestLedger:
@@ -103,7 +103,7 @@ class TestLedger:
         home.ledger(home.identity(), home.config()).close()
         text = home.config_file.read_text(encoding="utf-8").replace('id = "lender-1"', 'id = "others"')
         home.config_file.write_text(text, encoding="utf-8")
-        with pytest.raises(HomeError, match=r"of the data set 'lender-1', and node\.toml names 'others'"):
+        with pytest.raises(NodeDirError, match=r"of the data set 'lender-1', and node\.toml names 'others'"):
             home.ledger(home.identity(), home.config())
 
     def test_says_what_names_a_person_from_its_beginning(self, tmp_path: Path):
@@ -122,10 +122,10 @@ class TestLedger:
         text = home.config_file.read_text(encoding="utf-8")
         key = "identifier" if old == '"id"' else "form"
         home.config_file.write_text(text.replace(f"{key} = {old}", f"{key} = {new}"), encoding="utf-8")
-        with pytest.raises(HomeError, match="both stay for the life of the data set"):
+        with pytest.raises(NodeDirError, match="both stay for the life of the data set"):
             home.ledger(home.identity(), home.config())
 
-    def old(self, home: Home, plan: Plan) -> None:
+    def old(self, home: NodeDir, plan: Plan) -> None:
         """A ledger from before ledgers said what names a person, with a plan in it."""
         ledger = Ledger.create(home.ledger_file, home.identity(), "lender-1", home.config().budget)
         entry = Approve(plan=plan.hash, text=plan.canonical().decode("ascii"))
@@ -148,7 +148,7 @@ class TestLedger:
     def test_else_its_plans_are_named_and_nothing_is_written(self, tmp_path: Path, change: dict[str, str], what: str):
         home = new_node(tmp_path)
         self.old(home, deployable(**change))
-        with pytest.raises(HomeError, match=what):
+        with pytest.raises(NodeDirError, match=what):
             home.ledger(home.identity(), home.config())
         assert [stored.kind for stored in read_ledger(home.ledger_file)] == ["open", "approve"]
 

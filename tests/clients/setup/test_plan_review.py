@@ -12,15 +12,15 @@ from rehearsal import PARTIES, identity_of, rehearsal_plan
 
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.setup.config import DataSection
-from sealscore.clients.setup.plan_review import Review, review
+from sealscore.clients.setup.plan_review import PlanReview, review
 from sealscore.shared.identity.identity import Card, Identity
-from sealscore.shared.ledger.state import Standing
+from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.text.foreign import grouped
 
 
-def look(town: Town, plan: Plan | None = None, today: date | None = None, **trusted: Card) -> Review:
+def look(town: Town, plan: Plan | None = None, today: date | None = None, **trusted: Card) -> PlanReview:
     home, ledger = town["lender-1"], town.ledger("lender-1")
     try:
         cards = home.trust().cards | trusted
@@ -29,7 +29,7 @@ def look(town: Town, plan: Plan | None = None, today: date | None = None, **trus
         ledger.close()
 
 
-def words(seen: Review) -> dict[str, str]:
+def words(seen: PlanReview) -> dict[str, str]:
     return dict(seen.lines)
 
 
@@ -160,7 +160,7 @@ def test_an_alignment_that_no_message_can_hold_is_known_before_the_run(nominal: 
                 plan,
                 cards[party],
                 cards,
-                Standing(),
+                LedgerState(),
                 DataSection(id="x", file=Path("x.csv"), identifier="id", form="exact"),
             ).obstacles
             if "MiB" in o

@@ -9,7 +9,7 @@ import pytest
 from homes import Said, new_node, new_server
 
 from sealscore.server.deploy.certificates import AUTHORITY, CERTIFICATE, read_certificate
-from sealscore.server.setup.server_dir import ServerHome
+from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Identity
 
@@ -20,7 +20,7 @@ class TestInit:
     def test_makes_a_server_that_works_at_once(self, server: Server, tmp_path: Path):
         said = server("init", "--host", "fed.example.org", "--host", "192.0.2.7", "--home", tmp_path / "s")
         assert said.code == 0
-        home = ServerHome(tmp_path / "s")
+        home = ServerDir(tmp_path / "s")
         assert home.config().hosts == ("fed.example.org", "192.0.2.7")
         assert home.identity().card.fingerprint in said.text
         assert home.card_file.read_text().strip() == home.identity().card.text
@@ -71,14 +71,14 @@ def test_without_a_server_commands_say_how_to_make_one(server: Server, tmp_path:
 
 class TestEnrol:
     @pytest.fixture
-    def home(self, tmp_path: Path) -> ServerHome:
+    def home(self, tmp_path: Path) -> ServerDir:
         return new_server(tmp_path / "server")
 
     @pytest.fixture
     def card(self, tmp_path: Path) -> Path:
         return new_node(tmp_path / "node").card_file
 
-    def test_registers_the_key_and_keeps_the_card(self, server: Server, control, home: ServerHome, card: Path):
+    def test_registers_the_key_and_keeps_the_card(self, server: Server, control, home: ServerDir, card: Path):
         enrolment = Enrolment.from_text(card.read_text())
         fingerprint = enrolment.card.fingerprint
         said = server("enrol", card, "--fingerprint", fingerprint.lower(), "--home", home.folder)
@@ -88,13 +88,13 @@ class TestEnrol:
         # again is no harm
         assert server("enrol", card, "--fingerprint", fingerprint, "--home", home.folder).code == 0
 
-    def test_another_fingerprint_enrols_nobody(self, server: Server, control, home: ServerHome, card: Path):
+    def test_another_fingerprint_enrols_nobody(self, server: Server, control, home: ServerDir, card: Path):
         said = server("enrol", card, "--fingerprint", "0000", "--home", home.folder)
         assert (said.code, "that is another fingerprint" in said.text) == (2, True)
         assert (control.enrolled, home.enrolments()) == ([], {})
 
     def test_a_second_card_of_a_name_is_refused_before_its_key_may_connect(
-        self, server: Server, control, home: ServerHome, card: Path, tmp_path: Path
+        self, server: Server, control, home: ServerDir, card: Path, tmp_path: Path
     ):
         home.keep_card(Enrolment.from_text(card.read_text()))
         other = new_node(tmp_path / "other")
@@ -103,7 +103,7 @@ class TestEnrol:
         assert (said.code, "another card of 'lender-1' is enrolled" in said.text) == (2, True)
         assert control.enrolled == []
 
-    def test_what_is_no_enrolment_is_refused(self, server: Server, control, home: ServerHome, card: Path, tmp_path):
+    def test_what_is_no_enrolment_is_refused(self, server: Server, control, home: ServerDir, card: Path, tmp_path):
         bare = tmp_path / "bare.txt"
         bare.write_text(card.read_text().splitlines()[0])
         server_card = tmp_path / "server.txt"
@@ -121,7 +121,7 @@ class TestEnrol:
             assert (said.code, what in said.text) == (2, True), said.text
         assert control.enrolled == []
 
-    def test_the_server_must_run(self, server: Server, home: ServerHome, card: Path):
+    def test_the_server_must_run(self, server: Server, home: ServerDir, card: Path):
         fingerprint = Enrolment.from_text(card.read_text()).card.fingerprint
         said = server("enrol", card, "--fingerprint", fingerprint, "--home", home.folder)
         assert (said.code, "there is no token; start the server once" in said.text) == (1, True)

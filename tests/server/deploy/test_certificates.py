@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealscore.server.deploy.certificates import (
-    CertificateError,
+    TlsCertificateError,
     make_authority,
     make_server_certificate,
     read_certificate,
@@ -125,7 +125,7 @@ class TestFacts:
 class TestErrors:
     def test_an_authority_is_never_overwritten(self, folder: Path):
         before = (folder / "ca.pem").read_bytes()
-        with pytest.raises(CertificateError, match="exists already"):
+        with pytest.raises(TlsCertificateError, match="exists already"):
             make_authority(folder)
         assert (folder / "ca.pem").read_bytes() == before
 
@@ -133,25 +133,25 @@ class TestErrors:
         "name", ["https://fed.example.org", "fed.example.org:443", "a b", "", "300.1.1.1", "-a.org"]
     )
     def test_a_name_that_is_none(self, folder: Path, name: str):
-        with pytest.raises(CertificateError, match="neither a host name nor an IP address"):
+        with pytest.raises(TlsCertificateError, match="neither a host name nor an IP address"):
             make_server_certificate(folder, [name])
 
     def test_no_authority(self, tmp_path: Path):
-        with pytest.raises(CertificateError, match=r"ca\.pem: cannot be read"):
+        with pytest.raises(TlsCertificateError, match=r"ca\.pem: cannot be read"):
             make_server_certificate(tmp_path, ["localhost"])
 
     def test_an_expired_authority(self, tmp_path: Path):
         make_authority(tmp_path, days=1, now=datetime.now(UTC) - timedelta(days=2))
-        with pytest.raises(CertificateError, match="has expired"):
+        with pytest.raises(TlsCertificateError, match="has expired"):
             make_server_certificate(tmp_path, ["localhost"])
 
     def test_the_key_of_another_authority(self, folder: Path, tmp_path: Path):
         make_authority(tmp_path / "other")
         (folder / "ca.key").write_bytes((tmp_path / "other" / "ca.key").read_bytes())
-        with pytest.raises(CertificateError, match="is not the key of"):
+        with pytest.raises(TlsCertificateError, match="is not the key of"):
             make_server_certificate(folder, ["localhost"])
 
     def test_a_file_that_is_no_certificate(self, tmp_path: Path):
         (tmp_path / "x.pem").write_text("x")
-        with pytest.raises(CertificateError, match="holds no certificate"):
+        with pytest.raises(TlsCertificateError, match="holds no certificate"):
             read_certificate(tmp_path / "x.pem")

@@ -10,7 +10,7 @@ import pytest
 from builders import BIN, CALIBRATE, EVALUATE, LENDERS, TRAIN, small_federation, small_plan
 from doubles import DirectExchange, Quiet, nodes_of
 
-from sealscore.server.run.coordinator import Coordinator, Observer, Outcome
+from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
 from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, Reply
 from sealscore.server.transport.party_client import PhaseFailed
@@ -26,18 +26,18 @@ KINDS = (Hello, Publish, SumRequest, Finish)
 
 def coordinate(
     plan: Plan = PLAN, exchange: Exchange | None = None, observer: Observer | None = None, run: str = "run-1"
-) -> Outcome:
+) -> RunOutcome:
     if exchange is None:
         exchange = DirectExchange(nodes_of(plan, small_federation())[0])
     return Coordinator(plan, run, exchange, PlainSum(), observer or Quiet(), patience=0.0).run()
 
 
-def figures(outcome: Outcome, name: str = "all") -> TableMetrics:
+def figures(outcome: RunOutcome, name: str = "all") -> TableMetrics:
     """What the noisy table of that name tells of the model."""
     return TableMetrics.of(outcome.tables.tables[name], outcome.model.calibration, outcome.tables.noise_std)
 
 
-def weights(outcome: Outcome) -> bytes:
+def weights(outcome: RunOutcome) -> bytes:
     return flatten(outcome.model.tower).tobytes()
 
 

@@ -13,9 +13,9 @@ from doubles import DirectExchange
 from homes import Town, running
 
 import sealscore.server.run.deployed as deployed
-from sealscore.clients.node.plan_router import Host
+from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED, carry_out, publish
-from sealscore.server.setup.server_dir import ServerHome
+from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import MissingParties, wait_for
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.ledger.anchors import Receipt, read_anchors
@@ -30,14 +30,14 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def hosts(town: Town) -> Iterator[dict[str, Host]]:
+def hosts(town: Town) -> Iterator[dict[str, PlanRouter]]:
     """All nodes, with the plan approved."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(running(home, town.plan)) for name, home in town.nodes.items()}
 
 
 class TestCarryOut:
-    def test_leaves_the_model_the_journal_and_the_receipts(self, town: Town, hosts: dict[str, Host]):
+    def test_leaves_the_model_the_journal_and_the_receipts(self, town: Town, hosts: dict[str, PlanRouter]):
         carry_out(town.server, "small", DirectExchange(hosts))
         folder = town.server.run_folder(town.plan)
         record = json.loads((folder / "run.json").read_text())
@@ -56,7 +56,9 @@ class TestCarryOut:
         for host in hosts.values():
             assert host._ledger.standing.plans[town.plan.hash].state == "settled"
 
-    def test_what_stops_it_is_left_in_words_and_taken_away_by_the_next_try(self, town: Town, hosts: dict[str, Host]):
+    def test_what_stops_it_is_left_in_words_and_taken_away_by_the_next_try(
+        self, town: Town, hosts: dict[str, PlanRouter]
+    ):
         folder = town.server.run_folder(town.plan)
         with pytest.raises((MissingParties, PhaseFailed)):
             carry_out(town.server, "small", DirectExchange(hosts, away={"lender-2", "lender-3"}))
@@ -78,9 +80,9 @@ class TestCarryOut:
         assert "not-approved" in reason
 
     def test_a_stranger_with_the_servers_folder_but_another_key_gets_nothing(
-        self, town: Town, hosts: dict[str, Host], tmp_path: Any
+        self, town: Town, hosts: dict[str, PlanRouter], tmp_path: Any
     ):
-        other = ServerHome(tmp_path / "other")
+        other = ServerDir(tmp_path / "other")
         other.create()
         (other.plans / "small.json").write_bytes(town.plan.canonical())
         with pytest.raises((PhaseFailed, ValueError)):

@@ -27,7 +27,7 @@ from doubles import DirectExchange, nodes_of
 
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import Failure, Reply
-from sealscore.server.transport.party_client import Asker, PhaseFailed
+from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import (
     Hello,
@@ -57,7 +57,7 @@ class Bench:
         self.records = small_federation()
         self.nodes, self.charges = nodes_of(plan, self.records)
         self.exchange = DirectExchange(self.nodes, spoil, away)
-        self.asker = Asker(plan, "run-1", self.exchange, None)
+        self.asker = PartyClient(plan, "run-1", self.exchange, None)
         self.rounds = Rounds(plan, "run-1", self.asker, PlainSum())
         self.binning = binning_of(plan, small_records(seed=1))
 
@@ -256,7 +256,7 @@ class TestAbsence:
     @pytest.fixture
     def bench(self, monkeypatch: pytest.MonkeyPatch) -> Bench:
         bench, now = Bench(away={"lender-1", "lender-2"}), [0.0]
-        bench.asker = Asker(PLAN, "run-1", bench.exchange, None, 60.0)
+        bench.asker = PartyClient(PLAN, "run-1", bench.exchange, None, 60.0)
         bench.rounds = Rounds(PLAN, "run-1", bench.asker, PlainSum())
         bench.back = 30.0  # type: ignore[attr-defined]
 

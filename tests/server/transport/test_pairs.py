@@ -11,8 +11,8 @@ from doubles import DirectExchange
 from vertical_builders import LENDERS, REQUESTS, VIDEOS, Wire, vertical_plan
 
 from sealscore.server.transport.exchange import Failure
-from sealscore.server.transport.pairs import TRIES, Pairs
-from sealscore.server.transport.party_client import Asker, PhaseFailed
+from sealscore.server.transport.pairs import TRIES, PairExchange
+from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.messages import PairAnswer, PairRequest, Refusal, decode, encode
 from sealscore.shared.phases.phases import Kind, Phase
 
@@ -40,10 +40,12 @@ class Echo:
         return encode(PairAnswer(reply, body))
 
 
-def carrying(spoil: Callable[[str, bytes, bytes], Any] | None = None) -> tuple[Pairs, list[tuple[str, PairRequest]]]:
+def carrying(
+    spoil: Callable[[str, bytes, bytes], Any] | None = None,
+) -> tuple[PairExchange, list[tuple[str, PairRequest]]]:
     asked: list[tuple[str, PairRequest]] = []
     parties = {party.name: Echo(party.name, asked) for party in PLAN.parties}
-    return Pairs(PLAN, Asker(PLAN, "run-1", DirectExchange(parties, spoil), None)), asked
+    return PairExchange(PLAN, PartyClient(PLAN, "run-1", DirectExchange(parties, spoil), None)), asked
 
 
 class TestCarrying:
@@ -139,7 +141,7 @@ class TestFailures:
 
         asked: list[tuple[str, PairRequest]] = []
         parties = {party.name: Echo(party.name, asked) for party in PLAN.parties}
-        pairs = Pairs(PLAN, Asker(PLAN, "run-1", DirectExchange(parties, spoil), None, absence))
+        pairs = PairExchange(PLAN, PartyClient(PLAN, "run-1", DirectExchange(parties, spoil), None, absence))
         if absence:
             pairs.carry(LABELS, ORDERS["labels"], {})
             assert now[0] == pytest.approx(away * TRIES - TRIES + 1)
@@ -174,8 +176,8 @@ class TestWithNodes:
             return answer
 
         pair = {name: wire.nodes[name] for name in ("lender-1", "video-1")}
-        asker = Asker(PLAN, wire.run, DirectExchange(pair, spoil), None)
-        pairs = Pairs(PLAN, asker)
+        asker = PartyClient(PLAN, wire.run, DirectExchange(pair, spoil), None)
+        pairs = PairExchange(PLAN, asker)
         body = pairs._step(LABELS, PairRequest(asker.header(LABELS, 1, 1, "lender-1"), "video-1", b"", {}))
         assert dropped
         assert body == wire.labels("lender-1", "video-1")
@@ -187,7 +189,7 @@ class TestWithNodes:
     )
     def test_the_whole_carriage_aligns_every_pair(self, method: str, asked: int, answered: int):
         wire = Wire(vertical_plan(alignment__method=method))
-        pairs = Pairs(wire.plan, Asker(wire.plan, wire.run, DirectExchange(wire.nodes), None))
+        pairs = PairExchange(wire.plan, PartyClient(wire.plan, wire.run, DirectExchange(wire.nodes), None))
         pairs.carry(ALIGN, ORDERS["align"], {})
         for lender, video in ALL_PAIRS:
             assert wire.aligned(lender, video) == wire.aligned(video, lender)

@@ -13,7 +13,7 @@ from doubles import DirectExchange, Quiet
 
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.sealed import SealedNode
-from sealscore.server.run.coordinator import Coordinator, Outcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.transport.exchange import Failure
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.plan_keys import PlanKeys
@@ -58,7 +58,7 @@ class Run:
         trust = TrustStore.simulated(self.plan.cards.values())
         self.doors[name] = SealedNode(self.federation.nodes[name], masks, self.members[name], trust)
 
-    def coordinate(self, before: Callable[[dict[str, Any]], None] = lambda row: None) -> tuple[Outcome, Quiet]:
+    def coordinate(self, before: Callable[[dict[str, Any]], None] = lambda row: None) -> tuple[RunOutcome, Quiet]:
         """The whole plan; `before` is told of each round that is done, so before the next one."""
         quiet = Quiet()
         kept = quiet.round

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.shared.dp.labels import LabelStore, _threshold
-from sealscore.shared.ledger.disclosure_store import Register
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.randomness.streams import StreamSource
 
 PEOPLE = [f"p{n}" for n in range(200)]
 TRUTH = np.arange(200) % 3 == 0
 
 
-def store(seed: int = 1, register: Register | None = None) -> LabelStore:
+def store(seed: int = 1, register: DisclosureStore | None = None) -> LabelStore:
     return LabelStore(StreamSource.seeded(seed, "lender labels"), register)
 
 
@@ -28,7 +28,7 @@ def bits(seed: int = 1, labels: np.ndarray = TRUTH, outcome: str = "late", epsil
 
 class TestOnce:
     def test_asking_again_gives_the_same_bits_and_nothing_fresh(self):
-        register = Register()
+        register = DisclosureStore()
         kept = store(register=register)
         first = kept.release(PEOPLE, TRUTH.astype(np.int8), "late", 1.0)
         assert first.fresh == 200
@@ -44,7 +44,7 @@ class TestOnce:
         assert np.array_equal(again.bits, first.bits)
 
     def test_in_another_order_and_among_others_each_record_keeps_its_bit(self):
-        register = Register()
+        register = DisclosureStore()
         kept = store(register=register)
         first = dict(zip(PEOPLE, kept.release(PEOPLE, TRUTH.astype(np.int8), "late", 1.0).bits.tolist(), strict=True))
         register.confirm()
@@ -54,7 +54,7 @@ class TestOnce:
         assert all(bit == first[person] for person, bit in zip(mixed[:-1], release.bits.tolist(), strict=False))
 
     def test_a_later_correction_is_not_sent(self):
-        register = Register()
+        register = DisclosureStore()
         kept = store(register=register)
         first = kept.release(PEOPLE, TRUTH.astype(np.int8), "late", 1.0)
         register.confirm()
@@ -97,7 +97,7 @@ class TestNoLabel:
         assert abs(np.corrcoef(shown.ravel(), coins.ravel())[0, 1]) < 5 / math.sqrt(shown.size)
 
     def test_who_gets_a_label_later_keeps_it_and_so_does_who_has_none_any_more(self):
-        register = Register()
+        register = DisclosureStore()
         kept = store(register=register)
         first = kept.release(PEOPLE, self.NONE, "late", 1.0)
         assert first.fresh == 200

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from sealscore.shared.dp import noise_calibration as budget
 from sealscore.shared.dp import noise_calibration_cache as budget_cache
 from sealscore.shared.dp.accountant import OpacusAccountant, PldAccountant
-from sealscore.shared.dp.noise_calibration import Release, UnreachableBudget, accounting_delta, solve, spare_attempts
+from sealscore.shared.dp.noise_calibration import (
+    PlannedRelease,
+    UnreachableBudget,
+    accounting_delta,
+    solve,
+    spare_attempts,
+)
 
 DELTA = 1e-5
 PLD = PldAccountant()
@@ -28,9 +34,9 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 def releases(rounds=315, rate=0.05, multiplicity=1):
     return (
-        Release("bin", "gaussian", 0.05, 2, sensitivity=math.sqrt(20) * multiplicity),
-        Release("train", "sampled", 0.9, rounds, sample_rate=rate, multiplicity=multiplicity),
-        Release("calibrate", "gaussian", 0.05, 2, sensitivity=float(multiplicity)),
+        PlannedRelease("bin", "gaussian", 0.05, 2, sensitivity=math.sqrt(20) * multiplicity),
+        PlannedRelease("train", "sampled", 0.9, rounds, sample_rate=rate, multiplicity=multiplicity),
+        PlannedRelease("calibrate", "gaussian", 0.05, 2, sensitivity=float(multiplicity)),
     )
 
 
@@ -76,7 +82,7 @@ def test_shares_steer_the_noise():
     scaled = solve([replace(release, share=7 * release.share) for release in releases()], 1.0, DELTA)
     assert scaled.noise_multipliers == pytest.approx(plain.noise_multipliers, rel=1e-3)
     first, *rest = releases()
-    more = solve([Release("bin", "gaussian", 0.5, 2, first.sensitivity), *rest], 1.0, DELTA)
+    more = solve([PlannedRelease("bin", "gaussian", 0.5, 2, first.sensitivity), *rest], 1.0, DELTA)
     assert more.noise_multipliers["bin"] < plain.noise_multipliers["bin"] / 2
     assert more.noise_multipliers["train"] > plain.noise_multipliers["train"]
     # Equal shares of equal releases are equal.
@@ -86,8 +92,8 @@ def test_shares_steer_the_noise():
 
 
 def test_a_sampled_sensitivity_scales_the_noise_and_not_the_event():
-    one = Release("train", "sampled", 1.0, 100, sample_rate=0.1)
-    two = Release("train", "sampled", 1.0, 100, sensitivity=2.0, sample_rate=0.1)
+    one = PlannedRelease("train", "sampled", 1.0, 100, sample_rate=0.1)
+    two = PlannedRelease("train", "sampled", 1.0, 100, sensitivity=2.0, sample_rate=0.1)
     a, b = solve([one], 1.0, DELTA), solve([two], 1.0, DELTA)
     assert b.noise_multipliers["train"] == pytest.approx(2 * a.noise_multipliers["train"])
     assert b.events[0].noise_multiplier == pytest.approx(a.events[0].noise_multiplier)
@@ -117,7 +123,7 @@ def test_budgets_out_of_reach_name_the_range():
 
 
 def test_one_release_alone_is_the_plain_gaussian_mechanism():
-    solved = solve([Release("evaluate", "gaussian", 0.05, 1)], 1.0, DELTA)
+    solved = solve([PlannedRelease("evaluate", "gaussian", 0.05, 1)], 1.0, DELTA)
     assert solved.noise_multipliers["evaluate"] == pytest.approx(3.730, rel=2e-3)  # analytic Gaussian mechanism
 
 
@@ -228,7 +234,7 @@ def test_bad_arguments_are_refused(arguments, message):
 )
 def test_bad_releases_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
-        Release(**{"name": "x", "kind": "gaussian", "share": 1.0, "attempts": 1, **fields})
+        PlannedRelease(**{"name": "x", "kind": "gaussian", "share": 1.0, "attempts": 1, **fields})
 
 
 def test_a_search_that_takes_too_long_is_given_up(monkeypatch):

@@ -14,8 +14,8 @@ from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.dp.events import Disclosure, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
 from sealscore.shared.dp.noise_calibration import UnreachableBudget
 from sealscore.shared.ledger.budget_check import (
+    BudgetCheck,
     Division,
-    Spending,
     Used,
     bits_by_recipient,
     composed_epsilon,
@@ -59,7 +59,7 @@ def spent(plans, ceilings=None, **given):
     entries = [opening(ceilings=ceilings or Ceilings(epsilon=4.0, delta=DELTA))]
     for plan in plans:
         entries += answered(plan, **given)
-    return Spending().epsilon(folded(entries))
+    return BudgetCheck().epsilon(folded(entries))
 
 
 def by_hand(events, plans, epsilon=4.0):
@@ -111,22 +111,22 @@ def test_plans_that_divide_persons_otherwise_compose_in_sequence(plans):
 
 def test_a_plan_without_answers_divides_nobody():
     entries = [opening(), *answered(HASHED), approval(dated())]
-    assert Spending().epsilon(folded(entries)) == Spending().epsilon(folded(entries[:-1]))
+    assert BudgetCheck().epsilon(folded(entries)) == BudgetCheck().epsilon(folded(entries[:-1]))
 
 
 def test_blocks_count_in_full_and_aborts_do_not():
     block = reserve(HASHED, TRAIN, count=4, event=TRAINED)
     entries = [opening(ceilings=Ceilings(epsilon=4.0, delta=DELTA)), approval(HASHED), block]
-    assert Spending().epsilon(folded(entries)) == pytest.approx(by_hand([times(TRAINED, 4)], 1), rel=1e-9)
+    assert BudgetCheck().epsilon(folded(entries)) == pytest.approx(by_hand([times(TRAINED, 4)], 1), rel=1e-9)
     entries += [answer(block, 3)]
-    assert Spending().epsilon(folded(entries)) == pytest.approx(by_hand([times(TRAINED, 4)], 1), rel=1e-9)
+    assert BudgetCheck().epsilon(folded(entries)) == pytest.approx(by_hand([times(TRAINED, 4)], 1), rel=1e-9)
 
 
 def test_chosen_plans_only():
     entries = [opening(), *answered(HASHED), *answered(small_plan(seed=8))]
-    one = Spending().epsilon(folded(entries), lambda plan: plan.seed == 8)
-    assert one == Spending().epsilon(folded(entries[:1] + entries[7:]))
-    assert Spending().epsilon(folded(entries), lambda plan: False) == 0.0
+    one = BudgetCheck().epsilon(folded(entries), lambda plan: plan.seed == 8)
+    assert one == BudgetCheck().epsilon(folded(entries[:1] + entries[7:]))
+    assert BudgetCheck().epsilon(folded(entries), lambda plan: False) == 0.0
 
 
 used = st.builds(
@@ -182,7 +182,7 @@ def test_years_of_small_plans_are_not_refused_for_their_distance_alone():
 
 def test_no_noise_costs_everything():
     entries = [opening(), approval(HASHED), reserve(HASHED, event=NoNoise(count=1, what="bins"))]
-    assert Spending().epsilon(folded(entries)) == math.inf
+    assert BudgetCheck().epsilon(folded(entries)) == math.inf
 
 
 def test_labels_count_once_for_each_outcome_and_epsilon():
@@ -236,6 +236,6 @@ def test_ten_thousand_events_compose_as_the_few_that_they_are():
             given.append(events)
             return PLD.epsilon(events, delta)
 
-    Spending(Listening()).epsilon(one)
+    BudgetCheck(Listening()).epsilon(one)
     assert [times(TRAINED, 6)] in given
     assert max(len(events) for events in given) == 1

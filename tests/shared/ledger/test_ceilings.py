@@ -6,7 +6,7 @@ from ledger_entries import AT, approval, folded, opening, reserve
 
 from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.dp.events import Gaussian, NoNoise, SampledGaussian
-from sealscore.shared.ledger.budget_check import Overdrawn, Spending
+from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.entries import Ceilings, Limit, Settle
 
 DELTA = 1e-5
@@ -32,7 +32,7 @@ class Counting:
 def fits(entries, more, plan=HASHED, spending=None):
     """The ceiling that refuses a reservation more, or "" where all hold it."""
     try:
-        (spending or Spending()).check(folded(entries), plan.hash, more)
+        (spending or BudgetCheck()).check(folded(entries), plan.hash, more)
     except Overdrawn as error:
         return error.ceiling
     return ""
@@ -88,7 +88,7 @@ def run_of(plan, spending, entries, rounds):
 @pytest.mark.parametrize("lower", [Ceilings(epsilon=0.5, delta=DELTA), Ceilings(epsilon=9.0, delta=1e-12)])
 def test_a_lowered_ceiling_refuses_the_next_round(lower):
     """Also where the whole plan was found to fit before."""
-    spending, entries = Spending(), [opening(ceilings=Ceilings(epsilon=9.0, delta=DELTA)), approval(HASHED)]
+    spending, entries = BudgetCheck(), [opening(ceilings=Ceilings(epsilon=9.0, delta=DELTA)), approval(HASHED)]
     run_of(HASHED, spending, entries, [1, 2])
     with pytest.raises(Overdrawn) as refused:
         run_of(HASHED, spending, [*entries, Limit(ceilings=lower, why="the board decided")], [3])
@@ -110,7 +110,7 @@ def test_a_plan_without_noise_has_no_place_under_a_ceiling():
 def test_a_plan_that_fits_as_a_whole_is_composed_once():
     accountant = Counting()
     entries = [opening(ceilings=Ceilings(epsilon=9.0, delta=DELTA)), approval(HASHED)]
-    spending = Spending(accountant)
+    spending = BudgetCheck(accountant)
     run_of(HASHED, spending, entries, [1])
     calls = accountant.calls
     run_of(HASHED, spending, entries, [2, 3, 4, 5, 6])
@@ -120,7 +120,7 @@ def test_a_plan_that_fits_as_a_whole_is_composed_once():
 def test_two_plans_that_take_turns_are_composed_once_each():
     accountant, other = Counting(), small_plan(seed=8)
     entries = [opening(ceilings=Ceilings(epsilon=20.0, delta=1e-3)), approval(HASHED), approval(other)]
-    spending = Spending(accountant)
+    spending = BudgetCheck(accountant)
     for plan in (HASHED, other):
         run_of(plan, spending, entries, [1])
     calls = accountant.calls
@@ -133,7 +133,7 @@ def test_two_plans_that_take_turns_are_composed_once_each():
 def test_what_another_plan_spent_meanwhile_is_seen():
     other = small_plan(seed=8)
     entries = [opening(ceilings=Ceilings(epsilon=8.0, delta=DELTA)), approval(HASHED), approval(other)]
-    spending = Spending()
+    spending = BudgetCheck()
     turns = [(plan, round) for round in range(1, 7) for plan in (HASHED, other)]
 
     def take_turns():
@@ -152,7 +152,7 @@ def test_a_plan_is_held_against_the_ceilings_as_a_whole_before_its_approval():
     for epsilon, refused in ((8.0, True), (20.0, False)):
         ceilings = Ceilings(epsilon=epsilon, delta=1e-3 if epsilon > 8 else DELTA)
         standing = folded([opening(ceilings=ceilings), approval(HASHED)])
-        spending = Spending()
+        spending = BudgetCheck()
         assert (spending.outlook(standing, standing.plans[HASHED.hash]) > epsilon) is refused
         if refused:
             with pytest.raises(Overdrawn, match="data set") as error:
@@ -163,4 +163,4 @@ def test_a_plan_is_held_against_the_ceilings_as_a_whole_before_its_approval():
     # What an ended plan did not use is free again.
     ended = [opening(ceilings=Ceilings(epsilon=8.0, delta=DELTA)), approval(HASHED)]
     ended += [Settle(plan=HASHED.hash, why="finished")]
-    Spending().check_whole(folded(ended), other)
+    BudgetCheck().check_whole(folded(ended), other)

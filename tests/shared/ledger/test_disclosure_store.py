@@ -17,14 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sealscore.shared.ledger.disclosure_store import Register, RegisterError, Told
+from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError, Told
 from sealscore.shared.persons.consent import Consent
 
 PLAN, OTHER = "ab" * 32, "cd" * 32
 values = st.dictionaries(st.sampled_from(["ann", "bo", "cy", "di"]), st.integers(0, 3), max_size=4)
 
 
-def told(register: Register, values: dict[str, int], what: str = "late", kind: str = "label", bits: int = 1) -> int:
+def told(
+    register: DisclosureStore, values: dict[str, int], what: str = "late", kind: str = "label", bits: int = 1
+) -> int:
     return register.tell(kind, what, bits, "video-1", PLAN, values)
 
 
@@ -35,11 +37,11 @@ def path(tmp_path: Path) -> Path:
 
 class TestTold:
     def test_is_there_again_in_a_file_that_only_its_owner_reads(self, path: Path):
-        register = Register(path)
+        register = DisclosureStore(path)
         told(register, {"ann": 1, "bo": 0})
         register.close()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        again = Register(path)
+        again = DisclosureStore(path)
         assert again.values("label", "late") == {"ann": 1, "bo": 0}
         assert again.head == register.head
         (one,) = again.told_of("ann")
@@ -48,7 +50,7 @@ class TestTold:
         assert again.told_of("cy") == []
 
     def test_bits_of_a_person_add_up_and_the_same_value_is_nothing_new(self):
-        register = Register()
+        register = DisclosureStore()
         told(register, {"ann": 3}, "tower 1", "signal", 4)
         told(register, {"ann": 3}, "tower 1", "signal", 4)
         assert (register.bits("signal", "ann"), register.bits("signal", "bo")) == (4, 0)
@@ -58,7 +60,7 @@ class TestTold:
         assert (register.bits("signal", "ann"), register.bits("groups", "ann")) == (12, 1)
 
     def test_nothing_of_a_person_shows_in_a_text(self):
-        register = Register()
+        register = DisclosureStore()
         told(register, {"secret-person": 1})
         assert "secret-person" not in repr(register)
 
@@ -66,7 +68,7 @@ class TestTold:
     @given(st.lists(st.tuples(st.sampled_from(["t1", "t2"]), st.integers(1, 3), values), max_size=8))
     def test_a_reopened_file_says_what_the_object_said(self, tmp_path_factory: pytest.TempPathFactory, all_):
         path = tmp_path_factory.mktemp("register") / "register.db"
-        register, bits, known = Register(path), Counter(), {}
+        register, bits, known = DisclosureStore(path), Counter(), {}
         for what, width, given_ in all_:
             for person, value in given_.items():
                 if known.get((what, person)) != value:
@@ -74,7 +76,7 @@ class TestTold:
                 known[what, person] = value
             told(register, given_, what, "signal", width)
         register.close()
-        again = Register(path)
+        again = DisclosureStore(path)
         for one in (register, again):
             assert {p: one.bits("signal", p) for p in ("ann", "bo", "cy", "di")} == {
                 p: bits[p] for p in ("ann", "bo", "cy", "di")
@@ -89,7 +91,7 @@ class TestConfirming:
     """What the ledger never had counts as new when it is told again: the ledger must not under-count."""
 
     def test_told_again_it_is_new_until_the_ledger_has_it(self):
-        register = Register()
+        register = DisclosureStore()
         assert [told(register, {"ann": 1, "bo": 0}) for _ in range(2)] == [2, 2]
         register.confirm()
         assert told(register, {"ann": 1, "bo": 0}) == 0
@@ -97,7 +99,7 @@ class TestConfirming:
         assert told(register, {"ann": 1, "cy": 0}) == 1
 
     def test_what_comes_after_does_not_vouch_for_what_was_before(self):
-        register = Register()
+        register = DisclosureStore()
         told(register, {"ann": 1})
         told(register, {"bo": 1})
         register.confirm()
@@ -106,12 +108,12 @@ class TestConfirming:
         assert told(register, {"ann": 1, "bo": 1}) == 0
 
     def test_at_a_start_the_ledger_says_which_batches_it_has(self, path: Path):
-        register, heads = Register(path), []
+        register, heads = DisclosureStore(path), []
         for given_, what in (({"ann": 1}, "late"), ({"bo": 1}, "late"), ({"ann": 0}, "later"), ({"bo": 1}, "late")):
             told(register, given_, what)
             heads.append(register.head)
         register.close()
-        again = Register(path)
+        again = DisclosureStore(path)
         again.reconcile({heads[0], heads[2]})
         assert told(again, {"ann": 1, "bo": 1}) == 1
         assert told(again, {"ann": 0, "bo": 0}, "later") == 1
@@ -123,7 +125,7 @@ class TestConfirming:
     @given(st.lists(st.tuples(st.sampled_from(["tell", "tell and fail", "tell and die"]), values), max_size=12))
     def test_whatever_comes_between_everybody_who_was_told_of_is_charged(self, steps):
         """The ledger's fresh persons, summed up, are never fewer than the distinct values that left."""
-        register, charged, left, heads = Register(), 0, set(), set()
+        register, charged, left, heads = DisclosureStore(), 0, set(), set()
         for what, given_ in steps:
             fresh = told(register, given_)
             if what == "tell":
@@ -138,7 +140,7 @@ class TestConfirming:
 
 class TestChain:
     def test_it_has_had_every_head_and_no_other(self):
-        register = Register()
+        register = DisclosureStore()
         heads = [register.head]
         for value in range(3):
             told(register, {"ann": value})
@@ -146,12 +148,12 @@ class TestChain:
         assert len(set(heads)) == 4
         assert all(register.holds(head) for head in heads)
         assert not register.holds("ab" * 32)
-        assert not Register().holds(heads[1])
-        assert Register().holds(heads[0])
+        assert not DisclosureStore().holds(heads[1])
+        assert DisclosureStore().holds(heads[0])
 
     def test_equal_registers_have_different_heads(self):
         """A head leaves the party in no entry that is shown, but it says nothing of persons even so."""
-        one, two = Register(), Register()
+        one, two = DisclosureStore(), DisclosureStore()
         for register in (one, two):
             told(register, {"ann": 1})
         assert one.head != two.head
@@ -174,7 +176,7 @@ class TestChain:
         ],
     )
     def test_what_is_changed_behind_its_back_is_found(self, path: Path, statement: str):
-        register = Register(path)
+        register = DisclosureStore(path)
         for values_ in ({"ann": 1}, {"bo": 1, "cy": 0}, {"di": 1}):
             told(register, values_)
         assert register.check() is None
@@ -182,38 +184,38 @@ class TestChain:
         with sqlite3.connect(path) as database:
             database.execute(statement)
         database.close()
-        assert Register(path).check() in (2, 3)
+        assert DisclosureStore(path).check() in (2, 3)
 
     def test_an_old_copy_lacks_the_later_heads(self, path: Path, tmp_path: Path):
-        register = Register(path)
+        register = DisclosureStore(path)
         told(register, {"ann": 1})
         register.close()
         shutil.copy(path, tmp_path / "copy.db")
-        register = Register(path)
+        register = DisclosureStore(path)
         told(register, {"bo": 1})
-        old = Register(tmp_path / "copy.db")
+        old = DisclosureStore(tmp_path / "copy.db")
         assert old.check() is None
         assert not old.holds(register.head)
 
 
 class TestFiles:
     def test_a_folder_that_is_not_there(self, tmp_path: Path):
-        with pytest.raises(RegisterError, match=r"nowhere/register.db: no register can be used there"):
-            Register(tmp_path / "nowhere" / "register.db")
+        with pytest.raises(DisclosureStoreError, match=r"nowhere/register.db: no register can be used there"):
+            DisclosureStore(tmp_path / "nowhere" / "register.db")
 
     def test_what_is_no_register(self, path: Path):
         path.write_bytes(b"rubbish " * 1000)
-        with pytest.raises(RegisterError, match="restore it from a copy"):
-            Register(path)
+        with pytest.raises(DisclosureStoreError, match="restore it from a copy"):
+            DisclosureStore(path)
 
     def test_what_cannot_be_written_is_not_told(self, path: Path):
-        register = Register(path)
+        register = DisclosureStore(path)
         told(register, {"ann": 1})
         head = register.head
         with sqlite3.connect(path) as database:
             database.execute("ALTER TABLE told RENAME TO gone")
         database.close()
-        with pytest.raises(RegisterError, match="cannot be written"):
+        with pytest.raises(DisclosureStoreError, match="cannot be written"):
             told(register, {"bo": 1})
         assert register.head == head
         assert register.values("label", "late") == {"ann": 1}
@@ -234,14 +236,14 @@ class TestFiles:
             process.join()
         while reader.poll():
             acknowledged = reader.recv()
-        register = Register(path)
+        register = DisclosureStore(path)
         assert register.check() is None
         assert acknowledged <= len(register.values("label", "late")) // 50 <= acknowledged + 1
         assert len(register.values("label", "late")) % 50 == 0
 
 
 def _write_on(path: Path, writer: multiprocessing.connection.Connection) -> None:
-    register, batch = Register(path), 0
+    register, batch = DisclosureStore(path), 0
     while True:
         told(register, {f"p{batch}-{n}": n % 2 for n in range(50)})
         batch += 1
@@ -250,13 +252,13 @@ def _write_on(path: Path, writer: multiprocessing.connection.Connection) -> None
 
 class TestPairsAndReceived:
     def test_pairs_are_of_a_plan_and_a_peer(self, path: Path):
-        register = Register(path)
+        register = DisclosureStore(path)
         register.keep_pair(PLAN, "video-1", {b"a" * 16: "ann", b"b" * 16: "bo"}, 64)
         register.keep_pair(PLAN, "wallet", {b"c" * 16: "ann"}, 128)
         register.keep_pair(OTHER, "video-1", {b"d" * 16: "ann"}, 64)
         register.keep_pair(PLAN, "wallet", {b"e" * 16: "cy"}, 256)
         register.close()
-        again = Register(path)
+        again = DisclosureStore(path)
         assert again.pairs(PLAN) == {
             "video-1": ({b"a" * 16: "ann", b"b" * 16: "bo"}, 64),
             "wallet": ({b"e" * 16: "cy"}, 256),
@@ -265,20 +267,20 @@ class TestPairsAndReceived:
         assert again.pairs("ef" * 32) == {}
 
     def test_what_is_received_again_takes_the_place_of_what_was_before(self, path: Path):
-        register = Register(path)
+        register = DisclosureStore(path)
         register.receive(PLAN, "lender-1", "label", {"ann": 1, "bo": 0})
         register.receive(PLAN, "lender-2", "label", {"ann": 0})
         register.receive(PLAN, "lender-1", "groups", {"ann": 3})
         register.receive(OTHER, "lender-1", "label", {"ann": 1})
         register.receive(PLAN, "lender-1", "label", {"ann": 0})
         register.close()
-        again = Register(path)
+        again = DisclosureStore(path)
         assert again.received(PLAN, "label") == {"lender-1": {"ann": 0}, "lender-2": {"ann": 0}}
         assert again.received(PLAN, "groups") == {"lender-1": {"ann": 3}}
         assert len(again.received_of("ann")) == 4
 
     def test_forgetting_deletes_what_one_peer_told_under_one_plan(self):
-        register = Register()
+        register = DisclosureStore()
         for plan in (PLAN, OTHER):
             for peer in ("lender-1", "lender-2"):
                 register.keep_pair(plan, peer, {b"a" * 16: "ann", b"b" * 16: "bo"}, 64)
@@ -295,11 +297,11 @@ class TestPairsAndReceived:
 
     def test_that_something_came_of_nobody_outlives_the_process(self, path: Path):
         """Nor does a pair that shares nobody: after a restart it must answer like any other."""
-        register = Register(path)
+        register = DisclosureStore(path)
         register.keep_pair(PLAN, "lender-1", {}, 64)
         register.receive(PLAN, "lender-1", "label", {})
         register.close()
-        again = Register(path)
+        again = DisclosureStore(path)
         assert again.pairs(PLAN) == {"lender-1": ({}, 64)}
         assert again.received(PLAN, "label") == {"lender-1": {}}
         assert again.paired("lender-1") == {}
@@ -313,7 +315,7 @@ class TestPairsAndReceived:
             def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
                 self.heard.append((plan, peer, persons))
 
-        register, ear, gone = Register(), Ear(), Ear()
+        register, ear, gone = DisclosureStore(), Ear(), Ear()
         register.subscribe(ear)
         register.subscribe(gone)
         register.keep_pair(PLAN, "lender-1", {b"a" * 16: "ann", b"b" * 16: "bo"}, 64)
@@ -325,7 +327,7 @@ class TestPairsAndReceived:
         assert len(register._listeners) == 1
 
     def test_what_came_while_a_person_was_being_forgotten_is_deleted_again(self):
-        register = Register()
+        register = DisclosureStore()
         register.keep_pair(PLAN, "lender-1", {b"a" * 16: "ann"}, 64)
         register.forget(PLAN, "lender-1", [b"a" * 16])
         register.receive(PLAN, "lender-1", "label", {"ann": 1, "bo": 0})
@@ -333,7 +335,7 @@ class TestPairsAndReceived:
         assert register.received(PLAN, "label") == {"lender-1": {"bo": 0}}
 
     def test_what_was_told_is_never_forgotten(self):
-        register = Register()
+        register = DisclosureStore()
         register.keep_pair(PLAN, "lender-1", {b"a" * 16: "ann"}, 64)
         told(register, {"ann": 1}, "tower", "signal", 4)
         register.forget(PLAN, "lender-1", [b"a" * 16])
@@ -343,7 +345,7 @@ class TestPairsAndReceived:
 
 class TestNotices:
     def test_each_person_once_until_it_is_passed(self, path: Path):
-        register = Register(path)
+        register = DisclosureStore(path)
         register.keep_pair(PLAN, "wallet", {b"a" * 16: "ann", b"b" * 16: "bo"}, 64)
         assert register.withdraw(PLAN, "wallet", ["ann", "stranger"]) == ("ann",)
         assert register.withdraw(PLAN, "wallet", ["ann", "bo"]) == ("bo",)
@@ -352,12 +354,12 @@ class TestNotices:
         assert register.notices("video-1") == []
         register.passed("wallet", [(PLAN, b"a" * 16)])
         register.close()
-        again = Register(path)
+        again = DisclosureStore(path)
         assert again.notices("wallet") == [(PLAN, b"b" * 16)]
         assert again.withdraw(PLAN, "wallet", ["ann", "bo"]) == ()
 
     def test_what_the_peer_told_of_them_goes_at_once(self):
-        register = Register()
+        register = DisclosureStore()
         register.keep_pair(PLAN, "wallet", {b"a" * 16: "ann", b"b" * 16: "bo"}, 64)
         register.receive(PLAN, "wallet", "signal", {"ann": 1, "bo": 2})
         register.receive(PLAN, "wallet", "groups", {"ann": 1})
@@ -369,13 +371,13 @@ class TestNotices:
 
 class TestConsents:
     def test_as_the_data_last_had_them(self, path: Path):
-        register = Register(path)
+        register = DisclosureStore(path)
         register.note_consents([("ann", "loan-1", Consent("wallet"))])
         whole = Consent("video-1", "credit-scoring", date(2030, 1, 1), date(2031, 1, 1), date(2030, 6, 1))
         now = [("ann", "loan-1", whole), ("ann", "loan-1", Consent("wallet")), ("bo", "loan-2", Consent("wallet"))]
         register.note_consents(now)
         register.close()
-        again = Register(path)
+        again = DisclosureStore(path)
         assert again.consents() == now
         assert again.consents("bo") == now[2:]
         assert again.consents("cy") == []
@@ -388,7 +390,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.register = Register()
+        self.register = DisclosureStore()
         self.bits: Counter[str] = Counter()
         self.values: dict[tuple[str, str], int] = {}
         self.received: dict[str, dict[str, int]] = {}

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.ledger.disclosure_store import Register
-from sealscore.shared.ledger.disclosures import Disclosed, Told
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
+from sealscore.shared.ledger.disclosures import Disclosed, ToldNumbers
 from sealscore.shared.randomness.streams import StreamSource
 
 LEVELS = {"ann": 3, "bo": 0}
 
 
-def disclosed(register: Register | None = None, seed: int = 1) -> Disclosed:
-    return Disclosed(StreamSource.seeded(seed, "labels"), register or Register())
+def disclosed(register: DisclosureStore | None = None, seed: int = 1) -> Disclosed:
+    return Disclosed(StreamSource.seeded(seed, "labels"), register or DisclosureStore())
 
 
 def told(
     one: Disclosed, values: dict[str, int], what: str = "tower 1", limit: int = 4, recipient: str = "lender-1"
-) -> Told:
+) -> ToldNumbers:
     return one.spend("signal", what, 4, 16, values, limit, recipient, "plan")
 
 
@@ -33,7 +33,7 @@ def test_values_that_the_limit_holds_are_told():
 
 @pytest.mark.parametrize("recipient", ["lender-1", "lender-2"])
 def test_what_was_told_is_nothing_new_to_anybody(recipient: str):
-    register = Register()
+    register = DisclosureStore()
     one = disclosed(register)
     told(one, LEVELS)
     register.confirm()
@@ -115,7 +115,7 @@ def test_kinds_are_counted_apart():
 
 def test_persons_of_a_register_that_told_one_meaning_twice_are_not_told_beyond_the_limit():
     """Earlier versions told a value that had changed as another one."""
-    register = Register()
+    register = DisclosureStore()
     for value in (1, 2):
         register.tell("signal", "tower 1", 4, "lender-1", "plan", {"ann": value})
     found = told(disclosed(register), {"ann": 3, "bo": 3}, "tower 2", 8)

@@ -19,7 +19,7 @@ from sealscore.shared.ledger.entries import (
     Limit,
     Revoke,
     Settle,
-    Stored,
+    StoredEntry,
     UnknownEntry,
     Withdraw,
     body_of,
@@ -162,8 +162,8 @@ def test_any_change_gives_another_hash(data):
 
 
 def test_a_stored_entry_tells_its_kind_unchecked_and_itself_checked():
-    def stored(body: str) -> Stored:
-        return Stored(3, AT, body, bytes(32), GENESIS, bytes(32), bytes(64))
+    def stored(body: str) -> StoredEntry:
+        return StoredEntry(3, AT, body, bytes(32), GENESIS, bytes(32), bytes(64))
 
     good = stored(body_of(RESERVED))
     assert good.kind == "reserve"

@@ -11,7 +11,7 @@ from ledger_entries import EVENT, UNLIMITED, answer, approval, refusal, reserve
 from sealscore.compliance.verify.anchoring import kept_anchors
 from sealscore.shared.identity.identity import BadSignature, Identity
 from sealscore.shared.ledger.anchors import Head, Receipt
-from sealscore.shared.ledger.budget_check import Overdrawn, Spending
+from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.entries import Reserve, Settle, body_of, entry_hash
 from sealscore.shared.ledger.ledger import SIGNED, Ledger, LedgerError, read_ledger
 from sealscore.shared.ledger.state import LedgerFault
@@ -224,7 +224,7 @@ def test_threads_share_an_object(path, identity):
 
 
 def test_a_check_against_the_ceilings_is_of_what_is_appended_with_it(path):
-    ledger, spending = Ledger.create(path, REAL, "loans", UNLIMITED), Spending()
+    ledger, spending = Ledger.create(path, REAL, "loans", UNLIMITED), BudgetCheck()
 
     def checked(standing) -> Reserve:
         entry = reserve(PLAN, TRAIN, standing.plans[PLAN.hash].spent[TRAIN] + 1, event=EVENT)

@@ -13,7 +13,7 @@ from ledger_entries import EVENT, answer, approval, refusal, reserve
 
 from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.budget_check import Overdrawn, Spending
+from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.entries import Answer, Ceilings, Refuse, Reserve
 from sealscore.shared.ledger.ledger import SIGNED, Ledger, read_ledger
 from sealscore.shared.ledger.state import LedgerFault
@@ -195,7 +195,7 @@ def test_four_writers_never_exceed_a_ceiling_together(tmp_path):
     ledger.close()
 
     def work(tell):
-        own, spending = Ledger(path, IDENTITY), Spending()
+        own, spending = Ledger(path, IDENTITY), BudgetCheck()
 
         def checked(standing):
             entry = reserve(plan, TRAIN, standing.plans[plan.hash].last.get("", (0, 0, 0))[1] + 1)
@@ -215,6 +215,6 @@ def test_four_writers_never_exceed_a_ceiling_together(tmp_path):
     assert standing.plans[plan.hash].spent == {TRAIN: most}
     assert standing.plans[plan.hash].refusals == 40 - most
     assert sum(len(lines) for lines in told) == most
-    assert Spending().epsilon(standing) <= bound
+    assert BudgetCheck().epsilon(standing) <= bound
     assert accountant.epsilon([EVENT.model_copy(update={"count": most + 1})], 1e-5) > bound
     ledger.close()

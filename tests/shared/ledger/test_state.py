@@ -23,7 +23,7 @@ from vertical_builders import vertical_plan
 
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.entries import Approve, Ceilings, Identify, Limit, Open, Revoke, Settle, Withdraw
-from sealscore.shared.ledger.state import LAST_ATTEMPT, LedgerFault, Standing
+from sealscore.shared.ledger.state import LAST_ATTEMPT, LedgerFault, LedgerState
 
 PLAN = small_plan()
 OTHER = small_plan(seed=8)
@@ -33,7 +33,7 @@ BLOCK = reserve(PLAN, TRAIN, count=3)
 START = [opening(), approval(PLAN)]
 
 
-def state(standing: Standing) -> tuple[object, ...]:
+def state(standing: LedgerState) -> tuple[object, ...]:
     """Everything that the fold knows."""
     plans = []
     for plan, one in standing.plans.items():
@@ -69,7 +69,7 @@ def test_a_ledger_begins_with_its_one_opening_entry():
     assert fault([], opening(server)) == "opening"
     assert fault([opening()], opening()) == "opening"
     with pytest.raises(LedgerFault, match="no opening entry"):
-        _ = Standing().card
+        _ = LedgerState().card
     assert folded([opening()]).card.name == "lender-1"
 
 

@@ -17,7 +17,7 @@ from sealscore.shared.text.terminal import (
     BAD_INPUT,
     FAILED,
     INTERRUPTED,
-    Screen,
+    Terminal,
     fail,
     foreign,
     grouped,
@@ -87,7 +87,7 @@ def test_brackets_in_a_message_are_shown(capsys: pytest.CaptureFixture[str]):
 
 class TestScreen:
     def test_nothing_that_is_printed_moves_the_cursor_or_hides_words(self):
-        screen, said = Screen(), io.StringIO()
+        screen, said = Terminal(), io.StringIO()
         screen.file = said
         table = Table("a\x1b[2J", title="\u202etitle")
         table.add_row("x\x9b\x07\u200b")
@@ -97,7 +97,7 @@ class TestScreen:
         assert "raw\\x1b]0;t\\x07 \\x7f\\u2028" in said.getvalue()
 
     def test_words_between_colons_stay_words(self):
-        screen, said = Screen(), io.StringIO()
+        screen, said = Terminal(), io.StringIO()
         screen.file = said
         screen.print("state :heavy_check_mark:")
         assert said.getvalue() == "state :heavy_check_mark:\n"
@@ -106,7 +106,7 @@ class TestScreen:
         monkeypatch.delenv("COLUMNS", raising=False)
         digest = grouped("0123456789abcdef" * 4)
         for width in (None, 80, 40):
-            screen, said = Screen(), io.StringIO()
+            screen, said = Terminal(), io.StringIO()
             screen.file, screen._width = said, width
             table = Table(show_header=False, box=None, padding=(0, 2))
             table.add_row("app bundle", digest)
@@ -117,7 +117,7 @@ class TestScreen:
 
 
 def test_foreign_text_is_no_markup_and_one_line():
-    screen, said = Screen(), io.StringIO()
+    screen, said = Terminal(), io.StringIO()
     screen.file = said
     screen.print(f"purpose {foreign('[bold]a[/bold]' + chr(10) + 'cost 0 ' + chr(92) + '[red]')}")
     assert said.getvalue() == "purpose [bold]a[/bold]\\x0acost 0 \\[red]\n"

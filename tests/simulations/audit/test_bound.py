@@ -13,7 +13,7 @@ from scipy.stats import binom, norm
 from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.dp.events import SampledGaussian
 from sealscore.simulations.audit.bound import (
-    Curve,
+    TradeoffCurve,
     curve_epsilon,
     curve_rejected,
     one_run_epsilon,
@@ -62,33 +62,33 @@ class TestOneRun:
         with pytest.raises(ValueError, match="there can be none such"):
             one_run_p_value(*counts, 1.0, 1e-5)
         with pytest.raises(ValueError, match="there can be none such"):
-            curve_rejected(Curve.of(GAUSSIAN), *counts, 0.05)
+            curve_rejected(TradeoffCurve.of(GAUSSIAN), *counts, 0.05)
 
 
 class TestCurve:
     """Mahloujifar et al. 2024."""
 
     def test_the_curve_of_a_gaussian_lies_below_the_true_one_and_close_to_it(self):
-        curve = Curve.of(GAUSSIAN)
+        curve = TradeoffCurve.of(GAUSSIAN)
         for probability in np.linspace(0.01, 0.99, 25):
             true = norm.cdf(norm.ppf(probability) - 1 / GAUSSIAN.noise_multiplier)
             assert true - 0.01 < curve.least(float(probability)) <= true + 1e-9
 
     def test_nothing_follows_from_nothing(self):
-        curve = Curve.of(GAUSSIAN)
+        curve = TradeoffCurve.of(GAUSSIAN)
         assert curve.least(0.0) == 0.0
         assert curve.least(1.0) == pytest.approx(1 - np.min(curve.deltas))
 
     @pytest.mark.parametrize("epsilon", [0.5, 2.0])
     def test_randomized_response_is_rejected_no_more_often_than_allowed(self, epsilon: float):
-        curve = Curve(np.array([epsilon]), np.array([0.0]))
+        curve = TradeoffCurve(np.array([epsilon]), np.array([0.0]))
         needed = least_right(200, lambda right: curve_rejected(curve, 200, 200, right, 0.05))
         accuracy = 1 / (1 + math.exp(-epsilon))
         assert 0.001 < binom.sf(needed - 1, 200, accuracy) <= 0.05
 
     @pytest.mark.parametrize(("canaries", "guesses"), [(1000, 200), (3000, 600)])
     def test_a_gaussian_is_rejected_no_more_often_than_allowed(self, canaries: int, guesses: int):
-        curve = Curve.of(GAUSSIAN)
+        curve = TradeoffCurve.of(GAUSSIAN)
         needed = least_right(guesses, lambda right: curve_rejected(curve, canaries, guesses, right, 0.05))
         right = np.array([self._guessed(canaries, guesses, 1 / GAUSSIAN.noise_multiplier, s) for s in range(2000)])
         assert np.mean(right >= needed) <= 0.05
@@ -104,7 +104,7 @@ class TestCurve:
 
     def test_the_bound_exceeds_the_claim_where_the_claim_is_rejected(self):
         truth = PldAccountant().epsilon([GAUSSIAN], 1e-5)
-        curve = Curve.of(GAUSSIAN)
+        curve = TradeoffCurve.of(GAUSSIAN)
         needed = least_right(60, lambda right: curve_rejected(curve, 300, 60, right, 0.05))
         assert curve_epsilon(GAUSSIAN, 300, 60, needed - 1, 1e-5, 0.05) < truth
         assert curve_epsilon(GAUSSIAN, 300, 60, needed, 1e-5, 0.05) >= truth

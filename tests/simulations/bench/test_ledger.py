@@ -26,7 +26,7 @@ def test_the_benchmark_gives_its_figures_on_one_line(capsys):
 
 
 def test_the_large_ledger_is_valid_and_its_weeks_differ(tmp_path):
-    federation, path = ledger._Federation(), tmp_path / "ledger.db"
+    federation, path = ledger._LedgerFederation(), tmp_path / "ledger.db"
     weeks = ledger._large(path, federation)
     found = ledger.Ledger(path, federation.own)
     # Opening, what names a person; then approval, settling, and two entries for each of 5 + 3 sums.

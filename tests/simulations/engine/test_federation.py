@@ -16,7 +16,7 @@ from ledgers import standing_of
 
 from sealscore.server.run.run import run_coordinator
 from sealscore.server.transport.party_client import PhaseFailed
-from sealscore.shared.ledger.budget_check import Spending
+from sealscore.shared.ledger.budget_check import BudgetCheck
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.persons.records import Records
@@ -168,7 +168,7 @@ class TestTheClaim:
         Federation.of(plan, small_federation(), None, tmp_path / "ledgers").run(tmp_path / "run")
         claimed = record_of(tmp_path / "run")["privacy"]["epsilon"]
         for name in LENDERS:
-            own = Spending().epsilon(standing_of(tmp_path / "ledgers" / f"{name}.db"))
+            own = BudgetCheck().epsilon(standing_of(tmp_path / "ledgers" / f"{name}.db"))
             assert own == pytest.approx(claimed, rel=1e-6)
         assert claimed <= plan.privacy.epsilon
 
@@ -192,7 +192,7 @@ class TestTheClaim:
             "test": 0,
             "all": 5,
         }
-        assert Spending().epsilon(standing) == pytest.approx(privacy["epsilon"], rel=1e-6)
+        assert BudgetCheck().epsilon(standing) == pytest.approx(privacy["epsilon"], rel=1e-6)
         assert privacy["epsilon"] <= plan.privacy.epsilon
 
 

@@ -24,7 +24,7 @@ def models(model: type[BaseModel]) -> list[type[BaseModel]]:
     return [model, *(inner for part in nested for inner in models(part))]
 
 
-@pytest.mark.parametrize("model", [*models(WorldConfig), config.Lender], ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", [*models(WorldConfig), config.LenderConfig], ids=lambda model: model.__name__)
 def test_every_knob_says_what_it_is(model: type[BaseModel]):
     for name, field in model.model_fields.items():
         assert field.description, name
