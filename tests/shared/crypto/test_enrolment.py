@@ -45,7 +45,9 @@ def test_what_lacks_a_part_is_no_enrolment(text: str):
         Enrolment.from_text(text)
 
 
-@pytest.mark.parametrize("old", [IDENTITY.card.text[-20:-10], "sealscore-enrolment-1.", ENROLMENT.text[-12:-4]])
+@pytest.mark.parametrize(
+    "old", [IDENTITY.card.text[-20:-10], "sealscore-enrolment-1.", ENROLMENT.text[-12:-4]], ids=["card", "kind", "end"]
+)
 def test_what_is_mistyped_is_refused(old: str):
     with pytest.raises(CardError):
         Enrolment.from_text(ENROLMENT.text.replace(old, "!" * len(old)))
