@@ -31,6 +31,7 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.messages.aggregation import Aggregation, SumId
+from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
     Header,
@@ -45,9 +46,6 @@ from sealscore.shared.messages.messages import (
     Stored,
     SumAnswer,
     SumRequest,
-    decode,
-    digest,
-    encode,
 )
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Kind, Phase

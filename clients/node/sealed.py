@@ -27,6 +27,7 @@ from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import AnchorError
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import LedgerError
+from sealscore.shared.messages.codec import decode, decode_body, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -50,10 +51,6 @@ from sealscore.shared.messages.messages import (
     Stored,
     SumAnswer,
     SumRequest,
-    decode,
-    decode_body,
-    encode,
-    encode_body,
 )
 from sealscore.shared.plan.hazards import hazards
 from sealscore.shared.plan.plan import SERVER, Plan

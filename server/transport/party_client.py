@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE, Exchange, Failure
+from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
     Header,
@@ -19,9 +20,6 @@ from sealscore.shared.messages.messages import (
     Request,
     Stored,
     SumAnswer,
-    decode,
-    digest,
-    encode,
 )
 from sealscore.shared.phases.phases import Phase
 from sealscore.shared.plan.plan import SERVER, Plan

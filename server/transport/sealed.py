@@ -21,6 +21,7 @@ from sealscore.shared.crypto.seeds import OfferError, split_offer
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head
+from sealscore.shared.messages.codec import decode, decode_body, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -43,10 +44,6 @@ from sealscore.shared.messages.messages import (
     Stored,
     SumAnswer,
     SumRequest,
-    decode,
-    decode_body,
-    encode,
-    encode_body,
 )
 from sealscore.shared.messages.messages import (
     Reply as Answer,

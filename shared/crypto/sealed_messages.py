@@ -11,7 +11,8 @@ from typing import TypeVar
 from sealscore.shared.crypto.plan_keys import PeerKey, PlanKeys
 from sealscore.shared.crypto.sealing import Info, seal, unseal
 from sealscore.shared.identity.identity import Card, Identity
-from sealscore.shared.messages.messages import Header, Message, decode_body, encode_body
+from sealscore.shared.messages.codec import decode_body, encode_body
+from sealscore.shared.messages.messages import Header, Message
 
 M = TypeVar("M")
 

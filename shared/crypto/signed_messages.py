@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from sealscore.shared.crypto.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
-from sealscore.shared.messages.messages import Message, MessageError, decode, encode
+from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.messages import Message, MessageError
 
 M = TypeVar("M")
 _LABEL = b"sealscore signed message 1"

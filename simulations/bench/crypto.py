@@ -21,7 +21,8 @@ from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
 from sealscore.shared.crypto.seeds import Seeds, split_offer
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.aggregation import Aggregation, PlainSum, SumId, SumShape
-from sealscore.shared.messages.messages import Header, SumAnswer, SumRequest, decode, encode
+from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.messages import Header, SumAnswer, SumRequest
 
 PARTIES, PARAMETERS, ROUNDS, WARM_UP = 10, 5_000, 40, 3
 # 3,000 records at clip norm 1 on the grid of 5,000 parameters, and the noise on top.

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.messages.messages import Publish, SumRequest, digest
+from sealscore.shared.messages.codec import digest
+from sealscore.shared.messages.messages import Publish, SumRequest
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.tower import WEIGHT_LIMIT, parameter_count

@@ -19,6 +19,7 @@ from sealscore.server.transport.exchange import Reply, Traffic
 from sealscore.shared.identity.identity import Identity, Role
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import (
     Finish,
     Hello,
@@ -32,8 +33,6 @@ from sealscore.shared.messages.messages import (
     Stored,
     SumAnswer,
     SumRequest,
-    decode,
-    encode,
 )
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Phase

@@ -46,6 +46,7 @@ from sealscore.shared.ledger.entries import PARTS
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import NOWHERE, LedgerState, PlanState
 from sealscore.shared.messages.aggregation import PlainSum, SumId, SumShape
+from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import (
     Header,
     Message,
@@ -57,8 +58,6 @@ from sealscore.shared.messages.messages import (
     Stored,
     SumAnswer,
     SumRequest,
-    decode,
-    encode,
 )
 from sealscore.shared.messages.payloads import pack_numbers, unpack_numbers
 from sealscore.shared.model.bins import histogram, histogram_length

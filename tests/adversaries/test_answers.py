@@ -29,7 +29,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealscore.clients.data.derive import derived_columns
-from sealscore.shared.messages.messages import Header, PairAnswer, Refusal, SumAnswer, SumRequest, decode, encode
+from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.messages import Header, PairAnswer, Refusal, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Kind
 from sealscore.shared.plan.hazards import LARGEST, hazards

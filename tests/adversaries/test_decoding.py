@@ -21,7 +21,8 @@ from sealscore.clients.data.derive import derived_columns
 from sealscore.clients.roles.lender import Lender
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import Hello, PairRequest, Publish, SumRequest, decode
+from sealscore.shared.messages.codec import decode
+from sealscore.shared.messages.messages import Hello, PairRequest, Publish, SumRequest
 from sealscore.shared.messages.parts import edges_from_bytes
 from sealscore.shared.model.bins import FeatureBins
 from sealscore.shared.model.score_model import ScoreModel

@@ -24,19 +24,8 @@ from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import (
-    Answered,
-    Asked,
-    Join,
-    Joined,
-    Message,
-    Refusal,
-    SumAnswer,
-    SumRequest,
-    decode,
-    encode,
-    encode_body,
-)
+from sealscore.shared.messages.codec import decode, encode, encode_body
+from sealscore.shared.messages.messages import Answered, Asked, Join, Joined, Message, Refusal, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import SERVER
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from sealscore.shared.messages.messages import Hello, PairAnswer, encode
+from sealscore.shared.messages.codec import encode
+from sealscore.shared.messages.messages import Hello, PairAnswer
 from sealscore.shared.persons.consent import FEDERATION, parse_consents
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Kind

@@ -20,7 +20,8 @@ from builders import (
 from doubles import Talk
 
 from sealscore.clients.node.node import MAX_WEIGHT
-from sealscore.shared.messages.messages import Hello, Ready, Refusal, Stored, SumAnswer, decode, encode
+from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.messages import Hello, Ready, Refusal, Stored, SumAnswer
 from sealscore.shared.plan.plan import Plan
 
 QUIET = small_plan(privacy__noise="none")

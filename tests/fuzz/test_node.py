@@ -48,6 +48,7 @@ from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.codec import decode, digest, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -67,10 +68,6 @@ from sealscore.shared.messages.messages import (
     Stored,
     SumAnswer,
     SumRequest,
-    decode,
-    digest,
-    encode,
-    encode_body,
 )
 from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.randomness.streams import StreamSource

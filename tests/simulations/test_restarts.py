@@ -26,7 +26,8 @@ from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import Hello, Ready, decode, encode
+from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.messages import Hello, Ready
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Phase

@@ -34,7 +34,8 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.dp.noise_calibration import UnreachableBudget, accounting_delta
 from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient, label_epsilon
 from sealscore.shared.ledger.state import LedgerState
-from sealscore.shared.messages.messages import PairAnswer, SumAnswer, decode
+from sealscore.shared.messages.codec import decode
+from sealscore.shared.messages.messages import PairAnswer, SumAnswer
 from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.score_table import score_table

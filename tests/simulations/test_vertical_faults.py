@@ -18,7 +18,8 @@ from sealscore.clients.roles.pairing import Pairs
 from sealscore.shared.crypto import psi
 from sealscore.shared.crypto.alignment import ExactMatching, Matching
 from sealscore.shared.crypto.psi import PrivateMatching
-from sealscore.shared.messages.messages import MessageError, PairAnswer, decode, encode
+from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.messages import MessageError, PairAnswer
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations import cli
 from sealscore.simulations.engine.federation import Federation

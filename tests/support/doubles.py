@@ -28,19 +28,8 @@ from sealscore.server.transport.exchange import Failure, Reply, Traffic
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import (
-    Header,
-    Hello,
-    Publish,
-    Ready,
-    Refusal,
-    Stored,
-    SumAnswer,
-    SumRequest,
-    decode,
-    digest,
-    encode,
-)
+from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.messages import Header, Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Phase
 from sealscore.shared.plan.plan import Plan

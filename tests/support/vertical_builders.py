@@ -28,6 +28,7 @@ from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Disclose
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
     Header,
@@ -38,9 +39,6 @@ from sealscore.shared.messages.messages import (
     Refusal,
     Stored,
     SumRequest,
-    decode,
-    digest,
-    encode,
 )
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.model.bins import Binning, histogram

@@ -30,6 +30,7 @@ from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.entries import Limit, Revoke
 from sealscore.shared.ledger.ledger import LedgerError
+from sealscore.shared.messages.codec import encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -42,7 +43,6 @@ from sealscore.shared.messages.messages import (
     Propose,
     Ready,
     Refusal,
-    encode_body,
 )
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.text.foreign import grouped

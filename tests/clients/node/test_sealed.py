@@ -26,6 +26,7 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore, Untrusted
 from sealscore.shared.ledger.entries import Ceilings, Identify
 from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.messages.codec import decode, decode_body, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -40,10 +41,6 @@ from sealscore.shared.messages.messages import (
     Refusal,
     SumAnswer,
     SumRequest,
-    decode,
-    decode_body,
-    encode,
-    encode_body,
 )
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.randomness.streams import StreamSource

@@ -22,6 +22,7 @@ from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.fields import pack_fields
 from sealscore.shared.crypto.sealing import Info, seal
 from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import (
     Header,
     Hello,
@@ -34,8 +35,6 @@ from sealscore.shared.messages.messages import (
     Stored,
     SumAnswer,
     SumRequest,
-    decode,
-    encode,
 )
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.model.bins import Binning, histogram

@@ -14,7 +14,7 @@ from doubles import Talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealscore.shared.messages.messages import digest
+from sealscore.shared.messages.codec import digest
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.score_table import score_table

@@ -29,16 +29,8 @@ from sealscore.shared.crypto.psi import PrivateMatching
 from sealscore.shared.dp.events import NoNoise, RandomizedResponse
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Limit
-from sealscore.shared.messages.messages import (
-    PairAnswer,
-    PairRequest,
-    Ready,
-    Refusal,
-    Stored,
-    SumAnswer,
-    decode,
-    encode,
-)
+from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.messages import PairAnswer, PairRequest, Ready, Refusal, Stored, SumAnswer
 from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.persons.consent import FEDERATION, Consent
 from sealscore.shared.persons.records import Records

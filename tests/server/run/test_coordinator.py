@@ -15,7 +15,8 @@ from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, Reply
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest, decode
+from sealscore.shared.messages.codec import decode
+from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest
 from sealscore.shared.model.score_table import TableMetrics
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.plan.plan import Plan

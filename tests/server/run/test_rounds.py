@@ -29,18 +29,8 @@ from sealscore.server.run.rounds import AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import Failure, Reply
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import (
-    Hello,
-    Publish,
-    Ready,
-    Refusal,
-    Stored,
-    SumAnswer,
-    SumRequest,
-    decode,
-    digest,
-    encode,
-)
+from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.messages import Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.model.bins import histogram
 from sealscore.shared.plan.plan import Plan
 

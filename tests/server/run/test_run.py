@@ -17,7 +17,8 @@ from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.run.run import PROGRESS, run_coordinator
 from sealscore.server.transport.exchange import Failure, MissingParties, Reply
 from sealscore.server.transport.party_client import PhaseFailed
-from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest, decode
+from sealscore.shared.messages.codec import decode
+from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan

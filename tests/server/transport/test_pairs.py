@@ -13,7 +13,8 @@ from vertical_builders import LENDERS, REQUESTS, VIDEOS, Wire, vertical_plan
 from sealscore.server.transport.exchange import Failure
 from sealscore.server.transport.pairs import TRIES, PairExchange
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
-from sealscore.shared.messages.messages import PairAnswer, PairRequest, Refusal, decode, encode
+from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.messages import PairAnswer, PairRequest, Refusal
 from sealscore.shared.phases.phases import Kind, Phase
 
 PLAN = vertical_plan()

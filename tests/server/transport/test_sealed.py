@@ -21,17 +21,8 @@ from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import (
-    Header,
-    Hello,
-    Joined,
-    Ready,
-    Refusal,
-    SumAnswer,
-    SumRequest,
-    decode,
-    encode,
-)
+from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.messages import Header, Hello, Joined, Ready, Refusal, SumAnswer, SumRequest
 from sealscore.shared.model.bins import histogram_length
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.plan.plan import SERVER

@@ -13,16 +13,8 @@ from sealscore.shared.crypto.fields import pack_fields, unpack_fields
 from sealscore.shared.crypto.plan_keys import OVERHEAD, KeysDestroyed, PlanKeys
 from sealscore.shared.crypto.sealed_messages import info_of, seal_message, unseal_message
 from sealscore.shared.crypto.sealing import Info, read_info, seal, unseal
-from sealscore.shared.messages.messages import (
-    Header,
-    Hello,
-    MessageError,
-    PairAnswer,
-    Ready,
-    SumAnswer,
-    SumRequest,
-    encode,
-)
+from sealscore.shared.messages.codec import encode
+from sealscore.shared.messages.messages import Header, Hello, MessageError, PairAnswer, Ready, SumAnswer, SumRequest
 
 PLAN = "ab" * 32
 INFO = Info(PLAN, "run", "train_tower:lender", 3, 1, "SumAnswer", "p0", "server")

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference_codec import reference, reference_body
 
+from sealscore.shared.messages.codec import decode, decode_body, digest, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -21,11 +23,6 @@ from sealscore.shared.messages.messages import (
     Refusal,
     SumAnswer,
     SumRequest,
-    decode,
-    decode_body,
-    digest,
-    encode,
-    encode_body,
 )
 
 names = st.text(min_size=0, max_size=20)
@@ -66,6 +63,12 @@ def test_a_request_comes_back_as_it_was(request):
 @given(st.one_of(sums, st.builds(SumAnswer, headers, st.binary(max_size=50)), st.builds(Refusal, headers, names)))
 def test_the_bytes_identify_the_message(message):
     assert digest(encode(message)) == digest(encode(decode(encode(message), SumRequest, SumAnswer, Refusal)))
+
+
+@given(st.one_of(sums, *WRAPPED.values(), st.builds(SumAnswer, headers, st.binary(max_size=300))))
+def test_the_bytes_are_those_of_another_library(message):
+    assert encode(message) == reference(message)
+    assert encode_body(message) == reference_body(message)
 
 
 def test_big_endian_arrays_travel_as_little_endian():
@@ -170,5 +173,5 @@ def test_a_body_of_another_message_is_refused(name):
 
 def test_a_body_brings_no_header_of_its_own():
     header = Header(**HEADER)
-    with pytest.raises(MessageError, match="another body"):
+    with pytest.raises(MessageError):
         decode_body("Hello", header, msgpack.packb({"header": HEADER}), Hello)
