@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -36,13 +37,14 @@ from sealscore.shared.messages.messages import (
     Finish,
     Header,
     Hello,
-    Message,
     MessageError,
     PairAnswer,
     PairRequest,
     Publish,
     Ready,
     Refusal,
+    Reply,
+    Request,
     Stored,
     SumAnswer,
     SumRequest,
@@ -106,7 +108,7 @@ class Node:
         self.books = PlanLedger(ledger, plan, self.random_source)
         self.tell = tell
         self._parts: dict[str, bytes] = {}
-        self._answers: dict[str, bytes] = {}
+        self._answers: dict[str, Reply] = {}
         self._lock = threading.Lock()
         lifetime.register.reconcile(_told(ledger))
         self._consents = Consents(plan, self._peers, self.books, lifetime.register)
@@ -129,13 +131,30 @@ class Node:
         return self._aggregation
 
     def answer(self, request: bytes) -> bytes:
-        """Answer one request; never raises, and says nothing about the data but by the contribution itself."""
+        """`respond` to a request that comes as bytes, in clear, as within one process; the answer as bytes."""
+        with self._turn():
+            try:
+                message: Request = decode(request, Hello, Publish, SumRequest, PairRequest, Finish)
+            except MessageError:
+                return encode(Refusal(self._reply(Header("", "", "", 0, 0, "", "")), "malformed"))
+            return encode(self._respond(message, digest(request)))
+
+    def respond(self, request: Request, key: str) -> Reply:
+        """Answer one request, whose bytes have the digest `key`; the same request again gets the same answer.
+
+        Never raises, and says nothing about the data but by the contribution itself.
+        """
+        with self._turn():
+            return self._respond(request, key)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One request at a time; what came of a person while that person was being forgotten is deleted, too."""
         with self._lock:
             self._drop_forgotten()
             try:
-                return self._answer(request)
+                yield
             finally:
-                # What came of a person while that person was being forgotten is deleted, too.
                 self._drop_forgotten()
 
     def reload(self, records: Records, given: Records | None = None) -> None:
@@ -176,12 +195,9 @@ class Node:
             except DisclosureStoreError as error:
                 self.tell(f"{self.name} cannot delete what {peer} told of persons who withdrew: {error}")
 
-    def _answer(self, request: bytes) -> bytes:
-        header = Header("", "", "", 0, 0, "", "")
-        key = digest(request)
+    def _respond(self, message: Request, key: str) -> Reply:
+        header = message.header
         try:
-            message = decode(request, Hello, Publish, SumRequest, PairRequest, Finish)
-            header = message.header
             if key in self._answers:
                 return self._answers[key]
             self._check_header(header)
@@ -189,28 +205,26 @@ class Node:
             self._consents.turn(today)
             self._drop_forgotten()
             self.role.turn(today)
-            reply = encode(self._dispatch(message))
+            reply = self._dispatch(message, key)
             if isinstance(message, SumRequest | PairRequest):
                 self._answers[key] = reply
             return reply
         except Refused as refusal:
             if refusal.code != "budget":
                 self.books.refused(header, refusal.code)
-            return encode(Refusal(self._reply(header), refusal.code))
-        except MessageError:
-            return encode(Refusal(self._reply(header), "malformed"))
+            return Refusal(self._reply(header), refusal.code)
         except (LocalFault, LedgerError, DisclosureStoreError) as fault:
             self.tell(f"{self.name} does not answer: {fault}" if isinstance(fault, RuntimeError) else str(fault))
             self.books.refused(header, "unavailable")
-            reply = encode(Refusal(self._reply(header), "unavailable"))
+            refused = Refusal(self._reply(header), "unavailable")
             if header.phase in self._phases and self._phases[header.phase][1].paired:
                 # What it needed once may be used up by now, and asked again the reason must stay the same.
-                self._answers[key] = reply
-            return reply
+                self._answers[key] = refused
+            return refused
         except Exception as error:
             # The text of an exception can hold data, so neither the server nor a log gets it.
             self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
-            return encode(Refusal(self._reply(header), "unavailable"))
+            return Refusal(self._reply(header), "unavailable")
 
     def _reply(self, header: Header) -> Header:
         return Header(
@@ -225,7 +239,7 @@ class Node:
         if not self.books.bind(header.run):
             raise Refused("plan-has-run")
 
-    def _dispatch(self, message: Hello | Publish | SumRequest | PairRequest | Finish) -> Message:
+    def _dispatch(self, message: Request, key: str) -> Reply:
         reply = self._reply(message.header)
         if isinstance(message, Hello):
             return Ready(reply)
@@ -235,16 +249,16 @@ class Node:
         if isinstance(message, Publish):
             if len(message.body) > MAX_PART:
                 raise Refused("part-too-large")
-            key = digest(message.body)
-            if key not in self._parts and len(self._parts) >= MAX_PARTS:
+            part = digest(message.body)
+            if part not in self._parts and len(self._parts) >= MAX_PARTS:
                 raise Refused("too-many-parts")
-            self._parts[key] = message.body
-            return Stored(reply, key)
+            self._parts[part] = message.body
+            return Stored(reply, part)
         if isinstance(message, PairRequest):
-            return PairAnswer(reply, self._pair(message))
-        return SumAnswer(reply, self._contribute(message))
+            return PairAnswer(reply, self._pair(message, key))
+        return SumAnswer(reply, self._contribute(message, key))
 
-    def _contribute(self, request: SumRequest) -> bytes:
+    def _contribute(self, request: SumRequest, key: str) -> bytes:
         header = request.header
         phase = self._phase(header.phase)
         if phase.paired or phase.group != self._group:
@@ -259,12 +273,12 @@ class Node:
             raise Refused("bad-parameters")
         parts = self._resolve(phase, request.parts)
         work = self.role.sum(phase, request.parameters, parts)
-        self.books.reserve(header, phase, work[1], len(request.cohort), digest(encode(request)))
+        self.books.reserve(header, phase, work[1], len(request.cohort), key)
         contribution = self._release(request, phase, work)
         self.books.answered()
         return contribution
 
-    def _pair(self, request: PairRequest) -> bytes:
+    def _pair(self, request: PairRequest, key: str) -> bytes:
         header = request.header
         phase = self._phase(header.phase)
         if not phase.paired or request.peer not in self._peers:
@@ -281,9 +295,9 @@ class Node:
         if (phase.kind, header.round) == (Kind.ALIGN, 3):
             self.books.aligning(request.peer)
         parts = self._resolve(phase, request.parts if self._group == phase.group else None)
-        return self._step(request, phase, parts)
+        return self._step(request, key, phase, parts)
 
-    def _step(self, request: PairRequest, phase: Phase, parts: dict[str, bytes]) -> bytes:
+    def _step(self, request: PairRequest, key: str, phase: Phase, parts: dict[str, bytes]) -> bytes:
         """The answer of a paired step; where the work fails on this party's records, as if it shared nobody.
 
         What fails without records too follows from the request, and is refused.
@@ -298,7 +312,7 @@ class Node:
                 for release in payload.releases:
                     payload.keep(release)
             else:
-                self._note(request.header, request, payload)
+                self._note(request, key, payload)
                 noted = True
             return payload.make()
 
@@ -310,8 +324,9 @@ class Node:
         why = str(error) if isinstance(error, LocalFault) else type(error).__name__
         self.tell(f"{self.name} failed in {where}, and answered as if it had no records: {why}")
 
-    def _note(self, header: Header, request: PairRequest, payload: Payload) -> None:
+    def _note(self, request: PairRequest, key: str, payload: Payload) -> None:
         """What a payload tells is in the register, and then in the ledger, before the payload is made."""
+        header = request.header
         self.books.clear(header, payload.releases)
         register = self._lifetime.register
         for release in payload.releases:
@@ -321,7 +336,7 @@ class Node:
                 if register.head != before:
                     register.confirm()
         if not payload.releases:
-            self.books.exchanged(header, request.peer, digest(encode(request)))
+            self.books.exchanged(header, request.peer, key)
 
     def _kept(self, payload: Payload, release: Release) -> tuple[Kept, str | None]:
         """Keep a release; the register's head where it changed, for one from before would vouch for what never was."""

@@ -27,7 +27,7 @@ from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import AnchorError
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import LedgerError
-from sealscore.shared.messages.codec import decode, decode_body, encode, encode_body
+from sealscore.shared.messages.codec import decode_body, digest, encode, encode_body, whole
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -48,8 +48,6 @@ from sealscore.shared.messages.messages import (
     Refusal,
     Reply,
     Request,
-    Stored,
-    SumAnswer,
     SumRequest,
 )
 from sealscore.shared.plan.hazards import hazards
@@ -232,7 +230,10 @@ class SealedNode:
             if peer in self._peers:
                 with contextlib.suppress(SealError, ValueError):
                     self._withdrawals.incoming(self._run, peer, notice, self._keys, self._cards)
-        reply = self._carried(request) if isinstance(request, PairRequest) else self._ask(request)
+        if isinstance(request, PairRequest):
+            reply = self._carried(request)
+        else:
+            reply = self._node.respond(request, digest(whole(message.kind, message.header, message.body)))
         self._finished = isinstance(request, Finish) and isinstance(reply, Ready)
         notices = self._withdrawals.outgoing(self._run, self._peers)
         head = self._node.books.ledger.head.to_bytes()
@@ -276,7 +277,8 @@ class SealedNode:
         if body:
             sent = self._payload(message.header, message.header.round - 1, message.peer, self.name)
             _, body = unseal(body, self._keys, {message.peer: self._cards[message.peer]}, sent)
-        reply = self._ask(dataclasses.replace(message, body=body))
+        opened = dataclasses.replace(message, body=body)
+        reply = self._node.respond(opened, digest(encode(opened)))
         if not isinstance(reply, PairAnswer) or not reply.body:
             return reply
         info = self._payload(message.header, message.header.round, self.name, message.peer)
@@ -285,9 +287,6 @@ class SealedNode:
     def _payload(self, header: Header, step: int, sender: str, recipient: str) -> Info:
         """What a payload is: both sides of a step are asked under one attempt, so that none fits into another."""
         return Info(header.plan, header.run, header.phase, step, header.attempt, PAYLOAD, sender, recipient)
-
-    def _ask(self, message: Request) -> Reply:
-        return decode(self._node.answer(encode(message)), Ready, Stored, SumAnswer, PairAnswer, Refusal)
 
 
 def is_over(plan: Plan, now: float) -> bool:

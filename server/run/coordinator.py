@@ -14,7 +14,8 @@ import numpy as np
 from sealscore.server.run.journal import Journal, Sum
 from sealscore.server.run.optimizer import ServerOptimizer, averaged
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
-from sealscore.server.transport.exchange import Exchange, wait_for
+from sealscore.server.transport.exchange import wait_for
+from sealscore.server.transport.messenger import Messenger
 from sealscore.server.transport.pairs import PairExchange
 from sealscore.server.transport.party_client import PartyClient
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
@@ -82,7 +83,7 @@ class Coordinator:
         self,
         plan: Plan,
         run: str,
-        exchange: Exchange,
+        messenger: Messenger,
         aggregation: Aggregation,
         observer: Observer,
         patience: float = 60.0,
@@ -91,11 +92,11 @@ class Coordinator:
         absence: float = 0.0,
     ) -> None:
         self._plan = plan
-        self._exchange = exchange
+        self._messenger = messenger
         self._observer = observer
         self._patience = patience
         self._mechanisms = Mechanisms(plan)
-        self._asker = PartyClient(plan, run, exchange, timeout, absence)
+        self._asker = PartyClient(plan, run, messenger, timeout, absence)
         self._journal = journal = journal or Journal(plan.hash, run)
         self._rounds = Rounds(plan, run, self._asker, aggregation, journal)
         self._pairs = PairExchange(plan, self._asker, journal)
@@ -104,7 +105,7 @@ class Coordinator:
     def run(self) -> RunOutcome:
         """All phases: PhaseFailed or MissingParties where the plan cannot be carried out."""
         if not self._journal.ended:
-            wait_for(self._exchange, [party.name for party in self._plan.parties], self._patience, poll=0.2)
+            wait_for(self._messenger, [party.name for party in self._plan.parties], self._patience, poll=0.2)
         towers = {group: self._platforms(group) for group in self._plan.platforms}
         lenders = self._plan.lenders
         binning, parts = self.bin(self._phase(Kind.BIN, lenders))

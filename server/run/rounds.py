@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 from sealscore.server.run.journal import Journal, Sum
-from sealscore.server.transport.party_client import PartyClient, PhaseFailed
+from sealscore.server.transport.party_client import INVALID, PartyClient, PhaseFailed
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.aggregation import Aggregation, AggregationError, SumId
 from sealscore.shared.messages.messages import Hello, Ready, SumAnswer, SumRequest
@@ -118,5 +118,5 @@ class Rounds:
                 mechanism.shape.unpack(reply.contribution)
                 contributions[party] = reply.contribution
             except AggregationError:
-                failed[party] = "rubbish"
+                failed[party] = INVALID
         return contributions, failed

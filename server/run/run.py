@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import polars as pl
 from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
 from sealscore.server.run.journal import Journal
 from sealscore.server.transport.exchange import Exchange
+from sealscore.server.transport.messenger import ClearMessenger, Messenger
 from sealscore.server.transport.receipts import Receipts
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.dp.accountant import OpacusAccountant, PldAccountant
@@ -93,16 +95,15 @@ def run_coordinator(
     started = time.time()
     kept = Journal(plan.hash, name, journal)
     series = Series(observer or FileObserver(output / PROGRESS))  # only now: another process may have the journal
-    if plan.enrolled:
-        server = identity or Identity.simulated(plan.seed, SERVER, "server")
-        exchange = SealedExchange(exchange, plan, name, server, Receipts(server, receipts or output / RECEIPTS), kept)
-    coordinator = Coordinator(plan, name, exchange, aggregation or PlainSum(), series, patience, timeout, kept, absence)
-    try:
-        outcome = coordinator.run()
-    finally:
-        kept.close()
-        if isinstance(exchange, SealedExchange):
-            exchange.close()
+    with ExitStack() as stack:
+        stack.callback(kept.close)
+        messenger: Messenger = ClearMessenger(exchange)
+        if plan.enrolled:
+            server = identity or Identity.simulated(plan.seed, SERVER, "server")
+            keeps = Receipts(server, receipts or output / RECEIPTS)
+            messenger = stack.enter_context(closing(SealedExchange(exchange, plan, name, server, keeps, kept)))
+        sums = aggregation or PlainSum()
+        outcome = Coordinator(plan, name, messenger, sums, series, patience, timeout, kept, absence).run()
     (output / "plan.json").write_bytes(plan.canonical())
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():

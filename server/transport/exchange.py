@@ -76,6 +76,14 @@ class Traffic:
         }
 
 
+class Reachable(Protocol):
+    """What knows which parties are there."""
+
+    def online(self) -> frozenset[str]:
+        """The names of the parties that are there now."""
+        ...
+
+
 class Exchange(Protocol):
     """Carries requests to parties and their answers back. Bodies are opaque bytes; one send at a time."""
 
@@ -106,7 +114,7 @@ class MissingParties(RuntimeError):
         )
 
 
-def wait_for(exchange: Exchange, names: Iterable[str], timeout: float, poll: float = 1.0) -> None:
+def wait_for(exchange: Reachable, names: Iterable[str], timeout: float, poll: float = 1.0) -> None:
     """Wait until every party of `names` is online, looking every `poll` seconds.
 
     Raises MissingParties after `timeout` seconds.

@@ -6,17 +6,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE, Exchange, Failure
-from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE, Failure
+from sealscore.server.transport.messenger import Messenger
+from sealscore.shared.messages.codec import digest
 from sealscore.shared.messages.messages import (
     Finish,
     Header,
-    Message,
-    MessageError,
     PairAnswer,
     Publish,
     Ready,
     Refusal,
+    Reply,
     Request,
     Stored,
     SumAnswer,
@@ -24,6 +24,7 @@ from sealscore.shared.messages.messages import (
 from sealscore.shared.phases.phases import Phase
 from sealscore.shared.plan.plan import SERVER, Plan
 
+INVALID = "invalid reply"
 # Codes come from parties, so only this much of one is kept.
 _CODE = 40
 # Seconds between two looks for a party that is needed and away.
@@ -42,8 +43,8 @@ class PartyClient:
     A party without which the plan cannot go on may be away for `absence` seconds, while its node is started again.
     """
 
-    def __init__(self, plan: Plan, run: str, exchange: Exchange, timeout: float | None, absence: float = 0.0) -> None:
-        self._plan, self.run, self._exchange, self._timeout = plan, run, exchange, timeout
+    def __init__(self, plan: Plan, run: str, messenger: Messenger, timeout: float | None, absence: float = 0.0) -> None:
+        self._plan, self.run, self._messenger, self._timeout = plan, run, messenger, timeout
         self._absence = absence
         self._published: dict[str, dict[str, bytes]] = {}
 
@@ -55,8 +56,8 @@ class PartyClient:
         """Each party's reply of the expected type, or a short code of what came in its place."""
         if not requests:
             return {}
-        raw = self._exchange.send({party: encode(request) for party, request in requests.items()}, self._timeout)
-        return {party: _read(reply, requests[party].header, expected) for party, reply in raw.items()}
+        replies = self._messenger.ask(requests, self._timeout)
+        return {party: _read(reply, requests[party].header, expected) for party, reply in replies.items()}
 
     def bear(self, since: float) -> bool:
         """Wait a moment for a party that is needed; False where it has been away too long `since` (monotonic time)."""
@@ -103,16 +104,12 @@ class PartyClient:
         return self.ask({party: Publish(self.header(phase, 0, 0, party), name, body) for party in parties}, Stored)
 
 
-def _read(raw: bytes | Failure, asked: Header, expected: type[R]) -> R | str:
-    if isinstance(raw, Failure):
-        return raw.reason
-    try:
-        reply: Message = decode(raw, expected, Refusal)
-    except MessageError:
-        return "rubbish"
+def _read(reply: Reply | Failure, asked: Header, expected: type[R]) -> R | str:
+    if isinstance(reply, Failure):
+        return reply.reason
     answers = Header(asked.plan, asked.run, asked.phase, asked.round, asked.attempt, asked.recipient, SERVER)
     if reply.header != answers:
-        return "rubbish"
+        return INVALID
     if isinstance(reply, Refusal):
         return f"refused: {reply.code[:_CODE]}"
-    return reply if isinstance(reply, expected) else "rubbish"
+    return reply if isinstance(reply, expected) else INVALID

@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from sealscore.server.run.journal import Journal
-from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure, Reply, Traffic
+from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure, Traffic
+from sealscore.server.transport.exchange import Reply as Body
 from sealscore.server.transport.receipts import Receipts
 from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
@@ -21,14 +23,12 @@ from sealscore.shared.crypto.seeds import OfferError, split_offer
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head
-from sealscore.shared.messages.codec import decode, decode_body, encode, encode_body
+from sealscore.shared.messages.codec import decode_body, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Deliver,
-    Finish,
     Header,
-    Hello,
     Introduce,
     Join,
     Joined,
@@ -36,17 +36,12 @@ from sealscore.shared.messages.messages import (
     MessageError,
     Offered,
     PairAnswer,
-    PairRequest,
-    Publish,
     Ready,
     Refusal,
+    Reply,
     Request,
     Stored,
     SumAnswer,
-    SumRequest,
-)
-from sealscore.shared.messages.messages import (
-    Reply as Answer,
 )
 from sealscore.shared.plan.plan import SERVER, Plan
 
@@ -97,23 +92,20 @@ class SealedExchange:
         """As below."""
         return self._inner.online()
 
-    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+    def ask(self, requests: Mapping[str, Request], timeout: float | None = None) -> dict[str, Reply | Failure]:
         """Seal, send, open; a reply that is not its sender's own, or not to this request, is a Failure."""
         if self._stale or self._come_back(requests):
             self._join(timeout)
-        kinds = (Hello, Publish, SumRequest, PairRequest, Finish)
-        messages = {party: decode(body, *kinds) for party, body in requests.items()}
-        asked = {party: self._asked(party, messages[party]) for party in messages if party in self._peers}
+        asked = {party: self._asked(party, request) for party, request in requests.items() if party in self._peers}
         found = {
             party: self._answered(party, reply) if isinstance(reply, Answered) else reply
             for party, reply in self._exchange(asked, timeout).items()
         }
-        replies: dict[str, Reply] = {}
-        for party in requests:
-            reply = found.get(party) or self._absent(party, messages[party].header)
+        replies: dict[str, Reply | Failure] = {}
+        for party, request in requests.items():
+            reply = replies[party] = found.get(party) or self._absent(party, request.header)
             if isinstance(reply, Refusal) and reply.code in _LOST:
                 self._stale = True
-            replies[party] = reply if isinstance(reply, Failure) else encode(reply)
         return replies
 
     def _asked(self, party: str, request: Request) -> Asked:
@@ -128,11 +120,11 @@ class SealedExchange:
             self._notices.pop(party, {}),
         )
 
-    def _answered(self, party: str, reply: Answered) -> Message | Failure:
+    def _answered(self, party: str, reply: Answered) -> Reply | Failure:
         """The reply within; one whose ledger goes backwards, or that is no reply, is a Failure."""
         try:
             kinds = (Ready, Stored, SumAnswer, PairAnswer, Refusal)
-            answer: Answer = decode_body(reply.kind, reply.header, reply.body, *kinds)
+            answer: Reply = decode_body(reply.kind, reply.header, reply.body, *kinds)
             self._receipts.sign(party, reply.head, self._cards)
         except (MessageError, AnchorError):
             return Failure(party, MALFORMED)
@@ -141,7 +133,7 @@ class SealedExchange:
                 self._notices.setdefault(peer, {})[party] = notice
         return answer
 
-    def _absent(self, party: str, asked: Header) -> Message | Failure:
+    def _absent(self, party: str, asked: Header) -> Reply | Failure:
         """What stands for the reply of a party that did not join: its reason, where it gave one."""
         if party not in self._refused:
             return Failure(party, UNAVAILABLE)
@@ -230,12 +222,12 @@ class SealedExchange:
             return {}
         return deliveries if sender == name else {}
 
-    def _exchange(self, messages: Mapping[str, Message], timeout: float | None) -> dict[str, Message | Failure]:
+    def _exchange(self, messages: Mapping[str, Message], timeout: float | None) -> dict[str, Any]:
         sealed = {name: seal_message(m, self._identity, self._peers[name]) for name, m in messages.items()}
         replies = self._inner.send(sealed, timeout) if sealed else {}
         return {name: self._open(name, raw, messages[name].header) for name, raw in replies.items()}
 
-    def _open(self, name: str, raw: Reply, asked: Header) -> Message | Failure:
+    def _open(self, name: str, raw: Body, asked: Header) -> Any:
         if isinstance(raw, Failure):
             return raw
         cards = {name: self._plan.cards[name]}

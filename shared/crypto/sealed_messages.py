@@ -6,15 +6,13 @@ So the header under which a message is opened is the header that was signed; the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any
 
 from sealscore.shared.crypto.plan_keys import PeerKey, PlanKeys
 from sealscore.shared.crypto.sealing import Info, seal, unseal
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.messages.codec import decode_body, encode_body
 from sealscore.shared.messages.messages import Header, Message
-
-M = TypeVar("M")
 
 
 def info_of(header: Header, kind: type) -> Info:
@@ -41,7 +39,7 @@ def seal_message(message: Message, identity: Identity, recipient: PeerKey) -> by
     return seal(info_of(message.header, type(message)), encode_body(message), identity, recipient)
 
 
-def unseal_message(data: bytes, keys: PlanKeys, cards: Mapping[str, Card], *expected: type[M]) -> M:
+def unseal_message(data: bytes, keys: PlanKeys, cards: Mapping[str, Card], *expected: type[Any]) -> Any:
     """The message in `data`, of one of the expected types, its header checked to be its sender's own.
 
     Whether a message with that header may come now is for the recipient to know.

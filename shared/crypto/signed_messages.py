@@ -6,14 +6,13 @@ They hold nothing secret: public keys, the time, heads of ledgers, the text of a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any
 
 from sealscore.shared.crypto.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
 from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import Message, MessageError
 
-M = TypeVar("M")
 _LABEL = b"sealscore signed message 1"
 _PURPOSE = "signed message"
 
@@ -35,7 +34,7 @@ def sign_message(message: Message, identity: Identity) -> bytes:
     return pack_fields(_LABEL, body, identity.sign(_PURPOSE, body))
 
 
-def open_signed(data: bytes, cards: Mapping[str, Card], *expected: type[M]) -> M:
+def open_signed(data: bytes, cards: Mapping[str, Card], *expected: type[Any]) -> Any:
     """The signed message in `data`, of one of the expected types.
 
     Raises:
@@ -55,7 +54,7 @@ def open_signed(data: bytes, cards: Mapping[str, Card], *expected: type[M]) -> M
         message = decode(body, *expected)
     except MessageError as error:
         raise SignedMessageError(str(error)) from None
-    sender: str = message.header.sender  # type: ignore[attr-defined]
+    sender: str = message.header.sender
     if sender not in signers:
         raise SignedMessageError("a message in the name of somebody else than who signed it")
     return message

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import typing
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -22,8 +22,6 @@ MAX_BYTES = 64 * 1024 * 1024
 _MAX_ITEMS = 2**12
 _MAX_DIMENSIONS = 8
 _ARRAY = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
-
-M = TypeVar("M")
 
 
 class _Array(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -100,14 +98,14 @@ def encode(message: Message) -> bytes:
     return _ENCODER.encode((type(message).__name__, message))
 
 
-def decode(data: bytes, *expected: type[M]) -> M:
+def decode(data: bytes, *expected: type[Any]) -> Any:
     """The message in `data`, of one of the expected types; MessageError where it is anything else."""
     name, fields = _read(_WHOLE, data)
     codec = _expected(name, expected)
     message = codec.message(_read(codec.whole, fields))
     if encode(message) != data:
         raise MessageError(f"this {name} is not in canonical form")
-    return typing.cast(M, message)
+    return message
 
 
 def encode_body(message: Message) -> bytes:
@@ -115,13 +113,22 @@ def encode_body(message: Message) -> bytes:
     return _ENCODER.encode(_CODECS[type(message).__name__].body_of(message))
 
 
-def decode_body(name: str, header: Header, data: bytes, *expected: type[M]) -> M:
+def decode_body(name: str, header: Header, data: bytes, *expected: type[Any]) -> Any:
     """The message of that type and header whose `encode_body` is `data`; MessageError as for `decode`."""
     codec = _expected(name, expected)
     message = codec.message(_read(codec.body, data), header=header)
     if encode_body(message) != data:
         raise MessageError(f"this {name} is not in canonical form")
-    return typing.cast(M, message)
+    return message
+
+
+def whole(name: str, header: Header, body: bytes) -> bytes:
+    """The bytes of the message of that type and header whose `encode_body` is `body`, without writing it again."""
+    fields = body[0] & 0x0F
+    head = _ENCODER.encode((name, {"header": header}))
+    # A message has fewer than 15 fields beside its header, so their number is the low half of a map's first byte.
+    at = len(_ENCODER.encode(name)) + 1
+    return head[:at] + bytes((0x80 | (fields + 1),)) + head[at + 1 :] + body[1:]
 
 
 def digest(data: bytes) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 
 from sealscore.server.run.coordinator import Coordinator, Observer
 from sealscore.server.run.optimizer import ServerOptimizer
-from sealscore.server.transport.exchange import Exchange, wait_for
+from sealscore.server.transport.exchange import wait_for
+from sealscore.server.transport.messenger import Messenger
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import initial_tower
@@ -47,19 +48,19 @@ class AuditingServer(Coordinator):
         self,
         plan: Plan,
         run: str,
-        exchange: Exchange,
+        messenger: Messenger,
         observer: Observer,
         canaries: int,
         loss: Loss,
         told: ToldSums,
         fault: Break | None,
     ) -> None:
-        super().__init__(plan, run, exchange, PlainSum(), observer, timeout=10.0)
+        super().__init__(plan, run, messenger, PlainSum(), observer, timeout=10.0)
         self._canaries, self._loss, self._told, self._fault = canaries, loss, told, fault
 
     def audit(self, group: str) -> Seen:
         """All phases before the group's training as ever, then that training, audited."""
-        wait_for(self._exchange, [party.name for party in self._plan.parties], self._patience, poll=0.2)
+        wait_for(self._messenger, [party.name for party in self._plan.parties], self._patience, poll=0.2)
         for platforms in self._plan.platforms:
             if platforms == group:
                 self.align(self._phase(Kind.ALIGN, group))

@@ -15,24 +15,19 @@ from typing import Any
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.node import Node
 from sealscore.server.run.coordinator import Coordinator
-from sealscore.server.transport.exchange import Reply, Traffic
+from sealscore.server.transport.exchange import Failure, Traffic
 from sealscore.shared.identity.identity import Identity, Role
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.codec import digest, encode
 from sealscore.shared.messages.messages import (
-    Finish,
-    Hello,
     Message,
     PairAnswer,
     PairRequest,
-    Publish,
-    Ready,
     Refusal,
+    Reply,
     Request,
     Stored,
-    SumAnswer,
-    SumRequest,
 )
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Phase
@@ -79,7 +74,7 @@ class _NoProgress:
 
 
 class _Wire:
-    """An exchange with nodes in this process, which keeps all requests."""
+    """A messenger to nodes in this process, which keeps all requests."""
 
     def __init__(self, nodes: Mapping[str, Node]) -> None:
         self._nodes, self.asked = nodes, list[RecordedRequest]()
@@ -88,13 +83,16 @@ class _Wire:
     def online(self) -> frozenset[str]:
         return frozenset(self._nodes)
 
-    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
-        found: dict[str, Reply] = {}
-        for party, body in requests.items():
-            request = decode(body, Hello, Publish, SumRequest, PairRequest, Finish)
+    def ask(self, requests: Mapping[str, Request], timeout: float | None = None) -> dict[str, Reply | Failure]:
+        found: dict[str, Reply | Failure] = {}
+        for party, request in requests.items():
             self.asked.append(RecordedRequest(party, request))
-            found[party] = self._nodes[party].answer(body)
+            found[party] = _respond(self._nodes[party], request)
         return found
+
+
+def _respond(node: Node, request: Request) -> Reply:
+    return node.respond(request, digest(encode(request)))
 
 
 def nodes_of(plan: Plan, records: Mapping[str, Records], tell: Callable[[str], None]) -> dict[str, Node]:
@@ -150,9 +148,7 @@ def replay(
     try:
         for place, one in enumerate(asked):
             heard.tape.place = place
-            reply = decode(
-                nodes[one.party].answer(encode(_as_here(one, carried))), Ready, Stored, SumAnswer, PairAnswer, Refusal
-            )
+            reply = _respond(nodes[one.party], _as_here(one, carried))
             heard.replies.append(_seen(reply))
             if isinstance(one.request, PairRequest) and isinstance(reply, PairAnswer):
                 header = one.request.header

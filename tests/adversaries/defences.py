@@ -32,7 +32,8 @@ from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.clients.roles.context import RoundContext
 from sealscore.clients.setup.config import DataSection
-from sealscore.server.transport.exchange import Exchange, Failure
+from sealscore.server.transport.exchange import Failure
+from sealscore.server.transport.messenger import ClearMessenger, Messenger
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.dp.events import Event, RandomizedResponse
 from sealscore.shared.dp.labels import LabelRelease, LabelStore
@@ -46,17 +47,13 @@ from sealscore.shared.ledger.entries import PARTS
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import NOWHERE, LedgerState, PlanState
 from sealscore.shared.messages.aggregation import PlainSum, SumId, SumShape
-from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import (
     Header,
     Message,
-    PairAnswer,
     PairRequest,
     Publish,
-    Ready,
     Refusal,
     Stored,
-    SumAnswer,
     SumRequest,
 )
 from sealscore.shared.messages.payloads import pack_numbers, unpack_numbers
@@ -473,7 +470,7 @@ class Scene:
         for name in self.records:
             self.enter(name)
         self.wire = DirectExchange(self.doors, self._seen, self.away)
-        self.server: Exchange = self.wire
+        self.server: Messenger = ClearMessenger(self.wire)
         if "seals" not in self.defences.off:
             self.server = SealedExchange(self.wire, self.plan, RUN, self.members[SERVER])
 
@@ -517,8 +514,7 @@ class Scene:
     def send(self, message: Message) -> Message | Failure:
         """One party's reply to a request of the server."""
         party = message.header.recipient
-        reply = self.server.send({party: encode(message)})[party]
-        return reply if isinstance(reply, Failure) else decode(reply, Ready, Stored, SumAnswer, PairAnswer, Refusal)
+        return self.server.ask({party: message})[party]
 
     def publish(self, phase: str, name: str, body: bytes, parties: Sequence[str]) -> dict[str, str]:
         """Send a part to parties; the reference to it for requests."""

@@ -20,6 +20,7 @@ from doubles import DirectExchange, Quiet, nodes_of
 from sealscore.clients.data.derive import derived_columns
 from sealscore.clients.roles.lender import Lender
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import Hello, PairRequest, Publish, SumRequest
@@ -140,7 +141,7 @@ def carried_out(plan, records: dict[str, Records]) -> tuple[RunOutcome, Lender, 
     """A run of the plan without seals, which change no model, with the lender and the edges that were published."""
     nodes, _ = nodes_of(plan, records)
     exchange = DirectExchange(nodes)
-    outcome = Coordinator(plan, "run", exchange, PlainSum(), Quiet()).run()
+    outcome = Coordinator(plan, "run", ClearMessenger(exchange), PlainSum(), Quiet()).run()
     sent = (decode(raw, Hello, Publish, SumRequest, PairRequest) for log in exchange.log for raw in log.values())
     edges = next(m.body for m in sent if isinstance(m, Publish) and m.name == "edges")
     return outcome, nodes[LENDER].role, edges_from_bytes(edges, plan.model.signal_levels)

@@ -194,7 +194,7 @@ def refusal(scene: Scene, party: str, raw: bytes) -> str:
 def caught(scene: Scene, how: dict[str, Any]) -> dict[str, bytes]:
     """The requests of a round as they are on the wire, before anybody has them."""
     scene.away |= set(LENDERS)
-    scene.server.send({p: encode(SumRequest(scene.header(TRAIN, p), LENDERS, **how)) for p in LENDERS})
+    scene.server.ask({p: SumRequest(scene.header(TRAIN, p), LENDERS, **how) for p in LENDERS})
     return scene.wire.log[-1]
 
 
@@ -239,7 +239,7 @@ def test_requests_out_of_order(trained: Any):
     scene, how = trained
     scene.away |= set(LENDERS)
     for round in (1, 2):
-        scene.server.send({"lender-1": encode(SumRequest(scene.header(TRAIN, "lender-1", round), LENDERS, **how))})
+        scene.server.ask({"lender-1": SumRequest(scene.header(TRAIN, "lender-1", round), LENDERS, **how)})
     early, late = (sent["lender-1"] for sent in scene.wire.log[-2:])
     scene.away.clear()
     assert not is_signed(scene.doors["lender-1"].answer(late))

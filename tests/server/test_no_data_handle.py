@@ -23,6 +23,7 @@ from paths import ROOT
 from sealscore.clients.node.node import Node
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Reply, Traffic
+from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.tower import flatten
@@ -115,7 +116,7 @@ class TestNoHandleOnData:
 
         with behind_queues(nodes_of(PLAN, records)[0]) as exchange:
             observer = Looking()
-            holder.append(Coordinator(PLAN, "run-1", exchange, PlainSum(), observer, patience=0.0))
+            holder.append(Coordinator(PLAN, "run-1", ClearMessenger(exchange), PlainSum(), observer, patience=0.0))
             outcome = holder[0].run()
         assert len(observer.rows) == 11
         found.extend(type(thing) for thing in reachable((holder[0], outcome)) if is_data(thing, sizes))
@@ -125,7 +126,7 @@ class TestNoHandleOnData:
     def test_the_search_would_find_them(self, records, sizes):
         """Teeth: with an exchange that holds the nodes themselves, the same search finds their records."""
         exchange = DirectExchange(nodes_of(PLAN, records)[0])
-        coordinator = Coordinator(PLAN, "run-1", exchange, PlainSum(), Quiet(), patience=0.0)
+        coordinator = Coordinator(PLAN, "run-1", ClearMessenger(exchange), PlainSum(), Quiet(), patience=0.0)
         coordinator.run()
         found = {type(thing) for thing in reachable(coordinator) if is_data(thing, sizes)}
         assert {Node, Records, np.ndarray, torch.Tensor} <= found
@@ -153,7 +154,9 @@ class TestNoHandleOnData:
             process.wait()
         remote = ScoreModel.load(tmp_path / "run" / "model")
         exchange = DirectExchange(nodes_of(PLAN, small_federation())[0])
-        here = Coordinator(PLAN, f"run-{PLAN.hash[:16]}", exchange, PlainSum(), Quiet(), patience=0.0).run()
+        here = Coordinator(
+            PLAN, f"run-{PLAN.hash[:16]}", ClearMessenger(exchange), PlainSum(), Quiet(), patience=0.0
+        ).run()
         assert np.array_equal(flatten(remote.tower), flatten(here.model.tower))
 
 

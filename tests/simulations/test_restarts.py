@@ -26,7 +26,6 @@ from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import Hello, Ready
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.persons.records import Records
@@ -115,8 +114,8 @@ class Run:
             # The server learns that keys are lost from the answer to its greeting, and all join again.
             for _ in range(2):
                 header = self.coordinator._asker.header(phase, 0, 0, name)
-                reply = self.exchange.send({name: encode(Hello(header))})[name]
-            assert isinstance(decode(reply, Ready), Ready)
+                reply = self.exchange.ask({name: Hello(header)})[name]
+            assert isinstance(reply, Ready)
         if names:
             for kind in (self.plan.lenders, *self.plan.platforms):
                 again = [name for name in names if self.plan.party(name).group == kind]

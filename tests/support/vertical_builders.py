@@ -23,6 +23,7 @@ from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.shared.dp.events import Disclosure, Event
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Disclose
@@ -367,7 +368,7 @@ class Wire:
 def carry_out(wire: Wire, spoil: Callable[[str, bytes, bytes], Any] | None = None) -> tuple[RunOutcome, DirectExchange]:
     """Run the whole plan over the nodes of a wire."""
     exchange = DirectExchange(wire.nodes, spoil)
-    outcome = Coordinator(wire.plan, wire.run, exchange, PlainSum(), Quiet(), patience=1.0).run()
+    outcome = Coordinator(wire.plan, wire.run, ClearMessenger(exchange), PlainSum(), Quiet(), patience=1.0).run()
     return outcome, exchange
 
 

@@ -26,7 +26,7 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore, Untrusted
 from sealscore.shared.ledger.entries import Ceilings, Identify
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.codec import decode, decode_body, encode, encode_body
+from sealscore.shared.messages.codec import decode_body, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -409,8 +409,8 @@ class TestClosing:
         exchange = DirectExchange(federation.doors)
         server = SealedExchange(exchange, federation.plan, RUN, identities(federation.plan)[SERVER])
         header = Header(federation.plan.hash, RUN, BIN, 1, 1, SERVER, "lender-1")
-        request = encode(SumRequest(header, LENDERS, np.zeros(0), {}))
-        assert isinstance(decode(server.send({"lender-1": request})["lender-1"], SumAnswer, Refusal), SumAnswer)
+        request = SumRequest(header, LENDERS, np.zeros(0), {})
+        assert isinstance(server.ask({"lender-1": request})["lender-1"], SumAnswer)
         door = federation.doors["lender-1"]
         seeds = door._seeds
         kept = [*seeds._own.values(), *seeds._theirs.values()]
@@ -419,7 +419,7 @@ class TestClosing:
         assert not any(any(seed) for seed in kept)
         assert door._keys._private is None
         assert not door._masks.ready(LENDERS)
-        assert decode(server.send({"lender-1": request})["lender-1"], SumAnswer, Refusal).code == "closed"
+        assert server.ask({"lender-1": request})["lender-1"].code == "closed"
 
 
 def test_a_door_with_fresh_keys_before_the_same_node():

@@ -17,12 +17,11 @@ from vertical_builders import Wire, federation_of, fresh_lifetimes, only, quiet_
 
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.withdrawals import BLOCK, KIND
-from sealscore.server.transport.exchange import Failure
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.fields import pack_fields
 from sealscore.shared.crypto.sealing import Info, seal
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.codec import encode
 from sealscore.shared.messages.messages import (
     Header,
     Hello,
@@ -31,8 +30,6 @@ from sealscore.shared.messages.messages import (
     PairRequest,
     Publish,
     Ready,
-    Refusal,
-    Stored,
     SumAnswer,
     SumRequest,
 )
@@ -162,9 +159,8 @@ class Run:
 
     def send(self, *messages: Message) -> list[Any]:
         """Replies to requests that go out at once."""
-        replies = self.server.send({m.header.recipient: encode(m) for m in messages})
-        kinds = (Ready, Stored, SumAnswer, PairAnswer, Refusal)
-        return [r if isinstance(r, Failure) else decode(r, *kinds) for r in replies.values()]
+        replies = self.server.ask({m.header.recipient: m for m in messages})
+        return [replies[m.header.recipient] for m in messages]
 
     def hello(self, *parties: str) -> None:
         replies = self.send(*(Hello(self.header(EDGES, party)) for party in parties))

@@ -13,6 +13,7 @@ from doubles import DirectExchange, Quiet, nodes_of
 from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
 from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, Reply
+from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode
@@ -30,7 +31,7 @@ def coordinate(
 ) -> RunOutcome:
     if exchange is None:
         exchange = DirectExchange(nodes_of(plan, small_federation())[0])
-    return Coordinator(plan, run, exchange, PlainSum(), observer or Quiet(), patience=0.0).run()
+    return Coordinator(plan, run, ClearMessenger(exchange), PlainSum(), observer or Quiet(), patience=0.0).run()
 
 
 def figures(outcome: RunOutcome, name: str = "all") -> TableMetrics:

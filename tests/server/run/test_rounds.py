@@ -27,6 +27,7 @@ from doubles import DirectExchange, nodes_of
 
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import Failure, Reply
+from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest, encode
@@ -47,7 +48,7 @@ class Bench:
         self.records = small_federation()
         self.nodes, self.charges = nodes_of(plan, self.records)
         self.exchange = DirectExchange(self.nodes, spoil, away)
-        self.asker = PartyClient(plan, "run-1", self.exchange, None)
+        self.asker = PartyClient(plan, "run-1", ClearMessenger(self.exchange), None)
         self.rounds = Rounds(plan, "run-1", self.asker, PlainSum())
         self.binning = binning_of(plan, small_records(seed=1))
 
@@ -130,20 +131,20 @@ class TestASum:
 RUBBISH = {
     "gone": (Failure("lender-2", "unavailable"), "unavailable"),
     "late": (Failure("lender-2", "timeout"), "timeout"),
-    "nothing": (b"", "rubbish"),
-    "noise": (b"\xc1" * 300, "rubbish"),
-    "a greeting": (lambda request, answer: encode(Ready(decode(answer, SumAnswer).header)), "rubbish"),
-    "a part": (lambda request, answer: encode(Stored(decode(answer, SumAnswer).header, "0" * 64)), "rubbish"),
-    "its request back": (lambda request, answer: request, "rubbish"),
-    "too short": (resized(-1), "rubbish"),
-    "far too short": (resized(-50), "rubbish"),
-    "too long": (resized(1), "rubbish"),
-    "as another party": (reheaded(sender="lender-3"), "rubbish"),
-    "of another round": (reheaded(round=2), "rubbish"),
-    "of another attempt": (reheaded(attempt=2), "rubbish"),
-    "of another run": (reheaded(run="run-2"), "rubbish"),
-    "of another plan": (reheaded(plan="0" * 64), "rubbish"),
-    "of another phase": (reheaded(phase=TRAIN), "rubbish"),
+    "nothing": (b"", "malformed"),
+    "noise": (b"\xc1" * 300, "malformed"),
+    "a greeting": (lambda request, answer: encode(Ready(decode(answer, SumAnswer).header)), "invalid reply"),
+    "a part": (lambda request, answer: encode(Stored(decode(answer, SumAnswer).header, "0" * 64)), "invalid reply"),
+    "its request back": (lambda request, answer: request, "malformed"),
+    "too short": (resized(-1), "invalid reply"),
+    "far too short": (resized(-50), "invalid reply"),
+    "too long": (resized(1), "invalid reply"),
+    "as another party": (reheaded(sender="lender-3"), "invalid reply"),
+    "of another round": (reheaded(round=2), "invalid reply"),
+    "of another attempt": (reheaded(attempt=2), "invalid reply"),
+    "of another run": (reheaded(run="run-2"), "invalid reply"),
+    "of another plan": (reheaded(plan="0" * 64), "invalid reply"),
+    "of another phase": (reheaded(phase=TRAIN), "invalid reply"),
     "a refusal": (
         lambda request, answer: encode(Refusal(decode(answer, SumAnswer).header, "budget-spent")),
         "refused: budget-spent",
@@ -185,8 +186,8 @@ def test_two_at_once_are_too_many():
     message = str(caught.value)
     assert "bin:lender" in message
     assert "needs 2" in message
-    assert "lender-2 (rubbish)" in message
-    assert "lender-3 (rubbish)" in message
+    assert "lender-2 (malformed)" in message
+    assert "lender-3 (malformed)" in message
     assert "lender-1" not in message
 
 
@@ -246,7 +247,7 @@ class TestAbsence:
     @pytest.fixture
     def bench(self, monkeypatch: pytest.MonkeyPatch) -> Bench:
         bench, now = Bench(away={"lender-1", "lender-2"}), [0.0]
-        bench.asker = PartyClient(PLAN, "run-1", bench.exchange, None, 60.0)
+        bench.asker = PartyClient(PLAN, "run-1", ClearMessenger(bench.exchange), None, 60.0)
         bench.rounds = Rounds(PLAN, "run-1", bench.asker, PlainSum())
         bench.back = 30.0  # type: ignore[attr-defined]
 

@@ -11,6 +11,7 @@ from doubles import DirectExchange
 from vertical_builders import LENDERS, REQUESTS, VIDEOS, Wire, vertical_plan
 
 from sealscore.server.transport.exchange import Failure
+from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.server.transport.pairs import TRIES, PairExchange
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.codec import decode, encode
@@ -46,7 +47,7 @@ def carrying(
 ) -> tuple[PairExchange, list[tuple[str, PairRequest]]]:
     asked: list[tuple[str, PairRequest]] = []
     parties = {party.name: Echo(party.name, asked) for party in PLAN.parties}
-    return PairExchange(PLAN, PartyClient(PLAN, "run-1", DirectExchange(parties, spoil), None)), asked
+    return PairExchange(PLAN, PartyClient(PLAN, "run-1", ClearMessenger(DirectExchange(parties, spoil)), None)), asked
 
 
 class TestCarrying:
@@ -105,8 +106,8 @@ class TestFailures:
         ("spoilt", "code"),
         [
             (lambda party, answer: Failure(party, "timeout"), "timeout"),
-            (lambda party, answer: b"rubbish", "rubbish"),
-            (lambda party, answer: answer[:-1], "rubbish"),
+            (lambda party, answer: b"rubbish", "malformed"),
+            (lambda party, answer: answer[:-1], "malformed"),
             (
                 lambda party, answer: encode(Refusal(decode(answer, PairAnswer).header, "x" * 99)),
                 "refused: " + "x" * 40,
@@ -142,7 +143,9 @@ class TestFailures:
 
         asked: list[tuple[str, PairRequest]] = []
         parties = {party.name: Echo(party.name, asked) for party in PLAN.parties}
-        pairs = PairExchange(PLAN, PartyClient(PLAN, "run-1", DirectExchange(parties, spoil), None, absence))
+        pairs = PairExchange(
+            PLAN, PartyClient(PLAN, "run-1", ClearMessenger(DirectExchange(parties, spoil)), None, absence)
+        )
         if absence:
             pairs.carry(LABELS, ORDERS["labels"], {})
             assert now[0] == pytest.approx(away * TRIES - TRIES + 1)
@@ -160,7 +163,7 @@ class TestFailures:
             return kept[0]
 
         pairs, _ = carrying(spoil)
-        with pytest.raises(PhaseFailed, match="video-1 gave nothing for lender-1 at step 2: rubbish"):
+        with pytest.raises(PhaseFailed, match="video-1 gave nothing for lender-1 at step 2: invalid reply"):
             pairs.carry(LABELS, ORDERS["labels"], {})
 
 
@@ -177,7 +180,7 @@ class TestWithNodes:
             return answer
 
         pair = {name: wire.nodes[name] for name in ("lender-1", "video-1")}
-        asker = PartyClient(PLAN, wire.run, DirectExchange(pair, spoil), None)
+        asker = PartyClient(PLAN, wire.run, ClearMessenger(DirectExchange(pair, spoil)), None)
         pairs = PairExchange(PLAN, asker)
         body = pairs._step(LABELS, PairRequest(asker.header(LABELS, 1, 1, "lender-1"), "video-1", b"", {}))
         assert dropped
@@ -190,7 +193,9 @@ class TestWithNodes:
     )
     def test_the_whole_carriage_aligns_every_pair(self, method: str, asked: int, answered: int):
         wire = Wire(vertical_plan(alignment__method=method))
-        pairs = PairExchange(wire.plan, PartyClient(wire.plan, wire.run, DirectExchange(wire.nodes), None))
+        pairs = PairExchange(
+            wire.plan, PartyClient(wire.plan, wire.run, ClearMessenger(DirectExchange(wire.nodes)), None)
+        )
         pairs.carry(ALIGN, ORDERS["align"], {})
         for lender, video in ALL_PAIRS:
             assert wire.aligned(lender, video) == wire.aligned(video, lender)

@@ -21,7 +21,6 @@ from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import Header, Hello, Joined, Ready, Refusal, SumAnswer, SumRequest
 from sealscore.shared.model.bins import histogram_length
 from sealscore.shared.model.tower import flatten
@@ -65,15 +64,12 @@ class Run:
         return Header(self.plan.hash, RUN, phase, round, attempt, SERVER, party)
 
     def hello(self, *parties: str) -> dict[str, Any]:
-        return self._read({party: encode(Hello(self.header(party))) for party in parties})
+        return self.server.ask({party: Hello(self.header(party)) for party in parties})
 
     def ask(self, attempt: int = 1, cohort: tuple[str, ...] = LENDERS) -> dict[str, Any]:
-        requests = {p: SumRequest(self.header(p, attempt=attempt), cohort, np.zeros(0), {}) for p in cohort}
-        return self._read({party: encode(request) for party, request in requests.items()})
-
-    def _read(self, requests: dict[str, bytes]) -> dict[str, Any]:
-        replies = self.server.send(requests)
-        return {p: r if isinstance(r, Failure) else decode(r, Ready, SumAnswer, Refusal) for p, r in replies.items()}
+        return self.server.ask(
+            {p: SumRequest(self.header(p, attempt=attempt), cohort, np.zeros(0), {}) for p in cohort}
+        )
 
     def charges(self, name: str) -> int:
         """Answers that a party has charged."""
