@@ -306,7 +306,7 @@ class Node:
 
         def answer() -> bytes:
             nonlocal noted
-            work = self.role.pair(phase, request.peer, request.header.round, parts)
+            work = self.role.pair(phase, request.header.round, parts)
             payload = work(PairContext(self._secret, request.header, self.name, request.peer), request.body)
             if noted:
                 for release in payload.releases:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from sealscore.clients.node.errors import Refused
+from sealscore.shared.dp.gradients import ClippedGradientSum, gradient_engine
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
+from sealscore.shared.model.loss import Loss
 from sealscore.shared.model.tower import Tower, load_flat, parameter_count
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
@@ -22,29 +25,48 @@ class Encoder:
         self._plan, self._group = plan, group
         self.features = tower_features(plan, group)
         self._kept: dict[str, tuple[Binning, torch.Tensor]] = {}
+        # Of the bins that were published last: requests of all rounds build on the same ones.
+        self._binning: tuple[bytes, Binning] | None = None
+        self._untrained: tuple[Binning, Tower] | None = None
+        self._engine: tuple[Binning, Loss, ClippedGradientSum] | None = None
 
     def binning(self, part: bytes) -> Binning:
         """The published bins; Refused where the part is none."""
-        try:
-            return Binning.from_bytes(part, self.features, self._plan.model.bins)
-        except ValueError:
-            raise Refused("bad-part") from None
+        if self._binning is None or self._binning[0] != part:
+            try:
+                self._binning = part, Binning.from_bytes(part, self.features, self._plan.model.bins)
+            except ValueError:
+                raise Refused("bad-part") from None
+        return self._binning[1]
 
     def parameter_count(self, binning: Binning) -> int:
         """Weights of the tower under a binning."""
-        return parameter_count(initial_tower(self._plan, self._group, binning))
+        return parameter_count(self._initial(binning))
 
     def tower(self, binning: Binning, parameters: np.ndarray) -> Tower:
         """The tower of the group at these weights; Refused where they are not its weights."""
-        tower = initial_tower(self._plan, self._group, binning)
-        expect(parameters, parameter_count(tower))
+        expect(parameters, self.parameter_count(binning))
+        tower = copy.deepcopy(self._initial(binning))
         load_flat(tower, parameters)
         return tower
+
+    def engine(self, binning: Binning, parameters: np.ndarray, loss: Loss) -> ClippedGradientSum:
+        """Clipped gradients of the tower, of which these are weights; Refused where they are not."""
+        expect(parameters, self.parameter_count(binning))
+        if self._engine is None or self._engine[0] is not binning or self._engine[1] is not loss:
+            clip, kind = self._plan.clip_norm(self._group), self._plan.training.engine
+            self._engine = binning, loss, gradient_engine(kind, self._initial(binning), loss, clip)
+        return self._engine[2]
+
+    def _initial(self, binning: Binning) -> Tower:
+        if self._untrained is None or self._untrained[0] is not binning:
+            self._untrained = binning, initial_tower(self._plan, self._group, binning)
+        return self._untrained[1]
 
     def codes(self, what: str, columns: Mapping[str, np.ndarray], binning: Binning) -> torch.Tensor:
         """Codes float64 [n, width] of the party's records `what`, whose columns must stay the same under that name."""
         kept = self._kept.get(what)
-        if kept is None or kept[0] != binning:
+        if kept is None or (kept[0] is not binning and kept[0] != binning):
             coding = coding_of(self._plan, self._group, binning)
             kept = self._kept[what] = (binning, coding.encode(binning.quantize(columns)))
         return kept[1]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 
 import numpy as np
 import torch
@@ -18,18 +17,14 @@ from sealscore.clients.node.errors import LocalFault, Refused
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.bands import band_of
 from sealscore.clients.roles.context import PairContext, RoundContext
-from sealscore.clients.roles.encoding import Encoder, expect
-from sealscore.clients.roles.pairing import Pairs
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
-from sealscore.clients.roles.training import train_step
+from sealscore.clients.roles.role import Role, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Asking
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
-from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
 from sealscore.shared.messages.payloads import bits_for
-from sealscore.shared.model.bins import Binning, histogram, histogram_length
-from sealscore.shared.model.loss import Loss, cross_entropy
+from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.model.tower import Tower, row_logits
 from sealscore.shared.persons.consent import FEDERATION
@@ -39,7 +34,7 @@ from sealscore.shared.plan.plan import Plan, signal_name
 from sealscore.shared.randomness.streams import Purpose
 
 
-class Lender:
+class Lender(Role):
     """A lender's records under a plan."""
 
     def __init__(
@@ -50,20 +45,15 @@ class Lender:
         records: Records,
         lifetime: Lifetime,
         progress: Progress | None = None,
-        tell: Callable[[str], None] = lambda words: None,
+        tell: Tell = lambda words: None,
     ) -> None:
-        self._plan, self._name, self._mechanisms = plan, name, mechanisms
-        self._records, self._lifetime = records, lifetime
-        self._today: date | None = None
-        self._coder = Encoder(plan, plan.lenders)
-        self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
+        super().__init__(plan, name, mechanisms, records, lifetime, progress, tell)
         self._asking: dict[str, Asking] = {}
         # What platforms told before a restart is there again.
         self._levels = lifetime.register.received(plan.hash, "signal")
         self._told_bands = lifetime.register.received(plan.hash, "groups")
         self._split: dict[bool, Records] = {}
         self._targets: torch.Tensor | None = None
-        self.loss: Loss = cross_entropy
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
@@ -74,20 +64,17 @@ class Lender:
         if phase.kind is Kind.BIN:
             return self.bin(phase, parameters)
         make = {Kind.TRAIN: self.train_tower, Kind.CALIBRATE: self.calibrate, Kind.EVALUATE: self.evaluate}
-        return make[phase.kind](phase, parameters, self._coder.binning(parts["bins"]))
+        return make[phase.kind](phase, parameters, self._encoder.binning(parts["bins"]))
 
-    def pair(self, phase: Phase, peer: str, step: int, parts: dict[str, bytes]) -> Pair:
-        """The work of a step of a paired phase."""
-        steps: dict[tuple[Kind, int], Pair] = {
-            (Kind.ALIGN, 1): self.align_request,
-            (Kind.ALIGN, 3): self.align_handles,
-            (Kind.LABELS, 1): self.release_labels,
-            (Kind.SIGNAL, 2): self.disclose_signal,
-            (Kind.GROUPS, 2): self.disclose_groups,
+    def steps(self, parts: dict[str, bytes]) -> Mapping[tuple[Kind, int], Callable[[], Pair]]:
+        """What it does in which step of a paired phase."""
+        return {
+            (Kind.ALIGN, 1): lambda: self.align_request,
+            (Kind.ALIGN, 3): lambda: self.align_handles,
+            (Kind.LABELS, 1): lambda: self.release_labels,
+            (Kind.SIGNAL, 2): lambda: self.disclose_signal,
+            (Kind.GROUPS, 2): lambda: self.disclose_groups,
         }
-        if (phase.kind, step) not in steps:
-            raise Refused("no-such-step")
-        return steps[phase.kind, step]
 
     def scored_records(self) -> Records:
         """All records with the signals that have come, as training and scoring see them; for use at this party."""
@@ -105,21 +92,6 @@ class Lender:
         live = set(self._joined(platform))
         return {person: value for person, value in told.items() if person in live}
 
-    @property
-    def shortfalls(self) -> Sequence[str]:
-        """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
-        return self._pairs.shortfalls
-
-    @property
-    def records(self) -> Records:
-        """The records that it goes on with."""
-        return self._records
-
-    def replace(self, records: Records) -> None:
-        """Go on with other records of the same data set, from the next round on."""
-        self._records = records
-        self._changed()
-
     def forget(self, peer: str, persons: Sequence[str]) -> None:
         """Use no more what a platform told of these persons."""
         self._pairs.forget(peer, persons)
@@ -128,44 +100,18 @@ class Lender:
                 told.pop(person, None)
         self._changed()
 
-    def turn(self, today: date) -> None:
-        """Go on on another day, on which consents may have begun or ended."""
-        if today != self._today:
-            self._today = today
-            self._changed()
-
     def _changed(self) -> None:
+        super()._changed()
         self._split.clear()
         self._targets = None
-        self._coder.clear()
 
     def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
         """Codes float64 [n, width] and targets float64 [n] that the tower learns from; for use at this party."""
         return self._codes(False, binning), self._training_labels()
 
-    def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
-        """Counts of training records over the public cells of every feature of the tower."""
-        expect(parameters, 0)
-        cells = self._plan.model.grid_cells
-        mechanism = self._mechanisms.mechanism(phase, histogram_length(self._coder.features, cells))
-
-        def work(context: RoundContext) -> np.ndarray:
-            return mechanism.counts(histogram(self._part(False).columns, self._coder.features, cells))
-
-        return work, mechanism
-
-    def train_tower(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
-        """The clipped gradient of a Poisson sample of training records, or the mean of noisy local steps."""
-        tower = self._coder.tower(binning, parameters)
-        mechanism = self._mechanisms.mechanism(phase, len(parameters))
-        clip = self._plan.clip_norm(phase.group)
-        engine = gradient_engine(self._plan.training.engine, tower, self.loss, clip)
-
-        def work(context: RoundContext) -> np.ndarray:
-            codes, labels = self.training_examples(binning)
-            return train_step(engine, parameters, codes, labels, self._plan, context)
-
-        return work, mechanism
+    def training_records(self) -> Records:
+        """All training records of persons who consent to sums; for use at this party."""
+        return self._part(False)
 
     def calibrate(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
         """Counts of training records over score cells and labels."""
@@ -298,9 +244,6 @@ class Lender:
         names = self._plan.groups_at(self._plan.party(platform).group)
         return [len(self._plan.bands(name)) for name in names]
 
-    def _joined(self, peer: str) -> tuple[str, ...]:
-        return self._records.joined(peer, self._plan.purpose_code)
-
     def _part(self, test: bool) -> Records:
         if test not in self._split:
             scored = self.scored_records()
@@ -321,10 +264,10 @@ class Lender:
         return np.zeros(0, dtype=np.int8) if label is None else label
 
     def _codes(self, test: bool, binning: Binning) -> torch.Tensor:
-        return self._coder.codes("test" if test else "training", self._part(test).columns, binning)
+        return self._encoder.codes("test" if test else "training", self._part(test).columns, binning)
 
     def _scorer(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> tuple[Tower, Mechanism]:
-        tower = self._coder.tower(binning, parameters)
+        tower = self._encoder.tower(binning, parameters)
         return tower, self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
 
     def _band(self, name: str) -> np.ndarray:

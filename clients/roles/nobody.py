@@ -18,8 +18,8 @@ from sealscore.shared.persons.records import Records
 Answer = TypeVar("Answer")
 
 
-class Role(Protocol):
-    """A lender or a platform."""
+class HoldsRecords(Protocol):
+    """A lender or a platform, or what stands in its place."""
 
     @property
     def records(self) -> Records:
@@ -32,7 +32,7 @@ class Role(Protocol):
 
 
 @contextmanager
-def without_records(role: Role) -> Iterator[None]:
+def without_records(role: HoldsRecords) -> Iterator[None]:
     """While the context lasts the role has no records."""
     kept = role.records
     role.replace(kept.take(np.zeros(0, dtype=np.int64)))
@@ -43,7 +43,7 @@ def without_records(role: Role) -> Iterator[None]:
 
 
 def attempted(
-    role: Role,
+    role: HoldsRecords,
     work: Callable[[], Answer],
     failed: Callable[[Exception], None],
     passed: tuple[type[Exception], ...] = (),

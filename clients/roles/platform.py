@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 
 import numpy as np
 import torch
@@ -17,19 +16,16 @@ from sealscore.clients.node.errors import LocalFault, Refused
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.bands import band_codes
 from sealscore.clients.roles.context import PairContext, RoundContext
-from sealscore.clients.roles.encoding import Encoder, expect
-from sealscore.clients.roles.pairing import Pairs
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
-from sealscore.clients.roles.training import train_step
+from sealscore.clients.roles.role import Role, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Answering
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure
-from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.parts import edges_from_bytes, weights_from_bytes
 from sealscore.shared.messages.payloads import bits_for
-from sealscore.shared.model.bins import Binning, histogram, histogram_length
-from sealscore.shared.model.loss import ForwardCorrected, Loss, cross_entropy
+from sealscore.shared.model.bins import Binning
+from sealscore.shared.model.loss import ForwardCorrected
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
 from sealscore.shared.model.tower import row_logits
 from sealscore.shared.persons.records import Records
@@ -38,7 +34,7 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose
 
 
-class Platform:
+class Platform(Role):
     """A platform's records under a plan."""
 
     def __init__(
@@ -49,22 +45,17 @@ class Platform:
         records: Records,
         lifetime: Lifetime,
         progress: Progress | None = None,
-        tell: Callable[[str], None] = lambda words: None,
+        tell: Tell = lambda words: None,
     ) -> None:
-        self._plan, self._name, self._mechanisms = plan, name, mechanisms
-        self._records, self._lifetime, self._tell = records, lifetime, tell
-        self._today: date | None = None
-        self._group = plan.party(name).group
-        self._coder = Encoder(plan, self._group)
-        self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
+        super().__init__(plan, name, mechanisms, records, lifetime, progress, tell)
         self._row = _first_rows(records)
         self._answering: dict[str, Answering] = {}
         # What lenders released before a restart is there again.
         self._bits = lifetime.register.received(plan.hash, "label")
         self._rows: np.ndarray | None = None
         self._labels: torch.Tensor | None = None
-        epsilon = plan.privacy.label_epsilon
-        self.loss: Loss = cross_entropy if epsilon is None else ForwardCorrected.of_epsilon(epsilon)
+        if (epsilon := plan.privacy.label_epsilon) is not None:
+            self.loss = ForwardCorrected.of_epsilon(epsilon)
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
@@ -75,37 +66,23 @@ class Platform:
             return self.bin(phase, parameters)
         if phase.kind is Kind.TRAIN and set(self._bits) != lenders:
             raise Refused("no-labels")
-        binning = self._coder.binning(parts["bins"])
+        binning = self._encoder.binning(parts["bins"])
         return (self.train_tower if phase.kind is Kind.TRAIN else self.signal_edges)(phase, parameters, binning)
 
-    def pair(self, phase: Phase, peer: str, step: int, parts: dict[str, bytes]) -> Pair:
-        """The work of a step of a paired phase."""
-        if (phase.kind, step) == (Kind.SIGNAL, 1):
-            return self.disclose_signal(parts)
-        steps: dict[tuple[Kind, int], Pair] = {
-            (Kind.ALIGN, 2): self.align_response,
-            (Kind.ALIGN, 4): self.align_accept,
-            (Kind.LABELS, 2): self.release_labels,
-            (Kind.GROUPS, 1): self.disclose_groups,
+    def steps(self, parts: dict[str, bytes]) -> Mapping[tuple[Kind, int], Callable[[], Pair]]:
+        """What it does in which step of a paired phase."""
+        return {
+            (Kind.ALIGN, 2): lambda: self.align_response,
+            (Kind.ALIGN, 4): lambda: self.align_accept,
+            (Kind.LABELS, 2): lambda: self.release_labels,
+            (Kind.SIGNAL, 1): lambda: self.disclose_signal(parts),
+            (Kind.GROUPS, 1): lambda: self.disclose_groups,
         }
-        if (phase.kind, step) not in steps:
-            raise Refused("no-such-step")
-        return steps[phase.kind, step]
-
-    @property
-    def shortfalls(self) -> Sequence[str]:
-        """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
-        return self._pairs.shortfalls
-
-    @property
-    def records(self) -> Records:
-        """The records that it goes on with."""
-        return self._records
 
     def replace(self, records: Records) -> None:
         """Go on with other records of the same data set, from the next round on."""
-        self._records, self._row = records, _first_rows(records)
-        self._changed()
+        self._row = _first_rows(records)
+        super().replace(records)
 
     def forget(self, peer: str, persons: Sequence[str]) -> None:
         """Use no more what a lender told of these persons."""
@@ -114,48 +91,21 @@ class Platform:
             self._bits.get(peer, {}).pop(person, None)
         self._changed()
 
-    def turn(self, today: date) -> None:
-        """Go on on another day, on which consents may have begun or ended."""
-        if today != self._today:
-            self._today = today
-            self._changed()
-
     def _changed(self) -> None:
+        super()._changed()
         self._rows = self._labels = None
-        self._coder.clear()
 
     def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
         """Codes float64 [n, width] and noisy labels float64 [n] that the tower learns from; for use at this party."""
         return self._codes(binning)[self._training_rows()], self._noisy_labels()
 
-    def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
-        """Counts of aligned training records over the public cells of every feature."""
-        expect(parameters, 0)
-        cells = self._plan.model.grid_cells
-        mechanism = self._mechanisms.mechanism(phase, histogram_length(self._coder.features, cells))
-
-        def work(context: RoundContext) -> np.ndarray:
-            rows = self._records.take(self._training_rows())
-            return mechanism.counts(histogram(rows.columns, self._coder.features, cells))
-
-        return work, mechanism
-
-    def train_tower(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
-        """The clipped gradient of a sample of aligned training records, under the loss for noisy labels."""
-        tower = self._coder.tower(binning, parameters)
-        mechanism = self._mechanisms.mechanism(phase, len(parameters))
-        clip = self._plan.clip_norm(phase.group)
-        engine = gradient_engine(self._plan.training.engine, tower, self.loss, clip)
-
-        def work(context: RoundContext) -> np.ndarray:
-            codes, labels = self.training_examples(binning)
-            return train_step(engine, parameters, codes, labels, self._plan, context)
-
-        return work, mechanism
+    def training_records(self) -> Records:
+        """Aligned training records; for use at this party."""
+        return self._records.take(self._training_rows())
 
     def signal_edges(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
         """Counts of aligned training records over the public cells of the tower's logit."""
-        tower = self._coder.tower(binning, parameters)
+        tower = self._encoder.tower(binning, parameters)
         mechanism = self._mechanisms.mechanism(phase, CELLS)
 
         def work(context: RoundContext) -> np.ndarray:
@@ -198,14 +148,14 @@ class Platform:
 
     def disclose_signal(self, parts: dict[str, bytes]) -> Pair:
         """Step 1 of disclose_signal: the level of every aligned person, once."""
-        binning = self._coder.binning(parts["bins"])
+        binning = self._encoder.binning(parts["bins"])
         levels = self._plan.model.signal_levels
         try:
             edges = edges_from_bytes(parts["edges"], levels)
-            weights = weights_from_bytes(parts["tower"], self._coder.parameter_count(binning))
+            weights = weights_from_bytes(parts["tower"], self._encoder.parameter_count(binning))
         except ValueError:
             raise Refused("bad-part") from None
-        tower = self._coder.tower(binning, weights)
+        tower = self._encoder.tower(binning, weights)
         # Equal weights mean the same levels under the same features, crosses and codes only.
         group, model = self._plan.groups[self._group], self._plan.model
         form = f"{group.table.model_dump_json()}\0{group.crosses}\0{model.model_dump_json()}".encode()
@@ -290,9 +240,6 @@ class Platform:
         event = Disclosure(bits=bits, recipient=context.peer, count=1)
         return Payload(make, (Release(event, what, keep),))
 
-    def _joined(self, peer: str) -> tuple[str, ...]:
-        return self._records.joined(peer, self._plan.purpose_code)
-
     def _told_of(self, peer: str) -> list[str]:
         """The aligned persons of a pair who may be joined."""
         live = set(self._joined(peer))
@@ -330,7 +277,7 @@ class Platform:
         return self._labels
 
     def _codes(self, binning: Binning) -> torch.Tensor:
-        return self._coder.codes("all", self._records.columns, binning)
+        return self._encoder.codes("all", self._records.columns, binning)
 
 
 def _first_rows(records: Records) -> dict[str, int]:

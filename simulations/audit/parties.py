@@ -65,7 +65,7 @@ class WidenedRole:
         self._role, self._plan, self._mechanisms = role, plan, mechanisms
         self._canaries, self._fault, self._tell = canaries, fault, tell
         self._audited = len(numbers) > 0
-        self._coder = Encoder(plan, group)
+        self._encoder = Encoder(plan, group)
         # Each canary is a person with as many records as a person may have at one party.
         self._numbers = torch.from_numpy(np.repeat(numbers, plan.privacy.max_records_per_person))
         self._examples: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -76,15 +76,15 @@ class WidenedRole:
         """As the role."""
         self._role.turn(today)
 
-    def pair(self, phase: Phase, peer: str, step: int, parts: dict[str, bytes]) -> Pair:
+    def pair(self, phase: Phase, step: int, parts: dict[str, bytes]) -> Pair:
         """As the role."""
-        return self._role.pair(phase, peer, step, parts)
+        return self._role.pair(phase, step, parts)
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """As the role, but for the training phase."""
         if phase.kind is not Kind.TRAIN:
             return self._role.sum(phase, parameters, parts)
-        binning = self._coder.binning(parts["bins"])
+        binning = self._encoder.binning(parts["bins"])
         block = AuditBlock(coding_of(self._plan, phase.group, binning).width, self._plan.model.hidden, self._canaries)
         expect(parameters, block.length)
         self._role.sum(phase, parameters[block.own], parts)  # what it refuses is refused here

@@ -141,9 +141,9 @@ class HeardRole:
 
         return heard, HeardMechanism.of(mechanism, self._tape)
 
-    def pair(self, phase: Phase, peer: str, step: int, parts: dict[str, bytes]) -> Pair:
+    def pair(self, phase: Phase, step: int, parts: dict[str, bytes]) -> Pair:
         """As the role, with the fill values of persons."""
-        work = self._role.pair(phase, peer, step, parts)
+        work = self._role.pair(phase, step, parts)
         if phase.kind not in _FILLED:
             return work
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, encode, encode_body
-from sealscore.shared.messages.messages import Answered, Asked, Join, Joined, Message, Refusal, SumAnswer, SumRequest
+from sealscore.shared.messages.messages import Answered, Asked, Join, Joined, Refusal, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import SERVER
 
@@ -40,17 +39,16 @@ def ran(defences: Defences, records: dict[str, Records] | None = None) -> tuple[
     bodies: list[bytes] = []
 
     def listen(node: Node) -> None:
-        inside = node.answer
+        inside = node._respond
 
-        def answer(request: bytes) -> bytes:
-            reply = inside(request)
-            for raw in (request, reply):
-                message = decode(raw, *typing.get_args(Message))
+        def respond(request: Request, key: str) -> Reply:
+            reply = inside(request, key)
+            for message in (request, reply):
                 values = [getattr(message, field.name) for field in dataclasses.fields(message)]
                 bodies.extend(v if isinstance(v, bytes) else v.tobytes() for v in values if isinstance(v, CONTENT))
             return reply
 
-        node.answer = answer  # type: ignore[method-assign]
+        node._respond = respond  # type: ignore[method-assign]
 
     for node in scene.nodes.values():
         listen(node)

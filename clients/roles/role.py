@@ -1,0 +1,127 @@
+"""What a lender and a platform do alike: records that change, pairs with peers, bins and a tower of its group."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import torch
+
+from sealscore.clients.node.errors import Refused
+from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.roles.context import RoundContext
+from sealscore.clients.roles.encoding import Encoder, expect
+from sealscore.clients.roles.pairing import Pairs
+from sealscore.clients.roles.releases import Pair, Sum
+from sealscore.clients.roles.training import train_step
+from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.model.bins import Binning, histogram, histogram_length
+from sealscore.shared.model.loss import Loss, cross_entropy
+from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.plan.plan import Plan
+
+Tell = Callable[[str], None]
+
+
+class Role(ABC):
+    """A party's records under a plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        name: str,
+        mechanisms: Mechanisms,
+        records: Records,
+        lifetime: Lifetime,
+        progress: Progress | None = None,
+        tell: Tell = lambda words: None,
+    ) -> None:
+        self._plan, self._name, self._mechanisms = plan, name, mechanisms
+        self._records, self._lifetime, self._tell = records, lifetime, tell
+        self._today: date | None = None
+        self._group = plan.party(name).group
+        self._encoder = Encoder(plan, self._group)
+        self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
+        self.loss: Loss = cross_entropy
+
+    @abstractmethod
+    def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+
+    @abstractmethod
+    def steps(self, parts: dict[str, bytes]) -> Mapping[tuple[Kind, int], Callable[[], Pair]]:
+        """What it does in which step of a paired phase."""
+
+    @abstractmethod
+    def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes float64 [n, width] and targets float64 [n] that the tower learns from; for use at this party."""
+
+    @abstractmethod
+    def training_records(self) -> Records:
+        """The records that bins are counted from; for use at this party."""
+
+    @abstractmethod
+    def forget(self, peer: str, persons: Sequence[str]) -> None:
+        """Use no more what a peer told of these persons."""
+
+    def pair(self, phase: Phase, step: int, parts: dict[str, bytes]) -> Pair:
+        """The work of a step of a paired phase."""
+        made = self.steps(parts).get((phase.kind, step))
+        if made is None:
+            raise Refused("no-such-step")
+        return made()
+
+    @property
+    def shortfalls(self) -> Sequence[str]:
+        """With which peers it shares fewer persons than the plan's minimum, in words for this party's operator."""
+        return self._pairs.shortfalls
+
+    @property
+    def records(self) -> Records:
+        """The records that it goes on with."""
+        return self._records
+
+    def replace(self, records: Records) -> None:
+        """Go on with other records of the same data set, from the next round on."""
+        self._records = records
+        self._changed()
+
+    def turn(self, today: date) -> None:
+        """Go on on another day, on which consents may have begun or ended."""
+        if today != self._today:
+            self._today = today
+            self._changed()
+
+    def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
+        """Counts of training records over the public cells of every feature of the tower."""
+        expect(parameters, 0)
+        cells = self._plan.model.grid_cells
+        mechanism = self._mechanisms.mechanism(phase, histogram_length(self._encoder.features, cells))
+
+        def work(context: RoundContext) -> np.ndarray:
+            return mechanism.counts(histogram(self.training_records().columns, self._encoder.features, cells))
+
+        return work, mechanism
+
+    def train_tower(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+        """The clipped gradient of a Poisson sample of training records, or the mean of noisy local steps."""
+        engine = self._encoder.engine(binning, parameters, self.loss)
+        mechanism = self._mechanisms.mechanism(phase, len(parameters))
+
+        def work(context: RoundContext) -> np.ndarray:
+            codes, targets = self.training_examples(binning)
+            return train_step(engine, parameters, codes, targets, self._plan, context)
+
+        return work, mechanism
+
+    def _changed(self) -> None:
+        """Records, consents or what peers told have changed: nothing that was made of them is used again."""
+        self._encoder.clear()
+
+    def _joined(self, peer: str) -> tuple[str, ...]:
+        """Persons who may be joined with a peer."""
+        return self._records.joined(peer, self._plan.purpose_code)
