@@ -24,7 +24,17 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, encode, encode_body
-from sealscore.shared.messages.messages import Answered, Asked, Join, Joined, Refusal, SumAnswer, SumRequest
+from sealscore.shared.messages.messages import (
+    Answered,
+    Asked,
+    Join,
+    Joined,
+    Refusal,
+    Reply,
+    Request,
+    SumAnswer,
+    SumRequest,
+)
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import SERVER
 
