@@ -14,14 +14,14 @@ import tomli_w
 import typer
 from rich.table import Column, Table
 
-from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from sealscore.server.commands.terminal import HERE, Folder, console, home_at
 from sealscore.server.run.deployed import PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import GROUP
-from sealscore.shared.text.terminal import foreign, grouped
+from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
 
 # One exchange with four parties over Flower on one machine of two cores (`python -m sealscore.simulations.bench
 # federation`).
