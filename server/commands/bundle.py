@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sealscore.server.commands.plans import signed_plan
-from sealscore.server.commands.terminal import HERE, Folder, console, home_at
+from sealscore.server.commands.terminal import HERE, Folder, console, home_at, signed_plan
 from sealscore.shared import bundle as bundles
 from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
 

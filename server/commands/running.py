@@ -11,8 +11,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from sealscore.server.commands.plans import signed_plan
-from sealscore.server.commands.terminal import HERE, Folder, console, home_at, superlink_of
+from sealscore.server.commands.terminal import HERE, Folder, console, home_at, signed_plan, superlink_of
 from sealscore.server.deploy.control import ControlError, SubmittedRun
 from sealscore.server.run.deployed import FAILURE, JOURNAL
 from sealscore.server.run.progress import ProgressFollower, inode_of
