@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 
 import grimp
 import pytest
-from importlinter.cli import lint_imports
 from paths import ROOT
 
 HOUSES = ("shared", "compliance", "clients", "server", "simulations")
@@ -49,10 +50,12 @@ def graph() -> grimp.ImportGraph:
     return grimp.build_graph("sealscore", cache_dir=None)
 
 
-def test_the_contracts_of_pyproject_hold(capsys: pytest.CaptureFixture[str]):
-    """Imports: the contracts of pyproject.toml, no circles, one name for each module."""
-    broken = lint_imports(str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
-    assert not broken, capsys.readouterr().out
+def test_the_contracts_of_pyproject_hold():
+    """Imports go one way, and Flower stays behind its adapters."""
+    # In a process of its own: import-linter writes to the stream that it found when it was imported.
+    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True, no_logo=True))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_contracts_see_every_module(graph: grimp.ImportGraph):
