@@ -12,8 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
-from sealscore.clients.features.dictionary.dictionary import Entry, Kind, entries
+from sealscore.clients.features.dictionary.dictionary import Kind, entries
 from sealscore.clients.features.dictionary.digest import dictionary_digest
+from sealscore.clients.features.dictionary.entry import Entry
 from sealscore.clients.features.papers import CHECKS
 from sealscore.clients.features.raw.raw import TABLES
 

@@ -47,12 +47,14 @@ def run(
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
     from sealscore.compliance.run_report.run_report import write_report
+    from sealscore.simulations.engine.federation import ENGINES
     from sealscore.simulations.experiments.console import ProgressObserver, closing_table, summary
     from sealscore.simulations.experiments.job import run_job
     from sealscore.simulations.experiments.scenario import Scenario, main_job, resolve
 
-    if engine not in ("in-process", "flower"):
-        raise typer.BadParameter(f"{engine!r}: the engines are in-process and flower", param_hint="--engine")
+    chosen = ENGINES.get(engine)
+    if chosen is None:
+        raise typer.BadParameter(f"{engine!r}: the engines are {' and '.join(ENGINES)}", param_hint="--engine")
     scenario = Scenario.load(resolve(plan or main_job()))
     if note := scenario.declaration:
         console.print(f"[yellow]{foreign(note)}")
@@ -61,7 +63,7 @@ def run(
         console.print(f"[bold]{scenario.plan.name}[/bold], seed {seed}")
         with ProgressObserver(console) as observer:
             done = run_job(
-                scenario.with_seed(seed), engine, observer, baselines, observer.tell, runs, observer.progress
+                scenario.with_seed(seed), chosen, observer, baselines, observer.tell, runs, observer.progress
             )
             observer.tell("report")
             page = write_report(done.folder)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 # From here on several whole numbers have one float.
-_APART = {pl.Float32: 2**24, pl.Float64: 2**53}
+_APART: dict[type[pl.DataType], int] = {pl.Float32: 2**24, pl.Float64: 2**53}
 # As spreadsheets write long numbers, without the last digits, and programs write large floats.
 SCIENTIFIC = r"^[+-]?\d+(\.\d+)?[eE]\+\d+$"
 NO_IDENTIFIER = "a float or a number in scientific notation, which may stand for several identifiers"
@@ -137,7 +137,7 @@ def inexact(cells: pl.Series) -> np.ndarray:
         return np.zeros(len(cells), dtype=bool)
     values = cells.cast(pl.Float64).to_numpy()
     apart = _APART.get(cells.dtype.base_type(), 2**11)
-    return ~np.isnan(values) & ((values != np.round(values)) | (np.abs(values) >= apart))
+    return np.asarray(~np.isnan(values) & ((values != np.round(values)) | (np.abs(values) >= apart)))
 
 
 def as_inexact(value: float) -> str:

@@ -39,7 +39,8 @@ def make_node_key(path: Path) -> str:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    return _line(key)
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return public.decode("ascii")
 
 
 def read_node_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -62,13 +63,3 @@ def read_node_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise NodeKeyError(f"{path}: is no elliptic-curve key; make a new one")
     return key
-
-
-def public_line(path: Path) -> str:
-    """The public key of a key file, one line in OpenSSH form, for the server to enrol."""
-    return _line(read_node_key(path))
-
-
-def _line(key: ec.EllipticCurvePrivateKey) -> str:
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return public.decode("ascii")

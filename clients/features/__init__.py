@@ -5,7 +5,9 @@ gives that table's columns for the plan. Nothing here leaves the party.
 """
 
 from sealscore.clients.features.build import Built, Settings, build_table
-from sealscore.clients.features.dictionary.dictionary import Entry, entries, entry, table_schema
+from sealscore.clients.features.dictionary.dictionary import entries, entry
+from sealscore.clients.features.dictionary.entry import Entry
+from sealscore.clients.features.dictionary.schema import table_schema
 from sealscore.clients.features.raw.mapping import PartyMapping
 from sealscore.clients.features.sentiment import Sentiment, held_out_accuracy
 

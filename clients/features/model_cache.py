@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,12 +35,13 @@ def read(name: str, key: str) -> dict[str, np.ndarray] | None:
 
 def write(name: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Store arrays; the file is replaced as a whole. A cache that cannot be written is no fault."""
+    fields: dict[str, Any] = {"key": np.array(key), **arrays}
     with contextlib.suppress(OSError):
         path(name).parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path(name).parent, prefix=f".{name}-")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, key=np.array(key), **arrays)
+                np.savez(file, **fields)
             os.replace(temporary, path(name))
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

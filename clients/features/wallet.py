@@ -8,7 +8,6 @@ from sealscore.clients.features.channel import DAYS_A_MONTH
 from sealscore.clients.features.raw.windows import HUNDRED, LONG, by, hundredths, mean, over, seen, whole
 
 MONTHS, RECENT = 6, 3
-_FLOWS = ("inflow", "outflow", "payers", "refunds", "balance_mean")
 
 # What a wallet without a flow in the six months is worth; ratios are missing.
 EMPTY = {"inflow_3m": 0, "inflow_months_6m": 0, "payers_3m": 0}

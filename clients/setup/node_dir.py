@@ -89,7 +89,7 @@ class NodeDir:
         """Make the folder and its keys, once.
 
         Raises:
-            HomeError: there are keys already.
+            NodeDirError: there are keys already.
             KeyFileError: they cannot be written.
         """
         for folder in (self.folder, self.folder / "keys", self.plans):

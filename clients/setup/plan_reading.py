@@ -13,7 +13,7 @@ from sealscore.shared.plan.settings import Split
 from sealscore.shared.text.foreign import grouped, plain
 from sealscore.shared.text.numbers import plural
 
-_NAME, _TEXT = 120, 1000
+_NAME = 120
 
 Lines = list[tuple[str, str]]
 

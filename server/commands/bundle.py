@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from sealscore.server.commands.plans import signed_plan
-from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from sealscore.server.commands.terminal import HERE, Folder, console, home_at, signed_plan
 from sealscore.shared import bundle as bundles
-from sealscore.shared.text.terminal import foreign, grouped
+from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
 
 
 def bundle(

@@ -14,14 +14,15 @@ import tomli_w
 import typer
 from rich.table import Column, Table
 
-from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from sealscore.server.commands.running import run_action
+from sealscore.server.commands.terminal import HERE, Folder, console, home_at, signed_plan
 from sealscore.server.run.deployed import PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import GROUP
-from sealscore.shared.text.terminal import foreign, grouped
+from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
 
 # One exchange with four parties over Flower on one machine of two cores (`python -m sealscore.simulations.bench
 # federation`).
@@ -92,8 +93,6 @@ def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], 
     A node runs no app bundle that none of its live plans names. So one that has approved no plan of this version yet,
     or whose plans have all ended, cannot be reached: send it the plan's file.
     """
-    from sealscore.server.commands.running import run_action
-
     home = home_at(folder)
     plan = signed_plan(home.signed_plans(), name)
     run_action(home, plan, "publish")
@@ -119,13 +118,6 @@ def list_plans(folder: Folder = HERE) -> None:
         plan = signed.get(path.stem)
         table.add_row(foreign(path.stem), "signed" if plan else "draft", grouped(plan.hash) if plan else "", _day(plan))
     console.print(table)
-
-
-def signed_plan(signed: dict[str, Plan], name: str) -> Plan:
-    """The signed plan of that name; ends with an error where there is none."""
-    if name not in signed:
-        fail(f"{name}: no signed plan is so named; signed: {', '.join(signed) or 'none'}", BAD_INPUT)
-    return signed[name]
 
 
 def _expected(plan: Plan, profile: str) -> Table:

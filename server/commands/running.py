@@ -11,8 +11,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from sealscore.server.commands.plans import signed_plan
-from sealscore.server.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, home_at, superlink_of
+from sealscore.server.commands.terminal import HERE, Folder, console, home_at, signed_plan, superlink_of
 from sealscore.server.deploy.control import ControlError, SubmittedRun
 from sealscore.server.run.deployed import FAILURE, JOURNAL
 from sealscore.server.run.progress import ProgressFollower, inode_of
@@ -23,7 +22,7 @@ from sealscore.shared import bundle as bundles
 from sealscore.shared.ledger.anchors import Receipt, read_anchors, to_line
 from sealscore.shared.phases.phases import phases
 from sealscore.shared.plan.plan import Plan
-from sealscore.shared.text.terminal import foreign, grouped
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, fail, foreign, grouped
 
 LOOK = 0.5  # seconds between two looks at a run
 BEAR = 60.0  # seconds without an answer of the SuperLink: a restart takes a few, and the run outlives it

@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sealscore.server.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, superlink_of
+from sealscore.server.commands.terminal import HERE, Folder, console, home_at, superlink_of
 from sealscore.server.setup.server_dir import PASSPHRASE, ServerDir
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import same_fingerprint
 from sealscore.shared.text.logs import log_to_stderr
-from sealscore.shared.text.terminal import foreign
+from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign
 
 TEMPLATE = """\
 # The configuration of a Sealscore server.

@@ -15,6 +15,7 @@ from sealscore.shared.identity.identity import CardError
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import AnchorError
 from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, fail
 
 console = Terminal()
@@ -33,6 +34,13 @@ def home_at(folder: Path) -> ServerDir:
     if not home.config_file.exists():
         fail(f"{home.config_file}: there is no server here; sealscore-server init makes one", BAD_INPUT)
     return home
+
+
+def signed_plan(signed: dict[str, Plan], name: str) -> Plan:
+    """The signed plan of that name; ends with an error where there is none."""
+    if name not in signed:
+        fail(f"{name}: no signed plan is so named; signed: {', '.join(signed) or 'none'}", BAD_INPUT)
+    return signed[name]
 
 
 def superlink_of(home: ServerDir) -> SuperLinkSettings:

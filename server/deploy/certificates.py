@@ -40,7 +40,6 @@ class CertificateFacts:
     subject: str
     names: tuple[str, ...]
     authority: bool
-    not_before: datetime
     not_after: datetime
     days_left: float
     fingerprint: str
@@ -139,7 +138,6 @@ def read_certificate(path: Path, now: datetime | None = None) -> CertificateFact
         subject=certificate.subject.rfc4514_string(),
         names=_names(certificate),
         authority=_is_authority(certificate),
-        not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         days_left=left.total_seconds() / 86_400,
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),

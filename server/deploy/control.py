@@ -23,7 +23,6 @@ from flwr.proto.control_pb2 import (
     StartRunRequest,
     StopRunRequest,
     StreamLogsRequest,
-    UnregisterNodeRequest,
 )
 from flwr.proto.fab_pb2 import Fab
 from flwr.supercore.control import ControlHttpClient
@@ -109,11 +108,6 @@ class Control:
                 return node.node_id
         with _asking(f"enrolling {name!r}"):
             return self._client.RegisterNode(RegisterNodeRequest(public_key=key, name=name)).node_id
-
-    def expel(self, node_id: int) -> None:
-        """Let a node connect no more; the same key cannot be enrolled again."""
-        with _asking(f"removing node {node_id}"):
-            self._client.UnregisterNode(UnregisterNodeRequest(node_id=node_id))
 
     def nodes(self) -> list[EnrolledNode]:
         """All nodes that may connect, by name."""

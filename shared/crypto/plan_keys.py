@@ -8,7 +8,6 @@ signs over (plan, name, key).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
@@ -24,7 +23,6 @@ from cryptography.hazmat.primitives.hpke import (
 
 from sealscore.shared.crypto.fields import FieldsError, pack_fields, plan_bytes, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
-from sealscore.shared.identity.keyfile import KeyFileError, destroy_key, read_key, write_key
 from sealscore.shared.text.foreign import grouped
 
 OVERHEAD = 1_136
@@ -34,7 +32,6 @@ _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _MLKEM_PUBLIC, _X25519_PUBLIC = 1_184, 32
 _MLKEM_SEED, _X25519_PRIVATE = 64, 32
 _PURPOSE = "plan key"
-_KEY_FILE = "plan-keys"
 
 
 class CertificateError(ValueError):
@@ -71,7 +68,8 @@ class PeerKey:
 class PlanKeys:
     """The own key pair under one plan. Its `repr` shows no key.
 
-    `destroy` drops the private half; Python cannot wipe what the library still holds until it is collected.
+    They are in memory alone: a holder that restarts certifies new ones. `destroy` drops the private half; Python cannot
+    wipe what the library still holds until it is collected.
     """
 
     def __init__(self, identity: Identity, plan: str, secret: bytes) -> None:
@@ -79,7 +77,6 @@ class PlanKeys:
         if len(secret) != _MLKEM_SEED + _X25519_PRIVATE:
             raise ValueError(f"plan keys have {_MLKEM_SEED + _X25519_PRIVATE} bytes, got {len(secret)}")
         self.plan, self.name = plan, identity.name
-        self._secret: bytes | None = secret
         mlkem = MLKEM768PrivateKey.from_seed_bytes(secret[:_MLKEM_SEED])
         x25519 = X25519PrivateKey.from_private_bytes(secret[_MLKEM_SEED:])
         self._private: MLKEM768X25519PrivateKey | None = MLKEM768X25519PrivateKey(mlkem, x25519)
@@ -107,28 +104,9 @@ class PlanKeys:
         except (InvalidTag, ValueError):
             raise CannotOpen("sealed to another key, for another purpose, or changed on the way") from None
 
-    def save(self, path: Path, passphrase: str | None = None) -> None:
-        """Keep the keys for a restart, in a new file of mode 0600; KeyFileError where that fails."""
-        if self._secret is None:
-            raise KeysDestroyed(f"the keys of {self.name!r} under plan {grouped(self.plan)} are destroyed")
-        write_key(path, _KEY_FILE, {"name": self.name, "plan": self.plan}, self._secret, passphrase)
-
-    @classmethod
-    def load(cls, path: Path, identity: Identity, plan: str, passphrase: str | None = None) -> PlanKeys:
-        """The keys that were saved for this plan; KeyFileError where there are none or they are another's."""
-        about, secret = read_key(path, _KEY_FILE, passphrase)
-        if about != {"name": identity.name, "plan": plan}:
-            raise KeyFileError(f"{path}: holds keys of another plan or party; plan {grouped(plan)} needs its own file")
-        try:
-            return cls(identity, plan, secret)
-        except ValueError as error:
-            raise KeyFileError(f"{path}: holds no plan keys ({error}); restore it from a copy") from None
-
-    def destroy(self, path: Path | None = None) -> None:
-        """Forget the private half, and the file in which it was kept."""
-        self._private = self._secret = None
-        if path is not None:
-            destroy_key(path)
+    def destroy(self) -> None:
+        """Forget the private half."""
+        self._private = None
 
     def __repr__(self) -> str:
         return f"PlanKeys(name={self.name!r}, plan={self.plan!r})"

@@ -52,8 +52,8 @@ class Accountant(Protocol):
     def epsilon(self, events: Iterable[Event], delta: float) -> float:
         """The smallest epsilon that this accountant can show for the (adaptive) composition of `events`.
 
-        No events cost 0.0; an event without noise costs infinity; disclosures cost nothing here and
-        are reported by `events.disclosed_bits`.
+        No events cost 0.0; an event without noise costs infinity; disclosures cost nothing here:
+        their bits are counted, not composed.
 
         Raises:
             ValueError: delta is not in (0, 1).

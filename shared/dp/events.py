@@ -148,12 +148,3 @@ def merge(events: Iterable[Event]) -> list[Event]:
 
 def _order(event: Event) -> tuple[int, str]:
     return KINDS.index(type(event)), event.model_dump_json()
-
-
-def disclosed_bits(events: Iterable[Event]) -> dict[str, int]:
-    """Bits disclosed about one person without epsilon, by recipient, in the order of their names."""
-    bits: dict[str, int] = {}
-    for event in require_known(events):
-        if isinstance(event, Disclosure):
-            bits[event.recipient] = bits.get(event.recipient, 0) + event.bits * event.count
-    return dict(sorted(bits.items()))

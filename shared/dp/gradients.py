@@ -9,7 +9,6 @@ algorithm 1: a clipped gradient stays strictly below C.
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Literal, Protocol
 
@@ -18,23 +17,10 @@ import torch
 from torch import nn
 
 from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import Tower, admissible, parameter_count
+from sealscore.shared.model.tower import admissible, own_copy, parameter_count
 
 # Opacus 1.6, DPOptimizer.clip_and_accumulate: keeps the factor finite for a gradient of zero.
 CLIP_SLACK = 1e-6
-
-_ELEMENTWISE = (
-    nn.Tanh,
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Sigmoid,
-    nn.Softplus,
-    nn.Identity,
-    nn.Flatten,
-)
 
 
 class ClippedGradientSum(Protocol):
@@ -72,26 +58,6 @@ def gradient_engine(
 
         return OpacusGradientSum(module, loss, clip_norm, dtype)
     raise ValueError(f"engines are 'fused' and 'opacus', got {kind!r}")
-
-
-def own_copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of the module in that type whose records cannot mix.
-
-    Raises:
-        ValueError: a part is neither a linear layer nor elementwise, works in place, or shares its weights.
-    """
-    linear = 0
-    for name, part in module.named_modules(remove_duplicate=False):
-        if type(part) is nn.Linear:
-            linear += sum(1 for _ in part.parameters())
-        elif isinstance(part, _ELEMENTWISE):
-            if getattr(part, "inplace", False):
-                raise ValueError(f"{name} works in place, which would overwrite what clipping needs")
-        elif type(part) not in (Tower, nn.Sequential):
-            raise ValueError(f"{name or 'the module'} is a {type(part).__name__}; linear layers and elementwise only")
-    if linear != sum(1 for _ in module.parameters()):
-        raise ValueError("every weight must belong to exactly one linear layer")
-    return copy.deepcopy(module).to(dtype)
 
 
 class FusedGradientSum:

@@ -10,9 +10,8 @@ from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from torch import nn
 
-from sealscore.shared.dp.gradients import own_copy
 from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import admissible, load_flat
+from sealscore.shared.model.tower import admissible, load_flat, own_copy
 
 
 class OpacusGradientSum:

@@ -6,11 +6,13 @@ composition of every attempt of every release with the noise found.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -224,7 +226,7 @@ def solve(
 @lru_cache(maxsize=256)
 def _solve(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, discretisation: float) -> Solved:
     accountant = PldAccountant(discretisation)
-    key = budget_cache.key(releases, epsilon, delta, discretisation, accountant.version)
+    key = _cache_key(releases, epsilon, delta, accountant)
     kept = budget_cache.read(key)
     if kept is not None:
         solved = _composed(releases, kept, delta, accountant)
@@ -234,6 +236,13 @@ def _solve(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, d
     solved = _search(releases, epsilon, delta, accountant)
     budget_cache.write(key, solved.scale)
     return solved
+
+
+def _cache_key(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, accountant: PldAccountant) -> str:
+    """SHA-256 over everything that the solved scale depends on, hexadecimal."""
+    planned = [asdict(release) for release in releases]
+    inputs = [1, planned, epsilon, delta, accountant.discretisation, accountant.version]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def _within(figure: float, epsilon: float) -> bool:

@@ -7,18 +7,11 @@ file can cost time and never privacy.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sealscore.shared.dp.noise_calibration import PlannedRelease
 
 _MOST = 1000
 
@@ -27,12 +20,6 @@ def path() -> Path:
     """$XDG_CACHE_HOME/sealscore/noise.json, or below ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "sealscore" / "noise.json"
-
-
-def key(releases: Sequence[PlannedRelease], epsilon: float, delta: float, discretisation: float, library: str) -> str:
-    """SHA-256 over everything that the solved scale depends on, hexadecimal."""
-    inputs = [1, [asdict(release) for release in releases], epsilon, delta, discretisation, library]
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def _load() -> dict[str, float]:

@@ -87,21 +87,6 @@ def read_key(path: Path, kind: str, passphrase: str | None) -> tuple[dict[str, s
         raise KeyFileError(f"{path}: the passphrase is wrong") from None
 
 
-def destroy_key(path: Path) -> None:
-    """Overwrite a key file with zeros and remove it; nothing happens where there is none.
-
-    A file system or a disk that keeps old blocks keeps the key: what must not come back from there is put under a
-    passphrase too.
-    """
-    try:
-        with path.open("r+b", buffering=0) as file:
-            file.write(bytes(os.fstat(file.fileno()).st_size))
-            os.fsync(file.fileno())
-        path.unlink()
-    except FileNotFoundError:
-        return
-
-
 def _content(path: Path) -> dict[str, Any]:
     try:
         # Without O_NONBLOCK a named pipe in the file's place would stop the node for good.

@@ -9,6 +9,7 @@ then, would depend on which other records are in the batch.
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -19,6 +20,19 @@ WEIGHT_LIMIT = 2.0**5
 WEIGHT_GRID = 2.0**-24
 # Products are multiples of 2^-36 up to 2^5; with the bias 2^12 of them stay within 2^53 such units.
 MAX_WIDTH = 2**12 - 1
+
+_ELEMENTWISE = (
+    nn.Tanh,
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Sigmoid,
+    nn.Softplus,
+    nn.Identity,
+    nn.Flatten,
+)
 
 
 class Tower(nn.Module):
@@ -59,6 +73,26 @@ class Tower(nn.Module):
 def _empty_linear(inputs: int, outputs: int, bias: bool) -> nn.Linear:
     """A layer that is not initialised: the usual way would draw from torch's global generator."""
     return nn.Linear(inputs, outputs, bias=bias, dtype=torch.float64, device="meta").to_empty(device="cpu")
+
+
+def own_copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy of the module in that type whose records cannot mix.
+
+    Raises:
+        ValueError: a part is neither a linear layer nor elementwise, works in place, or shares its weights.
+    """
+    linear = 0
+    for name, part in module.named_modules(remove_duplicate=False):
+        if type(part) is nn.Linear:
+            linear += sum(1 for _ in part.parameters())
+        elif isinstance(part, _ELEMENTWISE):
+            if getattr(part, "inplace", False):
+                raise ValueError(f"{name} works in place, which would overwrite what clipping needs")
+        elif type(part) not in (Tower, nn.Sequential):
+            raise ValueError(f"{name or 'the module'} is a {type(part).__name__}; linear layers and elementwise only")
+    if linear != sum(1 for _ in module.parameters()):
+        raise ValueError("every weight must belong to exactly one linear layer")
+    return copy.deepcopy(module).to(dtype)
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -56,19 +56,7 @@ NORMAL_FORMS: dict[str, Callable[[str], str]] = {
     "phone": _phone,
     "national-id": _national_id,
 }
-
-
-def normalise(form: str, identifier: str) -> str:
-    """An identifier in the normal form of that name.
-
-    Raises:
-        KeyError: there is no such form.
-        ValueError: the identifier is none of that kind, or nothing is left of it.
-    """
-    found = NORMAL_FORMS[form](identifier)
-    if not found:
-        raise ValueError(f"this is no identifier that has the normal form {form!r}")
-    return found
+"""Each gives the identifier in its form, and empty text where it is none of that kind or nothing is left of it."""
 
 
 def fingerprint(form: str) -> str:

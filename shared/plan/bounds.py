@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any
-
-from sealscore.shared.dp.effort import MOST_COUNT, MOST_RECORDS
-
-if TYPE_CHECKING:
-    from sealscore.shared.plan.plan import Plan
+from typing import Any
 
 MAX_TEXT = 2**20
 """Bytes of a plan's text, canonical or TOML."""
@@ -47,24 +41,3 @@ def read_toml(text: str) -> dict[str, Any]:
         raise TooLarge("tables or lists are nested too deep") from None
     except ValueError as error:  # a number that Python does not read
         raise TooLarge(f"a value is too large: {error}") from None
-
-
-def check_sizes(plan: Plan) -> None:
-    """Refuse what would be too much to compute or to send; ValueError names the key, the figure and the bound."""
-    privacy, training = plan.privacy, plan.training
-    for name in plan.groups:
-        if (records := plan.multiplicity(name)) > MOST_RECORDS:
-            raise ValueError(
-                f"groups.{name}: a person may have {records} records in one release (privacy.max_records_per_person "
-                f"times its parties); at most {MOST_RECORDS}: lower it, or max_parties_per_person"
-            )
-    steps = training.local.steps if training.local else 1
-    taken = math.ceil(training.rounds * (1 + privacy.spare_attempts)) * steps
-    if taken > MOST_COUNT:
-        raise ValueError(f"training: rounds with their spare attempts take {taken} steps; at most {MOST_COUNT}")
-    for name in plan.platforms:
-        bands = math.prod(len(plan.bands(feature)) for feature in plan.groups_at(name))
-        if bands > MAX_BANDS:
-            raise ValueError(
-                f"evaluation.groups: the features at {name} have {bands} combinations of bands; at most {MAX_BANDS}"
-            )

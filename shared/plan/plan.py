@@ -18,15 +18,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from sealscore.shared.dp.effort import MOST_COUNT, MOST_RECORDS
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.trust import enrolled
 from sealscore.shared.plan.bounds import (
+    MAX_BANDS,
     MAX_CROSSES,
     MAX_GROUPS,
     MAX_PARTIES,
     MAX_TEXT,
     TooLarge,
-    check_sizes,
     read_toml,
 )
 from sealscore.shared.plan.errors import PlanError, explain
@@ -120,7 +121,7 @@ class Plan(Strict):
         self._check_evaluation()
         self._check_platforms()
         self._check_cards()
-        check_sizes(self)
+        self._check_sizes()
         return self
 
     def _check_parties(self) -> None:
@@ -204,6 +205,27 @@ class Plan(Strict):
             for name, card in self.cards.items():
                 if card.role != roles.get(name, "server"):
                     raise ValueError(f"cards: that of {name!r} is for a {card.role}, not a {roles.get(name, 'server')}")
+
+    def _check_sizes(self) -> None:
+        """Whoever looks at a plan has not agreed to it yet: nothing in it may be too much to compute or to send."""
+        privacy, training = self.privacy, self.training
+        for name in self.groups:
+            if (records := self.multiplicity(name)) > MOST_RECORDS:
+                raise ValueError(
+                    f"groups.{name}: a person may have {records} records in one release "
+                    "(privacy.max_records_per_person times its parties); "
+                    f"at most {MOST_RECORDS}: lower it, or max_parties_per_person"
+                )
+        steps = training.local.steps if training.local else 1
+        taken = math.ceil(training.rounds * (1 + privacy.spare_attempts)) * steps
+        if taken > MOST_COUNT:
+            raise ValueError(f"training: rounds with their spare attempts take {taken} steps; at most {MOST_COUNT}")
+        for name in self.platforms:
+            bands = math.prod(len(self.bands(feature)) for feature in self.groups_at(name))
+            if bands > MAX_BANDS:
+                raise ValueError(
+                    f"evaluation.groups: the features at {name} have {bands} combinations of bands; at most {MAX_BANDS}"
+                )
 
     @property
     def enrolled(self) -> bool:

@@ -47,4 +47,5 @@ def batches(fault: Break | None, sample_rate: float) -> int | None:
 
 def in_turn(places: Places, of: int, round: int) -> Places:
     """Whether it is the batch of a place in the table that is taken in a round, counted from 1."""
-    return places % of == (round - 1) % of
+    turn: Places = places % of == (round - 1) % of
+    return turn

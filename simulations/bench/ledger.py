@@ -16,6 +16,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -140,7 +141,8 @@ def _appends(folder: Path, federation: _LedgerFederation) -> dict[str, float]:
     bare.execute("PRAGMA journal_mode=WAL")
     bare.execute("PRAGMA synchronous=FULL")
     bare.execute("CREATE TABLE entries (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")
-    row, spent = os.urandom(ROW_BYTES), {"node": [], "bare": []}
+    row = os.urandom(ROW_BYTES)
+    spent: dict[str, list[float]] = {"node": [], "bare": []}
     phase = next(name for name in ledger.standing.plans[plan.hash].phases if name.startswith("train_tower"))
 
     def answered(round: int) -> None:
@@ -159,7 +161,7 @@ def _appends(folder: Path, federation: _LedgerFederation) -> dict[str, float]:
     for turn in range(TURNS):
         for name, work in (("node", answered), ("bare", committed)):
             for round in range(turn * ANSWERS + 1, (turn + 1) * ANSWERS + 1):
-                seconds, _ = _timed(lambda work=work, round=round: work(round))
+                seconds, _ = _timed(partial(work, round))
                 spent[name].append(seconds)
     ledger.close()
     bare.close()
@@ -187,7 +189,7 @@ def run() -> dict[str, Any]:
         for epsilon, label in ((0.2, "compose_year"), (2.0, "compose_year_of_epsilon_2")):
             events = _year(federation, epsilon)
             result[f"{label}_seconds"], result[f"{label}_epsilon"] = _timed(
-                lambda events=events: accountant.epsilon(events, CEILINGS.delta)
+                partial(accountant.epsilon, events, CEILINGS.delta)
             )
         path = folder / "large.db"
         weeks = _large(path, federation)

@@ -41,7 +41,7 @@ def _plain(codes: torch.Tensor, targets: torch.Tensor) -> Step:
 
     def step(rows: torch.Tensor) -> None:
         optimizer.zero_grad()
-        cross_entropy(model(codes[rows]).view(-1), targets[rows]).mean().backward()
+        cross_entropy(model(codes[rows]).view(-1), targets[rows]).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step

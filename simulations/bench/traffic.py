@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
@@ -52,11 +53,12 @@ def _figures(out: Path, truth: pl.DataFrame) -> dict[str, float]:
     table = pl.read_parquet(out / "features.parquet").join(truth, on="creator_id")
     flagged = pl.read_parquet(out / "flags.parquet").select("creator_id").with_columns(flagged=True)
     table = table.join(flagged, on="creator_id", how="left")
-    buys, scores = table["buys_traffic"], table[_SCORE].fill_null(table[_SCORE].median())
-    both = (buys & table["flagged"].fill_null(False)).sum()
+    buys = table["buys_traffic"].to_numpy()
+    scores = table[_SCORE].fill_null(table[_SCORE].median())
+    both = int(np.sum(buys & table["flagged"].fill_null(False).to_numpy()))
     return {
         "auc": float(roc_auc_score(buys, scores)),
-        "buyers": buys.mean(),
+        "buyers": float(np.mean(buys)),
         "buyers_of_flagged": both / flagged.height,
-        "flagged_of_buyers": both / buys.sum(),
+        "flagged_of_buyers": both / int(np.sum(buys)),
     }

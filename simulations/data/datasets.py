@@ -1,4 +1,4 @@
-"""The data sets that simulations run on: real ones by path, any other table with a schema, and the invented one.
+"""The data sets that simulations run on: real ones by name, any other table by its path, and the invented one.
 
 The real sets lie in the folder that the environment variable SEALSCORE_DATA names (by default ../shared/data, seen
 from the current folder or from the project's). Their schemas live in the plans: a schema is part of the contract.
@@ -7,16 +7,13 @@ from the current folder or from the project's). Their schemas live in the plans:
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from pydantic import ValidationError
 
 from sealscore.clients.data import DataError, Problem, Table, check_table, read_table
 from sealscore.clients.data.cells import numbers
-from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import NumericFeature, TableSchema
 from sealscore.shared.processes import IMPORT_ROOT
@@ -32,15 +29,11 @@ WORLD = "world"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table with all its columns, and the folder in which its list of test ids lies if it has one.
-
-    `schema` is set where the table came with one of its own (`load_table`).
-    """
+    """A table with all its columns, and the folder in which its list of test ids lies if it has one."""
 
     name: str
     table: Table
     folder: Path
-    schema: TableSchema | None = None
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -83,35 +76,6 @@ def load(name: str, *, base: Path = Path(), creators: int = synthetic.DEFAULT_CR
         mend = f"name one of {', '.join([*REAL, SYNTHETIC, WORLD])}, or the path of a .csv or .parquet file"
         raise DataError([Problem("simulation.dataset", f"there is no data set {name!r}", mend)])
     return Dataset(path.stem, read_table(path), path.parent)
-
-
-def load_schema(path: Path) -> TableSchema:
-    """A schema from a TOML file with the keys of a plan's `[groups.*.table]` at its top.
-
-    Raises:
-        PlanError: the file is absent, not TOML or no schema; the message names the keys.
-    """
-    try:
-        return TableSchema.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(str(path), [f"cannot be read: {error}"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(str(path), [f"not valid TOML: {error}"]) from None
-    except ValidationError as error:
-        raise PlanError(str(path), explain(error, TableSchema)) from None
-
-
-def load_table(path: Path, schema_toml: Path) -> Dataset:
-    """Any CSV or Parquet file with a schema of its own, checked against it.
-
-    Raises:
-        PlanError: the schema cannot be used.
-        DataError: the table does not fit it.
-    """
-    schema = load_schema(schema_toml)
-    dataset = Dataset(path.stem, read_table(path), path.parent, schema)
-    check_table(dataset.table, schema, label_required=schema.label is not None, max_records_per_person=1)
-    return dataset
 
 
 def check_agreement(dataset: Dataset, plan: Plan) -> None:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -34,6 +34,7 @@ from sealscore.simulations.engine.grid import Faults, run_in_process
 from sealscore.simulations.experiments.scenario import Scenario
 
 Engine = Literal["in-process", "flower"]
+ENGINES: dict[str, Engine] = {name: name for name in get_args(Engine)}
 
 
 @dataclass(frozen=True)

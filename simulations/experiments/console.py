@@ -96,8 +96,9 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
     epsilon = "no noise" if result["epsilon"] is None else f"epsilon {result['epsilon']:.3f}"
     seeds = f"{len(result['seeds'])} seed{'s' * (len(result['seeds']) > 1)}"
     table = Table(title=f"{foreign(result['plan'])}: {epsilon} for a person at delta {result['delta']:g}, {seeds}")
-    for name, side in (("", "left"), ("AUC", "right"), ("KS", "right"), ("Brier", "right"), ("ECE", "right")):
-        table.add_column(name, justify=side)
+    table.add_column("")
+    for name in ("AUC", "KS", "Brier", "ECE"):
+        table.add_column(name, justify="right")
 
     def cell(metric: str) -> str:
         if result[metric] is None:

@@ -37,7 +37,7 @@ def over_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         {**first, "auc": {name: _mean(run["rows"][at]["auc"][name] for run in found) for name in first["auc"]}}
         for at, first in enumerate(found[0]["rows"])
     ]
-    single = {
+    single: dict[str, dict[str, Any]] = {
         name: {
             "lender": _listed(run["single"][name]["lender"] for run in found),
             "all": _mean(run["single"][name]["all"] for run in found),

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 
 from sealscore.clients.data import DataError
+from sealscore.clients.data.errors import Problem
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.schema import Strict
 from sealscore.simulations.experiments import scenario as scenarios
@@ -213,7 +214,7 @@ def _settings(
     path: Path, fixed: dict[str, Any], grid: dict[str, list[Any]], points: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The keys of every setting: the points by turns, within each of them the grid with its last key fastest."""
-    count = len(points or [None])
+    count = max(1, len(points))
     for values in grid.values():
         count *= len(values)
     if count > MOST_RUNS:
@@ -249,8 +250,8 @@ def _told(problem: str, places: list[int], settings: list[dict[str, Any]]) -> st
 
 def _check_data(changed: list[Scenario]) -> None:
     """Load every data set once for each form in which plans want it."""
-    seen = set()
-    problems = {}
+    seen: set[tuple[str, str]] = set()
+    problems: dict[str, Problem] = {}
     for one in changed:
         settings, plan = one.settings, one.plan
         tables = json.dumps({name: group.table.model_dump(mode="json") for name, group in plan.groups.items()})

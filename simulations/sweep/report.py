@@ -85,7 +85,7 @@ def _settings(results: Results, settings: list[SweepSetting]) -> Html:
             (
                 setting.name or "all runs",
                 str(setting.rows.height),
-                *(fixed(value, 4) for value in (auc and auc.mean, auc and auc.low, auc and auc.high)),
+                *(fixed(value, 4) for value in ((auc.mean, auc.low, auc.high) if auc else (None, None, None))),
                 *(_mean(setting.spread(name), 4) for name in ("auc_dp", "ks", "ece")),
                 _mean(setting.spread("epsilon"), 3),
                 data_size(size.mean) if (size := setting.spread("bytes_per_party")) else "",

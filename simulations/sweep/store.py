@@ -18,7 +18,7 @@ import polars as pl
 from sealscore.simulations.sweep.config import Sweep, Task
 from sealscore.simulations.sweep.row import Row
 
-TABLE, RECORD, ROWS, RUNS = "sweep.parquet", "sweep.json", "rows", "runs"
+TABLE, RECORD, ROWS = "sweep.parquet", "sweep.json", "rows"
 
 
 class SweepFolderError(ValueError):

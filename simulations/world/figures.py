@@ -208,7 +208,7 @@ def _vintages(tables: Tables) -> Html:
     line = Line("", list(range(len(y))), y.to_list(), low=(y - half).to_list(), high=(y + half).to_list())
     names = rates["vintage"].dt.strftime("%Y-%m").to_list()
     across = Axis("month of application", -0.5, len(y) - 0.5, lambda at: names[round(at)], values=range(0, len(y), 3))
-    up = Axis("bad of the approved (%)", 0, 1.25 * float((y + half).max()))
+    up = Axis("bad of the approved (%)", 0, 1.25 * float((y + half).to_numpy().max()))
     return line_figure("Bad rate by vintage, with 95 % intervals", across, up, [line], width=620, height=280)
 
 
@@ -219,8 +219,8 @@ def _lenders(tables: Tables) -> Html:
     rows = []
     for thin, name in ((False, "full file"), (True, "thin file")):
         for (lender,), part in loans.filter(pl.col("thin_file") == thin).group_by("lender", maintain_order=True):
-            granted = part.filter("approved")["bad_if_granted"]
-            rows.append((f"{lender}, {name}", len(granted) / len(part), granted.mean(), len(granted)))
+            granted = part.filter("approved")["bad_if_granted"].to_numpy()
+            rows.append((f"{lender}, {name}", len(granted) / len(part), float(granted.mean()), len(granted)))
     rows.sort()
     approved = [Dot(label, 100 * share, percent(share)) for label, share, _, _ in rows]
     bad = [

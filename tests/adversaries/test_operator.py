@@ -331,7 +331,8 @@ class TestServer:
             clean(server(*words))
 
     def test_runs(self, server: Any, town: Town, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("sealscore.server.commands.running.run_action", lambda home, plan, action: None)
+        for module in ("plans", "running"):
+            monkeypatch.setattr(f"sealscore.server.commands.{module}.run_action", lambda home, plan, action: None)
         plan = evil_plan(town, name="small")
         written(town.server.plans / "small.json", plan)
         folder = town.server.run_folder(plan)

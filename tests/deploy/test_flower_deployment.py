@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from deployment import BODY_LIMIT, Federation, federated, free_ports, trial_bundle, until
 
 from sealscore.clients.deploy.connection import check_connection
-from sealscore.clients.deploy.node_key import make_node_key, public_line, read_node_key
+from sealscore.clients.deploy.node_key import make_node_key, read_node_key
 from sealscore.server.deploy.certificates import make_authority
 from sealscore.server.deploy.connections import HASTE, MOST_OF_ONE
 from sealscore.server.deploy.control import Control
@@ -264,8 +264,9 @@ class TestTroubles:
         assert node.trouble.code == "key"
         assert "does not know this node's key" in str(node.trouble)
         assert node.node.pid is None
+        key = read_node_key(node.settings.key).public_key()
         with Control(federation.settings) as control:
-            control.enrol(public_line(node.settings.key), "west")
+            control.enrol(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii"), "west")
         assert until(node.connected), federation.told
         assert node.trouble is None
         node.stop()

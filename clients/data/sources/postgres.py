@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -112,7 +113,7 @@ def read_only(source: SqlSource) -> Iterator[psycopg.Connection]:
 
 def _connected(source: SqlSource) -> psycopg.Connection | str:
     """A connection, or what is said against it: so no frame of the error that follows holds the password."""
-    settings: dict[str, str | int | None] = {"connect_timeout": CONNECT_TIMEOUT_S, **source.parameters}
+    settings: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **source.parameters}
     password = source.password()
     if password is not None:
         settings["password"] = password
@@ -159,7 +160,7 @@ def _batches(
         cursor.execute(statement)
         before = 0
         while rows := cursor.fetchmany(BATCH_ROWS):
-            columns = dict(zip(schema, zip(*rows, strict=True), strict=True))
+            columns: dict[str, Sequence[Any]] = dict(zip(schema, zip(*rows, strict=True), strict=True))
             texts = {name: _decoded(cells) for name, cells in columns.items() if schema[name] == pl.String}
             wrong = {name: [before + at + 1 for at in bad] for name, (_, bad) in texts.items() if bad}
             if wrong:
@@ -170,8 +171,8 @@ def _batches(
             before += len(rows)
 
 
-def _decoded(cells: Sequence[str | bytes | None]) -> tuple[Sequence[str | None], list[int]]:
-    """The cells as text, and the indices of those that are bytes and no UTF-8."""
+def _decoded(cells: Sequence[Any]) -> tuple[Sequence[str | None], list[int]]:
+    """The cells (text, bytes or None) as text, and the indices of those that are bytes and no UTF-8."""
     if not any(isinstance(cell, bytes) for cell in cells):
         return cells, []
     decoded, bad = [], []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealscore.clients.features.dictionary.dictionary import Entry
+from sealscore.clients.features.dictionary.entry import Entry
 
 _NO_FILE = "no file at the bureau"
 _NO_INSTALMENT = "no instalment fell due here before"

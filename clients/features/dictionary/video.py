@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealscore.clients.features.dictionary.dictionary import Entry
+from sealscore.clients.features.dictionary.entry import Entry
 
 CATEGORIES = ("beauty", "fashion", "food", "home", "learning", "electronics", "outdoors", "pets", "other")
 _NO_VIDEO_90 = "no video with views in the 90 days"

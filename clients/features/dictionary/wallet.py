@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealscore.clients.features.dictionary.dictionary import Entry
+from sealscore.clients.features.dictionary.entry import Entry
 
 _NO_INFLOW = "no inflow in the six months"
 

@@ -247,9 +247,9 @@ def rules(name: str, table: RawTable, today: date, currencies: Collection[str]) 
         found.append(TableRule("month", pl.col("month").dt.day() != 1, "it is not the first of a month", mend))
     if name == "outcomes":
         found.append(TableRule("bad", ~pl.col("bad").is_in([0, 1]), "neither 0 nor 1", "write 1 for bad, 0 for good"))
-    for of, earlier, later, value in _ORDER:
+    for of, earlier, later, fault in _ORDER:
         if of == name:
-            found.append(TableRule(later, pl.col(later) < pl.col(earlier), value, "mend the clock of the export"))
+            found.append(TableRule(later, pl.col(later) < pl.col(earlier), fault, "mend the clock of the export"))
     return found
 
 

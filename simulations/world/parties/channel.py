@@ -229,7 +229,7 @@ def _moments(
     day = np.minimum(np.floor(part * length[cell]), length[cell] - 1).astype(np.int64)
     hour = (_EVENING + _SPREAD * random.standard_normal(len(cell))) % 24
     offset = day * _DAY + np.floor(hour * 3600).astype(np.int64) * 1_000_000
-    return first[cell].astype("datetime64[us]") + offset.astype("timedelta64[us]")
+    return np.asarray(first[cell].astype("datetime64[us]") + offset.astype("timedelta64[us]"))
 
 
 def _views(
@@ -249,7 +249,7 @@ def _views(
     )
     viral = random.random(len(who)) < knobs.viral_rate * np.exp(knobs.viral_quality * q)
     logs[viral] += np.minimum(np.log(5.0) + random.exponential(1 / knobs.viral_tail, viral.sum()), np.log(1000.0))
-    return np.floor(np.exp(np.clip(logs, 0.0, 22.0))).astype(np.int64)
+    return np.asarray(np.floor(np.exp(np.clip(logs, 0.0, 22.0))).astype(np.int64))
 
 
 def _bought(

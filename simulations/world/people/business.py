@@ -84,7 +84,7 @@ class Rules:
 
     def ratio(self, state: np.ndarray, who: np.ndarray | slice, month: np.ndarray | int) -> np.ndarray:
         """Turnover over the typical one in a month, [k]."""
-        return np.exp(state + self.path[month] + self.shock[month] * self.exposure[who])
+        return np.asarray(np.exp(state + self.path[month] + self.shock[month] * self.exposure[who]))
 
     def surplus(self, ratio: np.ndarray, who: np.ndarray | slice, month: np.ndarray | int) -> np.ndarray:
         """What a month leaves after costs and older debts, [k]."""
@@ -92,7 +92,7 @@ class Rules:
 
     def keep(self, cash: np.ndarray) -> np.ndarray:
         """Cash that stays: never below 0, and what is above the cap is drawn out."""
-        return np.clip(cash, 0.0, self.reserve_cap)
+        return np.asarray(np.clip(cash, 0.0, self.reserve_cap))
 
 
 def seasons(config: WorldConfig) -> np.ndarray:

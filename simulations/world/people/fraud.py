@@ -53,7 +53,7 @@ def draw_frauds(config: WorldConfig, creators: Creators) -> Frauds:
     knobs, n = config.fraud, len(creators)
     chance = stream(config, "who is false").standard_normal((3, n))
     scores = chance - knobs.honesty_effect * creators.honesty
-    seen = creators.member[:, :2].any(axis=1)
+    seen = np.asarray(creators.member[:, :2].any(axis=1))
     identity = top_share(scores[1], knobs.identity_share)
     licence = _among(creators.is_business, scores[2], knobs.licence_share)
     shows = stream(config, "faults that show").random(n) < knobs.papers_show

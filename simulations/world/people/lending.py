@@ -157,7 +157,7 @@ def _decide(
         if place not in cutoffs and here.any():
             cutoffs[place] = float(np.quantile(policy[here], 1 - knobs.approval_rate))
         approved[here] = policy[here] >= cutoffs.get(place, np.inf)
-    return approved & ~(agents.frauds.papers_show[who] & noticed)
+    return np.asarray(approved & ~(agents.frauds.papers_show[who] & noticed))
 
 
 def _add_service(agents: Agents, service: np.ndarray, loans: Loans) -> None:

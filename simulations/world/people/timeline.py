@@ -46,7 +46,8 @@ class Timeline:
         months = np.arange(int(self.kept_to.max()) + 1)
         first = np.maximum(self.kept_from[who], self.month_of(since))
         held = (months >= first[:, None]) & (months <= self.kept_to[who][:, None])
-        return np.nonzero(held)
+        positions, month = np.nonzero(held)
+        return positions, month
 
 
 def draw_timeline(config: WorldConfig, creators: Creators) -> Timeline:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from homes import Said
 
+from sealscore.clients.deploy.node_key import read_node_key
 from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.server.deploy.certificates import AUTHORITY, make_authority
@@ -35,12 +37,11 @@ def test_what_it_writes_is_its_owners_alone_and_loads(node: Node, tmp_path: Path
 
 
 def test_the_card_enrols_the_nodes_own_key(node: Node, tmp_path: Path):
-    from sealscore.clients.deploy.node_key import public_line
-
     made(node, tmp_path)
     enrolment = Enrolment.from_text((tmp_path / "card.txt").read_text())
     assert enrolment.card == NodeDir(tmp_path).identity().card
-    assert enrolment.key == public_line(tmp_path / "keys" / "supernode")
+    own = read_node_key(tmp_path / "keys" / "supernode").public_key()
+    assert load_ssh_public_key(enrolment.key.encode("ascii")) == own
 
 
 def test_twice_is_refused_and_changes_nothing(node: Node, tmp_path: Path):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sealscore.shared.identity.keyfile import KeyFileError, _check, destroy_key, read_key, write_key
+from sealscore.shared.identity.keyfile import KeyFileError, _check, read_key, write_key
 
 ABOUT, SECRET = {"name": "bank-a"}, bytes(range(32))
 
@@ -103,15 +103,6 @@ def test_missing_files_folders_and_pipes_are_refused(tmp_path):
             read_key(tmp_path / name, "kind", None)
     with pytest.raises(KeyFileError, match="cannot be written"):
         write_key(tmp_path / "none" / "some.key", "kind", ABOUT, SECRET, None)
-
-
-def test_a_destroyed_key_is_gone_and_was_overwritten(path, tmp_path):
-    write_key(path, "kind", ABOUT, SECRET, None)
-    os.link(path, tmp_path / "other name")
-    destroy_key(path)
-    destroy_key(path)
-    assert not path.exists()
-    assert set((tmp_path / "other name").read_bytes()) == {0}
 
 
 @pytest.mark.parametrize(

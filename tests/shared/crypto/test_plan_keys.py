@@ -1,11 +1,12 @@
 """Keys of a plan: certified by their holder for that plan alone, and gone when it ends."""
 
+import os
+
 import pytest
 
 from sealscore.shared.crypto.fields import pack_fields, plan_bytes, unpack_fields
 from sealscore.shared.crypto.plan_keys import OVERHEAD, CannotOpen, CertificateError, KeysDestroyed, PlanKeys, peer_key
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.identity.keyfile import KeyFileError
 
 PLAN, OTHER = "ab" * 32, "cd" * 32
 
@@ -79,32 +80,17 @@ def test_nothing_is_sealed_to_a_point_of_small_order(holder):
         weak.seal(b"x", b"")
 
 
-@pytest.mark.parametrize("passphrase", [None, "long enough"])
-def test_keys_outlive_a_restart_and_not_the_plan(holder, tmp_path, passphrase):
-    identity, path = holder[0], tmp_path / "plan.key"
+def test_keys_that_are_destroyed_open_nothing(holder):
+    identity, _ = holder
     keys = PlanKeys.generate(identity, PLAN)
-    keys.save(path, passphrase)
-    again = PlanKeys.load(path, identity, PLAN, passphrase)
-    assert again.certificate == keys.certificate
     sealed = peer_key(keys.certificate, identity.card, PLAN).seal(b"x", b"i")
-    assert again.open(sealed, b"i") == b"x"
-    again.destroy(path)
-    assert not path.exists()
-    for use in (lambda: again.open(sealed, b"i"), lambda: again.save(path)):
-        with pytest.raises(KeysDestroyed):
-            use()
-
-
-def test_keys_of_another_plan_or_party_are_refused(holder, tmp_path):
-    identity, keys = holder
-    keys.save(tmp_path / "plan.key")
-    with pytest.raises(KeyFileError, match="another plan"):
-        PlanKeys.load(tmp_path / "plan.key", identity, OTHER)
-    with pytest.raises(KeyFileError, match="another plan"):
-        PlanKeys.load(tmp_path / "plan.key", Identity.generate("bank-b", "lender"), PLAN)
+    keys.destroy()
+    with pytest.raises(KeysDestroyed):
+        keys.open(sealed, b"i")
 
 
 def test_no_key_is_shown(holder):
-    keys = holder[1]
-    assert keys._secret[:32].hex() not in repr(keys)
+    secret = os.urandom(96)
+    keys = PlanKeys(holder[0], PLAN, secret)
+    assert secret[:32].hex() not in repr(keys)
     assert repr(keys) == f"PlanKeys(name='bank-a', plan='{PLAN}')"

@@ -15,7 +15,6 @@ from sealscore.shared.dp.events import (
     RandomizedResponse,
     SampledGaussian,
     UnknownEvent,
-    disclosed_bits,
     merge,
     parse_event,
     require_known,
@@ -100,15 +99,3 @@ def test_merging_keeps_the_counts_and_ignores_the_order(events, random):
         same = [e for e in merged if e.model_copy(update={"count": event.count}) == event]
         assert sum(e.count for e in same) == event.count * events.count(event)
         assert len(same) <= 1
-
-
-def test_disclosed_bits_are_counted_by_recipient():
-    events = [
-        Disclosure(bits=4, recipient="lender-b", count=2),
-        Disclosure(bits=1, recipient="lender-a", count=1),
-        Disclosure(bits=2, recipient="lender-b", count=1),
-        EXAMPLES[0],
-    ]
-    assert disclosed_bits(events) == {"lender-a": 1, "lender-b": 10}
-    assert list(disclosed_bits(events)) == ["lender-a", "lender-b"]
-    assert disclosed_bits([]) == {}

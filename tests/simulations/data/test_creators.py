@@ -164,7 +164,7 @@ class TestCache:
         assert world.folder.name == before
         assert creators._key(config.model_copy(update={"seed": 5})) != before
         (tmp_path / "simulations" / "world").mkdir(parents=True)
-        monkeypatch.setattr(creators, "_ROOT", tmp_path)
+        monkeypatch.setattr(creators, "_PACKAGE", tmp_path)
         assert creators._key(config) != before
 
     def test_an_interrupted_build_leaves_nothing(self, monkeypatch, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Data sets by name, by path and by schema; what is said where one is absent or disagrees with a plan."""
+"""Data sets by name and by path; what is said where one is absent or disagrees with a plan."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import polars as pl
 import pytest
 
 from sealscore.clients.data import DataError
-from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature, TableSchema
 from sealscore.simulations.data import datasets
 from sealscore.simulations.experiments.scenario import Scenario, resolve
 
-SCHEMA = """
-id = "loan"
-label = "outcome"
-label_bad = "lost"
-label_good = "paid"
-features = [
-    { name = "amount", lower = 0, upper = 100 },
-    { name = "home", kind = "categorical", levels = ["own", "rent"], missing = true },
-]
-"""
+SCHEMA = TableSchema(
+    id="loan",
+    features=(
+        NumericFeature(name="amount", lower=0, upper=100),
+        CategoricalFeature(name="home", levels=("own", "rent"), missing=True),
+    ),
+)
 ROWS = "loan,outcome,amount,home\n1,paid,5,own\n2,lost,7.5,\n3,paid,0,rent\n"
 
 needs_uci = pytest.mark.skipif(not datasets.real_data_found("uci"), reason="the UCI file is not here (SEALSCORE_DATA)")
@@ -67,50 +64,20 @@ class TestFolder:
 
 class TestTables:
     @pytest.mark.parametrize("kind", ["csv", "parquet"])
-    def test_any_file_with_a_schema(self, tmp_path, kind):
+    def test_any_file_by_its_path(self, tmp_path, kind):
         (tmp_path / "loans.csv").write_text(ROWS)
         pl.read_csv(tmp_path / "loans.csv").write_parquet(tmp_path / "loans.parquet")
-        (tmp_path / "schema.toml").write_text(SCHEMA)
-        found = datasets.load_table(tmp_path / f"loans.{kind}", tmp_path / "schema.toml")
-        assert found.name == "loans"
-        assert found.schema is not None
-        assert found.schema.label_bad == "lost"
-        assert found.frame.height == 3
-
-    def test_a_table_that_does_not_fit_its_schema(self, tmp_path):
-        (tmp_path / "loans.csv").write_text(ROWS.replace("7.5", "700"))
-        (tmp_path / "schema.toml").write_text(SCHEMA)
-        with pytest.raises(
-            DataError, match=r"loans\.csv, column 'amount', line 3: a value is outside its bounds, 0 to 100"
-        ):
-            datasets.load_table(tmp_path / "loans.csv", tmp_path / "schema.toml")
-
-    @pytest.mark.parametrize(
-        ("text", "said"),
-        [
-            (SCHEMA.replace("label_bad", "label_bed"), "did you mean 'label_bad'"),
-            (SCHEMA.replace("upper = 100", "upper = -1"), "upper must be above lower"),
-            ("id = ", "not valid TOML"),
-            (None, "cannot be read"),
-        ],
-    )
-    def test_a_schema_that_cannot_be_used(self, tmp_path, text, said):
-        if text is not None:
-            (tmp_path / "schema.toml").write_text(text)
-        with pytest.raises(PlanError) as caught:
-            datasets.load_schema(tmp_path / "schema.toml")
-        assert str(caught.value).startswith(str(tmp_path / "schema.toml"))
-        assert said in str(caught.value)
+        found = datasets.load(f"loans.{kind}", base=tmp_path)
+        assert (found.name, found.folder, found.frame.height) == ("loans", tmp_path, 3)
 
     def test_numbers_become_numbers_and_nothing_else_changes(self, tmp_path):
         (tmp_path / "loans.csv").write_text(ROWS)
-        (tmp_path / "schema.toml").write_text(SCHEMA)
-        found = datasets.load_table(tmp_path / "loans.csv", tmp_path / "schema.toml")
-        typed = datasets.typed(found.frame, found.schema)
+        frame = datasets.load("loans.csv", base=tmp_path).frame
+        typed = datasets.typed(frame, SCHEMA)
         assert typed.schema == {"loan": pl.String, "outcome": pl.String, "amount": pl.Float64, "home": pl.String}
         assert typed["amount"].to_list() == [5, 7.5, 0]
-        spoilt = found.frame.with_columns(amount=pl.Series(["5", "x", ""]))
-        assert datasets.typed(spoilt, found.schema)["amount"].to_list() == ["5", "x", ""]
+        spoilt = frame.with_columns(amount=pl.Series(["5", "x", ""]))
+        assert datasets.typed(spoilt, SCHEMA)["amount"].to_list() == ["5", "x", ""]
 
 
 class TestRealSets:

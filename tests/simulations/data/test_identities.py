@@ -7,7 +7,7 @@ import pytest
 from vertical_builders import LENDERS, PARTIES, vertical_plan
 
 from sealscore.shared.persons.consent import FEDERATION
-from sealscore.shared.persons.identifiers import normalise
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.simulations.data.identities import WRITINGS, consents, everybody, rewritten
 
 PLAN = vertical_plan()
@@ -17,7 +17,7 @@ PERSONS = [f"p{n}" for n in range(2000)]
 def test_all_writings_are_one_identifier_and_no_two_are_alike():
     written = [write("Creator-0042") for write in WRITINGS]
     assert len(set(written)) == len(WRITINGS)
-    assert {normalise("creator-id", text) for text in written} == {"creator-0042"}
+    assert {NORMAL_FORMS["creator-id"](text) for text in written} == {"creator-0042"}
 
 
 def test_the_column_that_names_the_person_is_rewritten_and_no_other():

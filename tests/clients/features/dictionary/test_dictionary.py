@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from sealscore.clients.features.dictionary.dictionary import bounded, entries, entry, table_schema
+from sealscore.clients.features.dictionary.dictionary import bounded, entries, entry
+from sealscore.clients.features.dictionary.schema import table_schema
 from sealscore.shared.plan.schema import TableSchema
 
 KINDS = ("short-video", "wallet", "lender")
