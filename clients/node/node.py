@@ -27,6 +27,7 @@ from sealscore.clients.roles.lender import Lender
 from sealscore.clients.roles.nobody import attempted, bounded
 from sealscore.clients.roles.platform import Platform
 from sealscore.clients.roles.releases import Kept, Payload, Release, Sum
+from sealscore.clients.roles.role import PartyRole
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
@@ -101,7 +102,7 @@ class Node:
         self._forgotten: deque[tuple[str, tuple[str, ...]]] = deque()
         lifetime.register.subscribe(self)
         role = Lender if self._group == plan.lenders else Platform
-        self.role = role(plan, party, self._mechanisms, records, lifetime, progress, tell)
+        self.role: PartyRole = role(plan, party, self._mechanisms, records, lifetime, progress, tell)
         self._secret = secret
         self._lifetime = lifetime
         self._aggregation = aggregation

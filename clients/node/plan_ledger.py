@@ -264,10 +264,12 @@ class PlanLedger:
         if block is None or self._now().state != "live":
             return
         entry = block.entry
-        place = {"plan": entry.plan, "run": entry.run, "phase": entry.phase}
-        place |= {"round": block.place[1], "attempt": block.place[2]}
+        _, round, attempt = block.place
+        place: dict[str, Any] = {"plan": entry.plan, "run": entry.run, "phase": entry.phase}
         # One that was charged and failed before it left is counted as given, too.
-        answer = Answer(**place, reserve=block.seq, count=block.given, request=block.request)
+        answer = Answer(
+            **place, round=round, attempt=attempt, reserve=block.seq, count=block.given, request=block.request
+        )
         self._ledger.append(lambda standing: answer)
         if (left := block.entry.count - block.given) > 0:
             self._ledger.append(lambda standing: Abort(reserve=block.seq, count=left, why="not-asked"))

@@ -28,7 +28,7 @@ from sealscore.shared.identity.trust import EnrolmentError, TrustError, TrustSto
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.entries import Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
-from sealscore.shared.ledger.state import LedgerFault, PlanState
+from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
 from sealscore.shared.messages.messages import Header, Join, MessageError, Propose, Ready, Refusal
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
@@ -128,7 +128,7 @@ class PlanRouter:
             # Those first: in the end the register has the consents of a whole table, if there is one.
             work = [partial(self._heed, self._nodes[plan], error) for plan, error in faulty.items()]
             work += [partial(self._nodes[plan].reload, records) for plan, records in fresh.items()]
-            failed = [error for one in work if (error := _failure(one))]
+            failed = [fault for one in work if (fault := _failure(one))]
             self._faulty -= fresh.keys()
             if failed:
                 raise failed[0]
@@ -179,7 +179,7 @@ class PlanRouter:
                 else:
                     # Revoked by another process in between, it has ended as well.
                     with contextlib.suppress(LedgerFault):
-                        self._ledger.append(lambda _, plan=plan: Settle(plan=plan.hash, why="expired"))
+                        self._ledger.append(partial(_expired, plan.hash))
             for hash in [hash for hash in self._doors if standing.plans[hash].state == "revoked"]:
                 if door := self._let_go(hash):
                     door.close()
@@ -295,6 +295,10 @@ class PlanRouter:
 
     def _refuse(self, request: bytes, plan: str, code: str) -> bytes:
         return sign_message(Refusal(claimed_header(request, plan, self.name), code), self._identity)
+
+
+def _expired(plan: str, standing: LedgerState) -> Settle:
+    return Settle(plan=plan, why="expired")
 
 
 def _failure(work: Callable[[], None]) -> LedgerError | DisclosureStoreError | None:

@@ -18,7 +18,7 @@ from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.bands import band_of
 from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
-from sealscore.clients.roles.role import Role, Tell
+from sealscore.clients.roles.role import PartyRole, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Asking
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
@@ -34,7 +34,7 @@ from sealscore.shared.plan.plan import Plan, signal_name
 from sealscore.shared.randomness.streams import Purpose
 
 
-class Lender(Role):
+class Lender(PartyRole):
     """A lender's records under a plan."""
 
     def __init__(

@@ -17,7 +17,7 @@ from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.bands import band_codes
 from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
-from sealscore.clients.roles.role import Role, Tell
+from sealscore.clients.roles.role import PartyRole, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Answering
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure
@@ -34,7 +34,7 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose
 
 
-class Platform(Role):
+class Platform(PartyRole):
     """A platform's records under a plan."""
 
     def __init__(

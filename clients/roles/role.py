@@ -27,7 +27,7 @@ from sealscore.shared.plan.plan import Plan
 Tell = Callable[[str], None]
 
 
-class Role(ABC):
+class PartyRole(ABC):
     """A party's records under a plan."""
 
     def __init__(

@@ -172,7 +172,7 @@ class Coordinator:
         mechanism = self._mechanisms.mechanism(phase, len(weights))
         settings = self._plan.training.optimizer
         optimizer = ServerOptimizer(settings, phase.rounds, len(weights))
-        iterates = []
+        iterates: list[np.ndarray] = []
         for round in range(1, phase.rounds + 1):
             try:
                 found = self._rounds.ask(phase, round, mechanism, weights, parts)

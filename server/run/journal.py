@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -142,8 +143,9 @@ class Journal:
         """Close the file; the object is of no more use."""
         self._database.close()
 
-    def _one(self, query: str, *values: object) -> tuple:  # type: ignore[type-arg]
-        return self._database.execute(query, values).fetchone()
+    def _one(self, query: str, *values: object) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = self._database.execute(query, values).fetchone()
+        return found
 
     def _write(self, statement: str, *values: object) -> None:
         try:

@@ -46,4 +46,4 @@ class ServerOptimizer:
 def averaged(iterates: list[np.ndarray], last: float) -> np.ndarray:
     """Mean of the last fraction of the iterates, at least the last one (Polyak and Juditsky 1992; suffix averaging)."""
     count = max(1, round(last * len(iterates)))
-    return np.mean(iterates[-count:], axis=0)
+    return np.asarray(np.mean(iterates[-count:], axis=0))

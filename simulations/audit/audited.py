@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from sealscore.clients.roles.role import PartyRole
 from sealscore.server.run.coordinator import Observer
 from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import Exchange, MissingParties
@@ -176,7 +177,7 @@ def observe(federation: Federation, setting: Setting, numbers: np.ndarray, obser
     colluding = others[: plan.groups[group].max_colluding]
     for member in plan.members(group):
         node = federation.nodes[member.name]
-        node.role = WidenedRole(
+        widened = WidenedRole(
             node.role,
             plan,
             group,
@@ -186,6 +187,7 @@ def observe(federation: Federation, setting: Setting, numbers: np.ndarray, obser
             setting.fault,
             told.add if member.name in colluding else None,
         )
+        node.role = cast(PartyRole, widened)
 
     def main(exchange: Exchange) -> Seen:
         run = f"audit-{plan.hash[:16]}"

@@ -13,9 +13,8 @@ import torch
 
 from sealscore.clients.roles.context import RoundContext
 from sealscore.clients.roles.encoding import Encoder, expect
-from sealscore.clients.roles.lender import Lender
-from sealscore.clients.roles.platform import Platform
 from sealscore.clients.roles.releases import Pair, Sum
+from sealscore.clients.roles.role import PartyRole
 from sealscore.clients.roles.training import train_step
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.messages import Header
@@ -53,7 +52,7 @@ class WidenedRole:
 
     def __init__(
         self,
-        role: Lender | Platform,
+        role: PartyRole,
         plan: Plan,
         group: str,
         mechanisms: Mechanisms,

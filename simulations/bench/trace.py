@@ -89,7 +89,7 @@ def run() -> dict[str, Any]:
             federation.run(Path(folder) / "run", _Rounds(done))
 
     at: dict[int, float] = {}
-    carried_out(lambda number: at.setdefault(number, time.process_time()))
+    carried_out(lambda number: at.update({number: time.process_time()}))
     cpu = (at[ROUNDS] - at[WARM_UP]) / (ROUNDS - WARM_UP) / LENDERS
     files, counts = _traced(carried_out)
     return {
@@ -129,7 +129,7 @@ def _traced(carried_out: Callable[[Callable[[int], None]], None]) -> tuple[set[s
         codec._ENCODER = encoder
         for known in codecs.values():
             if isinstance(known.whole, _Counted):
-                known.whole, known.body = known.whole._inner, known.body._inner  # type: ignore[attr-defined]
+                known.whole, known.body = known.whole._inner, known.body._inner
 
     try:
         carried_out(done)

@@ -10,10 +10,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.node import Node
+from sealscore.clients.roles.role import PartyRole
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Failure, Traffic
 from sealscore.shared.identity.identity import Identity, Role
@@ -143,7 +144,7 @@ def replay(
     heard = Heard(Tape(follow))
     nodes = nodes_of(plan, records, heard.told.append)
     for node in nodes.values():
-        node.role = HeardRole(node, heard.tape)
+        node.role = cast(PartyRole, HeardRole(node, heard.tape))
     carried: dict[tuple[str, int, str, str], bytes] = {}
     try:
         for place, one in enumerate(asked):
