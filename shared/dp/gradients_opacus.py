@@ -12,7 +12,8 @@ from torch import nn
 
 from sealscore.shared.dp.gradients import own_copy
 from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import admissible, load_flat
+from sealscore.shared.model.tower import load_flat
+from sealscore.shared.model.weights import admissible
 
 
 class OpacusGradientSum:

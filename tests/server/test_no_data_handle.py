@@ -25,7 +25,6 @@ from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Reply, Traffic
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.persons.records import Records
 
 PLAN = small_plan(privacy__noise="none", training__rounds=8)
@@ -154,7 +153,7 @@ class TestNoHandleOnData:
         remote = ScoreModel.load(tmp_path / "run" / "model")
         exchange = DirectExchange(nodes_of(PLAN, small_federation())[0])
         here = Coordinator(PLAN, f"run-{PLAN.hash[:16]}", exchange, PlainSum(), Quiet(), patience=0.0).run()
-        assert np.array_equal(flatten(remote.tower), flatten(here.model.tower))
+        assert np.array_equal(remote.weights.vector, here.model.weights.vector)
 
 
 SERVER = """

@@ -33,7 +33,6 @@ from sealscore.shared.messages.messages import (
     encode,
 )
 from sealscore.shared.model.bins import histogram_length
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities
 from sealscore.simulations.engine.federation import Federation
@@ -155,7 +154,7 @@ class TestJoiningAgain:
         assert quiet.rows[-1]["cohort"] == 3
         assert run.server._epoch == 2
         assert all(door._epoch == 2 for door in run.doors.values())
-        assert np.isfinite(flatten(outcome.model.tower)).all()
+        assert np.isfinite(outcome.model.weights.vector).all()
 
     def test_the_attempt_that_was_lost_is_charged_and_the_sum_is_right(self):
         """The others answered the attempt in vain; the next one is over fresh masks that cancel."""
