@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from paths import ROOT
+from wheels import build_wheel, copy_tree, run
 
 import sealscore
 from sealscore.shared.bundle import courier_bundle
@@ -35,22 +34,10 @@ print(json.dumps([sealscore.__file__, *told]))
 """
 
 
-def run(command: list[str], folder: Path, given: str | None = None) -> str:
-    done = subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what is built from: building leaves files in a tree, and reads what an earlier build left there."""
-    copy = tmp_path_factory.mktemp("build") / "tree"
-    copy.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    for name in ("sealscore", *HOUSES):
-        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    return copy
+    names = ("pyproject.toml", "README.md", "LICENSE", "sealscore", *HOUSES)
+    return copy_tree(names, tmp_path_factory.mktemp("build") / "tree")
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +54,7 @@ def sdist(tree: Path) -> Path:
 
 @pytest.fixture(scope="module", params=["tree", "sdist"])
 def wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source, out = request.getfixturevalue(request.param), tmp_path_factory.mktemp("wheel")
-    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--wheel-dir", str(out)]
-    run([sys.executable, "-m", "pip", "wheel", *options, str(source)], out)
-    (found,) = out.glob("*.whl")
-    return found
+    return build_wheel(request.getfixturevalue(request.param), tmp_path_factory.mktemp("wheel"))
 
 
 def test_it_has_every_file_of_the_houses_and_no_other(wheel: Path):
