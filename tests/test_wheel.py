@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 from paths import ROOT
-from wheels import build_wheel, copy_tree, run
+from wheels import HOUSES, SOURCE_TREE, build_wheel, copy_tree, run
 
 import sealscore
 from sealscore.shared.bundle import courier_bundle
 
 pytestmark = pytest.mark.slow
 
-HOUSES = sorted(path.name for path in (ROOT / "sealscore").iterdir() if path.is_symlink())
 # A user's own packages, as any folder may hold them.
 FOREIGN = ("shared", "clients", "server")
 
@@ -36,8 +35,7 @@ print(json.dumps([sealscore.__file__, *told]))
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    names = ("pyproject.toml", "README.md", "LICENSE", "sealscore", *HOUSES)
-    return copy_tree(names, tmp_path_factory.mktemp("build") / "tree")
+    return copy_tree(SOURCE_TREE, tmp_path_factory.mktemp("build") / "tree")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,10 @@ from pathlib import Path
 
 from paths import ROOT
 
+HOUSES = sorted(path.name for path in (ROOT / "sealscore").iterdir() if path.is_symlink())
+# All that a wheel is built of.
+SOURCE_TREE = ("pyproject.toml", "README.md", "LICENSE", "sealscore", *HOUSES)
+
 
 def run(command: list[str], folder: Path, given: str | None = None) -> str:
     """What a command writes that ends well in a folder."""
