@@ -169,3 +169,9 @@ print(sealscore.plan("creators_small").hash, pd[0])
 def test_nobody_installs_what_is_heavy_and_not_needed(extra: str, without: set[str]):
     assert without <= installed("dev")
     assert not installed(extra) & without
+
+
+@pytest.mark.parametrize(("page", "extra"), [("partner.md", "node"), ("server.md", "server")])
+def test_the_guides_install_the_extra_of_their_reader(page: str, extra: str):
+    commands = re.findall(r"pip install .*SOURCE(?:\[(\w+)\])?", (ROOT / "docs" / page).read_text(encoding="utf-8"))
+    assert commands == [extra]
