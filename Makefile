@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SMOKE := .smoke/$(notdir $(PYTHON))
 export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: simulate figures test live quick long lint format bench clean
+.PHONY: simulate figures test live quick long smoke lint format bench clean
 
 simulate: $(VENV)/ready
 	$(BIN)/sealscore-sim run
@@ -26,6 +27,13 @@ quick: $(VENV)/ready
 long: $(VENV)/ready
 	$(BIN)/pytest -m long
 
+# Whether another Python will do: make smoke PYTHON=python3.12. An environment of its own, and the core of the quick tests.
+smoke:
+	$(PYTHON) -m venv $(SMOKE)
+	$(SMOKE)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(SMOKE)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(SMOKE)/bin/pytest -m "not slow and not live and not long" tests/shared tests/test_public_api.py tests/test_extras.py
+
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,7 +48,7 @@ bench: $(VENV)/ready
 	for name in step engine crypto ledger overhead features; do $(BIN)/python -m sealscore.simulations.bench $$name || exit 1; done
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .smoke
 
 # torch by its exact version first: a range would let pip choose a build far larger than the CPU needs.
 $(VENV)/ready: pyproject.toml

@@ -68,7 +68,7 @@ class Encoder:
         kept = self._kept.get(what)
         if kept is None or (kept[0] is not binning and kept[0] != binning):
             coding = coding_of(self._plan, self._group, binning)
-            kept = self._kept[what] = (binning, coding.encode(binning.quantize(columns)))
+            kept = self._kept[what] = (binning, torch.from_numpy(coding.encode(binning.quantize(columns))))
         return kept[1]
 
     def clear(self) -> None:

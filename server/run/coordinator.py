@@ -22,11 +22,12 @@ from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
 from sealscore.shared.messages.aggregation import Aggregation
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.model.bins import Binning, histogram_length
-from sealscore.shared.model.build import crosses_of, initial_tower
+from sealscore.shared.model.build import coding_of, crosses_of, initial_tower
 from sealscore.shared.model.calibration import Calibration, fit
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.signal import CELLS, level_edges
-from sealscore.shared.model.tower import flatten, load_flat
+from sealscore.shared.model.tower import flatten
+from sealscore.shared.model.weights import TowerWeights
 from sealscore.shared.phases.phases import Kind, Phase
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
@@ -217,11 +218,11 @@ class Coordinator:
         self._observer.round(row | {"seconds": time.monotonic() - started, "failures": {}})
 
     def _model(self, group: str, binning: Binning, weights: np.ndarray, calibration: Calibration) -> ScoreModel:
-        tower = initial_tower(self._plan, group, binning)
-        load_flat(tower, weights)
+        width = coding_of(self._plan, group, binning).width
         card = {"plan": self._plan.hash, "name": self._plan.name, "group": group}
         features, crosses = tower_features(self._plan, group), crosses_of(self._plan, group)
-        return ScoreModel(features, binning, tower, calibration, card, crosses)
+        published = TowerWeights(weights, width, self._plan.model.hidden)
+        return ScoreModel(features, binning, published, calibration, card, crosses)
 
     def _single(self, phase: Phase, mechanism: Mechanism, weights: np.ndarray, parts: dict[str, str]) -> Sum:
         """The one sum of a phase that has one round."""

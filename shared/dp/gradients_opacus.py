@@ -11,7 +11,8 @@ from opacus.optimizers import DPOptimizer
 from torch import nn
 
 from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import admissible, load_flat, own_copy
+from sealscore.shared.model.tower import load_flat, own_copy
+from sealscore.shared.model.weights import admissible
 
 
 class OpacusGradientSum:

@@ -25,7 +25,7 @@ from sealscore.shared.dp.rounding import clip_error, grid_for
 from sealscore.shared.messages.aggregation import SumShape
 from sealscore.shared.model.bins import histogram_length
 from sealscore.shared.model.signal import CELLS
-from sealscore.shared.model.tower import MAX_WIDTH
+from sealscore.shared.model.weights import MAX_WIDTH
 from sealscore.shared.phases.phases import Kind, Phase, phases
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.features import tower_features

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sealscore.shared.model.tower import MAX_WIDTH, WEIGHT_LIMIT
+from sealscore.shared.model.weights import MAX_WIDTH, WEIGHT_LIMIT
 
 _UNIT_ROUNDOFF = 2.0**-53
 _MAX_EXACT = 2**53

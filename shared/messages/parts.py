@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sealscore.shared.model.tower import admissible
+from sealscore.shared.model.weights import admissible
 
 _FLOAT = np.dtype("<f8")
 

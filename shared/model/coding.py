@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from sealscore.shared.model.bins import Binning, FeatureBins
 
-# Entries of a code are multiples of this; with weights on their own grid every product sum is exact (see `tower`).
+# Entries of a code are multiples of this; with weights on their own grid every product sum is exact (see `weights`).
 CODE_GRID = 2.0**-12
 
 
@@ -125,7 +124,7 @@ class Coding:
             found.append(((i, j), _on_grid(scale * flat)))
         return found
 
-    def encode(self, bins: np.ndarray) -> torch.Tensor:
+    def encode(self, bins: np.ndarray) -> np.ndarray:
         """Bin indices, integers [n, features] as `Binning.quantize` gives them -> float64 [n, width].
 
         Raises:
@@ -138,7 +137,7 @@ class Coding:
         code = np.empty((len(bins), self.width))
         for (features, place), (_, table) in zip(self.units, self._tables, strict=True):
             code[:, place] = table[tuple(bins[:, index] for index in features)]
-        return torch.from_numpy(code)
+        return code
 
     def reference(self) -> np.ndarray:
         """The mean code under the released share of each bin, as if features were independent: float64 [width]."""

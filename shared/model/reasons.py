@@ -30,18 +30,18 @@ def contributions(model: ScoreModel, bins: np.ndarray) -> np.ndarray:
     goes from a to b, so nothing is approximated. A cross of two features counts half for each.
     """
     reference = model.coding.reference()
-    codes = model.coding.encode(bins).numpy()
+    codes = model.coding.encode(bins)
     moved = codes - reference
-    tower = model.tower
-    per_unit = moved * tower.linear.weight.detach().numpy()
-    if tower.hidden:
-        inner, offset = tower.inner.weight.detach().numpy(), tower.inner.bias.detach().numpy()
+    parts = model.weights.parts()
+    per_unit = moved * parts["linear.weight"]
+    if model.weights.hidden:
+        inner, offset = parts["inner.weight"], parts["inner.bias"]
         start, end = reference @ inner.T + offset, codes @ inner.T + offset
         distance = end - start
         near = np.abs(distance) < _NEAR
         middle = 1 - np.tanh((start + end) / 2) ** 2
         slope = np.where(near, middle, (np.tanh(end) - np.tanh(start)) / np.where(near, 1.0, distance))
-        per_unit += moved * ((slope * tower.outer.weight.detach().numpy()) @ inner)
+        per_unit += moved * ((slope * parts["outer.weight"]) @ inner)
     found = np.zeros((len(codes), len(model.features)))
     for features, place in model.coding.units:
         for index in features:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from safetensors.numpy import save as save_tensors
 from sealscore.shared.model.bins import AnyFeature, Binning, FeatureBins, check_columns
 from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.coding import Coding, Crosses
-from sealscore.shared.model.tower import Tower, admissible, flatten, load_flat, row_logits
+from sealscore.shared.model.weights import TowerWeights, admissible
 from sealscore.shared.plan.schema import Feature
 
 # Score points: 600 where 20 borrowers repay for one that does not, and 20 points more double these odds.
@@ -52,7 +51,7 @@ class ScoreModel:
         self,
         features: Sequence[AnyFeature],
         binning: Binning,
-        tower: Tower,
+        weights: TowerWeights,
         calibration: Calibration,
         card: Mapping[str, Any],
         crosses: Crosses | None = None,
@@ -61,19 +60,17 @@ class ScoreModel:
             raise ValueError("the bins are those of other features")
         self.features, self.binning, self.calibration = tuple(features), binning, calibration
         self.coding = Coding(binning, crosses)
-        weights = flatten(tower)
-        if not np.isfinite(weights).all():
+        if not np.isfinite(weights.vector).all():
             raise ValueError("a weight of the tower is not finite")
-        if tower.linear.in_features != self.coding.width:
-            raise ValueError(f"the tower reads {tower.linear.in_features} units, the bins have {self.coding.width}")
+        if weights.width != self.coding.width:
+            raise ValueError(f"the tower reads {weights.width} units, the bins have {self.coding.width}")
         # Parties train and evaluate at these weights, so the published ones are the same.
-        self.tower = copy.deepcopy(tower)
-        load_flat(self.tower, admissible(weights))
+        self.weights = replace(weights, vector=admissible(weights.vector))
         self.card: dict[str, Any] = json.loads(json.dumps(dict(card), allow_nan=False))
 
     def logits_of_bins(self, bins: np.ndarray) -> np.ndarray:
         """Bin indices [n, features] -> logits before calibration, float64 [n]."""
-        return row_logits(self.tower, self.coding.encode(bins))
+        return self.weights.logits(self.coding.encode(bins))
 
     def logits(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Columns as in Records, float64 [n] each -> logits before calibration, float64 [n].
@@ -96,7 +93,7 @@ class ScoreModel:
             "format": _FORMAT,
             "features": _FEATURES.dump_python(self.features, mode="json"),
             "crosses": asdict(self.coding.crosses),
-            "hidden": self.tower.hidden,
+            "hidden": self.weights.hidden,
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "card": self.card,
         }
@@ -107,9 +104,7 @@ class ScoreModel:
             os.replace(partial, folder / name)
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = {
-            f"tower.{name}": parameter.detach().numpy().copy() for name, parameter in self.tower.named_parameters()
-        }
+        tensors = {f"tower.{name}": part.copy() for name, part in self.weights.parts().items()}
         for index, part in enumerate(self.binning.features):
             tensors[f"edges.{index}"] = np.array(part.edges, dtype=np.float64)
             tensors[f"reference.{index}"] = np.array(part.reference, dtype=np.float64)
@@ -158,20 +153,20 @@ class ScoreModel:
         if hidden and len(given["tower.inner.weight"]) != hidden:
             raise ValueError(f"the card says {hidden} hidden units, the weights say otherwise")
         crosses = _crosses(content["crosses"])
-        tower = Tower(Coding(binning, crosses).width, hidden, seed=0)
-        weights = []
-        for name, parameter in tower.named_parameters():
+        width = Coding(binning, crosses).width
+        flat = []
+        for name, shape in TowerWeights.shapes(width, hidden).items():
             tensor = given.pop(f"tower.{name}")
-            if tensor.shape != tuple(parameter.shape):
-                raise ValueError(f"tensor 'tower.{name}' has shape {tensor.shape}, not {tuple(parameter.shape)}")
-            weights.append(tensor.reshape(-1))
+            if tensor.shape != shape:
+                raise ValueError(f"tensor 'tower.{name}' has shape {tensor.shape}, not {shape}")
+            flat.append(tensor.reshape(-1))
         if given:
             raise ValueError(f"unknown tensors {sorted(given)}")
-        vector = np.concatenate(weights)
+        vector = np.concatenate(flat)
         if not np.array_equal(vector, admissible(vector)):
             raise ValueError("a weight is not on the grid of published weights")
-        load_flat(tower, vector)
-        return cls(features, binning, tower, Calibration(float(slope), float(intercept)), card, crosses)
+        weights = TowerWeights(vector, width, hidden)
+        return cls(features, binning, weights, Calibration(float(slope), float(intercept)), card, crosses)
 
 
 def _crosses(content: dict[str, Any]) -> Crosses:

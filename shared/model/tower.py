@@ -1,10 +1,6 @@
-"""The tower: a logit from a code, linear with an optional small tanh network beside it.
+"""The tower: a logit from a code, linear with an optional small tanh network beside it, as torch trains it.
 
-Weights are sent as one float64 vector. A party evaluates a tower at `admissible` weights only: within
-`WEIGHT_LIMIT` and on `WEIGHT_GRID`. Codes lie on a grid too, so every product of a weight and an entry of a code,
-and every sum of up to `MAX_WIDTH` of them and a bias, is exact in float64 in whatever order a matrix product takes
-them. Otherwise a server could send weights whose sums cancel, and the rounding error of one record's logit, large
-then, would depend on which other records are in the batch.
+`sealscore.shared.model.weights` has the limits of its weights and what they give without torch.
 """
 
 from __future__ import annotations
@@ -16,10 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-WEIGHT_LIMIT = 2.0**5
-WEIGHT_GRID = 2.0**-24
-# Products are multiples of 2^-36 up to 2^5; with the bias 2^12 of them stay within 2^53 such units.
-MAX_WIDTH = 2**12 - 1
+from sealscore.shared.model.weights import TowerWeights, check_width
 
 _ELEMENTWISE = (
     nn.Tanh,
@@ -47,8 +40,7 @@ class Tower(nn.Module):
 
     def __init__(self, width: int, hidden: int, seed: int) -> None:
         super().__init__()
-        if not 1 <= width <= MAX_WIDTH:
-            raise ValueError(f"a tower reads codes of 1 to {MAX_WIDTH} units, not {width}: use fewer bins or features")
+        check_width(width)
         self.linear = _empty_linear(width, 1, bias=True)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
@@ -68,6 +60,10 @@ class Tower(nn.Module):
         if self.hidden:
             logits = logits + self.outer(torch.tanh(self.inner(codes))).squeeze(-1)
         return logits
+
+    def weights(self) -> TowerWeights:
+        """The weights without torch, a copy of them as they are now."""
+        return TowerWeights(flatten(self), self.linear.in_features, self.hidden)
 
 
 def _empty_linear(inputs: int, outputs: int, bias: bool) -> nn.Linear:
@@ -122,25 +118,6 @@ def load_flat(module: nn.Module, vector: np.ndarray) -> None:
             start += parameter.numel()
 
 
-def admissible(vector: np.ndarray) -> np.ndarray:
-    """The weights at which parties evaluate: clamped to the limit and rounded to the grid; NaN stays NaN."""
-    clamped = np.clip(vector, -WEIGHT_LIMIT, WEIGHT_LIMIT)
-    return np.asarray(np.rint(clamped / WEIGHT_GRID) * WEIGHT_GRID, dtype=np.float64)
-
-
 def row_logits(tower: Tower, codes: torch.Tensor) -> np.ndarray:
-    """Logits of codes [n, width] at admissible weights: float64 [n], each row's bits independent of all other rows.
-
-    Histograms of scores rest on this: with ordinary matrix products, adding a record can move others across a cell.
-    The sums over codes are exact in any order, tanh is taken entry by entry, and the hidden units are added one
-    after the other.
-    """
-    linear = admissible(flatten(tower.linear))
-    x = codes.detach().to(torch.float64).numpy()
-    logits: np.ndarray = x @ linear[:-1] + linear[-1]
-    if tower.hidden:
-        inner = admissible(tower.inner.weight.detach().to(torch.float64).numpy())
-        raised = np.tanh(x @ inner.T + admissible(tower.inner.bias.detach().to(torch.float64).numpy()))
-        for unit, weight in enumerate(admissible(flatten(tower.outer))):
-            logits = logits + weight * raised[:, unit]
-    return logits
+    """Logits of codes [n, width], as `TowerWeights.logits`: float64 [n]."""
+    return tower.weights().logits(codes.detach().to(torch.float64).numpy())

@@ -5,8 +5,8 @@ Steinke 2020, "The Discrete Gaussian for Differential Privacy"). Noise is drawn 
 integer grid that sums are rounded to, so no float ever carries it and every output that is possible
 under one sum is possible under its neighbour.
 
-`FastDiscreteGaussian` is the sampler of a run; `ExactDiscreteGaussian` (OpenDP) is the reference it
-is tested against. Proofs of the distances below: docs/proofs/noise.md.
+`FastDiscreteGaussian` is the sampler of a run; tests compare it with OpenDP's exact one. Proofs of the
+distances below: docs/proofs/noise.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,41 +228,3 @@ def _accepted(stream: Stream, tables: _Proposal, wanted: int) -> NDArray[np.int6
         threshold = _EXACT.multiply(tables.exact(int(block[i]), int(x[i])), Decimal(2 ** (_ACCEPT_BITS + 128)))
         accepted[i] = Decimal(uniform) < threshold
     return x[accepted]
-
-
-class ExactDiscreteGaussian:
-    """OpenDP's exact discrete Gaussian (Canonne, Kamath, Steinke 2020, algorithm 3): the reference.
-
-    Some 10 to 40 microseconds a draw. OpenDP reads the operating system's generator and cannot be seeded,
-    so a seeded stream is refused rather than ignored, and a system stream is not consumed.
-    """
-
-    def sample(self, stream: Stream, scale: float, size: int) -> NDArray[np.int64]:
-        """`size` draws, shape (size,).
-
-        Raises:
-            ValueError: the stream is seeded, `scale` is not in [0, 2^28] or `size` is negative.
-        """
-        scale = _checked(scale)
-        if size < 0:
-            raise ValueError(f"size must be at least 0, got {size}")
-        if stream.source != "system":
-            raise ValueError(
-                "the exact sampler draws from the operating system and cannot follow a seeded stream; "
-                "use FastDiscreteGaussian where a run must be repeatable"
-            )
-        if scale == 0.0 or size == 0:
-            return np.zeros(size, dtype=np.int64)
-        draws = np.asarray(_opendp_gaussian(scale)([0] * size), dtype=np.int64)
-        # Beyond the support with probability below 4e-33; callers size their moduli by the bound.
-        bound = support_bound(scale)
-        return np.clip(draws, -bound, bound)
-
-
-@lru_cache(maxsize=8)
-def _opendp_gaussian(scale: float) -> Any:
-    import opendp.prelude as dp
-
-    dp.enable_features("contrib")
-    space = dp.vector_domain(dp.atom_domain(T=int)), dp.l2_distance(T=int)
-    return dp.m.make_gaussian(*space, scale=scale)

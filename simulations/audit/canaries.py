@@ -15,7 +15,8 @@ import torch
 
 from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import MAX_WIDTH, Tower, load_flat, parameter_count
+from sealscore.shared.model.tower import Tower, load_flat, parameter_count
+from sealscore.shared.model.weights import MAX_WIDTH
 from sealscore.shared.plan.settings import Training
 
 LEAST_CANARIES = 1000

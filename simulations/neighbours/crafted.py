@@ -17,7 +17,8 @@ from sealscore.shared.messages.codec import digest
 from sealscore.shared.messages.messages import Publish, SumRequest
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
-from sealscore.shared.model.tower import WEIGHT_LIMIT, parameter_count
+from sealscore.shared.model.tower import parameter_count
+from sealscore.shared.model.weights import WEIGHT_LIMIT
 from sealscore.shared.phases.phases import Kind, Phase
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan

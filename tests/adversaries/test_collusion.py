@@ -69,7 +69,7 @@ def crafted_towers(plan: Plan, scene: Scene) -> tuple[bytes, list[tuple[bytes, b
     """The platform's bins; for each feature a tower and edges whose levels are that feature's bins; the bins [n, d]."""
     records = scene.records[PLATFORM]
     binning = platform_bins(plan, records)
-    codes = coding_of(plan, "video", binning).encode(binning.quantize(records.columns)).numpy()
+    codes = coding_of(plan, "video", binning).encode(binning.quantize(records.columns))
     width = codes.shape[1] // 3
     made, truth = [], []
     for feature in range(3):

@@ -30,7 +30,7 @@ def solved(defences: Defences) -> float:
     scene = aligned(defences, plan, vertical_records(plan))
     records = scene.records[PLATFORM]
     binning = platform_bins(scene.plan, records)
-    codes = coding_of(scene.plan, "video", binning).encode(binning.quantize(records.columns)).numpy()
+    codes = coding_of(scene.plan, "video", binning).encode(binning.quantize(records.columns))
     width = codes.shape[1] // 3
     weights = platform_weights(scene.plan, binning)
     step = np.abs(codes).max()

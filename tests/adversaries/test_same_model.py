@@ -15,7 +15,6 @@ from vertical import vertical_plan, vertical_records
 
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.model.tower import flatten
 
 
 def outcome(scene: Scene) -> RunOutcome:
@@ -55,5 +54,5 @@ def test_lenders_and_a_platform(defences: Defences, tmp_path: Path, method: str)
     with defences.without("masks", "seals") as weak:
         plain = outcome(weak.scene(plan, records))
     assert files(sealed, tmp_path / "sealed") == files(plain, tmp_path / "plain")
-    assert np.abs(flatten(sealed.model.tower)).sum() > 0
+    assert np.abs(sealed.model.weights.vector).sum() > 0
     assert scene.told == []

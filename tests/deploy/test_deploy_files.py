@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+import zipfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,18 @@ import pytest
 import typer
 import yaml
 from paths import ROOT
+from wheels import build_wheel, copy_tree
 
 from sealscore.clients import cli as node_cli
 from sealscore.clients.setup.node_dir import PASSPHRASE
 from sealscore.server import cli as server_cli
 from sealscore.server.setup.server_dir import ServerConfig
+from sealscore.shared.bundle import COURIER_FILES, courier_app
 
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 APPS = {"sealscore-node": node_cli.app, "sealscore-server": server_cli.app}
 UNITS = ("sealscore-node.service", "sealscore-server.service")
@@ -41,6 +45,12 @@ def instructions() -> list[tuple[str, str]]:
     """The instructions of the Dockerfile, continued lines joined."""
     text = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE))
     return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in text.splitlines() if line.strip()]
+
+
+def copied_of_the_tree() -> list[str]:
+    """What the builder takes of the tree; not what one stage takes of another."""
+    lines = [value for key, value in instructions() if key == "COPY" and not value.startswith("--from")]
+    return [name for line in lines for name in line.split()[:-1]]
 
 
 def unit(name: str) -> dict[str, dict[str, list[str]]]:
@@ -101,8 +111,7 @@ class TestCompose:
     def test_the_image_is_built_from_this_tree(self, service: dict[str, Any]):
         assert (DEPLOY / service["build"]["context"]).resolve() == ROOT
         assert (ROOT / service["build"]["dockerfile"]).is_file()
-        version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-        assert service["image"] == f"sealscore:{version}"
+        assert service["image"] == f"sealscore:{PROJECT['version']}"
 
 
 class TestDockerfile:
@@ -111,10 +120,13 @@ class TestDockerfile:
         after = [key for key, _ in instructions()][[key for key, _ in instructions()].index("USER") :]
         assert not {"RUN", "COPY", "ADD"} & set(after)
 
-    def test_pip_installs_the_tree_and_nothing_else_does(self):
+    def test_pip_installs_the_wheel_with_both_roles_and_nothing_else_does(self):
         runs = " ".join(value for key, value in instructions() if key == "RUN")
-        assert "pip install" in runs
-        assert "--editable ." in runs
+        assert re.search(r"pip wheel .*--no-deps .* \.", runs)
+        assert '/wheels/*.whl)[${ROLES}]"' in runs
+        assert "--editable" not in runs
+        (roles,) = [value.partition("=")[2] for key, value in instructions() if value.startswith("ROLES=")]
+        assert set(roles.split(",")) == set(SERVICES) <= set(PROJECT["optional-dependencies"])
         assert not re.search(r"\b(apt|apk|curl|wget|git|conda|npm)\b", runs)
         assert not [key for key, _ in instructions() if key == "ADD"]
 
@@ -125,18 +137,21 @@ class TestDockerfile:
         assert re.fullmatch(r"python:3\.(1[1-9])-[\w-]+", base)
 
     def test_what_is_copied_is_there_and_the_builder_gets_no_more(self):
-        copied = [name for key, value in instructions() if key == "COPY" for name in value.split()[:-1]]
-        assert {"pyproject.toml", "shared", "clients", "server"} <= set(copied)
+        copied = copied_of_the_tree()
+        assert "pyproject.toml" in copied
         assert all((ROOT / name).exists() for name in copied)
         ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
         assert "*" in ignored
         assert {line[1:] for line in ignored if line.startswith("!")} == set(copied)
 
-    def test_the_bundle_can_be_built_from_what_is_copied(self):
-        description = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-        copied = {name for key, value in instructions() if key == "COPY" for name in value.split()[:-1]}
-        patterns = description["tool"]["flwr"]["app"]["fab-include"]
-        assert {pattern.split("/")[0] for pattern in patterns} <= copied
+    @pytest.mark.slow
+    def test_the_wheel_of_what_is_copied_has_both_roles_and_no_simulation(self, tmp_path: Path):
+        tree = copy_tree(copied_of_the_tree(), tmp_path / "source")
+        with zipfile.ZipFile(build_wheel(tree, tmp_path)) as archive:
+            houses = {name.split("/")[1] for name in archive.namelist() if name.startswith("sealscore/")}
+            bundled = {name: archive.read(f"sealscore/{name}") for name in COURIER_FILES}
+        assert houses == {"__init__.py", "py.typed", "shared", "compliance", "clients", "server"}
+        assert courier_app().items() >= bundled.items()
 
     def test_nothing_is_reported_to_others(self):
         for line in ("FLWR_TELEMETRY_ENABLED=0", "FLWR_DISABLE_UPDATE_CHECK=1", "RAY_USAGE_STATS_ENABLED=0"):

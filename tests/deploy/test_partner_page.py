@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -24,6 +22,7 @@ from builders import small_plan, small_records
 from deployment import free_ports
 from operators import FINGERPRINT, NODE, SERVER, Operator, end, environment, make_plan, make_server, start_server, typed
 from paths import ROOT
+from wheels import SOURCE_TREE, copy_tree
 
 pytestmark = pytest.mark.slow
 
@@ -61,14 +60,9 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.partner, self.server, self.peer = folder / "partner", folder / "server", folder / "peer"
-        self.source = folder / "source"
         self.fingerprints: dict[str, str] = {}
         self.partner.mkdir()
-        self.source.mkdir()
-        for name in ("server", "clients", "shared", "simulations"):
-            shutil.copytree(ROOT / name, self.source / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(ROOT / name, self.source / name)
+        self.source = copy_tree(SOURCE_TREE, folder / "source")
         path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         self.environment = environment(PATH=path)
         self.operator = Operator(SERVER, self.server, self.source, PATH=path)
@@ -190,7 +184,8 @@ def step(place: Place, command: str, editor: str) -> str:
 def lend_packages(venv: Path) -> None:
     """Let the new environment see this one's packages: pip finds all but Sealscore itself installed."""
     (site,) = venv.glob("lib/python*/site-packages")
-    (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    lent = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "lent.pth").write_text("\n".join(lent) + "\n")
 
 
 def exchange(place: Place, said: str) -> None:

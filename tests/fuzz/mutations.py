@@ -41,21 +41,21 @@ class TooMuch(AssertionError):
 
 @contextmanager
 def limits(seconds: float = 10.0, memory: int = 32 * MEBIBYTE) -> Iterator[None]:
-    """Raise TooMuch where the block takes longer, or allocates more bytes at a time than so many."""
+    """Raise TooMuch where the block takes more CPU, or allocates more bytes at a time than so many."""
 
     def hang(number: int, frame: FrameType | None) -> None:
         raise TooMuch(f"not done after {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, hang)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGVTALRM, hang)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     tracemalloc.start()
     try:
         yield
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
     if peak > memory:
         raise TooMuch(f"{peak / MEBIBYTE:.0f} MiB")
 

@@ -26,7 +26,6 @@ from sealscore.server.transport.exchange import Reply, Traffic
 from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.persons.records import Records
 
 PLAN = small_plan(privacy__noise="none", training__rounds=8)
@@ -157,7 +156,7 @@ class TestNoHandleOnData:
         here = Coordinator(
             PLAN, f"run-{PLAN.hash[:16]}", ClearMessenger(exchange), PlainSum(), Quiet(), patience=0.0
         ).run()
-        assert np.array_equal(flatten(remote.tower), flatten(here.model.tower))
+        assert np.array_equal(remote.weights.vector, here.model.weights.vector)
 
 
 SERVER = """

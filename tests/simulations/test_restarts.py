@@ -27,7 +27,6 @@ from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import Hello, Ready
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Phase
 from sealscore.shared.plan.plan import SERVER, Plan
@@ -131,7 +130,7 @@ def same(one: RunOutcome, other: RunOutcome) -> bool:
     tables = [{name: table.tobytes() for name, table in outcome.tables.tables.items()} for outcome in (one, other)]
     models = [[outcome.model, *outcome.towers.values()] for outcome in (one, other)]
     return tables[0] == tables[1] and all(
-        np.array_equal(flatten(a.tower), flatten(b.tower)) and (a.binning, a.calibration) == (b.binning, b.calibration)
+        np.array_equal(a.weights.vector, b.weights.vector) and (a.binning, a.calibration) == (b.binning, b.calibration)
         for a, b in zip(*models, strict=True)
     )
 

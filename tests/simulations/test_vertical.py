@@ -39,7 +39,6 @@ from sealscore.shared.messages.messages import PairAnswer, SumAnswer
 from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.score_table import score_table
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import PAIRED, Kind
 from sealscore.shared.plan.plan import Plan
@@ -350,7 +349,7 @@ class TestSplit:
             for name, part in records.items()
         }
         other, _ = trained(QUIET, tmp_path / "other", turned)
-        assert np.array_equal(flatten(plain.tower), flatten(other.tower))
+        assert np.array_equal(plain.weights.vector, other.weights.vector)
         assert plain.calibration == other.calibration
         assert plain.binning == other.binning
 
@@ -441,13 +440,13 @@ class TestRepeating:
         data["parties"].reverse()
         one, _ = trained(QUIET, tmp_path / "one")
         other, _ = trained(Plan.parse(data), tmp_path / "other")
-        assert np.array_equal(flatten(one.tower), flatten(other.tower))
+        assert np.array_equal(one.weights.vector, other.weights.vector)
         assert (one.binning, one.calibration) == (other.binning, other.calibration)
 
     def test_a_way_of_aligning_finds_the_same_persons_and_so_the_same_model(self, quiet: Any, tmp_path: Path):
         private, made = quiet
         exact, other = trained(QUIET, tmp_path)
-        assert np.array_equal(flatten(private.tower), flatten(exact.tower))
+        assert np.array_equal(private.weights.vector, exact.weights.vector)
         assert (private.binning, private.calibration) == (exact.binning, exact.calibration)
         for one, two in zip(made.scored_records(), other.scored_records(), strict=True):
             for name in ("signal.video", "signal.wallet"):

@@ -44,7 +44,8 @@ from sealscore.shared.messages.messages import (
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import initial_tower
-from sealscore.shared.model.tower import admissible, parameter_count
+from sealscore.shared.model.tower import parameter_count
+from sealscore.shared.model.weights import admissible
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Kind
 from sealscore.shared.plan.plan import Plan

@@ -37,7 +37,7 @@ from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.signal import CELLS, signal_histogram
-from sealscore.shared.model.tower import flatten, load_flat, row_logits
+from sealscore.shared.model.tower import flatten, load_flat
 from sealscore.shared.persons.consent import FEDERATION, Consent
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Kind
@@ -195,7 +195,7 @@ class Run:
         """What one person adds to these."""
         part = self.records[WALLET].take(np.array([self.records[WALLET].person.index(person)]))
         codes = coding_of(self.plan, WALLET, self.binning).encode(self.binning.quantize(part.columns))
-        return signal_histogram(row_logits(self.tower, codes))
+        return signal_histogram(self.tower.weights().logits(codes))
 
     def withdraw(self, party: str, persons: Iterable[str], recipient: str) -> None:
         """A party's data now says that these consents are withdrawn."""

@@ -18,7 +18,7 @@ from sealscore.shared.messages.codec import digest
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.score_table import score_table
-from sealscore.shared.model.tower import load_flat, row_logits
+from sealscore.shared.model.tower import load_flat
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 
@@ -42,7 +42,7 @@ def logits(plan: Plan, talk: Talk, weights: np.ndarray, part: Records) -> np.nda
     coding = coding_of(plan, plan.lenders, talk.binning)
     tower = initial_tower(plan, plan.lenders, talk.binning)
     load_flat(tower, weights)
-    return row_logits(tower, coding.encode(talk.binning.quantize(part.columns)))
+    return tower.weights().logits(coding.encode(talk.binning.quantize(part.columns)))
 
 
 class TestBin:
@@ -76,7 +76,9 @@ class TestTrainTower:
         part = records.training_part()
         tower = initial_tower(plan, plan.lenders, talk.binning)
         load_flat(tower, weights)
-        codes = coding_of(plan, plan.lenders, talk.binning).encode(talk.binning.quantize(part.columns))
+        codes = torch.from_numpy(
+            coding_of(plan, plan.lenders, talk.binning).encode(talk.binning.quantize(part.columns))
+        )
         expected = np.zeros(len(weights))
         for code, label in zip(codes, part.label, strict=True):
             loss = torch.nn.functional.binary_cross_entropy_with_logits(

@@ -31,7 +31,7 @@ from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import coding_of
 from sealscore.shared.model.loss import ForwardCorrected
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
-from sealscore.shared.model.tower import flatten, row_logits
+from sealscore.shared.model.tower import flatten
 from sealscore.shared.phases.phases import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
@@ -153,7 +153,7 @@ class TestTower:
         codes = coding_of(plan, "video", binning).encode(binning.quantize(part.columns))[[row for _, row in rows]]
         labels = torch.tensor([bits[lender][part.person[row]] for lender, row in rows], dtype=torch.float64)
         engine = gradient_engine("fused", tower, ForwardCorrected.of_epsilon(1.0), plan.clip_norm("video"))
-        expected = engine(weights, codes, labels)
+        expected = engine(weights, torch.from_numpy(codes), labels)
         found = summed(made, Kind.TRAIN, weights, {"bins": parts["bins"]})
         assert np.abs(found - expected).max() <= mechanisms(plan).mechanism(phase, len(weights)).grid
 
@@ -185,7 +185,7 @@ class TestTower:
         part = made.records[PLATFORM]
         chosen = part.take(np.array([person in examples(made) for person in part.person]))
         codes = coding_of(made.plan, "video", binning).encode(binning.quantize(chosen.columns))
-        assert np.array_equal(counts, signal_histogram(row_logits(role._encoder.tower(binning, weights), codes)))
+        assert np.array_equal(counts, signal_histogram(role._encoder.tower(binning, weights).weights().logits(codes)))
 
 
 class TestSignal:
@@ -202,7 +202,7 @@ class TestSignal:
         tower = role._encoder.tower(binning, np.frombuffer(parts["tower"], dtype="<f8").astype(np.float64))
         codes = coding_of(made.plan, "video", binning).encode(binning.quantize(part.columns))
         edges = edges_from_bytes(parts["edges"], 5)
-        expected = dict(zip(part.person, signal_levels(row_logits(tower, codes), edges).tolist(), strict=True))
+        expected = dict(zip(part.person, signal_levels(tower.weights().logits(codes), edges).tolist(), strict=True))
         assert levels.tolist() == [expected[person] for person in pair.persons]
         assert len(set(levels.tolist())) == 5
         assert made.events(PLATFORM) == [Disclosure(bits=3, recipient=LENDER, count=1)]

@@ -36,7 +36,7 @@ def clipped_gradient(plan: Plan, talk: Talk, weights: np.ndarray) -> np.ndarray:
     tower = initial_tower(plan, plan.lenders, talk.binning)
     codes = coding_of(plan, plan.lenders, talk.binning).encode(talk.binning.quantize(part.columns))
     engine = gradient_engine("fused", tower, cross_entropy, plan.privacy.clip_norm)
-    return engine(weights, codes, torch.from_numpy(part.label.astype(np.float64)))
+    return engine(weights, torch.from_numpy(codes), torch.from_numpy(part.label.astype(np.float64)))
 
 
 class TestOneStep:

@@ -11,7 +11,7 @@ from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.coding import Coding, Crosses
 from sealscore.shared.model.reasons import contributions
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.model.tower import Tower, flatten, load_flat
+from sealscore.shared.model.weights import TowerWeights
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
 
 PARTS = (
@@ -24,14 +24,14 @@ PARTS = (
 def model(crosses: Crosses | None = None, hidden: int = 0, slope: float = 2.0) -> ScoreModel:
     binning = Binning(PARTS)
     coding = Coding(binning, crosses)
-    tower = Tower(coding.width, hidden, 0)
-    weights = np.random.default_rng(4).normal(0, 1, len(flatten(tower)))
+    weights = np.random.default_rng(4).normal(0, 1, TowerWeights.length(coding.width, hidden))
     # Nothing depends on the feature "flat".
     flat = next(place for features, place in coding.units if features == (2,))
     weights[flat] = 0
-    load_flat(tower, weights)
     features = tuple(part.feature for part in PARTS)
-    return ScoreModel(features, binning, tower, Calibration(slope, 0.3), {}, crosses)
+    return ScoreModel(
+        features, binning, TowerWeights(weights, coding.width, hidden), Calibration(slope, 0.3), {}, crosses
+    )
 
 
 def test_bins_in_words():

@@ -19,7 +19,6 @@ from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest
 from sealscore.shared.model.score_table import TableMetrics
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.plan.plan import Plan
 
 PLAN = small_plan(privacy__noise="none", training__rounds=8)
@@ -40,7 +39,7 @@ def figures(outcome: RunOutcome, name: str = "all") -> TableMetrics:
 
 
 def weights(outcome: RunOutcome) -> bytes:
-    return flatten(outcome.model.tower).tobytes()
+    return outcome.model.weights.vector.tobytes()
 
 
 class Upset(Quiet):

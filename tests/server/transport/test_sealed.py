@@ -23,7 +23,6 @@ from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import Header, Hello, Joined, Ready, Refusal, SumAnswer, SumRequest
 from sealscore.shared.model.bins import histogram_length
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities
 from sealscore.simulations.engine.federation import Federation
@@ -142,7 +141,7 @@ class TestJoiningAgain:
         assert quiet.rows[-1]["cohort"] == 3
         assert run.server._epoch == 2
         assert all(door._epoch == 2 for door in run.doors.values())
-        assert np.isfinite(flatten(outcome.model.tower)).all()
+        assert np.isfinite(outcome.model.weights.vector).all()
 
     def test_the_attempt_that_was_lost_is_charged_and_the_sum_is_right(self):
         """The others answered the attempt in vain; the next one is over fresh masks that cancel."""

@@ -198,6 +198,16 @@ def test_the_key_is_taken_off_on_the_curve_of_the_library(sides):
     assert one.y != last.y
 
 
+def test_every_release_of_the_library_encrypts_alike():
+    """Two parties may run two Pythons, whose releases of the library differ: these points are those of each."""
+    client = psi.client.CreateFromKey(bytes(range(1, 33)), True)
+    found = client.CreateRequest(["creator-0", "creator-1"]).encrypted_elements
+    assert [point.hex() for point in found] == [
+        "036a271e5a96d29ef587d9cb17d8cb1578e980d43e135ca0f189f4b7f9c5643c2f",
+        "03efeee1363b6ee5a39251b2dc3253a60592408c356d9136c2fb59df3211f378c5",
+    ]
+
+
 @pytest.mark.slow
 def test_ten_thousand_find_each_other_among_a_hundred_thousand():
     matching = PrivateMatching("exact", 16_384, 131_072)

@@ -11,7 +11,8 @@ from torch import nn
 from sealscore.shared.dp.gradients import CLIP_SLACK, gradient_engine
 from sealscore.shared.dp.rounding import clip_error
 from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
-from sealscore.shared.model.tower import Tower, admissible, flatten, load_flat, parameter_count
+from sealscore.shared.model.tower import Tower, flatten, load_flat, parameter_count
+from sealscore.shared.model.weights import admissible
 
 torch.set_num_threads(1)
 ENGINES = ("fused", "opacus")

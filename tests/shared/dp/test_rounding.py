@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sealscore.shared.dp.rounding import clip_error, grid_for, to_grid
-from sealscore.shared.model.tower import MAX_WIDTH
+from sealscore.shared.model.weights import MAX_WIDTH
 
 FINITE = st.floats(-1e6, 1e6)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sealscore.shared.messages.parts import edges_from_bytes, edges_to_bytes, weights_from_bytes, weights_to_bytes
-from sealscore.shared.model.tower import WEIGHT_LIMIT, admissible
+from sealscore.shared.model.weights import WEIGHT_LIMIT, admissible
 
 NUMBERS = st.floats(-1e3, 1e3, width=32)
 

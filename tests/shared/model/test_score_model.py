@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.coding import Coding, Crosses
 from sealscore.shared.model.reasons import contributions, reasons
 from sealscore.shared.model.score_model import ModelFileError, ScoreModel, points
-from sealscore.shared.model.tower import Tower, admissible, flatten, load_flat, parameter_count
+from sealscore.shared.model.weights import TowerWeights, admissible
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
 
 FEATURES = (
@@ -39,9 +40,14 @@ CROSSES = Crosses((("late", "kind"), ("利用率", "late")), bins=3)
 
 def model(hidden: int = 0, seed: int = 1, spread: float = 0.7, crosses: Crosses | None = None) -> ScoreModel:
     binning = Binning.from_histogram(FEATURES, 32, 8, histogram(columns(2000), FEATURES, 32))
-    tower = Tower(Coding(binning, crosses).width, hidden, 0)
-    load_flat(tower, np.random.default_rng(seed).normal(0, spread, parameter_count(tower)))
-    return ScoreModel(FEATURES, binning, tower, Calibration(0.9, -0.3), {"plan": "ab" * 32, "auc": 0.1 + 0.2}, crosses)
+    width = Coding(binning, crosses).width
+    vector = np.random.default_rng(seed).normal(0, spread, TowerWeights.length(width, hidden))
+    card = {"plan": "ab" * 32, "auc": 0.1 + 0.2}
+    return ScoreModel(FEATURES, binning, TowerWeights(vector, width, hidden), Calibration(0.9, -0.3), card, crosses)
+
+
+def parts(scored: ScoreModel) -> list[np.ndarray]:
+    return list(scored.weights.parts().values())
 
 
 @pytest.mark.parametrize("crosses", [None, CROSSES])
@@ -55,7 +61,7 @@ def test_a_loaded_model_scores_the_same_bits(tmp_path, hidden, crosses):
     assert np.array_equal(first.pd(data), again.pd(data))
     assert again.binning == first.binning
     assert again.card == first.card
-    assert np.array_equal(flatten(again.tower), flatten(first.tower))
+    assert np.array_equal(again.weights.vector, first.weights.vector)
     again.save(tmp_path / "copy")
     for name in ("model.safetensors", "card.json"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "copy" / name).read_bytes()
@@ -90,7 +96,7 @@ def test_one_applicant_alone_gets_the_bits_of_the_batch(hidden):
 
 def test_a_published_model_has_the_weights_that_parties_evaluate():
     scored = model(3)
-    assert np.array_equal(flatten(scored.tower), admissible(flatten(scored.tower)))
+    assert np.array_equal(scored.weights.vector, admissible(scored.weights.vector))
 
 
 def test_pd_follows_from_the_logit():
@@ -105,17 +111,17 @@ def test_a_missing_column_is_named():
 
 def test_weights_that_are_not_finite_are_refused():
     good = model()
-    load_flat(good.tower, np.full(parameter_count(good.tower), np.nan))
+    lost = replace(good.weights, vector=np.full_like(good.weights.vector, np.nan))
     with pytest.raises(ValueError, match="not finite"):
-        ScoreModel(FEATURES, good.binning, good.tower, Calibration(), {})
+        ScoreModel(FEATURES, good.binning, lost, Calibration(), {})
 
 
 def test_parts_that_do_not_fit_are_refused():
     good = model()
     with pytest.raises(ValueError, match="other features"):
-        ScoreModel(FEATURES[::-1], good.binning, good.tower, Calibration(), {})
+        ScoreModel(FEATURES[::-1], good.binning, good.weights, Calibration(), {})
     with pytest.raises(ValueError, match="units"):
-        ScoreModel(FEATURES, good.binning, Tower(5, 0, 0), Calibration(), {})
+        ScoreModel(FEATURES, good.binning, TowerWeights(np.zeros(6), 5, 0), Calibration(), {})
 
 
 def _rewritten(folder: Path, change_card=None, change_tensors=None) -> None:
@@ -202,7 +208,7 @@ def test_files_that_are_cut_or_gone_are_refused(tmp_path, name):
 def test_a_card_that_is_no_json_is_refused():
     good = model()
     with pytest.raises(ValueError, match="JSON"):
-        ScoreModel(FEATURES, good.binning, good.tower, Calibration(), {"auc": float("nan")})
+        ScoreModel(FEATURES, good.binning, good.weights, Calibration(), {"auc": float("nan")})
 
 
 def test_points():
@@ -220,7 +226,7 @@ def test_contributions_are_complete(hidden, seed, spread, crosses):
     found = contributions(scored, bins)
     calibrated = 0.9 * scored.logits_of_bins(bins)
     reference = scored.coding.reference()
-    w, b, *network = (p.detach().numpy() for p in scored.tower.parameters())
+    w, b, *network = parts(scored)
     base = w[0] @ reference + b[0]
     if hidden:
         u, c, v = network
@@ -231,8 +237,8 @@ def test_contributions_are_complete(hidden, seed, spread, crosses):
 def test_a_contribution_is_the_integrated_gradient():
     scored = model(4)
     bins = scored.binning.quantize(columns(5))
-    reference, codes = scored.coding.reference(), scored.coding.encode(bins).numpy()
-    w, _, u, c, v = (p.detach().numpy() for p in scored.tower.parameters())
+    reference, codes = scored.coding.reference(), scored.coding.encode(bins)
+    w, _, u, c, v = parts(scored)
     nodes, weights = np.polynomial.legendre.leggauss(60)
     total = np.zeros_like(codes)
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
@@ -246,12 +252,11 @@ def test_a_contribution_is_the_integrated_gradient():
 def test_an_applicant_at_the_reference_of_a_feature_has_no_reason_in_it():
     scored = model(3)
     bins = scored.binning.quantize(columns(1))
-    code, reference = scored.coding.encode(bins).numpy()[0], scored.coding.reference()
+    code, reference = scored.coding.encode(bins)[0], scored.coding.reference()
     first = scored.coding.units[0][1]
-    weights = flatten(scored.tower)
-    weights[first] = 0.0
-    load_flat(scored.tower, weights)
-    scored.tower.inner.weight.data[:, first] = 0.0
+    found = scored.weights.parts()
+    found["linear.weight"][:, first] = 0.0
+    found["inner.weight"][:, first] = 0.0
     assert not np.allclose(code[first], reference[first])
     assert contributions(scored, bins)[0, 0] == 0
 
@@ -272,8 +277,7 @@ def test_reasons_that_raise_the_pd_come_first():
 
 def test_late_payers_are_told_so():
     scored = model()
-    weights = np.zeros(parameter_count(scored.tower))
-    weights[scored.coding.units[1][1]] = 1.0
-    load_flat(scored.tower, weights)
+    scored.weights.vector[:] = 0.0
+    scored.weights.vector[scored.coding.units[1][1]] = 1.0
     worst = scored.binning.quantize({"利用率": np.zeros(1), "late": np.array([8.0]), "kind": np.zeros(1)})[0]
     assert reasons(scored, worst, 1)[0][::2] == ("late", "raises")

@@ -4,17 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealscore.shared.model.tower import (
-    MAX_WIDTH,
-    WEIGHT_GRID,
-    WEIGHT_LIMIT,
-    Tower,
-    admissible,
-    flatten,
-    load_flat,
-    parameter_count,
-    row_logits,
-)
+from sealscore.shared.model.tower import Tower, flatten, load_flat, parameter_count, row_logits
+from sealscore.shared.model.weights import MAX_WIDTH, WEIGHT_GRID, WEIGHT_LIMIT, TowerWeights, admissible
 
 
 def filled(width: int, hidden: int, seed: int, spread: float = 1.0) -> Tower:
@@ -94,6 +85,25 @@ def test_a_row_has_the_same_logit_bit_for_bit_alone_and_anywhere_in_a_batch(widt
     assert np.array_equal(together, alone)
     order = np.random.default_rng(seed).permutation(n)[: n // 2 + 1]
     assert np.array_equal(row_logits(tower, codes[order]), together[order])
+
+
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_weights_without_torch_have_the_names_and_shapes_of_the_tower(hidden):
+    # The names and shapes of a model's file are these.
+    tower = filled(5, hidden, 3)
+    found = tower.weights().parts()
+    assert list(found) == [name for name, _ in tower.named_parameters()]
+    for name, parameter in tower.named_parameters():
+        assert found[name].shape == tuple(parameter.shape)
+        assert np.array_equal(found[name], parameter.detach().numpy())
+
+
+def test_a_vector_that_is_no_towers_weights_is_refused():
+    for vector in (np.zeros(3), np.zeros((1, 4)), np.zeros(4, dtype=np.float32)):
+        with pytest.raises(ValueError, match=r"float64 \[4\]"):
+            TowerWeights(vector, 3, 0)
+    with pytest.raises(ValueError, match="units"):
+        TowerWeights(np.zeros(1), 0, 0)
 
 
 def test_row_logits_are_those_of_the_tower():

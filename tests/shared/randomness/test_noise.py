@@ -5,6 +5,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
+from exact_noise import exact_discrete_gaussian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -12,7 +13,6 @@ from scipy import stats
 from sealscore.shared.randomness import noise
 from sealscore.shared.randomness.noise import (
     MAX_SCALE,
-    ExactDiscreteGaussian,
     FastDiscreteGaussian,
     grid_scale,
     support_bound,
@@ -145,11 +145,9 @@ def test_low_bits_are_uniform_at_large_scales():
 
 def test_agreement_with_the_exact_sampler():
     n, scale = 6000, 3.0
-    exact = ExactDiscreteGaussian().sample(
-        StreamSource.system().stream("run", "train", 0, 0, "a", Purpose.NOISE), scale, n
-    )
+    exact = exact_discrete_gaussian(scale, n)
     fast = FAST.sample(stream(), scale, n)
-    assert exact.dtype == fast.dtype == np.int64
+    assert fast.dtype == np.int64
     table = np.stack([np.bincount(np.clip(d, -8, 8) + 8, minlength=17) for d in (exact, fast)])
     assert stats.chi2_contingency(table).pvalue > 1e-5
 
@@ -223,7 +221,6 @@ def test_zero_scale_is_silent():
 def test_bad_scales_are_refused(scale):
     for call in (
         lambda: FAST.sample(stream(), scale, 3),
-        lambda: ExactDiscreteGaussian().sample(stream(), scale, 3),
         lambda: support_bound(scale),
         lambda: tv_bound(scale),
         lambda: grid_scale(scale),
@@ -232,15 +229,9 @@ def test_bad_scales_are_refused(scale):
             call()
 
 
-def test_bad_sizes_and_seeded_exact_noise_are_refused():
+def test_bad_sizes_are_refused():
     with pytest.raises(ValueError, match="size"):
         FAST.sample(stream(), 1.0, -1)
-    system = StreamSource.system().stream("r", "p", 0, 0, "a", Purpose.NOISE)
-    with pytest.raises(ValueError, match="size"):
-        ExactDiscreteGaussian().sample(system, 1.0, -1)
-    with pytest.raises(ValueError, match="seeded"):
-        ExactDiscreteGaussian().sample(stream(), 3.0, 5)
-    assert ExactDiscreteGaussian().sample(system, 0.0, 3).tolist() == [0, 0, 0]
 
 
 def test_the_stated_distance_covers_what_was_cut_off():

@@ -9,7 +9,8 @@ from builders import small_plan
 
 from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
-from sealscore.shared.model.tower import MAX_WIDTH, Tower, flatten, load_flat
+from sealscore.shared.model.tower import Tower, flatten, load_flat
+from sealscore.shared.model.weights import MAX_WIDTH
 from sealscore.simulations.audit.canaries import AuditBlock, AuditedGradientSum, tagged
 
 CLIP = 0.8

@@ -18,7 +18,6 @@ from sealscore.server.run.run import run_coordinator
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.ledger.budget_check import BudgetCheck
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.engine.enrolment import enrolled
@@ -126,7 +125,7 @@ class TestRepeating:
         """The plan names the engine, so the runs have other names and other draws; without noise, at rate 1, none."""
         plan = QUIET.replace(training__sample_rate=1.0, training__rounds=6, model__hidden=2)
         weights = [
-            flatten(train(plan.replace(training__engine=engine), tmp_path / engine).tower)
+            train(plan.replace(training__engine=engine), tmp_path / engine).weights.vector
             for engine in ("fused", "opacus")
         ]
         assert np.abs(weights[0]).max() > 0.1
