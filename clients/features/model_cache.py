@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+from sealscore.shared.files import OWNER_ONLY, replacing
 
 
 def path(name: str) -> Path:
@@ -36,11 +37,5 @@ def write(name: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Store arrays; the file is replaced as a whole. A cache that cannot be written is no fault."""
     with contextlib.suppress(OSError):
         path(name).parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path(name).parent, prefix=f".{name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, key=np.array(key), **arrays)
-            os.replace(temporary, path(name))
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path(name), OWNER_ONLY, durable=False) as file:
+            np.savez(file, key=np.array(key), **arrays)

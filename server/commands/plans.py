@@ -19,6 +19,7 @@ from sealscore.server.run.deployed import PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.files import write_whole
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.terminal import foreign, grouped
@@ -76,7 +77,7 @@ def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: 
     plan = with_cards(Plan.load(path), home.identity().card, home.enrolments(), bundles.courier_bundle().sha256)
     if plan.name != name:
         fail(f"{path}: the plan in it is named {plan.name!r}", BAD_INPUT)
-    signed.write_bytes(plan.canonical())
+    write_whole(signed, plan.canonical())
     console.print(f"signed: {name}, hash\n  [bold]{grouped(plan.hash)}[/bold]")
     console.print(
         f"give {foreign(signed)} to the partners, with the app bundle ([bold]sealscore-server bundle[/bold]),"

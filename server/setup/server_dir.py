@@ -21,6 +21,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from sealscore.shared.files import write_whole
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import CardError, Identity
 from sealscore.shared.plan.errors import PlanError, explain
@@ -135,7 +136,7 @@ class ServerDir:
     def keep_card(self, enrolment: Enrolment) -> Path:
         """Keep an enrolment; ServerError where another card of that name is kept."""
         path = self.check_card(enrolment)
-        path.write_text(enrolment.text, encoding="ascii")
+        write_whole(path, enrolment.text)
         return path
 
     def signed_plans(self) -> dict[str, Plan]:

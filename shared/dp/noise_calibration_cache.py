@@ -11,11 +11,12 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sealscore.shared.files import OWNER_ONLY, write_whole
 
 if TYPE_CHECKING:
     from sealscore.shared.dp.noise_calibration import PlannedRelease
@@ -60,11 +61,4 @@ def write(name: str, scale: float) -> None:
     kept = dict([*entries.items(), (name, scale)][-_MOST:])
     with contextlib.suppress(OSError):
         path().parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path().parent, prefix=".noise-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(kept, file, indent=0)
-            os.replace(temporary, path())
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path(), json.dumps(kept, indent=0), OWNER_ONLY, durable=False)
