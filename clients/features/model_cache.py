@@ -6,20 +6,19 @@ No pickle: what is read back can hold numbers only. A file that is absent, of an
 from __future__ import annotations
 
 import contextlib
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from sealscore.shared.caches import cache_folder
 from sealscore.shared.files import OWNER_ONLY, replacing
 
 
 def path(name: str) -> Path:
-    """$XDG_CACHE_HOME/sealscore/NAME.npz, or below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "sealscore" / f"{name}.npz"
+    """NAME.npz in the folder of the caches."""
+    return cache_folder() / f"{name}.npz"
 
 
 def read(name: str, key: str) -> dict[str, np.ndarray] | None:

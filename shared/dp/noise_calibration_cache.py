@@ -10,12 +10,12 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sealscore.shared.caches import cache_folder
 from sealscore.shared.files import OWNER_ONLY, write_whole
 
 if TYPE_CHECKING:
@@ -25,9 +25,8 @@ _MOST = 1000
 
 
 def path() -> Path:
-    """$XDG_CACHE_HOME/sealscore/noise.json, or below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "sealscore" / "noise.json"
+    """noise.json in the folder of the caches."""
+    return cache_folder() / "noise.json"
 
 
 def key(releases: Sequence[PlannedRelease], epsilon: float, delta: float, discretisation: float, library: str) -> str:
