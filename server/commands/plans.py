@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import tomllib
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.terminal import foreign, grouped
 
@@ -45,10 +45,7 @@ def new(
     home = home_at(folder)
     if profile not in PROFILES:
         raise typer.BadParameter(f"{profile!r}: one of {', '.join(PROFILES)}", param_hint="--profile")
-    try:
-        base = tomllib.loads(like.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        fail(f"{like}: no plan can be read there ({error})", BAD_INPUT)
+    base = load_toml(like)
     path = home.plans / f"{name}.toml"
     if path.exists():
         fail(f"{path}: there is a plan of that name; choose another", BAD_INPUT)

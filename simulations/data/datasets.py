@@ -7,18 +7,16 @@ from the current folder or from the project's). Their schemas live in the plans:
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from pydantic import ValidationError
 
 from sealscore.clients.data import DataError, Problem, Table, check_table, read_table
 from sealscore.clients.data.cells import numbers
-from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import NumericFeature, TableSchema
+from sealscore.shared.plan.toml import load_as
 from sealscore.shared.processes import IMPORT_ROOT
 from sealscore.simulations.data import synthetic
 
@@ -91,14 +89,7 @@ def load_schema(path: Path) -> TableSchema:
     Raises:
         PlanError: the file is absent, not TOML or no schema; the message names the keys.
     """
-    try:
-        return TableSchema.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(str(path), [f"cannot be read: {error}"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(str(path), [f"not valid TOML: {error}"]) from None
-    except ValidationError as error:
-        raise PlanError(str(path), explain(error, TableSchema)) from None
+    return load_as(TableSchema, path)
 
 
 def load_table(path: Path, schema_toml: Path) -> Dataset:
