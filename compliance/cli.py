@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sealscore.shared.files import write_whole
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, fail, foreign, run_app, visible
 
 if TYPE_CHECKING:
@@ -268,10 +268,8 @@ def _write(text: str, output: Path | None) -> None:
     if output is None:
         sys.stdout.write(text)
         return
-    partial = output.with_name(f".{output.name}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, output)
+        write_whole(output, text)
     except OSError as error:
         raise typer.BadParameter(f"{output}: cannot be written ({error})", param_hint="--output") from error
     console.print(f"written to {foreign(output)}")

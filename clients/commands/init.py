@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail
 from sealscore.clients.setup.node_dir import PASSPHRASE, NodeDir
 from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.toml import parse_toml
 from sealscore.shared.text.terminal import foreign
 
 TEMPLATE = """\
@@ -98,7 +98,7 @@ def init(
     _validate({"name": name, "role": role}, NodeSection)
     _validate({"address": server, "authority": "ca.pem"}, ServerSection)
     text = _text(name, role, server)
-    _validate(tomllib.loads(text), NodeConfig)
+    _validate(parse_toml(text, str(home.config_file)), NodeConfig)
     certificate = None if authority is None else _certificate(authority)
     identity = home.create(name, role)
     key = make_node_key(home.supernode_key)

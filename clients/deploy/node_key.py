@@ -5,13 +5,14 @@ It opens the connection only. What the party says is signed by its identity, and
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from sealscore.shared.files import create
 
 
 class NodeKeyError(ValueError):
@@ -30,15 +31,11 @@ def make_node_key(path: Path) -> str:
     )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        create(path, content)
     except FileExistsError:
         raise NodeKeyError(f"{path}: exists already, and a key is never overwritten; move it away first") from None
     except OSError as error:
         raise NodeKeyError(f"{path}: cannot be written ({error.strerror})") from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return public.decode("ascii")
 

@@ -9,10 +9,11 @@ The list is read anew each time, so approving a plan or taking it back needs no 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from sealscore.shared.files import OWNER_ONLY, write_whole
 
 ALLOWED, REFUSALS = "bundles.allowed", "bundles.refused"
 
@@ -42,22 +43,13 @@ def allow(folder: Path, bundles: Mapping[str, str]) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / ALLOWED
     try:
-        _replace(path, bundles)
+        lines = [f"{digest}  # {' '.join(word.split())}\n" for digest, word in sorted(bundles.items())]
+        write_whole(path, "".join(lines), OWNER_ONLY)
     except OSError:
         if _listed(path) - bundles.keys():
             path.unlink(missing_ok=True)
         raise
     return path
-
-
-def _replace(path: Path, bundles: Mapping[str, str]) -> None:
-    draft = path.with_name(ALLOWED + ".new")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        for digest, word in sorted(bundles.items()):
-            file.write(f"{digest}  # {' '.join(word.split())}\n")
-    draft.replace(path)
 
 
 def _listed(path: Path) -> set[str]:

@@ -29,6 +29,7 @@ from types import TracebackType
 from sealscore.clients.deploy import executor
 from sealscore.clients.deploy.connection import Trouble, check_connection
 from sealscore.clients.deploy.pinning import ALLOWED, REFUSALS, BundleRefusal, allow, refusals
+from sealscore.shared.files import create
 from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
 
 _SECRET, _CONTACT, _FLOWER_HOME = "executor.secret", "contact", "flower"
@@ -157,9 +158,7 @@ def prepare(folder: Path) -> None:
         with suppress(OSError):
             allow(folder, {})
     if not (folder / _SECRET).exists():
-        handle = os.open(folder / _SECRET, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
+        create(folder / _SECRET, secrets.token_urlsafe(32).encode("ascii"))
 
 
 def _node_command(settings: SuperNodeSettings) -> list[str]:

@@ -22,9 +22,10 @@ from sealscore.clients.features.dictionary.dictionary import AS_OF, CONSENT, ID,
 from sealscore.clients.features.dictionary.digest import DIGEST, dictionary_digest
 from sealscore.clients.features.raw.consents import PURPOSE, asked_of_lender, asked_of_platform, live_consents
 from sealscore.clients.features.raw.mapping import FILE, PartyMapping
-from sealscore.clients.features.raw.private import private_file, private_folder
+from sealscore.clients.features.raw.private import private_folder
 from sealscore.clients.features.raw.tables import MOST_REJECTED, read_tables, too_many
 from sealscore.clients.features.sentiment import Sentiment
+from sealscore.shared.files import OWNER_ONLY, replacing
 
 MOST_VIDEOS = 100_000
 """A creator with more videos is left out: no channel posts so many, and one row would cost as much as all others."""
@@ -113,10 +114,10 @@ def build_table(
             asked = asked.join(crowded, on=PERSON, how="anti")
         frame, flags = _short_video(raw, _asked(asked, folder), sentiment or Sentiment.local())
     table = bounded(frame.drop("at"), kind).sort(ID if kind == "lender" else PERSON).collect()
-    with private_file(out / "features.parquet") as file:
+    with replacing(out / "features.parquet", OWNER_ONLY) as file:
         table.write_parquet(file, metadata={DIGEST: dictionary_digest()})
     if flags is not None:
-        with private_file(out / "flags.parquet") as file:
+        with replacing(out / "flags.parquet", OWNER_ONLY) as file:
             flags.write_parquet(file)
     return Built(out / "features.parquet", table.height, 0 if flags is None else flags.height, rejected, problems)
 
@@ -156,7 +157,7 @@ def _leave_out(crowded: pl.DataFrame, out: Path, others: bool, folder: Path) -> 
     path = out / "rejected" / "creators.parquet"
     private_folder(path.parent)
     left_out = pl.concat([pl.read_parquet(path), crowded], how="diagonal_relaxed") if others else crowded
-    with private_file(path) as file:
+    with replacing(path, OWNER_ONLY) as file:
         left_out.write_parquet(file)
     value = f"{crowded.height:,} with more than {MOST_VIDEOS:,} videos before the as-of day, left out"
     mend = "see in rejected/creators.parquet whether several accounts were exported as one"

@@ -6,8 +6,6 @@ No pickle: what is read back can hold numbers only. A file that is absent, of an
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from sealscore.shared.caches import cache_folder
+from sealscore.shared.files import OWNER_ONLY, replacing
+
 
 def path(name: str) -> Path:
-    """$XDG_CACHE_HOME/sealscore/NAME.npz, or below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "sealscore" / f"{name}.npz"
+    """NAME.npz in the folder of the caches."""
+    return cache_folder() / f"{name}.npz"
 
 
 def read(name: str, key: str) -> dict[str, np.ndarray] | None:
@@ -38,11 +38,5 @@ def write(name: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
     fields: dict[str, Any] = {"key": np.array(key), **arrays}
     with contextlib.suppress(OSError):
         path(name).parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path(name).parent, prefix=f".{name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **fields)
-            os.replace(temporary, path(name))
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path(name), OWNER_ONLY, durable=False) as file:
+            np.savez(file, **fields)

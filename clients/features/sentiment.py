@@ -54,7 +54,7 @@ class Sentiment:
     def local(cls) -> Sentiment:
         """The model from this machine's cache; fit anew (a few seconds) where there is none of this version.
 
-        The cache is $XDG_CACHE_HOME/sealscore, or below ~/.cache. It holds weights and no text.
+        The cache is a file in the folder of `cache_folder`. It holds weights and no text.
         """
         key = _version()
         stored = model_cache.read("sentiment", key)

@@ -1,30 +1,33 @@
-"""The daemon: serves the nodes of one process on Unix sockets, one socket a party.
+"""The socket server: serves the nodes of one process on Unix sockets, one socket a party.
 
 Who may ask is settled by the machine: the directory of the sockets is its owner's alone (0700), each socket is
-0600, and the kernel's word on the caller's user id is checked where there is one. All answers of a process are
-computed in one thread, one at a time: a node's state sees no concurrency, and equal requests in equal order give
-equal answers. A caller that has hung up before its turn is not answered, since an answer that nobody reads would
-still be charged to the ledger.
+0600, and the kernel's word on the caller's user id is checked where there is one. Callers are served by an event
+loop in a thread of its own, however many there are. All answers of a process are computed in one other thread, one
+at a time: a node's state sees no concurrency, and equal requests in equal order give equal answers. A caller that
+has hung up before its turn is not answered, since an answer that nobody reads would still be charged to the ledger.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-import selectors
 import socket
 import stat
 import struct
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from asyncio.trsock import TransportSocket
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sealscore.clients.courier import Responder, describe, socket_path
 from sealscore.clients.frames import (
+    _HEAD,  # partners approve the bytes of frames.py with the courier, so it keeps this name
     ASK,
     ERROR,
     MAX_BODY,
@@ -32,15 +35,15 @@ from sealscore.clients.frames import (
     REPLY,
     FrameError,
     OversizeError,
-    read_frame,
-    send_frame,
 )
+
+_BACKLOG = 128
 
 log = logging.getLogger("sealscore.sockets")
 
 
 class SocketServerError(RuntimeError):
-    """The daemon cannot serve where it was told to; the text names the path and the mend."""
+    """The server cannot serve where it was told to; the text names the path and the mend."""
 
 
 @contextmanager
@@ -50,31 +53,33 @@ def serve(
     """Serve each responder on `directory/<name>.sock` until the context ends; yields party to socket path.
 
     A request or an answer above `limit` bytes is answered with the code "too-large". A caller has `patience`
-    seconds to send its request whole, and as long to take the answer. Raises DaemonError for a directory that
+    seconds to send its request whole, and as long to take the answer. Raises SocketServerError for a directory that
     others may enter, a socket that another process serves, or two responders of one name.
     """
-    daemon = _Daemon(limit, patience)
+    server = _SocketServer(limit, patience)
     try:
-        yield daemon.start(list(responders), Path(directory))
+        yield server.start(list(responders), Path(directory))
     finally:
-        daemon.stop()
+        server.stop()
 
 
-class _Daemon:
+class _SocketServer:
     def __init__(self, limit: int, patience: float) -> None:
         self.limit = limit
         self.patience = patience
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="node")
-        self.selector = selectors.DefaultSelector()
-        self.bell, self.ear = socket.socketpair()
-        self.acceptor: threading.Thread | None = None
-        self.open: dict[socket.socket, threading.Thread] = {}
-        self.lock = threading.Lock()
+        self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.thread: threading.Thread | None = None
         self.cleanup = ExitStack()
+        self.stopping = asyncio.Event()
+        self.turn = asyncio.Lock()
+        self.open: set[asyncio.Task[None]] = set()
+        self.waiting: set[asyncio.Task[None]] = set()  # of these, those that the end of the service may cut off
 
     def start(self, responders: list[Responder], directory: Path) -> dict[str, Path]:
         _own_directory(directory)
         paths: dict[str, Path] = {}
+        listeners: list[tuple[Responder, socket.socket]] = []
         for responder in responders:
             if responder.name in paths:
                 raise SocketServerError(f"two nodes are named {responder.name!r}; each party has one node")
@@ -82,82 +87,110 @@ class _Daemon:
             listener = _listen(path)
             self.cleanup.callback(_unlink_own, path, path.stat().st_ino)
             self.cleanup.callback(listener.close)
-            self.selector.register(listener, selectors.EVENT_READ, responder)
+            listeners.append((responder, listener))
             paths[responder.name] = path
-        self.selector.register(self.ear, selectors.EVENT_READ, None)
-        self.acceptor = threading.Thread(target=self._accept, name="node-acceptor", daemon=True)
-        self.acceptor.start()
+        self.runner.get_loop().set_exception_handler(_note)
+        self.thread = threading.Thread(target=self._run, args=(listeners,), name="node-sockets", daemon=True)
+        self.thread.start()
         return paths
 
     def stop(self) -> None:
         """Take no more callers, let the answer in work go out, hang up on the others, remove the sockets."""
-        self.bell.send(b"!")
-        if self.acceptor is not None:
-            self.acceptor.join()
+        if self.thread is not None:
+            self.runner.get_loop().call_soon_threadsafe(self.stopping.set)
+            self.thread.join()
+            self.runner.close()
         self.cleanup.close()
-        self.worker.shutdown(wait=True, cancel_futures=True)
-        with self.lock:
-            conversations = dict(self.open)
-        for connection in conversations:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)  # ends a read, and lets a reply that is being sent go out
-        for conversation in conversations.values():
-            conversation.join(self.patience)
-        self.selector.close()
-        self.bell.close()
-        self.ear.close()
+        self.worker.shutdown()
 
-    def _accept(self) -> None:
-        while True:
-            for key, _ in self.selector.select():
-                if key.data is None:
-                    return
-                try:
-                    connection, _ = key.fileobj.accept()  # type: ignore[union-attr]
-                except OSError as error:  # the caller has gone again, or no descriptor is free
-                    log.warning("a caller could not be accepted: %s", describe(error))
-                    time.sleep(0.01)
-                    continue
-                conversation = threading.Thread(target=self._converse, args=(connection, key.data), daemon=True)
-                with self.lock:
-                    self.open[connection] = conversation
-                conversation.start()
+    def _run(self, listeners: list[tuple[Responder, socket.socket]]) -> None:
+        self.runner.run(self._serve(listeners))
 
-    def _converse(self, connection: socket.socket, responder: Responder) -> None:
+    async def _serve(self, listeners: list[tuple[Responder, socket.socket]]) -> None:
+        servers = [
+            await asyncio.start_unix_server(partial(self._accept, responder), sock=listener, backlog=_BACKLOG)
+            for responder, listener in listeners
+        ]
+        await self.stopping.wait()
+        for server in servers:
+            server.close()
+        self.cleanup.close()
+        for conversation in self.waiting:
+            conversation.cancel()
+        await asyncio.gather(*self.open, return_exceptions=True)
+
+    def _accept(self, responder: Responder, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.get_running_loop().create_task(self._converse(responder, reader, writer))
+        # Not the conversation's own affair: one that is cut off before it has begun would leave the caller waiting.
+        conversation.add_done_callback(lambda _: writer.transport.abort())
+        for tasks in (self.open, self.waiting):
+            tasks.add(conversation)
+            conversation.add_done_callback(tasks.discard)
+
+    async def _converse(self, responder: Responder, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with connection:
-                if (caller := _caller(connection)) not in (None, os.getuid()):
-                    log.warning("%s: a caller of user id %s was turned away", responder.name, caller)
-                    return
-                kind, body = self._request(connection, responder)
-                send_frame(connection, kind, body, time.monotonic() + self.patience)
-        except (OSError, CancelledError, RuntimeError) as error:
+            if (caller := _caller(writer.get_extra_info("socket"))) not in (None, os.getuid()):
+                log.warning("%s: a caller of user id %s was turned away", responder.name, caller)
+                return
+            kind, body = await self._reply(responder, reader, writer)
+            await self._send(writer, kind, body)
+        except (OSError, asyncio.CancelledError) as error:
             log.info("%s: a caller got no answer: %s", responder.name, describe(error))
-        finally:
-            with self.lock:
-                self.open.pop(connection, None)
 
-    def _request(self, connection: socket.socket, responder: Responder) -> tuple[bytes, bytes]:
-        deadline = time.monotonic() + self.patience
+    async def _reply(
+        self, responder: Responder, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[bytes, bytes]:
         try:
-            kind, request = read_frame(connection, (ASK, NAME), deadline, self.limit)
+            async with asyncio.timeout(self.patience):
+                kind, request = await _read_frame(reader, (ASK, NAME), self.limit)
         except OversizeError:
             return ERROR, b"too-large"
         if kind == NAME:
             return REPLY, responder.name.encode("utf-8")
-        return self.worker.submit(self._answer, connection, responder.answer, request, responder.name).result()
+        async with self.turn:
+            if _hung_up(writer.get_extra_info("socket")):
+                raise FrameError("the caller hung up before its turn")
+            self._commit()
+            return await asyncio.get_running_loop().run_in_executor(self.worker, self._answer, responder, request)
 
-    def _answer(
-        self, connection: socket.socket, answer: Callable[[bytes], bytes], request: bytes, party: str
-    ) -> tuple[bytes, bytes]:
-        if _hung_up(connection):
-            raise FrameError("the caller hung up before its turn")
+    def _answer(self, responder: Responder, request: bytes) -> tuple[bytes, bytes]:
         try:
-            body = bytes(memoryview(answer(request)))
-        except Exception as error:
-            log.error("%s: the node gave no answer: %s", party, describe(error))
+            body = bytes(memoryview(responder.answer(request)))
+        except BaseException as error:  # a panic of a library in Rust is no Exception, and its text may quote a record
+            log.error("%s: the node gave no answer: %s", responder.name, describe(error))
             return ERROR, b"unavailable"
         return (REPLY, body) if len(body) <= self.limit else (ERROR, b"too-large")
+
+    async def _send(self, writer: asyncio.StreamWriter, kind: bytes, body: bytes) -> None:
+        self._commit()
+        writer.transport.set_write_buffer_limits(0)  # drained means then that all of it has left this process
+        async with asyncio.timeout(self.patience):
+            writer.write(_HEAD.pack(kind, len(body)) + body)
+            await writer.drain()
+
+    def _commit(self) -> None:
+        """From here on the end of the service waits for this conversation."""
+        if (conversation := asyncio.current_task()) is not None:
+            self.waiting.discard(conversation)
+
+
+async def _read_frame(reader: asyncio.StreamReader, kinds: tuple[bytes, ...], limit: int) -> tuple[bytes, bytes]:
+    """As `frames.read_frame`, without its deadline."""
+    try:
+        kind, size = _HEAD.unpack(await reader.readexactly(_HEAD.size))
+        if kind not in kinds:
+            raise FrameError(f"a frame of kind {kind!r}, where {kinds} are spoken")
+        if size > limit:
+            raise OversizeError(f"a frame of {size} bytes, above the limit of {limit}")
+        return kind, await reader.readexactly(size)
+    except asyncio.IncompleteReadError as error:
+        raise FrameError(f"the other end hung up after {len(error.partial)} of {error.expected} bytes") from None
+
+
+def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """In place of asyncio's own log line, which has an error's text: for want of descriptors, for instance."""
+    error = context.get("exception")
+    log.warning("a caller could not be accepted: %s", context["message"] if error is None else describe(error))
 
 
 def _own_directory(directory: Path) -> None:
@@ -177,8 +210,7 @@ def _listen(path: Path) -> socket.socket:
     try:
         listener.bind(os.fspath(path))
         path.chmod(0o600)
-        listener.listen(128)
-        listener.setblocking(False)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise SocketServerError(f"{path}: cannot listen there ({error.strerror})") from error
@@ -207,7 +239,7 @@ def _unlink_own(path: Path, inode: int) -> None:
             path.unlink()
 
 
-def _caller(connection: socket.socket) -> int | None:
+def _caller(connection: socket.socket | TransportSocket) -> int | None:
     """User id of the process at the other end by the kernel's word; None where the system has no such word here.
 
     Without it the modes of directory and socket are the wall, which they are on every system that is served.
@@ -221,10 +253,11 @@ def _caller(connection: socket.socket) -> int | None:
     return None
 
 
-def _hung_up(connection: socket.socket) -> bool:
-    connection.setblocking(False)  # with a timeout set, a peek would wait for it
+def _hung_up(connection: TransportSocket) -> bool:
+    """Whether the caller has gone by the kernel's word; the event loop may not have come to hear of it."""
     try:
-        return connection.recv(1, socket.MSG_PEEK) == b""
+        with connection.dup() as peeked:
+            return peeked.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except (BlockingIOError, InterruptedError):
         return False
     except OSError:

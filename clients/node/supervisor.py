@@ -22,6 +22,7 @@ from sealscore.clients.deploy.pinning import allow
 from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.socket_server import serve
+from sealscore.shared.files import write_whole
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.text.foreign import grouped
@@ -155,9 +156,7 @@ def _note(path: Path, supernode: SuperNode, host: PlanRouter, state: str) -> Non
         "refused_bundles": len(supernode.refusals()),
         "without_data": list(host.without_data),
     }
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(content), encoding="ascii")
-    os.replace(fresh, path)
+    write_whole(path, json.dumps(content), durable=False)  # the next look writes it again
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.data.consents import ConsentTable
@@ -16,9 +15,10 @@ from sealscore.clients.data.sources.sql import SqlSource
 from sealscore.clients.roles.bands import GROUP_BITS, MayTell
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.persons.identifiers import NORMAL_FORMS, Form
-from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.plan.schema import Name, Strict
+from sealscore.shared.plan.toml import load_as
 
 CONFIG = "node.toml"
 Port = Annotated[int, Field(ge=1024, le=65535)]
@@ -190,11 +190,6 @@ class NodeConfig(Strict):
             ConfigError: it is missing, no TOML, or has keys or values that are not allowed; one line for each.
         """
         try:
-            data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-            return cls.model_validate(data)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(str(path), [f"cannot be read: {error}; sealscore-node init makes one"]) from None
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(str(path), [f"not valid TOML: {error}"]) from None
-        except ValidationError as error:
-            raise ConfigError(str(path), [_PERSONS.get(line, line) for line in explain(error, cls)]) from None
+            return load_as(cls, path, "sealscore-node init makes one")
+        except PlanError as error:
+            raise ConfigError(str(path), [_PERSONS.get(line, line) for line in error.problems]) from None

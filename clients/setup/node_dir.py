@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealscore.clients.setup.config import CONFIG, NodeConfig
+from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.keyfile import KeyFileError, read_key, write_key
 from sealscore.shared.identity.trust import TrustStore
@@ -181,9 +182,7 @@ class NodeDir:
         self.plans.mkdir(mode=0o700, exist_ok=True)
         path = self.plan_file(plan.hash)
         if not path.exists():
-            fresh = path.with_suffix(".new")
-            fresh.write_bytes(plan.canonical())
-            os.replace(fresh, path)
+            write_whole(path, plan.canonical())
         return path
 
     def kept_plans(self) -> dict[str, Plan]:

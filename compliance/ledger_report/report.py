@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from sealscore.compliance.ledger_report.timeline_section import timeline
 from sealscore.compliance.ledger_report.verification_section import record, verdict, verification
 from sealscore.compliance.pages.glossary import glossary
 from sealscore.compliance.pages.page import Page, pairs
+from sealscore.shared.files import write_whole
 from sealscore.shared.text.numbers import listed, plural
 
 _NAMED = 4
@@ -49,9 +49,7 @@ def write_compliance_report(
     if not ledgers:
         raise ValueError("a report needs at least one ledger")
     text = compliance_report(LedgerReview.of(ledgers, run, anchors, simulation))
-    partial = output.with_name(f".{output.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, output)
+    write_whole(output, text)
     return output
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sealscore.compliance.pages.glossary import glossary
@@ -17,6 +16,7 @@ from sealscore.compliance.run_report.party_sections import parties, training
 from sealscore.compliance.run_report.privacy_sections import guarantee, spending, who_saw_what
 from sealscore.compliance.run_report.quality_sections import quality
 from sealscore.compliance.run_report.segments_section import segments_section
+from sealscore.shared.files import write_whole
 from sealscore.shared.text.foreign import grouped
 from sealscore.shared.text.numbers import percent, short, whole
 
@@ -35,9 +35,7 @@ def write_report(run_folder: Path, output: Path | None = None) -> Path:
     """
     target = output or run_folder / REPORT
     text = run_report(RunFolder.load(run_folder))
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, target)
+    write_whole(target, text)
     return target
 
 

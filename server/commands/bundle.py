@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from sealscore.server.commands.terminal import HERE, Folder, console, home_at, signed_plan
 from sealscore.shared import bundle as bundles
+from sealscore.shared.files import write_whole
 from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
 
 
@@ -33,10 +33,8 @@ def bundle(
                 ],
                 BAD_INPUT,
             )
-    partial = output.with_name(f".{output.name}.partial")
     try:
-        partial.write_bytes(built.content)
-        os.replace(partial, output)
+        write_whole(output, built.content)
     except OSError as error:
         fail(f"{output}: cannot be written ({error.strerror})", BAD_INPUT)
     console.print(f"{len(built.content):,} bytes are written to {foreign(output)}; its SHA-256 is", highlight=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import tomllib
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,9 @@ from sealscore.server.run.deployed import PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.files import write_whole
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
 
@@ -45,10 +46,7 @@ def new(
     home = home_at(folder)
     if profile not in PROFILES:
         raise typer.BadParameter(f"{profile!r}: one of {', '.join(PROFILES)}", param_hint="--profile")
-    try:
-        base = tomllib.loads(like.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        fail(f"{like}: no plan can be read there ({error})", BAD_INPUT)
+    base = load_toml(like)
     path = home.plans / f"{name}.toml"
     if path.exists():
         fail(f"{path}: there is a plan of that name; choose another", BAD_INPUT)
@@ -77,7 +75,7 @@ def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: 
     plan = with_cards(Plan.load(path), home.identity().card, home.enrolments(), bundles.courier_bundle().sha256)
     if plan.name != name:
         fail(f"{path}: the plan in it is named {plan.name!r}", BAD_INPUT)
-    signed.write_bytes(plan.canonical())
+    write_whole(signed, plan.canonical())
     console.print(f"signed: {name}, hash\n  [bold]{grouped(plan.hash)}[/bold]")
     console.print(
         f"give {foreign(signed)} to the partners, with the app bundle ([bold]sealscore-server bundle[/bold]),"

@@ -28,6 +28,7 @@ import httpx
 
 from sealscore.server.deploy.certificates import AUTHORITY, CERTIFICATE, KEY, TlsCertificateError, read_certificate
 from sealscore.server.deploy.gate import MEBIBYTE
+from sealscore.shared.files import create
 from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
 
 TOKEN, SECRET, DATABASE, FLOWER_HOME = "control.token", "executor.secret", "superlink.db", "flower"
@@ -192,9 +193,7 @@ def prepare(settings: SuperLinkSettings) -> None:
     for name in (TOKEN, SECRET):
         path = settings.folder / name
         if not path.exists():
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(secrets.token_urlsafe(32))
+            create(path, secrets.token_urlsafe(32).encode("ascii"))
 
 
 def read_token(path: Path) -> str:

@@ -9,7 +9,6 @@ server: sums with noise, and payloads that it cannot open.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from sealscore.shared.files import create
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (plan TEXT NOT NULL, run TEXT NOT NULL) STRICT;
@@ -64,7 +65,7 @@ class Journal:
         self._path = path
         try:
             if path is not None and not path.exists():
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+                create(path, b"")
             self._database = sqlite3.connect(path or ":memory:", isolation_level=None)
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode=WAL")

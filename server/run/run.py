@@ -18,6 +18,7 @@ from sealscore.server.transport.receipts import Receipts
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.dp.accountant import OpacusAccountant, PldAccountant
 from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.aggregation import Aggregation, PlainSum
 from sealscore.shared.model.score_table import TableMetrics
@@ -104,13 +105,13 @@ def run_coordinator(
             messenger = stack.enter_context(closing(SealedExchange(exchange, plan, name, server, keeps, kept)))
         sums = aggregation or PlainSum()
         outcome = Coordinator(plan, name, messenger, sums, series, patience, timeout, kept, absence).run()
-    (output / "plan.json").write_bytes(plan.canonical())
+    write_whole(output / "plan.json", plan.canonical())
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():
         tower.save(output / "towers" / group)
     pl.DataFrame(_flat(series.rows)).write_parquet(output / "rounds.parquet")
     record = _record(plan, name, outcome, exchange, series.rows, started)
-    (output / "run.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_whole(output / "run.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,18 +14,18 @@ receipts.jsonl     the receipts for all heads of partners' ledgers (never delete
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from sealscore.shared.files import write_whole
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import CardError, Identity
-from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.plan.schema import Strict
+from sealscore.shared.plan.toml import load_as
 
 CONFIG = "server.toml"
 PASSPHRASE = "SEALSCORE_PASSPHRASE"
@@ -52,14 +52,7 @@ class ServerConfig(Strict):
     @classmethod
     def load(cls, path: Path) -> ServerConfig:
         """Read a server.toml; PlanError where it is missing or has keys or values that are not allowed."""
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlanError(str(path), [f"cannot be read: {error}; sealscore-server init makes one"]) from None
-        except tomllib.TOMLDecodeError as error:
-            raise PlanError(str(path), [f"not valid TOML: {error}"]) from None
-        except ValidationError as error:
-            raise PlanError(str(path), explain(error, cls)) from None
+        return load_as(cls, path, "sealscore-server init makes one")
 
 
 @dataclass(frozen=True)
@@ -135,7 +128,7 @@ class ServerDir:
     def keep_card(self, enrolment: Enrolment) -> Path:
         """Keep an enrolment; ServerError where another card of that name is kept."""
         path = self.check_card(enrolment)
-        path.write_text(enrolment.text, encoding="ascii")
+        write_whole(path, enrolment.text)
         return path
 
     def signed_plans(self) -> dict[str, Plan]:

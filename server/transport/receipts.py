@@ -6,11 +6,11 @@ passed on.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from sealscore.shared.files import append
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors, to_line
 
@@ -60,11 +60,7 @@ class Receipts:
     def _keep(self, receipt: Receipt) -> None:
         if self._path is None:
             return
-        with self._path.open("a", encoding="ascii") as file:
-            file.write(to_line(receipt) + "\n")
-            file.flush()
-            if not self._server.simulation:
-                os.fsync(file.fileno())
+        append(self._path, (to_line(receipt) + "\n").encode("ascii"), durable=not self._server.simulation)
 
 
 def _mend(path: Path) -> None:

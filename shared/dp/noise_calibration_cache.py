@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
+
+from sealscore.shared.caches import cache_folder
+from sealscore.shared.files import OWNER_ONLY, write_whole
 
 _MOST = 1000
 
 
 def path() -> Path:
-    """$XDG_CACHE_HOME/sealscore/noise.json, or below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "sealscore" / "noise.json"
+    """noise.json in the folder of the caches."""
+    return cache_folder() / "noise.json"
 
 
 def _load() -> dict[str, float]:
@@ -47,11 +47,4 @@ def write(name: str, scale: float) -> None:
     kept = dict([*entries.items(), (name, scale)][-_MOST:])
     with contextlib.suppress(OSError):
         path().parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path().parent, prefix=".noise-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(kept, file, indent=0)
-            os.replace(temporary, path())
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path(), json.dumps(kept, indent=0), OWNER_ONLY, durable=False)

@@ -18,8 +18,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from sealscore.shared.files import create
+
 _FORMAT = "sealscore-key-1"
-_MODE = 0o600
 _MOST = 65_536
 _SALT, _NONCE, _KEY = 16, 12, 32
 # 32 MiB and some 0.1 s a guess. They belong to the format: a file cannot ask for others.
@@ -48,19 +49,10 @@ def write_key(path: Path, kind: str, about: Mapping[str, str], secret: bytes, pa
         content["data"] = (nonce + sealed).hex()
     content["check"] = _check(content)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+        create(path, (json.dumps(content, indent=1) + "\n").encode("ascii"))
     except FileExistsError:
         raise KeyFileError(f"{path}: exists already, and a key is never overwritten; move it away first") from None
     except OSError as error:
-        raise KeyFileError(f"{path}: cannot be written ({error.strerror})") from None
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            os.fchmod(file.fileno(), _MODE)
-            file.write(json.dumps(content, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        path.unlink(missing_ok=True)
         raise KeyFileError(f"{path}: cannot be written ({error.strerror})") from None
 
 

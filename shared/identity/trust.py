@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Card, CardError, Identity, same_fingerprint
 
 _FORMAT = "sealscore-trust-1"
@@ -134,12 +134,7 @@ class TrustStore:
     def _keep(self, cards: dict[str, Card]) -> None:
         if self._path is not None:
             content = {"format": _FORMAT, "cards": [cards[name].text for name in sorted(cards)]}
-            fresh = self._path.with_name(self._path.name + ".new")
-            with fresh.open("w", encoding="ascii") as file:
-                file.write(json.dumps(content, indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(fresh, self._path)
+            write_whole(self._path, json.dumps(content, indent=1) + "\n")
         self._cards = cards
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.files import create
 from sealscore.shared.persons.consent import Consent
 
 _LABEL = b"sealscore register 1"
@@ -99,7 +100,7 @@ class DisclosureStore:
         self._listeners: weakref.WeakSet[DisclosureListener] = weakref.WeakSet()
         try:
             if path is not None and not path.exists():
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+                create(path, b"")
             self._database = sqlite3.connect(path or ":memory:", timeout=60, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from sealscore.shared.files import create, name_once
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt
 from sealscore.shared.ledger.entries import (
@@ -121,13 +122,12 @@ class Ledger:
         fresh = path.with_name(f"{path.name}.new")
         try:
             fresh.unlink(missing_ok=True)
-            os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            create(fresh, b"")
             with closing(_connect(fresh, identity.simulation)) as database:
                 database.executescript(_SCHEMA)
             with closing(cls(fresh, identity, clock)) as begun:
                 begun._begin(entries)
-            os.link(fresh, path)
-            fresh.unlink()
+            name_once(fresh, path)
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(f"{path}: no ledger can be created there ({error})") from None
         return cls(path, identity, clock)

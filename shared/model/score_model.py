@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from sealscore.shared.files import write_whole
 from sealscore.shared.model.bins import AnyFeature, Binning, FeatureBins, check_columns
 from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.coding import Coding, Crosses
@@ -99,9 +99,7 @@ class ScoreModel:
         }
         text = json.dumps(content, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         for name, data in ((_WEIGHTS_FILE, weights), (_CARD_FILE, text.encode())):
-            partial = folder / f".{name}.partial"
-            partial.write_bytes(data)
-            os.replace(partial, folder / name)
+            write_whole(folder / name, data)
 
     def _tensors(self) -> dict[str, np.ndarray]:
         tensors = {f"tower.{name}": part.copy() for name, part in self.weights.parts().items()}

@@ -19,7 +19,7 @@ _DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.){0,120}+"|'[^'
 
 
 class TooLarge(ValueError):
-    """A plan's text that is not read, since it is too long or too deep."""
+    """A TOML text that is not read, since it is too long or too deep."""
 
 
 def read_toml(text: str) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def read_toml(text: str) -> dict[str, Any]:
         tomllib.TOMLDecodeError: it is no TOML.
     """
     if len(text) > MAX_TEXT:
-        raise TooLarge(f"a plan has at most {MAX_TEXT} characters, this text has {len(text)}")
+        raise TooLarge(f"a text has at most {MAX_TEXT} characters, this one has {len(text)}")
     if _DOTTED.search(text):
         raise TooLarge("a dotted key has more than 32 parts")
     try:

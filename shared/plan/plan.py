@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tomllib
 from datetime import date
 from functools import cached_property
 from itertools import pairwise
@@ -27,12 +26,11 @@ from sealscore.shared.plan.bounds import (
     MAX_GROUPS,
     MAX_PARTIES,
     MAX_TEXT,
-    TooLarge,
-    read_toml,
 )
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.schema import CategoricalFeature, Name, Strict, TableSchema
 from sealscore.shared.plan.settings import Alignment, Evaluation, Model, Outcome, Positive, Privacy, Training, sort_keys
+from sealscore.shared.plan.toml import load_toml, parse_toml
 
 SCHEMA_VERSION: Literal[1] = 1
 # The name under which the server signs; no party may have it.
@@ -259,18 +257,12 @@ class Plan(Strict):
     @classmethod
     def loads(cls, text: str, source: str = "plan") -> Plan:
         """Parse TOML text."""
-        try:
-            return cls.parse(read_toml(text), source)
-        except (tomllib.TOMLDecodeError, TooLarge) as error:
-            raise PlanError(source, [f"not valid TOML: {error}"]) from None
+        return cls.parse(parse_toml(text, source), source)
 
     @classmethod
     def load(cls, path: Path) -> Plan:
         """Read a TOML file; PlanError where it is missing, not UTF-8, not TOML or no valid plan."""
-        try:
-            return cls.loads(path.read_text(encoding="utf-8"), str(path))
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlanError(str(path), [f"cannot be read: {error}"]) from None
+        return cls.parse(load_toml(path), str(path))
 
     @classmethod
     def from_canonical(cls, data: bytes) -> Plan:

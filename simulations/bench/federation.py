@@ -20,7 +20,6 @@ import os
 import sys
 import tempfile
 import time
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -57,6 +56,7 @@ from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Kind
 from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.randomness.streams import StreamSource
 from sealscore.simulations.engine.flower_echo import echo_app
 from sealscore.simulations.engine.flower_engine import free_port
@@ -188,9 +188,7 @@ class _Federation:
         profile = dataclasses.replace(PROFILES["few"], rounds=ROUNDS)
         enrolled, counts = self.server.enrolments(), dict.fromkeys(self.parties, RECORDS)
         expires = datetime.now(UTC).date() + timedelta(days=1)
-        draft = Plan.parse(
-            made(tomllib.loads(PLAN.read_text("utf-8")), name, profile, enrolled, {}, counts, 1, expires)
-        )
+        draft = Plan.parse(made(load_toml(PLAN), name, profile, enrolled, {}, counts, 1, expires))
         plan = with_cards(draft, self.identity.card, enrolled, self.bundle.sha256)
         (self.server.plans / f"{name}.json").write_bytes(plan.canonical())
         self._data[plan.hash] = _dealt(plan)

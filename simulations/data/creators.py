@@ -1,14 +1,13 @@
 """The creator world as a data set: each party's own raw tables, turned into features by the party's own code.
 
 A world is built once for its config and the code, run through `sealscore.clients.features` at every party, and kept
-under $XDG_CACHE_HOME/sealscore/worlds: the feature tables and the truth, not the raw tables.
+under `worlds` in the folder of the caches: the feature tables and the truth, not the raw tables.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from sealscore.clients.features import Built, PartyMapping, Sentiment, Settings,
 from sealscore.clients.features.dictionary.dictionary import AS_OF, CONSENT, ID, PERSON, Kind
 from sealscore.clients.features.dictionary.row_local import comparing
 from sealscore.clients.features.raw.tables import too_many
+from sealscore.shared.caches import cache_folder
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.processes import IMPORT_ROOT
 from sealscore.simulations.world.build import TRUTH, build, read_manifest
@@ -167,8 +167,7 @@ def _recipients(cell: str) -> set[str]:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "sealscore" / "worlds"
+    return cache_folder() / "worlds"
 
 
 def _key(config: WorldConfig) -> str:

@@ -14,24 +14,18 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import NamedTuple
 
-
-class _Process(NamedTuple):
-    pid: int
-    parent: int
-    group: int
-    state: str
+import psutil
 
 
 def groups_below(root: int) -> set[int]:
     """Process groups of the process `root` and of all that descends from it, without the group of this process."""
-    processes = _processes()
-    family = {root}
-    while more := {process.pid for process in processes if process.parent in family} - family:
-        family |= more
-    return {process.group for process in processes if process.pid in family} - {os.getpgrp()}
+    try:
+        leader = psutil.Process(root)
+        family = [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return set()
+    return {group for process in family if (group := _group(process.pid))} - {os.getpgrp()}
 
 
 def end_tree(root: subprocess.Popen[bytes], known: Iterable[int] = (), patience: float = 2.0) -> None:
@@ -88,29 +82,24 @@ def undisturbed() -> Iterator[None]:
 def _wait_empty(root: subprocess.Popen[bytes], groups: set[int], patience: float) -> bool:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        if root.poll() is not None and not any(process.group in groups for process in _processes()):
+        if root.poll() is not None and not members(groups):
             return True
         time.sleep(0.05)
     return False
 
 
-def _processes() -> list[_Process]:
-    """All living processes of this machine that can be seen; a zombie only waits to be reaped and is left out."""
-    everything = _from_proc() if Path("/proc/self/stat").exists() else _from_ps()
-    return [process for process in everything if not process.state.startswith("Z")]
+def members(groups: set[int]) -> set[int]:
+    """The processes of these groups that run; a zombie only waits to be reaped and is left out."""
+    return {pid for pid in psutil.pids() if _group(pid) in groups and _runs(pid)}
 
 
-def _from_proc() -> list[_Process]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                state, parent, group = (entry / "stat").read_text("latin-1").rpartition(")")[2].split()[:3]
-                found.append(_Process(int(entry.name), int(parent), int(group), state))
-    return found
+def _group(pid: int) -> int | None:
+    with suppress(ProcessLookupError, PermissionError):
+        return os.getpgid(pid)
+    return None
 
 
-def _from_ps() -> list[_Process]:
-    listing = subprocess.run(["ps", "-Ao", "pid=,ppid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split() for line in listing.splitlines()]
-    return [_Process(int(pid), int(parent), int(group), state) for pid, parent, group, state in rows]
+def _runs(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from sealscore.clients.data import DataError, Problem, Table, check_table
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import Strict
+from sealscore.shared.plan.toml import load_toml
 from sealscore.simulations.data import creators, datasets, synthetic
 from sealscore.simulations.data.identities import consents, everybody, rewritten
 from sealscore.simulations.data.partition import overlapping, partition, split_columns
@@ -304,12 +304,7 @@ def _disagreements(plan: Plan, settings: SimulationSettings) -> list[str]:
 
 def read_tables(path: Path, depth: int = 0) -> dict[str, Any]:
     """The tables of a file; with `extends`, those of the file that it names, changed by this one's key by key."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(str(path), [f"cannot be read: {error}"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(str(path), [f"not valid TOML: {error}"]) from None
+    data = load_toml(path)
     if (base := data.pop("extends", None)) is None:
         return data
     if not isinstance(base, str) or depth == 8:

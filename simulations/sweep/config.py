@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from sealscore.clients.data import DataError
 from sealscore.clients.data.errors import Problem
-from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.schema import Strict
+from sealscore.shared.plan.toml import load_as
 from sealscore.simulations.experiments import scenario as scenarios
 from sealscore.simulations.experiments.baselines import BASELINES, baselines_of
 from sealscore.simulations.experiments.scenario import Scenario
@@ -115,7 +115,7 @@ class Sweep:
             PlanError: the file, a key or a value is wrong; one line for each problem.
             DataError: the data set is not there, cannot be read, or disagrees with the plan.
         """
-        found = _read(path)
+        found = load_as(SweepFile, path)
         scenario = Scenario.load(_plan(found.plan, path))
         problems: list[str] = []
         fixed = dict(flat(found.set))
@@ -164,17 +164,6 @@ def resolve(name_or_path: str) -> Path:
 
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _read(path: Path) -> SweepFile:
-    try:
-        return SweepFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(str(path), [f"cannot be read: {error}"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(str(path), [f"not valid TOML: {error}"]) from None
-    except ValidationError as error:
-        raise PlanError(str(path), explain(error, SweepFile)) from None
 
 
 def _plan(name: str, sweep: Path) -> Path:

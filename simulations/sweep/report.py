@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sealscore.compliance.pages.page import Column, Html, Page, element, figure, join, notice, paragraph, table
 from sealscore.compliance.pages.svg import alone
+from sealscore.shared.files import write_whole
 from sealscore.shared.text.numbers import data_size, fixed, listed, plural
 from sealscore.simulations.sweep.figures import band_words, figures_of
 from sealscore.simulations.sweep.results import Results, Spread, SweepSetting
@@ -23,9 +23,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     """
     target = output or folder / REPORT
     text = report(Results.read(folder))
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, target)
+    write_whole(target, text)
     return target
 
 

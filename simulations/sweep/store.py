@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
+from sealscore.shared.files import replacing, write_whole
 from sealscore.simulations.sweep.config import Sweep, Task
 from sealscore.simulations.sweep.row import Row
 
@@ -59,15 +59,14 @@ class Store:
 
     def add(self, row: Row) -> None:
         """Keep the row of a finished run."""
-        write_whole(self._path(row["id"]), json.dumps(row, indent=1).encode())
+        write_whole(self._path(row["id"]), json.dumps(row, indent=1))
 
     def write_table(self) -> pl.DataFrame:
         """Write the table of all rows of the sweep that are there, in its order; rows of other runs are left out."""
         rows = [json.loads(self._path(task.id).read_bytes()) for task in self.sweep.tasks if self._known(task)]
         frame = tidy(rows)
-        partial = self.folder / f".{TABLE}.partial"
-        frame.write_parquet(partial)
-        os.replace(partial, self.folder / TABLE)
+        with replacing(self.folder / TABLE) as file:
+            frame.write_parquet(file)
         return frame
 
     def _known(self, task: Task) -> bool:
@@ -85,17 +84,7 @@ class Store:
             "declaration": self.sweep.declaration,
             "file": self.sweep.source.read_text(encoding="utf-8"),
         }
-        write_whole(self.folder / RECORD, json.dumps(record, indent=1).encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is whole or not there, also when the machine stops."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+        write_whole(self.folder / RECORD, json.dumps(record, indent=1))
 
 
 def tidy(rows: Sequence[Row]) -> pl.DataFrame:

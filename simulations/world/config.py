@@ -6,7 +6,6 @@ defaults was estimated from data but `likes_per_view` and `comments_per_view`; t
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.schema import Strict
+from sealscore.shared.plan.toml import load_toml
 
 PLATFORM_PARTIES = ("video-1", "video-2", "wallet")
 PERIODS = 15
@@ -412,9 +412,4 @@ def _read(source: str) -> dict[str, Any]:
     path = Path(source)
     if not path.is_file():
         raise PlanError(source, [f"no such file; give a TOML file or one of {', '.join(PRESETS)}"])
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(source, [f"cannot be read: {error}"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(source, [f"not valid TOML: {error}"]) from None
+    return load_toml(path)

@@ -73,7 +73,7 @@ def test_nor_reads_anything_of_that_kind_from_its_environment():
                     texts.get(a.id, a.id) if isinstance(a, ast.Name) else getattr(a, "value", ast.unparse(a))
                     for a in node.args[:1]
                 }
-    assert names == {"SEALSCORE_PASSPHRASE", "NO_PROXY", "no_proxy", "PGHOST", "PGSSLMODE", "XDG_CACHE_HOME"}
+    assert names == {"SEALSCORE_PASSPHRASE", "NO_PROXY", "no_proxy", "PGHOST", "PGSSLMODE"}
 
 
 def test_no_command_has_an_option_for_it():

@@ -30,14 +30,12 @@ from operators import (
     PATIENCE,
     SERVER,
     Operator,
-    alive,
-    family,
-    kill,
     make_plan,
     make_server,
     start_server,
     verify,
 )
+from processes import alive, family, kill
 from rehearsal import answers_of, history_of, lost_attempts, progress_of
 
 from sealscore.server.run.deployed import JOURNAL

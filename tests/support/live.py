@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from deployment import Scratch, free_ports, until
-from operators import family, kill
 from paths import ROOT
+from processes import family, kill
 from rehearsal import PARTIES, SEED, answers_of, begin_ledger, ledger_at, progress_of, verified
 
 from sealscore.clients.deploy.node_key import make_node_key

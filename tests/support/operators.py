@@ -1,6 +1,6 @@
 """Operators of a server and of nodes: they type the product's commands, each of which is a process on this machine.
 
-Linux only: what a process has started is looked up in /proc, and all of it is ended by its id.
+What a process has started is ended by its id.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from builders import PLAN
 from deployment import until
 from homes import plan_data
 from paths import ROOT
+from processes import alive, family, kill
 
 SERVER, NODE, COMPLIANCE = "sealscore.server.cli", "sealscore.clients.cli", "sealscore.compliance.cli"
 FINGERPRINT = re.compile(r"[A-Z2-7]{4}(?:-[A-Z2-7]{4}){7}")
@@ -145,23 +146,6 @@ def make_plan(operator: Operator, name: str, records: Iterable[str], **changes: 
     return operator.home / "plans" / f"{name}.json"
 
 
-def family(pid: int) -> list[int]:
-    """A process and all that it has started, by whatever thread, and theirs; without those that were orphaned."""
-    found = [pid]
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [one for child in path.read_text("ascii").split() for one in family(int(child))]
-    return found
-
-
-def alive(pid: int) -> bool:
-    """Whether a process of that id runs (one that has ended and waits to be collected does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def end(pid: int, patience: float = 40.0) -> None:
     """End a process by its id, and after so many seconds, by theirs, what is left of it and of what it had started."""
     own = family(pid)
@@ -169,10 +153,3 @@ def end(pid: int, patience: float = 40.0) -> None:
         os.kill(pid, signal.SIGTERM)
     until(lambda: not any(alive(one) for one in own), patience)
     kill(one for one in own if alive(one))
-
-
-def kill(pids: Iterable[int]) -> None:
-    """kill -9 of each, in this order."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)

@@ -16,7 +16,6 @@ What the file does not name has its canonical name.
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +27,7 @@ from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.features.dictionary.dictionary import Kind
 from sealscore.clients.features.raw.raw import TABLES
 from sealscore.shared.plan.schema import Strict
+from sealscore.shared.plan.toml import TomlError, load_toml
 
 FILE = "mapping.toml"
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -116,9 +116,9 @@ class PartyMapping(Strict):
             DataError: there is no such file, it is no TOML, or it names what the kind of party does not have.
         """
         try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise DataError([Problem(path.name, f"cannot be read: {error}", "write it as UTF-8 TOML")]) from None
+            tables = load_toml(path)
+        except TomlError as error:
+            raise DataError([Problem(path.name, error.wrong, error.fix)]) from None
         return cls.of(tables, kind, path.name)
 
     def table(self, name: str) -> TableMap:

@@ -18,8 +18,9 @@ from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER
 from sealscore.clients.data.errors import DataError, Problem, why
 from sealscore.clients.features.dictionary.dictionary import PERSON, Kind
 from sealscore.clients.features.raw.mapping import PartyMapping, TableMap
-from sealscore.clients.features.raw.private import private_file, private_folder
+from sealscore.clients.features.raw.private import private_folder
 from sealscore.clients.features.raw.raw import DAY, FLAG, TABLES, TEXT, TIME, RawTable, TableRule, rules
+from sealscore.shared.files import OWNER_ONLY, replacing
 
 MOST_REJECTED = 0.01
 ROW = "_row"
@@ -285,10 +286,10 @@ def _write_rejected(folder: Path, found: dict[str, Sound], mapping: PartyMapping
         sound.rejected.select(pl.lit(_file(name, mapping.table(name))).alias("file"), pl.all())
         for name, sound in faulty.items()
     ]
-    with private_file(to / "faults.csv") as file:
+    with replacing(to / "faults.csv", OWNER_ONLY) as file:
         pl.concat(parts).write_csv(file)
     for name, sound in faulty.items():
         rows = sound.rejected.select("row").unique().lazy()
         raw = pl.scan_parquet(folder / _file(name, mapping.table(name)), row_index_name="row", row_index_offset=1)
-        with private_file(to / f"{name}.parquet") as file:
+        with replacing(to / f"{name}.parquet", OWNER_ONLY) as file:
             raw.join(rows, on="row", how="semi").collect(engine="streaming").sort("row").write_parquet(file)

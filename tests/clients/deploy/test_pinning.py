@@ -16,6 +16,7 @@ from typing import Any
 
 import flwr.supernode.runtime.run_clientapp  # noqa: F401
 import pytest
+from disk import no_room_for
 from flwr.app import Error
 
 from sealscore.clients.deploy import executor
@@ -103,12 +104,12 @@ class TestList:
     def test_a_list_that_cannot_be_written_stays_if_it_allows_no_more(self, tmp_path: Path):
         one, two = sha256(b"one"), sha256(b"two")
         path = allow(tmp_path, {one: "plan"})
-        path.with_name(ALLOWED + ".new").mkdir()
-        with pytest.raises((IsADirectoryError, PermissionError)):
-            allow(tmp_path, {one: "plan", two: "plan"})
-        require_allowed(one, path)
-        with pytest.raises((IsADirectoryError, PermissionError)):
-            allow(tmp_path, {two: "plan"})
+        with no_room_for(ALLOWED):
+            with pytest.raises(OSError, match="No space left"):
+                allow(tmp_path, {one: "plan", two: "plan"})
+            require_allowed(one, path)
+            with pytest.raises(OSError, match="No space left"):
+                allow(tmp_path, {two: "plan"})
         with pytest.raises(BundleRefused):
             require_allowed(one, path)
 

@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 
 from sealscore.clients.features import Settings, build_table
-from sealscore.clients.features.raw.private import private_file
 
 TODAY = date(2024, 12, 1)
 
@@ -46,18 +45,3 @@ def test_a_folder_that_is_there_keeps_its_mode(lay: Callable[..., Path], tmp_pat
     (out / "features.parquet").touch(mode=0o644)
     build_table(lay("wallet"), "wallet", out, TODAY)
     assert modes(out) == {".": 0o750, "features.parquet": 0o600}
-
-
-def test_a_file_takes_its_place_as_a_whole(tmp_path: Path):
-    path = tmp_path / "features.parquet"
-    path.write_bytes(b"before")
-
-    def interrupted() -> None:
-        with private_file(path) as file:
-            file.write(b"half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        interrupted()
-    assert path.read_bytes() == b"before"
-    assert list(tmp_path.iterdir()) == [path]

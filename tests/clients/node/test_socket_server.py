@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import resource
 import signal
 import socket
 import struct
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -165,6 +167,69 @@ def test_an_error_crosses_as_a_code_and_is_logged_without_its_text(
             call(paths["a"], b"x", 5.0)
     assert "a: the node gave no answer: ValueError at test_socket_server.py" in caplog.text
     assert "applicant" not in caplog.text
+
+
+def test_a_panic_of_a_library_ends_the_answer_and_not_the_server(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class PanicError(BaseException):
+        """As polars raises it, from Rust."""
+
+    def act(body: bytes) -> bytes:
+        if body == b"bad":
+            raise PanicError(SECRET)
+        return body
+
+    with serve([Node("a", act)], home) as paths:
+        with pytest.raises(NodeError, match=r"^unavailable$"):
+            call(paths["a"], b"bad", 5.0)
+        assert call(paths["a"], b"good", 5.0) == b"good"
+    assert "a: the node gave no answer: PanicError" in caplog.text
+    assert "applicant" not in caplog.text
+
+
+def test_a_caller_that_does_not_take_its_answer_is_hung_up_on_and_blocks_nobody(home: Path, connect) -> None:
+    with serve([Node("a", lambda body: bytes(3_000_000) if body == b"much" else body)], home, patience=0.3) as paths:
+        connection = connect(paths["a"])
+        send_frame(connection, ASK, b"much", soon())
+        assert call(paths["a"], b"abc", 5.0) == b"abc"
+        time.sleep(0.5)
+        with pytest.raises((FrameError, ConnectionResetError)):
+            read_frame(connection, (REPLY,), soon())
+
+
+def test_callers_that_wait_cost_no_thread(home: Path, connect) -> None:
+    with serve([Node("a")], home) as paths:
+        assert call(paths["a"], b"ab", 5.0) == b"ba"
+        before = threading.active_count()
+        waiting = [connect(paths["a"]) for _ in range(50)]
+        assert call(paths["a"], b"ab", 5.0) == b"ba"
+        assert threading.active_count() == before
+    assert [connection.recv(1) for connection in waiting] == [b""] * 50
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts descriptors in Linux's way")
+def test_a_caller_for_whom_no_descriptor_is_free_is_served_when_one_is(
+    home: Path, connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    with serve([Node("a")], home) as paths, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        assert call(paths["a"], b"ab", 5.0) == b"ba"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, hard))
+        try:
+            with suppress(OSError):
+                while True:
+                    taken.append(os.dup(connection.fileno()))
+            connection.connect(str(paths["a"]))
+            send_frame(connection, ASK, b"abc", soon())
+            deadline = soon()
+            while "a caller could not be accepted: OSError" not in caplog.text:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        finally:
+            for handle in taken:
+                os.close(handle)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert read_frame(connection, (REPLY,), soon()) == (REPLY, b"cba")
 
 
 @pytest.mark.parametrize("answer", [None, "text", 7])

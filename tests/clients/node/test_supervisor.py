@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disk import no_room_for
 from homes import Town, running
 
 import sealscore.clients.node.supervisor as service
@@ -238,25 +239,13 @@ def test_a_ledger_that_cannot_be_read_is_told_once_and_changes_nothing(
 
 
 def test_a_disk_that_takes_no_status_is_told_and_ends_nothing(daemon: Daemon):
-    draft = daemon.folder / "status.json.new"
-
-    def full() -> None:
-        """The daemon may be between writing and renaming."""
-        while True:
-            try:
-                draft.symlink_to("/dev/full")
-                return
-            except FileExistsError:
-                time.sleep(0.001)
-
-    full()
-    daemon.until(lambda: "the node's status cannot be written (No space left on device)" in daemon.told[-1])
-    told, looks = len(daemon.told), time.monotonic() + 0.2
-    daemon.until(lambda: time.monotonic() > looks)
-    assert len(daemon.told) == told
-    assert SocketNode(daemon.folder / "sockets" / "lender-1.sock", timeout=10.0).name == "lender-1"
-    at = daemon.status()["at"]
-    draft.unlink()
+    with no_room_for("status.json"):
+        daemon.until(lambda: "the node's status cannot be written (No space left on device)" in daemon.told[-1])
+        told, looks = len(daemon.told), time.monotonic() + 0.2
+        daemon.until(lambda: time.monotonic() > looks)
+        assert len(daemon.told) == told
+        assert SocketNode(daemon.folder / "sockets" / "lender-1.sock", timeout=10.0).name == "lender-1"
+        at = daemon.status()["at"]
     daemon.until(lambda: daemon.told[-1] == "the node's status can be written again")
     daemon.until(lambda: daemon.status()["at"] > at)
 
@@ -275,15 +264,13 @@ def test_a_disk_that_is_full_at_the_end_hinders_no_end(daemon: Daemon, monkeypat
 def test_a_list_of_bundles_that_cannot_be_written_allows_nothing_that_was_taken_back(daemon: Daemon, town: Town):
     approve(daemon.ledger, town.plan)
     daemon.until(lambda: daemon.allowed())
-    draft = daemon.folder / "supernode" / f"{ALLOWED}.new"
-    draft.mkdir()
-    daemon.ledger.append(lambda standing: Revoke(plan=town.plan.hash, why="the operator"))
-    daemon.until(lambda: "the list of bundles that may run cannot be written" in daemon.told[-1])
-    assert daemon.allowed() == ""
-    told, at = len(daemon.told), daemon.status()["at"]
-    daemon.until(lambda: daemon.status()["at"] > at + 0.1)
-    assert len(daemon.told) == told
-    draft.rmdir()
+    with no_room_for(ALLOWED):
+        daemon.ledger.append(lambda standing: Revoke(plan=town.plan.hash, why="the operator"))
+        daemon.until(lambda: "the list of bundles that may run cannot be written" in daemon.told[-1])
+        assert daemon.allowed() == ""
+        told, at = len(daemon.told), daemon.status()["at"]
+        daemon.until(lambda: daemon.status()["at"] > at + 0.1)
+        assert len(daemon.told) == told
     daemon.until(lambda: daemon.told[-1] == "plans that are answered now: none")
     assert daemon.told[-2] == "the list of bundles that may run can be written again"
 
@@ -291,16 +278,14 @@ def test_a_list_of_bundles_that_cannot_be_written_allows_nothing_that_was_taken_
 def test_a_start_with_a_list_that_cannot_be_written(town: Town, short: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(service, "SuperNode", FakeSuperNode)
     monkeypatch.setattr(service, "LOOK", 0.01)
-    draft = short / "supernode" / f"{ALLOWED}.new"
-    draft.mkdir(parents=True)
     with running(town["lender-1"]) as host:
         found = Daemon(town, host, short)
         approve(found.ledger, town.plan)
-        found.thread.start()
         try:
-            found.until(lambda: found.status().get("state") == "running")
-            assert found.allowed() == ""
-            draft.rmdir()
+            with no_room_for(ALLOWED):
+                found.thread.start()
+                found.until(lambda: found.status().get("state") == "running")
+                assert found.allowed() == ""
             found.until(lambda: found.allowed() == f"{town.plan.bundle}  # small\n")
         finally:
             found.service.stop()

@@ -101,7 +101,7 @@ class TestContent:
             assert isinstance(
                 serialization.load_pem_private_key((folder / name).read_bytes(), None), ec.EllipticCurvePrivateKey
             )
-        assert not list(folder.glob("*.new"))
+        assert not list(folder.glob(".*"))
 
 
 class TestFacts:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 from paths import ROOT
+from processes import alive
 
 from sealscore.clients.courier import Responder
 from sealscore.shared.bundle import courier_app
 from sealscore.simulations.engine import flower_engine
 from sealscore.simulations.engine.flower_engine import FlowerRunError, run_with_flower
-from sealscore.simulations.engine.flower_processes import end_tree
+from sealscore.simulations.engine.flower_processes import end_tree, groups_below, members
 from sealscore.simulations.engine.grid import run_in_process
 
 SECRET = "income of applicant 17 is 1250"
@@ -106,7 +107,7 @@ def test_both_engines_give_equal_answers_and_flowers_come_from_other_processes(t
     assert sum(couriers.values()) == (1 + 3) * len(parties)
     assert os.getpid() not in couriers
     assert threads == {os.getpid()}  # while the node itself answered here
-    assert not _alive(couriers)
+    assert not any(map(alive, couriers))
 
 
 @pytest.mark.slow
@@ -124,7 +125,7 @@ def test_an_interrupt_ends_everything_that_was_started(tmp_path: Path, number: s
         "import json, os, signal, sys\n"
         "from pathlib import Path\n"
         "from sealscore.shared.bundle import courier_app\n"
-        "from sealscore.simulations import flower_engine\n"
+        "from sealscore.simulations.engine import flower_engine\n"
         f"app = courier_app('echoing:app') | {{'echoing.py': {ECHO.encode()!r}}}\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Node:\n"
@@ -152,7 +153,7 @@ def test_an_interrupt_ends_everything_that_was_started(tmp_path: Path, number: s
         assert launcher.stdout is not None
         superlink, home = launcher.stdout.readline().split()
         _until(lambda: (tmp_path / "out" / "started").exists(), 90.0)
-        family = _family(int(superlink))
+        family = members(groups_below(int(superlink)))
         assert len(family) > 3  # superlink, executor, simulation, Ray's
         launcher.send_signal(number)
         _, errors = launcher.communicate(timeout=30.0)
@@ -161,7 +162,7 @@ def test_an_interrupt_ends_everything_that_was_started(tmp_path: Path, number: s
             launcher.terminate()
             launcher.communicate(timeout=30.0)
     assert launcher.returncode in (status, -number), errors
-    assert not _alive(family)
+    assert not any(map(alive, family))
     assert not Path(home).exists()
     assert not (tmp_path / "out" / "run.json").exists()
 
@@ -182,7 +183,7 @@ def test_a_process_that_ignores_its_end_is_killed_with_its_children() -> None:
         child = int(process.stdout.readline())
     end_tree(process, patience=0.3)
     assert process.returncode == -signal.SIGTERM
-    assert not _alive([child])
+    assert not alive(child)
 
 
 def test_a_superlink_that_does_not_start_is_an_error_with_its_log(
@@ -213,16 +214,3 @@ def _until(true: Callable[[], bool], timeout: float) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.1)
-
-
-def _family(root: int) -> set[int]:
-    from sealscore.simulations.engine.flower_processes import _processes, groups_below
-
-    groups = groups_below(root)
-    return {process.pid for process in _processes() if process.group in groups}
-
-
-def _alive(pids: object) -> set[int]:
-    from sealscore.simulations.engine.flower_processes import _processes
-
-    return {process.pid for process in _processes()} & set(pids)  # type: ignore[call-overload]
