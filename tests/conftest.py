@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+# Float sums must not depend on how work was split over threads. By environment: torch takes more than a second to
+# import, and most tests do without it.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
 import pytest
-import torch
 from hypothesis import settings
 
 # Modules of tests are imported by their path; the helpers must be findable for `from builders import ...`.
@@ -17,12 +21,6 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 # A first example pays for imports and caches; how long one takes says nothing here.
 settings.register_profile("sealscore", deadline=None)
 settings.load_profile("sealscore")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Float sums must not depend on how work was split over threads."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
