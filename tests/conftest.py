@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         from scheduling import group_of
 
-        items.sort(key=lambda item: group_of(item.nodeid) != "live")
+        items.sort(key=lambda item: group_of(item.nodeid) != "federations")
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from paths import ROOT
-from scheduling import LIVE, group_of
+from scheduling import FEDERATIONS, group_of
 
 # What starts a SuperLink with SuperNodes, or Ray.
 STARTERS = {
@@ -24,10 +24,10 @@ def starts_a_federation(source: str) -> bool:
 
 def test_each_is_in_it_and_no_other():
     files = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "tests").rglob("test_*.py")}
-    assert {name for name, path in files.items() if starts_a_federation(path.read_text("utf-8"))} == set(LIVE)
+    assert {name for name, path in files.items() if starts_a_federation(path.read_text("utf-8"))} == set(FEDERATIONS)
 
 
 def test_files_are_whole():
-    assert group_of(f"{LIVE[0]}::TestX::test_a[1-2]") == group_of(f"{LIVE[1]}::test_b") == "live"
+    assert group_of(f"{FEDERATIONS[0]}::TestX::test_a[1-2]") == group_of(f"{FEDERATIONS[1]}::test_b") == "federations"
     assert group_of("tests/a/test_b.py::TestX::test_a") == group_of("tests/a/test_b.py::test_c[::]")
     assert group_of("tests/a/test_b.py::test_a") != group_of("tests/b/test_b.py::test_a")

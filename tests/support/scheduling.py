@@ -6,7 +6,7 @@ from xdist.scheduler import LoadFileScheduling
 
 # Files of live federations, each of many processes that must answer in time: at most one of them runs at a time.
 # They wait more than they compute, so they begin first, and the other worker has the cores to itself.
-LIVE = (
+FEDERATIONS = (
     "tests/deploy/test_flower_deployment.py",
     "tests/deploy/test_partner_page.py",
     "tests/deploy/test_survival.py",
@@ -18,9 +18,9 @@ LIVE = (
 
 
 def group_of(nodeid: str) -> str:
-    """The name that a test shares with all that run on the same worker as it: `live`, or the path of its file."""
+    """What a test shares with those that run on the same worker as it: `federations`, or the path of its file."""
     file = nodeid.split("::", 1)[0]
-    return "live" if file in LIVE else file
+    return "federations" if file in FEDERATIONS else file
 
 
 class Scheduling(LoadFileScheduling):
