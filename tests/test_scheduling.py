@@ -7,10 +7,10 @@ import ast
 from paths import ROOT
 from scheduling import FEDERATIONS, group_of
 
-# What starts a SuperLink with SuperNodes, or Ray.
+# What starts a SuperLink with SuperNodes, or Ray, or is started with it.
 STARTERS = {
     "deployment.federated",
-    "live.live",
+    "live.Live",
     "operators.start_server",
     "sealscore.simulations.engine.flower_engine.run_with_flower",
     "sealscore.simulations.sweep.cluster.on_cluster",
