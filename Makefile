@@ -7,7 +7,7 @@ export FLWR_TELEMETRY_ENABLED = 0
 export FLWR_DISABLE_UPDATE_CHECK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: simulate figures test live quick long smoke lint format bench clean
+.PHONY: simulate figures unit quick test long live coverage smoke lint format bench clean
 
 simulate: $(VENV)/ready
 	$(BIN)/sealscore-sim run
@@ -15,17 +15,38 @@ simulate: $(VENV)/ready
 figures: $(VENV)/ready
 	for plan in uci_horizontal_eps1 uci_horizontal_eps2 uci_vertical_eps2 uci_vertical_eps2_label1 creators_eps2; do $(BIN)/sealscore-sim run $$plan --seeds 5 --json || exit 1; done
 
+# Four loops, each with all of the one before it but for `long`: seconds at each save, minutes before a commit, all that
+# continuous integration runs, and what takes minutes a test. Files are handed to the workers whole; tests/support/
+# scheduling.py says which of them run one at a time.
+WORKERS := -n 2 --dist loadfile
+# Without the accountants' figures, which are integrated anew.
+UNIT := tests/test_imports.py tests/test_scheduling.py tests/shared tests/compliance/pages \
+	--ignore tests/shared/dp/test_accountant.py --ignore tests/shared/dp/test_noise_calibration.py
+QUICK := -m "not slow and not live and not long"
+
+unit: $(VENV)/ready
+	$(BIN)/pytest $(QUICK) $(UNIT)
+
+quick: $(VENV)/ready
+	$(BIN)/pytest $(QUICK) $(WORKERS)
+
 test: lint
-	$(BIN)/pytest -m "not live and not long"
+	$(BIN)/pytest -m "not live and not long" $(WORKERS)
+
+# Property and fuzz tests once more, with all of their examples.
+long: $(VENV)/ready
+	$(BIN)/pytest -m long
+	SEALSCORE_EXAMPLES=all $(BIN)/pytest tests/fuzz
 
 live: $(VENV)/ready
 	$(BIN)/pytest -m live
 
-quick: $(VENV)/ready
-	$(BIN)/pytest -m "not slow and not live and not long"
-
-long: $(VENV)/ready
-	$(BIN)/pytest -m long
+# Lines and branches of what parties must agree on and of the node, over the quick loop. The last line is of branches.
+coverage: $(VENV)/ready
+	$(BIN)/pytest $(QUICK) $(WORKERS) --cov --cov-report=
+	$(BIN)/coverage report
+	$(BIN)/coverage json --quiet -o .coverage.json
+	$(BIN)/python -c 'import json; print("branches: {percent_branches_covered:.1f} %".format(**json.load(open(".coverage.json"))["totals"]))'
 
 # Whether another Python will do: make smoke PYTHON=python3.12. An environment of its own, and the core of the quick tests.
 smoke:

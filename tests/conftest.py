@@ -1,15 +1,23 @@
-"""What every test may use: the helpers in support/, one thread, and hypothesis without deadlines."""
+"""What every test may use: the helpers in support/, one thread, hypothesis without deadlines, and two workers."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Float sums must not depend on how work was split over threads. By environment: torch takes more than a second to
+# import, and most tests do without it.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import pytest
-import torch
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from scheduling import Scheduling
 
 # Modules of tests are imported by their path; the helpers must be findable for `from builders import ...`.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
@@ -19,10 +27,20 @@ settings.register_profile("sealscore", deadline=None)
 settings.load_profile("sealscore")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Float sums must not depend on how work was split over threads."""
-    torch.set_num_threads(1)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    from scheduling import Scheduling
+
+    # By its number of tests, a file of five long tests would come last.
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        from scheduling import group_of
+
+        items.sort(key=lambda item: group_of(item.nodeid) != "federations")
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,8 @@ from sealscore.simulations.sweep.row import Done, carry_out
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
 # Seconds. Polars has a wait go on after Ctrl-C, which Python would then see only when a run ends.
 _TICK = 0.5
+# Seconds that a run gets to clean up after itself.
+CLEANING = 10
 
 
 def in_processes(tasks: Sequence[Task], jobs: int, keep: Path | None = None) -> Generator[Done, None, None]:
@@ -87,6 +89,8 @@ def _follow() -> None:
 
 
 def _end(number: int, frame: object) -> None:
-    """Once: a second word to end must not disturb the cleaning up."""
+    """A second word to end must not disturb the cleaning up; a first one that some library swallowed is said again."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(128 + number)
+    signal.signal(signal.SIGALRM, _end)
+    signal.alarm(CLEANING)
+    sys.exit(128 + signal.SIGTERM)

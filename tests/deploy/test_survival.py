@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from deployment import until
 from doubles import DirectExchange
 from ledgers import standing_of
-from live import PATIENCE, Live, audited, live
+from live import PATIENCE, Live, audited
 from rehearsal import LENDERS, PLATFORM, Nodes, carry_out, history_of, lost_attempts, model_of, rehearsal_plan, replayed
 
 from sealscore.server.deploy.control import Control
@@ -28,18 +27,6 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and process lists as Linux has them"),
 ]
 TRAIN, LOOK = "train_tower:lender", "train_tower:video"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Live]:
-    with live() as found:
-        yield found
-
-
-@pytest.fixture
-def federation(running: Live) -> Live:
-    running.ready()
-    return running
 
 
 def plan_for(federation: Live, name: str, **changes: object) -> Plan:

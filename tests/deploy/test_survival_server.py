@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from deployment import until
 from doubles import DirectExchange
-from live import PATIENCE, Live, audited, live
+from live import PATIENCE, Live, audited
 from rehearsal import LENDERS, PLATFORM, Nodes, carry_out, history_of, lost_attempts, model_of, rehearsal_plan, replayed
 
 from sealscore.shared.plan.plan import Plan
@@ -21,18 +20,6 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="process lists as Linux has them"),
 ]
 BIN, TRAIN, LABELS = "bin:lender", "train_tower:lender", "release_labels:video"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Live]:
-    with live() as found:
-        yield found
-
-
-@pytest.fixture
-def federation(running: Live) -> Live:
-    running.ready()
-    return running
 
 
 def plan_for(federation: Live, name: str, **changes: object) -> Plan:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
+from cases import check_each
 from paths import ROOT
 from uvicorn import Config
 
@@ -61,17 +61,7 @@ def rows(page: Path) -> Iterator[list[str]]:
             yield cells
 
 
-ROWS = [
-    pytest.param(page, cells, id=f"{page.stem}: {cells[0][:50]}") for page in (THREATS, CLAIM) for cells in rows(page)
-]
-
-
-def test_there_are_rows_to_look_at():
-    assert len(ROWS) > 80
-
-
-@pytest.mark.parametrize(("page", "cells"), ROWS)
-def test_a_row_has_a_test_or_says_that_it_has_none(page: Path, cells: list[str]):
+def has_a_test_or_says_that_it_has_none(page: Path, cells: list[str]) -> None:
     linked = LINK.findall(cells[-1])
     assert linked or any(words in cell for words in OPEN for cell in cells)
     files = []
@@ -84,13 +74,22 @@ def test_a_row_has_a_test_or_says_that_it_has_none(page: Path, cells: list[str])
         assert any(name in collected(file) for file in files), f"there is no {name} in {[file.name for file in files]}"
 
 
-@pytest.mark.parametrize("page", [THREATS, CLAIM, *PROOFS], ids=lambda page: page.name)
-def test_a_test_that_is_named_anywhere_on_a_page_is_in_a_file_that_it_links(page: Path):
+def test_a_row_has_a_test_or_says_that_it_has_none():
+    found = [(page, cells) for page in (THREATS, CLAIM) for cells in rows(page)]
+    assert len(found) > 80
+    check_each(has_a_test_or_says_that_it_has_none, found)
+
+
+def links_the_files_of_the_tests_it_names(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     files = [(page.parent / target).resolve() for _, target in LINK.findall(text)]
     files += [path for path in cited(page) if path.name.startswith("test_")]
     known = {name for file in files for name in collected(file)} | {file.stem for file in files}
     assert set(NAMED.findall(text)) <= known
+
+
+def test_a_test_that_is_named_anywhere_on_a_page_is_in_a_file_that_it_links():
+    check_each(links_the_files_of_the_tests_it_names, [(page,) for page in (THREATS, CLAIM, *PROOFS)])
 
 
 def cited(page: Path) -> list[Path]:
@@ -102,12 +101,15 @@ def cited(page: Path) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("page", [page for page in PROOFS if page.stem != "README"], ids=lambda page: page.name)
-def test_a_proof_names_its_code_and_its_tests(page: Path):
+def names_its_code_and_its_tests(page: Path) -> None:
     files = cited(page)
     assert all(file.is_file() for file in files), files
     assert any("tests" in file.parts and collected(file) for file in files)
     assert any("tests" not in file.parts for file in files)
+
+
+def test_a_proof_names_its_code_and_its_tests():
+    check_each(names_its_code_and_its_tests, [(page,) for page in PROOFS if page.stem != "README"])
 
 
 @cache
@@ -117,12 +119,15 @@ def source() -> str:
     return "\n".join(file.read_text(encoding="utf-8") for package in packages for file in package.rglob("*.py"))
 
 
-@pytest.mark.parametrize("page", PROOFS, ids=lambda page: page.name)
-def test_a_name_in_a_proof_is_a_name_in_the_code(page: Path):
+def names_what_is_in_the_code(page: Path) -> None:
     spans = re.findall(r"`([^`]+)`", page.read_text(encoding="utf-8"))
     named = [span for span in spans if not re.search(r"\.(py|md)$|^test_", span) and span not in packaged()]
     words = {word for span in named for word in re.findall(r"[A-Za-z_]\w{3,}", span)}
     assert not {word for word in words if word not in source()}
+
+
+def test_a_name_in_a_proof_is_a_name_in_the_code():
+    check_each(names_what_is_in_the_code, [(page,) for page in PROOFS])
 
 
 KINDS = {
@@ -162,7 +167,10 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("page", "words", "value"), NUMBERS, ids=[words for _, words, _ in NUMBERS])
-def test_a_number_on_a_page_is_that_of_the_code(page: Path, words: str, value: float):
+def states_the_number(page: Path, words: str, value: float) -> None:
     found = re.findall(words, page.read_text(encoding="utf-8"))
     assert [1 if one == "an" else int(one) for one in found] == [value]
+
+
+def test_a_number_on_a_page_is_that_of_the_code():
+    check_each(states_the_number, NUMBERS)

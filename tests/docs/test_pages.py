@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import typer
+from cases import check_each
 from paths import ROOT
 
 from sealscore.server.transport import exchange
@@ -44,10 +44,7 @@ def links() -> Iterator[tuple[Path, str]]:
             yield page, target
 
 
-@pytest.mark.parametrize(
-    ("page", "target"), [pytest.param(*link, id=f"{link[0].name}-{link[1]}") for link in dict.fromkeys(links())]
-)
-def test_every_link_leads_somewhere(page: Path, target: str):
+def leads_somewhere(page: Path, target: str) -> None:
     assert not target.startswith("/")
     if re.match(r"https?://", target):
         return
@@ -58,13 +55,20 @@ def test_every_link_leads_somewhere(page: Path, target: str):
         assert anchor in anchors(file)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_named_test_is_there(page: Path):
+def test_every_link_leads_somewhere():
+    check_each(leads_somewhere, dict.fromkeys(links()))
+
+
+def names_tests_that_are_there(page: Path) -> None:
     cells = re.findall(r"\[(?:\w+/)?test_\w+\.py\]\(([^)]+)\)((?: `\w+`(?:,(?= `))?)*)", prose(page))
     for file, named in cells:
         source = (page.parent / file).read_text(encoding="utf-8")
         for name in re.findall(r"`(\w+)`", named):
             assert re.search(rf"(def|class) {name}\b", source), f"{page.name}: no {name} in {file}"
+
+
+def test_every_named_test_is_there():
+    check_each(names_tests_that_are_there, [(page,) for page in PAGES])
 
 
 def test_every_refusal_code_is_explained_and_no_other():

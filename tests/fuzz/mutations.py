@@ -1,7 +1,8 @@
 """What all fuzz tests share: valid inputs that are spoiled, limits on time and memory, and how many examples there are.
 
 Examples follow from the tests' own code, so a run repeats; inputs that once found a fault stand beside their test as
-`@example`. FUZZ_EXAMPLES in the environment asks for so many fresh ones instead.
+`@example`. Without a word a quarter of them is tried; in the environment, SEALSCORE_EXAMPLES=all asks for each (`make
+long` does), and FUZZ_EXAMPLES for so many fresh ones instead.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from hypothesis import strategies as st
 
 MEBIBYTE = 2**20
 _FRESH = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+_SHARE = 1 if os.environ.get("SEALSCORE_EXAMPLES") == "all" else 4
 
 
 def fuzz(examples: int = 300) -> settings:
-    """Settings of a fuzz test: so many examples, always the same ones unless FUZZ_EXAMPLES asks for others."""
+    """Settings of a fuzz test: so many examples, or a share of them; see above."""
     return settings(
-        max_examples=_FRESH or examples,
+        max_examples=_FRESH or -(-examples // _SHARE),
         derandomize=not _FRESH,
         database=None,
         deadline=None,

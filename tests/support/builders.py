@@ -15,13 +15,10 @@ import numpy as np
 
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.model.bins import Binning, histogram, histogram_length
-from sealscore.shared.model.build import initial_tower
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.phases import Kind, Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import TableSchema
-from sealscore.simulations.experiments.scenario import resolve
 
 LENDERS = ("lender-1", "lender-2", "lender-3")
 RUN = "run-1"
@@ -130,6 +127,10 @@ def no_weights() -> np.ndarray:
 
 def weights_of(plan: Plan, binning: Binning) -> np.ndarray:
     """The tower's initial weights."""
+    # Late: most tests build plans and records alone, and torch takes more than a second of CPU.
+    from sealscore.shared.model.build import initial_tower
+    from sealscore.shared.model.tower import flatten
+
     return flatten(initial_tower(plan, plan.lenders, binning))
 
 
@@ -147,6 +148,9 @@ def small_scenario(folder: Path, **replaced: str) -> Path:
 
     `replaced` maps a name to "old -> new", a change of the text that must take place.
     """
+    # Late: a scenario knows all data sets and so imports polars.
+    from sealscore.simulations.experiments.scenario import resolve
+
     text = resolve("synthetic_horizontal_eps2").read_text(encoding="utf-8")
     changes = {
         "creators": "creators = 24_000 -> creators = 1_500",

@@ -33,7 +33,7 @@ from sealscore.shared.plan.plan import Plan
 
 # Seconds after which a thing that was to come is taken for lost: a busy machine is slow, and a quick one does not wait.
 PATIENCE = 300.0
-NODE = Path(__file__).resolve().parent / "deploy" / "simulated_node.py"
+NODE = ROOT / "tests" / "deploy" / "simulated_node.py"
 
 SERVER_APP = '''
 """The coordinator under the simulated identity of the rehearsal's server."""
@@ -188,11 +188,12 @@ class Live:
                 approve(ledger, plan)
 
     def start(self, *parties: str) -> None:
-        """Start nodes and wait until they are connected."""
-        for party in parties:
-            self.nodes[party].start()
-        there = until(lambda: all(self.nodes[party].connected() for party in parties), PATIENCE)
-        assert there, {party: self.nodes[party].log()[-2000:] for party in parties}
+        """Start nodes and wait until they are connected, or one of them has ended."""
+        nodes = [self.nodes[party] for party in parties]
+        for node in nodes:
+            node.start()
+        until(lambda: all(node.connected() for node in nodes) or not all(node.running for node in nodes), PATIENCE)
+        assert all(node.connected() for node in nodes), {node.party: node.log()[-2000:] for node in nodes}
 
     def ready(self) -> None:
         """Take back all orders, stop runs that go on, start what does not run, and wait until all are connected."""

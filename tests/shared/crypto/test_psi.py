@@ -208,11 +208,17 @@ def test_every_release_of_the_library_encrypts_alike():
     ]
 
 
-@pytest.mark.slow
-def test_ten_thousand_find_each_other_among_a_hundred_thousand():
-    matching = PrivateMatching("exact", 16_384, 131_072)
-    asking = matching.ask([str(n) for n in range(10_000)], stream("lender"))
-    answering = matching.answer(asking.request, [str(n) for n in range(7_000, 107_000)], stream("platform"))
+@pytest.mark.parametrize(
+    ("bound", "most", "persons"),
+    [(1_024, 8_192, 600), pytest.param(16_384, 131_072, 10_000, marks=pytest.mark.long)],
+)
+def test_many_find_each_other_among_ten_times_as_many(bound: int, most: int, persons: int):
+    matching = PrivateMatching("exact", bound, most)
+    first = 7 * persons // 10
+    asking = matching.ask([str(n) for n in range(persons)], stream("lender"))
+    answering = matching.answer(
+        asking.request, [str(n) for n in range(first, first + 10 * persons)], stream("platform")
+    )
     message, at_lender = asking.handles(answering.response, stream("lender", Purpose.HANDLES))
-    assert sorted(map(int, at_lender.persons)) == list(range(7_000, 10_000))
+    assert sorted(map(int, at_lender.persons)) == list(range(first, persons))
     assert answering.accept(message) == at_lender

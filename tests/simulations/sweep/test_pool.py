@@ -53,6 +53,30 @@ def test_a_caller_that_stops_waits_for_no_run_that_is_under_way(write: Write):
     assert multiprocessing.active_children() == []
 
 
+SWALLOWED = """
+import os, signal, time
+from sealscore.simulations.sweep import pool
+def run(task, keep):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    except SystemExit:
+        os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+pool.CLEANING, pool.carry_out = 1, run
+pool._prepare()
+pool._carry_out(None, None)
+"""
+
+
+def test_a_library_that_swallows_the_word_to_end_keeps_no_process_alive():
+    """What it hears while it cleans up does not end it; a run that goes on after that is told again."""
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", SWALLOWED], cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() > began + 1
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_that_is_stopped_or_killed_leaves_the_finished_rows_and_no_process(
     write: Write, tmp_path: Path, sign: signal.Signals
