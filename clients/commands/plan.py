@@ -25,6 +25,7 @@ from sealscore.clients.commands.terminal import (
 from sealscore.clients.setup.bundle_file import BundleFile
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.plan_review import PlanReview, review
+from sealscore.shared.bundle import courier_bundle
 from sealscore.shared.ledger.entries import Refuse, Revoke
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.plan.plan import Plan
@@ -38,7 +39,8 @@ PlanArgument = Annotated[
     str, typer.Argument(help="A plan's file, its hash or at least the first eight digits of it, or its name.")
 ]
 BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="The app bundle's file, as the server's operator gave it to you.")
+    Path | None,
+    typer.Option("--bundle", help="The app bundle's file, where the plan names another than this release builds."),
 ]
 
 _LONG = 100_000  # words of a review are bounded where they are made
@@ -64,7 +66,7 @@ def show(plan: PlanArgument, bundle: BundleOption = None, folder: Folder = HERE)
     found = find_plan(home, plan)
     seen = _review(home, found)
     _print(seen)
-    if bundle is not None:
+    if bundle is not None or found.bundle == courier_bundle().sha256:
         _print_bundle(found, bundle)
     if seen.obstacles and seen.state == "not approved":
         raise typer.Exit(FAILED)
@@ -79,7 +81,8 @@ def approve(
 ) -> None:
     """Approve a plan: from now on this node answers under it, within its budget. The ledger keeps the approval.
 
-    With the plan you approve the code that carries its messages, so its file must be given.
+    With the plan you approve the code that carries its messages: by default this release's own, which it builds
+    itself. For any other the file must be given, and what differs is shown.
     """
     from sealscore.clients.node import plan_ledger
     from sealscore.clients.setup.plan_data import faults
@@ -92,10 +95,16 @@ def approve(
         fail(f"plan {found.name} is {seen.state} in this node's ledger already", BAD_INPUT)
     if seen.obstacles:
         fail(f"plan {found.name} cannot be approved as things are", FAILED)
-    if bundle is None:
+    if bundle is None and found.bundle != (own := courier_bundle().sha256):
         fail(
-            "the plan names an app bundle, whose code carries its messages; get the file from the server's operator "
-            "(sealscore-server bundle) and give it: --bundle FILE",
+            [
+                "the plan names another app bundle, whose code carries its messages, than this release has; it names",
+                grouped(found.bundle or "none"),
+                "and this release builds",
+                grouped(own),
+                "install the release that the plan was signed with, or get the file from the server's operator "
+                "(sealscore-server bundle) and give it, to see what differs: --bundle FILE",
+            ],
             BAD_INPUT,
         )
     # Once a plan is approved the server may ask at any time, and would see a fault.
@@ -179,9 +188,13 @@ def _print(seen: PlanReview) -> None:
         errors.print(f"[red]in the way:[/red] {foreign(obstacle, _LONG)}", highlight=False)
 
 
-def _print_bundle(plan: Plan, path: Path) -> None:
-    """Show what is in a bundle's file; ends with an error where it is not the one that the plan names."""
-    found = BundleFile.read(path)
+def _print_bundle(plan: Plan, path: Path | None) -> None:
+    """Show what is in a bundle, by default this release's, and what is otherwise in this release's.
+
+    Ends with an error where it is not the one that the plan names.
+    """
+    own = BundleFile.of(courier_bundle().content)
+    found = own if path is None else BundleFile.read(path)
     if found.sha256 != plan.bundle:
         fail(
             [
@@ -196,13 +209,17 @@ def _print_bundle(plan: Plan, path: Path) -> None:
     table = Table(
         Column("file of the bundle", overflow="fold"),
         Column("bytes", justify="right", no_wrap=True),
+        Column("in this release", no_wrap=True),
         Column("SHA-256", min_width=GROUP),
         box=None,
         padding=(0, 2, 0, 0),
     )
+    known = {file.name: file for file in own.files}
     for file in found.files:
-        table.add_row(foreign(file.name), f"{file.size:,}", grouped(file.sha256))
+        here = "the same" if known.get(file.name) == file else "other" if file.name in known else "none"
+        table.add_row(foreign(file.name), f"{file.size:,}", here, grouped(file.sha256))
     console.print(table, highlight=False)
     count = plural(len(found.files), "file")
-    console.print(f"{count}; the bundle's SHA-256 is the one that the plan names:", highlight=False)
+    whose = "this release's own bundle" if found.sha256 == own.sha256 else "[bold]not this release's bundle[/bold]"
+    console.print(f"{count}; {whose}; the bundle's SHA-256 is the one that the plan names:", highlight=False)
     console.print(grouped(found.sha256), highlight=False)

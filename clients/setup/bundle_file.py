@@ -56,6 +56,11 @@ class BundleFile:
                 content = file.read(MOST_BYTES + 1)
         except OSError as error:
             raise _error(path, f"cannot be read ({error.strerror})") from None
+        return cls.of(content, path)
+
+    @classmethod
+    def of(cls, content: bytes, path: Path = Path("this release's bundle")) -> BundleFile:
+        """The bundle of these bytes, which `path` has; BundleFileError as for `read`."""
         if len(content) > MOST_BYTES:
             raise _error(path, f"has more than {MOST_BYTES:,} bytes, and no bundle has")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from homes import Said, Town
 from ledgers import standing_of
 
+from sealscore.shared.bundle import COURIER_FILES, build_bundle, courier_app, courier_bundle
 from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.text.foreign import grouped
@@ -208,13 +210,37 @@ def test_an_approval_is_for_the_one_purpose_that_has_room(ask: Node, town: Town,
     assert entries(town) == 2
 
 
-class TestBundle:
-    """With a plan its operator approves code: nothing is approved that was not given as a file and looked into."""
+def compared(said: Said) -> dict[str, str]:
+    """By file of the courier, how it is against this release's, as a command shows it."""
+    return dict(re.findall(r"(clients/\S+) [\d,]+ (the same|other|none) ", said.text))
 
-    def test_none_is_asked_for(self, ask: Node, town: Town, file: Path):
+
+class TestBundle:
+    """With a plan its operator approves code: this release's own, or what was given as a file and looked into."""
+
+    def test_that_of_another_release_is_asked_for(self, ask: Node, town: Town, file: Path):
         said = ask("approve", file, "--yes", bundle=None)
         assert (said.code, "--bundle FILE" in said.text) == (2, True)
+        assert all(grouped(sha256) in said.err for sha256 in (str(town.plan.bundle), courier_bundle().sha256))
         assert entries(town) == 2
+
+    def test_that_of_this_release_is_built_here(self, ask: Node, town: Town, tmp_path: Path):
+        plan = town.plan.replace(bundle=courier_bundle().sha256)
+        (tmp_path / "own.json").write_bytes(plan.canonical())
+        for words in (("show", tmp_path / "own.json"), ("approve", tmp_path / "own.json", "--yes")):
+            said = ask(*words, bundle=None)
+            assert said.code == 0
+            assert compared(said) == dict.fromkeys(COURIER_FILES, "the same")
+        assert entries(town) == 3
+
+    def test_what_differs_from_this_release_is_shown(self, ask: Node, town: Town, file: Path, tmp_path: Path):
+        changed = courier_app() | {"clients/app.py": b"# other", "clients/more.py": b"# more"}
+        built = build_bundle(changed)
+        (tmp_path / "other.fab").write_bytes(built.content)
+        (tmp_path / "other.json").write_bytes(town.plan.replace(bundle=built.sha256).canonical())
+        said = ask("show", tmp_path / "other.json", "--bundle", tmp_path / "other.fab")
+        expected = dict.fromkeys(COURIER_FILES, "the same") | {"clients/app.py": "other", "clients/more.py": "none"}
+        assert compared(said) == expected
 
     def test_another_is_refused_and_both_hashes_are_shown(self, ask: Node, town: Town, file: Path, tmp_path: Path):
         other = tmp_path / "other.fab"
@@ -233,8 +259,7 @@ class TestBundle:
         for words in (("show", file, "--bundle", town.bundle), ("approve", file, "--yes")):
             said = ask(*words)
             assert said.code == 0
-            assert f"clients/app.py 19 {content}" in said.text
-            assert "1 file; the bundle's SHA-256 is the one that the plan names" in said.text
+            assert f"clients/app.py 19 other {content}" in said.text
 
     @pytest.mark.parametrize("content", [None, b"no bundle"])
     def test_what_is_none_is_bad_input(self, ask: Node, town: Town, file: Path, tmp_path: Path, content: bytes | None):
