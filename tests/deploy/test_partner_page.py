@@ -195,4 +195,3 @@ def exchange(place: Place, said: str) -> None:
         card = str(home / "card.txt")
         place.operator.type("enrol", card, "--fingerprint", place.fingerprints[name])
     (place.partner / "plan.json").write_bytes(make_plan(place.operator, "demo", (MINE, PEER)).read_bytes())
-    place.operator.type("bundle", "-o", str(place.partner / "app.fab"), "--plan", "demo")
