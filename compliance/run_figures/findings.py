@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from sealscore.compliance.run_figures.curves import Draws
 from sealscore.compliance.run_figures.epsilon import Moment, PhaseCost, moments, phase_costs
+from sealscore.compliance.run_figures.fairness import BandFigures, Cutoff, Estimate, approved_share, cutoff, fairness
 from sealscore.compliance.run_figures.record import RunFolder
 from sealscore.compliance.run_report.scorecard import FeatureEffect, effects
 from sealscore.shared.dp.events import UnknownEvent, parse_event
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.model.fairness import BandFigures, Cutoff, Estimate, approved_share, cutoff, fairness
 from sealscore.shared.model.score_table import TableMetrics
 
 # A claim computed on another machine may differ in the last digits of its floats.

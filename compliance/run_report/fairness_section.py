@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from sealscore.compliance.pages.figures import Dot, Panel, dot_figure
 from sealscore.compliance.pages.page import Column, Html, bullets, element, figure, join, paragraph, soft, strong, table
 from sealscore.compliance.pages.svg import STYLES, Axis, Style, span
+from sealscore.compliance.run_figures.fairness import FOUR_FIFTHS, BandFigures, Estimate, Verdict
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_report.quality_sections import approved
-from sealscore.shared.model.fairness import FOUR_FIFTHS, BandFigures, Estimate, Verdict
 from sealscore.shared.text.numbers import fixed, listed, percent, plural, plus_minus, share, whole
 
 _UNTOLD = "too few to tell"

@@ -6,8 +6,8 @@ import math
 
 from sealscore.compliance.pages.figures import gauge_figure
 from sealscore.compliance.pages.page import Column, Html, bullets, cards, figure, join, notice, paragraph, strong, table
+from sealscore.compliance.run_figures.fairness import FOUR_FIFTHS
 from sealscore.compliance.run_figures.findings import Findings
-from sealscore.shared.model.fairness import FOUR_FIFTHS
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import (
     data_size,

@@ -103,8 +103,8 @@ def row_of(task: Task, folder: Path) -> Row:
 
 
 def _fairness(run: RunFolder) -> Row:
+    from sealscore.compliance.run_figures.fairness import cutoff
     from sealscore.compliance.run_figures.findings import groups_at
-    from sealscore.shared.model.fairness import cutoff
 
     found: Row = {}
     cut = cutoff(run.table("all"), run.plan.evaluation.approval_rate, run.model.calibration)

@@ -7,7 +7,7 @@ import re
 import pytest
 from paths import ROOT
 
-from sealscore.shared.model.fairness import BandFigures
+from sealscore.compliance.run_figures.fairness import BandFigures
 from sealscore.simulations.sweep.config import SweepFile, packaged
 from sealscore.simulations.sweep.figures import FIGURES
 from sealscore.simulations.sweep.row import FAIRNESS

@@ -132,17 +132,8 @@ def test_a_stream_ends_before_it_repeats():
 
 
 def test_importing_the_mechanisms_does_not_load_the_heavy_libraries():
-    modules = ", ".join(
-        f"sealscore.shared.{name}"
-        for name in (
-            "randomness.streams",
-            "randomness.noise",
-            "randomness.sampling",
-            "dp.events",
-            "dp.accountant",
-            "dp.noise_calibration",
-        )
-    )
+    names = ("randomness.streams", "randomness.noise", "randomness.sampling", "dp.events", "dp.accountant")
+    modules = ", ".join(f"sealscore.shared.{name}" for name in (*names, "dp.noise_calibration"))
     code = (
         f"import sys, {modules}\n"
         "print([m for m in ('torch', 'opacus', 'dp_accounting', 'opendp', 'scipy') if m in sys.modules])"

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.model.calibration import Calibration
-from sealscore.shared.model.fairness import (
+from sealscore.compliance.run_figures.fairness import (
     MAX_STANDARD_ERROR,
     MIN_RECORDS,
     Cutoff,
@@ -19,6 +18,7 @@ from sealscore.shared.model.fairness import (
     cutoff,
     fairness,
 )
+from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.score_grid import cell_edges, cell_logits
 
 CELLS = 8
