@@ -20,7 +20,7 @@ figures: $(VENV)/ready
 # scheduling.py says which of them run one at a time.
 WORKERS := -n 2 --dist loadfile
 # Without the accountants' figures, which are integrated anew.
-UNIT := tests/test_imports.py tests/test_scheduling.py tests/shared tests/compliance/pages \
+UNIT := tests/test_scheduling.py tests/shared tests/compliance/pages \
 	--ignore tests/shared/dp/test_accountant.py --ignore tests/shared/dp/test_noise_calibration.py
 QUICK := -m "not slow and not live and not long"
 
