@@ -44,7 +44,7 @@ class Watched:
     """One child process, in a session of its own, that is started again whenever it ends.
 
     `check` is asked before each start; a text means that the process cannot run now and says why. It is then asked
-    again after a wait, so a fault that somebody mends needs no restart by hand. A check that fails itself, and a
+    again after a wait, so a fault that somebody fixes needs no restart by hand. A check that fails itself, and a
     process that cannot be started, are such faults too. `hindrance` is the text that holds. `notice` is told each text
     once, and each end. The waits in seconds between starts grow along `waits`. The log file is the owner's alone, and
     what it has goes to `<name>.1` when it is long, also while the process runs (a line that is written at that moment

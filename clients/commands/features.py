@@ -73,7 +73,7 @@ def features(
     for problem in built.problems[:_SHOWN]:
         errors.print(f"left out: {foreign(problem)}")
     if built.problems:
-        errors.print(f"all rows left out, with column, fault and mend: {foreign(output / 'rejected')}")
+        errors.print(f"all rows left out, with column, fault and fix: {foreign(output / 'rejected')}")
     console.print(f"{foreign(built.table)}: {built.rows:,} rows; {built.flags:,} flags for your own officers")
 
 

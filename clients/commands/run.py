@@ -37,7 +37,7 @@ def check(
     home, bad = home_at(folder), 0
     plans = [find_plan(home, plan)] if plan else _live_plans(home)
     for finding in preflight(home, plans, connect):
-        mark = "[green]good[/green]" if finding.good else "[red]mend[/red]"
+        mark = "[green]good[/green]" if finding.good else "[red]fix[/red]"
         # Cells of the table are for the eyes of who sits there: a pipe may end in a file.
         words = escape(lines((console.is_terminal and finding.shown) or finding.words))
         console.print(f"{mark}  [bold]{foreign(finding.what)}[/bold]  {words}", highlight=False, soft_wrap=True)
@@ -172,8 +172,8 @@ def _refuse_faulty_data(home: NodeDir, config: NodeConfig, plans: list[Plan]) ->
     today = datetime.now(UTC).date()
     if found := faults(home, config, [plan for plan in plans if plan.expires is None or plan.expires >= today]):
         each = [f"under plan {plan.name}:\n{for_eyes(error)}" for plan, error in found]
-        mend = "mend the data, or refuse the plan (sealscore-node plan refuse)"
-        fail("\n".join([f"the data cannot be used, so the node does not start; {mend}", *each]), BAD_INPUT)
+        fix = "fix the data, or refuse the plan (sealscore-node plan refuse)"
+        fail("\n".join([f"the data cannot be used, so the node does not start; {fix}", *each]), BAD_INPUT)
 
 
 def _live_plans(home: NodeDir) -> list[Plan]:

@@ -1,4 +1,4 @@
-"""What the commands of a node share: the console, the folder, and which errors an operator can mend."""
+"""What the commands of a node share: the console, the folder, and which errors an operator can fix."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def outcome_problems(label: np.ndarray, schema: TableSchema, file: str, where: s
         Problem(
             file,
             f"{where} has no {word} loan (none of {len(label)} rows is {written!r})",
-            f"give loans of both outcomes, or mend {key} in the plan's schema",
+            f"give loans of both outcomes, or fix {key} in the plan's schema",
             column=schema.label,
         )
         for outcome, (word, key, written) in words.items()
@@ -142,15 +142,15 @@ class _Check:
         self.problems: list[Problem] = []
 
     def add(
-        self, value: str, mend: str, column: str | None = None, bad: np.ndarray | None = None, found: str = ""
+        self, value: str, fix: str, column: str | None = None, bad: np.ndarray | None = None, found: str = ""
     ) -> None:
         rows = () if bad is None else self.table.rows(np.flatnonzero(bad).tolist())
-        self.problems.append(Problem(self.table.source, value, mend, column, rows, self.table.unit, found))
+        self.problems.append(Problem(self.table.source, value, fix, column, rows, self.table.unit, found))
 
-    def add_if(self, bad: np.ndarray, value: str, mend: str, column: str, show: bool = False) -> None:
+    def add_if(self, bad: np.ndarray, value: str, fix: str, column: str, show: bool = False) -> None:
         """A problem of the rows at `bad`, if there are any; with `show`, their cells are for the operator to see."""
         if bad.any():
-            self.add(value, mend, column, bad, self._found(column, bad) if show else "")
+            self.add(value, fix, column, bad, self._found(column, bad) if show else "")
 
     def header(self, wanted: Sequence[str]) -> None:
         absent = [name for name in wanted if name not in self.table.frame.columns]
@@ -183,7 +183,7 @@ class _Check:
         raw = self._text(name, "the person").fill_null("").to_list() if self.schema.person else ids
         forms = [NORMAL_FORMS[identifier](person) for person in raw]
         empty = np.array([bool(person) and not form for person, form in zip(raw, forms, strict=True)], dtype=bool)
-        self.add_if(empty, f"it has no normal form as {identifier!r}", "mend it, or leave the record out", name)
+        self.add_if(empty, f"it has no normal form as {identifier!r}", "fix it, or leave the record out", name)
         return forms
 
     def consents(self) -> tuple[tuple[Consent, ...], ...] | None:
@@ -193,8 +193,8 @@ class _Check:
             return None
         found = [consents_of(cell) for cell in raw.cast(pl.String).fill_null("").to_list()]
         wrong = np.array([given is None for given in found], dtype=bool)
-        mend = "write PARTY or federation, then for PURPOSE, from, until or withdrawn YYYY-MM-DD; ; between several"
-        self.add_if(wrong, "it is no list of consents", mend, name)
+        fix = "write PARTY or federation, then for PURPOSE, from, until or withdrawn YYYY-MM-DD; ; between several"
+        self.add_if(wrong, "it is no list of consents", fix, name)
         return tuple(given or () for given in found)
 
     def _text(self, name: str, what: str) -> pl.Series:
@@ -245,8 +245,8 @@ class _Check:
             values, faulty = self._numeric(feature)
         if not feature.missing:
             absent = np.isnan(values) & ~faulty
-            mend = "fill it in, leave the record out, or use a plan that allows missing = true for it"
-            self.add_if(absent, "a value is missing", mend, feature.name)
+            fix = "fill it in, leave the record out, or use a plan that allows missing = true for it"
+            self.add_if(absent, "a value is missing", fix, feature.name)
         return values
 
     def _numeric(self, feature: NumericFeature) -> tuple[np.ndarray, np.ndarray]:
@@ -271,8 +271,8 @@ class _Check:
         )
         if feature.integer:
             broken = ~outside & ~np.isnan(values) & (values != np.round(values))
-            mend = "write a whole number, or use a plan with integer = false for it"
-            self.add_if(broken, "a value is no whole number", mend, feature.name, show=True)
+            fix = "write a whole number, or use a plan with integer = false for it"
+            self.add_if(broken, "a value is no whole number", fix, feature.name, show=True)
         return values, text
 
     def _categorical(self, feature: CategoricalFeature) -> tuple[np.ndarray, np.ndarray]:

@@ -67,13 +67,13 @@ class ColumnMapping:
                 the data set does. What is missing is for the check to find.
         """
         if self.persons is not None and (wrong := self.persons.problems(schema, identifier)):
-            raise DataError([Problem(self.source.name, what, mend) for what, mend in wrong])
+            raise DataError([Problem(self.source.name, what, fix) for what, fix in wrong])
         schema = self.schema(schema)
         wanted = [name for name in columns_of(schema, label) if name != schema.consent or self.consents is None]
         own = {self.named(name, schema): name for name in wanted}
         if len(own) != len(wanted):
-            mend = "name another column for each under [data.columns]"
-            raise DataError([Problem(self.source.name, "one column stands for two of the plan", mend)])
+            fix = "name another column for each under [data.columns]"
+            raise DataError([Problem(self.source.name, "one column stands for two of the plan", fix)])
         identifiers = {self.named(name, schema) for name in (schema.id, schema.person_column)}
         table = read_source(self.source, list(own), identifiers)
         frame = table.frame.rename({name: own[name] for name in table.frame.columns if name in own})

@@ -45,8 +45,8 @@ class ConsentTable:
         columns = [self.person, self.recipient, *(name for name in (self.purpose, *self.days.values()) if name)]
         table = read_source(self.source, columns, (self.person,))
         if lacking := [name for name in columns if name not in table.header]:
-            mend = "name the columns of the consents under [data.consents]"
-            raise DataError([Problem(table.source, "the column is missing", mend, column=name) for name in lacking])
+            fix = "name the columns of the consents under [data.consents]"
+            raise DataError([Problem(table.source, "the column is missing", fix, column=name) for name in lacking])
         frame = self._as_text(table)
         form, found = NORMAL_FORMS[identifier], defaultdict(list)
         wrong: dict[str, list[int]] = defaultdict(list)
@@ -68,7 +68,7 @@ class ConsentTable:
                     Problem(
                         table.source,
                         what,
-                        "mend the row, or leave it out",
+                        "fix the row, or leave it out",
                         rows=table.rows(rows),
                         unit=table.unit,
                     )

@@ -1,4 +1,4 @@
-"""What is wrong with a table, in lines that name the file, the column, the row and the mend.
+"""What is wrong with a table, in lines that name the file, the column, the row and the fix.
 
 As text, a fault holds no cell of the table: texts of exceptions end in logs. Some cells are kept beside it for the
 operator's own terminal (`shown`), never the id of a person or record.
@@ -26,20 +26,20 @@ class Problem:
 
     file: str
     value: str
-    mend: str
+    fix: str
     column: str | None = None
     rows: tuple[int, ...] = ()
     unit: str = "row"
     found: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        return f"{self._place()}: {plain(self.value, _WORDS)}; mend: {plain(self.mend, _WORDS)}"
+        return f"{self._place()}: {plain(self.value, _WORDS)}; fix: {plain(self.fix, _WORDS)}"
 
     @property
     def shown(self) -> str:
         """The same with what stands in the table: for a terminal, never for a log or a file."""
         found = f": {plain(self.found)}" if self.found else ""
-        return f"{self._place()}: {plain(self.value, _WORDS)}{found}; mend: {plain(self.mend, _WORDS)}"
+        return f"{self._place()}: {plain(self.value, _WORDS)}{found}; fix: {plain(self.fix, _WORDS)}"
 
     def _place(self) -> str:
         place = plain(self.file)

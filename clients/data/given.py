@@ -1,6 +1,6 @@
 """Who is in a party's table and what each person consented to, read by itself where the rest of the table is at fault.
 
-A withdrawal must not wait until somebody has mended another person's record, so what is read here needs nothing but the
+A withdrawal must not wait until somebody has fixed another person's record, so what is read here needs nothing but the
 columns of ids, persons and consents, and a cell that cannot be read costs only the person whom it is about.
 """
 
@@ -74,8 +74,8 @@ def _bare_records(table: Table, schema: TableSchema, form: str) -> Records:
     consent = None
     if schema.consent is not None:
         if schema.consent not in table.frame.columns:
-            mend = "add it, or name your own column of it under [data]"
-            raise DataError([Problem(table.source, "the column is missing", mend, schema.consent)])
+            fix = "add it, or name your own column of it under [data]"
+            raise DataError([Problem(table.source, "the column is missing", fix, schema.consent)])
         read = [consents_of(cell) for cell in table.frame[schema.consent].cast(pl.String).fill_null("").to_list()]
         # What stands in such a cell may be a withdrawal, which would count in all of the person's records.
         doubted = {person for person, given in zip(persons, read, strict=True) if given is None}

@@ -36,8 +36,8 @@ def load_records(
     names = [party.name for party in plan.parties]
     if party_name not in names:
         close = difflib.get_close_matches(party_name, names, n=1)
-        mend = f"use {close[0]!r}" if close else f"use one of {', '.join(names)}"
-        raise DataError([Problem(f"plan {plan.name}", f"it has no party named {party_name!r}", mend)])
+        fix = f"use {close[0]!r}" if close else f"use one of {', '.join(names)}"
+        raise DataError([Problem(f"plan {plan.name}", f"it has no party named {party_name!r}", fix)])
     party = plan.party(party_name)
     group = plan.groups[party.group]
     lender = group.role == "lender"
@@ -64,8 +64,8 @@ def load_records(
     folder = split_folder or own.folder
     if folder is None:
         if split.kind == "ids":
-            mend = "name the folder in which the plan's list of test ids lies"
-            raise DataError([Problem(table.source, "a database has no folder to seek the list of test ids in", mend)])
+            fix = "name the folder in which the plan's list of test ids lies"
+            raise DataError([Problem(table.source, "a database has no folder to seek the list of test ids in", fix)])
         folder = Path()
     mask = test_mask(split, checked.records.person, checked.dates, folder, plan.alignment.identifier)
     return dataclasses.replace(checked.records, test=mask)
@@ -82,8 +82,8 @@ def in_words(read: Callable[[Plan], _Read], plan: Plan) -> _Read:
     except DataError:
         raise
     except Exception as error:
-        value, mend = f"reading them failed ({type(error).__name__})", "see what sealscore-node check says"
-        raise DataError([Problem("the data", value, mend)]) from None
+        value, fix = f"reading them failed ({type(error).__name__})", "see what sealscore-node check says"
+        raise DataError([Problem("the data", value, fix)]) from None
 
 
 def one_sided_parts(records: Records) -> list[str]:

@@ -23,7 +23,7 @@ class Persons:
     columns: Mapping[str, str] = field(default_factory=dict)
 
     def problems(self, table: TableSchema, form: str) -> list[tuple[str, str]]:
-        """Why a plan's table cannot be read here: (what is wrong, the mend) for each of column and form."""
+        """Why a plan's table cannot be read here: (what is wrong, the fix) for each of column and form."""
         name = table.person_column
         own = self.columns.get(name, name)
         found = []
@@ -49,4 +49,4 @@ class Persons:
     def disagreeing(self, plan: Plan, party: str) -> list[str]:
         """The same of the table that a plan has for a party, a line each."""
         table = plan.groups[plan.party(party).group].table
-        return [f"{what}; mend: {mend}" for what, mend in self.problems(table, plan.alignment.identifier)]
+        return [f"{what}; fix: {fix}" for what, fix in self.problems(table, plan.alignment.identifier)]

@@ -40,8 +40,8 @@ def test_mask(
         key, below = str(split.key).encode(), math.ceil(Fraction(split.test_fraction) * 2**256)
         return np.array([_hash(key, person) < below for person in persons], dtype=bool)
     if dates is None:
-        mend = "name the column of the application's day as date in the schema of the group"
-        raise DataError([Problem("plan", "evaluation.split is by date, and this table has no date column", mend)])
+        fix = "name the column of the application's day as date in the schema of the group"
+        raise DataError([Problem("plan", "evaluation.split is by date, and this table has no date column", fix)])
     late = dates >= np.datetime64(split.first_test_day, "D")
     test_persons = {person for person, is_late in zip(persons, late, strict=True) if is_late}
     return np.array([person in test_persons for person in persons], dtype=bool)
@@ -55,17 +55,17 @@ def _listed(split: Split, folder: Path) -> frozenset[str]:
     name = str(split.file)
     if Path(name).name != name or name in (".", ".."):
         # The plan is the server's word: it may name a file in this folder, and no way out of it.
-        mend = "give the list's bare file name in the plan, and lay the file into the node's folder"
-        raise DataError([Problem("plan", f"evaluation.split.file = {name!r} is a path", mend)])
+        fix = "give the list's bare file name in the plan, and lay the file into the node's folder"
+        raise DataError([Problem("plan", f"evaluation.split.file = {name!r} is a path", fix)])
     try:
         data = (folder / name).read_bytes()
     except OSError:
-        mend = f"lay the list of test ids that the plan names into {folder}"
-        raise DataError([Problem(name, "there is no such file", mend)]) from None
+        fix = f"lay the list of test ids that the plan names into {folder}"
+        raise DataError([Problem(name, "there is no such file", fix)]) from None
     found = hashlib.sha256(data).hexdigest()
     if found != split.sha256:
-        mend = f"get the file whose SHA-256 is {split.sha256}, or have the plan's evaluation.split.sha256 corrected"
-        raise DataError([Problem(name, f"the file is another than the plan's, its SHA-256 is {found}", mend)])
+        fix = f"get the file whose SHA-256 is {split.sha256}, or have the plan's evaluation.split.sha256 corrected"
+        raise DataError([Problem(name, f"the file is another than the plan's, its SHA-256 is {found}", fix)])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

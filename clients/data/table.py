@@ -60,5 +60,5 @@ def present(columns: Sequence[str] | None, header: Sequence[str]) -> list[str]:
 def refuse_twins(source: str, twins: Sequence[str]) -> None:
     """Refuse a source with two columns of one name: `twins` are those names, as far as they are wanted."""
     if twins:
-        mend = "keep one column of each name"
-        raise DataError([Problem(source, "the header names it twice", mend, column=name) for name in twins])
+        fix = "keep one column of each name"
+        raise DataError([Problem(source, "the header names it twice", fix, column=name) for name in twins])

@@ -40,7 +40,7 @@ _NAMES = frozenset({62, 63, 64})  # OpenSSL: host name, mail address, IP address
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is in the way, by code for a program and in words with the mend for the operator."""
+    """What is in the way, by code for a program and in words with the fix for the operator."""
 
     code: Code
     text: str

@@ -16,7 +16,7 @@ from sealscore.shared.files import create
 
 
 class NodeKeyError(ValueError):
-    """A SuperNode key that cannot be made or used; the text names the file and the mend."""
+    """A SuperNode key that cannot be made or used; the text names the file and the fix."""
 
 
 def make_node_key(path: Path) -> str:

@@ -67,7 +67,7 @@ class SuperNode:
     """A SuperNode and its executor; a context manager.
 
     It is not started while something is in the way; `trouble` says what, `notice` is told each in words, and it is
-    looked at again until it is mended.
+    looked at again until it is fixed.
     """
 
     def __init__(self, settings: SuperNodeSettings, *, notice: Callable[[str], None] | None = None) -> None:

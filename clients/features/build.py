@@ -124,8 +124,8 @@ def build_table(
 
 def _asked(asked: pl.DataFrame, folder: Path) -> pl.LazyFrame:
     if asked.is_empty():
-        mend = "give consents for this purpose and these recipients, or name others in the settings"
-        raise DataError([Problem(folder.name, "nobody has consented, or nobody who did is in the tables", mend)])
+        fix = "give consents for this purpose and these recipients, or name others in the settings"
+        raise DataError([Problem(folder.name, "nobody has consented, or nobody who did is in the tables", fix)])
     return asked.lazy()
 
 
@@ -160,8 +160,8 @@ def _leave_out(crowded: pl.DataFrame, out: Path, others: bool, folder: Path) -> 
     with replacing(path, OWNER_ONLY) as file:
         left_out.write_parquet(file)
     value = f"{crowded.height:,} with more than {MOST_VIDEOS:,} videos before the as-of day, left out"
-    mend = "see in rejected/creators.parquet whether several accounts were exported as one"
-    return Problem(folder.name, value, mend, column=PERSON)
+    fix = "see in rejected/creators.parquet whether several accounts were exported as one"
+    return Problem(folder.name, value, fix, column=PERSON)
 
 
 def _joined(asked: pl.LazyFrame, parts: list[pl.LazyFrame], empty: Mapping[str, int]) -> pl.LazyFrame:

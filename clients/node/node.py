@@ -106,13 +106,13 @@ class Node:
         self._secret = secret
         self._lifetime = lifetime
         self._aggregation = aggregation
-        self.books = PlanLedger(ledger, plan, self.random_source)
+        self.plan_ledger = PlanLedger(ledger, plan, self.random_source)
         self.tell = tell
         self._parts: dict[str, bytes] = {}
         self._answers: dict[str, Reply] = {}
         self._lock = threading.Lock()
         lifetime.register.reconcile(_told(ledger))
-        self._consents = Consents(plan, self._peers, self.books, lifetime.register)
+        self._consents = Consents(plan, self._peers, self.plan_ledger, lifetime.register)
         self._consents.note(records)
         self._drop_forgotten()
 
@@ -179,7 +179,7 @@ class Node:
             persons = self._lifetime.register.forget(plan, peer, handles)
             self._drop_forgotten()
             if persons:
-                self.books.withdrawn(peer, "received", len(persons), None)
+                self.plan_ledger.withdrawn(peer, "received", len(persons), None)
             return len(persons)
 
     def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
@@ -212,11 +212,11 @@ class Node:
             return reply
         except Refused as refusal:
             if refusal.code != "budget":
-                self.books.refused(header, refusal.code)
+                self.plan_ledger.refused(header, refusal.code)
             return Refusal(self._reply(header), refusal.code)
         except (LocalFault, LedgerError, DisclosureStoreError) as fault:
             self.tell(f"{self.name} does not answer: {fault}" if isinstance(fault, RuntimeError) else str(fault))
-            self.books.refused(header, "unavailable")
+            self.plan_ledger.refused(header, "unavailable")
             refused = Refusal(self._reply(header), "unavailable")
             if header.phase in self._phases and self._phases[header.phase][1].paired:
                 # What it needed once may be used up by now, and asked again the reason must stay the same.
@@ -237,7 +237,7 @@ class Node:
             raise Refused("other-plan")
         if header.recipient != self.name or header.sender != SERVER:
             raise Refused("misaddressed")
-        if not self.books.bind(header.run):
+        if not self.plan_ledger.bind(header.run):
             raise Refused("plan-has-run")
 
     def _dispatch(self, message: Request, key: str) -> Reply:
@@ -245,7 +245,7 @@ class Node:
         if isinstance(message, Hello):
             return Ready(reply)
         if isinstance(message, Finish):
-            self.books.settle("finished")
+            self.plan_ledger.settle("finished")
             return Ready(reply)
         if isinstance(message, Publish):
             if len(message.body) > MAX_PART:
@@ -265,7 +265,7 @@ class Node:
         if phase.paired or phase.group != self._group:
             raise Refused("other-group")
         self._check_order(header, phase, "")
-        if self.books.answers(phase) >= phase.attempts:
+        if self.plan_ledger.answers(phase) >= phase.attempts:
             raise Refused("attempts-spent")
         self._check_cohort(request.cohort)
         if not self._aggregation.ready(request.cohort):
@@ -274,9 +274,9 @@ class Node:
             raise Refused("bad-parameters")
         parts = self._resolve(phase, request.parts)
         work = self.role.sum(phase, request.parameters, parts)
-        self.books.reserve(header, phase, work[1], len(request.cohort), key)
+        self.plan_ledger.reserve(header, phase, work[1], len(request.cohort), key)
         contribution = self._release(request, phase, work)
-        self.books.answered()
+        self.plan_ledger.answered()
         return contribution
 
     def _pair(self, request: PairRequest, key: str) -> bytes:
@@ -289,12 +289,12 @@ class Node:
         self._check_order(header, phase, request.peer)
         # One response a lender in a run: with more, a lender and a server could go through all that they can think of.
         if (phase.kind, header.round) == (Kind.ALIGN, 2):
-            if self.books.last(request.peer)[:2] == self._place(header)[:2]:
+            if self.plan_ledger.last(request.peer)[:2] == self._place(header)[:2]:
                 raise Refused("attempts-spent")
-            self.books.aligning(request.peer)
+            self.plan_ledger.aligning(request.peer)
         # A platform may put whatever it likes into its set, and learns who of it applied and consented to it.
         if (phase.kind, header.round) == (Kind.ALIGN, 3):
-            self.books.aligning(request.peer)
+            self.plan_ledger.aligning(request.peer)
         parts = self._resolve(phase, request.parts if self._group == phase.group else None)
         return self._step(request, key, phase, parts)
 
@@ -328,16 +328,16 @@ class Node:
     def _note(self, request: PairRequest, key: str, payload: Payload) -> None:
         """What a payload tells is in the register, and then in the ledger, before the payload is made."""
         header = request.header
-        self.books.clear(header, payload.releases)
+        self.plan_ledger.clear(header, payload.releases)
         register = self._lifetime.register
         for release in payload.releases:
             with register.alone():
                 before = register.head
-                self.books.disclose(header, request.peer, release, partial(self._kept, payload, release))
+                self.plan_ledger.disclose(header, request.peer, release, partial(self._kept, payload, release))
                 if register.head != before:
                     register.confirm()
         if not payload.releases:
-            self.books.exchanged(header, request.peer, key)
+            self.plan_ledger.exchanged(header, request.peer, key)
 
     def _kept(self, payload: Payload, release: Release) -> tuple[Kept, str | None]:
         """Keep a release; the register's head where it changed, for one from before would vouch for what never was."""
@@ -356,7 +356,7 @@ class Node:
         attempts = PAIR_ATTEMPTS if phase.paired else MAX_ATTEMPT
         if not (1 <= header.round <= rounds and 1 <= header.attempt <= attempts):
             raise Refused("no-such-round")
-        if not self.books.allows(peer, self._place(header)):
+        if not self.plan_ledger.allows(peer, self._place(header)):
             raise Refused("out-of-order")
 
     def _place(self, header: Header) -> tuple[int, int, int]:

@@ -148,7 +148,7 @@ class PlanRouter:
         except DataError as error:
             self._tell(
                 f"{self.name} DOES NOT SEE WITHDRAWALS {where}: it goes on with all the records that it had, since not "
-                f"even who is in the data can be read. Mend them and have them read anew (sealscore-node reload), or "
+                f"even who is in the data can be read. Fix them and have them read anew (sealscore-node reload), or "
                 f"revoke the plan: {error}"
             )
             return
@@ -160,7 +160,7 @@ class PlanRouter:
         )
         self._tell(
             f"{self.name} goes on {where} with {after} of the {before} records that were in sums, those that are still "
-            f"in the data and consented to; new ones wait until the data are mended.{unseen} What is wrong: {fault}"
+            f"in the data and consented to; new ones wait until the data are fixed.{unseen} What is wrong: {fault}"
         )
 
     def look(self) -> None:
@@ -266,7 +266,7 @@ class PlanRouter:
             self._faulty.add(plan.hash)
             self._tell(
                 f"{self.name} ANSWERS WITHOUT RECORDS under plan {plan.name}, {grouped(plan.hash)}: its data cannot be "
-                f"used. Mend them and have them read anew (sealscore-node reload), or revoke the plan: {error}"
+                f"used. Fix them and have them read anew (sealscore-node reload), or revoke the plan: {error}"
             )
             return Records.none(plan.groups[plan.party(self.name).group].table)
         self._faulty.discard(plan.hash)

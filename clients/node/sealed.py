@@ -59,7 +59,7 @@ PAYLOAD = "payload"
 
 
 class NotApproved(ValueError):
-    """A plan that this party does not answer under; the message says why, and what would mend it."""
+    """A plan that this party does not answer under; the message says why, and what would fix it."""
 
 
 class SealedNode:
@@ -98,8 +98,8 @@ class SealedNode:
             raise NotApproved("privacy.noise = 'none' is for simulations: a real node adds noise or answers nothing")
         if not identity.simulation and node.random_source != "system":
             raise NotApproved("a node with real keys draws from the system's generator, never from a seed")
-        if node.books.ledger.party != identity.name:
-            raise ValueError(f"the ledger of {node.books.ledger.party!r} is not that of {identity.name!r}")
+        if node.plan_ledger.ledger.party != identity.name:
+            raise ValueError(f"the ledger of {node.plan_ledger.ledger.party!r} is not that of {identity.name!r}")
         self.name = node.name
         self._node, self._masks, self._identity, self._clock = node, masks, identity, clock
         self._cards = trust.check(plan.cards.values(), identity)
@@ -107,7 +107,7 @@ class SealedNode:
         self._server: PeerKey | None = None
         self._peers: dict[str, PeerKey] = {}
         self._seeds: Seeds | None = None
-        self._anchoring = Anchoring(node.books.ledger, self._cards, node.register)
+        self._anchoring = Anchoring(node.plan_ledger.ledger, self._cards, node.register)
         self._withdrawals = Withdrawals(node, node.register, identity)
         self._used = self._closed = False
         self._run, self._epoch, self._finished = "", 0, False
@@ -165,14 +165,14 @@ class SealedNode:
         with self._lock:
             self._closed = True
             try:
-                self._node.books.close()
+                self._node.plan_ledger.close()
             finally:
                 self._destroy()
 
     def _lapse(self, error: NotApproved) -> None:
         self._node.tell(f"{self.name} answers nothing: {error}")
         with contextlib.suppress(LedgerError):
-            self._node.books.settle("expired")
+            self._node.plan_ledger.settle("expired")
         self._destroy()
 
     def _destroy(self) -> None:
@@ -236,7 +236,7 @@ class SealedNode:
             reply = self._node.respond(request, digest(whole(message.kind, message.header, message.body)))
         self._finished = isinstance(request, Finish) and isinstance(reply, Ready)
         notices = self._withdrawals.outgoing(self._run, self._peers)
-        head = self._node.books.ledger.head.to_bytes()
+        head = self._node.plan_ledger.ledger.head.to_bytes()
         return Answered(reply.header, type(reply).__name__, encode_body(reply), head, notices)
 
     def _introduced(self, message: Introduce, answer: Header) -> Offered:

@@ -1,4 +1,4 @@
-"""The node's processes: the daemon on its socket and Flower's SuperNode beside it, until told to stop.
+"""The node's processes: the socket server and Flower's SuperNode beside it, until told to stop.
 
 The SuperNode runs only the app bundles that live, approved plans name. SIGHUP reads the data anew; SIGTERM and SIGINT
 stop everything.

@@ -76,7 +76,7 @@ class Withdrawals:
             self._taken[peer] = hashlib.sha256(body).digest()
         if peer in self._pending and hashlib.sha256(self._pending[peer].body).digest() == digest:
             notices = self._pending.pop(peer).notices
-            self._node.books.withdrawn(peer, "passed", len(notices), None)
+            self._node.plan_ledger.withdrawn(peer, "passed", len(notices), None)
             self._register.passed(peer, notices)
 
     def _body(self, peer: str, notices: list[tuple[str, bytes]]) -> bytes:

@@ -24,7 +24,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class BundleFileError(ValueError):
-    """A file that is no app bundle to be trusted with a look; the message names the file, the fault and the mend."""
+    """A file that is no app bundle to be trusted with a look; the message names the file, the fault and the fix."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ _LABELS = "label-secret"
 
 
 class NodeDirError(RuntimeError):
-    """A node's folder that cannot be used; the message names the file and the mend."""
+    """A node's folder that cannot be used; the message names the file and the fix."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Everything that can be looked at before a node starts: configuration, keys, peers, ledger, data, connection, clock.
 
-Each check says what it found in one line, and on a fault the mend. Nothing is charged and nothing leaves the node but
+Each check says what it found in one line, and on a fault the fix. Nothing is charged and nothing leaves the node but
 one connection to the server.
 """
 
@@ -120,8 +120,8 @@ def _ledger(home: NodeDir, identity: Identity, config: NodeConfig) -> tuple[list
 
 class _Unwritable(RuntimeError):
     def __init__(self, path: Path, why: str) -> None:
-        mend = "see that the disk has room, and that the file and its folder can be written"
-        super().__init__(f"{path}: cannot be written ({why}); {mend}")
+        fix = "see that the disk has room, and that the file and its folder can be written"
+        super().__init__(f"{path}: cannot be written ({why}); {fix}")
         self.why = why
 
 
@@ -167,8 +167,8 @@ def _plan(
     if warnings := one_sided_parts(records):
         words += f"; note: {', '.join(warnings)}, as the plan splits them, so its figures will say little of that part"
     public = "can be used" if live else "nobody has a live consent"
-    mend = "see consent_column and [data.consents] in node.toml"
-    yield PreflightFinding("data", live > 0, words if live else f"{words}: {mend}", public)
+    fix = "see consent_column and [data.consents] in node.toml"
+    yield PreflightFinding("data", live > 0, words if live else f"{words}: {fix}", public)
 
 
 def _connection(home: NodeDir, config: NodeConfig) -> PreflightFinding:

@@ -135,7 +135,7 @@ def _reason(output: Path, name: str, ended: SubmittedRun | None) -> str:
         reason = f"the run failed; see superlink/logs of the server's folder, and {output}"
     if (output / JOURNAL).exists():
         return f"{reason}; sealscore-server run {name} --resume goes on where it stopped"
-    return f"{reason}; nothing was begun: when that is mended, sealscore-server run {name}"
+    return f"{reason}; nothing was begun: when that is fixed, sealscore-server run {name}"
 
 
 def runs(folder: Folder = HERE) -> None:

@@ -30,7 +30,7 @@ _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9
 
 
 class TlsCertificateError(ValueError):
-    """A certificate that cannot be made, read or used; the text names the file and the mend."""
+    """A certificate that cannot be made, read or used; the text names the file and the fix."""
 
 
 @dataclass(frozen=True)

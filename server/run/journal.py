@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS steps (
 
 
 class JournalError(RuntimeError):
-    """A journal that cannot be used; the message names the file and the mend."""
+    """A journal that cannot be used; the message names the file and the fix."""
 
 
 @dataclass(frozen=True)

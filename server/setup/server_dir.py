@@ -33,7 +33,7 @@ Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
 class ServerError(RuntimeError):
-    """A server's folder that cannot be used; the message names the file and the mend."""
+    """A server's folder that cannot be used; the message names the file and the fix."""
 
 
 class ServerConfig(Strict):

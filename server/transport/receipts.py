@@ -22,7 +22,7 @@ class Receipts:
         """Read the file if it is there; AnchorError where it is damaged."""
         self._server, self._path, self._clock = server, path, clock
         if path is not None and path.exists():
-            _mend(path)
+            _repair(path)
         self._last: dict[str, Receipt] = {}
         for receipt in read_anchors(path) if path is not None and path.exists() else ():
             if isinstance(receipt, Receipt):
@@ -63,7 +63,7 @@ class Receipts:
         append(self._path, (to_line(receipt) + "\n").encode("ascii"), durable=not self._server.simulation)
 
 
-def _mend(path: Path) -> None:
+def _repair(path: Path) -> None:
     """Cut off a line that was not written whole, for want of room or of time: its head was passed on to nobody."""
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1

@@ -28,7 +28,7 @@ _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1
 
 
 class KeyFileError(ValueError):
-    """A key file that cannot be used; the message names the file and the mend, and nothing of the key."""
+    """A key file that cannot be used; the message names the file and the fix, and nothing of the key."""
 
 
 def write_key(path: Path, kind: str, about: Mapping[str, str], secret: bytes, passphrase: str | None) -> None:

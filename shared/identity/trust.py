@@ -17,7 +17,7 @@ class EnrolmentError(ValueError):
 
 
 class Untrusted(ValueError):
-    """Cards that the operator did not trust; names each with its fingerprint and the mend."""
+    """Cards that the operator did not trust; names each with its fingerprint and the fix."""
 
 
 class TrustError(ValueError):

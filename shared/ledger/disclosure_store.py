@@ -62,7 +62,7 @@ _ERASE = "DELETE FROM received WHERE plan = ? AND peer = ? AND kind IN ('label',
 
 
 class DisclosureStoreError(RuntimeError):
-    """A register that cannot be used; the message names the file and the mend."""
+    """A register that cannot be used; the message names the file and the fix."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ _KEEP = (
 
 
 class LedgerError(RuntimeError):
-    """A ledger that cannot be used; the message names the file and the mend."""
+    """A ledger that cannot be used; the message names the file and the fix."""
 
 
 class Ledger:
@@ -320,8 +320,8 @@ def _anchors(database: sqlite3.Connection, party: str | None) -> list[Head | Rec
 def _unusable(path: Path | None, error: sqlite3.Error) -> LedgerError:
     # Extended codes, as SQLITE_IOERR_WRITE, begin with the plain one.
     if getattr(error, "sqlite_errorname", "").startswith(_OUTSIDE):
-        mend = "see that the disk has room, and that the file and its folder can be written"
-        return LedgerError(f"{path}: cannot be written or read ({error}); {mend}")
+        fix = "see that the disk has room, and that the file and its folder can be written"
+        return LedgerError(f"{path}: cannot be written or read ({error}); {fix}")
     return LedgerError(f"{path}: is no ledger that can be used ({error}); restore it from a copy")
 
 

@@ -18,7 +18,7 @@ LARGEST = 1e300
 
 
 def hazards(plan: Plan) -> list[str]:
-    """What is wrong with a plan in this sense, each with its key, the value and the mend; empty where nothing is."""
+    """What is wrong with a plan in this sense, each with its key, the value and the fix; empty where nothing is."""
     found = [what for name, group in plan.groups.items() for what in _overflows(f"groups.{name}.table", group.table)]
     return found + list(_two_meanings(plan))
 

@@ -1,10 +1,10 @@
 """A round of a deployed federation against one of a trivial app: 4 and 10 nodes over TLS on the loopback interface.
 
-One SuperLink with its doors and one SuperNode a party run as they do in a deployment, in processes of their own. First
-the server carries out a small real plan with them (real keys, seals, masks, ledgers on the disk, 2,000 invented records
-a party), then a trivial app sends as many bytes over the same SuperLink and gets them back, from the same sockets. The
-nodes themselves are in this process, one daemon each, as partners have one each. Each side has two turns, of which
-medians of rounds are taken.
+One SuperLink with its doors and one SuperNode a party run as they do in a deployment, in processes of their own.
+First the server carries out a small real plan with them (real keys, seals, masks, ledgers on the disk, 2,000 invented
+records a party), then a trivial app sends as many bytes over the same SuperLink and gets them back, from the same
+sockets. The nodes themselves are in this process, one socket server each, as partners have one each. Each side has
+two turns, of which medians of rounds are taken.
 
 What a round is made of is seen at the nodes: `process_start` is the age of a courier's process when it asks the node,
 `compute` the time in which a node was at work, `server` what passes between two rounds (step, journal), `transfer` the

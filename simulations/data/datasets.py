@@ -68,13 +68,13 @@ def load(name: str, *, base: Path = Path(), creators: int = synthetic.DEFAULT_CR
     if name in REAL:
         path = data_folder() / REAL[name]
         if not path.is_file():
-            mend = f"set {VARIABLE} to the folder that holds it, or run a plan on the data set {SYNTHETIC!r}"
-            raise DataError([Problem(str(path), f"the file of data set {name!r} is not there", mend)])
+            fix = f"set {VARIABLE} to the folder that holds it, or run a plan on the data set {SYNTHETIC!r}"
+            raise DataError([Problem(str(path), f"the file of data set {name!r} is not there", fix)])
         return Dataset(name, read_table(path), path.parent)
     path = base / name
     if path.suffix == "" and not path.exists():
-        mend = f"name one of {', '.join([*REAL, SYNTHETIC, WORLD])}, or the path of a .csv or .parquet file"
-        raise DataError([Problem("simulation.dataset", f"there is no data set {name!r}", mend)])
+        fix = f"name one of {', '.join([*REAL, SYNTHETIC, WORLD])}, or the path of a .csv or .parquet file"
+        raise DataError([Problem("simulation.dataset", f"there is no data set {name!r}", fix)])
     return Dataset(path.stem, read_table(path), path.parent)
 
 

@@ -68,8 +68,8 @@ def partition(
             return {party.name: frame.filter(pl.Series(owner == at)) for at, party in enumerate(parties)}
     asked = f"{least} rows" + (f" of each value of {label!r}" if label is not None else "")
     where = f"partition {method!r} of {frame.height} rows over {len(parties)} parties"
-    mend = "take fewer parties or more rows" + ("" if method == "equal" else f", or an alpha above {alpha}")
-    raise DataError([Problem(where, f"some party gets fewer than {asked}", mend, column=label)])
+    fix = "take fewer parties or more rows" + ("" if method == "equal" else f", or an alpha above {alpha}")
+    raise DataError([Problem(where, f"some party gets fewer than {asked}", fix, column=label)])
 
 
 def overlapping(

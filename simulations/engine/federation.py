@@ -67,7 +67,7 @@ class Federation:
         trust = TrustStore.simulated(identity.card for identity in members.values())
         masks = {party.name: Masks(len(plan.members(party.group)) == 1) for party in plan.parties}
         faults: list[str] = []
-        books = {party.name: opened(plan, members[party.name], ledgers) for party in plan.parties}
+        kept = {party.name: opened(plan, members[party.name], ledgers) for party in plan.parties}
         nodes = {
             name: Node(
                 plan,
@@ -84,10 +84,10 @@ class Federation:
                 faults.append,
                 progress,
             )
-            for name, ledger in books.items()
+            for name, ledger in kept.items()
         }
         doors = {name: SealedNode(node, masks[name], members[name], trust) for name, node in nodes.items()}
-        return cls(plan, nodes, doors, books, faults)
+        return cls(plan, nodes, doors, kept, faults)
 
     def run(
         self,

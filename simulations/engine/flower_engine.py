@@ -1,6 +1,6 @@
 """A run in Flower's simulation engine: the server app in Flower's process, couriers in Ray's workers, nodes here.
 
-The nodes stay in the launching process and are served on Unix sockets, as a partner's daemon does it; Flower gets
+The nodes stay in the launching process and are served on Unix sockets, as a partner's node does it; Flower gets
 the courier bundle, in which there is no node. A SuperLink is started on a free port of the loopback interface,
 `flwr run` hands it the bundle, and everything that was started is ended again.
 

@@ -285,8 +285,8 @@ class Scenario:
             return
         source = found.folder / Path(name).name
         if not source.is_file():
-            mend = f"lay the list of test ids beside the data set, or set {datasets.VARIABLE} to the folder of both"
-            raise DataError([Problem(str(source), "the file of evaluation.split.file is not there", mend)])
+            fix = f"lay the list of test ids beside the data set, or set {datasets.VARIABLE} to the folder of both"
+            raise DataError([Problem(str(source), "the file of evaluation.split.file is not there", fix)])
         (folder / source.name).write_bytes(source.read_bytes())
 
 

@@ -155,7 +155,7 @@ def replay(
                 header = one.request.header
                 carried[header.phase, header.round, one.party, one.request.peer] = reply.body
         for name, node in nodes.items():
-            heard.entries[name] = node.books.ledger.head.seq
+            heard.entries[name] = node.plan_ledger.ledger.head.seq
             for peer, (named, _) in node.register.pairs(plan.hash).items():
                 heard.values[name, peer, "aligned"] = dict.fromkeys(named.values(), 1)
             for kind in KINDS:
@@ -189,8 +189,8 @@ def _seen(reply: Message) -> tuple[str, str, int]:
 
 def _close(nodes: Iterable[Node]) -> None:
     for node in nodes:
-        node.books.close()
-        node.books.ledger.close()
+        node.plan_ledger.close()
+        node.plan_ledger.ledger.close()
 
 
 @lru_cache(maxsize=64)

@@ -135,7 +135,7 @@ def _order_rule(patch: pytest.MonkeyPatch) -> None:
 
 def _limit_of_rounds(patch: pytest.MonkeyPatch) -> None:
     """Nothing was ever answered, for the node and for its ledger, and no ceiling is looked at."""
-    patch.setattr(PlanLedger, "answers", lambda books, phase: 0)
+    patch.setattr(PlanLedger, "answers", lambda plan_ledger, phase: 0)
     nothing = property(lambda standing: Uncounted(), lambda standing, counts: None)
     patch.setattr(PlanState, "spent", nothing, raising=False)
     patch.setattr(BudgetCheck, "check", lambda spending, standing, plan, more=None: None)
@@ -487,7 +487,7 @@ class Scene:
             self.told.append,
             register,
         )
-        watch(self.nodes[name].books.ledger, lambda header, event: self.charged[name].append(event))
+        watch(self.nodes[name].plan_ledger.ledger, lambda header, event: self.charged[name].append(event))
         self.open_door(name)
         self.away.discard(name)
 

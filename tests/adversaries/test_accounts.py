@@ -156,7 +156,7 @@ def second_spelling(defences: Defences) -> dict[str, float] | str:
         wire.give(Kind.LABELS, "wallet", "lender-1", 2, wire.give(Kind.LABELS, "lender-1", "wallet", 1, attempt=2))
         told_bits += 3 * isinstance(wire.signal("wallet", "lender-1", seed=number), PairAnswer)
     common = bits[0].keys() & bits[1].keys() & parts[0] & parts[1]
-    ledger = wire.nodes["lender-1"].books.ledger
+    ledger = wire.nodes["lender-1"].plan_ledger.ledger
     return {
         "drawn anew": float(np.mean([bits[0][person] != bits[1][person] for person in common])),
         "counted": label_epsilon(ledger.standing),
@@ -255,7 +255,7 @@ def late_outcomes(defences: Defences) -> tuple[int, float]:
             wire = Wire(plan, records, lifetimes, run=f"run-{number}", seed=number)
         except Overdrawn:
             break
-        ledger = wire.nodes["lender-1"].books.ledger
+        ledger = wire.nodes["lender-1"].plan_ledger.ledger
         if not released:
             ledger.append(lambda standing: Limit(ceilings=ceilings, why="as the board decided"))
         wire.align("lender-1", "wallet")

@@ -22,7 +22,7 @@ def joined(defences: Defences) -> Scene:
 
 
 def entries(scene: Scene) -> int:
-    return scene.nodes["lender-1"].books.ledger.head.seq
+    return scene.nodes["lender-1"].plan_ledger.ledger.head.seq
 
 
 def test_what_the_seal_refuses_is_no_entry(defences: Defences):
@@ -39,7 +39,7 @@ def test_what_the_seal_refuses_is_no_entry(defences: Defences):
 
 def test_of_what_the_server_itself_asks_amiss_so_many_are_entries(defences: Defences):
     scene = joined(defences)
-    ledger = scene.nodes["lender-1"].books.ledger
+    ledger = scene.nodes["lender-1"].plan_ledger.ledger
     before = entries(scene)
     for attempt in range(1, MAX_REFUSALS + 50):
         reply = scene.ask(BIN, LENDERS[:1], attempt=attempt, parties=["lender-1"])["lender-1"]
@@ -56,6 +56,6 @@ def test_what_stands_in_a_refused_request_is_cut_before_it_is_noted(defences: De
     scene = joined(defences)
     reply = scene.ask("x" * 100_000, LENDERS, parties=["lender-1"])["lender-1"]
     assert isinstance(reply, Refusal)
-    *_, last = stored_entries(scene.nodes["lender-1"].books.ledger._database, 0)
+    *_, last = stored_entries(scene.nodes["lender-1"].plan_ledger.ledger._database, 0)
     assert isinstance(last.entry, Refuse)
     assert len(last.body) < 2_000

@@ -48,7 +48,7 @@ def spent(defences: Defences) -> tuple[Scene, Ledger]:
     """All attempts of a phase are answered, and everybody knows of it; and a copy of a ledger from before."""
     scene = wide(defences)
     assert not refused(scene.ask(BIN, LENDERS))
-    before = copied(scene.nodes["lender-1"].books.ledger)
+    before = copied(scene.nodes["lender-1"].plan_ledger.ledger)
     for attempt in range(2, BUDGET + 1):
         assert not refused(scene.ask(BIN, LENDERS, 1, attempt))
     hello(scene, *LENDERS)
@@ -64,7 +64,7 @@ def restored(scene: Scene, before: Ledger) -> Ledger:
 
 def edited(scene: Scene, before: Ledger) -> Ledger:
     """All answers taken out, and what is left signed anew with the party's own key."""
-    now = scene.nodes["lender-1"].books.ledger
+    now = scene.nodes["lender-1"].plan_ledger.ledger
     return signed_anew(now, lambda entries: [one for one in entries if not isinstance(one[1], Reserve | Answer)])
 
 
@@ -114,7 +114,7 @@ def test_the_true_ledger_goes_on_after_a_restart(defences: Defences):
     scene = wide(defences)
     scene.ask(BIN, LENDERS)
     hello(scene, *LENDERS)
-    scene.enter("lender-1", ledger=scene.nodes["lender-1"].books.ledger)
+    scene.enter("lender-1", ledger=scene.nodes["lender-1"].plan_ledger.ledger)
     scene.server._stale = True
     assert all(isinstance(reply, SumAnswer) for reply in scene.ask(BIN, LENDERS, 1, 2).values())
     assert refused(scene.ask(BIN, LENDERS, 1, 3)) == {"attempts-spent"}
@@ -163,7 +163,7 @@ def shown(defences: Defences, heads: Callable[[Scene], tuple[bytes, ...]], recei
 
 def head_of(scene: Scene, party: str, back: int = 0) -> bytes:
     """A party's head of its ledger, some entries ago."""
-    ledger = scene.nodes[party].books.ledger
+    ledger = scene.nodes[party].plan_ledger.ledger
     head = ledger.head
     seq = head.seq - back
     (row,) = ledger._database.execute("SELECT hash FROM entries WHERE seq = ?", (seq,))
@@ -176,7 +176,7 @@ def own(scene: Scene, by: Identity | None = None, back: int = 0, party: str = "l
 
 def made_up(scene: Scene, by: Identity) -> bytes:
     """A head of lender-2 beyond the true one, signed by somebody else."""
-    true = scene.nodes["lender-2"].books.ledger.head
+    true = scene.nodes["lender-2"].plan_ledger.ledger.head
     return dataclasses.replace(Head.sign(by, true.ledger, true.seq + 1, bytes(32)), party="lender-2").to_bytes()
 
 
@@ -236,7 +236,7 @@ def told_twice(defences: Defences) -> int:
         if attempt == 1:
             assert scene.nodes[PLATFORM].register.holds(old.head)
             try:
-                scene.enter(PLATFORM, ledger=scene.nodes[PLATFORM].books.ledger, register=old)
+                scene.enter(PLATFORM, ledger=scene.nodes[PLATFORM].plan_ledger.ledger, register=old)
             except LedgerBehind:
                 break
             scene.server._stale = True

@@ -164,7 +164,7 @@ class TestFaults:
         silent(said.out + said.err)
         silent(str([(found.what, found.words, found.public) for found in preflight(home, [plan], connect=False)]))
 
-    def test_the_operators_own_terminal_shows_what_to_mend(
+    def test_the_operators_own_terminal_shows_what_to_fix(
         self, town: Town, node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         from sealscore.clients.commands.terminal import console

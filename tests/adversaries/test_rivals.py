@@ -58,7 +58,7 @@ def seen(customers: set[str], crafted: bool = False) -> tuple[bytes, dict[str, i
     body = second.give(Kind.SIGNAL, PLATFORM, LENDER, 1, parts=second.publish(PLATFORM, **parts))
     pair = second.aligned(PLATFORM, LENDER)
     levels = dict(zip(pair.persons, unpack_numbers(pair, body, 5).tolist(), strict=True))
-    return body, levels, second.nodes[PLATFORM].books.ledger.head.seq, second.told
+    return body, levels, second.nodes[PLATFORM].plan_ledger.ledger.head.seq, second.told
 
 
 def run(plan: Plan, records: dict[str, Records], life: dict[str, Lifetime]) -> Wire:

@@ -41,7 +41,7 @@ def aligned() -> tuple[Wire, Ledger]:
         PLATFORM: Lifetime.of(StreamSource.seeded(0, PLATFORM), DisclosureStore(), bits),
     }
     wire = Wire(PLAN, federation_of(PLAN), lives)
-    books.append(wire.nodes[PLATFORM].books.ledger)
+    books.append(wire.nodes[PLATFORM].plan_ledger.ledger)
     wire.align(LENDER, PLATFORM)
     return wire, books[0]
 
@@ -79,7 +79,7 @@ def test_also_where_it_is_lowered_between_the_check_and_the_entry(monkeypatch: p
 
 def test_the_same_of_labels(monkeypatch: pytest.MonkeyPatch):
     wire, _ = aligned()
-    ledger, register = wire.nodes[LENDER].books.ledger, wire.lifetimes[LENDER].register
+    ledger, register = wire.nodes[LENDER].plan_ledger.ledger, wire.lifetimes[LENDER].register
     before = register.head
     just_after_the_check(monkeypatch, lambda: limit(ledger, label_epsilon=0.5))
     assert wire.code(Kind.LABELS, LENDER, PLATFORM, 1) == "budget"
@@ -91,6 +91,6 @@ def test_nothing_is_noted_for_a_plan_that_is_revoked_in_between(monkeypatch: pyt
     wire, _ = aligned()
     register = wire.lifetimes[LENDER].register
     before = register.head
-    just_after_the_check(monkeypatch, lambda: wire.nodes[LENDER].books.settle("expired"))
+    just_after_the_check(monkeypatch, lambda: wire.nodes[LENDER].plan_ledger.settle("expired"))
     assert wire.code(Kind.LABELS, LENDER, PLATFORM, 1) == "not-approved"
     assert register.head == before

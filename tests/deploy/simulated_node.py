@@ -9,7 +9,7 @@ the product has no way to start such a node. A file `orders.json` in its folder 
     readonly   the ledger can be read only from now on
     large      answer with more than a courier carries
 
-When it obeys it writes `obeyed`; a file `mended` takes `full` and `readonly` back.
+When it obeys it writes `obeyed`; a file `fixed` takes `full` and `readonly` back.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from sealscore.clients.node.supervisor import Supervisor, signals
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 
-ORDERS, OBEYED, GO, MENDED = "orders.json", "obeyed", "go", "mended"
+ORDERS, OBEYED, GO, MENDED = "orders.json", "obeyed", "go", "fixed"
 log = logging.getLogger("sealscore.node")
 
 
@@ -46,7 +46,7 @@ class Ordered(PlanRouter):
 
     def answer(self, request: bytes) -> bytes:
         header = claimed_header(request, "", self.name)
-        self._mend()
+        self._repair()
         what = self._order(header.phase, header.round)
         if what is None:
             return super().answer(request)
@@ -77,7 +77,7 @@ class Ordered(PlanRouter):
             time.sleep(0.05)
         return bytes(MAX_BODY + 1) if what == "large" else None
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         if (self.folder / MENDED).exists():
             (self.folder / MENDED).unlink()
             self._limit(resource.getrlimit(resource.RLIMIT_FSIZE)[1])

@@ -108,7 +108,7 @@ def test_a_full_disk_and_a_ledger_that_is_read_only(federation: Live, tmp_path: 
     number = federation.submit(plan)
     for node in (first, second):
         assert until(node.obeyed, PATIENCE), federation.failure(plan)
-        node.mend()
+        node.fix()
     output = federation.completed(plan, number)
     history = history_of(output, plan)
     rows = {row["round"]: row for row in federation.rounds(plan) if row["phase"] == TRAIN}

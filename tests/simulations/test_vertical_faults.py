@@ -1,4 +1,4 @@
-"""Bad input between lenders and platforms: one clear message with the place and the mend, a code, and no run folder.
+"""Bad input between lenders and platforms: one clear message with the place and the fix, a code, and no run folder.
 
 Each job is the packaged synthetic one with few creators and without noise, spoilt in one place. A payload is spoilt at
 the party that makes it, before it is sealed: nobody on the way could.
@@ -74,7 +74,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, party: str, phase: str, change: Calla
 
     class Spoilt:
         def __init__(self, node: Node) -> None:
-            self.plan, self.name, self.books = node.plan, node.name, node.books
+            self.plan, self.name, self.plan_ledger = node.plan, node.name, node.plan_ledger
             self._node = node
 
         def answer(self, request: bytes) -> bytes:
@@ -212,7 +212,7 @@ class TestAlignment:
             run({"nominal_records = 900": "nominal_records = 500"}),
             "lender-1.parquet",
             "persons do not fit into messages of 512 entries, as parties.0.nominal_records is 500",
-            "mend: have parties.0.nominal_records of the plan raised to about",
+            "fix: have parties.0.nominal_records of the plan raised to about",
             code=2,
         )
 
@@ -271,7 +271,7 @@ class TestLabels:
             run({"cutoff = 2025-12-31": "cutoff = 2025-06-30"}),
             "lender-1.parquet, column 'applied'",
             "records are dated after 2024-06-30, so their performance window of 365 days had not closed by 2025-06-30",
-            "mend: leave them out, or move outcome.cutoff in the plan",
+            "fix: leave them out, or move outcome.cutoff in the plan",
             code=2,
         )
 

@@ -148,7 +148,7 @@ class LiveNode:
         """Take back whatever was ordered."""
         (self.folder / "orders.json").unlink(missing_ok=True)
         self.go()
-        self.mend()
+        self.fix()
 
     def obeyed(self) -> bool:
         """Whether it did what was ordered last."""
@@ -158,9 +158,9 @@ class LiveNode:
         """Go on with what is held."""
         (self.folder / "go").touch()
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Take back what was ordered of disk and ledger."""
-        (self.folder / "mended").touch()
+        (self.folder / "fixed").touch()
 
     def log(self) -> str:
         """What it has logged."""

@@ -284,7 +284,7 @@ class Wire:
 
     def disclosures(self, party: str) -> list[Disclose]:
         """What a party's ledger has of payloads under the plan."""
-        return self.nodes[party].books.ledger.standing.plans[self.plan.hash].disclosures
+        return self.nodes[party].plan_ledger.ledger.standing.plans[self.plan.hash].disclosures
 
     def header(self, kind: Kind, group: str, step: int, party: str, attempt: int = 1) -> Header:
         """The header of a request, as the server writes it."""

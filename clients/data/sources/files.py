@@ -125,5 +125,5 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _error(path: Path, value: str, mend: str) -> DataError:
-    return DataError([Problem(path.name, value, mend)])
+def _error(path: Path, value: str, fix: str) -> DataError:
+    return DataError([Problem(path.name, value, fix)])

@@ -200,28 +200,28 @@ def _in_words(source: SqlSource, described: bool = True) -> Iterator[None]:
         yield
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         value = f"there is no such table{'' if source.table else told(error)}"
-        mend = "check its name, letter by letter, and write SCHEMA.TABLE if it is outside the user's search path"
-        raise source.error(value, mend) from None
+        fix = "check its name, letter by letter, and write SCHEMA.TABLE if it is outside the user's search path"
+        raise source.error(value, fix) from None
     except errors.InsufficientPrivilege as error:
-        mend = "grant the node's database user SELECT on it"
-        raise source.error(f"the user may not read it{told(error)}", mend) from None
+        fix = "grant the node's database user SELECT on it"
+        raise source.error(f"the user may not read it{told(error)}", fix) from None
     except errors.QueryCanceled:
         raise timed_out(source) from None
     except errors.ReadOnlySqlTransaction:
-        mend = "give a query that only reads; the node writes nothing into a source"
-        raise source.error("the statement would write, and was refused", mend) from None
+        fix = "give a query that only reads; the node writes nothing into a source"
+        raise source.error("the statement would write, and was refused", fix) from None
     except psycopg.Error as error:
         if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:2] in BROKEN:
             raise _connection_error(source, str(error)) from None
         known = ((error.sqlstate or "").startswith("42") and told(error)) or f" ({type(error).__name__})"
-        mend = "mend the query, or look into the server's log"
+        fix = "fix the query, or look into the server's log"
         value = f"the server refuses the statement{known}, SQLSTATE {error.sqlstate}"
-        raise source.error(value, mend) from None
+        raise source.error(value, fix) from None
 
 
 def _connection_error(source: SqlSource, said: str) -> DataError:
-    for marks, value, mend in REFUSALS:
+    for marks, value, fix in REFUSALS:
         if any(mark in said for mark in marks):
-            return source.error(value, mend)
-    mend = "look into the server's log, check the URL, and try again"
-    return source.error("the connection failed, or broke while rows were read", mend)
+            return source.error(value, fix)
+    fix = "look into the server's log, check the URL, and try again"
+    return source.error("the connection failed, or broke while rows were read", fix)

@@ -20,7 +20,7 @@ def read_source(source: Source, columns: Sequence[str] | None = None, identifier
     columns floats are kept such that `cells.inexact` finds those that may stand for several.
 
     Raises:
-        DataError: the source cannot be read as a table; it names the source (never its credentials) and the mend.
+        DataError: the source cannot be read as a table; it names the source (never its credentials) and the fix.
     """
     if isinstance(source, Path):
         return read_table(source, columns)

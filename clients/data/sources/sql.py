@@ -115,18 +115,18 @@ class SqlSource:
             mode = self.password_file.stat().st_mode
             found = _one_line(self.password_file)
         except (OSError, UnicodeDecodeError):
-            mend = "name a file that the node's user can read, with the password as its one line"
-            raise self.error(f"password_file {self.password_file} cannot be read", mend) from None
+            fix = "name a file that the node's user can read, with the password as its one line"
+            raise self.error(f"password_file {self.password_file} cannot be read", fix) from None
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            mend = f"chmod 600 {self.password_file}"
-            raise self.error(f"password_file {self.password_file} can be reached by other users", mend)
+            fix = f"chmod 600 {self.password_file}"
+            raise self.error(f"password_file {self.password_file} can be reached by other users", fix)
         if found is None:
             raise self.error(f"password_file {self.password_file} is not one line", "write the password into it")
         return found
 
-    def error(self, value: str, mend: str, column: str | None = None, rows: Sequence[int] = ()) -> DataError:
+    def error(self, value: str, fix: str, column: str | None = None, rows: Sequence[int] = ()) -> DataError:
         """One problem of this source; `rows` are numbers from 1 in the order of reading."""
-        return DataError([Problem(self.name, value, mend, column, tuple(rows))])
+        return DataError([Problem(self.name, value, fix, column, tuple(rows))])
 
     def __repr__(self) -> str:
         return f"SqlSource({self.name!r})"
@@ -179,5 +179,5 @@ def _check_postgres(parts: SplitResult) -> None:
         raise _url_error(lacks, f"{FORM}; parameters: {', '.join(sorted(PARAMETERS))}")
 
 
-def _url_error(value: str, mend: str) -> DataError:
-    return DataError([Problem("SQL source", value, mend)])
+def _url_error(value: str, fix: str) -> DataError:
+    return DataError([Problem("SQL source", value, fix)])

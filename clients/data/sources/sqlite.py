@@ -94,9 +94,9 @@ def _batches(
     while rows := cursor.fetchmany(BATCH_ROWS):
         columns = dict(zip(wanted, zip(*rows, strict=True), strict=True))
         problems = [
-            Problem(source.name, value, mend, name, tuple(before + at + 1 for at in bad))
+            Problem(source.name, value, fix, name, tuple(before + at + 1 for at in bad))
             for name, cells in columns.items()
-            for value, mend, bad in _unreadable(cells)
+            for value, fix, bad in _unreadable(cells)
         ]
         if problems:
             raise DataError(problems)
@@ -147,4 +147,4 @@ def _in_words(source: SqlSource, compiled: bool = True) -> Iterator[None]:
             raise source.error("the file is no SQLite database, or damaged", "export it again") from None
         if compiled:
             said = getattr(error, "sqlite_errorname", type(error).__name__)
-        raise source.error(f"SQLite refuses the statement ({said})", "mend the query") from None
+        raise source.error(f"SQLite refuses the statement ({said})", "fix the query") from None

@@ -84,8 +84,8 @@ def check_row_local(plan: Plan, party: str, declared: bool) -> None:
         DataError: there is something.
     """
     if found := obstacles(plan, party, declared):
-        mend = "see sealscore-node plan show"
-        raise DataError([Problem(f"plan {plan.name}", words, mend) for words in found])
+        fix = "see sealscore-node plan show"
+        raise DataError([Problem(f"plan {plan.name}", words, fix) for words in found])
 
 
 def check_dictionary(plan: Plan, party: str, source: Source) -> None:
@@ -102,8 +102,8 @@ def check_dictionary(plan: Plan, party: str, source: Source) -> None:
         what = (
             f"its features are of the dictionary {made}, and the plan names {named} (groups.{group}.table.dictionary)"
         )
-        mend = "compute them again with this release: sealscore-node features"
-        raise DataError([Problem(Path(str(source)).name, what, mend)])
+        fix = "compute them again with this release: sealscore-node features"
+        raise DataError([Problem(Path(str(source)).name, what, fix)])
 
 
 def made_by(source: Source) -> str | None:

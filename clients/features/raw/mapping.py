@@ -128,5 +128,5 @@ class PartyMapping(Strict):
 
 def _unknown(source: str, what: str, name: str, known: Mapping[str, Any]) -> DataError:
     close = difflib.get_close_matches(name, known, n=1)
-    mend = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
-    return DataError([Problem(source, f"{what} is none that this kind of party has", mend)])
+    fix = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
+    return DataError([Problem(source, f"{what} is none that this kind of party has", fix)])

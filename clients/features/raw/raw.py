@@ -47,12 +47,12 @@ class RawTable:
 
 @dataclass(frozen=True)
 class TableRule:
-    """What makes a row bad: an expression over canonical columns, its class, and the mend."""
+    """What makes a row bad: an expression over canonical columns, its class, and the fix."""
 
     column: str
     bad: pl.Expr
     value: str
-    mend: str
+    fix: str
 
 
 _CONSENTS = RawTable(
@@ -218,38 +218,38 @@ def rules(name: str, table: RawTable, today: date, currencies: Collection[str]) 
         if dtype == TEXT and column in ("creator_id", "application_id", *table.key):
             found.append(TableRule(column, value.str.contains(SCIENTIFIC), NO_IDENTIFIER, IDENTIFIER_MEND))
         if column in _NOT_NEGATIVE:
-            mend = "give counts and amounts from 0; a refund has a column of its own"
-            found.append(TableRule(column, value < 0, "it is negative", mend))
+            fix = "give counts and amounts from 0; a refund has a column of its own"
+            found.append(TableRule(column, value < 0, "it is negative", fix))
         if column in _SHARES:
             found.append(TableRule(column, ~value.is_between(0, 1), "it is no share", "give a number from 0 to 1"))
         if dtype == MONEY:
             found.append(TableRule(column, ~value.is_finite(), "it is no finite number", "give the amount"))
         if column == "currency":
             known = ", ".join(sorted(currencies))
-            mend = f"give amounts in {known}, or a rate for the currency"
-            found.append(TableRule(column, ~value.is_in(list(currencies)), "the currency is not known", mend))
+            fix = f"give amounts in {known}, or a rate for the currency"
+            found.append(TableRule(column, ~value.is_in(list(currencies)), "the currency is not known", fix))
         if levels := _LEVELS.get((name, column)):
-            mend = f"write one of {', '.join(levels)}, or map the platform's own words"
-            found.append(TableRule(column, ~value.is_in(list(levels)), "it is none of its levels", mend))
+            fix = f"write one of {', '.join(levels)}, or map the platform's own words"
+            found.append(TableRule(column, ~value.is_in(list(levels)), "it is none of its levels", fix))
     if name == "videos":
-        mend = "export views and likes of the same moment"
-        found.append(TableRule("likes", pl.col("likes") > pl.col("views"), "more likes than views", mend))
+        fix = "export views and likes of the same moment"
+        found.append(TableRule("likes", pl.col("likes") > pl.col("views"), "more likes than views", fix))
     if name == "comments":
         text = pl.col("text")
-        mend = "export the table again as UTF-8, with the encoding that it is kept in"
-        found.append(TableRule("text", text.str.contains(BROKEN_TEXT), "the text's encoding is broken", mend))
+        fix = "export the table again as UTF-8, with the encoding that it is kept in"
+        found.append(TableRule("text", text.str.contains(BROKEN_TEXT), "the text's encoding is broken", fix))
         long = text.str.len_chars() > LONGEST_TEXT
         found.append(TableRule("text", long, f"more than {LONGEST_TEXT:,} characters", "leave out what is no comment"))
     if name == "applications":
         found.append(TableRule("term_months", pl.col("term_months") < 1, "no month at all", "give the term in months"))
     if name == "flows":
-        mend = "give a month's sums once, under its first day, as 2024-05-01"
-        found.append(TableRule("month", pl.col("month").dt.day() != 1, "it is not the first of a month", mend))
+        fix = "give a month's sums once, under its first day, as 2024-05-01"
+        found.append(TableRule("month", pl.col("month").dt.day() != 1, "it is not the first of a month", fix))
     if name == "outcomes":
         found.append(TableRule("bad", ~pl.col("bad").is_in([0, 1]), "neither 0 nor 1", "write 1 for bad, 0 for good"))
     for of, earlier, later, fault in _ORDER:
         if of == name:
-            found.append(TableRule(later, pl.col(later) < pl.col(earlier), fault, "mend the clock of the export"))
+            found.append(TableRule(later, pl.col(later) < pl.col(earlier), fault, "fix the clock of the export"))
     return found
 
 
@@ -259,9 +259,9 @@ def _clock(table: RawTable, today: date) -> list[TableRule]:
     found = []
     for column in table.past:
         day = pl.col(column).cast(pl.Date)
-        mend = "mend the clock or the time zone of the export; moments are in UTC"
-        found.append(TableRule(column, day > tomorrow, f"it lies in the future, after {tomorrow}", mend))
+        fix = "fix the clock or the time zone of the export; moments are in UTC"
+        found.append(TableRule(column, day > tomorrow, f"it lies in the future, after {tomorrow}", fix))
         found.append(
-            TableRule(column, day < CLOCK_BEGINS, f"it lies before {CLOCK_BEGINS}, as of a clock never set", mend)
+            TableRule(column, day < CLOCK_BEGINS, f"it lies before {CLOCK_BEGINS}, as of a clock never set", fix)
         )
     return found

@@ -30,7 +30,7 @@ ROW = "_row"
 class Sound:
     """A table without its bad rows.
 
-    `frame` has the canonical columns. `rejected` has `row` (from 1), `column`, `fault` and `mend` of each fault, and
+    `frame` has the canonical columns. `rejected` has `row` (from 1), `column`, `fault` and `fix` of each fault, and
     `problems` the same by kind of fault. `bad` counts rows with faults, of `rows` in all.
     """
 
@@ -80,7 +80,7 @@ def too_many(rejected: Mapping[str, tuple[int, int]], most_rejected: float) -> l
         Problem(
             source,
             f"{bad:,} of {rows:,} rows are bad, more than {most_rejected:.2%}",
-            "mend the export, or agree on another most_rejected in the plan's table",
+            "fix the export, or agree on another most_rejected in the plan's table",
         )
         for source, (bad, rows) in rejected.items()
         if bad > most_rejected * rows
@@ -124,13 +124,13 @@ def read_table(
 
 
 def _sound(typed: pl.LazyFrame, faults: list[Problem], rows: int, together: bool) -> Sound:
-    schema = {"row": pl.UInt32, "column": pl.String, "fault": pl.String, "mend": pl.String}
+    schema = {"row": pl.UInt32, "column": pl.String, "fault": pl.String, "fix": pl.String}
     rejected = pl.concat(
         [
             pl.DataFrame(schema=schema),
             *(
                 pl.DataFrame({"row": pl.Series(problem.rows, dtype=pl.UInt32)}).with_columns(
-                    column=pl.lit(problem.column), fault=pl.lit(problem.value), mend=pl.lit(problem.mend)
+                    column=pl.lit(problem.column), fault=pl.lit(problem.value), fix=pl.lit(problem.fix)
                 )
                 for problem in faults
             ),
@@ -145,8 +145,8 @@ def _sound(typed: pl.LazyFrame, faults: list[Problem], rows: int, together: bool
 
 def _scan(path: Path, table: RawTable, mapping: TableMap) -> pl.LazyFrame:
     if not path.is_file():
-        mend = "lay the table there, or name its file in the mapping"
-        raise DataError([Problem(path.name, "there is no such file", mend)])
+        fix = "lay the table there, or name its file in the mapping"
+        raise DataError([Problem(path.name, "there is no such file", fix)])
     try:
         raw = pl.scan_parquet(path, row_index_name=ROW)
         header = raw.collect_schema().names()
@@ -239,7 +239,7 @@ def _faults(frame: pl.LazyFrame, found: list[TableRule], source: str) -> list[Pr
     for rule, count in zip(found, counts, strict=True):
         if count:
             bad = frame.filter(rule.bad.fill_null(False)).select(ROW).collect(engine="streaming")[ROW].sort()
-            problems.append(Problem(source, rule.value, rule.mend, rule.column, tuple((bad + 1).to_list())))
+            problems.append(Problem(source, rule.value, rule.fix, rule.column, tuple((bad + 1).to_list())))
     return problems
 
 
@@ -269,8 +269,8 @@ def _shared(frame: pl.LazyFrame, table: RawTable, source: str) -> list[Problem]:
     if shared.is_empty():
         return []
     value = f"one {key} under several persons: whose the rows of other tables are that name it cannot be known"
-    mend = f"give each {key} to the one person that holds it"
-    return [Problem(source, value, mend, key, tuple((shared + 1).to_list()))]
+    fix = f"give each {key} to the one person that holds it"
+    return [Problem(source, value, fix, key, tuple((shared + 1).to_list()))]
 
 
 def _file(name: str, mapping: TableMap) -> str:

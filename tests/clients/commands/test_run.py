@@ -36,7 +36,7 @@ class TestCheck:
         said = ask("check", town.server.plans / "small.json")
         assert said.code == 0
         assert said.text.count("good ") >= 7
-        assert "mend " not in said.text
+        assert "fix " not in said.text
 
     def test_approved_plans_are_looked_at_by_themselves(self, ask: Node, town: Town):
         assert " data " not in ask("check", "--no-connect").text
@@ -47,7 +47,7 @@ class TestCheck:
         assert (said.code, "plan small live" in said.text) == (0, True)
         (town["lender-1"].folder / "loans.csv").unlink()
         said = ask("check", "--no-connect")
-        assert (said.code, "loans.csv: there is no such file; mend: " in said.text) == (1, True)
+        assert (said.code, "loans.csv: there is no such file; fix: " in said.text) == (1, True)
 
     @pytest.mark.parametrize(
         ("fault", "what"),

@@ -1,4 +1,4 @@
-"""Bad tables: every fault is found, at once, with its file, column, row and mend."""
+"""Bad tables: every fault is found, at once, with its file, column, row and fix."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def problems(csv, schema, good):
         for problem in caught.value.problems:
             assert not problem.found or problem.found not in f"{problem} {problem!r} {caught.value}"
         lines = [problem.shown for problem in caught.value.problems]
-        assert all(line.startswith("lender.csv") and "; mend: " in line for line in lines)
+        assert all(line.startswith("lender.csv") and "; fix: " in line for line in lines)
         return lines
 
     return find
@@ -104,21 +104,21 @@ class TestColumns:
         lines = problems(lines=(good[0].replace("limit", "Limitt").replace("late", "overdue"), *good[1:]))
         assert lines == [
             "lender.csv, column 'limit': the column is missing: there is 'Limitt', which could be renamed; "
-            "mend: add it, name your own column of it under [data.columns], or use a plan whose schema fits the table",
+            "fix: add it, name your own column of it under [data.columns], or use a plan whose schema fits the table",
             "lender.csv, column 'late': the column is missing; "
-            "mend: add it, name your own column of it under [data.columns], or use a plan whose schema fits the table",
+            "fix: add it, name your own column of it under [data.columns], or use a plan whose schema fits the table",
         ]
 
     def test_another_separator(self, problems, good):
         (line,) = problems(lines=tuple(line.replace(",", ";") for line in good))
         assert line.startswith("lender.csv, column 'loan': all columns but one are missing from the header")
-        assert line.endswith("mend: separate cells by commas")
+        assert line.endswith("fix: separate cells by commas")
 
     def test_text_in_a_numeric_column(self, problems):
         (line,) = problems({(n, "limit"): "high" for n in range(4, 12)})
         assert line == (
             "lender.csv, column 'limit', lines 4, 5, 6, 7, 8 and 3 more: text where a number is needed; "
-            "mend: write a plain number such as 1234.5, or leave the cell empty"
+            "fix: write a plain number such as 1234.5, or leave the cell empty"
         )
 
     def test_a_type_that_holds_no_numbers(self, csv, schema):
@@ -131,7 +131,7 @@ class TestColumns:
 
     def test_an_empty_table(self, problems, good):
         (line,) = problems(lines=good[:1])
-        assert line == "lender.csv: the table has no rows; mend: export the table again, with its rows"
+        assert line == "lender.csv: the table has no rows; fix: export the table again, with its rows"
 
 
 class TestValues:
@@ -139,11 +139,11 @@ class TestValues:
         lines = problems({(5, "limit"): "5000.5", (9, "limit"): "-101", (7, "late"): "10", (8, "age"): "inf"})
         assert lines == [
             "lender.csv, column 'limit', lines 5, 9: a value is outside its bounds, -100 to 5000: '5000.5' or '-101'; "
-            "mend: correct the value or its unit, or use a plan with wider bounds",
+            "fix: correct the value or its unit, or use a plan with wider bounds",
             "lender.csv, column 'late', line 7: a value is outside its bounds, 0 to 9: '10'; "
-            "mend: correct the value or its unit, or use a plan with wider bounds",
+            "fix: correct the value or its unit, or use a plan with wider bounds",
             "lender.csv, column 'age', line 8: a value is outside its bounds, 18 to 100: 'inf'; "
-            "mend: correct the value or its unit, or use a plan with wider bounds",
+            "fix: correct the value or its unit, or use a plan with wider bounds",
         ]
 
     def test_bounds_themselves_are_inside(self, csv, schema):
@@ -156,30 +156,30 @@ class TestValues:
         (line,) = problems({(6, "late"): "2.5"})
         assert line == (
             "lender.csv, column 'late', line 6: a value is no whole number: '2.5'; "
-            "mend: write a whole number, or use a plan with integer = false for it"
+            "fix: write a whole number, or use a plan with integer = false for it"
         )
 
     def test_unseen_category(self, problems):
         (line,) = problems({(3, "home"): "castle", (5, "home"): "tent", (8, "home"): "castle"})
         assert line == (
             "lender.csv, column 'home', lines 3, 5, 8: a value is none of its levels, 'rent', 'own': "
-            "'castle' or 'tent'; mend: correct the value, or use a plan that lists it as a level"
+            "'castle' or 'tent'; fix: correct the value, or use a plan that lists it as a level"
         )
 
     def test_missing_where_it_is_not_allowed(self, problems):
         (line,) = problems({(3, "late"): "", (4, "limit"): "", (5, "home"): "", (6, "late"): "NA"})
-        assert line.startswith("lender.csv, column 'late', lines 3, 6: a value is missing; mend: ")
+        assert line.startswith("lender.csv, column 'late', lines 3, 6: a value is missing; fix: ")
         assert "missing = true" in line
 
     def test_days_that_are_none(self, problems):
         lines = problems({(3, "day"): "31.12.2024", (4, "day"): ""})
-        assert lines[0].startswith("lender.csv, column 'day', line 3: no day of the calendar; mend: ")
-        assert lines[1].startswith("lender.csv, column 'day', line 4: the day is missing; mend: ")
+        assert lines[0].startswith("lender.csv, column 'day', line 3: no day of the calendar; fix: ")
+        assert lines[1].startswith("lender.csv, column 'day', line 4: the day is missing; fix: ")
 
     def test_rows_of_parquet_are_counted_from_one(self, csv, schema, tmp_path):
         pl.read_csv(csv({(3, "late"): "77"})).write_parquet(tmp_path / "lender.parquet")
         with pytest.raises(
-            DataError, match=r"lender\.parquet, column 'late', row 2: a value is outside its bounds, 0 to 9; mend"
+            DataError, match=r"lender\.parquet, column 'late', row 2: a value is outside its bounds, 0 to 9; fix"
         ):
             check_table(read_table(tmp_path / "lender.parquet"), schema, label_required=True, max_records_per_person=1)
 
@@ -195,9 +195,9 @@ class TestIds:
     def test_blank_ids_and_persons(self, problems):
         lines = problems({(5, "loan"): " ", (6, "loan"): "", (7, "person"): ""})
         assert lines[0] == (
-            "lender.csv, column 'loan', lines 5, 6: the id is blank; mend: fill it in, or leave the record out"
+            "lender.csv, column 'loan', lines 5, 6: the id is blank; fix: fill it in, or leave the record out"
         )
-        assert lines[1].startswith("lender.csv, column 'person', line 7: the person is blank; mend: ")
+        assert lines[1].startswith("lender.csv, column 'person', line 7: the person is blank; fix: ")
 
     def test_no_message_shows_an_id(self, problems):
         lines = problems({(5, "loan"): "L000", (5, "late"): "99", (6, "home"): "x", (7, "bad"): "2", (8, "person"): ""})
@@ -210,18 +210,18 @@ class TestLabels:
         (line,) = problems({(3, "bad"): "2", (4, "bad"): "default"})
         assert line == (
             "lender.csv, column 'bad', lines 3, 4: the label is neither '0' (good) nor '1' (bad): '2' or 'default'; "
-            "mend: write the outcome so, or set label_good and label_bad in the plan's schema"
+            "fix: write the outcome so, or set label_good and label_bad in the plan's schema"
         )
 
     def test_missing(self, problems):
         (line,) = problems({(4, "bad"): ""})
-        assert line.startswith("lender.csv, column 'bad', line 4: the label is missing; mend: ")
+        assert line.startswith("lender.csv, column 'bad', line 4: the label is missing; fix: ")
 
     @pytest.mark.parametrize(("value", "absent"), [("0", "bad"), ("1", "good")])
     def test_no_bad_or_no_good_loans(self, problems, good, value, absent):
         (line,) = problems({(n, "bad"): value for n in range(2, len(good) + 1)})
         assert line.startswith(f"lender.csv, column 'bad': the table has no {absent} loan (none of 40 rows is ")
-        assert f"mend label_{absent}" in line
+        assert f"fix label_{absent}" in line
 
 
 class TestAllAtOnce:

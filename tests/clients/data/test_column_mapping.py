@@ -66,7 +66,7 @@ class TestColumns:
 
     @pytest.mark.parametrize("columns", [{"income": "bad"}, {"income": "x", "bad": "x"}])
     def test_one_column_is_not_two_of_the_plan(self, tmp_path: Path, columns: dict[str, str]):
-        with pytest.raises(DataError, match=r"one column stands for two of the plan; mend: .*\[data\.columns\]"):
+        with pytest.raises(DataError, match=r"one column stands for two of the plan; fix: .*\[data\.columns\]"):
             ColumnMapping(write(tmp_path, "loans.csv", LOANS), columns).read(SCHEMA, True, "exact")
 
     def test_a_platform_needs_no_label(self, tmp_path: Path):
@@ -195,7 +195,7 @@ class TestConsentsOfAColumn:
     def test_a_table_without_them_is_not_read_as_if_all_had_consented(self, tmp_path: Path):
         own = ColumnMapping(write(tmp_path, "loans.csv", LOANS), {}, None, "may")
         plain = SCHEMA.model_copy(update={"consent": None})
-        with pytest.raises(DataError, match=r"column 'consent': the column is missing; mend: .*consent_column"):
+        with pytest.raises(DataError, match=r"column 'consent': the column is missing; fix: .*consent_column"):
             check_table(
                 own.read(plain, True, "exact"), own.schema(plain), label_required=True, max_records_per_person=1
             )
@@ -226,7 +226,7 @@ class TestFaults:
         (problem,) = problems(caught)
         assert problem.startswith("consents.csv, line 6: ")
         assert what in problem
-        assert problem.endswith("mend: mend the row, or leave it out")
+        assert problem.endswith("fix: fix the row, or leave it out")
         assert "C4" not in problem
 
     def test_many_rows_of_a_kind_are_one_problem(self, tmp_path: Path):
@@ -239,7 +239,7 @@ class TestFaults:
         with pytest.raises(DataError) as caught:
             table_of(write(tmp_path, "consents.csv", CONSENTS.replace("ended", "end"))).cells("exact")
         assert problems(caught) == [
-            "consents.csv, column 'ended': the column is missing; mend: name the columns of the consents under "
+            "consents.csv, column 'ended': the column is missing; fix: name the columns of the consents under "
             "[data.consents]"
         ]
 

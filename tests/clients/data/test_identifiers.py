@@ -63,11 +63,11 @@ def persons(source: Source) -> set[str]:
 @pytest.mark.parametrize("make", SOURCES)
 @pytest.mark.parametrize("column", ["loan", "who"])
 @pytest.mark.parametrize("cell", [float(LONG[0]), 2.0**53, 3.5], ids=["18 digits", "2^53", "no whole number"])
-def test_a_float_that_may_be_several_is_refused_with_the_mend(tmp_path: Path, make: Make, column: str, cell: float):
+def test_a_float_that_may_be_several_is_refused_with_the_fix(tmp_path: Path, make: Make, column: str, cell: float):
     if make is csv and cell < 1e17:
         pytest.skip("written in full in a text file")
     good = {"loan": [1.0, 2.0], "who": [7.0, 8.0], "income": [1.0, 2.0]}
-    with pytest.raises(DataError, match=f"column '{column}'.*may stand for several identifiers; mend: export"):
+    with pytest.raises(DataError, match=f"column '{column}'.*may stand for several identifiers; fix: export"):
         persons(make(tmp_path, good | {column: [7.0, cell]}))
 
 

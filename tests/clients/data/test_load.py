@@ -41,7 +41,7 @@ def test_days_split_by_date(csv, plan):
 
 
 def test_a_party_that_the_plan_does_not_know(csv, plan):
-    with pytest.raises(DataError, match="has no party named 'lender-4'; mend: use 'lender-"):
+    with pytest.raises(DataError, match="has no party named 'lender-4'; fix: use 'lender-"):
         load_records(csv(), plan, "lender-4")
 
 

@@ -64,7 +64,7 @@ class TestDate:
         assert (dates[~mask] < np.datetime64("2024-06-01")).all()
 
     def test_a_table_without_days(self):
-        with pytest.raises(DataError, match=r"evaluation\.split is by date.*; mend: name the column"):
+        with pytest.raises(DataError, match=r"evaluation\.split is by date.*; fix: name the column"):
             split.test_mask(BY_DATE, ["a"], None, Path(), "exact")
 
 
@@ -93,11 +93,11 @@ class TestIds:
         message = str(caught.value)
         assert message.startswith("test_ids.txt: the file is another than the plan's, its SHA-256 is ")
         assert hashlib.sha256(b"12\n7\n").hexdigest() in message
-        assert f"mend: get the file whose SHA-256 is {'0' * 64}" in message
+        assert f"fix: get the file whose SHA-256 is {'0' * 64}" in message
 
     def test_a_list_that_is_not_there(self, tmp_path):
         given_split = self.listed(tmp_path, b"7\n")
-        with pytest.raises(DataError, match=r"test_ids\.txt: there is no such file; mend: lay the list"):
+        with pytest.raises(DataError, match=r"test_ids\.txt: there is no such file; fix: lay the list"):
             split.test_mask(given_split, ["7"], None, tmp_path / "elsewhere", "exact")
 
     @pytest.mark.parametrize("name", ["../test_ids.txt", "/etc/hostname", "sub/test_ids.txt", ".."])

@@ -42,7 +42,7 @@ class Desk:
             self.path, self.identity, "records", ceilings, self.clock, identified(self.plan, "lender-1")
         )
         approve(self.ledger, self.plan)
-        self.books = PlanLedger(self.ledger, self.plan, "seeded")
+        self.plan_ledger = PlanLedger(self.ledger, self.plan, "seeded")
 
     def clock(self) -> float:
         return self.now.timestamp()
@@ -51,7 +51,7 @@ class Desk:
         """Open the file anew, as after a crash: nobody closed the books."""
         self.ledger.close()
         self.ledger = Ledger(self.path, self.identity, self.clock)
-        self.books = PlanLedger(self.ledger, self.plan, "seeded")
+        self.plan_ledger = PlanLedger(self.ledger, self.plan, "seeded")
 
     def header(self, phase: str, round: int = 1, attempt: int = 1, run: str = RUN) -> Header:
         return Header(self.plan.hash, run, phase, round, attempt, SERVER, "lender-1")
@@ -63,8 +63,8 @@ class Desk:
         """Charge an answer and give it."""
         found = phase_of(self.plan, phase)
         header = self.header(phase, round, attempt)
-        self.books.reserve(header, found, mechanisms(self.plan).mechanism(found, 10), cohort, DIGEST)
-        self.books.answered()
+        self.plan_ledger.reserve(header, found, mechanisms(self.plan).mechanism(found, 10), cohort, DIGEST)
+        self.plan_ledger.answered()
 
     @property
     def standing(self) -> PlanState:
@@ -102,12 +102,12 @@ class TestOneByOne:
         desk.answer(3, 1)
         places = [(1, 1), (1, 2), (3, 1)]
         assert desk.told() == [(kind, 1, *place) for place in places for kind in ("Reserve", "Answer")]
-        assert desk.books.answers(phase_of(desk.plan, TRAIN)) == desk.standing.spent[TRAIN] == 3
+        assert desk.plan_ledger.answers(phase_of(desk.plan, TRAIN)) == desk.standing.spent[TRAIN] == 3
 
     def test_the_reservation_is_on_the_disk_before_the_answer(self, desk: Desk):
         found = phase_of(desk.plan, TRAIN)
         mechanism = mechanisms(desk.plan).mechanism(found, 10)
-        desk.books.reserve(desk.header(TRAIN), found, mechanism, 2, DIGEST)
+        desk.plan_ledger.reserve(desk.header(TRAIN), found, mechanism, 2, DIGEST)
         (entry,) = desk.entries
         assert isinstance(entry, Reserve)
         assert (entry.event, entry.part, entry.source) == (mechanism.event, "training", "seeded")
@@ -115,7 +115,7 @@ class TestOneByOne:
         assert entry.own_noise == 1.0
         desk.restart()
         assert desk.standing.spent[TRAIN] == 1
-        assert not desk.books.allows("", desk.place(TRAIN, 1))
+        assert not desk.plan_ledger.allows("", desk.place(TRAIN, 1))
 
     def test_phases_of_test_persons_are_charged_to_them(self, desk: Desk):
         desk.answer(1, phase=BIN)
@@ -135,7 +135,7 @@ class TestBlocks:
     def test_answers_of_an_own_block_that_were_not_given_do_not_count(self, blocks: Desk):
         blocks.answer(1)
         assert blocks.standing.spent[TRAIN] == 5
-        assert blocks.books.answers(phase_of(blocks.plan, TRAIN)) == 1
+        assert blocks.plan_ledger.answers(phase_of(blocks.plan, TRAIN)) == 1
 
     def test_no_larger_than_the_rounds_and_attempts_that_are_left(self, blocks: Desk):
         for round in (17, 18, 19, 20):
@@ -151,12 +151,12 @@ class TestBlocks:
         blocks.answer(1)
         blocks.answer(1, 2)
         blocks.answer(2)
-        blocks.books.close()
+        blocks.plan_ledger.close()
         assert blocks.told() == [("Reserve", 5, 1, 1), ("Answer", 3, 2, 1), ("Abort", 2)]
 
     def test_one_at_or_below_the_last_answer_is_not(self, blocks: Desk):
         blocks.answer(2, 3)
-        allows, place = blocks.books.allows, blocks.place
+        allows, place = blocks.plan_ledger.allows, blocks.place
         assert [allows("", place(TRAIN, *at)) for at in ((2, 3), (2, 2), (1, 9), (2, 4), (3, 1), (9, 1))] == [
             False,
             False,
@@ -172,7 +172,7 @@ class TestBlocks:
         blocks.answer(2, 2, cohort=2)
         assert blocks.told() == [("Reserve", 5, 1, 1), ("Answer", 2, 2, 1), ("Abort", 3), ("Reserve", 5, 2, 2)]
         assert [entry.cohort for entry in blocks.entries if isinstance(entry, Reserve)] == [3, 2]
-        assert blocks.books.answers(phase_of(blocks.plan, TRAIN)) == 3
+        assert blocks.plan_ledger.answers(phase_of(blocks.plan, TRAIN)) == 3
 
     def test_another_phase_ends_it(self, blocks: Desk):
         blocks.answer(1)
@@ -188,20 +188,22 @@ class TestBlocks:
     def test_closing_gives_back_the_rest_and_the_next_round_is_allowed(self, blocks: Desk):
         blocks.answer(1)
         blocks.answer(2)
-        blocks.books.close()
-        blocks.books.close()
+        blocks.plan_ledger.close()
+        blocks.plan_ledger.close()
         assert blocks.told() == [("Reserve", 5, 1, 1), ("Answer", 2, 2, 1), ("Abort", 3)]
         assert [entry.why for entry in blocks.entries if isinstance(entry, Abort)] == ["not-asked"]
         blocks.restart()
-        assert not blocks.books.allows("", blocks.place(TRAIN, 2))
-        assert blocks.books.allows("", blocks.place(TRAIN, 2, 2))
+        assert not blocks.plan_ledger.allows("", blocks.place(TRAIN, 2))
+        assert blocks.plan_ledger.allows("", blocks.place(TRAIN, 2, 2))
         blocks.answer(3)
 
     def test_an_answer_that_failed_after_its_charge_stays_charged(self, blocks: Desk):
         """What was thrown between the charge and the answer says nothing of what had left."""
         found = phase_of(blocks.plan, TRAIN)
-        blocks.books.reserve(blocks.header(TRAIN, 1), found, mechanisms(blocks.plan).mechanism(found, 10), 3, DIGEST)
-        blocks.books.close()
+        blocks.plan_ledger.reserve(
+            blocks.header(TRAIN, 1), found, mechanisms(blocks.plan).mechanism(found, 10), 3, DIGEST
+        )
+        blocks.plan_ledger.close()
         assert blocks.told() == [("Reserve", 5, 1, 1), ("Answer", 1, 1, 1), ("Abort", 4)]
         assert blocks.standing.spent[TRAIN] == 1
 
@@ -209,12 +211,12 @@ class TestBlocks:
         blocks.answer(4)
         blocks.answer(5)
         blocks.restart()
-        assert blocks.standing.spent[TRAIN] == blocks.books.answers(phase_of(blocks.plan, TRAIN)) == 5
+        assert blocks.standing.spent[TRAIN] == blocks.plan_ledger.answers(phase_of(blocks.plan, TRAIN)) == 5
         for round in range(1, 9):
             for attempt in (1, 2, 2**31):
-                assert not blocks.books.allows("", blocks.place(TRAIN, round, attempt))
-        assert blocks.books.allows("", blocks.place(TRAIN, 9))
-        assert blocks.books.allows("", blocks.place(CALIBRATE, 1))
+                assert not blocks.plan_ledger.allows("", blocks.place(TRAIN, round, attempt))
+        assert blocks.plan_ledger.allows("", blocks.place(TRAIN, 9))
+        assert blocks.plan_ledger.allows("", blocks.place(CALIBRATE, 1))
         blocks.answer(9)
         assert blocks.standing.spent[TRAIN] == 10
 
@@ -223,7 +225,7 @@ class TestBlocks:
         talk = Talk(plan)
         talk.publish()
         assert isinstance(talk.ask(TRAIN, 1), SumAnswer)
-        talk.node.books = PlanLedger(talk.node.books.ledger, plan, "seeded")
+        talk.node.plan_ledger = PlanLedger(talk.node.plan_ledger.ledger, plan, "seeded")
         talk.node._answers.clear()
         assert [talk.code(TRAIN, round, 2) for round in (1, 2, 3)] == ["out-of-order"] * 3
         assert isinstance(talk.ask(TRAIN, 4), SumAnswer)
@@ -242,24 +244,24 @@ class TestBlocks:
             phase, given, place, crashed = phase_of(desk.plan, TRAIN), 0, (1, 0), False
             for ahead, cohort, then in steps:
                 wanted = (place[0] + ahead, 1) if ahead else (place[0], place[1] + 1)
-                if wanted[0] > phase.rounds or desk.books.answers(phase) >= phase.attempts:
+                if wanted[0] > phase.rounds or desk.plan_ledger.answers(phase) >= phase.attempts:
                     break
-                allowed = desk.books.allows("", desk.place(TRAIN, *wanted))
+                allowed = desk.plan_ledger.allows("", desk.place(TRAIN, *wanted))
                 assert allowed or crashed
                 place = wanted
                 if allowed:
                     desk.answer(*wanted, cohort=cohort)
                     given += 1
-                    assert not desk.books.allows("", desk.place(TRAIN, *wanted))
+                    assert not desk.plan_ledger.allows("", desk.place(TRAIN, *wanted))
                 if then == "crash":
                     desk.restart()
                     crashed = True
                 elif then == "close":
-                    desk.books.close()
+                    desk.plan_ledger.close()
                 assert given <= desk.standing.spent[TRAIN] <= phase.attempts
-                assert given <= desk.books.answers(phase)
-                assert not desk.books.allows("", desk.place(TRAIN, *place)) or not allowed
-            desk.books.close()
+                assert given <= desk.plan_ledger.answers(phase)
+                assert not desk.plan_ledger.allows("", desk.place(TRAIN, *place)) or not allowed
+            desk.plan_ledger.close()
             assert crashed or desk.standing.spent[TRAIN] == given
             desk.ledger.close()
 
@@ -288,9 +290,9 @@ class TestCeilings:
         def label(epsilon: float) -> Release:
             return Release(RandomizedResponse(epsilon=epsilon, count=1), "late")
 
-        desk.books.clear(desk.header(TRAIN), [label(1.5), Release(Disclosure(bits=9, recipient="x", count=1))])
+        desk.plan_ledger.clear(desk.header(TRAIN), [label(1.5), Release(Disclosure(bits=9, recipient="x", count=1))])
         with pytest.raises(Refused, match="budget"):
-            desk.books.clear(desk.header(TRAIN), [label(1.6)])
+            desk.plan_ledger.clear(desk.header(TRAIN), [label(1.6)])
         (refusal,) = (entry for entry in desk.entries if isinstance(entry, Refuse))
         assert refusal.why == "labels: label epsilon 1.5 of the data set does not hold 1.6"
 
@@ -298,13 +300,13 @@ class TestCeilings:
 class TestTheEnd:
     def test_a_settled_plan_answers_nothing_and_has_no_books(self, blocks: Desk):
         blocks.answer(1)
-        blocks.books.settle("finished")
-        blocks.books.settle("finished")
+        blocks.plan_ledger.settle("finished")
+        blocks.plan_ledger.settle("finished")
         assert [type(entry) for entry in blocks.entries] == [Reserve, Answer, Abort, Settle]
         with pytest.raises(Refused, match="not-approved"):
             blocks.answer(2)
         with pytest.raises(Refused, match="not-approved"):
-            blocks.books.clear(blocks.header(TRAIN), [])
+            blocks.plan_ledger.clear(blocks.header(TRAIN), [])
         with pytest.raises(Refused, match="not-approved"):
             PlanLedger(blocks.ledger, blocks.plan, "seeded")
 
@@ -313,21 +315,21 @@ class TestTheEnd:
             PlanLedger(desk.ledger, small_plan(seed=8), "seeded")
 
     def test_a_plan_runs_once(self, desk: Desk):
-        assert desk.books.bind("run-2")
+        assert desk.plan_ledger.bind("run-2")
         desk.answer(1)
-        assert desk.books.bind(RUN)
-        assert not desk.books.bind("run-2")
+        assert desk.plan_ledger.bind(RUN)
+        assert not desk.plan_ledger.bind("run-2")
         desk.restart()
-        assert not desk.books.bind("run-2")
+        assert not desk.plan_ledger.bind("run-2")
 
 
 class TestRefusals:
     def test_so_many_are_noted_and_no_more(self, desk: Desk):
         for attempt in range(MAX_REFUSALS + 20):
-            desk.books.refused(desk.header(TRAIN, 1, attempt), "out-of-order")
+            desk.plan_ledger.refused(desk.header(TRAIN, 1, attempt), "out-of-order")
         assert len(desk.entries) == MAX_REFUSALS == desk.standing.refusals
         desk.restart()
-        desk.books.refused(desk.header(TRAIN), "out-of-order")
+        desk.plan_ledger.refused(desk.header(TRAIN), "out-of-order")
         assert len(desk.entries) == MAX_REFUSALS
 
     @pytest.mark.parametrize(
@@ -341,20 +343,20 @@ class TestRefusals:
         ],
     )
     def test_whatever_stands_in_the_request(self, desk: Desk, header: dict[str, Any]):
-        desk.books.refused(Header(**vars(desk.header(TRAIN)) | header), "unknown-phase")
+        desk.plan_ledger.refused(Header(**vars(desk.header(TRAIN)) | header), "unknown-phase")
         (entry,) = desk.entries
         assert isinstance(entry, Refuse)
         desk.restart()
 
     def test_a_request_under_another_plan_is_not(self, desk: Desk):
-        desk.books.refused(Header(**vars(desk.header(TRAIN)) | {"plan": "0" * 64}), "other-plan")
+        desk.plan_ledger.refused(Header(**vars(desk.header(TRAIN)) | {"plan": "0" * 64}), "other-plan")
         assert desk.entries == []
 
     def test_a_node_notes_what_it_refuses(self):
         talk = Talk(PLAN)
         assert talk.code("gossip:lender") == "unknown-phase"
         assert talk.code(TRAIN, parts={}) == "wrong-parts"
-        assert talk.node.books.ledger.standing.plans[PLAN.hash].refusals == 2
+        assert talk.node.plan_ledger.ledger.standing.plans[PLAN.hash].refusals == 2
 
 
 class TestAlignments:
@@ -408,7 +410,7 @@ class TestAlignments:
 
     def test_the_lender_that_asks_once_more_learns_nothing(self):
         made = vertical.Wire(vertical.vertical_plan())
-        books, asked = made.nodes["video-1"].books, count(1)
+        books, asked = made.nodes["video-1"].plan_ledger, count(1)
         request = made.give(vertical.Kind.ALIGN, "lender-1", "video-1", 1)
         for _ in range(ALIGNMENTS):
             at = books.ledger.standing.alignments.setdefault("lender-1", [])
@@ -420,7 +422,7 @@ class TestAlignments:
 
     def test_a_platform_that_would_try_another_set_once_more_learns_nothing(self):
         made = vertical.Wire(vertical.vertical_plan())
-        books, asked = made.nodes["lender-1"].books, count(1)
+        books, asked = made.nodes["lender-1"].plan_ledger, count(1)
         response = made.give(
             vertical.Kind.ALIGN, "video-1", "lender-1", 2, made.give(vertical.Kind.ALIGN, "lender-1", "video-1", 1)
         )
@@ -456,9 +458,9 @@ class TestThePlansEpsilon:
                 for attempt in range(1, 8):
                     cohort = LENDERS if attempt % 2 else LENDERS[:2]
                     answered += isinstance(talk.ask(phase, round, attempt, cohort=cohort), SumAnswer)
-        talk.node.books.close()
+        talk.node.plan_ledger.close()
         assert answered == sum(phase_of(plan, name).attempts for name in (BIN, TRAIN, CALIBRATE, EVALUATE))
-        epsilon = own_epsilon(talk.node.books.ledger.standing, plan)
+        epsilon = own_epsilon(talk.node.plan_ledger.ledger.standing, plan)
         assert 0.99 * plan.privacy.epsilon <= epsilon <= plan.privacy.epsilon
         assert epsilon == pytest.approx(mechanisms(plan).claim(), rel=1e-6)
 
@@ -472,7 +474,7 @@ class TestThePlansEpsilon:
                 talk.vector(phase, round)
                 talk.vector(phase, round)  # the stored answer, for nothing
         claimed = mechanisms(plan).claim(lambda phase: phase.rounds)
-        assert own_epsilon(talk.node.books.ledger.standing, plan) == pytest.approx(claimed, rel=1e-6)
+        assert own_epsilon(talk.node.plan_ledger.ledger.standing, plan) == pytest.approx(claimed, rel=1e-6)
 
 
 def test_a_ledger_that_cannot_be_written_stops_every_release():

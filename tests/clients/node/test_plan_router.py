@@ -485,7 +485,7 @@ def test_a_full_disk_at_the_end_destroys_every_key_all_the_same(town: Town, monk
             raise LedgerError("ledger.db: cannot be written or read (database or disk is full)")
 
         for door in doors:
-            monkeypatch.setattr(door._node.books, "close", full)
+            monkeypatch.setattr(door._node.plan_ledger, "close", full)
         host.close()
         assert len(doors) == 2
         for door in doors:

@@ -412,7 +412,7 @@ def test_a_name_that_is_no_party_name_has_no_socket(name: str) -> None:
         socket_path("/run/nodes", name)
 
 
-def test_a_path_that_no_address_holds_is_refused_with_the_mend() -> None:
+def test_a_path_that_no_address_holds_is_refused_with_the_fix() -> None:
     with pytest.raises(ValueError, match="give a shorter directory"):
         socket_path("/" + "d" * 100, "a")
 

@@ -241,7 +241,7 @@ class TestSmallPairs:
                 carry_out(wire, spoil)
             else:
                 self.in_pieces(wire, sizes)
-            seen.append([sizes, [wire.nodes[name].books.ledger.head.seq for name in (LENDER, "wallet")]])
+            seen.append([sizes, [wire.nodes[name].plan_ledger.ledger.head.seq for name in (LENDER, "wallet")]])
             told = [words for words in wire.told if "min_overlap" in words]
             # Both operators know, and both of them only; a node that is started anew does not say it again.
             assert len(told) == (2 if shared < 20 else 0), wire.told
@@ -467,7 +467,7 @@ class TestLabels:
 
     def test_above_the_ceiling_of_labels_nothing_is_released_and_nothing_marked(self):
         made = wire()
-        ledger = made.nodes[LENDER].books.ledger
+        ledger = made.nodes[LENDER].plan_ledger.ledger
         ledger.append(lambda standing: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, label_epsilon=0.5), why="-"))
         assert made.code(Kind.LABELS, LENDER, PLATFORM, 1) == "budget"
         assert made.lifetimes[LENDER].register.values("label", f"{OUTCOME}|{(1.0).hex()}") == {}

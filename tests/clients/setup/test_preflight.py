@@ -1,4 +1,4 @@
-"""Each kind of fault is found before a node starts, in words with the mend."""
+"""Each kind of fault is found before a node starts, in words with the fix."""
 
 from __future__ import annotations
 
@@ -156,12 +156,12 @@ class TestData:
         faulty.write_csv(town["lender-1"].folder / "loans.csv")
         found = bad(town, town.plan)["data"]
         assert found.startswith("loans.csv, column 'months', line")
-        assert "a value is outside its bounds, 0 to 24; mend: correct the value or its unit" in found
+        assert "a value is outside its bounds, 0 to 24; fix: correct the value or its unit" in found
 
     def test_a_table_that_is_not_there(self, town: Town):
         (town["lender-1"].folder / "loans.csv").unlink()
         assert bad(town, town.plan) == {
-            "data": "loans.csv: there is no such file; mend: give the path of the table in the node's configuration"
+            "data": "loans.csv: there is no such file; fix: give the path of the table in the node's configuration"
         }
 
     def test_a_url_with_a_password(self, town: Town):

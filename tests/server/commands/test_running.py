@@ -104,7 +104,7 @@ class TestRun:
         control.during, control.outcome = carried_out, "failed"
         said = ask("run", "small")
         assert (said.code, "none was given" in said.text, "--resume" in said.text) == (1, True, False), said.text
-        assert "nothing was begun: when that is mended, sealscore-server run small" in said.text
+        assert "nothing was begun: when that is fixed, sealscore-server run small" in said.text
 
     def test_a_plan_that_ended_early_was_not_carried_out_whole(self, ask: Server, control: Any, folder: Path):
         control.during = leaving(folder, run_json=RECORD | {"early": EARLY})

@@ -1,4 +1,4 @@
-"""Key files: for the owner alone, never overwritten, and every fault says which it is and how to mend it."""
+"""Key files: for the owner alone, never overwritten, and every fault says which it is and how to fix it."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def test_the_mode_is_the_owners_whatever_the_umask(path, mask):
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o606, 0o700, 0o666])
-def test_a_file_that_others_can_read_is_refused_with_the_mend(path, mode):
+def test_a_file_that_others_can_read_is_refused_with_the_fix(path, mode):
     write_key(path, "kind", ABOUT, SECRET, None)
     path.chmod(mode)
     with pytest.raises(KeyFileError, match=f"{mode:04o}.*chmod 600 {path}"):

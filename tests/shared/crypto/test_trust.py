@@ -30,7 +30,7 @@ def test_a_plan_of_trusted_cards_can_be_approved(store, identities):
     assert store.check(cards, own=identities[0]) == {card.name: card for card in cards}
 
 
-def test_a_card_that_is_not_trusted_is_named_with_the_mend(store, identities):
+def test_a_card_that_is_not_trusted_is_named_with_the_fix(store, identities):
     stranger = Identity.generate("bank-c", "lender").card
     with pytest.raises(Untrusted, match=f"'bank-c'.*{stranger.fingerprint}.*and trust the card"):
         store.check([*(identity.card for identity in identities), stranger], own=identities[0])

@@ -125,7 +125,7 @@ def test_parts_that_do_not_fit_are_refused():
 
 
 def _rewritten(folder: Path, change_card=None, change_tensors=None) -> None:
-    """Alter a saved model and mend its digest, so that only the check under test can refuse it."""
+    """Alter a saved model and fix its digest, so that only the check under test can refuse it."""
     import hashlib
 
     card = json.loads((folder / "card.json").read_text())

@@ -49,7 +49,7 @@ class TestFolder:
             datasets.load(name)
         message = str(caught.value)
         assert str(no_data / datasets.REAL[name]) in message
-        assert "mend: set SEALSCORE_DATA to the folder that holds it" in message
+        assert "fix: set SEALSCORE_DATA to the folder that holds it" in message
         assert "'synthetic'" in message
 
     def test_the_invented_set_is_always_there(self, no_data):
@@ -58,7 +58,7 @@ class TestFolder:
         assert found.frame.height == 200
 
     def test_a_name_that_is_none(self):
-        with pytest.raises(DataError, match="there is no data set 'uca'; mend: name one of uci, belanche, synthetic"):
+        with pytest.raises(DataError, match="there is no data set 'uca'; fix: name one of uci, belanche, synthetic"):
             datasets.load("uca")
 
 

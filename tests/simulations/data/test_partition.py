@@ -97,14 +97,14 @@ def test_the_label_decides_nothing_where_labels_are_not_skewed():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_too_few_rows_are_an_error_with_a_mend(method):
+def test_too_few_rows_are_an_error_with_a_fix(method):
     with pytest.raises(DataError) as caught:
         deal(table(30), 3, method, alpha=None if method == "equal" else 0.5, least=10)
     message = str(caught.value)
     assert (
         f"partition {method!r} of 30 rows over 3 parties, column 'bad': some party gets fewer than 10 rows" in message
     )
-    assert "mend: take fewer parties or more rows" in message
+    assert "fix: take fewer parties or more rows" in message
 
 
 def test_a_table_without_rows():
@@ -170,10 +170,8 @@ class TestOverlapping:
         assert one == again != other
         assert self.draw(table(500), count=2)["p1"]["id"].to_list() == one
 
-    def test_a_party_that_knows_nobody_is_an_error_with_a_mend(self):
-        with pytest.raises(
-            DataError, match=r"coverage of lender = 0\.001 over 5 persons: p\d knows nobody; mend: take"
-        ):
+    def test_a_party_that_knows_nobody_is_an_error_with_a_fix(self):
+        with pytest.raises(DataError, match=r"coverage of lender = 0\.001 over 5 persons: p\d knows nobody; fix: take"):
             self.draw(table(5), share=0.001)
 
 

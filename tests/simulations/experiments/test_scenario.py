@@ -163,7 +163,7 @@ class TestMaterialise:
             )
         )
         made = scenario(tmp_path, own)
-        with pytest.raises(DataError, match=r"ids\.txt: the file of evaluation\.split\.file is not there; mend: "):
+        with pytest.raises(DataError, match=r"ids\.txt: the file of evaluation\.split\.file is not there; fix: "):
             made.materialise(tmp_path / "parties")
         (tmp_path / "ids.txt").write_text(ids)
         files = made.materialise(tmp_path / "parties")

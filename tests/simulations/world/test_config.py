@@ -87,7 +87,7 @@ def test_no_effect_of_a_latent_is_a_number_in_the_code():
         ("creators = ", "not valid TOML"),
     ],
 )
-def test_errors_name_the_key_and_the_mend(tmp_path: Path, text: str, said: str):
+def test_errors_name_the_key_and_the_fix(tmp_path: Path, text: str, said: str):
     path = tmp_path / "w.toml"
     path.write_text(text)
     with pytest.raises(PlanError) as raised:

@@ -101,7 +101,7 @@ def test_a_list_of_ids_needs_a_folder_beside_a_database(loans, source, plan, tmp
     digest = hashlib.sha256(content).hexdigest()
     by_ids = plan.replace(evaluation__split={"kind": "ids", "test_fraction": 0.25, "file": "ids.txt", "sha256": digest})
     assert load_records(source("loans"), by_ids, "lender-1", tmp_path).test.sum() == 4
-    with pytest.raises(DataError, match="no folder to seek the list of test ids in; mend: name the folder"):
+    with pytest.raises(DataError, match="no folder to seek the list of test ids in; fix: name the folder"):
         load_records(source("loans"), by_ids, "lender-1")
 
 
@@ -134,33 +134,33 @@ def test_a_missing_column_is_named_with_its_mend(table, source, plan):
     with pytest.raises(DataError) as caught:
         load_records(source("loans"), plan, "lender-1")
     lines = caught.value.shown.splitlines()
-    assert any("column 'limit': the column is missing; mend: add it" in line for line in lines)
+    assert any("column 'limit': the column is missing; fix: add it" in line for line in lines)
     assert any("column 'age': the column is missing: there is 'Age', which could be renamed" in line for line in lines)
     assert all(line.startswith("table loans of postgresql://127.0.0.1:") for line in lines[:2])
 
 
 @pytest.mark.parametrize(
-    ("query", "said", "mend"),
+    ("query", "said", "fix"),
     [
         ("SELECT 1 AS a, 2 AS a", "column 'a': the header names it twice", "keep one"),
-        ("SELEC 1", "syntax error at or near", "mend the query"),
-        ("SELECT nothing FROM pg_class", 'column "nothing" does not exist', "mend the query"),
+        ("SELEC 1", "syntax error at or near", "fix the query"),
+        ("SELECT nothing FROM pg_class", 'column "nothing" does not exist', "fix the query"),
         ("SELECT * FROM nowhere", 'there is no such table (relation "nowhere" does not exist)', "SCHEMA.TABLE"),
         ("SELECT 1 AS a, 'secret-id'::int AS b", "SQLSTATE 22P02", "the server's log"),
         ("SELECT pg_sleep(5) AS a", "took longer than 0.2 s", "statement_timeout_s"),
         ("SELECT * FROM pg_authid", "the user may not read it (permission denied for", "SELECT"),
     ],
 )
-def test_what_a_query_can_do_wrong(source, query, said, mend):
+def test_what_a_query_can_do_wrong(source, query, said, fix):
     message = refusal(source(query=query, statement_timeout_s=0.2))
     assert message.startswith("the query on postgresql://127.0.0.1:")
     assert said in message
-    assert mend in message.split("mend: ")[1]
+    assert fix in message.split("fix: ")[1]
     assert "secret-id" not in message
 
 
 def test_a_table_that_is_not_there_or_not_granted(postgres, table, source):
-    assert ": there is no such table; mend: check its name" in refusal(source("Loans"))
+    assert ": there is no such table; fix: check its name" in refusal(source("Loans"))
     assert "there is no such table" in refusal(source("nowhere.loans"))
     name = table("closed (a int)")
     with postgres.owner() as owner:
@@ -209,7 +209,7 @@ def test_text_that_is_not_utf8_is_found_by_its_row(postgres, source):
             owner.execute("UPDATE people SET name = convert_from('Zo\\303\\253'::bytea, 'SQL_ASCII') WHERE id = 100000")
         people = source("people", url=postgres.url("reader", "bytes"))
         message = refusal(people, ["id", "name"])
-        assert f"{people.name}, column 'name', row 3: text that is not UTF-8; mend: " in message
+        assert f"{people.name}, column 'name', row 3: text that is not UTF-8; fix: " in message
         alone = source(query="SELECT * FROM people WHERE id <> 100002", url=people.url)
         assert read_source(alone, ["id", "name"]).frame["name"][0] == "Zoë"
     finally:
@@ -234,7 +234,7 @@ def test_the_password_comes_from_file_environment_or_passfile(postgres, source, 
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
     assert read_source(source(query=query)).frame["a"].to_list() == [1]
     without = source(query=query, password_file=None)
-    assert "does not accept the credentials; mend: check the user in the URL" in refusal(without)
+    assert "does not accept the credentials; fix: check the user in the URL" in refusal(without)
     passfile = tmp_path / "pgpass"
     passfile.touch(mode=0o600)
     passfile.write_text(f"127.0.0.1:{postgres.port}:*:reader:{password}\n")
@@ -284,7 +284,7 @@ def test_passwords_are_in_no_error_log_or_repr(postgres, source, password_file, 
 def test_servers_that_cannot_be_reached(postgres, source):
     place = f"postgresql://127.0.0.1:{_closed_port()}/risk"
     message = refusal(source("loans", url=place.replace("//", "//reader@")))
-    assert message.startswith(f"table loans of {place}: the server cannot be reached; mend: check host and port")
+    assert message.startswith(f"table loans of {place}: the server cannot be reached; fix: check host and port")
     assert "the server cannot be reached" in refusal(source("loans", url="postgresql://reader@no-host.invalid/risk"))
     assert "no such database or user" in refusal(source("loans", url=postgres.url("reader", "nowhere")))
     assert "no TLS connection" in refusal(source("loans", url=postgres.url("reader", options="?sslmode=require")))
@@ -298,7 +298,7 @@ def test_a_connection_that_breaks_while_rows_are_read(postgres, table, source):
         )
     try:
         message = refusal(source(query="SELECT cut() AS a"))
-        assert "the connection failed, or broke while rows were read; mend: " in message
+        assert "the connection failed, or broke while rows were read; fix: " in message
     finally:
         with postgres.owner() as owner:
             owner.execute("DROP FUNCTION cut")

@@ -42,7 +42,7 @@ def test_lines_are_those_of_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said", "mend"),
+    ("name", "content", "said", "fix"),
     [
         ("t.csv", b"", "the file is empty", "export the table again"),
         ("t.parquet", b"", "the file is empty", "export the table again"),
@@ -52,23 +52,23 @@ def test_lines_are_those_of_the_file(tmp_path):
         ("t.xlsx", b"PK", "files of kind .xlsx are not read", ".csv"),
     ],
 )
-def test_files_that_cannot_be_read(tmp_path, name, content, said, mend):
+def test_files_that_cannot_be_read(tmp_path, name, content, said, fix):
     (tmp_path / name).write_bytes(content)
     message = refusal(tmp_path / name)
     assert message.startswith(f"{name}: ")
     assert said in message
-    assert mend in message.split("mend: ")[1]
+    assert fix in message.split("fix: ")[1]
 
 
 def test_a_file_that_is_not_utf8(tmp_path):
     (tmp_path / "t.csv").write_bytes(b'a,b\n"1\n2",x\n4,\xe9\n5,y\n\xff,z\n')
     assert (
-        refusal(tmp_path / "t.csv") == "t.csv, lines 4, 6: the file is not UTF-8; mend: save it with the encoding UTF-8"
+        refusal(tmp_path / "t.csv") == "t.csv, lines 4, 6: the file is not UTF-8; fix: save it with the encoding UTF-8"
     )
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    assert "absent.csv: there is no such file; mend: " in refusal(tmp_path / "absent.csv")
+    assert "absent.csv: there is no such file; fix: " in refusal(tmp_path / "absent.csv")
 
 
 def test_a_column_that_the_header_names_twice(tmp_path):

@@ -69,7 +69,7 @@ def test_another_host_is_reached_under_tls(monkeypatch, place, sslmode):
 )
 def test_a_password_in_a_url_is_refused(url):
     message = refusal(url)
-    assert "SQL source: the URL holds a password; mend: take it out of the URL; give it as password_file" in message
+    assert "SQL source: the URL holds a password; fix: take it out of the URL; give it as password_file" in message
     assert SECRET not in message
 
 
@@ -93,7 +93,7 @@ def test_a_password_in_a_url_is_refused(url):
 def test_a_malformed_url_is_not_quoted(url):
     message = refusal(url)
     assert "SQL source: the URL " in message
-    assert "mend: write postgresql://USER@HOST:PORT/DATABASE or sqlite:///PATH" in message
+    assert "fix: write postgresql://USER@HOST:PORT/DATABASE or sqlite:///PATH" in message
     assert SECRET not in message
 
 
@@ -121,10 +121,10 @@ def test_password_files(tmp_path):
         return str(caught.value)
 
     path = tmp_path / "password"
-    assert f"password_file {path} cannot be read; mend: name a file" in said(path)
+    assert f"password_file {path} cannot be read; fix: name a file" in said(path)
     path.write_text(f"{SECRET}\n")
     path.chmod(0o640)
-    assert f"can be reached by other users; mend: chmod 600 {path}" in said(path)
+    assert f"can be reached by other users; fix: chmod 600 {path}" in said(path)
     path.chmod(0o600)
     assert "the server cannot be reached" in said(path)
     for content in ("", "\n", f"{SECRET}\nmore\n"):

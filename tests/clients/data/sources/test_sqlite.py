@@ -74,7 +74,7 @@ def test_text_that_is_not_utf8_and_blobs_are_found_by_their_rows(database):
         "UPDATE t SET v = x'00' WHERE id = 10002",
     )
     lines = refusal(source, ["id", "v"]).splitlines()
-    assert "table t of risk.db, column 'v', rows 2, 4: text that is not UTF-8; mend: " in lines[0]
+    assert "table t of risk.db, column 'v', rows 2, 4: text that is not UTF-8; fix: " in lines[0]
     assert "table t of risk.db, column 'v', row 3: a blob, where text" in lines[1]
     later = database(None, query=f"SELECT id - {BATCH_ROWS} AS id, v FROM t WHERE id > 10003 UNION SELECT 99999, x'00'")
     assert f"row {BATCH_ROWS + 2}: a blob" in refusal(later, ["id", "v"])
@@ -83,7 +83,7 @@ def test_text_that_is_not_utf8_and_blobs_are_found_by_their_rows(database):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"table": "Nowhere"}, "table Nowhere of risk.db: there is no such table; mend: check its name"),
+        ({"table": "Nowhere"}, "table Nowhere of risk.db: there is no such table; fix: check its name"),
         ({"query": "SELEC 1"}, 'SQLite refuses the statement (near "1": syntax error)'),
         ({"query": "SELECT b FROM t"}, "SQLite refuses the statement (no such column: b)"),
         ({"query": "SELECT * FROM nowhere"}, "SQLite refuses the statement (no such table: nowhere)"),
@@ -105,7 +105,7 @@ def test_what_a_source_can_do_wrong(database, changes, said):
 def test_files_that_are_no_database(tmp_path):
     path = tmp_path / "risk.db"
     source = SqlSource(f"sqlite:///{path}", "t")
-    assert "table t of risk.db: there is no such file; mend: give the path" in refusal(source)
+    assert "table t of risk.db: there is no such file; fix: give the path" in refusal(source)
     path.write_bytes(b"a,b\n1,2\n" * 200)
     assert "the file is no SQLite database, or damaged" in refusal(source)
 

@@ -181,7 +181,7 @@ def test_faults_and_rows_are_written_as_they_were(lay: Lay, table, tmp_path: Pat
     folder = lay("short-video", videos=videos, comments=spoil(table("short-video", "comments"), 2, text="\ufffd"))
     read(folder, rejected_to=tmp_path / "rejected")
     faults = pl.read_csv(tmp_path / "rejected" / "faults.csv")
-    assert faults.columns == ["file", "row", "column", "fault", "mend"]
+    assert faults.columns == ["file", "row", "column", "fault", "fix"]
     assert faults.select("file", "row", "column").rows() == [
         ("videos.parquet", 9, "views"),
         ("videos.parquet", 9, "likes"),
@@ -208,7 +208,7 @@ def test_the_threshold_is_a_share_of_rows(lay: Lay, table):
     )
     assert read(folder, most_rejected=bad / orders.height)["orders"].bad == bad
     with pytest.raises(
-        DataError, match=rf"orders.parquet: {bad} of 2,400 rows are bad, more than 1.00%; mend: "
+        DataError, match=rf"orders.parquet: {bad} of 2,400 rows are bad, more than 1.00%; fix: "
     ) as caught:
         read(folder, most_rejected=0.01)
     assert "it is negative" in str(caught.value)
@@ -221,7 +221,7 @@ def test_what_is_missing_is_named_at_once(lay: Lay, table):
     with pytest.raises(DataError) as caught:
         read(folder)
     message = str(caught.value)
-    assert "videos.parquet, column 'views': the column is missing; mend: name 'view' as views in the mapping" in message
+    assert "videos.parquet, column 'views': the column is missing; fix: name 'view' as views in the mapping" in message
     assert "orders.parquet: there is no such file" in message
     assert "comments.parquet: is no Parquet file" in message
 
@@ -285,7 +285,7 @@ def test_a_mapping_reads_another_partys_names(lay: Lay, table):
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"video": {}}, "table 'video' is none that this kind of party has; mend: did you mean 'videos'"),
+        ({"video": {}}, "table 'video' is none that this kind of party has; fix: did you mean 'videos'"),
         ({"videos": {"columns": {"view": "x"}}}, "videos.columns.view is none .* did you mean 'views'"),
         ({"videos": {"columns": {"views": {"from": "x", "value": "y"}}}}, "give either 'from' or 'value'"),
         ({"videos": {"columns": {"views": {"from": "x", "epoch": "s", "factor": 2}}}}, "at most one of"),
