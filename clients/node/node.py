@@ -51,7 +51,8 @@ from sealscore.shared.messages.messages import (
     SumRequest,
 )
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import KINDS, Phase
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.randomness.streams import Purpose, Source, StreamSource
 
@@ -62,8 +63,7 @@ MAX_WEIGHT = 1e6
 MAX_ATTEMPT = 2**31
 # Each attempt of a paired step costs work and a stored answer; an honest server needs one.
 PAIR_ATTEMPTS = 16
-# No paired phase has more steps.
-PAIR_STEPS = 4
+PAIR_STEPS = max(len(kind.gives) for kind in KINDS.values())
 # A public part is bins or weights of one tower; nothing that a plan can describe is larger.
 MAX_PARTS = 64
 MAX_PART = 8 * 1024 * 1024

@@ -29,7 +29,8 @@ from sealscore.shared.model.score_table import score_table
 from sealscore.shared.model.tower import Tower, row_logits
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan, signal_name
 from sealscore.shared.randomness.streams import Purpose
 

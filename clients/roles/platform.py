@@ -29,7 +29,8 @@ from sealscore.shared.model.loss import ForwardCorrected
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
 from sealscore.shared.model.tower import row_logits
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose
 

@@ -19,7 +19,7 @@ from sealscore.compliance.figures.joint import JointClaim, joint_claims
 from sealscore.compliance.verify.verification import Verification
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 
 FORM = "https://github.com/opendp/deployments-registry-data"

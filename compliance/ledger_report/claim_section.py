@@ -17,7 +17,7 @@ from sealscore.compliance.verify.account import Account
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant
 from sealscore.shared.dp.events import Event, Gaussian, SampledGaussian
 from sealscore.shared.ledger.entries import Disclose, Reserve
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import fixed, percent, plural, short, whole
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.pages.page import Column, Html, bullets, join, paragraph, table
-from sealscore.compliance.run_figures.disclosure import TITLES
 from sealscore.compliance.verify.account import Account, LedgerLine
 from sealscore.shared.dp.events import Disclosure, RandomizedResponse
 from sealscore.shared.ledger.budget_check import bits_by_recipient, label_epsilon
 from sealscore.shared.ledger.entries import Disclose, Withdraw
+from sealscore.shared.phases.order import KINDS
 from sealscore.shared.text.numbers import fixed, percent, plural, short, whole
 
-_KINDS = {kind.value: title for kind, title in TITLES.items()}
+_KINDS = {kind.value: found.title for kind, found in KINDS.items()}
 
 
 @dataclass

@@ -7,22 +7,12 @@ from dataclasses import dataclass
 
 from sealscore.compliance.run_figures.record import RunFolder
 from sealscore.shared.messages.payloads import bits_for
-from sealscore.shared.phases.phases import Kind, Phase, phases
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase, phases
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import data_size, listed, percent, plural, short, whole
 
-TITLES = {
-    Kind.ALIGN: "Align persons",
-    Kind.BIN: "Cut features into bins",
-    Kind.LABELS: "Release noisy labels",
-    Kind.TRAIN: "Train the tower",
-    Kind.EDGES: "Cut the signal into levels",
-    Kind.SIGNAL: "Disclose the signal",
-    Kind.GROUPS: "Disclose groups of test persons",
-    Kind.CALIBRATE: "Calibrate",
-    Kind.EVALUATE: "Evaluate",
-}
 NOTHING = "nothing"
 
 
@@ -39,7 +29,7 @@ class Sight:
 
 def phase_title(plan: Plan, phase: Phase) -> str:
     """A phase in words, with the group whose it is where the plan has several."""
-    title = TITLES[phase.kind]
+    title = phase.of.title
     return f"{title} ({phase.group})" if len(plan.groups) > 1 else title
 
 

@@ -9,7 +9,8 @@ from sealscore.compliance.pages.page import Column, Html, figure, figures, join,
 from sealscore.compliance.pages.svg import STYLES, Axis
 from sealscore.compliance.run_figures.disclosure import phase_title
 from sealscore.compliance.run_figures.findings import Findings
-from sealscore.shared.phases.phases import Kind, phases
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import phases
 from sealscore.shared.text.numbers import data_size, plural, short, whole
 
 

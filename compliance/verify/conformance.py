@@ -12,7 +12,8 @@ from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.entries import Disclose, Part, Reserve
 from sealscore.shared.ledger.state import PlanState
 from sealscore.shared.messages.payloads import bits_for
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 

@@ -20,7 +20,7 @@ from sealscore.server.run.run import PROGRESS
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared import bundle as bundles
 from sealscore.shared.ledger.anchors import Receipt, read_anchors, to_line
-from sealscore.shared.phases.phases import phases
+from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, fail, foreign, grouped
 

@@ -28,7 +28,8 @@ from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.signal import CELLS, level_edges
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.model.weights import TowerWeights
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 
@@ -134,11 +135,11 @@ class Coordinator:
 
     def align(self, phase: Phase) -> None:
         """Each lender and each platform find the persons that both know, and name them by handles."""
-        self._carry(phase, ("lender", "platform", "lender", "platform"), {})
+        self._carry(phase, {})
 
     def release_labels(self, phase: Phase) -> None:
         """Each lender sends each platform the noisy labels of aligned training persons, once."""
-        self._carry(phase, ("lender", "platform"), {})
+        self._carry(phase, {})
 
     def signal_edges(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> np.ndarray:
         """Edges of the signal's levels, float64 [levels - 1], from a noisy histogram of the tower's logits."""
@@ -149,11 +150,11 @@ class Coordinator:
         """Each platform sends each lender the level of every aligned person, once."""
         tower = self._publish(phase, "tower", weights_to_bytes(weights))
         cut = self._publish(phase, "edges", edges_to_bytes(edges))
-        self._carry(phase, ("platform", "lender"), parts | tower | cut)
+        self._carry(phase, parts | tower | cut)
 
     def disclose_groups(self, phase: Phase) -> None:
         """Each platform sends each lender the bands of test persons' protected attributes."""
-        self._carry(phase, ("platform", "lender"), {})
+        self._carry(phase, {})
 
     def bin(self, phase: Phase) -> tuple[Binning, dict[str, str]]:
         """Quantile bins of every feature of a group's tower, from a noisy histogram; and their published part."""
@@ -210,10 +211,10 @@ class Coordinator:
     def _publish(self, phase: Phase, name: str, body: bytes) -> dict[str, str]:
         return {name: self._asker.publish(phase, name, body, needed=not self._journal.ended)}
 
-    def _carry(self, phase: Phase, order: tuple[str, ...], parts: dict[str, str]) -> None:
+    def _carry(self, phase: Phase, parts: dict[str, str]) -> None:
         self._observer.phase(phase)
         started = time.monotonic()
-        self._pairs.carry(phase, order, parts)
+        self._pairs.carry(phase, phase.of.gives, parts)
         row = {"phase": phase.name, "round": 1, "rounds": 1, "attempts": 1, "cohort": len(self._plan.parties)}
         self._observer.round(row | {"seconds": time.monotonic() - started, "failures": {}})
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sealscore.server.run.coordinator import Observer
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 
 
 class ProgressFollower:

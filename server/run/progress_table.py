@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.terminal import foreign
 

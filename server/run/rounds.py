@@ -17,7 +17,7 @@ from sealscore.server.transport.party_client import INVALID, PartyClient, PhaseF
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.aggregation import Aggregation, AggregationError, SumId
 from sealscore.shared.messages.messages import Hello, Ready, SumAnswer, SumRequest
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 
 # A party that failed this often in a row is asked no more: each try costs all others an attempt.

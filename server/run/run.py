@@ -22,7 +22,7 @@ from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.aggregation import Aggregation, PlainSum
 from sealscore.shared.model.score_table import TableMetrics
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import SERVER, Plan
 
 PROGRESS, RECEIPTS = "progress.jsonl", "receipts.jsonl"

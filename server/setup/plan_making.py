@@ -45,18 +45,17 @@ PROFILES: dict[str, Profile] = {
 
 def sums(plan: Plan) -> int:
     """How many sums a plan asks for without a failure, all phases together."""
-    from sealscore.shared.phases.phases import phases
+    from sealscore.shared.phases.order import phases
 
     return sum(phase.rounds for phase in phases(plan) if not phase.paired)
 
 
 def payloads(plan: Plan) -> int:
     """How many payloads a plan carries between lenders and platforms, step by step."""
-    from sealscore.shared.phases.phases import Kind, phases
+    from sealscore.shared.phases.order import phases
 
-    steps = {Kind.ALIGN: 4, Kind.LABELS: 2, Kind.SIGNAL: 2, Kind.GROUPS: 2}
     lenders = len(plan.members(plan.lenders))
-    return sum(steps[phase.kind] * lenders * len(plan.members(phase.group)) for phase in phases(plan) if phase.paired)
+    return sum(len(phase.of.gives) * lenders * len(plan.members(phase.group)) for phase in phases(plan))
 
 
 def duration(plan: Plan, seconds_a_round: float) -> float:

@@ -9,7 +9,7 @@ from sealscore.server.run.journal import Journal
 from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.messages import PairAnswer, PairRequest
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 
 # A step is asked again this often; a party that answered before gives the same answer, and is charged nothing.

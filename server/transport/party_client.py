@@ -21,7 +21,7 @@ from sealscore.shared.messages.messages import (
     Stored,
     SumAnswer,
 )
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import SERVER, Plan
 
 INVALID = "invalid reply"

@@ -23,12 +23,8 @@ from sealscore.shared.dp.events import Event, Gaussian, NoNoise, RandomizedRespo
 from sealscore.shared.dp.noise_calibration import PlannedRelease, Solved, UnreachableBudget, borne_out, solve
 from sealscore.shared.dp.rounding import clip_error, grid_for
 from sealscore.shared.messages.aggregation import SumShape
-from sealscore.shared.model.bins import histogram_length
-from sealscore.shared.model.signal import CELLS
-from sealscore.shared.model.weights import MAX_WIDTH
-from sealscore.shared.phases.phases import Kind, Phase, phases
+from sealscore.shared.phases.order import Phase, phases
 from sealscore.shared.plan.errors import PlanError
-from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.noise import FastDiscreteGaussian, NoiseSampler, grid_scale, support_bound, tv_bound
 from sealscore.shared.randomness.streams import Stream
@@ -126,11 +122,11 @@ class Mechanisms:
 
         The shortest sum has the coarsest grid, and the longest one the farthest noise.
         """
-        longest, wrong = self._longest(phase), "large"
-        shortest = self._gradient(1) if phase.kind is Kind.TRAIN else longest
+        longest, shortest = (find(self.plan, phase.group) for find in (phase.summed.longest, phase.summed.shortest))
+        wrong = "large"
         try:
             self._made_with(multiplier, phase, shortest).own_scale(len(self.plan.members(phase.group)))
-            wrong = "small, or privacy.clip_norm" if phase.kind is Kind.TRAIN else "small"
+            wrong = "small, or privacy.clip_norm" if phase.summed.trains else "small"
             _ = self._made_with(multiplier, phase, longest).shape.bits
         except ValueError as error:
             what = f"privacy.epsilon = {self.plan.privacy.epsilon}: too {wrong} for {phase.name}: {error}"
@@ -161,56 +157,26 @@ class Mechanisms:
         Not below a round figure, so that plans that differ in their parties only have the same noise.
         """
         draws = sum(
-            phase.attempts * phase.steps * self._longest(phase) * len(self.plan.members(phase.group))
+            phase.attempts
+            * phase.steps
+            * phase.summed.longest(self.plan, phase.group)
+            * len(self.plan.members(phase.group))
             for phase in self.phases
             if not phase.paired
         )
         return max(1e-9, draws * tv_bound(float(2**20)))
 
-    def _longest(self, phase: Phase) -> int:
-        """An upper bound on the length of a phase's sum, from the plan alone."""
-        if phase.kind is Kind.BIN:
-            return histogram_length(tower_features(self.plan, phase.group), self.plan.model.grid_cells)
-        if phase.kind is Kind.TRAIN:
-            return self._gradient(MAX_WIDTH)
-        return CELLS if phase.kind is Kind.EDGES else self.table_length(phase)
-
-    def _gradient(self, width: int) -> int:
-        """Entries of the gradient of a tower that reads codes of that width."""
-        return (width + 1) * (self.plan.model.hidden + 1) + self.plan.model.hidden
-
-    def tables(self, phase: Phase) -> int:
-        """How many score tables a phase sums; a record stands in one cell of each."""
-        return 1 + len(self.plan.evaluation.groups) if phase.kind is Kind.EVALUATE else 1
-
     def table_length(self, phase: Phase) -> int:
-        """Entries of all score tables of a phase: cells times two labels, times the levels of a group."""
-        cells = 2 * self.plan.evaluation.cells
-        if phase.kind is not Kind.EVALUATE:
-            return cells
-        return cells * (1 + sum(len(self.plan.bands(name)) for name in self.plan.evaluation.groups))
-
-    def _sensitivity(self, phase: Phase) -> float:
-        """L2 distance that one record can make in a counting phase."""
-        if phase.kind is Kind.BIN:
-            return math.sqrt(len(tower_features(self.plan, phase.group)))
-        return math.sqrt(self.tables(phase))
+        """Entries of all score tables of a phase that calibrates or evaluates."""
+        return phase.summed.longest(self.plan, phase.group)
 
     def _share(self, phase: Phase) -> float:
-        shares = self.plan.privacy.shares
-        signal = shares.signal if self.plan.platforms else 0.0
-        by_kind = {
-            Kind.BIN: shares.bins,
-            Kind.TRAIN: 1 - shares.bins - shares.calibration - signal,
-            Kind.EDGES: signal,
-            Kind.CALIBRATE: shares.calibration,
-            Kind.EVALUATE: shares.evaluation,
-        }
-        return by_kind[phase.kind] / sum(1 for other in self.phases if other.kind is phase.kind)
+        """The phase's share of the budget: phases of one kind share alike."""
+        return phase.summed.share(self.plan) / sum(1 for other in self.phases if other.kind is phase.kind)
 
     def _release(self, phase: Phase) -> PlannedRelease:
         multiplicity = self.plan.multiplicity(phase.group)
-        if phase.kind is Kind.TRAIN:
+        if phase.summed.trains:
             return PlannedRelease(
                 name=phase.name,
                 kind="sampled",
@@ -225,7 +191,7 @@ class Mechanisms:
             kind="gaussian",
             share=self._share(phase),
             attempts=phase.attempts,
-            sensitivity=self._sensitivity(phase) * multiplicity,
+            sensitivity=phase.summed.sensitivity(self.plan, phase.group) * multiplicity,
             sample_rate=1.0,
             multiplicity=1,
         )
@@ -238,12 +204,12 @@ class Mechanisms:
         if self.plan.privacy.noise == "none":
             return NoNoise(count=phase.steps, what=phase.name)
         multiplicity = self.plan.multiplicity(phase.group)
-        if phase.kind is Kind.TRAIN:
+        if phase.summed.trains:
             rate = self.plan.training.sample_rate
             return SampledGaussian(
                 noise_multiplier=multiplier, sample_rate=rate, count=phase.steps, multiplicity=multiplicity
             )
-        sensitivity = self._sensitivity(phase) * multiplicity
+        sensitivity = phase.summed.sensitivity(self.plan, phase.group) * multiplicity
         return Gaussian(noise_multiplier=multiplier, sensitivity=sensitivity, count=1)
 
     def mechanism(self, phase: Phase, length: int) -> Mechanism:
@@ -255,7 +221,7 @@ class Mechanisms:
 
     def _made_with(self, multiplier: float, phase: Phase, length: int) -> Mechanism:
         most = HEADROOM * max(party.nominal_records for party in self.plan.members(phase.group))
-        if phase.kind is Kind.TRAIN:
+        if phase.summed.trains:
             clip = self.plan.clip_norm(phase.group)
             grid = grid_for(clip, length)
             gamma = clip_error(most, length, self.plan.model.hidden, clip)
@@ -271,7 +237,7 @@ class Mechanisms:
             noise_std=noise_std,
             insiders=self.plan.insiders(phase.group),
             parties=len(self.plan.members(phase.group)),
-            own_noise_only=self.plan.training.local is not None and phase.kind is Kind.TRAIN,
+            own_noise_only=self.plan.training.local is not None and phase.summed.trains,
             event=self._event(multiplier, phase),
         )
 
@@ -314,7 +280,7 @@ class Mechanisms:
                 for phase in part
                 if count(phase)
             ]
-            if any(phase.kind is Kind.TRAIN for phase in part):
+            if any(phase.summed.trains for phase in part):
                 events += labels
             figures.append(borne_out(partial(used.epsilon, events), privacy.epsilon, privacy.delta, self.distance()))
         return figures

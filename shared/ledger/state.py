@@ -35,7 +35,7 @@ from sealscore.shared.ledger.entries import (
     Settle,
     Withdraw,
 )
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 

@@ -19,7 +19,7 @@ from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.dp.events import SampledGaussian
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.simulations.audit import CANARIES, CONFIDENCE, GUESSES

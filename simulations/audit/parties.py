@@ -19,7 +19,8 @@ from sealscore.clients.roles.training import train_step
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.messages import Header
 from sealscore.shared.model.build import coding_of, initial_tower
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose
 from sealscore.simulations.audit.breaks import batches, broken_clip, broken_mechanism, in_turn

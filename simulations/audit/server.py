@@ -19,7 +19,8 @@ from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import initial_tower
 from sealscore.shared.model.loss import Loss
 from sealscore.shared.model.tower import flatten
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.audit.breaks import batches, broken_mechanism, in_turn

@@ -54,7 +54,7 @@ from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Identify
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.randomness.streams import StreamSource

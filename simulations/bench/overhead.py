@@ -19,7 +19,7 @@ from sealscore.clients.node.anchoring import Anchoring
 from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.server.transport.receipts import Receipts
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.simulations.engine.federation import Federation, load_parties
 from sealscore.simulations.experiments.scenario import PLANS, Scenario
 

@@ -21,7 +21,8 @@ import msgspec
 
 import sealscore
 from sealscore.shared.messages import codec
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.simulations.engine.federation import Federation, load_parties
 from sealscore.simulations.experiments.scenario import PLANS, Scenario
 

@@ -92,7 +92,7 @@ def _nothing() -> None:
 
 def _follower(output_dir: Path, observer: Observer, plan_bytes: bytes) -> ProgressFollower:
     from sealscore.server.run.run import PROGRESS  # late: torch comes with it
-    from sealscore.shared.phases.phases import phases
+    from sealscore.shared.phases.order import phases
     from sealscore.shared.plan.plan import Plan
 
     return ProgressFollower(output_dir / PROGRESS, observer, phases(Plan.from_canonical(plan_bytes)))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.text.terminal import foreign
 from sealscore.simulations.experiments.gains import SCORES, over_seeds, segment_name
 from sealscore.simulations.experiments.runs import Run

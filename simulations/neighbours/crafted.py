@@ -19,7 +19,8 @@ from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.tower import parameter_count
 from sealscore.shared.model.weights import WEIGHT_LIMIT
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.data.seeding import generator

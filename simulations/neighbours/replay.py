@@ -31,7 +31,7 @@ from sealscore.shared.messages.messages import (
     Stored,
 )
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
 from sealscore.simulations.engine.enrolment import enrolled

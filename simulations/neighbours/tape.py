@@ -23,7 +23,8 @@ from sealscore.clients.roles.releases import Pair, Payload, Sum
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose, Stream

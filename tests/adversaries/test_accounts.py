@@ -34,7 +34,7 @@ from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
 from sealscore.simulations.experiments.scenario import PLANS, Scenario

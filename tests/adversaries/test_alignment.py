@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from vertical_builders import Wire, vertical_plan
 
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 
 LENDER, PLATFORM = "lender-1", "video-1"
 

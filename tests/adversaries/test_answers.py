@@ -32,7 +32,7 @@ from sealscore.clients.data.derive import derived_columns
 from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import Header, PairAnswer, Refusal, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.hazards import LARGEST, hazards
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.plan.schema import TableSchema

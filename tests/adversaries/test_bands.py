@@ -18,7 +18,7 @@ from sealscore.clients.node.sealed import NotApproved
 from sealscore.clients.roles.bands import GROUP_BITS, MayTell, told_bits, told_in_words
 from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.hazards import hazards
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource

@@ -17,7 +17,7 @@ from vertical_builders import Wire, federation_of, only, vertical_plan
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.messages.payloads import unpack_numbers
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.randomness.streams import StreamSource
 
 LENDER, PLATFORM = "lender-1", "wallet"

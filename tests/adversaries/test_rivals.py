@@ -16,7 +16,7 @@ from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
 

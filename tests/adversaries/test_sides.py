@@ -13,7 +13,7 @@ from defences import Defences
 from vertical_builders import Wire, federation_of, fresh_lifetimes, only, vertical_plan
 
 from sealscore.shared.messages.payloads import unpack_numbers
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 
 LENDER, PLATFORM = "lender-1", "wallet"

@@ -15,7 +15,7 @@ from sealscore.shared.crypto.alignment import padded_size
 from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.persons.consent import FEDERATION, Consent
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 
 LENDER, PLATFORM = "lender-1", "wallet"

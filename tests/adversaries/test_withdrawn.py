@@ -18,7 +18,7 @@ from sealscore.shared.messages.codec import encode
 from sealscore.shared.messages.messages import Hello, PairAnswer
 from sealscore.shared.persons.consent import FEDERATION, parse_consents
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 
 LENDER, PLATFORM = "lender-1", "wallet"
 PLAN = only(vertical_plan(), LENDER, PLATFORM).replace(alignment__min_overlap=1)

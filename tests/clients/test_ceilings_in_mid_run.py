@@ -15,7 +15,7 @@ from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Limit
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.messages import Header, PairAnswer
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.randomness.streams import StreamSource
 
 LENDER, PLATFORM = "lender-1", "wallet"

@@ -14,7 +14,7 @@ from sealscore.compliance.figures.joint import joint_claims, labels_of
 from sealscore.compliance.figures.registry import registry_record, tier_of
 from sealscore.compliance.verify.verify import Verification, verify_ledger
 from sealscore.shared.dp.events import RandomizedResponse
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.engine.federation import Federation
 

@@ -39,7 +39,7 @@ from sealscore.shared.dp.events import NoNoise
 from sealscore.shared.ledger.anchors import AnchorError, to_line
 from sealscore.shared.ledger.entries import Ceilings, Refuse, Settle
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import UNKNOWN
 from sealscore.simulations.engine.federation import Federation

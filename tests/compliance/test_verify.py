@@ -42,7 +42,7 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import Head, Receipt
 from sealscore.shared.ledger.entries import Ceilings, Limit
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import SERVER
 
 KINDS = (

@@ -11,7 +11,7 @@ from cases import check_each
 from paths import ROOT
 
 from sealscore.server.transport import exchange
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.text import terminal
 from sealscore.simulations import bench, cli
 from sealscore.simulations.bench.__main__ import names as benchmarks

@@ -25,7 +25,7 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.budget_check import BudgetCheck
 from sealscore.shared.ledger.entries import Answer, Ceilings, Reserve
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.experiments.scenario import PLANS, Scenario
 

@@ -28,7 +28,7 @@ from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import Hello, Ready
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.randomness.streams import StreamSource
 from sealscore.simulations.engine.enrolment import enrolled, identities

@@ -40,7 +40,8 @@ from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import PAIRED, Kind
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import KINDS
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.engine.federation import Federation
 from sealscore.simulations.experiments.scenario import Scenario, resolve
@@ -329,7 +330,7 @@ class TestWhatCrosses:
         carry_out(Wire(quiet_plan(training__rounds=2, alignment__method=method)), watch)
         assert all(len(found) == 1 for found in lengths.values()), lengths
         assert {name.split(":")[0] for name in lengths} == {kind.value for kind in Kind}
-        assert {kind.value for kind in PAIRED} < {name.split(":")[0] for name in lengths}
+        assert {kind.value for kind, found in KINDS.items() if found.gives} < {name.split(":")[0] for name in lengths}
 
 
 class TestSplit:

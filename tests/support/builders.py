@@ -16,7 +16,8 @@ import numpy as np
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.model.bins import Binning, histogram, histogram_length
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import TableSchema
 

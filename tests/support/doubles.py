@@ -31,7 +31,7 @@ from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import Header, Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Phase
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
 

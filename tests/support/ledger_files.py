@@ -34,7 +34,7 @@ from sealscore.shared.ledger.entries import (
     entry_hash,
 )
 from sealscore.shared.ledger.ledger import SIGNED, Ledger
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import SERVER, Plan
 
 PARTY, PLATFORM = "lender-1", "video-1"

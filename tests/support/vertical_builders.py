@@ -47,7 +47,7 @@ from sealscore.shared.model.build import initial_tower
 from sealscore.shared.model.tower import parameter_count
 from sealscore.shared.model.weights import admissible
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
 

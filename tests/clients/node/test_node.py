@@ -27,7 +27,7 @@ from sealscore.clients.node.node import MAX_PART, MAX_PARTS
 from sealscore.shared.dp.events import Event
 from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import Header, PairRequest, Ready, Refusal, Stored, SumAnswer
-from sealscore.shared.phases.phases import phases
+from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.plan import Plan
 
 QUIET = small_plan(privacy__noise="none")

@@ -40,7 +40,7 @@ from sealscore.shared.model.signal import CELLS, signal_histogram
 from sealscore.shared.model.tower import flatten, load_flat
 from sealscore.shared.persons.consent import FEDERATION, Consent
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.simulations.engine.enrolment import identities
 from sealscore.simulations.engine.federation import Federation

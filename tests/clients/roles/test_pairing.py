@@ -34,7 +34,7 @@ from sealscore.shared.messages.messages import PairAnswer, PairRequest, Ready, R
 from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.persons.consent import FEDERATION, Consent
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose, StreamSource
 

@@ -32,7 +32,7 @@ from sealscore.shared.model.build import coding_of
 from sealscore.shared.model.loss import ForwardCorrected
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
 from sealscore.shared.model.tower import flatten
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
 

@@ -9,7 +9,7 @@ from sealscore.clients.roles.context import PairContext
 from sealscore.clients.roles.releases import Kept, Payload, Release
 from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
-from sealscore.shared.phases.phases import Kind
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.randomness.streams import StreamSource
 
 EVENT = Disclosure(bits=1, recipient="wallet", count=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sealscore.compliance.run_figures.disclosure import crossed, nobody, phase_title, sights
 from sealscore.compliance.run_figures.record import RunFolder
-from sealscore.shared.phases.phases import phases
+from sealscore.shared.phases.order import phases
 
 PROTECTED = {"sums": "masked", "payloads": "sealed", "alignment": "psi"}
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sealscore.server.run.progress import ProgressFollower, inode_of
 from sealscore.server.run.run import FileObserver
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 
 PHASES = [Phase(Kind.BIN, "lender", 1, 1), Phase(Kind.TRAIN, "lender", 2, 3)]
 LINES = [

@@ -16,7 +16,8 @@ from sealscore.server.transport.pairs import TRIES, PairExchange
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import PairAnswer, PairRequest, Refusal
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 
 PLAN = vertical_plan()
 ALIGN, LABELS, SIGNAL = (Phase(kind, "video") for kind in (Kind.ALIGN, Kind.LABELS, Kind.SIGNAL))

@@ -12,7 +12,8 @@ from vertical_builders import federation_of, vertical_plan
 
 from sealscore.shared.dp.events import SampledGaussian
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.phases.phases import Kind, Phase
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.audit.audited import Audit, Setting, audit_run, observe, right_guesses

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
+from sealscore.shared.phases.align import Align
+from sealscore.shared.phases.bin import Bin
+from sealscore.shared.phases.calibrate import Calibrate
+from sealscore.shared.phases.disclose_groups import DiscloseGroups
+from sealscore.shared.phases.disclose_signal import DiscloseSignal
+from sealscore.shared.phases.evaluate import Evaluate
+from sealscore.shared.phases.kind import Kind, PairedKind, PhaseKind, SummedKind
+from sealscore.shared.phases.release_labels import ReleaseLabels
+from sealscore.shared.phases.signal_edges import SignalEdges
+from sealscore.shared.phases.train_tower import TrainTower
 from sealscore.shared.plan.plan import Plan
 
-
-class Kind(Enum):
-    """What a phase does; a function of that name stands in the coordinator and one at the party.
-
-    In the phases of `PAIRED`, a lender and a platform send each other payloads that the server only carries. In all
-    others a group's parties answer with contributions to a sum.
-    """
-
-    ALIGN = "align"
-    BIN = "bin"
-    LABELS = "release_labels"
-    TRAIN = "train_tower"
-    EDGES = "signal_edges"
-    SIGNAL = "disclose_signal"
-    GROUPS = "disclose_groups"
-    CALIBRATE = "calibrate"
-    EVALUATE = "evaluate"
-
-
-PAIRED = frozenset({Kind.ALIGN, Kind.LABELS, Kind.SIGNAL, Kind.GROUPS})
+KINDS: dict[Kind, PhaseKind] = {
+    found.kind: found
+    for found in (
+        Align(),
+        Bin(),
+        ReleaseLabels(),
+        TrainTower(),
+        SignalEdges(),
+        DiscloseSignal(),
+        DiscloseGroups(),
+        Calibrate(),
+        Evaluate(),
+    )
+}
+"""All kinds of phases: what a new one needs beside its file is a line here, and its method at coordinator and role."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,32 @@ class Phase:
         return f"{self.kind.value}:{self.group}"
 
     @property
+    def of(self) -> PhaseKind:
+        """What this kind of phase is."""
+        return KINDS[self.kind]
+
+    @property
+    def summed(self) -> SummedKind:
+        """What this kind of phase sums; TypeError for a paired one."""
+        found = self.of
+        if not isinstance(found, SummedKind):
+            raise TypeError(f"{self.name} has no sum")
+        return found
+
+    @property
     def paired(self) -> bool:
         """True where the phase has no sum."""
-        return self.kind in PAIRED
+        return isinstance(self.of, PairedKind)
 
     @property
     def parts(self) -> frozenset[str]:
         """The published parts that a request of this phase must name."""
-        if self.kind is Kind.SIGNAL:
-            return frozenset({"bins", "tower", "edges"})
-        return frozenset() if self.paired or self.kind is Kind.BIN else frozenset({"bins"})
+        return self.of.parts
 
     @property
     def test(self) -> bool:
         """True where the phase sums over test persons' records."""
-        return self.kind is Kind.EVALUATE
+        return self.of.test
 
 
 def phases(plan: Plan) -> tuple[Phase, ...]:

@@ -8,8 +8,10 @@ import pytest
 from builders import BIN, CALIBRATE, EVALUATE, TRAIN, small_plan
 from hypothesis import given
 from hypothesis import strategies as st
+from vertical_builders import vertical_plan
 
-from sealscore.shared.phases.phases import Kind, phases
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import KINDS, phases
 
 
 def test_order_and_names():
@@ -61,3 +63,20 @@ def test_every_phase_is_of_the_lenders_whatever_their_group_is_called():
     renamed = type(plan).parse(data)
     assert {phase.group for phase in phases(renamed)} == {"banks"}
     assert phases(renamed)[0].name == "bin:banks"
+
+
+def test_every_kind_says_what_it_is():
+    """A kind is paired or summed; a summed one has a share, a length and a sensitivity under any plan."""
+    assert set(KINDS) == set(Kind)
+    plan = vertical_plan()
+    for phase in phases(plan):
+        if phase.paired:
+            assert set(phase.of.gives) == {"lender", "platform"}
+            with pytest.raises(TypeError, match="has no sum"):
+                _ = phase.summed
+            continue
+        found = phase.summed
+        assert 0 < found.shortest(plan, phase.group) <= found.longest(plan, phase.group)
+        assert 0 < found.share(plan) <= 1
+        assert found.sensitivity(plan, phase.group) >= 1
+    assert len({found.title for found in KINDS.values()}) == len(Kind)

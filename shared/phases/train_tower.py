@@ -1,0 +1,34 @@
+"""Training: clipped gradients of sampled training records, or noisy local steps."""
+
+from __future__ import annotations
+
+from sealscore.shared.model.weights import MAX_WIDTH
+from sealscore.shared.phases.kind import Kind, SummedKind
+from sealscore.shared.plan.plan import Plan
+
+
+class TrainTower(SummedKind):
+    """A record's gradient has at most the clip norm."""
+
+    kind, title = Kind.TRAIN, "Train the tower"
+    parts = frozenset({"bins"})
+    trains = True
+
+    def longest(self, plan: Plan, group: str) -> int:
+        """The widest tower's weights."""
+        return _weights(plan, MAX_WIDTH)
+
+    def shortest(self, plan: Plan, group: str) -> int:
+        """The narrowest tower's weights."""
+        return _weights(plan, 1)
+
+    def share(self, plan: Plan) -> float:
+        """What the others leave."""
+        shares = plan.privacy.shares
+        signal = shares.signal if plan.platforms else 0.0
+        return 1 - shares.bins - shares.calibration - signal
+
+
+def _weights(plan: Plan, width: int) -> int:
+    """Weights of a tower that reads codes of that width."""
+    return (width + 1) * (plan.model.hidden + 1) + plan.model.hidden
