@@ -18,8 +18,7 @@ from sealscore.clients.roles.pairing import Pairs
 from sealscore.shared.crypto import psi
 from sealscore.shared.crypto.alignment import ExactMatching, Matching
 from sealscore.shared.crypto.psi import PrivateMatching
-from sealscore.shared.messages.codec import decode, encode
-from sealscore.shared.messages.messages import MessageError, PairAnswer
+from sealscore.shared.messages.messages import PairAnswer, Reply, Request
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations import cli
 from sealscore.simulations.engine.federation import Federation
@@ -77,15 +76,11 @@ def spoil(monkeypatch: pytest.MonkeyPatch, party: str, phase: str, change: Calla
             self.plan, self.name, self.plan_ledger = node.plan, node.name, node.plan_ledger
             self._node = node
 
-        def answer(self, request: bytes) -> bytes:
-            answer = self._node.answer(request)
-            try:
-                message = decode(answer, PairAnswer)
-            except MessageError:
-                return answer
-            if message.header.phase.split(":")[0] != phase or not message.body:
-                return answer
-            return encode(PairAnswer(message.header, change(message.body)))
+        def respond(self, request: Request, key: str) -> Reply:
+            reply = self._node.respond(request, key)
+            if not isinstance(reply, PairAnswer) or reply.header.phase.split(":")[0] != phase or not reply.body:
+                return reply
+            return PairAnswer(reply.header, change(reply.body))
 
     plain = Federation.of
 

@@ -13,8 +13,7 @@ from raw_tables import lay_tables
 
 from sealscore.clients.data import DataError, load_records
 from sealscore.clients.features import build_table, detector, table_schema
-from sealscore.clients.features.dictionary import digest
-from sealscore.clients.features.dictionary import lender as dictionary_lender
+from sealscore.clients.features.dictionary import dictionary, digest
 from sealscore.clients.features.dictionary.dictionary import KINDS
 from sealscore.clients.features.dictionary.digest import dictionary_digest
 from sealscore.clients.features.dictionary.row_local import check_row_local, counted, obstacles
@@ -43,10 +42,8 @@ def changed(plan: Plan, column: str, **changes: object) -> Plan:
 @pytest.fixture
 def comparing(monkeypatch: pytest.MonkeyPatch) -> None:
     """`bureau_score` as a feature that other persons' rows move."""
-    entries = tuple(
-        dataclasses.replace(found, row_local=found.name != "bureau_score") for found in dictionary_lender.LENDER
-    )
-    monkeypatch.setattr(dictionary_lender, "LENDER", entries)
+    entries = tuple(dataclasses.replace(found, row_local=found.name != "bureau_score") for found in dictionary.LENDER)
+    monkeypatch.setattr(dictionary, "LENDER", entries)
 
 
 class TestCounted:

@@ -53,7 +53,7 @@ def test_a_plan_that_does_not(sim: Any, tmp_path: Path, monkeypatch: pytest.Monk
     def loose(kind: Any, tower: Any, loss: Any, clip: float) -> Any:
         return gradient_engine(kind, tower, loss, 100 * clip)
 
-    monkeypatch.setattr("sealscore.clients.roles.lender.gradient_engine", loose)
+    monkeypatch.setattr("sealscore.clients.roles.encoding.gradient_engine", loose)
     code, out, said = sim(small_scenario(tmp_path), *SMALL, "--json")
     found = json.loads(out.strip().splitlines()[-1])
     assert code == FAILED

@@ -18,6 +18,7 @@ from sealscore.clients.roles.platform import Platform
 from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.dp.labels import LabelStore
 from sealscore.shared.messages.payloads import pack_numbers
+from sealscore.shared.model.loss import cross_entropy
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
@@ -148,9 +149,9 @@ def test_features_and_labels_that_look_at_others(changed: Change):
 
 def test_clip_off(monkeypatch: pytest.MonkeyPatch):
     def loose(kind: Any, tower: Any, loss: Any, clip: float) -> Any:
-        return gradient_engine(kind, tower, loss, 100 * clip)
+        return gradient_engine(kind, tower, loss, 100 * clip if loss is cross_entropy else clip)
 
-    monkeypatch.setattr("sealscore.clients.roles.lender.gradient_engine", loose)
+    monkeypatch.setattr("sealscore.clients.roles.encoding.gradient_engine", loose)
     found = vertical()
     assert kinds(found) == {What.SUM}
     assert {f.where.partition(" ")[0] for f in found.findings} == {"train_tower:lender"}
