@@ -43,6 +43,8 @@ def test_from_a_scenario_to_a_model_that_scores(tmp_path: Path):
     changes = {"simulation__creators": 2000, "training__rounds": 5}
     run = sealscore.simulate("synthetic_horizontal_eps2", seed=3, runs=tmp_path, **changes)
     assert (run.record["plan"]["seed"], run.folder.parent) == (3, tmp_path)
+    assert 0.5 < run.oracle["exact"]["auc"] < 1
+    assert 0 < run.record["privacy"]["epsilon"] <= 2
     models = [sealscore.load_model(source) for source in (run, run.folder, str(run.folder / "model"))]
     columns = {feature.name: np.array([0.0]) for feature in models[0].features}
     assert len({float(model.pd(columns)[0]) for model in models}) == 1

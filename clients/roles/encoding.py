@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -50,13 +51,18 @@ class Encoder:
         load_flat(tower, parameters)
         return tower
 
-    def engine(self, binning: Binning, parameters: np.ndarray, loss: Loss) -> ClippedGradientSum:
-        """Clipped gradients of the tower, of which these are weights; Refused where they are not."""
-        expect(parameters, self.parameter_count(binning))
-        if self._engine is None or self._engine[0] is not binning or self._engine[1] is not loss:
+    @contextmanager
+    def engine(self, binning: Binning, loss: Loss) -> Iterator[ClippedGradientSum]:
+        """Clipped gradients of the tower, kept for the next round where the block ends well.
+
+        One that failed may hold what it had begun to sum of these records, and is used no more.
+        """
+        kept, self._engine = self._engine, None
+        if kept is None or kept[0] is not binning or kept[1] is not loss:
             clip, kind = self._plan.clip_norm(self._group), self._plan.training.engine
-            self._engine = binning, loss, gradient_engine(kind, self._initial(binning), loss, clip)
-        return self._engine[2]
+            kept = binning, loss, gradient_engine(kind, self._initial(binning), loss, clip)
+        yield kept[2]
+        self._engine = kept
 
     def _initial(self, binning: Binning) -> Tower:
         if self._untrained is None or self._untrained[0] is not binning:

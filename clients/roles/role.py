@@ -110,12 +110,13 @@ class PartyRole(ABC):
 
     def train_tower(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
         """The clipped gradient of a Poisson sample of training records, or the mean of noisy local steps."""
-        engine = self._encoder.engine(binning, parameters, self.loss)
+        expect(parameters, self._encoder.parameter_count(binning))
         mechanism = self._mechanisms.mechanism(phase, len(parameters))
 
         def work(context: RoundContext) -> np.ndarray:
             codes, targets = self.training_examples(binning)
-            return train_step(engine, parameters, codes, targets, self._plan, context)
+            with self._encoder.engine(binning, self.loss) as engine:
+                return train_step(engine, parameters, codes, targets, self._plan, context)
 
         return work, mechanism
 

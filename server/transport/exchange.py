@@ -84,15 +84,11 @@ class Reachable(Protocol):
         ...
 
 
-class Exchange(Protocol):
+class Exchange(Reachable, Protocol):
     """Carries requests to parties and their answers back. Bodies are opaque bytes; one send at a time."""
 
     @property
     def traffic(self) -> Traffic: ...
-
-    def online(self) -> frozenset[str]:
-        """The names of the parties that are there now."""
-        ...
 
     def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
         """Send each party its request and wait for the answers, `timeout` seconds at most.

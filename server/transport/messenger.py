@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sealscore.server.transport.exchange import MALFORMED, Exchange, Failure, Traffic
+from sealscore.server.transport.exchange import MALFORMED, Exchange, Failure, Reachable
 from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import (
     MessageError,
@@ -19,15 +19,8 @@ from sealscore.shared.messages.messages import (
 )
 
 
-class Messenger(Protocol):
+class Messenger(Reachable, Protocol):
     """Carries requests to parties and their replies back."""
-
-    @property
-    def traffic(self) -> Traffic: ...
-
-    def online(self) -> frozenset[str]:
-        """The names of the parties that are there now."""
-        ...
 
     def ask(self, requests: Mapping[str, Request], timeout: float | None = None) -> dict[str, Reply | Failure]:
         """Each party's reply to its request, or that it gave none; waits `timeout` seconds at most."""
@@ -39,11 +32,6 @@ class ClearMessenger:
 
     def __init__(self, inner: Exchange) -> None:
         self._inner = inner
-
-    @property
-    def traffic(self) -> Traffic:
-        """As below."""
-        return self._inner.traffic
 
     def online(self) -> frozenset[str]:
         """As below."""

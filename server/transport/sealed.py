@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sealscore.server.run.journal import Journal
-from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure, Traffic
+from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure
 from sealscore.server.transport.exchange import Reply as Body
 from sealscore.server.transport.receipts import Receipts
 from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
@@ -82,11 +82,6 @@ class SealedExchange:
         self._journal = journal or Journal(plan.hash, run)
         self._epoch = self._journal.epoch
         self._stale = True
-
-    @property
-    def traffic(self) -> Traffic:
-        """The traffic of the exchange below: bytes as they are sent, sealed."""
-        return self._inner.traffic
 
     def online(self) -> frozenset[str]:
         """As below."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sealscore.shared.messages.codec import digest
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import coding_of, initial_tower
+from sealscore.shared.model.loss import cross_entropy
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.model.tower import load_flat
 from sealscore.shared.persons.records import Records
@@ -271,3 +272,60 @@ def test_crafted_bins_are_refused_before_a_charge(body: bytes):
         assert talk.code(phase, parts={"bins": digest(body)}) == "bad-part"
     assert talk.charged == []
     assert talk.looks == []
+
+
+class Once:
+    """A loss that fails when it is first asked, after the tower has been run over the sample."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        self.asked += 1
+        if self.asked == 1:
+            raise RuntimeError("out of memory, say")
+        return cross_entropy(logits, targets)
+
+
+class TestAnEngineThatFailed:
+    """What it had begun to sum of the records of one round must not be in the sum of another."""
+
+    @pytest.mark.parametrize("engine", ["fused", "opacus"])
+    def test_leaves_nothing_behind(self, engine: str):
+        plan, records = BARE.replace(training__engine=engine), small_records(seed=3)
+        failing, sound = (answering(records, plan) for _ in range(2))
+        failing.node.role.loss = Once()
+        weights = some_weights(plan, sound)
+        first, second = (failing.vector(TRAIN, round=round, parameters=weights) for round in (1, 2))
+        # The charged answer of the round that failed is over no records.
+        assert not first.any()
+        assert np.array_equal(second, sound.vector(TRAIN, round=2, parameters=weights))
+        assert len(failing.told) == 1
+
+    def test_is_used_no_more(self, monkeypatch: pytest.MonkeyPatch):
+        made = []
+
+        class Adding:
+            """An engine that forgets what it had begun to sum only where it comes to an end."""
+
+            def __init__(self) -> None:
+                self.begun = 0.0
+                made.append(self)
+
+            def __call__(self, parameters: np.ndarray, codes: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
+                self.begun += len(codes)
+                if len(made) == 1:
+                    raise RuntimeError("out of memory, say")
+                total, self.begun = self.begun, 0.0
+                return np.full(len(parameters), total)
+
+        monkeypatch.setattr("sealscore.clients.roles.encoding.gradient_engine", lambda *given: Adding())
+        talk = answering(small_records(seed=3))
+        weights = some_weights(BARE, talk)
+        unit = talk.vector(TRAIN, round=1, parameters=weights)
+        later = [talk.vector(TRAIN, round=round, parameters=weights) for round in (2, 3)]
+        assert not unit.any()
+        assert later[0].any()
+        assert np.array_equal(*later)
+        assert made[0].begun > 0
+        assert len(made) == 2

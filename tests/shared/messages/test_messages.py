@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_codec import reference, reference_body
 
-from sealscore.shared.messages.codec import decode, decode_body, digest, encode, encode_body
+from sealscore.shared.messages.codec import decode, decode_body, digest, encode, encode_body, whole
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -69,6 +69,7 @@ def test_the_bytes_identify_the_message(message):
 def test_the_bytes_are_those_of_another_library(message):
     assert encode(message) == reference(message)
     assert encode_body(message) == reference_body(message)
+    assert whole(type(message).__name__, message.header, encode_body(message)) == encode(message)
 
 
 def test_big_endian_arrays_travel_as_little_endian():
