@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date
 
 from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
@@ -21,7 +20,6 @@ class Consents:
     def __init__(self, plan: Plan, peers: Collection[str], books: PlanLedger, register: DisclosureStore) -> None:
         self._plan, self._peers, self._books, self._register = plan, peers, books, register
         self._records: Records | None = None
-        self._day: date | None = None
 
     def note(self, records: Records) -> None:
         """Keep the consents of records as they are now, in place of those before; the records need no columns."""
@@ -29,15 +27,10 @@ class Consents:
         if records.consent is not None:
             rows = zip(records.person, records.ids, records.consent, strict=True)
             self._register.note_consents((person, one, given) for person, one, all_ in rows for given in all_)
-        self._withdraw()
+        self.end()
 
-    def turn(self, today: date) -> None:
-        """Go on on that day: on another one than before consents may have ended."""
-        if today != self._day:
-            self._withdraw()
-        self._day = today
-
-    def _withdraw(self) -> None:
+    def end(self) -> None:
+        """Withdraw from the pairs whose consent to it is not live any more."""
         records, purpose = self._records, self._plan.purpose_code
         if records is None or records.consent is None:
             return

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 
 import numpy as np
@@ -109,6 +109,7 @@ class Node:
         self.plan_ledger = PlanLedger(ledger, plan, self.random_source)
         self.tell = tell
         self._parts: dict[str, bytes] = {}
+        self._today: date | None = None
         self._answers: dict[str, Reply] = {}
         self._lock = threading.Lock()
         lifetime.register.reconcile(_told(ledger))
@@ -202,10 +203,7 @@ class Node:
             if key in self._answers:
                 return self._answers[key]
             self._check_header(header)
-            today = datetime.now(UTC).date()
-            self._consents.turn(today)
-            self._drop_forgotten()
-            self.role.turn(today)
+            self._begin(datetime.now(UTC).date())
             reply = self._dispatch(message, key)
             if isinstance(message, SumRequest | PairRequest):
                 self._answers[key] = reply
@@ -226,6 +224,15 @@ class Node:
             # The text of an exception can hold data, so neither the server nor a log gets it.
             self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
             return Refusal(self._reply(header), "unavailable")
+
+    def _begin(self, today: date) -> None:
+        """Go on on that day: on another one than before consents may have begun or ended."""
+        if today == self._today:
+            return
+        self._consents.end()
+        self._drop_forgotten()
+        self.role.changed()
+        self._today = today
 
     def _reply(self, header: Header) -> Header:
         return Header(

@@ -43,6 +43,8 @@ class Withdrawals:
 
     def outgoing(self, run: str, peers: Mapping[str, PeerKey]) -> dict[str, bytes]:
         """Sealed notices to go along with the next answer, by peer: nothing where there is nothing to tell."""
+        if not self._taken and not self._register.has_notices:
+            return {}
         found = {}
         for peer, key in peers.items():
             digest = self._taken.pop(peer, b"")

@@ -99,10 +99,10 @@ class Lender(PartyRole):
         for told in (self._levels.get(peer, {}), self._told_bands.get(peer, {})):
             for person in persons:
                 told.pop(person, None)
-        self._changed()
+        self.changed()
 
-    def _changed(self) -> None:
-        super()._changed()
+    def changed(self) -> None:
+        super().changed()
         self._split.clear()
         self._targets = None
 
@@ -211,7 +211,7 @@ class Lender(PartyRole):
 
         def keep() -> Kept:
             self._levels[context.peer] = told
-            self._changed()
+            self.changed()
             return self._received(context.peer, "signal", told)
 
         return self._told(context.peer, self._plan.model.signal_bits, "signal", keep)

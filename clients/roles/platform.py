@@ -90,10 +90,10 @@ class Platform(PartyRole):
         self._pairs.forget(peer, persons)
         for person in persons:
             self._bits.get(peer, {}).pop(person, None)
-        self._changed()
+        self.changed()
 
-    def _changed(self) -> None:
-        super()._changed()
+    def changed(self) -> None:
+        super().changed()
         self._rows = self._labels = None
 
     def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
@@ -144,7 +144,7 @@ class Platform(PartyRole):
         bits = self._pairs.read(context.peer, body, 2)
         self._bits[context.peer] = bits
         self._lifetime.register.receive(self._plan.hash, context.peer, "label", bits)
-        self._changed()
+        self.changed()
         return Payload.of(b"")
 
     def disclose_signal(self, parts: dict[str, bytes]) -> Pair:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 
 import numpy as np
 import torch
@@ -43,7 +42,6 @@ class PartyRole(ABC):
     ) -> None:
         self._plan, self._name, self._mechanisms = plan, name, mechanisms
         self._records, self._lifetime, self._tell = records, lifetime, tell
-        self._today: date | None = None
         self._group = plan.party(name).group
         self._encoder = Encoder(plan, self._group)
         self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
@@ -89,13 +87,7 @@ class PartyRole(ABC):
     def replace(self, records: Records) -> None:
         """Go on with other records of the same data set, from the next round on."""
         self._records = records
-        self._changed()
-
-    def turn(self, today: date) -> None:
-        """Go on on another day, on which consents may have begun or ended."""
-        if today != self._today:
-            self._today = today
-            self._changed()
+        self.changed()
 
     def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
         """Counts of training records over the public cells of every feature of the tower."""
@@ -120,7 +112,7 @@ class PartyRole(ABC):
 
         return work, mechanism
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
         """Records, consents or what peers told have changed: nothing that was made of them is used again."""
         self._encoder.clear()
 

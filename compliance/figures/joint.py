@@ -17,7 +17,7 @@ from typing import Any
 from sealscore.compliance.figures.costs import bounded
 from sealscore.compliance.verify.verification import Verification
 from sealscore.shared.dp.events import Event, RandomizedResponse
-from sealscore.shared.ledger.budget_check import Division, Used
+from sealscore.shared.ledger.budget_check import Used
 from sealscore.shared.ledger.entries import PARTS, Part
 from sealscore.shared.ledger.state import PlanState
 from sealscore.shared.plan.plan import Plan
@@ -122,11 +122,11 @@ def used_by(standings: Sequence[PlanState]) -> Used:
     """
     one = standings[0]
     events, elsewhere = _merged(standings), one.elsewhere(_unseen(standings))
-    division = Division.of(one)
+    division = one.division
     return Used(
         None if division is None else division._replace(column=""),
         {part: events[part] + elsewhere[part] for part in PARTS},
-        one.mechanisms.distance(),
+        one.mechanisms.distance,
     )
 
 

@@ -11,7 +11,7 @@ from sealscore.compliance.figures.joint import JointClaim, labels_of, used_by
 from sealscore.compliance.verify.account import Account
 from sealscore.compliance.verify.verification import Claim
 from sealscore.shared.dp.events import Event
-from sealscore.shared.ledger.budget_check import Division, Used
+from sealscore.shared.ledger.budget_check import Used
 
 
 @dataclass(frozen=True)
@@ -60,4 +60,4 @@ def _composed(accounts: Sequence[Account], joint: Sequence[JointClaim]) -> tuple
 
 def _one_column(account: Account) -> bool:
     """Whether all plans in a ledger name persons by one column, so that what divides persons is one rule."""
-    return len({division.column for plan in account.plans if (division := Division.of(plan)) is not None}) <= 1
+    return len({division.column for plan in account.plans if (division := plan.division) is not None}) <= 1

@@ -7,12 +7,16 @@ passed on.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sealscore.shared.files import append
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors, to_line
+
+# A party's ledger is held by its last head at so many others, and by one that is older by rounds at all of them.
+HEADS = 4
 
 
 class Receipts:
@@ -24,6 +28,7 @@ class Receipts:
         if path is not None and path.exists():
             _repair(path)
         self._last: dict[str, Receipt] = {}
+        self._turn: Counter[str] = Counter()
         for receipt in read_anchors(path) if path is not None and path.exists() else ():
             if isinstance(receipt, Receipt):
                 self._last[receipt.head.party] = receipt
@@ -52,9 +57,17 @@ class Receipts:
         """The last receipt for a party, or None where it never sent a head."""
         return self._last.get(party)
 
-    def heads_for(self, party: str, members: Mapping[str, Card]) -> tuple[bytes, ...]:
-        """The last heads of the other members, for that party to keep."""
+    def heads_for(self, party: str, members: Mapping[str, Card], last: bool = False) -> tuple[bytes, ...]:
+        """Last heads of other members, for that party to keep: at most `HEADS`, in turn, and all in the `last` request.
+
+        With all of them in each request, a round would cost the square of the parties.
+        """
         others = sorted(name for name in members if name != party and name in self._last)
+        if others and not last:
+            # Begun at its own place in the order of names, so that each party's head goes to as many in each round.
+            start = (sum(name < party for name in others) + self._turn[party]) % len(others)
+            others = (others[start:] + others[:start])[:HEADS]
+            self._turn[party] += HEADS
         return tuple(self._last[name].head.to_bytes() for name in others)
 
     def _keep(self, receipt: Receipt) -> None:

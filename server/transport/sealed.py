@@ -28,6 +28,7 @@ from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Deliver,
+    Finish,
     Header,
     Introduce,
     Join,
@@ -110,7 +111,7 @@ class SealedExchange:
             request.header,
             type(request).__name__,
             encode_body(request),
-            self._receipts.heads_for(party, self._cards),
+            self._receipts.heads_for(party, self._cards, last=isinstance(request, Finish)),
             receipt.to_bytes() if receipt else b"",
             self._notices.pop(party, {}),
         )

@@ -53,7 +53,7 @@ class Mechanism:
     own_noise_only: bool
     event: Event
 
-    @property
+    @cached_property
     def shape(self) -> SumShape:
         """The shape of the sum: the bound of a vector plus the farthest that its noise can reach."""
         farthest = support_bound(grid_scale(self.noise_std)) if self.noise_std else 0
@@ -147,10 +147,11 @@ class Mechanisms:
     def _solve(self, part: list[PlannedRelease]) -> Solved:
         privacy = self.plan.privacy
         try:
-            return solve(tuple(part), privacy.epsilon, privacy.delta, self.distance())
+            return solve(tuple(part), privacy.epsilon, privacy.delta, self.distance)
         except (UnreachableBudget, TooMuchWork) as error:
             raise PlanError(self.plan.name, [f"privacy.epsilon = {privacy.epsilon}: {error}"]) from None
 
+    @cached_property
     def distance(self) -> float:
         """Distance of all noise that is ever drawn from exact discrete Gaussians: draws times the bound of one.
 
@@ -282,5 +283,5 @@ class Mechanisms:
             ]
             if any(phase.summed.trains for phase in part):
                 events += labels
-            figures.append(borne_out(partial(used.epsilon, events), privacy.epsilon, privacy.delta, self.distance()))
+            figures.append(borne_out(partial(used.epsilon, events), privacy.epsilon, privacy.delta, self.distance))
         return figures

@@ -12,6 +12,7 @@ import binascii
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, unpack_fields
@@ -53,6 +54,10 @@ class Head:
 
     def to_bytes(self) -> bytes:
         """The head as bytes."""
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         return pack_fields(self.party.encode(), self.ledger, counter(self.seq), self.hash, self.signature)
 
     @classmethod

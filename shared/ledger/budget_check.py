@@ -13,13 +13,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from sealscore.shared.dp.accountant import Accountant, PldAccountant
 from sealscore.shared.dp.events import Disclosure, Event, RandomizedResponse
 from sealscore.shared.dp.noise_calibration import UnreachableBudget, borne_out
 from sealscore.shared.ledger.entries import PARTS, Ceilings, Part, Reserve
-from sealscore.shared.ledger.state import LedgerState, PlanState
+from sealscore.shared.ledger.state import Division, LedgerState, PlanState
 from sealscore.shared.plan.plan import Plan
 
 Spent = Mapping[Part, Counter[Event]]
@@ -31,26 +30,6 @@ class Overdrawn(ValueError):
     def __init__(self, ceiling: str, what: str) -> None:
         super().__init__(what)
         self.ceiling = ceiling
-
-
-class Division(NamedTuple):
-    """A rule by which persons are training or test persons and that never moves anybody.
-
-    `split` is the plan's, `form` the normal form that names a person, and `column` what the plan calls the column.
-    """
-
-    split: str
-    form: str
-    column: str
-
-    @classmethod
-    def of(cls, standing: PlanState) -> Division | None:
-        """The rule at the ledger's party; None where it moves persons, as by date."""
-        plan, split = standing.plan, standing.plan.evaluation.split
-        if split.moves:
-            return None
-        table = plan.groups[plan.party(standing.party).group].table
-        return cls(split.model_dump_json(), plan.alignment.identifier, table.person_column)
 
 
 @dataclass(frozen=True)
@@ -69,7 +48,7 @@ class Used:
         else:
             elsewhere = standing.elsewhere()
             events = {part: standing.charged[part] + elsewhere[part] for part in PARTS}
-        return cls(Division.of(standing), events, standing.mechanisms.distance())
+        return cls(standing.division, events, standing.mechanisms.distance)
 
 
 def composed_epsilon(

@@ -305,6 +305,11 @@ class DisclosureStore:
             self._write(("INSERT OR IGNORE INTO notices (plan, peer, handle) VALUES (?, ?, ?)", rows))
             return self.forget(plan, peer, handles)
 
+    @property
+    def has_notices(self) -> bool:
+        """Whether any peer was not told yet of a withdrawal."""
+        return bool(self._database.execute("SELECT EXISTS (SELECT 1 FROM notices WHERE passed = 0)").fetchone()[0])
+
     def notices(self, peer: str) -> list[tuple[str, bytes]]:
         """(plan, handle) of everybody whose withdrawal the peer was not told yet."""
         query = "SELECT plan, handle FROM notices WHERE peer = ? AND passed = 0 ORDER BY plan, handle"

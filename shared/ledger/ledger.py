@@ -80,6 +80,8 @@ class Ledger:
         self.path, self.clock, self._identity = path, clock, identity
         self._lock = threading.RLock()
         self._standing, self._seq, self._hash, self._genesis = LedgerState(), 0, GENESIS, GENESIS
+        # SQLite's number of the file's content, which changes when another connection has written; None: not known.
+        self._version: int | None = None
         try:
             self._database = _connect(path, identity.simulation)
             try:
@@ -233,7 +235,7 @@ class Ledger:
             self._database.execute("COMMIT")
         except BaseException:
             # What was folded in is not in the file: fold all of it anew when it is next needed.
-            self._standing, self._seq, self._hash = LedgerState(), 0, GENESIS
+            self._standing, self._seq, self._hash, self._version = LedgerState(), 0, GENESIS, None
             self._roll_back()
             raise
         self._seq, self._hash = seq, hashed
@@ -247,7 +249,11 @@ class Ledger:
             self._database.execute("ROLLBACK")
 
     def _refresh(self) -> None:
-        """Fold in what was appended since, by whomever."""
+        """Fold in what others have appended since."""
+        # Before the rows are read: what is appended between the two is then found once more, and not missed.
+        version = self._database.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._version:
+            return
         stored_since = stored_entries(self._database, self._seq - 1)
         if self._seq:
             known = next(stored_since, None)
@@ -269,6 +275,7 @@ class Ledger:
                 self._genesis = stored.hash
                 if self._standing.card.key != self._identity.card.key:
                     raise LedgerError(f"{self.path}: is the ledger of {self._standing.card.name!r}, with another key")
+        self._version = version
 
     def _guarded(self, work: Callable[[], T]) -> T:
         try:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanisms
@@ -80,6 +80,17 @@ class Reservation:
         return self.spent - self.answered
 
 
+class Division(NamedTuple):
+    """A rule by which persons are training or test persons and that never moves anybody.
+
+    `split` is the plan's, `form` the normal form that names a person, and `column` what the plan calls the column.
+    """
+
+    split: str
+    form: str
+    column: str
+
+
 @dataclass
 class PlanState:
     """An approved plan in the ledger of `party`: `hash` is that of the text that was approved, at entry `approved`.
@@ -112,6 +123,15 @@ class PlanState:
     def mechanisms(self) -> Mechanisms:
         """The plan's mechanisms; the noise is solved when it is first asked for."""
         return Mechanisms(self.plan)
+
+    @cached_property
+    def division(self) -> Division | None:
+        """The rule by which persons are training or test persons; None where it moves persons, as by date."""
+        plan, split = self.plan, self.plan.evaluation.split
+        if split.moves:
+            return None
+        table = plan.groups[plan.party(self.party).group].table
+        return Division(split.model_dump_json(), plan.alignment.identifier, table.person_column)
 
     @cached_property
     def phases(self) -> dict[str, tuple[int, Phase]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -39,7 +40,7 @@ class SumShape:
     bound: int
     parties: int
 
-    @property
+    @cached_property
     def bits(self) -> int:
         """Bits of an entry: 2^(bits-1) exceeds parties * bound, so the centred sum modulo 2^bits is the sum."""
         needed = (self.parties * self.bound).bit_length() + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from sealscore.shared.phases.align import Align
 from sealscore.shared.phases.bin import Bin
@@ -48,17 +49,17 @@ class Phase:
     attempts: int = 1
     steps: int = 1
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The phase's name in messages, ledgers and reports: `train_tower:lender`."""
         return f"{self.kind.value}:{self.group}"
 
-    @property
+    @cached_property
     def of(self) -> PhaseKind:
         """What this kind of phase is."""
         return KINDS[self.kind]
 
-    @property
+    @cached_property
     def summed(self) -> SummedKind:
         """What this kind of phase sums; TypeError for a paired one."""
         found = self.of
@@ -66,17 +67,17 @@ class Phase:
             raise TypeError(f"{self.name} has no sum")
         return found
 
-    @property
+    @cached_property
     def paired(self) -> bool:
         """True where the phase has no sum."""
         return isinstance(self.of, PairedKind)
 
-    @property
+    @cached_property
     def parts(self) -> frozenset[str]:
         """The published parts that a request of this phase must name."""
         return self.of.parts
 
-    @property
+    @cached_property
     def test(self) -> bool:
         """True where the phase sums over test persons' records."""
         return self.of.test

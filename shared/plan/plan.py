@@ -303,14 +303,19 @@ class Plan(Strict):
 
     def members(self, group: str) -> tuple[Party, ...]:
         """The parties of a group, in the order of the plan."""
-        return tuple(party for party in self.parties if party.group == group)
+        return self._members.get(group, ())
 
     def party(self, name: str) -> Party:
         """The party of that name; KeyError where there is none."""
-        for party in self.parties:
-            if party.name == name:
-                return party
-        raise KeyError(name)
+        return self._party[name]
+
+    @cached_property
+    def _party(self) -> dict[str, Party]:
+        return {party.name: party for party in self.parties}
+
+    @cached_property
+    def _members(self) -> dict[str, tuple[Party, ...]]:
+        return {group: tuple(party for party in self.parties if party.group == group) for group in self.groups}
 
     @cached_property
     def platforms(self) -> tuple[str, ...]:
@@ -328,7 +333,7 @@ class Plan(Strict):
         """The norm to which gradients of a group's tower are clipped."""
         return self.groups[group].clip_norm or self.privacy.clip_norm
 
-    @property
+    @cached_property
     def lenders(self) -> str:
         """The name of the lenders' group."""
         return next(name for name, group in self.groups.items() if group.role == "lender")

@@ -6,7 +6,6 @@ The node around it is the real one: it checks each request, charges, adds the no
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 
 import numpy as np
 import torch
@@ -71,10 +70,6 @@ class WidenedRole:
         self._examples: tuple[torch.Tensor, torch.Tensor] | None = None
         # A fixed batch is taken whole.
         self._whole = plan.replace(training__sample_rate=1.0)
-
-    def turn(self, today: date) -> None:
-        """As the role."""
-        self._role.turn(today)
 
     def pair(self, phase: Phase, step: int, parts: dict[str, bytes]) -> Pair:
         """As the role."""

@@ -99,7 +99,7 @@ def by_hand(counts: Counter[tuple[str, str, str]], made: Mechanisms) -> float:
     Of delta goes off what the noise that is drawn can differ from the noise that is accounted, at the plan's epsilon.
     """
     privacy = made.plan.privacy
-    delta = privacy.delta - (1 + math.exp(privacy.epsilon)) * made.distance()
+    delta = privacy.delta - (1 + math.exp(privacy.epsilon)) * made.distance
     parts = {part for _, part, _ in counts} - {"all"} or {"all"}
     return max(
         composed([(json.loads(event), times) for (_, of, event), times in counts.items() if of in (part, "all")], delta)

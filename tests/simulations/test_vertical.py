@@ -213,7 +213,7 @@ class TestTheClaim:
 
     def test_it_is_a_persons_over_all_lenders_and_platforms(self):
         made = mechanisms(PLAN)
-        delta = accounting_delta(8.0, 1e-5, made.distance())
+        delta = accounting_delta(8.0, 1e-5, made.distance)
         figures = [PldAccountant().epsilon(events, delta) for events in self.hand_made()]
         assert made.claim() == pytest.approx(max(figures), rel=1e-9)
         assert all(0.97 * 8 < figure <= 8 for figure in figures)
@@ -229,7 +229,7 @@ class TestTheClaim:
         """At epsilon 10 the distance of the noise is above delta; the labels have no part in it."""
         made = mechanisms(PLAN)
         with pytest.raises(UnreachableBudget):
-            accounting_delta(made.claim() + 1.7, 1e-5, made.distance())
+            accounting_delta(made.claim() + 1.7, 1e-5, made.distance)
         assert made.platform_claim() == made.claim() + 2.0
 
     @pytest.mark.parametrize(("spread", "labels"), [(1, 1), (2, 2), (None, 2)])
@@ -250,7 +250,7 @@ class TestTheClaim:
     def test_of_one_lender_and_one_platform_each_the_records_epsilon_is_what_their_nodes_charged(self, private: Any):
         """The events of one party of each group, as its node charged them: they state the whole group's release."""
         standings, record = private
-        delta = accounting_delta(8.0, 1e-5, mechanisms(PLAN).distance())
+        delta = accounting_delta(8.0, 1e-5, mechanisms(PLAN).distance)
         charged = {party: next(iter(standing.plans.values())).charged for party, standing in standings.items()}
         sums = [
             [

@@ -10,7 +10,7 @@ from builders import LENDERS, small_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.server.transport.receipts import Receipts
+from sealscore.server.transport.receipts import HEADS, Receipts
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors
 from sealscore.shared.plan.plan import SERVER
@@ -93,6 +93,23 @@ def test_each_party_is_given_the_last_heads_of_all_others():
     assert made.heads_for("lender-1", members) == (head("lender-2", 6).to_bytes(),)
     assert made.heads_for("lender-3", members) == tuple(head(party, 6).to_bytes() for party in LENDERS[:2])
     assert made.heads_for("lender-3", {"lender-2": CARDS["lender-2"]}) == (head("lender-2", 6).to_bytes(),)
+
+
+def test_of_many_parties_each_head_goes_to_a_few_others_each_time_to_all_in_turn_and_to_all_at_the_end():
+    names = [f"lender-{number:02}" for number in range(11)]
+    members = {name: Identity.simulated(1, name, "lender") for name in names}
+    cards, made = {name: who.card for name, who in members.items()}, receipts()
+    for name, who in members.items():
+        made.sign(name, Head.sign(who, LEDGER, 1, bytes(32)).to_bytes(), cards)
+    shown: dict[str, set[str]] = {name: set() for name in names}
+    for _ in range(3):
+        round = {name: {Head.from_bytes(data).party for data in made.heads_for(name, cards)} for name in names}
+        for name in names:
+            assert len(round[name]) == HEADS == sum(name in seen for seen in round.values())
+            shown[name] |= round[name]
+    for name in names:
+        assert shown[name] == set(names) - {name}
+        assert len(made.heads_for(name, cards, last=True)) == len(names) - 1
 
 
 def test_a_damaged_file_is_not_used(tmp_path: Path):

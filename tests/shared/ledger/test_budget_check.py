@@ -15,13 +15,13 @@ from sealscore.shared.dp.events import Disclosure, Gaussian, NoNoise, Randomized
 from sealscore.shared.dp.noise_calibration import UnreachableBudget
 from sealscore.shared.ledger.budget_check import (
     BudgetCheck,
-    Division,
     Used,
     bits_by_recipient,
     composed_epsilon,
     label_epsilon,
 )
 from sealscore.shared.ledger.entries import Ceilings
+from sealscore.shared.ledger.state import Division
 
 DELTA = 1e-5
 PLD = PldAccountant()
