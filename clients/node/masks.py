@@ -9,7 +9,8 @@ import numpy as np
 from sealscore.clients.node.errors import Refused
 from sealscore.shared.crypto.masking import MaskedSum
 from sealscore.shared.crypto.seeds import Seeds, SeedsMissing
-from sealscore.shared.messages.aggregation import PlainSum, SumId, SumShape
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.aggregation import PlainSum, SumShape
 
 
 class Masks:
@@ -38,15 +39,15 @@ class Masks:
             self._seeds.close()
         self._sum = self._seeds = None
 
-    def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
+    def protect(self, address: Address, cohort: tuple[str, ...], shape: SumShape, vector: np.ndarray) -> bytes:
         """The vector under masks; Refused where there are no seeds with the cohort."""
         if self._sum is None:
             raise Refused("not-joined")
         try:
-            return self._sum.protect(sum_id, shape, party, vector)
+            return self._sum.protect(address, cohort, shape, vector)
         except SeedsMissing:
             raise Refused("no-seeds") from None
 
-    def total(self, sum_id: SumId, shape: SumShape, contributions: Mapping[str, bytes]) -> np.ndarray:
+    def total(self, cohort: tuple[str, ...], shape: SumShape, contributions: Mapping[str, bytes]) -> np.ndarray:
         """As `PlainSum.total`: over a whole cohort the masks cancel."""
-        return PlainSum().total(sum_id, shape, contributions)
+        return PlainSum().total(cohort, shape, contributions)

@@ -8,6 +8,7 @@ that the plan fixes leaves: as if the party had no records, where it fails.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections import deque
@@ -32,11 +33,11 @@ from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
-from sealscore.shared.messages.aggregation import Aggregation, SumId
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.aggregation import Aggregation
 from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
-    Header,
     Hello,
     MessageError,
     PairAnswer,
@@ -138,7 +139,7 @@ class Node:
             try:
                 message: Request = decode(request, Hello, Publish, SumRequest, PairRequest, Finish)
             except MessageError:
-                return encode(Refusal(self._reply(Header("", "", "", 0, 0, "", "")), "malformed"))
+                return encode(Refusal(self._reply(Address("", "", "", 0, 0, "", "")), "malformed"))
             return encode(self._respond(message, digest(request)))
 
     def respond(self, request: Request, key: str) -> Reply:
@@ -234,12 +235,10 @@ class Node:
         self.role.changed()
         self._today = today
 
-    def _reply(self, header: Header) -> Header:
-        return Header(
-            header.plan, header.run, header.phase, header.round, header.attempt, sender=self.name, recipient=SERVER
-        )
+    def _reply(self, header: Address) -> Address:
+        return dataclasses.replace(header, sender=self.name, recipient=SERVER)
 
-    def _check_header(self, header: Header) -> None:
+    def _check_header(self, header: Address) -> None:
         if header.plan != self.plan.hash:
             raise Refused("other-plan")
         if header.recipient != self.name or header.sender != SERVER:
@@ -315,7 +314,7 @@ class Node:
         def answer() -> bytes:
             nonlocal noted
             work = self.role.pair(phase, request.header.round, parts)
-            payload = work(PairContext(self._secret, request.header, self.name, request.peer), request.body)
+            payload = work(PairContext(self._secret, self._reply(request.header), request.peer), request.body)
             if noted:
                 for release in payload.releases:
                     payload.keep(release)
@@ -357,7 +356,7 @@ class Node:
             raise Refused("unknown-phase")
         return self._phases[name][1]
 
-    def _check_order(self, header: Header, phase: Phase, peer: str) -> None:
+    def _check_order(self, header: Address, phase: Phase, peer: str) -> None:
         """Phases in their order; within one, (round, attempt) strictly above the last one answered (to that peer)."""
         rounds = PAIR_STEPS if phase.paired else phase.rounds
         attempts = PAIR_ATTEMPTS if phase.paired else MAX_ATTEMPT
@@ -366,7 +365,7 @@ class Node:
         if not self.plan_ledger.allows(peer, self._place(header)):
             raise Refused("out-of-order")
 
-    def _place(self, header: Header) -> tuple[int, int, int]:
+    def _place(self, header: Address) -> tuple[int, int, int]:
         return self._phases[header.phase][0], header.round, header.attempt
 
     def _check_cohort(self, cohort: tuple[str, ...]) -> None:
@@ -390,8 +389,8 @@ class Node:
     def _release(self, request: SumRequest, phase: Phase, work: Sum) -> bytes:
         """What is answered of a sum that is charged: whatever the work meets in the records, a vector leaves."""
         compute, mechanism = work
-        header, cohort = request.header, tuple(sorted(request.cohort))
-        context = RoundContext(self._secret, header, self.name, mechanism, len(cohort))
+        address, cohort = self._reply(request.header), tuple(sorted(request.cohort))
+        context = RoundContext(self._secret, address, mechanism, len(cohort))
         vector, noised = np.zeros(mechanism.length, dtype=np.int64), False
         try:
             vector = attempted(
@@ -402,8 +401,7 @@ class Node:
             self._failed(phase.name, error)
         if not noised:
             vector = mechanism.noised(vector, context.stream(Purpose.NOISE), len(cohort))
-        sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
-        return self._aggregation.protect(sum_id, mechanism.shape, self.name, vector)
+        return self._aggregation.protect(address, cohort, mechanism.shape, vector)
 
 
 def _told(ledger: Ledger) -> frozenset[str]:

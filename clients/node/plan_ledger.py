@@ -30,7 +30,7 @@ from sealscore.shared.ledger.entries import (
 )
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.ledger.state import LAST_ATTEMPT, NOWHERE, LedgerFault, LedgerState, Place, PlanState
-from sealscore.shared.messages.messages import Header
+from sealscore.shared.messages.address import Address
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Source
@@ -98,7 +98,7 @@ class PlanLedger:
             left = self._block.entry.count - self._block.given
         return self._now().spent[phase.name] - left
 
-    def reserve(self, header: Header, phase: Phase, mechanism: Mechanism, cohort: int, request: str) -> None:
+    def reserve(self, header: Address, phase: Phase, mechanism: Mechanism, cohort: int, request: str) -> None:
         """Charge an answer of a phase with a sum, before any record is read; `request` is the request's digest.
 
         Raises:
@@ -120,7 +120,7 @@ class PlanLedger:
         if self._block is not None and self._block.given == self._block.entry.count:
             self._close_block()
 
-    def clear(self, header: Header, releases: Sequence[Release]) -> None:
+    def clear(self, header: Address, releases: Sequence[Release]) -> None:
         """Check that releases to a peer are within the ceilings of the data set, before they are noted anywhere.
 
         Raises:
@@ -136,13 +136,13 @@ class PlanLedger:
             self.refused(header, "budget", f"{error.ceiling}: {error}")
             raise Refused("budget") from None
 
-    def exchanged(self, header: Header, peer: str, request: str) -> None:
+    def exchanged(self, header: Address, peer: str, request: str) -> None:
         """Note a step of a paired phase that tells nothing."""
         where = _where(header)
         self._append(lambda standing: Answer(**where, peer=peer, request=request), header)
 
     def disclose(
-        self, header: Header, peer: str, release: Release, keep: Callable[[], tuple[Kept, str | None]]
+        self, header: Address, peer: str, release: Release, keep: Callable[[], tuple[Kept, str | None]]
     ) -> None:
         """Note a payload that is about to leave, and what it tells of how many persons anew.
 
@@ -199,7 +199,7 @@ class PlanLedger:
             )
         )
 
-    def refused(self, header: Header, code: str, why: str = "") -> None:
+    def refused(self, header: Address, code: str, why: str = "") -> None:
         """Note a request under this plan that was not answered; says nothing where the ledger cannot be written."""
         if header.plan != self._plan.hash:
             return
@@ -226,13 +226,13 @@ class PlanLedger:
             raise Refused("not-approved")
         return found
 
-    def _in_block(self, block: _Block, header: Header, cohort: int) -> bool:
+    def _in_block(self, block: _Block, header: Address, cohort: int) -> bool:
         entry = block.entry
         same = (entry.phase, entry.cohort) == (header.phase, cohort)
         return same and block.given < entry.count and header.round <= block.end
 
     def _reservation(
-        self, standing: LedgerState, header: Header, phase: Phase, mechanism: Mechanism, cohort: int
+        self, standing: LedgerState, header: Address, phase: Phase, mechanism: Mechanism, cohort: int
     ) -> Reserve:
         plan = standing.plans[self._plan.hash]
         left = min(phase.attempts - plan.spent[phase.name], phase.rounds - header.round + 1)
@@ -249,7 +249,7 @@ class PlanLedger:
         self._spending.check(standing, self._plan.hash, entry)
         return entry
 
-    def _append(self, make: Callable[[LedgerState], Entry], header: Header) -> int:
+    def _append(self, make: Callable[[LedgerState], Entry], header: Address) -> int:
         try:
             return self._ledger.append(make)
         except Overdrawn as error:
@@ -302,6 +302,6 @@ def check_identified(standing: LedgerState) -> None:
         )
 
 
-def _where(header: Header) -> dict[str, Any]:
+def _where(header: Address) -> dict[str, Any]:
     fields = ("plan", "run", "phase", "round", "attempt")
     return {name: getattr(header, name) for name in fields}

@@ -19,9 +19,9 @@ from sealscore.clients.node.errors import Refused
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
-from sealscore.clients.node.sealed import NotApproved, SealedNode, claimed_header, is_over
+from sealscore.clients.node.sealed import NotApproved, SealedNode, answering, is_over
 from sealscore.clients.roles.bands import MayTell
-from sealscore.shared.crypto.sealing import SealError, read_info
+from sealscore.shared.crypto.sealing import SealError, claimed_address
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.trust import EnrolmentError, TrustError, TrustStore, Untrusted
@@ -29,7 +29,8 @@ from sealscore.shared.ledger.disclosure_store import DisclosureStore, Disclosure
 from sealscore.shared.ledger.entries import Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
-from sealscore.shared.messages.messages import Header, Join, MessageError, Propose, Ready, Refusal
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Join, MessageError, Propose, Ready, Refusal
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
@@ -197,7 +198,7 @@ class PlanRouter:
     def _plan_of(self, request: bytes, signed: bool) -> str | None:
         """The hash of the plan that a request names, unchecked unless it is signed; None where a plan is proposed."""
         if not signed:
-            return read_info(request).plan
+            return claimed_address(request).plan
         message = open_signed(request, self._servers(), Join, Propose)
         if message.header.recipient != self.name:
             raise Refused("other-plan")
@@ -283,7 +284,7 @@ class PlanRouter:
 
     def _proposal(self, request: bytes) -> bytes:
         message = open_signed(request, self._servers(), Propose)
-        header = Header(message.header.plan, "", "", 0, 0, self.name, SERVER)
+        header = Address(message.header.plan, "", "", 0, 0, self.name, SERVER)
         try:
             plan = Plan.from_canonical(message.text)
             plan.party(self.name)
@@ -294,7 +295,7 @@ class PlanRouter:
         return sign_message(Ready(header), self._identity)
 
     def _refuse(self, request: bytes, plan: str, code: str) -> bytes:
-        return sign_message(Refusal(claimed_header(request, plan, self.name), code), self._identity)
+        return sign_message(Refusal(answering(request, plan, self.name), code), self._identity)
 
 
 def _expired(plan: str, standing: LedgerState) -> Settle:

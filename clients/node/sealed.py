@@ -19,7 +19,7 @@ from sealscore.clients.node.node import Node
 from sealscore.clients.node.withdrawals import Withdrawals
 from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import Info, SealError, read_info, seal, unseal
+from sealscore.shared.crypto.sealing import SealError, claimed_address, seal, unseal
 from sealscore.shared.crypto.seeds import OfferError, Seeds
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
@@ -27,13 +27,13 @@ from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import AnchorError
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import LedgerError
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import decode_body, digest, encode, encode_body, whole
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Deliver,
     Finish,
-    Header,
     Hello,
     Introduce,
     Join,
@@ -117,7 +117,7 @@ class SealedNode:
     def answer(self, request: bytes) -> bytes:
         """Answer one sealed request; a refusal is signed and holds a code, and nothing is charged for it."""
         with self._lock:
-            header = claimed_header(request, self._node.plan.hash, self.name)
+            header = answering(request, self._node.plan.hash, self.name)
             if self._closed:
                 return self._refuse(header, "closed")
             try:
@@ -182,7 +182,7 @@ class SealedNode:
             self._seeds.close()
         self._server, self._peers = None, {}
 
-    def _refuse(self, header: Header, code: str) -> bytes:
+    def _refuse(self, header: Address, code: str) -> bytes:
         return sign_message(Refusal(header, code), self._identity)
 
     def _check_expiry(self) -> None:
@@ -239,7 +239,7 @@ class SealedNode:
         head = self._node.plan_ledger.ledger.head.to_bytes()
         return Answered(reply.header, type(reply).__name__, encode_body(reply), head, notices)
 
-    def _introduced(self, message: Introduce, answer: Header) -> Offered:
+    def _introduced(self, message: Introduce, answer: Address) -> Offered:
         """Check the certificates of all parties, and offer seeds to those of the own group."""
         plan = self._node.plan
         self._anchoring.compare(message.anchors)
@@ -256,7 +256,7 @@ class SealedNode:
         self._used = False
         return Offered(answer, self._seeds.offer)
 
-    def _seeded(self, message: Deliver, answer: Header) -> Ready | Refusal:
+    def _seeded(self, message: Deliver, answer: Address) -> Ready | Refusal:
         """Take the seeds that the others of the group offered; from now on sums are masked with them."""
         if self._seeds is None:
             return Refusal(answer, "out-of-order")
@@ -275,18 +275,19 @@ class SealedNode:
             return Refusal(dataclasses.replace(message.header, sender=self.name, recipient=SERVER), "no-such-pair")
         body = message.body
         if body:
-            sent = self._payload(message.header, message.header.round - 1, message.peer, self.name)
-            _, body = unseal(body, self._keys, {message.peer: self._cards[message.peer]}, sent)
+            sent = _payload(message.header, message.header.round - 1, message.peer, self.name)
+            *_, body = unseal(body, self._keys, {message.peer: self._cards[message.peer]}, (sent, PAYLOAD))
         opened = dataclasses.replace(message, body=body)
         reply = self._node.respond(opened, digest(encode(opened)))
         if not isinstance(reply, PairAnswer) or not reply.body:
             return reply
-        info = self._payload(message.header, message.header.round, self.name, message.peer)
-        return dataclasses.replace(reply, body=seal(info, reply.body, self._identity, peer))
+        address = _payload(message.header, message.header.round, self.name, message.peer)
+        return dataclasses.replace(reply, body=seal(address, PAYLOAD, reply.body, self._identity, peer))
 
-    def _payload(self, header: Header, step: int, sender: str, recipient: str) -> Info:
-        """What a payload is: both sides of a step are asked under one attempt, so that none fits into another."""
-        return Info(header.plan, header.run, header.phase, step, header.attempt, PAYLOAD, sender, recipient)
+
+def _payload(header: Address, step: int, sender: str, recipient: str) -> Address:
+    """A payload's address: both sides of a step are asked under one attempt, so that none fits into another."""
+    return dataclasses.replace(header, round=step, sender=sender, recipient=recipient)
 
 
 def is_over(plan: Plan, now: float) -> bool:
@@ -294,11 +295,10 @@ def is_over(plan: Plan, now: float) -> bool:
     return plan.expires is not None and datetime.fromtimestamp(now, UTC).date() > plan.expires
 
 
-def claimed_header(request: bytes, plan: str, party: str) -> Header:
+def answering(request: bytes, plan: str, party: str) -> Address:
     """What a refusal of a request answers to, as the request itself says, unchecked."""
-    run, phase, round, attempt = "", "", 0, 0
+    claimed = Address(plan, "", "", 0, 0, party, SERVER)
     if not is_signed(request):
         with contextlib.suppress(SealError):
-            info = read_info(request)
-            run, phase, round, attempt = info.run, info.phase, info.round, info.attempt
-    return Header(plan, run, phase, round, attempt, party, SERVER)
+            claimed = claimed_address(request)
+    return dataclasses.replace(claimed, plan=plan, sender=party, recipient=SERVER)

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from sealscore.clients.node.node import Node
 from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, unpack_fields
 from sealscore.shared.crypto.plan_keys import PeerKey, PlanKeys
-from sealscore.shared.crypto.sealing import Info, seal, unseal
+from sealscore.shared.crypto.sealing import seal, unseal
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
+from sealscore.shared.messages.address import Address
 
 KIND = "notice"
 BLOCK = 64
@@ -52,7 +53,7 @@ class Withdrawals:
             if not notices and not digest:
                 continue
             content = pack_fields(_WITHDRAWN, self._body(peer, notices), _TAKEN, digest)
-            found[peer] = seal(self._info(run, self._node.name, peer), content, self._identity, key)
+            found[peer] = seal(self._address(run, self._node.name, peer), KIND, content, self._identity, key)
         return found
 
     def incoming(self, run: str, peer: str, notice: bytes, keys: PlanKeys, cards: Mapping[str, Card]) -> None:
@@ -62,7 +63,8 @@ class Withdrawals:
             SealError: it is not the peer's.
             ValueError: it is no notice.
         """
-        _, content = unseal(notice, keys, {peer: cards[peer]}, self._info(run, peer, self._node.name))
+        expected = self._address(run, peer, self._node.name), KIND
+        *_, content = unseal(notice, keys, {peer: cards[peer]}, expected)
         try:
             said, body, taken, digest = unpack_fields(content, 4)
         except FieldsError as error:
@@ -89,8 +91,8 @@ class Withdrawals:
             self._pending[peer] = _Pending(_pack(notices), notices)
         return self._pending[peer].body
 
-    def _info(self, run: str, sender: str, recipient: str) -> Info:
-        return Info(self._node.plan.hash, run, KIND, 0, 0, KIND, sender, recipient)
+    def _address(self, run: str, sender: str, recipient: str) -> Address:
+        return Address(self._node.plan.hash, run, KIND, 0, 0, sender, recipient)
 
 
 def _pack(notices: list[tuple[str, bytes]]) -> bytes:

@@ -5,36 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sealscore.shared.dp.mechanisms import Mechanism
-from sealscore.shared.messages.messages import Header
+from sealscore.shared.messages.address import Address
 from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource
 
 
 @dataclass(frozen=True)
 class RoundContext:
-    """One attempt of one round at one party; `cohort` is the size of the cohort that the request names."""
+    """One attempt of one round at the sender of `address`; `cohort` is the cohort's size."""
 
     secret: StreamSource = field(repr=False)
-    header: Header
-    party: str
+    address: Address
     mechanism: Mechanism
     cohort: int
 
     def stream(self, purpose: Purpose, step: int = 0) -> Stream:
         """The secret stream of this attempt for a purpose, from its start."""
-        header = self.header
-        return self.secret.stream(header.run, header.phase, header.round, header.attempt, self.party, purpose, step)
+        at = self.address
+        return self.secret.stream(at.run, at.phase, at.round, at.attempt, at.sender, purpose, step)
 
 
 @dataclass(frozen=True)
 class PairContext:
-    """One step of a paired phase at one party. Its streams are those of the pair, whichever attempt it is."""
+    """One step of a paired phase at the sender of `address`. Its streams are the same in every attempt."""
 
     secret: StreamSource = field(repr=False)
-    header: Header
-    party: str
+    address: Address
     peer: str
 
     def stream(self, purpose: Purpose) -> Stream:
         """The secret stream of this step for a purpose, from its start."""
-        phase = f"{self.header.phase}/{self.peer}"
-        return self.secret.stream(self.header.run, phase, self.header.round, 0, self.party, purpose)
+        at = self.address
+        return self.secret.stream(at.run, f"{at.phase}/{self.peer}", at.round, 0, at.sender, purpose)

@@ -200,7 +200,7 @@ class Lender(PartyRole):
         def fill(handle: bytes) -> int:
             return -1 if epsilon is None else self._lifetime.fills.of_place("label", outcome, handle, 2)
 
-        event: Event = NoNoise(count=1, what=context.header.phase)
+        event: Event = NoNoise(count=1, what=context.address.phase)
         if epsilon is not None:
             event = RandomizedResponse(epsilon=epsilon, count=1)
         return Payload(make, (Release(event, outcome, keep),))

@@ -65,7 +65,7 @@ def _local_training(
     local, mechanism = plan.training.local, context.mechanism
     if local is None:
         raise ValueError("the plan has no local steps")
-    expected = plan.training.sample_rate * plan.nominal_training(plan.party(context.party))
+    expected = plan.training.sample_rate * plan.nominal_training(plan.party(context.address.sender))
     weights = parameters.copy()
     for step in range(local.steps):
         exact = _sampled_gradient(engine, weights, codes, targets, plan, context, step)

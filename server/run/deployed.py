@@ -14,7 +14,8 @@ from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import AnchorError
-from sealscore.shared.messages.messages import Header, Propose, Ready, Refusal
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Propose, Ready, Refusal
 from sealscore.shared.plan.plan import SERVER
 
 FAILURE, PUBLISHED, JOURNAL = "failure.json", "published.json", "journal.db"
@@ -57,7 +58,7 @@ def publish(home: ServerDir, name: str, exchange: Exchange) -> None:
         said |= dict.fromkeys(error.missing, "not there")
     text = plan.canonical()
     asked = {
-        party.name: sign_message(Propose(Header(plan.hash, "", "", 0, 0, SERVER, party.name), text), server)
+        party.name: sign_message(Propose(Address(plan.hash, "", "", 0, 0, SERVER, party.name), text), server)
         for party in plan.parties
         if party.name not in said
     }

@@ -15,7 +15,7 @@ import numpy as np
 from sealscore.server.run.journal import Journal, Sum
 from sealscore.server.transport.party_client import INVALID, PartyClient, PhaseFailed
 from sealscore.shared.dp.mechanisms import Mechanism
-from sealscore.shared.messages.aggregation import Aggregation, AggregationError, SumId
+from sealscore.shared.messages.aggregation import Aggregation, AggregationError
 from sealscore.shared.messages.messages import Hello, Ready, SumAnswer, SumRequest
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
@@ -68,12 +68,11 @@ class Rounds:
                 party: SumRequest(self._asker.header(phase, round, attempt, party), cohort, parameters, parts)
                 for party in cohort
             }
-            sum_id = SumId(self.plan.hash, self.run, phase.name, round, attempt, cohort)
             contributions, failed = self._contributions(requests, mechanism)
             if not failed:
                 for party in cohort:
                     del self._strikes[party]
-                total = self._aggregation.total(sum_id, mechanism.shape, contributions)
+                total = self._aggregation.total(cohort, mechanism.shape, contributions)
                 found = Sum(total * mechanism.grid, cohort, attempt, failures, time.monotonic() - started)
                 self._journal.add(phase.name, round, found)
                 return found

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE, Failure
 from sealscore.server.transport.messenger import Messenger
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import digest
 from sealscore.shared.messages.messages import (
     Finish,
-    Header,
     PairAnswer,
     Publish,
     Ready,
@@ -48,9 +48,9 @@ class PartyClient:
         self._absence = absence
         self._published: dict[str, dict[str, bytes]] = {}
 
-    def header(self, phase: Phase, round: int, attempt: int, party: str) -> Header:
+    def header(self, phase: Phase, round: int, attempt: int, party: str) -> Address:
         """The header of a request to a party."""
-        return Header(self._plan.hash, self.run, phase.name, round, attempt, SERVER, party)
+        return Address(self._plan.hash, self.run, phase.name, round, attempt, SERVER, party)
 
     def ask(self, requests: Mapping[str, Request], expected: type[R]) -> dict[str, R | str]:
         """Each party's reply of the expected type, or a short code of what came in its place."""
@@ -104,11 +104,10 @@ class PartyClient:
         return self.ask({party: Publish(self.header(phase, 0, 0, party), name, body) for party in parties}, Stored)
 
 
-def _read(reply: Reply | Failure, asked: Header, expected: type[R]) -> R | str:
+def _read(reply: Reply | Failure, asked: Address, expected: type[R]) -> R | str:
     if isinstance(reply, Failure):
         return reply.reason
-    answers = Header(asked.plan, asked.run, asked.phase, asked.round, asked.attempt, asked.recipient, SERVER)
-    if reply.header != answers:
+    if reply.header != asked.reply():
         return INVALID
     if isinstance(reply, Refusal):
         return f"refused: {reply.code[:_CODE]}"

@@ -7,7 +7,6 @@ exchange certificates and seeds through three messages each.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -23,13 +22,13 @@ from sealscore.shared.crypto.seeds import OfferError, split_offer
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import decode_body, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Deliver,
     Finish,
-    Header,
     Introduce,
     Join,
     Joined,
@@ -129,11 +128,11 @@ class SealedExchange:
                 self._notices.setdefault(peer, {})[party] = notice
         return answer
 
-    def _absent(self, party: str, asked: Header) -> Reply | Failure:
+    def _absent(self, party: str, asked: Address) -> Reply | Failure:
         """What stands for the reply of a party that did not join: its reason, where it gave one."""
         if party not in self._refused:
             return Failure(party, UNAVAILABLE)
-        return Refusal(dataclasses.replace(asked, sender=party, recipient=SERVER), self._refused[party])
+        return Refusal(asked.reply(), self._refused[party])
 
     def _come_back(self, parties: Iterable[str]) -> bool:
         """Whether one of these parties is there and has taken no part in the last set-up."""
@@ -143,8 +142,8 @@ class SealedExchange:
         """Destroy the server's keys under the plan: what was sealed to it stays sealed."""
         self._keys.destroy()
 
-    def _header(self, party: str) -> Header:
-        return Header(self._plan.hash, self._run, JOIN, 0, self._epoch, SERVER, party)
+    def _header(self, party: str) -> Address:
+        return Address(self._plan.hash, self._run, JOIN, 0, self._epoch, SERVER, party)
 
     def _join(self, timeout: float | None) -> None:
         """Certificates of all, then seeds within each group; parties that do not take part are left out."""
@@ -223,11 +222,11 @@ class SealedExchange:
         replies = self._inner.send(sealed, timeout) if sealed else {}
         return {name: self._open(name, raw, messages[name].header) for name, raw in replies.items()}
 
-    def _open(self, name: str, raw: Body, asked: Header) -> Any:
+    def _open(self, name: str, raw: Body, asked: Address) -> Any:
         if isinstance(raw, Failure):
             return raw
         cards = {name: self._plan.cards[name]}
-        answers = dataclasses.replace(asked, sender=name, recipient=SERVER)
+        answers = asked.reply()
         try:
             if is_signed(raw):
                 refusal = open_signed(raw, cards, Refusal)

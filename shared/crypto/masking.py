@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 
 from sealscore.shared.crypto.fields import counter, pack_fields, plan_bytes
 from sealscore.shared.crypto.seeds import Seeds, SeedsMissing
-from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumId, SumShape
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumShape
 
 # ChaCha20 takes a nonce, but no key is ever used twice: what makes it fresh is all in the key.
 _NONCE = bytes(16)
@@ -54,7 +55,7 @@ class MaskedSum(PlainSum):
         self._seeds, self._lone = seeds, lone
         self._used: set[tuple[str, int, int]] = set()
 
-    def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
+    def protect(self, address: Address, cohort: tuple[str, ...], shape: SumShape, vector: np.ndarray) -> bytes:
         """int64 [length] -> bits / 8 bytes an entry, under the masks with every other party of the cohort.
 
         Raises:
@@ -63,10 +64,10 @@ class MaskedSum(PlainSum):
             MaskReused: see the class.
             SeedsMissing: there is no seed with a party of the cohort.
         """
-        self._check(sum_id, shape, party)
+        self._check(address, cohort, shape)
         packed = shape.pack(vector)
-        mask = self._mask(sum_id, shape)
-        self._used.add(_attempt(sum_id))
+        mask = self._mask(address, cohort, shape)
+        self._used.add(_attempt(address))
         return _bytes(_words(packed, shape) + mask, shape)
 
     def replace(self, seeds: Seeds) -> None:
@@ -81,21 +82,21 @@ class MaskedSum(PlainSum):
         self._seeds = seeds
         old.close()
 
-    def _check(self, sum_id: SumId, shape: SumShape, party: str) -> None:
-        seeds, cohort = self._seeds, sum_id.cohort
-        if (sum_id.plan, sum_id.run, party) != (seeds.plan, seeds.run, seeds.name):
+    def _check(self, address: Address, cohort: tuple[str, ...], shape: SumShape) -> None:
+        seeds, party = self._seeds, address.sender
+        if (address.plan, address.run, party) != (seeds.plan, seeds.run, seeds.name):
             raise AggregationError("these seeds are of another plan, run or party than the sum")
         if len(set(cohort)) != len(cohort) or party not in cohort or len(cohort) > shape.parties:
             raise AggregationError("a cohort has each party once, this one among them, and no more than the plan says")
         if len(cohort) == 1 and not self._lone:
             raise AggregationError("a cohort of one has no mask, and the plan has more parties in this phase")
-        if _attempt(sum_id) in self._used:
-            raise MaskReused(f"{sum_id.phase}, round {sum_id.round}, attempt {sum_id.attempt} was answered already")
+        if _attempt(address) in self._used:
+            raise MaskReused(f"{address.phase}, round {address.round}, attempt {address.attempt} was answered already")
 
-    def _mask(self, sum_id: SumId, shape: SumShape) -> NDArray[np.unsignedinteger]:
+    def _mask(self, address: Address, cohort: tuple[str, ...], shape: SumShape) -> NDArray[np.unsignedinteger]:
         seeds = self._seeds
-        cohort = sorted(sum_id.cohort)
-        info = _info(sum_id, shape, [(name, seeds.digest(name)) for name in cohort])
+        cohort = tuple(sorted(cohort))
+        info = _info(address, shape, [(name, seeds.digest(name)) for name in cohort])
         zeros = bytes(shape.length * shape.bits // 8)
         mask = np.zeros(shape.length, dtype=_dtype(shape))
         for peer in cohort:
@@ -107,16 +108,16 @@ class MaskedSum(PlainSum):
         return mask
 
 
-def _attempt(sum_id: SumId) -> tuple[str, int, int]:
-    return sum_id.phase, sum_id.round, sum_id.attempt
+def _attempt(address: Address) -> tuple[str, int, int]:
+    return address.phase, address.round, address.attempt
 
 
-def _info(sum_id: SumId, shape: SumShape, offers: list[tuple[str, bytes]]) -> bytes:
+def _info(address: Address, shape: SumShape, offers: list[tuple[str, bytes]]) -> bytes:
     """What the mask keys of a sum are bound to; equal at all parties that agree, and different for any other sum."""
-    numbers = (sum_id.round, sum_id.attempt, shape.length, shape.bits)
+    numbers = (address.round, address.attempt, shape.length, shape.bits)
     cohort = pack_fields(*(pack_fields(name.encode(), digest) for name, digest in offers))
-    texts = (sum_id.run.encode(), sum_id.phase.encode())
-    return pack_fields(_LABEL, plan_bytes(sum_id.plan), *texts, *(counter(number) for number in numbers), cohort)
+    texts = (address.run.encode(), address.phase.encode())
+    return pack_fields(_LABEL, plan_bytes(address.plan), *texts, *(counter(number) for number in numbers), cohort)
 
 
 def _dtype(shape: SumShape) -> np.dtype[np.unsignedinteger]:

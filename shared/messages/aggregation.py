@@ -15,21 +15,11 @@ from typing import Protocol
 
 import numpy as np
 
+from sealscore.shared.messages.address import Address
+
 
 class AggregationError(ValueError):
     """A contribution that cannot be part of a sum: wrong length, or from outside the cohort."""
-
-
-@dataclass(frozen=True)
-class SumId:
-    """Which sum this is. No two sums of a plan share one, and every party of the cohort is named."""
-
-    plan: str
-    run: str
-    phase: str
-    round: int
-    attempt: int
-    cohort: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -81,11 +71,11 @@ class Aggregation(Protocol):
         """At a party: whether `protect` can be asked for a sum over this cohort."""
         ...
 
-    def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
-        """At a party: int64 [length] -> the bytes that it sends."""
+    def protect(self, address: Address, cohort: tuple[str, ...], shape: SumShape, vector: np.ndarray) -> bytes:
+        """At the party that is the address's sender: int64 [length] -> the bytes that it sends."""
         ...
 
-    def total(self, sum_id: SumId, shape: SumShape, contributions: Mapping[str, bytes]) -> np.ndarray:
+    def total(self, cohort: tuple[str, ...], shape: SumShape, contributions: Mapping[str, bytes]) -> np.ndarray:
         """At the server: the bytes of every party of the cohort -> their sum, int64 [length]."""
         ...
 
@@ -97,15 +87,15 @@ class PlainSum:
         """Always: nothing is needed to send a vector in clear."""
         return True
 
-    def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
+    def protect(self, address: Address, cohort: tuple[str, ...], shape: SumShape, vector: np.ndarray) -> bytes:
         """Pack the vector as it is."""
         return shape.pack(vector)
 
-    def total(self, sum_id: SumId, shape: SumShape, contributions: Mapping[str, bytes]) -> np.ndarray:
+    def total(self, cohort: tuple[str, ...], shape: SumShape, contributions: Mapping[str, bytes]) -> np.ndarray:
         """Add modulo 2^64 and centre; AggregationError unless exactly the cohort contributed."""
-        if set(contributions) != set(sum_id.cohort):
+        if set(contributions) != set(cohort):
             raise AggregationError("a sum needs the contribution of every party of its cohort, and of no other")
         total = np.zeros(shape.length, dtype=np.uint64)
-        for party in sum_id.cohort:
+        for party in cohort:
             total += shape.unpack(contributions[party])
         return shape.centre(total)

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from sealscore.shared.messages.messages import Header, Message, MessageError
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Message, MessageError
 
 MAX_BYTES = 64 * 1024 * 1024
 # A plan has at most 1,000 parties, and a message names each of them once or twice.
@@ -113,7 +114,7 @@ def encode_body(message: Message) -> bytes:
     return _ENCODER.encode(_CODECS[type(message).__name__].body_of(message))
 
 
-def decode_body(name: str, header: Header, data: bytes, *expected: type[Any]) -> Any:
+def decode_body(name: str, header: Address, data: bytes, *expected: type[Any]) -> Any:
     """The message of that type and header whose `encode_body` is `data`; MessageError as for `decode`."""
     codec = _expected(name, expected)
     message = codec.message(_read(codec.body, data), header=header)
@@ -122,7 +123,7 @@ def decode_body(name: str, header: Header, data: bytes, *expected: type[Any]) ->
     return message
 
 
-def whole(name: str, header: Header, body: bytes) -> bytes:
+def whole(name: str, header: Address, body: bytes) -> bytes:
     """The bytes of the message of that type and header whose `encode_body` is `body`, without writing it again."""
     fields = body[0] & 0x0F
     head = _ENCODER.encode((name, {"header": header}))

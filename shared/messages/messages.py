@@ -9,36 +9,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sealscore.shared.messages.address import Address
+
 
 class MessageError(ValueError):
     """Bytes that are no message of the type that is expected here."""
 
 
 @dataclass(frozen=True)
-class Header:
-    """Where a message belongs. `plan` is the plan's hash, `run` the server's random name of the run."""
-
-    plan: str
-    run: str
-    phase: str
-    round: int
-    attempt: int
-    sender: str
-    recipient: str
-
-
-@dataclass(frozen=True)
 class Hello:
     """Server to party: are you there? Touches no data and costs nothing."""
 
-    header: Header
+    header: Address
 
 
 @dataclass(frozen=True)
 class Ready:
     """Party to server: I am there, under this plan."""
 
-    header: Header
+    header: Address
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class Join:
     header's attempt is the epoch, which rises each time. `anchors` are what the server holds of the party's ledger.
     """
 
-    header: Header
+    header: Address
     certificate: bytes
     time: int
     anchors: tuple[bytes, ...]
@@ -59,7 +48,7 @@ class Join:
 class Joined:
     """Party to server, signed: the certificate of its key under the plan, and the heads that it keeps of others."""
 
-    header: Header
+    header: Address
     certificate: bytes
     heads: tuple[bytes, ...]
 
@@ -68,7 +57,7 @@ class Joined:
 class Introduce:
     """Server to party: the certificates of all parties that joined, by name, and what others keep of its own ledger."""
 
-    header: Header
+    header: Address
     certificates: dict[str, bytes]
     anchors: tuple[bytes, ...]
 
@@ -77,7 +66,7 @@ class Introduce:
 class Offered:
     """Party to server: its offer of seeds to the other parties of its group, empty where there are none."""
 
-    header: Header
+    header: Address
     offer: bytes
 
 
@@ -85,7 +74,7 @@ class Offered:
 class Deliver:
     """Server to party: what the other parties of its group offered to it."""
 
-    header: Header
+    header: Address
     offers: tuple[bytes, ...]
 
 
@@ -93,7 +82,7 @@ class Deliver:
 class Publish:
     """Server to party: a public part of the model (bins, a tower), to be kept under the digest of its body."""
 
-    header: Header
+    header: Address
     name: str
     body: bytes
 
@@ -102,7 +91,7 @@ class Publish:
 class Stored:
     """Party to server: I keep the part with this digest."""
 
-    header: Header
+    header: Address
     digest: str
 
 
@@ -114,7 +103,7 @@ class SumRequest:
     parts that the phase builds on, name to digest. Everything else comes from the plan.
     """
 
-    header: Header
+    header: Address
     cohort: tuple[str, ...]
     parameters: np.ndarray
     parts: dict[str, str]
@@ -124,7 +113,7 @@ class SumRequest:
 class SumAnswer:
     """Party to server: a contribution, of plan-fixed length whatever the data."""
 
-    header: Header
+    header: Address
     contribution: bytes
 
 
@@ -135,7 +124,7 @@ class PairRequest:
     The step is the header's round. `parts` names the published parts that the phase builds on, name to digest.
     """
 
-    header: Header
+    header: Address
     peer: str
     body: bytes
     parts: dict[str, str]
@@ -145,7 +134,7 @@ class PairRequest:
 class PairAnswer:
     """Party to server: a payload to be carried to the peer, of plan-fixed length whatever the data."""
 
-    header: Header
+    header: Address
     body: bytes
 
 
@@ -153,14 +142,14 @@ class PairAnswer:
 class Finish:
     """Server to party: the run has ended; nothing more is asked under the plan."""
 
-    header: Header
+    header: Address
 
 
 @dataclass(frozen=True)
 class Propose:
     """Server to party, signed: the canonical text of a plan, for the party's operator to look at."""
 
-    header: Header
+    header: Address
     text: bytes
 
 
@@ -172,7 +161,7 @@ class Asked:
     is none), `notices` what peers have sealed to the party about withdrawn consents, by sender.
     """
 
-    header: Header
+    header: Address
     kind: str
     body: bytes
     heads: tuple[bytes, ...]
@@ -184,7 +173,7 @@ class Asked:
 class Answered:
     """Party to server: a reply, as its kind and body, with the head of the party's ledger and notices to peers."""
 
-    header: Header
+    header: Address
     kind: str
     body: bytes
     head: bytes
@@ -195,7 +184,7 @@ class Answered:
 class Refusal:
     """Party to server: no, by a code that does not depend on the data."""
 
-    header: Header
+    header: Address
     code: str
 
 

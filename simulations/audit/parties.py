@@ -16,7 +16,7 @@ from sealscore.clients.roles.releases import Pair, Sum
 from sealscore.clients.roles.role import PartyRole
 from sealscore.clients.roles.training import train_step
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.messages.messages import Header
+from sealscore.shared.messages.address import Address
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
@@ -33,7 +33,7 @@ class ToldSums:
     def __init__(self) -> None:
         self._sums: dict[tuple[int, int], np.ndarray] = {}
 
-    def add(self, header: Header, vector: np.ndarray) -> None:
+    def add(self, header: Address, vector: np.ndarray) -> None:
         """At a party: tell what it sends in this attempt."""
         place = header.round, header.attempt
         self._sums[place] = self._sums.get(place, np.zeros_like(vector)) + vector
@@ -59,7 +59,7 @@ class WidenedRole:
         canaries: int,
         numbers: np.ndarray,
         fault: Break | None = None,
-        tell: Callable[[Header, np.ndarray], None] | None = None,
+        tell: Callable[[Address, np.ndarray], None] | None = None,
     ) -> None:
         self._role, self._plan, self._mechanisms = role, plan, mechanisms
         self._canaries, self._fault, self._tell = canaries, fault, tell
@@ -70,6 +70,10 @@ class WidenedRole:
         self._examples: tuple[torch.Tensor, torch.Tensor] | None = None
         # A fixed batch is taken whole.
         self._whole = plan.replace(training__sample_rate=1.0)
+
+    def changed(self) -> None:
+        """As the role."""
+        self._role.changed()
 
     def pair(self, phase: Phase, step: int, parts: dict[str, bytes]) -> Pair:
         """As the role."""
@@ -95,7 +99,7 @@ class WidenedRole:
                 self._examples = tagged(*self._role.training_examples(binning), self._numbers)
             vector = self._step(engine, parameters, *self._examples, context)
             if self._tell is not None:
-                self._tell(context.header, self._noisy(vector, context))
+                self._tell(context.address, self._noisy(vector, context))
             return vector
 
         return work, mechanism
@@ -113,7 +117,7 @@ class WidenedRole:
             return train_step(engine, parameters, codes, targets, self._plan, context)
         # A canary's place is its number, also where others before it are out; other records come as they stand.
         numbers = codes[:, -1].long()
-        turn = in_turn(torch.where(numbers == RECORD, torch.arange(len(codes)), numbers), count, context.header.round)
+        turn = in_turn(torch.where(numbers == RECORD, torch.arange(len(codes)), numbers), count, context.address.round)
         return train_step(engine, parameters, codes[turn], targets[turn], self._whole, context)
 
     def _noisy(self, vector: np.ndarray, context: RoundContext) -> np.ndarray:

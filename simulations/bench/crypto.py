@@ -20,9 +20,10 @@ from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
 from sealscore.shared.crypto.seeds import Seeds, split_offer
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.aggregation import Aggregation, PlainSum, SumId, SumShape
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.aggregation import Aggregation, PlainSum, SumShape
 from sealscore.shared.messages.codec import decode, encode
-from sealscore.shared.messages.messages import Header, SumAnswer, SumRequest
+from sealscore.shared.messages.messages import SumAnswer, SumRequest
 
 PARTIES, PARAMETERS, ROUNDS, WARM_UP = 10, 5_000, 40, 3
 # 3,000 records at clip norm 1 on the grid of 5,000 parameters, and the noise on top.
@@ -91,16 +92,14 @@ def _round(side: _Sealed | _Plain, number: int, vectors: dict[str, np.ndarray], 
     started = time.perf_counter()
     at_parties, contributions, upload = 0.0, {}, 0
     for name, vector in vectors.items():
-        request = side.send(SumRequest(Header(PLAN, RUN, PHASE, number, 1, SERVER, name), cohort, weights, {}))
+        request = side.send(SumRequest(Address(PLAN, RUN, PHASE, number, 1, SERVER, name), cohort, weights, {}))
         arrived = time.perf_counter()
-        header = side.read(request, name, SumRequest).header
-        sum_id = SumId(header.plan, header.run, header.phase, header.round, header.attempt, cohort)
-        protected = side.sums[name].protect(sum_id, shape, name, vector)
-        answer = side.send(SumAnswer(Header(PLAN, RUN, PHASE, number, 1, name, SERVER), protected))
+        address = side.read(request, name, SumRequest).header.reply()
+        answer = side.send(SumAnswer(address, side.sums[name].protect(address, cohort, shape, vector)))
         at_parties += time.perf_counter() - arrived
         contributions[name] = side.read(answer, SERVER, SumAnswer).contribution
         upload = max(upload, len(answer))
-    total = PlainSum().total(SumId(PLAN, RUN, PHASE, number, 1, cohort), shape, contributions)
+    total = PlainSum().total(cohort, shape, contributions)
     return _Round(total, at_parties, time.perf_counter() - started, upload)
 
 

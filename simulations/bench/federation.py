@@ -46,7 +46,7 @@ from sealscore.server.deploy.superlink import SuperLink
 from sealscore.server.setup.plan_making import PROFILES, made, with_cards
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared.bundle import Bundle, build_bundle, courier_bundle
-from sealscore.shared.crypto.sealing import SealError, read_info
+from sealscore.shared.crypto.sealing import SealError, claimed_address
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
@@ -106,9 +106,9 @@ class _Party:
 def _round_of(request: bytes) -> int | None:
     """The round of training that a sealed request is of."""
     with suppress(SealError):
-        info = read_info(request)
-        if info.phase.startswith(f"{Kind.TRAIN.value}:"):
-            return info.round
+        at = claimed_address(request)
+        if at.phase.startswith(f"{Kind.TRAIN.value}:"):
+            return at.round
     return None
 
 

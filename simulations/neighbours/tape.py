@@ -119,7 +119,7 @@ class _PersonsFill(PairContext):
     def stream(self, purpose: Purpose) -> Stream:
         if purpose is not Purpose.FILLER:
             return super().stream(purpose)
-        return _Words([_word(f"{self.header.phase}\0{person}") for person in self.persons])
+        return _Words([_word(f"{self.address.phase}\0{person}") for person in self.persons])
 
 
 class HeardRole:

@@ -46,9 +46,9 @@ from sealscore.shared.ledger.disclosures import Disclosed, ToldNumbers
 from sealscore.shared.ledger.entries import PARTS
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import NOWHERE, LedgerState, PlanState
-from sealscore.shared.messages.aggregation import PlainSum, SumId, SumShape
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.aggregation import PlainSum, SumShape
 from sealscore.shared.messages.messages import (
-    Header,
     Message,
     PairRequest,
     Publish,
@@ -77,8 +77,8 @@ class ClearSums(Masks):
     def ready(self, cohort: tuple[str, ...]) -> bool:
         return True
 
-    def protect(self, sum_id: SumId, shape: SumShape, party: str, vector: np.ndarray) -> bytes:
-        return PlainSum().protect(sum_id, shape, party, vector)
+    def protect(self, address: Address, cohort: tuple[str, ...], shape: SumShape, vector: np.ndarray) -> bytes:
+        return PlainSum().protect(address, cohort, shape, vector)
 
 
 class StaleStreams(StreamSource):
@@ -107,7 +107,7 @@ class AnyCohort(Node):
 class AnyAddress:
     """The check of whom a request is for off."""
 
-    def _check_header(self, header: Header) -> None:
+    def _check_header(self, header: Address) -> None:
         return
 
 
@@ -305,11 +305,10 @@ def _answers_of_failed_work(patch: pytest.MonkeyPatch) -> None:
 
     def plain(node: Node, request: SumRequest, phase: Any, work: Any) -> bytes:
         compute, mechanism = work
-        header, cohort = request.header, tuple(sorted(request.cohort))
-        context = RoundContext(node._secret, header, node.name, mechanism, len(cohort))
+        address, cohort = request.header.reply(), tuple(sorted(request.cohort))
+        context = RoundContext(node._secret, address, mechanism, len(cohort))
         vector = mechanism.noised(compute(context), context.stream(Purpose.NOISE), len(cohort))
-        sum_id = SumId(header.plan, header.run, phase.name, header.round, header.attempt, cohort)
-        return node.aggregation.protect(sum_id, mechanism.shape, node.name, vector)
+        return node.aggregation.protect(address, cohort, mechanism.shape, vector)
 
     patch.setattr(Node, "_release", plain)
 
@@ -506,9 +505,9 @@ class Scene:
             self.answers.append(found)
         return found
 
-    def header(self, phase: str, party: str, round: int = 1, attempt: int = 1, **changes: Any) -> Header:
+    def header(self, phase: str, party: str, round: int = 1, attempt: int = 1, **changes: Any) -> Address:
         """A header as the server writes it, with fields replaced."""
-        plain = Header(self.plan.hash, RUN, phase, round, attempt, SERVER, party)
+        plain = Address(self.plan.hash, RUN, phase, round, attempt, SERVER, party)
         return dataclasses.replace(plain, **changes)
 
     def send(self, message: Message) -> Message | Failure:

@@ -29,8 +29,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealscore.clients.data.derive import derived_columns
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import decode, encode
-from sealscore.shared.messages.messages import Header, PairAnswer, Refusal, SumAnswer, SumRequest
+from sealscore.shared.messages.messages import PairAnswer, Refusal, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.hazards import LARGEST, hazards
@@ -73,7 +74,7 @@ class TestNumbersOfThePlan:
         told: list[str] = []
         plan, records = self.CRAFTED, somebody(self.CRAFTED, income, months)
         node = node_of(plan, "lender-1", records, lambda header, event: charged.append(event), tell=told.append)
-        header = Header(plan.hash, RUN, BIN, 1, 1, SERVER, "lender-1")
+        header = Address(plan.hash, RUN, BIN, 1, 1, SERVER, "lender-1")
         answer = node.answer(encode(SumRequest(header, LENDERS, no_weights(), {})))
         assert isinstance(decode(answer, SumAnswer, Refusal), SumAnswer)
         assert told == []

@@ -13,11 +13,12 @@ from vertical import vertical_plan, vertical_records
 
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.shared.crypto.plan_keys import OVERHEAD
-from sealscore.shared.crypto.sealing import Info, read_info
+from sealscore.shared.crypto.sealing import claimed_address
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from sealscore.shared.ledger.anchors import Head
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import Header, Join, Joined, Propose, Refusal, SumRequest
+from sealscore.shared.messages.messages import Join, Joined, Propose, Refusal, SumRequest
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities
 
@@ -67,17 +68,18 @@ def test_of_a_sealed_message_its_place_and_its_length(wire: tuple[Scene, list[by
     sealed = [raw for raw in seen if not is_signed(raw)]
     assert len(sealed) > 60
     for raw in sealed:
-        info = read_info(raw)
-        assert len(raw) >= OVERHEAD + len(info.encode())
-        assert (info.plan, info.run) == (scene.plan.hash, RUN)
-        assert {info.sender, info.recipient} < {SERVER, *scene.records}
-    assert shown(Info) == {"plan", "run", "phase", "round", "attempt", "kind", "sender", "recipient"}
+        address = claimed_address(raw)
+        assert len(raw) >= OVERHEAD + len(address.encode(""))
+        assert (address.plan, address.run) == (scene.plan.hash, RUN)
+        assert {address.sender, address.recipient} < {SERVER, *scene.records}
+    # The kind of the message beside these.
+    assert shown(Address) == {"plan", "run", "phase", "round", "attempt", "sender", "recipient"}
 
 
 def test_the_text_of_a_proposed_plan_is_open():
     """Purpose, parties and names of features: whoever carries a proposal can read them."""
     plan = enrolled(small_plan())
-    header = Header(plan.hash, "", "", 0, 0, SERVER, "lender-1")
+    header = Address(plan.hash, "", "", 0, 0, SERVER, "lender-1")
     assert plan.canonical() in sign_message(Propose(header, plan.canonical()), identities(plan)[SERVER])
 
 

@@ -154,7 +154,7 @@ def shown(defences: Defences, heads: Callable[[Scene], tuple[bytes, ...]], recei
         hello(scene, *LENDERS)
     charged = len(scene.charged["lender-1"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(scene.server._receipts), "heads_for", lambda *_: heads(scene))
+        patch.setattr(type(scene.server._receipts), "heads_for", lambda *_, **__: heads(scene))
         patch.setattr(type(scene.server._receipts), "of", lambda *_: receipt(scene))
         (reply,) = hello(scene, "lender-1")
     assert len(scene.charged["lender-1"]) == charged

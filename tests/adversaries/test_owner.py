@@ -26,10 +26,10 @@ from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.setup.preflight import preflight
 from sealscore.shared.crypto.fields import pack_fields
 from sealscore.shared.crypto.plan_keys import PlanKeys
-from sealscore.shared.crypto.sealing import Info
 from sealscore.shared.crypto.signed_messages import open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.messages import Header, Join, Joined, Refusal
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Join, Joined, Refusal
 from sealscore.shared.plan.plan import SERVER, Plan
 
 WITHDRAWN = "federation withdrawn 2020-01-01"
@@ -232,7 +232,7 @@ class TestFaults:
 
 
 def joining(town: Town, plan: Plan, party: str, attempt: int = 1, when: int = 0) -> Join:
-    header = Header(plan.hash, "run-1", "", 0, attempt, SERVER, party)
+    header = Address(plan.hash, "run-1", "", 0, attempt, SERVER, party)
     keys = PlanKeys.generate(town.server.identity(), plan.hash)
     return Join(header, keys.certificate, when or int(time.time()), ())
 
@@ -259,7 +259,7 @@ class TestForgedMessages:
         told["a Join cut short"], told["a Join changed"] = whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])
         for phase in ("bin:lender", "x" * 5000, "\x1b[8m\n"):
             for sender, recipient in ((SERVER, "lender-1"), ("lender-2", "lender-1"), (SERVER, "lender-2"), ("", "")):
-                info = Info(plan.hash, "r", phase, 1, 1, "x", sender, recipient).encode()
+                info = Address(plan.hash, "r", phase, 1, 1, sender, recipient).encode("x")
                 told[f"sealed {phase[:9]!r} {sender} {recipient}"] = pack_fields(info, b"c" * 50, b"s" * 64)
         return told
 
@@ -292,7 +292,7 @@ class TestForgedMessages:
     def test_of_a_plan_that_is_not_approved(self, town: Town):
         other = town.signed(name="other")
         with running(town["lender-1"], load=lambda plan: pytest.fail("read")) as host:
-            info = Info(other.hash, "r", "bin:lender", 1, 1, "x", SERVER, "lender-1").encode()
+            info = Address(other.hash, "r", "bin:lender", 1, 1, SERVER, "lender-1").encode("x")
             answer = host.answer(pack_fields(info, b"c" * 50, b"s" * 64))
             card = town["lender-1"].identity().card
             assert open_signed(answer, {"lender-1": card}, Refusal).code == "not-approved"

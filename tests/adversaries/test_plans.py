@@ -15,9 +15,10 @@ from sealscore.shared.crypto.masking import MaskedSum
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.seeds import OfferError, Seeds, split_offer
 from sealscore.shared.crypto.signed_messages import open_signed
-from sealscore.shared.messages.aggregation import PlainSum, SumId, SumShape
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.aggregation import PlainSum, SumShape
 from sealscore.shared.messages.messages import Refusal, SumAnswer
-from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.simulations.engine.enrolment import enrolled, identities
 
 ONE, OTHER = (enrolled(small_plan(model__grid_cells=cells)) for cells in (64, 128))
@@ -86,8 +87,8 @@ def test_a_mask_is_of_one_plan():
         sent = {}
         for name, plan in zip(PAIR, plans, strict=True):
             made[name].plan = plan
-            sent[name] = MaskedSum(made[name]).protect(SumId(plan, RUN, BIN, 1, 1, PAIR), shape, name, zeros)
-        return PlainSum().total(SumId(plans[0], RUN, BIN, 1, 1, PAIR), shape, sent)
+            sent[name] = MaskedSum(made[name]).protect(Address(plan, RUN, BIN, 1, 1, name, SERVER), PAIR, shape, zeros)
+        return PlainSum().total(PAIR, shape, sent)
 
     assert not total(ONE.hash, ONE.hash).any()
     assert np.count_nonzero(total(ONE.hash, OTHER.hash)) > 1990

@@ -96,7 +96,7 @@ def test_withdrawals_change_a_place_alike_whoever_withdraws():
     role = wire.nodes[LENDER].role
     part = wire.records[LENDER]
     role._records = dataclasses.replace(part, consent=tuple(() for _ in part.person))
-    role._changed()
+    role.changed()
     second = unpack_numbers(pair, wire.labels(LENDER, PLATFORM, attempt=2), 2)
     test = set(part.test_part().person)
     for side in (test & gone, gone - test):
@@ -105,7 +105,7 @@ def test_withdrawals_change_a_place_alike_whoever_withdraws():
     assert all(abs(share - 0.5) < 5 * 0.5 / np.sqrt(count) for count, share in changed.items())
     # Nothing of it is kept: with the consent, the bits are there again, and no more was told.
     role._records = part
-    role._changed()
+    role.changed()
     assert np.array_equal(unpack_numbers(pair, wire.labels(LENDER, PLATFORM, attempt=3), 2), first)
     assert wire.disclosures(LENDER)[-1].fresh == 0
 

@@ -19,7 +19,8 @@ from homes import Town, new_town, running, table_of
 
 from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.crypto.signed_messages import open_signed, sign_message
-from sealscore.shared.messages.messages import Header, Join, Joined, Refusal
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Join, Joined, Refusal
 from sealscore.shared.plan.plan import SERVER, Plan
 
 NODE = "lender-1"
@@ -34,7 +35,7 @@ def joins(town: Town, plan: Plan, told: list[str] | None = None) -> bool:
     """Whether a node that approved the plan joins its run: what the server sees."""
     with running(town[NODE], plan, tell=(told if told is not None else []).append) as host:
         server = town.server.identity()
-        header = Header(plan.hash, "run-1", "", 0, 1, SERVER, NODE)
+        header = Address(plan.hash, "run-1", "", 0, 1, SERVER, NODE)
         join = Join(header, PlanKeys.generate(server, plan.hash).certificate, int(time.time()), ())
         cards = {NODE: town[NODE].identity().card}
         return isinstance(open_signed(host.answer(sign_message(join, server)), cards, Joined, Refusal), Joined)

@@ -18,7 +18,7 @@ from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Failure
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message
-from sealscore.shared.crypto.sealing import read_info
+from sealscore.shared.crypto.sealing import claimed_address
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import Head
@@ -332,7 +332,7 @@ def test_what_a_party_sends_its_peer_opens_at_no_other_place(defences: Defences)
     plan = vertical_plan()
     scene = defences.scene(plan, vertical_records(plan))
     asked = {name: scene.pair("align:video", 1, name, "app-1").body for name in PARTIES[:2]}
-    assert read_info(asked["lender-1"]).recipient == "app-1"
+    assert claimed_address(asked["lender-1"]).recipient == "app-1"
     wrong = [
         scene.pair("align:video", 2, "app-1", "lender-2", asked["lender-1"]),
         scene.pair("align:video", 4, "app-1", "lender-1", asked["lender-1"]),

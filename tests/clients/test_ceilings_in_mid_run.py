@@ -14,7 +14,8 @@ from sealscore.clients.roles.releases import Release
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Limit
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.messages import Header, PairAnswer
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.randomness.streams import StreamSource
 
@@ -63,7 +64,7 @@ def just_after_the_check(monkeypatch: pytest.MonkeyPatch, lower: Callable[[], No
     """Another process has its word written once a release was found to be within the ceilings."""
     clear = PlanLedger.clear
 
-    def cleared(books: PlanLedger, header: Header, releases: Sequence[Release]) -> None:
+    def cleared(books: PlanLedger, header: Address, releases: Sequence[Release]) -> None:
         clear(books, header, releases)
         lower()
 

@@ -22,7 +22,8 @@ from sealscore.shared.crypto.plan_keys import CannotOpen, KeysDestroyed, PlanKey
 from sealscore.shared.crypto.signed_messages import open_signed, sign_message
 from sealscore.shared.ledger.entries import Revoke
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.messages import Header, Join, Joined, Refusal
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Join, Joined, Refusal
 from sealscore.shared.plan.plan import SERVER, Plan
 
 
@@ -48,7 +49,7 @@ def until(days: int) -> str:
 def join(town: Town, host: PlanRouter, plan: Plan, epoch: int = 1) -> str:
     """What a host says to a server that begins a run: "Joined", or the code of its refusal."""
     server = town.server.identity()
-    header = Header(plan.hash, f"run-of-{plan.name}", "", 0, epoch, SERVER, host.name)
+    header = Address(plan.hash, f"run-of-{plan.name}", "", 0, epoch, SERVER, host.name)
     message = Join(header, PlanKeys.generate(server, plan.hash).certificate, int(host._clock()), ())
     card = town[host.name].identity().card
     found = open_signed(host.answer(sign_message(message, server)), {host.name: card}, Joined, Refusal)

@@ -30,7 +30,7 @@ from rehearsal import host_of, identity_of
 from sealscore.clients.deploy.supernode import SuperNodeSettings
 from sealscore.clients.frames import MAX_BODY
 from sealscore.clients.node.plan_router import PlanRouter
-from sealscore.clients.node.sealed import claimed_header
+from sealscore.clients.node.sealed import answering
 from sealscore.clients.node.supervisor import Supervisor, signals
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
@@ -45,7 +45,7 @@ class Ordered(PlanRouter):
     folder: Path
 
     def answer(self, request: bytes) -> bytes:
-        header = claimed_header(request, "", self.name)
+        header = answering(request, "", self.name)
         self._repair()
         what = self._order(header.phase, header.round)
         if what is None:

@@ -19,20 +19,21 @@ from mutations import ODD, TEXT_ONLY, altered, fuzz, limits, noise
 from sealscore.shared.crypto.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.crypto.plan_keys import CertificateError, PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import Info, Malformed, SealError, read_info, seal, unseal
+from sealscore.shared.crypto.sealing import Malformed, SealError, claimed_address, seal, unseal
 from sealscore.shared.crypto.seeds import OfferError, Seeds, split_offer
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.enrolment import Enrolment, card_in
 from sealscore.shared.identity.identity import Card, CardError, Identity
 from sealscore.shared.identity.keyfile import KeyFileError, _check, read_key, write_key
 from sealscore.shared.identity.trust import TrustError, TrustStore
-from sealscore.shared.messages.messages import Header, Hello, Join, MessageError, Propose, Refusal
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Hello, Join, MessageError, Propose, Refusal
 
 PLAN = "ab" * 32
 NORTH, SOUTH, WEST = (Identity.simulated(7, name, "lender") for name in ("north", "south", "west"))
 SERVER = Identity.simulated(7, "server", "server")
 CARDS = {one.name: one.card for one in (NORTH, SOUTH, WEST, SERVER)}
-HEADER = Header(PLAN, "run-1", "bin:lender", 1, 1, "south", "north")
+HEADER = Address(PLAN, "run-1", "bin:lender", 1, 1, "south", "north")
 PUBLIC_KEY = "ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQ"
 
 
@@ -78,10 +79,12 @@ def test_fields(data: bytes, count: int | None):
 def test_sealed_messages(data: bytes):
     with limits():
         try:
-            info = read_info(data)
-            assert info.encode() in data
-        except Malformed:
-            pass
+            address, kind = Address.decode(unpack_fields(data)[0])
+            assert claimed_address(data) == address
+            assert address.encode(kind) in data
+        except (Malformed, FieldsError, ValueError, IndexError):
+            with pytest.raises(Malformed):
+                claimed_address(data)
         with pytest.raises((SealError, MessageError)):
             unseal_message(data + b"\0", keys("north"), CARDS, Hello)
         try:
@@ -99,8 +102,8 @@ def test_sealed_messages(data: bytes):
     st.integers(0, 2**64 - 1),
 )
 def test_what_a_peer_seals_itself(kind: str, body: bytes, run: str, round: int):
-    info = Info(PLAN, run, "bin:lender", round, 1, kind, "south", "north")
-    sealed = seal(info, body, SOUTH, peer_key(keys("north").certificate, NORTH.card, PLAN))
+    address = Address(PLAN, run, "bin:lender", round, 1, "south", "north")
+    sealed = seal(address, kind, body, SOUTH, peer_key(keys("north").certificate, NORTH.card, PLAN))
     with limits():
         try:
             unseal_message(sealed, keys("north"), CARDS, Hello, Refusal)

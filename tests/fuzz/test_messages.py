@@ -13,13 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import MEBIBYTE, altered, fuzz, limits, noise
 
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import decode, decode_body, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Deliver,
     Finish,
-    Header,
     Hello,
     Introduce,
     Join,
@@ -38,7 +38,7 @@ from sealscore.shared.messages.messages import (
     SumRequest,
 )
 
-HEADER = Header("ab" * 32, "run-1", "train_tower:lender", 3, 1, "server", "lender-1")
+HEADER = Address("ab" * 32, "run-1", "train_tower:lender", 3, 1, "server", "lender-1")
 DIGEST = "cd" * 32
 KNOWN: list[Any] = [
     Hello(HEADER),

@@ -42,18 +42,18 @@ from sealscore.clients.node.sealed import SealedNode
 from sealscore.shared.crypto.fields import pack_fields
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import unseal_message
-from sealscore.shared.crypto.sealing import Info, seal
+from sealscore.shared.crypto.sealing import seal
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Deliver,
-    Header,
     Hello,
     Introduce,
     Join,
@@ -86,9 +86,9 @@ def known(reply: Any) -> None:
         assert f"`{reply.code}`" in ERRORS, reply.code
 
 
-def header(phase: str = BIN, round: int = 1, attempt: int = 1, plan: Any = PLAN, party: str = "lender-1") -> Header:
+def header(phase: str = BIN, round: int = 1, attempt: int = 1, plan: Any = PLAN, party: str = "lender-1") -> Address:
     """A header as the server writes it."""
-    return Header(plan.hash, RUN, phase, round, attempt, SERVER, party)
+    return Address(plan.hash, RUN, phase, round, attempt, SERVER, party)
 
 
 REQUESTS: list[Any] = [
@@ -196,7 +196,7 @@ class Door:
         self.certificate = self.ask(sign_message(self.joining(), self.server)).certificate
         self.key = peer_key(self.certificate, self.party.card, self.plan.hash)
 
-    def header(self, attempt: int = 1) -> Header:
+    def header(self, attempt: int = 1) -> Address:
         return header("join", 0, attempt, self.plan)
 
     def joining(self) -> Join:
@@ -221,10 +221,9 @@ class Door:
             self.open()
         return reply
 
-    def seal(self, kind: str, body: bytes, at: Header) -> bytes:
+    def seal(self, kind: str, body: bytes, at: Address) -> bytes:
         """A message of the server: well sealed, whatever is in it."""
-        info = Info(at.plan, at.run, at.phase, at.round, at.attempt, kind, at.sender, at.recipient)
-        return seal(info, body, self.server, self.key)
+        return seal(at, kind, body, self.server, self.key)
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +269,7 @@ def test_a_door_is_sent_what_the_server_sealed(door: Door):
 
     def send(plain: Any) -> None:
         try:
-            at = Header(**plain["at"])
+            at = Address(**plain["at"])
             sealed = door.seal(plain["kind"], packed(plain["body"]), at)
         except (ValueError, TypeError, KeyError, AttributeError):  # what cannot be sealed is not sent
             return

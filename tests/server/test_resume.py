@@ -32,7 +32,7 @@ from sealscore.server.run import run as entry
 from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import Reply
 from sealscore.server.transport.party_client import PhaseFailed
-from sealscore.shared.crypto.sealing import SealError, read_info
+from sealscore.shared.crypto.sealing import SealError, claimed_address
 from sealscore.shared.ledger.anchors import read_anchors
 from sealscore.shared.ledger.entries import Disclose
 from sealscore.shared.plan.plan import Plan
@@ -82,7 +82,7 @@ def killed(plan: Plan, exchange: Deadly, folder: Path) -> bool:
 def phase_of(raw: bytes) -> tuple[str, int, int]:
     """(phase, round, attempt) of a request on the wire."""
     try:
-        info = read_info(raw)
+        info = claimed_address(raw)
     except SealError:
         return "", 0, 0
     return info.phase, info.round, info.attempt

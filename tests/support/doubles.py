@@ -27,9 +27,10 @@ from sealscore.clients.node.node import Node
 from sealscore.server.transport.exchange import Failure, Reply, Traffic
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanism
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest, encode
-from sealscore.shared.messages.messages import Header, Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
+from sealscore.shared.messages.messages import Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
@@ -40,7 +41,7 @@ def node_of(
     plan: Plan,
     party: str,
     records: Records,
-    charge: Callable[[Header, Event], None],
+    charge: Callable[[Address, Event], None],
     secret: StreamSource | None = None,
     tell: Callable[[str], None] = lambda what: None,
 ) -> Node:
@@ -75,8 +76,8 @@ class Talk:
     party: str = "lender-1"
     records: Records | None = None
     secret: StreamSource | None = None
-    charge: Callable[[Header, Event], None] | None = None
-    charged: list[tuple[Header, Event]] = field(default_factory=list)
+    charge: Callable[[Address, Event], None] | None = None
+    charged: list[tuple[Address, Event]] = field(default_factory=list)
     looks: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
@@ -91,14 +92,14 @@ class Talk:
         for part in _parts_of(self.node):
             object.__setattr__(part, "columns", Guarded(part.columns, self.looks))
 
-    def _charge(self, header: Header, event: Event) -> None:
+    def _charge(self, header: Address, event: Event) -> None:
         if self.charge is not None:
             self.charge(header, event)
         self.charged.append((header, event))
 
-    def header(self, phase: str, round: int = 1, attempt: int = 1, **changes: Any) -> Header:
+    def header(self, phase: str, round: int = 1, attempt: int = 1, **changes: Any) -> Address:
         """A header as the server writes it, with fields replaced."""
-        plain = Header(self.plan.hash, RUN, phase, round, attempt, "server", self.party)
+        plain = Address(self.plan.hash, RUN, phase, round, attempt, "server", self.party)
         return dataclasses.replace(plain, **changes)
 
     def hello(self, **changes: Any) -> Any:
@@ -231,7 +232,7 @@ class Quiet:
 
 
 def nodes_of(
-    plan: Plan, records: Mapping[str, Records], charge: Mapping[str, Callable[[Header, Event], None]] | None = None
+    plan: Plan, records: Mapping[str, Records], charge: Mapping[str, Callable[[Address, Event], None]] | None = None
 ) -> tuple[dict[str, Node], dict[str, list[Event]]]:
     """A node with simulation identity for each party, and the events that each has charged.
 
@@ -239,8 +240,8 @@ def nodes_of(
     """
     charged: dict[str, list[Event]] = {name: [] for name in records}
 
-    def keeper(name: str) -> Callable[[Header, Event], None]:
-        def keep(header: Header, event: Event) -> None:
+    def keeper(name: str) -> Callable[[Address, Event], None]:
+        def keep(header: Address, event: Event) -> None:
             if charge is not None:
                 charge[name](header, event)
             charged[name].append(event)

@@ -13,11 +13,11 @@ from sealscore.shared.ledger.budget_check import Used, composed_epsilon
 from sealscore.shared.ledger.entries import GENESIS, Ceilings, Disclose, Entry, Identify, Reserve, body_of, entry_hash
 from sealscore.shared.ledger.ledger import SIGNED, Ledger, read_ledger, stored_entries
 from sealscore.shared.ledger.state import LedgerState
-from sealscore.shared.messages.messages import Header
+from sealscore.shared.messages.address import Address
 from sealscore.shared.plan.plan import SERVER, Plan
 
 UNLIMITED = Ceilings(epsilon=None, delta=1e-5)
-Charge = Callable[[Header, Event], None]
+Charge = Callable[[Address, Event], None]
 
 
 def identity_of(plan: Plan, party: str) -> Identity:
@@ -44,13 +44,13 @@ class WatchedLedger(Ledger):
             )
             if isinstance(entry, Reserve) or released:
                 where = (entry.plan, entry.run, entry.phase, entry.round, entry.attempt, SERVER, self.party)
-                self.charge(Header(*where), entry.event)
+                self.charge(Address(*where), entry.event)
             return entry
 
         return super().append(watched)
 
 
-def no_charge(header: Header, event: Event) -> None:
+def no_charge(header: Address, event: Event) -> None:
     """Let every charge pass."""
 
 

@@ -28,11 +28,11 @@ from sealscore.shared.dp.events import Disclosure, Event
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Disclose
 from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
-    Header,
     Hello,
     PairAnswer,
     PairRequest,
@@ -237,8 +237,8 @@ class Wire:
         self.plan, self.run = plan, run
         self.records = dict(federation_of(plan) if records is None else records)
         self.lifetimes = dict(fresh_lifetimes(plan) if lifetimes is None else lifetimes)
-        self.charged: list[tuple[str, Header, Event]] = []
-        self.noted: list[tuple[str, Header, Event]] = []
+        self.charged: list[tuple[str, Address, Event]] = []
+        self.noted: list[tuple[str, Address, Event]] = []
         self.told: list[str] = []
         self.refuse: set[str] = set()
         secret = plan.seed if seed is None else seed
@@ -268,8 +268,8 @@ class Wire:
             approve(ledger, self.plan)
         return ledger
 
-    def _charge(self, party: str) -> Callable[[Header, Event], None]:
-        def charge(header: Header, event: Event) -> None:
+    def _charge(self, party: str) -> Callable[[Address, Event], None]:
+        def charge(header: Address, event: Event) -> None:
             if party in self.refuse:
                 raise Refused("budget")
             lender = self.plan.party(party).group == self.plan.lenders
@@ -286,9 +286,9 @@ class Wire:
         """What a party's ledger has of payloads under the plan."""
         return self.nodes[party].plan_ledger.ledger.standing.plans[self.plan.hash].disclosures
 
-    def header(self, kind: Kind, group: str, step: int, party: str, attempt: int = 1) -> Header:
+    def header(self, kind: Kind, group: str, step: int, party: str, attempt: int = 1) -> Address:
         """The header of a request, as the server writes it."""
-        return Header(self.plan.hash, self.run, f"{kind.value}:{group}", step, attempt, "server", party)
+        return Address(self.plan.hash, self.run, f"{kind.value}:{group}", step, attempt, "server", party)
 
     def ask(
         self,

@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from sealscore.clients.node.errors import Refused
 from sealscore.clients.node.node import MAX_PART, MAX_PARTS
 from sealscore.shared.dp.events import Event
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import decode, digest, encode
-from sealscore.shared.messages.messages import Header, PairRequest, Ready, Refusal, Stored, SumAnswer
+from sealscore.shared.messages.messages import PairRequest, Ready, Refusal, Stored, SumAnswer
 from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.plan import Plan
 
@@ -325,7 +326,7 @@ class TestCharging:
     def test_a_charge_that_is_refused_stops_everything(self, phase: str):
         talk = ready()
 
-        def refuse(header: Header, event: Event) -> None:
+        def refuse(header: Address, event: Event) -> None:
             raise Refused("budget-spent")
 
         talk.charge = refuse
@@ -337,7 +338,7 @@ class TestCharging:
     def test_a_charge_that_fails_stops_everything_and_tells_nothing(self):
         talk = ready()
 
-        def fail(header: Header, event: Event) -> None:
+        def fail(header: Address, event: Event) -> None:
             raise OSError("disk of lender-1 is full")
 
         talk.charge = fail
@@ -384,7 +385,7 @@ class TestFaultsInside:
     def test_interrupts_are_not_swallowed(self):
         talk = ready(QUIET)
 
-        def interrupt(header: Header, event: Event) -> None:
+        def interrupt(header: Address, event: Event) -> None:
             raise KeyboardInterrupt
 
         talk.charge = interrupt

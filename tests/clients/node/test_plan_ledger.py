@@ -24,7 +24,8 @@ from sealscore.shared.ledger.budget_check import Overdrawn
 from sealscore.shared.ledger.entries import Abort, Answer, Ceilings, Disclose, Entry, Limit, Refuse, Reserve, Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError, read_ledger
 from sealscore.shared.ledger.state import PlanState
-from sealscore.shared.messages.messages import Header, Refusal, SumAnswer
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Refusal, SumAnswer
 from sealscore.shared.plan.plan import SERVER, Plan
 
 PLAN = small_plan(training__rounds=20, privacy__spare_attempts=0.5)
@@ -53,8 +54,8 @@ class Desk:
         self.ledger = Ledger(self.path, self.identity, self.clock)
         self.plan_ledger = PlanLedger(self.ledger, self.plan, "seeded")
 
-    def header(self, phase: str, round: int = 1, attempt: int = 1, run: str = RUN) -> Header:
-        return Header(self.plan.hash, run, phase, round, attempt, SERVER, "lender-1")
+    def header(self, phase: str, round: int = 1, attempt: int = 1, run: str = RUN) -> Address:
+        return Address(self.plan.hash, run, phase, round, attempt, SERVER, "lender-1")
 
     def place(self, phase: str, round: int, attempt: int = 1) -> tuple[int, int, int]:
         return self.standing.phases[phase][0], round, attempt
@@ -343,13 +344,13 @@ class TestRefusals:
         ],
     )
     def test_whatever_stands_in_the_request(self, desk: Desk, header: dict[str, Any]):
-        desk.plan_ledger.refused(Header(**vars(desk.header(TRAIN)) | header), "unknown-phase")
+        desk.plan_ledger.refused(Address(**vars(desk.header(TRAIN)) | header), "unknown-phase")
         (entry,) = desk.entries
         assert isinstance(entry, Refuse)
         desk.restart()
 
     def test_a_request_under_another_plan_is_not(self, desk: Desk):
-        desk.plan_ledger.refused(Header(**vars(desk.header(TRAIN)) | {"plan": "0" * 64}), "other-plan")
+        desk.plan_ledger.refused(Address(**vars(desk.header(TRAIN)) | {"plan": "0" * 64}), "other-plan")
         assert desk.entries == []
 
     def test_a_node_notes_what_it_refuses(self):
@@ -373,7 +374,7 @@ class TestAlignments:
     def align(books: PlanLedger, attempt: int, peer: str = "lender-1", plan: Plan | None = None) -> None:
         plan = plan or vertical.vertical_plan()
         books.aligning(peer)
-        header = Header(plan.hash, RUN, "align:video", 2, attempt, SERVER, "video-1")
+        header = Address(plan.hash, RUN, "align:video", 2, attempt, SERVER, "video-1")
         event = Disclosure(bits=1, recipient=peer, count=1)
         books.disclose(header, peer, Release(event, "known"), lambda: (Kept(9, 9), None))
 
@@ -478,7 +479,7 @@ class TestThePlansEpsilon:
 
 
 def test_a_ledger_that_cannot_be_written_stops_every_release():
-    def full(header: Header, event: Any) -> None:
+    def full(header: Address, event: Any) -> None:
         raise LedgerError("ledger.db: cannot be written (database or disk is full)")
 
     talk = Talk(PLAN, charge=full)

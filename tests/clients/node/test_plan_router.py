@@ -23,18 +23,18 @@ from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.server.run.run import run_coordinator
 from sealscore.shared.crypto.plan_keys import KeysDestroyed, PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import read_info
+from sealscore.shared.crypto.sealing import claimed_address
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.entries import Limit, Revoke
 from sealscore.shared.ledger.ledger import LedgerError
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
-    Header,
     Hello,
     Introduce,
     Join,
@@ -59,8 +59,8 @@ class Caller:
         self.keys = PlanKeys.generate(self.server, self.plan.hash)
         self.node: Any = None
 
-    def header(self, attempt: int = 1) -> Header:
-        return Header(self.plan.hash, self.run, "", 0, attempt, SERVER, self.host.name)
+    def header(self, attempt: int = 1) -> Address:
+        return Address(self.plan.hash, self.run, "", 0, attempt, SERVER, self.host.name)
 
     def join(self, epoch: int = 1) -> Joined | Refusal:
         message = Join(self.header(epoch), self.keys.certificate, int(time.time()), ())
@@ -87,7 +87,7 @@ class Caller:
 
     def propose(self, plan: Plan, server: Identity | None = None) -> str:
         """What a host says to a plan: "ready", or the code of its refusal."""
-        header = Header(plan.hash, "", "", 0, 0, SERVER, self.host.name)
+        header = Address(plan.hash, "", "", 0, 0, SERVER, self.host.name)
         answer = self.host.answer(sign_message(Propose(header, plan.canonical()), server or self.server))
         found = open_signed(answer, {self.host.name: self.card}, Ready, Refusal)
         return "ready" if isinstance(found, Ready) else found.code
@@ -146,7 +146,7 @@ class TestApproval:
 
             def spoil(party: str, request: bytes, answer: bytes) -> bytes:
                 """The operator revokes the plan when the first lender has answered the second round of training."""
-                info = None if is_signed(request) else read_info(request)
+                info = None if is_signed(request) else claimed_address(request)
                 if info is not None and (party, info.phase, info.round) == ("lender-1", TRAIN, 2):
                     entry = Revoke(plan=plan.hash, why="the operator")
                     with_ledger(town, lambda ledger: revoked.append(ledger.append(lambda standing: entry)))

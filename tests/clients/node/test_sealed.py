@@ -26,12 +26,12 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore, Untrusted
 from sealscore.shared.ledger.entries import Ceilings, Identify
 from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import decode_body, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Deliver,
-    Header,
     Hello,
     Introduce,
     Join,
@@ -86,8 +86,8 @@ class Visit:
         trust = TrustStore.simulated(self.plan.cards.values())
         self.door = SealedNode(self.node, self.masks, self.members["lender-1"], trust, self.clock)
 
-    def header(self, phase: str = "join", round: int = 0, attempt: int = 1, **changes: Any) -> Header:
-        plain = Header(self.plan.hash, RUN, phase, round, attempt, SERVER, "lender-1")
+    def header(self, phase: str = "join", round: int = 0, attempt: int = 1, **changes: Any) -> Address:
+        plain = Address(self.plan.hash, RUN, phase, round, attempt, SERVER, "lender-1")
         return dataclasses.replace(plain, **changes)
 
     def signed(self, message: Any) -> Any:
@@ -364,7 +364,7 @@ class TestRefusals:
                 visit.join()
             reply = open_signed(visit.door.answer(raw), visit.plan.cards, Refusal)
             assert reply.code == ("seal" if joined else "not-joined")
-            assert reply.header == Header(PLAN.hash, "", "", 0, 0, "lender-1", SERVER)
+            assert reply.header == Address(PLAN.hash, "", "", 0, 0, "lender-1", SERVER)
         assert visit.charged == []
 
     def test_one_holds_a_header_and_a_code_and_nothing_else(self):
@@ -408,7 +408,7 @@ class TestClosing:
         federation = Federation.of(small_plan(), small_federation())
         exchange = DirectExchange(federation.doors)
         server = SealedExchange(exchange, federation.plan, RUN, identities(federation.plan)[SERVER])
-        header = Header(federation.plan.hash, RUN, BIN, 1, 1, SERVER, "lender-1")
+        header = Address(federation.plan.hash, RUN, BIN, 1, 1, SERVER, "lender-1")
         request = SumRequest(header, LENDERS, np.zeros(0), {})
         assert isinstance(server.ask({"lender-1": request})["lender-1"], SumAnswer)
         door = federation.doors["lender-1"]

@@ -19,11 +19,11 @@ from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.withdrawals import BLOCK, KIND
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.fields import pack_fields
-from sealscore.shared.crypto.sealing import Info, seal
+from sealscore.shared.crypto.sealing import seal
 from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import encode
 from sealscore.shared.messages.messages import (
-    Header,
     Hello,
     Message,
     PairAnswer,
@@ -154,8 +154,8 @@ class Run:
         load_flat(self.tower, np.random.default_rng(1).uniform(-2, 2, len(flatten(self.tower))))
         self.parts = self.publish(bins=self.binning.to_bytes())
 
-    def header(self, phase: str, party: str, round: int = 0, attempt: int = 0) -> Header:
-        return Header(self.plan.hash, RUN, phase, round, attempt, SERVER, party)
+    def header(self, phase: str, party: str, round: int = 0, attempt: int = 0) -> Address:
+        return Address(self.plan.hash, RUN, phase, round, attempt, SERVER, party)
 
     def send(self, *messages: Message) -> list[Any]:
         """Replies to requests that go out at once."""
@@ -389,16 +389,16 @@ class TestNotices:
         body = (1).to_bytes(8, "big") + bytes.fromhex(run.plan.hash) + handle + bytes(63 * 48)
         content = pack_fields(b"withdrawn", body, b"taken", b"")
         key = run.server._peers[WALLET]
-        info = Info(run.plan.hash, RUN, KIND, 0, 0, KIND, by, WALLET)
-        forged = seal(info, content, run.members[by], key)
+        address = Address(run.plan.hash, RUN, KIND, 0, 0, by, WALLET)
+        forged = seal(address, KIND, content, run.members[by], key)
         for name in (LENDER, OTHER):
             run.server._notices[WALLET] = {name: forged}
             run.hello(WALLET)
         assert person in run.nodes[WALLET].register.received(run.plan.hash, "label")[LENDER]
         assert run.noted(WALLET) == []
         # Teeth: signed by the lender itself, the very same is taken.
-        genuine = dataclasses.replace(info, sender=LENDER)
-        run.server._notices[WALLET] = {LENDER: seal(genuine, content, run.members[LENDER], key)}
+        genuine = dataclasses.replace(address, sender=LENDER)
+        run.server._notices[WALLET] = {LENDER: seal(genuine, KIND, content, run.members[LENDER], key)}
         run.hello(WALLET)
         assert person not in run.nodes[WALLET].register.received(run.plan.hash, "label")[LENDER]
 
@@ -415,8 +415,9 @@ class TestNotices:
         ],
     )
     def test_what_is_no_notice_changes_nothing(self, run: Run, content: bytes):
-        info = Info(run.plan.hash, RUN, KIND, 0, 0, KIND, LENDER, WALLET)
-        run.server._notices[WALLET] = {LENDER: seal(info, content, run.members[LENDER], run.server._peers[WALLET])}
+        address = Address(run.plan.hash, RUN, KIND, 0, 0, LENDER, WALLET)
+        notice = seal(address, KIND, content, run.members[LENDER], run.server._peers[WALLET])
+        run.server._notices[WALLET] = {LENDER: notice}
         run.hello(WALLET)
         assert run.noted(WALLET) == []
         assert len(run.nodes[WALLET].role._bits[LENDER]) == len(run.nodes[WALLET].role._pairs[LENDER].persons)

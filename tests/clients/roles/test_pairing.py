@@ -282,7 +282,7 @@ class TestSmallPairs:
             wire.align(LENDER, "wallet")
             compute, mechanism = wire.nodes["wallet"].role.sum(phase_of(plan, "bin:wallet"), np.zeros(0), {})
             header = wire.header(Kind.BIN, "wallet", 1, "wallet")
-            vector = compute(RoundContext(StreamSource.seeded(1, "wallet"), header, "wallet", mechanism, 1))
+            vector = compute(RoundContext(StreamSource.seeded(1, "wallet"), header.reply(), mechanism, 1))
             counts.append(vector * mechanism.grid)
         features = len(plan.groups["wallet"].table.scored)
         for fewer, more in itertools.pairwise(counts):

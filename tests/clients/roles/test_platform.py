@@ -71,7 +71,7 @@ def summed(made: Wire, kind: Kind, parameters: np.ndarray, parts: dict[str, byte
     phase = phase_of(made.plan, f"{kind.value}:video")
     compute, mechanism = made.nodes[PLATFORM].role.sum(phase, parameters, parts)
     header = made.header(kind, "video", 1, PLATFORM)
-    return compute(RoundContext(StreamSource.seeded(1, PLATFORM), header, PLATFORM, mechanism, 2)) * mechanism.grid
+    return compute(RoundContext(StreamSource.seeded(1, PLATFORM), header.reply(), mechanism, 2)) * mechanism.grid
 
 
 def levels_of(made: Wire, body: bytes, lender: str = LENDER) -> dict[str, int]:

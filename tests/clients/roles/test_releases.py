@@ -68,7 +68,7 @@ def test_a_role_sends_nothing_that_was_not_kept(kind: Kind, party: str, peer: st
     node, header = made.nodes[party], made.header(kind, "wallet", 1, party)
     parts = made.tower("wallet") if kind is Kind.SIGNAL else {}
     work = node.role.pair(node._phases[header.phase][1], 1, parts)
-    payload = work(PairContext(StreamSource.seeded(1, party), header, party, peer), b"")
+    payload = work(PairContext(StreamSource.seeded(1, party), header.reply(), peer), b"")
     (release,) = payload.releases
     for make in (payload.make, payload._make):
         with pytest.raises(RuntimeError):

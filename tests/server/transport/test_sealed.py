@@ -20,8 +20,9 @@ from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import Header, Hello, Joined, Ready, Refusal, SumAnswer, SumRequest
+from sealscore.shared.messages.messages import Hello, Joined, Ready, Refusal, SumAnswer, SumRequest
 from sealscore.shared.model.bins import histogram_length
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities
@@ -59,8 +60,8 @@ class Run:
         quiet.round = told  # type: ignore[method-assign]
         return Coordinator(self.plan, RUN, self.server, PlainSum(), quiet, patience=1.0).run(), quiet
 
-    def header(self, party: str, phase: str = BIN, round: int = 1, attempt: int = 1) -> Header:
-        return Header(self.plan.hash, RUN, phase, round, attempt, SERVER, party)
+    def header(self, party: str, phase: str = BIN, round: int = 1, attempt: int = 1) -> Address:
+        return Address(self.plan.hash, RUN, phase, round, attempt, SERVER, party)
 
     def hello(self, *parties: str) -> dict[str, Any]:
         return self.server.ask({party: Hello(self.header(party)) for party in parties})

@@ -11,21 +11,38 @@ from scipy import stats
 
 from sealscore.shared.crypto.masking import MaskedSum, MaskReused
 from sealscore.shared.crypto.seeds import SeedsMissing
-from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumId, SumShape
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumShape
 
 PLAN = "ab" * 32
 NAMES = ["p0", "p1", "p2", "p3", "p4"]
 ATTEMPTS = itertools.count(1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One sum."""
+
+    plan: str
+    run: str
+    phase: str
+    round: int
+    attempt: int
+    cohort: tuple[str, ...]
+
+    def at(self, party: str) -> tuple[Address, tuple[str, ...]]:
+        """What that party's vector is protected for."""
+        return Address(self.plan, self.run, self.phase, self.round, self.attempt, party, "server"), self.cohort
+
+
 def sum_id(cohort, **changes):
     fields = {"phase": "train_tower:lender", "round": 1, "attempt": next(ATTEMPTS)} | changes
-    return SumId(PLAN, "run", cohort=tuple(cohort), **fields)
+    return Place(PLAN, "run", cohort=tuple(cohort), **fields)
 
 
 def total_of(seeds, id, shape, vectors):
-    sent = {name: MaskedSum(seeds[name]).protect(id, shape, name, vector) for name, vector in vectors.items()}
-    return PlainSum().total(id, shape, sent), sent
+    sent = {name: MaskedSum(seeds[name]).protect(*id.at(name), shape, vector) for name, vector in vectors.items()}
+    return PlainSum().total(id.cohort, shape, sent), sent
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +74,8 @@ def test_the_unmasked_sum_is_the_plain_sum(seeds, case):
     id = sum_id(cohort, **where)
     total, sent = total_of(seeds, id, shape, vectors)
     plain = PlainSum()
-    clear = {name: plain.protect(id, shape, name, vector) for name, vector in vectors.items()}
-    np.testing.assert_array_equal(total, plain.total(id, shape, clear))
+    clear = {name: plain.protect(*id.at(name), shape, vector) for name, vector in vectors.items()}
+    np.testing.assert_array_equal(total, plain.total(id.cohort, shape, clear))
     np.testing.assert_array_equal(total, sum(vectors.values(), np.zeros(shape.length, dtype=np.int64)))
     assert {len(data) for data in sent.values()} == {shape.length * shape.bits // 8}
 
@@ -86,7 +103,7 @@ def test_a_masked_vector_is_uniform_to_all_but_the_whole_cohort(seeds, bound):
     vectors = dict.fromkeys(NAMES, np.zeros(4_000, dtype=np.int64))
     id = sum_id(NAMES)
     _, sent = total_of(seeds, id, shape, vectors)
-    assert uniformity(PlainSum().protect(id, shape, "p0", vectors["p0"])) < 1e-9
+    assert uniformity(PlainSum().protect(*id.at("p0"), shape, vectors["p0"])) < 1e-9
     for data in sent.values():
         assert uniformity(data) > 1e-9
     for size in (2, 3, 4):
@@ -97,7 +114,7 @@ def test_a_masked_vector_is_uniform_to_all_but_the_whole_cohort(seeds, bound):
 
 def test_bits_are_uniform_at_every_place_and_from_place_to_place(seeds):
     shape = SumShape(20_000, 2**28, 5)
-    sent = MaskedSum(seeds["p2"]).protect(sum_id(NAMES), shape, "p2", np.full(20_000, 12_345, dtype=np.int64))
+    sent = MaskedSum(seeds["p2"]).protect(*sum_id(NAMES).at("p2"), shape, np.full(20_000, 12_345, dtype=np.int64))
     words = shape.unpack(sent)
     bits = np.array([(words >> np.uint64(place)) & np.uint64(1) for place in range(shape.bits)], dtype=np.float64)
     assert np.abs(bits.mean(axis=1) - 0.5).max() < 6.5 * 0.5 / np.sqrt(20_000)
@@ -116,14 +133,14 @@ def test_masks_differ_in_everything_that_they_are_bound_to(members, seeds):
         dataclasses.replace(base, cohort=tuple(NAMES[:4])),
         dataclasses.replace(base, cohort=tuple(NAMES[:3])),
     ]
-    masks = [MaskedSum(seeds["p0"]).protect(id, shape, "p0", zeros) for id in ids]
+    masks = [MaskedSum(seeds["p0"]).protect(*id.at("p0"), shape, zeros) for id in ids]
     longer, wider = SumShape(2_001, 2**28, 5), SumShape(2_000, 2**36, 5)
-    masks.append(MaskedSum(seeds["p0"]).protect(base, longer, "p0", np.zeros(2_001, dtype=np.int64)))
-    masks.append(MaskedSum(seeds["p0"]).protect(base, wider, "p0", zeros))
-    masks += [MaskedSum(seeds[name]).protect(base, shape, name, zeros) for name in NAMES[1:]]
+    masks.append(MaskedSum(seeds["p0"]).protect(*base.at("p0"), longer, np.zeros(2_001, dtype=np.int64)))
+    masks.append(MaskedSum(seeds["p0"]).protect(*base.at("p0"), wider, zeros))
+    masks += [MaskedSum(seeds[name]).protect(*base.at(name), shape, zeros) for name in NAMES[1:]]
     later, other = members.seeds(NAMES, epoch=2), members.seeds(NAMES, run="other")
-    masks.append(MaskedSum(later["p0"]).protect(base, shape, "p0", zeros))
-    masks.append(MaskedSum(other["p0"]).protect(dataclasses.replace(base, run="other"), shape, "p0", zeros))
+    masks.append(MaskedSum(later["p0"]).protect(*base.at("p0"), shape, zeros))
+    masks.append(MaskedSum(other["p0"]).protect(*dataclasses.replace(base, run="other").at("p0"), shape, zeros))
     for one, two in itertools.combinations(masks, 2):
         pairs = np.frombuffer(one[:8_000], np.uint8), np.frombuffer(two[:8_000], np.uint8)
         # 8,000 bytes agree in 31 by chance, standard deviation 5.6.
@@ -135,14 +152,14 @@ def test_the_offer_of_a_third_party_changes_the_mask_of_two(members):
     """Two parties with the very same seeds have other masks if a third of the cohort offered anew."""
     first = members.seeds(NAMES[:3])
     shape, zeros, id = SumShape(500, 2**28, 3), np.zeros(500, dtype=np.int64), sum_id(NAMES[:3])
-    before = MaskedSum(first["p0"])._mask(id, shape)
-    again = MaskedSum(first["p0"])._mask(id, shape)
+    before = MaskedSum(first["p0"])._mask(*id.at("p0"), shape)
+    again = MaskedSum(first["p0"])._mask(*id.at("p0"), shape)
     np.testing.assert_array_equal(before, again)
     with_two = dataclasses.replace(id, cohort=("p0", "p1"))
-    alone = MaskedSum(first["p0"])._mask(with_two, shape)
+    alone = MaskedSum(first["p0"])._mask(*with_two.at("p0"), shape)
     first["p0"]._digests["p1"] = bytes(32)
-    assert (MaskedSum(first["p0"])._mask(with_two, shape) != alone).mean() > 0.99
-    assert (MaskedSum(first["p0"])._mask(id, shape) != before).mean() > 0.99
+    assert (MaskedSum(first["p0"])._mask(*with_two.at("p0"), shape) != alone).mean() > 0.99
+    assert (MaskedSum(first["p0"])._mask(*id.at("p0"), shape) != before).mean() > 0.99
     assert zeros.sum() == 0
 
 
@@ -157,31 +174,31 @@ def test_parties_that_saw_different_offers_give_rubbish_and_no_sum(members):
 
 def test_two_vectors_are_not_protected_for_one_attempt(seeds):
     shape, masked, id = SumShape(2, 100, 5), MaskedSum(seeds["p0"]), sum_id(NAMES)
-    masked.protect(id, shape, "p0", np.array([1, 2]))
+    masked.protect(*id.at("p0"), shape, np.array([1, 2]))
     for again in (id, dataclasses.replace(id, cohort=("p0", "p1"))):
         with pytest.raises(MaskReused, match="answered already"):
-            masked.protect(again, shape, "p0", np.array([1, 3]))
+            masked.protect(*again.at("p0"), shape, np.array([1, 3]))
 
 
 def test_a_vector_that_was_refused_uses_no_mask_up(seeds):
     shape, masked, id = SumShape(2, 100, 5), MaskedSum(seeds["p0"]), sum_id(NAMES)
     for wrong in (np.array([1, 101]), np.array([1]), np.array([1.0, 2.0])):
         with pytest.raises(AggregationError):
-            masked.protect(id, shape, "p0", wrong)
-    masked.protect(id, shape, "p0", np.array([1, 2]))
+            masked.protect(*id.at("p0"), shape, wrong)
+    masked.protect(*id.at("p0"), shape, np.array([1, 2]))
 
 
 def test_used_masks_stay_used_with_later_seeds(members):
     first, later = members.seeds(NAMES[:2]), members.seeds(NAMES[:2], epoch=2)
     masked, id, shape = MaskedSum(first["p0"]), sum_id(NAMES[:2]), SumShape(1, 5, 2)
-    masked.protect(id, shape, "p0", np.array([1]))
+    masked.protect(*id.at("p0"), shape, np.array([1]))
     masked.replace(later["p0"])
     with pytest.raises(MaskReused):
-        masked.protect(id, shape, "p0", np.array([1]))
+        masked.protect(*id.at("p0"), shape, np.array([1]))
     next_id = sum_id(NAMES[:2])
-    sent = {"p0": masked.protect(next_id, shape, "p0", np.array([2]))}
-    sent["p1"] = MaskedSum(later["p1"]).protect(next_id, shape, "p1", np.array([3]))
-    assert PlainSum().total(next_id, shape, sent).tolist() == [5]
+    sent = {"p0": masked.protect(*next_id.at("p0"), shape, np.array([2]))}
+    sent["p1"] = MaskedSum(later["p1"]).protect(*next_id.at("p1"), shape, np.array([3]))
+    assert PlainSum().total(next_id.cohort, shape, sent).tolist() == [5]
     with pytest.raises(SeedsMissing, match="erased"):
         first["p0"].digest("p0")
     for wrong in (later["p0"], later["p1"], members.seeds(NAMES[:2], run="other", epoch=3)["p0"]):
@@ -204,24 +221,24 @@ def test_used_masks_stay_used_with_later_seeds(members):
 def test_sums_of_others_and_cohorts_that_cannot_be_are_refused(seeds, change):
     id = dataclasses.replace(sum_id(["p0", "p1"]), **change)
     with pytest.raises(AggregationError):
-        MaskedSum(seeds["p0"]).protect(id, SumShape(1, 5, 3), "p0", np.array([1]))
+        MaskedSum(seeds["p0"]).protect(*id.at("p0"), SumShape(1, 5, 3), np.array([1]))
 
 
 def test_a_vector_of_another_party_is_refused(seeds):
     with pytest.raises(AggregationError):
-        MaskedSum(seeds["p0"]).protect(sum_id(["p0", "p1"]), SumShape(1, 5, 3), "p1", np.array([1]))
+        MaskedSum(seeds["p0"]).protect(*sum_id(["p0", "p1"]).at("p1"), SumShape(1, 5, 3), np.array([1]))
 
 
 def test_a_stranger_in_the_cohort_has_no_seed(seeds):
     with pytest.raises(SeedsMissing, match="stranger"):
-        MaskedSum(seeds["p0"]).protect(sum_id(["p0", "stranger"]), SumShape(1, 5, 3), "p0", np.array([1]))
+        MaskedSum(seeds["p0"]).protect(*sum_id(["p0", "stranger"]).at("p0"), SumShape(1, 5, 3), np.array([1]))
 
 
 def test_a_lone_party_has_no_mask_where_the_plan_says_so(seeds):
     id, shape, vector = sum_id(["p0"]), SumShape(2, 100, 1), np.array([7, -7])
-    assert MaskedSum(seeds["p0"], lone=True).protect(id, shape, "p0", vector) == shape.pack(vector)
+    assert MaskedSum(seeds["p0"], lone=True).protect(*id.at("p0"), shape, vector) == shape.pack(vector)
     with pytest.raises(AggregationError, match="cohort of one"):
-        MaskedSum(seeds["p0"]).protect(id, shape, "p0", vector)
+        MaskedSum(seeds["p0"]).protect(*id.at("p0"), shape, vector)
 
 
 def test_a_missing_contribution_is_refused_and_would_be_rubbish(seeds):
@@ -229,6 +246,6 @@ def test_a_missing_contribution_is_refused_and_would_be_rubbish(seeds):
     _, sent = total_of(seeds, id, shape, dict.fromkeys(NAMES, np.ones(4_000, dtype=np.int64)))
     del sent["p3"]
     with pytest.raises(AggregationError):
-        PlainSum().total(id, shape, sent)
+        PlainSum().total(id.cohort, shape, sent)
     claimed = dataclasses.replace(id, cohort=tuple(sent))
-    assert np.abs(PlainSum().total(claimed, shape, sent)).max() > 2**28
+    assert np.abs(PlainSum().total(claimed.cohort, shape, sent)).max() > 2**28

@@ -11,57 +11,63 @@ from hypothesis import strategies as st
 from sealscore.shared.crypto import sealing
 from sealscore.shared.crypto.fields import pack_fields, unpack_fields
 from sealscore.shared.crypto.plan_keys import OVERHEAD, KeysDestroyed, PlanKeys
-from sealscore.shared.crypto.sealed_messages import info_of, seal_message, unseal_message
-from sealscore.shared.crypto.sealing import Info, read_info, seal, unseal
+from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
+from sealscore.shared.crypto.sealing import claimed_address, seal, unseal
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import encode
-from sealscore.shared.messages.messages import Header, Hello, MessageError, PairAnswer, Ready, SumAnswer, SumRequest
+from sealscore.shared.messages.messages import Hello, MessageError, PairAnswer, Ready, SumAnswer, SumRequest
 
 PLAN = "ab" * 32
-INFO = Info(PLAN, "run", "train_tower:lender", 3, 1, "SumAnswer", "p0", "server")
+ADDRESS, KIND = Address(PLAN, "run", "train_tower:lender", 3, 1, "p0", "server"), "SumAnswer"
+INFO = ADDRESS.encode(KIND)
 
 words = st.text(max_size=12)
 numbers = st.integers(0, 2**64 - 1)
-infos = st.builds(Info, st.just(PLAN), words, words, numbers, numbers, words, words, words)
+addresses = st.builds(Address, st.just(PLAN), words, words, numbers, numbers, words, words)
+
+
+def changed(kind=KIND, **fields):
+    return dataclasses.replace(ADDRESS, **fields), kind
 
 
 @pytest.fixture(scope="module")
 def sealed(members):
-    return seal(INFO, b"contribution", members.identities["p0"], members.peers["server"])
+    return seal(ADDRESS, KIND, b"contribution", members.identities["p0"], members.peers["server"])
 
 
-@given(infos, infos)
-def test_infos_encode_injectively_and_come_back(one, other):
-    assert Info.decode(one.encode()) == one
-    assert (one.encode() == other.encode()) == (one == other)
+@given(addresses, words, addresses, words)
+def test_addresses_encode_injectively_and_come_back(one, kind, other, another):
+    assert Address.decode(one.encode(kind)) == (one, kind)
+    assert (one.encode(kind) == other.encode(another)) == ((one, kind) == (other, another))
 
 
-@pytest.mark.parametrize("data", [b"", b"\0\0\0\1a", INFO.encode()[:-1], INFO.encode() + b"\0\0\0\0"])
-def test_other_bytes_are_no_info(data):
-    with pytest.raises(sealing.Malformed):
-        Info.decode(data)
+@pytest.mark.parametrize("data", [b"", b"\0\0\0\1a", INFO[:-1], INFO + b"\0\0\0\0", INFO.replace(b"run", b"r\xffn")])
+def test_other_bytes_are_no_address(data):
+    with pytest.raises(ValueError, match=r"address|utf-8"):
+        Address.decode(data)
 
 
 @pytest.mark.parametrize("change", [{"plan": "x"}, {"round": -1}, {"attempt": 2**64}])
-def test_an_info_that_cannot_be_is_not_encoded(change):
+def test_an_address_that_cannot_be_is_not_encoded(change):
     with pytest.raises(ValueError, match=r"hexadecimal|counter"):
-        dataclasses.replace(INFO, **change).encode()
+        dataclasses.replace(ADDRESS, **change).encode(KIND)
 
 
 def test_the_recipient_opens_it(members, sealed):
-    assert unseal(sealed, members.keys["server"], members.cards) == (INFO, b"contribution")
-    assert unseal(sealed, members.keys["server"], members.cards, INFO) == (INFO, b"contribution")
-    assert read_info(sealed) == INFO
+    assert unseal(sealed, members.keys["server"], members.cards) == (ADDRESS, KIND, b"contribution")
+    assert unseal(sealed, members.keys["server"], members.cards, (ADDRESS, KIND)) == (ADDRESS, KIND, b"contribution")
+    assert claimed_address(sealed) == ADDRESS
     assert b"contribution" not in sealed
 
 
 def test_the_length_tells_the_length_and_nothing_else(members):
     for size in (0, 1, 5_000):
-        data = seal(INFO, bytes(size), members.identities["p0"], members.peers["server"])
-        assert len(data) == size + OVERHEAD + 64 + len(INFO.encode()) + 12
+        data = seal(ADDRESS, KIND, bytes(size), members.identities["p0"], members.peers["server"])
+        assert len(data) == size + OVERHEAD + 64 + len(INFO) + 12
 
 
 def test_equal_plaintexts_have_different_ciphertexts(members, sealed):
-    again = seal(INFO, b"contribution", members.identities["p0"], members.peers["server"])
+    again = seal(ADDRESS, KIND, b"contribution", members.identities["p0"], members.peers["server"])
     assert unpack_fields(again)[1] != unpack_fields(sealed)[1]
 
 
@@ -95,7 +101,8 @@ def test_nothing_can_be_cut_or_added(members, sealed):
 )
 def test_an_info_that_a_courier_rewrote_is_refused(members, sealed, change, error):
     _, ciphertext, signature = unpack_fields(sealed)
-    rewritten = pack_fields(dataclasses.replace(INFO, **change).encode(), ciphertext, signature)
+    address, kind = changed(**change)
+    rewritten = pack_fields(address.encode(kind), ciphertext, signature)
     with pytest.raises(error):
         unseal(rewritten, members.keys["server"], members.cards)
 
@@ -103,7 +110,7 @@ def test_an_info_that_a_courier_rewrote_is_refused(members, sealed, change, erro
 def test_a_message_for_something_else_than_expected_is_refused(members, sealed):
     for change in ({"round": 4}, {"attempt": 2}, {"run": "later"}, {"phase": "x"}, {"kind": "Ready"}, {"sender": "p1"}):
         with pytest.raises(sealing.WrongInfo, match="expected"):
-            unseal(sealed, members.keys["server"], members.cards, dataclasses.replace(INFO, **change))
+            unseal(sealed, members.keys["server"], members.cards, changed(**change))
 
 
 def test_a_message_does_not_open_elsewhere(members, sealed):
@@ -116,14 +123,16 @@ def test_a_message_does_not_open_elsewhere(members, sealed):
 
 def test_a_party_cannot_pass_anothers_ciphertext_off_as_its_own(members, sealed):
     _, ciphertext, _ = unpack_fields(sealed)
-    mine = dataclasses.replace(INFO, sender="p1").encode()
+    mine = dataclasses.replace(ADDRESS, sender="p1").encode(KIND)
     stolen = pack_fields(mine, ciphertext, members.identities["p1"].sign("sealed message", mine, ciphertext))
     with pytest.raises(sealing.WrongKey):
         unseal(stolen, members.keys["server"], members.cards)
 
 
 def test_two_messages_cannot_swap_their_ciphertexts(members, sealed):
-    other = seal(dataclasses.replace(INFO, round=4), b"next", members.identities["p0"], members.peers["server"])
+    other = seal(
+        dataclasses.replace(ADDRESS, round=4), KIND, b"next", members.identities["p0"], members.peers["server"]
+    )
     parts = [unpack_fields(data) for data in (sealed, other)]
     for info, ciphertext, signature in itertools.product(*zip(*parts, strict=True)):
         swapped = pack_fields(info, ciphertext, signature)
@@ -148,7 +157,7 @@ def test_after_the_plan_nothing_opens(members):
     from sealscore.shared.crypto.plan_keys import peer_key
 
     peer = peer_key(keys.certificate, members.cards["server"], PLAN)
-    data = seal(INFO, b"x", members.identities["p0"], peer)
+    data = seal(ADDRESS, KIND, b"x", members.identities["p0"], peer)
     keys.destroy()
     with pytest.raises(KeysDestroyed):
         unseal(data, keys, members.cards)
@@ -157,11 +166,11 @@ def test_after_the_plan_nothing_opens(members):
 def test_only_the_named_seal_to_the_named(members):
     for identity, recipient in (("p1", "server"), ("p0", "p1")):
         with pytest.raises(ValueError, match="sender"):
-            seal(INFO, b"x", members.identities[identity], members.peers[recipient])
+            seal(ADDRESS, KIND, b"x", members.identities[identity], members.peers[recipient])
 
 
-HEADER = Header(PLAN, "run", "train_tower:lender", 3, 1, "p0", "server")
-REQUEST = Header(PLAN, "run", "train_tower:lender", 3, 1, "server", "p0")
+HEADER = Address(PLAN, "run", "train_tower:lender", 3, 1, "p0", "server")
+REQUEST = Address(PLAN, "run", "train_tower:lender", 3, 1, "server", "p0")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +188,7 @@ def test_messages_travel_sealed_and_their_header_once(members, message):
     assert data.count(header.phase.encode()) == 1
     back = unseal_message(data, members.keys[header.recipient], members.cards, type(message))
     assert encode(back) == encode(message)
-    assert read_info(data) == info_of(header, type(message))
+    assert claimed_address(data) == header
 
 
 def test_a_message_of_another_type_is_refused(members):
@@ -191,7 +200,6 @@ def test_a_message_of_another_type_is_refused(members):
 
 @pytest.mark.parametrize("body", [b"", b"\xc0", b"\x80\x80", b"\x81\xa6header\xc0", b"\x90"])
 def test_a_sealed_body_that_is_none_is_refused(members, body):
-    info = info_of(HEADER, SumAnswer)
-    data = seal(info, body, members.identities["p0"], members.peers["server"])
+    data = seal(HEADER, "SumAnswer", body, members.identities["p0"], members.peers["server"])
     with pytest.raises(MessageError):
         unseal_message(data, members.keys["server"], members.cards, SumAnswer)

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumId, SumShape
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumShape
 
 
-def sum_id(cohort):
-    return SumId("plan", "run", "phase", 1, 1, tuple(cohort))
+def protect(name, cohort, shape, vector):
+    return PlainSum().protect(Address("plan", "run", "phase", 1, 1, name, "server"), tuple(cohort), shape, vector)
 
 
 @st.composite
@@ -24,10 +25,10 @@ def cohorts(draw):
 def test_the_total_is_the_sum_in_any_order(case, random):
     shape, vectors = case
     plain = PlainSum()
-    sent = {name: plain.protect(sum_id(vectors), shape, name, vector) for name, vector in vectors.items()}
+    sent = {name: protect(name, vectors, shape, vector) for name, vector in vectors.items()}
     order = list(sent)
     random.shuffle(order)
-    total = plain.total(sum_id(order), shape, {name: sent[name] for name in order})
+    total = plain.total(tuple(order), shape, {name: sent[name] for name in order})
     np.testing.assert_array_equal(total, sum(vectors.values(), np.zeros(shape.length, dtype=np.int64)))
     assert all(len(data) == shape.length * shape.bits // 8 for data in sent.values())
 
@@ -38,16 +39,16 @@ def test_nothing_wraps_when_all_are_at_the_bound(parties, bound, sign):
     shape = SumShape(2, bound, parties)
     vectors = {f"p{i}": np.full(2, sign * bound, dtype=np.int64) for i in range(parties)}
     plain = PlainSum()
-    sent = {name: plain.protect(sum_id(vectors), shape, name, vector) for name, vector in vectors.items()}
-    np.testing.assert_array_equal(plain.total(sum_id(vectors), shape, sent), sign * parties * bound)
+    sent = {name: protect(name, vectors, shape, vector) for name, vector in vectors.items()}
+    np.testing.assert_array_equal(plain.total(tuple(vectors), shape, sent), sign * parties * bound)
 
 
 def test_a_party_missing_or_too_many_is_refused():
     shape, plain = SumShape(1, 5, 2), PlainSum()
-    one = plain.protect(sum_id("ab"), shape, "a", np.array([1]))
+    one = protect("a", "ab", shape, np.array([1]))
     for contributions in ({"a": one}, {"a": one, "b": one, "c": one}, {"a": one, "c": one}):
         with pytest.raises(AggregationError):
-            plain.total(sum_id("ab"), shape, contributions)
+            plain.total(tuple("ab"), shape, contributions)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_codec import reference, reference_body
 
+from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import decode, decode_body, digest, encode, encode_body, whole
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
     Finish,
-    Header,
     Hello,
     Introduce,
     Join,
@@ -27,7 +27,7 @@ from sealscore.shared.messages.messages import (
 
 names = st.text(min_size=0, max_size=20)
 counters = st.integers(min_value=0, max_value=2**31)
-headers = st.builds(Header, names, names, names, counters, counters, names, names)
+headers = st.builds(Address, names, names, names, counters, counters, names, names)
 floats = st.lists(st.floats(width=64, allow_nan=False), max_size=20).map(lambda v: np.array(v, dtype=np.float64))
 sums = st.builds(
     SumRequest,
@@ -73,7 +73,7 @@ def test_the_bytes_are_those_of_another_library(message):
 
 
 def test_big_endian_arrays_travel_as_little_endian():
-    header = Header("p", "r", "f", 1, 1, "server", "a")
+    header = Address("p", "r", "f", 1, 1, "server", "a")
     native = SumRequest(header, ("a",), np.array([1.5, -2.0]), {})
     swapped = SumRequest(header, ("a",), np.array([1.5, -2.0], dtype=">f8"), {})
     assert encode(native) == encode(swapped)
@@ -129,7 +129,7 @@ def test_what_is_off_in_one_place_is_refused(body):
 
 
 def test_another_encoding_of_the_same_message_is_refused():
-    header = Header(**HEADER)
+    header = Address(**HEADER)
     canonical = encode(Hello(header))
     name, fields = msgpack.unpackb(canonical)
     fields["header"] = dict(reversed(fields["header"].items()))
@@ -140,7 +140,7 @@ def test_another_encoding_of_the_same_message_is_refused():
 
 def test_a_type_that_is_not_expected_is_refused():
     with pytest.raises(MessageError, match="expected Hello"):
-        decode(encode(Refusal(Header(**HEADER), "no")), Hello)
+        decode(encode(Refusal(Address(**HEADER), "no")), Hello)
 
 
 @given(st.one_of(*WRAPPED.values()))
@@ -167,12 +167,12 @@ def test_a_body_with_something_behind_it_is_refused(message, more):
 
 @pytest.mark.parametrize("name", ["Asked", "Nothing", None, 7])
 def test_a_body_of_another_message_is_refused(name):
-    header = Header(**HEADER)
+    header = Address(**HEADER)
     with pytest.raises(MessageError):
         decode_body(name, header, encode_body(Propose(header, b"")), Asked, Propose)
 
 
 def test_a_body_brings_no_header_of_its_own():
-    header = Header(**HEADER)
+    header = Address(**HEADER)
     with pytest.raises(MessageError):
         decode_body("Hello", header, msgpack.packb({"header": HEADER}), Hello)

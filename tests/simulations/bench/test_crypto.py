@@ -25,6 +25,6 @@ def test_it_gives_its_figures_on_one_line(small, capsys):
 
 
 def test_a_sum_that_is_off_stops_it(small, monkeypatch):
-    monkeypatch.setattr(crypto.MaskedSum, "protect", lambda self, sum_id, shape, name, vector: shape.pack(vector // 2))
+    monkeypatch.setattr(crypto.MaskedSum, "protect", lambda self, at, cohort, shape, vector: shape.pack(vector // 2))
     with pytest.raises(AssertionError, match="plain sum"):
         crypto.run()

@@ -12,7 +12,8 @@ import pytest
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.messages import Asked, Header
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Asked
 from sealscore.simulations.bench import federation
 from sealscore.simulations.bench.federation import _busy, _Call, _courier_age, _pace, _Party, _round_of, _seen
 
@@ -25,7 +26,7 @@ def sealed(phase: str, round: int) -> bytes:
     server, party = Identity.generate("server", "server"), Identity.generate("lender-1", "lender")
     plan = "ab" * 32
     key = peer_key(PlanKeys.generate(party, plan).certificate, party.card, plan)
-    header = Header(plan, "run-1", phase, round, 1, "server", "lender-1")
+    header = Address(plan, "run-1", phase, round, 1, "server", "lender-1")
     return seal_message(Asked(header, "SumRequest", b"", (), b"", {}), server, key)
 
 

@@ -225,7 +225,7 @@ def _taken(platform: Platform, context: Any) -> Any:
     from sealscore.clients.roles.releases import Payload
 
     platform._bits[context.peer] = dict.fromkeys(platform._pairs[context.peer].persons, 0)
-    platform._changed()
+    platform.changed()
     return Payload.of(b"")
 
 
