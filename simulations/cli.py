@@ -137,7 +137,7 @@ app.command()(neighbours)
 def main() -> None:
     """Entry point: expected errors become one message and an exit code (1 failed, 2 bad input, 130 interrupted)."""
     from sealscore.clients.data import DataError
-    from sealscore.clients.node.sealed import NotApproved
+    from sealscore.clients.node.admission import NotApproved
     from sealscore.shared.dp.noise_calibration import UnreachableBudget
     from sealscore.shared.identity.trust import Untrusted
     from sealscore.shared.plan.errors import PlanError

@@ -11,6 +11,7 @@ from sealscore.shared.crypto.masking import MaskedSum
 from sealscore.shared.crypto.seeds import Seeds, SeedsMissing
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.aggregation import PlainSum, SumShape
+from sealscore.shared.plan.plan import Plan
 
 
 class Masks:
@@ -20,6 +21,11 @@ class Masks:
         self.lone = lone
         self._sum: MaskedSum | None = None
         self._seeds: Seeds | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, party: str) -> Masks:
+        """The masks of a party of a plan, whose group may have no other."""
+        return cls(len(plan.members(plan.party(party).group)) == 1)
 
     def use(self, seeds: Seeds) -> None:
         """Mask with these seeds from now on; ValueError where they are not of a later epoch of the same run."""

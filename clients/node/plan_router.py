@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from sealscore.clients.data import DataError, Given, in_words
+from sealscore.clients.node.admission import NotApproved
 from sealscore.clients.node.errors import Refused
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
-from sealscore.clients.node.sealed import NotApproved, SealedNode, answering, is_over
+from sealscore.clients.node.sealed import SealedNode, answering, is_over
 from sealscore.clients.roles.bands import MayTell
 from sealscore.shared.crypto.sealing import SealError, claimed_address
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
@@ -242,7 +243,7 @@ class PlanRouter:
         plan = standing.plan
         if found := self._may_tell.obstacles(plan, self.name):
             raise NotApproved("; ".join(found))
-        masks = Masks(len(plan.members(plan.party(self.name).group)) == 1)
+        masks = Masks.of(plan, self.name)
         lifetime = Lifetime.of(self._labels, self._register, self._signal_bits, self._may_tell.bits)
         records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)

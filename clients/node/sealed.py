@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sealscore.clients.node.admission import NotApproved, admit
 from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
@@ -50,16 +51,11 @@ from sealscore.shared.messages.messages import (
     Request,
     SumRequest,
 )
-from sealscore.shared.plan.hazards import hazards
 from sealscore.shared.plan.plan import SERVER, Plan
 
 # A clock that is farther off than this cannot tell whether a plan has expired.
 CLOCK_SECONDS = 3600
 PAYLOAD = "payload"
-
-
-class NotApproved(ValueError):
-    """A plan that this party does not answer under; the message says why, and what would fix it."""
 
 
 class SealedNode:
@@ -80,24 +76,9 @@ class SealedNode:
         clock: Callable[[], float] = time.time,
     ) -> None:
         plan = node.plan
-        if not plan.enrolled:
-            raise NotApproved(f"plan {plan.name} names no cards: enrol the server and every party first")
-        if found := hazards(plan):
-            raise NotApproved("; ".join(found))
-        if (card := plan.cards[node.name]).key != identity.card.key:
-            raise NotApproved(f"the plan's card of {node.name!r} is {card.fingerprint}, not this node's")
-        if masks is not node.aggregation or masks.lone != (len(plan.members(plan.party(node.name).group)) == 1):
+        admit(plan, node.name, identity, node.random_source)
+        if masks is not node.aggregation or masks.lone != Masks.of(plan, node.name).lone:
             raise ValueError(f"the sums of {node.name!r} are not under the masks of this door, as its plan needs them")
-        if not identity.simulation and (known := sorted(n for n, other in plan.cards.items() if other.simulation)):
-            raise NotApproved(f"the plan's cards of {', '.join(known)} are of a simulation: anyone can sign for them")
-        if not identity.simulation and plan.alignment.method != "private":
-            raise NotApproved(
-                "alignment.method = 'exact' is for simulations: it shows a platform whom it does not know"
-            )
-        if not identity.simulation and plan.privacy.noise == "none":
-            raise NotApproved("privacy.noise = 'none' is for simulations: a real node adds noise or answers nothing")
-        if not identity.simulation and node.random_source != "system":
-            raise NotApproved("a node with real keys draws from the system's generator, never from a seed")
         if node.plan_ledger.ledger.party != identity.name:
             raise ValueError(f"the ledger of {node.plan_ledger.ledger.party!r} is not that of {identity.name!r}")
         self.name = node.name

@@ -19,7 +19,7 @@ from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.state import LedgerState, PlanState
 from sealscore.shared.plan.errors import PlanError
-from sealscore.shared.plan.hazards import hazards
+from sealscore.shared.plan.hazards import hazards, simulated_only
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import grouped, plain
 
@@ -92,20 +92,14 @@ def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) 
             found.append(f"no card of {name!r} is trusted; compare {card.fingerprint} with its holder, then peer trust")
         elif (trusted[name].key, trusted[name].role) != (card.key, card.role):
             found.append(f"the plan's card of {name!r} is {card.fingerprint}, and trusted is another")
-        if card.simulation:
-            found.append(f"the card of {name!r} is of a simulation: anyone can sign for it")
     if plan.expires is not None and plan.expires < today:
         found.append(f"the plan expired on {plan.expires}")
-    if plan.privacy.noise == "none":
-        found.append("the plan adds no noise: such plans are for simulations")
-    if plan.alignment.method != "private":
-        found.append("the plan aligns in the open (alignment.method = 'exact'): such plans are for simulations")
     for what, words in (("purpose", plan.purpose), ("outcome.definition", plan.outcome.definition)):
         if plain(words, _WORDS) != plain(words, 20 * len(words)):
             found.append(f"its {what} has {len(words):,} characters, more than are shown and anybody reads")
     if plan.bundle is None:
         found.append("the plan names no app bundle, so this node could not tell which code may carry its messages")
-    return found + hazards(plan) + _alignments_too_large(plan, own.name)
+    return found + simulated_only(plan) + hazards(plan) + _alignments_too_large(plan, own.name)
 
 
 def _alignments_too_large(plan: Plan, party: str) -> list[str]:

@@ -12,6 +12,7 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.hazards import simulated_only
 from sealscore.shared.plan.plan import Plan
 
 
@@ -139,8 +140,8 @@ def with_cards(plan: Plan, server: Card, enrolled: Mapping[str, Enrolment], bund
         raise PlanError(
             plan.name, [f"parties: {name!r} is not enrolled; sealscore-server enrol CARD" for name in lacking]
         )
-    if plan.privacy.noise == "none" or plan.alignment.method != "private":
-        raise PlanError(plan.name, ["privacy.noise = 'none' and alignment.method = 'exact' are for simulations"])
+    if found := simulated_only(plan):
+        raise PlanError(plan.name, found)
     if plan.expires is None:
         raise PlanError(plan.name, ["expires: a plan for partners says until when it may run"])
     data = plan.model_dump(mode="json")

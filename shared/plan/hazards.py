@@ -23,6 +23,18 @@ def hazards(plan: Plan) -> list[str]:
     return found + list(_two_meanings(plan))
 
 
+def simulated_only(plan: Plan) -> list[str]:
+    """What no party with real data may answer under: it protects nobody. Empty where there is nothing of the kind."""
+    found = []
+    if simulated := sorted(name for name, card in plan.cards.items() if card.simulation):
+        found.append(f"the plan's cards of {', '.join(simulated)} are of a simulation: anyone can sign for them")
+    if plan.privacy.noise == "none":
+        found.append("privacy.noise = 'none' is for simulations: a real node adds noise or answers nothing")
+    if plan.alignment.method != "private":
+        found.append("alignment.method = 'exact' is for simulations: it shows a platform whom it does not know")
+    return found
+
+
 def _overflows(where: str, table: TableSchema) -> Iterator[str]:
     for feature in (*table.features, *table.derived):
         if isinstance(feature, NumericFeature) and not _fits(_widest(feature)):

@@ -65,7 +65,7 @@ class Federation:
         """
         plan, members = enrolled(plan), identities(plan)
         trust = TrustStore.simulated(identity.card for identity in members.values())
-        masks = {party.name: Masks(len(plan.members(party.group)) == 1) for party in plan.parties}
+        masks = {party.name: Masks.of(plan, party.name) for party in plan.parties}
         faults: list[str] = []
         kept = {party.name: opened(plan, members[party.name], ledgers) for party in plan.parties}
         nodes = {

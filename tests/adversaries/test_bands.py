@@ -13,8 +13,8 @@ from defences import Defences
 from homes import new_town, running
 from vertical_builders import Wire, members, only, people, records_of
 
+from sealscore.clients.node.admission import NotApproved
 from sealscore.clients.node.lifetime import Lifetime
-from sealscore.clients.node.sealed import NotApproved
 from sealscore.clients.roles.bands import GROUP_BITS, MayTell, told_bits, told_in_words
 from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.persons.records import Records

@@ -11,7 +11,7 @@ from builders import BIN, LENDERS, TRAIN, binning_of, small_federation, small_pl
 from defences import WIDE, Defences, Scene, free, lenders_plan, near, refused, wide
 from scipy.stats import chisquare
 
-from sealscore.clients.node.sealed import NotApproved
+from sealscore.clients.node.admission import NotApproved
 from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore, Untrusted

@@ -19,12 +19,13 @@ from typer.testing import CliRunner
 
 from sealscore.clients.cli import app
 from sealscore.clients.commands.init import init
+from sealscore.clients.node.admission import NotApproved
 from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
-from sealscore.clients.node.sealed import NotApproved, SealedNode
+from sealscore.clients.node.sealed import SealedNode
 from sealscore.clients.setup.config import ConfigError, NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.identity.identity import Identity
@@ -115,7 +116,7 @@ def test_a_plan_of_simulated_cards_is_not_approved_at_its_command(home: NodeDir)
     ran = CliRunner().invoke(app, ["plan", "approve", str(path), "--yes", "--home", str(home.folder)])
     said = " ".join(ran.output.split())
     assert ran.exit_code == 1, said
-    assert "is of a simulation: anyone can sign for it" in said
+    assert "are of a simulation" in said
     with_ledger = home.ledger(home.identity(), home.config())
     assert with_ledger.standing.plans == {}
     with_ledger.close()

@@ -115,7 +115,7 @@ class TestObstacles:
     def test_cards_of_a_simulation(self, town: Town):
         data = town.plan.model_dump(mode="json")
         data["parties"][1]["card"] = Identity.simulated(7, "lender-2", "lender").card.text
-        assert "the card of 'lender-2' is of a simulation: anyone can sign for it" in self.found(town, Plan.parse(data))
+        assert "cards of lender-2 are of a simulation" in self.found(town, Plan.parse(data))
 
     def test_persons_that_are_named_otherwise_than_in_the_data_set(self, town: Town):
         plan = town.signed(alignment__identifier="phone", groups__lender__table__person="who")
@@ -141,7 +141,7 @@ class TestObstacles:
 
     @pytest.mark.parametrize(
         ("key", "value", "what"),
-        [("privacy__noise", "none", "adds no noise"), ("alignment__method", "exact", "aligns in the open")],
+        [("privacy__noise", "none", "privacy.noise"), ("alignment__method", "exact", "alignment.method")],
     )
     def test_settings_that_are_for_simulations(self, town: Town, key: str, value: str, what: str):
         assert what in self.found(town, town.plan.replace(**{key: value}))

@@ -120,8 +120,8 @@ class TestSigned:
     @pytest.mark.parametrize(
         ("change", "what"),
         [
-            ({"privacy__noise": "none"}, "are for simulations"),
-            ({"alignment__method": "exact"}, "are for simulations"),
+            ({"privacy__noise": "none"}, "privacy.noise"),
+            ({"alignment__method": "exact"}, "alignment.method"),
             ({"expires": None}, "says until when it may run"),
             ({"privacy__epsilon": 20.0}, "raise delta or lower epsilon"),
         ],
