@@ -24,8 +24,10 @@ def _sampled_gradient(
 ) -> np.ndarray:
     """Sum of clipped gradients over one Poisson sample, in grid units: int64 [p]."""
     stream = context.stream(Purpose.SAMPLING, step)
-    rows = torch.from_numpy(poisson_sample(stream, len(codes), plan.training.sample_rate))
-    total = engine(parameters, codes[rows], targets[rows])
+    rows = poisson_sample(stream, len(codes), plan.training.sample_rate)
+    # numpy takes rows in half the time of torch.
+    sampled = torch.from_numpy(codes.numpy().take(rows, axis=0))
+    total = engine(parameters, sampled, targets[torch.from_numpy(rows)])
     return to_grid(total, context.mechanism.grid, context.mechanism.bound)
 
 

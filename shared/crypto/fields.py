@@ -11,7 +11,10 @@ class FieldsError(ValueError):
 
 def pack_fields(*parts: bytes) -> bytes:
     """Injective encoding of a tuple of byte strings: ("a", "bc") and ("ab", "c") differ."""
-    return b"".join(len(part).to_bytes(_LENGTH, "big") + part for part in parts)
+    joined: list[bytes] = []
+    for part in parts:
+        joined += len(part).to_bytes(_LENGTH, "big"), part
+    return b"".join(joined)
 
 
 def unpack_fields(data: bytes, count: int | None = None) -> tuple[bytes, ...]:
