@@ -27,6 +27,7 @@ from sealscore.server.transport.exchange import (
 app = ServerApp()
 
 _LONGEST_NAME = 63
+_SHORTEST_LOOK = 0.03  # seconds
 _LONGEST_WAIT = 12 * 3600.0  # Flower's own time to live of a message
 # Flower's codes 3 and 4 say that a message or its reply has outlived its time; all others that nothing came.
 _OUTLIVED = frozenset({3, 4})
@@ -152,8 +153,8 @@ class FlowerExchange:
             waited = time.monotonic() - started
             if not pending or waited >= wait:
                 return
-            # a tenth of the time so far: a quick round is seen at once, and a slow one costs the server few calls
-            time.sleep(min(max(waited / 10, 0.005), 0.5, wait - waited))
+            # A tenth of the time so far, for a look costs the server 20 ms, or the courier of a node waits for it.
+            time.sleep(min(max(waited / 10, _SHORTEST_LOOK), 0.5, wait - waited))
 
 
 def _open(reply: Message) -> tuple[bytes | None, str]:

@@ -64,7 +64,7 @@ signal_bits = 4
 
 [supernode]
 port = 9494                        # on this machine only
-poll = 0.5                         # seconds between two questions to the server
+poll = 0.5                         # longest wait between two questions to the server, s
 """
 
 BANDS = """\

@@ -43,8 +43,8 @@ class SuperNodeSettings:
     """A SuperNode: where it keeps its files, whom it serves, whom it speaks to.
 
     `server` is the server's partner port as host:port; `port` is for the executor, on the loopback interface.
-    `node_socket` is the Unix socket of the party's node. `poll` is the wait in seconds between two questions to the
-    server (Flower's own is 3). Raises ValueError for a role, party or socket path that Flower cannot be told.
+    `node_socket` is the Unix socket of the party's node. `poll` is the longest wait in seconds between two questions to
+    the server (Flower's own is 3). Raises ValueError for a role, party or socket path that Flower cannot be told.
     """
 
     folder: Path
