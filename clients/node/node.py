@@ -96,6 +96,7 @@ class Node:
         self.plan = plan
         self.name = party
         self._group = plan.party(party).group
+        self._members = {other.name for other in plan.members(self._group)}
         self._peers = _peers(plan, party)
         self._mechanisms = Mechanisms(plan)
         self._phases = {phase.name: (index, phase) for index, phase in enumerate(self._mechanisms.phases)}
@@ -369,8 +370,7 @@ class Node:
         return self._phases[header.phase][0], header.round, header.attempt
 
     def _check_cohort(self, cohort: tuple[str, ...]) -> None:
-        members = {party.name for party in self.plan.members(self._group)}
-        if len(set(cohort)) != len(cohort) or not set(cohort) <= members or self.name not in cohort:
+        if len(set(cohort)) != len(cohort) or not set(cohort) <= self._members or self.name not in cohort:
             raise Refused("bad-cohort")
         if len(cohort) < self.plan.groups[self._group].min_parties:
             raise Refused("cohort-too-small")
