@@ -15,9 +15,9 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 
 from sealscore.clients.features import Sentiment
-from sealscore.simulations.data.creators import party_features
 from sealscore.simulations.world.build import TRUTH, build
 from sealscore.simulations.world.config import load_config
+from sealscore.simulations.world.party_features import party_features
 
 CREATORS, SEEDS = 20_000, (1, 2, 3, 4, 5)
 _SCORE = "traffic_anomaly_180d"

@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from sealscore.clients.data import DataError, Problem
-from sealscore.clients.features import Built, PartyMapping, Sentiment, Settings, build_table
+from sealscore.clients.features import Sentiment
 from sealscore.clients.features.dictionary.dictionary import AS_OF, CONSENT, ID, PERSON, Kind
 from sealscore.clients.features.dictionary.row_local import comparing
 from sealscore.clients.features.raw.tables import too_many
@@ -29,11 +29,8 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.shared.processes import IMPORT_ROOT
 from sealscore.simulations.world.build import TRUTH, build, read_manifest
 from sealscore.simulations.world.config import WorldConfig
+from sealscore.simulations.world.party_features import KINDS, party_features
 
-DECLARATION = (
-    "The creator world is invented: no creator, loan or account in it exists, and no figure on it is a result."
-)
-KINDS: dict[str, Kind] = {"video": "short-video", "wallet": "wallet", "lender": "lender"}
 _PACKAGE = IMPORT_ROOT / "sealscore"
 _CODE = ("simulations/world", "clients/features")
 _LIBRARIES = ("numpy", "polars", "scikit-learn", "snownlp", "vaderSentiment")
@@ -128,28 +125,6 @@ class CreatorWorld:
                 )
             )
         return pl.concat(parts)
-
-
-def party_features(raw: Path, manifest: dict[str, Any], party: str, out: Path, sentiment: Sentiment) -> Built:
-    """The features of a party of a world in `raw`, written into `out` by the party's own code."""
-    currency, kind = manifest["config"]["currency"], KINDS[manifest["parties"][party]["kind"]]
-    # How many rows at fault are too many is for the plan to say, and a world is for many plans.
-    settings = Settings(rates={currency: 1.0}, most_rejected=1.0, mapping=party_mapping(manifest, party))
-    return build_table(raw / party, kind, out, last_day(manifest), settings, sentiment)
-
-
-def party_mapping(manifest: dict[str, Any], party: str) -> PartyMapping:
-    """How a party of a world names its tables and columns."""
-    held = manifest["parties"][party]
-    columns = {name: {"columns": table["columns"]} for name, table in held["tables"].items()}
-    return PartyMapping.of(columns, KINDS[held["kind"]])
-
-
-def last_day(manifest: dict[str, Any]) -> date:
-    """The day after a world's calendar: all that happens has happened, and the outcomes of all loans are known."""
-    calendar = WorldConfig.model_validate(manifest["config"]).calendar
-    months = calendar.start.year * 12 + calendar.start.month - 1 + calendar.months
-    return date(months // 12, months % 12 + 1, 1)
 
 
 def live_on(cells: list[str | None], day: date) -> list[str]:

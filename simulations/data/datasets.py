@@ -17,7 +17,7 @@ from sealscore.clients.data.cells import numbers
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import NumericFeature, TableSchema
 from sealscore.shared.processes import IMPORT_ROOT
-from sealscore.simulations.data import synthetic
+from sealscore.simulations.world import synthetic
 
 VARIABLE = "SEALSCORE_DATA"
 DEFAULT_FOLDER = Path("..") / "shared" / "data"
@@ -25,6 +25,7 @@ REAL = {"uci": "uci_credit_default.csv", "belanche": "belanche_credit.csv"}
 SYNTHETIC = "synthetic"
 WORLD = "world"
 """The creator world (`sealscore.simulations.data.creators`), which deals itself out: it is no one table."""
+INVENTED = {SYNTHETIC: f"The data set {SYNTHETIC!r}", WORLD: "The creator world"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ def data_folder() -> Path:
 def real_data_found(name: str) -> bool:
     """Whether a data set can be loaded on this machine: the invented one always, a real one where its file is."""
     return name == SYNTHETIC or (name in REAL and (data_folder() / REAL[name]).is_file())
+
+
+def declaration(name: str) -> str | None:
+    """What everybody who reads figures of an invented set must be told; None for any other set."""
+    if name not in INVENTED:
+        return None
+    return f"{INVENTED[name]} is invented: no creator, loan or account in it exists, and no figure on it is a result."
 
 
 def load(name: str, *, base: Path = Path(), creators: int = synthetic.DEFAULT_CREATORS, seed: int = 0) -> Dataset:

@@ -10,7 +10,7 @@ import polars as pl
 
 from sealscore.clients.data import DataError, Problem, columns_of
 from sealscore.shared.plan.plan import Party, Plan
-from sealscore.simulations.data.seeding import generator
+from sealscore.simulations.world.seeding import generator
 
 Method = Literal["equal", "quantity", "label-skew"]
 

@@ -21,9 +21,10 @@ from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import Strict
 from sealscore.shared.plan.toml import load_toml
-from sealscore.simulations.data import creators, datasets, synthetic
+from sealscore.simulations.data import creators, datasets
 from sealscore.simulations.data.identities import consents, everybody, rewritten
 from sealscore.simulations.data.partition import overlapping, partition, split_columns
+from sealscore.simulations.world import synthetic
 from sealscore.simulations.world.config import PRESETS, load_config
 
 PLANS = Path(__file__).parents[1] / "plans"
@@ -143,8 +144,7 @@ class Scenario:
     @property
     def declaration(self) -> str | None:
         """What must be said to everybody who reads figures of this scenario: that its data are invented, or nothing."""
-        declared = {datasets.SYNTHETIC: synthetic.DECLARATION, datasets.WORLD: creators.DECLARATION}
-        found = declared.get(self.settings.dataset)
+        found = datasets.declaration(self.settings.dataset)
         if found is None or datasets.real_data_found(MAIN_DATASET):
             return found
         return f"{found} (No real data in {datasets.data_folder()}; {datasets.VARIABLE} names another.)"

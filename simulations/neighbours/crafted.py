@@ -23,8 +23,8 @@ from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.data.seeding import generator
 from sealscore.simulations.neighbours.replay import RecordedRequest
+from sealscore.simulations.world.seeding import generator
 
 HONEST = 4
 """So many rounds of a tower's training keep the weights of the run, the first and the last among them."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.data.seeding import generator
 from sealscore.simulations.neighbours.tape import counted_columns
 from sealscore.simulations.neighbours.worlds import World
+from sealscore.simulations.world.seeding import generator
 
 
 @dataclass(frozen=True)

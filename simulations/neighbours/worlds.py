@@ -23,12 +23,13 @@ from sealscore.clients.features.dictionary.dictionary import CONSENT
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.data.creators import live_on, party_features
+from sealscore.simulations.data.creators import live_on
 from sealscore.simulations.data.datasets import WORLD
 from sealscore.simulations.data.identities import rewritten
 from sealscore.simulations.experiments.scenario import Scenario
 from sealscore.simulations.world.build import build, read_manifest
 from sealscore.simulations.world.config import PRESETS, load_config
+from sealscore.simulations.world.party_features import party_features
 
 NOBODY: frozenset[str] = frozenset()
 _PERSON = "creator_id"

@@ -25,11 +25,11 @@ from sealscore.simulations.world.parties.channel import (
 )
 from sealscore.simulations.world.parties.comments import comment_rows
 from sealscore.simulations.world.parties.consents import WorldConsents, draw_consents, platform_rows
+from sealscore.simulations.world.parties.followers import audience_rows, follower_rows
 from sealscore.simulations.world.parties.lender import application_ids, lender_tables
 from sealscore.simulations.world.parties.shop import order_rows
 from sealscore.simulations.world.parties.wallet import account_rows, bill_rows, draw_accounts, flow_rows
 from sealscore.simulations.world.people.agents import Agents, draw_agents
-from sealscore.simulations.world.people.followers import audience_rows, follower_rows
 from sealscore.simulations.world.people.lending import Loans, draw_loans
 from sealscore.simulations.world.tables import OWN_NAMES, kind_of, mapping, write, write_table
 

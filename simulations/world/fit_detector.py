@@ -19,9 +19,9 @@ from sealscore.clients.features import channel, traffic
 from sealscore.clients.features.detector import INPUTS, VERSION, Detector
 from sealscore.clients.features.raw.consents import asked_of_platform, live_consents
 from sealscore.clients.features.raw.tables import read_tables
-from sealscore.simulations.data.creators import KINDS, last_day, party_mapping
 from sealscore.simulations.world.build import build
 from sealscore.simulations.world.config import load_config
+from sealscore.simulations.world.party_features import KINDS, last_day, party_mapping
 
 CREATORS, SEED = 20_000, 20_221
 """The world that it is fitted on: the default one with so many creators and that seed. No figure is reported on it."""

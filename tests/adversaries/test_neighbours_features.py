@@ -16,9 +16,9 @@ from defences import Defences
 from sealscore.clients.features import Sentiment, Settings, build_table
 from sealscore.clients.features.dictionary.dictionary import ID, PERSON
 from sealscore.clients.features.raw.raw import TABLES
-from sealscore.simulations.data.creators import KINDS, last_day, party_mapping
 from sealscore.simulations.world.build import build
 from sealscore.simulations.world.config import load_config
+from sealscore.simulations.world.party_features import KINDS, last_day, party_mapping
 
 CELLS, APPLICATIONS = 128, 20
 Tables = dict[str, pl.DataFrame]

@@ -19,10 +19,11 @@ from paths import ROOT
 from sealscore.server.transport.exchange import MissingParties
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.simulations import cli
-from sealscore.simulations.data import creators, synthetic
+from sealscore.simulations.data import datasets
 from sealscore.simulations.engine import federation
 from sealscore.simulations.experiments.console import ProgressObserver
 from sealscore.simulations.experiments.runs import all_runs
+from sealscore.simulations.world import synthetic
 
 # What the issue of the main job asks of the last line.
 KEYS = {
@@ -134,7 +135,7 @@ class TestRun:
 
     def test_invented_data_are_declared(self, sim: Any, tiny: Path, runs: Path):
         found = sim("run", tiny, "--no-baselines", "--runs", runs)
-        assert " ".join(synthetic.DECLARATION.split()) in found.said
+        assert " ".join(datasets.declaration(datasets.SYNTHETIC).split()) in found.said
 
     def test_an_interrupt_leaves_nothing(self, sim: Any, tiny: Path, runs: Path, monkeypatch: pytest.MonkeyPatch):
         def stop(self: ProgressObserver, row: dict[str, Any]) -> None:
@@ -328,7 +329,7 @@ def test_without_real_data_the_main_job_is_the_invented_one_and_says_so(tmp_path
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    assert creators.DECLARATION in " ".join(done.stderr.split())
+    assert datasets.declaration(datasets.WORLD) in " ".join(done.stderr.split())
     assert str(tmp_path) in done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert result["plan"] == "creators_small"

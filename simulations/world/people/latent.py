@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.simulations.data.seeding import generator
 from sealscore.simulations.world.config import PLATFORM_PARTIES, WorldConfig
+from sealscore.simulations.world.seeding import generator
 
 REGIONS = ("east", "south", "central", "north", "southwest", "northwest", "northeast")
 _REGION_SHARES = (0.29, 0.2, 0.16, 0.12, 0.11, 0.06, 0.06)

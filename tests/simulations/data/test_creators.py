@@ -14,10 +14,11 @@ import pytest
 
 from sealscore.clients.data import DataError
 from sealscore.shared.plan.errors import PlanError
-from sealscore.simulations.data import creators
+from sealscore.simulations.data import creators, datasets
 from sealscore.simulations.data.creators import CreatorWorld, live_on
 from sealscore.simulations.engine.federation import load_parties
 from sealscore.simulations.experiments.scenario import Scenario, resolve
+from sealscore.simulations.world import party_features
 from sealscore.simulations.world.config import WorldConfig
 
 CREATORS = 700
@@ -169,7 +170,7 @@ class TestCache:
 
     def test_an_interrupted_build_leaves_nothing(self, monkeypatch, tmp_path: Path):
         monkeypatch.setattr(creators, "_cache", lambda: tmp_path / "worlds")
-        monkeypatch.setattr(creators, "build_table", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(party_features, "build_table", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         config = WorldConfig.model_validate({"creators": 100, "lending": {"pd_rollouts": 0}})
         with pytest.raises(KeyboardInterrupt):
             CreatorWorld.of(config)
@@ -217,4 +218,4 @@ class TestSettings:
             Scenario.load(tmp_path / "plan.toml").world()
 
     def test_it_is_declared_as_invented(self):
-        assert creators.DECLARATION in str(Scenario.load(resolve("creators_eps2")).declaration)
+        assert datasets.declaration(datasets.WORLD) in str(Scenario.load(resolve("creators_eps2")).declaration)

@@ -12,9 +12,10 @@ from sealscore.clients.data import DataError, load_records
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.data import creators, datasets, synthetic
+from sealscore.simulations.data import datasets
 from sealscore.simulations.engine.federation import load_parties
 from sealscore.simulations.experiments.scenario import Scenario, main_job, packaged, resolve
+from sealscore.simulations.world import synthetic
 
 SMALL = "synthetic_horizontal_eps2"
 
@@ -50,7 +51,7 @@ class TestResolve:
         monkeypatch.setenv("SEALSCORE_DATA", str(tmp_path))
         found = Scenario.load(resolve(main_job()))
         assert found.settings.dataset == "world"
-        assert creators.DECLARATION in found.declaration
+        assert datasets.declaration(datasets.WORLD) in found.declaration
         assert str(tmp_path) in found.declaration
         (tmp_path / datasets.REAL["uci"]).write_text("ID\n")
         assert main_job() == "uci_vertical_eps2"

@@ -13,9 +13,9 @@ from sealscore.simulations.world import describe
 from sealscore.simulations.world.config import WorldConfig
 from sealscore.simulations.world.parties.bureau import bureau_rows
 from sealscore.simulations.world.parties.channel import creator_ids, draw_channels, draw_videos
+from sealscore.simulations.world.parties.followers import audience_rows
 from sealscore.simulations.world.people.agents import Agents, draw_agents
 from sealscore.simulations.world.people.business import seasons
-from sealscore.simulations.world.people.followers import audience_rows
 from sealscore.simulations.world.people.lending import Loans, draw_loans
 from sealscore.simulations.world.people.repayment import NEVER, borrowers, lived
 

@@ -8,10 +8,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from sealscore.clients.data import Table, check_table, columns_of, read_table
+from sealscore.clients.data import Table, check_table, columns_of
 from sealscore.shared.plan.schema import TableSchema
-from sealscore.simulations.data import synthetic
-from sealscore.simulations.data.synthetic import LENDER_TABLE, PLATFORM_TABLE, TABLES, WALLET_TABLE
+from sealscore.simulations.world import synthetic
+from sealscore.simulations.world.synthetic import LENDER_TABLE, PLATFORM_TABLE, TABLES, WALLET_TABLE
 
 
 @pytest.fixture(scope="module")
@@ -102,20 +102,3 @@ class TestFurtherLoans:
 def test_it_is_seeded(frame):
     assert synthetic.generate(12_000, seed=3).equals(frame)
     assert not synthetic.generate(12_000, seed=4).equals(frame)
-
-
-def test_the_files_of_lender_and_platform(tmp_path):
-    lender, platform = synthetic.write(tmp_path, creators=500, seed=1)
-    whole = synthetic.generate(500, seed=1)
-    held = read_table(lender).frame
-    assert set(held.columns).isdisjoint(f.name for f in (*PLATFORM_TABLE.features, *WALLET_TABLE.features))
-    assert columns(held, LENDER_TABLE).ids == tuple(whole["application_id"])
-    shop = read_table(platform).frame
-    assert "defaulted" not in shop.columns
-    assert "application_id" not in shop.columns
-    assert set(columns(shop, PLATFORM_TABLE).ids) == set(whole["creator_id"])
-
-
-def test_it_says_that_it_is_invented():
-    assert "invented" in synthetic.DECLARATION
-    assert "invented" in str(synthetic.__doc__)

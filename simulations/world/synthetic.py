@@ -1,27 +1,25 @@
-"""An invented data set of creators, their loans, channels and wallets, for machines without real data.
+"""The world in small, as one table: creators, their loans, channels and wallets, without raw tables behind them.
 
-Nothing here was measured on anybody. Creators are drawn from a few latent qualities, the columns are noisy views of
-these, and the default rate is set to 20 %. What a model reaches on this set says that the software works, and nothing
-about lending. Only two ratios are taken from real data: likes and comments per view have the medians of a public
-collection of trending videos (2.8 % and 0.35 %).
+It is the data set 'synthetic', for machines without real data and for jobs of seconds. Nothing here was measured on
+anybody. Creators are drawn from a few latent qualities, the columns are noisy views of these, and the default rate is
+set to 20 %. What a model reaches on this set says that the software works, and nothing about lending. Only two ratios
+are taken from real data: likes and comments per view have the medians of a public collection of trending videos (2.8 %
+and 0.35 %).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from sealscore.clients.data import columns_of
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature, TableSchema
-from sealscore.simulations.data.seeding import generator
+from sealscore.simulations.world.people.latent import sigmoid
+from sealscore.simulations.world.seeding import generator
+from sealscore.simulations.world.tables import text_ids
 
-DECLARATION = (
-    "The data set 'synthetic' is invented: no creator, loan or account in it exists, and no figure on it is a result."
-)
 DEFAULT_CREATORS = 24_000
 DEFAULT_RATE = 0.20
 FIRST_DAY = date(2024, 1, 1)
@@ -93,7 +91,7 @@ TABLES = (LENDER_TABLE, PLATFORM_TABLE, WALLET_TABLE)
 
 
 @dataclass(frozen=True)
-class _World:
+class _Drawn:
     """The columns of the creators and of their first loans, [n] each, as they stand before values are hidden."""
 
     columns: dict[str, np.ndarray]
@@ -103,13 +101,13 @@ class _World:
 
 
 def generate(creators: int = DEFAULT_CREATORS, seed: int = 0) -> pl.DataFrame:
-    """One row a creator: the columns of all `TABLES`. Invented; see DECLARATION.
+    """One row a creator: the columns of all `TABLES`. Invented.
 
     Three latent qualities of a creator drive everything: `discipline` in money, `craft` at the channel, and `reach`
     (size). Default depends on the first two and on the loan against the income, so bureau, channel and wallet each
     know a part.
     """
-    return _frame(_world(creators, seed).hidden, TABLES)
+    return _frame(_draw(creators, seed).hidden, TABLES)
 
 
 def further_loans(number: int, creators: int = DEFAULT_CREATORS, seed: int = 0) -> pl.DataFrame:
@@ -119,25 +117,25 @@ def further_loans(number: int, creators: int = DEFAULT_CREATORS, seed: int = 0) 
     """
     if number < 2:
         raise ValueError("the first loan of each creator is in `generate`")
-    world, random = _world(creators, seed), generator(seed, f"synthetic loans {number}")
-    columns = dict(world.hidden)
-    income = world.columns["monthly_income"]
-    columns["application_id"] = np.array([f"A{number}-{at:08d}" for at in range(creators)])
+    drawn, random = _draw(creators, seed), generator(seed, f"synthetic loans {number}")
+    columns = dict(drawn.hidden)
+    income = drawn.columns["monthly_income"]
+    columns["application_id"] = _ids(f"A{number}-", np.arange(creators))
     columns["applied"] = np.datetime64(FIRST_DAY, "D") + random.integers(0, 366, creators)
     columns["loan_amount"] = np.round(income * random.lognormal(0.6, 0.6, creators), -2)
     columns["term_months"] = _terms(random, creators)
     columns["inquiries_6m"] = columns["inquiries_6m"] + random.poisson(0.6, creators)
-    columns["defaulted"] = _outcomes(random, world.discipline, world.craft, columns["loan_amount"], income)
+    columns["defaulted"] = _outcomes(random, drawn.discipline, drawn.craft, columns["loan_amount"], income)
     return _frame(columns, (LENDER_TABLE,))
 
 
-def _world(creators: int, seed: int) -> _World:
+def _draw(creators: int, seed: int) -> _Drawn:
     random = generator(seed, "synthetic creators")
     craft, reach, own = random.standard_normal((3, creators))
     discipline = 0.35 * craft + np.sqrt(1 - 0.35**2) * own
     columns: dict[str, np.ndarray] = {
-        "application_id": np.array([f"A{at:08d}" for at in range(creators)]),
-        "creator_id": np.array([f"C{at:08d}" for at in random.permutation(creators)]),
+        "application_id": _ids("A", np.arange(creators)),
+        "creator_id": _ids("C", random.permutation(creators)),
         "applied": np.datetime64(FIRST_DAY, "D") + random.integers(0, 366, creators),
         **_person(random, creators),
         **_channel(random, craft, reach),
@@ -147,17 +145,11 @@ def _world(creators: int, seed: int) -> _World:
     hidden = dict(columns)
     _hide(random, hidden)
     hidden |= _wallet(generator(seed, "synthetic wallets"), discipline, craft, columns["turnover_30d"])
-    return _World(columns, hidden, discipline, craft)
+    return _Drawn(columns, hidden, discipline, craft)
 
 
-def write(folder: Path, creators: int = DEFAULT_CREATORS, seed: int = 0) -> tuple[Path, Path]:
-    """Write the set as one lender's and one platform's Parquet file into `folder`; their paths, lender first."""
-    frame = generate(creators, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    lender, platform = folder / "synthetic_lender.parquet", folder / "synthetic_platform.parquet"
-    frame.select(columns_of(LENDER_TABLE)).write_parquet(lender)
-    frame.select(columns_of(PLATFORM_TABLE)).sort(PLATFORM_TABLE.id).write_parquet(platform)
-    return lender, platform
+def _ids(prefix: str, numbers: np.ndarray) -> np.ndarray:
+    return text_ids(prefix, numbers).to_numpy()
 
 
 def _person(random: np.random.Generator, n: int) -> dict[str, np.ndarray]:
@@ -227,9 +219,9 @@ def _wallet(
     inflow = np.round(turnover * random.beta(6.0, 2.0, n) + np.exp(7.0 + 0.8 * noise[0] + 0.2 * discipline), 2)
     refunds = np.round(inflow * random.beta(1.5 * np.exp(-0.4 * craft), 20.0), 2)
     return {
-        "account_id": np.array([f"W{at:08d}" for at in random.permutation(n)]),
+        "account_id": _ids("W", random.permutation(n)),
         "inflow_30d": inflow,
-        "inflow_months": random.binomial(12, 1 / (1 + np.exp(-1.2 - 0.5 * craft - 0.3 * discipline))),
+        "inflow_months": random.binomial(12, sigmoid(1.2 + 0.5 * craft + 0.3 * discipline)),
         "payers_30d": random.poisson(inflow / 120 * np.exp(0.4 * noise[1])),
         "refunds_30d": refunds,
         "balance_mean": np.round(inflow * np.exp(-0.8 + 0.5 * discipline + 0.6 * noise[2]), 2),
@@ -250,15 +242,15 @@ def _outcomes(
 
 
 def _rate(risk: np.ndarray, target: float) -> np.ndarray:
-    """Probabilities 1 / (1 + exp(-(risk + b))), float64 [n], with b such that their mean is the target."""
+    """Probabilities sigmoid(risk + b), float64 [n], with b such that their mean is the target."""
     low, high = -20.0, 20.0
     for _ in range(60):
         middle = (low + high) / 2
-        if (1 / (1 + np.exp(-(risk + middle)))).mean() < target:
+        if sigmoid(risk + middle).mean() < target:
             low = middle
         else:
             high = middle
-    return np.asarray(1 / (1 + np.exp(-(risk + low))))
+    return sigmoid(risk + low)
 
 
 def _hide(random: np.random.Generator, columns: dict[str, np.ndarray]) -> None:
