@@ -27,7 +27,7 @@ from sealscore.shared.plan.settings import (
     Split,
     Training,
 )
-from sealscore.simulations.experiments.scenario import SimulationSettings
+from sealscore.simulations.data.scenario import SimulationSettings
 
 PAGE = Path(__file__).with_name("plan.md")
 

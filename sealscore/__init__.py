@@ -53,7 +53,7 @@ def plan(source: str | Path | Mapping[str, Any], **changes: Any) -> Plan:
     elif Path(source).suffix == ".json":
         found = Plan.from_canonical(Path(source).read_bytes())
     else:
-        from sealscore.simulations.experiments.scenario import read_tables, resolve
+        from sealscore.simulations.data.scenario import read_tables, resolve
 
         path = resolve(str(source))
         found = Plan.parse(_without_simulation(read_tables(path)), str(path))
@@ -84,8 +84,8 @@ def simulate(
         DataError: a party's table does not fit the plan.
         RunFailed: the federation could not carry it out; it says why.
     """
+    from sealscore.simulations.data.scenario import Scenario, resolve
     from sealscore.simulations.experiments.job import run_job
-    from sealscore.simulations.experiments.scenario import Scenario, resolve
 
     scenario = Scenario.load(resolve(str(source)))
     if changes:

@@ -47,10 +47,10 @@ def run(
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
     from sealscore.compliance.run_report.run_report import write_report
+    from sealscore.simulations.data.scenario import Scenario, main_job, resolve
     from sealscore.simulations.engine.federation import ENGINES
     from sealscore.simulations.experiments.console import ProgressObserver, closing_table, summary
     from sealscore.simulations.experiments.job import run_job
-    from sealscore.simulations.experiments.scenario import Scenario, main_job, resolve
 
     chosen = ENGINES.get(engine)
     if chosen is None:
@@ -113,7 +113,7 @@ def report(
     runs: Runs = Path("runs"),
 ) -> None:
     """Write the report of a run or a sweep, one HTML file that needs nothing else, and print where it is."""
-    from sealscore.simulations.experiments.report import report_of
+    from sealscore.simulations.report import report_of
 
     try:
         print(visible(str(report_of(run, runs, output))))
@@ -124,7 +124,7 @@ def report(
 @app.command()
 def plans() -> None:
     """List the plans that come with Sealscore."""
-    from sealscore.simulations.experiments.scenario import packaged
+    from sealscore.simulations.data.scenario import packaged
 
     for name, path in packaged().items():
         print(f"{name:36} {path}")

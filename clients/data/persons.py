@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sealscore.shared.persons.identifiers import Form
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import TableSchema
+from sealscore.shared.plan.settings import Form
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sealscore.clients.node.errors import Refused
+from sealscore.clients.roles.errors import Refused
 from sealscore.shared.crypto.masking import MaskedSum
 from sealscore.shared.crypto.seeds import Seeds, SeedsMissing
 from sealscore.shared.messages.address import Address

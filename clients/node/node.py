@@ -20,11 +20,11 @@ from functools import partial
 import numpy as np
 
 from sealscore.clients.node.consents import Consents
-from sealscore.clients.node.errors import LocalFault, Refused
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.clients.roles.context import PairContext, RoundContext
+from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lender import Lender
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.nobody import attempted, bounded
 from sealscore.clients.roles.platform import Platform
 from sealscore.clients.roles.releases import Kept, Payload, Release, Sum

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sealscore.clients.node.errors import LocalFault, Refused
+from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.releases import Kept, Release
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn, check_labels

@@ -16,12 +16,12 @@ from functools import partial
 
 from sealscore.clients.data import DataError, Given, in_words
 from sealscore.clients.node.admission import NotApproved
-from sealscore.clients.node.errors import Refused
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.sealed import SealedNode, answering, is_over
 from sealscore.clients.roles.bands import MayTell
+from sealscore.clients.roles.errors import Refused
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.shared.crypto.sealing import SealError, claimed_address
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Card, Identity

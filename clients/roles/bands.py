@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sealscore.shared.messages.payloads import bits_for
+from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import plain
 

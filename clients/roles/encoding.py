@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from sealscore.clients.node.errors import Refused
+from sealscore.clients.roles.errors import Refused
 from sealscore.shared.dp.gradients import ClippedGradientSum, gradient_engine
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower

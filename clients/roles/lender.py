@@ -13,17 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
-from sealscore.clients.node.errors import LocalFault, Refused
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.bands import band_of
 from sealscore.clients.roles.context import PairContext, RoundContext
+from sealscore.clients.roles.errors import LocalFault, Refused
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
 from sealscore.clients.roles.role import PartyRole, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Asking
+from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
-from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.model.tower import Tower, row_logits

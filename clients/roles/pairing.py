@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from sealscore.clients.node.errors import LocalFault, Refused
+from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.shared.crypto.alignment import Aligned, ExactMatching, Matching, padded_size
+from sealscore.shared.crypto.payloads import PayloadError, pack_numbers, unpack_numbers
 from sealscore.shared.crypto.psi import PrivateMatching, Progress
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
-from sealscore.shared.messages.payloads import PayloadError, pack_numbers, unpack_numbers
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Stream
 

@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
-from sealscore.clients.node.errors import LocalFault, Refused
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.bands import band_codes
 from sealscore.clients.roles.context import PairContext, RoundContext
+from sealscore.clients.roles.errors import LocalFault, Refused
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
 from sealscore.clients.roles.role import PartyRole, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Answering
+from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.parts import edges_from_bytes, weights_from_bytes
-from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.loss import ForwardCorrected
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
-from sealscore.clients.node.errors import Refused
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.context import RoundContext
 from sealscore.clients.roles.encoding import Encoder, expect
+from sealscore.clients.roles.errors import Refused
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.pairing import Pairs
 from sealscore.clients.roles.releases import Pair, Sum
 from sealscore.clients.roles.training import train_step

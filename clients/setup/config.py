@@ -14,10 +14,11 @@ from sealscore.clients.data.sources.sources import Source
 from sealscore.clients.data.sources.sql import SqlSource
 from sealscore.clients.roles.bands import GROUP_BITS, MayTell
 from sealscore.shared.ledger.entries import Ceilings
-from sealscore.shared.persons.identifiers import NORMAL_FORMS, Form
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.plan.schema import Name, Strict
+from sealscore.shared.plan.settings import Form
 from sealscore.shared.plan.toml import load_as
 
 CONFIG = "node.toml"

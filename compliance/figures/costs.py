@@ -10,12 +10,10 @@ from datetime import datetime
 from itertools import groupby
 
 from sealscore.compliance.verify.account import Account
+from sealscore.compliance.verify.budgets import bounded
 from sealscore.compliance.verify.verification import Claim
-from sealscore.shared.dp.accountant import PldAccountant
-from sealscore.shared.dp.effort import TooMuchWork
 from sealscore.shared.dp.events import Event
-from sealscore.shared.dp.noise_calibration import UnreachableBudget
-from sealscore.shared.ledger.budget_check import Used, composed_epsilon, released_labels
+from sealscore.shared.ledger.budget_check import Used, released_labels
 from sealscore.shared.ledger.entries import PARTS, Abort, Answer, Disclose, Part, Reserve
 from sealscore.shared.ledger.state import PlanState
 from sealscore.shared.plan.errors import PlanError
@@ -105,14 +103,6 @@ def against_platforms(account: Account) -> float | None:
         return None
     used = [Used.of(plan) for plan in account.plans]
     return bounded(used, account.ceilings.delta, account.ceilings.epsilon, list(labels.values()))
-
-
-def bounded(used: Sequence[Used], delta: float, limit: float | None, extra: Sequence[Event] = ()) -> float:
-    """Epsilon of everything that was used, and of `extra`, at a delta; infinite where nothing bounds it."""
-    try:
-        return composed_epsilon(used, delta, limit or 1.0, PldAccountant(), extra)
-    except (UnreachableBudget, TooMuchWork, OverflowError):
-        return math.inf
 
 
 def moments(account: Account) -> list[CostMoment]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sealscore.compliance.figures.costs import bounded
+from sealscore.compliance.verify.budgets import bounded
 from sealscore.compliance.verify.verification import Verification
 from sealscore.shared.dp.events import Event, RandomizedResponse
 from sealscore.shared.ledger.budget_check import Used

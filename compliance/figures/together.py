@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sealscore.compliance.figures.costs import against_platforms, bounded
+from sealscore.compliance.figures.costs import against_platforms
 from sealscore.compliance.figures.joint import JointClaim, labels_of, used_by
 from sealscore.compliance.verify.account import Account
+from sealscore.compliance.verify.budgets import bounded
 from sealscore.compliance.verify.verification import Claim
 from sealscore.shared.dp.events import Event
 from sealscore.shared.ledger.budget_check import Used

@@ -6,10 +6,10 @@ from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.disclosure_section import phase_words
 from sealscore.compliance.pages.page import Column, Html, bullets, element, join, pairs, paragraph, table
 from sealscore.compliance.run_figures.findings import Findings
+from sealscore.compliance.run_figures.scorecard import REASONS
 from sealscore.compliance.run_report.comparison_sections import scorecard as effects_by_feature
 from sealscore.compliance.run_report.fairness_section import fairness_section
 from sealscore.compliance.run_report.quality_sections import approved
-from sealscore.compliance.run_report.scorecard import REASONS
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import fixed, listed, percent, plural, plus_minus, short, whole
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from sealscore.compliance.run_figures.record import RunFolder
-from sealscore.shared.messages.payloads import bits_for
+from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase, phases
 from sealscore.shared.plan.features import tower_features

@@ -9,7 +9,7 @@ from sealscore.compliance.run_figures.curves import Draws
 from sealscore.compliance.run_figures.epsilon import Moment, PhaseCost, moments, phase_costs
 from sealscore.compliance.run_figures.fairness import BandFigures, Cutoff, Estimate, approved_share, cutoff, fairness
 from sealscore.compliance.run_figures.record import RunFolder
-from sealscore.compliance.run_report.scorecard import FeatureEffect, effects
+from sealscore.compliance.run_figures.scorecard import FeatureEffect, effects
 from sealscore.shared.dp.events import UnknownEvent, parse_event
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.model.score_table import TableMetrics

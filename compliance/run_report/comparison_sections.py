@@ -6,7 +6,7 @@ from sealscore.compliance.pages.figures import Dot, Panel, dot_figure, meter_fig
 from sealscore.compliance.pages.page import Column, Html, element, figure, join, paragraph, table
 from sealscore.compliance.pages.svg import STYLES, Axis, Style, span
 from sealscore.compliance.run_figures.findings import Findings
-from sealscore.compliance.run_report.scorecard import REASONS, FeatureEffect
+from sealscore.compliance.run_figures.scorecard import REASONS, FeatureEffect
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import fixed, percent
 

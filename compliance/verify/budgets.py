@@ -7,13 +7,16 @@ other groups that this party's records move as often as the plan allows.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from sealscore.compliance.figures.costs import bounded
 from sealscore.compliance.verify.verification import Claim
+from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.dp.effort import TooMuchWork
 from sealscore.shared.dp.events import Disclosure, Event, Gaussian, NoNoise, SampledGaussian
-from sealscore.shared.ledger.budget_check import Used, label_epsilon
+from sealscore.shared.dp.noise_calibration import UnreachableBudget
+from sealscore.shared.ledger.budget_check import Used, composed_epsilon, label_epsilon
 from sealscore.shared.ledger.entries import Ceilings, Disclose, Part, Reserve
 from sealscore.shared.ledger.state import LedgerState, PlanState
 
@@ -88,6 +91,14 @@ def _plan_claim(plan: PlanState, used: dict[str, Used], alone: dict[str, Used]) 
     one = plan.plan.hash
     figures = [bounded([of[one]], privacy.delta, privacy.epsilon) for of in (used, alone)]
     return Claim("plan", one, f"the plan {plan.plan.name}", figures[0], figures[1], privacy.delta, limit)
+
+
+def bounded(used: Sequence[Used], delta: float, limit: float | None, extra: Sequence[Event] = ()) -> float:
+    """Epsilon of everything that was used, and of `extra`, at a delta; infinite where nothing bounds it."""
+    try:
+        return composed_epsilon(used, delta, limit or 1.0, PldAccountant(), extra)
+    except (UnreachableBudget, TooMuchWork, OverflowError):
+        return math.inf
 
 
 def signal_bits(standing: LedgerState, own: str) -> int:

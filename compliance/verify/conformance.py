@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.entries import Disclose, Part, Reserve
 from sealscore.shared.ledger.state import PlanState
-from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sealscore.server.run.journal import Journal, Sum
 from sealscore.server.run.optimizer import ServerOptimizer, averaged
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import wait_for
+from sealscore.server.transport.journal import Journal, Sum
 from sealscore.server.transport.messenger import Messenger
 from sealscore.server.transport.pairs import PairExchange
 from sealscore.server.transport.party_client import PartyClient

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sealscore.server.run.journal import JournalError
 from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.run.run import run_coordinator
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
+from sealscore.server.transport.journal import JournalError
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
 from sealscore.shared.identity.keyfile import KeyFileError

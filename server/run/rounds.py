@@ -12,7 +12,7 @@ from collections import Counter
 
 import numpy as np
 
-from sealscore.server.run.journal import Journal, Sum
+from sealscore.server.transport.journal import Journal, Sum
 from sealscore.server.transport.party_client import INVALID, PartyClient, PhaseFailed
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.aggregation import Aggregation, AggregationError

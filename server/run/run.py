@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
-from sealscore.server.run.journal import Journal
 from sealscore.server.transport.exchange import Exchange
+from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.messenger import ClearMessenger, Messenger
 from sealscore.server.transport.receipts import Receipts
 from sealscore.server.transport.sealed import SealedExchange

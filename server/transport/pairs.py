@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from sealscore.server.run.journal import Journal
 from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE
+from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.messages import PairAnswer, PairRequest
 from sealscore.shared.phases.order import Phase

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sealscore.server.run.journal import Journal
 from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure
 from sealscore.server.transport.exchange import Reply as Body
+from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.receipts import Receipts
 from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message

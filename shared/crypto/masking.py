@@ -29,8 +29,8 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from numpy.typing import NDArray
 
-from sealscore.shared.crypto.fields import counter, pack_fields, plan_bytes
 from sealscore.shared.crypto.seeds import Seeds, SeedsMissing
+from sealscore.shared.fields import counter, pack_fields, plan_bytes
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumShape
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hpke import (
     Suite,
 )
 
-from sealscore.shared.crypto.fields import FieldsError, pack_fields, plan_bytes, unpack_fields
+from sealscore.shared.fields import FieldsError, pack_fields, plan_bytes, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
 from sealscore.shared.text.foreign import grouped
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sealscore.shared.crypto.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.crypto.plan_keys import CannotOpen, PeerKey, PlanKeys
+from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import SIGNATURE_BYTES, BadSignature, Card, Identity
 from sealscore.shared.messages.address import Address
 from sealscore.shared.text.foreign import grouped

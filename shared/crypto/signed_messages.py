@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sealscore.shared.crypto.fields import FieldsError, pack_fields, unpack_fields
+from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
 from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import Message, MessageError

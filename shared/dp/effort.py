@@ -13,12 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from sealscore.shared.dp.events import Event, RandomizedResponse, SampledGaussian
-
-MOST_COUNT = 10**6
-"""Invocations of one kind that are composed."""
-
-MOST_RECORDS = 1000
-"""Records of a person in one release: the weights of more are no floats."""
+from sealscore.shared.plan.bounds import MOST_COUNT, MOST_RECORDS
 
 MOST_COMPOSED = 4_000_000
 """Grid points of everything composed: losses up to 4,000 at the usual grid, some seconds and 0.3 GiB."""

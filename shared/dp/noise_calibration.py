@@ -20,8 +20,9 @@ import numpy as np
 
 from sealscore.shared.dp import noise_calibration_cache as budget_cache
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant, binomial_weights
-from sealscore.shared.dp.effort import MOST_COUNT, MOST_RECORDS, MOST_SINGLE, MOST_TO_SOLVE, single_points
+from sealscore.shared.dp.effort import MOST_SINGLE, MOST_TO_SOLVE, single_points
 from sealscore.shared.dp.events import Event, Gaussian, SampledGaussian
+from sealscore.shared.plan.bounds import MOST_COUNT, MOST_RECORDS
 
 MAX_NOISE = 1e6
 """Largest noise multiplier that `solve` tries: no sum over a person's sensitivity survives it."""
@@ -129,16 +130,6 @@ class Solved:
     delta: float
     noise_multipliers: Mapping[str, float]
     events: tuple[Event, ...]
-
-
-def spare_attempts(rounds: int, fraction: float) -> int:
-    """Attempts beyond `rounds` that are in the budget: ceil(fraction * rounds).
-
-    The product is rounded to nine digits first, since 0.05 * 300 must give 15 and not 16.
-    """
-    if rounds < 0 or not (math.isfinite(fraction) and fraction >= 0):
-        raise ValueError(f"rounds and fraction must be at least 0, got {rounds} and {fraction}")
-    return math.ceil(round(fraction * rounds, 9))
 
 
 def accounting_delta(epsilon: float, delta: float, tv: float) -> float:

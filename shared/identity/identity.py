@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sealscore.shared.crypto.fields import FieldsError, pack_fields, unpack_fields
+from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.keyfile import KeyFileError, read_key, write_key
 
 Role = Literal["lender", "platform", "server"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, unpack_fields
+from sealscore.shared.fields import FieldsError, counter, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
 
 MAX_SEQ = 2**63 - 1

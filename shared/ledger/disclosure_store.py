@@ -21,7 +21,7 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.fields import pack_fields
 from sealscore.shared.files import create
 from sealscore.shared.persons.consent import Consent
 

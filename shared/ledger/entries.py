@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from sealscore.shared.crypto.fields import counter, pack_fields
 from sealscore.shared.dp.events import Count, Event, Positive
-from sealscore.shared.persons.identifiers import Form
+from sealscore.shared.fields import counter, pack_fields
+from sealscore.shared.plan.settings import Form
 from sealscore.shared.randomness.streams import Source
 
 FORMAT: Literal[1] = 1

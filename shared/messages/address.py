@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
+from sealscore.shared.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
 
 _FIELDS = 8
 

@@ -15,8 +15,8 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from sealscore.shared.messages.unpacking import UnpackError, unpack
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.unpacking import UnpackError, unpack
 
 AnyFeature = NumericFeature | CategoricalFeature
 _FORMAT = "sealscore bins 1"

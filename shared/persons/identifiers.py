@@ -5,10 +5,6 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable
-from typing import Literal
-
-Form = Literal["exact", "creator-id", "phone", "national-id"]
-"""The name of a normal form."""
 
 # Written in ways that a normal form may or may not tell apart; see `fingerprint`.
 _SAMPLES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,9 +84,18 @@ class Phase:
         return self.of.test
 
 
+def spare_attempts(rounds: int, fraction: float) -> int:
+    """Attempts beyond `rounds` that are in the budget: ceil(fraction * rounds).
+
+    The product is rounded to nine digits first, since 0.05 * 300 must give 15 and not 16.
+    """
+    if rounds < 0 or not (math.isfinite(fraction) and fraction >= 0):
+        raise ValueError(f"rounds and fraction must be at least 0, got {rounds} and {fraction}")
+    return math.ceil(round(fraction * rounds, 9))
+
+
 def phases(plan: Plan) -> tuple[Phase, ...]:
     """All phases of the plan, in order: each kind of platform in turn, then the lenders."""
-    from sealscore.shared.dp.noise_calibration import spare_attempts
 
     def summed(kind: Kind, group: str, rounds: int = 1, steps: int = 1) -> Phase:
         spare = spare_attempts(rounds, plan.privacy.spare_attempts)

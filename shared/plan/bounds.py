@@ -14,6 +14,12 @@ MAX_GROUPS, MAX_PARTIES, MAX_CROSSES = 50, 1000, 1000
 MAX_BANDS = 2**16
 """Combinations of bands of protected features that a platform may tell of one person."""
 
+MOST_COUNT = 10**6
+"""Invocations of one kind that are composed."""
+
+MOST_RECORDS = 1000
+"""Records of a person in one release: the weights of more are no floats."""
+
 # tomllib walks every prefix of a dotted key, so keys of many parts would take minutes; plans have three or four.
 _DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.){0,120}+"|'[^'\n]{0,120}+')[ \t]*+\.[ \t]*+){32}""")
 

@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from sealscore.shared.dp.effort import MOST_COUNT, MOST_RECORDS
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.trust import enrolled
 from sealscore.shared.plan.bounds import (
@@ -26,6 +25,8 @@ from sealscore.shared.plan.bounds import (
     MAX_GROUPS,
     MAX_PARTIES,
     MAX_TEXT,
+    MOST_COUNT,
+    MOST_RECORDS,
 )
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.schema import CategoricalFeature, Name, Strict, TableSchema

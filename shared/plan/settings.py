@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sealscore.shared.persons.identifiers import Form
 from sealscore.shared.plan.schema import MAX_EDGES, Name, Strict
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 # Within what a product of several is still a float.
 Positive = Annotated[float, Field(ge=1e-9, le=1e9)]
 Share = Annotated[float, Field(ge=1e-6, lt=1)]
+Form = Literal["exact", "creator-id", "phone", "national-id"]
+"""The name of a normal form of identifiers (`sealscore.shared.persons.identifiers`)."""
 
 
 def sort_keys(table: dict[str, Any]) -> dict[str, Any]:

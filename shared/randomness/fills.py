@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.fields import pack_fields
 from sealscore.shared.randomness.streams import StreamSource
 
 _PERSON, _PLACE = b"sealscore fill of a person 1", b"sealscore fill of a place 1"

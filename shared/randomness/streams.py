@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
-from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.fields import pack_fields
 
 Source = Literal["system", "seeded"]
 

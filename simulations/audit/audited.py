@@ -29,10 +29,10 @@ from sealscore.simulations.audit.canaries import LEAST_CANARIES
 from sealscore.simulations.audit.faults import Break
 from sealscore.simulations.audit.parties import ToldSums, WidenedRole
 from sealscore.simulations.audit.server import AuditingServer, Seen
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Federation, load_parties
 from sealscore.simulations.engine.grid import run_in_process
 from sealscore.simulations.experiments.job import RunFailed
-from sealscore.simulations.experiments.scenario import Scenario
 from sealscore.simulations.world.seeding import generator
 
 

@@ -31,8 +31,8 @@ def audit(
     """Audit the privacy of a plan's training by canaries; 1 where a lower bound on epsilon exceeds the claim."""
     from sealscore.simulations.audit.audited import Setting, audit_run
     from sealscore.simulations.audit.report import audits_table, page, summary
+    from sealscore.simulations.data.scenario import Scenario, main_job, resolve
     from sealscore.simulations.experiments.console import ProgressObserver
-    from sealscore.simulations.experiments.scenario import Scenario, main_job, resolve
 
     console = Terminal(stderr=True)
     scenario = Scenario.load(resolve(plan or main_job()))

@@ -58,9 +58,9 @@ from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.randomness.streams import StreamSource
+from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.flower_echo import echo_app
 from sealscore.simulations.engine.flower_engine import free_port
-from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 NODES, ROUNDS, WARM_UP, TURNS = (4, 10), 15, 3, 2
 PLAN, RECORDS, FEW_BYTES = PLANS / "synthetic_horizontal_eps2.toml", 2_000, 16

@@ -41,7 +41,7 @@ from sealscore.shared.ledger.entries import (
 from sealscore.shared.ledger.ledger import SIGNED, Ledger
 from sealscore.shared.ledger.state import LedgerState, PlanState
 from sealscore.shared.plan.plan import SERVER, Plan
-from sealscore.simulations.experiments.scenario import PLANS, Scenario
+from sealscore.simulations.data.scenario import PLANS, Scenario
 
 ENTRIES, WEEKS, ROUNDS = 100_000, 52, 300
 TURNS, ANSWERS, WARM_UP, ROW_BYTES = 15, 20, 10, 700

@@ -20,8 +20,8 @@ from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.server.transport.receipts import Receipts
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.phases.order import Phase
+from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.federation import Federation, load_parties
-from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 PLAN, BLOCK = "synthetic_horizontal_eps2", 25
 PARTS: tuple[tuple[type, str], ...] = (

@@ -21,9 +21,9 @@ from sealscore.server.setup.plan_making import PROFILES, Profile
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.federation import Federation, load_parties
 from sealscore.simulations.experiments.oracle import Oracle
-from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 PLAN, SEEDS = "uci_horizontal_eps1", (1, 2, 3)
 

@@ -23,8 +23,8 @@ import sealscore
 from sealscore.shared.messages import codec
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
+from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.federation import Federation, load_parties
-from sealscore.simulations.experiments.scenario import PLANS, Scenario
 
 PLAN, LENDERS, RECORDS, RATE, ROUNDS = "synthetic_horizontal_eps2", 10, 3_000, 0.25, 24
 # Rounds that are left out of the CPU: what is made once is made there.

@@ -11,13 +11,13 @@ from typing import Literal, get_args
 import torch
 
 from sealscore.clients.data import load_records
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.clients.roles.bands import told_bits
 from sealscore.clients.roles.lender import Lender
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.run.coordinator import Observer
 from sealscore.server.run.run import run_coordinator
 from sealscore.server.transport.exchange import Exchange
@@ -29,9 +29,9 @@ from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.enrolment import enrolled, identities
 from sealscore.simulations.engine.grid import Faults, run_in_process
-from sealscore.simulations.experiments.scenario import Scenario
 
 Engine = Literal["in-process", "flower"]
 ENGINES: dict[str, Engine] = {name: name for name in get_args(Engine)}

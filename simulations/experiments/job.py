@@ -15,11 +15,11 @@ from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.simulations.data.datasets import WORLD
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Engine, Federation, load_parties
 from sealscore.simulations.experiments.baselines import BASELINES, baselines_of, judged_towers
 from sealscore.simulations.experiments.oracle import Oracle
 from sealscore.simulations.experiments.runs import RUNS, NewRun, Run
-from sealscore.simulations.experiments.scenario import Scenario
 from sealscore.simulations.experiments.segments import segments
 
 LEDGERS = "ledgers"

@@ -28,8 +28,8 @@ def neighbours(
     from sealscore.server.run.rounds import AttemptsSpent
     from sealscore.server.transport.exchange import MissingParties
     from sealscore.server.transport.party_client import PhaseFailed
+    from sealscore.simulations.data.scenario import Scenario, main_job, resolve
     from sealscore.simulations.experiments.job import RunFailed
-    from sealscore.simulations.experiments.scenario import Scenario, main_job, resolve
     from sealscore.simulations.neighbours.report import findings_lines, phases_table
     from sealscore.simulations.neighbours.watch import sized, watch_scenario
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.node import Node
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.role import PartyRole
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Failure, Traffic

@@ -13,7 +13,7 @@ import torch
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.experiments.scenario import Scenario
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.neighbours import HALVES, PERSONS
 from sealscore.simulations.neighbours.compare import (
     Moved,

@@ -26,7 +26,7 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.data.creators import live_on
 from sealscore.simulations.data.datasets import WORLD
 from sealscore.simulations.data.identities import rewritten
-from sealscore.simulations.experiments.scenario import Scenario
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.world.build import build, read_manifest
 from sealscore.simulations.world.config import PRESETS, load_config
 from sealscore.simulations.world.party_features import party_features

@@ -16,9 +16,9 @@ from sealscore.clients.data.errors import Problem
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.schema import Strict
 from sealscore.shared.plan.toml import load_as
-from sealscore.simulations.experiments import scenario as scenarios
+from sealscore.simulations.data import scenario as scenarios
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.experiments.baselines import BASELINES, baselines_of
-from sealscore.simulations.experiments.scenario import Scenario
 from sealscore.simulations.sweep.keys import applied, effective, flat
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"

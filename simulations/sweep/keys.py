@@ -12,7 +12,7 @@ from typing import Any
 
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.experiments.scenario import Scenario
+from sealscore.simulations.data.scenario import Scenario
 
 MOST_PARTIES = 1000
 Settings = Mapping[str, Any]

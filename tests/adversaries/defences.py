@@ -24,19 +24,19 @@ from ledgers import ledger_of, watch
 from sealscore.clients.features.dictionary.digest import dictionary_digest
 from sealscore.clients.features.papers import CHECKS
 from sealscore.clients.node.anchoring import Anchoring
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.clients.roles.context import RoundContext
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.setup.config import DataSection
 from sealscore.server.transport.exchange import Failure
 from sealscore.server.transport.messenger import ClearMessenger, Messenger
 from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.crypto.payloads import pack_numbers, unpack_numbers
 from sealscore.shared.dp.events import Event, RandomizedResponse
-from sealscore.shared.dp.labels import LabelRelease, LabelStore
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.trust import TrustStore
@@ -44,6 +44,7 @@ from sealscore.shared.ledger.budget_check import BudgetCheck
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.disclosures import Disclosed, ToldNumbers
 from sealscore.shared.ledger.entries import PARTS
+from sealscore.shared.ledger.labels import LabelRelease, LabelStore
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import NOWHERE, LedgerState, PlanState
 from sealscore.shared.messages.address import Address
@@ -56,7 +57,6 @@ from sealscore.shared.messages.messages import (
     Stored,
     SumRequest,
 )
-from sealscore.shared.messages.payloads import pack_numbers, unpack_numbers
 from sealscore.shared.model.bins import histogram, histogram_length
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import SERVER, Plan

@@ -22,8 +22,9 @@ from vertical_builders import Wire, federation_of, fresh_lifetimes, members, onl
 from vertical_builders import with_labels as labelled
 
 from sealscore.clients.data import test_mask as split_mask
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.node import Node
+from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.dp.events import RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Identity
@@ -32,12 +33,11 @@ from sealscore.shared.ledger.entries import Ceilings, Limit, Settle
 from sealscore.shared.ledger.state import LedgerFault, LedgerState
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import PairAnswer
-from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
-from sealscore.simulations.experiments.scenario import PLANS, Scenario
+from sealscore.simulations.data.scenario import PLANS, Scenario
 
 BY_DATE = {"kind": "date", "first_test_day": "2020-01-01", "test_fraction": 0.25}
 DELTA = 1e-5

@@ -37,7 +37,7 @@ from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.hazards import LARGEST, hazards
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.plan.schema import TableSchema
-from sealscore.simulations.experiments.scenario import Scenario, packaged
+from sealscore.simulations.data.scenario import Scenario, packaged
 
 MOST = 1.7976931348623157e308
 PHASES = (BIN, TRAIN, CALIBRATE, EVALUATE)

@@ -14,8 +14,8 @@ from homes import new_town, running
 from vertical_builders import Wire, members, only, people, records_of
 
 from sealscore.clients.node.admission import NotApproved
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.roles.bands import GROUP_BITS, MayTell, told_bits, told_in_words
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind

@@ -30,8 +30,8 @@ from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.signal import signal_levels
 from sealscore.shared.persons.records import Records
 from sealscore.simulations.data.datasets import real_data_found
+from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.engine.federation import load_parties
-from sealscore.simulations.experiments.scenario import Scenario, resolve
 
 PLAN, GROUP, LENDER, PLATFORM = "uci_vertical_eps2", "channel", "lender", "platform"
 # Of the applicants with a level, at most so many may have all their bins named.

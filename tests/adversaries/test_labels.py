@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from vertical_builders import VIDEOS, Wire, federation_of, vertical_plan, with_labels
 
-from sealscore.clients.node.lifetime import Lifetime
-from sealscore.shared.messages.payloads import unpack_numbers
+from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.persons.records import Records
 from sealscore.shared.randomness.streams import StreamSource
 

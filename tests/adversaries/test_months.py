@@ -14,9 +14,9 @@ import pytest
 from defences import Defences
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.messages.messages import PairAnswer
-from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.randomness.streams import StreamSource
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from defences import Defences
 
-from sealscore.simulations.experiments.scenario import Scenario, resolve
+from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.neighbours.compare import What
 from sealscore.simulations.neighbours.watch import Watch, sized, watch_scenario
 

@@ -11,10 +11,10 @@ import numpy as np
 from defences import Defences
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from sealscore.clients.node.lifetime import Lifetime
+from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
-from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan

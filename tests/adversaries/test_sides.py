@@ -12,7 +12,7 @@ import numpy as np
 from defences import Defences
 from vertical_builders import Wire, federation_of, fresh_lifetimes, only, vertical_plan
 
-from sealscore.shared.messages.payloads import unpack_numbers
+from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 

@@ -12,7 +12,7 @@ import pytest
 from vertical_builders import Wire, federation_of, names, only, people, records_of, vertical_plan
 
 from sealscore.shared.crypto.alignment import padded_size
-from sealscore.shared.messages.payloads import unpack_numbers
+from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.persons.consent import FEDERATION, Consent
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from vertical_builders import Wire, federation_of, only, vertical_plan
 
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.plan_ledger import PlanLedger
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.releases import Release
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Limit

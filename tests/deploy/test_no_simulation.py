@@ -20,12 +20,12 @@ from typer.testing import CliRunner
 from sealscore.clients.cli import app
 from sealscore.clients.commands.init import init
 from sealscore.clients.node.admission import NotApproved
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import SealedNode
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.setup.config import ConfigError, NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.identity.identity import Identity

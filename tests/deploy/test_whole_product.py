@@ -39,8 +39,8 @@ from processes import alive, family, kill
 from rehearsal import answers_of, history_of, lost_attempts, progress_of
 
 from sealscore.server.run.deployed import JOURNAL
-from sealscore.server.run.journal import Journal
 from sealscore.server.setup.server_dir import ServerDir
+from sealscore.server.transport.journal import Journal
 from sealscore.shared.ledger.entries import Answer
 from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.plan.plan import Plan

@@ -20,7 +20,7 @@ from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.dp.rounding import clip_error
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.experiments.scenario import Scenario, resolve
+from sealscore.simulations.data.scenario import Scenario, resolve
 
 DOCS = ROOT / "docs"
 

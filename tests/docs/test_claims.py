@@ -21,7 +21,7 @@ from sealscore.server.deploy.gate import STRANGERS
 from sealscore.server.setup.server_dir import ServerConfig
 from sealscore.shared.ledger import entries
 from sealscore.shared.plan.settings import Privacy
-from sealscore.simulations.experiments.scenario import packaged
+from sealscore.simulations.data.scenario import packaged
 
 DOCS = ROOT / "docs"
 THREATS, CLAIM = DOCS / "threat-model.md", DOCS / "compliance.md"

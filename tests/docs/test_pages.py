@@ -15,8 +15,8 @@ from sealscore.shared.phases.kind import Kind
 from sealscore.shared.text import terminal
 from sealscore.simulations import bench, cli
 from sealscore.simulations.bench.__main__ import names as benchmarks
-from sealscore.simulations.data import datasets
-from sealscore.simulations.experiments import baselines, scenario
+from sealscore.simulations.data import datasets, scenario
+from sealscore.simulations.experiments import baselines
 
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import DerivedFeature, NumericFeature
 from sealscore.shared.plan.settings import Privacy
-from sealscore.simulations.experiments.scenario import SimulationSettings
+from sealscore.simulations.data.scenario import SimulationSettings
 
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "plan.md").read_text(encoding="utf-8")

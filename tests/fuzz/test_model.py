@@ -13,9 +13,9 @@ from mutations import MEBIBYTE, ODD, altered, fuzz, limits, noise
 
 from sealscore.clients.node.withdrawals import _pack, _unpack
 from sealscore.shared.crypto.alignment import Aligned, AlignmentError, ExactMatching
+from sealscore.shared.crypto.payloads import PayloadError, pack_numbers, unpack_numbers
 from sealscore.shared.crypto.psi import PrivateMatching
 from sealscore.shared.messages.parts import edges_from_bytes, edges_to_bytes, weights_from_bytes, weights_to_bytes
-from sealscore.shared.messages.payloads import PayloadError, pack_numbers, unpack_numbers
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource
 

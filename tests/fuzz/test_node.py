@@ -33,17 +33,17 @@ from paths import ROOT
 from vertical import ALIGN, LABELS, LENDER, PLATFORM, SIGNAL, vertical_records
 from vertical import vertical_plan as vertical
 
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import SealedNode
-from sealscore.shared.crypto.fields import pack_fields
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import unseal_message
 from sealscore.shared.crypto.sealing import seal
 from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.ledger.disclosure_store import DisclosureStore

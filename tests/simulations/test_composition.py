@@ -27,7 +27,7 @@ from sealscore.shared.ledger.entries import Answer, Ceilings, Reserve
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.experiments.scenario import PLANS, Scenario
+from sealscore.simulations.data.scenario import PLANS, Scenario
 
 NAMES = sorted(path.stem for path in PLANS.glob("*.toml"))
 BLOCK = 50

@@ -24,10 +24,10 @@ from sealscore.shared.ledger.budget_check import BudgetCheck, label_epsilon
 from sealscore.shared.ledger.entries import Answer, Approve, Identify, Open, Reserve, Settle
 from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Federation
 from sealscore.simulations.experiments.job import LEDGERS, run_job
 from sealscore.simulations.experiments.runs import Run
-from sealscore.simulations.experiments.scenario import Scenario
 
 ROUNDS = 5
 

@@ -28,6 +28,7 @@ from vertical_builders import (
 )
 
 from sealscore.clients.roles.bands import band_of
+from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.dp.events import Disclosure, Event, Gaussian, RandomizedResponse, SampledGaussian
 from sealscore.shared.dp.mechanisms import Mechanisms
@@ -36,15 +37,14 @@ from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient,
 from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import PairAnswer, SumAnswer
-from sealscore.shared.messages.payloads import bits_for
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import KINDS
 from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.engine.federation import Federation
-from sealscore.simulations.experiments.scenario import Scenario, resolve
 
 PLAN = vertical_plan()
 QUIET = quiet_plan(training__rounds=30, training__sample_rate=1.0)

@@ -21,9 +21,9 @@ from sealscore.shared.crypto.psi import PrivateMatching
 from sealscore.shared.messages.messages import PairAnswer, Reply, Request
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations import cli
+from sealscore.simulations.data.scenario import resolve
 from sealscore.simulations.engine.federation import Federation
 from sealscore.simulations.experiments import job
-from sealscore.simulations.experiments.scenario import resolve
 
 TEXT = resolve("synthetic_vertical_eps2").read_text(encoding="utf-8")
 CHANGES = {

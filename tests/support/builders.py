@@ -150,7 +150,7 @@ def small_scenario(folder: Path, **replaced: str) -> Path:
     `replaced` maps a name to "old -> new", a change of the text that must take place.
     """
     # Late: a scenario knows all data sets and so imports polars.
-    from sealscore.simulations.experiments.scenario import resolve
+    from sealscore.simulations.data.scenario import resolve
 
     text = resolve("synthetic_horizontal_eps2").read_text(encoding="utf-8")
     changes = {

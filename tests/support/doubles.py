@@ -22,8 +22,8 @@ from builders import (
 )
 from ledgers import ledger_of
 
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.node import Node
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.transport.exchange import Failure, Reply, Traffic
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanism

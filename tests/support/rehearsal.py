@@ -21,10 +21,10 @@ from vertical_builders import PLAN, people, records_of
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.compliance.verify.verify import Verification, verify_ledger
-from sealscore.server.run.journal import Journal
 from sealscore.server.run.rounds import Rounds
 from sealscore.server.run.run import run_coordinator
 from sealscore.server.transport.exchange import Exchange
+from sealscore.server.transport.journal import Journal
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import read_anchors

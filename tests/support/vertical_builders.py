@@ -18,10 +18,10 @@ from doubles import DirectExchange, Quiet
 from ledgers import ledger_of, watch
 
 from sealscore.clients.data import test_mask as split_mask
-from sealscore.clients.node.errors import Refused
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
+from sealscore.clients.roles.errors import Refused
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.shared.dp.events import Disclosure, Event

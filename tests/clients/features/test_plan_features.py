@@ -20,7 +20,7 @@ from sealscore.clients.features.dictionary.row_local import check_row_local, cou
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.setup.preflight import preflight
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.experiments.scenario import Scenario, resolve
+from sealscore.simulations.data.scenario import Scenario, resolve
 
 CREATORS = ("creators_eps2", "creators_small")
 TODAY = date(2024, 12, 1)

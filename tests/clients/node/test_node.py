@@ -22,8 +22,8 @@ from doubles import Talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealscore.clients.node.errors import Refused
 from sealscore.clients.node.node import MAX_PART, MAX_PARTS
+from sealscore.clients.roles.errors import Refused
 from sealscore.shared.dp.events import Event
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import decode, digest, encode

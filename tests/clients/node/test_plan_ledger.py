@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import UNLIMITED, identified, identity_of, ledger_of, own_epsilon
 
-from sealscore.clients.node.errors import LocalFault, Refused
 from sealscore.clients.node.plan_ledger import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS, PlanLedger, approve
+from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.releases import Kept, Release
 from sealscore.shared.dp.events import Disclosure, RandomizedResponse
 from sealscore.shared.ledger.budget_check import Overdrawn

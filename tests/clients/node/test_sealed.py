@@ -14,11 +14,11 @@ from doubles import DirectExchange
 from ledgers import ledger_of
 
 from sealscore.clients.node.admission import NotApproved
-from sealscore.clients.node.lifetime import Lifetime
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.sealed import CLOCK_SECONDS, SealedNode
+from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message

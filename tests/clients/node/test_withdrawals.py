@@ -18,9 +18,9 @@ from vertical_builders import Wire, federation_of, fresh_lifetimes, only, quiet_
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.withdrawals import BLOCK, KIND
 from sealscore.server.transport.sealed import SealedExchange
-from sealscore.shared.crypto.fields import pack_fields
 from sealscore.shared.crypto.sealing import seal
 from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.fields import pack_fields
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import encode
 from sealscore.shared.messages.messages import (

@@ -21,17 +21,17 @@ from vertical_builders import (
     with_labels,
 )
 
-from sealscore.clients.node.errors import Refused
 from sealscore.clients.roles.context import RoundContext
+from sealscore.clients.roles.errors import Refused
 from sealscore.clients.roles.pairing import Pairs
 from sealscore.shared.crypto.alignment import Aligned, ExactMatching, Matching
+from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.crypto.psi import PrivateMatching
 from sealscore.shared.dp.events import NoNoise, RandomizedResponse
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Limit
 from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import PairAnswer, PairRequest, Ready, Refusal, Stored, SumAnswer
-from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.persons.consent import FEDERATION, Consent
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind

@@ -22,11 +22,11 @@ from vertical_builders import (
 
 from sealscore.clients.roles.context import RoundContext
 from sealscore.compliance.verify.budgets import signal_bits
+from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.messages.messages import PairAnswer, Refusal
 from sealscore.shared.messages.parts import edges_from_bytes
-from sealscore.shared.messages.payloads import unpack_numbers
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import coding_of
 from sealscore.shared.model.loss import ForwardCorrected

@@ -16,11 +16,11 @@ from homes import Said, Town, running
 import sealscore.server.commands.running as commands
 from sealscore.server.deploy.control import ControlError
 from sealscore.server.run.deployed import FAILURE, JOURNAL, carry_out
-from sealscore.server.run.journal import Journal, JournalError
 from sealscore.server.run.progress import inode_of
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
 from sealscore.server.run.run import PROGRESS
 from sealscore.server.setup.server_dir import PASSPHRASE
+from sealscore.server.transport.journal import Journal, JournalError
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import read_anchors

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, CardError, Identity, same_fingerprint
 from sealscore.shared.identity.keyfile import KeyFileError
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from sealscore.shared.crypto.fields import pack_fields, plan_bytes, unpack_fields
 from sealscore.shared.crypto.plan_keys import OVERHEAD, CannotOpen, CertificateError, KeysDestroyed, PlanKeys, peer_key
+from sealscore.shared.fields import pack_fields, plan_bytes, unpack_fields
 from sealscore.shared.identity.identity import Identity
 
 PLAN, OTHER = "ab" * 32, "cd" * 32

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.shared.crypto import sealing
-from sealscore.shared.crypto.fields import pack_fields, unpack_fields
 from sealscore.shared.crypto.plan_keys import OVERHEAD, KeysDestroyed, PlanKeys
 from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
 from sealscore.shared.crypto.sealing import claimed_address, seal, unseal
+from sealscore.shared.fields import pack_fields, unpack_fields
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.codec import encode
 from sealscore.shared.messages.messages import Hello, MessageError, PairAnswer, Ready, SumAnswer, SumRequest

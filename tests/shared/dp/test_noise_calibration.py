@@ -17,7 +17,6 @@ from sealscore.shared.dp.noise_calibration import (
     UnreachableBudget,
     accounting_delta,
     solve,
-    spare_attempts,
 )
 
 DELTA = 1e-5
@@ -184,20 +183,6 @@ def test_the_cache_does_not_grow_without_end(monkeypatch):
         budget_cache.write(f"k{i}", 1.0 + i)
     assert [budget_cache.read(f"k{i}") for i in range(5)] == [None, None, 3.0, 4.0, 5.0]
     assert [p.name for p in budget_cache.path().parent.iterdir()] == ["noise.json"]
-
-
-@pytest.mark.parametrize(
-    ("rounds", "fraction", "spare"),
-    [(300, 0.05, 15), (1, 0.05, 1), (0, 0.05, 0), (100, 0.0, 0), (301, 0.05, 16), (10, 1.5, 15)],
-)
-def test_spare_attempts(rounds, fraction, spare):
-    assert spare_attempts(rounds, fraction) == spare
-
-
-@pytest.mark.parametrize(("rounds", "fraction"), [(-1, 0.05), (10, -0.1), (10, math.nan), (10, math.inf)])
-def test_bad_spare_attempts_are_refused(rounds, fraction):
-    with pytest.raises(ValueError, match="at least 0"):
-        spare_attempts(rounds, fraction)
 
 
 @pytest.mark.parametrize(

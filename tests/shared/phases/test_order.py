@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vertical_builders import vertical_plan
 
 from sealscore.shared.phases.kind import Kind
-from sealscore.shared.phases.order import KINDS, phases
+from sealscore.shared.phases.order import KINDS, phases, spare_attempts
 
 
 def test_order_and_names():
@@ -80,3 +80,17 @@ def test_every_kind_says_what_it_is():
         assert 0 < found.share(plan) <= 1
         assert found.sensitivity(plan, phase.group) >= 1
     assert len({found.title for found in KINDS.values()}) == len(Kind)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "fraction", "spare"),
+    [(300, 0.05, 15), (1, 0.05, 1), (0, 0.05, 0), (100, 0.0, 0), (301, 0.05, 16), (10, 1.5, 15)],
+)
+def test_spare_attempts(rounds, fraction, spare):
+    assert spare_attempts(rounds, fraction) == spare
+
+
+@pytest.mark.parametrize(("rounds", "fraction"), [(-1, 0.05), (10, -0.1), (10, math.nan), (10, math.inf)])
+def test_bad_spare_attempts_are_refused(rounds, fraction):
+    with pytest.raises(ValueError, match="at least 0"):
+        spare_attempts(rounds, fraction)

@@ -18,8 +18,8 @@ from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.audit.audited import Audit, Setting, audit_run, observe, right_guesses
 from sealscore.simulations.audit.faults import Break
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Federation, load_parties
-from sealscore.simulations.experiments.scenario import Scenario
 
 ROUNDS, RATE, CANARIES, GUESSES = 20, 0.5, 1000, 200
 

@@ -16,8 +16,8 @@ from sealscore.clients.data import DataError
 from sealscore.shared.plan.errors import PlanError
 from sealscore.simulations.data import creators, datasets
 from sealscore.simulations.data.creators import CreatorWorld, live_on
+from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.engine.federation import load_parties
-from sealscore.simulations.experiments.scenario import Scenario, resolve
 from sealscore.simulations.world import party_features
 from sealscore.simulations.world.config import WorldConfig
 

@@ -8,7 +8,7 @@ import pytest
 from sealscore.clients.data import DataError
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature, TableSchema
 from sealscore.simulations.data import datasets
-from sealscore.simulations.experiments.scenario import Scenario, resolve
+from sealscore.simulations.data.scenario import Scenario, resolve
 
 SCHEMA = TableSchema(
     id="loan",

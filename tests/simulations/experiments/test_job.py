@@ -16,6 +16,7 @@ from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.data import datasets
+from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.engine import federation
 from sealscore.simulations.engine.enrolment import enrolled
 from sealscore.simulations.engine.federation import load_parties
@@ -24,7 +25,6 @@ from sealscore.simulations.experiments.baselines import baselines_of
 from sealscore.simulations.experiments.job import RunFailed, run_job
 from sealscore.simulations.experiments.oracle import Oracle
 from sealscore.simulations.experiments.runs import Run, all_runs
-from sealscore.simulations.experiments.scenario import Scenario, resolve
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from sealscore.simulations.data import creators
+from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.experiments.console import segments_table
 from sealscore.simulations.experiments.gains import over_seeds
 from sealscore.simulations.experiments.job import run_job
 from sealscore.simulations.experiments.runs import Run
-from sealscore.simulations.experiments.scenario import Scenario, resolve
 from sealscore.simulations.experiments.segments import FEWEST, _best, _rows, auc
 
 LENDERS = ("lender-1", "lender-2", "lender-3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealscore.simulations.data import datasets
-from sealscore.simulations.experiments.scenario import Scenario, packaged
+from sealscore.simulations.data.scenario import Scenario, packaged
 from sealscore.simulations.neighbours.watch import watch_scenario
 
 pytestmark = pytest.mark.long

@@ -13,11 +13,11 @@ from builders import small_plan, small_records
 from vertical_builders import federation_of, vertical_plan
 
 from sealscore.clients.data.checks import keep
-from sealscore.clients.node.errors import LocalFault
+from sealscore.clients.roles.errors import LocalFault
 from sealscore.clients.roles.platform import Platform
+from sealscore.shared.crypto.payloads import pack_numbers
 from sealscore.shared.dp.gradients import gradient_engine
-from sealscore.shared.dp.labels import LabelStore
-from sealscore.shared.messages.payloads import pack_numbers
+from sealscore.shared.ledger.labels import LabelStore
 from sealscore.shared.model.loss import cross_entropy
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError

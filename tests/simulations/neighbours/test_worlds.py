@@ -9,7 +9,7 @@ import pytest
 from builders import small_scenario
 
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
-from sealscore.simulations.experiments.scenario import Scenario, resolve
+from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.neighbours.persons import halves, influential
 from sealscore.simulations.neighbours.planted import ODD_ROWS, plant_odd_rows, plant_shared_numbers
 from sealscore.simulations.neighbours.worlds import RawWorld, TableWorld, world_of

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealscore.shared.plan.errors import PlanError
-from sealscore.simulations.experiments.scenario import Scenario, resolve
+from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.sweep.keys import applied, counted_group, effective, flat
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.shared.crypto.alignment import Aligned
-from sealscore.shared.messages.payloads import PayloadError, bits_for, pack_numbers, unpack_numbers
+from sealscore.shared.crypto.payloads import PayloadError, bits_for, pack_numbers, unpack_numbers
 from sealscore.shared.randomness.streams import Purpose, StreamSource
 
 

@@ -13,8 +13,8 @@ from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.data import datasets
+from sealscore.simulations.data.scenario import Scenario, main_job, packaged, resolve
 from sealscore.simulations.engine.federation import load_parties
-from sealscore.simulations.experiments.scenario import Scenario, main_job, packaged, resolve
 from sealscore.simulations.world import synthetic
 
 SMALL = "synthetic_horizontal_eps2"

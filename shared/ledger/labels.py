@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.shared.crypto.fields import pack_fields
+from sealscore.shared.fields import pack_fields
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.randomness.fills import Fills
 from sealscore.shared.randomness.streams import Source, StreamSource

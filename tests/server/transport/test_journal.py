@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.server.run.journal import Journal, JournalError, Sum
+from sealscore.server.transport.journal import Journal, JournalError, Sum
 
 PLAN, RUN = "a" * 64, "run-a"
 FOUND = Sum(np.array([1.5, -0.0, 1e-300, -7.0]), ("lender-1", "lender-3"), 2, {"lender-2": "timeout"}, 0.25)
@@ -136,7 +136,7 @@ def test_a_process_that_has_it_keeps_all_others_out(path: Path, monkeypatch: pyt
 WRITER = """
 import sys
 from pathlib import Path
-from sealscore.server.run.journal import Journal
+from sealscore.server.transport.journal import Journal
 journal = Journal(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
 for number in range(1, 10**9):
     journal.attempt("p", number, 1, ["lender-1"])

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sealscore.clients.roles.bands import GROUP_BITS
-from sealscore.shared.dp.labels import LabelStore
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.disclosures import Disclosed
+from sealscore.shared.ledger.labels import LabelStore
 from sealscore.shared.randomness.fills import Fills
 from sealscore.shared.randomness.streams import StreamSource
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.dp.labels import LabelStore, _threshold
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
+from sealscore.shared.ledger.labels import LabelStore, _threshold
 from sealscore.shared.randomness.streams import StreamSource
 
 PEOPLE = [f"p{n}" for n in range(200)]

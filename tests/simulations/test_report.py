@@ -13,10 +13,10 @@ import pytest
 from builders import NO_NOISE, small_scenario
 
 from sealscore.simulations import cli
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.experiments.job import run_job
-from sealscore.simulations.experiments.report import report_of
 from sealscore.simulations.experiments.runs import NoSuchRun
-from sealscore.simulations.experiments.scenario import Scenario
+from sealscore.simulations.report import report_of
 from sealscore.simulations.sweep.store import RECORD, TABLE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sealscore.compliance.run_report.scorecard import bin_names, effects
+from sealscore.compliance.run_figures.scorecard import bin_names, effects
 from sealscore.shared.model.bins import Binning, FeatureBins
 from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.coding import Coding, Crosses

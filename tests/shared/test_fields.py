@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.crypto.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
+from sealscore.shared.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
 
 parts = st.lists(st.binary(max_size=40), max_size=6).map(tuple)
 
