@@ -87,11 +87,6 @@ class Journal:
         return int(self._one("SELECT coalesce(max(epoch), 0) FROM epochs")[0])
 
     @property
-    def resumed(self) -> bool:
-        """Whether something was asked already, by whatever process."""
-        return bool(self._one("SELECT EXISTS (SELECT 1 FROM attempts) OR EXISTS (SELECT 1 FROM steps)")[0])
-
-    @property
     def ended(self) -> bool:
         """Whether all that parties are asked for had come about: they may have been told that the run is over."""
         return bool(self._one("SELECT EXISTS (SELECT 1 FROM ended)")[0])

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 import numpy as np
 
 from sealscore.shared.model.score_model import ScoreModel
 
 # Below this distance a divided difference of tanh loses more digits than the slope at the middle misses.
 _NEAR = 1e-5
-
-
-class Reason(NamedTuple):
-    """A feature, its contribution to the calibrated logit, and whether it raises or lowers the PD."""
-
-    feature: str
-    contribution: float
-    direction: Literal["raises", "lowers"]
 
 
 def contributions(model: ScoreModel, bins: np.ndarray) -> np.ndarray:
@@ -47,17 +37,3 @@ def contributions(model: ScoreModel, bins: np.ndarray) -> np.ndarray:
         for index in features:
             found[:, index] += per_unit[:, place].sum(axis=1) / len(features)
     return found * model.calibration.slope
-
-
-def reasons(model: ScoreModel, bins: np.ndarray, top: int = 4) -> list[Reason]:
-    """The `top` reasons of one applicant, bin indices [features]: those that raise the PD most come first.
-
-    Raises:
-        ValueError: not one applicant's bins, or `top` below 1.
-    """
-    if bins.ndim != 1 or top < 1:
-        raise ValueError("reasons are those of one applicant, and at least one is asked for")
-    found = contributions(model, bins[None, :])[0]
-    order = np.argsort(-found, kind="stable")[:top]
-    names = [feature.name for feature in model.features]
-    return [Reason(names[j], float(found[j]), "raises" if found[j] > 0 else "lowers") for j in order]
