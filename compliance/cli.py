@@ -67,7 +67,7 @@ def verify(
     Without anchors that others kept, nobody can see that a party wrote its own ledger anew, or cut off its end.
     """
     from sealscore.compliance.figures.joint import joint_claims
-    from sealscore.compliance.screen import show_joint, show_verification
+    from sealscore.compliance.terminal import show_joint, show_verification
 
     found = _verified(ledgers, anchors, server_card, simulation)
     joint, code = joint_claims(found), _code(found)
@@ -79,10 +79,10 @@ def verify(
         }
         print(json.dumps(shown))
     else:
-        screen = Terminal()
+        terminal = Terminal()
         for one in found:
-            show_verification(screen, one, bool(anchors))
-        show_joint(screen, joint)
+            show_verification(terminal, one, bool(anchors))
+        show_joint(terminal, joint)
     raise typer.Exit(code)
 
 
@@ -116,7 +116,7 @@ def explain(
     from dataclasses import asdict
 
     from sealscore.compliance.figures.explain import SOURCES, chances, in_words
-    from sealscore.compliance.screen import show_chances
+    from sealscore.compliance.terminal import show_chances
 
     if as_json:
         shown = {"epsilon": epsilon, "delta": delta, "chances": [asdict(one) for one in chances(epsilon, delta)]}
@@ -183,7 +183,7 @@ def summary(
 ) -> None:
     """Count records by purpose, recipient and the state of their consent: in use, withdrawn, expired."""
     from sealscore.compliance.figures.consents import consent_counts
-    from sealscore.compliance.screen import show_consents
+    from sealscore.compliance.terminal import show_consents
 
     with _register(register) as opened:
         show_consents(Terminal(), consent_counts(opened, _day(day)))
@@ -197,7 +197,7 @@ def show(
 ) -> None:
     """Show everything that a register holds of one person: consents, what was told of them to whom, what came."""
     from sealscore.compliance.figures.consents import person_view
-    from sealscore.compliance.screen import show_person
+    from sealscore.compliance.terminal import show_person
 
     with _register(register) as opened:
         view = person_view(opened, person, _day(day))

@@ -19,7 +19,7 @@ import typer
 
 from sealscore.clients.commands.masking import LogMasks
 from sealscore.clients.commands.plan import opened
-from sealscore.clients.commands.terminal import HERE, Folder, console, home_at
+from sealscore.clients.commands.terminal import HERE, Folder, console, node_dir_at
 from sealscore.clients.data import DataError
 from sealscore.clients.setup.config import ConfigError
 from sealscore.clients.setup.node_dir import NodeDir
@@ -39,8 +39,8 @@ def doctor(
     folder: Folder = HERE,
 ) -> None:
     """Collect what a support engineer needs: versions, checks, process logs. Nothing private is in it; read it."""
-    home = home_at(folder)
-    text = json.dumps(collected(home), indent=2) + "\n"
+    node_dir = node_dir_at(folder)
+    text = json.dumps(collected(node_dir), indent=2) + "\n"
     if output is None:
         print(text)
         return
@@ -48,24 +48,24 @@ def doctor(
     console.print(f"written to {foreign(output)}; read it before you send it")
 
 
-def collected(home: NodeDir) -> dict[str, Any]:
+def collected(node_dir: NodeDir) -> dict[str, Any]:
     """Everything that doctor tells."""
     return {
         "versions": {name: _version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
         "system": {"os": platform.platform(), "machine": platform.machine(), "cores": os.cpu_count()},
-        "checks": _checks(home),
-        "files": _files(home),
-        "ledger": _ledger(home),
-        "logs": _logs(home),
+        "checks": _checks(node_dir),
+        "files": _files(node_dir),
+        "ledger": _ledger(node_dir),
+        "logs": _logs(node_dir),
     }
 
 
-def _checks(home: NodeDir) -> list[dict[str, Any]]:
+def _checks(node_dir: NodeDir) -> list[dict[str, Any]]:
     from sealscore.clients.setup.preflight import preflight
 
     try:
-        home.config()
-        return [{"what": found.what, "good": found.good, "words": found.public} for found in preflight(home)]
+        node_dir.config()
+        return [{"what": found.what, "good": found.good, "words": found.public} for found in preflight(node_dir)]
     except ConfigError as error:
         # What stands at a key may be private, its name is not.
         keys = sorted({re.split(r"[ :]", problem, maxsplit=1)[0] for problem in error.problems})
@@ -81,8 +81,8 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _files(home: NodeDir) -> dict[str, Any]:
-    found = sorted(home.folder.iterdir())
+def _files(node_dir: NodeDir) -> dict[str, Any]:
+    found = sorted(node_dir.folder.iterdir())
     own = [path for path in found if path.name in _OWN or _DATABASES.fullmatch(path.name)]
     return {path.name: _facts(path) for path in own} | {"others": len(found) - len(own)}
 
@@ -92,23 +92,23 @@ def _facts(path: Path) -> dict[str, Any]:
     return {"bytes": found.st_size, "mode": oct(found.st_mode & 0o7777), "folder": path.is_dir()}
 
 
-def _ledger(home: NodeDir) -> dict[str, Any]:
+def _ledger(node_dir: NodeDir) -> dict[str, Any]:
     try:
-        with opened(home) as ledger:
+        with opened(node_dir) as ledger:
             plans = ledger.standing.plans.values()
             return {"entries": ledger.head.seq, "plans": {p.plan.hash: p.state for p in plans}}
     except Exception as error:
         return {"fault": type(error).__name__}
 
 
-def _logs(home: NodeDir) -> dict[str, list[str]]:
-    masks = LogMasks.of(home)
-    return {name: [masks.masked(line) for line in _tail(home, name)] for name in ("executor.log", "supernode.log")}
+def _logs(node_dir: NodeDir) -> dict[str, list[str]]:
+    masks = LogMasks.of(node_dir)
+    return {name: [masks.masked(line) for line in _tail(node_dir, name)] for name in ("executor.log", "supernode.log")}
 
 
-def _tail(home: NodeDir, name: str) -> list[str]:
+def _tail(node_dir: NodeDir, name: str) -> list[str]:
     try:
-        text = (home.supernode / "logs" / name).read_text(encoding="utf-8", errors="replace")
+        text = (node_dir.supernode / "logs" / name).read_text(encoding="utf-8", errors="replace")
         return text.splitlines()[-_LOG_LINES:]
     except OSError:
         return []

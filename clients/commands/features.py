@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from sealscore.clients.commands.plan import PlanArgument, find_plan
-from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, errors, fail, home_at
+from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, errors, fail, node_dir_at
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import TableSchema
@@ -44,9 +44,9 @@ def features(
     from sealscore.clients.features import Settings, build_table
     from sealscore.clients.features.dictionary.dictionary import kind_of
 
-    home = home_at(folder)
-    found = find_plan(home, plan)
-    schema = _table_of(found, home.config().node.name)
+    node_dir = node_dir_at(folder)
+    found = find_plan(node_dir, plan)
+    schema = _table_of(found, node_dir.config().node.name)
     try:
         kind = kind_of(schema)
     except KeyError as error:

@@ -92,28 +92,28 @@ def init(
 
     if role not in ("lender", "platform"):
         raise typer.BadParameter(f"{role!r}: a node is a lender or a platform", param_hint="--role")
-    home = NodeDir(folder.resolve())
-    if home.config_file.exists():
-        fail(f"{home.config_file}: this folder has a node already; name another folder", BAD_INPUT)
+    node_dir = NodeDir(folder.resolve())
+    if node_dir.config_file.exists():
+        fail(f"{node_dir.config_file}: this folder has a node already; name another folder", BAD_INPUT)
     _validate({"name": name, "role": role}, NodeSection)
     _validate({"address": server, "authority": "ca.pem"}, ServerSection)
     text = _text(name, role, server)
-    _validate(parse_toml(text, str(home.config_file)), NodeConfig)
+    _validate(parse_toml(text, str(node_dir.config_file)), NodeConfig)
     certificate = None if authority is None else _certificate(authority)
-    identity = home.create(name, role)
-    key = make_node_key(home.supernode_key)
+    identity = node_dir.create(name, role)
+    key = make_node_key(node_dir.supernode_key)
     enrolment = Enrolment.of(identity, key)
-    home.card_file.write_text(enrolment.text, encoding="ascii")
+    node_dir.card_file.write_text(enrolment.text, encoding="ascii")
     if certificate is not None:
-        (home.folder / "ca.pem").write_bytes(certificate)
-    home.config_file.write_text(text, encoding="utf-8")
-    console.print(f"[bold]{name}[/bold] is a {role} now; its folder is {foreign(home.folder)}")
-    console.print(f"  give {home.card_file.name} to the server's operator and to every peer, by any way")
+        (node_dir.folder / "ca.pem").write_bytes(certificate)
+    node_dir.config_file.write_text(text, encoding="utf-8")
+    console.print(f"[bold]{name}[/bold] is a {role} now; its folder is {foreign(node_dir.folder)}")
+    console.print(f"  give {node_dir.card_file.name} to the server's operator and to every peer, by any way")
     console.print(f"  read them this fingerprint by another way: [bold]{identity.card.fingerprint}[/bold]")
     if certificate is None:
         console.print("  copy the server's ca.pem into the folder")
     console.print("  trust the server's card and your peers' ([bold]sealscore-node peer trust[/bold])")
-    console.print(f"  write {home.config_file.name} (its \\[budget] goes into the ledger at the first check)")
+    console.print(f"  write {node_dir.config_file.name} (its \\[budget] goes into the ledger at the first check)")
     console.print("  then run [bold]sealscore-node check[/bold]")
     console.print(f"Keep a copy of keys/ in a safe place. (A passphrase for them: {PASSPHRASE}.)", style="dim")
 

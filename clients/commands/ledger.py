@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from sealscore.clients.commands.plan import opened
-from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at, reason
+from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, node_dir_at, reason
 from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient, label_epsilon
 from sealscore.shared.ledger.entries import Entry, Limit
 from sealscore.shared.ledger.ledger import read_ledger
@@ -19,16 +19,16 @@ def ledger(
     last: Annotated[int, typer.Option("-n", "--last", min=1, help="How many entries.")] = 20, folder: Folder = HERE
 ) -> None:
     """Show the last entries of the ledger, and what is spent and left."""
-    home = home_at(folder)
-    with opened(home) as own:
-        standing, spending = own.standing, BudgetCheck()
+    node_dir = node_dir_at(folder)
+    with opened(node_dir) as own:
+        standing, budget_check = own.standing, BudgetCheck()
         shown = Table("entry", "at", "kind", "what")
-        for stored in list(read_ledger(home.ledger_file))[-last:]:
+        for stored in list(read_ledger(node_dir.ledger_file))[-last:]:
             shown.add_row(str(stored.seq), stored.at, stored.kind, _words(stored.entry))
         console.print(shown)
         ceilings = standing.ceilings
         if ceilings is not None and ceilings.epsilon is not None:
-            spent, committed = spending.epsilon(standing), spending.outlook(standing)
+            spent, committed = budget_check.epsilon(standing), budget_check.outlook(standing)
             console.print(f"epsilon spent {spent:.4g}, committed {committed:.4g}, of {ceilings.epsilon:g}")
             if any(plan.exchanged for plan in standing.plans.values()):
                 console.print("(spent counts what peers' groups may have answered of this data set, as plans allow it)")
@@ -45,9 +45,9 @@ def budget(
     folder: Folder = HERE,
 ) -> None:
     """Show the ceilings in force, and put node.toml's [budget] into force with --why."""
-    home = home_at(folder)
-    with opened(home) as own:
-        wanted, now = home.config().budget, own.standing.ceilings
+    node_dir = node_dir_at(folder)
+    with opened(node_dir) as own:
+        wanted, now = node_dir.config().budget, own.standing.ceilings
         table = Table("ceiling", "in force", "node.toml")
         for name in type(wanted).model_fields:
             table.add_row(name, str(getattr(now, name)), str(getattr(wanted, name)))

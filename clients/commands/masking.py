@@ -50,17 +50,17 @@ class LogMasks:
     parties: tuple[str, ...]
 
     @classmethod
-    def of(cls, home: NodeDir) -> LogMasks:
+    def of(cls, node_dir: NodeDir) -> LogMasks:
         """What a node knows to be its own or its peers'; as much of it as its files can still tell."""
         config = None
         with suppress(ConfigError):
-            config = home.config()
+            config = node_dir.config()
         cards: set[str] = set()
         with suppress(TrustError, OSError):
-            cards = set(home.trust().cards) - {SERVER}
+            cards = set(node_dir.trust().cards) - {SERVER}
         if config is not None:
             cards.add(config.node.name)
-        return cls(tuple(_folders(home, config)), _longest(_hosts(config)), _longest(cards))
+        return cls(tuple(_folders(node_dir, config)), _longest(_hosts(config)), _longest(cards))
 
     def masked(self, line: str) -> str:
         """The line with everything masked."""
@@ -78,16 +78,16 @@ class LogMasks:
         return line
 
 
-def _folders(home: NodeDir, config: NodeConfig | None) -> Iterable[tuple[str, str]]:
+def _folders(node_dir: NodeDir, config: NodeConfig | None) -> Iterable[tuple[str, str]]:
     """Folders that may have blanks in their names, so that no pattern would find their ends."""
     found = {sys.prefix: PATH}
     with suppress(RuntimeError, OSError):  # a user without a home, a working directory that is gone
         found |= {str(Path.home()): PATH, str(Path.cwd()): PATH}
     if config is not None:
         files = [config.server.authority, config.data.file, config.data.split, config.data.password_file]
-        found |= {str((home.folder / file).parent): PATH for file in files if file is not None}
+        found |= {str((node_dir.folder / file).parent): PATH for file in files if file is not None}
     found |= {str(IMPORT_ROOT): f"{PATH}/site-packages"}
-    found |= {str(home.folder): HOME, str(home.folder.resolve()): HOME}
+    found |= {str(node_dir.folder): HOME, str(node_dir.folder.resolve()): HOME}
     return sorted(((f, w) for f, w in found.items() if len(f) > 1), key=lambda pair: -len(pair[0]))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, home_at
+from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, node_dir_at
 from sealscore.shared.identity.enrolment import card_in
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.text.terminal import foreign
@@ -25,22 +25,22 @@ def trust(
     folder: Folder = HERE,
 ) -> None:
     """Trust a card, after comparing its fingerprint with its holder by telephone or in person."""
-    home = home_at(folder)
+    node_dir = node_dir_at(folder)
     found = _card(card)
     console.print(f"The card of the {found.role} [bold]{found.name}[/bold] has the fingerprint")
     console.print(f"  [bold]{found.fingerprint}[/bold]")
     if fingerprint is None:
         typed = typer.prompt("Type the fingerprint that its holder told you, another way than the card came")
         fingerprint = str(typed)
-    home.trust().trust(found, fingerprint)
+    node_dir.trust().trust(found, fingerprint)
     console.print(f"trusted: {found.name}")
 
 
 @app.command("list")
 def list_cards(folder: Folder = HERE) -> None:
     """List the trusted cards."""
-    home = home_at(folder)
-    cards = home.trust().cards
+    node_dir = node_dir_at(folder)
+    cards = node_dir.trust().cards
     table = Table("name", "role", Column("fingerprint", no_wrap=True, overflow="fold"))
     for name, card in sorted(cards.items()):
         table.add_row(name, card.role, card.fingerprint)
@@ -50,8 +50,8 @@ def list_cards(folder: Folder = HERE) -> None:
 @app.command()
 def forget(name: Annotated[str, typer.Argument(help="Whose card.")], folder: Folder = HERE) -> None:
     """Trust a card no longer: no plan that names it can be approved or answered."""
-    home = home_at(folder)
-    home.trust().forget(name)
+    node_dir = node_dir_at(folder)
+    node_dir.trust().forget(name)
     console.print(f"no longer trusted: {foreign(name)}")
 
 

@@ -19,7 +19,7 @@ from sealscore.clients.commands.terminal import (
     errors,
     fail,
     for_eyes,
-    home_at,
+    node_dir_at,
     reason,
 )
 from sealscore.clients.setup.bundle_file import BundleFile
@@ -49,9 +49,9 @@ _LONG = 100_000  # words of a review are bounded where they are made
 @app.command("list")
 def list_plans(folder: Folder = HERE) -> None:
     """List the plans that were proposed to this node, with where each stands."""
-    home = home_at(folder)
-    with opened(home) as ledger:
-        plans, standing = home.kept_plans(), ledger.standing
+    node_dir = node_dir_at(folder)
+    with opened(node_dir) as ledger:
+        plans, standing = node_dir.kept_plans(), ledger.standing
     table = Table("plan", Column("hash", min_width=GROUP), "purpose", "state")
     for hash, plan in plans.items():
         known = standing.plans.get(hash)
@@ -62,9 +62,9 @@ def list_plans(folder: Folder = HERE) -> None:
 @app.command()
 def show(plan: PlanArgument, bundle: BundleOption = None, folder: Folder = HERE) -> None:
     """Show what a plan is for, with whom, what it reads and may cost; exit code 1 if it cannot be approved."""
-    home = home_at(folder)
-    found = find_plan(home, plan)
-    seen = _review(home, found)
+    node_dir = node_dir_at(folder)
+    found = find_plan(node_dir, plan)
+    seen = _review(node_dir, found)
     _print(seen)
     if bundle is not None or found.bundle == courier_bundle().sha256:
         _print_bundle(found, bundle)
@@ -87,9 +87,9 @@ def approve(
     from sealscore.clients.node import plan_ledger
     from sealscore.clients.setup.plan_data import faults
 
-    home = home_at(folder)
-    found = find_plan(home, plan)
-    seen = _review(home, found)
+    node_dir = node_dir_at(folder)
+    found = find_plan(node_dir, plan)
+    seen = _review(node_dir, found)
     _print(seen)
     if seen.state != "not approved":
         fail(f"plan {found.name} is {seen.state} in this node's ledger already", BAD_INPUT)
@@ -108,15 +108,15 @@ def approve(
             BAD_INPUT,
         )
     # Once a plan is approved the server may ask at any time, and would see a fault.
-    if faulty := faults(home, home.config(), [found]):
+    if faulty := faults(node_dir, node_dir.config(), [found]):
         words = f"the data cannot be used under plan {found.name}, so it is not approved"
         fail(f"{words}:\n{for_eyes(faulty[0][1])}", BAD_INPUT)
     _print_bundle(found, bundle)
     if not yes and not typer.confirm("Approve this plan, and this bundle?"):
         errors.print("not approved; nothing was written")
         raise typer.Exit(FAILED)
-    with opened(home) as ledger:
-        home.keep_plan(found)
+    with opened(node_dir) as ledger:
+        node_dir.keep_plan(found)
         seq = plan_ledger.approve(ledger, found)
     console.print(f"approved: {found.name}, entry {seq} of the ledger. A node that is running takes it up by itself.")
 
@@ -128,9 +128,9 @@ def refuse(
     folder: Folder = HERE,
 ) -> None:
     """Refuse a plan, or withdraw its approval; what was answered already stays charged."""
-    home, why = home_at(folder), reason(why)
-    with opened(home) as ledger:
-        found = find_plan(home, plan)
+    node_dir, why = node_dir_at(folder), reason(why)
+    with opened(node_dir) as ledger:
+        found = find_plan(node_dir, plan)
         known = ledger.standing.plans.get(found.hash)
         if known is not None and known.state == "live":
             ledger.append(lambda standing: Revoke(plan=found.hash, why=why))
@@ -138,13 +138,13 @@ def refuse(
         elif known is None:
             entry = Refuse(plan=found.hash, run="-", phase="-", round=0, attempt=0, code="not-approved", why=why)
             ledger.append(lambda standing: entry)
-            home.plan_file(found.hash).unlink(missing_ok=True)
+            node_dir.plan_file(found.hash).unlink(missing_ok=True)
             console.print(f"refused: {found.name}")
         else:
             fail(f"plan {found.name} is {known.state} already", BAD_INPUT)
 
 
-def find_plan(home: NodeDir, wanted: str) -> Plan:
+def find_plan(node_dir: NodeDir, wanted: str) -> Plan:
     """The plan that an operator means: a file (TOML or canonical), or one that was proposed.
 
     Ends with an error where there is none, or several.
@@ -153,7 +153,7 @@ def find_plan(home: NodeDir, wanted: str) -> Plan:
     if path.is_file():
         data = path.read_bytes()
         return Plan.from_canonical(data) if data.lstrip()[:1] == b"{" else Plan.load(path)
-    kept, digits = home.kept_plans(), ungrouped(wanted)
+    kept, digits = node_dir.kept_plans(), ungrouped(wanted)
     matching = [plan for plan in kept.values() if plan.name == wanted]
     if len(digits) >= GROUP:
         matching += [plan for hash, plan in kept.items() if hash.startswith(digits) and plan.name != wanted]
@@ -165,18 +165,18 @@ def find_plan(home: NodeDir, wanted: str) -> Plan:
 
 
 @contextmanager
-def opened(home: NodeDir) -> Iterator[Ledger]:
+def opened(node_dir: NodeDir) -> Iterator[Ledger]:
     """A node's ledger for one command."""
-    ledger = home.ledger(home.identity(), home.config())
+    ledger = node_dir.ledger(node_dir.identity(), node_dir.config())
     try:
         yield ledger
     finally:
         ledger.close()
 
 
-def _review(home: NodeDir, plan: Plan) -> PlanReview:
-    with opened(home) as ledger:
-        return review(plan, home.identity().card, home.trust().cards, ledger.standing, home.config().data)
+def _review(node_dir: NodeDir, plan: Plan) -> PlanReview:
+    with opened(node_dir) as ledger:
+        return review(plan, node_dir.identity().card, node_dir.trust().cards, ledger.standing, node_dir.config().data)
 
 
 def _print(seen: PlanReview) -> None:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sealscore.clients.commands.plan import find_plan, opened
-from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, home_at
+from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, node_dir_at
 from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.plan.plan import Plan
@@ -34,9 +34,9 @@ def check(
     """Check configuration, keys, peers, ledger, data, connection and clock; exit code 1 if something is wrong."""
     from sealscore.clients.setup.preflight import preflight
 
-    home, bad = home_at(folder), 0
-    plans = [find_plan(home, plan)] if plan else _live_plans(home)
-    for finding in preflight(home, plans, connect):
+    node_dir, bad = node_dir_at(folder), 0
+    plans = [find_plan(node_dir, plan)] if plan else _live_plans(node_dir)
+    for finding in preflight(node_dir, plans, connect):
         mark = "[green]good[/green]" if finding.good else "[red]fix[/red]"
         # Cells of the table are for the eyes of who sits there: a pipe may end in a file.
         words = escape(lines((console.is_terminal and finding.shown) or finding.words))
@@ -56,26 +56,26 @@ def start(
 
     if logs not in ("text", "json"):
         raise typer.BadParameter(f"{logs!r}: logs are text or json", param_hint="--log")
-    home = home_at(folder)
+    node_dir = node_dir_at(folder)
     log_to_stderr("sealscore", "json" if logs == "json" else "text")
-    config, identity = home.config(), home.identity()
+    config, identity = node_dir.config(), node_dir.identity()
     if (identity.name, identity.role) != (config.node.name, config.node.role):
         fail(f"the keys here are those of the {identity.role} {identity.name!r}, not of node.toml's node", BAD_INPUT)
-    ledger, register = home.ledger(identity, config), home.register()
+    ledger, disclosures = node_dir.ledger(identity, config), node_dir.register()
     if ledger.standing.ceilings != config.budget:
         fail(
             "node.toml's [budget] is not the ledger's; sealscore-node budget --why TEXT puts it into force",
             BAD_INPUT,
         )
-    _refuse_faulty_data(home, config, [plan.plan for plan in ledger.standing.live])
-    host = _host(home, config, ledger, register)
+    _refuse_faulty_data(node_dir, config, [plan.plan for plan in ledger.standing.live])
+    router = _router(node_dir, config, ledger, disclosures)
 
     def settings(socket: Path) -> SuperNodeSettings:
         return SuperNodeSettings(
-            folder=home.supernode,
+            folder=node_dir.supernode,
             server=config.server.address,
-            authority=home.folder / config.server.authority,
-            key=home.supernode_key,
+            authority=node_dir.folder / config.server.authority,
+            key=node_dir.supernode_key,
             role=config.node.role,
             party=config.node.name,
             node_socket=socket,
@@ -83,21 +83,21 @@ def start(
             poll=config.supernode.poll,
         )
 
-    service = Supervisor(host, ledger, home.sockets(config), settings, home.status_file)
+    supervisor = Supervisor(router, ledger, node_dir.sockets(config), settings, node_dir.status_file)
     try:
-        with signals(service):
-            service.run()
+        with signals(supervisor):
+            supervisor.run()
     except (OSError, ValueError) as error:
         fail(error)
     finally:
         ledger.close()
-        register.close()
+        disclosures.close()
 
 
 def reload(folder: Folder = HERE) -> None:
     """Have the running node read its data anew: new consents and withdrawals take effect in the next round."""
-    home = home_at(folder)
-    found = _status(home)
+    node_dir = node_dir_at(folder)
+    found = _status(node_dir)
     if found is None or found["state"] != "running":
         fail("the node is not running here; it reads its data when it starts")
     os.kill(int(found["pid"]), signal.SIGHUP)
@@ -110,12 +110,12 @@ def status(
     folder: Folder = HERE,
 ) -> None:
     """Say whether the node runs, is connected, and which plans it answers; exit code 1 if it does not run."""
-    home, deadline = home_at(folder), time.monotonic() + wait
-    found = _status(home) or {"state": "stopped"}
+    node_dir, deadline = node_dir_at(folder), time.monotonic() + wait
+    found = _status(node_dir) or {"state": "stopped"}
     while not _connected(found) and time.monotonic() < deadline:
         time.sleep(0.5)
-        found = _status(home) or {"state": "stopped"}
-    with opened(home) as ledger:
+        found = _status(node_dir) or {"state": "stopped"}
+    with opened(node_dir) as ledger:
         plans = {plan.plan.name: plan.state for plan in ledger.standing.plans.values()}
     if as_json:
         print(json.dumps(found | {"plans": plans}))
@@ -135,59 +135,59 @@ def status(
         raise typer.Exit(FAILED)
 
 
-def _host(home: NodeDir, config: NodeConfig, ledger: Any, register: Any) -> Any:
+def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any) -> Any:
     from sealscore.clients.node.plan_router import MAX_PROPOSED, PlanRouter
     from sealscore.clients.setup.plan_data import given_reader, loader
 
     def propose(plan: Plan) -> bool:
         approved = ledger.standing.plans
-        waiting = {hash for hash in home.kept_plans() if hash not in approved}
+        waiting = {hash for hash in node_dir.kept_plans() if hash not in approved}
         if plan.hash in waiting or plan.hash in approved:
             return True
         if len(waiting) >= MAX_PROPOSED:
             return False
-        home.keep_plan(plan)
+        node_dir.keep_plan(plan)
         logging.getLogger("sealscore.node").info(
             "the server proposes plan %s, %s; see sealscore-node plan show", plan.name, grouped(plan.hash)
         )
         return True
 
     return PlanRouter(
-        home.identity(),
-        home.trust(),
+        node_dir.identity(),
+        node_dir.trust(),
         ledger,
-        register,
-        home.label_secret(),
-        load=loader(home, config),
-        given=given_reader(home, config),
+        disclosures,
+        node_dir.label_secret(),
+        load=loader(node_dir, config),
+        given=given_reader(node_dir, config),
         propose=propose,
         may_tell=config.data.may_tell,
     )
 
 
-def _refuse_faulty_data(home: NodeDir, config: NodeConfig, plans: list[Plan]) -> None:
+def _refuse_faulty_data(node_dir: NodeDir, config: NodeConfig, plans: list[Plan]) -> None:
     """A node whose data do not fit its plans does not start: once it is connected, the server would see it."""
     from sealscore.clients.setup.plan_data import faults
 
     today = datetime.now(UTC).date()
-    if found := faults(home, config, [plan for plan in plans if plan.expires is None or plan.expires >= today]):
+    if found := faults(node_dir, config, [plan for plan in plans if plan.expires is None or plan.expires >= today]):
         each = [f"under plan {plan.name}:\n{for_eyes(error)}" for plan, error in found]
         fix = "fix the data, or refuse the plan (sealscore-node plan refuse)"
         fail("\n".join([f"the data cannot be used, so the node does not start; {fix}", *each]), BAD_INPUT)
 
 
-def _live_plans(home: NodeDir) -> list[Plan]:
+def _live_plans(node_dir: NodeDir) -> list[Plan]:
     try:
-        with opened(home) as ledger:
+        with opened(node_dir) as ledger:
             return [plan.plan for plan in ledger.standing.live]
     except Exception:
         # Whatever is wrong with the ledger is for the checks to say.
         return []
 
 
-def _status(home: NodeDir) -> dict[str, Any] | None:
+def _status(node_dir: NodeDir) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads(home.status_file.read_text(encoding="ascii"))
+        found: dict[str, Any] = json.loads(node_dir.status_file.read_text(encoding="ascii"))
         died = found["state"] == "running" and time.time() - float(found["at"]) > STALE
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -44,12 +44,12 @@ _FAILED = (LedgerError, DisclosureStoreError, LedgerFault, Overdrawn, SocketServ
 EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
 
 
-def home_at(folder: Path) -> NodeDir:
+def node_dir_at(folder: Path) -> NodeDir:
     """The node's folder, which must have a node in it."""
-    home = NodeDir(folder.resolve())
-    if not home.config_file.exists():
-        fail(f"{home.config_file}: there is no node here; sealscore-node init makes one", BAD_INPUT)
-    return home
+    node_dir = NodeDir(folder.resolve())
+    if not node_dir.config_file.exists():
+        fail(f"{node_dir.config_file}: there is no node here; sealscore-node init makes one", BAD_INPUT)
+    return node_dir
 
 
 def for_eyes(fault: DataError) -> str:
@@ -73,6 +73,6 @@ __all__ = [
     "console",
     "errors",
     "fail",
-    "home_at",
+    "node_dir_at",
     "reason",
 ]

@@ -16,25 +16,25 @@ from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 
 
-def loader(home: NodeDir, config: NodeConfig) -> Callable[[Plan], Records]:
+def loader(node_dir: NodeDir, config: NodeConfig) -> Callable[[Plan], Records]:
     """How the node reads its records under a plan; what it returns raises DataError for data that cannot be used."""
-    split = None if config.data.split is None else home.folder / config.data.split
+    split = None if config.data.split is None else node_dir.folder / config.data.split
 
     def load(plan: Plan) -> Records:
         check_row_local(plan, config.node.name, config.data.row_local)
-        return load_records(config.data.own(home.folder), plan, config.node.name, split)
+        return load_records(config.data.own(node_dir.folder), plan, config.node.name, split)
 
     return load
 
 
-def given_reader(home: NodeDir, config: NodeConfig) -> Callable[[Plan], Given]:
+def given_reader(node_dir: NodeDir, config: NodeConfig) -> Callable[[Plan], Given]:
     """How it reads by themselves who is in its data and the consents."""
-    return lambda plan: read_given(config.data.own(home.folder), plan, config.node.name)
+    return lambda plan: read_given(config.data.own(node_dir.folder), plan, config.node.name)
 
 
-def faults(home: NodeDir, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[Plan, DataError]]:
+def faults(node_dir: NodeDir, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[Plan, DataError]]:
     """Of these plans those under which the data cannot be used, and what is wrong; reads the data for each."""
-    load, found = loader(home, config), []
+    load, found = loader(node_dir, config), []
     for plan in plans:
         try:
             in_words(load, plan)

@@ -179,11 +179,11 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _left(plan: Plan, standing: LedgerState, known: PlanState | None) -> list[tuple[str, str]]:
-    ceilings, spending = standing.ceilings, BudgetCheck()
+    ceilings, budget_check = standing.ceilings, BudgetCheck()
     if ceilings is None or ceilings.epsilon is None:
         return []
-    spent = spending.epsilon(standing)
-    committed = spending.outlook(standing)
+    spent = budget_check.epsilon(standing)
+    committed = budget_check.outlook(standing)
     lines = [
         (
             "spent",
@@ -193,6 +193,6 @@ def _left(plan: Plan, standing: LedgerState, known: PlanState | None) -> list[tu
         ("committed", f"epsilon {committed:.3g} if every live plan uses all of its budget"),
     ]
     if known is None and plan.privacy.noise != "none":
-        after = spending.outlook(standing, PlanState(plan, 0, plan.hash, standing.card.name))
+        after = budget_check.outlook(standing, PlanState(plan, 0, plan.hash, standing.card.name))
         lines.append(("with this plan", f"epsilon {after:.3g} of {ceilings.epsilon:g} at most"))
     return lines

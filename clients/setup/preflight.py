@@ -46,17 +46,17 @@ class PreflightFinding:
     shown: str = ""
 
 
-def preflight(home: NodeDir, plans: Iterable[Plan] = (), connect: bool = True) -> Iterator[PreflightFinding]:
+def preflight(node_dir: NodeDir, plans: Iterable[Plan] = (), connect: bool = True) -> Iterator[PreflightFinding]:
     """Check a node, one finding after the other; with plans, the data and the budget against each of them."""
     try:
-        config = home.config()
+        config = node_dir.config()
     except ConfigError as error:
         yield PreflightFinding("node.toml", False, "\n".join(error.problems), "cannot be used")
         return
     yield PreflightFinding("node.toml", True, f"{config.node.name}, a {config.node.role}", f"a {config.node.role}")
     try:
-        identity = home.identity()
-        home.label_secret()
+        identity = node_dir.identity()
+        node_dir.label_secret()
     except KeyFileError as error:
         yield PreflightFinding("keys", False, str(error), "cannot be used")
         return
@@ -65,30 +65,30 @@ def preflight(home: NodeDir, plans: Iterable[Plan] = (), connect: bool = True) -
         identity.card.fingerprint if same else f"are those of the {identity.role} {identity.name!r}, not of node.toml's"
     )
     yield PreflightFinding("keys", same, words, "are this node's" if same else "are another node's")
-    yield _trust(home)
-    found, ledger = _ledger(home, identity, config)
+    yield _trust(node_dir)
+    found, ledger = _ledger(node_dir, identity, config)
     yield from found
     try:
         for plan in plans:
-            yield from _plan(home, identity, config, ledger, plan)
+            yield from _plan(node_dir, identity, config, ledger, plan)
     finally:
         if ledger is not None:
             ledger.close()
     if connect:
-        yield _connection(home, config)
+        yield _connection(node_dir, config)
 
 
-def _cards(home: NodeDir) -> dict[str, Card]:
+def _cards(node_dir: NodeDir) -> dict[str, Card]:
     """The trusted cards; none of a damaged file, which a finding of its own tells of."""
     try:
-        return home.trust().cards
+        return node_dir.trust().cards
     except TrustError:
         return {}
 
 
-def _trust(home: NodeDir) -> PreflightFinding:
+def _trust(node_dir: NodeDir) -> PreflightFinding:
     try:
-        cards = home.trust().cards
+        cards = node_dir.trust().cards
     except TrustError as error:
         return PreflightFinding("peers", False, str(error), "the file of trusted cards cannot be used")
     if SERVER not in cards:
@@ -97,16 +97,16 @@ def _trust(home: NodeDir) -> PreflightFinding:
     return PreflightFinding("peers", True, f"{len(cards)} trusted: {', '.join(sorted(cards))}", f"{len(cards)} trusted")
 
 
-def _ledger(home: NodeDir, identity: Identity, config: NodeConfig) -> tuple[list[PreflightFinding], Ledger | None]:
+def _ledger(node_dir: NodeDir, identity: Identity, config: NodeConfig) -> tuple[list[PreflightFinding], Ledger | None]:
     found = []
     ledger = None
     try:
-        ledger = home.ledger(identity, config)
+        ledger = node_dir.ledger(identity, config)
         ceilings = ledger.standing.ceilings
         if ceilings != config.budget:
             found.append(PreflightFinding("budget", False, BUDGET, BUDGET))
-        home.register().close()
-        for path in (home.ledger_file, home.register_file):
+        node_dir.register().close()
+        for path in (node_dir.ledger_file, node_dir.register_file):
             _try_writing(path)
         if not found:
             words = f"{ledger.head.seq} entries; it and the register of persons can be written"
@@ -142,15 +142,15 @@ def _try_writing(path: Path) -> None:
 
 
 def _plan(
-    home: NodeDir, identity: Identity, config: NodeConfig, ledger: Ledger | None, plan: Plan
+    node_dir: NodeDir, identity: Identity, config: NodeConfig, ledger: Ledger | None, plan: Plan
 ) -> Iterator[PreflightFinding]:
     if ledger is not None:
-        seen = review(plan, identity.card, _cards(home), ledger.standing, config.data)
+        seen = review(plan, identity.card, _cards(node_dir), ledger.standing, config.data)
         words = "; ".join(seen.obstacles) if seen.state == "not approved" else seen.state
         good = not seen.obstacles or seen.state == "live"
         yield PreflightFinding(f"plan {plan.name}", good, words or "can be approved", seen.state)
     try:
-        records = loader(home, config)(plan)
+        records = loader(node_dir, config)(plan)
     except DataError as error:
         yield PreflightFinding("data", False, str(error), "cannot be used", error.shown)
         return
@@ -171,11 +171,11 @@ def _plan(
     yield PreflightFinding("data", live > 0, words if live else f"{words}: {fix}", public)
 
 
-def _connection(home: NodeDir, config: NodeConfig) -> PreflightFinding:
+def _connection(node_dir: NodeDir, config: NodeConfig) -> PreflightFinding:
     # Flower is imported by what asks, so only where it is asked.
     from sealscore.clients.deploy.connection import check_connection
 
-    trouble = check_connection(config.server.address, home.folder / config.server.authority, home.supernode_key)
+    trouble = check_connection(config.server.address, node_dir.folder / config.server.authority, node_dir.supernode_key)
     if trouble is None:
         good = "knows this node; certificate and clock are good"
         return PreflightFinding("connection", True, f"{config.server.address} {good}", f"the server {good}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sealscore.server.commands.terminal import HERE, Folder, console, home_at, signed_plan
+from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.shared import bundle as bundles
 from sealscore.shared.files import write_whole
 from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
@@ -21,7 +21,7 @@ def bundle(
     """Write the app bundle of this version: the code that carries messages at partners, whose hash plans name."""
     built = bundles.courier_bundle()
     if plan is not None:
-        wanted = signed_plan(home_at(folder).signed_plans(), plan).bundle
+        wanted = signed_plan(server_dir_at(folder).signed_plans(), plan).bundle
         if wanted != built.sha256:
             fail(
                 [

@@ -14,7 +14,7 @@ import typer
 from rich.table import Column, Table
 
 from sealscore.server.commands.running import run_action
-from sealscore.server.commands.terminal import HERE, Folder, console, home_at, signed_plan
+from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.server.run.deployed import PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from sealscore.shared import bundle as bundles
@@ -43,15 +43,15 @@ def new(
     folder: Folder = HERE,
 ) -> None:
     """Make a plan's file for the nodes that are enrolled, to be looked through and signed."""
-    home = home_at(folder)
+    server_dir = server_dir_at(folder)
     if profile not in PROFILES:
         raise typer.BadParameter(f"{profile!r}: one of {', '.join(PROFILES)}", param_hint="--profile")
     base = load_toml(like)
-    path = home.plans / f"{name}.toml"
+    path = server_dir.plans / f"{name}.toml"
     if path.exists():
         fail(f"{path}: there is a plan of that name; choose another", BAD_INPUT)
     expires = datetime.now(UTC).date() + timedelta(days=days)
-    seed, enrolled = secrets.randbelow(2**32), home.enrolments()
+    seed, enrolled = secrets.randbelow(2**32), server_dir.enrolments()
     chosen = _pairs(group, "--group", enrolled)
     counts = {party: _number(count) for party, count in _pairs(records, "--records", enrolled).items()}
     data = made(base, name, PROFILES[profile], enrolled, chosen, counts, seed, expires)
@@ -68,11 +68,13 @@ def new(
 def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: Folder = HERE) -> None:
     """Put the cards and the app bundle's hash into a plan: from now on it is what partners approve, by its hash."""
 
-    home = home_at(folder)
-    path, signed = home.plans / f"{name}.toml", home.plans / f"{name}.json"
+    server_dir = server_dir_at(folder)
+    path, signed = server_dir.plans / f"{name}.toml", server_dir.plans / f"{name}.json"
     if signed.exists():
         fail(f"{signed}: the plan is signed, and partners may have approved it; a change needs a new name", BAD_INPUT)
-    plan = with_cards(Plan.load(path), home.identity().card, home.enrolments(), bundles.courier_bundle().sha256)
+    plan = with_cards(
+        Plan.load(path), server_dir.identity().card, server_dir.enrolments(), bundles.courier_bundle().sha256
+    )
     if plan.name != name:
         fail(f"{path}: the plan in it is named {plan.name!r}", BAD_INPUT)
     write_whole(signed, plan.canonical())
@@ -91,28 +93,28 @@ def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], 
     A node runs no app bundle that none of its live plans names. So one that has approved no plan of this version yet,
     or whose plans have all ended, cannot be reached: send it the plan's file.
     """
-    home = home_at(folder)
-    plan = signed_plan(home.signed_plans(), name)
-    run_action(home, plan, "publish")
-    said = json.loads((home.run_folder(plan) / PUBLISHED).read_text(encoding="utf-8"))
+    server_dir = server_dir_at(folder)
+    plan = signed_plan(server_dir.signed_plans(), name)
+    run_action(server_dir, plan, "publish")
+    said = json.loads((server_dir.run_folder(plan) / PUBLISHED).read_text(encoding="utf-8"))
     table = Table("party", "the plan was")
     for party, what in said.items():
         table.add_row(foreign(party), foreign(what))
     console.print(table)
     if without := [party.name for party in plan.parties if said.get(party.name) != "taken"]:
         fail(
-            f"{', '.join(without)} did not take the plan; send them the file {home.plans / name}.json, and read them "
-            f"the hash {grouped(plan.hash)}"
+            f"{', '.join(without)} did not take the plan; send them the file {server_dir.plans / name}.json, "
+            f"and read them the hash {grouped(plan.hash)}"
         )
 
 
 @app.command("list")
 def list_plans(folder: Folder = HERE) -> None:
     """List the plans."""
-    home = home_at(folder)
-    signed = home.signed_plans()
+    server_dir = server_dir_at(folder)
+    signed = server_dir.signed_plans()
     table = Table("plan", "state", Column("hash", min_width=GROUP), "expires")
-    for path in sorted(home.plans.glob("*.toml")):
+    for path in sorted(server_dir.plans.glob("*.toml")):
         plan = signed.get(path.stem)
         table.add_row(foreign(path.stem), "signed" if plan else "draft", grouped(plan.hash) if plan else "", _day(plan))
     console.print(table)

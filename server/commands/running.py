@@ -11,7 +11,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from sealscore.server.commands.terminal import HERE, Folder, console, home_at, signed_plan, superlink_of
+from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan, superlink_of
 from sealscore.server.deploy.control import ControlError, SubmittedRun
 from sealscore.server.run.deployed import FAILURE, JOURNAL
 from sealscore.server.run.progress import ProgressFollower, inode_of
@@ -36,9 +36,9 @@ def run(
     folder: Folder = HERE,
 ) -> None:
     """Run a signed plan, or go on with its run; exit code 0 only if the whole of it was carried out."""
-    home = home_at(folder)
-    plan = signed_plan(home.signed_plans(), name)
-    output = home.run_folder(plan)
+    server_dir = server_dir_at(folder)
+    plan = signed_plan(server_dir.signed_plans(), name)
+    output = server_dir.run_folder(plan)
     if (output / "run.json").exists():
         fail(f"plan {name} has run: {output}; a plan runs once", BAD_INPUT)
     if (output / JOURNAL).exists() != resume:
@@ -48,7 +48,7 @@ def run(
             else f"plan {name} was not begun; run it without --resume",
             BAD_INPUT,
         )
-    ended = run_action(home, plan, "run")
+    ended = run_action(server_dir, plan, "run")
     if not (output / "run.json").exists():
         fail(_reason(output, name, ended))
     record = json.loads((output / "run.json").read_text(encoding="utf-8"))
@@ -60,7 +60,7 @@ def run(
     console.print(f"done: {spent}; the model is in {foreign(output)}")
 
 
-def run_action(home: ServerDir, plan: Plan, action: str) -> SubmittedRun | None:
+def run_action(server_dir: ServerDir, plan: Plan, action: str) -> SubmittedRun | None:
     """Have the server app run or publish a plan, and follow it to its end; Ctrl-C stops it there too.
 
     How Flower says that it ended; None where the SuperLink has not answered for `BEAR` seconds.
@@ -75,10 +75,10 @@ def run_action(home: ServerDir, plan: Plan, action: str) -> SubmittedRun | None:
             "a new plan",
             BAD_INPUT,
         )
-    progress = home.run_folder(plan) / PROGRESS
+    progress = server_dir.run_folder(plan) / PROGRESS
     earlier = inode_of(progress)
-    with Control(superlink_of(home)) as control:
-        number = control.submit(bundle, {"home": str(home.folder), "plan": plan.name, "action": action})
+    with Control(superlink_of(server_dir)) as control:
+        number = control.submit(bundle, {"home": str(server_dir.folder), "plan": plan.name, "action": action})
         try:
             ended = _follow(control, number, plan, progress, earlier, action)
         except KeyboardInterrupt:
@@ -140,10 +140,10 @@ def _reason(output: Path, name: str, ended: SubmittedRun | None) -> str:
 
 def runs(folder: Folder = HERE) -> None:
     """List the runs of plans, with where each stands."""
-    home = home_at(folder)
+    server_dir = server_dir_at(folder)
     table = Table("plan", "state", "epsilon", "AUC by the protocol", "folder")
-    for name, plan in home.signed_plans().items():
-        output = home.run_folder(plan)
+    for name, plan in server_dir.signed_plans().items():
+        output = server_dir.run_folder(plan)
         if not output.exists():
             continue
         state, epsilon, auc = _state(output)
@@ -169,10 +169,10 @@ def export(
     folder: Folder = HERE,
 ) -> None:
     """Write the receipts into a file, for sealscore-compliance verify --anchors."""
-    home = home_at(folder)
-    if not home.receipts.exists():
-        fail(f"{home.receipts}: there are no receipts yet; nothing was run", FAILED)
-    kept = read_anchors(home.receipts)
+    server_dir = server_dir_at(folder)
+    if not server_dir.receipts.exists():
+        fail(f"{server_dir.receipts}: there are no receipts yet; nothing was run", FAILED)
+    kept = read_anchors(server_dir.receipts)
     chosen = [anchor for anchor in kept if isinstance(anchor, Receipt) and party in (None, anchor.head.party)]
     if not chosen:
         known = ", ".join(sorted({anchor.head.party for anchor in kept if isinstance(anchor, Receipt)}))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sealscore.server.commands.terminal import HERE, Folder, console, home_at, superlink_of
+from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, superlink_of
 from sealscore.server.setup.server_dir import PASSPHRASE, ServerDir
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import same_fingerprint
@@ -39,9 +39,9 @@ def init(
     """Make the server's key and card, a certificate authority, a certificate and a server.toml."""
     from sealscore.server.deploy.certificates import check_names, make_authority, make_server_certificate
 
-    home = ServerDir(folder.resolve())
-    if home.config_file.exists():
-        fail(f"{home.config_file}: this folder has a server already; name another folder", BAD_INPUT)
+    server_dir = ServerDir(folder.resolve())
+    if server_dir.config_file.exists():
+        fail(f"{server_dir.config_file}: this folder has a server already; name another folder", BAD_INPUT)
     check_names(host)
     hosts = ", ".join(f'"{name}"' for name in host)
     try:
@@ -49,11 +49,11 @@ def init(
     except ValueError:
         raise typer.BadParameter(f"{listen!r}: an IP address of this machine", param_hint="--listen") from None
     text = TEMPLATE.format(hosts=hosts, listen=listen)
-    identity = home.create()
-    make_authority(home.certificates)
-    make_server_certificate(home.certificates, host)
-    home.config_file.write_text(text, encoding="utf-8")
-    console.print(f"a server is made in {foreign(home.folder)}")
+    identity = server_dir.create()
+    make_authority(server_dir.certificates)
+    make_server_certificate(server_dir.certificates, host)
+    server_dir.config_file.write_text(text, encoding="utf-8")
+    console.print(f"a server is made in {foreign(server_dir.folder)}")
     console.print("  give certificates/ca.pem and card.txt to every partner, by any way")
     console.print(f"  read them this fingerprint by another way: [bold]{identity.card.fingerprint}[/bold]")
     console.print("  then [bold]sealscore-server start[/bold], and enrol the partners' cards")
@@ -70,23 +70,23 @@ def enrol(
     """Enrol a partner's node: its key may connect from now on, and plans may name its card. The server must run."""
     from sealscore.server.deploy.control import Control
 
-    home = home_at(folder)
+    server_dir = server_dir_at(folder)
     try:
         enrolment = Enrolment.from_text(card.read_text(encoding="ascii"))
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{card}: no card can be read there ({error})", BAD_INPUT)
     if enrolment.card.role == "server":
         fail(f"{card}: is the card of a server; a node's is made by sealscore-node init", BAD_INPUT)
-    home.check_card(enrolment)
+    server_dir.check_card(enrolment)
     console.print(f"The card of the {enrolment.card.role} [bold]{enrolment.card.name}[/bold] has the fingerprint")
     console.print(f"  [bold]{enrolment.card.fingerprint}[/bold]")
     if fingerprint is None:
         fingerprint = typer.prompt("Type the fingerprint that its holder told you, another way than the card came")
     if not same_fingerprint(enrolment.card.fingerprint, str(fingerprint)):
         fail("that is another fingerprint: ask the card's holder for both again, by another way", BAD_INPUT)
-    with Control(superlink_of(home)) as control:
+    with Control(superlink_of(server_dir)) as control:
         control.enrol(enrolment.key, enrolment.card.name)
-    home.keep_card(enrolment)
+    server_dir.keep_card(enrolment)
     console.print(f"enrolled: {enrolment.card.name}; its node may connect")
 
 
@@ -94,8 +94,8 @@ def nodes(folder: Folder = HERE) -> None:
     """List the enrolled nodes, with which are connected; exit code 1 if the server does not answer."""
     from sealscore.server.deploy.control import Control
 
-    home = home_at(folder)
-    with Control(superlink_of(home)) as control:
+    server_dir = server_dir_at(folder)
+    with Control(superlink_of(server_dir)) as control:
         found = control.nodes()
     table = Table("node", "connected")
     for node in found:
@@ -110,16 +110,16 @@ def start(folder: Folder = HERE) -> None:
     from sealscore.server.deploy.certificates import CERTIFICATE, read_certificate
     from sealscore.server.deploy.superlink import SuperLink
 
-    home = home_at(folder)
+    server_dir = server_dir_at(folder)
     log = log_to_stderr("sealscore.server")
-    home.identity()
-    left = read_certificate(home.certificates / CERTIFICATE).days_left
+    server_dir.identity()
+    left = read_certificate(server_dir.certificates / CERTIFICATE).days_left
     if left < 30:
         log.warning("the certificate is good for %d days more; sealscore-server renew makes a new one", left)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    settings = superlink_of(home)
+    settings = superlink_of(server_dir)
     passphrase = {PASSPHRASE: os.environ[PASSPHRASE]} if PASSPHRASE in os.environ else {}
     with SuperLink(settings, notice=log.info, environment=passphrase):
         log.info("partners connect to port %d, control is on %s", settings.partner_port, settings.control_address)
@@ -131,8 +131,8 @@ def renew(folder: Folder = HERE) -> None:
     """Make a new certificate for the names in server.toml; restart the server to use it."""
     from sealscore.server.deploy.certificates import make_server_certificate, read_certificate
 
-    home = home_at(folder)
-    made = read_certificate(make_server_certificate(home.certificates, home.config().hosts))
+    server_dir = server_dir_at(folder)
+    made = read_certificate(make_server_certificate(server_dir.certificates, server_dir.config().hosts))
     console.print(
         f"good for {made.days_left:.0f} days, for {foreign(', '.join(made.names))}; restart the server to use it"
     )

@@ -28,12 +28,12 @@ _FAILED = (ControlError, SuperLinkError)
 EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
 
 
-def home_at(folder: Path) -> ServerDir:
+def server_dir_at(folder: Path) -> ServerDir:
     """The server's folder, which must have a server in it."""
-    home = ServerDir(folder.resolve())
-    if not home.config_file.exists():
-        fail(f"{home.config_file}: there is no server here; sealscore-server init makes one", BAD_INPUT)
-    return home
+    server_dir = ServerDir(folder.resolve())
+    if not server_dir.config_file.exists():
+        fail(f"{server_dir.config_file}: there is no server here; sealscore-server init makes one", BAD_INPUT)
+    return server_dir
 
 
 def signed_plan(signed: dict[str, Plan], name: str) -> Plan:
@@ -43,12 +43,12 @@ def signed_plan(signed: dict[str, Plan], name: str) -> Plan:
     return signed[name]
 
 
-def superlink_of(home: ServerDir) -> SuperLinkSettings:
+def superlink_of(server_dir: ServerDir) -> SuperLinkSettings:
     """How the SuperLink of a server is started and reached."""
-    config = home.config()
+    config = server_dir.config()
     return SuperLinkSettings(
-        folder=home.folder / "superlink",
-        certificates=home.certificates,
+        folder=server_dir.folder / "superlink",
+        certificates=server_dir.certificates,
         control_port=config.control_port,
         partner_host=config.partner_host,
         partner_port=config.partner_port,

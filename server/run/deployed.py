@@ -23,10 +23,10 @@ FAILURE, PUBLISHED, JOURNAL = "failure.json", "published.json", "journal.db"
 PATIENCE, TIMEOUT = 120.0, 300.0
 
 
-def carry_out(home: ServerDir, name: str, exchange: Exchange) -> None:
+def carry_out(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
     """Run a signed plan, or go on with its run; what stops it is left in words in `failure.json`."""
-    plan = home.signed_plans()[name]
-    folder = home.run_folder(plan)
+    plan = server_dir.signed_plans()[name]
+    folder = server_dir.run_folder(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / FAILURE).unlink(missing_ok=True)
     try:
@@ -37,8 +37,8 @@ def carry_out(home: ServerDir, name: str, exchange: Exchange) -> None:
             patience=PATIENCE,
             timeout=TIMEOUT,
             absence=PATIENCE,
-            identity=home.identity(),
-            receipts=home.receipts,
+            identity=server_dir.identity(),
+            receipts=server_dir.receipts,
             journal=folder / JOURNAL,
         )
     except (PhaseFailed, AttemptsSpent, MissingParties, JournalError, AnchorError, KeyFileError, OSError) as error:
@@ -46,10 +46,10 @@ def carry_out(home: ServerDir, name: str, exchange: Exchange) -> None:
         raise
 
 
-def publish(home: ServerDir, name: str, exchange: Exchange) -> None:
+def publish(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
     """Propose a signed plan to its parties; what each said is left in `published.json`."""
-    plan, server = home.signed_plans()[name], home.identity()
-    folder = home.run_folder(plan)
+    plan, server = server_dir.signed_plans()[name], server_dir.identity()
+    folder = server_dir.run_folder(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     said: dict[str, str] = {}
     try:

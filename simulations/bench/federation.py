@@ -85,7 +85,7 @@ class _Call:
 class _Party:
     """A node on its socket, or in its place an echo; notes every call."""
 
-    host: PlanRouter
+    router: PlanRouter
     echo: bool = False
     executor: SuperNode | None = None
     calls: list[_Call] = field(default_factory=list)
@@ -93,12 +93,12 @@ class _Party:
     @property
     def name(self) -> str:
         """The party."""
-        return self.host.name
+        return self.router.name
 
     def answer(self, request: bytes) -> bytes:
         """The node's answer, or what was asked."""
         asked, courier = time.time(), _courier_age(self.executor.executor.pid if self.executor else None)
-        body = request if self.echo else self.host.answer(request)
+        body = request if self.echo else self.router.answer(request)
         self.calls.append(_Call(asked, time.time(), _round_of(request), courier, len(request)))
         return body
 
@@ -162,13 +162,13 @@ class _Federation:
         ledger = Ledger.create(folder / "ledger.db", identity, name, CEILINGS, identified=PERSONS)
         self._ledgers[name] = ledger
         self._stack.callback(ledger.close)
-        register = self._stack.enter_context(_closing(DisclosureStore(folder / "register.db")))
+        disclosures = self._stack.enter_context(_closing(DisclosureStore(folder / "register.db")))
         trust = _Everybody(self)
-        host = PlanRouter(
-            identity, trust, ledger, register, StreamSource.system(), load=lambda plan: self._load(plan, name)
+        router = PlanRouter(
+            identity, trust, ledger, disclosures, StreamSource.system(), load=lambda plan: self._load(plan, name)
         )
-        self._stack.callback(host.close)
-        party = self.parties[name] = _Party(host)
+        self._stack.callback(router.close)
+        party = self.parties[name] = _Party(router)
         sockets = self._stack.enter_context(serve([party], self._folder / "s"))
         settings = SuperNodeSettings(
             folder=folder / "supernode",
@@ -251,11 +251,11 @@ class _Everybody(TrustStore):
 
 
 @contextmanager
-def _closing(register: DisclosureStore) -> Iterator[DisclosureStore]:
+def _closing(disclosures: DisclosureStore) -> Iterator[DisclosureStore]:
     try:
-        yield register
+        yield disclosures
     finally:
-        register.close()
+        disclosures.close()
 
 
 def _dealt(plan: Plan) -> dict[str, Records]:

@@ -134,7 +134,7 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
 def _appends(folder: Path, federation: _LedgerFederation) -> dict[str, float]:
     """Entries a second of a node and of a bare file, and what it takes to hold a reservation against the ceilings."""
     ledger = Ledger.create(folder / "node.db", federation.own, DATA_SET, CEILINGS, identified=PERSONS)
-    spending = BudgetCheck()
+    budget_check = BudgetCheck()
     plan = federation.plan(0)
     ledger.append(lambda standing: Approve(plan=plan.hash, text=plan.canonical().decode("ascii")))
     bare = sqlite3.connect(folder / "bare.db", isolation_level=None)
@@ -148,7 +148,7 @@ def _appends(folder: Path, federation: _LedgerFederation) -> dict[str, float]:
     def answered(round: int) -> None:
         def reservation(standing: LedgerState) -> Reserve:
             entry = _reserve(standing.plans[plan.hash], phase, round)
-            spending.check(standing, plan.hash, entry)
+            budget_check.check(standing, plan.hash, entry)
             return entry
 
         seq = ledger.append(reservation)

@@ -68,22 +68,22 @@ def run_with_flower(
     # the paths of Ray's sockets hold little more than 100 bytes, too few for some systems' own temporary directory
     short = "/tmp" if os.access("/tmp", os.W_OK) else None
     with terminable(), tempfile.TemporaryDirectory(prefix="seal-", dir=short, ignore_cleanup_errors=True) as name:
-        home = Path(name)
-        bundle = write_app(home / "sealscore", app or courier_app())
-        (home / "plan").write_bytes(plan_bytes)
-        with serve(responders.values(), home / "nodes"):
+        folder = Path(name)
+        bundle = write_app(folder / "sealscore", app or courier_app())
+        (folder / "plan").write_bytes(plan_bytes)
+        with serve(responders.values(), folder / "nodes"):
             _write_toml(
-                home / "run.toml",
+                folder / "run.toml",
                 {
-                    "plan": str(home / "plan"),
+                    "plan": str(folder / "plan"),
                     "output": str(output_dir.resolve()),
                     "parties": ",".join(sorted(responders)),
-                    "node-sockets": str(home / "nodes"),
+                    "node-sockets": str(folder / "nodes"),
                 },
             )
-            environment = _environment(home)
-            with _superlink(home, environment):
-                _run(home, environment, bundle, len(responders), workers, timeout, tick)
+            environment = _environment(folder)
+            with _superlink(folder, environment):
+                _run(folder, environment, bundle, len(responders), workers, timeout, tick)
 
 
 def _nothing() -> None:
@@ -98,7 +98,7 @@ def _follower(output_dir: Path, observer: Observer, plan_bytes: bytes) -> Progre
     return ProgressFollower(output_dir / PROGRESS, observer, phases(Plan.from_canonical(plan_bytes)))
 
 
-def _environment(home: Path) -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     scripts = sysconfig.get_path("scripts")
     return {
         **os.environ,
@@ -108,37 +108,37 @@ def _environment(home: Path) -> dict[str, str]:
         "PYTHONWARNINGS": "ignore:Protobuf gencode version:UserWarning",
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
-        "FLWR_HOME": str(home / "flwr"),
+        "FLWR_HOME": str(folder / "flwr"),
         "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
         "RAY_ADDRESS": "local",  # never a cluster that runs here for something else
-        "RAY_TMPDIR": str(home),
+        "RAY_TMPDIR": str(folder),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: listen on the loopback interface only
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
 
 
 @contextmanager
-def _superlink(home: Path, environment: Mapping[str, str]) -> Iterator[None]:
+def _superlink(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
     """Start a SuperLink for this run alone; end it and all that it has started."""
     port = free_port()
     address = f"127.0.0.1:{port}"
-    (home / "flwr").mkdir()
-    (home / "flwr" / "config.toml").write_text(
+    (folder / "flwr").mkdir()
+    (folder / "flwr" / "config.toml").write_text(
         f'[superlink]\ndefault = "{_SUPERLINK}"\n\n[superlink.{_SUPERLINK}]\naddress = "{address}"\ninsecure = true\n',
         encoding="utf-8",
     )
     command = ["flower-superlink", "--insecure", "--simulation", "--isolation", "subprocess"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--disable-runtime-dependency-installation"]
-    process = _start(command, environment, home, "superlink.log")
+    process = _start(command, environment, folder, "superlink.log")
     groups: set[int] = set()
     try:
         deadline = time.monotonic() + _START_TIMEOUT
         while not _listens(port):
             if process.poll() is not None:
-                log = _tail(home, "superlink.log")
+                log = _tail(folder, "superlink.log")
                 raise FlowerRunError(f"flower-superlink ended with {process.returncode}\n{log}")
             if time.monotonic() > deadline:
-                log = _tail(home, "superlink.log")
+                log = _tail(folder, "superlink.log")
                 raise FlowerRunError(f"no SuperLink on {address} after {_START_TIMEOUT:g} s\n{log}")
             time.sleep(0.05)
         groups = groups_below(process.pid)
@@ -149,7 +149,7 @@ def _superlink(home: Path, environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def _run(
-    home: Path,
+    folder: Path,
     environment: Mapping[str, str],
     bundle: Path,
     parties: int,
@@ -159,13 +159,13 @@ def _run(
 ) -> None:
     size = f"num-supernodes={parties} client-resources-num-cpus=1 init-args-num-cpus={workers}"
     command = ["flwr", "run", str(bundle), _SUPERLINK, "--stream"]
-    command += ["--run-config", str(home / "run.toml"), "--federation-config", size]
+    command += ["--run-config", str(folder / "run.toml"), "--federation-config", size]
     deadline = None if timeout is None else time.monotonic() + timeout
-    process = _start(command, environment, home, "run.log")
+    process = _start(command, environment, folder, "run.log")
     try:
         while process.poll() is None:
             if deadline is not None and time.monotonic() > deadline:
-                raise FlowerRunError(f"the run was not done after {timeout:g} s\n{_tail(home, 'run.log')}")
+                raise FlowerRunError(f"the run was not done after {timeout:g} s\n{_tail(folder, 'run.log')}")
             tick()
             time.sleep(0.1)
         tick()
@@ -173,16 +173,16 @@ def _run(
         with undisturbed():
             end_tree(process)
     # the exit code is 0 for a run that failed, too
-    status, details = _status(home, environment)
+    status, details = _status(folder, environment)
     if status != COMPLETED:
-        raise FlowerRunError(f"the run ended as {status} ({details})\n{_tail(home, 'run.log')}")
+        raise FlowerRunError(f"the run ended as {status} ({details})\n{_tail(folder, 'run.log')}")
 
 
-def _status(home: Path, environment: Mapping[str, str]) -> tuple[str, str]:
+def _status(folder: Path, environment: Mapping[str, str]) -> tuple[str, str]:
     listing = subprocess.run(
         ["flwr", "list", _SUPERLINK, "--format", "json"],
         env=dict(environment),
-        cwd=home,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -196,12 +196,12 @@ def _status(home: Path, environment: Mapping[str, str]) -> tuple[str, str]:
         return "not started", f"flwr list ended with {listing.returncode}"
 
 
-def _start(command: Sequence[str], environment: Mapping[str, str], home: Path, log: str) -> subprocess.Popen[bytes]:
-    with (home / log).open("wb") as stream:
+def _start(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: str) -> subprocess.Popen[bytes]:
+    with (folder / log).open("wb") as stream:
         return subprocess.Popen(
             command,
             env=dict(environment),
-            cwd=home,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -229,5 +229,5 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _tail(home: Path, log: str) -> str:
-    return "\n".join((home / log).read_text("utf-8", "replace").splitlines()[-_TAIL:])
+def _tail(folder: Path, log: str) -> str:
+    return "\n".join((folder / log).read_text("utf-8", "replace").splitlines()[-_TAIL:])

@@ -155,9 +155,9 @@ def pooled_logistic_bins(plan: Plan, oracle: Oracle) -> float:
     cells = 4096
     counts = sum(histogram(part.columns, features, cells) for part in oracle.training)
     binning = Binning.from_histogram(features, cells, 10, np.asarray(counts))
-    coder = OneHotEncoder(categories=[np.arange(size) for size in binning.sizes])
+    encoder = OneHotEncoder(categories=[np.arange(size) for size in binning.sizes])
     training, test = (
-        coder.fit_transform(np.vstack([binning.quantize(part.columns) for part in parts]))
+        encoder.fit_transform(np.vstack([binning.quantize(part.columns) for part in parts]))
         for parts in (oracle.training, oracle.test)
     )
     model = LogisticRegression(max_iter=1000).fit(training, pooled_labels(oracle.training))

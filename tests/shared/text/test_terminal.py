@@ -87,39 +87,39 @@ def test_brackets_in_a_message_are_shown(capsys: pytest.CaptureFixture[str]):
 
 class TestScreen:
     def test_nothing_that_is_printed_moves_the_cursor_or_hides_words(self):
-        screen, said = Terminal(), io.StringIO()
-        screen.file = said
+        terminal, said = Terminal(), io.StringIO()
+        terminal.file = said
         table = Table("a\x1b[2J", title="\u202etitle")
         table.add_row("x\x9b\x07\u200b")
-        screen.print(table)
-        screen.print("raw\x1b]0;t\x07 \x7f\u2028")
+        terminal.print(table)
+        terminal.print("raw\x1b]0;t\x07 \x7f\u2028")
         assert all(one == "\n" or one.isprintable() for one in said.getvalue())
         assert "raw\\x1b]0;t\\x07 \\x7f\\u2028" in said.getvalue()
 
     def test_words_between_colons_stay_words(self):
-        screen, said = Terminal(), io.StringIO()
-        screen.file = said
-        screen.print("state :heavy_check_mark:")
+        terminal, said = Terminal(), io.StringIO()
+        terminal.file = said
+        terminal.print("state :heavy_check_mark:")
         assert said.getvalue() == "state :heavy_check_mark:\n"
 
     def test_a_pipe_folds_nothing_and_a_narrow_terminal_folds_between_groups(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv("COLUMNS", raising=False)
         digest = grouped("0123456789abcdef" * 4)
         for width in (None, 80, 40):
-            screen, said = Terminal(), io.StringIO()
-            screen.file, screen._width = said, width
+            terminal, said = Terminal(), io.StringIO()
+            terminal.file, terminal._width = said, width
             table = Table(show_header=False, box=None, padding=(0, 2))
             table.add_row("app bundle", digest)
-            screen.print(table)
+            terminal.print(table)
             rows = said.getvalue().splitlines()
             assert " ".join(" ".join(rows).split()) == f"app bundle {digest}"
             assert (len(rows) == 1) == (width is None)
 
 
 def test_foreign_text_is_no_markup_and_one_line():
-    screen, said = Terminal(), io.StringIO()
-    screen.file = said
-    screen.print(f"purpose {foreign('[bold]a[/bold]' + chr(10) + 'cost 0 ' + chr(92) + '[red]')}")
+    terminal, said = Terminal(), io.StringIO()
+    terminal.file = said
+    terminal.print(f"purpose {foreign('[bold]a[/bold]' + chr(10) + 'cost 0 ' + chr(92) + '[red]')}")
     assert said.getvalue() == "purpose [bold]a[/bold]\\x0acost 0 \\[red]\n"
 
 

@@ -1,4 +1,4 @@
-"""What `sealscore-compliance` shows on a screen."""
+"""What `sealscore-compliance` shows on a terminal."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ from sealscore.shared.text.terminal import Terminal, foreign, grouped
 _WORDS = 1000
 
 
-def show_verification(screen: Terminal, found: Verification, anchored: bool) -> None:
+def show_verification(terminal: Terminal, found: Verification, anchored: bool) -> None:
     """The result of one check: verdict, findings, warnings, figures."""
     verdict = "[green]verified" if found.ok else f"[red]not verified (exit code {found.exit_code})"
-    _line(screen, f"[bold]{foreign(found.party)}[/bold], {foreign(found.path)}: {verdict}")
+    _line(terminal, f"[bold]{foreign(found.party)}[/bold], {foreign(found.path)}: {verdict}")
     if found.card is not None:
-        _line(screen, f"  {plural(found.entries, 'entry', 'entries')} of the data set '{foreign(found.data_set)}'")
-        _line(screen, f"  signed by {found.card.fingerprint}: compare this with what the party says its fingerprint is")
+        _line(terminal, f"  {plural(found.entries, 'entry', 'entries')} of the data set '{foreign(found.data_set)}'")
+        _line(
+            terminal, f"  signed by {found.card.fingerprint}: compare this with what the party says its fingerprint is"
+        )
     if found.simulation:
-        _line(screen, "  [yellow]a simulation's ledger: its keys and noise follow from a seed and protect nobody")
-    _line(screen, f"  {_anchors(found, anchored)}")
+        _line(terminal, "  [yellow]a simulation's ledger: its keys and noise follow from a seed and protect nobody")
+    _line(terminal, f"  {_anchors(found, anchored)}")
     if found.findings:
         table = Table("exit code", "kind", "finding", "entry", "what", box=box.SIMPLE)
         for one in found.findings:
             fault = one.fault
             table.add_row(str(fault.value), fault.title, one.code, str(one.seq or "-"), foreign(one.what, _WORDS))
-        screen.print(table)
+        terminal.print(table)
         if found.dropped:
-            _line(screen, f"  and {plural(found.dropped, 'finding')} more of these kinds")
+            _line(terminal, f"  and {plural(found.dropped, 'finding')} more of these kinds")
     for warning in found.warnings:
-        _line(screen, f"  [yellow]{foreign(warning, _WORDS)}")
+        _line(terminal, f"  [yellow]{foreign(warning, _WORDS)}")
     if found.claims:
-        _claims(screen, found)
-    _line(screen, "")
+        _claims(terminal, found)
+    _line(terminal, "")
 
 
 def _anchors(found: Verification, given: bool) -> str:
@@ -54,7 +56,7 @@ def _anchors(found: Verification, given: bool) -> str:
     return "[yellow]no anchors were given (--anchors), so it could be an old copy, or written anew by its own party"
 
 
-def _claims(screen: Terminal, found: Verification) -> None:
+def _claims(terminal: Terminal, found: Verification) -> None:
     table = Table(box=box.SIMPLE)
     for name, side in (
         ("epsilon spent, if", "left"),
@@ -70,17 +72,19 @@ def _claims(screen: Terminal, found: Verification) -> None:
         style = None if claim.within else "red"
         figures = (_figure(claim.epsilon), _figure(claim.epsilon_alone), allowed, short(claim.delta))
         table.add_row(foreign(title), *figures, style=style)
-    screen.print(table)
+    terminal.print(table)
     if found.uncounted:
         left_out = plural(found.uncounted, "entry", "entries")
-        _line(screen, f"  [red]these figures leave out {left_out} that cannot be followed: more may have been released")
+        _line(
+            terminal, f"  [red]these figures leave out {left_out} that cannot be followed: more may have been released"
+        )
     told = [f"label epsilon {short(found.label_epsilon)}"] if found.label_epsilon else []
     told += [f"up to {plural(found.signal_bits, 'bit')} of a person's signal"] if found.signal_bits else []
     if told:
-        _line(screen, f"  beside it, sealed to peers: {', '.join(told)}")
+        _line(terminal, f"  beside it, sealed to peers: {', '.join(told)}")
 
 
-def show_joint(screen: Terminal, claims: Sequence[JointClaim]) -> None:
+def show_joint(terminal: Terminal, claims: Sequence[JointClaim]) -> None:
     """What the ledgers say together, where there is more than one party."""
     several = [claim for claim in claims if len(claim.parties) > 1]
     if not several:
@@ -94,14 +98,14 @@ def show_joint(screen: Terminal, claims: Sequence[JointClaim]) -> None:
         missing = ", ".join(claim.missing) or "none"
         title = f"the plan {claim.plan.name} {grouped(claim.plan.hash)}"
         table.add_row(foreign(title), _figure(claim.epsilon), platforms, short(claim.delta), foreign(missing))
-    screen.print(table)
+    terminal.print(table)
 
 
-def show_chances(screen: Terminal, words: Sequence[str], chances: Sequence[Chance], sources: Sequence[str]) -> None:
+def show_chances(terminal: Terminal, words: Sequence[str], chances: Sequence[Chance], sources: Sequence[str]) -> None:
     """What an epsilon means."""
     for paragraph in words:
-        _line(screen, paragraph, wrap=True)
-        _line(screen, "")
+        _line(terminal, paragraph, wrap=True)
+        _line(terminal, "")
     table = Table(box=box.SIMPLE)
     for name in (
         "believed before",
@@ -115,44 +119,44 @@ def show_chances(screen: Terminal, words: Sequence[str], chances: Sequence[Chanc
     for one in chances:
         beliefs = (one.rate, one.most, one.least, one.blind, one.right, one.precise)
         table.add_row(*(percent(value, 1) for value in beliefs))
-    screen.print(table)
-    _line(screen, "* of an attacker who accuses 1 of 1,000 persons that were not there", wrap=True)
+    terminal.print(table)
+    _line(terminal, "* of an attacker who accuses 1 of 1,000 persons that were not there", wrap=True)
     for source in sources:
-        _line(screen, f"Source: {source}", wrap=True)
+        _line(terminal, f"Source: {source}", wrap=True)
 
 
-def show_consents(screen: Terminal, counts: Sequence[ConsentCount]) -> None:
+def show_consents(terminal: Terminal, counts: Sequence[ConsentCount]) -> None:
     """Records by the state of their consents."""
     table = Table("purpose", "recipient", box=box.SIMPLE)
     for state in STATES:
         table.add_column("in use" if state == "live" else state.replace("-", " "), justify="right")
     for one in counts:
         table.add_row(foreign(one.purpose), foreign(one.recipient), *(f"{one.states[state]:,}" for state in STATES))
-    screen.print(table if counts else "the register holds no consents")
+    terminal.print(table if counts else "the register holds no consents")
 
 
-def show_person(screen: Terminal, view: PersonView) -> None:
+def show_person(terminal: Terminal, view: PersonView) -> None:
     """Everything about one person."""
     table = Table("record", "consent", "state", title="consents", box=box.SIMPLE)
     for record, consent, state in view.consents:
         table.add_row(foreign(record), foreign(consent.text), "in use" if state == "live" else state)
-    screen.print(table)
+    terminal.print(table)
     plan = Column("plan", min_width=GROUP)
     table = Table("at", "kind", "to", "value", "bits", "meaning", plan, title="told of this person", box=box.SIMPLE)
     for told in view.told:
         row = (told.at, told.kind, told.recipient, str(told.value), str(told.bits), told.what, grouped(told.plan))
         table.add_row(*(foreign(cell) for cell in row))
-    screen.print(table)
+    terminal.print(table)
     table = Table("from", "kind", "value", plan, title="told by others, and kept", box=box.SIMPLE)
     for hash, peer, kind, value in view.received:
         table.add_row(foreign(peer), foreign(kind), str(value), foreign(grouped(hash)))
-    screen.print(table)
-    _line(screen, "What was told stays charged, whatever happens to a consent afterwards.")
+    terminal.print(table)
+    _line(terminal, "What was told stays charged, whatever happens to a consent afterwards.")
 
 
 def _figure(value: float) -> str:
     return fixed(value) if known(value) else "not bounded"
 
 
-def _line(screen: Terminal, text: str, wrap: bool = False) -> None:
-    screen.print(text, highlight=False, soft_wrap=not wrap)
+def _line(terminal: Terminal, text: str, wrap: bool = False) -> None:
+    terminal.print(text, highlight=False, soft_wrap=not wrap)
