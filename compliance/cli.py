@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 consent_app = typer.Typer(
-    help="What a party's register says about consents. It names persons, so it stays at the party.",
+    help="What a party's disclosure store says about consents. It names persons, so it stays at the party.",
     no_args_is_help=True,
 )
 app.add_typer(consent_app, name="consent")
@@ -48,7 +48,7 @@ ServerCard = Annotated[
     typer.Option("--server-card", help="A file with the card by which receipts must be signed; by default the plans'."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file; by default to the screen.")]
-Registered = Annotated[Path, typer.Option("--register", help="The party's register of persons.")]
+Registered = Annotated[Path, typer.Option("--register", help="The party's disclosure store.")]
 Day = Annotated[
     str | None, typer.Option("--day", help="The day to judge consents by, as 2027-03-31; by default today.")
 ]
@@ -64,7 +64,7 @@ def verify(
 ) -> None:
     """Check ledgers: chain, signatures, order, the approved plans, random sources, budgets, anchors.
 
-    Without anchors that others kept, nobody can see that a party wrote its own ledger anew, or cut off its end.
+    Without anchors that others kept, nobody can see that a party rewrote its own ledger, or cut off its end.
     """
     from sealscore.compliance.figures.joint import joint_claims
     from sealscore.compliance.terminal import show_joint, show_verification
@@ -179,30 +179,30 @@ def anchors(
 
 @consent_app.command()
 def summary(
-    register: Annotated[Path, typer.Argument(help="The party's register of persons.")], day: Day = None
+    disclosure_store: Annotated[Path, typer.Argument(help="The party's disclosure store.")], day: Day = None
 ) -> None:
     """Count records by purpose, recipient and the state of their consent: in use, withdrawn, expired."""
     from sealscore.compliance.figures.consents import consent_counts
     from sealscore.compliance.terminal import show_consents
 
-    with _register(register) as opened:
+    with _disclosure_store(disclosure_store) as opened:
         show_consents(Terminal(), consent_counts(opened, _day(day)))
 
 
 @consent_app.command()
 def show(
     person: Annotated[str, typer.Argument(help="The person's identifier, as the data has it.")],
-    register: Registered,
+    disclosure_store: Registered,
     day: Day = None,
 ) -> None:
-    """Show everything that a register holds of one person: consents, what was told of them to whom, what came."""
+    """Show all that a disclosure store has of one person: consents, what was told of them to whom, what came."""
     from sealscore.compliance.figures.consents import person_view
     from sealscore.compliance.terminal import show_person
 
-    with _register(register) as opened:
+    with _disclosure_store(disclosure_store) as opened:
         view = person_view(opened, person, _day(day))
     if view.empty:
-        fail(f"{register}: knows nobody of that identifier; write it as the data does", FAILED)
+        fail(f"{disclosure_store}: knows nobody of that identifier; write it as the data does", FAILED)
     show_person(Terminal(), view)
 
 
@@ -276,19 +276,22 @@ def _write(text: str, output: Path | None) -> None:
 
 
 @contextmanager
-def _register(path: Path) -> Iterator[DisclosureStore]:
-    """A register whose chain holds; a broken one is told and ends the command."""
-    from sealscore.compliance.figures.consents import open_register
+def _disclosure_store(path: Path) -> Iterator[DisclosureStore]:
+    """A disclosure store whose chain holds; a broken one is told and ends the command."""
+    from sealscore.compliance.figures.consents import open_disclosure_store
     from sealscore.compliance.verify.verification import Fault
 
-    register = open_register(path)
+    disclosure_store = open_disclosure_store(path)
     try:
-        broken = register.check()
-        yield register
+        broken = disclosure_store.check()
+        yield disclosure_store
     finally:
-        register.close()
+        disclosure_store.close()
     if broken is not None:
-        fail(f"{path}: what was told in batch {broken} was changed later; restore the register", Fault.CHAIN.value)
+        fail(
+            f"{path}: what was told in batch {broken} was changed later; restore the disclosure store",
+            Fault.CHAIN.value,
+        )
 
 
 def _day(text: str | None) -> date:

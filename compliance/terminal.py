@@ -52,8 +52,8 @@ def _anchors(found: Verification, given: bool) -> str:
             "comes after it could have been cut off"
         )
     if given:
-        return "[yellow]no anchor that was given agrees with it, so it could be an old copy or written anew"
-    return "[yellow]no anchors were given (--anchors), so it could be an old copy, or written anew by its own party"
+        return "[yellow]no anchor that was given agrees with it, so it could be an old copy or rewritten"
+    return "[yellow]no anchors were given (--anchors), so it could be an old copy, or rewritten by its own party"
 
 
 def _claims(terminal: Terminal, found: Verification) -> None:
@@ -132,7 +132,7 @@ def show_consents(terminal: Terminal, counts: Sequence[ConsentCount]) -> None:
         table.add_column("in use" if state == "live" else state.replace("-", " "), justify="right")
     for one in counts:
         table.add_row(foreign(one.purpose), foreign(one.recipient), *(f"{one.states[state]:,}" for state in STATES))
-    terminal.print(table if counts else "the register holds no consents")
+    terminal.print(table if counts else "the disclosure store holds no consents")
 
 
 def show_person(terminal: Terminal, view: PersonView) -> None:

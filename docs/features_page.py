@@ -33,7 +33,7 @@ _TYPES = {
 
 
 def refresh(page: str) -> str:
-    """The page with the text between each pair of markers written anew.
+    """The page with the text between each pair of markers rewritten.
 
     Raises:
         KeyError: a marker names something that is not written here.

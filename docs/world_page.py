@@ -37,7 +37,7 @@ _BOUNDS = (("minimum", "≥ "), ("exclusiveMinimum", "> "), ("maximum", "≤ "),
 
 
 def refresh(text: str) -> str:
-    """The page with every table between markers written anew; KeyError for a marker that names no model."""
+    """The page with every table between markers rewritten; KeyError for a marker that names no model."""
     models = {model.__name__: model for model in MODELS}
     return _MARKED.sub(lambda found: found[1] + table(models[found[2]]) + found[3], text)
 

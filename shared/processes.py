@@ -27,7 +27,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "PYTHONWARNINGS": "ignore:Protobuf gencode version:UserWarning",
 }
-_LONG_RUN = 60.0  # a process that has run so long failed for something new: the waits begin anew
+_LONG_RUN = 60.0  # a process that has run so long failed for something new: the waits start over
 _LOG_LIMIT = 20_000_000  # bytes
 _LOG_EVERY = 60.0  # seconds between two looks at the length of a log
 

@@ -61,7 +61,7 @@ def start(
     config, identity = node_dir.config(), node_dir.identity()
     if (identity.name, identity.role) != (config.node.name, config.node.role):
         fail(f"the keys here are those of the {identity.role} {identity.name!r}, not of node.toml's node", BAD_INPUT)
-    ledger, disclosures = node_dir.ledger(identity, config), node_dir.register()
+    ledger, disclosures = node_dir.ledger(identity, config), node_dir.disclosure_store()
     if ledger.standing.ceilings != config.budget:
         fail(
             "node.toml's [budget] is not the ledger's; sealscore-node budget --why TEXT puts it into force",
@@ -95,13 +95,13 @@ def start(
 
 
 def reload(folder: Folder = HERE) -> None:
-    """Have the running node read its data anew: new consents and withdrawals take effect in the next round."""
+    """Have the running node reload its data: new consents and withdrawals take effect in the next round."""
     node_dir = node_dir_at(folder)
     found = _status(node_dir)
     if found is None or found["state"] != "running":
         fail("the node is not running here; it reads its data when it starts")
     os.kill(int(found["pid"]), signal.SIGHUP)
-    console.print("the node reads its data anew; its log says with what result")
+    console.print("the node reloads its data; its log says with what result")
 
 
 def status(

@@ -195,7 +195,7 @@ def _transport_trouble(
             return Trouble(
                 "name",
                 f"the certificate of {server} is for other names than {name!r}; use a name that it holds, or ask the "
-                "server's operator to make it anew with this one",
+                "server's operator to make it again with this one",
             )
         return Trouble(
             "authority",

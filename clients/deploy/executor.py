@@ -3,13 +3,13 @@
 It stands in place of Flower's `flower-superexec` and `flwr-clientapp`. Run by its path, `python -I executor.py`, so
 that neither the working directory nor PYTHONPATH can put another module in the way. It asks for client tasks and
 for no other kind (a server may as well ask for agents, models and connectors). Flower would start an interpreter
-and import itself anew for each message, 1 s; here each message gets a copy (fork) of a process that has done so.
+and import itself again for each message, 1 s; here each message gets a copy (fork) of a process that has done so.
 
 A bundle reaches such a copy as bytes in one answer of the SuperNode (PullTaskInput). The hash is taken of these
 very bytes, in the process that runs them, before anything of them is parsed, and the same object is then unpacked.
 Three things that the server also sends would let it have other code run in their place, so they count for nothing:
 
-- the hash that it states for the bundle: the bytes are hashed anew;
+- the hash that it states for the bundle: the bytes are hashed again;
 - the app's name and version, from which Flower makes the path of the code: they must be the bundle's own;
 - what an earlier bundle left on disk: Flower takes an unpacked folder for this bundle's when eight hex digits of
   its hash agree. So each message unpacks into a folder of its own, which is removed at its end.

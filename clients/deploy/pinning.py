@@ -3,7 +3,7 @@
 Flower ships the client app from the server. The operator's approval of a plan puts the hash of the bundle that the
 plan names on a list; everything else is refused, twice: by the SuperNode's launcher when a bundle arrives, before
 anything of it is parsed, and by the executor's process that would run it, of the very bytes that it would unpack.
-The list is read anew each time, so approving a plan or taking it back needs no restart.
+The list is read again each time, so approving a plan or taking it back needs no restart.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A node's own folder: keys, ledger, register, trusted cards and plans, all of them its owner's alone.
+"""A node's own folder: keys, ledger, disclosure store, trusted cards and plans, all of them its owner's alone.
 
 node.toml          the operator's configuration
 card.txt           the enrolment card, to be given to the server and to peers
@@ -59,7 +59,7 @@ class NodeDir:
         return self.folder / "ledger.db"
 
     @property
-    def register_file(self) -> Path:
+    def disclosure_file(self) -> Path:
         return self.folder / "register.db"
 
     @property
@@ -169,9 +169,9 @@ class NodeDir:
                 "so far; write theirs, or begin another data set in a folder of its own:\n" + "\n".join(lines)
             )
 
-    def register(self) -> DisclosureStore:
-        """The register of persons; RegisterError where it cannot be used."""
-        return DisclosureStore(self.register_file)
+    def disclosure_store(self) -> DisclosureStore:
+        """The disclosure store; DisclosureStoreError where it cannot be used."""
+        return DisclosureStore(self.disclosure_file)
 
     def plan_file(self, hash: str) -> Path:
         """Where a plan is kept by its hash."""

@@ -105,11 +105,11 @@ def _ledger(node_dir: NodeDir, identity: Identity, config: NodeConfig) -> tuple[
         ceilings = ledger.standing.ceilings
         if ceilings != config.budget:
             found.append(PreflightFinding("budget", False, BUDGET, BUDGET))
-        node_dir.register().close()
-        for path in (node_dir.ledger_file, node_dir.register_file):
+        node_dir.disclosure_store().close()
+        for path in (node_dir.ledger_file, node_dir.disclosure_file):
             _try_writing(path)
         if not found:
-            words = f"{ledger.head.seq} entries; it and the register of persons can be written"
+            words = f"{ledger.head.seq} entries; it and the disclosure store can be written"
             found.append(PreflightFinding("ledger", True, words, words))
     except (LedgerError, DisclosureStoreError, NodeDirError) as error:
         found.append(PreflightFinding("ledger", False, str(error), f"cannot be used ({type(error).__name__})"))

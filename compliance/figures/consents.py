@@ -1,4 +1,4 @@
-"""What a party's register says about consents: in use, withdrawn, expired, by purpose; and all about one person."""
+"""A party's disclosure store on consents: in use, withdrawn, expired, by purpose; and all about one person."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ConsentCount:
 
 @dataclass(frozen=True)
 class PersonView:
-    """All that a register holds of one person, for that person: consents with their state, what was told, what came.
+    """All that is stored of one person, for that person: consents with their state, what was told, what came.
 
     `received` is (plan, peer, kind, value) of what peers told and was not deleted.
     """
@@ -37,24 +37,24 @@ class PersonView:
 
     @property
     def empty(self) -> bool:
-        """Whether the register does not know the person."""
+        """Whether the disclosure store does not know the person."""
         return not (self.consents or self.told or self.received)
 
 
-def open_register(path: Path) -> DisclosureStore:
-    """The register in a file; RegisterError where there is none, or where it is damaged."""
+def open_disclosure_store(path: Path) -> DisclosureStore:
+    """The disclosure store in a file; DisclosureStoreError where there is none, or where it is damaged."""
     if not path.is_file():
-        raise DisclosureStoreError(f"{path}: there is no such register")
+        raise DisclosureStoreError(f"{path}: there is no such disclosure store")
     return DisclosureStore(path)
 
 
-def consent_counts(register: DisclosureStore, day: date) -> list[ConsentCount]:
+def consent_counts(disclosure_store: DisclosureStore, day: date) -> list[ConsentCount]:
     """Records by purpose, recipient and state on a day, in the order of these names.
 
     A consent for every purpose stands by itself: it holds beside each of the others.
     """
     states: dict[tuple[str, str], dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
-    for person, record, consent in register.consents():
+    for person, record, consent in disclosure_store.consents():
         key = (consent.purpose or EVERY_PURPOSE, consent.recipient)
         states[key][person, record].add(state_of(consent, day))
     found = []
@@ -69,7 +69,7 @@ def state_of(consent: Consent, day: date) -> str:
     return consent.state(consent.purpose or "", day)
 
 
-def person_view(register: DisclosureStore, person: str, day: date) -> PersonView:
+def person_view(disclosure_store: DisclosureStore, person: str, day: date) -> PersonView:
     """Everything about one person, by the identifier that the data has."""
-    consents = [(record, consent, state_of(consent, day)) for _, record, consent in register.consents(person)]
-    return PersonView(consents, register.told_of(person), register.received_of(person))
+    consents = [(record, consent, state_of(consent, day)) for _, record, consent in disclosure_store.consents(person)]
+    return PersonView(consents, disclosure_store.told_of(person), disclosure_store.received_of(person))

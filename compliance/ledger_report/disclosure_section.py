@@ -165,7 +165,7 @@ def consents(review: LedgerReview) -> Html:
     said = paragraph(
         "Who withdraws a consent is not used from the next round on, and the notice goes sealed to every holder of "
         "that person's label or signal, who deletes it. What was already released stays charged: it cannot be taken "
-        "back. Whose consents they were stands in the parties' own registers, not here."
+        "back. Whose consents they were stands in the parties' own disclosure stores, not here."
     )
     if not rows:
         return join([said, paragraph("No ledger here records a withdrawal.")])

@@ -122,7 +122,7 @@ def _features(plan: Plan) -> str:
 def _cautions(found: Findings) -> list[str]:
     said = [
         "Outcomes are known of loans that were granted: of people who were refused then, the data tells nothing.",
-        "A model ages: bins, scores and bad rates are to be watched, and the model is to be made anew when they move.",
+        "A model ages: bins, scores and bad rates are to be watched, and the model is to be made again when they move.",
         "Updates are masked, so none was inspected: a party that poisoned its own would not have been seen.",
     ]
     if found.run.plan.privacy.noise == "none":

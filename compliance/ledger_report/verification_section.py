@@ -75,7 +75,7 @@ def _overview(review: LedgerReview) -> Html:
     ]
     said = paragraph(
         "An anchor is the party's signed word on its ledger at some moment, kept by somebody else: the server or a "
-        "peer. A ledger that its own operator wrote anew is found out by anchors only, and what came after the last of "
+        "peer. A ledger that its own operator rewrote is found out by anchors only, and what came after the last of "
         "them could have been cut off unseen.",
         class_="note",
     )

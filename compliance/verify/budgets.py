@@ -105,7 +105,7 @@ def signal_bits(standing: LedgerState, own: str) -> int:
     """The most bits of signals that the ledger's party, `own`, can have told of one person, over all plans.
 
     A level under one meaning counts once, to whomever it went. Whether other levels were told of the same persons is
-    in the party's register only, so they are taken to be: this is an upper bound.
+    in the party's disclosure store only, so they are taken to be: this is an upper bound.
     """
     bits: dict[tuple[str, int], int] = {}
     for plan in standing.plans.values():

@@ -127,7 +127,7 @@ def disclose_faults(standing: PlanState, party: str, entry: Disclose) -> Faults:
     if pair != {plan.lenders, phase.group}:
         yield "peer", f"{entry.phase} is between lenders and {phase.group}, not with {entry.peer}"
     if entry.fresh > entry.persons:
-        yield "disclosed", f"it tells {entry.fresh} persons anew, and speaks of {entry.persons}"
+        yield "disclosed", f"{entry.fresh} persons are told of for the first time, of {entry.persons} in all"
     expected = _disclosed(plan, phase)
     if entry.event not in [_to(expected, name) for name in (entry.peer, party)]:
         told = _told(_to(expected, entry.peer))

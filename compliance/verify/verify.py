@@ -1,7 +1,7 @@
 """The check of a ledger, offline and without trust in the node's operator or the server.
 
 What it proves: the entries are those that the holder of the card wrote, in that order, each as the approved plans
-prescribe, and together within the ceilings. What it cannot see is a ledger that its own party wrote anew, whole and
+prescribe, and together within the ceilings. What it cannot see is a ledger that its own party rewrote, whole and
 well: that takes anchors, heads of this ledger that the server or any peer kept. What was appended after the last of
 them may have been cut off.
 """

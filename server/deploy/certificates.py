@@ -63,7 +63,7 @@ def make_authority(
         raise TlsCertificateError(f"authority name {name!r}: 1 to 64 characters are allowed")
     for taken in (folder / AUTHORITY, folder / AUTHORITY_KEY):
         if taken.exists():
-            raise TlsCertificateError(f"{taken}: exists already, and partners trust it; move it away to begin anew")
+            raise TlsCertificateError(f"{taken}: exists already, and partners trust it; move it away to start over")
     moment = _moment(now)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

@@ -208,7 +208,7 @@ def _public_key(line: str, name: str) -> bytes:
     except (ValueError, UnsupportedAlgorithm, UnicodeEncodeError):
         raise ControlError(f"the key of {name!r} is no public key in OpenSSH form") from None
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise ControlError(f"the key of {name!r} is no elliptic-curve key; make it anew with sealscore-node init")
+        raise ControlError(f"the key of {name!r} is no elliptic-curve key; make it again with sealscore-node init")
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 

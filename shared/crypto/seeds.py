@@ -8,7 +8,7 @@ nobody but the two, and it is gone when they have erased it.
 
 The digest of a list stands for all seeds of its party. Every party puts the digests of a whole cohort into the keys
 of its masks (`sealscore.shared.crypto.masking`), so parties to whom the server showed different offers have masks
-that do not cancel: the sum is rubbish then, and still tells nothing of a party.
+that do not cancel: the sum is noise then, and still tells nothing of a party.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def enrolled(cards: Iterable[Card]) -> dict[str, Card]:
 class TrustStore:
     """The cards that an operator trusts, one a name, kept in a JSON file where a path is given.
 
-    The file is read anew when another process has changed it, so every look at the cards may raise TrustError.
+    The file is read again when another process has changed it, so every look at the cards may raise TrustError.
     """
 
     def __init__(self, path: Path | None = None) -> None:

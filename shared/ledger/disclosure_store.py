@@ -1,9 +1,9 @@
-"""The register of persons: what was told of whom, what others told, and who consented to what.
+"""The disclosure store: what was told of whom, what others told, and who consented to what.
 
-Where a ledger says that something was released, the register says of which persons. It holds identifiers and values,
-so it stays at the party: a reviewer is shown it there, and gets the ledger. What was told is never forgotten (a label
+Where a ledger says that something was released, this store says of which persons. It has identifiers and values, so it
+stays at the party: a reviewer is shown it there, and gets the ledger. What was told is never forgotten (a label
 bit must not be drawn again, and bits of a person add up over a data set's life); its rows are chained, and ledgers keep
-the head of the chain, so a register that was put back to an old state is found out.
+the head of the chain, so a disclosure store that was put back to an old state is found out.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _ERASE = "DELETE FROM received WHERE plan = ? AND peer = ? AND kind IN ('label',
 
 
 class DisclosureStoreError(RuntimeError):
-    """A register that cannot be used; the message names the file and the fix."""
+    """A disclosure store that cannot be used; the message names the file and the fix."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Told:
 
 
 class DisclosureListener(Protocol):
-    """Is told what was deleted. It must not wait for anything: the register is locked while it is told."""
+    """Is told what was deleted. It must not wait for anything: the disclosure store is locked while it is told."""
 
     def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
         """What a peer told of these persons under a plan is deleted."""
@@ -87,14 +87,14 @@ class DisclosureListener(Protocol):
 
 
 class DisclosureStore:
-    """A party's register, in a file of mode 0600 where a path is given. Threads share one object.
+    """A party's disclosure store, in a file of mode 0600 where a path is given. Threads share one object.
 
     `kind` is "label", "signal" or "groups", or one of the latter two with "-fill" for what stood where nothing was
     told; `what` names the meaning of values, so that equal values under it mean the same.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open the file, or begin it where there is none; RegisterError where it is damaged or cannot be made."""
+        """Open the file, or make it where there is none; DisclosureStoreError where it is damaged or cannot be."""
         self.path = path
         self._lock = threading.RLock()
         self._listeners: weakref.WeakSet[DisclosureListener] = weakref.WeakSet()
@@ -112,7 +112,7 @@ class DisclosureStore:
             self._latest: tuple[str, str, frozenset[str]] = ("", "", frozenset())
         except (OSError, sqlite3.Error) as error:
             raise DisclosureStoreError(
-                f"{path}: no register can be used there ({error}); restore it from a copy"
+                f"{path}: no disclosure store can be used there ({error}); restore it from a copy"
             ) from None
 
     @property
@@ -160,7 +160,7 @@ class DisclosureStore:
         A value is new too where it was noted before and the ledger never had it: see `confirm` and `reconcile`.
 
         Raises:
-            RegisterError: it cannot be written; nothing may be told then.
+            DisclosureStoreError: it cannot be written; nothing may be told then.
         """
         with self._lock:
             known = self._values[kind, what]

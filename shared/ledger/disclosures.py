@@ -22,7 +22,8 @@ from sealscore.shared.randomness.streams import StreamSource
 class ToldNumbers:
     """The numbers of a message by person, fills among them.
 
-    `persons` is of how many a value is told, `fresh` of how many anew, `over` how many values the limit held back.
+    `persons` is of how many a value is told, `fresh` of how many for the first time, `over` how many values the limit
+    kept back.
     """
 
     numbers: Mapping[str, int]
@@ -32,14 +33,14 @@ class ToldNumbers:
 
 
 class Disclosed:
-    """Values that were told of each person, as the register of the data set has them.
+    """Values that were told of each person, as the disclosure store of the data set has them.
 
     Recipients may put together what they were told, so a value that one of them was told is nothing new to another.
     Each kind of disclosure ("signal", "groups") is counted and limited by itself. `secret` keys the fills.
     """
 
-    def __init__(self, secret: StreamSource, register: DisclosureStore | None = None) -> None:
-        self._fills, self._register = Fills(secret), register or DisclosureStore()
+    def __init__(self, secret: StreamSource, disclosure_store: DisclosureStore | None = None) -> None:
+        self._fills, self._disclosure_store = Fills(secret), disclosure_store or DisclosureStore()
 
     def spend(
         self,
@@ -59,13 +60,13 @@ class Disclosed:
         one recipient was told is what others are told: a later correction is not sent.
 
         Raises:
-            RegisterError: it cannot be noted, so nothing may be sent.
+            DisclosureStoreError: it cannot be noted, so nothing may be sent.
         """
-        register, filling = self._register, f"{kind}-fill"
-        with register.alone():
-            kept = register.values(kind, what)
-            earlier, filled = (register.told_to(one, what, recipient) for one in (kind, filling))
-            fits = sum((register.meanings(kind) | {what: bits}).values()) <= limit
+        disclosure_store, filling = self._disclosure_store, f"{kind}-fill"
+        with disclosure_store.alone():
+            kept = disclosure_store.values(kind, what)
+            earlier, filled = (disclosure_store.told_to(one, what, recipient) for one in (kind, filling))
+            fits = sum((disclosure_store.meanings(kind) | {what: bits}).values()) <= limit
             told: dict[str, int] = {}
             fills: dict[str, int] = {}
             over = 0
@@ -79,20 +80,20 @@ class Disclosed:
                     fills[person] = filled.get(person, fill)
                     over += value >= 0
             if new := {person: number for person, number in fills.items() if person not in filled}:
-                register.tell(filling, what, 0, recipient, plan, new)
+                disclosure_store.tell(filling, what, 0, recipient, plan, new)
             # A meaning that was told of nobody counts like any other: who was there must not show in the next one.
-            fresh = register.tell(kind, what, bits, recipient, plan, told) if fits or told else 0
+            fresh = disclosure_store.tell(kind, what, bits, recipient, plan, told) if fits or told else 0
             numbers = told | fills
             return ToldNumbers({person: numbers[person] for person in values}, len(told), fresh, over)
 
     def bits(self, kind: str, persons: Iterable[str]) -> int:
         """The most bits of this kind that were told of one of these persons."""
-        return max((self._register.bits(kind, person) for person in persons), default=0)
+        return max((self._disclosure_store.bits(kind, person) for person in persons), default=0)
 
     def _holds(self, kind: str, bits: int, person: str, kept: Mapping[str, int], limit: int) -> bool:
         """Whether the limit holds a person's value, too.
 
-        It does where it holds the meaning, but for persons in a register of earlier versions, which told a value
+        It does where it has the meaning, but for persons in a store of earlier versions, which told a value
         that had changed as another one.
         """
-        return person in kept or self._register.bits(kind, person) + bits <= limit
+        return person in kept or self._disclosure_store.bits(kind, person) + bits <= limit

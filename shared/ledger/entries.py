@@ -159,11 +159,11 @@ class Abort(_Entry):
 
 
 class Disclose(_Place):
-    """Committed before a sealed payload leaves: what it tells `peer`, of how many persons, and of how many anew.
+    """Committed before a sealed payload leaves: what it tells `peer`, of how many persons, of how many of them first.
 
     `what` names the meaning of the values, so that the same values told again can be known (see `kept_meaning`; ledgers
     of earlier versions have the first 500 characters of a longer one). `register_head` is the head of
-    the party's register of persons after the disclosure.
+    the party's disclosure store after the disclosure.
     """
 
     kind: Literal["disclose"] = "disclose"

@@ -35,13 +35,13 @@ class LabelRelease:
 
 
 class LabelStore:
-    """All label bits that a lender has ever released of a data set, as its register has them.
+    """All label bits that a lender has ever released of a data set, as its disclosure store has them.
 
-    `secret` keys the coins and must outlive a run: with another secret a bit could be drawn anew.
+    `secret` keys the coins and must outlive a run: with another secret a bit could be drawn again.
     """
 
-    def __init__(self, secret: StreamSource, register: DisclosureStore | None = None) -> None:
-        self._secret, self._register, self._fills = secret, register or DisclosureStore(), Fills(secret)
+    def __init__(self, secret: StreamSource, disclosure_store: DisclosureStore | None = None) -> None:
+        self._secret, self._disclosure_store, self._fills = secret, disclosure_store or DisclosureStore(), Fills(secret)
 
     @property
     def source(self) -> Source:
@@ -63,21 +63,21 @@ class LabelStore:
 
         Raises:
             ValueError: labels and records differ in number, or epsilon is not positive and finite.
-            RegisterError: the release cannot be noted, so nothing may be sent.
+            DisclosureStoreError: the release cannot be noted, so nothing may be sent.
         """
         if len(records) != len(labels):
             raise ValueError("there must be one label a record")
         if not (math.isfinite(epsilon) and epsilon > 0):
             raise ValueError(f"label epsilon must be finite and above 0, got {epsilon}")
         keep, what = _threshold(epsilon), f"{outcome}|{epsilon.hex()}"
-        known, bits = self._register.values("label", what), {}
+        known, bits = self._disclosure_store.values("label", what), {}
         for record, label in zip(records, labels.tolist(), strict=True):
             if label < 0:
                 drawn = self._fills.of_person("label", what, record, 2)
             else:
                 drawn = label if self._coin(outcome, epsilon, record) < keep else 1 - label
             bits[record] = known.get(record, drawn)
-        fresh = self._register.tell("label", what, 1, recipient, plan, bits)
+        fresh = self._disclosure_store.tell("label", what, 1, recipient, plan, bits)
         return LabelRelease(np.array([bits[record] for record in records], dtype=np.int8), fresh)
 
     def _coin(self, outcome: str, epsilon: float, record: str) -> int:

@@ -234,7 +234,7 @@ class Ledger:
         try:
             self._database.execute("COMMIT")
         except BaseException:
-            # What was folded in is not in the file: fold all of it anew when it is next needed.
+            # What was folded in is not in the file: fold all of it again when it is next needed.
             self._standing, self._seq, self._hash, self._version = LedgerState(), 0, GENESIS, None
             self._roll_back()
             raise

@@ -2,7 +2,7 @@
 
 Formal guarantees. A fill is the first 128 bits of HMAC-SHA256 over (kind, meaning, whose place it is), keyed by the
 secret of the data set, modulo the levels: as far as HMAC is pseudorandom it is uniform (to levels / 2^128) and
-independent of every record. Drawn anew each time, fills would give away by their changing where there is nothing to
+independent of every record. Drawn again each time, fills would give away by their changing where there is nothing to
 tell.
 """
 
@@ -18,7 +18,7 @@ _PERSON, _PLACE = b"sealscore fill of a person 1", b"sealscore fill of a place 1
 
 
 class Fills:
-    """The fills of a data set. `secret` must outlive a run: with another secret they would be drawn anew."""
+    """The fills of a data set. `secret` must outlive a run: with another secret they would be drawn again."""
 
     def __init__(self, secret: StreamSource) -> None:
         self._secret = secret

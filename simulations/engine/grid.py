@@ -1,7 +1,7 @@
 """Flower in one process: real apps and messages over a grid that calls each client app where it stands.
 
 This is the default engine of simulations. It drops Flower's transport, scheduling and processes and keeps the rest:
-the ServerApp, the ClientApp, messages that are taken apart to bytes and built anew on each way, and one context a
+the ServerApp, the ClientApp, messages that are taken apart to bytes and built again on each way, and one context a
 node. So what runs here runs under Flower's simulation engine and in a deployment as it is.
 """
 
@@ -155,5 +155,5 @@ def task_identity() -> Iterator[None]:
 
 
 def _through_bytes(message: Message) -> Message:
-    """Serialise a message and build it anew, as transport does, so that no two parties share an object."""
+    """Serialise a message and build it again, as transport does, so that no two parties share an object."""
     return message_from_proto(ProtoMessage.FromString(message_to_proto(message).SerializeToString()))

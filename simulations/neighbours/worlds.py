@@ -64,7 +64,7 @@ class World(Protocol):
 class RawWorld:
     """A creator world in `raw` (as `sealscore-sim world build` writes it), whose tables may have been edited since.
 
-    Features are computed by the parties' own code, anew for each party in whose tables somebody is left out.
+    Features are computed by the parties' own code, again for each party in whose tables somebody is left out.
     """
 
     def __init__(self, plan: Plan, raw: Path, rewrite_ids: bool = False) -> None:

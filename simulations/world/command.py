@@ -120,7 +120,7 @@ def figures(
 def detector(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, detector.npz.")],
 ) -> None:
-    """Grow the traffic detector that sealscore.clients.features ships anew, and say whether it is that one."""
+    """Grow the shipped traffic detector of sealscore.clients.features again, and say whether it is the same."""
     from sealscore.clients.features.detector import digest
     from sealscore.simulations.world.fit_detector import CREATORS, SEED, fit
 

@@ -125,5 +125,5 @@ def packed(detector: Detector) -> bytes:
 
 
 def fit() -> bytes:
-    """The shipped file, grown anew."""
+    """The shipped file, grown again."""
     return packed(grow(reference())[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sealscore.compliance.figures.consents import EVERY_PURPOSE, consent_counts, open_register, person_view
+from sealscore.compliance.figures.consents import EVERY_PURPOSE, consent_counts, open_disclosure_store, person_view
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.persons.consent import Consent, parse_consents
 
@@ -69,6 +69,6 @@ def test_one_person(register: DisclosureStore):
 
 
 def test_a_register_that_is_not_there_is_not_made(tmp_path: Path):
-    with pytest.raises(DisclosureStoreError, match="no such register"):
-        open_register(tmp_path / "none.db")
+    with pytest.raises(DisclosureStoreError, match=r"none\.db"):
+        open_disclosure_store(tmp_path / "none.db")
     assert not (tmp_path / "none.db").exists()

@@ -119,7 +119,7 @@ def lived(agents: Agents, loans: Borrowers, random: np.random.Generator) -> tupl
 
 
 def true_pd(agents: Agents, loans: Borrowers, applied: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The share of bad futures, [a]: state and cash begin as they are, the creator's news is drawn anew.
+    """The share of bad futures, [a]: state and cash begin as they are, the creator's news is drawn again.
 
     The economy's path is held. The standard error is sqrt(pd (1 - pd) / pd_rollouts).
     """

@@ -205,7 +205,7 @@ def test_a_password_in_a_url_stays_out(told: Callable[[], dict[str, Any]], town:
 @pytest.mark.parametrize("broken", ["ledger.db", "trust.json", "keys/identity", "node.toml", "register.db"])
 def test_helps_where_something_is_damaged(told: Callable[[], dict[str, Any]], town: Town, broken: str):
     town.ledger("lender-1").close()
-    town["lender-1"].register().close()
+    town["lender-1"].disclosure_store().close()
     (town["lender-1"].folder / broken).write_bytes(CANARY.encode() * 100)
     found = told()
     assert [check for check in found["checks"] if not check["good"]]

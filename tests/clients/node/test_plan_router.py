@@ -447,7 +447,7 @@ class TestProposals:
         monkeypatch.setattr(sealscore.clients.node.plan_router, "MAX_PROPOSED", most := 4)
         home = town["lender-1"]
         plans = [town.signed(name=f"plan-{number}") for number in range(most + 1)]
-        ledger, register = town.ledger("lender-1"), home.register()
+        ledger, register = town.ledger("lender-1"), home.disclosure_store()
         logging.getLogger("sealscore").setLevel(logging.ERROR)
         host = _host(home, home.config(), ledger, register)
         caller = Caller(town, host)

@@ -109,7 +109,7 @@ class TestLedger:
         town["lender-1"].ledger_file.write_bytes(b"no database" * 100)
         assert "ledger.db" in bad(town)["ledger"]
 
-    @pytest.mark.parametrize("file", ["ledger_file", "register_file"])
+    @pytest.mark.parametrize("file", ["ledger_file", "disclosure_file"])
     def test_that_can_be_read_and_not_written(self, town: Town, file: str, monkeypatch: pytest.MonkeyPatch):
         path = getattr(town["lender-1"], file)
 
@@ -127,7 +127,7 @@ class TestLedger:
     def test_on_a_disk_that_is_full(self, town: Town):
         """It can be opened and read, and a file cannot grow."""
         town.ledger("lender-1").close()
-        town["lender-1"].register().close()
+        town["lender-1"].disclosure_store().close()
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
         try:
@@ -141,8 +141,8 @@ class TestLedger:
 
     def test_that_is_written_to_and_left_as_it_was(self, town: Town):
         found = findings(town)["ledger"]
-        assert found == (True, "2 entries; it and the register of persons can be written")
-        for path in (town["lender-1"].ledger_file, town["lender-1"].register_file):
+        assert found == (True, "2 entries; it and the disclosure store can be written")
+        for path in (town["lender-1"].ledger_file, town["lender-1"].disclosure_file):
             with closing(sqlite3.connect(path)) as database:
                 names = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
             assert "written" not in names

@@ -151,10 +151,12 @@ def test_a_record_that_contradicts_its_plan_is_shown_up(horizontal: Path, copy_o
 
 
 def test_failures_and_early_ends_are_told(horizontal: Path, copy_of: Callable[..., Path], read: Any):
-    failures = [{"phase": "train_tower:lender", "round": 3, "parties": {"lender-2": "timeout", "lender-1": "rubbish"}}]
+    failures = [
+        {"phase": "train_tower:lender", "round": 3, "parties": {"lender-2": "timeout", "lender-1": "invalid reply"}}
+    ]
     early = {"train_tower:lender": "all 6 attempts are spent in round 4; the model is that of 3 of 4 rounds"}
     text = sound(run_report(RunFolder.load(copy_of(horizontal, failures=failures, early=early))))
-    assert "lender-1 (rubbish), lender-2 (timeout)" in text
+    assert "lender-1 (invalid reply), lender-2 (timeout)" in text
     assert "train_tower:lender ended early: all 6 attempts are spent" in text
     many = [{**failures[0], "round": number} for number in range(30)]
     text = sound(run_report(RunFolder.load(copy_of(horizontal, failures=many))))
