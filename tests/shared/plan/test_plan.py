@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger_files import enrolled_plan
+from vertical_builders import vertical_plan
 
+from sealscore.shared.identity.identity import Identity
 from sealscore.shared.plan.bounds import MAX_TEXT
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
@@ -456,3 +459,68 @@ class TestSizes:
         with pytest.raises(PlanError) as told:
             Plan.parse(BASE | {f"key {n}": 0 for n in range(5_000)})
         assert len(told.value.problems) == 51
+
+
+class TestParts:
+    """What each key allows by itself, and what they do not allow together: the line names the key."""
+
+    @pytest.mark.parametrize(
+        ("changes", "key"),
+        [
+            ({"parties": [{"name": "server", "group": "lender", "nominal_records": 9}]}, "parties"),
+            ({"privacy__max_parties_per_person": 6}, "privacy.max_parties_per_person"),
+            ({"groups__video__min_parties": 3}, "groups.video.min_parties"),
+            ({"groups__wallet__max_colluding": 1}, "groups.wallet.max_colluding"),
+            ({"groups__video__max_colluding": 1}, "groups.video.min_parties"),
+            ({"groups__lender__crosses": [["income", "age"]]}, "groups.lender.crosses"),
+            ({"groups__lender__crosses": [["late", "late"]]}, "groups.lender.crosses"),
+            ({"groups__lender__table__label": None}, "groups.lender.table.label"),
+            ({"groups__wallet__table__label": "bad"}, "groups.wallet.table.label"),
+            (
+                {"evaluation__split": {"kind": "date", "first_test_day": "2019-07-01", "test_fraction": 0.2}},
+                "groups.lender.table.date",
+            ),
+            (
+                {
+                    "evaluation__split": {"kind": "date", "first_test_day": "2019-07-01", "test_fraction": 0.2},
+                    "groups__lender__table__date": "day",
+                },
+                "groups.video.table.date",
+            ),
+            ({"evaluation__groups": {"income": [3]}}, "evaluation.groups"),
+            ({"evaluation__groups": {"age": []}}, "evaluation.groups.age"),
+            ({"evaluation__groups": {"age": [40, 30]}}, "evaluation.groups.age"),
+            ({"privacy__label_epsilon": None}, "privacy.label_epsilon"),
+            ({"model__signal_levels": 32}, "model.signal_levels"),
+            ({"privacy__shares": {"bins": 0.4, "signal": 0.3, "calibration": 0.3}}, "privacy.shares"),
+            ({"training__local": {"steps": 2}}, "training"),
+            ({"training__algorithm": "fedavg"}, "training"),
+            ({"training__algorithm": "fedprox", "training__local": {"steps": 2}}, "training"),
+        ],
+    )
+    def test_what_does_not_go_together_is_refused_with_its_key(self, changes: dict[str, Any], key: str):
+        with pytest.raises(PlanError) as caught:
+            vertical_plan(**changes)
+        assert any(problem.startswith(key) for problem in caught.value.problems), caught.value.problems
+
+    def test_of_all_cards_or_none(self):
+        data = enrolled_plan().model_dump(mode="json")
+        del data["parties"][0]["card"]
+        with pytest.raises(PlanError, match="cards"):
+            Plan.parse(data)
+
+    def test_a_card_is_for_the_partys_role(self):
+        data = enrolled_plan().model_dump(mode="json")
+        lender = Identity.generate("video-1", "lender").card.text
+        data["parties"] = [one | {"card": lender} if one["name"] == "video-1" else one for one in data["parties"]]
+        with pytest.raises(PlanError, match="'video-1' is for a lender"):
+            Plan.parse(data)
+
+    def test_bands_of_one_platform_do_not_multiply_without_bound(self):
+        data = vertical_plan().model_dump(mode="json")
+        features = [{"name": f"f{n}", "lower": 0, "upper": 100, "protected": True} for n in range(2)]
+        data["groups"]["wallet"]["table"]["features"] += features
+        edges = [n / 3 for n in range(1, 258)]
+        data["evaluation"]["groups"] = {"f0": edges, "f1": edges}
+        with pytest.raises(PlanError, match="combinations"):
+            Plan.parse(data)
