@@ -95,7 +95,7 @@ def _facts(path: Path) -> dict[str, Any]:
 def _ledger(node_dir: NodeDir) -> dict[str, Any]:
     try:
         with opened(node_dir) as ledger:
-            plans = ledger.standing.plans.values()
+            plans = ledger.state.plans.values()
             return {"entries": ledger.head.seq, "plans": {p.plan.hash: p.state for p in plans}}
     except Exception as error:
         return {"fault": type(error).__name__}

@@ -21,22 +21,22 @@ def ledger(
     """Show the last entries of the ledger, and what is spent and left."""
     node_dir = node_dir_at(folder)
     with opened(node_dir) as own:
-        standing, budget_check = own.standing, BudgetCheck()
+        state, budget_check = own.state, BudgetCheck()
         shown = Table("entry", "at", "kind", "what")
         for stored in list(read_ledger(node_dir.ledger_file))[-last:]:
             shown.add_row(str(stored.seq), stored.at, stored.kind, _words(stored.entry))
         console.print(shown)
-        ceilings = standing.ceilings
+        ceilings = state.ceilings
         if ceilings is not None and ceilings.epsilon is not None:
-            spent, committed = budget_check.epsilon(standing), budget_check.outlook(standing)
+            spent, committed = budget_check.epsilon(state), budget_check.outlook(state)
             console.print(f"epsilon spent {spent:.4g}, committed {committed:.4g}, of {ceilings.epsilon:g}")
-            if any(plan.exchanged for plan in standing.plans.values()):
+            if any(plan.exchanged for plan in state.plans.values()):
                 console.print("(spent counts what peers' groups may have answered of this data set, as plans allow it)")
-        labels = label_epsilon(standing)
+        labels = label_epsilon(state)
         if labels:
             limit = ceilings.label_epsilon if ceilings else None
             console.print(f"label epsilon {labels:g}" + (f" of {limit:g}" if limit is not None else ", no ceiling"))
-        for recipient, bits in bits_by_recipient(standing).items():
+        for recipient, bits in bits_by_recipient(state).items():
             console.print(f"at most {bits} bits of a person told to {foreign(recipient)}")
 
 
@@ -47,7 +47,7 @@ def budget(
     """Show the ceilings in force, and put node.toml's [budget] into force with --why."""
     node_dir = node_dir_at(folder)
     with opened(node_dir) as own:
-        wanted, now = node_dir.config().budget, own.standing.ceilings
+        wanted, now = node_dir.config().budget, own.state.ceilings
         table = Table("ceiling", "in force", "node.toml")
         for name in type(wanted).model_fields:
             table.add_row(name, str(getattr(now, name)), str(getattr(wanted, name)))
@@ -57,7 +57,7 @@ def budget(
         if why is None:
             fail("node.toml's [budget] is not in force; say why with --why TEXT to put it into force", BAD_INPUT)
         entry = Limit(ceilings=wanted, why=reason(why))
-        seq = own.append(lambda standing: entry)
+        seq = own.append(lambda state: entry)
     console.print(f"in force from entry {seq} on")
 
 

@@ -51,10 +51,10 @@ def list_plans(folder: Folder = HERE) -> None:
     """List the plans that were proposed to this node, with where each stands."""
     node_dir = node_dir_at(folder)
     with opened(node_dir) as ledger:
-        plans, standing = node_dir.kept_plans(), ledger.standing
+        plans, state = node_dir.kept_plans(), ledger.state
     table = Table("plan", Column("hash", min_width=GROUP), "purpose", "state")
     for hash, plan in plans.items():
-        known = standing.plans.get(hash)
+        known = state.plans.get(hash)
         table.add_row(plan.name, grouped(hash), plan.purpose_code, known.state if known else "not approved")
     console.print(table if plans else "no plan was proposed yet")
 
@@ -131,13 +131,13 @@ def refuse(
     node_dir, why = node_dir_at(folder), reason(why)
     with opened(node_dir) as ledger:
         found = find_plan(node_dir, plan)
-        known = ledger.standing.plans.get(found.hash)
+        known = ledger.state.plans.get(found.hash)
         if known is not None and known.state == "live":
-            ledger.append(lambda standing: Revoke(plan=found.hash, why=why))
+            ledger.append(lambda state: Revoke(plan=found.hash, why=why))
             console.print(f"revoked: {found.name}; nothing more is answered under it")
         elif known is None:
             entry = Refuse(plan=found.hash, run="-", phase="-", round=0, attempt=0, code="not-approved", why=why)
-            ledger.append(lambda standing: entry)
+            ledger.append(lambda state: entry)
             node_dir.plan_file(found.hash).unlink(missing_ok=True)
             console.print(f"refused: {found.name}")
         else:
@@ -176,7 +176,7 @@ def opened(node_dir: NodeDir) -> Iterator[Ledger]:
 
 def _review(node_dir: NodeDir, plan: Plan) -> PlanReview:
     with opened(node_dir) as ledger:
-        return review(plan, node_dir.identity().card, node_dir.trust().cards, ledger.standing, node_dir.config().data)
+        return review(plan, node_dir.identity().card, node_dir.trust().cards, ledger.state, node_dir.config().data)
 
 
 def _print(seen: PlanReview) -> None:

@@ -62,12 +62,12 @@ def start(
     if (identity.name, identity.role) != (config.node.name, config.node.role):
         fail(f"the keys here are those of the {identity.role} {identity.name!r}, not of node.toml's node", BAD_INPUT)
     ledger, disclosures = node_dir.ledger(identity, config), node_dir.disclosure_store()
-    if ledger.standing.ceilings != config.budget:
+    if ledger.state.ceilings != config.budget:
         fail(
             "node.toml's [budget] is not the ledger's; sealscore-node budget --why TEXT puts it into force",
             BAD_INPUT,
         )
-    _refuse_faulty_data(node_dir, config, [plan.plan for plan in ledger.standing.live])
+    _refuse_faulty_data(node_dir, config, [plan.plan for plan in ledger.state.live])
     router = _router(node_dir, config, ledger, disclosures)
 
     def settings(socket: Path) -> SuperNodeSettings:
@@ -116,7 +116,7 @@ def status(
         time.sleep(0.5)
         found = _status(node_dir) or {"state": "stopped"}
     with opened(node_dir) as ledger:
-        plans = {plan.plan.name: plan.state for plan in ledger.standing.plans.values()}
+        plans = {plan.plan.name: plan.state for plan in ledger.state.plans.values()}
     if as_json:
         print(json.dumps(found | {"plans": plans}))
     else:
@@ -140,7 +140,7 @@ def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any
     from sealscore.clients.setup.plan_data import given_reader, loader
 
     def propose(plan: Plan) -> bool:
-        approved = ledger.standing.plans
+        approved = ledger.state.plans
         waiting = {hash for hash in node_dir.kept_plans() if hash not in approved}
         if plan.hash in waiting or plan.hash in approved:
             return True
@@ -179,7 +179,7 @@ def _refuse_faulty_data(node_dir: NodeDir, config: NodeConfig, plans: list[Plan]
 def _live_plans(node_dir: NodeDir) -> list[Plan]:
     try:
         with opened(node_dir) as ledger:
-            return [plan.plan for plan in ledger.standing.live]
+            return [plan.plan for plan in ledger.state.live]
     except Exception:
         # Whatever is wrong with the ledger is for the checks to say.
         return []

@@ -30,7 +30,7 @@ class Anchoring:
         self._ledger, self._cards, self._register = ledger, cards, register
         self._peers = ledger.last_heads()
         self._receipt = 0
-        told = ledger.standing.register_head
+        told = ledger.state.register_head
         if told is not None and not register.holds(told):
             raise LedgerBehind("the register of persons is older than the ledger; restore the latest copy of it")
         for anchor in ledger.anchors(ledger.party):

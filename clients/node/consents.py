@@ -34,7 +34,7 @@ class Consents:
         records, purpose = self._records, self._plan.purpose_code
         if records is None or records.consent is None:
             return
-        purposes = {plan: kept.plan.purpose_code for plan, kept in self._books.ledger.standing.plans.items()}
+        purposes = {plan: kept.plan.purpose_code for plan, kept in self._books.ledger.state.plans.items()}
         for peer in self._peers:
             live = set(records.joined(peer, purpose))
             for plan, persons in self._register.paired(peer).items():

@@ -406,7 +406,7 @@ class Node:
 
 def _told(ledger: Ledger) -> frozenset[str]:
     """The heads of the register under which the ledger has disclosures."""
-    plans = ledger.standing.plans.values()
+    plans = ledger.state.plans.values()
     return frozenset(entry.register_head for plan in plans for entry in plan.disclosures if entry.register_head)
 
 

@@ -70,7 +70,7 @@ class PlanLedger:
         self._block: _Block | None = None
         if self._now().state != "live":
             raise Refused("not-approved")
-        check_identified(ledger.standing)
+        check_identified(ledger.state)
 
     @property
     def ledger(self) -> Ledger:
@@ -109,7 +109,7 @@ class PlanLedger:
             self._close_block()
             block = None
         if block is None:
-            seq = self._append(lambda standing: self._reservation(standing, header, phase, mechanism, cohort), header)
+            seq = self._append(lambda state: self._reservation(state, header, phase, mechanism, cohort), header)
             entry = self._now().reservations[seq].entry
             block = self._block = _Block(seq, entry)
         block.given, block.request = block.given + 1, request
@@ -126,12 +126,12 @@ class PlanLedger:
         Raises:
             Refused: they are not, or nothing may be answered under the plan any more.
         """
-        standing = self._ledger.standing
+        state = self._ledger.state
         if self._now().state != "live":
             raise Refused("not-approved")
         try:
             for release in releases:
-                check_labels(standing, release.event, release.what)
+                check_labels(state, release.event, release.what)
         except Overdrawn as error:
             self.refused(header, "budget", f"{error.ceiling}: {error}")
             raise Refused("budget") from None
@@ -139,7 +139,7 @@ class PlanLedger:
     def exchanged(self, header: Address, peer: str, request: str) -> None:
         """Note a step of a paired phase that tells nothing."""
         where = _where(header)
-        self._append(lambda standing: Answer(**where, peer=peer, request=request), header)
+        self._append(lambda state: Answer(**where, peer=peer, request=request), header)
 
     def disclose(
         self, header: Address, peer: str, release: Release, keep: Callable[[], tuple[Kept, str | None]]
@@ -153,11 +153,11 @@ class PlanLedger:
             Refused: a ceiling does not hold it, or nothing may be answered under the plan any more; nothing is kept.
         """
 
-        def make(standing: LedgerState) -> Entry:
-            if standing.plans[self._plan.hash].state != "live":
+        def make(state: LedgerState) -> Entry:
+            if state.plans[self._plan.hash].state != "live":
                 raise Refused("not-approved")
             # Again: another plan's labels may have been told since `clear`.
-            check_labels(standing, release.event, release.what)
+            check_labels(state, release.event, release.what)
             kept, register_head = keep()
             return Disclose(
                 **_where(header),
@@ -179,7 +179,7 @@ class PlanLedger:
             LocalFault: it has; says from when on it may again.
         """
         now = datetime.fromtimestamp(self._ledger.clock(), UTC)
-        times = [datetime.fromisoformat(at) for at in self._ledger.standing.alignments.get(peer, [])]
+        times = [datetime.fromisoformat(at) for at in self._ledger.state.alignments.get(peer, [])]
         recent = [at for at in times if at > now - timedelta(days=ALIGNMENT_DAYS)]
         if len(recent) >= ALIGNMENTS:
             again = (recent[-ALIGNMENTS] + timedelta(days=ALIGNMENT_DAYS)).date()
@@ -194,7 +194,7 @@ class PlanLedger:
         """Note withdrawn consents that were passed on to a peer, or received from it."""
         plan = self._plan.hash
         self._ledger.append(
-            lambda standing: Withdraw(
+            lambda state: Withdraw(
                 plan=plan, peer=peer, direction=direction, persons=persons, register_head=register_head
             )
         )
@@ -208,20 +208,20 @@ class PlanLedger:
         where |= {name: min(max(0, where[name]), LAST_ATTEMPT) for name in ("round", "attempt")}
         with contextlib.suppress(LedgerError, Refused):
             if self._now().refusals < MAX_REFUSALS:
-                self._ledger.append(lambda standing: Refuse(**where, code=code, why=why[:500]))
+                self._ledger.append(lambda state: Refuse(**where, code=code, why=why[:500]))
 
     def settle(self, why: str) -> None:
         """End the plan here, where it has not ended: nothing more is answered under it."""
         self._close_block()
         if self._now().state == "live":
-            self._ledger.append(lambda standing: Settle(plan=self._plan.hash, why=why))
+            self._ledger.append(lambda state: Settle(plan=self._plan.hash, why=why))
 
     def close(self) -> None:
         """Note what was answered of an open block, and give back the rest."""
         self._close_block()
 
     def _now(self) -> PlanState:
-        found = self._ledger.standing.plans.get(self._plan.hash)
+        found = self._ledger.state.plans.get(self._plan.hash)
         if found is None:
             raise Refused("not-approved")
         return found
@@ -232,9 +232,9 @@ class PlanLedger:
         return same and block.given < entry.count and header.round <= block.end
 
     def _reservation(
-        self, standing: LedgerState, header: Address, phase: Phase, mechanism: Mechanism, cohort: int
+        self, state: LedgerState, header: Address, phase: Phase, mechanism: Mechanism, cohort: int
     ) -> Reserve:
-        plan = standing.plans[self._plan.hash]
+        plan = state.plans[self._plan.hash]
         left = min(phase.attempts - plan.spent[phase.name], phase.rounds - header.round + 1)
         entry = Reserve(
             **_where(header),
@@ -246,7 +246,7 @@ class PlanLedger:
             max_colluding=mechanism.insiders,
             source=self._source,
         )
-        self._spending.check(standing, self._plan.hash, entry)
+        self._spending.check(state, self._plan.hash, entry)
         return entry
 
     def _append(self, make: Callable[[LedgerState], Entry], header: Address) -> int:
@@ -270,9 +270,9 @@ class PlanLedger:
         answer = Answer(
             **place, round=round, attempt=attempt, reserve=block.seq, count=block.given, request=block.request
         )
-        self._ledger.append(lambda standing: answer)
+        self._ledger.append(lambda state: answer)
         if (left := block.entry.count - block.given) > 0:
-            self._ledger.append(lambda standing: Abort(reserve=block.seq, count=left, why="not-asked"))
+            self._ledger.append(lambda state: Abort(reserve=block.seq, count=left, why="not-asked"))
 
 
 def approve(ledger: Ledger, plan: Plan) -> int:
@@ -285,17 +285,17 @@ def approve(ledger: Ledger, plan: Plan) -> int:
     """
     text = plan.canonical().decode("ascii")
 
-    def make(standing: LedgerState) -> Entry:
-        check_identified(standing)
-        BudgetCheck().check_whole(standing, plan)
+    def make(state: LedgerState) -> Entry:
+        check_identified(state)
+        BudgetCheck().check_whole(state, plan)
         return Approve(plan=plan.hash, text=text)
 
     return ledger.append(make)
 
 
-def check_identified(standing: LedgerState) -> None:
+def check_identified(state: LedgerState) -> None:
     """Raise LedgerError where the ledger of a real party does not say what names a person."""
-    if standing.identified is None and not standing.card.simulation:
+    if state.identified is None and not state.card.simulation:
         raise LedgerError(
             "the ledger does not say which column names a person, so another spelling could make each a second one; "
             "open it with a node whose node.toml has identifier and form under [data]"

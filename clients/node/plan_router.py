@@ -174,15 +174,15 @@ class PlanRouter:
             LedgerError: the ledger cannot be read or written; what is over is ended by a later look.
         """
         with self._lock:
-            standing, now = self._ledger.standing, self._clock()
-            for plan in [one.plan for one in standing.live if is_over(one.plan, now)]:
+            state, now = self._ledger.state, self._clock()
+            for plan in [one.plan for one in state.live if is_over(one.plan, now)]:
                 if door := self._let_go(plan.hash):
                     door.lapse()
                 else:
                     # Revoked by another process in between, it has ended as well.
                     with contextlib.suppress(LedgerFault):
                         self._ledger.append(partial(_expired, plan.hash))
-            for hash in [hash for hash in self._doors if standing.plans[hash].state == "revoked"]:
+            for hash in [hash for hash in self._doors if state.plans[hash].state == "revoked"]:
                 if door := self._let_go(hash):
                     door.close()
 
@@ -214,14 +214,14 @@ class PlanRouter:
 
         One that is closed is opened if it may be; else there is none.
         """
-        standing = self._ledger.standing.plans.get(hash)
+        state = self._ledger.state.plans.get(hash)
         door = self._doors.get(hash)
         try:
-            if standing is None or standing.state == "revoked":
+            if state is None or state.state == "revoked":
                 raise Refused("not-approved")
             if door is None:
-                return self._open(standing) if may_open else None
-            self._trust.check(standing.plan.cards.values(), self._identity)
+                return self._open(state) if may_open else None
+            self._trust.check(state.plan.cards.values(), self._identity)
             return door
         except (Refused, Untrusted):
             if door := self._let_go(hash):
@@ -234,13 +234,13 @@ class PlanRouter:
         return self._doors.pop(hash, None)
 
     def _is_over(self, hash: str) -> bool:
-        standing = self._ledger.standing.plans.get(hash)
-        return standing is not None and is_over(standing.plan, self._clock())
+        state = self._ledger.state.plans.get(hash)
+        return state is not None and is_over(state.plan, self._clock())
 
-    def _open(self, standing: PlanState) -> SealedNode:
-        if standing.state != "live":
+    def _open(self, state: PlanState) -> SealedNode:
+        if state.state != "live":
             raise Refused("not-approved")
-        plan = standing.plan
+        plan = state.plan
         if found := self._may_tell.obstacles(plan, self.name):
             raise NotApproved("; ".join(found))
         masks = Masks.of(plan, self.name)
@@ -280,7 +280,7 @@ class PlanRouter:
         return tuple(sorted(node.plan.name for plan, node in list(self._nodes.items()) if plan in self._faulty))
 
     def _signal_bits(self) -> int:
-        ceilings = self._ledger.standing.ceilings
+        ceilings = self._ledger.state.ceilings
         return ceilings.signal_bits if ceilings is not None else 0
 
     def _proposal(self, request: bytes) -> bytes:
@@ -299,7 +299,7 @@ class PlanRouter:
         return sign_message(Refusal(answering(request, plan, self.name), code), self._identity)
 
 
-def _expired(plan: str, standing: LedgerState) -> Settle:
+def _expired(plan: str, state: LedgerState) -> Settle:
     return Settle(plan=plan, why="expired")
 
 

@@ -33,7 +33,7 @@ LOOK = 1.0  # seconds between two looks at approvals and state
 
 def allowed_bundles(ledger: Ledger) -> dict[str, str]:
     """The app bundles of live plans: SHA-256 to the name of the plan."""
-    return {plan.plan.bundle: plan.plan.name for plan in ledger.standing.live if plan.plan.bundle is not None}
+    return {plan.plan.bundle: plan.plan.name for plan in ledger.state.live if plan.plan.bundle is not None}
 
 
 class Supervisor:

@@ -131,10 +131,10 @@ class NodeDir:
         ledger = Ledger(self.ledger_file, identity)
         try:
             self._check_data_set(ledger, config)
-            if ledger.standing.identified is None:
+            if ledger.state.identified is None:
                 # It was begun before ledgers had such an entry. Another process may be about to append it, too.
                 with contextlib.suppress(LedgerFault):
-                    ledger.append(lambda standing: identified)
+                    ledger.append(lambda state: identified)
                 self._check_data_set(ledger, config)
         except BaseException:
             ledger.close()
@@ -142,13 +142,13 @@ class NodeDir:
         return ledger
 
     def _check_data_set(self, ledger: Ledger, config: NodeConfig) -> None:
-        standing, data = ledger.standing, config.data
-        if standing.opened is not None and standing.opened.data_set != data.id:
+        state, data = ledger.state, config.data
+        if state.opened is not None and state.opened.data_set != data.id:
             raise NodeDirError(
-                f"{self.ledger_file}: is the ledger of the data set {standing.opened.data_set!r}, and node.toml names "
+                f"{self.ledger_file}: is the ledger of the data set {state.opened.data_set!r}, and node.toml names "
                 f"{data.id!r}; a data set keeps its id, and another one needs a folder of its own"
             )
-        known = standing.identified
+        known = state.identified
         if known is not None and (known.column, known.form) != (data.identifier, data.form):
             raise NodeDirError(
                 f"{self.ledger_file}: persons of this data set are named by the column {known.column!r} in the form "
@@ -156,12 +156,12 @@ class NodeDir:
                 "for the life of the data set (a column that was renamed is given its old name by a query)"
             )
         if known is None:
-            self._check_approved(standing, config)
+            self._check_approved(state, config)
 
-    def _check_approved(self, standing: LedgerState, config: NodeConfig) -> None:
+    def _check_approved(self, state: LedgerState, config: NodeConfig) -> None:
         """Refuse to name persons as node.toml says where a plan was approved that named them otherwise."""
-        persons, party = config.data.persons, standing.card.name
-        wrong = {plan.plan.name: persons.disagreeing(plan.plan, party) for plan in standing.plans.values()}
+        persons, party = config.data.persons, state.card.name
+        wrong = {plan.plan.name: persons.disagreeing(plan.plan, party) for plan in state.plans.values()}
         lines = [f"{name}: {line}" for name, found in wrong.items() for line in found]
         if lines:
             raise NodeDirError(

@@ -48,12 +48,12 @@ def review(
     plan: Plan,
     own: Card,
     trusted: Mapping[str, Card],
-    standing: LedgerState,
+    ledger_state: LedgerState,
     data: DataSection,
     today: date | None = None,
 ) -> PlanReview:
     """Look at a plan from the side of the node with that card, ledger and data; approves nothing."""
-    known = standing.plans.get(plan.hash)
+    known = ledger_state.plans.get(plan.hash)
     state = known.state if known is not None else "not approved"
     obstacles = list(_obstacles(plan, own, trusted, today or datetime.now(UTC).date()))
     if own.name in {party.name for party in plan.parties}:
@@ -64,7 +64,7 @@ def review(
     obstacles += unsolved
     if known is None and not obstacles:
         try:
-            BudgetCheck().check_whole(standing, plan)
+            BudgetCheck().check_whole(ledger_state, plan)
         except Overdrawn as error:
             obstacles.append(f"{error}; the ceilings are in node.toml, and the ledger holds them")
     member = own.name in {party.name for party in plan.parties}
@@ -74,7 +74,7 @@ def review(
     if not unsolved:
         lines += _cost(plan)
     if not unsolved and member:
-        lines += _left(plan, standing, known)
+        lines += _left(plan, ledger_state, known)
     return PlanReview(plan, own.name, state, tuple(lines), tuple(obstacles))
 
 
@@ -178,12 +178,12 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
     return lines
 
 
-def _left(plan: Plan, standing: LedgerState, known: PlanState | None) -> list[tuple[str, str]]:
-    ceilings, budget_check = standing.ceilings, BudgetCheck()
+def _left(plan: Plan, ledger_state: LedgerState, known: PlanState | None) -> list[tuple[str, str]]:
+    ceilings, budget_check = ledger_state.ceilings, BudgetCheck()
     if ceilings is None or ceilings.epsilon is None:
         return []
-    spent = budget_check.epsilon(standing)
-    committed = budget_check.outlook(standing)
+    spent = budget_check.epsilon(ledger_state)
+    committed = budget_check.outlook(ledger_state)
     lines = [
         (
             "spent",
@@ -193,6 +193,6 @@ def _left(plan: Plan, standing: LedgerState, known: PlanState | None) -> list[tu
         ("committed", f"epsilon {committed:.3g} if every live plan uses all of its budget"),
     ]
     if known is None and plan.privacy.noise != "none":
-        after = budget_check.outlook(standing, PlanState(plan, 0, plan.hash, standing.card.name))
+        after = budget_check.outlook(ledger_state, PlanState(plan, 0, plan.hash, ledger_state.card.name))
         lines.append(("with this plan", f"epsilon {after:.3g} of {ceilings.epsilon:g} at most"))
     return lines

@@ -102,7 +102,7 @@ def _ledger(node_dir: NodeDir, identity: Identity, config: NodeConfig) -> tuple[
     ledger = None
     try:
         ledger = node_dir.ledger(identity, config)
-        ceilings = ledger.standing.ceilings
+        ceilings = ledger.state.ceilings
         if ceilings != config.budget:
             found.append(PreflightFinding("budget", False, BUDGET, BUDGET))
         node_dir.disclosure_store().close()
@@ -145,7 +145,7 @@ def _plan(
     node_dir: NodeDir, identity: Identity, config: NodeConfig, ledger: Ledger | None, plan: Plan
 ) -> Iterator[PreflightFinding]:
     if ledger is not None:
-        seen = review(plan, identity.card, _cards(node_dir), ledger.standing, config.data)
+        seen = review(plan, identity.card, _cards(node_dir), ledger.state, config.data)
         words = "; ".join(seen.obstacles) if seen.state == "not approved" else seen.state
         good = not seen.obstacles or seen.state == "live"
         yield PreflightFinding(f"plan {plan.name}", good, words or "can be approved", seen.state)

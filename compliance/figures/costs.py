@@ -68,19 +68,19 @@ class CostMoment:
 
 def costs(account: Account, claims: Sequence[Claim]) -> list[Cost]:
     """Claims of a ledger, each with what its live plans may add."""
-    live = {key for key, plan in account.standing.plans.items() if plan.state == "live"}
-    used = {key: _planned(plan) if key in live else Used.of(plan) for key, plan in account.standing.plans.items()}
+    live = {key for key, plan in account.state.plans.items() if plan.state == "live"}
+    used = {key: _planned(plan) if key in live else Used.of(plan) for key, plan in account.state.plans.items()}
     found = []
     for claim in claims:
         within = [
             key
-            for key, plan in account.standing.plans.items()
+            for key, plan in account.state.plans.items()
             if claim.scope == "data-set" or claim.name == (key if claim.scope == "plan" else plan.plan.purpose_code)
         ]
         planned = claim.epsilon
         if live.intersection(within) and math.isfinite(claim.epsilon):
             planned = max(planned, bounded([used[key] for key in within], claim.delta, claim.ceiling))
-        state = account.standing.plans[claim.name].state if claim.scope == "plan" and within else ""
+        state = account.state.plans[claim.name].state if claim.scope == "plan" and within else ""
         found.append(Cost(claim, state, planned))
     return found
 
@@ -98,7 +98,7 @@ def against_platforms(account: Account) -> float | None:
 
     All recipients get the same coin, so a label of one outcome and epsilon counts once. None where none was sent.
     """
-    labels = released_labels(account.standing)
+    labels = released_labels(account.state)
     if not labels or account.ceilings is None:
         return None
     used = [Used.of(plan) for plan in account.plans]
@@ -116,7 +116,7 @@ def moments(account: Account) -> list[CostMoment]:
         return []
     steps = list(_steps(account))
     chosen = _chosen(steps)
-    rules = {key: Used.of(plan) for key, plan in account.standing.plans.items()}
+    rules = {key: Used.of(plan) for key, plan in account.state.plans.items()}
     charged: dict[str, dict[Part, Counter[Event]]] = {}
     answers = 0
     found = [CostMoment(0, steps[0].at, "", "", 0.0)] if steps else []
@@ -150,7 +150,7 @@ def _steps(account: Account) -> Iterable[_Step]:
     met: dict[str, set[str]] = {}
     for line in account.lines:
         entry = line.entry
-        plan = account.standing.plans.get(getattr(entry, "plan", ""))
+        plan = account.state.plans.get(getattr(entry, "plan", ""))
         if plan is None:
             continue
         if isinstance(entry, Reserve) and (left := entry.count - aborted[line.seq]) > 0:

@@ -73,19 +73,19 @@ def joint_claims(ledgers: Iterable[Verification]) -> list[JointClaim]:
     """
     found: dict[str, dict[str, PlanState]] = {}
     for ledger in ledgers:
-        for key, standing in (ledger.standing.plans if ledger.standing else {}).items():
-            found.setdefault(key, {})[ledger.party] = standing
+        for key, state in (ledger.state.plans if ledger.state else {}).items():
+            found.setdefault(key, {})[ledger.party] = state
     return sorted((_claim(of) for of in found.values()), key=lambda claim: (claim.plan.name, claim.plan.hash))
 
 
-def _claim(standings: dict[str, PlanState]) -> JointClaim:
-    one = next(iter(standings.values()))
+def _claim(states: dict[str, PlanState]) -> JointClaim:
+    one = next(iter(states.values()))
     plan, mechanisms = one.plan, one.mechanisms
-    used, unseen = used_by(list(standings.values())), _unseen(list(standings.values()))
+    used, unseen = used_by(list(states.values())), _unseen(list(states.values()))
     events = used.events
     delta, ceiling = plan.privacy.delta, plan.privacy.epsilon
     answers = {
-        name: phase.attempts if phase.group in unseen else max(s.spent[name] for s in standings.values())
+        name: phase.attempts if phase.group in unseen else max(s.spent[name] for s in states.values())
         for name, (_, phase) in one.phases.items()
         if not phase.paired
     }
@@ -98,8 +98,8 @@ def _claim(standings: dict[str, PlanState]) -> JointClaim:
     names = [party.name for party in plan.parties]
     return JointClaim(
         plan,
-        tuple(name for name in names if name in standings),
-        tuple(name for name in names if name not in standings),
+        tuple(name for name in names if name in states),
+        tuple(name for name in names if name not in states),
         answers,
         epsilon,
         platforms,
@@ -115,13 +115,13 @@ def labels_of(plan: Plan) -> RandomizedResponse | None:
     return RandomizedResponse(epsilon=epsilon, count=min(plan.privacy.max_parties_per_person or lenders, lenders))
 
 
-def used_by(standings: Sequence[PlanState]) -> Used:
+def used_by(states: Sequence[PlanState]) -> Used:
     """What one plan has used of a person at all parties of these ledgers.
 
     The rule of division leaves out the name of the column, which parties have each for themselves.
     """
-    one = standings[0]
-    events, elsewhere = _merged(standings), one.elsewhere(_unseen(standings))
+    one = states[0]
+    events, elsewhere = _merged(states), one.elsewhere(_unseen(states))
     division = one.division
     return Used(
         None if division is None else division._replace(column=""),
@@ -130,18 +130,18 @@ def used_by(standings: Sequence[PlanState]) -> Used:
     )
 
 
-def _unseen(standings: Sequence[PlanState]) -> frozenset[str]:
+def _unseen(states: Sequence[PlanState]) -> frozenset[str]:
     """Groups that these parties exchanged something with, and of which no party's ledger is here."""
-    here = {standing.plan.party(standing.party).group for standing in standings}
-    return frozenset().union(*(standing.exchanged for standing in standings)) - here
+    here = {state.plan.party(state.party).group for state in states}
+    return frozenset().union(*(state.exchanged for state in states)) - here
 
 
-def _merged(standings: Sequence[PlanState]) -> dict[Part, Counter[Event]]:
+def _merged(states: Sequence[PlanState]) -> dict[Part, Counter[Event]]:
     """Events by part of persons: of each phase, each event as often as the party has it that gave it most often."""
     most: dict[str, Counter[tuple[Part, Event]]] = {}
-    for standing in standings:
+    for state in states:
         own: dict[str, Counter[tuple[Part, Event]]] = {}
-        for reservation in standing.reservations.values():
+        for reservation in state.reservations.values():
             entry = reservation.entry
             own.setdefault(entry.phase, Counter())[entry.part, entry.event] += reservation.spent
         for phase, counts in own.items():

@@ -170,7 +170,7 @@ def _loss(claim: JointClaim) -> dict[str, Any]:
 def _model(claim: JointClaim, ledgers: Sequence[Verification]) -> dict[str, Any]:
     plan = claim.plan
     colluding = ", ".join(f"{group.max_colluding} of the group {name}" for name, group in plan.groups.items())
-    plans = max((len(ledger.standing.plans) for ledger in ledgers if ledger.standing), default=0)
+    plans = max((len(ledger.state.plans) for ledger in ledgers if ledger.state), default=0)
     return {
         "model_name": "Federated",
         "model_name_description": "Parties add shares of the noise to their own sums; the server sees sums of cohorts.",

@@ -94,7 +94,7 @@ class LedgerReview:
 
 def _reviewed(path: Path, anchors: Sequence[Anchor], simulation: bool) -> PartyReview:
     verification = verify_ledger(path, anchors, simulation=simulation)
-    account = Account.read(path, verification.standing or LedgerState())
+    account = Account.read(path, verification.state or LedgerState())
     return PartyReview(
         account=account,
         verification=verification,

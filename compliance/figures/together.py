@@ -50,7 +50,7 @@ def _composed(accounts: Sequence[Account], joint: Sequence[JointClaim]) -> tuple
     used: list[Used] = []
     labels: dict[tuple[str, float], Event] = {}
     for claim in joint:
-        found = {account.party: account.standing.plans.get(claim.plan.hash) for account in accounts}
+        found = {account.party: account.state.plans.get(claim.plan.hash) for account in accounts}
         plans = [plan for plan in found.values() if plan is not None]
         used.append(used_by(plans) if alike else dataclasses.replace(used_by(plans), division=None))
         label = labels_of(claim.plan)

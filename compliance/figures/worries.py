@@ -102,7 +102,7 @@ def _anchors(review: LedgerReview) -> Iterator[str]:
 
 def _requests(review: LedgerReview) -> Iterator[str]:
     strange = {
-        party.account.party: sum(e.plan not in party.account.standing.plans for _, e in party.account.of(Refuse))
+        party.account.party: sum(e.plan not in party.account.state.plans for _, e in party.account.of(Refuse))
         for party in review.parties
     }
     if sum(strange.values()):
@@ -140,7 +140,7 @@ def _run(review: LedgerReview) -> Iterator[str]:
     if found is None:
         return
     yield from (f"The run's record contradicts its plan: {fault}." for fault in found.faults)
-    if not any(found.run.plan.hash in party.account.standing.plans for party in review.parties):
+    if not any(found.run.plan.hash in party.account.state.plans for party in review.parties):
         yield f"The run is of the plan {plan_title(found.run.plan)}, which no ledger here approved."
     below = sum(band.verdict == "below four fifths" for _, band in found.told)
     if below:

@@ -72,7 +72,7 @@ def disclosures(review: LedgerReview) -> Html:
         f"By the ledger of {party.account.party}, {recipient} has been told at most {plural(bits, 'bit')} of any one "
         f"person.{_signal_limit(party)}"
         for party in review.parties
-        for recipient, bits in bits_by_recipient(party.account.standing).items()
+        for recipient, bits in bits_by_recipient(party.account.state).items()
     ]
     return join([said, table(columns, rows, "Disclosures by recipient"), bullets(sums)])
 
@@ -127,7 +127,7 @@ def labels(review: LedgerReview) -> Html:
             Column("messages", number=True),
             Column("when", number=True),
         ]
-        total = label_epsilon(party.account.standing)
+        total = label_epsilon(party.account.state)
         limit = party.account.ceilings.label_epsilon if party.account.ceilings else None
         ceiling = (
             f" of {short(limit)} that the operator allows" if limit is not None else "; the operator set no ceiling"

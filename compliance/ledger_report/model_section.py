@@ -140,10 +140,10 @@ def _agreement(review: LedgerReview, found: Findings) -> Html:
     for phase, counts in found.run.record["answered"].items():
         for name, answered in counts.items():
             account = ledgers.get(name)
-            standing = account.standing.plans.get(plan.hash) if account else None
-            if standing is None:
+            state = account.state.plans.get(plan.hash) if account else None
+            if state is None:
                 continue
-            charged = standing.spent[phase]
+            charged = state.spent[phase]
             short_of += charged < answered
             rows.append(
                 (name, phase_words(phase), whole(answered), whole(charged), "yes" if charged >= answered else "NO")

@@ -69,7 +69,7 @@ def _lead(review: LedgerReview) -> Html:
 def _bits(review: LedgerReview) -> int:
     """The most bits that one recipient was told of one person."""
     return max(
-        (bits for party in review.parties for bits in bits_by_recipient(party.account.standing).values()), default=0
+        (bits for party in review.parties for bits in bits_by_recipient(party.account.state).values()), default=0
     )
 
 
@@ -125,7 +125,7 @@ def _platform(review: LedgerReview) -> _Card:
 
 def _refused(review: LedgerReview) -> _Card:
     count = sum(party.refused for party in review.parties)
-    plans = len({key for party in review.parties for key in party.account.standing.plans})
+    plans = len({key for party in review.parties for key in party.account.state.plans})
     words = f"Requests that nodes did not answer, beside {plural(plans, 'approved plan')}."
     return "Refused", whole(count), words
 

@@ -132,7 +132,7 @@ def _starts(account: Account, moments: Sequence[CostMoment]) -> tuple[list[Rule]
         if key in seen:
             continue
         seen.add(key)
-        name = account.standing.plans[moment.plan].plan.name if several else phase_words(moment.phase)
+        name = account.state.plans[moment.plan].plan.name if several else phase_words(moment.phase)
         rules.append(Rule(name, x=before.answers))
     if several and len(rules) > _STARTS:
         return [], ""
@@ -158,7 +158,7 @@ def _plans(review: LedgerReview) -> Html:
         dates = _first_and_last(account)
         ends = {line.entry.plan: line.entry.why for line in account.lines if isinstance(line.entry, Settle | Revoke)}
         spent = {cost.claim.name: cost.spent for cost in party.costs if cost.claim.scope == "plan"}
-        for key, plan in account.standing.plans.items():
+        for key, plan in account.state.plans.items():
             first, last = dates.get(key, (soft("no release"), ""))
             state = f"{STATES[plan.state]}: {ends[key]}" if key in ends else STATES[plan.state]
             answers, epsilon = whole(sum(plan.spent.values())), epsilon_text(spent.get(key))

@@ -44,16 +44,16 @@ class LedgerLine:
 
 @dataclass
 class Account:
-    """A ledger: `standing` is what its check made of it, `lines` the entries that can be read."""
+    """A ledger: `state` is what its check made of it, `lines` the entries that can be read."""
 
     path: Path
-    standing: LedgerState
+    state: LedgerState
     lines: list[LedgerLine] = field(default_factory=list)
 
     @classmethod
-    def read(cls, path: Path, standing: LedgerState) -> Account:
+    def read(cls, path: Path, state: LedgerState) -> Account:
         """Read what can be read of a ledger, without writing to it."""
-        account = cls(path, standing)
+        account = cls(path, state)
         try:
             with opened(path) as database:
                 account.lines.extend(_lines(database))
@@ -66,24 +66,24 @@ class Account:
     def party(self) -> str:
         """Whose ledger it is, by its own card; else the name of its file."""
         try:
-            return self.standing.card.name
+            return self.state.card.name
         except LedgerFault:
             return self.path.stem
 
     @property
     def data_set(self) -> str:
         """The data set that it speaks of."""
-        return self.standing.opened.data_set if self.standing.opened else "not known"
+        return self.state.opened.data_set if self.state.opened else "not known"
 
     @property
     def ceilings(self) -> Ceilings | None:
         """What the operator lets be spent; None where no opening entry can be read."""
-        return self.standing.ceilings
+        return self.state.ceilings
 
     @property
     def plans(self) -> list[PlanState]:
         """The approved plans in the order of their approval."""
-        return list(self.standing.plans.values())
+        return list(self.state.plans.values())
 
     def of(self, kind: type[E]) -> Iterator[tuple[LedgerLine, E]]:
         """The entries of a kind, in order."""
@@ -93,7 +93,7 @@ class Account:
 
     def plan_name(self, plan: str) -> str:
         """A plan by its name and, since names need not differ, its hash."""
-        known = self.standing.plans.get(plan)
+        known = self.state.plans.get(plan)
         return plan_title(known.plan) if known else f"a plan that was not approved ({grouped(plan)})"
 
 

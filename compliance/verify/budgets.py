@@ -31,29 +31,27 @@ def own_event(entry: Reserve) -> Event:
     return event.model_copy(update={"noise_multiplier": event.noise_multiplier * entry.own_noise})
 
 
-def used_alone(standing: PlanState) -> Used:
+def used_alone(state: PlanState) -> Used:
     """What counts as answered under a plan, as it is if all others of every cohort of this party collude.
 
     Sums of other groups are as in the other figure: this party adds no noise to them.
     """
-    events: dict[Part, Counter[Event]] = {part: Counter(counts) for part, counts in standing.elsewhere().items()}
-    for reservation in standing.reservations.values():
+    events: dict[Part, Counter[Event]] = {part: Counter(counts) for part, counts in state.elsewhere().items()}
+    for reservation in state.reservations.values():
         if reservation.spent:
             events[reservation.entry.part][own_event(reservation.entry)] += reservation.spent
-    whole = Used.of(standing)
+    whole = Used.of(state)
     return Used(whole.division, events, whole.distance)
 
 
-def claims(standing: LedgerState) -> list[Claim]:
+def claims(state: LedgerState) -> list[Claim]:
     """The figures of the data set, then of each purpose, then of each plan in the order of approval."""
-    ceilings, plans = standing.ceilings, list(standing.plans.values())
-    if ceilings is None or standing.opened is None:
+    ceilings, plans = state.ceilings, list(state.plans.values())
+    if ceilings is None or state.opened is None:
         return []
     used = {plan.plan.hash: Used.of(plan) for plan in plans}
     alone = {plan.plan.hash: used_alone(plan) for plan in plans}
-    found = [
-        _claim("data-set", standing.opened.data_set, "the data set", plans, used, alone, ceilings.epsilon, ceilings)
-    ]
+    found = [_claim("data-set", state.opened.data_set, "the data set", plans, used, alone, ceilings.epsilon, ceilings)]
     for purpose in sorted({plan.plan.purpose_code for plan in plans} | set(ceilings.purposes)):
         chosen = [plan for plan in plans if plan.plan.purpose_code == purpose]
         limit = ceilings.purposes.get(purpose)
@@ -101,14 +99,14 @@ def bounded(used: Sequence[Used], delta: float, limit: float | None, extra: Sequ
         return math.inf
 
 
-def signal_bits(standing: LedgerState, own: str) -> int:
+def signal_bits(state: LedgerState, own: str) -> int:
     """The most bits of signals that the ledger's party, `own`, can have told of one person, over all plans.
 
     A level under one meaning counts once, to whomever it went. Whether other levels were told of the same persons is
     in the party's disclosure store only, so they are taken to be: this is an upper bound.
     """
     bits: dict[tuple[str, int], int] = {}
-    for plan in standing.plans.values():
+    for plan in state.plans.values():
         for place, told in enumerate(plan.disclosures):
             if not told.fresh or not isinstance(told.event, Disclosure) or not _tells_signal(told):
                 continue
@@ -135,21 +133,21 @@ class Ceiling:
         """Something was reserved or disclosed by this entry."""
         self._fresh, self._seq = True, seq
 
-    def faults(self, standing: LedgerState, known: Sequence[Claim] | None = None) -> Iterator[tuple[str, int, str]]:
+    def faults(self, state: LedgerState, known: Sequence[Claim] | None = None) -> Iterator[tuple[str, int, str]]:
         """(code, seq, words) of each ceiling that is exceeded by what was released up to here, `known` its claims.
 
         Nothing, if nothing was released since the last look: an operator may set a ceiling below what is spent.
         """
-        if not self._fresh or standing.ceilings is None:
+        if not self._fresh or state.ceilings is None:
             return
         self._fresh = False
-        for claim in claims(standing) if known is None else known:
+        for claim in claims(state) if known is None else known:
             if not claim.within:
                 what = f"{claim.title}: epsilon {claim.epsilon:.6g} at delta {claim.delta:g}, allowed {claim.ceiling:g}"
                 yield f"{claim.scope}-budget", self._seq, what
-        limit, labels = standing.ceilings.label_epsilon, label_epsilon(standing)
+        limit, labels = state.ceilings.label_epsilon, label_epsilon(state)
         if limit is not None and labels > limit * (1 + 1e-9):
             yield "label-budget", self._seq, f"label epsilon {labels:g}, allowed {limit:g}"
-        if (bits := signal_bits(standing, self.party)) > standing.ceilings.signal_bits:
-            allowed = standing.ceilings.signal_bits
+        if (bits := signal_bits(state, self.party)) > state.ceilings.signal_bits:
+            allowed = state.ceilings.signal_bits
             yield "signal-budget", self._seq, f"up to {bits} bits of a person's signal, allowed {allowed}"

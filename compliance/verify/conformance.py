@@ -45,12 +45,12 @@ def plan_faults(plan: Plan, card: Card) -> Faults:
         yield "noise", f"the plan {plan.name} aligns in the open: it is for simulations only"
 
 
-def prescribed(standing: PlanState, phase: Phase) -> Prescribed:
+def prescribed(state: PlanState, phase: Phase) -> Prescribed:
     """What the plan prescribes for a phase with a sum."""
     try:
-        return Prescribed(standing.mechanisms.event(phase), "", standing.part(phase))
+        return Prescribed(state.mechanisms.event(phase), "", state.part(phase))
     except PlanError as error:
-        return Prescribed(None, str(error), standing.part(phase))
+        return Prescribed(None, str(error), state.part(phase))
 
 
 class Reservations:
@@ -60,10 +60,10 @@ class Reservations:
         self._party = party
         self._known: dict[tuple[str, str], Prescribed] = {}
 
-    def faults(self, standing: PlanState, entry: Reserve) -> Faults:
+    def faults(self, state: PlanState, entry: Reserve) -> Faults:
         """Where a reservation is not as the plan prescribes: (code, words) for each."""
-        plan = standing.plan
-        found = standing.phases.get(entry.phase)
+        plan = state.plan
+        found = state.phases.get(entry.phase)
         if found is None or found[1].paired:
             return
         phase = found[1]
@@ -72,7 +72,7 @@ class Reservations:
             yield "group", f"{entry.phase} is of the group {phase.group}, to which {self._party} does not belong"
         if not 1 <= entry.round <= phase.rounds:
             yield "round", f"{entry.phase} has the rounds 1 to {phase.rounds}, not {entry.round}"
-        yield from self._mechanism(standing, phase, entry)
+        yield from self._mechanism(state, phase, entry)
         if not group.min_parties <= entry.cohort <= members:
             yield "cohort", f"a cohort of {entry.cohort}, where the plan allows {group.min_parties} to {members}"
         # Entries of earlier versions count on nobody where the plan says 0.
@@ -84,12 +84,12 @@ class Reservations:
             if not math.isclose(entry.own_noise, share, rel_tol=0.0, abs_tol=_SAME_NOISE):
                 yield "own-noise", f"own noise is {entry.own_noise:.6g} of what is charged, and must be {share:.6g}"
 
-    def _mechanism(self, standing: PlanState, phase: Phase, entry: Reserve) -> Faults:
+    def _mechanism(self, state: PlanState, phase: Phase, entry: Reserve) -> Faults:
         key = (entry.plan, entry.phase)
         if key not in self._known:
-            self._known[key] = prescribed(standing, phase)
+            self._known[key] = prescribed(state, phase)
         event, problem, part = self._known[key]
-        if standing.plan.evaluation.split.moves and entry.part != part:
+        if state.plan.evaluation.split.moves and entry.part != part:
             yield (
                 "part",
                 f"it is charged to {entry.part} persons alone, and the plan's split by date moves persons: there is "
@@ -115,10 +115,10 @@ def own_share(plan: Plan, phase: Phase, cohort: int, insiders: int) -> float:
     return 1.0 / math.sqrt(max(1, cohort - insiders))
 
 
-def disclose_faults(standing: PlanState, party: str, entry: Disclose) -> Faults:
+def disclose_faults(state: PlanState, party: str, entry: Disclose) -> Faults:
     """Where a disclosure of a party is not as the plan prescribes: (code, words) for each."""
-    plan = standing.plan
-    found = standing.phases.get(entry.phase)
+    plan = state.plan
+    found = state.phases.get(entry.phase)
     if found is None or not found[1].paired:
         return
     phase = found[1]

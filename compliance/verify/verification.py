@@ -167,7 +167,7 @@ class Verification:
     simulation: bool = False
     dropped: int = 0
     uncounted: int = 0
-    standing: LedgerState | None = field(default=None, repr=False, compare=False)
+    state: LedgerState | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:

@@ -75,7 +75,7 @@ class _LedgerCheck:
         self._findings: list[Finding] = []
         self._listed: Counter[str] = Counter()
         self._warnings: list[str] = []
-        self._standing, self._chain, self._ceiling = LedgerState(), Chain(), Ceiling()
+        self._state, self._chain, self._ceiling = LedgerState(), Chain(), Ceiling()
         self._card: Card | None = None
         self._reservations = Reservations("")
         self._entries, self._uncounted, self._last_at = 0, 0, ""
@@ -100,8 +100,8 @@ class _LedgerCheck:
         if not self._entries and not self._findings:
             self._found("unreadable", 0, f"{self._path}: the ledger has no entries")
         self._unidentified()
-        figures = claims(self._standing)
-        for code, seq, what in self._ceiling.faults(self._standing, figures):
+        figures = claims(self._state)
+        for code, seq, what in self._ceiling.faults(self._state, figures):
             self._found(code, seq, what)
         return self._verification(figures, self._anchored(given, kept, server), kept)
 
@@ -129,17 +129,17 @@ class _LedgerCheck:
 
     def _entry(self, row: StoredEntry, entry: Entry) -> None:
         if isinstance(entry, Limit):
-            for code, seq, what in self._ceiling.faults(self._standing):
+            for code, seq, what in self._ceiling.faults(self._state):
                 self._found(code, seq, what)
         try:
-            self._standing.apply(row.seq, row.at, entry)
+            self._state.apply(row.seq, row.at, entry)
         except LedgerFault as fault:
             self._found(fault.code, row.seq, fault.what)
             self._count_anyway(row.seq, fault.code, entry)
         except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
             self._found("unknown-entry", row.seq, f"it cannot be followed: {type(error).__name__}")
             self._uncounted += 1
-        if self._card is None and self._standing.opened is not None:
+        if self._card is None and self._state.opened is not None:
             self._opened()
         if self._card is not None:
             for code, what in self._conformance(self._card, entry):
@@ -152,7 +152,7 @@ class _LedgerCheck:
 
     def _opened(self) -> None:
         try:
-            self._card = self._standing.card
+            self._card = self._state.card
         except LedgerFault:
             return
         self._reservations, self._ceiling.party = Reservations(self._card.name), self._card.name
@@ -162,13 +162,13 @@ class _LedgerCheck:
 
     def _unidentified(self) -> None:
         """A ledger with plans in it says what names a person, or each could have been a second one under another."""
-        plans, card = self._standing.plans.values(), self._card
-        if plans and card is not None and not card.simulation and self._standing.identified is None:
+        plans, card = self._state.plans.values(), self._card
+        if plans and card is not None and not card.simulation and self._state.identified is None:
             what = "no entry says which column names a person in which form: plans may have named the same ones twice"
             self._found("identifier", min(plan.approved for plan in plans), what)
 
     def _conformance(self, card: Card, entry: Entry) -> Faults:
-        plan = self._standing.plans.get(getattr(entry, "plan", ""))
+        plan = self._state.plans.get(getattr(entry, "plan", ""))
         if plan is None:
             return iter(())
         if isinstance(entry, Approve):
@@ -182,10 +182,10 @@ class _LedgerCheck:
     def _count_anyway(self, seq: int, code: str, entry: Entry) -> None:
         """What may not stand can have been answered all the same, so the figures count it where they can."""
         if isinstance(entry, Approve) and code == "identifier":
-            self._standing.admit(seq, entry)
+            self._state.admit(seq, entry)
         if not isinstance(entry, Reserve | Disclose | Answer):
             return
-        plan = self._standing.plans.get(entry.plan)
+        plan = self._state.plans.get(entry.plan)
         if plan is None:
             self._uncounted += not isinstance(entry, Answer)
             return
@@ -210,7 +210,7 @@ class _LedgerCheck:
     def _anchored(self, given: Sequence[Anchor], kept: Sequence[Anchor], server: Card | None) -> Anchored:
         if self._card is None or not self._chain.hashes:
             return Anchored()
-        plans = [plan.plan for plan in self._standing.plans.values() if plan.plan.enrolled]
+        plans = [plan.plan for plan in self._state.plans.values() if plan.plan.enrolled]
         servers = [server] if server else list({plan.cards[SERVER].key: plan.cards[SERVER] for plan in plans}.values())
         ledger, hashes = self._chain.hashes.get(1, b""), self._chain.hashes
         for finding in anchor_findings(self._card, ledger, hashes, servers, [*given, *kept]):
@@ -225,26 +225,26 @@ class _LedgerCheck:
             self._findings.append(Finding(code, seq, what))
 
     def _verification(self, figures: list[Claim], anchored: Anchored, kept: Sequence[Anchor]) -> Verification:
-        standing, card = self._standing, self._card
+        state, card = self._state, self._card
         return Verification(
             path=self._path,
             party=card.name if card else self._path.stem,
             ledger=self._chain.hashes.get(1, b"").hex(),
             card=card,
-            data_set=standing.opened.data_set if standing.opened else "",
+            data_set=state.opened.data_set if state.opened else "",
             entries=self._entries,
             uncounted=self._uncounted,
             findings=tuple(sorted(set(self._findings), key=lambda found: (found.seq, found.fault.value, found.code))),
             warnings=tuple(self._warnings[:LISTED]),
             claims=tuple(figures),
-            ceilings=standing.ceilings,
-            label_epsilon=label_epsilon(standing),
-            signal_bits=signal_bits(standing, card.name if card else ""),
+            ceilings=state.ceilings,
+            label_epsilon=label_epsilon(state),
+            signal_bits=signal_bits(state, card.name if card else ""),
             anchored=anchored,
             others=tuple(_others(kept, card)),
             simulation=card is not None and card.simulation,
             dropped=sum(max(0, count - LISTED) for count in self._listed.values()),
-            standing=standing,
+            state=state,
         )
 
 

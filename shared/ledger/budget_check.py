@@ -41,14 +41,14 @@ class Used:
     distance: float
 
     @classmethod
-    def of(cls, standing: PlanState, planned: bool = False) -> Used:
+    def of(cls, state: PlanState, planned: bool = False) -> Used:
         """What counts as answered under a plan, or with `planned` everything in its budget."""
         if planned:
-            events = standing.planned(standing.plan.groups)
+            events = state.planned(state.plan.groups)
         else:
-            elsewhere = standing.elsewhere()
-            events = {part: standing.charged[part] + elsewhere[part] for part in PARTS}
-        return cls(standing.division, events, standing.mechanisms.distance)
+            elsewhere = state.elsewhere()
+            events = {part: state.charged[part] + elsewhere[part] for part in PARTS}
+        return cls(state.division, events, state.mechanisms.distance)
 
 
 def composed_epsilon(
@@ -93,30 +93,30 @@ def multiplied(counts: Counter[Event]) -> list[Event]:
 
 
 class BudgetCheck:
-    """Holds a ledger's standing against its ceilings; remembers what it has found to be within them."""
+    """Compares a ledger's state with its ceilings; remembers what it has found to be within them."""
 
     def __init__(self, accountant: Accountant | None = None) -> None:
         self._accountant = accountant or PldAccountant()
         self._used: dict[str, tuple[int, Used]] = {}
         self._cleared: dict[str, tuple[Ceilings, list[Used]]] = {}
 
-    def epsilon(self, standing: LedgerState, chosen: Callable[[Plan], bool] = lambda plan: True) -> float:
+    def epsilon(self, state: LedgerState, chosen: Callable[[Plan], bool] = lambda plan: True) -> float:
         """Epsilon of what counts as answered under the chosen plans, at the delta of the ceilings.
 
         Raises:
             UnreachableBudget: so much is spent that the noise's distance alone exceeds delta.
         """
-        ceilings = _ceilings(standing)
-        used = [Used.of(plan) for plan in standing.plans.values() if chosen(plan.plan)]
+        ceilings = _ceilings(state)
+        used = [Used.of(plan) for plan in state.plans.values() if chosen(plan.plan)]
         return composed_epsilon(used, ceilings.delta, ceilings.epsilon or 1.0, self._accountant)
 
-    def check(self, standing: LedgerState, plan: str, more: Reserve | None = None) -> None:
+    def check(self, state: LedgerState, plan: str, more: Reserve | None = None) -> None:
         """Check that what a plan has spent, and one reservation more, is within every ceiling.
 
         Raises:
             Overdrawn: it is not; nothing must be computed.
         """
-        ceilings, own = _ceilings(standing), standing.plans[plan]
+        ceilings, own = _ceilings(state), state.plans[plan]
         if own.plan.privacy.noise == "none":
             if ceilings.epsilon is not None or ceilings.purposes:
                 raise Overdrawn("data-set", "the plan adds no noise, and the data set has a ceiling")
@@ -126,44 +126,42 @@ class BudgetCheck:
             "purpose": (
                 ceilings.purposes.get(own.plan.purpose_code),
                 ceilings.delta,
-                [p for p in standing.plans.values() if p.plan.purpose_code == own.plan.purpose_code],
+                [p for p in state.plans.values() if p.plan.purpose_code == own.plan.purpose_code],
             ),
-            "data-set": (ceilings.epsilon, ceilings.delta, list(standing.plans.values())),
+            "data-set": (ceilings.epsilon, ceilings.delta, list(state.plans.values())),
         }
         for name, (ceiling, delta, plans) in scopes.items():
             if ceiling is not None:
                 self._check(name, ceiling, delta, ceilings, plans, own, more)
 
-    def check_whole(self, standing: LedgerState, plan: Plan) -> None:
+    def check_whole(self, state: LedgerState, plan: Plan) -> None:
         """Check that all of a plan that is not yet approved is within the ceilings, with the whole of every live plan.
 
         Raises:
             Overdrawn: it is not.
         """
-        ceilings = _ceilings(standing)
-        new = PlanState(plan, 0, plan.hash, standing.card.name)
+        ceilings = _ceilings(state)
+        new = PlanState(plan, 0, plan.hash, state.card.name)
         if plan.privacy.noise == "none":
             if ceilings.epsilon is not None or ceilings.purposes:
                 raise Overdrawn("data-set", "the plan adds no noise, and the data set has a ceiling")
             return
-        if plan.platforms and plan.party(standing.card.name).group == plan.lenders and plan.privacy.label_epsilon:
-            check_labels(
-                standing, RandomizedResponse(epsilon=plan.privacy.label_epsilon, count=1), plan.outcome.meaning
-            )
+        if plan.platforms and plan.party(state.card.name).group == plan.lenders and plan.privacy.label_epsilon:
+            check_labels(state, RandomizedResponse(epsilon=plan.privacy.label_epsilon, count=1), plan.outcome.meaning)
         for scope, ceiling in (("purpose", ceilings.purposes.get(plan.purpose_code)), ("data-set", ceilings.epsilon)):
             if ceiling is None:
                 continue
-            figure = self.outlook(standing, new, scope)
+            figure = self.outlook(state, new, scope)
             if figure > ceiling * (1 + 1e-9):
                 name = scope.replace("-", " ")
                 raise Overdrawn(
                     scope, f"epsilon {ceiling:g} of the {name} does not hold the plan: it would be {figure:.4g}"
                 )
 
-    def outlook(self, standing: LedgerState, new: PlanState | None = None, scope: str = "data-set") -> float:
+    def outlook(self, state: LedgerState, new: PlanState | None = None, scope: str = "data-set") -> float:
         """Epsilon if every live plan, and a new one, used all of its budget; infinite where delta does not hold it."""
-        ceilings = _ceilings(standing)
-        plans = list(standing.plans.values())
+        ceilings = _ceilings(state)
+        plans = list(state.plans.values())
         if new is not None and scope == "purpose":
             plans = [one for one in plans if one.plan.purpose_code == new.plan.purpose_code]
         plans = [one for one in plans if one.plan.privacy.noise != "none"]
@@ -216,53 +214,53 @@ class BudgetCheck:
             return False
 
 
-def check_labels(standing: LedgerState, event: Event, what: str) -> None:
+def check_labels(state: LedgerState, event: Event, what: str) -> None:
     """Check that releasing labels of that meaning is within the data set's ceiling of label epsilon.
 
     Raises:
         Overdrawn: it is not.
     """
-    ceiling = _ceilings(standing).label_epsilon
+    ceiling = _ceilings(state).label_epsilon
     if ceiling is None or not isinstance(event, RandomizedResponse):
         return
-    epsilons = {key: released.epsilon for key, released in released_labels(standing).items()}
+    epsilons = {key: released.epsilon for key, released in released_labels(state).items()}
     total = math.fsum((epsilons | {(what, event.epsilon): event.epsilon}).values())
     if total > ceiling * (1 + 1e-9):
         raise Overdrawn("labels", f"label epsilon {ceiling:g} of the data set does not hold {total:g}")
 
 
-def label_epsilon(standing: LedgerState) -> float:
+def label_epsilon(state: LedgerState) -> float:
     """Label epsilon of a person over all releases: each outcome and epsilon counts once, to whomever it went."""
-    return math.fsum(event.epsilon for event in released_labels(standing).values())
+    return math.fsum(event.epsilon for event in released_labels(state).values())
 
 
-def released_labels(standing: LedgerState) -> dict[tuple[str, float], RandomizedResponse]:
+def released_labels(state: LedgerState) -> dict[tuple[str, float], RandomizedResponse]:
     """Noisy labels of a person that were released, by what keys their coins: the outcome's meaning and the epsilon.
 
     The meaning is that of the plan, not the text in the entry, which ledgers of earlier versions have cut.
     """
     return {
         (plan.plan.outcome.meaning, disclosure.event.epsilon): disclosure.event
-        for plan in standing.plans.values()
+        for plan in state.plans.values()
         for disclosure in plan.disclosures
         if isinstance(disclosure.event, RandomizedResponse) and disclosure.fresh
     }
 
 
-def bits_by_recipient(standing: LedgerState) -> dict[str, int]:
+def bits_by_recipient(state: LedgerState) -> dict[str, int]:
     """The most bits that a recipient can have been told of one person, over all plans: new values only."""
     bits: Counter[str] = Counter()
-    for plan in standing.plans.values():
+    for plan in state.plans.values():
         for disclosure in plan.disclosures:
             if isinstance(disclosure.event, Disclosure) and disclosure.fresh:
                 bits[disclosure.event.recipient] += disclosure.event.bits * disclosure.event.count
     return dict(sorted(bits.items()))
 
 
-def _ceilings(standing: LedgerState) -> Ceilings:
-    if standing.ceilings is None:
+def _ceilings(state: LedgerState) -> Ceilings:
+    if state.ceilings is None:
         raise ValueError("a ledger that was not opened has no ceilings")
-    return standing.ceilings
+    return state.ceilings
 
 
 def _with(used: Used, more: Reserve | None) -> Used:

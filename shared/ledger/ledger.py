@@ -79,7 +79,7 @@ class Ledger:
             raise LedgerError(f"{path}: there is no ledger; create one first")
         self.path, self.clock, self._identity = path, clock, identity
         self._lock = threading.RLock()
-        self._standing, self._seq, self._hash, self._genesis = LedgerState(), 0, GENESIS, GENESIS
+        self._state, self._seq, self._hash, self._genesis = LedgerState(), 0, GENESIS, GENESIS
         # SQLite's number of the file's content, which changes when another connection has written; None: not known.
         self._version: int | None = None
         try:
@@ -136,7 +136,7 @@ class Ledger:
 
     def _begin(self, entries: list[Entry]) -> None:
         for entry in entries:
-            self.append(lambda standing, entry=entry: entry)  # type: ignore[misc]
+            self.append(lambda state, entry=entry: entry)  # type: ignore[misc]
 
     @property
     def party(self) -> str:
@@ -144,11 +144,11 @@ class Ledger:
         return self._identity.name
 
     @property
-    def standing(self) -> LedgerState:
+    def state(self) -> LedgerState:
         """What follows from all entries, others' of this moment among them."""
         with self._lock:
             self._guarded(self._refresh)
-            return self._standing
+            return self._state
 
     @property
     def head(self) -> Head:
@@ -158,7 +158,7 @@ class Ledger:
             return Head.sign(self._identity, self._genesis, self._seq, self._hash)
 
     def append(self, make: Callable[[LedgerState], Entry]) -> int:
-        """Append what `make` gives for the ledger's standing, and return its sequence number once it is on the disk.
+        """Append what `make` gives for the ledger's state, and return its sequence number once it is on the disk.
 
         `make` is called under the write lock, so nothing can come between what it checks and what is appended; what it
         raises is passed on, and nothing is appended then.
@@ -221,13 +221,13 @@ class Ledger:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             self._refresh()
-            entry = make(self._standing)
+            entry = make(self._state)
             seq, at = self._seq + 1, datetime.fromtimestamp(self.clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             body, nonce = body_of(entry), os.urandom(NONCE_BYTES)
             hashed = entry_hash(seq, self._hash, at, nonce, body)
             signature = self._identity.sign(SIGNED, hashed)
             self._database.execute(_INSERT, (seq, at, body, nonce, self._hash, hashed, signature))
-            self._standing.apply(seq, at, entry)
+            self._state.apply(seq, at, entry)
         except BaseException:
             self._roll_back()
             raise
@@ -235,7 +235,7 @@ class Ledger:
             self._database.execute("COMMIT")
         except BaseException:
             # What was folded in is not in the file: fold all of it again when it is next needed.
-            self._standing, self._seq, self._hash, self._version = LedgerState(), 0, GENESIS, None
+            self._state, self._seq, self._hash, self._version = LedgerState(), 0, GENESIS, None
             self._roll_back()
             raise
         self._seq, self._hash = seq, hashed
@@ -265,7 +265,7 @@ class Ledger:
             try:
                 if stored.hash != entry_hash(stored.seq, stored.previous, stored.at, stored.nonce, stored.body):
                     raise LedgerError(f"{self.path}: entry {stored.seq} was changed; restore the ledger")
-                self._standing.apply(stored.seq, stored.at, stored.entry)
+                self._state.apply(stored.seq, stored.at, stored.entry)
             except (LedgerFault, UnknownEntry, UnicodeEncodeError) as error:
                 raise LedgerError(
                     f"{self.path}: entry {stored.seq} cannot stand there ({error}); restore the ledger"
@@ -273,8 +273,8 @@ class Ledger:
             self._seq, self._hash = stored.seq, stored.hash
             if stored.seq == 1:
                 self._genesis = stored.hash
-                if self._standing.card.key != self._identity.card.key:
-                    raise LedgerError(f"{self.path}: is the ledger of {self._standing.card.name!r}, with another key")
+                if self._state.card.key != self._identity.card.key:
+                    raise LedgerError(f"{self.path}: is the ledger of {self._state.card.name!r}, with another key")
         self._version = version
 
     def _guarded(self, work: Callable[[], T]) -> T:

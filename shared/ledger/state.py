@@ -301,27 +301,27 @@ class LedgerState:
         return plan
 
     def _reserve(self, seq: int, at: str, entry: Reserve) -> None:
-        standing, index, phase = self._place(seq, entry.plan, entry.run, entry.phase)
+        state, index, phase = self._place(seq, entry.plan, entry.run, entry.phase)
         if phase.paired:
             raise LedgerFault("reservation", seq, f"{phase.name} has no sum")
         place = (index, entry.round, entry.attempt)
-        if not standing.allows("", place):
+        if not state.allows("", place):
             raise LedgerFault("order", seq, f"{phase.name} round {entry.round} is not above what was answered")
-        if standing.spent[phase.name] + entry.count > phase.attempts:
+        if state.spent[phase.name] + entry.count > phase.attempts:
             raise LedgerFault("attempts", seq, f"{phase.name} has {phase.attempts} attempts in its budget, no more")
-        standing.run = entry.run
-        standing.charge(entry, entry.count)
-        standing.reservations[seq] = reservation = Reservation(seq, entry)
-        standing.advance("", (index, *reservation.end))
+        state.run = entry.run
+        state.charge(entry, entry.count)
+        state.reservations[seq] = reservation = Reservation(seq, entry)
+        state.advance("", (index, *reservation.end))
 
     def _answer(self, seq: int, at: str, entry: Answer) -> None:
-        standing, index, phase = self._place(seq, entry.plan, entry.run, entry.phase)
+        state, index, phase = self._place(seq, entry.plan, entry.run, entry.phase)
         place = (index, entry.round, entry.attempt)
         if entry.reserve is None:
-            self._exchanged(seq, standing, phase, entry.peer, place)
-            standing.run = entry.run
+            self._exchanged(seq, state, phase, entry.peer, place)
+            state.run = entry.run
             return
-        reservation = standing.reservations.get(entry.reserve)
+        reservation = state.reservations.get(entry.reserve)
         if reservation is None or (reservation.entry.phase, reservation.entry.plan) != (entry.phase, entry.plan):
             raise LedgerFault("answer", seq, f"there is no reservation {entry.reserve} of {entry.phase}")
         if entry.count > reservation.left:
@@ -329,63 +329,63 @@ class LedgerState:
         first = (index, reservation.entry.round, reservation.entry.attempt)
         if not first <= place <= (index, *reservation.end):
             raise LedgerFault("answer", seq, f"{phase.name} round {entry.round} is outside of its reservation")
-        if place <= standing.answered:
+        if place <= state.answered:
             raise LedgerFault("order", seq, f"{phase.name} round {entry.round} is not above what was answered")
         reservation.answered += entry.count
-        standing.answered = place
-        latest = reservation is next(reversed(standing.reservations.values()))
+        state.answered = place
+        latest = reservation is next(reversed(state.reservations.values()))
         # Of the latest block it is now known how far it went; what was reserved after another one stays above it.
-        standing.advance("", place if latest else max(place, standing.last[""]))
+        state.advance("", place if latest else max(place, state.last[""]))
 
     def _abort(self, seq: int, at: str, entry: Abort) -> None:
-        for standing in self.plans.values():
-            if (reservation := standing.reservations.get(entry.reserve)) is not None:
+        for state in self.plans.values():
+            if (reservation := state.reservations.get(entry.reserve)) is not None:
                 if entry.count > reservation.left:
                     raise LedgerFault(
                         "abort", seq, f"reservation {entry.reserve} has {reservation.left} answers that had not left"
                     )
                 reservation.aborted += entry.count
-                standing.charge(reservation.entry, -entry.count)
+                state.charge(reservation.entry, -entry.count)
                 return
         raise LedgerFault("abort", seq, f"there is no reservation {entry.reserve}")
 
     def _disclose(self, seq: int, at: str, entry: Disclose) -> None:
-        standing, index, phase = self._place(seq, entry.plan, entry.run, entry.phase)
-        self._exchanged(seq, standing, phase, entry.peer, (index, entry.round, entry.attempt))
-        standing.run = entry.run
-        standing.disclosures.append(entry)
+        state, index, phase = self._place(seq, entry.plan, entry.run, entry.phase)
+        self._exchanged(seq, state, phase, entry.peer, (index, entry.round, entry.attempt))
+        state.run = entry.run
+        state.disclosures.append(entry)
         self.register_head = entry.register_head or self.register_head
         if phase.name.startswith("align:"):
             self.alignments.setdefault(entry.peer, []).append(at)
 
-    def _exchanged(self, seq: int, standing: PlanState, phase: Phase, peer: str, place: Place) -> None:
+    def _exchanged(self, seq: int, state: PlanState, phase: Phase, peer: str, place: Place) -> None:
         if not phase.paired or not peer:
             raise LedgerFault("disclosure", seq, f"{phase.name} has no payloads for {peer or 'nobody'}")
-        if not standing.allows(peer, place):
+        if not state.allows(peer, place):
             raise LedgerFault("order", seq, f"{phase.name} step {place[1]} is not above what {peer} was answered")
-        standing.advance(peer, place)
-        standing.exchange(phase)
+        state.advance(peer, place)
+        state.exchange(phase)
 
     def _refuse(self, seq: int, at: str, entry: Refuse) -> None:
-        if (standing := self.plans.get(entry.plan)) is not None:
-            standing.refusals += 1
+        if (state := self.plans.get(entry.plan)) is not None:
+            state.refusals += 1
 
     def _end(self, seq: int, at: str, entry: Settle | Revoke) -> None:
-        standing = self.plans.get(entry.plan)
-        if standing is None or standing.state != "live":
+        state = self.plans.get(entry.plan)
+        if state is None or state.state != "live":
             raise LedgerFault("ending", seq, "it ends a plan that is not live")
-        standing.state = "settled" if isinstance(entry, Settle) else "revoked"
+        state.state = "settled" if isinstance(entry, Settle) else "revoked"
 
     def _withdraw(self, seq: int, at: str, entry: Withdraw) -> None:
         self.withdrawals.append(entry)
         self.register_head = entry.register_head or self.register_head
 
     def _place(self, seq: int, plan: str, run: str, phase: str) -> tuple[PlanState, int, Phase]:
-        standing = self.plans.get(plan)
-        if standing is None or standing.state != "live":
+        state = self.plans.get(plan)
+        if state is None or state.state != "live":
             raise LedgerFault("not-approved", seq, "it is under a plan that is not approved, or not any more")
-        if standing.run not in ("", run):
-            raise LedgerFault("run", seq, f"it is of the run {run}, and the plan has the run {standing.run}")
-        if phase not in standing.phases:
+        if state.run not in ("", run):
+            raise LedgerFault("run", seq, f"it is of the run {run}, and the plan has the run {state.run}")
+        if phase not in state.phases:
             raise LedgerFault("phase", seq, f"the plan has no phase {phase}")
-        return (standing, *standing.phases[phase])
+        return (state, *state.phases[phase])

@@ -72,16 +72,16 @@ class _LedgerFederation:
         return Plan.parse(data)
 
 
-def _reserve(standing: PlanState, phase: str, round: int) -> Reserve:
-    mechanisms, (_, found) = standing.mechanisms, standing.phases[phase]
+def _reserve(state: PlanState, phase: str, round: int) -> Reserve:
+    mechanisms, (_, found) = state.mechanisms, state.phases[phase]
     return Reserve(
-        plan=standing.plan.hash,
+        plan=state.plan.hash,
         run=RUN,
         phase=phase,
         round=round,
         attempt=1,
         event=mechanisms.event(found),
-        part=standing.part(found),
+        part=state.part(found),
         own_noise=1 / math.sqrt(COHORT - COLLUDING),
         cohort=COHORT,
         max_colluding=COLLUDING,
@@ -89,21 +89,21 @@ def _reserve(standing: PlanState, phase: str, round: int) -> Reserve:
     )
 
 
-def _answer(standing: PlanState, phase: str, round: int, reserve: int) -> Answer:
-    place = {"plan": standing.plan.hash, "run": RUN, "phase": phase, "round": round, "attempt": 1}
+def _answer(state: PlanState, phase: str, round: int, reserve: int) -> Answer:
+    place = {"plan": state.plan.hash, "run": RUN, "phase": phase, "round": round, "attempt": 1}
     return Answer(**place, reserve=reserve, request=REQUEST)
 
 
 def _week(plan: Plan, seq: int) -> Iterator[Entry]:
     """All entries of a plan that ran without a fault; the first of them gets the number `seq`."""
     yield Approve(plan=plan.hash, text=plan.canonical().decode("ascii"))
-    standing = PlanState(plan, seq, plan.hash, plan.parties[0].name)
-    for name, (_, phase) in standing.phases.items():
-        first = _reserve(standing, name, 1)
+    state = PlanState(plan, seq, plan.hash, plan.parties[0].name)
+    for name, (_, phase) in state.phases.items():
+        first = _reserve(state, name, 1)
         for round in range(1, phase.rounds + 1):
             seq += 1
             yield first.model_copy(update={"round": round})
-            yield _answer(standing, name, round, seq)
+            yield _answer(state, name, round, seq)
             seq += 1
     yield Settle(plan=plan.hash, why="finished")
 
@@ -136,23 +136,23 @@ def _appends(folder: Path, federation: _LedgerFederation) -> dict[str, float]:
     ledger = Ledger.create(folder / "node.db", federation.own, DATA_SET, CEILINGS, identified=PERSONS)
     budget_check = BudgetCheck()
     plan = federation.plan(0)
-    ledger.append(lambda standing: Approve(plan=plan.hash, text=plan.canonical().decode("ascii")))
+    ledger.append(lambda state: Approve(plan=plan.hash, text=plan.canonical().decode("ascii")))
     bare = sqlite3.connect(folder / "bare.db", isolation_level=None)
     bare.execute("PRAGMA journal_mode=WAL")
     bare.execute("PRAGMA synchronous=FULL")
     bare.execute("CREATE TABLE entries (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")
     row = os.urandom(ROW_BYTES)
     spent: dict[str, list[float]] = {"node": [], "bare": []}
-    phase = next(name for name in ledger.standing.plans[plan.hash].phases if name.startswith("train_tower"))
+    phase = next(name for name in ledger.state.plans[plan.hash].phases if name.startswith("train_tower"))
 
     def answered(round: int) -> None:
-        def reservation(standing: LedgerState) -> Reserve:
-            entry = _reserve(standing.plans[plan.hash], phase, round)
-            budget_check.check(standing, plan.hash, entry)
+        def reservation(state: LedgerState) -> Reserve:
+            entry = _reserve(state.plans[plan.hash], phase, round)
+            budget_check.check(state, plan.hash, entry)
             return entry
 
         seq = ledger.append(reservation)
-        ledger.append(lambda standing: _answer(standing.plans[plan.hash], phase, round, seq))
+        ledger.append(lambda state: _answer(state.plans[plan.hash], phase, round, seq))
 
     def committed(round: int) -> None:
         bare.execute("INSERT INTO entries (body) VALUES (?)", (row,))
@@ -196,7 +196,7 @@ def run() -> dict[str, Any]:
         result |= {"plans": weeks, "megabytes": path.stat().st_size / 1e6}
         result["reopen_seconds"], ledger = _timed(lambda: Ledger(path, federation.own))
         result["entries"] = ledger.head.seq
-        result["epsilon_of_all"] = BudgetCheck().epsilon(ledger.standing)
+        result["epsilon_of_all"] = BudgetCheck().epsilon(ledger.state)
         ledger.close()
         result["verify_seconds"], found = _timed(lambda: verify_ledger(path))
         if not found.ok:

@@ -129,16 +129,16 @@ def _cards(patch: pytest.MonkeyPatch) -> None:
 
 def _order_rule(patch: pytest.MonkeyPatch) -> None:
     """Nothing is below what was answered, for the node and for its ledger."""
-    patch.setattr(PlanState, "allows", lambda standing, peer, place: True)
-    patch.setattr(PlanState, "answered", property(lambda standing: NOWHERE, lambda standing, place: None))
+    patch.setattr(PlanState, "allows", lambda state, peer, place: True)
+    patch.setattr(PlanState, "answered", property(lambda state: NOWHERE, lambda state, place: None))
 
 
 def _limit_of_rounds(patch: pytest.MonkeyPatch) -> None:
     """Nothing was ever answered, for the node and for its ledger, and no ceiling is looked at."""
     patch.setattr(PlanLedger, "answers", lambda plan_ledger, phase: 0)
-    nothing = property(lambda standing: Uncounted(), lambda standing, counts: None)
+    nothing = property(lambda state: Uncounted(), lambda state, counts: None)
     patch.setattr(PlanState, "spent", nothing, raising=False)
-    patch.setattr(BudgetCheck, "check", lambda spending, standing, plan, more=None: None)
+    patch.setattr(BudgetCheck, "check", lambda spending, state, plan, more=None: None)
 
 
 def _heads(patch: pytest.MonkeyPatch) -> None:
@@ -336,21 +336,21 @@ def _one_part_by_date(patch: pytest.MonkeyPatch) -> None:
 
 def _one_identifier(patch: pytest.MonkeyPatch) -> None:
     """Each plan says for itself what names a person."""
-    patch.setattr(LedgerState, "_identify", lambda standing, seq, at, entry: None)
+    patch.setattr(LedgerState, "_identify", lambda state, seq, at, entry: None)
 
 
 def _others_charge(patch: pytest.MonkeyPatch) -> None:
     """A ledger counts its own answers only."""
-    patch.setattr(PlanState, "elsewhere", lambda standing, groups=None: {part: Counter() for part in PARTS})
+    patch.setattr(PlanState, "elsewhere", lambda state, groups=None: {part: Counter() for part in PARTS})
 
 
 def _whole_outcome_text(patch: pytest.MonkeyPatch) -> None:
     """Labels count once for the text in the ledger, of which it keeps 500 characters."""
 
-    def by_text(standing: LedgerState) -> dict[tuple[str, float], RandomizedResponse]:
+    def by_text(state: LedgerState) -> dict[tuple[str, float], RandomizedResponse]:
         return {
             (told.what, told.event.epsilon): told.event
-            for plan in standing.plans.values()
+            for plan in state.plans.values()
             for told in plan.disclosures
             if isinstance(told.event, RandomizedResponse) and told.fresh
         }

@@ -159,7 +159,7 @@ def second_spelling(defences: Defences) -> dict[str, float] | str:
     ledger = wire.nodes["lender-1"].plan_ledger.ledger
     return {
         "drawn anew": float(np.mean([bits[0][person] != bits[1][person] for person in common])),
-        "counted": label_epsilon(ledger.standing),
+        "counted": label_epsilon(ledger.state),
         "bits": told_bits,
         "moved": sum((person in parts[0]) != (person in parts[1]) for person in bits[0]) / len(bits[0]),
     }
@@ -209,23 +209,23 @@ class TestTheOtherSide:
                     of = {"event": made.event(phase), "cohort": 1, "own_noise": 1.0}
                     entries += [reserve(plan, phase.name, 1, one, **of) for one in range(1, phase.attempts + 1)]
             entries.append(Settle(plan=plan.hash, why="finished"))
-        standing = folded(entries)
+        state = folded(entries)
         events = [
-            (made.event(phase).model_dump(), phase.attempts * len(standing.plans))
+            (made.event(phase).model_dump(), phase.attempts * len(state.plans))
             for phase in made.phases
             if not phase.paired and not phase.test
         ]
-        return len(standing.plans), standing, composed(events, DELTA)
+        return len(state.plans), state, composed(events, DELTA)
 
     def test_stays_charged_when_a_plan_has_ended(self, defences: Defences):
-        count, standing, true = self.runs(3.0)
+        count, state, true = self.runs(3.0)
         assert count == 2
-        assert true <= BudgetCheck().epsilon(standing) == pytest.approx(true, rel=2e-3)
+        assert true <= BudgetCheck().epsilon(state) == pytest.approx(true, rel=2e-3)
         assert true <= 3.0
         with defences.without("other side's charge"):
-            count, standing, true = self.runs(3.0)
+            count, state, true = self.runs(3.0)
             assert count == 3
-            assert BudgetCheck().epsilon(standing) == pytest.approx(2.565, abs=0.002)
+            assert BudgetCheck().epsilon(state) == pytest.approx(2.565, abs=0.002)
             assert true == pytest.approx(3.718, abs=0.002)
 
     def test_costs_nothing_before_anything_was_exchanged(self):
@@ -257,11 +257,11 @@ def late_outcomes(defences: Defences) -> tuple[int, float]:
             break
         ledger = wire.nodes["lender-1"].plan_ledger.ledger
         if not released:
-            ledger.append(lambda standing: Limit(ceilings=ceilings, why="as the board decided"))
+            ledger.append(lambda state: Limit(ceilings=ceilings, why="as the board decided"))
         wire.align("lender-1", "wallet")
         wire.labels("lender-1", "wallet")
         released += 1
-    return released, label_epsilon(ledger.standing)
+    return released, label_epsilon(ledger.state)
 
 
 def test_outcomes_that_differ_late_are_two(defences: Defences):

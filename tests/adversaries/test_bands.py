@@ -114,9 +114,9 @@ class TestTheOperatorsList:
         town = new_town(tmp_path)
         monkeypatch.setattr(MayTell, "obstacles", lambda *args: ["bands of 'income'"])
         with running(town[LENDER], town.plan) as host:
-            standing = host._ledger.standing.plans[town.plan.hash]
+            state = host._ledger.state.plans[town.plan.hash]
             with pytest.raises(NotApproved, match="bands of 'income'"):
-                host._open(standing)
+                host._open(state)
 
 
 class TestOneNameTwoMeanings:

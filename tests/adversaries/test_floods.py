@@ -45,7 +45,7 @@ def test_of_what_the_server_itself_asks_amiss_so_many_are_entries(defences: Defe
         reply = scene.ask(BIN, LENDERS[:1], attempt=attempt, parties=["lender-1"])["lender-1"]
         assert isinstance(reply, Refusal)
     assert entries(scene) == before + MAX_REFUSALS
-    assert ledger.standing.plans[scene.plan.hash].refusals == MAX_REFUSALS
+    assert ledger.state.plans[scene.plan.hash].refusals == MAX_REFUSALS
     assert not scene.charged["lender-1"]
     # It goes on all the same.
     scene.ask(BIN, LENDERS, attempt=MAX_REFUSALS + 50, parties=["lender-1"])

@@ -148,7 +148,7 @@ class TestApprovalScreen:
             path = written(tmp_path / "plan.json", town.signed(**words))
             said = node("plan", "approve", path, "--bundle", town.bundle, "--yes")
             assert (said.code, "more than are shown" in said.text) == (1, True)
-        assert town.ledger("lender-1").standing.plans == {}
+        assert town.ledger("lender-1").state.plans == {}
 
     @pytest.mark.parametrize("width", [80, 50, 2000])
     def test_hashes_are_whole_at_any_width(
@@ -269,9 +269,9 @@ class TestNode:
     def test_ledger_and_budget(self, node: Any, town: Town):
         ledger = town.ledger("lender-1")
         where = {"plan": "ab" * 32, "run": EVIL[:200], "phase": EVIL[:200], "round": 0, "attempt": 0}
-        ledger.append(lambda standing: Refuse(**where, code="x", why=EVIL))
-        ceilings = ledger.standing.ceilings
-        ledger.append(lambda standing: Limit(ceilings=ceilings, why=EVIL[:400]))
+        ledger.append(lambda state: Refuse(**where, code="x", why=EVIL))
+        ceilings = ledger.state.ceilings
+        ledger.append(lambda state: Limit(ceilings=ceilings, why=EVIL[:400]))
         ledger.close()
         for words in (("ledger",), ("budget", "--why", "x"), ("doctor",), ("status",), ("status", "--json")):
             clean(node(*words))
@@ -385,7 +385,7 @@ class TestCompliance:
         plan = evil_plan(town)
         approve(ledger, plan)
         where = {"plan": plan.hash, "run": EVIL[:200], "phase": EVIL[:200], "round": 0, "attempt": 0}
-        ledger.append(lambda standing: Refuse(**where, code="x", why=EVIL))
+        ledger.append(lambda state: Refuse(**where, code="x", why=EVIL))
         ledger.close()
         path = tmp_path / f"ledger\n{FAKED}\x1b[8m\u202e.db"
         home.ledger_file.rename(path)

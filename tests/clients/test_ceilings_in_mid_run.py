@@ -25,7 +25,7 @@ PLAN = only(vertical_plan(), LENDER, PLATFORM).replace(alignment__min_overlap=1)
 
 def limit(ledger: Ledger, **ceilings: Any) -> None:
     """The operator's word, from another process or from this one."""
-    ledger.append(lambda standing: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, **ceilings), why="asked"))
+    ledger.append(lambda state: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, **ceilings), why="asked"))
 
 
 def aligned() -> tuple[Wire, Ledger]:
@@ -33,7 +33,7 @@ def aligned() -> tuple[Wire, Ledger]:
     books: list[Ledger] = []
 
     def bits() -> int:
-        ceilings = books[0].standing.ceilings
+        ceilings = books[0].state.ceilings
         assert ceilings is not None
         return ceilings.signal_bits
 

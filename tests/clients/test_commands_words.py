@@ -32,7 +32,7 @@ def test_an_error_keeps_its_brackets(capsys: pytest.CaptureFixture[str]):
 def test_a_finding_keeps_its_brackets(home: NodeDir):
     with opened(home) as ledger:
         ceilings = home.config().budget.model_copy(update={"epsilon": 1.0})
-        ledger.append(lambda standing: Limit(ceilings=ceilings, why="a test"))
+        ledger.append(lambda state: Limit(ceilings=ceilings, why="a test"))
     told = CliRunner().invoke(app, ["check", "--no-connect", "--home", str(home.folder)])
     assert told.exit_code == 1
     assert "its [budget] is not the one in force" in told.output

@@ -84,7 +84,7 @@ def test_after_its_last_day_nothing_is_left_although_nobody_asks(town: Town, clo
         clock.days = 6
         host.look()
         assert destroyed(door._keys)
-        assert host._ledger.standing.plans[plan.hash].state == "settled"
+        assert host._ledger.state.plans[plan.hash].state == "settled"
         assert any("expired on" in words for words in told)
         entries = host._ledger.head.seq
         host.look()
@@ -97,7 +97,7 @@ def test_after_it_is_revoked_too(town: Town):
         assert join(town, host, town.plan) == "Joined"
         door = host._doors[town.plan.hash]
         entry = Revoke(plan=town.plan.hash, why="the operator")
-        elsewhere(town, lambda ledger: ledger.append(lambda standing: entry))
+        elsewhere(town, lambda ledger: ledger.append(lambda state: entry))
         host.look()
         assert destroyed(door._keys)
         assert town.plan.hash not in host._doors
@@ -120,7 +120,7 @@ def test_one_under_which_nobody_ever_asked_ends_too(town: Town, clock: Clock):
         assert allowed_bundles(host._ledger)
         clock.days = 100
         host.look()
-        assert host._ledger.standing.plans[town.plan.hash].state == "settled"
+        assert host._ledger.state.plans[town.plan.hash].state == "settled"
         assert allowed_bundles(host._ledger) == {}
 
 

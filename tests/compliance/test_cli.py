@@ -70,7 +70,7 @@ class TestVerify:
 
     def test_anchors_of_a_peer_convict(self, ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         own = Ledger(ledger, members()[PARTY])
-        own.standing  # noqa: B018 (reads the file)
+        own.state  # noqa: B018 (reads the file)
         peer = new_ledger(tmp_path / "peer.db", "lender-2")
         peer.keep(own.head)
         own.close()

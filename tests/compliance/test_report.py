@@ -89,13 +89,13 @@ def written(folder: Path, *ledgers: Path, **more: Any) -> tuple[str, str]:
 
 def used(ledger: Ledger, plan: Plan, rounds: int = 2, settle: bool = False) -> None:
     """Approve a plan, and answer its bins and some rounds of training."""
-    ledger.append(lambda standing: approval(plan))
+    ledger.append(lambda state: approval(plan))
     for kind, number in [(Kind.BIN, 1), *((Kind.TRAIN, number) for number in range(1, rounds + 1))]:
         entry = reserve(plan, kind, number, group=plan.party(ledger.party).group)
-        seq = ledger.append(lambda standing, entry=entry: entry)  # type: ignore[misc]
-        ledger.append(lambda standing, entry=entry, seq=seq: answer(entry, seq))  # type: ignore[misc]
+        seq = ledger.append(lambda state, entry=entry: entry)  # type: ignore[misc]
+        ledger.append(lambda state, entry=entry, seq=seq: answer(entry, seq))  # type: ignore[misc]
     if settle:
-        ledger.append(lambda standing: Settle(plan=plan.hash, why="done"))
+        ledger.append(lambda state: Settle(plan=plan.hash, why="done"))
 
 
 def quick(name: str = "quick", **changes: Any) -> Plan:
@@ -180,7 +180,7 @@ class TestALedgerWithEveryKind:
     def test_anchors_are_told_apart(self, every: Path, tmp_path: Path):
         ledger = Ledger(copy_of(every, tmp_path), members()[PARTY])
         anchor = ledger.head
-        ledger.append(lambda standing: Refuse(plan="ab" * 32, run=RUN, phase="bin", round=1, attempt=1, code="unknown"))
+        ledger.append(lambda state: Refuse(plan="ab" * 32, run=RUN, phase="bin", round=1, attempt=1, code="unknown"))
         ledger.close()
         (tmp_path / "anchors").write_text(to_line(anchor) + "\n", encoding="ascii")
         text, _ = written(tmp_path, tmp_path / "copy.db", anchors=[tmp_path / "anchors"])
@@ -255,9 +255,9 @@ class TestOtherLedgers:
     def test_without_noise_nothing_is_claimed(self, tmp_path: Path):
         plan = quick("bare", privacy__noise="none", privacy__label_epsilon=1.0)
         ledger = new_ledger(tmp_path / "bare.db", ceilings=Ceilings(epsilon=None, delta=1e-5))
-        ledger.append(lambda standing: approval(plan))
+        ledger.append(lambda state: approval(plan))
         entry = reserve(plan, Kind.BIN, event=NoNoise(count=1, what="bin:lender"), own_noise=0.0)
-        ledger.append(lambda standing: entry)
+        ledger.append(lambda state: entry)
         ledger.close()
         text, _ = written(tmp_path, tmp_path / "bare.db")
         assert "something was released without noise, so nothing limits what it tells of a person" in text

@@ -139,7 +139,7 @@ class TestACleanLedger:
 
     def test_it_can_be_read_while_its_node_writes(self, tmp_path: Path):
         ledger = new_ledger(tmp_path / "live.db")
-        ledger.append(lambda standing: approval(enrolled_plan()))
+        ledger.append(lambda state: approval(enrolled_plan()))
         assert verify_ledger(tmp_path / "live.db").entries == 3
         ledger.close()
 
@@ -533,7 +533,7 @@ class TestAnchors:
         """The party's last head, as somebody else keeps it."""
         ledger = Ledger(clean, members()[PARTY])
         try:
-            ledger.standing  # noqa: B018 (reads the file)
+            ledger.state  # noqa: B018 (reads the file)
             return ledger.head
         finally:
             ledger.close()
@@ -571,7 +571,7 @@ class TestAnchors:
     def test_an_old_copy_byte_for_byte(self, clean: Path, tmp_path: Path):
         path = copy_of(clean, tmp_path)
         ledger = Ledger(path, members()[PARTY])
-        ledger.append(lambda standing: approval(enrolled_plan("third")))
+        ledger.append(lambda state: approval(enrolled_plan("third")))
         later = ledger.head
         ledger.close()
         assert verify_ledger(path, [later]).ok
@@ -624,7 +624,7 @@ class TestAnchors:
 def test_a_clock_that_was_set_back_is_a_warning(tmp_path: Path):
     times = iter([2e9, 2e9, 1e9])
     ledger = new_ledger(tmp_path / "clock.db", clock=lambda: next(times))
-    ledger.append(lambda standing: approval(enrolled_plan()))
+    ledger.append(lambda state: approval(enrolled_plan()))
     ledger.close()
     found = verify_ledger(tmp_path / "clock.db")
     assert found.ok

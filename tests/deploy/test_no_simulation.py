@@ -118,7 +118,7 @@ def test_a_plan_of_simulated_cards_is_not_approved_at_its_command(home: NodeDir)
     assert ran.exit_code == 1, said
     assert "are of a simulation" in said
     with_ledger = home.ledger(home.identity(), home.config())
-    assert with_ledger.standing.plans == {}
+    assert with_ledger.state.plans == {}
     with_ledger.close()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from deployment import until
 from doubles import DirectExchange
-from ledgers import standing_of
+from ledgers import state_of
 from live import PATIENCE, Live, audited
 from rehearsal import LENDERS, PLATFORM, Nodes, carry_out, history_of, lost_attempts, model_of, rehearsal_plan, replayed
 
@@ -76,7 +76,7 @@ def test_lenders_killed_in_mid_round(federation: Live, tmp_path: Path, monkeypat
     assert spent["lender-3"][TRAIN] == asked["lender-3"] - 1
     assert (2, 1) in {
         (entry.entry.round, entry.entry.attempt)
-        for entry in standing_of(second.ledger).plans[plan.hash].reservations.values()
+        for entry in state_of(second.ledger).plans[plan.hash].reservations.values()
         if entry.entry.phase == TRAIN
     }
 

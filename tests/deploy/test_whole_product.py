@@ -23,7 +23,7 @@ import pytest
 from builders import LENDERS, TRAIN, small_records
 from deployment import free_ports, until
 from homes import table_of
-from ledgers import standing_of
+from ledgers import state_of
 from operators import (
     FINGERPRINT,
     NODE,
@@ -265,11 +265,11 @@ def charged(output: Path, plan: Plan, ledgers: dict[str, Path]) -> None:
     lost = lost_attempts(history_of(output, plan))
     assert len(lost) <= 1, "one attempt at most was under way when the server died"
     for party, ledger in ledgers.items():
-        standing = standing_of(ledger).plans[plan.hash]
-        assert standing.state == "settled"
-        for held in standing.reservations.values():
+        state = state_of(ledger).plans[plan.hash]
+        assert state.state == "settled"
+        for held in state.reservations.values():
             assert held.answered + held.aborted <= held.entry.count
         for name, count in spent[party].items():
-            assert count <= standing.phases[name][1].attempts
-            reserved = sum(held.entry.count for held in standing.reservations.values() if held.entry.phase == name)
+            assert count <= state.phases[name][1].attempts
+            reserved = sum(held.entry.count for held in state.reservations.values() if held.entry.phase == name)
             assert count <= reserved

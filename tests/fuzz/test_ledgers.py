@@ -71,7 +71,7 @@ def check(path: Path, memory: int = 64 * MEBIBYTE) -> Verification:
     with limits(seconds=60, memory=memory):
         found = verify_ledger(path)
         json.dumps(found.as_json())
-        account = Account.read(path, found.standing) if found.standing else None
+        account = Account.read(path, found.state) if found.state else None
         if account is not None:
             costs(account, found.claims)
             moments(account)

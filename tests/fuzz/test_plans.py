@@ -143,7 +143,7 @@ def test_a_review_ends_whatever_the_plan_asks(plain: dict[str, Any]):
         return
     with limits(seconds=120, memory=1024 * MEBIBYTE), limited(60_000):
         try:
-            review(plan, PARTY.card, {}, LEDGER.standing, DATA, date(2031, 1, 6))
+            review(plan, PARTY.card, {}, LEDGER.state, DATA, date(2031, 1, 6))
             made = Mechanisms(plan)
             for phase in made.phases:
                 if not phase.paired:

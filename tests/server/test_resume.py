@@ -154,7 +154,7 @@ def disclosures(nodes: Nodes) -> dict[str, list[tuple[Any, ...]]]:
     def facts(entry: Disclose) -> tuple[Any, ...]:
         return entry.phase, entry.round, entry.peer, entry.persons, entry.fresh
 
-    plans = {name: ledger.standing.plans[nodes.plan.hash] for name, ledger in nodes.ledgers.items()}
+    plans = {name: ledger.state.plans[nodes.plan.hash] for name, ledger in nodes.ledgers.items()}
     return {name: [facts(entry) for entry in plan.disclosures] for name, plan in plans.items()}
 
 
@@ -166,16 +166,16 @@ def check(
     assert model_of(folder) == bench.expected(plan, history, monkeypatch)
     lost = set(lost_attempts(history))
     for name, ledger in nodes.ledgers.items():
-        standing = ledger.standing.plans[plan.hash]
-        assert standing.state == "settled"
+        state = ledger.state.plans[plan.hash]
+        assert state.state == "settled"
         for phase, attempts in history.items():
             answered = [
                 (round, attempt)
                 for round, attempt, cohort in attempts
                 if name in cohort and ((phase, round, attempt) not in lost or (name, phase, round, attempt) in reached)
             ]
-            assert standing.spent[phase] == len(answered), (name, phase)
-        assert all(reservation.entry.source == "seeded" for reservation in standing.reservations.values())
+            assert state.spent[phase] == len(answered), (name, phase)
+        assert all(reservation.entry.source == "seeded" for reservation in state.reservations.values())
     assert disclosures(nodes) == bench.told[plan.name]
     answered = json.loads((folder / "run.json").read_text())["answered"]
     for phase, counts in answered.items():
@@ -239,7 +239,7 @@ class TestKilledOften:
         with pytest.raises(AttemptsSpent, match="all 2 attempts are spent"):
             carry_out(plan, Deadly(nodes), folder)
         for name in LENDERS:
-            assert nodes.ledgers[name].standing.plans[plan.hash].spent[BIN] == 2
+            assert nodes.ledgers[name].state.plans[plan.hash].spent[BIN] == 2
 
     def test_training_whose_attempts_are_spent_ends_early_in_any_life(self, bench: Bench):
         nodes, folder = Nodes(HORIZONTAL), bench.folder()
@@ -326,7 +326,7 @@ class TestStopped:
         history = history_of(folder, HORIZONTAL)
         assert lost_attempts(history) == [(TRAIN, 2, 1)]
         assert model_of(folder) == bench.expected(HORIZONTAL, history, monkeypatch)
-        spent = {name: nodes.ledgers[name].standing.plans[HORIZONTAL.hash].spent[TRAIN] for name in LENDERS}
+        spent = {name: nodes.ledgers[name].state.plans[HORIZONTAL.hash].spent[TRAIN] for name in LENDERS}
         assert spent == {"lender-1": 4, "lender-2": 4, "lender-3": 5}
 
     def test_a_receipt_that_was_not_written_whole_is_in_nobodys_way(
@@ -373,7 +373,7 @@ class TestStopped:
     def test_an_end_that_a_party_missed_is_told_again(self, bench: Bench):
         nodes, folder = Nodes(HORIZONTAL), bench.folder()
         assert killed(HORIZONTAL, Deadly(nodes, bench.sends["horizontal"] - 1, "between"), folder)
-        states = {name: nodes.ledgers[name].standing.plans[HORIZONTAL.hash].state for name in LENDERS}
+        states = {name: nodes.ledgers[name].state.plans[HORIZONTAL.hash].state for name in LENDERS}
         assert states == {"lender-1": "settled", "lender-2": "settled", "lender-3": "live"}
         carry_out(HORIZONTAL, Deadly(nodes), folder)
-        assert nodes.ledgers["lender-3"].standing.plans[HORIZONTAL.hash].state == "settled"
+        assert nodes.ledgers["lender-3"].state.plans[HORIZONTAL.hash].state == "settled"

@@ -47,7 +47,7 @@ def written(made: Mechanisms, party: str, path: Path) -> Path:
     approve(ledger, plan)
     for phase in made.phases:
         for entry in reserved(made, phase, party) if not phase.paired else exchanged(plan, phase, party):
-            ledger.append(lambda standing, entry=entry: entry)  # type: ignore[misc]
+            ledger.append(lambda state, entry=entry: entry)  # type: ignore[misc]
     ledger.close()
     return path
 
@@ -132,8 +132,8 @@ def test_a_plans_claim_is_what_its_ledgers_compose_to(name: str, tmp_path: Path)
             {key: times for key, times in whole.items() if key[0].split(":")[1] in moved | {plan.party(party).group}}
         )
         assert own_claim(one, plan) == pytest.approx(by_hand(seen, made), rel=1e-4)
-        assert one.standing is not None
-        assert BudgetCheck().epsilon(one.standing) == pytest.approx(by_hand(seen, made), rel=5e-3)
+        assert one.state is not None
+        assert BudgetCheck().epsilon(one.state) == pytest.approx(by_hand(seen, made), rel=5e-3)
 
 
 def own_claim(found: Verification, plan: Plan) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from builders import LENDERS, TRAIN, mechanisms, small_federation, small_plan, small_scenario
 from doubles import DirectExchange, Quiet
-from ledgers import standing_of
+from ledgers import state_of
 from vertical_builders import federation_of, vertical_plan
 
 from sealscore.compliance.verify.anchoring import kept_anchors
@@ -64,16 +64,16 @@ class TestLedgers:
             kinds = [type(stored.entry) for stored in read_ledger(path)]
             assert kinds[:3] == [Open, Identify, Approve]
             assert kinds[-1] is Settle
-            (standing,) = standing_of(path).plans.values()
-            assert (standing.plan, standing.state, standing.refusals) == (plan, "settled", 0)
-            assert standing.spent == {phase.name: phase.rounds for phase in mechanisms(plan).phases}
+            (state,) = state_of(path).plans.values()
+            assert (state.plan, state.state, state.refusals) == (plan, "settled", 0)
+            assert state.spent == {phase.name: phase.rounds for phase in mechanisms(plan).phases}
 
     @BLOCKS
     def test_its_epsilon_is_the_runs_claim_and_not_above_the_plans(self, runs: dict[int, Run], block: int):
         privacy = runs[block].record["privacy"]
         assert 0 < privacy["epsilon"] <= privacy["epsilon_of_plan"] == 2.0
         for path in ledgers(runs[block]).values():
-            own = BudgetCheck().epsilon(standing_of(path))
+            own = BudgetCheck().epsilon(state_of(path))
             assert own == pytest.approx(privacy["epsilon"], rel=1e-9)
             assert own <= 2.0
 
@@ -95,8 +95,8 @@ class TestLedgers:
             files.append((folder / "model" / "model.safetensors").read_bytes())
             record = json.loads((folder / "run.json").read_text())
             figures.append((record["score_tables"], record["privacy"]["epsilon"], record["answered"]))
-            standing = standing_of(folder / LEDGERS / "lender-1.db").plans[federation.plan.hash]
-            blocks = [r.entry.count for r in standing.reservations.values() if r.entry.phase == TRAIN]
+            state = state_of(folder / LEDGERS / "lender-1.db").plans[federation.plan.hash]
+            blocks = [r.entry.count for r in state.reservations.values() if r.entry.phase == TRAIN]
             assert blocks == {1: [1, 1, 1, 1], 2: [2, 2], 25: [4]}[block]
         assert files[0] == files[1] == files[2]
         assert figures[0] == figures[1] == figures[2]
@@ -161,4 +161,4 @@ def test_a_vertical_run_too(tmp_path: Path):
         path = tmp_path / LEDGERS / f"{name}.db"
         found = verify_ledger(path, anchors, federation.plan.cards[SERVER], simulation=True)
         assert found.ok, [str(finding) for finding in found.findings]
-        assert label_epsilon(standing_of(path)) == (1.0 if name in LENDERS else 0.0)
+        assert label_epsilon(state_of(path)) == (1.0 if name in LENDERS else 0.0)

@@ -158,9 +158,9 @@ def test_a_restart_between_rounds_changes_no_bit_of_the_model(unbroken: Any, tmp
     assert run.restarts > 2
     for name, site in run.sites.items():
         assert site.told == []
-        spent = site.ledger.standing.plans[PLAN.hash].spent
-        assert spent == whole.sites[name].ledger.standing.plans[PLAN.hash].spent
-        assert own_epsilon(site.ledger.standing, PLAN) <= PLAN.privacy.epsilon
+        spent = site.ledger.state.plans[PLAN.hash].spent
+        assert spent == whole.sites[name].ledger.state.plans[PLAN.hash].spent
+        assert own_epsilon(site.ledger.state, PLAN) <= PLAN.privacy.epsilon
 
 
 def test_what_the_comparison_sees(unbroken: Any, tmp_path: Path):
@@ -206,9 +206,9 @@ def test_in_a_block_a_crash_costs_its_rounds_and_the_others_go_on(tmp_path: Path
     assert rows[2]["failures"] == {"lender-2": "refused: out-of-order"}
     assert (rows[2]["cohort"], rows[2]["attempts"]) == (2, 2)
     assert rows[8]["cohort"] == 3
-    spent = {name: site.ledger.standing.plans[plan.hash].spent[TRAIN] for name, site in run.sites.items()}
+    spent = {name: site.ledger.state.plans[plan.hash].spent[TRAIN] for name, site in run.sites.items()}
     # The block of rounds 1 to 3 is spent whole, of which one was answered.
     asked = run.coordinator._rounds.answered(next(p for p in run.coordinator._mechanisms.phases if p.name == TRAIN))
     assert spent["lender-1"] == asked["lender-1"]
-    refusals = run.sites["lender-2"].ledger.standing.plans[plan.hash].refusals
+    refusals = run.sites["lender-2"].ledger.state.plans[plan.hash].refusals
     assert spent["lender-2"] == asked["lender-2"] - refusals + 2

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import mechanisms
-from ledgers import charged_in, standing_of
+from ledgers import charged_in, state_of
 from sklearn.metrics import roc_auc_score
 from vertical_builders import (
     LENDERS,
@@ -97,8 +97,8 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, LedgerS
     """What follows from each party's ledger of a run under noise, and the run's record."""
     folder = tmp_path_factory.mktemp("private")
     Federation.of(privately(PLAN), federation_of(PLAN), None, folder / "ledgers").run(folder)
-    standings = {party: standing_of(folder / "ledgers" / f"{party}.db") for party in PARTIES}
-    return standings, json.loads((folder / "run.json").read_text())
+    states = {party: state_of(folder / "ledgers" / f"{party}.db") for party in PARTIES}
+    return states, json.loads((folder / "run.json").read_text())
 
 
 class TestFusion:
@@ -249,9 +249,9 @@ class TestTheClaim:
 
     def test_of_one_lender_and_one_platform_each_the_records_epsilon_is_what_their_nodes_charged(self, private: Any):
         """The events of one party of each group, as its node charged them: they state the whole group's release."""
-        standings, record = private
+        states, record = private
         delta = accounting_delta(8.0, 1e-5, mechanisms(PLAN).distance)
-        charged = {party: next(iter(standing.plans.values())).charged for party, standing in standings.items()}
+        charged = {party: next(iter(state.plans.values())).charged for party, state in states.items()}
         sums = [
             [
                 event.model_copy(update={"count": event.count * times})
@@ -264,15 +264,13 @@ class TestTheClaim:
         assert record["privacy"]["epsilon"] == pytest.approx(max(composed), rel=1e-9)
         assert record["privacy"]["epsilon"] <= record["privacy"]["epsilon_budgeted"] <= 8.0
         # A party's ledger holds all that the other groups may answer: it does not know how much they did.
-        for standing in standings.values():
-            assert (
-                record["privacy"]["epsilon"] <= BudgetCheck().epsilon(standing) <= record["privacy"]["epsilon_budgeted"]
-            )
+        for state in states.values():
+            assert record["privacy"]["epsilon"] <= BudgetCheck().epsilon(state) <= record["privacy"]["epsilon_budgeted"]
 
     def test_labels_and_signals_are_charged_beside_it(self, private: Any):
-        standings, record = private
-        assert [label_epsilon(standings[lender]) for lender in LENDERS] == [1.0, 1.0]
-        bits = {party: bits_by_recipient(standings[party]) for party in PARTIES}
+        states, record = private
+        assert [label_epsilon(states[lender]) for lender in LENDERS] == [1.0, 1.0]
+        bits = {party: bits_by_recipient(states[party]) for party in PARTIES}
         # One bit tells who is known; two at the wallet are the bands of test persons.
         assert bits["video-1"] == bits["video-2"] == {"lender-1": 1 + 3, "lender-2": 1 + 3}
         assert bits["wallet"] == {"lender-1": 1 + 3 + 2, "lender-2": 1 + 3 + 2}
@@ -282,10 +280,10 @@ class TestTheClaim:
         assert record["privacy"]["epsilon_against_platforms"] > record["privacy"]["epsilon"]
 
     def test_the_edges_of_levels_come_from_a_charged_histogram(self, private: Any):
-        standings, record = private
+        states, record = private
         edges = mechanisms(PLAN).event(next(p for p in mechanisms(PLAN).phases if p.name == "signal_edges:video"))
-        standing = standings["video-1"]
-        assert edges in charged_in(standing, next(plan.plan for plan in standing.plans.values()))
+        state = states["video-1"]
+        assert edges in charged_in(state, next(plan.plan for plan in state.plans.values()))
         phases = {phase["phase"]: phase for phase in record["privacy"]["phases"]}
         assert phases["signal_edges:video"]["event"] == edges.model_dump(mode="json")
 

@@ -64,7 +64,7 @@ def refusal(plan: Plan, **changes: Any) -> Refuse:
 
 def folded(entries: Iterable[Entry]) -> LedgerState:
     """What follows from these entries, numbered from 1."""
-    standing = LedgerState()
+    state = LedgerState()
     for seq, entry in enumerate(entries, start=1):
-        standing.apply(seq, AT, entry)
-    return standing
+        state.apply(seq, AT, entry)
+    return state

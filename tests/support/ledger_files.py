@@ -151,7 +151,7 @@ def every_kind(ledger: Ledger) -> None:
         Revoke(plan=other.hash, why="another plan took its place"),
     ]
     for entry in entries:
-        ledger.append(lambda standing, entry=entry: entry() if callable(entry) else entry)  # type: ignore[misc]
+        ledger.append(lambda state, entry=entry: entry() if callable(entry) else entry)  # type: ignore[misc]
 
 
 def new_ledger(path: Path, party: str = PARTY, ceilings: Ceilings = CEILINGS, **more: Any) -> Ledger:

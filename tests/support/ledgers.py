@@ -37,8 +37,8 @@ class WatchedLedger(Ledger):
     charge: Charge = staticmethod(lambda header, event: None)
 
     def append(self, make: Callable[[LedgerState], Entry]) -> int:
-        def watched(standing: LedgerState) -> Entry:
-            entry = make(standing)
+        def watched(state: LedgerState) -> Entry:
+            entry = make(state)
             released = isinstance(entry, Disclose) and not (
                 isinstance(entry.event, RandomizedResponse) and entry.fresh == 0
             )
@@ -96,21 +96,21 @@ def signed_anew(ledger: Ledger, change: Callable[[list[tuple[str, Entry]]], list
     return made
 
 
-def standing_of(path: Path) -> LedgerState:
+def state_of(path: Path) -> LedgerState:
     """What follows from the entries in a ledger's file."""
-    standing = LedgerState()
+    state = LedgerState()
     for stored in read_ledger(path):
-        standing.apply(stored.seq, stored.at, stored.entry)
-    return standing
+        state.apply(stored.seq, stored.at, stored.entry)
+    return state
 
 
-def charged_in(standing: LedgerState, plan: Plan) -> list[Event]:
+def charged_in(state: LedgerState, plan: Plan) -> list[Event]:
     """What counts as answered with a sum under a plan, with how often."""
-    events = standing.plans[plan.hash].charged.values()
+    events = state.plans[plan.hash].charged.values()
     return [event.model_copy(update={"count": event.count * n}) for counts in events for event, n in counts.items()]
 
 
-def own_epsilon(standing: LedgerState, plan: Plan) -> float:
+def own_epsilon(state: LedgerState, plan: Plan) -> float:
     """Epsilon of what was answered under one plan, as the plan's claim counts it."""
-    used = [Used.of(standing.plans[plan.hash])]
+    used = [Used.of(state.plans[plan.hash])]
     return composed_epsilon(used, plan.privacy.delta, plan.privacy.epsilon, PldAccountant())

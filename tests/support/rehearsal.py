@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from doubles import DirectExchange
-from ledgers import standing_of
+from ledgers import state_of
 from vertical_builders import PLAN, people, records_of
 
 from sealscore.clients.node.plan_ledger import approve
@@ -193,12 +193,12 @@ def answers_of(folder: Path, plan: Plan, ledgers: Mapping[str, Path]) -> dict[st
     known = json.loads((folder / "run.json").read_text("utf-8"))["answered"]
     found: dict[str, dict[str, int]] = {}
     for party, ledger in ledgers.items():
-        standing = standing_of(ledger).plans[plan.hash]
+        state = state_of(ledger).plans[plan.hash]
         found[party] = {}
         for phase, attempts in history.items():
             mine = [(phase, round, attempt) for round, attempt, cohort in attempts if party in cohort]
             if mine:
-                found[party][phase] = spent = standing.spent[phase]
+                found[party][phase] = spent = state.spent[phase]
                 assert len(set(mine) - lost) <= spent <= len(mine), (party, phase)
                 assert known[phase][party] == len(mine)
     return found

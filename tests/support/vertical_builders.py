@@ -264,7 +264,7 @@ class Wire:
             _ledgers[register] = ledger = ledger_of(self.plan, party, self._charge(party))
             return ledger
         watch(ledger, self._charge(party))
-        if self.plan.hash not in ledger.standing.plans:
+        if self.plan.hash not in ledger.state.plans:
             approve(ledger, self.plan)
         return ledger
 
@@ -284,7 +284,7 @@ class Wire:
 
     def disclosures(self, party: str) -> list[Disclose]:
         """What a party's ledger has of payloads under the plan."""
-        return self.nodes[party].plan_ledger.ledger.standing.plans[self.plan.hash].disclosures
+        return self.nodes[party].plan_ledger.ledger.state.plans[self.plan.hash].disclosures
 
     def header(self, kind: Kind, group: str, step: int, party: str, attempt: int = 1) -> Address:
         """The header of a request, as the server writes it."""

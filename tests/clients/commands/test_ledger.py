@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from homes import Said, Town
-from ledgers import standing_of
+from ledgers import state_of
 
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.shared.ledger.ledger import read_ledger
@@ -76,7 +76,7 @@ class TestBudget:
         assert entries(town) == ["open", "identify", "limit"]
         last = list(read_ledger(town["lender-1"].ledger_file))[-1].entry
         assert (last.ceilings.epsilon, last.why) == (4.0, "the board's decision of 6 January")
-        assert standing_of(town["lender-1"].ledger_file).ceilings == town["lender-1"].config().budget
+        assert state_of(town["lender-1"].ledger_file).ceilings == town["lender-1"].config().budget
 
     def test_the_same_again_writes_nothing(self, ask: Node, town: Town):
         town.ledger("lender-1").close()

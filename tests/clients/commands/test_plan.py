@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from homes import Said, Town
-from ledgers import standing_of
+from ledgers import state_of
 
 from sealscore.shared.bundle import COURIER_FILES, build_bundle, courier_app, courier_bundle
 from sealscore.shared.ledger.ledger import read_ledger
@@ -38,8 +38,8 @@ def file(town: Town) -> Path:
     return town.server.plans / "small.json"
 
 
-def standing(town: Town) -> LedgerState:
-    return standing_of(town["lender-1"].ledger_file)
+def state(town: Town) -> LedgerState:
+    return state_of(town["lender-1"].ledger_file)
 
 
 def entries(town: Town) -> int:
@@ -52,7 +52,7 @@ def test_show_tells_and_writes_nothing(ask: Node, town: Town, file: Path):
     assert said.code == 0
     for words in ("a plan for tests", "lender-1, lender-2, lender-3", "epsilon 0 of 10", grouped(town.plan.hash)):
         assert words in said.text
-    assert standing(town).plans == {}
+    assert state(town).plans == {}
     assert town["lender-1"].kept_plans() == {}
 
 
@@ -66,11 +66,11 @@ def test_approve_asks_writes_and_keeps(ask: Node, town: Town, file: Path, monkey
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     said = ask("approve", file)
     assert (said.code, "nothing was written" in said.text) == (1, True)
-    assert standing(town).plans == {}
+    assert state(town).plans == {}
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     said = ask("approve", file)
     assert (said.code, "approved: small, entry 3 of the ledger" in said.text) == (0, True)
-    assert [plan.plan for plan in standing(town).live] == [town.plan]
+    assert [plan.plan for plan in state(town).live] == [town.plan]
     assert town["lender-1"].kept_plans() == {town.plan.hash: town.plan}
 
 
@@ -101,7 +101,7 @@ def test_a_second_plan_is_held_against_what_the_first_may_use(ask: Node, town: T
     assert (said.code, "does not hold the plan" in said.text) == (1, True)
     assert ask("refuse", "first", "--why", "make room").code == 0
     assert ask("approve", tmp_path / "second.json", "--yes").code == 0
-    assert [plan.plan.name for plan in standing(town).live] == ["second"]
+    assert [plan.plan.name for plan in state(town).live] == ["second"]
 
 
 def test_data_that_do_not_pass_are_the_operators_to_see_and_the_plan_is_not_approved(ask: Node, town: Town, file: Path):
@@ -114,7 +114,7 @@ def test_data_that_do_not_pass_are_the_operators_to_see_and_the_plan_is_not_appr
     assert "column 'income', line 2: text where a number is needed" in said.text
     assert "plenty" not in said.text  # what goes to no terminal holds no cell
     assert entries(town) == 2
-    assert standing(town).plans == {}
+    assert state(town).plans == {}
 
 
 def test_a_plan_with_hazards_is_not_approved(ask: Node, town: Town, tmp_path: Path):
@@ -124,7 +124,7 @@ def test_a_plan_with_hazards_is_not_approved(ask: Node, town: Town, tmp_path: Pa
     (tmp_path / "crafted.json").write_bytes(plan.canonical())
     said = ask("approve", tmp_path / "crafted.json", "--yes")
     assert (said.code, "'probe' overflows" in said.text) == (1, True)
-    assert standing(town).plans == {}
+    assert state(town).plans == {}
 
 
 class TestRefuse:
@@ -146,7 +146,7 @@ class TestRefuse:
         ask("approve", file, "--yes")
         said = ask("refuse", "small")
         assert (said.code, "revoked: small" in said.text) == (0, True)
-        assert standing(town).live == []
+        assert state(town).live == []
         said = ask("refuse", "small")
         assert (said.code, "is revoked already" in said.text) == (2, True)
         said = ask("approve", file, "--yes")

@@ -43,7 +43,7 @@ class Party:
 
     def write(self, entries: int = 1) -> Head:
         for _ in range(entries):
-            self.ledger.append(lambda standing: refusal(PLAN))
+            self.ledger.append(lambda state: refusal(PLAN))
         return self.ledger.head
 
     def reopen(self) -> Anchoring:
@@ -182,7 +182,7 @@ class TestRegister:
     def note(party: Party, head: str) -> None:
         """An entry that speaks of a state of the register."""
         party.ledger.append(
-            lambda standing: Withdraw(plan=PLAN.hash, peer=PEER, direction="passed", persons=1, register_head=head)
+            lambda state: Withdraw(plan=PLAN.hash, peer=PEER, direction="passed", persons=1, register_head=head)
         )
 
 

@@ -58,7 +58,7 @@ class Desk:
         return Address(self.plan.hash, run, phase, round, attempt, SERVER, "lender-1")
 
     def place(self, phase: str, round: int, attempt: int = 1) -> tuple[int, int, int]:
-        return self.standing.phases[phase][0], round, attempt
+        return self.state.phases[phase][0], round, attempt
 
     def answer(self, round: int, attempt: int = 1, phase: str = TRAIN, cohort: int = 3) -> None:
         """Charge an answer and give it."""
@@ -68,8 +68,8 @@ class Desk:
         self.plan_ledger.answered()
 
     @property
-    def standing(self) -> PlanState:
-        return self.ledger.standing.plans[self.plan.hash]
+    def state(self) -> PlanState:
+        return self.ledger.state.plans[self.plan.hash]
 
     @property
     def entries(self) -> list[Entry]:
@@ -103,7 +103,7 @@ class TestOneByOne:
         desk.answer(3, 1)
         places = [(1, 1), (1, 2), (3, 1)]
         assert desk.told() == [(kind, 1, *place) for place in places for kind in ("Reserve", "Answer")]
-        assert desk.plan_ledger.answers(phase_of(desk.plan, TRAIN)) == desk.standing.spent[TRAIN] == 3
+        assert desk.plan_ledger.answers(phase_of(desk.plan, TRAIN)) == desk.state.spent[TRAIN] == 3
 
     def test_the_reservation_is_on_the_disk_before_the_answer(self, desk: Desk):
         found = phase_of(desk.plan, TRAIN)
@@ -115,7 +115,7 @@ class TestOneByOne:
         assert (entry.cohort, entry.max_colluding) == (2, 1)
         assert entry.own_noise == 1.0
         desk.restart()
-        assert desk.standing.spent[TRAIN] == 1
+        assert desk.state.spent[TRAIN] == 1
         assert not desk.plan_ledger.allows("", desk.place(TRAIN, 1))
 
     def test_phases_of_test_persons_are_charged_to_them(self, desk: Desk):
@@ -135,7 +135,7 @@ class TestBlocks:
 
     def test_answers_of_an_own_block_that_were_not_given_do_not_count(self, blocks: Desk):
         blocks.answer(1)
-        assert blocks.standing.spent[TRAIN] == 5
+        assert blocks.state.spent[TRAIN] == 5
         assert blocks.plan_ledger.answers(phase_of(blocks.plan, TRAIN)) == 1
 
     def test_no_larger_than_the_rounds_and_attempts_that_are_left(self, blocks: Desk):
@@ -144,7 +144,7 @@ class TestBlocks:
         assert blocks.told() == [("Reserve", 4, 17, 1), ("Answer", 4, 20, 1)]
         for attempt in range(2, 28):
             blocks.answer(20, attempt)
-        assert blocks.standing.spent[TRAIN] == phase_of(blocks.plan, TRAIN).attempts == 30
+        assert blocks.state.spent[TRAIN] == phase_of(blocks.plan, TRAIN).attempts == 30
         with pytest.raises(Refused, match="out-of-order"):
             blocks.answer(20, 28)
 
@@ -179,7 +179,7 @@ class TestBlocks:
         blocks.answer(1)
         blocks.answer(1, phase=CALIBRATE)
         assert blocks.told()[:4] == [("Reserve", 5, 1, 1), ("Answer", 1, 1, 1), ("Abort", 4), ("Reserve", 1, 1, 1)]
-        assert blocks.standing.spent == {TRAIN: 1, CALIBRATE: 1}
+        assert blocks.state.spent == {TRAIN: 1, CALIBRATE: 1}
 
     def test_a_round_beyond_it_ends_it(self, blocks: Desk):
         blocks.answer(1)
@@ -206,20 +206,20 @@ class TestBlocks:
         )
         blocks.plan_ledger.close()
         assert blocks.told() == [("Reserve", 5, 1, 1), ("Answer", 1, 1, 1), ("Abort", 4)]
-        assert blocks.standing.spent[TRAIN] == 1
+        assert blocks.state.spent[TRAIN] == 1
 
     def test_after_a_crash_all_of_it_is_spent_and_its_rounds_are_skipped(self, blocks: Desk):
         blocks.answer(4)
         blocks.answer(5)
         blocks.restart()
-        assert blocks.standing.spent[TRAIN] == blocks.plan_ledger.answers(phase_of(blocks.plan, TRAIN)) == 5
+        assert blocks.state.spent[TRAIN] == blocks.plan_ledger.answers(phase_of(blocks.plan, TRAIN)) == 5
         for round in range(1, 9):
             for attempt in (1, 2, 2**31):
                 assert not blocks.plan_ledger.allows("", blocks.place(TRAIN, round, attempt))
         assert blocks.plan_ledger.allows("", blocks.place(TRAIN, 9))
         assert blocks.plan_ledger.allows("", blocks.place(CALIBRATE, 1))
         blocks.answer(9)
-        assert blocks.standing.spent[TRAIN] == 10
+        assert blocks.state.spent[TRAIN] == 10
 
     def test_a_node_that_died_in_a_block_refuses_its_rounds_and_goes_on_above(self):
         plan = small_plan(privacy__reserve_block=3, training__rounds=8)
@@ -259,11 +259,11 @@ class TestBlocks:
                     crashed = True
                 elif then == "close":
                     desk.plan_ledger.close()
-                assert given <= desk.standing.spent[TRAIN] <= phase.attempts
+                assert given <= desk.state.spent[TRAIN] <= phase.attempts
                 assert given <= desk.plan_ledger.answers(phase)
                 assert not desk.plan_ledger.allows("", desk.place(TRAIN, *place)) or not allowed
             desk.plan_ledger.close()
-            assert crashed or desk.standing.spent[TRAIN] == given
+            assert crashed or desk.state.spent[TRAIN] == given
             desk.ledger.close()
 
 
@@ -274,19 +274,19 @@ class TestCeilings:
 
     def test_what_would_exceed_a_lower_one_is_refused_and_the_refusal_is_an_entry(self, desk: Desk):
         desk.answer(1)
-        spent = own_epsilon(desk.ledger.standing, desk.plan)
-        desk.ledger.append(lambda standing: Limit(ceilings=Ceilings(epsilon=spent * 1.01, delta=1e-5), why="less"))
+        spent = own_epsilon(desk.ledger.state, desk.plan)
+        desk.ledger.append(lambda state: Limit(ceilings=Ceilings(epsilon=spent * 1.01, delta=1e-5), why="less"))
         for attempt in (2, 3):
             with pytest.raises(Refused, match="budget"):
                 desk.answer(1, attempt)
-        assert desk.standing.spent[TRAIN] == 1
+        assert desk.state.spent[TRAIN] == 1
         refusals = [entry for entry in desk.entries if isinstance(entry, Refuse)]
         assert [(entry.code, entry.attempt) for entry in refusals] == [("budget", 2), ("budget", 3)]
         assert refusals[0].why.startswith("data-set: epsilon ")
 
     def test_labels_above_their_ceiling_are_refused_before_they_are_noted(self, desk: Desk):
         ceilings = Ceilings(epsilon=None, delta=1e-5, label_epsilon=1.5)
-        desk.ledger.append(lambda standing: Limit(ceilings=ceilings, why="labels"))
+        desk.ledger.append(lambda state: Limit(ceilings=ceilings, why="labels"))
 
         def label(epsilon: float) -> Release:
             return Release(RandomizedResponse(epsilon=epsilon, count=1), "late")
@@ -328,7 +328,7 @@ class TestRefusals:
     def test_so_many_are_noted_and_no_more(self, desk: Desk):
         for attempt in range(MAX_REFUSALS + 20):
             desk.plan_ledger.refused(desk.header(TRAIN, 1, attempt), "out-of-order")
-        assert len(desk.entries) == MAX_REFUSALS == desk.standing.refusals
+        assert len(desk.entries) == MAX_REFUSALS == desk.state.refusals
         desk.restart()
         desk.plan_ledger.refused(desk.header(TRAIN), "out-of-order")
         assert len(desk.entries) == MAX_REFUSALS
@@ -357,7 +357,7 @@ class TestRefusals:
         talk = Talk(PLAN)
         assert talk.code("gossip:lender") == "unknown-phase"
         assert talk.code(TRAIN, parts={}) == "wrong-parts"
-        assert talk.node.plan_ledger.ledger.standing.plans[PLAN.hash].refusals == 2
+        assert talk.node.plan_ledger.ledger.state.plans[PLAN.hash].refusals == 2
 
 
 class TestAlignments:
@@ -414,7 +414,7 @@ class TestAlignments:
         books, asked = made.nodes["video-1"].plan_ledger, count(1)
         request = made.give(vertical.Kind.ALIGN, "lender-1", "video-1", 1)
         for _ in range(ALIGNMENTS):
-            at = books.ledger.standing.alignments.setdefault("lender-1", [])
+            at = books.ledger.state.alignments.setdefault("lender-1", [])
             at.append(f"2031-01-06T10:00:{next(asked):02}Z")
         books.ledger.clock = lambda: datetime(2031, 1, 7, tzinfo=UTC).timestamp()
         assert made.code(vertical.Kind.ALIGN, "video-1", "lender-1", 2, request) == "unavailable"
@@ -428,7 +428,7 @@ class TestAlignments:
             vertical.Kind.ALIGN, "video-1", "lender-1", 2, made.give(vertical.Kind.ALIGN, "lender-1", "video-1", 1)
         )
         for _ in range(ALIGNMENTS):
-            at = books.ledger.standing.alignments.setdefault("video-1", [])
+            at = books.ledger.state.alignments.setdefault("video-1", [])
             at.append(f"2031-01-06T10:00:{next(asked):02}Z")
         books.ledger.clock = lambda: datetime(2031, 1, 7, tzinfo=UTC).timestamp()
         assert made.code(vertical.Kind.ALIGN, "lender-1", "video-1", 3, response) == "unavailable"
@@ -461,7 +461,7 @@ class TestThePlansEpsilon:
                     answered += isinstance(talk.ask(phase, round, attempt, cohort=cohort), SumAnswer)
         talk.node.plan_ledger.close()
         assert answered == sum(phase_of(plan, name).attempts for name in (BIN, TRAIN, CALIBRATE, EVALUATE))
-        epsilon = own_epsilon(talk.node.plan_ledger.ledger.standing, plan)
+        epsilon = own_epsilon(talk.node.plan_ledger.ledger.state, plan)
         assert 0.99 * plan.privacy.epsilon <= epsilon <= plan.privacy.epsilon
         assert epsilon == pytest.approx(mechanisms(plan).claim(), rel=1e-6)
 
@@ -475,7 +475,7 @@ class TestThePlansEpsilon:
                 talk.vector(phase, round)
                 talk.vector(phase, round)  # the stored answer, for nothing
         claimed = mechanisms(plan).claim(lambda phase: phase.rounds)
-        assert own_epsilon(talk.node.plan_ledger.ledger.standing, plan) == pytest.approx(claimed, rel=1e-6)
+        assert own_epsilon(talk.node.plan_ledger.ledger.state, plan) == pytest.approx(claimed, rel=1e-6)
 
 
 def test_a_ledger_that_cannot_be_written_stops_every_release():

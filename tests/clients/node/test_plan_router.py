@@ -149,18 +149,18 @@ class TestApproval:
                 info = None if is_signed(request) else claimed_address(request)
                 if info is not None and (party, info.phase, info.round) == ("lender-1", TRAIN, 2):
                     entry = Revoke(plan=plan.hash, why="the operator")
-                    with_ledger(town, lambda ledger: revoked.append(ledger.append(lambda standing: entry)))
+                    with_ledger(town, lambda ledger: revoked.append(ledger.append(lambda state: entry)))
                 return answer
 
             exchange = DirectExchange({each.name: each for each in (host, second, third)}, spoil)
             server = town.server.identity()
             run_coordinator(plan.canonical(), exchange, tmp_path / "out", patience=0.0, identity=server)
-            standing = host._ledger.standing.plans[plan.hash]
+            state = host._ledger.state.plans[plan.hash]
             # what was reserved stays charged, and nothing was added after the operator's word
             assert [host._ledger.head.seq] == revoked
-            assert standing.state == "revoked"
-            assert standing.spent[TRAIN] == (2 if block == 1 else 4)
-            assert standing.spent[CALIBRATE] == 0
+            assert state.state == "revoked"
+            assert state.spent[TRAIN] == (2 if block == 1 else 4)
+            assert state.spent[CALIBRATE] == 0
             assert any("not-approved" in line for line in told)
             assert code(Caller(town, host, plan).join()) == "not-approved"
 
@@ -410,10 +410,10 @@ def test_an_open_node_tells_no_more_bits_than_the_ledger_allows_by_then(town: To
     with running(town["lender-1"], town.plan) as host:
         Caller(town, host).join()
         lifetime = host._nodes[town.plan.hash].role._lifetime
-        ceilings = host._ledger.standing.ceilings
+        ceilings = host._ledger.state.ceilings
         assert lifetime.signal_bits == ceilings.signal_bits == 4
         now = ceilings.model_copy(update={"signal_bits": 1})
-        host._ledger.append(lambda standing: Limit(ceilings=now, why="asked"))
+        host._ledger.append(lambda state: Limit(ceilings=now, why="asked"))
         assert lifetime.signal_bits == 1
 
 

@@ -150,7 +150,7 @@ def test_bundles_follow_the_operators_approvals(daemon: Daemon, town: Town):
     daemon.until(lambda: daemon.allowed() == f"{town.plan.bundle}  # small\n")
     daemon.until(lambda: daemon.told[-1] == "plans that are answered now: small")
     entry = Revoke(plan=town.plan.hash, why="the operator")
-    daemon.ledger.append(lambda standing: entry)
+    daemon.ledger.append(lambda state: entry)
     daemon.until(lambda: daemon.allowed() == "")
     daemon.until(lambda: daemon.told[-1] == "plans that are answered now: none")
 
@@ -167,7 +167,7 @@ def test_a_plan_ends_after_its_last_day_though_nobody_asks(daemon: Daemon, town:
     approve(daemon.ledger, town.plan)
     daemon.until(lambda: town.plan.bundle in daemon.allowed())
     daemon.service._host._clock = lambda: time.time() + 86_400 * 100
-    daemon.until(lambda: not daemon.ledger.standing.live)
+    daemon.until(lambda: not daemon.ledger.state.live)
     daemon.until(lambda: town.plan.bundle not in daemon.allowed())
 
 
@@ -234,7 +234,7 @@ def test_a_ledger_that_cannot_be_read_is_told_once_and_changes_nothing(
     assert sum("the disk is full" in line for line in daemon.told) == 1
     assert daemon.allowed() != ""
     broken.clear()
-    daemon.ledger.append(lambda standing: Revoke(plan=town.plan.hash, why="the operator"))
+    daemon.ledger.append(lambda state: Revoke(plan=town.plan.hash, why="the operator"))
     daemon.until(lambda: daemon.allowed() == "")
 
 
@@ -265,7 +265,7 @@ def test_a_list_of_bundles_that_cannot_be_written_allows_nothing_that_was_taken_
     approve(daemon.ledger, town.plan)
     daemon.until(lambda: daemon.allowed())
     with no_room_for(ALLOWED):
-        daemon.ledger.append(lambda standing: Revoke(plan=town.plan.hash, why="the operator"))
+        daemon.ledger.append(lambda state: Revoke(plan=town.plan.hash, why="the operator"))
         daemon.until(lambda: "the list of bundles that may run cannot be written" in daemon.told[-1])
         assert daemon.allowed() == ""
         told, at = len(daemon.told), daemon.status()["at"]

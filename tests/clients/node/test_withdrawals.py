@@ -210,7 +210,7 @@ class Run:
 
     def noted(self, party: str) -> list[tuple[str, str, int]]:
         """What a party's ledger has of withdrawals."""
-        found = self.federation.ledgers[party].standing.withdrawals
+        found = self.federation.ledgers[party].state.withdrawals
         return [(entry.direction, entry.peer, entry.persons) for entry in found]
 
     def levels(self) -> None:
@@ -250,12 +250,12 @@ class TestALendersWithdrawal:
 
     def test_what_was_released_stays_charged(self, run: Run):
         (person,) = run.shared()
-        charged = len(run.federation.ledgers[LENDER].standing.plans[run.plan.hash].disclosures)
+        charged = len(run.federation.ledgers[LENDER].state.plans[run.plan.hash].disclosures)
         run.withdraw(LENDER, [person], WALLET)
         run.hello(LENDER)
         run.hello(WALLET)
         run.hello(LENDER)
-        assert len(run.federation.ledgers[LENDER].standing.plans[run.plan.hash].disclosures) == charged
+        assert len(run.federation.ledgers[LENDER].state.plans[run.plan.hash].disclosures) == charged
 
     def test_a_person_of_two_lenders_stays_with_the_other_ones_label(self, run: Run):
         pairs = dict(run.nodes[WALLET].role._pairs.items())
@@ -310,7 +310,7 @@ class TestAPlatformsWithdrawal:
         run.levels()
         assert person not in run.nodes[LENDER].register.received(run.plan.hash, "signal")[WALLET]
         assert "" not in run.nodes[LENDER].register.received(run.plan.hash, "signal")[WALLET]
-        disclosed = run.federation.ledgers[WALLET].standing.plans[run.plan.hash].disclosures[-1]
+        disclosed = run.federation.ledgers[WALLET].state.plans[run.plan.hash].disclosures[-1]
         aligned = run.nodes[WALLET].role._pairs[LENDER]
         assert disclosed.persons == len(aligned.persons) - 1
 

@@ -468,11 +468,11 @@ class TestLabels:
     def test_above_the_ceiling_of_labels_nothing_is_released_and_nothing_marked(self):
         made = wire()
         ledger = made.nodes[LENDER].plan_ledger.ledger
-        ledger.append(lambda standing: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, label_epsilon=0.5), why="-"))
+        ledger.append(lambda state: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, label_epsilon=0.5), why="-"))
         assert made.code(Kind.LABELS, LENDER, PLATFORM, 1) == "budget"
         assert made.lifetimes[LENDER].register.values("label", f"{OUTCOME}|{(1.0).hex()}") == {}
         assert not made.charged
-        ledger.append(lambda standing: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, label_epsilon=1.0), why="-"))
+        ledger.append(lambda state: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, label_epsilon=1.0), why="-"))
         made.labels(LENDER, PLATFORM, attempt=2)
         assert made.events(LENDER) == [RandomizedResponse(epsilon=1.0, count=1)]
 

@@ -257,7 +257,7 @@ class TestSignal:
         first, second = made.disclosures(PLATFORM)[-2:]
         assert first.persons == first.fresh > 0
         assert (second.persons, second.fresh) == (0, 0)
-        assert signal_bits(made.nodes[PLATFORM].plan_ledger.ledger.standing, PLATFORM) == 3
+        assert signal_bits(made.nodes[PLATFORM].plan_ledger.ledger.state, PLATFORM) == 3
 
     def test_a_second_plan_on_the_same_data_set_gets_fills(self):
         made = wire()

@@ -93,9 +93,9 @@ class TestLedger:
         home = new_node(tmp_path)
         ledger = home.ledger(home.identity(), home.config())
         assert mode(home.ledger_file) == 0o600
-        assert ledger.standing.opened is not None
-        assert ledger.standing.opened.data_set == "lender-1"
-        assert ledger.standing.ceilings == Ceilings(epsilon=10.0, delta=1e-5, signal_bits=4, label_epsilon=2.0)
+        assert ledger.state.opened is not None
+        assert ledger.state.opened.data_set == "lender-1"
+        assert ledger.state.ceilings == Ceilings(epsilon=10.0, delta=1e-5, signal_bits=4, label_epsilon=2.0)
         ledger.close()
 
     def test_another_data_set_needs_another_folder(self, tmp_path: Path):
@@ -110,7 +110,7 @@ class TestLedger:
         home = new_node(tmp_path)
         ledger = home.ledger(home.identity(), home.config())
         assert ledger.head.seq == 2
-        assert ledger.standing.identified == Identify(column="id", form="exact")
+        assert ledger.state.identified == Identify(column="id", form="exact")
         ledger.close()
         home.ledger(home.identity(), home.config()).close()
         assert [stored.kind for stored in read_ledger(home.ledger_file)] == ["open", "identify"]
@@ -129,7 +129,7 @@ class TestLedger:
         """A ledger from before ledgers said what names a person, with a plan in it."""
         ledger = Ledger.create(home.ledger_file, home.identity(), "lender-1", home.config().budget)
         entry = Approve(plan=plan.hash, text=plan.canonical().decode("ascii"))
-        ledger.append(lambda standing: entry)
+        ledger.append(lambda state: entry)
         ledger.close()
 
     def test_an_older_one_is_told_where_its_plans_agree(self, tmp_path: Path):

@@ -24,7 +24,7 @@ def look(town: Town, plan: Plan | None = None, today: date | None = None, **trus
     home, ledger = town["lender-1"], town.ledger("lender-1")
     try:
         cards = home.trust().cards | trusted
-        return review(plan or town.plan, home.identity().card, cards, ledger.standing, home.config().data, today)
+        return review(plan or town.plan, home.identity().card, cards, ledger.state, home.config().data, today)
     finally:
         ledger.close()
 
@@ -120,7 +120,7 @@ class TestObstacles:
     def test_persons_that_are_named_otherwise_than_in_the_data_set(self, town: Town):
         plan = town.signed(alignment__identifier="phone", groups__lender__table__person="who")
         ledger, home = town.ledger("lender-1"), town["lender-1"]
-        seen = review(plan, home.identity().card, home.trust().cards, ledger.standing, home.config().data)
+        seen = review(plan, home.identity().card, home.trust().cards, ledger.state, home.config().data)
         ledger.close()
         assert len(seen.obstacles) == 2
         assert "the plan names persons by 'who' (table.person)" in seen.obstacles[0]

@@ -54,7 +54,7 @@ class TestCarryOut:
             assert isinstance(one, Receipt)
             one.check(town.server.identity().card, town.plan.cards[one.head.party])
         for host in hosts.values():
-            assert host._ledger.standing.plans[town.plan.hash].state == "settled"
+            assert host._ledger.state.plans[town.plan.hash].state == "settled"
 
     def test_what_stops_it_is_left_in_words_and_taken_away_by_the_next_try(
         self, town: Town, hosts: dict[str, PlanRouter]

@@ -145,7 +145,7 @@ class TestTheRecord:
 class TestTheClaim:
     def own(self, plan: Plan, nodes: dict[str, Node]) -> dict[str, float]:
         """Each node's epsilon from its own ledger."""
-        return {name: own_epsilon(node.plan_ledger.ledger.standing, plan) for name, node in nodes.items()}
+        return {name: own_epsilon(node.plan_ledger.ledger.state, plan) for name, node in nodes.items()}
 
     def nodes(self, plan: Plan) -> dict[str, Node]:
         nodes, _ = nodes_of(plan, small_federation())

@@ -73,7 +73,7 @@ class Run:
 
     def charges(self, name: str) -> int:
         """Answers that a party has charged."""
-        return self.federation.ledgers[name].standing.plans[self.plan.hash].spent.total()
+        return self.federation.ledgers[name].state.plans[self.plan.hash].spent.total()
 
 
 class TestJoining:

@@ -75,14 +75,14 @@ def test_the_ceiling_counts_plans_that_have_ended():
 
 def run_of(plan, spending, entries, rounds):
     """Reserve training rounds at the plan's own noise, each after a check."""
-    standing = folded(entries)
-    own = standing.plans[plan.hash]
+    state = folded(entries)
+    own = state.plans[plan.hash]
     event = own.mechanisms.event(own.phases[TRAIN][1])
     for round in rounds:
         more = reserve(plan, TRAIN, round, event=event)
-        spending.check(standing, plan.hash, more)
+        spending.check(state, plan.hash, more)
         entries.append(more)
-        standing.apply(len(entries), AT, more)
+        state.apply(len(entries), AT, more)
 
 
 @pytest.mark.parametrize("lower", [Ceilings(epsilon=0.5, delta=DELTA), Ceilings(epsilon=9.0, delta=1e-12)])
@@ -151,15 +151,15 @@ def test_a_plan_is_held_against_the_ceilings_as_a_whole_before_its_approval():
     other = small_plan(seed=8)
     for epsilon, refused in ((8.0, True), (20.0, False)):
         ceilings = Ceilings(epsilon=epsilon, delta=1e-3 if epsilon > 8 else DELTA)
-        standing = folded([opening(ceilings=ceilings), approval(HASHED)])
+        state = folded([opening(ceilings=ceilings), approval(HASHED)])
         spending = BudgetCheck()
-        assert (spending.outlook(standing, standing.plans[HASHED.hash]) > epsilon) is refused
+        assert (spending.outlook(state, state.plans[HASHED.hash]) > epsilon) is refused
         if refused:
             with pytest.raises(Overdrawn, match="data set") as error:
-                spending.check_whole(standing, other)
+                spending.check_whole(state, other)
             assert error.value.ceiling == "data-set"
         else:
-            spending.check_whole(standing, other)
+            spending.check_whole(state, other)
     # What an ended plan did not use is free again.
     ended = [opening(ceilings=Ceilings(epsilon=8.0, delta=DELTA)), approval(HASHED)]
     ended += [Settle(plan=HASHED.hash, why="finished")]

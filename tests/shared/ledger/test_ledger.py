@@ -34,7 +34,7 @@ def path(tmp_path):
 
 def put(ledger, *entries):
     """Append the entries; their numbers."""
-    return [ledger.append(lambda standing, entry=entry: entry) for entry in entries]
+    return [ledger.append(lambda state, entry=entry: entry) for entry in entries]
 
 
 def filled(path, identity=REAL):
@@ -58,8 +58,8 @@ def test_what_was_appended_is_there_after_a_restart(path, identity):
     assert put(ledger, approval(PLAN), reserve(PLAN, TRAIN, count=3), refusal(PLAN)) == [2, 3, 4]
     ledger.close()
     again = Ledger(path, identity)
-    assert again.standing.plans[PLAN.hash].charged["training"] == {EVENT: 3}
-    assert again.standing.opened.data_set == "loans"
+    assert again.state.plans[PLAN.hash].charged["training"] == {EVENT: 3}
+    assert again.state.opened.data_set == "loans"
     assert again.head.seq == 4
     assert [stored.kind for stored in read_ledger(path)] == ["open", "approve", "reserve", "refuse"]
     again.close()
@@ -169,7 +169,7 @@ def test_a_ledger_that_is_cut_while_it_is_in_use_takes_nothing_more(path):
     filled(path)
     ledger = Ledger(path, REAL)
     edit(path, "DELETE FROM entries WHERE seq = 5")
-    for use in (lambda: put(ledger, refusal(PLAN)), lambda: ledger.standing, lambda: ledger.head):
+    for use in (lambda: put(ledger, refusal(PLAN)), lambda: ledger.state, lambda: ledger.head):
         with pytest.raises(LedgerError, match="entry 5 is there no more"):
             use()
     ledger.close()
@@ -182,7 +182,7 @@ def test_what_cannot_stand_is_not_written(path, identity):
         put(ledger, reserve(PLAN))
     assert refused.value.code == "not-approved"
 
-    def overdrawn(standing):
+    def overdrawn(state):
         raise Overdrawn("data-set", "it is spent")
 
     with pytest.raises(Overdrawn):
@@ -202,12 +202,12 @@ def test_objects_on_one_file_see_each_other(path, identity):
     one = Ledger.create(path, identity, "loans", UNLIMITED)
     two = Ledger(path, identity)
     put(one, approval(PLAN), reserve(PLAN, TRAIN))
-    assert two.standing.plans[PLAN.hash].spent == {TRAIN: 1}
+    assert two.state.plans[PLAN.hash].spent == {TRAIN: 1}
     with pytest.raises(LedgerFault):
         put(two, reserve(PLAN, TRAIN))
     assert put(two, Settle(plan=PLAN.hash, why="finished")) == [4]
     assert one.head == two.head
-    assert one.standing.live == []
+    assert one.state.live == []
     for ledger in (one, two):
         ledger.close()
 
@@ -226,9 +226,9 @@ def test_threads_share_an_object(path, identity):
 def test_a_check_against_the_ceilings_is_of_what_is_appended_with_it(path):
     ledger, spending = Ledger.create(path, REAL, "loans", UNLIMITED), BudgetCheck()
 
-    def checked(standing) -> Reserve:
-        entry = reserve(PLAN, TRAIN, standing.plans[PLAN.hash].spent[TRAIN] + 1, event=EVENT)
-        spending.check(standing, PLAN.hash, entry)
+    def checked(state) -> Reserve:
+        entry = reserve(PLAN, TRAIN, state.plans[PLAN.hash].spent[TRAIN] + 1, event=EVENT)
+        spending.check(state, PLAN.hash, entry)
         return entry
 
     put(ledger, approval(PLAN))

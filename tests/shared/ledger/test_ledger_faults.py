@@ -56,7 +56,7 @@ def unprivileged():
 
 def opened(folder):
     ledger = Ledger.create(folder / "ledger.db", IDENTITY, "loans", UNLIMITED)
-    ledger.append(lambda standing: approval(PLAN))
+    ledger.append(lambda state: approval(PLAN))
     return ledger
 
 
@@ -68,7 +68,7 @@ def test_a_full_disk_charges_nothing_and_the_ledger_goes_on_when_there_is_room(f
     def reserving():
         nonlocal acknowledged
         for round in range(1, 7):
-            ledger.append(lambda standing, round=round: reserve(PLAN, TRAIN, round))
+            ledger.append(lambda state, round=round: reserve(PLAN, TRAIN, round))
             acknowledged += 1
 
     with room_for(log.stat().st_size + 30_000), pytest.raises(LedgerError) as failed:
@@ -77,14 +77,14 @@ def test_a_full_disk_charges_nothing_and_the_ledger_goes_on_when_there_is_room(f
     assert "see that the disk has room" in str(failed.value)
     assert 0 < acknowledged < 6
     # In this object, in another, and in one that has still no room.
-    assert ledger.standing.plans[PLAN.hash].spent == {TRAIN: acknowledged}
+    assert ledger.state.plans[PLAN.hash].spent == {TRAIN: acknowledged}
     assert ledger.head.seq == 2 + acknowledged
     other = Ledger(ledger.path, IDENTITY)
-    assert other.standing.plans[PLAN.hash].spent == {TRAIN: acknowledged}
+    assert other.state.plans[PLAN.hash].spent == {TRAIN: acknowledged}
     other.close()
     with room_for(log.stat().st_size), pytest.raises(LedgerError, match="disk has room"):
-        ledger.append(lambda standing: reserve(PLAN, TRAIN, acknowledged + 1))
-    assert ledger.append(lambda standing: reserve(PLAN, TRAIN, acknowledged + 1)) == 3 + acknowledged
+        ledger.append(lambda state: reserve(PLAN, TRAIN, acknowledged + 1))
+    assert ledger.append(lambda state: reserve(PLAN, TRAIN, acknowledged + 1)) == 3 + acknowledged
     ledger.close()
     assert len(list(read_ledger(folder / "ledger.db"))) == 3 + acknowledged
 
@@ -111,11 +111,11 @@ def test_a_failing_step_leaves_the_ledger_as_it_was(folder, step):
 
     sound, ledger._database = ledger._database, Failing(ledger._database)
     with pytest.raises(LedgerError, match="disk has room"):
-        ledger.append(lambda standing: reserve(PLAN, TRAIN))
+        ledger.append(lambda state: reserve(PLAN, TRAIN))
     ledger._database = sound
     assert ledger.head.seq == 2
-    assert ledger.standing.plans[PLAN.hash].spent == {}
-    assert ledger.append(lambda standing: reserve(PLAN, TRAIN)) == 3
+    assert ledger.state.plans[PLAN.hash].spent == {}
+    assert ledger.append(lambda state: reserve(PLAN, TRAIN)) == 3
     ledger.close()
 
 
@@ -132,7 +132,7 @@ def test_a_read_only_ledger_is_named_and_not_taken_for_a_damaged_one(folder):
     folder.chmod(0o555)
     with unprivileged():
         with pytest.raises(LedgerError, match="the file and its folder can be written") as refused:
-            Ledger(path, IDENTITY).append(lambda standing: refusal(PLAN))
+            Ledger(path, IDENTITY).append(lambda state: refusal(PLAN))
         with pytest.raises(LedgerError, match="no ledger can be created there"):
             Ledger.create(folder / "another.db", IDENTITY, "loans", UNLIMITED)
     assert str(path) in str(refused.value)
@@ -148,15 +148,15 @@ def test_a_read_only_file_in_a_folder_that_can_be_written(folder):
     path.chmod(0o444)
     folder.chmod(0o777)
     with unprivileged(), pytest.raises(LedgerError, match="the file and its folder can be written"):
-        Ledger(path, IDENTITY).append(lambda standing: reserve(PLAN, TRAIN))
+        Ledger(path, IDENTITY).append(lambda state: reserve(PLAN, TRAIN))
     path.chmod(0o600)
     ledger = Ledger(path, IDENTITY)
-    assert ledger.standing.plans[PLAN.hash].spent == {}
+    assert ledger.state.plans[PLAN.hash].spent == {}
     ledger.close()
 
 
 def test_a_fault_of_an_entry_is_told_from_one_of_the_disk(folder):
     ledger = opened(folder)
     with room_for(0), pytest.raises(LedgerFault):
-        ledger.append(lambda standing: reserve(PLAN, "bin:nobody"))
+        ledger.append(lambda state: reserve(PLAN, "bin:nobody"))
     ledger.close()

@@ -73,7 +73,7 @@ class Machine(RuleBasedStateMachine):
         """Append an entry; it is in the ledger if the model allows it, and nothing is if not."""
         seq = None
         with nullcontext() if allowed else pytest.raises(LedgerFault):
-            seq = self.ledger.append(lambda standing: entry)
+            seq = self.ledger.append(lambda ledger_state: entry)
         if seq is None:
             return None
         self.entries += 1
@@ -162,7 +162,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def crash_within_an_append(self):
-        def dies(standing):
+        def dies(ledger_state):
             raise Died
 
         with pytest.raises(Died):
@@ -183,10 +183,10 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_ledger_agrees_with_the_model(self):
         assert self.ledger.head.seq == self.entries == sum(1 for _ in read_ledger(self.path))
-        standing = self.ledger.standing
-        assert set(standing.plans) == {PLANS[plan].hash for plan in self.state}
+        ledger_state = self.ledger.state
+        assert set(ledger_state.plans) == {PLANS[plan].hash for plan in self.state}
         for plan, state in self.state.items():
-            found = standing.plans[PLANS[plan].hash]
+            found = ledger_state.plans[PLANS[plan].hash]
             assert found.state == state
             spent = {phase: self.spent(plan, phase) for phase in ORDER}
             assert {phase: found.spent[phase] for phase in ORDER} == spent

@@ -73,20 +73,20 @@ def endless(path, seed):
 
         def append(make):
             seq = ledger.append(make)
-            tell([seq, ledger.standing.plans[LONG.hash].spent[TRAIN]])
+            tell([seq, ledger.state.plans[LONG.hash].spent[TRAIN]])
             return seq
 
-        def next_reserve(standing):
-            round = standing.plans[LONG.hash].last.get("", (0, 0, 0))[1] + 1
+        def next_reserve(state):
+            round = state.plans[LONG.hash].last.get("", (0, 0, 0))[1] + 1
             return reserve(LONG, TRAIN, round, count=draws.choice([1, 1, 5]))
 
         while True:
             seq = append(next_reserve)
-            made = ledger.standing.plans[LONG.hash].reservations[seq].entry
+            made = ledger.state.plans[LONG.hash].reservations[seq].entry
             for place in range(draws.randint(0, made.count)):
-                append(lambda standing, made=made, seq=seq, place=place: answer(made, seq, round=made.round + place))
+                append(lambda state, made=made, seq=seq, place=place: answer(made, seq, round=made.round + place))
             if draws.random() < 0.2:
-                append(lambda standing: refusal(LONG))
+                append(lambda state: refusal(LONG))
 
     return work
 
@@ -98,7 +98,7 @@ def test_a_process_that_is_killed_never_leaves_less_than_it_was_told(tmp_path):
         if kill % (KILLS // FILES) == 0:
             path = tmp_path / f"ledger-{kill}.db"
             ledger = Ledger.create(path, IDENTITY, "loans", CEILINGS)
-            ledger.append(lambda standing: approval(LONG))
+            ledger.append(lambda state: approval(LONG))
             ledger.close()
         writer = Writer(endless(path, kill))
         # One in ten dies before it has told anything, while it opens the file.
@@ -108,12 +108,12 @@ def test_a_process_that_is_killed_never_leaves_less_than_it_was_told(tmp_path):
         lines, status = writer.told(told)
         assert status == -signal.SIGKILL
         ledger = Ledger(path, IDENTITY)
-        standing = ledger.standing.plans[LONG.hash]
+        state = ledger.state.plans[LONG.hash]
         acknowledged = max((seq for seq, _ in lines), default=0)
         most = max(most, len(lines))
         assert [seq for seq, _ in lines] == sorted(seq for seq, _ in lines)
         assert ledger.head.seq >= acknowledged
-        assert standing.spent[TRAIN] >= max((spent for _, spent in lines), default=0)
+        assert state.spent[TRAIN] >= max((spent for _, spent in lines), default=0)
         # At most the one that was under way beyond those it told of.
         if lines:
             assert ledger.head.seq <= acknowledged + 1
@@ -121,12 +121,12 @@ def test_a_process_that_is_killed_never_leaves_less_than_it_was_told(tmp_path):
         for stored in checked_chain(path):
             if isinstance(entry := stored.entry, Answer):
                 answers[entry.reserve] += 1
-        assert all(count <= standing.reservations[seq].spent for seq, count in answers.items())
+        assert all(count <= state.reservations[seq].spent for seq, count in answers.items())
         # It goes on where it was, above everything that may have left.
-        if "" in standing.last:
-            again = reserve(LONG, TRAIN, standing.last[""][1])
+        if "" in state.last:
+            again = reserve(LONG, TRAIN, state.last[""][1])
             with pytest.raises(LedgerFault):
-                ledger.append(lambda standing, again=again: again)
+                ledger.append(lambda state, again=again: again)
         deaths[bool(lines)] += 1
         ledger.close()
     assert deaths[True] >= KILLS // 2
@@ -153,19 +153,19 @@ def together(path, work, count=4):
 def test_four_writers_lose_nothing_and_never_exceed_the_attempts(tmp_path):
     path, plan = tmp_path / "ledger.db", small_plan(training__rounds=80)
     ledger = Ledger.create(path, IDENTITY, "loans", CEILINGS)
-    ledger.append(lambda standing: approval(plan))
+    ledger.append(lambda state: approval(plan))
     # SQLite does not carry an open connection into another process.
     ledger.close()
 
-    def next_reserve(standing):
-        own = standing.plans[plan.hash]
+    def next_reserve(state):
+        own = state.plans[plan.hash]
         left = own.phases[TRAIN][1].attempts - own.spent[TRAIN]
         return reserve(plan, TRAIN, own.last.get("", (0, 0, 0))[1] + 1, count=min(2, max(1, left)))
 
     def work(tell):
         own = Ledger(path, IDENTITY)
         for _ in range(30):
-            tell(own.append(lambda standing: refusal(plan)))
+            tell(own.append(lambda state: refusal(plan)))
             try:
                 tell(own.append(next_reserve))
             except LedgerFault as fault:
@@ -179,7 +179,7 @@ def test_four_writers_lose_nothing_and_never_exceed_the_attempts(tmp_path):
     assert sum(isinstance(stored.entry, Refuse) for stored in entries) == 120
     ledger = Ledger(path, IDENTITY)
     # 80 rounds and half as many more.
-    assert ledger.standing.plans[plan.hash].spent == {TRAIN: 120}
+    assert ledger.state.plans[plan.hash].spent == {TRAIN: 120}
     assert sum(stored.entry.count for stored in entries if isinstance(stored.entry, Reserve)) == 120
     ledger.close()
 
@@ -190,31 +190,31 @@ def test_four_writers_never_exceed_a_ceiling_together(tmp_path):
     most = 25
     bound = accountant.epsilon([EVENT.model_copy(update={"count": most})], 1e-5) * 1.001
     ledger = Ledger.create(path, IDENTITY, "loans", Ceilings(epsilon=bound, delta=1e-5))
-    ledger.append(lambda standing: approval(plan))
+    ledger.append(lambda state: approval(plan))
     # SQLite does not carry an open connection into another process.
     ledger.close()
 
     def work(tell):
         own, spending = Ledger(path, IDENTITY), BudgetCheck()
 
-        def checked(standing):
-            entry = reserve(plan, TRAIN, standing.plans[plan.hash].last.get("", (0, 0, 0))[1] + 1)
-            spending.check(standing, plan.hash, entry)
+        def checked(state):
+            entry = reserve(plan, TRAIN, state.plans[plan.hash].last.get("", (0, 0, 0))[1] + 1)
+            spending.check(state, plan.hash, entry)
             return entry
 
         for _ in range(10):
             try:
                 tell(own.append(checked))
             except Overdrawn:
-                own.append(lambda standing: refusal(plan))
+                own.append(lambda state: refusal(plan))
 
     told = together(path, work)
     checked_chain(path)
     ledger = Ledger(path, IDENTITY)
-    standing = ledger.standing
-    assert standing.plans[plan.hash].spent == {TRAIN: most}
-    assert standing.plans[plan.hash].refusals == 40 - most
+    state = ledger.state
+    assert state.plans[plan.hash].spent == {TRAIN: most}
+    assert state.plans[plan.hash].refusals == 40 - most
     assert sum(len(lines) for lines in told) == most
-    assert BudgetCheck().epsilon(standing) <= bound
+    assert BudgetCheck().epsilon(state) <= bound
     assert accountant.epsilon([EVENT.model_copy(update={"count": most + 1})], 1e-5) > bound
     ledger.close()

@@ -33,32 +33,32 @@ BLOCK = reserve(PLAN, TRAIN, count=3)
 START = [opening(), approval(PLAN)]
 
 
-def state(standing: LedgerState) -> tuple[object, ...]:
+def state(ledger_state: LedgerState) -> tuple[object, ...]:
     """Everything that the fold knows."""
     plans = []
-    for plan, one in standing.plans.items():
+    for plan, one in ledger_state.plans.items():
         counts = +one.spent, one.charged, one.refusals, one.disclosures
         reservations = [(seq, r.answered, r.aborted) for seq, r in one.reservations.items()]
         plans.append((plan, one.state, one.run, one.reached, one.last, one.answered, counts, reservations))
     rest = (
-        standing.opened,
-        standing.identified,
-        standing.ceilings,
-        standing.alignments,
-        standing.withdrawals,
-        standing.register_head,
+        ledger_state.opened,
+        ledger_state.identified,
+        ledger_state.ceilings,
+        ledger_state.alignments,
+        ledger_state.withdrawals,
+        ledger_state.register_head,
     )
     return copy.deepcopy((plans, rest))
 
 
 def fault(entries, last):
     """The code with which the last entry is refused after the others, of which nothing is changed."""
-    standing = folded(entries)
-    before = state(standing)
+    ledger_state = folded(entries)
+    before = state(ledger_state)
     with pytest.raises(LedgerFault) as refused:
-        standing.apply(len(entries) + 1, AT, last)
+        ledger_state.apply(len(entries) + 1, AT, last)
     assert refused.value.seq == len(entries) + 1
-    assert state(standing) == before
+    assert state(ledger_state) == before
     return refused.value.code
 
 
@@ -140,9 +140,9 @@ def test_attempts_of_a_phase_are_never_more_than_its_budget(phase, block):
     for _ in range(ATTEMPTS[phase] // block):
         entries.append(reserve(PLAN, phase, place, count=block))
         place += block
-    standing = folded(entries).plans[PLAN.hash]
-    assert standing.spent == {phase: ATTEMPTS[phase]}
-    assert standing.charged["training"] == {EVENT: ATTEMPTS[phase]}
+    ledger_state = folded(entries).plans[PLAN.hash]
+    assert ledger_state.spent == {phase: ATTEMPTS[phase]}
+    assert ledger_state.charged["training"] == {EVENT: ATTEMPTS[phase]}
     assert fault(entries, reserve(PLAN, phase, place)) == "attempts"
     # What never leaves is free again.
     again = folded([*entries, abort(3), reserve(PLAN, phase, place)]).plans[PLAN.hash]
@@ -153,9 +153,9 @@ def test_phases_go_forward_only():
     entries = [*START, reserve(PLAN, CALIBRATE)]
     for phase in (BIN, TRAIN):
         assert fault(entries, reserve(PLAN, phase, 4, 4)) == "order"
-    standing = folded(entries).plans[PLAN.hash]
-    assert standing.allows("", (3, 0, 0))
-    assert not standing.allows("", (1, 9, 9))
+    ledger_state = folded(entries).plans[PLAN.hash]
+    assert ledger_state.allows("", (3, 0, 0))
+    assert not ledger_state.allows("", (1, 9, 9))
 
 
 def test_rounds_and_attempts_go_up_even_where_an_answer_was_aborted():
@@ -204,9 +204,9 @@ def test_an_answer_out_of_a_later_reservation_opens_nothing_again():
 def test_aborts_count_what_had_not_left_only():
     entries = [*START, BLOCK, answer(BLOCK, 3, round=2, count=2)]
     assert fault(entries, abort(3, 2)) == "abort"
-    standing = folded([*entries, abort(3)]).plans[PLAN.hash]
-    assert standing.spent == {TRAIN: 2}
-    assert standing.charged["training"] == {EVENT: 2}
+    ledger_state = folded([*entries, abort(3)]).plans[PLAN.hash]
+    assert ledger_state.spent == {TRAIN: 2}
+    assert ledger_state.charged["training"] == {EVENT: 2}
     assert fault([*entries, abort(3)], answer(BLOCK, 3, round=3)) == "answer"
 
 
@@ -217,10 +217,10 @@ def test_nothing_is_answered_after_the_end_and_what_was_spent_stays(end):
     for entry in (reserve(PLAN, TRAIN), answer(first, 3)):
         assert fault(entries, entry) == "not-approved"
     assert fault(entries, end) == "ending"
-    standing = folded(entries)
-    assert standing.plans[PLAN.hash].state == {"settle": "settled", "revoke": "revoked"}[end.kind]
-    assert standing.plans[PLAN.hash].spent == {BIN: 1}
-    assert standing.live == []
+    ledger_state = folded(entries)
+    assert ledger_state.plans[PLAN.hash].state == {"settle": "settled", "revoke": "revoked"}[end.kind]
+    assert ledger_state.plans[PLAN.hash].spent == {BIN: 1}
+    assert ledger_state.live == []
     # A refusal of it is noted still, and that of a plan that was never approved.
     folded([*entries, refusal(PLAN), refusal(OTHER)])
 
@@ -237,19 +237,19 @@ def test_steps_of_pairs_go_forward_for_each_peer_by_itself():
     entries += [disclosed(plan, align, peer="video-2"), step, disclosed(plan, signal)]
     assert fault(entries, disclosed(plan, align, round=3)) == "order"
     assert fault(entries, reserve(plan, "bin:video")) == "order"
-    standing = folded(entries)
-    assert standing.alignments == {"video-1": [AT], "video-2": [AT]}
-    assert [told.peer for told in standing.plans[plan.hash].disclosures] == ["video-1", "video-2", "video-1"]
-    assert standing.register_head == DIGEST
+    ledger_state = folded(entries)
+    assert ledger_state.alignments == {"video-1": [AT], "video-2": [AT]}
+    assert [told.peer for told in ledger_state.plans[plan.hash].disclosures] == ["video-1", "video-2", "video-1"]
+    assert ledger_state.register_head == DIGEST
 
 
 def test_ceilings_and_withdrawals_follow_the_last_word():
     lower = Ceilings(epsilon=1.0, delta=1e-6)
     passed = Withdraw(plan=PLAN.hash, peer="video-1", direction="passed", persons=2, register_head="cd" * 32)
-    standing = folded([opening(), Limit(ceilings=lower, why="less"), passed])
-    assert standing.ceilings == lower
-    assert standing.withdrawals == [passed]
-    assert standing.register_head == "cd" * 32
+    ledger_state = folded([opening(), Limit(ceilings=lower, why="less"), passed])
+    assert ledger_state.ceilings == lower
+    assert ledger_state.withdrawals == [passed]
+    assert ledger_state.register_head == "cd" * 32
 
 
 def test_whose_records_a_phase_reads():
@@ -261,5 +261,5 @@ def test_whose_records_a_phase_reads():
     # Also where a person is at one party only: a newer export of its table has other last dates.
     for spread in (1, 2):
         plan = dated.replace(privacy__max_parties_per_person=spread)
-        standing = folded([opening(), approval(plan)]).plans[plan.hash]
-        assert [standing.part(phase) for _, phase in standing.phases.values()] == ["all"] * 4
+        ledger_state = folded([opening(), approval(plan)]).plans[plan.hash]
+        assert [ledger_state.part(phase) for _, phase in ledger_state.phases.values()] == ["all"] * 4

@@ -65,7 +65,7 @@ def test_the_server_and_its_colluders_see_the_noise_of_the_claim_and_no_more(tmp
     clip = plan.clip_norm("lender")
     noise = mechanisms.noise_multipliers[phase.name] * clip * clip * np.sqrt(ROUNDS)
     assert seen.answers == ROUNDS
-    charged = federation.ledgers[setting.party].standing.plans[federation.plan.hash]
+    charged = federation.ledgers[setting.party].state.plans[federation.plan.hash]
     assert charged.spent[phase.name] == ROUNDS
     assert seen.reach == pytest.approx(1, abs=1e-4)
     # A standard deviation of 500 draws is known to 3 %, the means to 4.5 % of it each.

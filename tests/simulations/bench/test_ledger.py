@@ -31,7 +31,7 @@ def test_the_large_ledger_is_valid_and_its_weeks_differ(tmp_path):
     found = ledger.Ledger(path, federation.own)
     # Opening, what names a person; then approval, settling, and two entries for each of 5 + 3 sums.
     assert found.head.seq == 2 + 18 * weeks >= ledger.ENTRIES
-    plans = list(found.standing.plans.values())
+    plans = list(found.state.plans.values())
     assert [plan.state for plan in plans] == ["settled"] * weeks
     assert len({event for plan in plans[:2] for event in plan.charged["training"]}) == 6
     found.close()

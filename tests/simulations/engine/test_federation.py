@@ -12,7 +12,7 @@ import pytest
 from builders import EVALUATE, LENDERS, TABLE, TRAIN, small_federation, small_plan, small_records, with_columns
 from doubles import DirectExchange, Quiet
 from flwr.app import ConfigRecord, Message, RecordDict
-from ledgers import standing_of
+from ledgers import state_of
 
 from sealscore.server.run.run import run_coordinator
 from sealscore.server.transport.party_client import PhaseFailed
@@ -167,7 +167,7 @@ class TestTheClaim:
         Federation.of(plan, small_federation(), None, tmp_path / "ledgers").run(tmp_path / "run")
         claimed = record_of(tmp_path / "run")["privacy"]["epsilon"]
         for name in LENDERS:
-            own = BudgetCheck().epsilon(standing_of(tmp_path / "ledgers" / f"{name}.db"))
+            own = BudgetCheck().epsilon(state_of(tmp_path / "ledgers" / f"{name}.db"))
             assert own == pytest.approx(claimed, rel=1e-6)
         assert claimed <= plan.privacy.epsilon
 
@@ -184,14 +184,14 @@ class TestTheClaim:
         )
         Federation.of(plan, small_federation(), None, tmp_path / "ledgers").run(tmp_path / "run")
         privacy = record_of(tmp_path / "run")["privacy"]
-        standing = standing_of(tmp_path / "ledgers" / "lender-1.db")
-        (under,) = standing.plans.values()
+        state = state_of(tmp_path / "ledgers" / "lender-1.db")
+        (under,) = state.plans.values()
         assert {part: sum(events.values()) for part, events in under.charged.items()} == {
             "training": 0,
             "test": 0,
             "all": 5,
         }
-        assert BudgetCheck().epsilon(standing) == pytest.approx(privacy["epsilon"], rel=1e-6)
+        assert BudgetCheck().epsilon(state) == pytest.approx(privacy["epsilon"], rel=1e-6)
         assert privacy["epsilon"] <= plan.privacy.epsilon
 
 
