@@ -16,23 +16,23 @@ from sealscore.shared.plan.plan import SERVER
 
 
 class LedgerBehind(Exception):
-    """The party's ledger or register lacks what the party once signed for; the words are for its operator."""
+    """The party's ledger or disclosure store lacks what the party once signed for; the words are for its operator."""
 
 
 class Anchoring:
     """The heads that one node compares, keeps and hands out under a plan, by the cards of the plan.
 
     Raises:
-        LedgerBehind: the register of persons is older than the ledger, or the ledger lacks a head of its own.
+        LedgerBehind: the disclosure store is older than the ledger, or the ledger lacks a head of its own.
     """
 
-    def __init__(self, ledger: Ledger, cards: Mapping[str, Card], register: DisclosureStore) -> None:
-        self._ledger, self._cards, self._register = ledger, cards, register
+    def __init__(self, ledger: Ledger, cards: Mapping[str, Card], disclosure_store: DisclosureStore) -> None:
+        self._ledger, self._cards, self._disclosure_store = ledger, cards, disclosure_store
         self._peers = ledger.last_heads()
         self._receipt = 0
         told = ledger.state.register_head
-        if told is not None and not register.holds(told):
-            raise LedgerBehind("the register of persons is older than the ledger; restore the latest copy of it")
+        if told is not None and not disclosure_store.holds(told):
+            raise LedgerBehind("the disclosure store is older than the ledger; restore the latest copy of it")
         for anchor in ledger.anchors(ledger.party):
             self._held(anchor.head if isinstance(anchor, Receipt) else anchor)
             if isinstance(anchor, Receipt):

@@ -1,4 +1,4 @@
-"""The consents under which a node goes on: in the register, and passed on to peers when they end."""
+"""The consents under which a node goes on: in the disclosure store, and passed on to peers when they end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ class Consents:
     from every pair with it: the peer is to be told (see `Withdrawals`), and what it told is deleted here.
     """
 
-    def __init__(self, plan: Plan, peers: Collection[str], books: PlanLedger, register: DisclosureStore) -> None:
-        self._plan, self._peers, self._books, self._register = plan, peers, books, register
+    def __init__(
+        self, plan: Plan, peers: Collection[str], plan_ledger: PlanLedger, disclosure_store: DisclosureStore
+    ) -> None:
+        self._plan, self._peers, self._plan_ledger, self._disclosure_store = plan, peers, plan_ledger, disclosure_store
         self._records: Records | None = None
 
     def note(self, records: Records) -> None:
@@ -26,7 +28,7 @@ class Consents:
         self._records = records
         if records.consent is not None:
             rows = zip(records.person, records.ids, records.consent, strict=True)
-            self._register.note_consents((person, one, given) for person, one, all_ in rows for given in all_)
+            self._disclosure_store.note_consents((person, one, given) for person, one, all_ in rows for given in all_)
         self.end()
 
     def end(self) -> None:
@@ -34,10 +36,10 @@ class Consents:
         records, purpose = self._records, self._plan.purpose_code
         if records is None or records.consent is None:
             return
-        purposes = {plan: kept.plan.purpose_code for plan, kept in self._books.ledger.state.plans.items()}
+        purposes = {plan: kept.plan.purpose_code for plan, kept in self._plan_ledger.ledger.state.plans.items()}
         for peer in self._peers:
             live = set(records.joined(peer, purpose))
-            for plan, persons in self._register.paired(peer).items():
+            for plan, persons in self._disclosure_store.paired(peer).items():
                 # Under another purpose other consents count; the node of such a plan sees to them.
                 if purposes.get(plan) == purpose:
-                    self._register.withdraw(plan, peer, [person for person in persons if person not in live])
+                    self._disclosure_store.withdraw(plan, peer, [person for person in persons if person not in live])

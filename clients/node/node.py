@@ -73,7 +73,7 @@ MAX_PART = 8 * 1024 * 1024
 class Node:
     """One party under one approved plan.
 
-    Every release is in the `ledger` before it happens, and what was told of whom in the `lifetime`'s register. `tell`
+    Every release is in the `ledger` before it happens, and what was told of whom in the `lifetime`'s store. `tell`
     is told in words, for the party's own operator, what the server learns as "unavailable" only; `progress` is told
     (done, total) of an alignment, which takes seconds.
 
@@ -100,9 +100,9 @@ class Node:
         self._peers = _peers(plan, party)
         self._mechanisms = Mechanisms(plan)
         self._phases = {phase.name: (index, phase) for index, phase in enumerate(self._mechanisms.phases)}
-        # What is deleted from here on is heard of: the role begins with what the register has.
+        # What is deleted from here on is heard of: the role begins with what the disclosure store has.
         self._forgotten: deque[tuple[str, tuple[str, ...]]] = deque()
-        lifetime.register.subscribe(self)
+        lifetime.disclosure_store.subscribe(self)
         role = Lender if self._group == plan.lenders else Platform
         self.role: PartyRole = role(plan, party, self._mechanisms, records, lifetime, progress, tell)
         self._secret = secret
@@ -114,8 +114,8 @@ class Node:
         self._today: date | None = None
         self._answers: dict[str, Reply] = {}
         self._lock = threading.Lock()
-        lifetime.register.reconcile(_told(ledger))
-        self._consents = Consents(plan, self._peers, self.plan_ledger, lifetime.register)
+        lifetime.disclosure_store.reconcile(_told(ledger))
+        self._consents = Consents(plan, self._peers, self.plan_ledger, lifetime.disclosure_store)
         self._consents.note(records)
         self._drop_forgotten()
 
@@ -125,9 +125,9 @@ class Node:
         return "system" if {self._secret.source, self._lifetime.labels.source} == {"system"} else "seeded"
 
     @property
-    def register(self) -> DisclosureStore:
+    def disclosure_store(self) -> DisclosureStore:
         """What was told of whom, over the life of the data set."""
-        return self._lifetime.register
+        return self._lifetime.disclosure_store
 
     @property
     def aggregation(self) -> Aggregation:
@@ -179,7 +179,7 @@ class Node:
         Every open node of this data set hears of it, and uses them no more from its next turn on.
         """
         with self._lock:
-            persons = self._lifetime.register.forget(plan, peer, handles)
+            persons = self._lifetime.disclosure_store.forget(plan, peer, handles)
             self._drop_forgotten()
             if persons:
                 self.plan_ledger.withdrawn(peer, "received", len(persons), None)
@@ -195,7 +195,7 @@ class Node:
             peer, persons = self._forgotten.popleft()
             self.role.forget(peer, persons)
             try:
-                self._lifetime.register.erase(self.plan.hash, peer, persons)
+                self._lifetime.disclosure_store.erase(self.plan.hash, peer, persons)
             except DisclosureStoreError as error:
                 self.tell(f"{self.name} cannot delete what {peer} told of persons who withdrew: {error}")
 
@@ -333,24 +333,24 @@ class Node:
         self.tell(f"{self.name} failed in {where}, and answered as if it had no records: {why}")
 
     def _note(self, request: PairRequest, key: str, payload: Payload) -> None:
-        """What a payload tells is in the register, and then in the ledger, before the payload is made."""
+        """What a payload tells is in the disclosure store, and then in the ledger, before the payload is made."""
         header = request.header
         self.plan_ledger.clear(header, payload.releases)
-        register = self._lifetime.register
+        disclosure_store = self._lifetime.disclosure_store
         for release in payload.releases:
-            with register.alone():
-                before = register.head
+            with disclosure_store.alone():
+                before = disclosure_store.head
                 self.plan_ledger.disclose(header, request.peer, release, partial(self._kept, payload, release))
-                if register.head != before:
-                    register.confirm()
+                if disclosure_store.head != before:
+                    disclosure_store.confirm()
         if not payload.releases:
             self.plan_ledger.exchanged(header, request.peer, key)
 
     def _kept(self, payload: Payload, release: Release) -> tuple[Kept, str | None]:
-        """Keep a release; the register's head where it changed, for one from before would vouch for what never was."""
-        register = self._lifetime.register
-        before, kept = register.head, payload.keep(release)
-        return kept, register.head if register.head != before else None
+        """Keep a release; the store's head where it changed, for one from before would vouch for what never was."""
+        disclosure_store = self._lifetime.disclosure_store
+        before, kept = disclosure_store.head, payload.keep(release)
+        return kept, disclosure_store.head if disclosure_store.head != before else None
 
     def _phase(self, name: str) -> Phase:
         if name not in self._phases:
@@ -405,7 +405,7 @@ class Node:
 
 
 def _told(ledger: Ledger) -> frozenset[str]:
-    """The heads of the register under which the ledger has disclosures."""
+    """The heads of the disclosure store under which the ledger has disclosures."""
     plans = ledger.state.plans.values()
     return frozenset(entry.register_head for plan in plans for entry in plan.disclosures if entry.register_head)
 

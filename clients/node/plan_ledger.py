@@ -1,4 +1,4 @@
-"""A node's books under one plan: every release is in the ledger before it happens, and nothing is answered twice.
+"""A node's ledger under one plan: every release is in the ledger before it happens, and nothing is answered twice.
 
 Where the plan reserves in blocks, the ledger is written once a block, and a node that dies within one takes all of it
 for answered when it comes back.
@@ -144,10 +144,10 @@ class PlanLedger:
     def disclose(
         self, header: Address, peer: str, release: Release, keep: Callable[[], tuple[Kept, str | None]]
     ) -> None:
-        """Note a payload that is about to leave, and what it tells of how many persons anew.
+        """Note a payload that is about to leave, and what it tells of how many persons for the first time.
 
-        `keep` notes it in the register, whose head it gives, and looks at limits: under the ledger's lock, so that the
-        ceilings by which it goes are those under which the entry stands.
+        `keep` notes it in the disclosure store, whose head it gives, and looks at limits: under the lock of the ledger, so
+        that the ceilings by which it goes are those under which the entry stands.
 
         Raises:
             Refused: a ceiling does not hold it, or nothing may be answered under the plan any more; nothing is kept.

@@ -59,7 +59,7 @@ class PlanRouter:
         identity: Identity,
         trust: TrustStore,
         ledger: Ledger,
-        register: DisclosureStore,
+        disclosure_store: DisclosureStore,
         labels: StreamSource,
         load: Callable[[Plan], Records],
         secret: Callable[[Plan], StreamSource] = lambda plan: StreamSource.system(),
@@ -73,7 +73,7 @@ class PlanRouter:
         self.name = identity.name
         self._may_tell = may_tell
         self._identity, self._trust, self._ledger = identity, trust, ledger
-        self._labels, self._register = labels, register
+        self._labels, self._disclosure_store = labels, disclosure_store
         self._load, self._secret, self._propose, self._tell, self._clock = load, secret, propose, tell, clock
         self._doors: dict[str, SealedNode] = {}
         self._nodes: dict[str, Node] = {}
@@ -109,15 +109,15 @@ class PlanRouter:
         return self._refuse(request, plan, "not-joined") if door is None else door.answer(request)
 
     def reload(self) -> Mapping[str, int]:
-        """Read the data anew for every open plan; returns the number of records by plan.
+        """Reload the data for every open plan; returns the number of records by plan.
 
         A plan under which they are at fault goes on with the records that it had, less those whose persons are in the
         data no more or consent no more. What happened under which plan the operator is told.
 
         Raises:
-            DataError: under some plans the data are at fault; under all others they were read anew.
-            LedgerError: books cannot be written; records were read anew all the same.
-            RegisterError: the same of the register.
+            DataError: under some plans the data are at fault; under all others they were reloaded.
+            LedgerError: the ledger cannot be written; records were reloaded all the same.
+            DisclosureStoreError: the same of the disclosure store.
         """
         with self._lock:
             fresh: dict[str, Records] = {}
@@ -127,7 +127,7 @@ class PlanRouter:
                     fresh[plan] = in_words(self._load, node.plan)
                 except DataError as error:
                     faulty[plan] = error
-            # Those first: in the end the register has the consents of a whole table, if there is one.
+            # Those first: in the end the disclosure store has the consents of a whole table, if there is one.
             work = [partial(self._heed, self._nodes[plan], error) for plan, error in faulty.items()]
             work += [partial(self._nodes[plan].reload, records) for plan, records in fresh.items()]
             failed = [fault for one in work if (fault := _failure(one))]
@@ -136,7 +136,7 @@ class PlanRouter:
                 raise failed[0]
             if faulty:
                 for plan, records in fresh.items():
-                    self._tell(f"{self.name} has read {len(records)} records anew under plan {grouped(plan)}")
+                    self._tell(f"{self.name} has reloaded {len(records)} records under plan {grouped(plan)}")
                 raise DataError([problem for error in faulty.values() for problem in error.problems])
             return {plan: len(records) for plan, records in fresh.items()}
 
@@ -150,7 +150,7 @@ class PlanRouter:
         except DataError as error:
             self._tell(
                 f"{self.name} DOES NOT SEE WITHDRAWALS {where}: it goes on with all the records that it had, since not "
-                f"even who is in the data can be read. Fix them and have them read anew (sealscore-node reload), or "
+                f"even who is in the data can be read. Fix them and reload them (sealscore-node reload), or "
                 f"revoke the plan: {error}"
             )
             return
@@ -244,7 +244,7 @@ class PlanRouter:
         if found := self._may_tell.obstacles(plan, self.name):
             raise NotApproved("; ".join(found))
         masks = Masks.of(plan, self.name)
-        lifetime = Lifetime.of(self._labels, self._register, self._signal_bits, self._may_tell.bits)
+        lifetime = Lifetime.of(self._labels, self._disclosure_store, self._signal_bits, self._may_tell.bits)
         records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
         if plan.hash in self._faulty and self._given is not None:
@@ -268,7 +268,7 @@ class PlanRouter:
             self._faulty.add(plan.hash)
             self._tell(
                 f"{self.name} ANSWERS WITHOUT RECORDS under plan {plan.name}, {grouped(plan.hash)}: its data cannot be "
-                f"used. Fix them and have them read anew (sealscore-node reload), or revoke the plan: {error}"
+                f"used. Fix them and reload them (sealscore-node reload), or revoke the plan: {error}"
             )
             return Records.none(plan.groups[plan.party(self.name).group].table)
         self._faulty.discard(plan.hash)

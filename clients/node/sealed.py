@@ -88,8 +88,8 @@ class SealedNode:
         self._server: PeerKey | None = None
         self._peers: dict[str, PeerKey] = {}
         self._seeds: Seeds | None = None
-        self._anchoring = Anchoring(node.plan_ledger.ledger, self._cards, node.register)
-        self._withdrawals = Withdrawals(node, node.register, identity)
+        self._anchoring = Anchoring(node.plan_ledger.ledger, self._cards, node.disclosure_store)
+        self._withdrawals = Withdrawals(node, node.disclosure_store, identity)
         self._used = self._closed = False
         self._run, self._epoch, self._finished = "", 0, False
         self._lock = threading.Lock()
@@ -172,7 +172,7 @@ class SealedNode:
             raise NotApproved(f"plan {plan.name} expired on {plan.expires}")
 
     def _join(self, message: Join) -> bytes:
-        """Take the server's key, and give the own; a later epoch of the same run begins the set-up anew."""
+        """Take the server's key, and give the own; a later epoch of the same run starts the set-up over."""
         header, plan = message.header, self._node.plan
         answer = dataclasses.replace(header, sender=self.name, recipient=SERVER)
         if header.plan != plan.hash or header.recipient != self.name:

@@ -1,6 +1,6 @@
 """The node's processes: the socket server and Flower's SuperNode beside it, until told to stop.
 
-The SuperNode runs only the app bundles that live, approved plans name. SIGHUP reads the data anew; SIGTERM and SIGINT
+The SuperNode runs only the app bundles that live, approved plans name. SIGHUP reloads the data; SIGTERM and SIGINT
 stop everything.
 """
 
@@ -44,14 +44,14 @@ class Supervisor:
 
     def __init__(
         self,
-        host: PlanRouter,
+        router: PlanRouter,
         ledger: Ledger,
         sockets: Path,
         supernode: Callable[[Path], SuperNodeSettings],
         status: Path | None = None,
         notice: Callable[[str], None] = log.info,
     ) -> None:
-        self._host, self._ledger, self._sockets = host, ledger, sockets
+        self._router, self._ledger, self._sockets = router, ledger, sockets
         self._supernode, self._status, self._notice = supernode, status, notice
         self._stop, self._reload = threading.Event(), threading.Event()
         self._unwritten: dict[str, str] = {}  # what cannot be written at present, and why
@@ -61,7 +61,7 @@ class Supervisor:
         self._stop.set()
 
     def reload(self) -> None:
-        """Have the data read anew, soon."""
+        """Have the data reloaded, soon."""
         self._reload.set()
 
     def run(self) -> None:
@@ -70,16 +70,16 @@ class Supervisor:
         Once it serves, a disk that takes no more is told to the operator and ends nothing: the node is needed to
         refuse, by a code, what it cannot charge.
         """
-        with serve([self._host], self._sockets) as sockets:
-            settings = self._supernode(sockets[self._host.name])
+        with serve([self._router], self._sockets) as sockets:
+            settings = self._supernode(sockets[self._router.name])
             bundles = allowed_bundles(self._ledger)
             listed = bundles if self._allow(settings, bundles) else None
-            self._notice(f"{self._host.name} listens on {sockets[self._host.name]}")
+            self._notice(f"{self._router.name} listens on {sockets[self._router.name]}")
             with SuperNode(settings, notice=self._notice) as supernode:
                 try:
                     self._watch(supernode, settings, bundles, listed)
                 finally:
-                    self._host.close()
+                    self._router.close()
                     self._tell(supernode, "stopped")
 
     def _watch(
@@ -94,7 +94,7 @@ class Supervisor:
         while not self._stop.wait(LOOK):
             before = fault
             try:
-                self._host.look()
+                self._router.look()
                 bundles, fault = allowed_bundles(self._ledger), ""
             except LedgerError as error:
                 fault = str(error)
@@ -112,22 +112,22 @@ class Supervisor:
 
     def _read_anew(self) -> None:
         try:
-            for plan, records in self._host.reload().items():
-                self._notice(f"data read anew: {records} records under plan {grouped(plan)}")
+            for plan, records in self._router.reload().items():
+                self._notice(f"data reloaded: {records} records under plan {grouped(plan)}")
         except DataError as error:
             self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
         except (LedgerError, DisclosureStoreError) as error:
-            self._notice(f"the data were read anew, and not all that follows could be noted: {error}")
+            self._notice(f"the data were reloaded, and not all that follows could be noted: {error}")
         except Exception as error:
             # Its text can hold cells. The node is needed for what it has answered, and goes on.
-            self._notice(f"reading the data anew failed ({type(error).__name__}); see what sealscore-node check says")
+            self._notice(f"reloading the data failed ({type(error).__name__}); see what sealscore-node check says")
 
     def _allow(self, settings: SuperNodeSettings, bundles: Mapping[str, str]) -> bool:
         return self._written("the list of bundles that may run", lambda: allow(settings.folder, bundles))
 
     def _tell(self, supernode: SuperNode, state: str) -> None:
         if (path := self._status) is not None:
-            self._written("the node's status", lambda: _note(path, supernode, self._host, state))
+            self._written("the node's status", lambda: _note(path, supernode, self._router, state))
 
     def _written(self, what: str, write: Callable[[], object]) -> bool:
         """Whether it could be written; the operator is told when that changes, and not each time."""
@@ -144,7 +144,7 @@ class Supervisor:
         return True
 
 
-def _note(path: Path, supernode: SuperNode, host: PlanRouter, state: str) -> None:
+def _note(path: Path, supernode: SuperNode, router: PlanRouter, state: str) -> None:
     trouble = supernode.trouble
     content: dict[str, Any] = {
         "state": state,
@@ -154,14 +154,14 @@ def _note(path: Path, supernode: SuperNode, host: PlanRouter, state: str) -> Non
         "last_contact": supernode.last_contact(),
         "trouble": str(trouble) if trouble else None,
         "refused_bundles": len(supernode.refusals()),
-        "without_data": list(host.without_data),
+        "without_data": list(router.without_data),
     }
     write_whole(path, json.dumps(content), durable=False)  # the next look writes it again
 
 
 @contextmanager
 def signals(service: Supervisor) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the service, SIGHUP has the data read anew, while the context lasts."""
+    """SIGTERM and SIGINT stop the service, SIGHUP has the data reloaded, while the context lasts."""
     actions: Mapping[signal.Signals, Callable[[], None]] = {
         signal.SIGTERM: service.stop,
         signal.SIGINT: service.stop,

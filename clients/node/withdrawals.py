@@ -37,19 +37,19 @@ class _Pending:
 class Withdrawals:
     """What one node has to tell its peers of withdrawn consents, and has been told by them."""
 
-    def __init__(self, node: Node, register: DisclosureStore, identity: Identity) -> None:
-        self._node, self._register, self._identity = node, register, identity
+    def __init__(self, node: Node, disclosure_store: DisclosureStore, identity: Identity) -> None:
+        self._node, self._disclosure_store, self._identity = node, disclosure_store, identity
         self._pending: dict[str, _Pending] = {}
         self._taken: dict[str, bytes] = {}
 
     def outgoing(self, run: str, peers: Mapping[str, PeerKey]) -> dict[str, bytes]:
         """Sealed notices to go along with the next answer, by peer: nothing where there is nothing to tell."""
-        if not self._taken and not self._register.has_notices:
+        if not self._taken and not self._disclosure_store.has_notices:
             return {}
         found = {}
         for peer, key in peers.items():
             digest = self._taken.pop(peer, b"")
-            notices = self._register.notices(peer)
+            notices = self._disclosure_store.notices(peer)
             if not notices and not digest:
                 continue
             content = pack_fields(_WITHDRAWN, self._body(peer, notices), _TAKEN, digest)
@@ -81,7 +81,7 @@ class Withdrawals:
         if peer in self._pending and hashlib.sha256(self._pending[peer].body).digest() == digest:
             notices = self._pending.pop(peer).notices
             self._node.plan_ledger.withdrawn(peer, "passed", len(notices), None)
-            self._register.passed(peer, notices)
+            self._disclosure_store.passed(peer, notices)
 
     def _body(self, peer: str, notices: list[tuple[str, bytes]]) -> bytes:
         """A notice's body; as long as there is nothing new in it the very same, so that a late word of it counts."""

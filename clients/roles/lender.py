@@ -49,10 +49,10 @@ class Lender(PartyRole):
         tell: Tell = lambda words: None,
     ) -> None:
         super().__init__(plan, name, mechanisms, records, lifetime, progress, tell)
-        self._asking: dict[str, Asking] = {}
+        self._questions: dict[str, Asking] = {}
         # What platforms told before a restart is there again.
-        self._levels = lifetime.register.received(plan.hash, "signal")
-        self._told_bands = lifetime.register.received(plan.hash, "groups")
+        self._levels = lifetime.disclosure_store.received(plan.hash, "signal")
+        self._told_bands = lifetime.disclosure_store.received(plan.hash, "groups")
         self._split: dict[bool, Records] = {}
         self._targets: torch.Tensor | None = None
 
@@ -146,20 +146,20 @@ class Lender(PartyRole):
             raise Refused("malformed")
         persons = self._joined(context.peer)
         try:
-            asking = self._pairs.matching(self._name, context.peer).ask(persons, context.stream(Purpose.FILLER))
+            question = self._pairs.matching(self._name, context.peer).ask(persons, context.stream(Purpose.FILLER))
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
-        self._asking[context.peer] = asking
-        return Payload.of(asking.request)
+        self._questions[context.peer] = question
+        return Payload.of(question.request)
 
     def align_handles(self, context: PairContext, body: bytes) -> Payload:
         """Step 3 of align: give a random handle to each person whom the platform knows."""
         # Its key serves one response: with a second one the platform could try what it likes.
-        asking = self._asking.pop(context.peer, None)
-        if asking is None:
+        question = self._questions.pop(context.peer, None)
+        if question is None:
             raise Refused("out-of-order")
         try:
-            message, aligned = asking.handles(body, context.stream(Purpose.HANDLES))
+            message, aligned = question.handles(body, context.stream(Purpose.HANDLES))
         except AlignmentError as error:
             raise LocalFault(f"{self._name} cannot align with {context.peer}: {error}") from None
         self._pairs.keep(context.peer, aligned)
@@ -231,9 +231,9 @@ class Lender(PartyRole):
 
     def _received(self, peer: str, kind: str, told: dict[str, int]) -> Kept:
         """Keep what a platform told; new is what the platform had not told under this plan before."""
-        register = self._lifetime.register
-        known = register.received(self._plan.hash, kind).get(peer, {})
-        register.receive(self._plan.hash, peer, kind, told)
+        disclosure_store = self._lifetime.disclosure_store
+        known = disclosure_store.received(self._plan.hash, kind).get(peer, {})
+        disclosure_store.receive(self._plan.hash, peer, kind, told)
         return Kept(len(told), sum(known.get(person) != value for person, value in told.items()))
 
     def _told(self, peer: str, bits: int, what: str, keep: Callable[[], Kept]) -> Payload:

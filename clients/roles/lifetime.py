@@ -17,13 +17,13 @@ SIGNAL_BITS = 4
 
 @dataclass(frozen=True)
 class Lifetime:
-    """The register of a data set's persons, with the label bits and disclosures that it has.
+    """The disclosure store of a data set's persons, with the label bits and disclosures that it has.
 
     `limit` gives what the operator lets be told of one person's channel at the moment, `group_bits` is what of bands of
     protected attributes, whatever a plan says.
     """
 
-    register: DisclosureStore
+    disclosure_store: DisclosureStore
     labels: LabelStore
     disclosed: Disclosed
     fills: Fills
@@ -39,14 +39,14 @@ class Lifetime:
     def of(
         cls,
         secret: StreamSource,
-        register: DisclosureStore,
+        disclosure_store: DisclosureStore,
         signal_bits: int | Callable[[], int] = SIGNAL_BITS,
         group_bits: int = GROUP_BITS,
     ) -> Lifetime:
-        """Of the data set of that register; `secret` keys its label coins and fills, and must stay the same."""
-        labels, disclosed = LabelStore(secret, register), Disclosed(secret, register)
+        """Of the data set of that disclosure store; `secret` keys its label coins and fills, and must stay the same."""
+        labels, disclosed = LabelStore(secret, disclosure_store), Disclosed(secret, disclosure_store)
         limit = signal_bits if callable(signal_bits) else lambda: signal_bits
-        return cls(register, labels, disclosed, Fills(secret), limit, group_bits)
+        return cls(disclosure_store, labels, disclosed, Fills(secret), limit, group_bits)
 
     @classmethod
     def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS, group_bits: int = GROUP_BITS) -> Lifetime:

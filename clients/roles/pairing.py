@@ -28,14 +28,14 @@ class Pairs:
         self,
         plan: Plan,
         party: str,
-        register: DisclosureStore,
+        disclosure_store: DisclosureStore,
         progress: Progress | None = None,
         tell: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._plan, self._party, self._progress = plan, party, progress
-        self._register, self._tell = register, tell
+        self._disclosure_store, self._tell = disclosure_store, tell
         self.shortfalls: list[str] = []
-        kept = register.pairs(plan.hash)
+        kept = disclosure_store.pairs(plan.hash)
         self._aligned = {peer: Aligned.of(named, size) for peer, (named, size) in kept.items()}
 
     def matching(self, lender: str, platform: str) -> Matching:
@@ -68,7 +68,7 @@ class Pairs:
             )
         self._aligned[peer] = aligned
         named = dict(zip(aligned.handles, aligned.persons, strict=True))
-        self._register.keep_pair(self._plan.hash, peer, named, aligned.size)
+        self._disclosure_store.keep_pair(self._plan.hash, peer, named, aligned.size)
 
     def _note(self, words: str) -> None:
         self.shortfalls.append(words)

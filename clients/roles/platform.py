@@ -52,7 +52,7 @@ class Platform(PartyRole):
         self._row = _first_rows(records)
         self._answering: dict[str, Answering] = {}
         # What lenders released before a restart is there again.
-        self._bits = lifetime.register.received(plan.hash, "label")
+        self._bits = lifetime.disclosure_store.received(plan.hash, "label")
         self._rows: np.ndarray | None = None
         self._labels: torch.Tensor | None = None
         if (epsilon := plan.privacy.label_epsilon) is not None:
@@ -143,7 +143,7 @@ class Platform(PartyRole):
         """Step 2 of release_labels: take the noisy labels of the aligned training persons."""
         bits = self._pairs.read(context.peer, body, 2)
         self._bits[context.peer] = bits
-        self._lifetime.register.receive(self._plan.hash, context.peer, "label", bits)
+        self._lifetime.disclosure_store.receive(self._plan.hash, context.peer, "label", bits)
         self.changed()
         return Payload.of(b"")
 

@@ -16,7 +16,7 @@ Sum = tuple[Callable[[RoundContext], np.ndarray], Mechanism]
 
 
 class Kept(NamedTuple):
-    """Of how many persons a release tells something, and of how many of them anew."""
+    """Of how many persons a release tells something, and of how many of them for the first time."""
 
     persons: int = 0
     fresh: int = 0
@@ -24,7 +24,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Release:
-    """What a payload tells of persons, by the event that is charged for it. `keep` notes it in the register.
+    """What a payload tells of persons, by the event that is charged for it. `keep` notes it in the disclosure store.
 
     `what` names the meaning of the values.
     """
@@ -50,10 +50,10 @@ class Payload:
         return cls(lambda: body)
 
     def keep(self, release: Release) -> Kept:
-        """Note one of the releases in the register.
+        """Note one of the releases in the disclosure store.
 
         Raises:
-            RegisterError: it cannot be noted, so nothing may be sent.
+            DisclosureStoreError: it cannot be noted, so nothing may be sent.
         """
         kept = release.keep()
         self._unkept = [one for one in self._unkept if one is not release]

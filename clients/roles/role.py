@@ -44,7 +44,7 @@ class PartyRole(ABC):
         self._records, self._lifetime, self._tell = records, lifetime, tell
         self._group = plan.party(name).group
         self._encoder = Encoder(plan, self._group)
-        self._pairs = Pairs(plan, name, lifetime.register, progress, tell)
+        self._pairs = Pairs(plan, name, lifetime.disclosure_store, progress, tell)
         self.loss: Loss = cross_entropy
 
     @abstractmethod

@@ -13,7 +13,7 @@ from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.terminal import foreign
 
-# Composing takes a moment, so it is done anew after so many seconds only.
+# Composing takes a moment, so it is done again after so many seconds only.
 _COMPOSE = 5.0
 
 

@@ -96,7 +96,7 @@ class Journal:
         self._write("INSERT OR IGNORE INTO ended VALUES (?)", run)
 
     def join(self, epoch: int) -> None:
-        """Note that parties are about to be asked to join anew."""
+        """Note that parties are about to be asked to join again."""
         self._write("INSERT INTO epochs VALUES (?)", epoch)
 
     def attempts(self, phase: str) -> list[tuple[int, int, tuple[str, ...]]]:

@@ -14,7 +14,7 @@ from sealscore.shared.plan.plan import Plan
 
 # A step is asked again this often; a party that answered before gives the same answer, and is charged nothing.
 TRIES = 3
-# A party that was started anew cannot open what was sealed to it before, nor go on with an alignment. So the pair
+# A party that was restarted cannot open what was sealed to it before, nor go on with an alignment. So the pair
 # begins its phase again, under a higher attempt, this often; what was released already is not charged again.
 ATTEMPTS = 4
 _NO_PART = "refused: part-missing"

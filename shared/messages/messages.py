@@ -32,7 +32,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Join:
-    """Server to party, signed: the run begins, or begins anew for somebody who was away.
+    """Server to party, signed: the run begins, or starts over for somebody who was away.
 
     `certificate` is that of the server's key under the plan, `time` the server's clock in seconds since 1970. The
     header's attempt is the epoch, which rises each time. `anchors` are what the server holds of the party's ledger.

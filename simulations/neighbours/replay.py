@@ -156,10 +156,10 @@ def replay(
                 carried[header.phase, header.round, one.party, one.request.peer] = reply.body
         for name, node in nodes.items():
             heard.entries[name] = node.plan_ledger.ledger.head.seq
-            for peer, (named, _) in node.register.pairs(plan.hash).items():
+            for peer, (named, _) in node.disclosure_store.pairs(plan.hash).items():
                 heard.values[name, peer, "aligned"] = dict.fromkeys(named.values(), 1)
             for kind in KINDS:
-                for peer, values in node.register.received(plan.hash, kind).items():
+                for peer, values in node.disclosure_store.received(plan.hash, kind).items():
                     heard.values[name, peer, kind] = values
     finally:
         _close(nodes.values())

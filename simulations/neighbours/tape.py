@@ -149,7 +149,7 @@ class HeardRole:
             return work
 
         def heard(context: PairContext, body: bytes) -> Payload:
-            named, _ = self._node.register.pairs(self._node.plan.hash).get(context.peer, ({}, 0))
+            named, _ = self._node.disclosure_store.pairs(self._node.plan.hash).get(context.peer, ({}, 0))
             return work(_changed(_PersonsFill, context, persons=tuple(named[handle] for handle in sorted(named))), body)
 
         return heard

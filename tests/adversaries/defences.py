@@ -160,7 +160,7 @@ def _order_of_heads(patch: pytest.MonkeyPatch) -> None:
 
 def _register(patch: pytest.MonkeyPatch) -> None:
     """A node takes any register for the one that its ledger speaks of."""
-    patch.setattr(DisclosureStore, "holds", lambda register, head: True)
+    patch.setattr(DisclosureStore, "holds", lambda disclosure_store, head: True)
 
 
 def _noise(patch: pytest.MonkeyPatch) -> None:
@@ -221,19 +221,19 @@ def _bit_limit(patch: pytest.MonkeyPatch) -> None:
 
 def _limit_by_meaning(patch: pytest.MonkeyPatch) -> None:
     """The limit is held person by person: a fill stands where that person's own bits are used up."""
-    patch.setattr(DisclosureStore, "meanings", lambda register, kind: {})
+    patch.setattr(DisclosureStore, "meanings", lambda disclosure_store, kind: {})
 
 
 def _kept_values(patch: pytest.MonkeyPatch) -> None:
     """A level or band is read from the data each time that it is told."""
     kept = DisclosureStore.values
 
-    def labels_only(register: DisclosureStore, kind: str, what: str) -> Mapping[str, int]:
-        return kept(register, kind, what) if kind == "label" else {}
+    def labels_only(disclosure_store: DisclosureStore, kind: str, what: str) -> Mapping[str, int]:
+        return kept(disclosure_store, kind, what) if kind == "label" else {}
 
     patch.setattr(DisclosureStore, "values", labels_only)
-    patch.setattr(DisclosureStore, "told_to", lambda register, kind, what, recipient: {})
-    patch.setattr(DisclosureStore, "bits", lambda register, kind, person: 0)
+    patch.setattr(DisclosureStore, "told_to", lambda disclosure_store, kind, what, recipient: {})
+    patch.setattr(DisclosureStore, "bits", lambda disclosure_store, kind, person: 0)
 
 
 def _kept_fills(patch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def _kept_coins(patch: pytest.MonkeyPatch) -> None:
         store: LabelStore, records: Sequence[str], labels: np.ndarray, outcome: str, epsilon: float, *to: str
     ) -> LabelRelease:
         store._secret = StreamSource(hashlib.sha256(store._secret.secret).digest(), store._secret.source)
-        store._register._values.clear()
+        store._disclosure_store._values.clear()
         return kept(store, records, labels, outcome, epsilon, *to)
 
     patch.setattr(LabelStore, "release", anew)
@@ -432,13 +432,13 @@ class Defences:
         masks: Masks,
         ledger: Ledger,
         tell: Any,
-        register: DisclosureStore | None = None,
+        disclosure_store: DisclosureStore | None = None,
     ) -> Node:
         """A party's node."""
         secret = StreamSource.seeded(plan.seed, name)
         if "fresh randomness" in self.off:
             secret = StaleStreams(secret.secret, "seeded")
-        lifetime = Lifetime.of(StreamSource.seeded(plan.seed, f"{name} labels"), register or DisclosureStore())
+        lifetime = Lifetime.of(StreamSource.seeded(plan.seed, f"{name} labels"), disclosure_store or DisclosureStore())
         return self._node()(plan, name, records, secret, masks, lifetime, ledger, tell)
 
 
@@ -473,7 +473,7 @@ class Scene:
         if "seals" not in self.defences.off:
             self.server = SealedExchange(self.wire, self.plan, RUN, self.members[SERVER])
 
-    def enter(self, name: str, ledger: Ledger | None = None, register: DisclosureStore | None = None) -> None:
+    def enter(self, name: str, ledger: Ledger | None = None, disclosure_store: DisclosureStore | None = None) -> None:
         """Build a party; with a ledger and a register that it says are its own, as after a restart."""
         lone = len(self.plan.members(self.plan.party(name).group)) == 1
         self.masks[name] = (ClearSums if "masks" in self.defences.off else Masks)(lone)
@@ -484,7 +484,7 @@ class Scene:
             self.masks[name],
             ledger or ledger_of(self.plan, name, identity=self.members[name]),
             self.told.append,
-            register,
+            disclosure_store,
         )
         watch(self.nodes[name].plan_ledger.ledger, lambda header, event: self.charged[name].append(event))
         self.open_door(name)

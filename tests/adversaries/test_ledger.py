@@ -209,10 +209,10 @@ def test_a_receipt_for_another_party_is_no_receipt(defences: Defences):
         assert not shown(weak, TRUE[0], lambda scene: own(scene, party="lender-2"))
 
 
-def copy_of(register: DisclosureStore) -> DisclosureStore:
+def copy_of(disclosure_store: DisclosureStore) -> DisclosureStore:
     """A copy of a register in memory, as it is now."""
     copy = DisclosureStore()
-    register._database.backup(copy._database)
+    disclosure_store._database.backup(copy._database)
     copy._head, copy._batches = copy._last()
     copy._values, copy._bits = copy._load()
     return copy
@@ -223,7 +223,7 @@ def told_twice(defences: Defences) -> int:
     plan = vertical_plan()
     scene = aligned(defences, plan, vertical_records(plan))
     binning = platform_bins(scene.plan, scene.records[PLATFORM])
-    old = copy_of(scene.nodes[PLATFORM].register)
+    old = copy_of(scene.nodes[PLATFORM].disclosure_store)
     weights = platform_weights(scene.plan, binning)
     edges = np.linspace(-1, 1, plan.model.signal_levels - 1)
     told = 0
@@ -234,9 +234,9 @@ def told_twice(defences: Defences) -> int:
         parts |= scene.publish(SIGNAL, "edges", edges_to_bytes(edges), [PLATFORM])
         told += isinstance(scene.pair(SIGNAL, 1, PLATFORM, LENDER, attempt=attempt, **parts), PairAnswer)
         if attempt == 1:
-            assert scene.nodes[PLATFORM].register.holds(old.head)
+            assert scene.nodes[PLATFORM].disclosure_store.holds(old.head)
             try:
-                scene.enter(PLATFORM, ledger=scene.nodes[PLATFORM].plan_ledger.ledger, register=old)
+                scene.enter(PLATFORM, ledger=scene.nodes[PLATFORM].plan_ledger.ledger, disclosure_store=old)
             except LedgerBehind:
                 break
             scene.server._stale = True

@@ -29,7 +29,7 @@ def test_nothing_that_is_given_away_names_a_person(tmp_path: Path, method: str):
     files = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert {Path(name).suffix for name in files} >= {".db", ".json", ".jsonl", ".safetensors"}
     persons = {person for part in records.values() for person in part.person}
-    pairs = federation.nodes[LENDER].register.pairs(federation.plan.hash)
+    pairs = federation.nodes[LENDER].disclosure_store.pairs(federation.plan.hash)
     handles = [handle for held, _ in pairs.values() for handle in held]
     assert len(handles) > 100
     for word in (*(person.encode() for person in persons), *handles, *(handle.hex().encode() for handle in handles)):

@@ -73,6 +73,6 @@ def test_what_is_told_again_costs_nothing_and_another_tower_costs_its_bits():
     bits = []
     for month, seed in enumerate((1, 1, 2, 1, 3)):
         told(lives, month, moved=month % 2 == 1, seed=seed)
-        bits.append(lives[PLATFORM].register.bits("signal", TARGET))
+        bits.append(lives[PLATFORM].disclosure_store.bits("signal", TARGET))
     width = BASE.model.signal_bits
     assert bits == [width, width, 2 * width, 2 * width, 3 * width]

@@ -420,10 +420,10 @@ class TestCompliance:
         assert "[bold black on black]" in page or "fine" not in page
 
     def test_registers(self, compliance: Any, tmp_path: Path):
-        register = DisclosureStore(tmp_path / "register.db")
-        register.tell("label", EVIL, 1, NAME, "ab" * 32, {"ann": 1})
-        register.receive("ab" * 32, NAME, "signal", {"ann": 7})
-        register.close()
+        disclosure_store = DisclosureStore(tmp_path / "register.db")
+        disclosure_store.tell("label", EVIL, 1, NAME, "ab" * 32, {"ann": 1})
+        disclosure_store.receive("ab" * 32, NAME, "signal", {"ann": 7})
+        disclosure_store.close()
         for words in (
             ("summary", tmp_path / "register.db"),
             ("show", "ann", "--register", tmp_path / "register.db"),

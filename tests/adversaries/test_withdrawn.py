@@ -59,14 +59,14 @@ class Pair:
         """A party reads its data anew, and its notices reach the peer."""
         peer = PLATFORM if party == LENDER else LENDER
         self.wire.nodes[party].reload(consenting(self.records[party], peer, ended, persons))
-        for plan, handle in self.wire.nodes[party].register.notices(peer):
+        for plan, handle in self.wire.nodes[party].disclosure_store.notices(peer):
             self.wire.nodes[peer].forget(party, plan, [handle])
 
     def kept(self, party: str) -> set[str]:
         """Of whom the register of a party has something that the peer told."""
-        register, peer = self.wire.nodes[party].register, PLATFORM if party == LENDER else LENDER
+        disclosure_store, peer = self.wire.nodes[party].disclosure_store, PLATFORM if party == LENDER else LENDER
         kinds = ("label", "signal", "groups")
-        return {person for kind in kinds for person in register.received(PLAN.hash, kind).get(peer, {})}
+        return {person for kind in kinds for person in disclosure_store.received(PLAN.hash, kind).get(peer, {})}
 
     def summed(self) -> set[str]:
         """Persons in the platform's sums."""
@@ -137,13 +137,13 @@ def test_one_who_consents_again_is_not_told_of_again_under_a_plan_in_which_the_p
 
 def test_a_last_day_that_passes_in_mid_run_is_passed_on_without_a_new_reading(monkeypatch: pytest.MonkeyPatch):
     pair = Pair()
-    person, register = pair.persons[0], pair.wire.nodes[LENDER].register
+    person, disclosure_store = pair.persons[0], pair.wire.nodes[LENDER].disclosure_store
     until = tuple(
         parse_consents(f"{FEDERATION} until 2100-01-01; {PLATFORM}") if one == person else given
         for one, given in zip(pair.records[LENDER].person, pair.records[LENDER].consent, strict=True)
     )
     pair.wire.nodes[LENDER].reload(dataclasses.replace(pair.records[LENDER], consent=until))
-    assert register.notices(PLATFORM) == []
+    assert disclosure_store.notices(PLATFORM) == []
 
     class Later(datetime):
         @classmethod
@@ -153,4 +153,4 @@ def test_a_last_day_that_passes_in_mid_run_is_passed_on_without_a_new_reading(mo
     for module in ("sealscore.clients.node.node", "sealscore.shared.persons.records"):
         monkeypatch.setattr(f"{module}.datetime", Later)
     pair.wire.nodes[LENDER].answer(encode(Hello(pair.wire.header(Kind.SIGNAL, PLATFORM, 0, LENDER, 0))))
-    assert len(register.notices(PLATFORM)) == 1
+    assert len(disclosure_store.notices(PLATFORM)) == 1

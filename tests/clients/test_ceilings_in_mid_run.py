@@ -75,23 +75,23 @@ def test_also_where_it_is_lowered_between_the_check_and_the_entry(monkeypatch: p
     wire, ledger = aligned()
     just_after_the_check(monkeypatch, lambda: limit(ledger, signal_bits=1))
     assert told(wire) == 0
-    assert wire.lifetimes[PLATFORM].register.meanings("signal") == {}
+    assert wire.lifetimes[PLATFORM].disclosure_store.meanings("signal") == {}
 
 
 def test_the_same_of_labels(monkeypatch: pytest.MonkeyPatch):
     wire, _ = aligned()
-    ledger, register = wire.nodes[LENDER].plan_ledger.ledger, wire.lifetimes[LENDER].register
-    before = register.head
+    ledger, disclosure_store = wire.nodes[LENDER].plan_ledger.ledger, wire.lifetimes[LENDER].disclosure_store
+    before = disclosure_store.head
     just_after_the_check(monkeypatch, lambda: limit(ledger, label_epsilon=0.5))
     assert wire.code(Kind.LABELS, LENDER, PLATFORM, 1) == "budget"
-    assert register.head == before
+    assert disclosure_store.head == before
     assert wire.events(LENDER) == []
 
 
 def test_nothing_is_noted_for_a_plan_that_is_revoked_in_between(monkeypatch: pytest.MonkeyPatch):
     wire, _ = aligned()
-    register = wire.lifetimes[LENDER].register
-    before = register.head
+    disclosure_store = wire.lifetimes[LENDER].disclosure_store
+    before = disclosure_store.head
     just_after_the_check(monkeypatch, lambda: wire.nodes[LENDER].plan_ledger.settle("expired"))
     assert wire.code(Kind.LABELS, LENDER, PLATFORM, 1) == "not-approved"
-    assert register.head == before
+    assert disclosure_store.head == before

@@ -182,35 +182,35 @@ class TestExport:
 
 class TestConsent:
     @pytest.fixture
-    def register(self, tmp_path: Path) -> Path:
+    def disclosure_store(self, tmp_path: Path) -> Path:
         path = tmp_path / "register.db"
-        register = DisclosureStore(path)
-        register.tell("label", "bad", 1, "video-1", "ab" * 32, {"ann": 1})
-        register.close()
+        disclosure_store = DisclosureStore(path)
+        disclosure_store.tell("label", "bad", 1, "video-1", "ab" * 32, {"ann": 1})
+        disclosure_store.close()
         return path
 
     def test_summary_and_show(
-        self, register: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, disclosure_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):
-        assert typed(monkeypatch, "consent", "summary", register) == 0
+        assert typed(monkeypatch, "consent", "summary", disclosure_store) == 0
         assert "no consents" in capsys.readouterr().out
-        assert typed(monkeypatch, "consent", "show", "ann", "--register", register, "--day", "2031-01-01") == 0
+        assert typed(monkeypatch, "consent", "show", "ann", "--register", disclosure_store, "--day", "2031-01-01") == 0
         shown = capsys.readouterr().out
         assert "video-1" in shown
         assert "stays charged" in shown
 
-    def test_what_cannot_be_shown(self, register: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        assert typed(monkeypatch, "consent", "show", "eve", "--register", register) == 1
+    def test_what_cannot_be_shown(self, disclosure_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        assert typed(monkeypatch, "consent", "show", "eve", "--register", disclosure_store) == 1
         assert typed(monkeypatch, "consent", "summary", tmp_path / "absent.db") == 10
-        assert typed(monkeypatch, "consent", "summary", register, "--day", "tomorrow") == 2
+        assert typed(monkeypatch, "consent", "summary", disclosure_store, "--day", "tomorrow") == 2
         (tmp_path / "bad.db").write_bytes(b"no database" * 50)
         assert typed(monkeypatch, "consent", "summary", tmp_path / "bad.db") == 10
 
     def test_a_register_that_was_changed(
-        self, register: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, disclosure_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):
-        with sqlite3.connect(register) as database:
+        with sqlite3.connect(disclosure_store) as database:
             database.execute("UPDATE told SET value = 0")
         database.close()
-        assert typed(monkeypatch, "consent", "show", "ann", "--register", register) == 11
+        assert typed(monkeypatch, "consent", "show", "ann", "--register", disclosure_store) == 11
         assert "batch 1" in capsys.readouterr().err

@@ -15,7 +15,7 @@ DAY = date(2031, 6, 1)
 
 
 @pytest.fixture
-def register(tmp_path: Path) -> DisclosureStore:
+def disclosure_store(tmp_path: Path) -> DisclosureStore:
     """Three persons with consents, two of whom something was told."""
     found = DisclosureStore(tmp_path / "register.db")
     cells = {
@@ -33,39 +33,39 @@ def register(tmp_path: Path) -> DisclosureStore:
     return found
 
 
-def test_records_are_counted_by_purpose_recipient_and_state(register: DisclosureStore):
-    found = {(one.purpose, one.recipient): one.states for one in consent_counts(register, DAY)}
+def test_records_are_counted_by_purpose_recipient_and_state(disclosure_store: DisclosureStore):
+    found = {(one.purpose, one.recipient): one.states for one in consent_counts(disclosure_store, DAY)}
     assert found == {
         ("credit-scoring", "video-1"): {"live": 2, "not-yet": 0, "withdrawn": 1, "expired": 1},
         (EVERY_PURPOSE, "federation"): {"live": 2, "not-yet": 0, "withdrawn": 0, "expired": 0},
         ("fraud", "video-1"): {"live": 0, "not-yet": 1, "withdrawn": 0, "expired": 0},
     }
-    later = {(one.purpose, one.recipient): one.states for one in consent_counts(register, date(2031, 6, 2))}
+    later = {(one.purpose, one.recipient): one.states for one in consent_counts(disclosure_store, date(2031, 6, 2))}
     assert later[EVERY_PURPOSE, "federation"] == {"live": 1, "not-yet": 0, "withdrawn": 0, "expired": 1}
 
 
 def test_a_live_consent_counts_before_one_that_was_withdrawn(tmp_path: Path):
-    register = DisclosureStore(tmp_path / "r.db")
+    disclosure_store = DisclosureStore(tmp_path / "r.db")
     consents = parse_consents("video-1 withdrawn 2030-01-01; video-1 from 2031-01-01")
-    register.note_consents(("ann", "loan", one) for one in consents)
-    assert consent_counts(register, DAY)[0].states["live"] == 1
-    assert consent_counts(register, date(2030, 6, 1))[0].states == {
+    disclosure_store.note_consents(("ann", "loan", one) for one in consents)
+    assert consent_counts(disclosure_store, DAY)[0].states["live"] == 1
+    assert consent_counts(disclosure_store, date(2030, 6, 1))[0].states == {
         **{"live": 0, "not-yet": 1, "withdrawn": 0, "expired": 0}
     }
 
 
-def test_one_person(register: DisclosureStore):
-    ann = person_view(register, "ann", DAY)
+def test_one_person(disclosure_store: DisclosureStore):
+    ann = person_view(disclosure_store, "ann", DAY)
     assert [(record, consent.recipient, state) for record, consent, state in ann.consents] == [
         ("loan of ann", "federation", "live"),
         ("loan of ann", "video-1", "live"),
     ]
     assert [(told.kind, told.recipient, told.value, told.bits) for told in ann.told] == [("label", "video-1", 1, 1)]
     assert ann.received == [("ab" * 32, "video-1", "signal", 7)]
-    bob = person_view(register, "bob", DAY)
+    bob = person_view(disclosure_store, "bob", DAY)
     assert {state for _, _, state in bob.consents} == {"withdrawn", "live"}
     assert bob.told
-    assert person_view(register, "eve", DAY).empty
+    assert person_view(disclosure_store, "eve", DAY).empty
 
 
 def test_a_register_that_is_not_there_is_not_made(tmp_path: Path):

@@ -97,8 +97,8 @@ def main() -> None:
         ledger = Ledger(folder / "ledger.db", identity_of(party))
     except LedgerError as error:
         sys.exit(str(error))
-    register = DisclosureStore(folder / "register.db")
-    host = host_of(party, ledger, register, Ordered)
+    disclosure_store = DisclosureStore(folder / "register.db")
+    host = host_of(party, ledger, disclosure_store, Ordered)
     host.folder = folder  # type: ignore[attr-defined]
 
     def supernode(socket: Path) -> SuperNodeSettings:
@@ -120,7 +120,7 @@ def main() -> None:
             service.run()
     finally:
         ledger.close()
-        register.close()
+        disclosure_store.close()
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ class Site:
         """As after a crash: nothing was closed in order."""
         plan, name = self.plan, self.name
         self.ledger = Ledger(self.folder / "ledger.db", self.identity)
-        register = DisclosureStore(self.folder / "register.db")
-        lifetime = Lifetime.of(StreamSource.seeded(plan.seed, f"{name} labels"), register)
+        disclosure_store = DisclosureStore(self.folder / "register.db")
+        lifetime = Lifetime.of(StreamSource.seeded(plan.seed, f"{name} labels"), disclosure_store)
         masks = Masks(len(plan.members(plan.party(name).group)) == 1)
         secret = StreamSource.seeded(plan.seed, name)
         self.node = Node(plan, name, self.records, secret, masks, lifetime, self.ledger, self.told.append)
@@ -183,7 +183,7 @@ def test_without_the_register_a_node_does_not_start_again(tmp_path: Path):
             site = run.sites[name]
             for path in site.folder.glob("register.db*"):
                 path.unlink()
-            with pytest.raises(LedgerBehind, match="the register of persons is older than the ledger"):
+            with pytest.raises(LedgerBehind, match="older than the ledger"):
                 site.start()
             stopped.append(name)
         return ()

@@ -191,18 +191,18 @@ def node_given(home: NodeDir) -> Callable[[Plan], Given]:
 def running(home: NodeDir, plan: Plan | None = None, **more: Any) -> Iterator[PlanRouter]:
     """A node's host with its own keys and files; a plan is approved first where one is given."""
     identity, config = home.identity(), home.config()
-    ledger, register = home.ledger(identity, config), home.disclosure_store()
+    ledger, disclosure_store = home.ledger(identity, config), home.disclosure_store()
     if plan is not None:
         approve(ledger, plan)
     values: dict[str, Any] = {"load": node_loader(home), "given": node_given(home), "trust": home.trust()} | more
     trust: TrustStore = values.pop("trust")
-    host = PlanRouter(identity, trust, ledger, register, home.label_secret(), **values)
+    host = PlanRouter(identity, trust, ledger, disclosure_store, home.label_secret(), **values)
     try:
         yield host
     finally:
         host.close()
         ledger.close()
-        register.close()
+        disclosure_store.close()
 
 
 class Said:

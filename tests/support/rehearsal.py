@@ -96,14 +96,14 @@ def begin_ledger(path: Path | None, party: str) -> Ledger:
 
 
 def host_of(
-    party: str, ledger: Ledger, register: DisclosureStore, kind: type[PlanRouter] = PlanRouter, **more: Any
+    party: str, ledger: Ledger, disclosure_store: DisclosureStore, kind: type[PlanRouter] = PlanRouter, **more: Any
 ) -> PlanRouter:
     """The party's node under all plans of its ledger, with secrets that follow from the seed."""
     return kind(
         identity_of(party),
         trust(),
         ledger,
-        register,
+        disclosure_store,
         StreamSource.seeded(SEED, f"{party} labels"),
         load=lambda plan: rehearsal_records(plan, party),
         secret=lambda plan: StreamSource.seeded(SEED, party),

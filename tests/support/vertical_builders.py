@@ -258,10 +258,10 @@ class Wire:
 
     def _ledger(self, party: str) -> Ledger:
         """The ledger of the party's data set, which goes along with its register from wire to wire."""
-        register = self.lifetimes[party].register
-        ledger = _ledgers.get(register)
+        disclosure_store = self.lifetimes[party].disclosure_store
+        ledger = _ledgers.get(disclosure_store)
         if ledger is None:
-            _ledgers[register] = ledger = ledger_of(self.plan, party, self._charge(party))
+            _ledgers[disclosure_store] = ledger = ledger_of(self.plan, party, self._charge(party))
             return ledger
         watch(ledger, self._charge(party))
         if self.plan.hash not in ledger.state.plans:

@@ -110,8 +110,8 @@ def test_peers_are_told_by_who_is_in_the_data_also_where_the_node_has_no_records
     bare = dataclasses.replace(part, columns={}, label=None)
     nobody = part.take(np.zeros(0, dtype=np.int64))
     node.reload(nobody, bare)
-    assert node.register.notices(PLATFORM) == []
+    assert node.disclosure_store.notices(PLATFORM) == []
     gone = set(wire.aligned(LENDER, PLATFORM).persons[:3])
     left = tuple(() if person in gone else given for person, given in zip(bare.person, bare.consent, strict=True))
     node.reload(nobody, dataclasses.replace(bare, consent=left))
-    assert len(node.register.notices(PLATFORM)) == 3
+    assert len(node.disclosure_store.notices(PLATFORM)) == 3

@@ -32,7 +32,7 @@ class Party:
 
     def __init__(self, folder: Path, name: str = OWN) -> None:
         self.path, self.identity = folder / f"{name}.db", MEMBERS[name]
-        self.register = DisclosureStore()
+        self.disclosure_store = DisclosureStore()
         self.begin()
 
     def begin(self, entries: int = 3) -> None:
@@ -50,11 +50,11 @@ class Party:
         """Start anew on the file."""
         self.ledger.close()
         self.ledger = Ledger(self.path, self.identity)
-        return Anchoring(self.ledger, PLAN.cards, self.register)
+        return Anchoring(self.ledger, PLAN.cards, self.disclosure_store)
 
     @property
     def anchoring(self) -> Anchoring:
-        return Anchoring(self.ledger, PLAN.cards, self.register)
+        return Anchoring(self.ledger, PLAN.cards, self.disclosure_store)
 
     def receipt(self, at: int = 1) -> Receipt:
         return Receipt.sign(MEMBERS[SERVER], self.ledger.head, at)
@@ -156,26 +156,26 @@ class TestOwnLedger:
 
 class TestRegister:
     def test_one_that_is_older_than_the_ledger_stops_the_node(self, party: Party, tmp_path: Path):
-        party.register = DisclosureStore(tmp_path / "register.db")
-        party.register.tell("label", "late", 1, PEER, PLAN.hash, {"ann": 1})
+        party.disclosure_store = DisclosureStore(tmp_path / "register.db")
+        party.disclosure_store.tell("label", "late", 1, PEER, PLAN.hash, {"ann": 1})
         copy = tmp_path / "copy.db"
-        party.register.close()
+        party.disclosure_store.close()
         shutil.copy(tmp_path / "register.db", copy)
-        party.register = DisclosureStore(tmp_path / "register.db")
-        party.register.tell("label", "late", 1, PEER, PLAN.hash, {"bo": 0})
-        self.note(party, party.register.head)
+        party.disclosure_store = DisclosureStore(tmp_path / "register.db")
+        party.disclosure_store.tell("label", "late", 1, PEER, PLAN.hash, {"bo": 0})
+        self.note(party, party.disclosure_store.head)
         party.reopen()
-        party.register = DisclosureStore(copy)
-        with pytest.raises(LedgerBehind, match="the register of persons is older than the ledger"):
+        party.disclosure_store = DisclosureStore(copy)
+        with pytest.raises(LedgerBehind, match="older than the ledger"):
             party.reopen()
-        party.register = DisclosureStore()
-        with pytest.raises(LedgerBehind, match="the register of persons is older than the ledger"):
+        party.disclosure_store = DisclosureStore()
+        with pytest.raises(LedgerBehind, match="older than the ledger"):
             party.reopen()
 
     def test_one_that_is_ahead_does_not(self, party: Party):
         """It was written, and then the process died before the ledger was."""
-        self.note(party, party.register.head)
-        party.register.tell("label", "late", 1, PEER, PLAN.hash, {"ann": 1})
+        self.note(party, party.disclosure_store.head)
+        party.disclosure_store.tell("label", "late", 1, PEER, PLAN.hash, {"ann": 1})
         party.reopen()
 
     @staticmethod

@@ -503,5 +503,5 @@ def test_a_disclosure_is_on_the_disk_before_it_is_made():
     made.labels("lender-1", "video-1")
     entry = made.disclosures("lender-1")[-1]
     assert isinstance(entry, Disclose)
-    assert entry.register_head == made.lifetimes["lender-1"].register.head
+    assert entry.register_head == made.lifetimes["lender-1"].disclosure_store.head
     assert (entry.peer, entry.run, entry.source) == ("video-1", RUN, "seeded")

@@ -223,10 +223,10 @@ class TestData:
         """The table cannot be read after a restart: nobody is told to delete anything."""
         node = town["lender-1"]
         with running(node, town.plan) as host:
-            host._register.keep_pair(town.plan.hash, "lender-2", {b"h" * 16: "1-0"}, 512)
+            host._disclosure_store.keep_pair(town.plan.hash, "lender-2", {b"h" * 16: "1-0"}, 512)
             (node.folder / "loans.csv").unlink()
             assert isinstance(Caller(town, host).join(), Joined)
-            assert host._register.notices("lender-2") == []
+            assert host._disclosure_store.notices("lender-2") == []
 
     def test_is_read_once_a_plan_and_anew_on_request(self, town: Town):
         node = town["lender-1"]
@@ -284,7 +284,7 @@ class TestReloadOfDataAtFault:
             with pytest.raises(DataError):
                 host.reload()
             assert summed(host) == set(table["id"]) - {gone}
-            assert [given.withdrawn for _, _, given in host._register.consents(gone)] == [date(2024, 1, 1)]
+            assert [given.withdrawn for _, _, given in host._disclosure_store.consents(gone)] == [date(2024, 1, 1)]
             assert "399 of the 400 records" in told[-1]
             assert "column 'income', line 7: text where a number is needed" in told[-1]
             assert not any(word in text for text in told for word in ("plenty", gone, odd))
@@ -314,8 +314,8 @@ class TestReloadOfDataAtFault:
             row = table["id"].to_list().index(odd)
             assert host._nodes[plans[0].hash].role.records.columns["income"][row] == 301
             assert host._nodes[plans[1].hash].role.records.columns["income"][row] != 301
-            assert len(host._register.consents()) == 400
-            assert f"400 records anew under plan {grouped(plans[0].hash)}" in told[-1]
+            assert len(host._disclosure_store.consents()) == 400
+            assert f"400 records under plan {grouped(plans[0].hash)}" in told[-1]
 
     @pytest.mark.parametrize(
         "fault",
@@ -398,7 +398,7 @@ class TestReloadOfDataAtFault:
             def full(rows: Any) -> None:
                 raise DisclosureStoreError("register.db: cannot be written (database or disk is full)")
 
-            monkeypatch.setattr(host._register, "note_consents", full)
+            monkeypatch.setattr(host._disclosure_store, "note_consents", full)
             changed(table, {table["id"][0]: {"consent": ""}}, node)
             with pytest.raises(DisclosureStoreError):
                 host.reload()
@@ -447,9 +447,9 @@ class TestProposals:
         monkeypatch.setattr(sealscore.clients.node.plan_router, "MAX_PROPOSED", most := 4)
         home = town["lender-1"]
         plans = [town.signed(name=f"plan-{number}") for number in range(most + 1)]
-        ledger, register = town.ledger("lender-1"), home.disclosure_store()
+        ledger, disclosure_store = town.ledger("lender-1"), home.disclosure_store()
         logging.getLogger("sealscore").setLevel(logging.ERROR)
-        host = _host(home, home.config(), ledger, register)
+        host = _host(home, home.config(), ledger, disclosure_store)
         caller = Caller(town, host)
         assert {caller.propose(plan) for plan in plans[:-1]} == {"ready"}
         assert caller.propose(plans[0]) == "ready"
@@ -458,7 +458,7 @@ class TestProposals:
         # one that was refused makes room
         assert node("plan", "refuse", "plan-0", "--home", home.folder).code == 0
         assert caller.propose(plans[-1]) == "ready"
-        register.close()
+        disclosure_store.close()
         ledger.close()
 
 

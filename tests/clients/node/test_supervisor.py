@@ -183,7 +183,7 @@ def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.Monke
     monkeypatch.setattr(daemon.service._host, "reload", reload)
     daemon.service.reload()
     daemon.until(lambda: len(outcomes) == 1)
-    daemon.until(lambda: daemon.told[-1] == f"data read anew: 12 records under plan {grouped('ab' * 32)}")
+    daemon.until(lambda: daemon.told[-1] == f"data reloaded: 12 records under plan {grouped('ab' * 32)}")
     daemon.service.reload()
     daemon.until(lambda: "goes on with those that it has: loans.csv: the file is empty" in daemon.told[-1])
     daemon.until(lambda: daemon.status()["state"] == "running")
@@ -193,8 +193,8 @@ def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.Monke
     ("error", "words"),
     [
         (DisclosureStoreError("register.db: cannot be written"), "not all that follows could be noted: register.db"),
-        (MemoryError("of C001"), "reading the data anew failed (MemoryError)"),
-        (KeyError("C001"), "reading the data anew failed (KeyError)"),
+        (MemoryError("of C001"), "reloading the data failed (MemoryError)"),
+        (KeyError("C001"), "reloading the data failed (KeyError)"),
     ],
     ids=["register", "memory", "fault of the program"],
 )

@@ -229,23 +229,23 @@ class TestALendersWithdrawal:
     def test_the_platform_deletes_the_label_and_uses_the_person_no_more(self, run: Run):
         (person,) = run.shared()
         before = run.counts()
-        assert person in run.nodes[WALLET].register.received(run.plan.hash, "label")[LENDER]
+        assert person in run.nodes[WALLET].disclosure_store.received(run.plan.hash, "label")[LENDER]
         run.withdraw(LENDER, [person], WALLET)
         run.hello(LENDER)
         assert np.array_equal(before - run.counts(2), run.own_counts(person))
-        assert person not in run.nodes[WALLET].register.received(run.plan.hash, "label")[LENDER]
+        assert person not in run.nodes[WALLET].disclosure_store.received(run.plan.hash, "label")[LENDER]
         assert person not in run.nodes[WALLET].role._bits[LENDER]
         assert run.noted(WALLET) == [("received", LENDER, 1)]
         # The platform's word goes along with that answer, and comes with the next request to the lender.
         run.hello(LENDER)
         assert run.noted(LENDER) == [("passed", WALLET, 1)]
-        assert run.nodes[LENDER].register.notices(WALLET) == []
+        assert run.nodes[LENDER].disclosure_store.notices(WALLET) == []
 
     def test_labels_that_are_released_later_are_without_the_person(self, run: Run):
         (person,) = run.shared()
         run.withdraw(LENDER, [person], WALLET)
         run.carry(LABELS, (LENDER, WALLET), attempt=2)
-        assert person not in run.nodes[WALLET].register.received(run.plan.hash, "label")[LENDER]
+        assert person not in run.nodes[WALLET].disclosure_store.received(run.plan.hash, "label")[LENDER]
         assert person not in run.nodes[WALLET].role._bits[LENDER]
 
     def test_what_was_released_stays_charged(self, run: Run):
@@ -265,7 +265,7 @@ class TestALendersWithdrawal:
         run.withdraw(LENDER, [person], WALLET)
         run.hello(LENDER)
         assert np.array_equal(run.counts(2), before)
-        labels = run.nodes[WALLET].register.received(run.plan.hash, "label")
+        labels = run.nodes[WALLET].disclosure_store.received(run.plan.hash, "label")
         assert person not in labels[LENDER]
         assert person in labels[OTHER]
 
@@ -275,7 +275,7 @@ class TestALendersWithdrawal:
         run.nodes[LENDER].reload(part.take(np.array([one != person for one in part.person])))
         run.hello(LENDER)
         run.hello(WALLET)
-        assert person not in run.nodes[WALLET].register.received(run.plan.hash, "label")[LENDER]
+        assert person not in run.nodes[WALLET].disclosure_store.received(run.plan.hash, "label")[LENDER]
 
     def test_nothing_is_passed_where_nothing_was_withdrawn(self, run: Run):
         for party in (LENDER, OTHER, WALLET):
@@ -299,7 +299,7 @@ class TestAPlatformsWithdrawal:
         column = role.scored_records().columns["signal.wallet"]
         assert np.isnan(column[row])
         assert (~np.isnan(column)).sum() == known - 1
-        assert person not in run.nodes[LENDER].register.received(run.plan.hash, "signal")[WALLET]
+        assert person not in run.nodes[LENDER].disclosure_store.received(run.plan.hash, "signal")[WALLET]
         assert run.noted(LENDER) == [("received", WALLET, 1)]
         run.hello(WALLET)
         assert run.noted(WALLET) == [("passed", LENDER, 1)]
@@ -308,8 +308,8 @@ class TestAPlatformsWithdrawal:
         (person,) = run.shared()
         run.withdraw(WALLET, [person], LENDER)
         run.levels()
-        assert person not in run.nodes[LENDER].register.received(run.plan.hash, "signal")[WALLET]
-        assert "" not in run.nodes[LENDER].register.received(run.plan.hash, "signal")[WALLET]
+        assert person not in run.nodes[LENDER].disclosure_store.received(run.plan.hash, "signal")[WALLET]
+        assert "" not in run.nodes[LENDER].disclosure_store.received(run.plan.hash, "signal")[WALLET]
         disclosed = run.federation.ledgers[WALLET].state.plans[run.plan.hash].disclosures[-1]
         aligned = run.nodes[WALLET].role._pairs[LENDER]
         assert disclosed.persons == len(aligned.persons) - 1
@@ -352,7 +352,7 @@ class TestNotices:
         for _ in range(4):
             run.hello(LENDER, WALLET)
         assert sum(persons for way, _, persons in run.noted(LENDER)) == 2
-        assert not {first, second} & run.nodes[WALLET].register.received(run.plan.hash, "label")[LENDER].keys()
+        assert not {first, second} & run.nodes[WALLET].disclosure_store.received(run.plan.hash, "label")[LENDER].keys()
 
     def test_both_sides_may_withdraw_at_once(self, run: Run):
         first, second = run.shared(2)
@@ -374,7 +374,7 @@ class TestNotices:
             made.hello(LENDER)
             notice = made.server._notices[WALLET][LENDER]
             lengths[count] = len(notice)
-            handles = [handle for _, handle in made.nodes[LENDER].register.notices(WALLET)]
+            handles = [handle for _, handle in made.nodes[LENDER].disclosure_store.notices(WALLET)]
             assert len(handles) == count
             seen = [notice, *made.inner.log[-1].values()]
             for word in (*handles, *(person.encode() for person in everybody[:count])):
@@ -385,7 +385,9 @@ class TestNotices:
     def test_nobody_else_can_have_a_label_deleted(self, run: Run, by: str):
         """The server, or another lender that knows the handle, in the lender's name or in the own one."""
         (person,) = run.shared()
-        handle = next(h for h, p in run.nodes[LENDER].register.pairs(run.plan.hash)[WALLET][0].items() if p == person)
+        handle = next(
+            h for h, p in run.nodes[LENDER].disclosure_store.pairs(run.plan.hash)[WALLET][0].items() if p == person
+        )
         body = (1).to_bytes(8, "big") + bytes.fromhex(run.plan.hash) + handle + bytes(63 * 48)
         content = pack_fields(b"withdrawn", body, b"taken", b"")
         key = run.server._peers[WALLET]
@@ -394,13 +396,13 @@ class TestNotices:
         for name in (LENDER, OTHER):
             run.server._notices[WALLET] = {name: forged}
             run.hello(WALLET)
-        assert person in run.nodes[WALLET].register.received(run.plan.hash, "label")[LENDER]
+        assert person in run.nodes[WALLET].disclosure_store.received(run.plan.hash, "label")[LENDER]
         assert run.noted(WALLET) == []
         # Teeth: signed by the lender itself, the very same is taken.
         genuine = dataclasses.replace(address, sender=LENDER)
         run.server._notices[WALLET] = {LENDER: seal(genuine, KIND, content, run.members[LENDER], key)}
         run.hello(WALLET)
-        assert person not in run.nodes[WALLET].register.received(run.plan.hash, "label")[LENDER]
+        assert person not in run.nodes[WALLET].disclosure_store.received(run.plan.hash, "label")[LENDER]
 
     @pytest.mark.parametrize(
         "content",
@@ -459,7 +461,8 @@ class TestSeveralPlans:
         assert len(role._training_rows()) == len(role._noisy_labels()) == len(rest)
         assert not set(gone.values()) & role._bits[LENDER].keys()
         assert (
-            not set(gone.values()) & first.lifetimes[WALLET].register.received(first.plan.hash, "label")[LENDER].keys()
+            not set(gone.values())
+            & first.lifetimes[WALLET].disclosure_store.received(first.plan.hash, "label")[LENDER].keys()
         )
 
     def test_the_lenders_other_node_scores_without_their_levels(self, wires: tuple[Wire, Wire]):
@@ -504,7 +507,7 @@ class TestSeveralPlans:
         node.role._pairs.read = meanwhile  # type: ignore[method-assign]
         first.give(Kind.LABELS, WALLET, LENDER, 2, body)
         assert not set(gone.values()) & node.role._bits[LENDER].keys()
-        assert not set(gone.values()) & node.register.received(first.plan.hash, "label")[LENDER].keys()
+        assert not set(gone.values()) & node.disclosure_store.received(first.plan.hash, "label")[LENDER].keys()
 
     def test_two_nodes_that_forget_for_each_other_wait_for_nobody(self, wires: tuple[Wire, Wire]):
         wires[1].align(LENDER, WALLET)
@@ -522,10 +525,10 @@ class TestSeveralPlans:
 
     def test_a_node_that_is_gone_is_told_nothing(self, wires: tuple[Wire, Wire]):
         first, second = wires
-        register, gone = first.lifetimes[WALLET].register, self.handles(first)
+        disclosure_store, gone = first.lifetimes[WALLET].disclosure_store, self.handles(first)
         del first.nodes[WALLET]
         gc.collect()
-        assert list(register._listeners) == [second.nodes[WALLET]]
+        assert list(disclosure_store._listeners) == [second.nodes[WALLET]]
         assert second.nodes[WALLET].forget(LENDER, first.plan.hash, gone) == len(gone)
 
 
@@ -535,12 +538,12 @@ def test_a_withdrawal_reaches_what_was_told_under_an_earlier_plan_of_the_same_pu
     run, earlier = Run(), PLAN.replace(seed=8, purpose_code=purpose)
     (person,) = run.shared()
     approve(run.federation.ledgers[LENDER], earlier)
-    register, theirs = run.nodes[LENDER].register, run.nodes[WALLET].register
-    register.keep_pair(earlier.hash, WALLET, {b"h" * 16: person}, 64)
+    disclosure_store, theirs = run.nodes[LENDER].disclosure_store, run.nodes[WALLET].disclosure_store
+    disclosure_store.keep_pair(earlier.hash, WALLET, {b"h" * 16: person}, 64)
     theirs.keep_pair(earlier.hash, LENDER, {b"h" * 16: person}, 64)
     theirs.receive(earlier.hash, LENDER, "label", {person: 1})
     run.withdraw(LENDER, [person], WALLET)
-    assert len(register.notices(WALLET)) == 1 + reached
+    assert len(disclosure_store.notices(WALLET)) == 1 + reached
     for party in (LENDER, WALLET, LENDER):
         run.hello(party)
     left = [] if reached else [(earlier.hash, LENDER, "label", 1)]

@@ -470,7 +470,7 @@ class TestLabels:
         ledger = made.nodes[LENDER].plan_ledger.ledger
         ledger.append(lambda state: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, label_epsilon=0.5), why="-"))
         assert made.code(Kind.LABELS, LENDER, PLATFORM, 1) == "budget"
-        assert made.lifetimes[LENDER].register.values("label", f"{OUTCOME}|{(1.0).hex()}") == {}
+        assert made.lifetimes[LENDER].disclosure_store.values("label", f"{OUTCOME}|{(1.0).hex()}") == {}
         assert not made.charged
         ledger.append(lambda state: Limit(ceilings=Ceilings(epsilon=None, delta=1e-5, label_epsilon=1.0), why="-"))
         made.labels(LENDER, PLATFORM, attempt=2)
@@ -483,7 +483,7 @@ class TestLabels:
         persons = set(made.aligned(LENDER, PLATFORM).persons)
         assert made.code(Kind.LABELS, LENDER, PLATFORM, 1) == "budget"
         assert not made.charged
-        marked = dict(made.lifetimes[LENDER].register.values("label", f"{OUTCOME}|{(1.0).hex()}"))
+        marked = dict(made.lifetimes[LENDER].disclosure_store.values("label", f"{OUTCOME}|{(1.0).hex()}"))
         assert marked.keys() == persons
         made.refuse.clear()
         bits = told(made, made.labels(LENDER, PLATFORM, attempt=2))

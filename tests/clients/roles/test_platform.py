@@ -85,7 +85,7 @@ def fills(made: Wire, body: bytes, lender: str = LENDER) -> None:
     found = levels_of(made, body, lender)
     shares = np.bincount(list(found.values()), minlength=5) / len(found)
     assert np.abs(shares - 1 / 5).max() < 5 * np.sqrt(0.16 / len(found))
-    told = {told.kind for person in found for told in made.lifetimes[PLATFORM].register.told_of(person)[-1:]}
+    told = {told.kind for person in found for told in made.lifetimes[PLATFORM].disclosure_store.told_of(person)[-1:]}
     assert told == {"signal-fill"}
 
 

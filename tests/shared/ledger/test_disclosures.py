@@ -14,8 +14,8 @@ from sealscore.shared.randomness.streams import StreamSource
 LEVELS = {"ann": 3, "bo": 0}
 
 
-def disclosed(register: DisclosureStore | None = None, seed: int = 1) -> Disclosed:
-    return Disclosed(StreamSource.seeded(seed, "labels"), register or DisclosureStore())
+def disclosed(disclosure_store: DisclosureStore | None = None, seed: int = 1) -> Disclosed:
+    return Disclosed(StreamSource.seeded(seed, "labels"), disclosure_store or DisclosureStore())
 
 
 def told(
@@ -33,10 +33,10 @@ def test_values_that_the_limit_holds_are_told():
 
 @pytest.mark.parametrize("recipient", ["lender-1", "lender-2"])
 def test_what_was_told_is_nothing_new_to_anybody(recipient: str):
-    register = DisclosureStore()
-    one = disclosed(register)
+    disclosure_store = DisclosureStore()
+    one = disclosed(disclosure_store)
     told(one, LEVELS)
-    register.confirm()
+    disclosure_store.confirm()
     again = told(one, LEVELS, recipient=recipient)
     assert (dict(again.numbers), again.fresh) == (LEVELS, 0)
     assert one.bits("signal", LEVELS) == 4
@@ -115,13 +115,13 @@ def test_kinds_are_counted_apart():
 
 def test_persons_of_a_register_that_told_one_meaning_twice_are_not_told_beyond_the_limit():
     """Earlier versions told a value that had changed as another one."""
-    register = DisclosureStore()
+    disclosure_store = DisclosureStore()
     for value in (1, 2):
-        register.tell("signal", "tower 1", 4, "lender-1", "plan", {"ann": value})
-    found = told(disclosed(register), {"ann": 3, "bo": 3}, "tower 2", 8)
+        disclosure_store.tell("signal", "tower 1", 4, "lender-1", "plan", {"ann": value})
+    found = told(disclosed(disclosure_store), {"ann": 3, "bo": 3}, "tower 2", 8)
     assert (found.persons, found.over) == (1, 1)
     assert found.numbers["bo"] == 3
-    assert register.bits("signal", "ann") == 8
+    assert disclosure_store.bits("signal", "ann") == 8
 
 
 @given(

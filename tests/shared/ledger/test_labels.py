@@ -18,8 +18,8 @@ PEOPLE = [f"p{n}" for n in range(200)]
 TRUTH = np.arange(200) % 3 == 0
 
 
-def store(seed: int = 1, register: DisclosureStore | None = None) -> LabelStore:
-    return LabelStore(StreamSource.seeded(seed, "lender labels"), register)
+def store(seed: int = 1, disclosure_store: DisclosureStore | None = None) -> LabelStore:
+    return LabelStore(StreamSource.seeded(seed, "lender labels"), disclosure_store)
 
 
 def bits(seed: int = 1, labels: np.ndarray = TRUTH, outcome: str = "late", epsilon: float = 1.0) -> np.ndarray:
@@ -28,11 +28,11 @@ def bits(seed: int = 1, labels: np.ndarray = TRUTH, outcome: str = "late", epsil
 
 class TestOnce:
     def test_asking_again_gives_the_same_bits_and_nothing_fresh(self):
-        register = DisclosureStore()
-        kept = store(register=register)
+        disclosure_store = DisclosureStore()
+        kept = store(disclosure_store=disclosure_store)
         first = kept.release(PEOPLE, TRUTH.astype(np.int8), "late", 1.0)
         assert first.fresh == 200
-        register.confirm()
+        disclosure_store.confirm()
         again = kept.release(PEOPLE, TRUTH.astype(np.int8), "late", 1.0)
         assert again.fresh == 0
         assert np.array_equal(again.bits, first.bits)
@@ -44,20 +44,20 @@ class TestOnce:
         assert np.array_equal(again.bits, first.bits)
 
     def test_in_another_order_and_among_others_each_record_keeps_its_bit(self):
-        register = DisclosureStore()
-        kept = store(register=register)
+        disclosure_store = DisclosureStore()
+        kept = store(disclosure_store=disclosure_store)
         first = dict(zip(PEOPLE, kept.release(PEOPLE, TRUTH.astype(np.int8), "late", 1.0).bits.tolist(), strict=True))
-        register.confirm()
+        disclosure_store.confirm()
         mixed = [*PEOPLE[::-1], "new"]
         release = kept.release(mixed, np.zeros(201, dtype=np.int8), "late", 1.0)
         assert release.fresh == 1
         assert all(bit == first[person] for person, bit in zip(mixed[:-1], release.bits.tolist(), strict=False))
 
     def test_a_later_correction_is_not_sent(self):
-        register = DisclosureStore()
-        kept = store(register=register)
+        disclosure_store = DisclosureStore()
+        kept = store(disclosure_store=disclosure_store)
         first = kept.release(PEOPLE, TRUTH.astype(np.int8), "late", 1.0)
-        register.confirm()
+        disclosure_store.confirm()
         corrected = kept.release(PEOPLE, (~TRUTH).astype(np.int8), "late", 1.0)
         assert corrected.fresh == 0
         assert np.array_equal(corrected.bits, first.bits)
@@ -97,11 +97,11 @@ class TestNoLabel:
         assert abs(np.corrcoef(shown.ravel(), coins.ravel())[0, 1]) < 5 / math.sqrt(shown.size)
 
     def test_who_gets_a_label_later_keeps_it_and_so_does_who_has_none_any_more(self):
-        register = DisclosureStore()
-        kept = store(register=register)
+        disclosure_store = DisclosureStore()
+        kept = store(disclosure_store=disclosure_store)
         first = kept.release(PEOPLE, self.NONE, "late", 1.0)
         assert first.fresh == 200
-        register.confirm()
+        disclosure_store.confirm()
         turned = np.where(self.NONE < 0, TRUTH.astype(np.int8), -1).astype(np.int8)
         for labels in (turned, TRUTH.astype(np.int8), np.full(200, -1, dtype=np.int8)):
             again = kept.release(PEOPLE, labels, "late", 1.0)
