@@ -146,8 +146,8 @@ class PlanLedger:
     ) -> None:
         """Note a payload that is about to leave, and what it tells of how many persons for the first time.
 
-        `keep` notes it in the disclosure store, whose head it gives, and looks at limits: under the lock of the ledger, so
-        that the ceilings by which it goes are those under which the entry stands.
+        `keep` notes it in the disclosure store, whose head it gives, and looks at limits: under the lock of the ledger,
+        so that the ceilings by which it goes are those under which the entry stands.
 
         Raises:
             Refused: a ceiling does not hold it, or nothing may be answered under the plan any more; nothing is kept.

@@ -441,7 +441,7 @@ class TestProposals:
         self, town: Town, node: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ):
         import sealscore.clients.node.plan_router
-        from sealscore.clients.commands.run import _host
+        from sealscore.clients.commands.run import _router
 
         assert sealscore.clients.node.plan_router.MAX_PROPOSED == 100
         monkeypatch.setattr(sealscore.clients.node.plan_router, "MAX_PROPOSED", most := 4)
@@ -449,7 +449,7 @@ class TestProposals:
         plans = [town.signed(name=f"plan-{number}") for number in range(most + 1)]
         ledger, disclosure_store = town.ledger("lender-1"), home.disclosure_store()
         logging.getLogger("sealscore").setLevel(logging.ERROR)
-        host = _host(home, home.config(), ledger, disclosure_store)
+        host = _router(home, home.config(), ledger, disclosure_store)
         caller = Caller(town, host)
         assert {caller.propose(plan) for plan in plans[:-1]} == {"ready"}
         assert caller.propose(plans[0]) == "ready"

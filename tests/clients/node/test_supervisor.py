@@ -166,7 +166,7 @@ def test_only_live_plans_with_a_bundle_count(town: Town):
 def test_a_plan_ends_after_its_last_day_though_nobody_asks(daemon: Daemon, town: Town):
     approve(daemon.ledger, town.plan)
     daemon.until(lambda: town.plan.bundle in daemon.allowed())
-    daemon.service._host._clock = lambda: time.time() + 86_400 * 100
+    daemon.service._router._clock = lambda: time.time() + 86_400 * 100
     daemon.until(lambda: not daemon.ledger.state.live)
     daemon.until(lambda: town.plan.bundle not in daemon.allowed())
 
@@ -180,7 +180,7 @@ def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.Monke
             raise found
         return found
 
-    monkeypatch.setattr(daemon.service._host, "reload", reload)
+    monkeypatch.setattr(daemon.service._router, "reload", reload)
     daemon.service.reload()
     daemon.until(lambda: len(outcomes) == 1)
     daemon.until(lambda: daemon.told[-1] == f"data reloaded: 12 records under plan {grouped('ab' * 32)}")
@@ -204,7 +204,7 @@ def test_whatever_happens_in_reading_the_operator_is_told_and_the_node_goes_on(
     def reload() -> Any:
         raise error
 
-    monkeypatch.setattr(daemon.service._host, "reload", reload)
+    monkeypatch.setattr(daemon.service._router, "reload", reload)
     daemon.service.reload()
     daemon.until(lambda: words in daemon.told[-1])
     assert not any("C001" in text for text in daemon.told)
@@ -294,7 +294,7 @@ def test_a_start_with_a_list_that_cannot_be_written(town: Town, short: Path, mon
 
 
 def test_a_party_is_served_once(daemon: Daemon, town: Town, monkeypatch: pytest.MonkeyPatch):
-    other = Daemon(town, daemon.service._host, daemon.folder)
+    other = Daemon(town, daemon.service._router, daemon.folder)
     with pytest.raises(SocketServerError, match="another process serves this party"):
         other.service.run()
     assert daemon.thread.is_alive()
