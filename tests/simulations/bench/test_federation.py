@@ -49,7 +49,7 @@ def test_a_pace_leaves_the_first_rounds_out():
 def test_what_nodes_saw_is_of_training_after_the_first_rounds():
     parties = {}
     for name, late in (("a", 0.0), ("b", 0.1)):
-        party = parties[name] = _Party(host=None)  # type: ignore[arg-type]
+        party = parties[name] = _Party(router=None)  # type: ignore[arg-type]
         party.calls = [call(99.0, 99.5, None)]
         for number in range(1, federation.WARM_UP + 4):
             party.calls.append(call(number * 2.0 + late, number * 2.0 + late + 0.2, number, 0.3))
