@@ -34,6 +34,7 @@ file = "{file}"                    # .csv or .parquet; or a database:
 # password_file = "db.password"    # one line, mode 0600; or PGPASSWORD, PGPASSFILE in the environment
 identifier = "creator_id"          # your own column that names the person; the ledger keeps it for good
 form = "creator-id"                # normal form of its cells: exact, creator-id, phone or national-id; kept for good
+# zone = "Asia/Shanghai"           # where the days of moments with an offset begin and end; by default UTC
 # split = "splits"                 # folder of the plan's list of test persons, if it has one
 # row_local = true                 # your word: own columns depend on their person's own rows alone, no rank, no mean
 consent = "required"               # a record is used with a consent that is read, whatever a plan says; or "none"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
-from sealscore.clients.data.cells import WrongTypeError, texts
+from sealscore.clients.data.cells import WrongTypeError, identifiers
 from sealscore.clients.data.consents import ConsentTable
 from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.keys import refuse_strangers
 from sealscore.clients.data.persons import Persons
 from sealscore.clients.data.sources.sources import Source, read_source
 from sealscore.clients.data.table import Table, columns_of
@@ -28,7 +29,7 @@ class ColumnMapping:
     They are in the own column `consent_column`, or in the table `consents`, and are read under every plan, also under
     one that names no column of them. Where neither is given, they are in the column that the plan names, if it does.
     `persons` is what names a person in the data set, which a real node always has: a plan that says otherwise is not
-    read under.
+    read under. `zone` is where days of moments begin and end (see `cells.days`).
     """
 
     source: Source
@@ -36,6 +37,7 @@ class ColumnMapping:
     consents: ConsentTable | None = None
     consent_column: str | None = None
     persons: Persons | None = None
+    zone: str | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -80,17 +82,23 @@ class ColumnMapping:
         table = dataclasses.replace(table, frame=frame, header=tuple(own.get(name, name) for name in table.header))
         if self.consents is None:
             return table
-        return _with_consents(table, schema, self.consents.cells(identifier, lenient), identifier)
+        cells = self.consents.cells(identifier, self.zone, lenient, schema.person is not None)
+        return _with_consents(table, schema, cells, identifier, lenient)
 
 
-def _with_consents(table: Table, schema: TableSchema, cells: Mapping[str, str], identifier: str) -> Table:
+def _with_consents(
+    table: Table, schema: TableSchema, cells: Mapping[str, str], identifier: str, lenient: bool
+) -> Table:
     name, person, form = str(schema.consent), schema.person_column, NORMAL_FORMS[identifier]
     if person not in table.frame.columns:
         return table  # the check of the table says that it is missing
     try:
-        persons = texts(table.frame[person]).fill_null("").to_list()
+        persons = identifiers(table.frame[person], of_persons=schema.person is not None)[0].fill_null("").to_list()
     except WrongTypeError:
         return table  # the same check says that it is of the wrong type
-    given = pl.Series(name, [cells.get(form(one), "") for one in persons], dtype=pl.String)
+    forms = [form(one) for one in persons]
+    if not lenient:
+        refuse_strangers(table.source, person, forms, "consents", cells)
+    given = pl.Series(name, [cells.get(one, "") for one in forms], dtype=pl.String)
     header = (*(other for other in table.header if other != name), name)
     return dataclasses.replace(table, frame=table.frame.with_columns(given), header=header)

@@ -55,6 +55,7 @@ def load_records(
         max_records_per_person=plan.privacy.max_records_per_person,
         nominal=Nominal(party.nominal_records, f"parties.{names.index(party_name)}.nominal_records"),
         identifier=plan.alignment.identifier,
+        zone=own.zone,
     )
     if lender and checked.dates is not None:
         check_windows(table, checked.dates, plan)
