@@ -88,6 +88,7 @@ def init(
     With SEALSCORE_PASSPHRASE in the environment the keys are put under that passphrase.
     """
     from sealscore.clients.deploy.node_key import make_node_key
+    from sealscore.clients.deploy.socket_path import socket_fault
     from sealscore.clients.setup.config import NodeConfig, NodeSection, ServerSection
     from sealscore.shared.identity.enrolment import Enrolment
 
@@ -99,7 +100,10 @@ def init(
     _validate({"name": name, "role": role}, NodeSection)
     _validate({"address": server, "authority": "ca.pem"}, ServerSection)
     text = _text(name, role, server)
-    _validate(parse_toml(text, str(home.config_file)), NodeConfig)
+    config = NodeConfig.model_validate(parse_toml(text, str(home.config_file)))
+    if (sockets := home.sockets(config)) and (fault := socket_fault(sockets, name)):
+        fix = "name another folder with --home, such as /var/lib/sealscore/node"
+        fail(f"{foreign(sockets)}: this path {fault}; {fix}", BAD_INPUT)
     certificate = None if authority is None else _certificate(authority)
     identity = home.create(name, role)
     key = make_node_key(home.supernode_key)

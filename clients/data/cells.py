@@ -142,7 +142,7 @@ def days(cells: pl.Series, zone: str | None = None) -> Days:
         if (text.str.contains(r"^\d{4}-\d{2}-\d{2}$").fill_null(False).to_numpy() | missing).all():
             day, written = text.str.to_date("%Y-%m-%d", strict=False), None
         else:
-            frame = text.rename("text").to_frame().select(_moments(pl.col("text"), zone))
+            frame = text.rename("text").to_frame().select(moments(pl.col("text"), zone))
             day, written = frame["wall"].cast(pl.Date), frame["written"].cast(pl.Date)
         unread = day.is_null().to_numpy() & ~missing
     elif cells.dtype in (pl.Date, pl.Null):
@@ -163,14 +163,12 @@ def zoned(moment: pl.Expr, dtype: pl.Datetime, zone: str | None) -> pl.Expr:
     return wall.dt.cast_time_unit("us")
 
 
-def written_moments(text: pl.Expr, zone: str | None) -> pl.Expr:
-    """What a clock of `zone` showed at moments in ISO 8601: Datetime in microseconds, null where there is none."""
-    return _moments(text.str.strip_chars(), zone)[0].alias("")
+def moments(text: pl.Expr, zone: str | None) -> tuple[pl.Expr, pl.Expr]:
+    """Of days and moments in ISO 8601 what a clock of `zone` showed ("wall"), and one where it was written ("written").
 
-
-def _moments(text: pl.Expr, zone: str | None) -> tuple[pl.Expr, pl.Expr]:
-    """Of stripped text what a clock of `zone` showed ("wall"), and what a clock showed there where it was written."""
-    parts = text.str.extract_groups(_MOMENT)
+    Both are Datetime in microseconds, null where the text is neither a day nor a moment.
+    """
+    parts = text.str.strip_chars().str.extract_groups(_MOMENT)
     day, minute, second, offset = (parts.struct.field(str(at)) for at in (1, 2, 3, 4))
     time = pl.lit("T") + minute.fill_null("00:00") + second.fill_null(":00")
     written = (day + time).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)

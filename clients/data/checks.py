@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -47,11 +48,13 @@ class Nominal:
 class Checked:
     """Records that are good but not split yet (`records.test` is all False), and the days where the schema has some.
 
-    `dates` is datetime64[D] [n] or None.
+    `dates` is datetime64[D] [n] or None. Of `rows` of the table `together` are of persons who have several.
     """
 
     records: Records
     dates: np.ndarray | None
+    rows: int
+    together: int
 
 
 def check_table(
@@ -63,11 +66,13 @@ def check_table(
     nominal: Nominal | None = None,
     identifier: str = "exact",
     zone: str | None = None,
+    missing_values: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Checked:
     """The table's records, at most `max_records_per_person` of each person; the label is read where it is required.
 
     Their columns are the features of the schema and the ones derived from them; persons are in the normal form that
-    `identifier` names, and days of moments those of the party's `zone` (see `cells.days`).
+    `identifier` names, and days of moments those of the party's `zone` (see `cells.days`). `missing_values` are numbers
+    that stand for no value in a column.
 
     Raises:
         DataError: with everything that is wrong: columns that are missing or of the wrong type, values outside
@@ -75,7 +80,7 @@ def check_table(
             labels that are neither good nor bad, no row at all, no bad or no good loan, more records than twice
             the nominal ones.
     """
-    check = _Check(table, schema, zone)
+    check = _Check(table, schema, zone, missing_values)
     check.header(columns_of(schema, label=label_required))
     if table.frame.height == 0 and table.frame.width > 0:
         check.add("the table has no rows", "export the table again, with its rows")
@@ -99,7 +104,8 @@ def check_table(
         check.outcomes(records.label, "the table")
     if check.problems:
         raise DataError(check.problems)
-    return Checked(records, None if dates is None else dates[kept])
+    together = sum(count for count in Counter(person).values() if count > 1)
+    return Checked(records, None if dates is None else dates[kept], len(ids), together)
 
 
 def keep(ids: Sequence[str], persons: Sequence[str], most: int) -> np.ndarray:
@@ -140,10 +146,13 @@ def outcome_problems(label: np.ndarray, schema: TableSchema, file: str, where: s
 class _Check:
     """Collects problems while it turns columns into arrays; a column with a problem yields an array all the same."""
 
-    def __init__(self, table: Table, schema: TableSchema, zone: str | None) -> None:
+    def __init__(
+        self, table: Table, schema: TableSchema, zone: str | None, missing_values: Mapping[str, Sequence[float]]
+    ) -> None:
         self.table = table
         self.schema = schema
         self.zone = zone
+        self.missing_values = missing_values
         self.problems: list[Problem] = []
 
     def add(
@@ -273,6 +282,8 @@ class _Check:
         if found is None:
             return self._placeholder()
         values, text = found
+        if words := self.missing_values.get(feature.name):
+            values = np.where(np.isin(values, words), np.nan, values)
         if text.any():
             fix = cells.how_written(self.table.frame[feature.name].filter(pl.Series(text)))
             self.add_if(text, "text where a number is needed", fix, feature.name, code="number")

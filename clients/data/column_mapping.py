@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,8 @@ class ColumnMapping:
     They are in the own column `consent_column`, or in the table `consents`, and are read under every plan, also under
     one that names no column of them. Where neither is given, they are in the column that the plan names, if it does.
     `persons` is what names a person in the data set, which a real node always has: a plan that says otherwise is not
-    read under. `zone` is where days of moments begin and end (see `cells.days`).
+    read under. `zone` is where days of moments begin and end (see `cells.days`); `missing_values` are
+    numbers that stand for no value, by the own names of columns.
     """
 
     source: Source
@@ -38,6 +39,7 @@ class ColumnMapping:
     consent_column: str | None = None
     persons: Persons | None = None
     zone: str | None = None
+    missing_values: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path | None:
@@ -58,6 +60,11 @@ class ColumnMapping:
         if name == schema.consent and self.consent_column is not None:
             return self.consent_column
         return self.columns.get(name, name)
+
+    def missing_in(self, schema: TableSchema) -> dict[str, Sequence[float]]:
+        """The numbers that stand for no value, by the plan's names of columns."""
+        own = {feature.name: self.named(feature.name, schema) for feature in schema.features}
+        return {name: self.missing_values[column] for name, column in own.items() if column in self.missing_values}
 
     def read(self, schema: TableSchema, label: bool, identifier: str, lenient: bool = False) -> Table:
         """The columns of a plan's schema as it is read here (see `schema`), under the plan's names.

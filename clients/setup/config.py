@@ -114,7 +114,8 @@ class DataSection(SourceSection):
     """The data set: its fixed id in the ledger, where it lies, and one's own names of the plan's columns.
 
     `identifier` is the own column that names the person, `form` the normal form of its cells; the ledger keeps both for
-    the life of the data set. `zone` is where days of moments begin and end (UTC if none). `split` is the folder of a
+    the life of the data set. `zone` is where days of moments begin and end (UTC if none),
+    `missing_values` the numbers that stand for no value in own columns. `split` is the folder of a
     plan's list of test persons, where it has one. `row_local` is the operator's word that each column outside the
     feature dictionary depends on its person's own rows alone.
     `protected` are the own columns of which lenders may be told bands, where a plan evaluates groups by them, and
@@ -133,6 +134,7 @@ class DataSection(SourceSection):
     consent_column: Name | None = None
     consents: ConsentsSection | None = None
     zone: str | None = None
+    missing_values: dict[Name, tuple[float, ...]] = Field(default_factory=dict)
     split: Path | None = None
     row_local: bool = False
     protected: tuple[Name, ...] = ()
@@ -173,7 +175,9 @@ class DataSection(SourceSection):
     def own(self, base: Path) -> ColumnMapping:
         """The data as the node reads them."""
         consents = None if self.consents is None else self.consents.consents(base)
-        return ColumnMapping(self.source(base), self.columns, consents, self.consents_in, self.persons, self.zone)
+        return ColumnMapping(
+            self.source(base), self.columns, consents, self.consents_in, self.persons, self.zone, self.missing_values
+        )
 
 
 class SuperNodeSection(Strict):
