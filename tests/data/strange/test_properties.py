@@ -71,7 +71,8 @@ def test_of_a_csv_by_another_writer(tmp_path: Path, table: Table, quoting: int, 
 @given(TABLES)
 def test_of_the_writer_of_frames(tmp_path: Path, table: Table) -> None:
     frame = framed(table)
-    frame.write_csv(tmp_path / "t.csv")
+    # By itself it leaves a carriage return without quotes, which another reader takes for the end of a record.
+    frame.write_csv(tmp_path / "t.csv", quote_style="non_numeric")
     same(read_source(tmp_path / "t.csv").frame, frame)
 
 
@@ -124,7 +125,7 @@ def test_of_a_csv_in_blocks_of_any_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: Table, size: int
 ) -> None:
     frame = framed(table)
-    frame.write_csv(tmp_path / "t.csv")
+    frame.write_csv(tmp_path / "t.csv", quote_style="non_numeric")
     with monkeypatch.context() as patch:
         whole = read_source(tmp_path / "t.csv")
         patch.setattr(csv_file, "BLOCK", max(size, len(frame.write_csv().splitlines()[0]) + 8))
