@@ -56,6 +56,9 @@ def same(found: pl.DataFrame, frame: pl.DataFrame) -> None:
 def test_of_a_csv_by_another_writer(tmp_path: Path, table: Table, quoting: int, end: str) -> None:
     frame = framed(table)
     text = [[cell if cell is not None else "" for cell in row] for row in frame.rows()]
+    # With fewer quotes it leaves a carriage return bare, which another reader takes for the end of a record.
+    if any("\r" in (words or "") for words, _ in table):
+        quoting = csv.QUOTE_ALL
     path = tmp_path / "t.csv"
     path.write_bytes(written(text, HEADER, quoting=quoting, lineterminator=end).encode())
     found = read_source(path)
