@@ -46,7 +46,8 @@ def features(
 
     node_dir = node_dir_at(folder)
     found = find_plan(node_dir, plan)
-    schema = _table_of(found, node_dir.config().node.name)
+    config = node_dir.config()
+    schema = _table_of(found, config.node.name)
     try:
         kind = kind_of(schema)
     except KeyError as error:
@@ -59,6 +60,7 @@ def features(
         rates=_rates(rate or ["CNY=1"]),
         most_rejected=schema.most_rejected,
         labelled=not unlabelled,
+        zone=config.data.zone,
     )
     day = _day(today)
     try:
@@ -70,6 +72,9 @@ def features(
     for name, (bad, rows) in built.rejected.items():
         shown.add_row(foreign(name), f"{rows:,}", f"{bad:,}")
     console.print(shown)
+    for named, (there, keys) in built.matched.items():
+        if there < keys:
+            errors.print(f"keys without a row: {keys - there:,} of {keys:,} in {foreign(named)}")
     for problem in built.problems[:_SHOWN]:
         errors.print(f"left out: {foreign(problem)}")
     if built.problems:

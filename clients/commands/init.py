@@ -34,6 +34,7 @@ file = "{file}"                    # .csv or .parquet; or a database:
 # password_file = "db.password"    # one line, mode 0600; or PGPASSWORD, PGPASSFILE in the environment
 identifier = "creator_id"          # your own column that names the person; the ledger keeps it for good
 form = "creator-id"                # normal form of its cells: exact, creator-id, phone or national-id; kept for good
+# zone = "Asia/Shanghai"           # where the days of moments with an offset begin and end; by default UTC
 # split = "splits"                 # folder of the plan's list of test persons, if it has one
 # row_local = true                 # your word: own columns depend on their person's own rows alone, no rank, no mean
 consent = "required"               # a record is used with a consent that is read, whatever a plan says; or "none"
@@ -87,6 +88,7 @@ def init(
     With SEALSCORE_PASSPHRASE in the environment the keys are put under that passphrase.
     """
     from sealscore.clients.deploy.node_key import make_node_key
+    from sealscore.clients.deploy.socket_path import socket_fault
     from sealscore.clients.setup.config import NodeConfig, NodeSection, ServerSection
     from sealscore.shared.identity.enrolment import Enrolment
 
@@ -98,7 +100,10 @@ def init(
     _validate({"name": name, "role": role}, NodeSection)
     _validate({"address": server, "authority": "ca.pem"}, ServerSection)
     text = _text(name, role, server)
-    _validate(parse_toml(text, str(node_dir.config_file)), NodeConfig)
+    config = NodeConfig.model_validate(parse_toml(text, str(node_dir.config_file)))
+    if (sockets := node_dir.sockets(config)) and (fault := socket_fault(sockets, name)):
+        fix = "name another folder with --home, such as /var/lib/sealscore/node"
+        fail(f"{foreign(sockets)}: this path {fault}; {fix}", BAD_INPUT)
     certificate = None if authority is None else _certificate(authority)
     identity = node_dir.create(name, role)
     key = make_node_key(node_dir.supernode_key)

@@ -4,7 +4,7 @@ from sealscore.clients.data.checks import Checked, Nominal, check_table
 from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.data.given import Given, read_given
-from sealscore.clients.data.load import in_words, load_records, one_sided_parts
+from sealscore.clients.data.load import Loaded, in_words, load, load_records, one_sided_parts
 from sealscore.clients.data.sources.files import read_table
 from sealscore.clients.data.sources.sources import Source, read_source
 from sealscore.clients.data.sources.sql import SqlSource
@@ -16,6 +16,7 @@ __all__ = [
     "ColumnMapping",
     "DataError",
     "Given",
+    "Loaded",
     "Nominal",
     "Problem",
     "Source",
@@ -24,6 +25,7 @@ __all__ = [
     "check_table",
     "columns_of",
     "in_words",
+    "load",
     "load_records",
     "one_sided_parts",
     "read_given",

@@ -1,4 +1,4 @@
-"""From raw cells to values: numbers, levels, days and ids.
+"""From raw cells to values: numbers, levels, days and ids. The one set of rules for every source and every table.
 
 Every rule looks at one cell at a time, so a record has the same values whether it is read alone, to be scored, or
 among thousands, to be learnt from. All functions take a polars series of n cells; masks are bool [n].
@@ -6,7 +6,9 @@ among thousands, to be learnt from. All functions take a polars series of n cell
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,11 +20,44 @@ SCIENTIFIC = r"^[+-]?\d+(\.\d+)?[eE]\+\d+$"
 NO_IDENTIFIER = "a float or a number in scientific notation, which may stand for several identifiers"
 IDENTIFIER_MEND = "export the column as text, or as whole numbers, from where it is written in full"
 
+NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_NUMBERS_WRITTEN = (
+    (r"[\x{FF10}-\x{FF19}\x{FF0E}\x{FF0C}]", "write digits, points and commas as half-width characters: 1234.5"),
+    (r"^\(.*\)$|^\x{FF08}.*\x{FF09}$", "write negative numbers with a minus sign and not in brackets: -1234.5"),
+    (r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$", "write numbers without thousands separators: 1234.5"),
+    (r"^[+-]?\d+,\d+$", "write a point and no comma before decimals: 1234.5"),
+    (r"^#", "correct the formulas of the spreadsheet that end in an error, or leave the cells empty"),
+)
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+# What programs write where there is no identifier: one person, if it were one. None of a whole column of zeros.
+NOBODY = MISSING | {
+    *("-", "--", "<na>", "nat", "undefined"),
+    *("#n/a", "#null!", "#ref!", "#value!", "#name?", "#num!", "#div/0!"),
+}
+_ZEROS = r"^[+-]?0+(\.0+)?$"
+
+ZONE = "UTC"
+"""Where a day begins and ends that is read from a moment, unless a party states its own zone."""
+TORN = "a moment whose day is another in UTC than where it was written"
+TORN_FIX = 'state the zone of your days once, as zone = "Asia/Shanghai" under [data] in node.toml, or write days alone'
+# A day, with or without a time of it, with or without where that is: 2024-05-31T10:00:00.5+08:00.
+_MOMENT = (
+    r"^(\d{4}-\d{2}-\d{2})"
+    r"(?:[Tt ]((?:[01]\d|2[0-3]):[0-5]\d)(:[0-5]\d(?:\.\d{1,9})?)?(?: ?(Z|z|UTC|[+-](?:0\d|1[0-8])(?::?[0-5]\d)?))?)?$"
+)
 
 
 class WrongTypeError(TypeError):
     """A column of a type that holds no such values at all, such as a list or a day where a number is needed."""
+
+
+def how_written(text: pl.Series) -> str:
+    """Why texts in place of numbers are none, as far as all of them show it: the fix, in words without a cell."""
+    stripped = _stripped(text)
+    for pattern, fix in _NUMBERS_WRITTEN:
+        if stripped.str.contains(pattern).all():
+            return fix
+    return "write a plain number such as 1234.5, or leave the cell empty"
 
 
 def decimal(value: float) -> str:
@@ -76,32 +111,75 @@ def _level(value: str, index: dict[str, float]) -> float | None:
             return index[form]
     if stripped.lower() in MISSING:
         return float("nan")
-    if "_" in stripped:  # Python would read 1_0 as ten, nobody else does
-        return None
-    try:
-        return index.get(decimal(float(stripped)))
-    except ValueError:
-        return None
+    # Python would read 1_0 as ten, and digits of any script, which `numbers` does not.
+    return index.get(decimal(float(stripped))) if re.fullmatch(NUMBER, stripped, re.ASCII) else None
 
 
-def days(cells: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """datetime64[D] [n], NaT where there is none, and the mask of cells that are neither missing nor a day.
+class Days(NamedTuple):
+    """Days of n cells: datetime64[D] [n], NaT where there is none; the mask of cells that are neither missing nor a
+    day; and the mask of moments whose day is another where they were written than in UTC, while no zone is stated.
+    """
 
-    Text is read as ISO 8601: 2024-05-31, with or without a time after it.
+    days: np.ndarray
+    unread: np.ndarray
+    torn: np.ndarray
+
+
+def days(cells: pl.Series, zone: str | None = None) -> Days:
+    """The day of each cell: as it is written, or where it is a moment with an offset or a zone, the day in `zone`.
+
+    Text is read as ISO 8601: 2024-05-31, with or without a time after it. Without a `zone` days are in UTC, and a
+    moment that another zone's offset makes another day is left open.
 
     Raises:
         WrongTypeError: the column holds neither text nor days.
     """
+    none = np.zeros(len(cells), dtype=bool)
     if _is_text(cells):
         text = _stripped(cells)
-        day = text.str.extract(r"^(\d{4}-\d{2}-\d{2})([T ].*)?$", 1).str.to_date("%Y-%m-%d", strict=False)
-        unread = day.is_null().to_numpy() & ~_missing(text)
-    elif cells.dtype in (pl.Date, pl.Datetime, pl.Null):
-        day = cells.cast(pl.Date)
-        unread = np.zeros(len(cells), dtype=bool)
+        missing = _missing(text)
+        # Nearly all columns hold nothing else, and this is several times as quick.
+        if (text.str.contains(r"^\d{4}-\d{2}-\d{2}$").fill_null(False).to_numpy() | missing).all():
+            day, written = text.str.to_date("%Y-%m-%d", strict=False), None
+        else:
+            frame = text.rename("text").to_frame().select(moments(pl.col("text"), zone))
+            day, written = frame["wall"].cast(pl.Date), frame["written"].cast(pl.Date)
+        unread = day.is_null().to_numpy() & ~missing
+    elif cells.dtype in (pl.Date, pl.Null):
+        day, written, unread = cells.cast(pl.Date), None, none
+    elif isinstance(cells.dtype, pl.Datetime):
+        wall = cells.to_frame("cell").select(zoned(pl.col("cell"), cells.dtype, zone)).to_series()
+        day, unread = wall.cast(pl.Date), none
+        written = cells.dt.replace_time_zone(None).cast(pl.Date) if cells.dtype.time_zone else None
     else:
         raise WrongTypeError(f"a column of type {_type(cells)}, where days are needed")
-    return day.to_numpy().astype("datetime64[D]"), unread
+    torn = none if zone or written is None else (written != day).fill_null(False).to_numpy()
+    return Days(day.to_numpy().astype("datetime64[D]"), unread, torn)
+
+
+def zoned(moment: pl.Expr, dtype: pl.Datetime, zone: str | None) -> pl.Expr:
+    """Moments without a zone as they are, others as the clock of `zone` showed them, in microseconds."""
+    wall = moment.dt.convert_time_zone(zone or ZONE).dt.replace_time_zone(None) if dtype.time_zone else moment
+    return wall.dt.cast_time_unit("us")
+
+
+def moments(text: pl.Expr, zone: str | None) -> tuple[pl.Expr, pl.Expr]:
+    """Of days and moments in ISO 8601 what a clock of `zone` showed ("wall"), and one where it was written ("written").
+
+    Both are Datetime in microseconds, null where the text is neither a day nor a moment.
+    """
+    parts = text.str.strip_chars().str.extract_groups(_MOMENT)
+    day, minute, second, offset = (parts.struct.field(str(at)) for at in (1, 2, 3, 4))
+    time = pl.lit("T") + minute.fill_null("00:00") + second.fill_null(":00")
+    written = (day + time).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
+    # As +0800, +08:00 or +08; of Z and UTC no digit is left, and they are 0.
+    digits = offset.str.replace_all(r"\D", "")
+    hours = digits.str.slice(0, 2).cast(pl.Int64, strict=False).fill_null(0)
+    minutes = digits.str.slice(2, 2).cast(pl.Int64, strict=False).fill_null(0)
+    east = pl.when(offset.str.starts_with("-")).then(-1).otherwise(1) * (60 * hours + minutes)
+    utc = (written - pl.duration(minutes=east)).dt.replace_time_zone("UTC")
+    shown = utc.dt.convert_time_zone(zone or ZONE).dt.replace_time_zone(None)
+    return pl.when(offset.is_null()).then(written).otherwise(shown).alias("wall"), written.alias("written")
 
 
 def texts(cells: pl.Series, strip: bool = True) -> pl.Series:
@@ -123,6 +201,29 @@ def texts(cells: pl.Series, strip: bool = True) -> pl.Series:
         found = cells.to_numpy() if cells.dtype.is_float() else cells.cast(pl.Float64).to_numpy()
         return pl.Series([None if np.isnan(value) else decimal(value) for value in found], dtype=pl.String)
     raise WrongTypeError(f"a column of type {_type(cells)}, where text or numbers are needed")
+
+
+def identifiers(cells: pl.Series, of_persons: bool = False) -> tuple[pl.Series, np.ndarray]:
+    """The cells as identifiers, null where they name nobody, and the mask of those that may stand for several.
+
+    Words that programs write in place of an identifier name nobody; `of_persons` has other records' persons in it, and
+    there a zero is such a word too (a record may be numbered from 0).
+
+    Raises:
+        WrongTypeError: the column holds neither text nor numbers.
+    """
+    if cells.dtype == pl.Boolean:
+        raise WrongTypeError("a column of type Boolean, where identifiers are needed")
+    text = texts(cells)
+    nobody = pl.select(names_nobody(pl.lit(text), of_persons)).to_series().fill_null(True)
+    return pl.select(pl.when(~nobody).then(text)).to_series(), inexact(cells) & ~nobody.to_numpy()
+
+
+def names_nobody(text: pl.Expr, of_persons: bool) -> pl.Expr:
+    """Whether a text is a word that programs write where there is no identifier; see `identifiers`."""
+    stripped = text.str.strip_chars()
+    found = stripped.str.to_lowercase().is_in(sorted(NOBODY))
+    return found | stripped.str.contains(_ZEROS) if of_persons else found
 
 
 def inexact(cells: pl.Series) -> np.ndarray:

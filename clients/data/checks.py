@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,11 +20,13 @@ import polars as pl
 from sealscore.clients.data import cells
 from sealscore.clients.data.derive import derived_columns
 from sealscore.clients.data.errors import DataError, Problem
-from sealscore.clients.data.table import Table, columns_of
+from sealscore.clients.data.table import SEPARATORS, Table, columns_of
 from sealscore.shared.persons.consent import Consent, ConsentError, parse_consents, with_withdrawals
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature, TableSchema
+
+_Cells = TypeVar("_Cells")
 
 VALUES_SHOWN = 3
 OTHERS = "add it, name your own column of it under [data.columns], or use a plan whose schema fits the table"
@@ -44,11 +48,13 @@ class Nominal:
 class Checked:
     """Records that are good but not split yet (`records.test` is all False), and the days where the schema has some.
 
-    `dates` is datetime64[D] [n] or None.
+    `dates` is datetime64[D] [n] or None. Of `rows` of the table `together` are of persons who have several.
     """
 
     records: Records
     dates: np.ndarray | None
+    rows: int
+    together: int
 
 
 def check_table(
@@ -59,11 +65,14 @@ def check_table(
     max_records_per_person: int,
     nominal: Nominal | None = None,
     identifier: str = "exact",
+    zone: str | None = None,
+    missing_values: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Checked:
     """The table's records, at most `max_records_per_person` of each person; the label is read where it is required.
 
     Their columns are the features of the schema and the ones derived from them; persons are in the normal form that
-    `identifier` names.
+    `identifier` names, and days of moments those of the party's `zone` (see `cells.days`). `missing_values` are numbers
+    that stand for no value in a column.
 
     Raises:
         DataError: with everything that is wrong: columns that are missing or of the wrong type, values outside
@@ -71,7 +80,7 @@ def check_table(
             labels that are neither good nor bad, no row at all, no bad or no good loan, more records than twice
             the nominal ones.
     """
-    check = _Check(table, schema)
+    check = _Check(table, schema, zone, missing_values)
     check.header(columns_of(schema, label=label_required))
     if table.frame.height == 0 and table.frame.width > 0:
         check.add("the table has no rows", "export the table again, with its rows")
@@ -95,7 +104,8 @@ def check_table(
         check.outcomes(records.label, "the table")
     if check.problems:
         raise DataError(check.problems)
-    return Checked(records, None if dates is None else dates[kept])
+    together = sum(count for count in Counter(person).values() if count > 1)
+    return Checked(records, None if dates is None else dates[kept], len(ids), together)
 
 
 def keep(ids: Sequence[str], persons: Sequence[str], most: int) -> np.ndarray:
@@ -136,27 +146,38 @@ def outcome_problems(label: np.ndarray, schema: TableSchema, file: str, where: s
 class _Check:
     """Collects problems while it turns columns into arrays; a column with a problem yields an array all the same."""
 
-    def __init__(self, table: Table, schema: TableSchema) -> None:
+    def __init__(
+        self, table: Table, schema: TableSchema, zone: str | None, missing_values: Mapping[str, Sequence[float]]
+    ) -> None:
         self.table = table
         self.schema = schema
+        self.zone = zone
+        self.missing_values = missing_values
         self.problems: list[Problem] = []
 
     def add(
-        self, value: str, fix: str, column: str | None = None, bad: np.ndarray | None = None, found: str = ""
+        self,
+        value: str,
+        fix: str,
+        column: str | None = None,
+        bad: np.ndarray | None = None,
+        found: str = "",
+        code: str = "",
     ) -> None:
         rows = () if bad is None else self.table.rows(np.flatnonzero(bad).tolist())
-        self.problems.append(Problem(self.table.source, value, fix, column, rows, self.table.unit, found))
+        self.problems.append(Problem(self.table.source, value, fix, column, rows, self.table.unit, found, code))
 
-    def add_if(self, bad: np.ndarray, value: str, fix: str, column: str, show: bool = False) -> None:
+    def add_if(self, bad: np.ndarray, value: str, fix: str, column: str, show: bool = False, code: str = "") -> None:
         """A problem of the rows at `bad`, if there are any; with `show`, their cells are for the operator to see."""
         if bad.any():
-            self.add(value, fix, column, bad, self._found(column, bad) if show else "")
+            self.add(value, fix, column, bad, self._found(column, bad) if show else "", code)
 
     def header(self, wanted: Sequence[str]) -> None:
         absent = [name for name in wanted if name not in self.table.frame.columns]
         header = self.table.header
-        if len(absent) == len(wanted) and len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-            self.add("all columns but one are missing from the header", "separate cells by commas", absent[0])
+        if len(absent) == len(wanted) and len(header) == 1 and any(mark in header[0] for mark in SEPARATORS):
+            value = "all columns but one are missing from the header"
+            self.add(value, "separate cells by commas", absent[0], code="header")
             return
         for name in absent:
             spare = [other for other in header if other not in wanted]
@@ -164,7 +185,8 @@ class _Check:
             close = difflib.get_close_matches(name.lower(), folded, n=1)
             # Where a file has no header, its first record is taken for one: what stands there is a cell.
             found = f"there is {folded[close[0]]!r}, which could be renamed" if close else ""
-            self.add("the column is missing", CONSENTS if name == self.schema.consent else OTHERS, name, found=found)
+            fix = CONSENTS if name == self.schema.consent else OTHERS
+            self.add("the column is missing", fix, name, found=found, code="header")
 
     def ids(self) -> list[str]:
         ids = self._text(self.schema.id, "the id")
@@ -180,7 +202,7 @@ class _Check:
 
     def persons(self, ids: list[str], identifier: str) -> list[str]:
         name = self.schema.person_column
-        raw = self._text(name, "the person").fill_null("").to_list() if self.schema.person else ids
+        raw = self._text(name, "the person", True).fill_null("").to_list() if self.schema.person else ids
         forms = [NORMAL_FORMS[identifier](person) for person in raw]
         empty = np.array([bool(person) and not form for person, form in zip(raw, forms, strict=True)], dtype=bool)
         self.add_if(empty, f"it has no normal form as {identifier!r}", "fix it, or leave the record out", name)
@@ -191,23 +213,28 @@ class _Check:
         name = self.schema.consent
         if name is None or (raw := self._column(name)) is None:
             return None
-        found = [consents_of(cell) for cell in raw.cast(pl.String).fill_null("").to_list()]
+        try:
+            found = [consents_of(cell) for cell in cells.texts(raw).fill_null("").to_list()]
+        except cells.WrongTypeError as error:
+            self.add(str(error), "write it as text", name, code="type")
+            return None
         wrong = np.array([given is None for given in found], dtype=bool)
         fix = "write PARTY or federation, then for PURPOSE, from, until or withdrawn YYYY-MM-DD; ; between several"
         self.add_if(wrong, "it is no list of consents", fix, name)
         return tuple(given or () for given in found)
 
-    def _text(self, name: str, what: str) -> pl.Series:
+    def _text(self, name: str, what: str, of_persons: bool = False) -> pl.Series:
         raw = self._column(name)
         if raw is None:
             return pl.Series([str(row) for row in range(self.table.frame.height)], dtype=pl.String)
         try:
-            text = cells.texts(raw)
+            text, doubted = cells.identifiers(raw, of_persons)
         except cells.WrongTypeError as error:
-            self.add(str(error), "write it as text or as a whole number", name)
+            self.add(str(error), "write it as text or as a whole number", name, code="type")
             return pl.Series([str(row) for row in range(len(raw))], dtype=pl.String)
-        self.add_if(text.is_null().to_numpy(), f"{what} is blank", "fill it in, or leave the record out", name)
-        self.add_if(cells.inexact(raw), f"{what} is {cells.NO_IDENTIFIER}", cells.IDENTIFIER_MEND, name)
+        blank, fix = text.is_null().to_numpy(), "fill it in, or leave the record out"
+        self.add_if(blank, f"{what} is blank", fix, name, code="blank")
+        self.add_if(doubted, f"{what} is {cells.NO_IDENTIFIER}", cells.IDENTIFIER_MEND, name, code="inexact")
         return text
 
     def label(self) -> np.ndarray:
@@ -230,11 +257,12 @@ class _Check:
 
     def dates(self) -> np.ndarray:
         name = str(self.schema.date)
-        found = self._read(name, cells.days)
+        found = self._read(name, lambda raw: cells.days(raw, self.zone))
         if found is None:
             return np.full(self.table.frame.height, np.datetime64("NaT"), dtype="datetime64[D]")
-        values, unread = found
-        self.add_if(unread, "no day of the calendar", "write days as 2024-05-31", name)
+        values, unread, torn = found
+        self.add_if(unread, "no day of the calendar", "write days as 2024-05-31", name, code="day")
+        self.add_if(torn, cells.TORN, cells.TORN_FIX, name, code="zone")
         self.add_if(np.isnat(values) & ~unread, "the day is missing", "fill it in, or leave the record out", name)
         return values
 
@@ -254,12 +282,11 @@ class _Check:
         if found is None:
             return self._placeholder()
         values, text = found
-        self.add_if(
-            text,
-            "text where a number is needed",
-            "write a plain number such as 1234.5, or leave the cell empty",
-            feature.name,
-        )
+        if words := self.missing_values.get(feature.name):
+            values = np.where(np.isin(values, words), np.nan, values)
+        if text.any():
+            fix = cells.how_written(self.table.frame[feature.name].filter(pl.Series(text)))
+            self.add_if(text, "text where a number is needed", fix, feature.name, code="number")
         outside = (values < feature.lower) | (values > feature.upper)
         bounds = f"{cells.decimal(feature.lower)} to {cells.decimal(feature.upper)}"
         self.add_if(
@@ -301,16 +328,14 @@ class _Check:
     def outcomes(self, label: np.ndarray, where: str) -> None:
         self.problems.extend(outcome_problems(label, self.schema, self.table.source, where))
 
-    def _read(
-        self, name: str, reader: Callable[[pl.Series], tuple[np.ndarray, np.ndarray]]
-    ) -> tuple[np.ndarray, np.ndarray] | None:
+    def _read(self, name: str, reader: Callable[[pl.Series], _Cells]) -> _Cells | None:
         raw = self._column(name)
         if raw is None:
             return None
         try:
             return reader(raw)
         except cells.WrongTypeError as error:
-            self.add(str(error), "export the column with the type that the plan's schema names", name)
+            self.add(str(error), "export the column with the type that the plan's schema names", name, code="type")
             return None
 
     def _column(self, name: str) -> pl.Series | None:

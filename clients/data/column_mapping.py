@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from sealscore.clients.data.cells import WrongTypeError, texts
+from sealscore.clients.data.cells import WrongTypeError, identifiers
 from sealscore.clients.data.consents import ConsentTable
 from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.keys import refuse_strangers
 from sealscore.clients.data.persons import Persons
 from sealscore.clients.data.sources.sources import Source, read_source
 from sealscore.clients.data.table import Table, columns_of
@@ -28,7 +29,8 @@ class ColumnMapping:
     They are in the own column `consent_column`, or in the table `consents`, and are read under every plan, also under
     one that names no column of them. Where neither is given, they are in the column that the plan names, if it does.
     `persons` is what names a person in the data set, which a real node always has: a plan that says otherwise is not
-    read under.
+    read under. `zone` is where days of moments begin and end (see `cells.days`); `missing_values` are
+    numbers that stand for no value, by the own names of columns.
     """
 
     source: Source
@@ -36,6 +38,8 @@ class ColumnMapping:
     consents: ConsentTable | None = None
     consent_column: str | None = None
     persons: Persons | None = None
+    zone: str | None = None
+    missing_values: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path | None:
@@ -56,6 +60,11 @@ class ColumnMapping:
         if name == schema.consent and self.consent_column is not None:
             return self.consent_column
         return self.columns.get(name, name)
+
+    def missing_in(self, schema: TableSchema) -> dict[str, Sequence[float]]:
+        """The numbers that stand for no value, by the plan's names of columns."""
+        own = {feature.name: self.named(feature.name, schema) for feature in schema.features}
+        return {name: self.missing_values[column] for name, column in own.items() if column in self.missing_values}
 
     def read(self, schema: TableSchema, label: bool, identifier: str, lenient: bool = False) -> Table:
         """The columns of a plan's schema as it is read here (see `schema`), under the plan's names.
@@ -80,17 +89,23 @@ class ColumnMapping:
         table = dataclasses.replace(table, frame=frame, header=tuple(own.get(name, name) for name in table.header))
         if self.consents is None:
             return table
-        return _with_consents(table, schema, self.consents.cells(identifier, lenient), identifier)
+        cells = self.consents.cells(identifier, self.zone, lenient, schema.person is not None)
+        return _with_consents(table, schema, cells, identifier, lenient)
 
 
-def _with_consents(table: Table, schema: TableSchema, cells: Mapping[str, str], identifier: str) -> Table:
+def _with_consents(
+    table: Table, schema: TableSchema, cells: Mapping[str, str], identifier: str, lenient: bool
+) -> Table:
     name, person, form = str(schema.consent), schema.person_column, NORMAL_FORMS[identifier]
     if person not in table.frame.columns:
         return table  # the check of the table says that it is missing
     try:
-        persons = texts(table.frame[person]).fill_null("").to_list()
+        persons = identifiers(table.frame[person], of_persons=schema.person is not None)[0].fill_null("").to_list()
     except WrongTypeError:
         return table  # the same check says that it is of the wrong type
-    given = pl.Series(name, [cells.get(form(one), "") for one in persons], dtype=pl.String)
+    forms = [form(one) for one in persons]
+    if not lenient:
+        refuse_strangers(table.source, person, forms, "consents", cells)
+    given = pl.Series(name, [cells.get(one, "") for one in forms], dtype=pl.String)
     header = (*(other for other in table.header if other != name), name)
     return dataclasses.replace(table, frame=table.frame.with_columns(given), header=header)

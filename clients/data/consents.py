@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, WrongTypeError, inexact, texts
+from sealscore.clients.data.cells import (
+    IDENTIFIER_MEND,
+    NO_IDENTIFIER,
+    TORN,
+    TORN_FIX,
+    WrongTypeError,
+    days,
+    identifiers,
+    texts,
+)
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.data.sources.sources import Source, read_source
 from sealscore.clients.data.table import Table
@@ -33,11 +39,14 @@ class ConsentTable:
     purpose: str | None
     days: Mapping[str, str | None]
 
-    def cells(self, identifier: str, lenient: bool = False) -> dict[str, str]:
+    def cells(
+        self, identifier: str, zone: str | None = None, lenient: bool = False, of_persons: bool = True
+    ) -> dict[str, str]:
         """The consents of each person, by the normal form of the identifier, as a consent column writes them.
 
-        Where it is `lenient`, a row that is no consent makes its person's cell no list of consents either: what stands
-        in that row may be a withdrawal.
+        Days of moments are those of `zone` (see `cells.days`). Where it is `lenient`, a row that is no consent makes
+        its person's cell no list of consents either: what stands in that row may be a withdrawal. `of_persons` is
+        false where the data's records are the persons (see `identifiers`).
 
         Raises:
             DataError: the table cannot be read, lacks a column, or has a row that is no consent and is not `lenient`.
@@ -47,63 +56,86 @@ class ConsentTable:
         if lacking := [name for name in columns if name not in table.header]:
             fix = "name the columns of the consents under [data.consents]"
             raise DataError([Problem(table.source, "the column is missing", fix, column=name) for name in lacking])
-        frame = self._as_text(table)
         form, found = NORMAL_FORMS[identifier], defaultdict(list)
-        wrong: dict[str, list[int]] = defaultdict(list)
+        wrong: dict[tuple[str, str, str], list[int]] = defaultdict(list)
         doubted: set[str] = set()
-        for row, cells in enumerate(frame.select(columns).iter_rows(named=True)):
+        read = self._read(table, zone, of_persons)
+        for row, (person, recipient, purpose, *dates) in enumerate(read.texts):
             try:
-                consent = self._consent(cells)
+                if not person:
+                    raise _RowError("blank", "the person is blank, or a word for nobody")
+                if fault := read.faults.get(row):
+                    raise fault
+                consent = Consent(recipient, purpose or None, *dates)
                 # A cell may hold several; here days and purpose of a row would be those of the last one only.
                 if parse_consents(consent.text) != (consent,):
-                    raise ConsentError("a row names one recipient")
-            except ConsentError as error:
-                wrong[str(error)].append(row)
-                doubted.add(form(cells[self.person]))
+                    raise _RowError("consent", "a row names one recipient")
+            except (_RowError, ConsentError) as error:
+                code, fix = (error.code, error.fix) if isinstance(error, _RowError) else ("consent", _ROW_FIX)
+                wrong[str(error), fix, code].append(row)
+                doubted.add(form(person))
                 continue
-            found[form(cells[self.person])].append(consent.text)
+            found[form(person)].append(consent.text)
         if wrong and not lenient:
             raise DataError(
                 [
-                    Problem(
-                        table.source,
-                        what,
-                        "fix the row, or leave it out",
-                        rows=table.rows(rows),
-                        unit=table.unit,
-                    )
-                    for what, rows in sorted(wrong.items())
+                    Problem(table.source, what, fix, rows=table.rows(rows), unit=table.unit, code=code)
+                    for (what, fix, code), rows in sorted(wrong.items())
                 ]
             )
         return {person: "; ".join(texts) for person, texts in found.items()} | dict.fromkeys(doubted, _IN_DOUBT)
 
-    def _consent(self, cells: Mapping[str, Any]) -> Consent:
-        days = {name: _day(cells[column]) for name, column in self.days.items() if column}
-        purpose = cells[self.purpose] if self.purpose else ""
-        return Consent(cells[self.recipient], purpose or None, **days)
-
-    def _as_text(self, table: Table) -> pl.DataFrame:
-        """Persons, recipients and purposes as the data's own columns are read: 7, 7.0 and " 7" are one person."""
-        frame = table.frame
-        if (doubted := np.flatnonzero(inexact(frame[self.person]))).size:
-            rows, value = table.rows(doubted.tolist()), f"the person is {NO_IDENTIFIER}"
-            raise DataError([Problem(table.source, value, IDENTIFIER_MEND, self.person, rows, table.unit)])
-        for name in filter(None, (self.person, self.recipient, self.purpose)):
+    def _read(self, table: Table, zone: str | None, of_persons: bool) -> _Rows:
+        """The columns of a consent, as the data's own are read: 7, 7.0 and " 7" are one person."""
+        frame, height = table.frame, table.frame.height
+        columns: list[list[Any]] = []
+        try:
+            persons, inexact = identifiers(frame[self.person], of_persons)
+        except WrongTypeError as error:
+            raise _type_error(table, self.person, error) from None
+        if (at := np.flatnonzero(inexact)).size:
+            rows, value = table.rows(at.tolist()), f"the person is {NO_IDENTIFIER}"
+            problem = Problem(table.source, value, IDENTIFIER_MEND, self.person, rows, table.unit, code="inexact")
+            raise DataError([problem])
+        columns.append(persons.fill_null("").to_list())
+        faults: dict[int, _RowError] = {}
+        for name in (self.recipient, self.purpose):
             try:
-                frame = frame.with_columns(texts(frame[name]).fill_null("").alias(name))
+                columns.append([""] * height if name is None else texts(frame[name]).fill_null("").to_list())
             except WrongTypeError as error:
-                raise DataError([Problem(table.source, str(error), "export it as text", column=name)]) from None
-        return frame
+                raise _type_error(table, str(name), error) from None
+        for name in (self.days.get(key) for key in ("given", "expires", "withdrawn")):
+            if name is None:
+                columns.append([None] * height)
+                continue
+            try:
+                read, unread, torn = days(frame[name], zone)
+            except WrongTypeError as error:
+                raise _type_error(table, name, error) from None
+            columns.append(read.tolist())
+            faults |= {int(at): _RowError("day", "a day is not written 2027-03-31") for at in np.flatnonzero(unread)}
+            faults |= {int(at): _RowError("zone", TORN, TORN_FIX) for at in np.flatnonzero(torn)}
+        return _Rows(list(zip(*columns, strict=True)), faults)
 
 
-def _day(cell: object) -> date | None:
-    if cell is None or cell == "":
-        return None
-    if isinstance(cell, datetime):
-        return cell.date()
-    if isinstance(cell, date):
-        return cell
-    try:
-        return date.fromisoformat(re.split("[T ]", str(cell), maxsplit=1)[0])
-    except ValueError:
-        raise ConsentError("a day is not written 2027-03-31") from None
+_ROW_FIX = "fix the row, or leave it out"
+
+
+class _RowError(ValueError):
+    """Why a row is no consent, with the code and the fix."""
+
+    def __init__(self, code: str, value: str, fix: str = _ROW_FIX) -> None:
+        super().__init__(value)
+        self.code, self.fix = code, fix
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Person, recipient, purpose, given, expires and withdrawn of each row, and why some of them are no days."""
+
+    texts: list[tuple[Any, ...]]
+    faults: Mapping[int, _RowError]
+
+
+def _type_error(table: Table, column: str, error: WrongTypeError) -> DataError:
+    return DataError([Problem(table.source, str(error), "export it as text or as a date", column, code="type")])

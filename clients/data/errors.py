@@ -22,6 +22,7 @@ class Problem:
     `rows` are numbers as a person counts them (lines of a CSV file, where the header is line 1; rows of a Parquet
     file from 1), in ascending order; `unit` says which of the two they are. `value` is the class of the offending
     value, such as "text where a number is needed"; `found` is what stands there, for the operator's terminal alone.
+    `code` names the kind of a fault of reading, as docs/partner.md lists them; other faults have none.
     """
 
     file: str
@@ -31,6 +32,7 @@ class Problem:
     rows: tuple[int, ...] = ()
     unit: str = "row"
     found: str = field(default="", repr=False)
+    code: str = ""
 
     def __str__(self) -> str:
         return f"{self._place()}: {plain(self.value, _WORDS)}; fix: {plain(self.fix, _WORDS)}"

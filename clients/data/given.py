@@ -10,9 +10,8 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
-from sealscore.clients.data.cells import WrongTypeError, inexact, texts
+from sealscore.clients.data.cells import WrongTypeError, identifiers, texts
 from sealscore.clients.data.checks import consents_of
 from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.data.errors import DataError, Problem
@@ -66,7 +65,8 @@ def read_given(own: ColumnMapping, plan: Plan, party_name: str) -> Given:
 
 
 def _bare_records(table: Table, schema: TableSchema, form: str) -> Records:
-    ids, persons = (_texts(table, name) for name in (schema.id, schema.person_column))
+    ids = _identifiers(table, schema.id, False)
+    persons = ids if schema.person is None else _identifiers(table, schema.person, True)
     persons = [NORMAL_FORMS[form](person) for person in persons]
     there = [row for row, (one, person) in enumerate(zip(ids, persons, strict=True)) if one and person]
     if not there:
@@ -76,7 +76,11 @@ def _bare_records(table: Table, schema: TableSchema, form: str) -> Records:
         if schema.consent not in table.frame.columns:
             fix = "add it, or name your own column of it under [data]"
             raise DataError([Problem(table.source, "the column is missing", fix, schema.consent)])
-        read = [consents_of(cell) for cell in table.frame[schema.consent].cast(pl.String).fill_null("").to_list()]
+        try:
+            read = [consents_of(cell) for cell in texts(table.frame[schema.consent]).fill_null("").to_list()]
+        except WrongTypeError as error:
+            problem = Problem(table.source, str(error), "write it as text", schema.consent, code="type")
+            raise DataError([problem]) from None
         # What stands in such a cell may be a withdrawal, which would count in all of the person's records.
         doubted = {person for person, given in zip(persons, read, strict=True) if given is None}
         given = [() if person in doubted else read[row] or () for row, person in enumerate(persons)]
@@ -93,11 +97,12 @@ def _bare_records(table: Table, schema: TableSchema, form: str) -> Records:
     )
 
 
-def _texts(table: Table, name: str) -> list[str]:
+def _identifiers(table: Table, name: str, of_persons: bool) -> list[str]:
     if name not in table.frame.columns:
         raise DataError([Problem(table.source, "the column is missing", "add it", name)])
     try:
-        read = zip(texts(table.frame[name]).to_list(), inexact(table.frame[name]).tolist(), strict=True)
-        return ["" if doubted else text or "" for text, doubted in read]
+        texts, doubted = identifiers(table.frame[name], of_persons)
     except WrongTypeError as error:
-        raise DataError([Problem(table.source, str(error), "write it as text or as a whole number", name)]) from None
+        fix = "write it as text or as a whole number"
+        raise DataError([Problem(table.source, str(error), fix, name, code="type")]) from None
+    return ["" if bad else text or "" for text, bad in zip(texts.to_list(), doubted.tolist(), strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,9 +24,28 @@ from sealscore.shared.plan.plan import Party, Plan
 _Read = TypeVar("_Read")
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """Records under a plan, and of the `rows` of their table how many are `together`, their person's not alone."""
+
+    records: Records
+    rows: int
+    together: int
+
+    @property
+    def left_out(self) -> int:
+        """Rows beyond the most records of a person."""
+        return self.rows - len(self.records)
+
+
 def load_records(
     source: Source | ColumnMapping, plan: Plan, party_name: str, split_folder: Path | None = None
 ) -> Records:
+    """The records of a party under a plan; see `load`."""
+    return load(source, plan, party_name, split_folder).records
+
+
+def load(source: Source | ColumnMapping, plan: Plan, party_name: str, split_folder: Path | None = None) -> Loaded:
     """Read, check and split the table of a party; the list of test ids is sought in `split_folder`, or beside a file.
 
     Raises:
@@ -55,6 +75,8 @@ def load_records(
         max_records_per_person=plan.privacy.max_records_per_person,
         nominal=Nominal(party.nominal_records, f"parties.{names.index(party_name)}.nominal_records"),
         identifier=plan.alignment.identifier,
+        zone=own.zone,
+        missing_values=own.missing_in(own.schema(group.table)),
     )
     if lender and checked.dates is not None:
         check_windows(table, checked.dates, plan)
@@ -68,7 +90,7 @@ def load_records(
             raise DataError([Problem(table.source, "a database has no folder to seek the list of test ids in", fix)])
         folder = Path()
     mask = test_mask(split, checked.records.person, checked.dates, folder, plan.alignment.identifier)
-    return dataclasses.replace(checked.records, test=mask)
+    return Loaded(dataclasses.replace(checked.records, test=mask), checked.rows, checked.together)
 
 
 def in_words(read: Callable[[Plan], _Read], plan: Plan) -> _Read:

@@ -11,6 +11,15 @@ import polars as pl
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.shared.plan.schema import TableSchema
 
+SEPARATORS = {
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "bars",
+    "\uff0c": "full-width commas",
+    "\u3001": "enumeration commas",
+}
+"""What stands between cells in place of commas, where a header seems to have one column."""
+
 
 class Lines(Protocol):
     """Knows on which line of its file each row starts."""

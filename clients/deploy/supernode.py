@@ -16,7 +16,6 @@ node beyond what is named below.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import sys
 import time
@@ -29,12 +28,12 @@ from types import TracebackType
 from sealscore.clients.deploy import executor
 from sealscore.clients.deploy.connection import Trouble, check_connection
 from sealscore.clients.deploy.pinning import ALLOWED, REFUSALS, BundleRefusal, allow, refusals
+from sealscore.clients.deploy.socket_path import WORD
 from sealscore.shared.files import create
 from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
 
 _SECRET, _CONTACT, _FLOWER_HOME = "executor.secret", "contact", "flower"
 _KEPT = ("LANG", "LC_ALL", "TZ", "TMPDIR", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-_PLAIN = re.compile(r"[^\s'\"\\]+")
 _TASK_POLL = 0.05  # seconds between two questions to the SuperNode, on this machine
 
 
@@ -59,7 +58,7 @@ class SuperNodeSettings:
 
     def __post_init__(self) -> None:
         for name, value in (("role", self.role), ("party", self.party), ("node_socket", str(self.node_socket))):
-            if not _PLAIN.fullmatch(value):
+            if not WORD.fullmatch(value):
                 raise ValueError(f"{name} {value!r}: blanks, quotes and backslashes cannot be passed to Flower")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.sources.file_kinds import unchanged
 from sealscore.clients.features import bureau, channel, papers, traffic, wallet
 from sealscore.clients.features.comments import comment_features
 from sealscore.clients.features.detector import shipped
@@ -23,7 +24,8 @@ from sealscore.clients.features.dictionary.digest import DIGEST, dictionary_dige
 from sealscore.clients.features.raw.consents import PURPOSE, asked_of_lender, asked_of_platform, live_consents
 from sealscore.clients.features.raw.mapping import FILE, PartyMapping
 from sealscore.clients.features.raw.private import private_folder
-from sealscore.clients.features.raw.tables import MOST_REJECTED, read_tables, too_many
+from sealscore.clients.features.raw.raw import TABLES
+from sealscore.clients.features.raw.tables import MOST_REJECTED, match, read_tables, table_file, too_many
 from sealscore.clients.features.sentiment import Sentiment
 from sealscore.shared.files import OWNER_ONLY, replacing
 
@@ -37,7 +39,8 @@ class Settings:
 
     `recipients` are the parties to whom consents count (None for all), `rates` what a unit of each known currency is
     worth in the plan's, `most_rejected` the share of bad rows of a table up to which a build goes on. `labelled` tells
-    a lender to give closed loans with their outcome, and not all applications.
+    a lender to give closed loans with their outcome, and not all applications. `zone` is where the days of moments
+    begin and end, UTC where none is given.
     """
 
     purpose: str = PURPOSE
@@ -46,13 +49,15 @@ class Settings:
     most_rejected: float = MOST_REJECTED
     mapping: PartyMapping | None = None
     labelled: bool = True
+    zone: str | None = None
 
 
 @dataclass(frozen=True)
 class Built:
     """What was written: the table's path and rows, flags raised, and bad rows of each raw table as (bad, rows).
 
-    A creator with too many videos counts as a bad row of `creators`.
+    A creator with too many videos counts as a bad row of `creators`. `matched` has of each table that names rows of
+    another how many of its keys are there, as (found, keys).
     """
 
     table: Path
@@ -60,6 +65,7 @@ class Built:
     flags: int
     rejected: dict[str, tuple[int, int]]
     problems: list[Problem] = field(repr=False)
+    matched: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def build_table(
@@ -77,12 +83,26 @@ def build_table(
     metadata tell the dictionary's digest. flags.parquet is for the party's own officers.
 
     Raises:
-        DataError: a table is missing or more of its rows are bad than the settings allow, or nobody is asked about.
+        DataError: a table is missing, is changed in the meantime, names next to no row of the table that it belongs to,
+            or more of its rows are bad than the settings allow; or nobody is asked about.
     """
     settings = settings or Settings()
     mapping = settings.mapping
     if mapping is None and (folder / FILE).is_file():
         mapping = PartyMapping.load(folder / FILE, kind)
+    with unchanged(*(folder / table_file(name, mapping) for name in TABLES[kind])):
+        return _build(folder, kind, out, today, settings, mapping, sentiment)
+
+
+def _build(
+    folder: Path,
+    kind: Kind,
+    out: Path,
+    today: date,
+    settings: Settings,
+    mapping: PartyMapping | None,
+    sentiment: Sentiment | None,
+) -> Built:
     private_folder(out)
     sound = read_tables(
         folder,
@@ -92,7 +112,9 @@ def build_table(
         currencies=settings.rates.keys(),
         rejected_to=out / "rejected",
         most_rejected=settings.most_rejected,
+        zone=settings.zone,
     )
+    matched = match(sound, kind, folder)
     raw = {name: _in_one_currency(table.frame, name, settings.rates) for name, table in sound.items()}
     live = live_consents(raw["consents"], today, settings.purpose, settings.recipients)
     problems = [problem for table in sound.values() for problem in table.problems]
@@ -119,7 +141,9 @@ def build_table(
     if flags is not None:
         with replacing(out / "flags.parquet", OWNER_ONLY) as file:
             flags.write_parquet(file)
-    return Built(out / "features.parquet", table.height, 0 if flags is None else flags.height, rejected, problems)
+    return Built(
+        out / "features.parquet", table.height, 0 if flags is None else flags.height, rejected, problems, matched
+    )
 
 
 def _asked(asked: pl.DataFrame, folder: Path) -> pl.LazyFrame:

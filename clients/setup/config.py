@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
@@ -114,8 +115,10 @@ class DataSection(SourceSection):
     """The data set: its fixed id in the ledger, where it lies, and one's own names of the plan's columns.
 
     `identifier` is the own column that names the person, `form` the normal form of its cells; the ledger keeps both for
-    the life of the data set. `split` is the folder of a plan's list of test persons, where it has one. `row_local` is
-    the operator's word that each column outside the feature dictionary depends on its person's own rows alone.
+    the life of the data set. `zone` is where days of moments begin and end (UTC if none),
+    `missing_values` the numbers that stand for no value in own columns. `split` is the folder of a
+    plan's list of test persons, where it has one. `row_local` is the operator's word that each column outside the
+    feature dictionary depends on its person's own rows alone.
     `protected` are the own columns of which lenders may be told bands, where a plan evaluates groups by them, and
     `group_bits` how many bits of them are ever told of a person, over all plans.
 
@@ -131,10 +134,19 @@ class DataSection(SourceSection):
     consent: Literal["required", "none"] = "required"
     consent_column: Name | None = None
     consents: ConsentsSection | None = None
+    zone: str | None = None
+    missing_values: dict[Name, tuple[float, ...]] = Field(default_factory=dict)
     split: Path | None = None
     row_local: bool = False
     protected: tuple[Name, ...] = ()
     group_bits: Annotated[int, Field(ge=1, le=64)] = GROUP_BITS
+
+    @field_validator("zone")
+    @classmethod
+    def _a_zone(cls, zone: str | None) -> str | None:
+        if zone is not None and zone not in available_timezones():
+            raise ValueError("no zone of the IANA database, such as Asia/Shanghai or UTC")
+        return zone
 
     @property
     def may_tell(self) -> MayTell:
@@ -164,7 +176,9 @@ class DataSection(SourceSection):
     def own(self, base: Path) -> ColumnMapping:
         """The data as the node reads them."""
         consents = None if self.consents is None else self.consents.consents(base)
-        return ColumnMapping(self.source(base), self.columns, consents, self.consents_in, self.persons)
+        return ColumnMapping(
+            self.source(base), self.columns, consents, self.consents_in, self.persons, self.zone, self.missing_values
+        )
 
 
 class SuperNodeSection(Strict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sealscore.clients.data import DataError, Given, in_words, load_records, read_given
+from sealscore.clients.data import DataError, Given, Loaded, in_words, load, read_given
 from sealscore.clients.features.dictionary.row_local import check_row_local
 from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
@@ -18,13 +18,18 @@ from sealscore.shared.plan.plan import Plan
 
 def loader(node_dir: NodeDir, config: NodeConfig) -> Callable[[Plan], Records]:
     """How the node reads its records under a plan; what it returns raises DataError for data that cannot be used."""
+    return lambda plan: loaded(node_dir, config, plan).records
+
+
+def loaded(node_dir: NodeDir, config: NodeConfig, plan: Plan) -> Loaded:
+    """A node's records under a plan, and how many rows they were.
+
+    Raises:
+        DataError: the data cannot be used.
+    """
     split = None if config.data.split is None else node_dir.folder / config.data.split
-
-    def load(plan: Plan) -> Records:
-        check_row_local(plan, config.node.name, config.data.row_local)
-        return load_records(config.data.own(node_dir.folder), plan, config.node.name, split)
-
-    return load
+    check_row_local(plan, config.node.name, config.data.row_local)
+    return load(config.data.own(node_dir.folder), plan, config.node.name, split)
 
 
 def given_reader(node_dir: NodeDir, config: NodeConfig) -> Callable[[Plan], Given]:
@@ -34,10 +39,10 @@ def given_reader(node_dir: NodeDir, config: NodeConfig) -> Callable[[Plan], Give
 
 def faults(node_dir: NodeDir, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[Plan, DataError]]:
     """Of these plans those under which the data cannot be used, and what is wrong; reads the data for each."""
-    load, found = loader(node_dir, config), []
+    read, found = loader(node_dir, config), []
     for plan in plans:
         try:
-            in_words(load, plan)
+            in_words(read, plan)
         except DataError as error:
             found.append((plan, error))
     return found

@@ -12,10 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealscore.clients.data import DataError, one_sided_parts
+from sealscore.clients.data import DataError, Loaded, one_sided_parts
+from sealscore.clients.data.notes import notes
 from sealscore.clients.setup.config import ConfigError, NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
-from sealscore.clients.setup.plan_data import loader
+from sealscore.clients.setup.plan_data import loaded
 from sealscore.clients.setup.plan_review import review
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.keyfile import KeyFileError
@@ -150,7 +151,7 @@ def _plan(
         good = not seen.obstacles or seen.state == "live"
         yield PreflightFinding(f"plan {plan.name}", good, words or "can be approved", seen.state)
     try:
-        records = loader(node_dir, config)(plan)
+        found = loaded(node_dir, config, plan)
     except DataError as error:
         yield PreflightFinding("data", False, str(error), "cannot be used", error.shown)
         return
@@ -158,9 +159,11 @@ def _plan(
         # The text of an exception can hold cells.
         yield PreflightFinding("data", False, f"reading them failed ({type(error).__name__})", "cannot be used")
         return
+    records = found.records
     if records.consent is None:
         words = f"{len(records)} records read and checked; NOBODY'S CONSENT IS READ: node.toml has consent = 'none'"
         yield PreflightFinding("data", True, words, "can be used; no consents are read")
+        yield from _notes(node_dir, config, found, plan)
         return
     live = len(records.consenting(FEDERATION, plan.purpose_code))
     words = f"{len(records)} records read and checked, {live} persons with a live consent to {plan.purpose_code}"
@@ -169,6 +172,12 @@ def _plan(
     public = "can be used" if live else "nobody has a live consent"
     fix = "see consent_column and [data.consents] in node.toml"
     yield PreflightFinding("data", live > 0, words if live else f"{words}: {fix}", public)
+    yield from _notes(node_dir, config, found, plan)
+
+
+def _notes(node_dir: NodeDir, config: NodeConfig, found: Loaded, plan: Plan) -> Iterator[PreflightFinding]:
+    for note in notes(found, plan, config.node.name, _cards(node_dir)):
+        yield PreflightFinding("note", True, note.words, note.code, note.shown)
 
 
 def _connection(node_dir: NodeDir, config: NodeConfig) -> PreflightFinding:

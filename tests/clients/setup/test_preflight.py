@@ -38,7 +38,7 @@ def rewrite(town: Town, old: str, new: str) -> None:
 
 def test_a_node_with_nothing_wrong(town: Town):
     found = findings(town, town.plan)
-    assert list(found) == ["node.toml", "keys", "peers", "ledger", "plan small", "data"]
+    assert list(found) == ["node.toml", "keys", "peers", "ledger", "plan small", "data", "note"]
     assert all(good for good, _ in found.values())
     assert found["node.toml"][1] == "lender-1, a lender"
     assert found["keys"][1] == town["lender-1"].identity().card.fingerprint

@@ -55,7 +55,7 @@ def test_lines_are_those_of_the_file(tmp_path):
 def test_files_that_cannot_be_read(tmp_path, name, content, said, fix):
     (tmp_path / name).write_bytes(content)
     message = refusal(tmp_path / name)
-    assert message.startswith(f"{name}: ")
+    assert message.startswith(name)
     assert said in message
     assert fix in message.split("fix: ")[1]
 

@@ -1,0 +1,393 @@
+"""Read a CSV file in blocks of whole records, whose number and shape are found twice: here by bytes, and by polars.
+
+A reader of tables takes what it gets: behind a stray quote it swallows records, and a record with too few cells it
+fills up. So a block is read only if its quotes open and close where a cell begins and ends, each record has as many
+cells as the header, all of it is UTF-8, and both counts of records agree; that holds for columns that nobody asked for
+as well. A block is read into memory before either looks at it, so both see the same bytes.
+
+A clean block is not taken apart: with no quote in it, N line ends and N * (columns - 1) commas, and a last cell in
+each record that polars found, no record has fewer cells than the header, and so none has more.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
+
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.sources.file_kinds import AS_CSV, PARQUET_MARK, UTF16_MARKS, refusal
+from sealscore.clients.data.table import SEPARATORS, Table, present, refuse_twins
+
+BLOCK = 1 << 22
+LONGEST_CELL = 131_072
+"""Characters of a cell; a longer one is a quote that was never closed, or no cell of a table."""
+_LONGEST_RECORD = 1 << 25  # bytes
+_SPAN = LONGEST_CELL // 2  # a cell that is too long covers one aligned span of these at least
+_COMMA, _QUOTE, _END, _RETURN = b',"\n\r'
+_BOM = b"\xef\xbb\xbf"
+QUOTES_FIX = 'put double quotes around the whole cell, and write a double quote within it twice: "5"" screen"'
+UTF8_FIX = "save it with the encoding UTF-8"
+
+
+class _Lines:
+    """The line on which each row starts, by blocks: of a block of plain lines only their range is kept."""
+
+    def __init__(self, blocks: Sequence[Sequence[int]]) -> None:
+        self._blocks = blocks
+        self._ends = np.cumsum([len(block) for block in blocks])
+
+    def starts(self, indices: Sequence[int]) -> tuple[int, ...]:
+        found = zip(indices, np.searchsorted(self._ends, indices, side="right").tolist(), strict=True)
+        return tuple(int(self._blocks[at][index - int(self._ends[at])]) for index, at in found)
+
+
+def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
+    """Read those of `columns` that the file has (all where None is given), as text.
+
+    Blank lines are left out, a mark of UTF-8 and a first line `sep=,` are no part of the table, and lines may end in
+    LF, in CR LF, or all of them in CR.
+
+    Raises:
+        DataError: it is not UTF-8, its quotes or the cells of its records are not as a CSV file has them, a cell is too
+            long, or the header names a wanted column twice. It names lines, and never a cell.
+    """
+    with path.open("rb") as file:
+        blocks = _Blocks(path, file)
+        header = blocks.header
+        wanted = header if columns is None else columns
+        refuse_twins(path.name, [name for name in dict.fromkeys(wanted) if header.count(name) > 1])
+        names = present(columns, header)
+        places = [header.index(name) for name in names]
+        frames, starts = [pl.DataFrame(schema=dict.fromkeys(names, pl.String))], []
+        for block in blocks:
+            frame, lines = _read(block, places)
+            frames.append(frame.rename(dict(zip(frame.columns, names, strict=True))))
+            starts.append(lines)
+    return Table(pl.concat(frames), path.name, header, "line", _Lines(starts))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Whole records of a file, of `width` cells each; the first begins on `line`."""
+
+    path: Path
+    data: bytes = field(repr=False)
+    line: int
+    header: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.header)
+
+    @cached_property
+    def marks(self) -> tuple[int, int, bool]:
+        """How many line ends and commas it has, and whether there are some in each span of it."""
+        bytes_, ends, commas, everywhere = np.frombuffer(self.data, dtype=np.uint8), 0, 0, True
+        for at in range(0, len(bytes_), _SPAN):  # in spans that fit into a cache
+            span = bytes_[at : at + _SPAN]
+            here = (int(np.count_nonzero(span == _END)), int(np.count_nonzero(span == _COMMA)))
+            ends, commas, everywhere = ends + here[0], commas + here[1], everywhere and any(here)
+        return ends, commas, everywhere
+
+
+class _Blocks:
+    """A file as blocks of whole records, behind its header."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path, self._file = path, file
+        first = file.read(BLOCK)
+        _refuse_encoding(path, first)
+        first = first.removeprefix(_BOM)
+        self._returns = b"\n" not in first and b"\r" in first  # as old programs on a Mac end lines
+        self._rest, self._line, self._ended = self._plain(first), 1, False
+        self._skip_separator_line()
+        self.header = self._read_header()
+
+    def __iter__(self) -> Iterator[_Block]:
+        while data := self._more():
+            cut = _whole(data)
+            if not cut and (self._ended or len(data) > _LONGEST_RECORD):
+                raise _torn(_Block(self._path, data, self._line, self.header))
+            self._rest = data[cut:]
+            if cut:
+                block = _Block(self._path, data[:cut], self._line, self.header)
+                yield block
+                self._line += block.marks[0]
+
+    def _more(self) -> bytes:
+        """What was left over before and a block more, up to a line end; nothing at the end of the file."""
+        parts = [self._file.read(BLOCK), self._file.readline(BLOCK)]
+        self._ended = not parts[0]
+        data = b"".join([self._rest, *map(self._plain, parts)])
+        # The last line may end without a mark of it.
+        return data + b"\n" if self._ended and data and not data.endswith(b"\n") else data
+
+    def _plain(self, data: bytes) -> bytes:
+        return data.replace(b"\r", b"\n") if self._returns else data
+
+    def _skip_separator_line(self) -> None:
+        line, _, rest = self._rest.partition(b"\n")
+        if line[:4].lower() != b"sep=":
+            return
+        if line.strip().strip(b'"')[4:] != b",":
+            value = "its first line says that cells are separated by something else than commas"
+            raise refusal(self._path, "separator", value, AS_CSV, (1,))
+        self._rest, self._line = rest, 2
+
+    def _read_header(self) -> tuple[str, ...]:
+        while self._rest[:1] in (b"\n", b"\r") and self._rest.strip(b"\r\n"):
+            _, _, self._rest = self._rest.partition(b"\n")
+            self._line += 1
+        cut = _first_record(self._rest)
+        if not cut:
+            raise _torn(_Block(self._path, self._rest, self._line, ("",)))
+        data, line = self._rest[:cut], self._line
+        parts = _Parts(data if data.endswith(b"\n") else data + b"\n")
+        _refuse_marks(_Block(self._path, parts.data, line, ("",)), parts)
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            raise _not_utf8(self._path) from None
+        header = tuple(next(csv.reader([text.rstrip("\r\n")], strict=True), [""]))
+        self._rest, self._line = self._rest[cut:], line + max(1, data.count(b"\n"))
+        if len(header) > 1 and header[0].strip() and not any(cell.strip() for cell in header[1:]):
+            raise _title(self._path, line)
+        return header
+
+
+class _Parts:
+    """Where the records and cells of a block begin and end, and where it is no CSV; positions are bytes from 0."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        bytes_ = np.frombuffer(data, dtype=np.uint8)
+        quotes = bytes_ == _QUOTE
+        # Within a quoted cell or at the quote that opens it.
+        inside = np.bitwise_xor.accumulate(quotes) if quotes.any() else quotes
+        every = np.flatnonzero(bytes_ == _END)
+        self.every_end = every
+        self.ends = every[~inside[every]]
+        self.commas = np.flatnonzero((bytes_ == _COMMA) & ~inside)
+        self.starts = np.concatenate([[0], self.ends[:-1] + 1]).astype(np.int64)
+        self.unclosed = bool(inside[-1])
+        places = np.flatnonzero(quotes)
+        self.quotes = places
+        self.quote_faults = _stray(bytes_, places)
+        returns = np.flatnonzero((bytes_ == _RETURN) & ~inside)
+        after = bytes_[np.minimum(returns + 1, len(bytes_) - 1)]
+        self.returns = returns[after != _END]
+
+    @property
+    def cells(self) -> np.ndarray:
+        """How many cells each record has."""
+        return np.asarray(np.diff(np.searchsorted(self.commas, self.ends), prepend=0) + 1)
+
+    @property
+    def blank(self) -> np.ndarray:
+        """Which records are lines with nothing on them."""
+        length = self.ends - self.starts
+        first = np.frombuffer(self.data, dtype=np.uint8)[self.starts]
+        return np.asarray((length == 0) | ((length == 1) & (first == _RETURN)))
+
+    @property
+    def long_cells(self) -> np.ndarray:
+        """Where cells end that have too many characters."""
+        borders = np.sort(np.concatenate([[-1], self.commas, self.ends]))
+        long = np.flatnonzero(np.diff(borders) - 1 > LONGEST_CELL)
+        found = [
+            end
+            for start, end in zip(borders[long] + 1, borders[long + 1], strict=True)
+            if len(self.data[start:end].decode("utf-8", "replace")) > LONGEST_CELL
+        ]
+        return np.array(found, dtype=np.int64)
+
+    def lines(self, places: np.ndarray, first: int) -> tuple[int, ...]:
+        """The lines of a file on which these bytes are, where the block begins on the line `first`."""
+        return tuple(dict.fromkeys((first + np.searchsorted(self.every_end, places)).tolist()))
+
+
+def _stray(data: np.ndarray, quotes: np.ndarray) -> np.ndarray:
+    """The quotes that stand where no cell begins or ends: int64 [n], those that open by a wrong close."""
+    opening, closing = quotes[::2], quotes[1::2]
+    before = data[np.maximum(opening - 1, 0)]
+    good = (opening == 0) | (before == _COMMA) | (before == _END) | (before == _QUOTE)
+    after = data[np.minimum(closing + 1, len(data) - 1)]
+    shut = (after == _COMMA) | (after == _END) | (after == _RETURN) | (after == _QUOTE) | (closing == len(data) - 1)
+    # Of a cell that closes in the wrong place the quote that opened it is the one to look at.
+    return np.sort(np.concatenate([opening[~good], opening[: len(closing)][~shut]]))
+
+
+def _whole(data: bytes) -> int:
+    """How many bytes of `data` are whole records, as far as its quotes tell."""
+    cut = data.rfind(b"\n") + 1
+    if b'"' in data and data.count(b'"', 0, cut) % 2:
+        cut = data.rfind(b"\n", 0, data.rfind(b'"', 0, cut)) + 1
+    return cut
+
+
+def _first_record(data: bytes) -> int:
+    """The length of the first record; 0 where a quote in it is not closed."""
+    end = data.find(b"\n")
+    while end >= 0 and data.count(b'"', 0, end) % 2:
+        end = data.find(b"\n", end + 1)
+        if end > _LONGEST_RECORD:
+            return 0
+    if end < 0:
+        return 0 if data.count(b'"') % 2 else len(data)
+    return end + 1
+
+
+def _read(block: _Block, places: Sequence[int]) -> tuple[pl.DataFrame, Sequence[int]]:
+    """Those columns of a block, and the line of each record.
+
+    Raises:
+        DataError: the block is no part of a well-formed file.
+    """
+    data = block.data
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            raise _not_utf8(block.path) from None
+    if b"\0" in data:
+        line = block.line + data.count(b"\n", 0, data.index(b"\0"))
+        raise refusal(block.path, "encoding", "a zero byte, which is no text", UTF8_FIX, (line,))
+    if _regular(block):
+        # What polars refuses here is for the other way to name, with its lines.
+        with suppress(pl.exceptions.PolarsError):
+            frame, count = _parsed(block, data, places), block.marks[0]
+            if frame.height == count and not frame[:, -1].has_nulls():
+                return frame[:, :-1], range(block.line, block.line + count)
+    parts = _Parts(data)
+    _refuse_malformed(block, parts)
+    blank = parts.blank
+    lines = (block.line + np.searchsorted(parts.every_end, parts.starts))[~blank]
+    if blank.any():
+        data = _without(data, parts, blank)
+    frame = _parsed(block, data, places)
+    if frame.height != len(lines):
+        value = f"{len(lines)} records by their line ends and {frame.height} as they are read"
+        raise refusal(block.path, "records", value, "export the table again, or as Parquet", (block.line,))
+    return frame[:, :-1], array("q", lines.astype(np.int64).tobytes())
+
+
+def _regular(block: _Block) -> bool:
+    """Whether a block has no quote, no line end of its own kind, no cell too long and the right number of commas."""
+    data = block.data
+    if block.width < 2 or b'"' in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
+        return False
+    ends, commas, everywhere = block.marks
+    return everywhere and commas == ends * (block.width - 1)
+
+
+def _parsed(block: _Block, data: bytes, places: Sequence[int]) -> pl.DataFrame:
+    """The columns at `places` as text, and the last one behind them: it is missing where a record has too few cells."""
+    names = [f"column_{place + 1}" for place in range(block.width)]
+    wanted = [names[place] for place in (*places, -1)]
+    frame = pl.read_csv(
+        data,
+        has_header=False,
+        columns=list(dict.fromkeys(wanted)),
+        schema=dict.fromkeys(names, pl.String),
+        missing_columns="insert",
+    )
+    return frame.select(pl.col(name).alias(str(at)) for at, name in enumerate(wanted))
+
+
+def _without(data: bytes, parts: _Parts, blank: np.ndarray) -> bytes:
+    kept = np.ones(len(data), dtype=bool)
+    for start, end in zip(parts.starts[blank], parts.ends[blank], strict=True):
+        kept[start : end + 1] = False
+    return np.frombuffer(data, dtype=np.uint8)[kept].tobytes()
+
+
+def _refuse_malformed(block: _Block, parts: _Parts) -> None:
+    _refuse_marks(block, parts)
+    wrong = (parts.cells != block.width) & ~parts.blank
+    if wrong.any():
+        raise _ragged(block, parts, wrong)
+
+
+def _refuse_marks(block: _Block, parts: _Parts) -> None:
+    """Refuse quotes and returns in the wrong places, and cells that are too long: of records, and of a header."""
+    if parts.quote_faults.size or parts.unclosed:
+        raise _torn(block)
+    if parts.returns.size:
+        value = "a carriage return that ends no line"
+        fix = "end all lines in the same way, or put double quotes around the cell that holds it"
+        raise refusal(block.path, "line-end", value, fix, parts.lines(parts.returns, block.line))
+    if (long := parts.long_cells).size:
+        value, fix = f"a cell of more than {LONGEST_CELL:,} characters", "shorten it, or leave the column out"
+        raise refusal(block.path, "long-cell", value, fix, parts.lines(long, block.line))
+
+
+def _torn(block: _Block) -> DataError:
+    """Quotes that stand where no cell begins or ends, or one that is never closed."""
+    parts = _Parts(block.data)
+    if parts.quote_faults.size:
+        lines = parts.lines(parts.quote_faults, block.line)
+        value = "a double quote where no cell begins or ends, so it cannot be told which records there are"
+        return refusal(block.path, "quote", value, QUOTES_FIX, lines)
+    lines = parts.lines(parts.quotes[-1:], block.line)
+    value = "the file is no well-formed CSV: a double quote is opened and never closed"
+    return refusal(block.path, "quote", value, QUOTES_FIX, lines)
+
+
+def _ragged(block: _Block, parts: _Parts, wrong: np.ndarray) -> DataError:
+    lines = parts.lines(parts.starts[wrong], block.line)
+    cells, width = parts.cells, block.width
+    if width == 1:
+        if found := next((word for mark, word in SEPARATORS.items() if mark in block.header[0]), None):
+            value = f"cells are separated by {found}"
+            return refusal(block.path, "separator", value, f"separate cells by commas: {AS_CSV}", (1,))
+        return _title(block.path, block.line - 1)
+    if bool((cells[wrong] > width).all()):
+        value = f"a line has more cells than the header, which has {width}"
+        fix = "put double quotes around text that holds commas; write no thousands separators"
+    else:
+        value = f"a line has fewer cells than the header, which has {width}, or more"
+        fix = "write each record with all its cells, blank ones too; put quotes around text that holds line ends"
+    return refusal(block.path, "ragged", value, fix, lines)
+
+
+def _title(path: Path, line: int) -> DataError:
+    value = "the first line is no header of the table that follows"
+    return refusal(path, "title", value, "delete the lines above the names of the columns", (line,))
+
+
+def _refuse_encoding(path: Path, head: bytes) -> None:
+    if head.startswith(PARQUET_MARK):
+        raise refusal(path, "other-kind", "the file is Parquet, whatever its name says", "name it .parquet")
+    # Without its mark, every second byte of such a text in a Western script is zero.
+    if head.startswith(UTF16_MARKS) or (head[:200].count(b"\0") > len(head[:200]) // 3):
+        value = 'the file is UTF-16, as a spreadsheet saves "Unicode Text"'
+        raise refusal(path, "encoding", value, AS_CSV)
+
+
+def _not_utf8(path: Path) -> DataError:
+    """Where a file is not UTF-8, and whether it reads as the usual encoding of a Chinese spreadsheet."""
+    with path.open("rb") as data:
+        lines, chinese = [], True
+        for number, line in enumerate(data, start=1):
+            if not _reads_as(line, "utf-8"):
+                lines.append(number)
+                chinese = chinese and _reads_as(line, "gb18030")
+    value = "the file is not UTF-8" + (", it may be GBK (GB18030)" if chinese else "")
+    return DataError([Problem(path.name, value, UTF8_FIX, rows=tuple(lines), unit="line", code="encoding")])
+
+
+def _reads_as(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,11 @@
+"""The benchmark of reading tables says what it measured."""
+
+from __future__ import annotations
+
+from sealscore.simulations.bench.tables import run
+
+
+def test_figures_are_of_the_rows_that_were_read() -> None:
+    found = run(rows=2000, turns=1)
+    assert found["rows"] == 2000
+    assert found["ratio"] == found["reader_cpu_s"] / found["polars_cpu_s"] > 0
