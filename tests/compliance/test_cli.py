@@ -115,7 +115,7 @@ class TestVerify:
             database.execute("PRAGMA synchronous=OFF")
             row = (bytes(32), bytes(32), bytes(32), bytes(64))
             database.executemany(
-                "INSERT INTO entries VALUES (?, '', '{}', ?, ?, ?, ?)", ((seq, *row) for seq in range(3, 200_000))
+                "INSERT INTO entries VALUES (?, '', '{}', ?, ?, ?, ?)", ((seq, *row) for seq in range(3, 1_000_000))
             )
         database.close()
         command = [sys.executable, "-m", "sealscore.compliance.cli", "verify", str(path)]

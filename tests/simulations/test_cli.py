@@ -308,7 +308,7 @@ def test_ctrl_c_in_mid_run(tmp_path: Path, runs: Path):
         time.sleep(0.3)
         assert all_runs(runs) == []
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()
