@@ -249,7 +249,7 @@ def _composed(releases: tuple[PlannedRelease, ...], scale: float, delta: float, 
 def _search(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, accountant: PldAccountant) -> Solved:
     """Bracketing and bisection, stepping by the Gaussian model: most budgets take three compositions."""
     floor = _least_scale(releases)
-    target = _gaussian_mu(epsilon * (1.0 - TOLERANCE / 2), delta)
+    target = gaussian_mu(epsilon * (1.0 - TOLERANCE / 2), delta)
     scale = max(floor, _round(target / math.sqrt(sum(release.share for release in releases)), 6))
     low, high, work = 0.0, math.inf, 0.0
     for _ in range(100):
@@ -274,7 +274,7 @@ def _search(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, 
             )
         else:
             high = scale
-        step = scale * target / _gaussian_mu(min(solved.epsilon, 700.0), delta)
+        step = scale * target / gaussian_mu(min(solved.epsilon, 700.0), delta)
         if not low < step < high:
             step = math.sqrt(low * high) if low > 0 and high < math.inf else scale * (2 if low > 0 else 0.5)
         scale = max(floor, _round(step, 6))
@@ -328,7 +328,7 @@ def _mixture_noise(square: float, rate: float, multiplicity: int) -> float:
     return high
 
 
-def _gaussian_mu(epsilon: float, delta: float) -> float:
+def gaussian_mu(epsilon: float, delta: float) -> float:
     """mu at which N(0, 1) against N(mu, 1) is (epsilon, delta) (Dong, Roth, Su 2019, corollary 2.13)."""
 
     def normal(x: float) -> float:

@@ -1,0 +1,41 @@
+"""How a tower's budget is shared out over the sums of its fit, from public numbers alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sealscore.shared.model.additive.facts import Facts
+
+_BINS, _CALIBRATION = 0.05, 0.05
+# Of what is left.
+_RATE, _FIRST, _PAIRS = 0.01, 0.15, 0.05
+# Below these a release costs more than it can tell.
+_WORTH_CALIBRATING, _WORTH_PAIRS = 10.0, 50.0
+# Noise must follow from the plan alone, so the rate of bads is assumed where it says which releases there are.
+_ASSUMED_RATE = 0.2
+
+
+@dataclass(frozen=True)
+class FitShares:
+    """Shares of a tower's squared signal-to-noise budget; they add to 1, and 0 is a release that there is not."""
+
+    bins: float
+    rate: float
+    first: float
+    pairs: float
+    second: float
+    calibration: float
+
+    @classmethod
+    def planned(cls, records: float, features: int, mu: float, calibrated: bool = True) -> FitShares:
+        """From nominal numbers: training records, features, and the Gaussian budget of the tower.
+
+        A tower whose score is no probability, such as a platform's, is not `calibrated`.
+        """
+        expected = Facts.of(records, records * _ASSUMED_RATE, features, mu).signal_to_noise
+        calibration = _CALIBRATION if calibrated and expected >= _WORTH_CALIBRATING else 0.0
+        left = 1 - _BINS - calibration
+        rate = _RATE * left
+        first = _FIRST * (left - rate)
+        pairs = _PAIRS * (left - rate) if features > 1 and expected >= _WORTH_PAIRS else 0.0
+        return cls(_BINS, rate, first, pairs, left - rate - first - pairs, calibration)

@@ -1,0 +1,111 @@
+"""The whole fit, from released bins and facts to a score, over anything that gives the sums.
+
+The constants were chosen once, on several public tables; none depends on the table at hand (docs/recipe.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from sealscore.shared.model.additive.calibration import ROUNDS as CALIBRATION_ROUNDS
+from sealscore.shared.model.additive.calibration import Calibrator, PdCurve
+from sealscore.shared.model.additive.codes import Codes
+from sealscore.shared.model.additive.design import Design, carried_over, designed
+from sealscore.shared.model.additive.facts import Facts
+from sealscore.shared.model.additive.kernels import basis, power
+from sealscore.shared.model.additive.pairs import TRIED, chosen, evidence
+from sealscore.shared.model.additive.scales import scales
+from sealscore.shared.model.additive.solver import Released, descend
+from sealscore.shared.model.bins import Binning
+
+FIRST_ROUNDS, ROUNDS, AVERAGED = 15, 35, 32
+# Prior variance of a feature's table before anything is known of it.
+FIRST_SCALE = 0.2
+
+
+class Sums(Protocol):
+    """Where the noisy sums come from; weights are float64 [codes.length]."""
+
+    def first(self, round: int, codes: Codes, weights: np.ndarray) -> Released | None:
+        """Clipped gradients of the features' units; None where no more can be had."""
+        ...
+
+    def pairs(self, scorer: Codes, weights: np.ndarray, codes: Codes) -> Released | None:
+        """Clipped gradients of the pairs' units at the score of `scorer`; None where the plan has no such release."""
+        ...
+
+    def second(self, round: int, codes: Codes, weights: np.ndarray) -> Released | None:
+        """Clipped gradients of all units; None where no more can be had."""
+        ...
+
+    def residuals(self, round: int, codes: Codes, weights: np.ndarray, curve: PdCurve) -> Released | None:
+        """Sums for the calibration; None where the plan has no such release."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """The fitted score: codes and weights give the tables, the curve the probabilities.
+
+    `rules` has the numbers that the rules gave, for the model's card.
+    """
+
+    codes: Codes
+    weights: np.ndarray
+    curve: PdCurve
+    rules: dict[str, float | int | list[float]]
+
+
+def fitted(binning: Binning, facts: Facts, sums: Sums) -> Score:
+    """The score, from released bins and facts and the sums that it asks for."""
+    share = power(facts.signal_to_noise)
+    bases = [basis(part, share) for part in binning.features]
+    design = designed(bases, FIRST_SCALE, share)
+
+    def first(round: int, weights: np.ndarray) -> Released | None:
+        return sums.first(round, design.codes, weights)
+
+    start = np.zeros(design.codes.length)
+    start[0] = facts.log_odds / design.codes.intercept
+    opening = descend(first, design, facts, start, FIRST_ROUNDS, FIRST_ROUNDS)
+    found = scales(opening, design, facts, FIRST_SCALE)
+    bases = [base.scaled(scale, share) for base, scale in zip(bases, found.relative, strict=True)]
+
+    together = designed(bases, found.common, share, TRIED, mains=False)
+    tried = None
+    if together.codes.pairs:
+        tried = sums.pairs(design.codes, opening.weights, together.codes)
+    ratios = evidence(tried, together, facts) if tried is not None else np.full(1, -np.inf)
+    prior = chosen(ratios)
+    last = designed(bases, found.common, share, prior)
+    weights = _second(sums, last, facts, carried_over(opening.weights, design.codes, last.codes))
+
+    calibrator = Calibrator(facts)
+    for round in range(1, CALIBRATION_ROUNDS + 1):
+        released = sums.residuals(round, last.codes, weights, calibrator.curve)
+        if released is None:
+            break
+        calibrator.update(released)
+    rules: dict[str, float | int | list[float]] = {
+        "records": facts.records,
+        "rate": facts.rate,
+        "signal_to_noise": facts.signal_to_noise,
+        "power": share,
+        "common_scale": found.common,
+        "relative_scales": list(found.relative),
+        "pair_share": prior.share if prior else 0.0,
+        "units": last.codes.length,
+    }
+    if tried is not None:
+        rules["pair_evidence"] = float(ratios.max())
+    return Score(last.codes, weights, calibrator.curve, rules)
+
+
+def _second(sums: Sums, design: Design, facts: Facts, weights: np.ndarray) -> np.ndarray:
+    def ask(round: int, weights: np.ndarray) -> Released | None:
+        return sums.second(round, design.codes, weights)
+
+    return descend(ask, design, facts, weights, ROUNDS, AVERAGED).weights
