@@ -20,6 +20,7 @@ import numpy as np
 
 from sealscore.shared.dp import noise_calibration_cache as budget_cache
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant, binomial_weights
+from sealscore.shared.dp.closed_forms import gaussian_mu
 from sealscore.shared.dp.effort import MOST_SINGLE, MOST_TO_SOLVE, single_points
 from sealscore.shared.dp.events import Event, Gaussian, SampledGaussian
 from sealscore.shared.plan.bounds import MOST_COUNT, MOST_RECORDS
@@ -326,22 +327,3 @@ def _mixture_noise(square: float, rate: float, multiplicity: int) -> float:
             else:
                 high = middle
     return high
-
-
-def gaussian_mu(epsilon: float, delta: float) -> float:
-    """mu at which N(0, 1) against N(mu, 1) is (epsilon, delta) (Dong, Roth, Su 2019, corollary 2.13)."""
-
-    def normal(x: float) -> float:
-        return 0.5 * math.erfc(-x / math.sqrt(2.0))
-
-    def loss(mu: float) -> float:
-        return normal(mu / 2 - epsilon / mu) - math.exp(epsilon) * normal(-mu / 2 - epsilon / mu)
-
-    low, high = 1e-12, 100.0
-    while high / low > 1.0 + 1e-9:
-        middle = math.sqrt(low * high)
-        if loss(middle) > delta:
-            high = middle
-        else:
-            low = middle
-    return low

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -28,9 +28,7 @@ BASE_POINTS, BASE_ODDS, POINTS_TO_DOUBLE = 600.0, 20.0, 20.0
 # Beyond one in a million a PD says nothing; points end there.
 _EXTREME_PD = 1e-6
 
-_FORMAT = "sealscore model 1"
 _WEIGHTS_FILE, _CARD_FILE = "model.safetensors", "card.json"
-_KEYS = {"format", "features", "crosses", "hidden", "weights_sha256", "card"}
 _FEATURES: TypeAdapter[tuple[Feature, ...]] = TypeAdapter(tuple[Feature, ...])
 
 
@@ -41,11 +39,14 @@ class ModelFileError(ValueError):
 class ScoreModel:
     """A score: equal columns give equal bits, alone or in a batch, before and after saving.
 
-    `card` holds what is to be known about the model (the plan's hash, figures): any JSON object.
+    This one is a tower's; `additive.published.TableModel` is one of tables, and `load` reads either. `card` holds what
+    is to be known about the model (the plan's hash, figures): any JSON object.
 
     Raises:
         ValueError: the parts do not belong together, or a weight is not finite.
     """
+
+    form: ClassVar[str] = "sealscore model 1"
 
     def __init__(
         self,
@@ -90,24 +91,25 @@ class ScoreModel:
         folder.mkdir(parents=True, exist_ok=True)
         weights = save_tensors(self._tensors())
         content = {
-            "format": _FORMAT,
+            "format": self.form,
             "features": _FEATURES.dump_python(self.features, mode="json"),
-            "crosses": asdict(self.coding.crosses),
-            "hidden": self.weights.hidden,
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "card": self.card,
         }
+        content |= self._described()
         text = json.dumps(content, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         for name, data in ((_WEIGHTS_FILE, weights), (_CARD_FILE, text.encode())):
             write_whole(folder / name, data)
 
+    def _described(self) -> dict[str, Any]:
+        """What the card's file says of this form of model."""
+        return {"crosses": asdict(self.coding.crosses), "hidden": self.weights.hidden}
+
     def _tensors(self) -> dict[str, np.ndarray]:
+        """All numbers by name."""
         tensors = {f"tower.{name}": part.copy() for name, part in self.weights.parts().items()}
-        for index, part in enumerate(self.binning.features):
-            tensors[f"edges.{index}"] = np.array(part.edges, dtype=np.float64)
-            tensors[f"reference.{index}"] = np.array(part.reference, dtype=np.float64)
         tensors["calibration"] = np.array([self.calibration.slope, self.calibration.intercept])
-        return tensors
+        return tensors | binning_tensors(self.binning)
 
     @classmethod
     def load(cls, folder: Path) -> ScoreModel:
@@ -121,32 +123,24 @@ class ScoreModel:
             weights = (folder / _WEIGHTS_FILE).read_bytes()
         except (OSError, ValueError) as error:
             raise ModelFileError(f"{folder}: {_CARD_FILE} and {_WEIGHTS_FILE} cannot be read: {error}") from error
-        if not isinstance(content, dict) or set(content) != _KEYS or content["format"] != _FORMAT:
-            raise ModelFileError(f"{folder / _CARD_FILE}: expected exactly the keys {sorted(_KEYS)} of {_FORMAT!r}")
+        kind = _form(content)
+        if kind is None:
+            raise ModelFileError(f"{folder / _CARD_FILE}: expected exactly the keys of {cls.form!r} or of a later form")
         if hashlib.sha256(weights).hexdigest() != content["weights_sha256"]:
             raise ModelFileError(f"{folder / _WEIGHTS_FILE}: is not the file that {_CARD_FILE} describes")
         try:
-            return cls._of(content, load_tensors(weights))
+            return kind.of_files(content, load_tensors(weights))
         except (ValidationError, SafetensorError, ValueError, TypeError, KeyError) as error:
             raise ModelFileError(f"{folder}: holds no valid model: {error}") from error
 
     @classmethod
-    def _of(cls, content: dict[str, Any], tensors: dict[str, np.ndarray]) -> ScoreModel:
-        features = _FEATURES.validate_python(content["features"])
+    def of_files(cls, content: dict[str, Any], tensors: dict[str, np.ndarray]) -> ScoreModel:
+        """From what the files hold; ValueError, TypeError or KeyError for anything that `save` does not write."""
         hidden, card = content["hidden"], content["card"]
         if type(hidden) is not int or hidden < 0 or not isinstance(card, dict):
             raise ValueError("hidden must be a whole number and card an object")
-        for name, tensor in tensors.items():
-            if tensor.dtype != np.float64:
-                raise ValueError(f"tensor {name!r} must be float64, is {tensor.dtype}")
         given = dict(tensors)
-        published = []
-        for index, feature in enumerate(features):
-            edges, reference = (tuple(map(float, given.pop(f"{kind}.{index}"))) for kind in ("edges", "reference"))
-            published.append(FeatureBins(feature, edges, reference))
-        bins = max(len(part.edges) for part in published) + 1 if published else 1
-        # The reader of published bins checks order, bounds and shares; the file is not trusted more than a server.
-        binning = Binning.from_bytes(Binning(tuple(published)).to_bytes(), features, bins)
+        features, binning = read_binning(content, given)
         slope, intercept = given.pop("calibration")
         if hidden and len(given["tower.inner.weight"]) != hidden:
             raise ValueError(f"the card says {hidden} hidden units, the weights say otherwise")
@@ -165,6 +159,46 @@ class ScoreModel:
             raise ValueError("a weight is not on the grid of published weights")
         weights = TowerWeights(vector, width, hidden)
         return cls(features, binning, weights, Calibration(float(slope), float(intercept)), card, crosses)
+
+
+def binning_tensors(binning: Binning) -> dict[str, np.ndarray]:
+    """Edges and shares of a model's bins, by name."""
+    tensors = {}
+    for index, part in enumerate(binning.features):
+        tensors[f"edges.{index}"] = np.array(part.edges, dtype=np.float64)
+        tensors[f"reference.{index}"] = np.array(part.reference, dtype=np.float64)
+    return tensors
+
+
+def read_binning(content: Mapping[str, Any], tensors: dict[str, np.ndarray]) -> tuple[tuple[AnyFeature, ...], Binning]:
+    """Features and bins of a model's files; takes what `binning_tensors` wrote from the tensors.
+
+    Raises:
+        ValueError: they are no bins, or a tensor is not float64.
+    """
+    features = _FEATURES.validate_python(content["features"])
+    for name, tensor in tensors.items():
+        if tensor.dtype != np.float64:
+            raise ValueError(f"tensor {name!r} must be float64, is {tensor.dtype}")
+    published = []
+    for index, feature in enumerate(features):
+        edges, reference = (tuple(map(float, tensors.pop(f"{kind}.{index}"))) for kind in ("edges", "reference"))
+        published.append(FeatureBins(feature, edges, reference))
+    bins = max(len(part.edges) for part in published) + 1 if published else 1
+    # The reader of published bins checks order, bounds and shares; the file is not trusted more than a server.
+    return features, Binning.from_bytes(Binning(tuple(published)).to_bytes(), features, bins)
+
+
+def _form(content: Any) -> type[ScoreModel] | None:
+    """The form of model that a card's file describes, if it has that form's keys and no others."""
+    from sealscore.shared.model.additive.published import TableModel
+
+    shared = {"format", "features", "weights_sha256", "card"}
+    forms: dict[type[ScoreModel], set[str]] = {ScoreModel: shared | {"crosses", "hidden"}, TableModel: shared}
+    for form, keys in forms.items():
+        if isinstance(content, dict) and set(content) == keys and content["format"] == form.form:
+            return form
+    return None
 
 
 def _crosses(content: dict[str, Any]) -> Crosses:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Literal
 
+from sealscore.shared.dp.rounding import COUNT_GRID
 from sealscore.shared.plan.plan import Plan
 
 Side = Literal["lender", "platform"]
@@ -17,11 +19,16 @@ class Kind(Enum):
     ALIGN = "align"
     BIN = "bin"
     LABELS = "release_labels"
+    RATE = "count_bads"
     TRAIN = "train_tower"
+    FIRST = "fit_features"
+    PAIRS = "sum_pairs"
+    SECOND = "fit_tables"
     EDGES = "signal_edges"
     SIGNAL = "disclose_signal"
     GROUPS = "disclose_groups"
     CALIBRATE = "calibrate"
+    RESIDUALS = "sum_residuals"
     EVALUATE = "evaluate"
 
 
@@ -29,8 +36,8 @@ class PhaseKind:
     """One kind of phase. What is not said here follows from the kinds below.
 
     `gives` tells for a paired phase which side gives a payload at each step; after the last one the other side takes.
-    `parts` are the published parts that a request must name, `test` whether test persons' records are read, and
-    `trains` whether records are sampled and clipped.
+    `parts` are the published parts that a request must name, `test` whether test persons' records are read, `trains`
+    whether records are sampled and clipped, and `clips` whether gradients are clipped, sampled or not.
     """
 
     kind: ClassVar[Kind]
@@ -39,17 +46,33 @@ class PhaseKind:
     parts: ClassVar[frozenset[str]] = frozenset()
     test: ClassVar[bool] = False
     trains: ClassVar[bool] = False
+    clips: ClassVar[bool] = False
 
 
 class PairedKind(PhaseKind):
     """A lender and a platform pass each other payloads that the server only carries."""
 
 
+@dataclass(frozen=True)
+class Measure:
+    """How a sum is written in integers: in units of `grid`; one record adds at most `most` to an entry.
+
+    `unit` is what one record moves the rounded sum by, in L2 norm, over the phase's `sensitivity`.
+    """
+
+    grid: float
+    most: float
+    unit: float
+
+
+COUNTED = Measure(COUNT_GRID, 1.0, 1.0)
+
+
 class SummedKind(PhaseKind, ABC):
     """A group's parties answer with contributions to a sum.
 
     Formal guarantees: adding or removing one record of a group moves a party's exact vector by at most `sensitivity`
-    in L2 norm, in units of one count, or of the clip norm where it `trains`; `longest` bounds the entries.
+    in L2 norm, in units of one count, or of the clip norm where it `clips`; `longest` bounds the entries.
     """
 
     @abstractmethod
@@ -57,8 +80,12 @@ class SummedKind(PhaseKind, ABC):
         """An upper bound on the length of the sum, from the plan alone."""
 
     @abstractmethod
-    def share(self, plan: Plan) -> float:
-        """The share of the budget that all phases of this kind have together."""
+    def share(self, plan: Plan, group: str) -> float:
+        """The share of the budget that the phase of this group has."""
+
+    def measure(self, plan: Plan, group: str, length: int, records: int) -> Measure:
+        """How a sum of that length over at most that many records is rounded; counts are whole."""
+        return COUNTED
 
     def sensitivity(self, plan: Plan, group: str) -> float:
         """L2 distance that one record can make."""

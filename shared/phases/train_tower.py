@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from sealscore.shared.dp.rounding import clip_error, grid_for
 from sealscore.shared.model.weights import MAX_WIDTH
-from sealscore.shared.phases.kind import Kind, SummedKind
+from sealscore.shared.phases.kind import Kind, Measure, SummedKind
 from sealscore.shared.plan.plan import Plan
 
 
@@ -13,6 +16,7 @@ class TrainTower(SummedKind):
     kind, title = Kind.TRAIN, "Train the tower"
     parts = frozenset({"bins"})
     trains = True
+    clips = True
 
     def longest(self, plan: Plan, group: str) -> int:
         """The widest tower's weights."""
@@ -22,11 +26,18 @@ class TrainTower(SummedKind):
         """The narrowest tower's weights."""
         return _weights(plan, 1)
 
-    def share(self, plan: Plan) -> float:
-        """What the others leave."""
+    def share(self, plan: Plan, group: str) -> float:
+        """What the others leave, the same for all towers."""
         shares = plan.privacy.shares
         signal = shares.signal if plan.platforms else 0.0
-        return 1 - shares.bins - shares.calibration - signal
+        return (1 - shares.bins - shares.calibration - signal) / len(plan.groups)
+
+    def measure(self, plan: Plan, group: str, length: int, records: int) -> Measure:
+        """Clipped gradients of a tower, with what float arithmetic and rounding add."""
+        clip = plan.clip_norm(group)
+        grid = grid_for(clip, length)
+        gamma = clip_error(records, length, plan.model.hidden, clip)
+        return Measure(grid, clip, clip * (1 + gamma) + grid * math.sqrt(length))
 
 
 def _weights(plan: Plan, width: int) -> int:

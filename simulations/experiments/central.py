@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.shared.dp.noise_calibration import gaussian_mu
+from sealscore.shared.dp.closed_forms import gaussian_mu
 from sealscore.shared.model.additive.budget import FitShares
 from sealscore.shared.model.additive.calibration import ROUNDS as CALIBRATION_ROUNDS
 from sealscore.shared.model.additive.calibration import PdCurve, residual_sums
@@ -60,18 +60,16 @@ class CentralSums:
         """As `recipe.Sums`."""
         return self._gradient(codes, weights, codes, self._shares.first / FIRST_ROUNDS)
 
-    def pairs(self, scorer: Codes, weights: np.ndarray, codes: Codes) -> Released | None:
+    def pairs(self, scorer: Codes, weights: np.ndarray, codes: Codes) -> Released:
         """As `recipe.Sums`."""
-        return self._gradient(scorer, weights, codes, self._shares.pairs) if self._shares.pairs else None
+        return self._gradient(scorer, weights, codes, self._shares.pairs)
 
     def second(self, round: int, codes: Codes, weights: np.ndarray) -> Released:
         """As `recipe.Sums`."""
         return self._gradient(codes, weights, codes, self._shares.second / ROUNDS)
 
-    def residuals(self, round: int, codes: Codes, weights: np.ndarray, curve: PdCurve) -> Released | None:
+    def residuals(self, round: int, codes: Codes, weights: np.ndarray, curve: PdCurve) -> Released:
         """As `recipe.Sums`."""
-        if not self._shares.calibration:
-            return None
         sums = residual_sums(curve, codes.tables(weights).sums(self._bins), self._labels)
         return self._noisy(sums, self._shares.calibration / CALIBRATION_ROUNDS)
 
@@ -110,4 +108,4 @@ def fit(
     bads = float(labels.sum() + budget.noise(shares.rate) * random.standard_normal())
     facts = Facts.of(records, bads, len(features), budget.mu)
     bins = narrow(binning.quantize(columns), binning.sizes)
-    return CentralFit(binning, fitted(binning, facts, CentralSums(bins, labels, shares, budget, random)))
+    return CentralFit(binning, fitted(binning, facts, CentralSums(bins, labels, shares, budget, random), shares))

@@ -11,6 +11,8 @@ _BINS, _CALIBRATION = 0.05, 0.05
 _RATE, _FIRST, _PAIRS = 0.01, 0.15, 0.05
 # Below these a release costs more than it can tell.
 _WORTH_CALIBRATING, _WORTH_PAIRS = 10.0, 50.0
+# All pairs of more features would be too long a sum.
+_MOST_PAIRED = 40
 # Noise must follow from the plan alone, so the rate of bads is assumed where it says which releases there are.
 _ASSUMED_RATE = 0.2
 
@@ -27,15 +29,16 @@ class FitShares:
     calibration: float
 
     @classmethod
-    def planned(cls, records: float, features: int, mu: float, calibrated: bool = True) -> FitShares:
-        """From nominal numbers: training records, features, and the Gaussian budget of the tower.
+    def planned(cls, records: float, features: int, mu: float, scores: bool = True, keep: float = 1.0) -> FitShares:
+        """From nominal numbers: training records, features, the Gaussian budget of the tower, and labels' noise.
 
-        A tower whose score is no probability, such as a platform's, is not `calibrated`.
+        A platform's tower does not score: it is not calibrated, and takes the rate that lenders have released.
         """
-        expected = Facts.of(records, records * _ASSUMED_RATE, features, mu).signal_to_noise
-        calibration = _CALIBRATION if calibrated and expected >= _WORTH_CALIBRATING else 0.0
+        expected = Facts.of(records, records * _ASSUMED_RATE, features, mu, keep).signal_to_noise
+        calibration = _CALIBRATION if scores and expected >= _WORTH_CALIBRATING else 0.0
         left = 1 - _BINS - calibration
-        rate = _RATE * left
+        rate = _RATE * left if scores else 0.0
         first = _FIRST * (left - rate)
-        pairs = _PAIRS * (left - rate) if features > 1 and expected >= _WORTH_PAIRS else 0.0
+        paired = 1 < features <= _MOST_PAIRED and expected >= _WORTH_PAIRS
+        pairs = _PAIRS * (left - rate) if paired else 0.0
         return cls(_BINS, rate, first, pairs, left - rate - first - pairs, calibration)

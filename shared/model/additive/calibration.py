@@ -17,6 +17,7 @@ from sealscore.shared.model.additive.facts import Facts
 from sealscore.shared.model.additive.solver import Released
 
 KNOTS = 8
+CURVE_LENGTH = 1 + KNOTS
 SUMS = KNOTS + KNOTS + (KNOTS - 1)
 ROUNDS = 2
 _FIRST = -3.0
@@ -57,6 +58,18 @@ class PdCurve:
     def around(cls, facts: Facts) -> PdCurve:
         """No correction, with knots around the released rate."""
         return cls(facts.log_odds + _FIRST)
+
+    def vector(self) -> np.ndarray:
+        """Its numbers in one vector, float64 [`CURVE_LENGTH`]."""
+        return np.array([self.first, *self.corrections])
+
+    @classmethod
+    def of_vector(cls, numbers: np.ndarray) -> PdCurve:
+        """The curve of such a vector; ValueError where it is none."""
+        if numbers.shape != (CURVE_LENGTH,):
+            raise ValueError(f"a curve has {CURVE_LENGTH} numbers, not {list(numbers.shape)}")
+        first, *corrections = (float(number) for number in numbers)
+        return cls(first, tuple(corrections))
 
     def logits(self, fitted: np.ndarray) -> np.ndarray:
         """Fitted logits [n] -> calibrated logits [n]."""

@@ -3,11 +3,11 @@
 A record's code is (intercept, the units of each feature at the record's bin, the kept products of two features'
 factors). It is never built: logits are sums of table entries, and so are squared norms.
 
-BinTables are adversarial input as weights are. Entries are multiples of `CODE_GRID` up to `CODE_LIMIT`, weights are put
-on `UNIT_GRID` within `UNIT_LIMIT`, and a feature has at most `MAX_UNITS` units. So every product and every sum over a
-feature's units is exact in float64, in whatever order a matrix product takes them; the tables that follow are put on
-`weights.WEIGHT_GRID` within `weights.WEIGHT_LIMIT`, and sums of up to 2^20 of their entries are exact as well. A
-logit depends on the record's own bins and on what the server sent, and on nothing else (docs/proofs/additive.md).
+BinTables are adversarial input as weights are. Entries are multiples of `CODE_GRID` up to `CODE_LIMIT`, weights are
+`admissible` as a tower's are, and a feature has at most `MAX_UNITS` units. So every product and every sum over a
+feature's units is exact in float64, in whatever order a matrix product takes them; the tables that follow are made
+admissible too, and sums of up to 2^20 of their entries are exact as well. A logit depends on the record's own bins and
+on what the server sent, and on nothing else (docs/proofs/additive.md).
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import msgpack
 import numpy as np
 
 from sealscore.shared.messages.unpacking import UnpackError, unpack
+from sealscore.shared.model.coding import CODE_GRID
 from sealscore.shared.model.weights import admissible
 
-CODE_GRID, CODE_LIMIT = 2.0**-14, 2.0**4
-UNIT_GRID, UNIT_LIMIT = 2.0**-20, 2.0**9
-MAX_UNITS = 2**6
+CODE_LIMIT = 2.0**4
+# Products are multiples of 2^-36 up to 2^9: 2^8 of them stay within 2^53 such units.
+MAX_UNITS = 2**8
 MAX_FACTORS = 10
-MAX_LENGTH = 2**17
+MAX_LENGTH = 2**18
 _FORMAT = "sealscore codes 1"
 _MAX_BYTES = 32 * 1024 * 1024
 _INTEGER = np.dtype("<i4")
@@ -138,11 +139,11 @@ class Codes:
         Raises:
             ValueError: another length.
         """
-        intercept, mains, products = self.split(_on_grid(weights, UNIT_GRID, UNIT_LIMIT))
+        intercept, mains, products = self.split(_finite(weights))
         pairs = []
         for pair, weight in zip(self.pairs, products, strict=True):
             # Rounded in between: three factors on their grids would take more digits than float64 has.
-            folded = _on_grid(self.factors[pair.left] @ weight, UNIT_GRID, UNIT_LIMIT)
+            folded = admissible(self.factors[pair.left] @ weight)
             pairs.append(PairTable(pair.left, pair.right, admissible(folded @ self.factors[pair.right].T)))
         return BinTables(
             float(admissible(np.array(intercept * self.intercept))),
@@ -242,13 +243,12 @@ def narrow(bins: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
 
 def on_code_grid(table: np.ndarray) -> np.ndarray:
     """The nearest table that a code may have."""
-    return _on_grid(table, CODE_GRID, CODE_LIMIT)
+    return np.asarray(np.rint(np.clip(table, -CODE_LIMIT, CODE_LIMIT) / CODE_GRID) * CODE_GRID, dtype=np.float64)
 
 
-def _on_grid(numbers: np.ndarray, grid: float, limit: float) -> np.ndarray:
-    """Cut off at the limit and rounded to the grid; what is not a number counts as 0."""
-    kept = np.clip(np.nan_to_num(numbers, nan=0.0, posinf=limit, neginf=-limit), -limit, limit)
-    return np.asarray(np.rint(kept / grid) * grid, dtype=np.float64)
+def _finite(weights: np.ndarray) -> np.ndarray:
+    """Admissible weights; what is not a number counts as 0."""
+    return admissible(np.where(np.isnan(weights), 0.0, weights))
 
 
 def _packed(table: np.ndarray) -> bytes:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sealscore.shared.model.additive.budget import FitShares
 from sealscore.shared.model.additive.calibration import ROUNDS as CALIBRATION_ROUNDS
 from sealscore.shared.model.additive.calibration import Calibrator, PdCurve
 from sealscore.shared.model.additive.codes import Codes
@@ -33,16 +34,16 @@ class Sums(Protocol):
         """Clipped gradients of the features' units; None where no more can be had."""
         ...
 
-    def pairs(self, scorer: Codes, weights: np.ndarray, codes: Codes) -> Released | None:
-        """Clipped gradients of the pairs' units at the score of `scorer`; None where the plan has no such release."""
+    def pairs(self, scorer: Codes, weights: np.ndarray, codes: Codes) -> Released:
+        """Clipped gradients of the pairs' units at the score of `scorer`."""
         ...
 
     def second(self, round: int, codes: Codes, weights: np.ndarray) -> Released | None:
         """Clipped gradients of all units; None where no more can be had."""
         ...
 
-    def residuals(self, round: int, codes: Codes, weights: np.ndarray, curve: PdCurve) -> Released | None:
-        """Sums for the calibration; None where the plan has no such release."""
+    def residuals(self, round: int, codes: Codes, weights: np.ndarray, curve: PdCurve) -> Released:
+        """Sums for the calibration."""
         ...
 
 
@@ -59,8 +60,8 @@ class Score:
     rules: dict[str, float | int | list[float]]
 
 
-def fitted(binning: Binning, facts: Facts, sums: Sums) -> Score:
-    """The score, from released bins and facts and the sums that it asks for."""
+def fitted(binning: Binning, facts: Facts, sums: Sums, shares: FitShares) -> Score:
+    """The score, from released bins and facts and the sums that it asks for: those that have a share."""
     share = power(facts.signal_to_noise)
     bases = [basis(part, share) for part in binning.features]
     design = designed(bases, FIRST_SCALE, share)
@@ -74,21 +75,17 @@ def fitted(binning: Binning, facts: Facts, sums: Sums) -> Score:
     found = scales(opening, design, facts, FIRST_SCALE)
     bases = [base.scaled(scale, share) for base, scale in zip(bases, found.relative, strict=True)]
 
-    together = designed(bases, found.common, share, TRIED, mains=False)
-    tried = None
-    if together.codes.pairs:
-        tried = sums.pairs(design.codes, opening.weights, together.codes)
-    ratios = evidence(tried, together, facts) if tried is not None else np.full(1, -np.inf)
-    prior = chosen(ratios)
+    prior, seen = None, 0.0
+    if shares.pairs:
+        together = designed(bases, found.common, share, TRIED, mains=False)
+        ratios = evidence(sums.pairs(design.codes, opening.weights, together.codes), together, facts)
+        prior, seen = chosen(ratios), float(ratios.max())
     last = designed(bases, found.common, share, prior)
     weights = _second(sums, last, facts, carried_over(opening.weights, design.codes, last.codes))
 
     calibrator = Calibrator(facts)
-    for round in range(1, CALIBRATION_ROUNDS + 1):
-        released = sums.residuals(round, last.codes, weights, calibrator.curve)
-        if released is None:
-            break
-        calibrator.update(released)
+    for round in range(1, (CALIBRATION_ROUNDS if shares.calibration else 0) + 1):
+        calibrator.update(sums.residuals(round, last.codes, weights, calibrator.curve))
     rules: dict[str, float | int | list[float]] = {
         "records": facts.records,
         "rate": facts.rate,
@@ -99,8 +96,8 @@ def fitted(binning: Binning, facts: Facts, sums: Sums) -> Score:
         "pair_share": prior.share if prior else 0.0,
         "units": last.codes.length,
     }
-    if tried is not None:
-        rules["pair_evidence"] = float(ratios.max())
+    if shares.pairs:
+        rules["pair_evidence"] = seen
     return Score(last.codes, weights, calibrator.curve, rules)
 
 

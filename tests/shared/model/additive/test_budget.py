@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from sealscore.shared.model.additive.budget import FitShares
 
 
-@given(st.floats(1, 1e8), st.integers(1, 500), st.floats(1e-3, 20), st.booleans())
-def test_shares_are_the_whole_budget(records, features, mu, calibrated):
-    found = FitShares.planned(records, features, mu, calibrated)
+@given(st.floats(1, 1e8), st.integers(1, 500), st.floats(1e-3, 20), st.booleans(), st.floats(0.51, 1))
+def test_shares_are_the_whole_budget(records, features, mu, scores, keep):
+    found = FitShares.planned(records, features, mu, scores, keep)
     assert math.fsum(astuple(found)) == pytest.approx(1)
-    assert min(found.bins, found.rate, found.first, found.second) > 0
+    assert min(found.bins, found.first, found.second) > 0
+    assert (found.rate > 0) == scores
+    assert scores or not found.calibration
 
 
 def test_what_cannot_show_takes_no_share():
@@ -25,4 +27,5 @@ def test_what_cannot_show_takes_no_share():
     assert least.calibration == 0
     assert least.second > few.second
     assert FitShares.planned(10_000, 1, 1.0).pairs == 0
-    assert FitShares.planned(10_000, 16, 1.0, calibrated=False).calibration == 0
+    assert FitShares.planned(100_000, 41, 1.0).pairs == 0
+    assert FitShares.planned(10_000, 16, 1.0, keep=0.7).pairs == 0

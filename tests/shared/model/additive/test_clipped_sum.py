@@ -10,7 +10,8 @@ from torch import nn
 
 from sealscore.shared.dp.gradients import CLIP_SLACK
 from sealscore.shared.model.additive.clipped_sum import CLIP, clip_error, clipped_sum, slopes
-from sealscore.shared.model.additive.codes import CODE_GRID, CODE_LIMIT, Codes, Pair
+from sealscore.shared.model.additive.codes import CODE_LIMIT, Codes, Pair
+from sealscore.shared.model.coding import CODE_GRID
 from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
 
 torch.set_num_threads(1)

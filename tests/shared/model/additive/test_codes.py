@@ -9,15 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealscore.shared.model.additive.codes import (
-    CODE_GRID,
     MAX_UNITS,
-    UNIT_GRID,
-    UNIT_LIMIT,
     Codes,
     Pair,
     narrow,
 )
-from sealscore.shared.model.weights import WEIGHT_GRID, WEIGHT_LIMIT
+from sealscore.shared.model.coding import CODE_GRID
+from sealscore.shared.model.weights import WEIGHT_GRID, WEIGHT_LIMIT, admissible
 
 
 def exact_table(table: np.ndarray, weights: np.ndarray) -> list[Fraction]:
@@ -32,8 +30,7 @@ def exact_table(table: np.ndarray, weights: np.ndarray) -> list[Fraction]:
 def test_tables_are_exact_whatever_the_weights(seed, size):
     random = np.random.default_rng(seed)
     codes = crafted(random)
-    weights = np.clip(np.rint(random.normal(0, size, codes.length) / UNIT_GRID), -(2**29), 2**29) * UNIT_GRID
-    assert np.abs(weights).max() <= UNIT_LIMIT
+    weights = admissible(random.normal(0, size, codes.length))
     found = codes.tables(weights)
     _, mains, _ = codes.split(weights)
     for table, main, weight in zip(found.mains, codes.mains, mains, strict=True):

@@ -131,3 +131,15 @@ def test_facts_are_cut_to_what_can_be():
     assert Facts.of(1000.0, 900.0, 2, 1.0).rate == LARGEST_RATE
     assert Facts.of(1000.0, 200.0, 4, 2.0).signal_to_noise == pytest.approx(1000 * 2 * 0.16 / 4)
     assert np.isfinite(Facts.of(1000.0, 200.0, 4, np.inf).signal_to_noise)
+
+
+def test_noisy_labels_tell_less():
+    random = np.random.default_rng(0)
+    rate, keep = 0.2, 0.88
+    labels = (random.random(400_000) < rate).astype(float)
+    seen = np.where(random.random(len(labels)) < keep, labels, 1 - labels)
+    slope = slopes(np.full(len(labels), np.log(rate / (1 - rate))), seen, keep)
+    known = Facts.of(len(labels), labels.sum(), 1, 1.0, keep)
+    # The variance of the score is its information.
+    assert np.mean(slope**2) == pytest.approx(known.curvature, rel=0.02)
+    assert known.curvature < Facts.of(len(labels), labels.sum(), 1, 1.0).curvature
