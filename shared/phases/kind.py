@@ -19,7 +19,7 @@ class Kind(Enum):
     ALIGN = "align"
     BIN = "bin"
     LABELS = "release_labels"
-    RATE = "count_bads"
+    RATE = "count_outcomes"
     TRAIN = "train_tower"
     FIRST = "fit_features"
     PAIRS = "sum_pairs"

@@ -11,7 +11,7 @@ from sealscore.shared.model.additive.recipe import FIRST_ROUNDS, ROUNDS
 from sealscore.shared.phases.align import Align
 from sealscore.shared.phases.bin import Bin
 from sealscore.shared.phases.calibrate import Calibrate
-from sealscore.shared.phases.count_bads import CountBads
+from sealscore.shared.phases.count_outcomes import CountOutcomes
 from sealscore.shared.phases.disclose_groups import DiscloseGroups
 from sealscore.shared.phases.disclose_signal import DiscloseSignal
 from sealscore.shared.phases.evaluate import Evaluate
@@ -29,7 +29,7 @@ KINDS: dict[Kind, PhaseKind] = {
     for found in (
         Align(),
         Bin(),
-        CountBads(),
+        CountOutcomes(),
         ReleaseLabels(),
         TrainTower(),
         FitFeatures(),

@@ -66,16 +66,18 @@ class TableModel(ScoreModel):
             both = pair.table[bins[:, pair.left], bins[:, pair.right]]
             found[:, pair.left] += (both - right + left - middle) / 2
             found[:, pair.right] += (both - left + right - middle) / 2
-        return found * self._stretch(mean, found.sum(axis=1))[:, None]
+        return np.asarray(found * self._stretch(mean, found.sum(axis=1))[:, None], dtype=np.float64)
 
     def _stretch(self, mean: float, moved: np.ndarray) -> np.ndarray:
         """By how much the curve stretches the way from the mean fitted logit, float64 [n]."""
         moved = np.where(np.abs(moved) < _NEAR, _NEAR, moved)
-        start = self._calibrated(np.array([mean]))[0]
-        return np.asarray((self._calibrated(mean + moved) - start) / moved)
+        stretched: np.ndarray = (self._calibrated(mean + moved) - self._calibrated(np.array([mean]))) / moved
+        return stretched
 
     def _calibrated(self, fitted: np.ndarray) -> np.ndarray:
-        return fitted if self.curve is None else self.curve.logits(fitted)
+        if self.curve is None:
+            return fitted
+        return self.curve.logits(fitted)
 
     def _described(self) -> dict[str, Any]:
         return {}

@@ -42,8 +42,8 @@ class Sums(Protocol):
         """Clipped gradients of all units; None where no more can be had."""
         ...
 
-    def residuals(self, round: int, codes: Codes, weights: np.ndarray, curve: PdCurve) -> Released:
-        """Sums for the calibration."""
+    def residuals(self, round: int, codes: Codes, weights: np.ndarray, curve: PdCurve) -> Released | None:
+        """Sums for the calibration; None where no more can be had."""
         ...
 
 
@@ -85,7 +85,10 @@ def fitted(binning: Binning, facts: Facts, sums: Sums, shares: FitShares) -> Sco
 
     calibrator = Calibrator(facts)
     for round in range(1, (CALIBRATION_ROUNDS if shares.calibration else 0) + 1):
-        calibrator.update(sums.residuals(round, last.codes, weights, calibrator.curve))
+        released = sums.residuals(round, last.codes, weights, calibrator.curve)
+        if released is None:
+            break
+        calibrator.update(released)
     rules: dict[str, float | int | list[float]] = {
         "records": facts.records,
         "rate": facts.rate,

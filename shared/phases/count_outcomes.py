@@ -1,4 +1,4 @@
-"""The rate: a count of training records with a bad outcome."""
+"""The rate: counts of training records with a good outcome and with a bad one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from sealscore.shared.phases.tower_budget import fit_shares, tower_part
 from sealscore.shared.plan.plan import Plan
 
 
-class CountBads(SummedKind):
-    """A record adds its label."""
+class CountOutcomes(SummedKind):
+    """A record stands in one of two counts."""
 
-    kind, title = Kind.RATE, "Count bad outcomes"
+    kind, title = Kind.RATE, "Count outcomes"
 
     def longest(self, plan: Plan, group: str) -> int:
-        """One count."""
-        return 1
+        """Good, then bad."""
+        return 2
 
     def share(self, plan: Plan, group: str) -> float:
         """As the recipe says."""
