@@ -12,13 +12,13 @@ import torch
 
 from sealscore.clients.roles.errors import Refused
 from sealscore.shared.dp.gradients import ClippedGradientSum, gradient_engine
-from sealscore.shared.model.additive.calibration import CURVE_LENGTH, PdCurve
 from sealscore.shared.model.additive.codes import Codes, narrow
-from sealscore.shared.model.bin_rule import bin_rule
+from sealscore.shared.model.additive.curve import CURVE_LENGTH, PdCurve
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.loss import Loss
 from sealscore.shared.model.tower import Tower, load_flat, parameter_count, row_logits
+from sealscore.shared.plan.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 
 # Logits, float64 [n], of the records that go by a name, from their columns: each from its own record alone.

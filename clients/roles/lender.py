@@ -26,7 +26,7 @@ from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
 from sealscore.shared.dp.rounding import to_grid
-from sealscore.shared.model.additive.calibration import CURVE_LENGTH, SUMS, PdCurve, residual_sums
+from sealscore.shared.model.additive.curve import CURVE_LENGTH, SUMS, PdCurve, residual_sums
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.persons.consent import FEDERATION

@@ -22,9 +22,9 @@ from sealscore.shared.model.additive.clipped_sum import clipped_sum, slopes
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.loss import Loss, cross_entropy
 from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.additive.tower_budget import label_keep
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
-from sealscore.shared.phases.tower_budget import label_keep
 from sealscore.shared.plan.plan import Plan
 
 Tell = Callable[[str], None]

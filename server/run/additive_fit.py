@@ -9,10 +9,10 @@ import numpy as np
 
 from sealscore.server.run.journal import Sum
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
-from sealscore.shared.model.additive.calibration import SUMS, PdCurve
 from sealscore.shared.model.additive.codes import Codes
-from sealscore.shared.model.additive.facts import Facts
-from sealscore.shared.model.additive.solver import Released
+from sealscore.shared.model.additive.curve import SUMS, PdCurve
+from sealscore.shared.model.recipe.facts import Facts
+from sealscore.shared.model.recipe.solver import Released
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 

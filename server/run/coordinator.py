@@ -25,20 +25,20 @@ from sealscore.server.transport.party_client import PartyClient
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
 from sealscore.shared.messages.aggregation import Aggregation
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
-from sealscore.shared.model.additive.facts import LEAST_RECORDS, Facts
-from sealscore.shared.model.additive.published import TableModel
-from sealscore.shared.model.additive.recipe import fitted
-from sealscore.shared.model.bin_rule import bin_rule
+from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, crosses_of, initial_tower
 from sealscore.shared.model.calibration import Calibration, fit
+from sealscore.shared.model.recipe.facts import LEAST_RECORDS, Facts
+from sealscore.shared.model.recipe.fit import fitted
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.signal import CELLS, level_edges
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.model.weights import TowerWeights
+from sealscore.shared.phases.additive.tower_budget import fit_shares, label_keep, tower_mu
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
-from sealscore.shared.phases.tower_budget import fit_shares, label_keep, tower_mu
+from sealscore.shared.plan.bin_rule import bin_rule
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 
@@ -134,8 +134,8 @@ class Coordinator:
         towers = {group: self._platforms(group) for group in self._plan.platforms}
         trained = self._trained(lenders)
         model, weights = trained.model, trained.weights
-        if isinstance(model, TableModel):
-            curve = model.curve
+        if isinstance(model.weights, TableScore):
+            curve = model.weights.curve
             weights = weights if curve is None else np.concatenate([weights, curve.vector()])
         else:
             model.calibration = self.calibrate(self._phase(Kind.CALIBRATE, lenders), weights, trained.parts)
@@ -181,7 +181,8 @@ class Coordinator:
         score = fitted(binning, facts, sums, fit_shares(self._plan, group))
         curve = score.curve if group == self._plan.lenders else None
         card = self._card(group) | {"recipe": score.rules}
-        model = TableModel(binning, score.codes.tables(score.weights), curve, card)
+        tables = TableScore(score.codes.tables(score.weights), curve)
+        model = ScoreModel(tower_features(self._plan, group), binning, tables, Calibration(), card)
         return _Trained(model, score.weights, sums.parts)
 
     def align(self, phase: Phase) -> None:

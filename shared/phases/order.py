@@ -6,21 +6,21 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from sealscore.shared.model.additive.calibration import ROUNDS as CALIBRATION_ROUNDS
-from sealscore.shared.model.additive.recipe import FIRST_ROUNDS, ROUNDS
+from sealscore.shared.model.recipe.calibrator import ROUNDS as CALIBRATION_ROUNDS
+from sealscore.shared.model.recipe.fit import FIRST_ROUNDS, ROUNDS
+from sealscore.shared.phases.additive.count_outcomes import CountOutcomes
+from sealscore.shared.phases.additive.fit_units import FitFeatures, FitTables, SumPairs
+from sealscore.shared.phases.additive.sum_residuals import SumResiduals
+from sealscore.shared.phases.additive.tower_budget import fit_shares
 from sealscore.shared.phases.align import Align
 from sealscore.shared.phases.bin import Bin
 from sealscore.shared.phases.calibrate import Calibrate
-from sealscore.shared.phases.count_outcomes import CountOutcomes
 from sealscore.shared.phases.disclose_groups import DiscloseGroups
 from sealscore.shared.phases.disclose_signal import DiscloseSignal
 from sealscore.shared.phases.evaluate import Evaluate
-from sealscore.shared.phases.fit_additive import FitFeatures, FitTables, SumPairs
 from sealscore.shared.phases.kind import Kind, PairedKind, PhaseKind, SummedKind
 from sealscore.shared.phases.release_labels import ReleaseLabels
 from sealscore.shared.phases.signal_edges import SignalEdges
-from sealscore.shared.phases.sum_residuals import SumResiduals
-from sealscore.shared.phases.tower_budget import fit_shares
 from sealscore.shared.phases.train_tower import TrainTower
 from sealscore.shared.plan.plan import Plan
 

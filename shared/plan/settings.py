@@ -178,7 +178,7 @@ class Local(Strict):
     proximal: Annotated[float, Field(ge=0, le=1e9)] = 0.0
 
 
-# Rounds of both of its phases: shared.model.additive.recipe.
+# Rounds of both of its phases: shared.model.recipe.fit.
 _AUTO: dict[str, Any] = {"algorithm": "auto", "rounds": 50, "sample_rate": 1.0}
 
 

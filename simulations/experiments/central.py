@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from sealscore.shared.dp.closed_forms import gaussian_mu
-from sealscore.shared.model.additive.budget import FitShares
-from sealscore.shared.model.additive.calibration import ROUNDS as CALIBRATION_ROUNDS
-from sealscore.shared.model.additive.calibration import PdCurve, residual_sums
 from sealscore.shared.model.additive.cells import BINS, CELLS, spread_edges
 from sealscore.shared.model.additive.clipped_sum import clipped_sum, slopes
 from sealscore.shared.model.additive.codes import Codes, narrow
-from sealscore.shared.model.additive.facts import Facts
-from sealscore.shared.model.additive.recipe import FIRST_ROUNDS, ROUNDS, Score, fitted
-from sealscore.shared.model.additive.solver import Released
+from sealscore.shared.model.additive.curve import PdCurve, residual_sums
 from sealscore.shared.model.bins import AnyFeature, Binning, histogram, records_counted
+from sealscore.shared.model.recipe.budget import FitShares
+from sealscore.shared.model.recipe.calibrator import ROUNDS as CALIBRATION_ROUNDS
+from sealscore.shared.model.recipe.facts import Facts
+from sealscore.shared.model.recipe.fit import FIRST_ROUNDS, ROUNDS, Score, fitted
+from sealscore.shared.model.recipe.solver import Released
 
 # Three parties of which two are honest, and what the rounding of sums to the grid costs.
 HONEST, ROUNDING = 1.5, 1.05

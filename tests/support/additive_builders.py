@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from sealscore.shared.model.additive.codes import CODE_LIMIT, MAX_UNITS, Codes, Pair
-from sealscore.shared.model.additive.design import Design, PairPrior, designed
-from sealscore.shared.model.additive.facts import Facts
-from sealscore.shared.model.additive.kernels import basis, power
 from sealscore.shared.model.bins import AnyFeature, FeatureBins
 from sealscore.shared.model.coding import CODE_GRID
+from sealscore.shared.model.recipe.design import Design, PairPrior, designed
+from sealscore.shared.model.recipe.facts import Facts
+from sealscore.shared.model.recipe.kernels import basis, power
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
 
 

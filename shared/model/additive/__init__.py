@@ -1,1 +1,1 @@
-"""The additive model that needs no tuning: tables over bins, fitted from a few noisy sums (docs/recipe.md)."""
+"""The additive model as parties use it: codes of bins, clipped sums, tables, and the curve to probabilities."""

@@ -6,12 +6,12 @@ import math
 from abc import abstractmethod
 
 from sealscore.shared.dp.rounding import grid_for
-from sealscore.shared.model.additive.budget import FitShares
 from sealscore.shared.model.additive.clipped_sum import CLIP, clip_error
 from sealscore.shared.model.additive.codes import MAX_FACTORS, MAX_UNITS
-from sealscore.shared.model.bin_rule import bin_rule
+from sealscore.shared.model.recipe.budget import FitShares
+from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
 from sealscore.shared.phases.kind import Kind, Measure, SummedKind
-from sealscore.shared.phases.tower_budget import fit_shares, tower_part
+from sealscore.shared.plan.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 
 

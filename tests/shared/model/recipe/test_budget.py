@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.model.additive.budget import FitShares
+from sealscore.shared.model.recipe.budget import FitShares
 
 
 @given(st.floats(1, 1e8), st.integers(1, 500), st.floats(1e-3, 20), st.booleans(), st.floats(0.51, 1))

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from sealscore.shared.model.additive.design import Design, PairPrior
-from sealscore.shared.model.additive.facts import Facts
-from sealscore.shared.model.additive.scales import log_likelihoods
-from sealscore.shared.model.additive.solver import Released, curvatures
+from sealscore.shared.model.recipe.design import Design, PairPrior
+from sealscore.shared.model.recipe.facts import Facts
+from sealscore.shared.model.recipe.scales import log_likelihoods
+from sealscore.shared.model.recipe.solver import Released, curvatures
 
 # The prior for the release: all pairs together have a tenth of the features' variance.
 TRIED = PairPrior(0.1)

@@ -6,10 +6,10 @@ from additive_builders import binned, design, drawn, facts
 from scipy.special import expit
 
 from sealscore.shared.model.additive.clipped_sum import clipped_sum, slopes
-from sealscore.shared.model.additive.facts import LARGEST_RATE, LEAST_RATE, LEAST_RECORDS, Facts
-from sealscore.shared.model.additive.pairs import TRIED, chosen, evidence
-from sealscore.shared.model.additive.scales import scales
-from sealscore.shared.model.additive.solver import Released, descend
+from sealscore.shared.model.recipe.facts import LARGEST_RATE, LEAST_RATE, LEAST_RECORDS, Facts
+from sealscore.shared.model.recipe.pairs import TRIED, chosen, evidence
+from sealscore.shared.model.recipe.scales import scales
+from sealscore.shared.model.recipe.solver import Released, descend
 
 
 def world(seed: int, features: int, records: int, effects: list[float], crossed: float = 0.0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sealscore.shared.model.additive.facts import Facts
+from sealscore.shared.model.recipe.facts import Facts
 
 _BINS, _CALIBRATION = 0.05, 0.05
 # Of what is left.

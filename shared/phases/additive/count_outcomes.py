@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
 from sealscore.shared.phases.kind import Kind, SummedKind
-from sealscore.shared.phases.tower_budget import fit_shares, tower_part
 from sealscore.shared.plan.plan import Plan
 
 

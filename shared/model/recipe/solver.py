@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.shared.model.additive.design import Design
-from sealscore.shared.model.additive.facts import Facts
+from sealscore.shared.model.recipe.design import Design
+from sealscore.shared.model.recipe.facts import Facts
 
 STEP, MOMENTUM = 0.2, 0.7
 # Codes of correlated features add up: the diagonal allows a top eigenvalue of 2 (1 + momentum) 1.5 / step = 25.5.

@@ -5,16 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from sealscore.shared.model.additive.calibration import (
-    KNOTS,
-    ROUNDS,
-    SUMS,
-    Calibrator,
-    PdCurve,
-    residual_sums,
-    unclipped,
-)
-from sealscore.shared.model.additive.solver import Released
+from sealscore.shared.model.additive.curve import KNOTS, SUMS, PdCurve, residual_sums, unclipped
+from sealscore.shared.model.recipe.calibrator import ROUNDS, Calibrator
+from sealscore.shared.model.recipe.solver import Released
 
 rising = st.lists(st.floats(0, 2), min_size=KNOTS, max_size=KNOTS).map(
     lambda steps: tuple(float(value) for value in np.cumsum(steps) - np.arange(KNOTS) - 1)

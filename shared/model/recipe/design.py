@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sealscore.shared.model.additive.codes import MAX_FACTORS, Codes, Pair, on_code_grid
-from sealscore.shared.model.additive.kernels import Basis
 from sealscore.shared.model.coding import CODE_GRID
+from sealscore.shared.model.recipe.kernels import Basis
 
 # Products of eigenvalues below this part of a pair's largest are left out.
 _LEAST_PRODUCT = 0.005

@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 
 from sealscore.shared.dp.rounding import grid_for
-from sealscore.shared.model.additive.calibration import SUMS
+from sealscore.shared.model.additive.curve import SUMS, residual_error
+from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
 from sealscore.shared.phases.kind import Kind, Measure, SummedKind
-from sealscore.shared.phases.tower_budget import fit_shares, tower_part
 from sealscore.shared.plan.plan import Plan
-
-# Above what float arithmetic moves the sums by, for any number of records that a plan may name.
-_FLOAT_ERROR = 1e-3
 
 
 class SumResiduals(SummedKind):
@@ -31,4 +28,4 @@ class SumResiduals(SummedKind):
     def measure(self, plan: Plan, group: str, length: int, records: int) -> Measure:
         """Real numbers, rounded to a grid."""
         grid = grid_for(1.0, length)
-        return Measure(grid, 1.0, 1.0 + _FLOAT_ERROR + grid * math.sqrt(length))
+        return Measure(grid, 1.0, 1.0 + residual_error(records) + grid * math.sqrt(length))

@@ -6,21 +6,22 @@ The constants were chosen once, on several public tables; none depends on the ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 
-from sealscore.shared.model.additive.budget import FitShares
-from sealscore.shared.model.additive.calibration import ROUNDS as CALIBRATION_ROUNDS
-from sealscore.shared.model.additive.calibration import Calibrator, PdCurve
 from sealscore.shared.model.additive.codes import Codes
-from sealscore.shared.model.additive.design import Design, carried_over, designed
-from sealscore.shared.model.additive.facts import Facts
-from sealscore.shared.model.additive.kernels import basis, power
-from sealscore.shared.model.additive.pairs import TRIED, chosen, evidence
-from sealscore.shared.model.additive.scales import scales
-from sealscore.shared.model.additive.solver import Released, descend
+from sealscore.shared.model.additive.curve import PdCurve
 from sealscore.shared.model.bins import Binning
+from sealscore.shared.model.recipe.budget import FitShares
+from sealscore.shared.model.recipe.calibrator import ROUNDS as CALIBRATION_ROUNDS
+from sealscore.shared.model.recipe.calibrator import Calibrator
+from sealscore.shared.model.recipe.design import Design, carried_over, designed
+from sealscore.shared.model.recipe.facts import Facts
+from sealscore.shared.model.recipe.kernels import basis, power
+from sealscore.shared.model.recipe.pairs import TRIED, chosen, evidence
+from sealscore.shared.model.recipe.scales import scales
+from sealscore.shared.model.recipe.solver import Released, descend
 
 FIRST_ROUNDS, ROUNDS, AVERAGED = 15, 35, 32
 # Prior variance of a feature's table before anything is known of it.
@@ -47,6 +48,13 @@ class Sums(Protocol):
         ...
 
 
+class Rule(TypedDict):
+    """A number of a fit, and which rule gave it."""
+
+    value: float | int | list[float]
+    rule: str
+
+
 @dataclass(frozen=True, eq=False)
 class Score:
     """The fitted score: codes and weights give the tables, the curve the probabilities.
@@ -57,7 +65,7 @@ class Score:
     codes: Codes
     weights: np.ndarray
     curve: PdCurve
-    rules: dict[str, float | int | list[float]]
+    rules: dict[str, Rule]
 
 
 def fitted(binning: Binning, facts: Facts, sums: Sums, shares: FitShares) -> Score:
@@ -89,18 +97,17 @@ def fitted(binning: Binning, facts: Facts, sums: Sums, shares: FitShares) -> Sco
         if released is None:
             break
         calibrator.update(released)
-    rules: dict[str, float | int | list[float]] = {
-        "records": facts.records,
-        "rate": facts.rate,
-        "signal_to_noise": facts.signal_to_noise,
-        "power": share,
-        "common_scale": found.common,
-        "relative_scales": list(found.relative),
-        "pair_share": prior.share if prior else 0.0,
-        "units": last.codes.length,
+    rules: dict[str, Rule] = {
+        "records": {"value": facts.records, "rule": "totals of the noisy histogram, weighted by their noise"},
+        "rate": {"value": facts.rate, "rule": "noisy bad outcomes over all, within [0.02, 0.5]"},
+        "signal_to_noise": {"value": facts.signal_to_noise, "rule": "records mu h / features"},
+        "power": {"value": share, "rule": "0.25 + 0.25 / (1 + signal_to_noise / 20)"},
+        "common_scale": {"value": found.common, "rule": "empirical Bayes, geometric mean over features"},
+        "relative_scales": {"value": list(found.relative), "rule": "empirical Bayes, each feature's over the common"},
+        "pair_evidence": {"value": seen, "rule": "largest log likelihood ratio; 0 where pairs are not looked for"},
+        "pair_share": {"value": prior.share if prior else 0.0, "rule": "posterior where the evidence is at least 10"},
+        "units": {"value": last.codes.length, "rule": "eigenvalues above 0.002 of a feature's first"},
     }
-    if shares.pairs:
-        rules["pair_evidence"] = seen
     return Score(last.codes, weights, calibrator.curve, rules)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.shared.model.additive.design import Design
-from sealscore.shared.model.additive.facts import Facts
-from sealscore.shared.model.additive.solver import Fit, curvatures
+from sealscore.shared.model.recipe.design import Design
+from sealscore.shared.model.recipe.facts import Facts
+from sealscore.shared.model.recipe.solver import Fit, curvatures
 
 # ln tau_j ~ N(ln tau_g, 1) around a common scale, ln tau_g ~ N(ln 0.15, 1.2^2).
 _GRID = np.exp(np.linspace(math.log(0.003), math.log(6.0), 16))

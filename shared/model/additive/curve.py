@@ -13,18 +13,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import expit
 
-from sealscore.shared.model.additive.facts import Facts
-from sealscore.shared.model.additive.solver import Released
-
 KNOTS = 8
 CURVE_LENGTH = 1 + KNOTS
 SUMS = KNOTS + KNOTS + (KNOTS - 1)
-ROUNDS = 2
-_FIRST = -3.0
-# Prior deviations of the correction: of a level, of a slope, and of a curve that bends over 1.2 logits.
-_LEVEL, _SLOPE, _BEND, _REACH = 0.25, 0.15, 0.25, 1.2
-# No round moves a knot by more.
-_MOST_STEP = 1.0
+# Seen from the logit of the rate of bad outcomes.
+FIRST_KNOT = -3.0
+
+
+def residual_error(records: int) -> float:
+    """gamma: a record moves the float64 sums of up to that many records by at most 1 + gamma, at any score and curve.
+
+    1.01 (2 n (n + 2) u + 2^10 n u) with u = 2^-53: two sums, and last bits of functions of one entry of all others.
+    """
+    return 1.01 * (2.0 * records * (records + 2) + 2.0**10 * records) * 2.0**-53
 
 
 def unclipped(logits: np.ndarray) -> np.ndarray:
@@ -55,9 +56,9 @@ class PdCurve:
             raise ValueError("a curve must not fall")
 
     @classmethod
-    def around(cls, facts: Facts) -> PdCurve:
-        """No correction, with knots around the released rate."""
-        return cls(facts.log_odds + _FIRST)
+    def around(cls, log_odds: float) -> PdCurve:
+        """No correction, with knots around the logit of a rate."""
+        return cls(log_odds + FIRST_KNOT)
 
     def vector(self) -> np.ndarray:
         """Its numbers in one vector, float64 [`CURVE_LENGTH`]."""
@@ -103,42 +104,3 @@ def residual_sums(curve: PdCurve, fitted: np.ndarray, labels: np.ndarray) -> np.
     return np.concatenate(
         [by_knot(residual * (1 - part), residual * part), by_knot(spread * (1 - part) ** 2, spread * part**2), between]
     )
-
-
-class Calibrator:
-    """Kalman steps with the known noise, from a smooth prior; the curve is made monotone after the last."""
-
-    def __init__(self, facts: Facts) -> None:
-        self._start = PdCurve.around(facts)
-        distance = _FIRST + np.arange(KNOTS)
-        apart = distance[:, None] - distance
-        self._mean = np.zeros(KNOTS)
-        self._covariance = (
-            _LEVEL**2 + _SLOPE**2 * np.outer(distance, distance) + _BEND**2 * np.exp(-0.5 * (apart / _REACH) ** 2)
-        )
-
-    @property
-    def curve(self) -> PdCurve:
-        """The curve so far, monotone: at it the next sums are asked."""
-        knots = np.arange(KNOTS)
-        rising = np.maximum.accumulate(knots + self._mean) - knots
-        return PdCurve(self._start.first, tuple(float(value) for value in rising))
-
-    def update(self, released: Released) -> None:
-        """Take the sums that were asked at `curve`, float64 [SUMS]."""
-        residuals, diagonal, beside = np.split(released.values, [KNOTS, 2 * KNOTS])
-        noise = released.noise / 2
-        diagonal, beside = diagonal / 2, beside / 2
-        if noise:
-            # Shrunk by their noise; what does not stand out of it counts as nothing.
-            shrunk = diagonal - noise**2 / np.maximum(diagonal, 1e-9)
-            diagonal = np.where(diagonal > noise, np.maximum(shrunk, 0.0), 0.0)
-        diagonal = np.maximum(diagonal, 0.0)
-        beside = np.clip(beside, 0.0, 0.5 * np.sqrt(diagonal[1:] * diagonal[:-1]))
-        information = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
-        spread = information @ self._covariance @ information + information
-        spread += (released.noise**2 + 1e-6) * np.eye(KNOTS)
-        gain = self._covariance @ information @ np.linalg.inv(spread)
-        self._mean = self._mean + np.clip(gain @ residuals, -_MOST_STEP, _MOST_STEP)
-        covariance = self._covariance - gain @ information @ self._covariance
-        self._covariance = (covariance + covariance.T) / 2

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealscore.shared.model.additive.clipped_sum import CLIP
-from sealscore.shared.model.additive.design import CODE_SIZE, PairPrior, carried_over, designed
-from sealscore.shared.model.additive.kernels import basis, power
 from sealscore.shared.model.bins import FeatureBins
+from sealscore.shared.model.recipe.design import CODE_SIZE, PairPrior, carried_over, designed
+from sealscore.shared.model.recipe.kernels import basis, power
 from sealscore.shared.plan.schema import NumericFeature
 
 

@@ -7,25 +7,31 @@ import torch
 from additive_builders import binned, design, drawn
 from safetensors.numpy import load, save
 
-from sealscore.shared.model.additive.calibration import PdCurve
 from sealscore.shared.model.additive.codes import BinTables, PairTable
+from sealscore.shared.model.additive.curve import PdCurve
 from sealscore.shared.model.additive.module import TableModule
-from sealscore.shared.model.additive.published import TableModel
+from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.bins import Binning
+from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.reasons import contributions, reasons
 from sealscore.shared.model.score_model import ModelFileError, ScoreModel
 
 CURVE = PdCurve(-4.0, (0.3, 0.2, 0.1, 0.0, -0.1, 0.2, 0.1, 0.4))
 
 
-def model(curve: PdCurve | None = CURVE, pairs: bool = True, seed: int = 0) -> TableModel:
+def scored_by(binning: Binning, score: TableScore) -> ScoreModel:
+    features = tuple(part.feature for part in binning.features)
+    return ScoreModel(features, binning, score, Calibration(), {"plan": "ab" * 32})
+
+
+def model(curve: PdCurve | None = CURVE, pairs: bool = True, seed: int = 0) -> ScoreModel:
     random = np.random.default_rng(seed)
     binning = Binning(tuple(binned(random, 4)))
     codes = design(list(binning.features), pairs=0.1 if pairs else None).codes
-    return TableModel(binning, codes.tables(random.normal(0, 0.5, codes.length)), curve, {"plan": "ab" * 32})
+    return scored_by(binning, TableScore(codes.tables(random.normal(0, 0.5, codes.length)), curve))
 
 
-def some_bins(scored: TableModel, records: int = 60) -> np.ndarray:
+def some_bins(scored: ScoreModel, records: int = 60) -> np.ndarray:
     return drawn(np.random.default_rng(9), list(scored.binning.features), records).T.astype(np.int16)
 
 
@@ -35,10 +41,10 @@ def test_a_loaded_model_scores_the_same_bits(tmp_path, curve, pairs):
     first = model(curve, pairs)
     first.save(tmp_path)
     again = ScoreModel.load(tmp_path)
-    assert isinstance(again, TableModel)
+    assert isinstance(again.weights, TableScore)
     bins = some_bins(first)
     assert np.array_equal(first.logits_of_bins(bins), again.logits_of_bins(bins))
-    assert again.curve == first.curve
+    assert again.weights.curve == first.weights.curve
     assert again.card == first.card
     again.save(tmp_path / "copy")
     for name in ("model.safetensors", "card.json"):
@@ -54,15 +60,15 @@ def test_one_applicant_alone_gets_the_bits_of_the_batch():
 
 def test_the_torch_module_gives_the_same_bits_and_its_tables_back():
     scored = model()
-    module = TableModule(scored.tables)
+    module = TableModule(scored.weights.tables)
     bins = some_bins(scored)
     with torch.no_grad():
         found = module(torch.from_numpy(bins.astype(np.int64))).numpy()
-    assert np.array_equal(found, scored.tables.sums(bins.T))
+    assert np.array_equal(found, scored.weights.tables.sums(bins.T))
     # Saved and loaded as torch does it.
-    other = TableModule(model(seed=0).tables)
+    other = TableModule(model(seed=0).weights.tables)
     other.load_state_dict(module.state_dict())
-    again = TableModel(scored.binning, other.tables(), scored.curve, {})
+    again = scored_by(scored.binning, TableScore(other.tables(), CURVE))
     assert np.array_equal(again.logits_of_bins(bins), scored.logits_of_bins(bins))
     assert sum(parameter.requires_grad for parameter in module.parameters()) == 1 + 4 + 6
 
@@ -106,15 +112,20 @@ def test_contributions_are_shapley_values_of_independent_features():
 
 def test_tables_that_do_not_fit_are_refused():
     good = model()
-    with pytest.raises(ValueError, match="other bins"):
-        TableModel(good.binning, replace(good.tables, mains=good.tables.mains[:-1]), None, {})
-    off = (good.tables.mains[0] + 2.0**-30, *good.tables.mains[1:])
-    for tables in (replace(good.tables, mains=off), replace(good.tables, constant=float("nan"))):
-        with pytest.raises(ValueError, match="grid"):
-            TableModel(good.binning, tables, None, {})
+    tables = good.weights.tables
     wrong = PairTable(0, 1, np.zeros((1, 1)))
-    with pytest.raises(ValueError, match="other bins"):
-        TableModel(good.binning, BinTables(0.0, good.tables.mains, (wrong,)), None, {})
+    turned = PairTable(1, 0, np.zeros((good.binning.sizes[1], good.binning.sizes[0])))
+    for other in (
+        replace(tables, mains=tables.mains[:-1]),
+        BinTables(0.0, tables.mains, (wrong,)),
+        BinTables(0.0, tables.mains, (turned,)),
+    ):
+        with pytest.raises(ValueError, match="other bins"):
+            scored_by(good.binning, TableScore(other))
+    off = (tables.mains[0] + 2.0**-30, *tables.mains[1:])
+    for other in (replace(tables, mains=off), replace(tables, constant=float("nan"))):
+        with pytest.raises(ValueError, match="grid"):
+            TableScore(other)
 
 
 @pytest.mark.parametrize(
