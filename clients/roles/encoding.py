@@ -18,7 +18,7 @@ from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.loss import Loss
 from sealscore.shared.model.tower import Tower, load_flat, parameter_count, row_logits
-from sealscore.shared.plan.bin_rule import bin_rule
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 
 # Logits, float64 [n], of the records that go by a name, from their columns: each from its own record alone.

@@ -15,9 +15,9 @@ import torch
 
 from sealscore.clients.roles.bands import band_of
 from sealscore.clients.roles.context import PairContext, RoundContext
+from sealscore.clients.roles.encoding import Scorer, expect
 from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.clients.roles.encoding import Scorer, expect
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
 from sealscore.clients.roles.role import PartyRole, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Asking

@@ -16,9 +16,9 @@ from sealscore.clients.roles.pairing import Pairs
 from sealscore.clients.roles.releases import Pair, Sum
 from sealscore.clients.roles.training import train_step
 from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.dp.rounding import to_grid
-from sealscore.shared.model.additive.clipped_sum import clipped_sum, slopes
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.loss import Loss, cross_entropy
 from sealscore.shared.persons.records import Records

@@ -18,7 +18,7 @@ from sealscore.compliance.run_report.quality_sections import quality
 from sealscore.compliance.run_report.segments_section import segments_section
 from sealscore.shared.files import write_whole
 from sealscore.shared.model.additive.table_score import TableScore
-from sealscore.shared.plan.bin_rule import bin_rule
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import grouped
 from sealscore.shared.text.numbers import percent, plural, short, whole

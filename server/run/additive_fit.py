@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sealscore.server.run.journal import Sum
+from sealscore.server.transport.journal import Sum
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
 from sealscore.shared.model.additive.codes import Codes
 from sealscore.shared.model.additive.curve import SUMS, PdCurve

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from sealscore.server.run.additive_fit import FederatedSums
-from sealscore.server.transport.journal import Journal, Sum
 from sealscore.server.run.optimizer import ServerOptimizer, averaged
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import wait_for
@@ -36,9 +35,9 @@ from sealscore.shared.model.signal import CELLS, level_edges
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.model.weights import TowerWeights
 from sealscore.shared.phases.additive.tower_budget import fit_shares, label_keep, tower_mu
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
-from sealscore.shared.plan.bin_rule import bin_rule
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 

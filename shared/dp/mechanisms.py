@@ -20,6 +20,7 @@ import numpy as np
 from sealscore.shared.dp.accountant import Accountant, PldAccountant
 from sealscore.shared.dp.effort import TooMuchWork
 from sealscore.shared.dp.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
+from sealscore.shared.dp.measure import measure
 from sealscore.shared.dp.noise_calibration import PlannedRelease, Solved, UnreachableBudget, borne_out, solve
 from sealscore.shared.messages.aggregation import SumShape
 from sealscore.shared.phases.order import Phase, phases
@@ -215,12 +216,12 @@ class Mechanisms:
 
     def _made_with(self, multiplier: float, phase: Phase, length: int) -> Mechanism:
         most = HEADROOM * max(party.nominal_records for party in self.plan.members(phase.group))
-        measure = phase.summed.measure(self.plan, phase.group, length, most)
-        bound, noise_std = math.ceil(measure.most * most / measure.grid), multiplier * measure.unit / measure.grid
+        found = measure(self.plan, phase, length, most)
+        bound, noise_std = math.ceil(found.most * most / found.grid), multiplier * found.unit / found.grid
         return Mechanism(
             phase=phase,
             length=length,
-            grid=measure.grid,
+            grid=found.grid,
             bound=bound,
             noise_std=noise_std,
             insiders=self.plan.insiders(phase.group),

@@ -18,9 +18,9 @@ from typing import Literal
 
 import numpy as np
 
+from sealscore.shared.closed_forms import gaussian_mu
 from sealscore.shared.dp import noise_calibration_cache as budget_cache
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant, binomial_weights
-from sealscore.shared.dp.closed_forms import gaussian_mu
 from sealscore.shared.dp.effort import MOST_SINGLE, MOST_TO_SOLVE, single_points
 from sealscore.shared.dp.events import Event, Gaussian, SampledGaussian
 from sealscore.shared.plan.bounds import MOST_COUNT, MOST_RECORDS

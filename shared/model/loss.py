@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from sealscore.shared.dp.closed_forms import kept_probability
+from sealscore.shared.closed_forms import kept_probability
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

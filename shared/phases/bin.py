@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.phases.kind import Kind, SummedKind
-from sealscore.shared.plan.bin_rule import bin_rule
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Literal
 
-from sealscore.shared.dp.rounding import COUNT_GRID
 from sealscore.shared.plan.plan import Plan
 
 Side = Literal["lender", "platform"]
@@ -53,19 +51,13 @@ class PairedKind(PhaseKind):
     """A lender and a platform pass each other payloads that the server only carries."""
 
 
-@dataclass(frozen=True)
-class Measure:
-    """How a sum is written in integers: in units of `grid`; one record adds at most `most` to an entry.
+class Written(Enum):
+    """How a sum is written in integers, and what float arithmetic adds to it: `shared.dp.measure` has the numbers."""
 
-    `unit` is what one record moves the rounded sum by, in L2 norm, over the phase's `sensitivity`.
-    """
-
-    grid: float
-    most: float
-    unit: float
-
-
-COUNTED = Measure(COUNT_GRID, 1.0, 1.0)
+    COUNTS = "counts"
+    TOWER = "clipped gradients of a tower"
+    UNITS = "clipped gradients of an additive model's units"
+    RESIDUALS = "residuals of the calibration"
 
 
 class SummedKind(PhaseKind, ABC):
@@ -75,6 +67,8 @@ class SummedKind(PhaseKind, ABC):
     in L2 norm, in units of one count, or of the clip norm where it `clips`; `longest` bounds the entries.
     """
 
+    written: ClassVar[Written] = Written.COUNTS
+
     @abstractmethod
     def longest(self, plan: Plan, group: str) -> int:
         """An upper bound on the length of the sum, from the plan alone."""
@@ -82,10 +76,6 @@ class SummedKind(PhaseKind, ABC):
     @abstractmethod
     def share(self, plan: Plan, group: str) -> float:
         """The share of the budget that the phase of this group has."""
-
-    def measure(self, plan: Plan, group: str, length: int, records: int) -> Measure:
-        """How a sum of that length over at most that many records is rounded; counts are whole."""
-        return COUNTED
 
     def sensitivity(self, plan: Plan, group: str) -> float:
         """L2 distance that one record can make."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from sealscore.shared.dp.rounding import clip_error, grid_for
 from sealscore.shared.model.weights import MAX_WIDTH
-from sealscore.shared.phases.kind import Kind, Measure, SummedKind
+from sealscore.shared.phases.kind import Kind, SummedKind, Written
 from sealscore.shared.plan.plan import Plan
 
 
@@ -17,6 +14,7 @@ class TrainTower(SummedKind):
     parts = frozenset({"bins"})
     trains = True
     clips = True
+    written = Written.TOWER
 
     def longest(self, plan: Plan, group: str) -> int:
         """The widest tower's weights."""
@@ -31,13 +29,6 @@ class TrainTower(SummedKind):
         shares = plan.privacy.shares
         signal = shares.signal if plan.platforms else 0.0
         return (1 - shares.bins - shares.calibration - signal) / len(plan.groups)
-
-    def measure(self, plan: Plan, group: str, length: int, records: int) -> Measure:
-        """Clipped gradients of a tower, with what float arithmetic and rounding add."""
-        clip = plan.clip_norm(group)
-        grid = grid_for(clip, length)
-        gamma = clip_error(records, length, plan.model.hidden, clip)
-        return Measure(grid, clip, clip * (1 + gamma) + grid * math.sqrt(length))
 
 
 def _weights(plan: Plan, width: int) -> int:

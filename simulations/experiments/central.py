@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.shared.dp.closed_forms import gaussian_mu
+from sealscore.shared.closed_forms import gaussian_mu
+from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
 from sealscore.shared.model.additive.cells import BINS, CELLS, spread_edges
-from sealscore.shared.model.additive.clipped_sum import clipped_sum, slopes
 from sealscore.shared.model.additive.codes import Codes, narrow
 from sealscore.shared.model.additive.curve import PdCurve, residual_sums
 from sealscore.shared.model.bins import AnyFeature, Binning, histogram, records_counted

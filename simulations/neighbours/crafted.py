@@ -19,8 +19,8 @@ from sealscore.shared.model.additive.codes import Codes
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.tower import parameter_count
 from sealscore.shared.model.weights import WEIGHT_LIMIT
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.phases.order import Phase
-from sealscore.shared.plan.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.neighbours.replay import RecordedRequest
 from sealscore.simulations.world.seeding import generator

@@ -22,9 +22,9 @@ from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.releases import Pair, Payload, Sum
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
-from sealscore.shared.plan.bin_rule import bin_rule
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose, Stream

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import msgpack
 import numpy as np
 
-from sealscore.shared.messages.unpacking import UnpackError, unpack
 from sealscore.shared.model.coding import CODE_GRID
 from sealscore.shared.model.weights import admissible
+from sealscore.shared.unpacking import UnpackError, unpack
 
 CODE_LIMIT = 2.0**4
 # Products are multiples of 2^-36 up to 2^9: 2^8 of them stay within 2^53 such units.

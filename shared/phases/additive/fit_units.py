@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 
-from sealscore.shared.dp.rounding import grid_for
-from sealscore.shared.model.additive.clipped_sum import CLIP, clip_error
 from sealscore.shared.model.additive.codes import MAX_FACTORS, MAX_UNITS
 from sealscore.shared.model.recipe.budget import FitShares
 from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
-from sealscore.shared.phases.kind import Kind, Measure, SummedKind
-from sealscore.shared.plan.bin_rule import bin_rule
+from sealscore.shared.phases.bin_rule import bin_rule
+from sealscore.shared.phases.kind import Kind, SummedKind, Written
 from sealscore.shared.plan.plan import Plan
 
 
@@ -20,6 +17,7 @@ class AdditiveKind(SummedKind):
 
     parts = frozenset({"bins", "codes"})
     clips = True
+    written = Written.UNITS
 
     @abstractmethod
     def part(self, shares: FitShares) -> float:
@@ -32,12 +30,6 @@ class AdditiveKind(SummedKind):
     def shortest(self, plan: Plan, group: str) -> int:
         """The intercept."""
         return 1
-
-    def measure(self, plan: Plan, group: str, length: int, records: int) -> Measure:
-        """Clipped gradients, with what float arithmetic and rounding add (docs/proofs/additive.md)."""
-        grid = grid_for(CLIP, length)
-        gamma = clip_error(records, length, max(bin_rule(plan, group).sizes))
-        return Measure(grid, CLIP, CLIP * (1 + gamma) + grid * math.sqrt(length))
 
 
 class FitFeatures(AdditiveKind):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
-from sealscore.shared.dp.rounding import grid_for
-from sealscore.shared.model.additive.curve import SUMS, residual_error
+from sealscore.shared.model.additive.curve import SUMS
 from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
-from sealscore.shared.phases.kind import Kind, Measure, SummedKind
+from sealscore.shared.phases.kind import Kind, SummedKind, Written
 from sealscore.shared.plan.plan import Plan
 
 
@@ -16,6 +13,7 @@ class SumResiduals(SummedKind):
 
     kind, title = Kind.RESIDUALS, "Calibrate the curve"
     parts = frozenset({"bins", "codes"})
+    written = Written.RESIDUALS
 
     def longest(self, plan: Plan, group: str) -> int:
         """Residuals by knot, curvature by knot and by neighbours."""
@@ -24,8 +22,3 @@ class SumResiduals(SummedKind):
     def share(self, plan: Plan, group: str) -> float:
         """As the recipe says."""
         return tower_part(plan) * fit_shares(plan, group).calibration
-
-    def measure(self, plan: Plan, group: str, length: int, records: int) -> Measure:
-        """Real numbers, rounded to a grid."""
-        grid = grid_for(1.0, length)
-        return Measure(grid, 1.0, 1.0 + residual_error(records) + grid * math.sqrt(length))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sealscore.shared.dp.closed_forms import gaussian_mu, kept_probability
+from sealscore.shared.closed_forms import gaussian_mu, kept_probability
 from sealscore.shared.model.recipe.budget import FitShares
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan

@@ -19,7 +19,7 @@ from sealscore.shared.model.additive.curve import CURVE_LENGTH, SUMS, PdCurve, r
 from sealscore.shared.model.recipe.design import PairPrior, designed
 from sealscore.shared.model.recipe.kernels import basis
 from sealscore.shared.model.score_table import score_table
-from sealscore.shared.plan.bin_rule import bin_rule
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 
 # Its budget is large enough for all of the releases of the recipe; and one without noise.

@@ -4,7 +4,7 @@ from additive_builders import binned, dense_codes, design, drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealscore.shared.model.additive.clipped_sum import CLIP
+from sealscore.shared.dp.clipped_sum import CLIP
 from sealscore.shared.model.bins import FeatureBins
 from sealscore.shared.model.recipe.design import CODE_SIZE, PairPrior, carried_over, designed
 from sealscore.shared.model.recipe.kernels import basis, power

@@ -5,7 +5,7 @@ import pytest
 from additive_builders import binned, design, drawn, facts
 from scipy.special import expit
 
-from sealscore.shared.model.additive.clipped_sum import clipped_sum, slopes
+from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
 from sealscore.shared.model.recipe.facts import LARGEST_RATE, LEAST_RATE, LEAST_RECORDS, Facts
 from sealscore.shared.model.recipe.pairs import TRIED, chosen, evidence
 from sealscore.shared.model.recipe.scales import scales
