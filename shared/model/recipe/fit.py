@@ -48,7 +48,7 @@ class Sums(Protocol):
         ...
 
 
-class Rule(TypedDict):
+class RuledNumber(TypedDict):
     """A number of a fit, and which rule gave it."""
 
     value: float | int | list[float]
@@ -65,7 +65,7 @@ class Score:
     codes: Codes
     weights: np.ndarray
     curve: PdCurve
-    rules: dict[str, Rule]
+    rules: dict[str, RuledNumber]
 
 
 def fitted(binning: Binning, facts: Facts, sums: Sums, shares: FitShares) -> Score:
@@ -97,7 +97,7 @@ def fitted(binning: Binning, facts: Facts, sums: Sums, shares: FitShares) -> Sco
         if released is None:
             break
         calibrator.update(released)
-    rules: dict[str, Rule] = {
+    rules: dict[str, RuledNumber] = {
         "records": {"value": facts.records, "rule": "totals of the noisy histogram, weighted by their noise"},
         "rate": {"value": facts.rate, "rule": "noisy bad outcomes over all, within [0.02, 0.5]"},
         "signal_to_noise": {"value": facts.signal_to_noise, "rule": "records mu h / features"},
