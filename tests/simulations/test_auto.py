@@ -12,7 +12,8 @@ from doubles import DirectExchange, Quiet, nodes_of
 from sklearn.metrics import roc_auc_score
 from vertical_builders import auto_vertical_plan, federation_of
 
-from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
+from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.shared.dp.events import Gaussian
 from sealscore.shared.messages.aggregation import PlainSum
@@ -113,6 +114,30 @@ def test_attempts_that_are_spent_end_a_phase_early_with_the_tables_so_far():
     assert auc(outcome.model) > 0.75
     most = {phase.name: phase.attempts for phase in mechanisms(plan).phases}
     assert all(max(count.values()) <= most[name] for name, count in outcome.answered.items())
+
+
+class Killed(BaseException):
+    """The coordinator dies here."""
+
+
+@pytest.mark.parametrize("at", [("fit_features:lender", 7), ("sum_pairs:lender", 1), ("sum_residuals:lender", 1)])
+def test_a_coordinator_that_died_goes_on_to_the_same_tables(at: tuple[str, int]):
+    class Dies(Quiet):
+        def round(self, row: dict[str, Any]) -> None:
+            if (row["phase"], row["round"]) == at:
+                raise Killed
+
+    unbroken = coordinated(BIG).model
+    exchange, journal = DirectExchange(nodes_of(BIG, RECORDS)[0]), Journal(BIG.hash, "run-1")
+
+    def begun(observer: Observer) -> Coordinator:
+        return Coordinator(BIG, "run-1", ClearMessenger(exchange), PlainSum(), observer, patience=0.0, journal=journal)
+
+    with pytest.raises(Killed):
+        begun(Dies()).run()
+    model = begun(Quiet()).run().model
+    assert np.array_equal(model.logits(TEST.columns), unbroken.logits(TEST.columns))
+    assert model.card == unbroken.card
 
 
 @pytest.mark.parametrize(
