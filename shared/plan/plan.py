@@ -31,6 +31,7 @@ from sealscore.shared.plan.bounds import (
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.schema import CategoricalFeature, Name, Strict, TableSchema
 from sealscore.shared.plan.settings import (
+    AUTO,
     Alignment,
     Evaluation,
     Model,
@@ -118,7 +119,7 @@ class Plan(Strict):
     alignment: Alignment = Alignment()
     model: Model = Model()
     privacy: Privacy
-    training: Training
+    training: Training = AUTO
     evaluation: Evaluation
 
     _sorted = field_validator("groups")(sort_keys)

@@ -217,3 +217,7 @@ class Training(Strict):
         if self.local is not None and (self.algorithm == "fedprox") != (self.local.proximal > 0):
             raise ValueError("local.proximal must be above 0 for fedprox, and is 0 for fedavg")
         return self
+
+
+AUTO = Training.model_validate("auto")
+"""What a plan that says nothing of training means."""
