@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -38,12 +38,25 @@ class Asks(Protocol):
 
 
 class FederatedSums:
-    """`recipe.Sums` of one group of parties, whose published bins are `parts`."""
+    """`recipe.fit.Sums` of one group of parties, whose published bins are `parts`.
 
-    def __init__(self, asks: Asks, mechanisms: Mechanisms, group: str, facts: Facts, parts: dict[str, str]) -> None:
+    The fit goes by the number of records that the histogram counted. Where other parties answer later, sum and noise
+    are scaled to those that were `counted`, by public numbers: curvature and sums are of the same records.
+    """
+
+    def __init__(
+        self,
+        asks: Asks,
+        mechanisms: Mechanisms,
+        group: str,
+        facts: Facts,
+        parts: dict[str, str],
+        counted: Sequence[str],
+    ) -> None:
         self._asks, self._mechanisms, self._facts, self._bins = asks, mechanisms, facts, parts
         self._phases = {phase.kind: phase for phase in mechanisms.phases if phase.group == group}
         self._codes: Codes | None = None
+        self._counted = self._nominal(counted)
         self.parts = parts
 
     def first(self, round: int, codes: Codes, weights: np.ndarray) -> Released | None:
@@ -85,8 +98,11 @@ class FederatedSums:
     ) -> Released | None:
         mechanism, records = self._mechanisms.mechanism(phase, length), self._facts.records
 
+        def scale(found: Sum) -> float:
+            return self._counted / self._nominal(found.cohort)
+
         def noise(found: Sum) -> float:
-            return mechanism.total_std(len(found.cohort))
+            return scale(found) * mechanism.total_std(len(found.cohort))
 
         found = self._asks.summed(
             phase,
@@ -94,7 +110,11 @@ class FederatedSums:
             mechanism,
             parameters,
             parts,
-            gradient_norm=lambda found: float(np.linalg.norm(found.values)) / records,
+            gradient_norm=lambda found: scale(found) * float(np.linalg.norm(found.values)) / records,
             noise_norm=lambda found: noise(found) * float(np.sqrt(length)) / records,
         )
-        return None if found is None else Released(found.values, noise(found))
+        return None if found is None else Released(scale(found) * found.values, noise(found))
+
+    def _nominal(self, parties: Sequence[str]) -> int:
+        plan = self._mechanisms.plan
+        return sum(plan.nominal_training(plan.party(party)) for party in parties)

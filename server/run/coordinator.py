@@ -119,8 +119,9 @@ class Coordinator:
         self._rounds = Rounds(plan, run, self._asker, aggregation, journal)
         self._pairs = PairExchange(plan, self._asker, journal)
         self._early: dict[str, str] = {}
-        # Of each group how many training records its noisy histogram counted, and the lenders' rate of bad outcomes.
-        self._records: dict[str, float] = {}
+        # Of each group how many training records its noisy histogram counted, and of which parties.
+        self._records: dict[str, tuple[float, tuple[str, ...]]] = {}
+        # The lenders' rate of bad outcomes.
         self._rate = math.nan
 
     def run(self) -> RunOutcome:
@@ -173,10 +174,10 @@ class Coordinator:
 
     def fit_additive(self, group: str, binning: Binning, parts: dict[str, str]) -> _Trained:
         """Tables of a group by the additive recipe: its first phase, pairs, its second phase, and the curve."""
-        features, records = len(binning.features), self._records[group]
+        features, (records, counted) = len(binning.features), self._records[group]
         mu, keep = tower_mu(self._plan, group), label_keep(self._plan, group)
         facts = Facts.of(records, self._rate * records, features, mu, keep)
-        sums = FederatedSums(self, self._mechanisms, group, facts, parts)
+        sums = FederatedSums(self, self._mechanisms, group, facts, parts, counted)
         score = fitted(binning, facts, sums, fit_shares(self._plan, group))
         curve = score.curve if group == self._plan.lenders else None
         card = self._card(group) | {"recipe": score.rules}
@@ -211,7 +212,8 @@ class Coordinator:
         """Quantile bins of every feature of a group's tower, from a noisy histogram; and their published part."""
         rule = bin_rule(self._plan, phase.group)
         found = self._single(phase, self._mechanisms.mechanism(phase, rule.length), np.zeros(0), {})
-        binning, self._records[phase.group] = rule.binning(found.values), rule.records(found.values)
+        self._records[phase.group] = rule.records(found.values), found.cohort
+        binning = rule.binning(found.values)
         return binning, self.publish(phase, "bins", binning.to_bytes())
 
     def train_tower(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> np.ndarray:

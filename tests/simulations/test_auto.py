@@ -20,6 +20,7 @@ from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.engine.federation import Federation
@@ -114,6 +115,19 @@ def test_attempts_that_are_spent_end_a_phase_early_with_the_tables_so_far():
     assert auc(outcome.model) > 0.75
     most = {phase.name: phase.attempts for phase in mechanisms(plan).phases}
     assert all(max(count.values()) <= most[name] for name, count in outcome.answered.items())
+
+
+@pytest.mark.parametrize("gone_before", ["fit_features:lender", "fit_tables:lender"])
+def test_a_party_that_drops_out_leaves_a_score_of_the_others(gone_before: str):
+    class Leaves(Quiet):
+        def phase(self, phase: Phase) -> None:
+            if phase.name == gone_before:
+                exchange.away.add("lender-3")
+
+    plan = BIG.replace(privacy__noise="none")
+    exchange = DirectExchange(nodes_of(plan, RECORDS)[0])
+    left = Coordinator(plan, "run-1", ClearMessenger(exchange), PlainSum(), Leaves(), patience=0.0).run().model
+    assert auc(left) > auc(coordinated(plan).model) - 0.01
 
 
 class Killed(BaseException):
