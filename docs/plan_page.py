@@ -223,7 +223,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
     },
     Training: {
         "algorithm": "`dp-sgd`: one global step a round, noise shared by the cohort. `fedavg`, `fedprox`: local steps, "
-        "all of the noise at each party.",
+        'all of the noise at each party. `auto` is what `training = "auto"` stands for.',
         "engine": "How clipped sums of gradients are computed: in one pass, or by Opacus (slower, the same sum).",
         "rounds": "Rounds of each tower.",
         "sample_rate": "Probability with which each record is in a step's sample.",

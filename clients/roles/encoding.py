@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,12 +12,17 @@ import torch
 
 from sealscore.clients.roles.errors import Refused
 from sealscore.shared.dp.gradients import ClippedGradientSum, gradient_engine
+from sealscore.shared.model.additive.codes import Codes, narrow
+from sealscore.shared.model.additive.curve import CURVE_LENGTH, PdCurve
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import Tower, load_flat, parameter_count
-from sealscore.shared.plan.features import tower_features
+from sealscore.shared.model.tower import Tower, load_flat, parameter_count, row_logits
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
+
+# Logits, float64 [n], of the records that go by a name, from their columns: each from its own record alone.
+Scorer = Callable[[str, Mapping[str, np.ndarray]], np.ndarray]
 
 
 class Encoder:
@@ -24,18 +30,20 @@ class Encoder:
 
     def __init__(self, plan: Plan, group: str) -> None:
         self._plan, self._group = plan, group
-        self.features = tower_features(plan, group)
+        self.rule = bin_rule(plan, group)
         self._kept: dict[str, tuple[Binning, torch.Tensor]] = {}
         # Of the bins that were published last: requests of all rounds build on the same ones.
         self._binning: tuple[bytes, Binning] | None = None
         self._untrained: tuple[Binning, Tower] | None = None
         self._engine: tuple[Binning, Loss, ClippedGradientSum] | None = None
+        self._bins: dict[str, tuple[Binning, np.ndarray]] = {}
+        self._additive: dict[bytes, Codes] = {}
 
     def binning(self, part: bytes) -> Binning:
         """The published bins; Refused where the part is none."""
         if self._binning is None or self._binning[0] != part:
             try:
-                self._binning = part, Binning.from_bytes(part, self.features, self._plan.model.bins)
+                self._binning = part, self.rule.read(part)
             except ValueError:
                 raise Refused("bad-part") from None
         return self._binning[1]
@@ -77,9 +85,56 @@ class Encoder:
             kept = self._kept[what] = (binning, torch.from_numpy(coding.encode(binning.quantize(columns))))
         return kept[1]
 
+    def bins(self, what: str, columns: Mapping[str, np.ndarray], binning: Binning) -> np.ndarray:
+        """Bins, integers [features, n], of the party's records `what`, as `codes`."""
+        kept = self._bins.get(what)
+        if kept is None or (kept[0] is not binning and kept[0] != binning):
+            kept = self._bins[what] = (binning, narrow(binning.quantize(columns), binning.sizes))
+        return kept[1]
+
+    def additive(self, part: bytes, binning: Binning) -> Codes:
+        """Published codes of an additive model over these bins; Refused where the part is none."""
+        key = hashlib.sha256(part).digest()
+        if key not in self._additive or self._additive[key].sizes != binning.sizes:
+            try:
+                codes = Codes.from_bytes(part, binning.sizes)
+            except ValueError:
+                raise Refused("bad-part") from None
+            # Of the first phase, of its pairs, and of the second.
+            while len(self._additive) > 2:
+                del self._additive[next(iter(self._additive))]
+            self._additive[key] = codes
+        return self._additive[key]
+
+    def scorer(self, parameters: np.ndarray, parts: Mapping[str, bytes], calibrated: bool = False) -> Scorer:
+        """How records are scored at these parameters; Refused where they or the parts are none. Reads no record.
+
+        An additive score that is `calibrated` has the numbers of its curve after its weights.
+        """
+        binning = self.binning(parts["bins"])
+        if "codes" not in parts:
+            tower = self.tower(binning, parameters)
+            return lambda what, columns: row_logits(tower, self.codes(what, columns, binning))
+        codes = self.additive(parts["codes"], binning)
+        expect(parameters, codes.length + calibrated * CURVE_LENGTH)
+        tables = codes.tables(parameters[: codes.length])
+        if not calibrated:
+            return lambda what, columns: tables.sums(self.bins(what, columns, binning))
+        try:
+            curve = PdCurve.of_vector(parameters[codes.length :])
+        except ValueError:
+            raise Refused("bad-parameters") from None
+        return lambda what, columns: curve.logits(tables.sums(self.bins(what, columns, binning)))
+
+    def score_length(self, parts: Mapping[str, bytes]) -> int:
+        """How many parameters a score that is not calibrated has."""
+        binning = self.binning(parts["bins"])
+        return self.additive(parts["codes"], binning).length if "codes" in parts else self.parameter_count(binning)
+
     def clear(self) -> None:
         """Forget all codes: records have changed."""
         self._kept.clear()
+        self._bins.clear()
 
 
 def expect(parameters: np.ndarray, length: int) -> None:

@@ -15,6 +15,7 @@ import torch
 
 from sealscore.clients.roles.bands import band_of
 from sealscore.clients.roles.context import PairContext, RoundContext
+from sealscore.clients.roles.encoding import Scorer, expect
 from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
@@ -24,9 +25,10 @@ from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
+from sealscore.shared.dp.rounding import to_grid
+from sealscore.shared.model.additive.curve import CURVE_LENGTH, SUMS, PdCurve, residual_sums
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.score_table import score_table
-from sealscore.shared.model.tower import Tower, row_logits
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
@@ -58,14 +60,25 @@ class Lender(PartyRole):
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+        if phase.kind is Kind.RATE:
+            return self.count_outcomes(phase, parameters)
         for group in self._plan.platforms:
             platforms = {party.name for party in self._plan.members(group)}
             if platforms - set(self._levels) or (self._plan.groups_at(group) and platforms - set(self._told_bands)):
                 raise Refused("no-signals")
         if phase.kind is Kind.BIN:
             return self.bin(phase, parameters)
-        make = {Kind.TRAIN: self.train_tower, Kind.CALIBRATE: self.calibrate, Kind.EVALUATE: self.evaluate}
-        return make[phase.kind](phase, parameters, self._encoder.binning(parts["bins"]))
+        if phase.kind is Kind.TRAIN:
+            return self.train_tower(phase, parameters, self._encoder.binning(parts["bins"]))
+        make = {
+            Kind.FIRST: self.fit_units,
+            Kind.PAIRS: self.fit_units,
+            Kind.SECOND: self.fit_units,
+            Kind.CALIBRATE: self.calibrate,
+            Kind.RESIDUALS: self.sum_residuals,
+            Kind.EVALUATE: self.evaluate,
+        }
+        return make[phase.kind](phase, parameters, parts)
 
     def steps(self, parts: dict[str, bytes]) -> Mapping[tuple[Kind, int], Callable[[], Pair]]:
         """What it does in which step of a paired phase."""
@@ -110,26 +123,57 @@ class Lender(PartyRole):
         """Codes float64 [n, width] and targets float64 [n] that the tower learns from; for use at this party."""
         return self._codes(False, binning), self._training_labels()
 
+    def training_bins(self, binning: Binning) -> tuple[np.ndarray, np.ndarray]:
+        """Bins, integers [features, n], and targets float64 [n] that the tower learns from; for use at this party."""
+        return self._encoder.bins("training", self._part(False).columns, binning), self._training_labels().numpy()
+
     def training_records(self) -> Records:
         """All training records of persons who consent to sums; for use at this party."""
         return self._part(False)
 
-    def calibrate(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
-        """Counts of training records over score cells and labels."""
-        tower, mechanism = self._scorer(phase, parameters, binning)
+    def count_outcomes(self, phase: Phase, parameters: np.ndarray) -> Sum:
+        """Counts of training records with a good outcome and with a bad one."""
+        expect(parameters, 0)
+        mechanism = self._mechanisms.mechanism(phase, 2)
 
         def work(context: RoundContext) -> np.ndarray:
-            logits = row_logits(tower, self._codes(False, binning))
+            return mechanism.counts(np.bincount(self._labels(False), minlength=2).astype(np.int64))
+
+        return work, mechanism
+
+    def calibrate(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """Counts of training records over score cells and labels."""
+        score, mechanism = self._scorer(phase, parameters, parts)
+
+        def work(context: RoundContext) -> np.ndarray:
+            logits = self._logits(score, False)
             return mechanism.counts(score_table(logits, self._labels(False), self._plan.evaluation.cells))
 
         return work, mechanism
 
-    def evaluate(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
-        """Counts of test records over score cells and labels: all of them, then by the bands of each group."""
-        tower, mechanism = self._scorer(phase, parameters, binning)
+    def sum_residuals(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """Residuals and curvature of training records by knots of the curve, whose numbers follow the weights."""
+        length = self._encoder.score_length(parts)
+        expect(parameters, length + CURVE_LENGTH)
+        score = self._encoder.scorer(parameters[:length], parts)
+        mechanism = self._mechanisms.mechanism(phase, SUMS)
+        try:
+            curve = PdCurve.of_vector(parameters[length:])
+        except ValueError:
+            raise Refused("bad-parameters") from None
 
         def work(context: RoundContext) -> np.ndarray:
-            logits, labels = row_logits(tower, self._codes(True, binning)), self._labels(True)
+            total = residual_sums(curve, self._logits(score, False), self._labels(False).astype(np.float64))
+            return to_grid(total, mechanism.grid, mechanism.bound)
+
+        return work, mechanism
+
+    def evaluate(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """Counts of test records over score cells and labels: all of them, then by the bands of each group."""
+        score, mechanism = self._scorer(phase, parameters, parts)
+
+        def work(context: RoundContext) -> np.ndarray:
+            logits, labels = self._logits(score, True), self._labels(True)
             cells = self._plan.evaluation.cells
             tables = [score_table(logits, labels, cells)]
             for name in self._plan.evaluation.groups:
@@ -267,9 +311,12 @@ class Lender(PartyRole):
     def _codes(self, test: bool, binning: Binning) -> torch.Tensor:
         return self._encoder.codes("test" if test else "training", self._part(test).columns, binning)
 
-    def _scorer(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> tuple[Tower, Mechanism]:
-        tower = self._encoder.tower(binning, parameters)
-        return tower, self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
+    def _logits(self, score: Scorer, test: bool) -> np.ndarray:
+        return score("test" if test else "training", self._part(test).columns)
+
+    def _scorer(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> tuple[Scorer, Mechanism]:
+        score = self._encoder.scorer(parameters, parts, calibrated=phase.codes)
+        return score, self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
 
     def _band(self, name: str) -> np.ndarray:
         """Bands of the test records in a group: by an own column, or as platforms have told; the last is missing."""

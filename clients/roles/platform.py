@@ -27,7 +27,6 @@ from sealscore.shared.messages.parts import edges_from_bytes, weights_from_bytes
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.loss import ForwardCorrected
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
-from sealscore.shared.model.tower import row_logits
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
@@ -65,10 +64,11 @@ class Platform(PartyRole):
             raise Refused("not-aligned")
         if phase.kind is Kind.BIN:
             return self.bin(phase, parameters)
-        if phase.kind is Kind.TRAIN and set(self._bits) != lenders:
+        if phase.of.clips and set(self._bits) != lenders:
             raise Refused("no-labels")
-        binning = self._encoder.binning(parts["bins"])
-        return (self.train_tower if phase.kind is Kind.TRAIN else self.signal_edges)(phase, parameters, binning)
+        if phase.kind is Kind.TRAIN:
+            return self.train_tower(phase, parameters, self._encoder.binning(parts["bins"]))
+        return (self.fit_units if phase.of.clips else self.signal_edges)(phase, parameters, parts)
 
     def steps(self, parts: dict[str, bytes]) -> Mapping[tuple[Kind, int], Callable[[], Pair]]:
         """What it does in which step of a paired phase."""
@@ -100,17 +100,22 @@ class Platform(PartyRole):
         """Codes float64 [n, width] and noisy labels float64 [n] that the tower learns from; for use at this party."""
         return self._codes(binning)[self._training_rows()], self._noisy_labels()
 
+    def training_bins(self, binning: Binning) -> tuple[np.ndarray, np.ndarray]:
+        """Bins, integers [features, n], and noisy labels float64 [n] of the same; for use at this party."""
+        bins = self._encoder.bins("all", self._records.columns, binning)
+        return bins[:, self._training_rows()], self._noisy_labels().numpy()
+
     def training_records(self) -> Records:
         """Aligned training records; for use at this party."""
         return self._records.take(self._training_rows())
 
-    def signal_edges(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+    def signal_edges(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """Counts of aligned training records over the public cells of the tower's logit."""
-        tower = self._encoder.tower(binning, parameters)
+        score = self._encoder.scorer(parameters, parts)
         mechanism = self._mechanisms.mechanism(phase, CELLS)
 
         def work(context: RoundContext) -> np.ndarray:
-            logits = row_logits(tower, self._codes(binning)[self._training_rows()])
+            logits = score("all", self._records.columns)[self._training_rows()]
             return mechanism.counts(signal_histogram(logits))
 
         return work, mechanism
@@ -149,14 +154,13 @@ class Platform(PartyRole):
 
     def disclose_signal(self, parts: dict[str, bytes]) -> Pair:
         """Step 1 of disclose_signal: the level of every aligned person, once."""
-        binning = self._encoder.binning(parts["bins"])
         levels = self._plan.model.signal_levels
         try:
             edges = edges_from_bytes(parts["edges"], levels)
-            weights = weights_from_bytes(parts["tower"], self._encoder.parameter_count(binning))
+            weights = weights_from_bytes(parts["tower"], self._encoder.score_length(parts))
         except ValueError:
             raise Refused("bad-part") from None
-        tower = self._encoder.tower(binning, weights)
+        score = self._encoder.scorer(weights, parts)
         # Equal weights mean the same levels under the same features, crosses and codes only.
         group, model = self._plan.groups[self._group], self._plan.model
         form = f"{group.table.model_dump_json()}\0{group.crosses}\0{model.model_dump_json()}".encode()
@@ -164,7 +168,7 @@ class Platform(PartyRole):
         meaning = hashlib.sha256(b"".join(pieces)).hexdigest()
 
         def work(context: PairContext, body: bytes) -> Payload:
-            told = signal_levels(row_logits(tower, self._codes(binning)), edges)
+            told = signal_levels(score("all", self._records.columns), edges)
             bits = self._plan.model.signal_bits
 
             def limit() -> int:

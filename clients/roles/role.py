@@ -16,10 +16,13 @@ from sealscore.clients.roles.pairing import Pairs
 from sealscore.clients.roles.releases import Pair, Sum
 from sealscore.clients.roles.training import train_step
 from sealscore.shared.crypto.psi import Progress
+from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.model.bins import Binning, histogram, histogram_length
+from sealscore.shared.dp.rounding import to_grid
+from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.loss import Loss, cross_entropy
 from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.additive.tower_budget import label_keep
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
@@ -60,6 +63,10 @@ class PartyRole(ABC):
         """Codes float64 [n, width] and targets float64 [n] that the tower learns from; for use at this party."""
 
     @abstractmethod
+    def training_bins(self, binning: Binning) -> tuple[np.ndarray, np.ndarray]:
+        """The same for an additive model: bins, integers [features, n], and targets float64 [n]."""
+
+    @abstractmethod
     def training_records(self) -> Records:
         """The records that bins are counted from; for use at this party."""
 
@@ -92,11 +99,11 @@ class PartyRole(ABC):
     def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
         """Counts of training records over the public cells of every feature of the tower."""
         expect(parameters, 0)
-        cells = self._plan.model.grid_cells
-        mechanism = self._mechanisms.mechanism(phase, histogram_length(self._encoder.features, cells))
+        rule = self._encoder.rule
+        mechanism = self._mechanisms.mechanism(phase, rule.length)
 
         def work(context: RoundContext) -> np.ndarray:
-            return mechanism.counts(histogram(self.training_records().columns, self._encoder.features, cells))
+            return mechanism.counts(rule.histogram(self.training_records().columns))
 
         return work, mechanism
 
@@ -109,6 +116,24 @@ class PartyRole(ABC):
             codes, targets = self.training_examples(binning)
             with self._encoder.engine(binning, self.loss) as engine:
                 return train_step(engine, parameters, codes, targets, self._plan, context)
+
+        return work, mechanism
+
+    def fit_units(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """Clipped gradients of an additive model over all training records: of its units, or of pairs of features."""
+        binning = self._encoder.binning(parts["bins"])
+        scored = self._encoder.additive(parts["codes"], binning)
+        summed = self._encoder.additive(parts["pairs"], binning) if "pairs" in parts else scored
+        expect(parameters, scored.length)
+        # Longer sums draw more noise than the distance that the claim gives up for.
+        if summed.length > phase.summed.longest(self._plan, self._group):
+            raise Refused("bad-part")
+        mechanism, tables = self._mechanisms.mechanism(phase, summed.length), scored.tables(parameters)
+
+        def work(context: RoundContext) -> np.ndarray:
+            bins, targets = self.training_bins(binning)
+            slope = slopes(tables.sums(bins), targets, label_keep(self._plan, self._group))
+            return to_grid(clipped_sum(summed, bins, slope), mechanism.grid, mechanism.bound)
 
         return work, mechanism
 

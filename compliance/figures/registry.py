@@ -19,7 +19,6 @@ from sealscore.compliance.figures.joint import JointClaim, joint_claims
 from sealscore.compliance.verify.verification import Verification
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 
 FORM = "https://github.com/opendp/deployments-registry-data"
@@ -200,7 +199,7 @@ def _accounting(mechanisms: Mechanisms) -> dict[str, Any]:
 
 def _implementation(mechanisms: Mechanisms, simulated: bool) -> dict[str, Any]:
     plan = mechanisms.plan
-    clip = ", ".join(f"{plan.clip_norm(p.group):g} ({p.name})" for p in mechanisms.phases if p.kind is Kind.TRAIN)
+    clip = ", ".join(f"{plan.clip_norm(p.group):g} ({p.name})" for p in mechanisms.phases if p.of.clips)
     noise = ", ".join(f"{name} {multiplier:.6g}" for name, multiplier in mechanisms.noise_multipliers.items())
     secrets = (
         "This was a simulation: keys and noise follow from a seed and protect nobody."

@@ -17,13 +17,16 @@ from sealscore.compliance.verify.account import Account
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant
 from sealscore.shared.dp.events import Event, Gaussian, SampledGaussian
 from sealscore.shared.ledger.entries import Disclose, Reserve
-from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import KINDS
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import fixed, percent, plural, short, whole
 
 _ROWS = 60
 # Above it, a bound says nothing that could be told from certainty.
 _TELLABLE = 50.0
+
+
+_CLIPPED = {kind.value for kind, what in KINDS.items() if what.clips}
 
 
 def claim(review: LedgerReview) -> Html:
@@ -244,7 +247,7 @@ def _gathered(accounts: Iterable[Account]) -> Iterable[_Mechanism]:
 
 def _bound(plan: Plan, entry: Reserve) -> str:
     kind, _, group = entry.phase.partition(":")
-    if kind == Kind.TRAIN.value:
+    if kind in _CLIPPED:
         return f"each record's gradient is clipped to norm {short(plan.clip_norm(group))}"
     if isinstance(entry.event, Gaussian):
         return f"one person changes counts by at most {short(entry.event.sensitivity)} (L2 norm)"

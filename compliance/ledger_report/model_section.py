@@ -10,6 +10,7 @@ from sealscore.compliance.run_figures.scorecard import REASONS
 from sealscore.compliance.run_report.comparison_sections import scorecard as effects_by_feature
 from sealscore.compliance.run_report.fairness_section import fairness_section
 from sealscore.compliance.run_report.quality_sections import approved
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import fixed, listed, percent, plural, plus_minus, short, whole
 
@@ -75,7 +76,7 @@ def _card(found: Findings) -> list[tuple[object, object]]:
         )
     ]
     return [
-        ("model", f"{plan.name}: weighted bins, at most {whole(plan.model.bins)} a feature{network}"),
+        ("model", f"{plan.name}: weighted bins, at most {whole(bin_rule(plan, plan.lenders).bins)} a feature{network}"),
         ("plan", element("code", plan.hash)),
         ("run", f"{run.record['run']}, started {run.record['started']}"),
         ("made for", f"{plan.purpose} (purpose code {plan.purpose_code})"),
@@ -107,6 +108,8 @@ def _privacy(found: Findings) -> str:
 
 def _algorithm(plan: Plan) -> str:
     training = plan.training
+    if training.auto:
+        return f"the additive recipe, {whole(training.rounds)} rounds over all records"
     rate = percent(training.sample_rate, 1)
     return f"{training.algorithm}, {whole(training.rounds)} rounds, each record in a round with probability {rate}"
 

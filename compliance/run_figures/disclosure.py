@@ -63,11 +63,15 @@ def _sum(run: RunFolder, phase: Phase) -> tuple[str, str]:
     if phase.kind is Kind.BIN:
         features = len(tower_features(plan, phase.group))
         return f"counts of training persons over public cells of {plural(features, 'feature')}", "the bins"
-    if phase.kind is Kind.TRAIN:
+    if phase.of.clips:
         kind = "steps" if plan.training.local else "gradients"
         return f"{plural(answers, 'sum')} of clipped {kind}", "the weights of every round"
     if phase.kind is Kind.EDGES:
         return "counts of training persons over cells of the tower's score", "the edges of the levels"
+    if phase.kind is Kind.RATE:
+        return "counts of training persons by outcome", "the rate of bad outcomes"
+    if phase.kind is Kind.RESIDUALS:
+        return f"{plural(answers, 'sum')} of residuals of training persons by score", "the calibration"
     if phase.kind is Kind.CALIBRATE:
         return "counts of training persons by score and label", "the calibration"
     by = f", all and by {listed(tuple(plan.evaluation.groups))}" if plan.evaluation.groups else ""
@@ -77,7 +81,7 @@ def _sum(run: RunFolder, phase: Phase) -> tuple[str, str]:
 def _noise(run: RunFolder, phase: Phase) -> str:
     events = {entry["phase"]: entry["event"] for entry in run.record["privacy"]["phases"]}
     multiplier = events.get(phase.name, {}).get("noise_multiplier")
-    if phase.kind is Kind.TRAIN:
+    if phase.of.clips:
         return f"noise of {short(multiplier)} times the clip norm {short(run.plan.clip_norm(phase.group))}"
     return f"noise of {short(multiplier)} (standard deviation) in each count"
 

@@ -9,7 +9,6 @@ from sealscore.compliance.pages.page import Column, Html, figure, figures, join,
 from sealscore.compliance.pages.svg import STYLES, Axis
 from sealscore.compliance.run_figures.disclosure import phase_title
 from sealscore.compliance.run_figures.findings import Findings
-from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import phases
 from sealscore.shared.text.numbers import data_size, plural, short, whole
 
@@ -67,7 +66,7 @@ def training(found: Findings) -> Html:
     drawn = [
         _gradients(found, phase_title(run.plan, phase), phase.name)
         for phase in phases(run.plan)
-        if phase.kind is Kind.TRAIN
+        if phase.of.clips and phase.rounds > 1
     ]
     settings = run.plan.training
     rate = "all records" if settings.sample_rate == 1 else f"each record with probability {short(settings.sample_rate)}"

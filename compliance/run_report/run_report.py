@@ -17,8 +17,11 @@ from sealscore.compliance.run_report.privacy_sections import guarantee, spending
 from sealscore.compliance.run_report.quality_sections import quality
 from sealscore.compliance.run_report.segments_section import segments_section
 from sealscore.shared.files import write_whole
+from sealscore.shared.model.additive.table_score import TableScore
+from sealscore.shared.phases.bin_rule import bin_rule
+from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import grouped
-from sealscore.shared.text.numbers import percent, short, whole
+from sealscore.shared.text.numbers import percent, plural, short, whole
 
 REPORT = "report.html"
 
@@ -75,7 +78,7 @@ def _record(found: Findings) -> Html:
         ("started", record["started"]),
         ("test persons", f"{percent(split.test_fraction)}, split by {split.kind}"),
         ("model", _model(found)),
-        ("training", f"{plan.training.algorithm}, {whole(plan.training.rounds)} rounds, engine {plan.training.engine}"),
+        ("training", _training(plan)),
         ("accountant", record["privacy"]["accountant"]),
         ("Sealscore", own_version()),
     ]
@@ -88,10 +91,19 @@ def _record(found: Findings) -> Html:
     return join([pairs(stated), said])
 
 
+def _training(plan: Plan) -> str:
+    training = plan.training
+    if training.auto:
+        return f"the additive recipe, {whole(training.rounds)} rounds"
+    return f"{training.algorithm}, {whole(training.rounds)} rounds, engine {training.engine}"
+
+
 def _model(found: Findings) -> str:
-    model, calibration = found.run.plan.model, found.run.model.calibration
-    network = f", a network of {model.hidden} units beside them" if model.hidden else ""
-    return (
-        f"weighted bins (at most {model.bins} a feature){network}; calibration slope {short(calibration.slope)}, "
-        f"intercept {short(calibration.intercept)}"
-    )
+    plan, published = found.run.plan, found.run.model
+    bins = f"weighted bins (at most {bin_rule(plan, plan.lenders).bins} a feature)"
+    if isinstance(published.weights, TableScore):
+        pairs = len(published.weights.tables.pairs)
+        return f"{bins}, tables of {plural(pairs, 'pair')} of features; calibrated by a curve"
+    network = f", a network of {plan.model.hidden} units beside them" if plan.model.hidden else ""
+    slope, intercept = published.calibration.slope, published.calibration.intercept
+    return f"{bins}{network}; calibration slope {short(slope)}, intercept {short(intercept)}"

@@ -36,7 +36,10 @@ app = typer.Typer(help="Make plans for the enrolled nodes, sign them, propose th
 def new(
     name: Annotated[str, typer.Argument(help="The plan's name: a-z, 0-9, '.', '_', '-'.")],
     like: Annotated[Path, typer.Option(help="A plan's file whose schemas, outcome and privacy are taken over.")],
-    profile: Annotated[str, typer.Option(help="many, few or fewest rounds; Flower takes seconds a round.")] = "few",
+    profile: Annotated[
+        str,
+        typer.Option(help="many, few or fewest rounds, of a plan that is tuned by hand."),
+    ] = "few",
     group: Annotated[list[str] | None, typer.Option(help="PARTY=GROUP, where there are several kinds.")] = None,
     records: Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records.")] = None,
     days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
@@ -123,11 +126,14 @@ def list_plans(folder: Folder = HERE) -> None:
 def _expected(plan: Plan, profile: str) -> Table:
     claim = Mechanisms(plan).claim()
     table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_row("profile", f"{profile}: {plan.training.rounds} rounds, sample rate {plan.training.sample_rate:g}")
+    rounds, rate = plan.training.rounds, plan.training.sample_rate
+    by = "the additive recipe" if plan.training.auto else profile
+    table.add_row("training", f"{by}: {rounds} rounds, sample rate {rate:g}")
     table.add_row("privacy", f"epsilon {claim:.3g} at delta {plan.privacy.delta:g} for a person")
     table.add_row("exchanges", f"{sums(plan)} sums and {payloads(plan)} payloads")
     table.add_row("duration", f"about {minutes(duration(plan, SECONDS_A_ROUND))}, alignment aside")
-    table.add_row("cost in AUC", f"{PROFILES[profile].auc_cost} (measured on UCI credit default)")
+    if not plan.training.auto:
+        table.add_row("cost in AUC", f"{PROFILES[profile].auc_cost} (measured on UCI credit default)")
     return table
 
 

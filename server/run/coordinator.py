@@ -5,12 +5,15 @@ Each phase is one method under the name that it has at the party.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from sealscore.server.run.additive_fit import FederatedSums
 from sealscore.server.run.optimizer import ServerOptimizer, averaged
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import wait_for
@@ -21,13 +24,18 @@ from sealscore.server.transport.party_client import PartyClient
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
 from sealscore.shared.messages.aggregation import Aggregation
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
-from sealscore.shared.model.bins import Binning, histogram_length
+from sealscore.shared.model.additive.table_score import TableScore
+from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, crosses_of, initial_tower
 from sealscore.shared.model.calibration import Calibration, fit
+from sealscore.shared.model.recipe.facts import LEAST_RECORDS, Facts
+from sealscore.shared.model.recipe.fit import fitted
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.signal import CELLS, level_edges
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.model.weights import TowerWeights
+from sealscore.shared.phases.additive.tower_budget import fit_shares, label_keep, tower_mu
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.features import tower_features
@@ -74,6 +82,14 @@ class RunOutcome:
     early: dict[str, str] = field(default_factory=dict)
 
 
+class _Trained(NamedTuple):
+    """A group's tower, the parameters at which parties score with it, and the parts that they need for it."""
+
+    model: ScoreModel
+    weights: np.ndarray
+    parts: dict[str, str]
+
+
 class Coordinator:
     """Runs a plan. Every party must be there before the first phase; MissingParties names those that are not.
 
@@ -103,20 +119,29 @@ class Coordinator:
         self._rounds = Rounds(plan, run, self._asker, aggregation, journal)
         self._pairs = PairExchange(plan, self._asker, journal)
         self._early: dict[str, str] = {}
+        # Of each group how many training records its noisy histogram counted, and of which parties.
+        self._records: dict[str, tuple[float, tuple[str, ...]]] = {}
+        # The lenders' rate of bad outcomes.
+        self._rate = math.nan
 
     def run(self) -> RunOutcome:
         """All phases: PhaseFailed or MissingParties where the plan cannot be carried out."""
         if not self._journal.ended:
             wait_for(self._messenger, [party.name for party in self._plan.parties], self._patience, poll=0.2)
-        towers = {group: self._platforms(group) for group in self._plan.platforms}
         lenders = self._plan.lenders
-        binning, parts = self.bin(self._phase(Kind.BIN, lenders))
-        weights = self.train_tower(self._phase(Kind.TRAIN, lenders), binning, parts)
-        calibration = self.calibrate(self._phase(Kind.CALIBRATE, lenders), weights, parts)
-        tables = self.evaluate(self._phase(Kind.EVALUATE, lenders), weights, parts)
+        if self._plan.training.auto:
+            self._rate = self.count_outcomes(self._phase(Kind.RATE, lenders))
+        towers = {group: self._platforms(group) for group in self._plan.platforms}
+        trained = self._trained(lenders)
+        model, weights = trained.model, trained.weights
+        if isinstance(model.weights, TableScore):
+            curve = model.weights.curve
+            weights = weights if curve is None else np.concatenate([weights, curve.vector()])
+        else:
+            model.calibration = self.calibrate(self._phase(Kind.CALIBRATE, lenders), weights, trained.parts)
+        tables = self.evaluate(self._phase(Kind.EVALUATE, lenders), weights, trained.parts)
         self._journal.end(self._asker.run)
         self._asker.finish(self._phase(Kind.EVALUATE, lenders))
-        model = self._model(lenders, binning, weights, calibration)
         summed = (phase for phase in self._mechanisms.phases if not phase.paired)
         answered = {phase.name: dict(self._rounds.answered(phase)) for phase in summed}
         return RunOutcome(model, towers, tables, answered, dict(self._pairs.crossed), self._early)
@@ -124,14 +149,41 @@ class Coordinator:
     def _platforms(self, group: str) -> ScoreModel:
         """The phases of one kind of platform; gives its tower."""
         self.align(self._phase(Kind.ALIGN, group))
-        binning, parts = self.bin(self._phase(Kind.BIN, group))
-        self.release_labels(self._phase(Kind.LABELS, group))
-        weights = self.train_tower(self._phase(Kind.TRAIN, group), binning, parts)
-        edges = self.signal_edges(self._phase(Kind.EDGES, group), weights, parts)
-        self.disclose_signal(self._phase(Kind.SIGNAL, group), weights, edges, parts)
+        trained = self._trained(group)
+        edges = self.signal_edges(self._phase(Kind.EDGES, group), trained.weights, trained.parts)
+        self.disclose_signal(self._phase(Kind.SIGNAL, group), trained.weights, edges, trained.parts)
         if self._plan.groups_at(group):
             self.disclose_groups(self._phase(Kind.GROUPS, group))
-        return self._model(group, binning, weights, Calibration())
+        return trained.model
+
+    def _trained(self, group: str) -> _Trained:
+        """Bins and a tower of a group, not calibrated where it is linear or a network."""
+        binning, parts = self.bin(self._phase(Kind.BIN, group))
+        if group != self._plan.lenders:
+            self.release_labels(self._phase(Kind.LABELS, group))
+        if self._plan.training.auto:
+            return self.fit_additive(group, binning, parts)
+        weights = self.train_tower(self._phase(Kind.TRAIN, group), binning, parts)
+        return _Trained(self._model(group, binning, weights, Calibration()), weights, parts)
+
+    def count_outcomes(self, phase: Phase) -> float:
+        """The share of bad outcomes, from noisy counts of good and bad ones."""
+        found = self._single(phase, self._mechanisms.mechanism(phase, 2), np.zeros(0), {})
+        good, bad = found.values.tolist()
+        return float(bad / max(good + bad, LEAST_RECORDS))
+
+    def fit_additive(self, group: str, binning: Binning, parts: dict[str, str]) -> _Trained:
+        """Tables of a group by the additive recipe: its first phase, pairs, its second phase, and the curve."""
+        features, (records, counted) = len(binning.features), self._records[group]
+        mu, keep = tower_mu(self._plan, group), label_keep(self._plan, group)
+        facts = Facts.of(records, self._rate * records, features, mu, keep)
+        sums = FederatedSums(self, self._mechanisms, group, facts, parts, counted)
+        score = fitted(binning, facts, sums, fit_shares(self._plan, group))
+        curve = score.curve if group == self._plan.lenders else None
+        card = self._card(group) | {"recipe": score.rules}
+        tables = TableScore(score.codes.tables(score.weights), curve)
+        model = ScoreModel(tower_features(self._plan, group), binning, tables, Calibration(), card)
+        return _Trained(model, score.weights, sums.parts)
 
     def align(self, phase: Phase) -> None:
         """Each lender and each platform find the persons that both know, and name them by handles."""
@@ -148,8 +200,8 @@ class Coordinator:
 
     def disclose_signal(self, phase: Phase, weights: np.ndarray, edges: np.ndarray, parts: dict[str, str]) -> None:
         """Each platform sends each lender the level of every aligned person, once."""
-        tower = self._publish(phase, "tower", weights_to_bytes(weights))
-        cut = self._publish(phase, "edges", edges_to_bytes(edges))
+        tower = self.publish(phase, "tower", weights_to_bytes(weights))
+        cut = self.publish(phase, "edges", edges_to_bytes(edges))
         self._carry(phase, parts | tower | cut)
 
     def disclose_groups(self, phase: Phase) -> None:
@@ -158,11 +210,11 @@ class Coordinator:
 
     def bin(self, phase: Phase) -> tuple[Binning, dict[str, str]]:
         """Quantile bins of every feature of a group's tower, from a noisy histogram; and their published part."""
-        features = tower_features(self._plan, phase.group)
-        length = histogram_length(features, self._plan.model.grid_cells)
-        found = self._single(phase, self._mechanisms.mechanism(phase, length), np.zeros(0), {})
-        binning = Binning.from_histogram(features, self._plan.model.grid_cells, self._plan.model.bins, found.values)
-        return binning, self._publish(phase, "bins", binning.to_bytes())
+        rule = bin_rule(self._plan, phase.group)
+        found = self._single(phase, self._mechanisms.mechanism(phase, rule.length), np.zeros(0), {})
+        self._records[phase.group] = rule.records(found.values), found.cohort
+        binning = rule.binning(found.values)
+        return binning, self.publish(phase, "bins", binning.to_bytes())
 
     def train_tower(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> np.ndarray:
         """The tower's weights, float64 [p]: rounds of noisy gradients, or of averaged local steps.
@@ -208,7 +260,8 @@ class Coordinator:
     def _phase(self, kind: Kind, group: str) -> Phase:
         return next(phase for phase in self._mechanisms.phases if (phase.kind, phase.group) == (kind, group))
 
-    def _publish(self, phase: Phase, name: str, body: bytes) -> dict[str, str]:
+    def publish(self, phase: Phase, name: str, body: bytes) -> dict[str, str]:
+        """As `additive_fit.Asks`."""
         return {name: self._asker.publish(phase, name, body, needed=not self._journal.ended)}
 
     def _carry(self, phase: Phase, parts: dict[str, str]) -> None:
@@ -220,10 +273,34 @@ class Coordinator:
 
     def _model(self, group: str, binning: Binning, weights: np.ndarray, calibration: Calibration) -> ScoreModel:
         width = coding_of(self._plan, group, binning).width
-        card = {"plan": self._plan.hash, "name": self._plan.name, "group": group}
         features, crosses = tower_features(self._plan, group), crosses_of(self._plan, group)
         published = TowerWeights(weights, width, self._plan.model.hidden)
-        return ScoreModel(features, binning, published, calibration, card, crosses)
+        return ScoreModel(features, binning, published, calibration, self._card(group), crosses)
+
+    def _card(self, group: str) -> dict[str, Any]:
+        return {"plan": self._plan.hash, "name": self._plan.name, "group": group}
+
+    def summed(
+        self,
+        phase: Phase,
+        round: int,
+        mechanism: Mechanism,
+        parameters: np.ndarray,
+        parts: dict[str, str],
+        **figures: Callable[[Sum], float],
+    ) -> Sum | None:
+        """As `additive_fit.Asks`."""
+        if round == 1:
+            self._observer.phase(phase)
+        try:
+            found = self._rounds.ask(phase, round, mechanism, parameters, parts)
+        except AttemptsSpent as spent:
+            if round == 1:
+                raise
+            self._early[phase.name] = f"{spent}; the model is that of {round - 1} of {phase.rounds} rounds"
+            return None
+        self._report(phase, round, found, **{name: figure(found) for name, figure in figures.items()})
+        return found
 
     def _single(self, phase: Phase, mechanism: Mechanism, weights: np.ndarray, parts: dict[str, str]) -> Sum:
         """The one sum of a phase that has one round."""

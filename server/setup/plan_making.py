@@ -44,6 +44,9 @@ PROFILES: dict[str, Profile] = {
 }
 
 
+_AUTO = "auto"
+
+
 def sums(plan: Plan) -> int:
     """How many sums a plan asks for without a failure, all phases together."""
     from sealscore.shared.phases.order import phases
@@ -76,6 +79,8 @@ def made(
 ) -> dict[str, Any]:
     """The data of a new plan: schemas, outcome and privacy of `like`, with the enrolled nodes as its parties.
 
+    The profile's rounds are for a plan that is tuned by hand, and take no part in one that trains by the recipe.
+
     `groups` says of which group a platform is where there are several kinds, `records` a party's nominal records.
 
     Raises:
@@ -83,7 +88,9 @@ def made(
     """
     _check_tables(like)
     data = {key: value for key, value in like.items() if key not in ("simulation", "parties", "server_card", "bundle")}
-    training = profile.training(data.get("training", {}))
+    training = data.get("training", _AUTO)
+    if training != _AUTO:
+        training = profile.training(training)
     data |= {"name": name, "seed": seed, "expires": expires, "training": training}
     data["groups"] = dict(data.get("groups", {}))
     data["alignment"] = dict(data.get("alignment", {})) | {"method": "private"}
@@ -108,6 +115,8 @@ def made(
 def _check_tables(like: Mapping[str, Any]) -> None:
     """That there are tables where a plan has tables; what is in them is for the plan's own validation."""
     tables = {name: like.get(name, {}) for name in ("groups", "training", "alignment")}
+    if tables["training"] == _AUTO:
+        tables["training"] = {}
     tables["training.optimizer"] = tables["training"].get("optimizer", {}) if _table(tables["training"]) else {}
     if _table(tables["groups"]):
         tables |= {f"groups.{name}": group for name, group in tables["groups"].items()}

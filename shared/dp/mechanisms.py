@@ -20,8 +20,8 @@ import numpy as np
 from sealscore.shared.dp.accountant import Accountant, PldAccountant
 from sealscore.shared.dp.effort import TooMuchWork
 from sealscore.shared.dp.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
+from sealscore.shared.dp.measure import measure
 from sealscore.shared.dp.noise_calibration import PlannedRelease, Solved, UnreachableBudget, borne_out, solve
-from sealscore.shared.dp.rounding import clip_error, grid_for
 from sealscore.shared.messages.aggregation import SumShape
 from sealscore.shared.phases.order import Phase, phases
 from sealscore.shared.plan.errors import PlanError
@@ -31,8 +31,6 @@ from sealscore.shared.randomness.streams import Stream
 
 # A party may hold up to this many times its nominal records; a public constant, so that bounds stay public.
 HEADROOM = 2
-# Counts are summed in this unit: on whole counts, the noise of a small share would be far from Gaussian.
-COUNT_GRID = 2.0**-6
 
 
 @dataclass(frozen=True)
@@ -171,17 +169,13 @@ class Mechanisms:
         """Entries of all score tables of a phase that calibrates or evaluates."""
         return phase.summed.longest(self.plan, phase.group)
 
-    def _share(self, phase: Phase) -> float:
-        """The phase's share of the budget: phases of one kind share alike."""
-        return phase.summed.share(self.plan) / sum(1 for other in self.phases if other.kind is phase.kind)
-
     def _release(self, phase: Phase) -> PlannedRelease:
         multiplicity = self.plan.multiplicity(phase.group)
         if phase.summed.trains:
             return PlannedRelease(
                 name=phase.name,
                 kind="sampled",
-                share=self._share(phase),
+                share=phase.summed.share(self.plan, phase.group),
                 attempts=phase.attempts * phase.steps,
                 sensitivity=1.0,
                 sample_rate=self.plan.training.sample_rate,
@@ -190,7 +184,7 @@ class Mechanisms:
         return PlannedRelease(
             name=phase.name,
             kind="gaussian",
-            share=self._share(phase),
+            share=phase.summed.share(self.plan, phase.group),
             attempts=phase.attempts,
             sensitivity=phase.summed.sensitivity(self.plan, phase.group) * multiplicity,
             sample_rate=1.0,
@@ -222,18 +216,12 @@ class Mechanisms:
 
     def _made_with(self, multiplier: float, phase: Phase, length: int) -> Mechanism:
         most = HEADROOM * max(party.nominal_records for party in self.plan.members(phase.group))
-        if phase.summed.trains:
-            clip = self.plan.clip_norm(phase.group)
-            grid = grid_for(clip, length)
-            gamma = clip_error(most, length, self.plan.model.hidden, clip)
-            unit = clip * (1 + gamma) + grid * math.sqrt(length)
-        else:
-            grid, clip, unit = COUNT_GRID, 1.0, 1.0
-        bound, noise_std = math.ceil(clip * most / grid), multiplier * unit / grid
+        found = measure(self.plan, phase, length, most)
+        bound, noise_std = math.ceil(found.most * most / found.grid), multiplier * found.unit / found.grid
         return Mechanism(
             phase=phase,
             length=length,
-            grid=grid,
+            grid=found.grid,
             bound=bound,
             noise_std=noise_std,
             insiders=self.plan.insiders(phase.group),
@@ -281,7 +269,7 @@ class Mechanisms:
                 for phase in part
                 if count(phase)
             ]
-            if any(phase.summed.trains for phase in part):
+            if not all(phase.test for phase in part):
                 events += labels
             figures.append(borne_out(partial(used.epsilon, events), privacy.epsilon, privacy.delta, self.distance))
         return figures

@@ -12,6 +12,8 @@ import numpy as np
 
 from sealscore.shared.model.weights import MAX_WIDTH, WEIGHT_LIMIT
 
+# Counts are summed in this unit: on whole counts, the noise of a small share would be far from Gaussian.
+COUNT_GRID = 2.0**-6
 _UNIT_ROUNDOFF = 2.0**-53
 _MAX_EXACT = 2**53
 

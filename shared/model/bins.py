@@ -7,7 +7,7 @@ of the schema fall into the outermost bin. A missing value has a bin of its own,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,8 @@ from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
 from sealscore.shared.unpacking import UnpackError, unpack
 
 AnyFeature = NumericFeature | CategoricalFeature
+# Inner edges of a feature's public cells, ascending, from the feature and about how many cells there are to be.
+Grid = Callable[[NumericFeature, int], tuple[float, ...]]
 _FORMAT = "sealscore bins 1"
 _MAX_BYTES = 8 * 1024 * 1024
 # Edges and shares of one feature: a public edge list is the longest.
@@ -48,8 +50,8 @@ def grid_edges(feature: NumericFeature, grid_cells: int) -> tuple[float, ...]:
     return tuple(float(edge) for edge in inside) or (feature.lower,)
 
 
-def _cells(feature: AnyFeature, grid_cells: int) -> int:
-    ordinary = len(feature.levels) if feature.kind == "categorical" else len(grid_edges(feature, grid_cells)) + 1
+def _cells(feature: AnyFeature, grid_cells: int, grid: Grid) -> int:
+    ordinary = len(feature.levels) if feature.kind == "categorical" else len(grid(feature, grid_cells)) + 1
     return ordinary + feature.missing
 
 
@@ -95,12 +97,14 @@ def _column(columns: Mapping[str, np.ndarray], feature: AnyFeature, records: int
     return values
 
 
-def histogram_length(features: Sequence[AnyFeature], grid_cells: int) -> int:
+def histogram_length(features: Sequence[AnyFeature], grid_cells: int, grid: Grid = grid_edges) -> int:
     """Entries of the histogram: the cells of all features, the missing cells among them."""
-    return sum(_cells(feature, grid_cells) for feature in features)
+    return sum(_cells(feature, grid_cells, grid) for feature in features)
 
 
-def histogram(columns: Mapping[str, np.ndarray], features: Sequence[AnyFeature], grid_cells: int) -> np.ndarray:
+def histogram(
+    columns: Mapping[str, np.ndarray], features: Sequence[AnyFeature], grid_cells: int, grid: Grid = grid_edges
+) -> np.ndarray:
     """Counts over the public cells of all features, one after the other: int64 [histogram_length].
 
     `columns` are as in Records: float64 [n], NaN where missing, the index of the level where categorical.
@@ -115,8 +119,8 @@ def histogram(columns: Mapping[str, np.ndarray], features: Sequence[AnyFeature],
     for feature in features:
         values = _column(columns, feature, records)
         records = len(values)
-        edges = grid_edges(feature, grid_cells) if feature.kind == "numeric" else ()
-        parts.append(np.bincount(_indices(feature, edges, values), minlength=_cells(feature, grid_cells)))
+        edges = grid(feature, grid_cells) if feature.kind == "numeric" else ()
+        parts.append(np.bincount(_indices(feature, edges, values), minlength=_cells(feature, grid_cells, grid)))
     return np.asarray(np.concatenate(parts), dtype=np.int64)
 
 
@@ -171,7 +175,14 @@ class Binning:
     features: tuple[FeatureBins, ...]
 
     @classmethod
-    def from_histogram(cls, features: Sequence[AnyFeature], grid_cells: int, bins: int, totals: np.ndarray) -> Binning:
+    def from_histogram(
+        cls,
+        features: Sequence[AnyFeature],
+        grid_cells: int,
+        bins: int,
+        totals: np.ndarray,
+        grid: Grid = grid_edges,
+    ) -> Binning:
         """Quantile bins from a noisy histogram [histogram_length]: post-processing, valid for any noise.
 
         A numeric feature without public edges gets at most `bins` bins and at least two. Each quantile is cut at
@@ -181,14 +192,11 @@ class Binning:
         Raises:
             ValueError: the histogram has another length.
         """
-        if totals.shape != (histogram_length(features, grid_cells),):
-            raise ValueError(f"a histogram of {histogram_length(features, grid_cells)} cells is expected")
-        sizes = [_cells(feature, grid_cells) for feature in features]
-        parts = np.split(totals.astype(np.float64), np.cumsum(sizes)[:-1])
-        # Every feature counts the same records; the sum over fewer cells has less noise.
-        weights = np.array([1.0 / size for size in sizes])
-        total = float(np.sum(weights * np.array([part.sum() for part in parts])) / np.sum(weights))
-        return cls(tuple(_bins_of(f, grid_cells, bins, part, total) for f, part in zip(features, parts, strict=True)))
+        parts = _split(features, grid_cells, totals, grid)
+        total = _records(parts)
+        return cls(
+            tuple(_bins_of(f, grid_cells, bins, part, total, grid) for f, part in zip(features, parts, strict=True))
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -236,13 +244,41 @@ class Binning:
         return binning
 
 
-def _bins_of(feature: AnyFeature, grid_cells: int, bins: int, noisy: np.ndarray, total: float) -> FeatureBins:
+def records_counted(
+    features: Sequence[AnyFeature], grid_cells: int, totals: np.ndarray, grid: Grid = grid_edges
+) -> float:
+    """How many records a noisy histogram [histogram_length] counted: the estimate that `from_histogram` uses.
+
+    Raises:
+        ValueError: the histogram has another length.
+    """
+    return _records(_split(features, grid_cells, totals, grid))
+
+
+def _split(features: Sequence[AnyFeature], grid_cells: int, totals: np.ndarray, grid: Grid) -> list[np.ndarray]:
+    """The cells of each feature, float64."""
+    expected = histogram_length(features, grid_cells, grid)
+    if totals.shape != (expected,):
+        raise ValueError(f"a histogram of {expected} cells is expected")
+    sizes = [_cells(feature, grid_cells, grid) for feature in features]
+    return np.split(totals.astype(np.float64), np.cumsum(sizes)[:-1])
+
+
+def _records(parts: Sequence[np.ndarray]) -> float:
+    """Every feature counts the same records; the sum over fewer cells has less noise."""
+    weights = np.array([1.0 / len(part) for part in parts])
+    return float(np.sum(weights * np.array([part.sum() for part in parts])) / np.sum(weights))
+
+
+def _bins_of(
+    feature: AnyFeature, grid_cells: int, bins: int, noisy: np.ndarray, total: float, grid_of: Grid
+) -> FeatureBins:
     mass = consistent_counts(noisy, total)
     ordinary = mass[:-1] if feature.missing else mass
     edges: tuple[float, ...] = ()
     counts = ordinary
     if feature.kind == "numeric":
-        grid = grid_edges(feature, grid_cells)
+        grid = grid_of(feature, grid_cells)
         chosen = np.arange(len(grid)) if feature.edges else _quantiles(ordinary, bins)
         edges = tuple(grid[index] for index in chosen)
         counts = np.asarray(np.add.reduceat(ordinary, [0, *(chosen + 1)]))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
+
+from sealscore.shared.closed_forms import kept_probability
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -37,8 +38,8 @@ class ForwardCorrected:
 
     @classmethod
     def of_epsilon(cls, label_epsilon: float) -> ForwardCorrected:
-        """For randomized response at `label_epsilon`: keep = e^epsilon / (1 + e^epsilon) (Warner 1965)."""
-        return cls(1 / (1 + math.exp(-label_epsilon)))
+        """For labels that went through randomized response at `label_epsilon`."""
+        return cls(kept_probability(label_epsilon))
 
     def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if self.keep == 1:

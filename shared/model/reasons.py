@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.score_model import ScoreModel
 
 # Below this distance a divided difference of tanh loses more digits than the slope at the middle misses.
@@ -17,8 +18,13 @@ def contributions(model: ScoreModel, bins: np.ndarray) -> np.ndarray:
     released share of each bin. For a linear tower a contribution is w_j . (code_j - reference_j). With a network it
     is the integrated gradient along the straight line from the reference to the code (Sundararajan et al. 2017,
     section 3); for one hidden layer the integral has a closed form, v (tanh b - tanh a) / (b - a) for a unit that
-    goes from a to b, so nothing is approximated. A cross of two features counts half for each.
+    goes from a to b, so nothing is approximated. A cross of two features counts half for each. Of an additive model,
+    see `TableScore.contributions`.
     """
+    if isinstance(model.weights, TableScore):
+        return model.weights.contributions(bins, [np.array(part.reference) for part in model.binning.features])
+    if model.coding is None:
+        raise TypeError("a tower reads codes")
     reference = model.coding.reference()
     codes = model.coding.encode(bins)
     moved = codes - reference

@@ -17,6 +17,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from sealscore.shared.files import write_whole
+from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.bins import AnyFeature, Binning, FeatureBins, check_columns
 from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.coding import Coding, Crosses
@@ -28,9 +29,10 @@ BASE_POINTS, BASE_ODDS, POINTS_TO_DOUBLE = 600.0, 20.0, 20.0
 # Beyond one in a million a PD says nothing; points end there.
 _EXTREME_PD = 1e-6
 
-_FORMAT = "sealscore model 1"
+_FORMAT, _TABLES_FORMAT = "sealscore model 1", "sealscore table model 1"
 _WEIGHTS_FILE, _CARD_FILE = "model.safetensors", "card.json"
-_KEYS = {"format", "features", "crosses", "hidden", "weights_sha256", "card"}
+_SHARED_KEYS = {"format", "features", "weights_sha256", "card"}
+_KEYS = {_FORMAT: _SHARED_KEYS | {"crosses", "hidden"}, _TABLES_FORMAT: _SHARED_KEYS}
 _FEATURES: TypeAdapter[tuple[Feature, ...]] = TypeAdapter(tuple[Feature, ...])
 
 
@@ -41,7 +43,8 @@ class ModelFileError(ValueError):
 class ScoreModel:
     """A score: equal columns give equal bits, alone or in a batch, before and after saving.
 
-    `card` holds what is to be known about the model (the plan's hash, figures): any JSON object.
+    `weights` are a tower's, or the tables of an additive model, which has its calibration in itself. `card` holds what
+    is to be known about the model (the plan's hash, figures): any JSON object.
 
     Raises:
         ValueError: the parts do not belong together, or a weight is not finite.
@@ -51,7 +54,7 @@ class ScoreModel:
         self,
         features: Sequence[AnyFeature],
         binning: Binning,
-        weights: TowerWeights,
+        weights: TowerWeights | TableScore,
         calibration: Calibration,
         card: Mapping[str, Any],
         crosses: Crosses | None = None,
@@ -59,18 +62,22 @@ class ScoreModel:
         if tuple(part.feature for part in binning.features) != tuple(features):
             raise ValueError("the bins are those of other features")
         self.features, self.binning, self.calibration = tuple(features), binning, calibration
-        self.coding = Coding(binning, crosses)
-        if not np.isfinite(weights.vector).all():
-            raise ValueError("a weight of the tower is not finite")
-        if weights.width != self.coding.width:
-            raise ValueError(f"the tower reads {weights.width} units, the bins have {self.coding.width}")
-        # Parties train and evaluate at these weights, so the published ones are the same.
-        self.weights = replace(weights, vector=admissible(weights.vector))
+        self.weights, self.coding = weights, None
+        if isinstance(weights, TableScore):
+            weights.check(binning.sizes)
+        else:
+            self.coding = Coding(binning, crosses)
+            if not np.isfinite(weights.vector).all():
+                raise ValueError("a weight of the tower is not finite")
+            if weights.width != self.coding.width:
+                raise ValueError(f"the tower reads {weights.width} units, the bins have {self.coding.width}")
+            # Parties train and evaluate at these weights, so the published ones are the same.
+            self.weights = replace(weights, vector=admissible(weights.vector))
         self.card: dict[str, Any] = json.loads(json.dumps(dict(card), allow_nan=False))
 
     def logits_of_bins(self, bins: np.ndarray) -> np.ndarray:
         """Bin indices [n, features] -> logits before calibration, float64 [n]."""
-        return self.weights.logits(self.coding.encode(bins))
+        return self.weights.logits(bins if self.coding is None else self.coding.encode(bins))
 
     def logits(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Columns as in Records, float64 [n] each -> logits before calibration, float64 [n].
@@ -90,23 +97,26 @@ class ScoreModel:
         folder.mkdir(parents=True, exist_ok=True)
         weights = save_tensors(self._tensors())
         content = {
-            "format": _FORMAT,
+            "format": _TABLES_FORMAT,
             "features": _FEATURES.dump_python(self.features, mode="json"),
-            "crosses": asdict(self.coding.crosses),
-            "hidden": self.weights.hidden,
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "card": self.card,
         }
+        if isinstance(self.weights, TowerWeights) and self.coding is not None:
+            content |= {"format": _FORMAT, "crosses": asdict(self.coding.crosses), "hidden": self.weights.hidden}
         text = json.dumps(content, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         for name, data in ((_WEIGHTS_FILE, weights), (_CARD_FILE, text.encode())):
             write_whole(folder / name, data)
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = {f"tower.{name}": part.copy() for name, part in self.weights.parts().items()}
+        if isinstance(self.weights, TableScore):
+            tensors = self.weights.tensors()
+        else:
+            tensors = {f"tower.{name}": part.copy() for name, part in self.weights.parts().items()}
+            tensors["calibration"] = np.array([self.calibration.slope, self.calibration.intercept])
         for index, part in enumerate(self.binning.features):
             tensors[f"edges.{index}"] = np.array(part.edges, dtype=np.float64)
             tensors[f"reference.{index}"] = np.array(part.reference, dtype=np.float64)
-        tensors["calibration"] = np.array([self.calibration.slope, self.calibration.intercept])
         return tensors
 
     @classmethod
@@ -121,8 +131,9 @@ class ScoreModel:
             weights = (folder / _WEIGHTS_FILE).read_bytes()
         except (OSError, ValueError) as error:
             raise ModelFileError(f"{folder}: {_CARD_FILE} and {_WEIGHTS_FILE} cannot be read: {error}") from error
-        if not isinstance(content, dict) or set(content) != _KEYS or content["format"] != _FORMAT:
-            raise ModelFileError(f"{folder / _CARD_FILE}: expected exactly the keys {sorted(_KEYS)} of {_FORMAT!r}")
+        form = content.get("format") if isinstance(content, dict) else None
+        if not isinstance(form, str) or set(content) != _KEYS.get(form):
+            raise ModelFileError(f"{folder / _CARD_FILE}: expected exactly the keys of {' or '.join(map(repr, _KEYS))}")
         if hashlib.sha256(weights).hexdigest() != content["weights_sha256"]:
             raise ModelFileError(f"{folder / _WEIGHTS_FILE}: is not the file that {_CARD_FILE} describes")
         try:
@@ -133,9 +144,9 @@ class ScoreModel:
     @classmethod
     def _of(cls, content: dict[str, Any], tensors: dict[str, np.ndarray]) -> ScoreModel:
         features = _FEATURES.validate_python(content["features"])
-        hidden, card = content["hidden"], content["card"]
-        if type(hidden) is not int or hidden < 0 or not isinstance(card, dict):
-            raise ValueError("hidden must be a whole number and card an object")
+        card = content["card"]
+        if not isinstance(card, dict):
+            raise ValueError("card must be an object")
         for name, tensor in tensors.items():
             if tensor.dtype != np.float64:
                 raise ValueError(f"tensor {name!r} must be float64, is {tensor.dtype}")
@@ -147,6 +158,11 @@ class ScoreModel:
         bins = max(len(part.edges) for part in published) + 1 if published else 1
         # The reader of published bins checks order, bounds and shares; the file is not trusted more than a server.
         binning = Binning.from_bytes(Binning(tuple(published)).to_bytes(), features, bins)
+        if content["format"] == _TABLES_FORMAT:
+            return cls(features, binning, TableScore.of_tensors(given), Calibration(), card)
+        hidden = content["hidden"]
+        if type(hidden) is not int or hidden < 0:
+            raise ValueError("hidden must be a whole number")
         slope, intercept = given.pop("calibration")
         if hidden and len(given["tower.inner.weight"]) != hidden:
             raise ValueError(f"the card says {hidden} hidden units, the weights say otherwise")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from sealscore.shared.model.bins import histogram_length
+from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.phases.kind import Kind, SummedKind
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
@@ -17,11 +18,13 @@ class Bin(SummedKind):
 
     def longest(self, plan: Plan, group: str) -> int:
         """All cells of all features."""
-        return histogram_length(tower_features(plan, group), plan.model.grid_cells)
+        return bin_rule(plan, group).length
 
-    def share(self, plan: Plan) -> float:
-        """As the plan says."""
-        return plan.privacy.shares.bins
+    def share(self, plan: Plan, group: str) -> float:
+        """As the plan says, the same for all towers; or as the recipe does."""
+        if plan.training.auto:
+            return tower_part(plan) * fit_shares(plan, group).bins
+        return plan.privacy.shares.bins / len(plan.groups)
 
     def sensitivity(self, plan: Plan, group: str) -> float:
         """One cell of each feature changes by one."""

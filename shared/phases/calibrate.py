@@ -16,6 +16,6 @@ class Calibrate(SummedKind):
         """Cells times two labels."""
         return 2 * plan.evaluation.cells
 
-    def share(self, plan: Plan) -> float:
+    def share(self, plan: Plan, group: str) -> float:
         """As the plan says."""
         return plan.privacy.shares.calibration

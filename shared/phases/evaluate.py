@@ -19,7 +19,7 @@ class Evaluate(SummedKind):
         """Cells times two labels, of all and of each band of each group."""
         return 2 * plan.evaluation.cells * (1 + sum(len(plan.bands(name)) for name in plan.evaluation.groups))
 
-    def share(self, plan: Plan) -> float:
+    def share(self, plan: Plan, group: str) -> float:
         """As the plan says."""
         return plan.privacy.shares.evaluation
 

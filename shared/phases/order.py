@@ -6,6 +6,12 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from sealscore.shared.model.recipe.calibrator import ROUNDS as CALIBRATION_ROUNDS
+from sealscore.shared.model.recipe.fit import FIRST_ROUNDS, ROUNDS
+from sealscore.shared.phases.additive.count_outcomes import CountOutcomes
+from sealscore.shared.phases.additive.fit_units import FitFeatures, FitTables, SumPairs
+from sealscore.shared.phases.additive.sum_residuals import SumResiduals
+from sealscore.shared.phases.additive.tower_budget import fit_shares
 from sealscore.shared.phases.align import Align
 from sealscore.shared.phases.bin import Bin
 from sealscore.shared.phases.calibrate import Calibrate
@@ -23,12 +29,17 @@ KINDS: dict[Kind, PhaseKind] = {
     for found in (
         Align(),
         Bin(),
+        CountOutcomes(),
         ReleaseLabels(),
         TrainTower(),
+        FitFeatures(),
+        SumPairs(),
+        FitTables(),
         SignalEdges(),
         DiscloseSignal(),
         DiscloseGroups(),
         Calibrate(),
+        SumResiduals(),
         Evaluate(),
     )
 }
@@ -41,7 +52,7 @@ class Phase:
 
     A paired phase belongs to the platforms' group. `steps` counts the mechanism's invocations in one answer (above 1
     where a party takes local steps). `test` tells whose records a sum reads: test persons' or training persons',
-    never both.
+    never both. `codes` tells whether the tower is additive, so that its codes are a part of their own.
     """
 
     kind: Kind
@@ -49,6 +60,7 @@ class Phase:
     rounds: int = 1
     attempts: int = 1
     steps: int = 1
+    codes: bool = False
 
     @cached_property
     def name(self) -> str:
@@ -76,7 +88,7 @@ class Phase:
     @cached_property
     def parts(self) -> frozenset[str]:
         """The published parts that a request of this phase must name."""
-        return self.of.parts
+        return self.of.parts | {"codes"} if self.codes else self.of.parts
 
     @cached_property
     def test(self) -> bool:
@@ -97,27 +109,38 @@ def spare_attempts(rounds: int, fraction: float) -> int:
 def phases(plan: Plan) -> tuple[Phase, ...]:
     """All phases of the plan, in order: each kind of platform in turn, then the lenders."""
 
-    def summed(kind: Kind, group: str, rounds: int = 1, steps: int = 1) -> Phase:
+    auto = plan.training.auto
+
+    def summed(kind: Kind, group: str, rounds: int = 1, steps: int = 1, codes: bool = False) -> Phase:
         spare = spare_attempts(rounds, plan.privacy.spare_attempts)
-        return Phase(kind, group, rounds, rounds + spare, steps)
+        return Phase(kind, group, rounds, rounds + spare, steps, codes)
 
-    def training(group: str) -> Phase:
+    def training(group: str) -> list[Phase]:
+        if auto:
+            found = [summed(Kind.FIRST, group, FIRST_ROUNDS)]
+            found += [summed(Kind.PAIRS, group)] if fit_shares(plan, group).pairs else []
+            return [*found, summed(Kind.SECOND, group, ROUNDS)]
         local = plan.training.local
-        return summed(Kind.TRAIN, group, plan.training.rounds, local.steps if local else 1)
+        return [summed(Kind.TRAIN, group, plan.training.rounds, local.steps if local else 1)]
 
-    order: list[Phase] = []
+    def calibration(group: str) -> list[Phase]:
+        if not auto:
+            return [summed(Kind.CALIBRATE, group)]
+        return [summed(Kind.RESIDUALS, group, CALIBRATION_ROUNDS)] if fit_shares(plan, group).calibration else []
+
+    lenders = plan.lenders
+    order: list[Phase] = [summed(Kind.RATE, lenders)] if auto else []
     for group in plan.platforms:
         order += [
             Phase(Kind.ALIGN, group),
             summed(Kind.BIN, group),
             Phase(Kind.LABELS, group),
-            training(group),
-            summed(Kind.EDGES, group),
-            Phase(Kind.SIGNAL, group),
+            *training(group),
+            summed(Kind.EDGES, group, codes=auto),
+            Phase(Kind.SIGNAL, group, codes=auto),
         ]
         if plan.groups_at(group):
             order.append(Phase(Kind.GROUPS, group))
-    lenders = plan.lenders
-    order += [summed(Kind.BIN, lenders), training(lenders)]
-    order += [summed(Kind.CALIBRATE, lenders), summed(Kind.EVALUATE, lenders)]
+    order += [summed(Kind.BIN, lenders), *training(lenders)]
+    order += [*calibration(lenders), summed(Kind.EVALUATE, lenders, codes=auto)]
     return tuple(order)

@@ -17,6 +17,6 @@ class SignalEdges(SummedKind):
         """The cells."""
         return CELLS
 
-    def share(self, plan: Plan) -> float:
-        """As the plan says, where there are platforms."""
-        return plan.privacy.shares.signal if plan.platforms else 0.0
+    def share(self, plan: Plan, group: str) -> float:
+        """As the plan says, the same for all kinds of platforms."""
+        return plan.privacy.shares.signal / len(plan.platforms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sealscore.shared.model.weights import MAX_WIDTH
-from sealscore.shared.phases.kind import Kind, SummedKind
+from sealscore.shared.phases.kind import Kind, SummedKind, Written
 from sealscore.shared.plan.plan import Plan
 
 
@@ -13,6 +13,8 @@ class TrainTower(SummedKind):
     kind, title = Kind.TRAIN, "Train the tower"
     parts = frozenset({"bins"})
     trains = True
+    clips = True
+    written = Written.TOWER
 
     def longest(self, plan: Plan, group: str) -> int:
         """The widest tower's weights."""
@@ -22,11 +24,11 @@ class TrainTower(SummedKind):
         """The narrowest tower's weights."""
         return _weights(plan, 1)
 
-    def share(self, plan: Plan) -> float:
-        """What the others leave."""
+    def share(self, plan: Plan, group: str) -> float:
+        """What the others leave, the same for all towers."""
         shares = plan.privacy.shares
         signal = shares.signal if plan.platforms else 0.0
-        return 1 - shares.bins - shares.calibration - signal
+        return (1 - shares.bins - shares.calibration - signal) / len(plan.groups)
 
 
 def _weights(plan: Plan, width: int) -> int:

@@ -30,7 +30,18 @@ from sealscore.shared.plan.bounds import (
 )
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.schema import CategoricalFeature, Name, Strict, TableSchema
-from sealscore.shared.plan.settings import Alignment, Evaluation, Model, Outcome, Positive, Privacy, Training, sort_keys
+from sealscore.shared.plan.settings import (
+    AUTO,
+    Alignment,
+    Evaluation,
+    Model,
+    Outcome,
+    Positive,
+    Privacy,
+    Shares,
+    Training,
+    sort_keys,
+)
 from sealscore.shared.plan.toml import load_toml, parse_toml
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -108,7 +119,7 @@ class Plan(Strict):
     alignment: Alignment = Alignment()
     model: Model = Model()
     privacy: Privacy
-    training: Training
+    training: Training = AUTO
     evaluation: Evaluation
 
     _sorted = field_validator("groups")(sort_keys)
@@ -121,6 +132,7 @@ class Plan(Strict):
         self._check_platforms()
         self._check_cards()
         self._check_sizes()
+        self._check_auto()
         return self
 
     def _check_parties(self) -> None:
@@ -225,6 +237,29 @@ class Plan(Strict):
                 raise ValueError(
                     f"evaluation.groups: the features at {name} have {bands} combinations of bands; at most {MAX_BANDS}"
                 )
+
+    def _check_auto(self) -> None:
+        """The recipe reads none of what others tune: a value that has no effect would mislead whoever approves it."""
+        if not self.training.auto:
+            return
+        told = Model(signal_levels=self.model.signal_levels)
+        shares = Shares(evaluation=self.privacy.shares.evaluation)
+        given = [
+            *(f"model.{name}" for name in Model.model_fields if getattr(self.model, name) != getattr(told, name)),
+            *(
+                f"privacy.shares.{name}"
+                for name in Shares.model_fields
+                if getattr(self.privacy.shares, name) != getattr(shares, name)
+            ),
+            *(["privacy.clip_norm"] if self.privacy.clip_norm != 1 else []),
+        ]
+        for name, group in self.groups.items():
+            given += [f"groups.{name}.{key}" for key in ("crosses", "clip_norm") if getattr(group, key)]
+            given += [f"the weight of {feature.name!r}" for feature in group.table.scored if feature.weight != 1]
+        if given:
+            raise ValueError(
+                f'training = "auto" has no use for {", ".join(given)}: leave them out, or write a [training] table'
+            )
 
     @property
     def enrolled(self) -> bool:

@@ -178,20 +178,46 @@ class Local(Strict):
     proximal: Annotated[float, Field(ge=0, le=1e9)] = 0.0
 
 
-class Training(Strict):
-    """The algorithm of a tower. `sample_rate` is the Poisson rate at which each party takes each record in a step."""
+# Rounds of both of its phases: shared.model.recipe.fit.
+_AUTO: dict[str, Any] = {"algorithm": "auto", "rounds": 50, "sample_rate": 1.0}
 
-    algorithm: Literal["dp-sgd", "fedavg", "fedprox"] = "dp-sgd"
+
+class Training(Strict):
+    """The algorithm of a tower. `sample_rate` is the Poisson rate at which each party takes each record in a step.
+
+    `training = "auto"` stands for the additive recipe, which has no other key: all records in each round, bins, steps,
+    clip norm and shares by its own rules (`shared.model.additive`).
+    """
+
+    algorithm: Literal["dp-sgd", "fedavg", "fedprox", "auto"] = "dp-sgd"
     engine: Literal["fused", "opacus"] = "fused"
     rounds: Annotated[int, Field(ge=1, le=100_000)]
     sample_rate: Annotated[float, Field(ge=1e-6, le=1)]
     optimizer: Optimizer = Optimizer()
     local: Local | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _written_short(cls, value: Any) -> Any:
+        return dict(_AUTO) if value == "auto" else value
+
+    @property
+    def auto(self) -> bool:
+        """Whether the additive recipe trains."""
+        return self.algorithm == "auto"
+
     @model_validator(mode="after")
     def _family(self) -> Training:
+        if self.auto:
+            if self.model_dump() != self.model_construct(**_AUTO).model_dump():
+                raise ValueError('training = "auto" has no other key')
+            return self
         if (self.algorithm == "dp-sgd") == (self.local is not None):
             raise ValueError("local steps belong to fedavg and fedprox, which need them, and to nothing else")
         if self.local is not None and (self.algorithm == "fedprox") != (self.local.proximal > 0):
             raise ValueError("local.proximal must be above 0 for fedprox, and is 0 for fedavg")
         return self
+
+
+AUTO = Training.model_validate("auto")
+"""What a plan that says nothing of training means."""

@@ -71,6 +71,8 @@ class Setting:
         """
         if plan.privacy.noise == "none":
             raise PlanError(plan.name, ["privacy.noise = 'none': the plan claims nothing that could be audited"])
+        if plan.training.auto:
+            raise PlanError(plan.name, ['training = "auto": the audit puts canaries into towers; neighbours reads it'])
         if group is None:
             group = plan.party(party).group if party in {p.name for p in plan.parties} else plan.lenders
         if group not in plan.groups:

@@ -8,20 +8,19 @@ one outcome has the largest gradient that there is. A claim holds at any weights
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.codec import digest
 from sealscore.shared.messages.messages import Publish, SumRequest
-from sealscore.shared.model.bins import Binning
+from sealscore.shared.model.additive.codes import Codes
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.tower import parameter_count
 from sealscore.shared.model.weights import WEIGHT_LIMIT
-from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.phases.order import Phase
-from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.neighbours.replay import RecordedRequest
 from sealscore.simulations.world.seeding import generator
@@ -45,18 +44,25 @@ def crafted(plan: Plan, asked: Sequence[RecordedRequest], rounds: int | None = N
             found.append(one)
             continue
         phase, attempt = phases[request.header.phase], request.header.attempt
-        part = bodies[request.parts["bins"]]
-        if phase.kind is not Kind.TRAIN:
+
+        def weights(
+            number: int, phase: Phase = phase, request: SumRequest = request, parts: Mapping[str, str] = request.parts
+        ) -> np.ndarray:
+            if "codes" in parts:
+                return _units(plan, phase, bodies[parts["bins"]], bodies[parts["codes"]], request.parameters, number)
+            return _weights(plan, phase, bodies[parts["bins"]], number)
+
+        if not phase.of.clips:
             found.append(one)
             if attempt < phase.attempts:
-                found.append(_with(one.party, request, _weights(plan, phase, part, 0), attempt + 1))
+                found.append(_with(one.party, request, weights(0), attempt + 1))
             continue
         kept = _spread(phase.rounds, min(rounds or phase.rounds, phase.rounds))
         if request.header.round in kept:
             number = kept.index(request.header.round)
             honest = number + 1 in _spread(len(kept), min(HONEST, len(kept)))
-            weights = request.parameters if honest else _weights(plan, phase, part, number)
-            found.append(_with(one.party, request, weights, attempt))
+            sent = request.parameters if honest else weights(number)
+            found.append(_with(one.party, request, sent, attempt))
     return found
 
 
@@ -72,7 +78,7 @@ def _with(party: str, request: SumRequest, weights: np.ndarray, attempt: int) ->
 
 def _weights(plan: Plan, phase: Phase, part: bytes, number: int) -> np.ndarray:
     """The crafted weights of that number, float64 [p]: the same for all parties of the phase."""
-    binning = Binning.from_bytes(part, tower_features(plan, phase.group), plan.model.bins)
+    binning = bin_rule(plan, phase.group).read(part)
     units = coding_of(plan, phase.group, binning).units
     random = generator(plan.seed, f"crafted weights {phase.name} {number}")
     weights = WEIGHT_LIMIT * random.choice([-1.0, 1.0], parameter_count(initial_tower(plan, phase.group, binning)))
@@ -85,3 +91,21 @@ def _weights(plan: Plan, phase: Phase, part: bytes, number: int) -> np.ndarray:
             weights[place] = [signs[0], *[0.0] * (len(signs) - 1)] if number % 4 == 1 else signs
             weights[bias] = random.choice(BIASES)
     return weights
+
+
+def _units(plan: Plan, phase: Phase, bins: bytes, part: bytes, parameters: np.ndarray, number: int) -> np.ndarray:
+    """The same of an additive model's weights; what follows them, the curve, stays."""
+    codes = Codes.from_bytes(part, bin_rule(plan, phase.group).read(bins).sizes)
+    random = generator(plan.seed, f"crafted weights {phase.name} {number}")
+    weights = WEIGHT_LIMIT * random.choice([-1.0, 1.0], codes.length)
+    if number % 4:
+        # One feature alone says all.
+        signs, start = weights.copy(), 1
+        weights[:] = 0.0
+        for place, main in enumerate(codes.mains):
+            end = start + main.shape[1]
+            if place == number % len(codes.mains):
+                weights[start:end] = signs[start:end]
+            start = end
+        weights[0] = random.choice(BIASES)
+    return np.concatenate([weights, parameters[codes.length :]])

@@ -21,8 +21,8 @@ from sealscore.clients.node.node import Node
 from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.releases import Pair, Payload, Sum
 from sealscore.shared.dp.mechanisms import Mechanism
-from sealscore.shared.model.bins import Binning
 from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.features import tower_features
@@ -136,7 +136,7 @@ class HeardRole:
         work, mechanism = self._role.sum(phase, parameters, parts)
 
         def heard(context: RoundContext) -> np.ndarray:
-            if phase.kind is Kind.TRAIN:
+            if phase.of.clips:
                 self._keep_examples(phase, parts["bins"])
             return work(_changed(_AllHeads, context))
 
@@ -158,9 +158,13 @@ class HeardRole:
         key = (phase.name, self._node.name)
         if key not in self._tape.examples:
             plan = self._node.plan
-            binning = Binning.from_bytes(part, tower_features(plan, phase.group), plan.model.bins)
-            codes, targets = self._role.training_examples(binning)
-            rows = np.column_stack([codes.numpy(), targets.numpy()])
+            binning = bin_rule(plan, phase.group).read(part)
+            if plan.training.auto:
+                bins, labels = self._role.training_bins(binning)
+                rows = np.column_stack([bins.T.astype(np.float64), labels])
+            else:
+                codes, targets = self._role.training_examples(binning)
+                rows = np.column_stack([codes.numpy(), targets.numpy()])
             self._tape.examples[key] = Counter(row.tobytes() for row in rows)
 
 

@@ -71,6 +71,12 @@ def small_plan(**changes: Any) -> Plan:
         return Plan.parse(PLAN).replace(**changes)
 
 
+def auto_plan(**changes: Any) -> Plan:
+    """The small plan, trained by the additive recipe."""
+    plan = Plan.parse({**PLAN, "training": "auto", "model": {}})
+    return plan.replace(**changes) if changes else plan
+
+
 _solved: dict[str, Mechanisms] = {}
 
 

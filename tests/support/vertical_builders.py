@@ -139,6 +139,12 @@ def quiet_plan(**changes: Any) -> Plan:
     return vertical_plan(privacy__noise="none", privacy__label_epsilon=None, **changes)
 
 
+def auto_vertical_plan(**changes: Any) -> Plan:
+    """The vertical plan, trained by the additive recipe."""
+    plan = Plan.parse({**PLAN, "training": "auto", "model": {"signal_levels": 5}})
+    return plan.replace(**changes) if changes else plan
+
+
 def only(plan: Plan, *parties: str, **changes: Any) -> Plan:
     """The plan with these parties only, and the groups and bands that are left."""
     data = plan.model_dump(mode="json")

@@ -152,3 +152,13 @@ def test_exchanges_are_counted_phase_by_phase():
 )
 def test_durations_in_words(seconds: float, words: str):
     assert minutes(seconds) == words
+
+
+@pytest.mark.parametrize("written", ["auto", None])
+def test_a_plan_that_trains_by_the_recipe_stays_one(written: str | None):
+    like = plan_data()
+    del like["training"]
+    if written:
+        like["training"] = written
+    like = {key: value for key, value in like.items() if key != "model"}
+    assert plan_for(like, "north", "south").training.auto

@@ -77,7 +77,7 @@ def test_every_kind_says_what_it_is():
             continue
         found = phase.summed
         assert 0 < found.shortest(plan, phase.group) <= found.longest(plan, phase.group)
-        assert 0 < found.share(plan) <= 1
+        assert 0 < found.share(plan, phase.group) <= 1
         assert found.sensitivity(plan, phase.group) >= 1
     assert len({found.title for found in KINDS.values()}) == len(Kind)
 

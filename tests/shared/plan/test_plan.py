@@ -227,7 +227,7 @@ class TestImpossibleValues:
             ("training.sample_rate", 1.01, "less than or equal to 1"),
             ("training.rounds", 0, "greater than or equal to 1"),
             ("training.rounds", 2.5, "valid integer"),
-            ("training.algorithm", "sgd", "'dp-sgd', 'fedavg' or 'fedprox'"),
+            ("training.algorithm", "sgd", "'dp-sgd', 'fedavg', 'fedprox' or 'auto'"),
             ("parties.1.nominal_records", 0, "greater than or equal to 1"),
             ("parties.1.name", "Bank One", "match pattern"),
             ("seed", -1, "greater than or equal to 0"),

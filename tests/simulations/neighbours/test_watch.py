@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import small_plan, small_records
-from vertical_builders import federation_of, vertical_plan
+from vertical_builders import auto_vertical_plan, federation_of, vertical_plan
 
 from sealscore.clients.data.checks import keep
 from sealscore.clients.roles.errors import LocalFault
@@ -102,6 +102,17 @@ def test_lenders_alone(training: dict[str, Any]):
     assert found.findings == ()
     moved, _ = found.largest()["train_tower:lender"]
     assert 0.8 * moved.allowed < moved.distance <= moved.allowed
+
+
+def test_a_plan_that_trains_by_the_recipe():
+    """At the run's weights and at crafted ones nobody moves a sum by more than is charged."""
+    plan = auto_vertical_plan()
+    found = watch(Invented(plan, RECORDS), 3, 1)
+    assert found.findings == ()
+    shares = {phase: moved.distance / moved.allowed for phase, (moved, _) in found.largest().items()}
+    assert {phase.partition(":")[0] for phase in shares} >= {"count_outcomes", "fit_features", "fit_tables", "evaluate"}
+    assert all(0 < share <= 1 for share in shares.values()), shares
+    assert max(share for phase, share in shares.items() if phase.startswith("fit_features")) > 0.9, shares
 
 
 def test_private_matching_has_sizes_of_the_plan_alone():

@@ -1,0 +1,21 @@
+"""The rate: counts of training records with a good outcome and with a bad one."""
+
+from __future__ import annotations
+
+from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
+from sealscore.shared.phases.kind import Kind, SummedKind
+from sealscore.shared.plan.plan import Plan
+
+
+class CountOutcomes(SummedKind):
+    """A record stands in one of two counts."""
+
+    kind, title = Kind.RATE, "Count outcomes"
+
+    def longest(self, plan: Plan, group: str) -> int:
+        """Good, then bad."""
+        return 2
+
+    def share(self, plan: Plan, group: str) -> float:
+        """As the recipe says."""
+        return tower_part(plan) * fit_shares(plan, group).rate

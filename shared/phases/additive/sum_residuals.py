@@ -1,0 +1,24 @@
+"""Calibration by the additive recipe: sums of residuals and of curvature over a few tents of the score."""
+
+from __future__ import annotations
+
+from sealscore.shared.model.additive.curve import SUMS
+from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
+from sealscore.shared.phases.kind import Kind, SummedKind, Written
+from sealscore.shared.plan.plan import Plan
+
+
+class SumResiduals(SummedKind):
+    """A record adds a vector of norm at most 1 (docs/proofs/additive.md)."""
+
+    kind, title = Kind.RESIDUALS, "Calibrate the curve"
+    parts = frozenset({"bins", "codes"})
+    written = Written.RESIDUALS
+
+    def longest(self, plan: Plan, group: str) -> int:
+        """Residuals by knot, curvature by knot and by neighbours."""
+        return SUMS
+
+    def share(self, plan: Plan, group: str) -> float:
+        """As the recipe says."""
+        return tower_part(plan) * fit_shares(plan, group).calibration
