@@ -299,7 +299,7 @@ class TestCeilings:
 
 
 class TestTheEnd:
-    def test_a_settled_plan_answers_nothing_and_has_no_books(self, blocks: Desk):
+    def test_a_settled_plan_answers_nothing_and_has_no_plan_ledger(self, blocks: Desk):
         blocks.answer(1)
         blocks.plan_ledger.settle("finished")
         blocks.plan_ledger.settle("finished")
