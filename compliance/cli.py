@@ -277,7 +277,7 @@ def _write(text: str, output: Path | None) -> None:
 
 @contextmanager
 def _disclosure_store(path: Path) -> Iterator[DisclosureStore]:
-    """A disclosure store whose chain holds; a broken one is reported and ends the command."""
+    """A disclosure store whose chain is intact; a broken one is reported and ends the command."""
     from sealscore.compliance.figures.consents import open_disclosure_store
     from sealscore.compliance.verify.verification import Fault
 

@@ -81,7 +81,7 @@ class PlanRouter:
         self._lock = threading.RLock()
 
     def answer(self, request: bytes) -> bytes:
-        """Answer one request; a refusal is signed and holds a code.
+        """Answer one request; a refusal is signed and contains a code.
 
         Only what the trusted server signed for this party, to join a run, opens a door: nothing is read for others.
         """

@@ -1,4 +1,4 @@
-"""The node's processes: the socket server and Flower's SuperNode beside it, until told to stop.
+"""The node's processes: the socket server and Flower's SuperNode beside it, until it is stopped.
 
 The SuperNode runs only the app bundles that live, approved plans name. SIGHUP reloads the data; SIGTERM and SIGINT
 stop everything.

@@ -93,8 +93,8 @@ class SourceSection(Strict):
 class ConsentsSection(SourceSection):
     """A table with one consent a row, and the names of its columns.
 
-    `person` holds what the data's person column does. A row without a purpose is for every purpose; columns of dates
-    may be left out where the table has none.
+    `person` has the same identifiers as the data's person column. A row without a purpose is for every purpose;
+    columns of dates may be left out where the table has none.
     """
 
     person: Name

@@ -51,7 +51,7 @@ def open_disclosure_store(path: Path) -> DisclosureStore:
 def consent_counts(disclosure_store: DisclosureStore, day: date) -> list[ConsentCount]:
     """Records by purpose, recipient and state on a day, in the order of these names.
 
-    A consent for every purpose is separate: it holds beside each of the others.
+    A consent for every purpose is separate: it counts beside each of the others.
     """
     states: dict[tuple[str, str], dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
     for person, record, consent in disclosure_store.consents():

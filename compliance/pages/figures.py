@@ -39,7 +39,7 @@ _GAP = 26.0
 class Line:
     """A series: points, an uncertainty band and error bars where there are any, and its name at its right end.
 
-    `step` draws stairs whose value holds up to the next x. `joined` is False for markers alone; their intervals are
+    `step` draws stairs whose value lasts up to the next x. `joined` is False for markers alone; their intervals are
     error bars, and their marker is before the name.
     """
 
@@ -146,7 +146,7 @@ def _line(plot: Plot, line: Line) -> None:
 
 
 def _stairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Each value holds up to the next x."""
+    """Each value lasts up to the next x."""
     found = [points[0]]
     for (_, before), (x, y) in pairwise(points):
         found += [(x, before), (x, y)]

@@ -63,12 +63,12 @@ def paragraph(*content: object, class_: str | None = None) -> Html:
 
 
 def strong(*content: object) -> Html:
-    """Words that stand out."""
+    """Emphasised words."""
     return element("strong", *content)
 
 
 def soft(*content: object) -> Html:
-    """Words that stand back."""
+    """Subdued words."""
     return element("span", *content, class_="soft")
 
 

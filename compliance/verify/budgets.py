@@ -102,8 +102,8 @@ def bounded(used: Sequence[Used], delta: float, limit: float | None, extra: Sequ
 def signal_bits(state: LedgerState, own: str) -> int:
     """The most bits of signals that the ledger's party, `own`, can have disclosed of one person, over all plans.
 
-    A level under one meaning counts once, to whomever it went. Whether other levels were told of the same persons is
-    in the party's disclosure store only, so they are taken to be: this is an upper bound.
+    A level under one meaning counts once, to whomever it went. Whether other levels were disclosed of the same persons
+    is in the party's disclosure store only, so they are taken to be: this is an upper bound.
     """
     bits: dict[tuple[str, int], int] = {}
     for plan in state.plans.values():

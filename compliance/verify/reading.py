@@ -25,7 +25,7 @@ _TYPES = (int, str, str, bytes, bytes, bytes, bytes)
 
 
 class Unreadable(ValueError):
-    """A file that holds no ledger, or a row that holds no entry; `seq` is its place, 0 where it has none."""
+    """A file that is no ledger, or a row that is no entry; `seq` is its place, 0 where it has none."""
 
     def __init__(self, what: str, seq: int = 0) -> None:
         super().__init__(what)

@@ -71,7 +71,7 @@ class MaskedSum(PlainSum):
         return _bytes(_words(packed, shape) + mask, shape)
 
     def replace(self, seeds: Seeds) -> None:
-        """Go on with the seeds of a later epoch of the same run; what was answered stays answered.
+        """Continue with the seeds of a later epoch of the same run; what was answered stays answered.
 
         Raises:
             ValueError: seeds of another party, plan or run, or of no later epoch.

@@ -60,7 +60,7 @@ class PrivateMatching:
     """Alignment of one pair by private set intersection: a `Matching`.
 
     `size` and `others` are the `padded_size` of the lender's and the platform's nominal records, `form` the normal
-    form of identifiers. `progress` is told (done, total) in curve operations while a message is made.
+    form of identifiers. `progress` gets (done, total) in curve operations while a message is made.
     """
 
     def __init__(self, form: str, size: int, others: int, progress: Progress | None = None) -> None:
@@ -202,7 +202,7 @@ class PrivateAnswering:
 
 
 class _Count:
-    """Counts curve operations and tells of them now and then."""
+    """Counts curve operations and reports them now and then."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress, self._total, self._done, self._told = progress, total, 0, 0

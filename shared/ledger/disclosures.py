@@ -33,9 +33,9 @@ class ToldNumbers:
 
 
 class Disclosed:
-    """Values that were told of each person, as the disclosure store of the data set has them.
+    """Values that were disclosed of each person, as the disclosure store of the data set has them.
 
-    Recipients may put together what they were told, so a value that one of them was told is nothing new to another.
+    Recipients may put together what they got, so a value that one of them got is nothing new to another.
     Each kind of disclosure ("signal", "groups") is counted and limited by itself. `secret` keys the fills.
     """
 

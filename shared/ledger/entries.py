@@ -1,4 +1,4 @@
-"""What a ledger can hold: every kind of entry, as frozen data, and how entries are chained.
+"""What a ledger can contain: every kind of entry, as frozen data, and how entries are chained.
 
 An entry's hash is SHA-256 over the length-prefixed (label, sequence, previous hash, time, nonce, body). The nonce makes
 the hash hide what the entry says, since hashes leave the party and bodies do not. Kinds and fields are never removed
