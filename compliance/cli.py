@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Check privacy ledgers offline, without trust in who wrote them, and say what they show. Exit code 0 means "
-    "that everything that was checked holds; docs/errors.md has the table of the others.",
+    "that every check passed; docs/errors.md has the table of the others.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,7 +47,7 @@ ServerCard = Annotated[
     Path | None,
     typer.Option("--server-card", help="A file with the card by which receipts must be signed; by default the plans'."),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file; by default to the screen.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file; by default to the terminal.")]
 Registered = Annotated[Path, typer.Option("--register", help="The party's disclosure store.")]
 Day = Annotated[
     str | None, typer.Option("--day", help="The day to judge consents by, as 2027-03-31; by default today.")
@@ -152,7 +152,7 @@ def export(
 
 @app.command()
 def anchors(
-    ledger: Annotated[Path, typer.Argument(help="A ledger file, whose keepings are exported.")],
+    ledger: Annotated[Path, typer.Argument(help="A ledger file whose heads and receipts are exported.")],
     output: Output = None,
 ) -> None:
     """Export the heads of other parties, and the receipts of its own, that a ledger keeps: one a line.
@@ -195,7 +195,7 @@ def show(
     disclosure_store: Registered,
     day: Day = None,
 ) -> None:
-    """Show all that a disclosure store has of one person: consents, what was told of them to whom, what came."""
+    """Show all that a disclosure store has of one person: consents, what was disclosed of them to whom, what came."""
     from sealscore.compliance.figures.consents import person_view
     from sealscore.compliance.terminal import show_person
 
@@ -264,7 +264,7 @@ def _card(path: Path) -> Card:
 
 
 def _write(text: str, output: Path | None) -> None:
-    """To a file, whole or not at all; to the screen where none is named."""
+    """To a file, whole or not at all; to the terminal where none is named."""
     if output is None:
         sys.stdout.write(text)
         return
@@ -277,7 +277,7 @@ def _write(text: str, output: Path | None) -> None:
 
 @contextmanager
 def _disclosure_store(path: Path) -> Iterator[DisclosureStore]:
-    """A disclosure store whose chain holds; a broken one is told and ends the command."""
+    """A disclosure store whose chain is intact; a broken one is reported and ends the command."""
     from sealscore.compliance.figures.consents import open_disclosure_store
     from sealscore.compliance.verify.verification import Fault
 
@@ -289,7 +289,7 @@ def _disclosure_store(path: Path) -> Iterator[DisclosureStore]:
         disclosure_store.close()
     if broken is not None:
         fail(
-            f"{path}: what was told in batch {broken} was changed later; restore the disclosure store",
+            f"{path}: what was disclosed in batch {broken} was changed later; restore the disclosure store",
             Fault.CHAIN.value,
         )
 

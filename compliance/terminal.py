@@ -132,7 +132,7 @@ def show_consents(terminal: Terminal, counts: Sequence[ConsentCount]) -> None:
         table.add_column("in use" if state == "live" else state.replace("-", " "), justify="right")
     for one in counts:
         table.add_row(foreign(one.purpose), foreign(one.recipient), *(f"{one.states[state]:,}" for state in STATES))
-    terminal.print(table if counts else "the disclosure store holds no consents")
+    terminal.print(table if counts else "the disclosure store has no consents")
 
 
 def show_person(terminal: Terminal, view: PersonView) -> None:
@@ -142,16 +142,18 @@ def show_person(terminal: Terminal, view: PersonView) -> None:
         table.add_row(foreign(record), foreign(consent.text), "in use" if state == "live" else state)
     terminal.print(table)
     plan = Column("plan", min_width=GROUP)
-    table = Table("at", "kind", "to", "value", "bits", "meaning", plan, title="told of this person", box=box.SIMPLE)
+    table = Table(
+        "at", "kind", "to", "value", "bits", "meaning", plan, title="disclosed of this person", box=box.SIMPLE
+    )
     for told in view.told:
         row = (told.at, told.kind, told.recipient, str(told.value), str(told.bits), told.what, grouped(told.plan))
         table.add_row(*(foreign(cell) for cell in row))
     terminal.print(table)
-    table = Table("from", "kind", "value", plan, title="told by others, and kept", box=box.SIMPLE)
+    table = Table("from", "kind", "value", plan, title="received from others, and kept", box=box.SIMPLE)
     for hash, peer, kind, value in view.received:
         table.add_row(foreign(peer), foreign(kind), str(value), foreign(grouped(hash)))
     terminal.print(table)
-    _line(terminal, "What was told stays charged, whatever happens to a consent afterwards.")
+    _line(terminal, "What was disclosed stays charged, whatever happens to a consent afterwards.")
 
 
 def _figure(value: float) -> str:

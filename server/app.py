@@ -58,7 +58,7 @@ class FlowerExchange:
     """The Exchange over a Flower grid.
 
     A node is known by the name that its courier gives when asked; a node that has not answered is asked again each
-    time that somebody looks. While two nodes give one name, the one that gave it first holds it. A name is no proof:
+    time that somebody looks. While two nodes give one name, the one that gave it first keeps it. A name is no proof:
     that an answer is the party's own is for the seals and signatures of its bytes to show.
     """
 
@@ -70,7 +70,7 @@ class FlowerExchange:
         self._asked: dict[str, int] = {}  # message id of a hello that is under way to node id
 
     def online(self) -> frozenset[str]:
-        """Names of the parties that are there now. New nodes have `hello_timeout` seconds to tell their name."""
+        """Names of the parties that are there now. New nodes have `hello_timeout` seconds to give their name."""
         nodes = set(self._grid.get_node_ids())
         fresh = sorted(nodes - self._names.keys() - set(self._asked.values()))
         if fresh:

@@ -6,7 +6,7 @@ import os
 
 import typer
 
-# Flower reports its use to its makers unless told not to; it reads this when it is imported.
+# Flower reports its use to its makers by default; it reads this when it is imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
@@ -34,7 +34,7 @@ app.add_typer(running.receipts_app, name="receipts")
 
 def main() -> None:
     """Run the command line: exit codes are 1 (failed), 2 (bad input) and 130 (interrupted)."""
-    run_app(app, EXPECTED, "interrupted; sealscore-server run --resume goes on with a run that was stopped")
+    run_app(app, EXPECTED, "interrupted; continue a stopped run with sealscore-server run NAME --resume")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from sealscore.shared.text.terminal import foreign
 
 PACKAGES = ("sealscore", "flwr", "torch", "opacus", "dp-accounting", "cryptography", "polars", "pydantic")
 _LOG_LINES = 40
-# The node's own files; how an operator names others may tell something.
+# The node's own files; how an operator names others may reveal something.
 _OWN = frozenset(
     {"ca.pem", "card.txt", "keys", "node.toml", "plans", "sockets", "status.json", "supernode", "trust.json"}
 )
@@ -35,7 +35,9 @@ _DATABASES = re.compile(r"(ledger|register)\.db(-wal|-shm)?")
 
 
 def doctor(
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file for it; by default the screen.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A file for it; by default the terminal.")
+    ] = None,
     folder: Folder = HERE,
 ) -> None:
     """Collect what a support engineer needs: versions, checks, process logs. Nothing private is in it; read it."""
@@ -49,7 +51,7 @@ def doctor(
 
 
 def collected(node_dir: NodeDir) -> dict[str, Any]:
-    """Everything that doctor tells."""
+    """Everything that doctor reports."""
     return {
         "versions": {name: _version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
         "system": {"os": platform.platform(), "machine": platform.machine(), "cores": os.cpu_count()},
@@ -67,7 +69,7 @@ def _checks(node_dir: NodeDir) -> list[dict[str, Any]]:
         node_dir.config()
         return [{"what": found.what, "good": found.good, "words": found.public} for found in preflight(node_dir)]
     except ConfigError as error:
-        # What stands at a key may be private, its name is not.
+        # The value at a key may be private, its name is not.
         keys = sorted({re.split(r"[ :]", problem, maxsplit=1)[0] for problem in error.problems})
         return [{"what": "node.toml", "good": False, "words": f"cannot be used: {', '.join(keys)}"}]
     except (DataError, OSError) as error:

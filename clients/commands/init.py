@@ -54,7 +54,7 @@ consent = "required"               # a record is used with a consent that is rea
 # expires = "expires"
 # withdrawn = "withdrawn_at"
 
-# What may be spent of one person of this data set, over all plans and for ever. The ledger holds it against every plan.
+# What may be spent of one person of this data set, over all plans and for ever. The node checks it against every plan.
 [budget]
 epsilon = 3.0
 delta = 1e-5
@@ -69,8 +69,8 @@ poll = 0.5                         # longest wait between two questions to the s
 """
 
 BANDS = """\
-# protected = ["residence"]        # your own columns of which lenders may be told bands, for fairness; by default none
-# group_bits = 2                   # the most bits of them that are ever told of a person
+# protected = ["residence"]        # your own columns whose bands lenders may get, for fairness; by default none
+# group_bits = 2                   # the most bits of them that are ever disclosed of a person
 """
 
 
@@ -113,8 +113,8 @@ def init(
         (node_dir.folder / "ca.pem").write_bytes(certificate)
     node_dir.config_file.write_text(text, encoding="utf-8")
     console.print(f"[bold]{name}[/bold] is a {role} now; its folder is {foreign(node_dir.folder)}")
-    console.print(f"  give {node_dir.card_file.name} to the server's operator and to every peer, by any way")
-    console.print(f"  read them this fingerprint by another way: [bold]{identity.card.fingerprint}[/bold]")
+    console.print(f"  send {node_dir.card_file.name} to the server's operator and to every peer")
+    console.print(f"  read them this fingerprint over another channel: [bold]{identity.card.fingerprint}[/bold]")
     if certificate is None:
         console.print("  copy the server's ca.pem into the folder")
     console.print("  trust the server's card and your peers' ([bold]sealscore-node peer trust[/bold])")
@@ -147,7 +147,7 @@ def _certificate(path: Path) -> bytes:
     except OSError as error:
         fail(f"{path}: cannot be read ({error.strerror}); the server's operator gives you the file ca.pem", BAD_INPUT)
     except ValueError:
-        fail(f"{path}: holds no certificate; ask the server's operator for the file ca.pem", BAD_INPUT)
+        fail(f"{path}: contains no certificate; ask the server's operator for the file ca.pem", BAD_INPUT)
     return content
 
 

@@ -37,7 +37,7 @@ def ledger(
             limit = ceilings.label_epsilon if ceilings else None
             console.print(f"label epsilon {labels:g}" + (f" of {limit:g}" if limit is not None else ", no ceiling"))
         for recipient, bits in bits_by_recipient(state).items():
-            console.print(f"at most {bits} bits of a person told to {foreign(recipient)}")
+            console.print(f"at most {bits} bits of a person disclosed to {foreign(recipient)}")
 
 
 def budget(

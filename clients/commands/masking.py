@@ -26,7 +26,7 @@ PATH, ADDRESS, PARTY, HOME = "PATH", "ADDRESS", "PARTY", "HOME"
 
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _URL = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
-# A path between quotes may hold blanks; elsewhere it ends at one.
+# A path between quotes may contain blanks; elsewhere it ends at one.
 _SLASHED = re.compile(
     r"""(?P<quote>["'])(?P<quoted>(?:[/~.\\]|HOME|PATH|[A-Za-z]:)[^"']*[/\\][^"']*)(?P=quote)"""
     r"""|(?P<bare>[^\s"'<>()\[\]{},;=|]*[/\\][^\s"'<>()\[\]{},;=|]*)"""
@@ -43,7 +43,7 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 
 @dataclass(frozen=True)
 class LogMasks:
-    """What is masked wherever it stands: known folders (the longest first), hosts, and names of parties."""
+    """What is masked wherever it occurs: known folders (the longest first), hosts, and names of parties."""
 
     folders: tuple[tuple[str, str], ...]
     hosts: tuple[str, ...]
@@ -51,7 +51,7 @@ class LogMasks:
 
     @classmethod
     def of(cls, node_dir: NodeDir) -> LogMasks:
-        """What a node knows to be its own or its peers'; as much of it as its files can still tell."""
+        """What a node knows to be its own or its peers'; as much of it as its files still show."""
         config = None
         with suppress(ConfigError):
             config = node_dir.config()

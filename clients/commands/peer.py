@@ -1,4 +1,4 @@
-"""`sealscore-node peer`: whose cards this node trusts, by fingerprints that came another way than the cards."""
+"""`sealscore-node peer`: whose cards this node trusts, by fingerprints that came over another channel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ app = typer.Typer(help="Trust the cards of the server and of peers, by fingerpri
 def trust(
     card: Annotated[str, typer.Argument(help="The card's file, or the card itself on one line.")],
     fingerprint: Annotated[
-        str | None, typer.Option(help="The fingerprint as its holder told it; without it you are asked to compare.")
+        str | None, typer.Option(help="The fingerprint as its holder gave it; without it you are asked to compare.")
     ] = None,
     folder: Folder = HERE,
 ) -> None:
@@ -30,7 +30,7 @@ def trust(
     console.print(f"The card of the {found.role} [bold]{found.name}[/bold] has the fingerprint")
     console.print(f"  [bold]{found.fingerprint}[/bold]")
     if fingerprint is None:
-        typed = typer.prompt("Type the fingerprint that its holder told you, another way than the card came")
+        typed = typer.prompt("Type the fingerprint that its holder gave you over another channel than the card")
         fingerprint = str(typed)
     node_dir.trust().trust(found, fingerprint)
     console.print(f"trusted: {found.name}")

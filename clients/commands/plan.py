@@ -48,7 +48,7 @@ _LONG = 100_000  # words of a review are bounded where they are made
 
 @app.command("list")
 def list_plans(folder: Folder = HERE) -> None:
-    """List the plans that were proposed to this node, with where each stands."""
+    """List the plans that were proposed to this node, with the state of each."""
     node_dir = node_dir_at(folder)
     with opened(node_dir) as ledger:
         plans, state = node_dir.kept_plans(), ledger.state

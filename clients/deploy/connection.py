@@ -67,7 +67,7 @@ def check_connection(
     try:
         return _asked(server, authority, trust, node_key, clock, timeout)
     except Exception as error:
-        # The proxy that the environment names is what else there is to go wrong. Its URL may hold a password, so
+        # The proxy that the environment names is what else there is to go wrong. Its URL may contain a password, so
         # the text of the error is withheld.
         return Trouble("unreachable", f"{server} cannot be asked ({type(error).__name__}); {_PROXY}")
 
@@ -109,7 +109,7 @@ def _trust(authority: Path, now: float) -> ssl.SSLContext:
     except OSError as error:
         raise _AuthorityError(f"{authority}: cannot be read ({error.strerror})") from None
     except ValueError:
-        raise _AuthorityError(f"{authority}: holds no certificate; ask the server's operator for the file") from None
+        raise _AuthorityError(f"{authority}: contains no certificate; ask the server's operator for the file") from None
     if certificate.not_valid_after_utc.timestamp() < now:
         raise _AuthorityError(
             f"{authority}: the certificate authority expired on {certificate.not_valid_after_utc:%Y-%m-%d}; "
@@ -194,13 +194,13 @@ def _transport_trouble(
             name = server.rpartition(":")[0]
             return Trouble(
                 "name",
-                f"the certificate of {server} is for other names than {name!r}; use a name that it holds, or ask the "
+                f"the certificate of {server} is for other names than {name!r}; use one of its names, or ask the "
                 "server's operator to make it again with this one",
             )
         return Trouble(
             "authority",
             f"the certificate of {server} is not signed by the authority in {authority} ({fault.verify_message}); ask "
-            "the server's operator for the file, and compare its fingerprint by another way before you use it",
+            "the server's operator for the file, and compare its fingerprint over another channel before you use it",
         )
     if fault is not None:
         return Trouble(

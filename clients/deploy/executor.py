@@ -1,6 +1,6 @@
 """The executor of a SuperNode: takes client tasks, and runs each in a process of its own if its bundle is allowed.
 
-It stands in place of Flower's `flower-superexec` and `flwr-clientapp`. Run by its path, `python -I executor.py`, so
+It replaces Flower's `flower-superexec` and `flwr-clientapp`. Run by its path, `python -I executor.py`, so
 that neither the working directory nor PYTHONPATH can put another module in the way. It asks for client tasks and
 for no other kind (a server may as well ask for agents, models and connectors). Flower would start an interpreter
 and import itself again for each message, 1 s; here each message gets a copy (fork) of a process that has done so.
@@ -41,7 +41,7 @@ _UNPACKED = "sealscore-app-"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
 _CLIENT_TASK = "flwr-clientapp"
-# All that the server is told: what a node runs, and why not, is its operator's affair.
+# All that the server learns: what a node runs, and why not, is its operator's affair.
 PUBLIC_REASON = "this node does not run this bundle"
 PUBLIC_FAULT = "this node could not run the courier"
 
@@ -75,7 +75,7 @@ def require_allowed(digest: str, allowed: Path) -> None:
 
 
 def record_refusal(refusals: Path, refused: BundleRefused, **about: object) -> None:
-    """Tell the operator: a line in the process's log, and one in JSON in the file of refusals.
+    """Report to the operator: a line in the process's log, and one in JSON in the file of refusals.
 
     Where they cannot be written the bundle is refused all the same.
     """
@@ -170,7 +170,7 @@ def _run(runtime: str, token: str) -> None:
 def _memory() -> str | None:
     """A folder in memory, where the system has one: a bundle's files on a disk cost 0.2 s of each message.
 
-    TMPDIR, where it is set, counts before it. None stands for the system's own choice.
+    TMPDIR, where it is set, counts before it. None is the system's own choice.
     """
     return _SHARED_MEMORY if "TMPDIR" not in os.environ and os.access(_SHARED_MEMORY, os.W_OK) else None
 
@@ -195,8 +195,8 @@ def _reap() -> None:
 def _guard(allowed: Path, refusals: Path) -> None:
     """Put the check between the answer that brings the bundle and the function that unpacks it.
 
-    Flower sends the text of whatever is raised here to the server, with what it says of this machine. So that which
-    goes wrong in unpacking is told to the log alone, and the reason of every other error is replaced.
+    Flower sends the text of whatever is raised here to the server, with what it says of this machine. So only the log
+    gets what goes wrong in unpacking, and the reason of every other error is replaced.
     """
     import flwr.supernode.runtime.run_clientapp  # noqa: F401
     from flwr.cli.config_utils import get_fab_metadata

@@ -1,7 +1,7 @@
 """`python -m sealscore.clients.deploy.launcher`: Flower's SuperNode with the node's own hands on its connection.
 
 Flower's SuperNode asks for a message, takes the run and the bundle that come with it, and waits three seconds when
-there is none. Between it and the server stand here: the check of a bundle at its arrival, before anything of it is
+there is none. Here its connection to the server gets: the check of a bundle at its arrival, before anything of it is
 parsed; the refusal of runs that are no federated run; shorter waits. What is used of Flower is the function that
 makes its connection (`http_request_response`) and, for the waits, the `time` of the module that calls it.
 """
@@ -90,7 +90,7 @@ class _TaskClock:
 
 
 def _sign_off(contact: Path, server: str, insecure: bool, roots: Any, keys: Any, *_: Any) -> None:
-    """Tell the server that the connection before this one is over, if it was broken off without a word.
+    """Inform the server that the connection before this one is over, if it was broken off without a word.
 
     The server would count a killed SuperNode as online for another minute, refuse this one, and leave unanswered
     what the killed one had taken. The short wait lets the server app see the node offline and give that up.
@@ -109,7 +109,7 @@ def _sign_off(contact: Path, server: str, insecure: bool, roots: Any, keys: Any,
 class Doorkeeper:
     """Lets a message in when the run that it belongs to brings an allowed bundle, and answers it otherwise.
 
-    The file `contact` is touched while the server answers, so its time tells when the node last spoke with it.
+    The file `contact` is touched while the server answers, so its time is when the node last spoke with it.
     """
 
     def __init__(

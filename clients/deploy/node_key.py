@@ -44,7 +44,7 @@ def read_node_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """The key in a file.
 
     Raises:
-        NodeKeyError: the file is missing, open to others, or holds no such key.
+        NodeKeyError: the file is missing, open to others, or contains no such key.
     """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -56,7 +56,7 @@ def read_node_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_ssh_private_key(content, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise NodeKeyError(f"{path}: holds no key in OpenSSH form without a passphrase; make a new one") from None
+        raise NodeKeyError(f"{path}: contains no key in OpenSSH form without a passphrase; make a new one") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise NodeKeyError(f"{path}: is no elliptic-curve key; make a new one")
     return key

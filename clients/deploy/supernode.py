@@ -1,6 +1,6 @@
 """A partner's SuperNode as processes: the SuperNode, and the executor that runs couriers; started again when they end.
 
-A SuperNode's folder holds, its owner's alone,
+A SuperNode's folder, readable by its owner alone, has
 
     bundles.allowed    hashes of the bundles that may run (`sealscore.clients.deploy.pinning`)
     bundles.refused    what was refused, and why
@@ -43,7 +43,7 @@ class SuperNodeSettings:
 
     `server` is the server's partner port as host:port; `port` is for the executor, on the loopback interface.
     `node_socket` is the Unix socket of the party's node. `poll` is the longest wait in seconds between two questions to
-    the server (Flower's own is 3). Raises ValueError for a role, party or socket path that Flower cannot be told.
+    the server (Flower's own is 3). Raises ValueError for a role, party or socket path that cannot be passed to Flower.
     """
 
     folder: Path
@@ -65,8 +65,8 @@ class SuperNodeSettings:
 class SuperNode:
     """A SuperNode and its executor; a context manager.
 
-    It is not started while something is in the way; `trouble` says what, `notice` is told each in words, and it is
-    looked at again until it is fixed.
+    It is not started while something is in the way; `trouble` says what, `notice` gets each in words, and it is
+    checked again until it is fixed.
     """
 
     def __init__(self, settings: SuperNodeSettings, *, notice: Callable[[str], None] | None = None) -> None:

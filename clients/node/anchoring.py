@@ -1,4 +1,4 @@
-"""A node's ledger held against what others keep of it, and theirs kept in turn.
+"""A node's ledger compared with what others keep of it, and theirs kept in turn.
 
 A ledger that was cut back, edited or replaced lacks an entry that its party once signed for. Whoever keeps that head
 finds it out, the node itself at its next start.
@@ -60,7 +60,7 @@ class Anchoring:
 
         Raises:
             LedgerBehind: the receipt is for a head that the ledger does not have.
-            AnchorError: a head or the receipt is not signed by whom it names, or is behind one that was kept before.
+            AnchorError: a head or the receipt is not signed by the party it names, or is behind one kept before.
         """
         fresh: list[Head | Receipt] = []
         peers, seq = dict(self._peers), self._receipt

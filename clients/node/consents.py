@@ -1,4 +1,4 @@
-"""The consents under which a node goes on: in the disclosure store, and passed on to peers when they end."""
+"""The consents that a node follows: in the disclosure store, and passed on to peers when they end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sealscore.shared.plan.plan import Plan
 class Consents:
     """The consents of a party's records under one plan.
 
-    Whoever may be joined with a peer no more, since a consent to it or to sums has ended at this party, is withdrawn
-    from every pair with it: the peer is to be told (see `Withdrawals`), and what it told is deleted here.
+    A person who may no longer be joined with a peer, since a consent to it or to sums has ended at this party, is
+    withdrawn from every pair with it: the peer gets a notice (see `Withdrawals`), and its disclosures are deleted here.
     """
 
     def __init__(

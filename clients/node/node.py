@@ -73,8 +73,8 @@ MAX_PART = 8 * 1024 * 1024
 class Node:
     """One party under one approved plan.
 
-    Every release is in the `ledger` before it happens, and what was told of whom in the `lifetime`'s store. `tell`
-    is told in words, for the party's own operator, what the server learns as "unavailable" only; `progress` is told
+    Every release is in the `ledger` before it happens, and what was disclosed of whom in the `lifetime`'s store.
+    `tell` gets in words, for the party's own operator, what the server learns as "unavailable" only; `progress` gets
     (done, total) of an alignment, which takes seconds.
 
     Raises:
@@ -126,7 +126,7 @@ class Node:
 
     @property
     def disclosure_store(self) -> DisclosureStore:
-        """What was told of whom, over the life of the data set."""
+        """What was disclosed of whom, over the life of the data set."""
         return self._lifetime.disclosure_store
 
     @property
@@ -162,9 +162,9 @@ class Node:
                 self._drop_forgotten()
 
     def reload(self, records: Records, given: Records | None = None) -> None:
-        """Go on with the party's records as they are now; who has no live consent any more is used no more.
+        """Use the party's records as they are now; who has no live consent any more is no longer used.
 
-        Peers that hold something of such a person are to be told (see `Withdrawals`). Where not all that is in the data
+        Peers that have something of such a person get a notice (see `Withdrawals`). Where not all that is in the data
         can be used, `given` are who is in them and the consents, as records without columns.
         """
         with self._lock:
@@ -174,7 +174,7 @@ class Node:
             self._drop_forgotten()
 
     def forget(self, peer: str, plan: str, handles: Iterable[bytes]) -> int:
-        """Delete what a peer told of these persons under a plan, of whom consent was withdrawn; returns how many.
+        """Delete what a peer disclosed of persons under a plan whose consent was withdrawn; returns how many.
 
         Every open node of this data set hears of it, and uses them no more from its next turn on.
         """
@@ -186,7 +186,7 @@ class Node:
             return len(persons)
 
     def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
-        """Hear that what a peer told of these persons is deleted; waits for nobody."""
+        """Hear that what a peer disclosed of these persons is deleted; waits for nobody."""
         if plan == self.plan.hash:
             self._forgotten.append((peer, persons))
 
@@ -197,7 +197,7 @@ class Node:
             try:
                 self._lifetime.disclosure_store.erase(self.plan.hash, peer, persons)
             except DisclosureStoreError as error:
-                self.tell(f"{self.name} cannot delete what {peer} told of persons who withdrew: {error}")
+                self.tell(f"{self.name} cannot delete what {peer} disclosed of persons who withdrew: {error}")
 
     def _respond(self, message: Request, key: str) -> Reply:
         header = message.header
@@ -223,12 +223,12 @@ class Node:
                 self._answers[key] = refused
             return refused
         except Exception as error:
-            # The text of an exception can hold data, so neither the server nor a log gets it.
+            # The text of an exception can contain data, so neither the server nor a log gets it.
             self.tell(f"{self.name} failed in {header.phase or 'a request'}: {type(error).__name__}")
             return Refusal(self._reply(header), "unavailable")
 
     def _begin(self, today: date) -> None:
-        """Go on on that day: on another one than before consents may have begun or ended."""
+        """Continue on that day: on another one than before consents may have begun or ended."""
         if today == self._today:
             return
         self._consents.end()
@@ -328,12 +328,12 @@ class Node:
         return attempted(self.role, answer, lambda error: self._failed(where, error), passed)
 
     def _failed(self, where: str, error: Exception) -> None:
-        """Tell the operator that an answer was given over no records; the text of an exception can hold data."""
+        """Report to the operator an answer over no records; the text of an exception can contain data."""
         why = str(error) if isinstance(error, LocalFault) else type(error).__name__
         self.tell(f"{self.name} failed in {where}, and answered as if it had no records: {why}")
 
     def _note(self, request: PairRequest, key: str, payload: Payload) -> None:
-        """What a payload tells is in the disclosure store, and then in the ledger, before the payload is made."""
+        """Note what a payload discloses in the disclosure store, and then in the ledger, before the payload is made."""
         header = request.header
         self.plan_ledger.clear(header, payload.releases)
         disclosure_store = self._lifetime.disclosure_store

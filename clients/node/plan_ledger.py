@@ -35,7 +35,7 @@ from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Source
 
-# Refusals beyond so many under one plan tell an operator nothing more, and a server could fill a disk with them.
+# Refusals beyond so many under one plan give an operator no news, and a server could fill a disk with them.
 MAX_REFUSALS = 200
 # A lender learns by each alignment which of the ids that it tries a platform knows; so it gets so many, not more.
 ALIGNMENTS, ALIGNMENT_DAYS = 20, 30
@@ -102,7 +102,7 @@ class PlanLedger:
         """Charge an answer of a phase with a sum, before any record is read; `request` is the request's digest.
 
         Raises:
-            Refused: a ceiling does not hold it, or the ledger cannot be written ("unavailable").
+            Refused: it exceeds a ceiling, or the ledger cannot be written ("unavailable").
         """
         block = self._block
         if block is not None and not self._in_block(block, header, cohort):
@@ -137,26 +137,26 @@ class PlanLedger:
             raise Refused("budget") from None
 
     def exchanged(self, header: Address, peer: str, request: str) -> None:
-        """Note a step of a paired phase that tells nothing."""
+        """Note a step of a paired phase that discloses nothing."""
         where = _where(header)
         self._append(lambda state: Answer(**where, peer=peer, request=request), header)
 
     def disclose(
         self, header: Address, peer: str, release: Release, keep: Callable[[], tuple[Kept, str | None]]
     ) -> None:
-        """Note a payload that is about to leave, and what it tells of how many persons for the first time.
+        """Note a payload that is about to leave, and what it discloses of how many persons for the first time.
 
-        `keep` notes it in the disclosure store, whose head it gives, and looks at limits: under the lock of the ledger,
-        so that the ceilings by which it goes are those under which the entry stands.
+        `keep` notes it in the disclosure store, whose head it gives, and checks limits: under the lock of the ledger,
+        so that it uses the ceilings under which the entry is made.
 
         Raises:
-            Refused: a ceiling does not hold it, or nothing may be answered under the plan any more; nothing is kept.
+            Refused: it exceeds a ceiling, or nothing may be answered under the plan any more; nothing is kept.
         """
 
         def make(state: LedgerState) -> Entry:
             if state.plans[self._plan.hash].state != "live":
                 raise Refused("not-approved")
-            # Again: another plan's labels may have been told since `clear`.
+            # Again: another plan's labels may have been released since `clear`.
             check_labels(state, release.event, release.what)
             kept, register_head = keep()
             return Disclose(
@@ -203,7 +203,7 @@ class PlanLedger:
         """Note a request under this plan that was not answered; says nothing where the ledger cannot be written."""
         if header.plan != self._plan.hash:
             return
-        # A refused request may hold anything.
+        # A refused request may contain anything.
         where = _where(header) | {"run": header.run[:200] or "-", "phase": header.phase[:200] or "-"}
         where |= {name: min(max(0, where[name]), LAST_ATTEMPT) for name in ("round", "attempt")}
         with contextlib.suppress(LedgerError, Refused):

@@ -2,7 +2,7 @@
 
 A request names its plan, and is handed to the door of that plan. Doors are opened when they are first asked for: then
 the data are read and checked once, and kept as tensors for the rounds to come. Data at fault are no reason to refuse,
-which the server would see: such a plan is answered without records, and the operator told.
+which the server would see: such a plan is answered without records, and the operator informed.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class PlanRouter:
     """Answers for one party under all its approved plans: a Responder.
 
     `load` reads the party's records under a plan, and `given` by themselves who is in the data and the consents;
-    `may_tell` is what its operator lets be told of protected attributes. `secret` gives the secret of a run under a
-    plan, and `propose` keeps one for the operator, or says False where too many wait already. `tell` is told in words,
-    for the operator, what the server learns by a code only.
+    `may_tell` is what its operator allows to be disclosed of protected attributes. `secret` gives the secret of a run
+    under a plan, and `propose` keeps one for the operator, or returns False where too many wait already. `tell` gets in
+    words, for the operator, what the server learns by a code only.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PlanRouter:
         self._lock = threading.RLock()
 
     def answer(self, request: bytes) -> bytes:
-        """Answer one request; a refusal is signed and holds a code.
+        """Answer one request; a refusal is signed and contains a code.
 
         Only what the trusted server signed for this party, to join a run, opens a door: nothing is read for others.
         """
@@ -111,8 +111,8 @@ class PlanRouter:
     def reload(self) -> Mapping[str, int]:
         """Reload the data for every open plan; returns the number of records by plan.
 
-        A plan under which they are at fault goes on with the records that it had, less those whose persons are in the
-        data no more or consent no more. What happened under which plan the operator is told.
+        A plan under which they are at fault keeps the records that it had, less those whose persons are no longer in
+        the data or no longer consent. The operator learns what happened under which plan.
 
         Raises:
             DataError: under some plans the data are at fault; under all others they were reloaded.
@@ -149,9 +149,9 @@ class PlanRouter:
             given = in_words(self._given, node.plan)
         except DataError as error:
             self._tell(
-                f"{self.name} DOES NOT SEE WITHDRAWALS {where}: it goes on with all the records that it had, since not "
-                f"even who is in the data can be read. Fix them and reload them (sealscore-node reload), or "
-                f"revoke the plan: {error}"
+                f"{self.name} DOES NOT SEE WITHDRAWALS {where}: the data cannot be read, not even who is in them, so "
+                f"it keeps using all the records that it had. Fix the data and reload them (sealscore-node reload), "
+                f"or revoke the plan: {error}"
             )
             return
         left = given.left_of(had)
@@ -161,8 +161,8 @@ class PlanRouter:
             "" if given.fault is None else f" WITHDRAWALS ARE NOT SEEN, since consents cannot be read: {given.fault}."
         )
         self._tell(
-            f"{self.name} goes on {where} with {after} of the {before} records that were in sums, those that are still "
-            f"in the data and consented to; new ones wait until the data are fixed.{unseen} What is wrong: {fault}"
+            f"{self.name} continues {where} with {after} of the {before} records that were in sums, those that are "
+            f"still in the data and consented to; new ones wait until the data are fixed.{unseen} Fault: {fault}"
         )
 
     def look(self) -> None:
@@ -248,7 +248,7 @@ class PlanRouter:
         records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
         if plan.hash in self._faulty and self._given is not None:
-            # Peers keep what they were told: they hear of withdrawals all the same, if these can be read.
+            # Peers keep what they received: they hear of withdrawals all the same, if these can be read.
             with contextlib.suppress(DataError):
                 given = in_words(self._given, plan)
                 node.reload(records, given.records if given.fault is None else None)

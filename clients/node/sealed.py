@@ -53,7 +53,7 @@ from sealscore.shared.messages.messages import (
 )
 from sealscore.shared.plan.plan import SERVER, Plan
 
-# A clock that is farther off than this cannot tell whether a plan has expired.
+# A clock that is farther off than this cannot judge whether a plan has expired.
 CLOCK_SECONDS = 3600
 PAYLOAD = "payload"
 
@@ -96,7 +96,7 @@ class SealedNode:
         self._check_expiry()
 
     def answer(self, request: bytes) -> bytes:
-        """Answer one sealed request; a refusal is signed and holds a code, and nothing is charged for it."""
+        """Answer one sealed request; a refusal is signed and contains a code, and nothing is charged for it."""
         with self._lock:
             header = answering(request, self._node.plan.hash, self.name)
             if self._closed:

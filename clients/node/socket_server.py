@@ -43,7 +43,7 @@ log = logging.getLogger("sealscore.sockets")
 
 
 class SocketServerError(RuntimeError):
-    """The server cannot serve where it was told to; the text names the path and the fix."""
+    """The server cannot serve where it should; the text names the path and the fix."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The node's processes: the socket server and Flower's SuperNode beside it, until told to stop.
+"""The node's processes: the socket server and Flower's SuperNode beside it, until it is stopped.
 
 The SuperNode runs only the app bundles that live, approved plans name. SIGHUP reloads the data; SIGTERM and SIGINT
 stop everything.
@@ -37,9 +37,9 @@ def allowed_bundles(ledger: Ledger) -> dict[str, str]:
 
 
 class Supervisor:
-    """A host, its socket and its SuperNode.
+    """A plan router, its socket and its SuperNode.
 
-    `supernode` takes the path of the socket. `status` is a file that says how things stand.
+    `supernode` takes the path of the socket. `status` is a file with the node's state.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Supervisor:
         self._unwritten: dict[str, str] = {}  # what cannot be written at present, and why
 
     def stop(self) -> None:
-        """Have `run` come to its end; answers that are in work go out."""
+        """End `run`; answers that are in work still go out."""
         self._stop.set()
 
     def reload(self) -> None:
@@ -67,7 +67,7 @@ class Supervisor:
     def run(self) -> None:
         """Serve until `stop`: DaemonError or OSError where the socket or the SuperNode's folder cannot be used.
 
-        Once it serves, a disk that takes no more is told to the operator and ends nothing: the node is needed to
+        Once it serves, a full disk is reported to the operator and ends nothing: the node is needed to
         refuse, by a code, what it cannot charge.
         """
         with serve([self._router], self._sockets) as sockets:
@@ -89,7 +89,7 @@ class Supervisor:
         bundles: dict[str, str],
         listed: dict[str, str] | None,
     ) -> None:
-        """`bundles` are those of live plans, `listed` those that stand on the SuperNode's list, if that is known."""
+        """`bundles` are those of live plans, `listed` those on the SuperNode's list, if that is known."""
         fault, told = "", bundles
         while not self._stop.wait(LOOK):
             before = fault
@@ -115,11 +115,11 @@ class Supervisor:
             for plan, records in self._router.reload().items():
                 self._notice(f"data reloaded: {records} records under plan {grouped(plan)}")
         except DataError as error:
-            self._notice(f"the data cannot be used, so the node goes on with those that it has: {error}")
+            self._notice(f"the data cannot be used, so the node keeps the records that it has: {error}")
         except (LedgerError, DisclosureStoreError) as error:
             self._notice(f"the data were reloaded, and not all that follows could be noted: {error}")
         except Exception as error:
-            # Its text can hold cells. The node is needed for what it has answered, and goes on.
+            # Its text can contain cells. The node is needed for what it has answered, and continues.
             self._notice(f"reloading the data failed ({type(error).__name__}); see what sealscore-node check says")
 
     def _allow(self, settings: SuperNodeSettings, bundles: Mapping[str, str]) -> bool:
@@ -130,13 +130,13 @@ class Supervisor:
             self._written("the node's status", lambda: _note(path, supernode, self._router, state))
 
     def _written(self, what: str, write: Callable[[], object]) -> bool:
-        """Whether it could be written; the operator is told when that changes, and not each time."""
+        """Whether it could be written; the operator learns when that changes, and not each time."""
         try:
             write()
         except OSError as error:
             why = error.strerror or type(error).__name__
             if self._unwritten.get(what) != why:
-                self._notice(f"{what} cannot be written ({why}), and the node goes on; see that the disk has room")
+                self._notice(f"{what} cannot be written ({why}), and the node continues; see that the disk has room")
             self._unwritten[what] = why
             return False
         if self._unwritten.pop(what, None) is not None:

@@ -1,8 +1,7 @@
-"""Withdrawn consents, passed on to peers: who holds a label or a signal of such a person deletes it.
+"""Withdrawn consents, passed on to peers: who has a label or a signal of such a person deletes it.
 
-A notice is sealed from party to peer and goes along with answers until the peer has said that it took it. It names
-persons by the handles of the pair and is padded, so the server sees that somebody withdrew, and of whom or how many
-not.
+A notice is sealed from party to peer and goes along with answers until the peer confirms it. It names persons by the
+handles of the pair and is padded, so the server sees that somebody withdrew, but not who or how many.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class _Pending:
 
 
 class Withdrawals:
-    """What one node has to tell its peers of withdrawn consents, and has been told by them."""
+    """The notices of withdrawn consents that one node sends to its peers and gets from them."""
 
     def __init__(self, node: Node, disclosure_store: DisclosureStore, identity: Identity) -> None:
         self._node, self._disclosure_store, self._identity = node, disclosure_store, identity
@@ -43,7 +42,7 @@ class Withdrawals:
         self._taken: dict[str, bytes] = {}
 
     def outgoing(self, run: str, peers: Mapping[str, PeerKey]) -> dict[str, bytes]:
-        """Sealed notices to go along with the next answer, by peer: nothing where there is nothing to tell."""
+        """Sealed notices to go along with the next answer, by peer: none where there is nothing to send."""
         if not self._taken and not self._disclosure_store.has_notices:
             return {}
         found = {}
@@ -57,7 +56,7 @@ class Withdrawals:
         return found
 
     def incoming(self, run: str, peer: str, notice: bytes, keys: PlanKeys, cards: Mapping[str, Card]) -> None:
-        """Take a peer's notice: delete what it told of these persons, or note that it took the own one.
+        """Take a peer's notice: delete what it disclosed of these persons, or note that it took the own one.
 
         Raises:
             SealError: it is not the peer's.

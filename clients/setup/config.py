@@ -26,7 +26,7 @@ CONFIG = "node.toml"
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
-# What a node.toml from before these keys is told.
+# What the operator of a node.toml from before these keys reads.
 _PERSONS = {
     "data.identifier: missing; the plan needs it": "data.identifier: missing; write the own column that names the "
     'person, as identifier = "creator_id" (what approved plans have as table.person, or table.id): the ledger keeps it '
@@ -84,7 +84,7 @@ class SourceSection(Strict):
         return self
 
     def source(self, base: Path) -> Source:
-        """The source, paths seen from `base`; DataError for a URL that is malformed or holds a password."""
+        """The source, paths seen from `base`; DataError for a URL that is malformed or contains a password."""
         if self.file is not None:
             return base / self.file
         password = None if self.password_file is None else base / self.password_file
@@ -94,8 +94,8 @@ class SourceSection(Strict):
 class ConsentsSection(SourceSection):
     """A table with one consent a row, and the names of its columns.
 
-    `person` holds what the data's person column does. A row without a purpose is for every purpose; columns of dates
-    may be left out where the table has none.
+    `person` has the same identifiers as the data's person column. A row without a purpose is for every purpose;
+    columns of dates may be left out where the table has none.
     """
 
     person: Name
@@ -112,15 +112,14 @@ class ConsentsSection(SourceSection):
 
 
 class DataSection(SourceSection):
-    """The data set: its fixed id in the ledger, where it lies, and one's own names of the plan's columns.
+    """The data set: its fixed id in the ledger, where it is, and one's own names of the plan's columns.
 
     `identifier` is the own column that names the person, `form` the normal form of its cells; the ledger keeps both for
-    the life of the data set. `zone` is where days of moments begin and end (UTC if none),
-    `missing_values` the numbers that stand for no value in own columns. `split` is the folder of a
-    plan's list of test persons, where it has one. `row_local` is the operator's word that each column outside the
-    feature dictionary depends on its person's own rows alone.
-    `protected` are the own columns of which lenders may be told bands, where a plan evaluates groups by them, and
-    `group_bits` how many bits of them are ever told of a person, over all plans.
+    the life of the data set. `zone` is where days of moments begin and end (UTC if none), `missing_values` are the
+    numbers that mean "no value" in own columns. `split` is the folder of a plan's list of test persons, where it has
+    one. `row_local` is the operator's statement that each column outside the feature dictionary depends on its person's
+    own rows alone. `protected` are the own columns whose bands lenders may get, where a plan evaluates groups by them,
+    and `group_bits` how many bits of them are ever disclosed of a person, over all plans.
 
     `consent` says whether a record is used only with a consent that is read, whatever a plan says of it: in the own
     column `consent_column`, by default "consent", or in the table `consents`. "none" reads no consents but those of a
@@ -150,7 +149,7 @@ class DataSection(SourceSection):
 
     @property
     def may_tell(self) -> MayTell:
-        """What may be told of protected attributes."""
+        """What may be disclosed of protected attributes."""
         return MayTell(self.protected, self.group_bits, self.columns)
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """A node's data under its plans, as `node.toml` says where they are: read when its operator is there to see the faults.
 
 In a run the server sees what a node does. So data are checked before a plan is approved and before a node starts, and
-what is wrong is told to the operator alone.
+the operator alone learns what is wrong.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def review(
         try:
             BudgetCheck().check_whole(ledger_state, plan)
         except Overdrawn as error:
-            obstacles.append(f"{error}; the ceilings are in node.toml, and the ledger holds them")
+            obstacles.append(f"{error}; to raise it, change node.toml, then sealscore-node budget --why TEXT")
     member = own.name in {party.name for party in plan.parties}
     lines = _contract(plan, trusted, own)
     if member:
@@ -91,14 +91,14 @@ def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) 
         elif name not in trusted:
             found.append(f"no card of {name!r} is trusted; compare {card.fingerprint} with its holder, then peer trust")
         elif (trusted[name].key, trusted[name].role) != (card.key, card.role):
-            found.append(f"the plan's card of {name!r} is {card.fingerprint}, and trusted is another")
+            found.append(f"the plan's card of {name!r} is {card.fingerprint}, but you trust another")
     if plan.expires is not None and plan.expires < today:
         found.append(f"the plan expired on {plan.expires}")
     for what, words in (("purpose", plan.purpose), ("outcome.definition", plan.outcome.definition)):
         if plain(words, _WORDS) != plain(words, 20 * len(words)):
             found.append(f"its {what} has {len(words):,} characters, more than are shown and anybody reads")
     if plan.bundle is None:
-        found.append("the plan names no app bundle, so this node could not tell which code may carry its messages")
+        found.append("the plan names no app bundle, so this node could not know which code may carry its messages")
     return found + simulated_only(plan) + hazards(plan) + _alignments_too_large(plan, own.name)
 
 
@@ -151,7 +151,7 @@ def _unsolved(plan: Plan) -> list[str]:
 def _cost(plan: Plan) -> list[tuple[str, str]]:
     privacy = plan.privacy
     if privacy.noise == "none":
-        return [("cost", "nothing bounds what the results tell: the plan adds no noise")]
+        return [("cost", "nothing bounds what the results reveal: the plan adds no noise")]
     claim = Mechanisms(plan).claim()
     factor = math.exp(claim)
     lines = [
@@ -174,7 +174,7 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
         lines.append(("signals", f"{plan.model.signal_bits} bits of each consented, aligned applicant, no epsilon"))
     for name in plan.platforms:
         if told_names(plan, name):
-            lines.append((f"bands told by {name} parties", told_in_words(plan, name)))
+            lines.append((f"bands disclosed by {name} parties", told_in_words(plan, name)))
     return lines
 
 

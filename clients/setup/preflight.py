@@ -36,7 +36,7 @@ _SPILL = 65_536  # bytes, more than the one page that is left to SQLite's cache 
 class PreflightFinding:
     """What one check found: good or not, and the words for it.
 
-    `public` is what may be told of it outside the party: no name, path, address or fingerprint is in it. `shown` are
+    `public` is what may be said of it outside the party: no name, path, address or fingerprint is in it. `shown` are
     the words for the operator's own terminal, where cells of the table may be seen; by default the same words.
     """
 
@@ -80,7 +80,7 @@ def preflight(node_dir: NodeDir, plans: Iterable[Plan] = (), connect: bool = Tru
 
 
 def _cards(node_dir: NodeDir) -> dict[str, Card]:
-    """The trusted cards; none of a damaged file, which a finding of its own tells of."""
+    """The trusted cards; none of a damaged file, which has a finding of its own."""
     try:
         return node_dir.trust().cards
     except TrustError:
@@ -156,7 +156,7 @@ def _plan(
         yield PreflightFinding("data", False, str(error), "cannot be used", error.shown)
         return
     except Exception as error:
-        # The text of an exception can hold cells.
+        # The text of an exception can contain cells.
         yield PreflightFinding("data", False, f"reading them failed ({type(error).__name__})", "cannot be used")
         return
     records = found.records

@@ -26,9 +26,9 @@ class ConsentCount:
 
 @dataclass(frozen=True)
 class PersonView:
-    """All that is stored of one person, for that person: consents with their state, what was told, what came.
+    """All that is stored of one person, for that person: consents with their state, what was disclosed, what came.
 
-    `received` is (plan, peer, kind, value) of what peers told and was not deleted.
+    `received` is (plan, peer, kind, value) of what peers disclosed and was not deleted.
     """
 
     consents: list[tuple[str, Consent, str]]
@@ -51,7 +51,7 @@ def open_disclosure_store(path: Path) -> DisclosureStore:
 def consent_counts(disclosure_store: DisclosureStore, day: date) -> list[ConsentCount]:
     """Records by purpose, recipient and state on a day, in the order of these names.
 
-    A consent for every purpose stands by itself: it holds beside each of the others.
+    A consent for every purpose is separate: it counts beside each of the others.
     """
     states: dict[tuple[str, str], dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
     for person, record, consent in disclosure_store.consents():
@@ -65,7 +65,7 @@ def consent_counts(disclosure_store: DisclosureStore, day: date) -> list[Consent
 
 
 def state_of(consent: Consent, day: date) -> str:
-    """One of `STATES`: where a consent stands on a day, for its own purpose."""
+    """One of `STATES`: the state of a consent on a day, for its own purpose."""
     return consent.state(consent.purpose or "", day)
 
 

@@ -19,7 +19,7 @@ SOURCES = (
 
 @dataclass(frozen=True)
 class Chance:
-    """What an attacker can do who holds it for likely by `rate` that the person was among the records.
+    """What an attacker can do who believes with probability `rate` that the person was among the records.
 
     `most` and `least` are beliefs after, `blind` the share of right guesses without looking at the results, `right`
     the most with them, `precise` the most that accusations can be worth where one of 1,000 absent persons is accused.

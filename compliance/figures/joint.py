@@ -1,4 +1,4 @@
-"""What the ledgers of one federation say together of a person who stands at all of their parties.
+"""What the ledgers of one federation say together of a person who is at all of their parties.
 
 A sum over several parties is one release, however many ledgers speak of it: each states the mechanism of the whole
 sum, and a person's records at several parties are in its sensitivity. So of each phase the largest number of answers
@@ -107,7 +107,7 @@ def _claim(states: dict[str, PlanState]) -> JointClaim:
 
 
 def labels_of(plan: Plan) -> RandomizedResponse | None:
-    """The noisy labels of one person that platforms may hold, at all lenders; all platforms get the same coin."""
+    """The noisy labels of one person that platforms may have, at all lenders; all platforms get the same coin."""
     epsilon = plan.privacy.label_epsilon
     if not plan.platforms or epsilon is None:
         return None

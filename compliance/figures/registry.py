@@ -6,7 +6,7 @@ as read in that form; it is still being changed there). Tier 1 says what the pro
 its parameters, tier 3 how it was accounted, built and justified.
 
 A ledger knows nothing of a region, a date of publication or an author, and nobody may invent them: such fields are
-null and listed under `to_fill_in`, and `tier` is the one that the record reaches as it stands.
+null and listed under `to_fill_in`, and `tier` is the one that the record reaches as it is.
 """
 
 from __future__ import annotations
@@ -155,11 +155,11 @@ def _loss(claim: JointClaim) -> dict[str, Any]:
         said += f"The ledgers of {', '.join(claim.missing)} were not given; a group without a ledger counts in full "
         said += "where something was exchanged with it. "
     if claim.against_platforms is not None and math.isfinite(claim.against_platforms):
-        said += f"Against a platform, which holds noisy labels too: epsilon {claim.against_platforms:.4g}."
+        said += f"Against a platform, which has noisy labels too: epsilon {claim.against_platforms:.4g}."
     return {
         "privacy_unit": "Person",
         "privacy_unit_description": "Add or remove all records of one person at all parties. A person has at most "
-        f"{plan.privacy.max_records_per_person} records at a party in a release and stands at no more than "
+        f"{plan.privacy.max_records_per_person} records at a party in a release and is at no more than "
         f"{plan.privacy.max_parties_per_person or 'all'} parties.",
         "privacy_parameters": {"epsilon": claim.epsilon, "delta": claim.delta} if finite else None,
         "privacy_parameters_description": said.strip(),
@@ -173,7 +173,7 @@ def _model(claim: JointClaim, ledgers: Sequence[Verification]) -> dict[str, Any]
     return {
         "model_name": "Federated",
         "model_name_description": "Parties add shares of the noise to their own sums; the server sees sums of cohorts.",
-        "actors": "Parties: hold their records, run reviewed code and keep their secrets. Server: not trusted with "
+        "actors": "Parties: keep their records, run reviewed code and keep their secrets. Server: not trusted with "
         f"records; sees noisy sums. Colluding with it, at most: {colluding}. Who gets the model is not trusted at all.",
         "release_type": "Many releases" if plans > 1 else "One release",
         "release_type_description": "A plan runs once; all plans on a data set draw on one ceiling of its operator.",

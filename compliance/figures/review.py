@@ -25,7 +25,7 @@ from sealscore.shared.plan.plan import Plan
 class PartyReview:
     """One ledger: what its check found, what it has cost, and how that grew.
 
-    `platform` is epsilon against a platform that holds the noisy labels too, None where no labels were sent.
+    `platform` is epsilon against a platform that has the noisy labels too, None where no labels were sent.
     """
 
     account: Account
@@ -71,7 +71,7 @@ class LedgerReview:
 
         Raises:
             AnchorError: a file of anchors cannot be read.
-            NotARun: the run's folder holds no whole run.
+            NotARun: the run's folder has no whole run.
         """
         given = [anchor for file in anchors for anchor in read_anchors(file)]
         parties = [_reviewed(ledger, given, simulation) for ledger in ledgers]
@@ -88,7 +88,7 @@ class LedgerReview:
 
     @property
     def ok(self) -> bool:
-        """Whether every check of every ledger holds."""
+        """Whether every check of every ledger passes."""
         return all(party.verification.ok for party in self.parties)
 
 

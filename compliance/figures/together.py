@@ -19,7 +19,7 @@ from sealscore.shared.ledger.budget_check import Used
 class Together:
     """Epsilon at `delta` of a person with records at all parties of the ledgers, over all of their plans.
 
-    `platform` is the figure against a platform that holds the noisy labels too, None where no plan releases any.
+    `platform` is the figure against a platform that has the noisy labels too, None where no plan releases any.
     """
 
     epsilon: float

@@ -18,7 +18,7 @@ _LEANS = 1.25
 
 
 def worries(review: LedgerReview) -> list[str]:
-    """Sentences; none where nothing stands out."""
+    """Sentences; none where nothing is unusual."""
     found = [*_sources(review), *_budgets(review), *_others(review), *_anchors(review), *_requests(review)]
     found += [*_rest(review), *_run(review)]
     if len(found) > _SHOWN:
@@ -78,7 +78,7 @@ def _others(review: LedgerReview) -> Iterator[str]:
             alone = worst.whole.claim.epsilon_alone
             shown = f"{fixed(alone)} instead of {fixed(worst.whole.spent)}" if math.isfinite(alone) else "without bound"
             yield (
-                "Parties share their noise. If all others put together what they hold, epsilon at "
+                "Parties share their noise. If all others put together what they know, epsilon at "
                 f"{worst.account.party} is {shown}."
             )
 
@@ -87,7 +87,7 @@ def _anchors(review: LedgerReview) -> Iterator[str]:
     loose = [p for p in review.parties if p.verification.entries > 1 and not p.verification.anchored.given]
     if loose:
         yield (
-            f"{_names(loose)}: no anchor held by somebody else was given, so a ledger that its own operator rewrote "
+            f"{_names(loose)}: no anchor kept by somebody else was given, so a ledger that its own operator rewrote "
             "would pass. Ask the server or a peer for theirs."
         )
     for party in review.parties:

@@ -22,7 +22,7 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import fixed, percent, plural, short, whole
 
 _ROWS = 60
-# Above it, a bound says nothing that could be told from certainty.
+# Above it, a bound says nothing that differs from certainty.
 _TELLABLE = 50.0
 
 
@@ -52,8 +52,8 @@ def _words() -> Html:
         "For each data set, the sums that its party has answered over the life of its ledger, all plans together, are "
         "(epsilon, delta)-differentially private for a person: whatever somebody concludes from them has almost the "
         "same probability, within a factor of e to the epsilon and but for delta, as if that person had never been in "
-        "the data. This holds for anybody who sees all results, whatever else they know, while what is trusted below "
-        "holds."
+        "the data. This holds for anybody who sees all results, whatever else they know, while the trust stated below "
+        "is justified."
     )
 
 
@@ -91,7 +91,7 @@ def _stated(review: LedgerReview) -> list[tuple[object, object]]:
         ),
         (
             "hyperparameters",
-            "learning rates, bins and the like stand in the plans and were chosen before; if private data was looked "
+            "learning rates, bins and the like are in the plans and were chosen before; if private data was looked "
             "at to choose them, that is not counted",
         ),
     ]

@@ -1,4 +1,4 @@
-"""The section on what the figures are if parties put together, in secret, what they hold."""
+"""The section on what the figures are if parties put together, in secret, what they know."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def collusion(review: LedgerReview) -> Html:
     named = [(party.account.party, party.whole) for party in review.parties if party.whole is not None]
     said = paragraph(
         "Parties of a group share the noise of a sum, so that the model loses little. A plan states how many of them "
-        f"may put together what they hold, with the server or with one another{_allowed(review)}: up to so many, the "
+        f"may put together what they know, with the server or with one another{_allowed(review)}: up to so many, the "
         "first figure holds. The second holds even if all others do, and this party's own noise is all that is left. "
-        "A party that carries all of the noise alone has the same figure twice."
+        "A party that adds all of the noise alone has the same figure twice."
     )
     if not named or not any(party.released for party in review.parties):
         return join([said, paragraph("Nothing has been released yet.")])

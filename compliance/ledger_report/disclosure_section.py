@@ -36,12 +36,12 @@ def phase_words(name: str) -> str:
 
 
 def disclosures(review: LedgerReview) -> Html:
-    """Who was told what of how many persons, without noise."""
+    """Who got what of how many persons, without noise."""
     said = paragraph(
-        "Between lenders and platforms some things cross as they are, of persons who consented: sealed, so that only "
+        "Lenders and platforms exchange some values as they are, of persons who consented: sealed, so that only "
         "the recipient can read them, and without noise, so that epsilon does not cover what the recipient learns. "
         "They are counted in bits: one bit is the answer to one question of yes or no. “New” counts persons of whom "
-        "the recipients had not been told the same before. Sender and recipient both write a disclosure down."
+        "the recipients had not received the same before. Sender and recipient both record a disclosure."
     )
     rows = [
         (
@@ -59,9 +59,9 @@ def disclosures(review: LedgerReview) -> Html:
         if isinstance(one.entry.event, Disclosure)
     ]
     if not rows:
-        return join([said, paragraph("No ledger here records a disclosure: nothing was told of single persons.")])
+        return join([said, paragraph("No ledger here records a disclosure: nothing was disclosed of single persons.")])
     columns = [
-        *("ledger of", "told to", "in the phase"),
+        *("ledger of", "disclosed to", "in the phase"),
         Column("of each person", number=True),
         Column("persons", number=True),
         Column("of them new", number=True),
@@ -69,7 +69,7 @@ def disclosures(review: LedgerReview) -> Html:
         Column("when", number=True),
     ]
     sums = [
-        f"By the ledger of {party.account.party}, {recipient} has been told at most {plural(bits, 'bit')} of any one "
+        f"By the ledger of {party.account.party}, {recipient} has received at most {plural(bits, 'bit')} of any one "
         f"person.{_signal_limit(party)}"
         for party in review.parties
         for recipient, bits in bits_by_recipient(party.account.state).items()
@@ -94,7 +94,7 @@ def labels(review: LedgerReview) -> Html:
         return paragraph("No ledger here records a release of labels: no platform was sent whether a loan went bad.")
     said = paragraph(
         "A platform that trains gets one noisy label of each consented person: whether the loan went bad, flipped with "
-        "a stated probability. The coin is thrown once and kept, so the same label sent again tells nothing new, "
+        "a stated probability. The coin is thrown once and kept, so the same label sent again adds nothing, "
         "and each outcome and label epsilon counts once for a person, to however many platforms it went."
     )
     parts: list[Html] = [said]
@@ -140,7 +140,7 @@ def labels(review: LedgerReview) -> Html:
             figure = "no bound" if math.isinf(party.platform) else fixed(party.platform)
             parts.append(
                 paragraph(
-                    "Against a platform, which holds these labels, epsilon of a person is "
+                    "Against a platform, which has these labels, epsilon of a person is "
                     f"{figure} by this ledger alone: all of its sums, composed with the labels. Sums of platforms come "
                     "on top, as the section “One person at several parties” says."
                 )
@@ -163,9 +163,9 @@ def consents(review: LedgerReview) -> Html:
         for line, entry in party.account.of(Withdraw)
     ]
     said = paragraph(
-        "Who withdraws a consent is not used from the next round on, and the notice goes sealed to every holder of "
-        "that person's label or signal, who deletes it. What was already released stays charged: it cannot be taken "
-        "back. Whose consents they were stands in the parties' own disclosure stores, not here."
+        "A person who withdraws a consent is not used from the next round on. A sealed notice goes to every party that "
+        "has that person's label or signal, which deletes it. What was already released stays charged: it cannot be "
+        "taken back. The parties' own disclosure stores say whose consents they were, not this report."
     )
     if not rows:
         return join([said, paragraph("No ledger here records a withdrawal.")])

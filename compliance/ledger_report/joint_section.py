@@ -1,4 +1,4 @@
-"""The section on a person who stands at several of the parties: what all ledgers together say of one."""
+"""The section on a person who is at several of the parties: what all ledgers together say of one."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def joint(review: LedgerReview) -> Html:
 
 def _rules(review: LedgerReview) -> Html:
     how = [
-        "A sum over several parties of one group is one release, however many ledgers speak of it. A person who stands "
-        "at several of them adds several records to it, as many as the plan allows, and its noise is made for that. So "
+        "A sum over several parties of one group is one release, however many ledgers speak of it. A person who is "
+        "at several of them adds several records to it, as many as the plan allows, and its noise allows for that. So "
         "it counts once, with the most answers that any of the parties gave.",
     ]
     if any(claim.plan.platforms for claim in review.joint):
@@ -36,10 +36,10 @@ def _rules(review: LedgerReview) -> Html:
             "itself takes all that the plan has for the other side's sums as answered; together they know what was.",
             "Noisy labels go to platforms only. All platforms get the same coin, so several learn no more than one; "
             "each lender's label of a person counts.",
-            "What a lender is told by consent has no epsilon and does not compose with it: it is counted in bits.",
+            "What a lender learns by consent has no epsilon and does not compose with it: it is counted in bits.",
         ]
     how.append("Plans compose with one another, whoever took part in them.")
-    said = paragraph("For a person whose records lie at all parties of these ledgers:")
+    said = paragraph("For a person with records at all parties of these ledgers:")
     return join([said, bullets(how)])
 
 

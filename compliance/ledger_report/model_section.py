@@ -124,12 +124,12 @@ def _features(plan: Plan) -> str:
 
 def _cautions(found: Findings) -> list[str]:
     said = [
-        "Outcomes are known of loans that were granted: of people who were refused then, the data tells nothing.",
+        "Outcomes are known of loans that were granted: of people who were refused then, the data says nothing.",
         "A model ages: bins, scores and bad rates are to be watched, and the model is to be made again when they move.",
         "Updates are masked, so none was inspected: a party that poisoned its own would not have been seen.",
     ]
     if found.run.plan.privacy.noise == "none":
-        said.insert(0, "It was trained without noise: the model itself may tell about single persons.")
+        said.insert(0, "It was trained without noise: the model itself may reveal single persons.")
     if found.simulated:
         said.insert(0, "The run is a simulation; its records may be invented.")
     said += [f"{phase} ended early: {why}." for phase, why in found.run.record["early"].items()]
@@ -137,7 +137,7 @@ def _cautions(found: Findings) -> list[str]:
 
 
 def _agreement(review: LedgerReview, found: Findings) -> Html:
-    """Whether the ledgers hold every answer that the run's record speaks of."""
+    """Whether the ledgers have every answer that the run's record names."""
     plan, rows, short_of = found.run.plan, [], 0
     ledgers = {party.account.party: party.account for party in review.parties}
     for phase, counts in found.run.record["answered"].items():

@@ -1,4 +1,4 @@
-"""Page one, for a reviewer who is no engineer: does it hold, what was spent and left, what to worry about."""
+"""Page one, for a reviewer who is no engineer: does it verify, what was spent and left, what to worry about."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Card = tuple[object, object, object]
 def overview(review: LedgerReview) -> Html:
     """The section."""
     said = worries(review)
-    nothing = "Nothing stands out in these ledgers." if review.ok else "First of all, what the check found, above."
+    nothing = "Nothing unusual is in these ledgers." if review.ok else "First of all, what the check found, above."
     shown = bullets(said) if said else paragraph(nothing)
     what = join([element("h3", "What to look at"), shown])
     return join([_verdict(review), _lead(review), cards(_cards(review)), _bars(review), what])
@@ -51,12 +51,12 @@ def _lead(review: LedgerReview) -> Html:
         said = "by these ledgers, nothing." if review.ok else "by what can be read of these ledgers, nothing."
         return paragraph(opening, said, class_="lead")
     if math.isinf(spent):
-        said = "something was released without noise, so nothing limits what it tells of a person."
+        said = "something was released without noise, so nothing limits what it reveals of a person."
         return paragraph(opening, said, class_="lead")
-    consent = " What a recipient was told by consent is counted apart, in bits." if _bits(review) else ""
+    consent = " What a recipient learned by consent is counted apart, in bits." if _bits(review) else ""
     return paragraph(
         opening,
-        "sums with noise, which tell what is true of many people and little of any one. ",
+        "sums with noise, which reveal what is true of many people and little of any one. ",
         strong(
             "From all of them together, nobody's odds that a given person was in the data move by more than a factor "
             f"of {short(math.exp(spent))}"
@@ -67,7 +67,7 @@ def _lead(review: LedgerReview) -> Html:
 
 
 def _bits(review: LedgerReview) -> int:
-    """The most bits that one recipient was told of one person."""
+    """The most bits that one recipient got of one person."""
     return max(
         (bits for party in review.parties for bits in bits_by_recipient(party.account.state).values()), default=0
     )
@@ -99,7 +99,7 @@ def _spent(review: LedgerReview) -> list[_Card]:
 def _person(review: LedgerReview) -> _Card:
     name, spent = "What it means for one person", review.together.epsilon
     if all(party.whole is None for party in review.parties):
-        return name, "not known", "What cannot be read may tell anything."
+        return name, "not known", "What cannot be read may reveal anything."
     if math.isinf(spent):
         return name, UNBOUNDED, "Nothing limits how sure somebody can become that a person was in the data."
     likely = percent(success(spent, review.together.delta, 0.5))
@@ -110,9 +110,9 @@ def _person(review: LedgerReview) -> _Card:
 def _told(review: LedgerReview) -> _Card:
     bits = _bits(review)
     if not bits:
-        return "Told by consent", "nothing", "No recipient was told anything of a single person."
-    words = "The most that one recipient was told of one consented person. Epsilon does not cover it."
-    return "Told by consent", plural(bits, "bit"), words
+        return "Disclosed by consent", "nothing", "No recipient learned anything of a single person."
+    words = "The most that one recipient learned of one consented person. Epsilon does not cover it."
+    return "Disclosed by consent", plural(bits, "bit"), words
 
 
 def _platform(review: LedgerReview) -> _Card:

@@ -43,7 +43,7 @@ def write_compliance_report(
     Raises:
         ValueError: no ledger is given.
         AnchorError: a file of anchors cannot be read.
-        NotARun: the run's folder holds no whole run.
+        NotARun: the run's folder has no whole run.
         OSError: the report cannot be written.
     """
     if not ledgers:

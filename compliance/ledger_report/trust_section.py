@@ -18,7 +18,7 @@ def trust(review: LedgerReview) -> Html:
             "the party itself",
             "its own raw records, secrets and this ledger; to run the reviewed code and to keep its clock",
             "anything of other parties",
-            "its own claim and its own ledger; with an anchor held elsewhere, a ledger that was changed is found out",
+            "its own claim and its own ledger; with an anchor kept elsewhere, a changed ledger is detected",
         ),
         (
             "the server",
@@ -42,7 +42,7 @@ def trust(review: LedgerReview) -> Html:
         rows += [
             (
                 "platforms",
-                "to keep the noisy labels that they train on, and to delete them when told",
+                "to keep the noisy labels that they train on, and to delete them on request",
                 "true labels, bureau data, applicants whom they do not know",
                 "their own view is the figure “against a platform”",
             ),
@@ -85,7 +85,7 @@ def beyond(review: LedgerReview) -> list[str]:
         "What is true of people in general: a model is meant to learn it, with this person's record or without.",
         "Releases that are in no ledger given here, above all of other data sets about the same person.",
         "A party that runs other code than was reviewed, or lies about its records.",
-        "What is after the last anchor that somebody else holds: an operator could cut it off unseen.",
+        "What is after the last anchor that somebody else keeps: an operator could cut it off unseen.",
         "Choices that were made by looking at private data outside of the plans.",
         "Theft of raw records at their owner.",
     ]
@@ -93,8 +93,8 @@ def beyond(review: LedgerReview) -> list[str]:
         said += [
             "What a lender learns from the signal of its own consented applicants, and that it learns who of them is "
             "on a platform: that is by consent, and counted in bits.",
-            "A server and a lender together can choose what the bits of the signal tell, though not how many they are.",
+            "A server and a lender together can choose what the bits of the signal reveal, but not their number.",
         ]
     if any(plan.privacy.noise == "none" for plan in plans):
-        said.insert(0, "Plans without noise: nothing bounds what they tell. They are for simulations only.")
+        said.insert(0, "Plans without noise: nothing bounds what they reveal. They are for simulations only.")
     return said

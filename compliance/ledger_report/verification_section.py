@@ -25,8 +25,8 @@ def verdict(review: LedgerReview) -> str:
     failed = [party for party in review.parties if not party.verification.ok]
     if not failed:
         if len(review.parties) == 1:
-            return "The ledger verifies: every check holds."
-        return f"All {whole(len(review.parties))} ledgers verify: every check holds."
+            return "The ledger verifies: every check passes."
+        return f"All {whole(len(review.parties))} ledgers verify: every check passes."
     findings = sum(len(party.verification.findings) + party.verification.dropped for party in failed)
     if len(review.parties) == 1:
         return f"The ledger does NOT verify: {plural(findings, 'finding')}."
@@ -41,12 +41,12 @@ def verification(review: LedgerReview) -> Html:
     checked = [
         "the chain: every entry follows the one before it and has the hash of what it says;",
         "signatures: every entry is signed by the key on the card of the party whose ledger it is;",
-        "order: every entry may stand where it stands, by the same rules by which a node answers;",
+        "order: every entry is allowed in its place, by the rules that a node itself follows;",
         "plans: noise, sensitivity, shares and cohorts are those that the approved plans prescribe;",
         "random sources: no release took its randomness from a seed"
         + (" (seeds of simulated parties were let pass, as was asked);" if review.simulation else ";"),
         "budgets: epsilon, recomputed from the entries, is within every ceiling in force when something was released;",
-        "anchors: what others hold of this ledger is in it.",
+        "anchors: what others keep of this ledger is in it.",
     ]
     parts: list[object] = [paragraph(strong(verdict(review))), paragraph("Checked, offline:"), bullets(checked)]
     parts.append(_overview(review))
@@ -71,11 +71,11 @@ def _overview(review: LedgerReview) -> Html:
         Column("entries", number=True),
         Column("anchors given that agree", number=True),
         Column("kept in the ledger", number=True),
-        Column("held to, up to entry", number=True),
+        Column("anchored up to entry", number=True),
     ]
     said = paragraph(
-        "An anchor is the party's signed word on its ledger at some moment, kept by somebody else: the server or a "
-        "peer. A ledger that its own operator rewrote is found out by anchors only, and what came after the last of "
+        "An anchor is the party's signed statement of its ledger at some moment, kept by somebody else: the server or "
+        "a peer. Only anchors show that a ledger was rewritten by its own operator, and what came after the last of "
         "them could have been cut off unseen.",
         class_="note",
     )

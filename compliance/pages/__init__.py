@@ -1,1 +1,1 @@
-"""Reports that people read: the engine of self-contained pages and figures, and what stands on the pages."""
+"""Reports that people read: the engine of self-contained pages and figures, and what is on the pages."""

@@ -39,8 +39,8 @@ _GAP = 26.0
 class Line:
     """A series: points, an uncertainty band and error bars where there are any, and its name at its right end.
 
-    `step` draws stairs whose value holds up to the next x. `joined` is False for markers alone; their intervals are
-    error bars, and their marker stands before the name.
+    `step` draws stairs whose value lasts up to the next x. `joined` is False for markers alone; their intervals are
+    error bars, and their marker is before the name.
     """
 
     label: str
@@ -146,7 +146,7 @@ def _line(plot: Plot, line: Line) -> None:
 
 
 def _stairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Each value holds up to the next x."""
+    """Each value lasts up to the next x."""
     found = [points[0]]
     for (_, before), (x, y) in pairwise(points):
         found += [(x, before), (x, y)]
@@ -166,7 +166,7 @@ def whisker(x1: float, y1: float, x2: float, y2: float, colour: str) -> Html:
 
 @dataclass(frozen=True)
 class Dot:
-    """A row of a dot plot: a value with its 95 % interval, and the text that stands for it, alone if there is none."""
+    """A row of a dot plot: a value with its 95 % interval, and the text in its place, alone if there is none."""
 
     label: str
     value: float | None
@@ -179,7 +179,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Panel:
-    """A column of a dot plot. `rule` is a value to which dots are held, with its name."""
+    """A column of a dot plot. `rule` is a value to compare dots with, with its name."""
 
     axis: Axis
     dots: Sequence[Dot]
@@ -208,7 +208,7 @@ def dot_figure(title: str, panels: Sequence[Panel], width: float = 800) -> Html:
 
 
 def _away(panel: Panel, left: float, right: float) -> tuple[float, str]:
-    """Where words in a panel stand, and by which anchor: in the middle, or at the end that is away from the rule."""
+    """Where words in a panel are, and by which anchor: in the middle, or at the end that is away from the rule."""
     if panel.rule is None:
         return (left + right) / 2, "middle"
     return (right, "end") if panel.axis.place(panel.rule[0]) < 0.5 else (left, "start")

@@ -17,7 +17,7 @@ _HATCH = 7.0
 class Gauge:
     """A budget: `planned` is what was spent with all that is set aside, `limit` None where there is none.
 
-    A figure may be infinite: nothing bounds it then. `text` stands at the right of the bar.
+    A figure may be infinite: nothing bounds it then. `text` is at the right of the bar.
     """
 
     label: str

@@ -21,11 +21,11 @@ _WORDS = {
     "Delta": "A small probability for which the limit of epsilon need not hold.",
     "Noise": "Random numbers that parties add before anything leaves them, just enough for epsilon to hold. It is why "
     "figures here carry a ±.",
-    "Label epsilon": "The limit on what a noisy label tells a platform about the true one. Each label is flipped with "
+    "Label epsilon": "The limit on what a noisy label shows a platform of the true one. Each label is flipped with "
     "a stated probability, once, before it is sent.",
-    "Signal": "What a platform tells a lender of a consented applicant: one of a few levels, worth a stated number of "
+    "Signal": "What a platform sends a lender of a consented applicant: one of a few levels, worth a stated number of "
     "bits, and nothing finer.",
-    "Bit": "The answer to one question of yes or no. Four bits tell one of 16 levels.",
+    "Bit": "The answer to one question of yes or no. Four bits choose one of 16 levels.",
     "Handle": "A random number by which a lender and a platform speak of an applicant without a name.",
     "Tower": "The part of the model that one kind of party trains: a weighted sum over bins.",
     "Bin": "A range of a feature's values that all count alike, as in a scorecard.",
@@ -39,15 +39,15 @@ _WORDS = {
     "Collude": "To put together, in secret, what each has seen. The plan states how many parties may do so before "
     "the limit fails.",
     "Exact figure": "Computed on all test rows in one place. Only a simulation can do that; in deployment no party "
-    "holds all rows.",
+    "has all rows.",
     "Four-fifths rule": "A group's approval rate below four fifths of that of the group with the highest rate is a "
     "usual sign that a practice should be looked into.",
-    "Anchor": "A party's signed word, held by somebody else, on what its ledger said at some moment. It shows later "
+    "Anchor": "A party's signed statement of its ledger at some moment, kept by somebody else. It shows later "
     "whether the ledger was cut or rewritten.",
     "Ceiling": "The most epsilon that the operator lets be spent of a person, over the life of a data set or for one "
     "purpose; a plan has its own beside it.",
-    "Ledger": "A file that only grows, in which a party writes down, signed, every plan that it approved and every "
-    "release before it happens.",
+    "Ledger": "An append-only file in which a party records, signed, every plan that it approved and every release "
+    "before it happens.",
     "Set aside": "What approved plans that have not ended may still answer. It is not spent, and not free either.",
     "Equal opportunity": "Among loans that turn out good, all groups are approved equally often.",
 }

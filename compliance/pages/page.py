@@ -23,7 +23,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 class Html(str):
-    """Markup that is safe as it stands."""
+    """Markup that is safe as it is."""
 
     __slots__ = ()
 
@@ -63,12 +63,12 @@ def paragraph(*content: object, class_: str | None = None) -> Html:
 
 
 def strong(*content: object) -> Html:
-    """Words that stand out."""
+    """Emphasised words."""
     return element("strong", *content)
 
 
 def soft(*content: object) -> Html:
-    """Words that stand back."""
+    """Subdued words."""
     return element("span", *content, class_="soft")
 
 
@@ -80,7 +80,7 @@ def bullets(items: Iterable[object]) -> Html:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its heading, and whether it holds numbers (set to the right) or words."""
+    """A column of a table: its heading, and whether it has numbers (set to the right) or words."""
 
     heading: object
     number: bool = False
@@ -91,7 +91,7 @@ def table(
 ) -> Html:
     """A table whose rows have one entry a column; the first entry of a row is its heading.
 
-    A column is a `Column`, or the heading of one that holds words.
+    A column is a `Column`, or the heading of one that has words.
 
     Raises:
         ValueError: a row has another number of entries.
@@ -118,7 +118,7 @@ def pairs(entries: Iterable[tuple[object, object]]) -> Html:
 
 
 def figure(drawing: Html, title: object, *words: object, wide: bool = False) -> Html:
-    """A drawing under its title, with the sentence that tells how to read it."""
+    """A drawing under its title, with the sentence that explains how to read it."""
     said = element("figcaption", element("b", title), " ", *words)
     return element("figure", said, drawing, class_="wide" if wide else None)
 

@@ -1,7 +1,7 @@
 """Drawing in SVG by hand: axes with units, and marks that stay apart in black and white.
 
 Sizes are in CSS pixels of the drawing's own width. Colours are those of Okabe and Ito (2008), which people with any
-kind of colour blindness can tell apart; every series has a dash and a marker of its own besides.
+kind of colour blindness can distinguish; every series has a dash and a marker of its own besides.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Axis:
     values: Sequence[float] = ()
 
     def place(self, value: float) -> float:
-        """Where a value lies between the ends: 0 to 1, held within."""
+        """Where a value lies between the ends: 0 to 1, clamped."""
         low, high, at = self.low, self.high, value
         if self.log:
             low, high, at = math.log(low), math.log(high), math.log(max(value, low))

@@ -1,7 +1,7 @@
 """One ledger as a report reads it: every entry that can be read, and where they leave each plan.
 
 A report is of use above all where something is wrong, so nothing here refuses a ledger: what cannot be read is left
-out. Whether a ledger holds is for `sealscore.compliance.verify.verify`.
+out. Whether a ledger verifies is for `sealscore.compliance.verify.verify`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ Anchor = Head | Receipt
 
 
 def head_of(anchor: Anchor) -> Head:
-    """The head that an anchor is, or holds."""
+    """The head that an anchor is, or contains."""
     return anchor.head if isinstance(anchor, Receipt) else anchor
 
 

@@ -100,10 +100,10 @@ def bounded(used: Sequence[Used], delta: float, limit: float | None, extra: Sequ
 
 
 def signal_bits(state: LedgerState, own: str) -> int:
-    """The most bits of signals that the ledger's party, `own`, can have told of one person, over all plans.
+    """The most bits of signals that the ledger's party, `own`, can have disclosed of one person, over all plans.
 
-    A level under one meaning counts once, to whomever it went. Whether other levels were told of the same persons is
-    in the party's disclosure store only, so they are taken to be: this is an upper bound.
+    A level under one meaning counts once, to whomever it went. Whether other levels were disclosed of the same persons
+    is in the party's disclosure store only, so they are taken to be: this is an upper bound.
     """
     bits: dict[tuple[str, int], int] = {}
     for plan in state.plans.values():
@@ -122,7 +122,7 @@ def _tells_signal(told: Disclose) -> bool:
 
 
 class Ceiling:
-    """Holds a party's ledger against the ceilings that were in force while something was released under them."""
+    """Checks a party's ledger against the ceilings that were in force while something was released under them."""
 
     def __init__(self) -> None:
         self.party = ""

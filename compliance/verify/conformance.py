@@ -36,7 +36,7 @@ def plan_faults(plan: Plan, card: Card) -> Faults:
     """What is wrong with the approval of a plan by the holder of this card: (code, words) for each."""
     if not plan.enrolled:
         if not card.simulation:
-            yield "card", f"the plan {plan.name} names no cards, so nobody's messages could be told from others'"
+            yield "card", f"the plan {plan.name} names no cards, so nobody could know whose messages they are"
     elif plan.cards[card.name].key != card.key:
         yield "card", f"the plan {plan.name} names another key of {card.name} than the one that signs this ledger"
     if plan.privacy.noise == "none" and not card.simulation:
@@ -54,7 +54,7 @@ def prescribed(state: PlanState, phase: Phase) -> Prescribed:
 
 
 class Reservations:
-    """Holds a party's reservations against its plans; what these prescribe is computed once."""
+    """Compares a party's reservations with its plans; what these prescribe is computed once."""
 
     def __init__(self, party: str) -> None:
         self._party = party
@@ -127,7 +127,7 @@ def disclose_faults(state: PlanState, party: str, entry: Disclose) -> Faults:
     if pair != {plan.lenders, phase.group}:
         yield "peer", f"{entry.phase} is between lenders and {phase.group}, not with {entry.peer}"
     if entry.fresh > entry.persons:
-        yield "disclosed", f"{entry.fresh} persons are told of for the first time, of {entry.persons} in all"
+        yield "disclosed", f"{entry.fresh} persons are disclosed for the first time, of {entry.persons} in all"
     expected = _disclosed(plan, phase)
     if entry.event not in [_to(expected, name) for name in (entry.peer, party)]:
         told = _told(_to(expected, entry.peer))
@@ -135,7 +135,7 @@ def disclose_faults(state: PlanState, party: str, entry: Disclose) -> Faults:
 
 
 def _disclosed(plan: Plan, phase: Phase) -> Event:
-    """What a payload of a paired phase tells of one person; the recipient is left open."""
+    """What a payload of a paired phase discloses of one person; the recipient is left open."""
     if phase.kind is Kind.LABELS:
         epsilon = plan.privacy.label_epsilon
         if epsilon is None:

@@ -1,4 +1,4 @@
-"""A ledger's file row by row, with no trust in it: every row as it stands, and what is wrong with its place.
+"""A ledger's file row by row, with no trust in it: every row as it is, and what is wrong with its place.
 
 A database is a program too: a view in a table's place computes what it likes without end, and pages that are named
 many times make a small file long. So only tables are read, and no more steps, rows or bytes of them than a file of
@@ -25,7 +25,7 @@ _TYPES = (int, str, str, bytes, bytes, bytes, bytes)
 
 
 class Unreadable(ValueError):
-    """A file that holds no ledger, or a row that holds no entry; `seq` is its place, 0 where it has none."""
+    """A file that is no ledger, or a row that is no entry; `seq` is its place, 0 where it has none."""
 
     def __init__(self, what: str, seq: int = 0) -> None:
         super().__init__(what)
@@ -128,7 +128,7 @@ def _file_bytes(database: sqlite3.Connection) -> int:
 def _stored(row: tuple[Any, ...]) -> StoredEntry | Unreadable:
     seq = row[0] if isinstance(row[0], int) else 0
     if any(type(value) is not kind for value, kind in zip(row, _TYPES, strict=True)):
-        return Unreadable("a column holds another kind of value than it may", seq)
+        return Unreadable("a column has another kind of value than it may", seq)
     stored = StoredEntry(*row)
     if len(stored.nonce) != NONCE_BYTES or not len(stored.previous) == len(stored.hash) == HASH_BYTES:
         return Unreadable("a nonce or a hash has another length than 32 bytes", seq)

@@ -47,7 +47,7 @@ CODES: Mapping[str, Fault] = {
     "hash": Fault.CHAIN,
     "signature": Fault.SIGNATURE,
     "unknown-entry": Fault.UNKNOWN_ENTRY,
-    # As `sealscore.shared.ledger.state` gives them where an entry cannot stand after those before it.
+    # As `sealscore.shared.ledger.state` gives them where an entry is not allowed after those before it.
     "opening": Fault.ORDER,
     "approval": Fault.ORDER,
     "not-approved": Fault.ORDER,
@@ -87,7 +87,7 @@ CODES: Mapping[str, Fault] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that does not hold: `code` is one of `CODES`, `seq` the entry that shows it (0 for the whole file)."""
+    """A check that failed: `code` is one of `CODES`, `seq` the entry that shows it (0 for the whole file)."""
 
     code: str
     seq: int
@@ -128,7 +128,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Anchored:
-    """How far others hold the party to its ledger: anchors that agree with it, and the highest entry they speak of.
+    """How far others confirm the party's ledger: anchors that agree with it, and the highest entry they name.
 
     What was appended after `up_to` could be cut off and nobody would know.
     """
@@ -143,7 +143,7 @@ class Verification:
     """What was found in one ledger.
 
     `entries` is how many could be read, `claims` the figures: data set first, then purposes and plans. They count what
-    may have been released even where its entry may not stand, and leave out only the `uncounted`: entries that cannot
+    may have been released even where its entry is not allowed, and leave out only the `uncounted`: entries that cannot
     be read, or are under a plan that is not known. `label_epsilon` and `signal_bits` are upper
     bounds for one person over all disclosures of this ledger. `others` are heads of other parties that it keeps:
     evidence for the check of their ledgers. `warnings` are odd but prove nothing. `dropped` counts findings beyond
@@ -171,7 +171,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether everything that was checked holds."""
+        """Whether every check passed."""
         return not self.findings
 
     @property

@@ -180,7 +180,7 @@ class _LedgerCheck:
         return iter(())
 
     def _count_anyway(self, seq: int, code: str, entry: Entry) -> None:
-        """What may not stand can have been answered all the same, so the figures count it where they can."""
+        """What is not allowed can have been answered all the same, so the figures count it where they can."""
         if isinstance(entry, Approve) and code == "identifier":
             self._state.admit(seq, entry)
         if not isinstance(entry, Reserve | Disclose | Answer):

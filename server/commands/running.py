@@ -32,10 +32,10 @@ receipts_app = typer.Typer(help="The receipts for heads of partners' ledgers.", 
 
 def run(
     name: Annotated[str, typer.Argument(help="A signed plan's name.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
     folder: Folder = HERE,
 ) -> None:
-    """Run a signed plan, or go on with its run; exit code 0 only if the whole of it was carried out."""
+    """Run a signed plan, or continue its run; exit code 0 only if the whole of it was carried out."""
     server_dir = server_dir_at(folder)
     plan = signed_plan(server_dir.signed_plans(), name)
     output = server_dir.run_folder(plan)
@@ -43,7 +43,7 @@ def run(
         fail(f"plan {name} has run: {output}; a plan runs once", BAD_INPUT)
     if (output / JOURNAL).exists() != resume:
         fail(
-            f"plan {name} was begun; sealscore-server run {name} --resume goes on with it"
+            f"plan {name} was begun; continue it with sealscore-server run {name} --resume"
             if not resume
             else f"plan {name} was not begun; run it without --resume",
             BAD_INPUT,
@@ -105,7 +105,7 @@ def _follow(
             except ControlError as error:
                 if silent is None:
                     silent = time.monotonic()
-                    console.print(f"{foreign(error)}; the run may live on, so it is asked again for {BEAR:g} s")
+                    console.print(f"{foreign(error)}; the run may still be going; trying again for {BEAR:g} s")
             follower()
             live.update(table.shown())
             if run is not None and run.finished:
@@ -126,20 +126,20 @@ def _reason(output: Path, name: str, ended: SubmittedRun | None) -> str:
     """Why there is no run.json, and what to do."""
     if ended is None:
         return (
-            f"the SuperLink has not answered for {BEAR:g} s; the run may live on: once it answers, sealscore-server "
-            f"runs says how it stands, and sealscore-server run {name} --resume goes on with it if it has stopped"
+            f"the SuperLink has not answered for {BEAR:g} s; the run may still be going: once it answers, see "
+            f"sealscore-server runs, and continue a stopped run with sealscore-server run {name} --resume"
         )
     try:
         reason = str(json.loads((output / FAILURE).read_text(encoding="utf-8"))["reason"])
     except (OSError, ValueError, KeyError):
         reason = f"the run failed; see superlink/logs of the server's folder, and {output}"
     if (output / JOURNAL).exists():
-        return f"{reason}; sealscore-server run {name} --resume goes on where it stopped"
-    return f"{reason}; nothing was begun: when that is fixed, sealscore-server run {name}"
+        return f"{reason}; continue with sealscore-server run {name} --resume"
+    return f"{reason}; nothing was begun: fix that, then sealscore-server run {name}"
 
 
 def runs(folder: Folder = HERE) -> None:
-    """List the runs of plans, with where each stands."""
+    """List the runs of plans, with the state of each."""
     server_dir = server_dir_at(folder)
     table = Table("plan", "state", "epsilon", "AUC by the protocol", "folder")
     for name, plan in server_dir.signed_plans().items():

@@ -54,8 +54,8 @@ def init(
     make_server_certificate(server_dir.certificates, host)
     server_dir.config_file.write_text(text, encoding="utf-8")
     console.print(f"a server is made in {foreign(server_dir.folder)}")
-    console.print("  give certificates/ca.pem and card.txt to every partner, by any way")
-    console.print(f"  read them this fingerprint by another way: [bold]{identity.card.fingerprint}[/bold]")
+    console.print("  send certificates/ca.pem and card.txt to every partner")
+    console.print(f"  read them this fingerprint over another channel: [bold]{identity.card.fingerprint}[/bold]")
     console.print("  then [bold]sealscore-server start[/bold], and enrol the partners' cards")
     console.print(f"Keep a copy of keys/ and certificates/ in a safe place. (A passphrase: {PASSPHRASE}.)", style="dim")
 
@@ -63,7 +63,7 @@ def init(
 def enrol(
     card: Annotated[Path, typer.Argument(help="A partner's card.txt.")],
     fingerprint: Annotated[
-        str | None, typer.Option(help="The fingerprint as its holder told it; without it you are asked to compare.")
+        str | None, typer.Option(help="The fingerprint as its holder gave it; without it you are asked to compare.")
     ] = None,
     folder: Folder = HERE,
 ) -> None:
@@ -81,9 +81,9 @@ def enrol(
     console.print(f"The card of the {enrolment.card.role} [bold]{enrolment.card.name}[/bold] has the fingerprint")
     console.print(f"  [bold]{enrolment.card.fingerprint}[/bold]")
     if fingerprint is None:
-        fingerprint = typer.prompt("Type the fingerprint that its holder told you, another way than the card came")
+        fingerprint = typer.prompt("Type the fingerprint that its holder gave you over another channel than the card")
     if not same_fingerprint(enrolment.card.fingerprint, str(fingerprint)):
-        fail("that is another fingerprint: ask the card's holder for both again, by another way", BAD_INPUT)
+        fail("this is not the card's fingerprint: ask its holder for both again, over another channel", BAD_INPUT)
     with Control(superlink_of(server_dir)) as control:
         control.enrol(enrolment.key, enrolment.card.name)
     server_dir.keep_card(enrolment)

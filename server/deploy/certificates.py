@@ -130,7 +130,7 @@ def read_certificate(path: Path, now: datetime | None = None) -> CertificateFact
     """What the (first) certificate in a PEM file says.
 
     Raises:
-        CertificateError: the file is missing or holds no certificate.
+        CertificateError: the file is missing or contains no certificate.
     """
     certificate = _load(path)
     left = certificate.not_valid_after_utc - _moment(now)
@@ -207,7 +207,7 @@ def _load(path: Path) -> x509.Certificate:
     except OSError as error:
         raise TlsCertificateError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError:
-        raise TlsCertificateError(f"{path}: holds no certificate in PEM form") from None
+        raise TlsCertificateError(f"{path}: contains no certificate in PEM form") from None
 
 
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -216,7 +216,7 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     except OSError as error:
         raise TlsCertificateError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, TypeError):
-        raise TlsCertificateError(f"{path}: holds no private key in PEM form without a passphrase") from None
+        raise TlsCertificateError(f"{path}: contains no private key in PEM form without a passphrase") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TlsCertificateError(f"{path}: is no elliptic-curve key")
     return key

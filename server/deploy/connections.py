@@ -1,7 +1,7 @@
 """How many connections the partner port has, and how long one may say nothing: a stranger must not keep partners out.
 
 A connection counts from the moment that it is taken, before TLS. One that sends no whole head of a request in time is
-cut off, whether it is silent, stays in TLS, or sends a byte now and then; for the body that follows, the door
+closed, whether it is silent, stays in TLS, or sends a byte now and then; for the body that follows, the door
 (`sealscore.server.deploy.gate`) has its own clock.
 """
 
@@ -28,7 +28,7 @@ _log = logging.getLogger("uvicorn.error")
 class Listener(socket.socket):
     """A listening socket with at most `most` connections at a time, `most_of_one` of them of one address.
 
-    An IPv6 address stands for its network of 64 bits, of which a caller has all addresses. Further connections are
+    An IPv6 address counts as its network of 64 bits, of which a caller has all addresses. Further connections are
     closed as they come.
     """
 

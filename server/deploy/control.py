@@ -126,7 +126,7 @@ class Control:
             answer = self._client.StartRun(request)
         if not answer.HasField("run_id"):
             raise ControlError(
-                "starting a run: the SuperLink took neither the bundle nor the configuration; see its log"
+                "starting a run: the SuperLink accepted neither the bundle nor the configuration; see its log"
             )
         return answer.run_id
 

@@ -44,7 +44,7 @@ class _Server(uvicorn.Server):
 def main() -> None:
     """Serve until SIGTERM or SIGINT, or until the process that started this one is gone."""
     arguments = _arguments()
-    os.umask(0o077)  # Flower makes its database readable by all: it holds bundles, logs and payloads under way
+    os.umask(0o077)  # Flower makes its database readable by all: it has bundles, logs and payloads under way
     follow_parent(os.getppid())
     flower = create_app(_configuration(arguments), SuperLinkLifespan)
     app: App = flower

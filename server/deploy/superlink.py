@@ -1,6 +1,6 @@
 """The server's processes: the SuperLink behind its doors, and the executor that starts a run's server app.
 
-A SuperLink's folder holds
+A SuperLink's folder has
 
     superlink.db       Flower's state: enrolled keys, runs, payloads under way (sealed by the parties)
     control.token      what the operator's commands show at the control port
@@ -32,7 +32,7 @@ from sealscore.shared.files import create
 from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
 
 TOKEN, SECRET, DATABASE, FLOWER_HOME = "control.token", "executor.secret", "superlink.db", "flower"
-# How often the executor looks for a run to start, in seconds: Flower's own setting, 1 s unless told otherwise.
+# How often the executor looks for a run to start, in seconds: Flower's own setting, 1 s by default.
 POLL = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1"}
 _START = 60.0
 
@@ -81,7 +81,7 @@ class SuperLinkSettings:
 class SuperLink:
     """A SuperLink and its executor, started again when they end; a context manager.
 
-    `notice` is told what happens to the processes, for the operator's console or log. `environment` is added to the
+    `notice` gets what happens to the processes, for the operator's console or log. `environment` is added to the
     environment of both processes, and so of the server app.
     """
 

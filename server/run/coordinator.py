@@ -1,4 +1,4 @@
-"""The coordinator: the phases of a plan, in order, over an exchange. It holds no data and no way to any.
+"""The coordinator: the phases of a plan, in order, over an exchange. It has no data and no way to any.
 
 Each phase is one method under the name that it has at the party.
 """
@@ -43,7 +43,7 @@ from sealscore.shared.plan.plan import Plan
 
 
 class Observer(Protocol):
-    """Is told how a run goes on; nothing that it is told depends on a record other than through noised sums."""
+    """Gets the progress of a run; nothing that it gets depends on a record other than through noised sums."""
 
     def phase(self, phase: Phase) -> None:
         """A phase begins."""
@@ -71,7 +71,7 @@ class RunOutcome:
 
     `model` is the score; `towers` are those of the platforms by group, whose logits become signals. `answered` counts
     by phase and party what may have been answered, `crossed` the bytes of payloads by sender and recipient. `early`
-    tells why a training phase ended before its last round, where it did.
+    says why a training phase ended before its last round, where it did.
     """
 
     model: ScoreModel
@@ -93,7 +93,7 @@ class _Trained(NamedTuple):
 class Coordinator:
     """Runs a plan. Every party must be there before the first phase; MissingParties names those that are not.
 
-    With the journal of a run that was killed, it goes on where that was. A party without which the plan cannot go on
+    With the journal of a run that was killed, it continues that run. A party without which the plan cannot continue
     may be away for `absence` seconds in mid-run.
     """
 

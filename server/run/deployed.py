@@ -24,7 +24,7 @@ PATIENCE, TIMEOUT = 120.0, 300.0
 
 
 def carry_out(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
-    """Run a signed plan, or go on with its run; what stops it is left in words in `failure.json`."""
+    """Run a signed plan, or continue its run; what stops it is left in words in `failure.json`."""
     plan = server_dir.signed_plans()[name]
     folder = server_dir.run_folder(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -12,11 +12,11 @@ from sealscore.shared.phases.order import Phase
 
 
 class ProgressFollower:
-    """Tells an observer what was written to a progress file since the last call; call it every now and then.
+    """Passes to an observer what was written to a progress file since the last call; call it every now and then.
 
     A line names a phase that begins (`phase`, `rounds`) or gives the row of a round (`phase`, `round`, ...). A line
     that is not whole yet waits for the next call. `earlier` is the inode of a file that an earlier try left there
-    (`inode_of`): of that one nothing is told.
+    (`inode_of`): that one is ignored.
     """
 
     def __init__(self, path: Path, observer: Observer, phases: Iterable[Phase], earlier: int | None = None) -> None:

@@ -18,7 +18,7 @@ _COMPOSE = 5.0
 
 
 class RunTable:
-    """An Observer that keeps what it is told as a table."""
+    """An Observer that keeps what it gets as a table."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan, self._mechanisms = plan, Mechanisms(plan)
@@ -39,7 +39,7 @@ class RunTable:
         self._attempts[row["phase"]] += row["attempts"]
 
     def shown(self) -> Table:
-        """The table as it stands."""
+        """The table as it is now."""
         title = f"{self._plan.name}: epsilon {self._now():.3g} of {self._plan.privacy.epsilon:g} for a person so far"
         table = Table("phase", "round", "attempts", "parties", "seconds a round", "lost", title=title)
         for name, row in self._rows.items():

@@ -2,7 +2,7 @@
 
 An attempt that any party answered is spent: those parties have charged it, whether or not the sum came about. So a
 new attempt has the smaller cohort, fresh samples and fresh noise at every party, and there are as many as the
-plan's budget holds.
+plan's budget allows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STRIKES = 3
 
 
 class AttemptsSpent(RuntimeError):
-    """The attempts that the plan's budget holds for this phase are spent."""
+    """The attempts that the plan's budget allows for this phase are used up."""
 
 
 class Rounds:
@@ -53,7 +53,7 @@ class Rounds:
 
         Raises:
             PhaseFailed: fewer parties than the plan's `min_parties` can answer.
-            AttemptsSpent: the budget holds no further attempt of this phase.
+            AttemptsSpent: the budget has no further attempt of this phase.
         """
         if (kept := self._journal.sum(phase.name, round)) is not None:
             return kept

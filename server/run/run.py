@@ -86,7 +86,7 @@ def run_coordinator(
     `run` names the run in every message; by default it follows from the plan, which runs once in a node's history.
     A plan that names cards is carried out behind seals, under `identity`; the server of a simulated plan has the one
     that follows from the plan's seed. `receipts` is the server's file of them over all runs, by default one of the
-    output. With a `journal`, a run that was killed goes on where it was when it is carried out again; without one it
+    output. With a `journal`, a run that was killed continues when it is carried out again; without one it
     is kept in memory. For `absence` seconds a party may be away that is needed. `run.json` is written last: a folder
     without it is not a whole run.
     """

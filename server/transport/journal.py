@@ -1,6 +1,6 @@
-"""A run's journal: what a coordinator needs in order to go on where a killed one was.
+"""A run's journal: what a coordinator needs in order to continue a killed run.
 
-It holds the sums that came about and the payloads that were carried, so a resumed coordinator goes through the plan
+It has the sums that came about and the payloads that were carried, so a resumed coordinator goes through the plan
 from its start, takes what is there from the journal, and asks for the rest: model and optimizer come out as they were,
 bit for bit. Attempts are noted before they are asked, since parties have charged them. Nothing here is secret from the
 server: sums with noise, and payloads that it cannot open.
@@ -88,11 +88,11 @@ class Journal:
 
     @property
     def ended(self) -> bool:
-        """Whether all that parties are asked for had come about: they may have been told that the run is over."""
+        """Whether all that parties are asked for had come about: they may know that the run is over."""
         return bool(self._one("SELECT EXISTS (SELECT 1 FROM ended)")[0])
 
     def end(self, run: str) -> None:
-        """Note that parties are about to be told that the run is over."""
+        """Note that parties are about to learn that the run is over."""
         self._write("INSERT OR IGNORE INTO ended VALUES (?)", run)
 
     def join(self, epoch: int) -> None:

@@ -42,7 +42,7 @@ class PairExchange:
     def carry(self, phase: Phase, order: tuple[str, ...], parts: dict[str, str]) -> None:
         """For every lender and every platform of the phase's group, carry one payload after the other.
 
-        `order` tells by role who gives at each step; after the last one that gives, the other side takes. Platforms
+        `order` says by role who gives at each step; after the last one that gives, the other side takes. Platforms
         are asked with the published `parts` that the phase builds on.
 
         Raises:

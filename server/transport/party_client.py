@@ -34,13 +34,13 @@ R = TypeVar("R", Ready, Stored, SumAnswer, PairAnswer)
 
 
 class PhaseFailed(RuntimeError):
-    """A phase cannot go on: too few parties are left. The message names them and how they failed."""
+    """A phase cannot continue: too few parties are left. The message names them and how they failed."""
 
 
 class PartyClient:
     """Sends the requests of one run of a plan and reads the replies; a reply must repeat the request's header.
 
-    A party without which the plan cannot go on may be away for `absence` seconds, while its node is started again.
+    A party without which the plan cannot continue may be away for `absence` seconds, while its node is started again.
     """
 
     def __init__(self, plan: Plan, run: str, messenger: Messenger, timeout: float | None, absence: float = 0.0) -> None:
@@ -90,7 +90,7 @@ class PartyClient:
         raise PhaseFailed(f"{phase.name}: no party kept the part {name!r}: {', '.join(codes)}")
 
     def finish(self, phase: Phase) -> None:
-        """Tell all parties that the run has ended; one that is not told goes on waiting until the plan expires."""
+        """Inform all parties that the run has ended; one that does not hear it waits until the plan expires."""
         names = [party.name for party in self._plan.parties]
         self.ask({name: Finish(self.header(phase, 0, 0, name)) for name in names}, Ready)
 

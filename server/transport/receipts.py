@@ -1,4 +1,4 @@
-"""Receipts: the server's countersignature under each head of a party's ledger that it was told, and all of them kept.
+"""Receipts: the server's countersignature under each head of a party's ledger that it received, all of them kept.
 
 Whoever reviews a ledger later compares it with these. The file only grows; each line is on the disk before the head is
 passed on.
@@ -15,7 +15,7 @@ from sealscore.shared.files import append
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors, to_line
 
-# A party's ledger is held by its last head at so many others, and by one that is older by rounds at all of them.
+# So many others have the last head of a party's ledger, and all of them one that is older by rounds.
 HEADS = 4
 
 
@@ -77,7 +77,7 @@ class Receipts:
 
 
 def _repair(path: Path) -> None:
-    """Cut off a line that was not written whole, for want of room or of time: its head was passed on to nobody."""
+    """Remove a last line that was not written whole, for want of room or of time: its head was passed on to nobody."""
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):

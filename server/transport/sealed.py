@@ -129,7 +129,7 @@ class SealedExchange:
         return answer
 
     def _absent(self, party: str, asked: Address) -> Reply | Failure:
-        """What stands for the reply of a party that did not join: its reason, where it gave one."""
+        """The reply in place of a party that did not join: its reason, where it gave one."""
         if party not in self._refused:
             return Failure(party, UNAVAILABLE)
         return Refusal(asked.reply(), self._refused[party])
@@ -182,7 +182,7 @@ class SealedExchange:
                 del self._peers[name]
 
     def _held(self, party: str) -> tuple[bytes, ...]:
-        """What the server holds of a party's ledger: the head of its last receipt."""
+        """What the server keeps of a party's ledger: the head of its last receipt."""
         receipt = self._receipts.of(party)
         return (receipt.head.to_bytes(),) if receipt else ()
 
@@ -232,7 +232,7 @@ class SealedExchange:
                 refusal = open_signed(raw, cards, Refusal)
                 return refusal if refusal.header == answers else Failure(name, MALFORMED)
             reply = unseal_message(raw, self._keys, cards, Ready, Offered, Refusal, Answered)
-            # An earlier answer that comes again is well sealed too: only its header tells.
+            # An earlier answer that comes again is well sealed too: only its header shows it.
             return reply if reply.header == answers else Failure(name, MALFORMED)
         except (SealError, SignedMessageError, MessageError):
             return Failure(name, MALFORMED)

@@ -41,7 +41,7 @@ class Aligned:
     """The persons of a pair by their handles, sorted by handle; `size` is what messages are padded to.
 
     A handle of "" names nobody. `fault` says, for the own operator, why there is nobody where the other side's message
-    fits this side's persons in no way: to refuse it would tell whoever made it whom, or how many, this side knows.
+    fits this side's persons in no way: to refuse it would show whoever made it whom, or how many, this side knows.
     """
 
     handles: tuple[bytes, ...] = field(repr=False)
@@ -157,7 +157,7 @@ class ExactMatching:
         return ExactAnswering(self, [known.get(token) for token in tokens])
 
     def token(self, person: str) -> bytes:
-        """What stands for a person in a request."""
+        """The token of a person in a request."""
         return hashlib.sha256(self._salt + person.encode()).digest()[:_TOKEN_BYTES]
 
     def tokens(self, request: bytes) -> list[bytes]:
@@ -171,7 +171,7 @@ class ExactMatching:
 
 
 class ExactAsking:
-    """The lender's side; `tokens` tells which person each of its tokens is."""
+    """The lender's side; `tokens` gives the person of each of its tokens."""
 
     def __init__(self, matching: ExactMatching, request: bytes, tokens: Mapping[bytes, str]) -> None:
         self.request = request

@@ -6,10 +6,10 @@ Formal guarantees. Let k = shape.bits and W = 2^k. Party i of a cohort sends, fo
 
 parties ordered by name. m_ij are the words of one ChaCha20 keystream (RFC 8439), keyed by HKDF-SHA256 of the seeds
 of both (RFC 5869) over the length-prefixed (plan, run, phase, round, attempt, length, bits, cohort with the digests
-of its offers). Each mask stands in two answers with opposite signs, so the y_i add up to the sum of the v_i mod W.
+of its offers). Each mask is in two answers with opposite signs, so the y_i add up to the sum of the v_i mod W.
 
 The bound: every |v_i| <= shape.bound and at most shape.parties are added, and k is the least multiple of 8 with
-2^(k-1) > parties * bound. So the sum lies in (-W/2, W/2), centring it gives the very integers of `PlainSum`, and
+2^(k-1) > parties * bound. So the sum lies in (-W/2, W/2), centring it gives exactly the integers of `PlainSum`, and
 nothing wraps up to the edge itself.
 
 For whoever lacks the seeds of at least two parties of the cohort with each other, the answers of those that it does
@@ -71,7 +71,7 @@ class MaskedSum(PlainSum):
         return _bytes(_words(packed, shape) + mask, shape)
 
     def replace(self, seeds: Seeds) -> None:
-        """Go on with the seeds of a later epoch of the same run; what was answered stays answered.
+        """Continue with the seeds of a later epoch of the same run; what was answered stays answered.
 
         Raises:
             ValueError: seeds of another party, plan or run, or of no later epoch.

@@ -24,9 +24,9 @@ def bits_for(levels: int) -> int:
 
 
 def pack_numbers(aligned: Aligned, numbers: np.ndarray, levels: int, filler: Stream) -> bytes:
-    """Numbers int64 [handles] below `levels`, -1 where there is none to tell -> bytes.
+    """Numbers int64 [handles] below `levels`, -1 where there is none to send -> bytes.
 
-    Where there is none, and in the padding, stand random numbers, so the payload does not tell how many there are.
+    Where there is none, and in the padding, there are random numbers, so the payload does not show how many there are.
     """
     width = bits_for(levels)
     random = (filler.words(aligned.size) % np.uint64(levels)).astype(np.int64)
@@ -37,7 +37,7 @@ def pack_numbers(aligned: Aligned, numbers: np.ndarray, levels: int, filler: Str
 
 
 def unpack_numbers(aligned: Aligned, payload: bytes, levels: int) -> np.ndarray:
-    """Bytes -> numbers int64 [handles], filling included where the sender had none to tell.
+    """Bytes -> numbers int64 [handles], filling included where the sender had none to send.
 
     Raises:
         PayloadError: see the class; the message says which.

@@ -69,7 +69,7 @@ class PlanKeys:
     """The own key pair under one plan. Its `repr` shows no key.
 
     They are in memory alone: a holder that restarts certifies new ones. `destroy` drops the private half; Python cannot
-    wipe what the library still holds until it is collected.
+    wipe what the library still keeps until it is collected.
     """
 
     def __init__(self, identity: Identity, plan: str, secret: bytes) -> None:

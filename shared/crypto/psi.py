@@ -7,8 +7,8 @@ with openmined-psi hashing identifiers to the curve and encrypting them, under k
     platform  -> lender     H(x)^cs in the same order, and H(y)^s for each of its persons y, sorted
     lender    -> platform   for each H(x)^s among the H(y)^s: its place there, and a random handle
 
-Both sides fill up with random identifiers to a size that follows from the plan, so no message tells how many persons
-stand behind it. The lender names the match by its place in the platform's own list, and no identifier ever crosses:
+Both sides fill up with random identifiers to a size that follows from the plan, so no message shows how many persons
+are in it. The lender names the match by its place in the platform's own list, and no identifier ever crosses:
 a platform whose answer is not the one above can spoil the alignment, but it cannot make the lender name a person.
 
 Formal guarantees, under the decisional Diffie-Hellman assumption on P-256 and with H as a random oracle, against a
@@ -60,7 +60,7 @@ class PrivateMatching:
     """Alignment of one pair by private set intersection: a `Matching`.
 
     `size` and `others` are the `padded_size` of the lender's and the platform's nominal records, `form` the normal
-    form of identifiers. `progress` is told (done, total) in curve operations while a message is made.
+    form of identifiers. `progress` gets (done, total) in curve operations while a message is made.
     """
 
     def __init__(self, form: str, size: int, others: int, progress: Progress | None = None) -> None:
@@ -152,7 +152,7 @@ class PrivateAsking:
             if person is None:
                 fault = fault or CLAIMS_FILLING
             elif place in found:
-                fault = fault or f"the platform's response has one of its persons stand for two; {ASK}"
+                fault = fault or f"the platform's response uses one of its persons for two of the lender's; {ASK}"
             else:
                 found[place] = person
         if fault:
@@ -202,7 +202,7 @@ class PrivateAnswering:
 
 
 class _Count:
-    """Counts curve operations and tells of them now and then."""
+    """Counts curve operations and reports them now and then."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress, self._total, self._done, self._told = progress, total, 0, 0

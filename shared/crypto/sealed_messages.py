@@ -31,7 +31,7 @@ def unseal_message(data: bytes, keys: PlanKeys, cards: Mapping[str, Card], *expe
     Whether a message with that header may come now is for the recipient to know.
 
     Raises:
-        SealError: the seal does not hold; its subclass says why.
+        SealError: the seal does not open; its subclass says why.
         MessageError: what was sealed is no message of an expected type.
         KeysDestroyed: the plan has ended here.
     """

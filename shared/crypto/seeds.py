@@ -6,9 +6,9 @@ digests of all that it sealed. The server hands each party the lists of all othe
 them (`split_offer`). A pair's secret is both seeds, so it is fresh if either of the two drew well, it was opened by
 nobody but the two, and it is gone when they have erased it.
 
-The digest of a list stands for all seeds of its party. Every party puts the digests of a whole cohort into the keys
+The digest of a list covers all seeds of its party. Every party puts the digests of a whole cohort into the keys
 of its masks (`sealscore.shared.crypto.masking`), so parties to whom the server showed different offers have masks
-that do not cancel: the sum is noise then, and still tells nothing of a party.
+that do not cancel: the sum is noise then, and still shows nothing of a party.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Typed messages that are signed and not sealed: what must pass before there are keys to seal to, and refusals.
 
-They hold nothing secret: public keys, the time, heads of ledgers, the text of a plan that is proposed, and codes.
+They contain nothing secret: public keys, the time, heads of ledgers, the text of a plan that is proposed, and codes.
 """
 
 from __future__ import annotations

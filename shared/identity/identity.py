@@ -1,7 +1,7 @@
 """Who a party is: a signing key, and the card by which others know it.
 
 Everything that a party or the server signs goes through `Identity.sign` and is checked by `Card.check`. What is
-signed is the length-prefixed (label, purpose, fields), so a signature for one purpose never holds for another.
+signed is the length-prefixed (label, purpose, fields), so a signature for one purpose is never valid for another.
 Keys are Ed25519 (RFC 8032).
 """
 
@@ -189,7 +189,7 @@ class Identity:
         try:
             return cls(about["name"], cast(Role, about["role"]), Ed25519PrivateKey.from_private_bytes(secret))
         except (KeyError, ValueError) as error:
-            raise KeyFileError(f"{path}: holds no identity ({error}); restore it from a copy") from None
+            raise KeyFileError(f"{path}: contains no identity ({error}); restore it from a copy") from None
 
     def __repr__(self) -> str:
         return f"Identity(name={self.name!r}, role={self.role!r}, simulation={self.simulation})"

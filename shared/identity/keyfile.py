@@ -1,7 +1,7 @@
 """Files of secret keys: mode 0600, optionally under a passphrase, never overwritten.
 
 A file is JSON: what the key is for in clear, and the secret, sealed by AES-256-GCM under scrypt (RFC 7914) of the
-passphrase where there is one. A digest over the whole tells a damaged file from a wrong passphrase.
+passphrase where there is one. A digest over the whole distinguishes a damaged file from a wrong passphrase.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_key(path: Path, kind: str, passphrase: str | None) -> tuple[dict[str, s
     """
     content = _content(path)
     if content["kind"] != kind:
-        raise KeyFileError(f"{path}: holds a key of the kind {content['kind']!r}, and {kind!r} is needed here")
+        raise KeyFileError(f"{path}: contains a key of the kind {content['kind']!r}, and {kind!r} is needed here")
     data = bytes.fromhex(content["data"])
     if content["salt"] is None:
         if passphrase is not None:

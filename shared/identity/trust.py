@@ -13,7 +13,7 @@ _FORMAT = "sealscore-trust-1"
 
 
 class EnrolmentError(ValueError):
-    """Cards that cannot stand in one plan: two of one name, or one key under two names."""
+    """Cards that cannot be in one plan: two of one name, or one key under two names."""
 
 
 class Untrusted(ValueError):
@@ -71,7 +71,7 @@ class TrustStore:
         return dict(self._cards)
 
     def trust(self, card: Card, fingerprint: str) -> None:
-        """Trust a card whose fingerprint came another way than the card.
+        """Trust a card whose fingerprint came over another channel than the card.
 
         Raises:
             TrustError: the fingerprint is another's, another card of this name is trusted, or the card is one of a
@@ -84,7 +84,7 @@ class TrustStore:
         if not same_fingerprint(card.fingerprint, fingerprint):
             raise TrustError(
                 f"the card of {card.name!r} has the fingerprint {card.fingerprint}, not {fingerprint}: ask its holder "
-                "for both again, over another way than before"
+                "for both again, over another channel than before"
             )
         known = self.cards.get(card.name)
         if known is not None and known.key != card.key:
@@ -114,11 +114,11 @@ class TrustStore:
             if trusted is None:
                 faults.append(
                     f"no card of {name!r} is trusted; the plan's is {card.fingerprint}: compare that with its holder, "
-                    "over another way than it came, and trust the card"
+                    "over another channel than it came, and trust the card"
                 )
             elif (trusted.key, trusted.role, trusted.simulation) != (card.key, card.role, card.simulation):
                 faults.append(
-                    f"the plan's card of {name!r} is {card.fingerprint}, and trusted is {trusted.fingerprint}: ask its "
+                    f"the plan's card of {name!r} is {card.fingerprint}, but you trust {trusted.fingerprint}: ask its "
                     "holder which is right, and the server for a plan with that one"
                 )
         if faults:
@@ -139,7 +139,7 @@ class TrustStore:
 
 
 def _state(path: Path) -> tuple[int, ...] | None:
-    """What tells one version of a file from the next; None where there is none."""
+    """What distinguishes one version of a file from the next; None where there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:

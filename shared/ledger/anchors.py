@@ -1,8 +1,8 @@
-"""Heads and receipts: how others hold a party to its ledger.
+"""Heads and receipts: how others can prove what a party's ledger was.
 
-A head is the party's own signed word that its ledger has this entry at this place. Whoever keeps one can show later
-that the ledger was cut, edited or replaced. A receipt is a head with the server's signature: the party's proof that
-the server was told.
+A head is the party's own signed statement that its ledger has this entry at this place. Whoever keeps one can show
+later that the ledger was cut, edited or replaced. A receipt is a head with the server's signature: the party's proof
+that the server received it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEAD, _RECEIPT = "ledger head", "ledger receipt"
 
 
 class AnchorError(ValueError):
-    """Bytes that are no head or receipt, or one that was not signed by whom it names."""
+    """Bytes that are no head or receipt, or one that is not signed by the party that it names."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Receipt:
-    """The server's word that it was told a head, at `at` seconds since 1970 by its clock."""
+    """The server's statement that it received a head, at `at` seconds since 1970 by its clock."""
 
     head: Head
     at: int

@@ -1,7 +1,7 @@
-"""What a ledger has spent of one person, composed over plans and held against the operator's ceilings.
+"""What a ledger has spent of one person, composed over plans and compared with the operator's ceilings.
 
 Formal guarantees. The epsilon given here bounds what all sums that count as answered, over all plans of a data set,
-tell of one person, at the delta of the ceilings, against whoever sees them all. Parts of persons compose in parallel
+reveal of one person, at the delta of the ceilings, against whoever sees them all. Parts of persons compose in parallel
 only where all plans divide persons by one and the same rule that never moves anybody (a list of ids, or a keyed hash,
 of persons that are named alike), and in sequence otherwise, also within one plan. Sums of other groups that this
 party's records move are among them, as often as the plan allows, from the first exchange with such a group on.
@@ -155,11 +155,11 @@ class BudgetCheck:
             if figure > ceiling * (1 + 1e-9):
                 name = scope.replace("-", " ")
                 raise Overdrawn(
-                    scope, f"epsilon {ceiling:g} of the {name} does not hold the plan: it would be {figure:.4g}"
+                    scope, f"the plan exceeds the {name}'s epsilon ceiling: total {figure:.4g}, ceiling {ceiling:g}"
                 )
 
     def outlook(self, state: LedgerState, new: PlanState | None = None, scope: str = "data-set") -> float:
-        """Epsilon if every live plan, and a new one, used all of its budget; infinite where delta does not hold it."""
+        """Epsilon if every live plan, and a new one, used all of its budget; infinite where delta does not suffice."""
         ceilings = _ceilings(state)
         plans = list(state.plans.values())
         if new is not None and scope == "purpose":
@@ -197,7 +197,7 @@ class BudgetCheck:
         else:
             whole = now
             if not self._fits(now, ceiling, delta):
-                what = f"epsilon {ceiling:g} of the {scope.replace('-', ' ')} does not hold what is asked"
+                what = f"what is asked exceeds the {scope.replace('-', ' ')}'s epsilon ceiling, {ceiling:g}"
                 raise Overdrawn(scope, what)
         self._cleared[key] = (ceilings, whole)
 
@@ -226,7 +226,7 @@ def check_labels(state: LedgerState, event: Event, what: str) -> None:
     epsilons = {key: released.epsilon for key, released in released_labels(state).items()}
     total = math.fsum((epsilons | {(what, event.epsilon): event.epsilon}).values())
     if total > ceiling * (1 + 1e-9):
-        raise Overdrawn("labels", f"label epsilon {ceiling:g} of the data set does not hold {total:g}")
+        raise Overdrawn("labels", f"label epsilon exceeds the data set's ceiling: total {total:g}, ceiling {ceiling:g}")
 
 
 def label_epsilon(state: LedgerState) -> float:
@@ -248,7 +248,7 @@ def released_labels(state: LedgerState) -> dict[tuple[str, float], RandomizedRes
 
 
 def bits_by_recipient(state: LedgerState) -> dict[str, int]:
-    """The most bits that a recipient can have been told of one person, over all plans: new values only."""
+    """The most bits that a recipient can have got of one person, over all plans: new values only."""
     bits: Counter[str] = Counter()
     for plan in state.plans.values():
         for disclosure in plan.disclosures:
@@ -272,7 +272,7 @@ def _with(used: Used, more: Reserve | None) -> Used:
 
 
 def _within(some: list[Used], whole: list[Used]) -> bool:
-    """Whether everything that is used stands in `whole` too, as often or oftener."""
+    """Whether everything that is used is in `whole` too, as often or oftener."""
     if len(some) != len(whole):
         return False
     return all(

@@ -1,7 +1,7 @@
-"""The disclosure store: what was told of whom, what others told, and who consented to what.
+"""The disclosure store: what was disclosed of whom, what others disclosed, and who consented to what.
 
 Where a ledger says that something was released, this store says of which persons. It has identifiers and values, so it
-stays at the party: a reviewer is shown it there, and gets the ledger. What was told is never forgotten (a label
+stays at the party: a reviewer is shown it there, and gets the ledger. What was disclosed is never forgotten (a label
 bit must not be drawn again, and bits of a person add up over a data set's life); its rows are chained, and ledgers keep
 the head of the chain, so a disclosure store that was put back to an old state is found out.
 """
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS notices (
 ) STRICT, WITHOUT ROWID;
 """
 
-# With the kinds named it goes by the primary key, and not through all that the peer told.
+# With the kinds named it goes by the primary key, and not through all that the peer disclosed.
 _ERASE = "DELETE FROM received WHERE plan = ? AND peer = ? AND kind IN ('label', 'signal', 'groups') AND person = ?"
 
 
@@ -67,7 +67,7 @@ class DisclosureStoreError(RuntimeError):
 
 @dataclass(frozen=True)
 class Told:
-    """One value that was told of a person."""
+    """One value that was disclosed of a person."""
 
     at: str
     kind: str
@@ -79,18 +79,18 @@ class Told:
 
 
 class DisclosureListener(Protocol):
-    """Is told what was deleted. It must not wait for anything: the disclosure store is locked while it is told."""
+    """Hears what was deleted. It must not wait for anything: the disclosure store is locked during the call."""
 
     def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
-        """What a peer told of these persons under a plan is deleted."""
+        """What a peer disclosed of these persons under a plan is deleted."""
         ...
 
 
 class DisclosureStore:
     """A party's disclosure store, in a file of mode 0600 where a path is given. Threads share one object.
 
-    `kind` is "label", "signal" or "groups", or one of the latter two with "-fill" for what stood where nothing was
-    told; `what` names the meaning of values, so that equal values under it mean the same.
+    `kind` is "label", "signal" or "groups", or one of the latter two with "-fill" for a number in the place of an
+    undisclosed value; `what` names the meaning of values, so that equal values under it mean the same.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -117,15 +117,15 @@ class DisclosureStore:
 
     @property
     def head(self) -> str:
-        """The head of the chain of what was told, 64 hexadecimal digits."""
+        """The head of the chain of disclosures, 64 hexadecimal digits."""
         return self._head.hex()
 
     def alone(self) -> AbstractContextManager[object]:
-        """A context in which no other thread tells anything: for what is told and then put into a ledger."""
+        """A context in which no other thread discloses anything: for a disclosure that then goes into a ledger."""
         return self._lock
 
     def subscribe(self, listener: DisclosureListener) -> None:
-        """Tell the listener, as long as it lives, what is deleted: of one plan another one's node may be told."""
+        """Call the listener, as long as it lives, for what is deleted: also under other plans than its own."""
         with self._lock:
             self._listeners.add(listener)
 
@@ -135,15 +135,15 @@ class DisclosureStore:
         return found is not None or head == _START.hex()
 
     def values(self, kind: str, what: str) -> Mapping[str, int]:
-        """What was told under one meaning, by person."""
+        """What was disclosed under one meaning, by person."""
         return self._values[kind, what]
 
     def meanings(self, kind: str) -> dict[str, int]:
-        """The bits of each meaning under which values of this kind were ever told, if of nobody."""
+        """The bits of each meaning under which values of this kind were ever disclosed, if of nobody."""
         return dict(self._meanings[kind])
 
     def told_to(self, kind: str, what: str, recipient: str) -> dict[str, int]:
-        """What one recipient was told under one meaning, by person."""
+        """What one recipient got under one meaning, by person."""
         query = (
             "SELECT person, value FROM batches JOIN told USING (batch) "
             "WHERE kind = ? AND what = ? AND recipient = ? ORDER BY batch"
@@ -151,16 +151,16 @@ class DisclosureStore:
         return dict(self._database.execute(query, (kind, what, recipient)).fetchall())
 
     def bits(self, kind: str, person: str) -> int:
-        """Bits of this kind that were told of a person, to all recipients together; the same value again is nothing."""
+        """Bits of this kind disclosed of a person, to all recipients together; the same value again adds nothing."""
         return self._bits[kind, person]
 
     def tell(self, kind: str, what: str, bits: int, recipient: str, plan: str, values: Mapping[str, int]) -> int:
-        """Note that values (of `bits` bits, person to value) are told; returns for how many persons they are new.
+        """Note a disclosure of values (of `bits` bits, person to value); returns for how many persons they are new.
 
         A value is new too where it was noted before and the ledger never had it: see `confirm` and `reconcile`.
 
         Raises:
-            DisclosureStoreError: it cannot be written; nothing may be told then.
+            DisclosureStoreError: it cannot be written; nothing may be disclosed then.
         """
         with self._lock:
             known = self._values[kind, what]
@@ -185,13 +185,13 @@ class DisclosureStore:
             return len(fresh)
 
     def confirm(self) -> None:
-        """Hold that the ledger has what was told last."""
+        """Note that the ledger has the last disclosure."""
         with self._lock:
             kind, what, fresh = self._latest
             self._pending[kind, what] -= fresh
 
     def reconcile(self, heads: Collection[str]) -> None:
-        """Hold that the ledger has what was told under these heads of the chain, and nothing else.
+        """Note that the ledger has the disclosures under these heads of the chain, and no others.
 
         The rest was noted, and then the ledger could not be written or the process died. Nothing of it left, and it
         must be in the ledger, as something new, before it does.
@@ -236,7 +236,7 @@ class DisclosureStore:
         return {plan: tuple(persons) for plan, persons in found.items()}
 
     def receive(self, plan: str, peer: str, kind: str, values: Mapping[str, int]) -> None:
-        """Keep what a peer told of persons under a plan."""
+        """Keep what a peer disclosed of persons under a plan."""
         # A row of nobody says that something came, if of nobody.
         rows = [(plan, peer, kind, person, value) for person, value in [("", 0), *values.items()]]
         self._write(
@@ -245,7 +245,7 @@ class DisclosureStore:
         )
 
     def received(self, plan: str, kind: str) -> dict[str, dict[str, int]]:
-        """What peers told under a plan, by peer and person."""
+        """What peers disclosed under a plan, by peer and person."""
         found: dict[str, dict[str, int]] = {}
         query = "SELECT peer, person, value FROM received WHERE plan = ? AND kind = ?"
         for peer, person, value in self._database.execute(query, (plan, kind)):
@@ -255,7 +255,7 @@ class DisclosureStore:
         return found
 
     def forget(self, plan: str, peer: str, handles: Iterable[bytes]) -> tuple[str, ...]:
-        """Delete everything that a peer told of the persons with these handles under a plan; returns the persons."""
+        """Delete all that a peer disclosed of the persons with these handles under a plan; returns the persons."""
         with self._lock:
             named = self.pairs(plan).get(peer, ({}, 0))[0]
             known = [handle for handle in handles if named.get(handle)]
@@ -273,7 +273,7 @@ class DisclosureStore:
             return persons
 
     def erase(self, plan: str, peer: str, persons: Iterable[str]) -> None:
-        """Delete what a peer told of persons under a plan: again, where it came while they were being forgotten."""
+        """Delete what a peer disclosed of persons under a plan: again, if it came while they were being forgotten."""
         self._write((_ERASE, [(plan, peer, person) for person in persons]))
 
     def note_consents(self, rows: Iterable[tuple[str, str, Consent]]) -> None:
@@ -291,10 +291,10 @@ class DisclosureStore:
         self._write(("DELETE FROM consents", [()]), ("INSERT INTO consents VALUES (?, ?, ?, ?, ?, ?, ?)", told))
 
     def withdraw(self, plan: str, peer: str, persons: Iterable[str]) -> tuple[str, ...]:
-        """Note that a peer must be told that these persons of a pair may be joined no more; returns those of the pair.
+        """Note for a peer that these persons of a pair may no longer be joined; returns those of the pair.
 
-        What the peer told of them under the plan is deleted here, too, and it is for good on both sides: consents that
-        are given later are for plans that are aligned later.
+        What the peer disclosed of them under the plan is deleted here, too, and both sides delete for good: consents
+        that are given later are for plans that are aligned later.
         """
         with self._lock:
             named = {person: handle for handle, person in self.pairs(plan).get(peer, ({}, 0))[0].items() if person}
@@ -307,21 +307,21 @@ class DisclosureStore:
 
     @property
     def has_notices(self) -> bool:
-        """Whether any peer was not told yet of a withdrawal."""
+        """Whether any peer has not confirmed a withdrawal yet."""
         return bool(self._database.execute("SELECT EXISTS (SELECT 1 FROM notices WHERE passed = 0)").fetchone()[0])
 
     def notices(self, peer: str) -> list[tuple[str, bytes]]:
-        """(plan, handle) of everybody whose withdrawal the peer was not told yet."""
+        """(plan, handle) of everybody whose withdrawal the peer has not confirmed yet."""
         query = "SELECT plan, handle FROM notices WHERE peer = ? AND passed = 0 ORDER BY plan, handle"
         return [(plan, bytes(handle)) for plan, handle in self._database.execute(query, (peer,))]
 
     def passed(self, peer: str, notices: Iterable[tuple[str, bytes]]) -> None:
-        """Note that a peer was told of these withdrawals."""
+        """Note that a peer has confirmed these withdrawals."""
         rows = [(plan, peer, handle) for plan, handle in notices]
         self._write(("UPDATE notices SET passed = 1 WHERE plan = ? AND peer = ? AND handle = ?", rows))
 
     def told_of(self, person: str) -> list[Told]:
-        """Everything that was ever told of a person, in the order in which it was."""
+        """Everything that was ever disclosed of a person, in order."""
         query = (
             "SELECT at, kind, what, recipient, plan, value, bits FROM told JOIN batches USING (batch) "
             "WHERE person = ? ORDER BY batch"
@@ -329,7 +329,7 @@ class DisclosureStore:
         return [Told(*row) for row in self._database.execute(query, (person,))]
 
     def received_of(self, person: str) -> list[tuple[str, str, str, int]]:
-        """(plan, peer, kind, value) of everything that peers told of a person and that was not deleted."""
+        """(plan, peer, kind, value) of everything that peers disclosed of a person and that was not deleted."""
         query = "SELECT plan, peer, kind, value FROM received WHERE person = ? ORDER BY plan, peer, kind"
         return list(self._database.execute(query, (person,)))
 
@@ -340,7 +340,7 @@ class DisclosureStore:
         return [(row[0], row[1], _consent(*row[2:])) for row in self._database.execute(query, values)]
 
     def check(self) -> int | None:
-        """The first batch that is not what was once told, or None where the whole chain holds."""
+        """The first batch that was changed after its disclosure, or None where the whole chain is intact."""
         head = _START
         query = "SELECT batch, kind, what, recipient, plan, bits, nonce, head FROM batches ORDER BY batch"
         for place, row in enumerate(self._database.execute(query).fetchall(), start=1):

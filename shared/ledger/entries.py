@@ -1,4 +1,4 @@
-"""What a ledger can hold: every kind of entry, as frozen data, and how entries are chained.
+"""What a ledger can contain: every kind of entry, as frozen data, and how entries are chained.
 
 An entry's hash is SHA-256 over the length-prefixed (label, sequence, previous hash, time, nonce, body). The nonce makes
 the hash hide what the entry says, since hashes leave the party and bodies do not. Kinds and fields are never removed
@@ -49,7 +49,7 @@ def kept_meaning(what: str) -> str:
 
 
 class UnknownEntry(ValueError):
-    """A record that is no entry known here: what it released cannot be told, so it is not skipped."""
+    """A record that is no entry known here: what it released is not known, so it is not skipped."""
 
 
 class _Entry(BaseModel):
@@ -159,9 +159,9 @@ class Abort(_Entry):
 
 
 class Disclose(_Place):
-    """Committed before a sealed payload leaves: what it tells `peer`, of how many persons, of how many of them first.
+    """Committed before a sealed payload leaves: what `peer` gets, of how many persons, of how many of them first.
 
-    `what` names the meaning of the values, so that the same values told again can be known (see `kept_meaning`; ledgers
+    `what` names the meaning of the values, so that the same values sent again can be known (see `kept_meaning`; ledgers
     of earlier versions have the first 500 characters of a longer one). `register_head` is the head of
     the party's disclosure store after the disclosure.
     """
@@ -201,7 +201,7 @@ class Revoke(_Entry):
 
 
 class Withdraw(_Entry):
-    """Consents that were withdrawn: passed on to a peer, or received from one and what it told deleted."""
+    """Consents that were withdrawn: passed on to a peer, or received from one and its disclosures deleted."""
 
     kind: Literal["withdraw"] = "withdraw"
     plan: Hash
@@ -245,7 +245,7 @@ def entry_of(body: str) -> Entry:
 
 @dataclass(frozen=True)
 class StoredEntry:
-    """An entry as it stands in a ledger. `at` is the time in UTC by the party's clock, `signature` over the hash."""
+    """An entry as it is in a ledger. `at` is the time in UTC by the party's clock, `signature` over the hash."""
 
     seq: int
     at: str

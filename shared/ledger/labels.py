@@ -4,7 +4,7 @@ Formal guarantees. A bit is kept with probability e^epsilon / (1 + e^epsilon), e
 platform knew of a label before, the odds move by at most a factor e^epsilon. This holds for all times that a bit is
 sent, and for any number of platforms together, because all get the same bit: it is drawn from a coin keyed by
 (secret, record, outcome, epsilon), and stored. It assumes that the secret stays with the lender. Of a record without a
-label a fair coin is told and stored in the same way, so who has a label is within epsilon, too.
+label a fair coin is sent and stored in the same way, so who has a label is within epsilon, too.
 `docs/proofs/labels.md` treats several versions of a label and several epsilons.
 """
 
@@ -59,7 +59,7 @@ class LabelStore:
     ) -> LabelRelease:
         """The bits of records with labels [n]: those released before as they were, all others drawn now.
 
-        1 is bad, 0 is good, and -1 is no label to tell: a fair coin, kept like the others, whatever comes later.
+        1 is bad, 0 is good, and -1 is no label to send: a fair coin, kept like the others, whatever comes later.
 
         Raises:
             ValueError: labels and records differ in number, or epsilon is not positive and finite.

@@ -1,6 +1,6 @@
-"""The ledger: what a party released, charged before it happened, in a file that only grows.
+"""The ledger: what a party released, charged before it happened, in an append-only file.
 
-Every entry is committed (SQLite, write-ahead log, synchronous=FULL) before what it stands for happens, so a crash at
+Every entry is committed (SQLite, write-ahead log, synchronous=FULL) before the release that it charges, so a crash at
 any point can only over-count. Entries are chained by their hashes and signed by the party. Any number of processes may
 use one ledger: each append folds in what others have appended, under the write lock of the file.
 """
@@ -164,7 +164,7 @@ class Ledger:
         raises is passed on, and nothing is appended then.
 
         Raises:
-            LedgerFault: the entry cannot stand there.
+            LedgerFault: the entry is not allowed there.
             LedgerError: it cannot be written.
         """
         with self._lock:
@@ -173,7 +173,7 @@ class Ledger:
     def keep(self, *anchors: Head | Receipt) -> None:
         """Keep heads of peers, or the server's receipt for an own one, where they are later than those kept before.
 
-        A later head stands for all entries before it. Signatures are the caller's to check.
+        A later head covers all entries before it. Signatures are the caller's to check.
         """
         rows = []
         for anchor in anchors:
@@ -258,7 +258,7 @@ class Ledger:
         if self._seq:
             known = next(stored_since, None)
             if known is None or (known.seq, known.hash) != (self._seq, self._hash):
-                raise LedgerError(f"{self.path}: entry {self._seq} is there no more; restore the ledger")
+                raise LedgerError(f"{self.path}: entry {self._seq} is missing; restore the ledger")
         for stored in stored_since:
             if (stored.seq, stored.previous) != (self._seq + 1, self._hash):
                 raise LedgerError(f"{self.path}: the chain breaks at entry {stored.seq}; restore the ledger")
@@ -268,7 +268,7 @@ class Ledger:
                 self._state.apply(stored.seq, stored.at, stored.entry)
             except (LedgerFault, UnknownEntry, UnicodeEncodeError) as error:
                 raise LedgerError(
-                    f"{self.path}: entry {stored.seq} cannot stand there ({error}); restore the ledger"
+                    f"{self.path}: entry {stored.seq} is not allowed there ({error}); restore the ledger"
                 ) from None
             self._seq, self._hash = stored.seq, stored.hash
             if stored.seq == 1:
@@ -285,7 +285,7 @@ class Ledger:
 
 
 def read_ledger(path: Path) -> Iterator[StoredEntry]:
-    """The entries of a ledger as they stand in the file, unchecked, read without writing to it.
+    """The entries of a ledger as they are in the file, unchecked, read without writing to it.
 
     Raises:
         LedgerError: there is no ledger in the file.

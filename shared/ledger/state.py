@@ -1,4 +1,4 @@
-"""What follows from the entries of a ledger: where each plan stands, and what was spent. Nodes and verifiers share it.
+"""What follows from the entries of a ledger: the state of each plan, and what was spent. Nodes and verifiers share it.
 
 Entries are folded in their order; one that the ones before it do not allow raises `LedgerFault`, so a ledger that was
 written by other code than this is found out when it is read.
@@ -46,7 +46,7 @@ LAST_ATTEMPT = 2**31
 
 
 class LedgerFault(ValueError):
-    """An entry that cannot stand where it stands; `code` names the kind of fault, `seq` the entry."""
+    """An entry that is not allowed in its place; `code` names the kind of fault, `seq` the entry."""
 
     def __init__(self, code: str, seq: int, what: str) -> None:
         super().__init__(f"entry {seq}: {what}")
@@ -139,7 +139,7 @@ class PlanState:
         return {phase.name: (index, phase) for index, phase in enumerate(self.mechanisms.phases)}
 
     def part(self, phase: Phase) -> Part:
-        """Whose records a phase reads, as far as that tells persons apart."""
+        """Whose records a phase reads, as far as that distinguishes persons."""
         if len(self.mechanisms.composed) == 1:
             return "all"
         return "test" if phase.test else "training"
@@ -226,7 +226,7 @@ class LedgerState:
         """Fold one entry.
 
         Raises:
-            LedgerFault: it cannot stand here; nothing of it was folded.
+            LedgerFault: it is not allowed here; nothing of it was folded.
         """
         if (seq == 1) != isinstance(entry, Open):
             raise LedgerFault("opening", seq, "a ledger begins with its one opening entry")
@@ -325,7 +325,7 @@ class LedgerState:
         if reservation is None or (reservation.entry.phase, reservation.entry.plan) != (entry.phase, entry.plan):
             raise LedgerFault("answer", seq, f"there is no reservation {entry.reserve} of {entry.phase}")
         if entry.count > reservation.left:
-            raise LedgerFault("answer", seq, f"reservation {entry.reserve} holds {reservation.left} answers more")
+            raise LedgerFault("answer", seq, f"reservation {entry.reserve} has only {reservation.left} answers left")
         first = (index, reservation.entry.round, reservation.entry.attempt)
         if not first <= place <= (index, *reservation.end):
             raise LedgerFault("answer", seq, f"{phase.name} round {entry.round} is outside of its reservation")

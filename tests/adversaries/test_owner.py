@@ -92,7 +92,7 @@ class TestConsents:
         for words in (("plan", "show"), ("check", "--no-connect")):
             assert "NOBODY'S CONSENT IS READ" in node(*words, tmp_path / "plan.json").text
 
-    def test_the_screen_says_where_they_are(self, town: Town, node: Any, tmp_path: Path):
+    def test_the_terminal_says_where_they_are(self, town: Town, node: Any, tmp_path: Path):
         (tmp_path / "plan.json").write_bytes(town.plan.canonical())
         said = node("plan", "show", tmp_path / "plan.json")
         assert "consents read in the column 'consent', whatever the plan says; 1 kind for credit-scoring" in said.text

@@ -327,7 +327,7 @@ def test_drops_that_did_not_happen(defences: Defences):
         assert false_drops(weak) < 1.4
 
 
-def test_an_honest_retry_is_charged_again_and_masked_anew(defences: Defences):
+def test_an_honest_retry_is_charged_again_and_masked_afresh(defences: Defences):
     scene = wide(defences)
     answers = [scene.ask(BIN, LENDERS, 1, attempt)["lender-1"] for attempt in (1, 2)]
     assert len(scene.charged["lender-1"]) == 2

@@ -124,7 +124,7 @@ class TestALedgerWithEveryKind:
         text, _ = written(tmp_path, every)
         found = verify_ledger(every)
         assert found.claim is not None
-        assert "The ledger verifies: every check holds." in text
+        assert "The ledger verifies: every check passes." in text
         plan = enrolled_plan()
         for claim in found.claims:
             assert f"{claim.epsilon:.3f}" in text
@@ -146,7 +146,7 @@ class TestALedgerWithEveryKind:
     def test_what_was_told_refused_and_withdrawn(self, every: Path, tmp_path: Path):
         text, _ = written(tmp_path, every)
         assert f"{PLATFORM} Align persons (video) 1 bit 40 40 1" in text
-        assert f"By the ledger of {PARTY}, {PLATFORM} has been told at most 1 bit of any one person." in text
+        assert f"By the ledger of {PARTY}, {PLATFORM} has received at most 1 bit of any one person." in text
         assert "All releases of a label together: label epsilon 1.00 of 2 that the operator allows" in text
         assert "26.9 %" in text  # a coin of label epsilon 1 flips 1 / (1 + e)
         assert "Refused requests, by code: bad-cohort 1" in text
@@ -161,12 +161,12 @@ class TestALedgerWithEveryKind:
     def test_what_to_look_at_is_on_page_one(self, every: Path, tmp_path: Path):
         text, _ = written(tmp_path, every)
         first = text[: text.index(f"2. {HEADINGS[1]}", text.index("1. At a glance"))]
-        assert f"{PARTY}: no anchor held by somebody else was given" in first
+        assert f"{PARTY}: no anchor kept by somebody else was given" in first
         assert f"Requests under approved plans were refused: 1 at {PARTY}." in first
         assert f"Plans that operators revoked: 1 at {PARTY}." in first
         assert f"what was released before stays charged: 2 at {PARTY}." in first
         # Of two lenders each adds the whole noise, so there is nothing to put together.
-        assert "If all others put together what they hold" not in first
+        assert "If all others put together what they know" not in first
 
     def test_a_shared_noise_is_on_page_one(self, tmp_path: Path):
         plan, path = enrolled_plan(), tmp_path / "shared.db"
@@ -175,7 +175,7 @@ class TestALedgerWithEveryKind:
             append_raw(path, entry)
         text, _ = written(tmp_path, path)
         first = text[: text.index(f"2. {HEADINGS[1]}", text.index("1. At a glance"))]
-        assert "If all others put together what they hold" in first
+        assert "If all others put together what they know" in first
 
     def test_anchors_are_told_apart(self, every: Path, tmp_path: Path):
         ledger = Ledger(copy_of(every, tmp_path), members()[PARTY])
@@ -186,7 +186,7 @@ class TestALedgerWithEveryKind:
         text, _ = written(tmp_path, tmp_path / "copy.db", anchors=[tmp_path / "anchors"])
         assert f"{PARTY}: the last anchor is of entry {LAST}, and 1 entry came after it" in text
         assert f"Requests came for plans that nobody there approved: 1 at {PARTY}." in text
-        assert "no anchor held by somebody else" not in text
+        assert "no anchor kept by somebody else" not in text
         (tmp_path / "anchors").write_text("{}\n", encoding="ascii")
         with pytest.raises(AnchorError):
             written(tmp_path, every, anchors=[tmp_path / "anchors"])
@@ -245,7 +245,7 @@ class TestOtherLedgers:
             paths.append(tmp_path / f"{name}.db")
         text, _ = written(tmp_path, *paths)
         [joint] = joint_claims(verify_ledger(path) for path in paths)
-        assert "All 3 ledgers verify: every check holds." in text
+        assert "All 3 ledgers verify: every check passes." in text
         assert f"Over 1 plan and 3 ledgers, epsilon of such a person is {joint.epsilon:.3f} at delta" in text
         # Page one speaks of the person at all of them, and not of the ledger that spent most.
         assert f"(epsilon {joint.epsilon:.3f})" in text[: text.index("What to look at")]
@@ -260,7 +260,7 @@ class TestOtherLedgers:
         ledger.append(lambda state: entry)
         ledger.close()
         text, _ = written(tmp_path, tmp_path / "bare.db")
-        assert "something was released without noise, so nothing limits what it tells of a person" in text
+        assert "something was released without noise, so nothing limits what it reveals of a person" in text
         assert "spent without any bound" in text
         assert "what was released carries no noise, so there is no epsilon to show" in text
         assert "approved a plan without noise, which gives no guarantee of privacy whatever" in text

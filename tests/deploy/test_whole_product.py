@@ -225,7 +225,7 @@ def test_a_run_outlives_its_server_and_its_ledgers_verify():
         assert not (output / "run.json").exists()
 
         start_server(server)
-        assert "run demo --resume goes on with it" in server.type("run", "demo", code=2)
+        assert "sealscore-server run demo --resume" in server.type("run", "demo", code=2)
 
         assert "done: epsilon" in server.type("run", "demo", "--resume", timeout=2 * PATIENCE)
         whole(output, demo)

@@ -68,7 +68,7 @@ def test_what_is_left_where_masks_are_broken(name: str):
 
 
 def test_what_an_epsilon_means():
-    words = r"At epsilon (\d) and delta 1e-5, somebody who held it for likely by (\d+) %.*?by ([\d.]+) % at most"
+    words = r"At epsilon (\d) and delta 1e-5, .{0,30}? (\d+) % likely thinks it ([\d.]+) % likely at most"
     epsilon, rate, most = stated("compliance.md", words)
     assert most == round(100 * Chance.at(epsilon, 1e-5, rate / 100).most, 1)
     (right,) = stated("compliance.md", r"guessed by a coin is right ([\d.]+) % of the time at most")

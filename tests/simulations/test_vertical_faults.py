@@ -171,7 +171,7 @@ class TestAlignment:
             (lambda body: body[:33] * (len(body) // 33), "the platform's response has a person twice"),
             (
                 lambda body: b"".join(body[at : at + 33] * 2 for at in range(0, 1024 * 33, 66)) + body[1024 * 33 :],
-                "the platform's response has one of its persons stand for two",
+                "the platform's response uses one of its persons for two",
             ),
             (
                 lambda body: b"\xff" * (len(body) // 2) + body[len(body) // 2 :],

@@ -1,4 +1,4 @@
-"""`sealscore-node peer`: cards are trusted by fingerprints that came another way."""
+"""`sealscore-node peer`: cards are trusted by fingerprints that came over another channel."""
 
 from __future__ import annotations
 

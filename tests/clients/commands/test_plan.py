@@ -86,19 +86,19 @@ def test_what_exceeds_the_budget_is_not_approved_and_nothing_is_written(ask: Nod
     (tmp_path / "large.json").write_bytes(plan.canonical())
     said = ask("approve", tmp_path / "large.json", "--yes")
     assert said.code == 1
-    assert "epsilon 10 of the data set does not hold the plan" in said.text
+    assert "ceiling 10" in said.text
     assert entries(town) == 2
     assert town["lender-1"].kept_plans() == {}
 
 
-def test_a_second_plan_is_held_against_what_the_first_may_use(ask: Node, town: Town, file: Path, tmp_path: Path):
+def test_a_second_plan_is_checked_with_what_the_first_may_use(ask: Node, town: Town, file: Path, tmp_path: Path):
     """Each of the plans is within the ceiling, both together are not; once one has ended, the other is."""
     first, second = (town.signed(name=name, privacy__epsilon=7.0) for name in ("first", "second"))
     for plan in (first, second):
         (tmp_path / f"{plan.name}.json").write_bytes(plan.canonical())
     assert ask("approve", tmp_path / "first.json", "--yes").code == 0
     said = ask("approve", tmp_path / "second.json", "--yes")
-    assert (said.code, "does not hold the plan" in said.text) == (1, True)
+    assert (said.code, "exceeds the data set's epsilon ceiling" in said.text) == (1, True)
     assert ask("refuse", "first", "--why", "make room").code == 0
     assert ask("approve", tmp_path / "second.json", "--yes").code == 0
     assert [plan.plan.name for plan in state(town).live] == ["second"]
@@ -206,7 +206,7 @@ def test_an_approval_is_for_the_one_purpose_that_has_room(ask: Node, town: Town,
     text = home.config_file.read_text(encoding="utf-8").replace("# [budget.purposes]", "[budget.purposes]")
     home.config_file.write_text(text.replace("# credit-scoring = 3.0", "credit-scoring = 1.0"), encoding="utf-8")
     said = ask("approve", file, "--yes")
-    assert (said.code, "epsilon 1 of the purpose does not hold the plan" in said.text) == (1, True)
+    assert (said.code, "ceiling 1;" in said.text) == (1, True)
     assert entries(town) == 2
 
 

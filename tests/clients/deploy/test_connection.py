@@ -259,7 +259,7 @@ class TestFiles:
         found = check(keys, "127.0.0.1:1")
         assert found is not None
         assert found[0] == "files"
-        assert "holds no certificate" in found[1]
+        assert "no certificate" in found[1]
 
     def test_an_authority_that_has_expired(self, keys: Path):
         old = make_authority(keys / "old", days=1, now=datetime.now(UTC) - timedelta(days=3))

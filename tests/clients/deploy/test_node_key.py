@@ -43,7 +43,7 @@ def test_faults_say_what_to_do(tmp_path: Path):
         read_node_key(path)
     path.chmod(0o600)
     path.write_text("x")
-    with pytest.raises(NodeKeyError, match="holds no key in OpenSSH form"):
+    with pytest.raises(NodeKeyError, match="no key in OpenSSH form"):
         read_node_key(path)
     other = ed25519.Ed25519PrivateKey.generate()
     path.write_bytes(

@@ -154,7 +154,7 @@ class TestOwnLedger:
             party.anchoring.compare((b"rubbish",))
 
 
-class TestRegister:
+class TestDisclosureStore:
     def test_one_that_is_older_than_the_ledger_stops_the_node(self, party: Party, tmp_path: Path):
         party.disclosure_store = DisclosureStore(tmp_path / "register.db")
         party.disclosure_store.tell("label", "late", 1, PEER, PLAN.hash, {"ann": 1})

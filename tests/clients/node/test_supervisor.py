@@ -185,7 +185,7 @@ def test_data_are_read_anew_on_request(daemon: Daemon, monkeypatch: pytest.Monke
     daemon.until(lambda: len(outcomes) == 1)
     daemon.until(lambda: daemon.told[-1] == f"data reloaded: 12 records under plan {grouped('ab' * 32)}")
     daemon.service.reload()
-    daemon.until(lambda: "goes on with those that it has: loans.csv: the file is empty" in daemon.told[-1])
+    daemon.until(lambda: "the node keeps the records that it has: loans.csv: the file is empty" in daemon.told[-1])
     daemon.until(lambda: daemon.status()["state"] == "running")
 
 

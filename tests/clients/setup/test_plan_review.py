@@ -74,8 +74,8 @@ class TestObstacles:
 
     def test_what_exceeds_the_ceilings(self, town: Town):
         found = self.found(town, town.signed(privacy__epsilon=10.0, privacy__delta=1e-4))
-        assert "epsilon 10 of the data set does not hold the plan" in found
-        assert "the ceilings are in node.toml" in found
+        assert "the data set's epsilon ceiling" in found
+        assert "ceiling 10; to raise it" in found
 
     def test_what_no_noise_can_hold(self, town: Town):
         plan = town.plan.replace(privacy__epsilon=20.0)

@@ -198,7 +198,7 @@ class TestPlans:
 
     def test_one_that_the_budget_does_not_hold(self, town: Town):
         plan = town.signed(privacy__epsilon=10.0, privacy__delta=1e-4)
-        assert "epsilon 10 of the data set does not hold the plan" in bad(town, plan)["plan small"]
+        assert "ceiling 10" in bad(town, plan)["plan small"]
 
     def test_nothing_is_charged_or_approved(self, town: Town):
         findings(town, town.plan)

@@ -82,7 +82,8 @@ class TestRun:
         failure = {"reason": "lender-2 is not there", "kind": "MissingParties"}
         control.during = leaving(folder, failure_json=failure, journal_db="")
         said = ask("run", "small")
-        assert (said.code, "lender-2 is not there; sealscore-server run small --resume" in said.text) == (1, True)
+        assert said.code == 1
+        assert "lender-2 is not there; continue with sealscore-server run small --resume" in said.text
         (folder / FAILURE).unlink()
         control.during = lambda config: None
         said = ask("run", "small", "--resume")
@@ -104,7 +105,7 @@ class TestRun:
         control.during, control.outcome = carried_out, "failed"
         said = ask("run", "small")
         assert (said.code, "none was given" in said.text, "--resume" in said.text) == (1, True, False), said.text
-        assert "nothing was begun: when that is fixed, sealscore-server run small" in said.text
+        assert "nothing was begun: fix that, then sealscore-server run small" in said.text
 
     def test_a_plan_that_ended_early_was_not_carried_out_whole(self, ask: Server, control: Any, folder: Path):
         control.during = leaving(folder, run_json=RECORD | {"early": EARLY})
@@ -144,7 +145,7 @@ class TestRun:
         control.during = during
         said = ask("run", "small")
         assert (said.code, "done: epsilon 6.25 of 8" in said.text) == (0, True), said.text
-        assert said.text.count("cannot be reached; the run may live on, so it is asked again") == 1
+        assert said.text.count("cannot be reached; the run may still be going") == 1
 
     @pytest.mark.parametrize("done", [True, False])
     def test_one_that_stays_away_leaves_it_to_what_the_run_left(
@@ -159,7 +160,7 @@ class TestRun:
         control.during = during
         said = ask("run", "small")
         assert said.code == (0 if done else 1), said.text
-        assert ("the run may live on: once it answers, sealscore-server runs" in said.text) is not done
+        assert ("the run may still be going: once it answers, see sealscore-server runs" in said.text) is not done
 
     def test_ctrl_c_while_it_is_away(self, ask: Server, control: Any, monkeypatch: pytest.MonkeyPatch):
         def interrupt(config: dict[str, str]) -> None:
@@ -177,7 +178,7 @@ class TestRun:
         assert (said.code, "was not begun; run it without --resume" in said.text) == (2, True)
         leaving(folder, journal_db="")({})
         said = ask("run", "small")
-        assert (said.code, "was begun; sealscore-server run small --resume goes on" in said.text) == (2, True)
+        assert (said.code, "was begun; continue it with sealscore-server run small --resume" in said.text) == (2, True)
         assert control.submitted == []
         control.during = leaving(folder, run_json=RECORD)
         said = ask("run", "small", "--resume")
@@ -216,7 +217,7 @@ class TestRun:
 
         control.during = interrupt
         said = ask("run", "small")
-        assert (said.code, "--resume goes on with a run that was stopped" in said.text) == (130, True)
+        assert (said.code, "sealscore-server run NAME --resume" in said.text) == (130, True)
         assert control.stopped == [7]
 
     def test_only_what_is_signed(self, ask: Server):

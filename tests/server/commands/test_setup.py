@@ -90,7 +90,7 @@ class TestEnrol:
 
     def test_another_fingerprint_enrols_nobody(self, server: Server, control, home: ServerDir, card: Path):
         said = server("enrol", card, "--fingerprint", "0000", "--home", home.folder)
-        assert (said.code, "that is another fingerprint" in said.text) == (2, True)
+        assert (said.code, "not the card's fingerprint" in said.text) == (2, True)
         assert (control.enrolled, home.enrolments()) == ([], {})
 
     def test_a_second_card_of_a_name_is_refused_before_its_key_may_connect(

@@ -163,7 +163,7 @@ def test_the_offer_of_a_third_party_changes_the_mask_of_two(members):
     assert zeros.sum() == 0
 
 
-def test_parties_that_saw_different_offers_give_rubbish_and_no_sum(members):
+def test_parties_that_saw_different_offers_give_noise_and_no_sum(members):
     old, new = members.seeds(NAMES[:3]), members.seeds(NAMES[:3], epoch=2)
     mixed = {"p0": new["p0"], "p1": new["p1"], "p2": old["p2"]}
     shape, id = SumShape(4_000, 2**28, 3), sum_id(NAMES[:3])

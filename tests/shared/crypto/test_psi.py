@@ -122,7 +122,7 @@ def test_one_match_cannot_be_made_to_stand_for_all(matching):
     place = asking._persons.index("3")
     known = points(honest.response)[place]
     message, aligned = asking.handles(known * SIZE + honest.response[SIZE * POINT_BYTES :], stream("lender"))
-    assert "stand for two" in aligned.fault
+    assert "one of its persons for two" in aligned.fault
     assert aligned.persons == ()
     assert all(place >= OTHERS for place in numbers(message))
 

@@ -1,4 +1,4 @@
-"""Trust: by a fingerprint that came another way, and of nobody else's card."""
+"""Trust: by a fingerprint that came over another channel, and of nobody else's card."""
 
 import json
 

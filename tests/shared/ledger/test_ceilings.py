@@ -141,7 +141,7 @@ def test_what_another_plan_spent_meanwhile_is_seen():
             run_of(plan, spending, entries, [round])
 
     # Within its own budget each; more than the data set's together.
-    with pytest.raises(Overdrawn, match="epsilon 8 of the data set") as refused:
+    with pytest.raises(Overdrawn, match="ceiling, 8") as refused:
         take_turns()
     assert refused.value.ceiling == "data-set"
     assert spending.epsilon(folded(entries)) <= 8.0
