@@ -83,7 +83,8 @@ def _noise(run: RunFolder, phase: Phase) -> str:
     multiplier = events.get(phase.name, {}).get("noise_multiplier")
     if phase.of.clips:
         return f"noise of {short(multiplier)} times the clip norm {short(run.plan.clip_norm(phase.group))}"
-    return f"noise of {short(multiplier)} (standard deviation) in each count"
+    each = "number" if phase.kind is Kind.RESIDUALS else "count"
+    return f"noise of {short(multiplier)} (standard deviation) in each {each}"
 
 
 def _paired(run: RunFolder, phase: Phase) -> tuple[str, str, str, str]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +23,9 @@ from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.coding import Coding, Crosses
 from sealscore.shared.model.weights import TowerWeights, admissible
 from sealscore.shared.plan.schema import Feature
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Score points: 600 where 20 borrowers repay for one that does not, and 20 points more double these odds.
 BASE_POINTS, BASE_ODDS, POINTS_TO_DOUBLE = 600.0, 20.0, 20.0
@@ -91,6 +94,20 @@ class ScoreModel:
     def pd(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Columns as in Records -> probabilities of default, float64 [n]."""
         return self.calibration.pd(self.logits(columns))
+
+    def module(self) -> nn.Module:
+        """The score before calibration as a torch module with the published numbers as its parameters.
+
+        Of a tower it maps codes float64 [n, width] to logits [n], of an additive model bin indices int64 [n, features].
+        """
+        from sealscore.shared.model.additive.module import TableModule
+        from sealscore.shared.model.tower import Tower, load_flat
+
+        if isinstance(self.weights, TableScore):
+            return TableModule(self.weights.tables)
+        tower = Tower(self.weights.width, self.weights.hidden, seed=0)
+        load_flat(tower, self.weights.vector)
+        return tower
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder; the card comes last, so a folder without one is not whole."""

@@ -99,6 +99,17 @@ def test_a_published_model_has_the_weights_that_parties_evaluate():
     assert np.array_equal(scored.weights.vector, admissible(scored.weights.vector))
 
 
+@pytest.mark.parametrize("hidden", [0, 5])
+def test_the_torch_module_gives_the_same_logits(hidden):
+    import torch
+
+    scored, data = model(hidden), columns(50)
+    codes = scored.coding.encode(scored.binning.quantize(data))
+    with torch.no_grad():
+        found = scored.module()(torch.from_numpy(codes)).numpy()
+    assert found == pytest.approx(scored.logits(data), abs=1e-9)
+
+
 def test_pd_follows_from_the_logit():
     scored, data = model(), columns(10)
     assert np.allclose(scored.pd(data), 1 / (1 + np.exp(-(0.9 * scored.logits(data) - 0.3))))

@@ -4,8 +4,8 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
-from sealscore.simulations.bench import recipe
 from sealscore.simulations.data.datasets import real_data_found
+from sealscore.simulations.experiments import recipe
 from sealscore.simulations.experiments.central import Budget, fit
 
 FEATURES = (

@@ -69,3 +69,8 @@ def run() -> dict[str, Any]:
         found |= {f"{name}: calibration error": float(np.mean(errors)), f"{name}: fits with pairs": pairs}
         found[f"{name}: CPU seconds a fit"] = (time.process_time() - began) / seeds
     return found
+
+
+if __name__ == "__main__":
+    for name, value in run().items():
+        print(f"{name:<34}  {value:.4f}")
