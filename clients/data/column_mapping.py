@@ -12,8 +12,8 @@ import polars as pl
 from sealscore.clients.data.cells import WrongTypeError, identifiers
 from sealscore.clients.data.consents import ConsentTable
 from sealscore.clients.data.errors import DataError, Problem
-from sealscore.clients.data.keys import refuse_strangers
 from sealscore.clients.data.persons import Persons
+from sealscore.clients.data.sources.keys import refuse_strangers
 from sealscore.clients.data.sources.sources import Source, read_source
 from sealscore.clients.data.table import Table, columns_of
 from sealscore.shared.persons.identifiers import NORMAL_FORMS

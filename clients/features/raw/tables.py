@@ -17,8 +17,8 @@ import polars as pl
 
 from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, TORN, TORN_FIX, moments, zoned
 from sealscore.clients.data.errors import DataError, Problem, why
-from sealscore.clients.data.keys import KEYS_FIX, strangers
 from sealscore.clients.data.sources.file_kinds import refuse_other_kinds
+from sealscore.clients.data.sources.keys import KEYS_FIX, strangers
 from sealscore.clients.features.dictionary.dictionary import PERSON, Kind
 from sealscore.clients.features.raw.mapping import PartyMapping, TableMap
 from sealscore.clients.features.raw.private import private_folder
