@@ -254,6 +254,8 @@ class _Check:
         if found is None:
             return self._placeholder()
         values, text = found
+        if feature.clip:
+            values = np.clip(values, feature.lower, feature.upper)
         self.add_if(
             text,
             "text where a number is needed",
@@ -280,6 +282,8 @@ class _Check:
         if found is None:
             return self._placeholder()
         values, unseen = found
+        if feature.other is not None:
+            values, unseen = np.where(unseen, feature.levels.index(feature.other), values), np.zeros_like(unseen)
         allowed = ", ".join(repr(level) for level in feature.levels[:12])
         allowed += f" and {len(feature.levels) - 12} more" if len(feature.levels) > 12 else ""
         self.add_if(

@@ -29,7 +29,17 @@ from sealscore.shared.plan.bounds import (
 )
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.schema import CategoricalFeature, Name, Strict, TableSchema
-from sealscore.shared.plan.settings import Alignment, Evaluation, Model, Outcome, Positive, Privacy, Training, sort_keys
+from sealscore.shared.plan.settings import (
+    DEFAULT_TRAINING,
+    Alignment,
+    Evaluation,
+    Model,
+    Outcome,
+    Positive,
+    Privacy,
+    Training,
+    sort_keys,
+)
 from sealscore.shared.plan.toml import load_toml, parse_toml
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -107,7 +117,7 @@ class Plan(Strict):
     alignment: Alignment = Alignment()
     model: Model = Model()
     privacy: Privacy
-    training: Training
+    training: Training = DEFAULT_TRAINING
     evaluation: Evaluation
 
     _sorted = field_validator("groups")(sort_keys)
