@@ -11,6 +11,7 @@ import typer
 
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, foreign, run_app, visible
 from sealscore.simulations.audit.command import audit
+from sealscore.simulations.draft.command import draft
 from sealscore.simulations.neighbours.command import neighbours
 from sealscore.simulations.sweep.command import app as sweep
 from sealscore.simulations.world.command import app as world
@@ -130,6 +131,7 @@ def plans() -> None:
         print(f"{name:36} {path}")
 
 
+app.command()(draft)
 app.command()(audit)
 app.command()(neighbours)
 

@@ -243,7 +243,7 @@ class TestUnknownKeys:
 
     def test_without_a_close_key_the_allowed_ones_are_listed(self):
         (line,) = refusal({"outcome.zzz": 1})
-        assert line == "outcome.zzz: unknown key; allowed: cutoff, definition, window_days"
+        assert line == "outcome.zzz: unknown key; allowed: bad_rate, cutoff, definition, placeholder, window_days"
 
 
 class TestImpossibleValues:
