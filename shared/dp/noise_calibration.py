@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from sealscore.shared.closed_forms import gaussian_mu
 from sealscore.shared.dp import noise_calibration_cache as budget_cache
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant, binomial_weights
 from sealscore.shared.dp.effort import MOST_COUNT, MOST_RECORDS, MOST_SINGLE, MOST_TO_SOLVE, single_points
@@ -258,7 +259,7 @@ def _composed(releases: tuple[PlannedRelease, ...], scale: float, delta: float, 
 def _search(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, accountant: PldAccountant) -> Solved:
     """Bracketing and bisection, stepping by the Gaussian model: most budgets take three compositions."""
     floor = _least_scale(releases)
-    target = _gaussian_mu(epsilon * (1.0 - TOLERANCE / 2), delta)
+    target = gaussian_mu(epsilon * (1.0 - TOLERANCE / 2), delta)
     scale = max(floor, _round(target / math.sqrt(sum(release.share for release in releases)), 6))
     low, high, work = 0.0, math.inf, 0.0
     for _ in range(100):
@@ -283,7 +284,7 @@ def _search(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, 
             )
         else:
             high = scale
-        step = scale * target / _gaussian_mu(min(solved.epsilon, 700.0), delta)
+        step = scale * target / gaussian_mu(min(solved.epsilon, 700.0), delta)
         if not low < step < high:
             step = math.sqrt(low * high) if low > 0 and high < math.inf else scale * (2 if low > 0 else 0.5)
         scale = max(floor, _round(step, 6))
@@ -335,22 +336,3 @@ def _mixture_noise(square: float, rate: float, multiplicity: int) -> float:
             else:
                 high = middle
     return high
-
-
-def _gaussian_mu(epsilon: float, delta: float) -> float:
-    """mu at which N(0, 1) against N(mu, 1) is (epsilon, delta) (Dong, Roth, Su 2019, corollary 2.13)."""
-
-    def normal(x: float) -> float:
-        return 0.5 * math.erfc(-x / math.sqrt(2.0))
-
-    def loss(mu: float) -> float:
-        return normal(mu / 2 - epsilon / mu) - math.exp(epsilon) * normal(-mu / 2 - epsilon / mu)
-
-    low, high = 1e-12, 100.0
-    while high / low > 1.0 + 1e-9:
-        middle = math.sqrt(low * high)
-        if loss(middle) > delta:
-            high = middle
-        else:
-            low = middle
-    return low

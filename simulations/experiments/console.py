@@ -51,7 +51,7 @@ class ProgressObserver:
         self._progress.update(self._task, advance=1, note=lost)
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far an alignment is, in its own unit."""
+        """Say how far an alignment or a baseline is, in its own unit."""
         self._progress.update(self._task, note=f"{done / total:.0%}")
 
     def tell(self, what: str) -> None:
@@ -87,6 +87,12 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "seconds": float(np.mean([run.record["seconds"] for run in runs])),
         "bytes_per_party": max(run.record["bytes_per_party"] for run in runs),
         "baselines": {name: float(np.mean([run.oracle["baselines"][name] for run in runs])) for name in names},
+        "warnings": [
+            {"code": code, "words": words}
+            for code, words in dict.fromkeys(
+                (warning["code"], warning["words"]) for run in runs for warning in run.oracle.get("warnings", ())
+            )
+        ],
         **({"segments": over_seeds([run.oracle["segments"] for run in runs])} if "segments" in runs[0].oracle else {}),
     }
 
@@ -113,6 +119,8 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
     console.print(table)
     if "segments" in result:
         segments_table(console, result["segments"])
+    for warning in result["warnings"]:
+        console.print(f"[yellow]warning ({warning['code']}): {foreign(warning['words'])}")
     console.print(f"{result['seconds']:.1f} s a run, {result['bytes_per_party'] / 1e6:.2f} MB to and from a party")
 
 

@@ -176,7 +176,8 @@ class TestRuns:
     @pytest.mark.parametrize("platform", [None, "late, gender"])
     def test_what_is_drafted_runs(self, draft_of: Drafted, platform: str | None, tmp_path: Path):
         _, scenario = draft_of(stranger(), platform=platform, epsilon=8.0)
-        quick = scenario.replace(training__rounds=4, model__bins=4, evaluation__groups={}, evaluation__cells=8)
+        training = {"rounds": 4, "sample_rate": 1.0}
+        quick = scenario.replace(training=training, model__bins=4, evaluation__groups={}, evaluation__cells=8)
         run = run_job(quick, baselines=False, runs=tmp_path / "runs")
         assert 0 < run.oracle["exact"]["auc"] <= 1
 
