@@ -32,6 +32,7 @@ class ProgressObserver:
             console=console,
         )
         self._task: Any = None
+        self._rounds: int | None = None
 
     def __enter__(self) -> ProgressObserver:
         self._progress.start()
@@ -51,8 +52,11 @@ class ProgressObserver:
         self._progress.update(self._task, advance=1, note=lost)
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far an alignment or a baseline is, in its own unit."""
-        self._progress.update(self._task, note=f"{done / total:.0%}")
+        """Say how far an alignment or a baseline is, in its own unit: a bar of its own where no rounds are counted."""
+        if self._rounds is None:
+            self._progress.update(self._task, total=total, completed=done)
+        else:
+            self._progress.update(self._task, note=f"{done / total:.0%}")
 
     def tell(self, what: str) -> None:
         """Say what is being done, without a count."""
@@ -60,6 +64,7 @@ class ProgressObserver:
 
     def _begin(self, what: str, total: int | None) -> None:
         self._end()
+        self._rounds = total
         self._task = self._progress.add_task(what, total=total, note="")
 
     def _end(self) -> None:
