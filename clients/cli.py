@@ -10,7 +10,7 @@ import typer
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
-from sealscore.clients.commands import doctor, features, init, ledger, peer, plan, run
+from sealscore.clients.commands import doctor, draft, features, init, ledger, peer, plan, run
 from sealscore.clients.commands.terminal import EXPECTED
 from sealscore.shared.text.terminal import run_app
 
@@ -24,6 +24,7 @@ app.command()(init.init)
 app.command()(run.check)
 app.add_typer(peer.app, name="peer")
 app.add_typer(plan.app, name="plan")
+app.command()(draft.draft)
 app.command()(features.features)
 app.command()(run.start)
 app.command()(run.reload)

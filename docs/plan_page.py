@@ -112,6 +112,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "dictionary": "SHA-256 of the feature dictionary from which all parties compute these columns, with its checks "
         "and its detector; a node with another release's dictionary, or a file of features made with another, is "
         "refused. docs/features.md names this release's.",
+        "read_from_data": "Bounds, levels or flags of this table were read from records, as a draft does. They tell of "
+        "those records what no budget has paid for, so a real node refuses the plan.",
         "most_rejected": "Where a party computes the columns from raw tables (`sealscore-node features`): share of the "
         "rows of a raw table that may be at fault. They are left out; above it nothing is computed.",
     },
@@ -125,6 +127,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "edges": "Public edges of the bins, rising, from `lower` to below `upper`; an edge belongs to the lower bin. "
         "Empty: quantiles, found under noise.",
         "integer": "Only whole numbers are allowed.",
+        "clip": "A value beyond a bound counts as that bound; else a table with one is refused.",
         "missing": "Blank cells are allowed and get a bin of their own.",
         "protected": "Never enters the score; may enter the evaluation.",
         "input_only": "Read for derived features; does not enter the score itself.",
@@ -135,6 +138,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "name": "The column.",
         "levels": "The values that a table may hold. A number matches by its shortest decimal form: 2.0 is `2`.",
         "ordered": "The levels rise in the order given.",
+        "other": "The one of the levels that stands for every value that is none of them; absent: a table with one is "
+        "refused.",
         "missing": "Blank cells are allowed and get a bin of their own.",
         "protected": "Never enters the score; may enter the evaluation.",
         "weight": "As for a numeric column.",
@@ -158,6 +163,9 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "window_days": "Length of the performance window from the day of application.",
         "cutoff": "Day until which outcomes were watched. A lender's table with a `date` may hold no loan whose "
         "window was still open then.",
+        "bad_rate": "Public guess of the share of bad loans, by which a run says beforehand what its budget can reach. "
+        "Absent: the worst case. Nothing that parties compute depends on it.",
+        "placeholder": "Window and cut-off are nobody's yet, as in a draft; a real node refuses the plan.",
     },
     Alignment: {
         "method": "`private`: private set intersection. `exact`: comparison of digests, which shows a platform whom it "
@@ -177,6 +185,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "within bits that the platform's operator allows.",
         "cells": "Cells of the score in each noisy table.",
         "approval_rate": "Share of applicants that counts as approved in comparisons of groups.",
+        "validation": "Share of the training persons whom a simulation holds out where it is judged on validation "
+        "(`run --judge validation`, sweeps). Nothing else reads it.",
     },
     Split: {
         "kind": "`ids`: persons on a published list. `hash`: HMAC-SHA256 of the person under `key` is below the test "
@@ -245,6 +255,11 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
     },
     SimulationSettings: {
         "dataset": "`uci`, `belanche`, `synthetic`, `world`, or the path of a .csv or .parquet file.",
+        "tables": "Tables of their own, by group or party: the path of a file seen from this file. A party's table is "
+        "its whole; a group's is dealt out among its parties. All others get theirs from `dataset`.",
+        "record_numbers": "Tables from files get a column of this name with the number of each row, for those that "
+        "name no records.",
+        "labelled_only": "Rows of lenders whose label is neither good nor bad are left out.",
         "partition": "How lenders share the rows: equal parts at random, sizes by Dirichlet, or label shares by "
         "Dirichlet.",
         "alpha": "Concentration of the Dirichlet draws, which need it; small is uneven.",

@@ -11,6 +11,7 @@ import typer
 
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, foreign, run_app, visible
 from sealscore.simulations.audit.command import audit
+from sealscore.simulations.draft.command import draft
 from sealscore.simulations.neighbours.command import neighbours
 from sealscore.simulations.sweep.command import app as sweep
 from sealscore.simulations.world.command import app as world
@@ -41,21 +42,28 @@ def run(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Run this many seeds, counted up from the plan's own.")] = 1,
     engine: Annotated[str, typer.Option(help="in-process, or flower (its simulation engine on Ray).")] = "in-process",
+    judge: Annotated[str, typer.Option(help="test, or validation: part of the training persons.")] = "test",
     baselines: Annotated[bool, typer.Option(help="Also run what the plan is compared with.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
     from sealscore.compliance.run_report.run_report import write_report
+    from sealscore.shared.plan.cautions import cautions
     from sealscore.simulations.data.scenario import Scenario, main_job, resolve
     from sealscore.simulations.engine.federation import ENGINES
     from sealscore.simulations.experiments.console import ProgressObserver, closing_table, summary
     from sealscore.simulations.experiments.job import run_job
+    from sealscore.simulations.experiments.judges import JUDGES
 
     chosen = ENGINES.get(engine)
     if chosen is None:
         raise typer.BadParameter(f"{engine!r}: the engines are {' and '.join(ENGINES)}", param_hint="--engine")
+    if judge not in JUDGES:
+        raise typer.BadParameter(f"{judge!r}: a run is judged on {' or '.join(JUDGES)}", param_hint="--judge")
     scenario = Scenario.load(resolve(plan or main_job()))
+    for caution in cautions(scenario.plan):
+        console.print(f"[yellow]warning ({caution.code}): {foreign(caution.words)}")
     if note := scenario.declaration:
         console.print(f"[yellow]{foreign(note)}")
     finished = []
@@ -63,7 +71,14 @@ def run(
         console.print(f"[bold]{scenario.plan.name}[/bold], seed {seed}")
         with ProgressObserver(console) as observer:
             done = run_job(
-                scenario.with_seed(seed), chosen, observer, baselines, observer.tell, runs, observer.progress
+                scenario.with_seed(seed),
+                chosen,
+                observer,
+                baselines,
+                observer.tell,
+                runs,
+                observer.progress,
+                JUDGES[judge],
             )
             observer.tell("report")
             page = write_report(done.folder)
@@ -130,6 +145,7 @@ def plans() -> None:
         print(f"{name:36} {path}")
 
 
+app.command()(draft)
 app.command()(audit)
 app.command()(neighbours)
 

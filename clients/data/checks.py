@@ -287,6 +287,8 @@ class _Check:
         if text.any():
             fix = cells.how_written(self.table.frame[feature.name].filter(pl.Series(text)))
             self.add_if(text, "text where a number is needed", fix, feature.name, code="number")
+        if feature.clip:
+            values = np.clip(values, feature.lower, feature.upper)
         outside = (values < feature.lower) | (values > feature.upper)
         bounds = f"{cells.decimal(feature.lower)} to {cells.decimal(feature.upper)}"
         self.add_if(
@@ -307,6 +309,8 @@ class _Check:
         if found is None:
             return self._placeholder()
         values, unseen = found
+        if feature.other is not None:
+            values, unseen = np.where(unseen, feature.levels.index(feature.other), values), np.zeros_like(unseen)
         allowed = ", ".join(repr(level) for level in feature.levels[:12])
         allowed += f" and {len(feature.levels) - 12} more" if len(feature.levels) > 12 else ""
         self.add_if(

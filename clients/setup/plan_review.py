@@ -18,6 +18,7 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.state import LedgerState, PlanState
+from sealscore.shared.plan.cautions import cautions
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.hazards import hazards, simulated_only
 from sealscore.shared.plan.plan import Plan
@@ -73,6 +74,7 @@ def review(
         lines += reading(plan, own.name, data)
     if not unsolved:
         lines += _cost(plan)
+    lines += [("warning", caution.words) for caution in cautions(plan)]
     if not unsolved and member:
         lines += _left(plan, ledger_state, known)
     return PlanReview(plan, own.name, state, tuple(lines), tuple(obstacles))

@@ -79,6 +79,8 @@ def _cautions(found: Findings) -> Html:
             "The record does not say that payloads between lenders and platforms were sealed. Without seals the "
             "server can read them: noisy labels, signal levels and groups."
         )
+    warnings = (run.oracle or {}).get("warnings", ())
+    said += [f"{warning['words'][0].upper()}{warning['words'][1:]}." for warning in warnings]
     said += [f"The record contradicts its plan: {fault}." for fault in found.faults]
     said += [f"{phase} ended early: {why}." for phase, why in run.record["early"].items()]
     return notice("Read this first", bullets(said)) if said else Html("")

@@ -20,6 +20,7 @@ from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
+from sealscore.shared.plan.cautions import cautions
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.text.foreign import GROUP
@@ -132,6 +133,8 @@ def _expected(plan: Plan, profile: str) -> Table:
     table.add_row("privacy", f"epsilon {claim:.3g} at delta {plan.privacy.delta:g} for a person")
     table.add_row("exchanges", f"{sums(plan)} sums and {payloads(plan)} payloads")
     table.add_row("duration", f"about {minutes(duration(plan, SECONDS_A_ROUND))}, alignment aside")
+    for caution in cautions(plan):
+        table.add_row("warning", caution.words)
     if not plan.training.auto:
         table.add_row("cost in AUC", f"{PROFILES[profile].auc_cost} (measured on UCI credit default)")
     return table

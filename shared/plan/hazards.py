@@ -24,7 +24,10 @@ def hazards(plan: Plan) -> list[str]:
 
 
 def simulated_only(plan: Plan) -> list[str]:
-    """What no party with real data may answer under: it protects nobody. Empty where there is nothing of the kind."""
+    """What no party with real data may answer under; empty where there is nothing of the kind.
+
+    It protects nobody, tells of records what nobody charged, or has an outcome that nobody defined.
+    """
     found = []
     if simulated := sorted(name for name, card in plan.cards.items() if card.simulation):
         found.append(f"the plan's cards of {', '.join(simulated)} are of a simulation: anyone can sign for them")
@@ -32,6 +35,17 @@ def simulated_only(plan: Plan) -> list[str]:
         found.append("privacy.noise = 'none' is for simulations: a real node adds noise or answers nothing")
     if plan.alignment.method != "private":
         found.append("alignment.method = 'exact' is for simulations: it shows a platform whom it does not know")
+    found += [
+        f"groups.{name}.table.read_from_data: bounds and levels were read from records, which no budget has paid for; "
+        "write those of your documentation, and leave the key out"
+        for name, group in plan.groups.items()
+        if group.table.read_from_data
+    ]
+    if plan.outcome.placeholder:
+        found.append(
+            "outcome.placeholder: window_days and cutoff stand for those that nobody has set yet; set them, and leave "
+            "the key out"
+        )
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import (
@@ -23,18 +23,37 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Extended(Strict):
+    """A model that got keys after plans were approved: one that does not set them keeps its hash, so they stand in
+    canonical form only where their value is not the default."""
+
+    later: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = plain(self)
+        for name in self.later:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                data.pop(name, None)
+        return data
+
+
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 # Bounds of a plan's lists. Whoever looks at a plan has not agreed to it yet: its size must not cost time or memory.
 MAX_FEATURES, MAX_EDGES, MAX_INPUTS = 1000, 1000, 200
 
 
-class NumericFeature(Strict):
+class NumericFeature(Extended):
     """A number with public bounds; the bin grid is uniform in x, or in asinh(x / scale) where a scale is given.
+
+    A value beyond a bound is refused, or counts as that bound where `clip` is set.
 
     `input_only` columns are read to derive others and do not enter the score themselves. `edges` are public edges
     of the bins (an edge belongs to the lower bin); without them the bins are quantiles, found under noise. `weight`
     scales the feature's units in the code, and with them how fast it is learnt.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("clip",)
 
     kind: Literal["numeric"] = "numeric"
     name: Name
@@ -43,6 +62,7 @@ class NumericFeature(Strict):
     scale: float | None = Field(default=None, gt=0)
     edges: Annotated[tuple[float, ...], Field(max_length=MAX_EDGES)] = ()
     integer: bool = False
+    clip: bool = False
     missing: bool = False
     protected: bool = False
     input_only: bool = False
@@ -108,16 +128,24 @@ class DerivedFeature(NumericFeature):
     def _plain(self) -> DerivedFeature:
         if self.protected or self.input_only:
             raise ValueError("a derived feature is neither protected nor input_only")
+        if self.clip:
+            raise ValueError("a derived feature is cut off at its bounds by itself: leave clip out")
         return self
 
 
-class CategoricalFeature(Strict):
-    """One of a fixed list of levels. Levels are text; a numeric column is matched by its shortest decimal form."""
+class CategoricalFeature(Extended):
+    """One of a fixed list of levels. Levels are text; a numeric column is matched by its shortest decimal form.
+
+    A value that is none of them is refused, or counts as the level `other` where one is named.
+    """
+
+    later: ClassVar[tuple[str, ...]] = ("other",)
 
     kind: Literal["categorical"] = "categorical"
     name: Name
     levels: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(min_length=2, max_length=200)
     ordered: bool = False
+    other: Name | None = None
     missing: bool = False
     protected: bool = False
     weight: float = Field(default=1.0, gt=0, le=4)
@@ -126,6 +154,8 @@ class CategoricalFeature(Strict):
     def _distinct(self) -> CategoricalFeature:
         if len(set(self.levels)) != len(self.levels):
             raise ValueError("levels must be distinct")
+        if self.other is not None and self.other not in self.levels:
+            raise ValueError(f"other = {self.other!r}: must be one of the levels")
         return self
 
 
@@ -140,7 +170,7 @@ Column = Annotated[_Column, Discriminator(_kind)]
 Feature = Annotated[_Column | Annotated[DerivedFeature, Tag("derived")], Discriminator(_kind)]
 
 
-class TableSchema(Strict):
+class TableSchema(Extended):
     """The table of one group of parties.
 
     `id` names the record, `person` whom it is about (by default the record's own id), `label` the outcome (lenders
@@ -151,8 +181,11 @@ class TableSchema(Strict):
     purposes and dates). A real node reads consents where its operator says, whatever stands here. Of a raw table from
     which the features are computed at most the share `most_rejected` of the rows may be at fault; those rows are left
     out. `dictionary` is the SHA-256 of the feature dictionary from which all parties compute the features, where the
-    plan names one.
+    plan names one. `read_from_data` marks bounds, levels or flags that somebody read from records: they tell of those
+    records outside any budget, so a real node refuses such a table.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("dictionary", "read_from_data")
 
     id: Name
     person: Name | None = None
@@ -165,14 +198,7 @@ class TableSchema(Strict):
     derived: Annotated[tuple[DerivedFeature, ...], Field(max_length=MAX_FEATURES)] = ()
     most_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
     dictionary: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A plan that names no dictionary keeps the hash that it had before the key was there."""
-        data: dict[str, Any] = plain(self)
-        if data.get("dictionary") is None:
-            data.pop("dictionary", None)
-        return data
+    read_from_data: bool = False
 
     @model_validator(mode="after")
     def _names(self) -> TableSchema:

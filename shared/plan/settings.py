@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sealscore.shared.plan.schema import MAX_EDGES, Name, Strict
+from sealscore.shared.plan.schema import MAX_EDGES, Extended, Name, Strict
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 # Within what a product of several is still a float.
@@ -22,12 +22,21 @@ def sort_keys(table: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(table.items()))
 
 
-class Outcome(Strict):
-    """What bad means, and until when it was watched."""
+class Outcome(Extended):
+    """What bad means, and until when it was watched.
+
+    `bad_rate` is a public guess of the share of bad loans, by which a plan's promise is judged before it runs; nothing
+    that parties compute depends on it. `placeholder` marks a window and a cut-off that nobody has thought about yet:
+    a real node refuses them.
+    """
+
+    later: ClassVar[tuple[str, ...]] = ("bad_rate", "placeholder")
 
     definition: Annotated[str, Field(min_length=3)]
     window_days: Annotated[int, Field(ge=1, le=3650)]
     cutoff: date
+    bad_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    placeholder: bool = False
 
     @property
     def meaning(self) -> str:
@@ -79,12 +88,15 @@ class Alignment(Strict):
     min_overlap: Annotated[int, Field(ge=1)] = 100
 
 
-class Evaluation(Strict):
+class Evaluation(Extended):
     """How the model is judged.
 
     `groups` maps protected features to the inner edges of the bands in which they are reported (an edge belongs to
-    the lower band); a categorical feature is reported by its levels and takes an empty list.
+    the lower band); a categorical feature is reported by its levels and takes an empty list. `validation` is the share
+    of the training persons whom a simulation that is judged on validation holds out; nothing else reads it.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("validation",)
 
     split: Split
     groups: dict[Name, Annotated[tuple[float, ...], Field(max_length=MAX_EDGES)]] = Field(
@@ -92,6 +104,7 @@ class Evaluation(Strict):
     )
     cells: Annotated[int, Field(ge=8, le=512)] = 32
     approval_rate: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
     _sorted = field_validator("groups")(sort_keys)
 

@@ -6,17 +6,21 @@ from the current folder or from the project's). Their schemas live in the plans:
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from sealscore.clients.data import DataError, Problem, Table, check_table, read_table
-from sealscore.clients.data.cells import numbers
+from sealscore.clients.data.cells import levels, numbers
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import NumericFeature, TableSchema
 from sealscore.shared.processes import IMPORT_ROOT
+from sealscore.simulations.data.any_table import read_any
 from sealscore.simulations.world import synthetic
 
 VARIABLE = "SEALSCORE_DATA"
@@ -30,11 +34,15 @@ INVENTED = {SYNTHETIC: f"The data set {SYNTHETIC!r}", WORLD: "The creator world"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table with all its columns, and the folder in which its list of test ids lies if it has one."""
+    """A table with all its columns, and the folder in which its list of test ids lies if it has one.
+
+    `lacking` are the columns that it has not, and that were filled in.
+    """
 
     name: str
     table: Table
     folder: Path
+    lacking: tuple[str, ...] = ()
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -83,11 +91,37 @@ def load(name: str, *, base: Path = Path(), creators: int = synthetic.DEFAULT_CR
     if path.suffix == "" and not path.exists():
         fix = f"name one of {', '.join([*REAL, SYNTHETIC, WORLD])}, or the path of a .csv or .parquet file"
         raise DataError([Problem("simulation.dataset", f"there is no data set {name!r}", fix)])
-    return Dataset(path.stem, read_table(path), path.parent)
+    return Dataset(path.stem, read_any(path)[0], path.parent)
 
 
-def check_agreement(dataset: Dataset, plan: Plan) -> None:
-    """Check the whole set against the tables of all groups of a plan, before it is dealt out.
+def with_record_numbers(dataset: Dataset, column: str) -> Dataset:
+    """The set with a column that numbers its rows; the set's name is before the number, since parties may have others.
+
+    Raises:
+        DataError: it has a column of that name.
+    """
+    if column in dataset.frame.columns:
+        fix = "take another name for simulation.record_numbers, or name the column as the id"
+        raise DataError([Problem(dataset.table.source, "the table has this column already", fix, column=column)])
+    numbered = pl.format(f"{dataset.name}-{{}}", pl.int_range(1, pl.len() + 1)).alias(column)
+    table = dataset.table
+    table = dataclasses.replace(table, frame=table.frame.with_columns(numbered), header=(*table.header, column))
+    return dataclasses.replace(dataset, table=table)
+
+
+def labelled(dataset: Dataset, schema: TableSchema) -> Dataset:
+    """The set without the rows whose label is neither good nor bad."""
+    label, unseen = levels(dataset.frame[str(schema.label)], (schema.label_good, schema.label_bad))
+    known = ~np.isnan(label) & ~unseen
+    if known.all():
+        return dataset
+    # Rows are no lines of the file any more.
+    table = Table.of(dataset.frame.filter(pl.Series(known)), f"{dataset.table.source}, labelled rows")
+    return dataclasses.replace(dataset, table=table)
+
+
+def check_agreement(dataset: Dataset, plan: Plan, groups: Collection[str]) -> None:
+    """Check the whole set against the tables of these groups of a plan, before it is dealt out.
 
     After this a fault is a fault of the set itself, named by its own file and lines.
 
@@ -95,7 +129,7 @@ def check_agreement(dataset: Dataset, plan: Plan) -> None:
         DataError: everything in which set and plan disagree.
     """
     problems: dict[str, Problem] = {}
-    for group in plan.groups.values():
+    for group in (plan.groups[name] for name in groups):
         try:
             check_table(
                 dataset.table,

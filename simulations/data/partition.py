@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import numpy as np
@@ -118,8 +118,8 @@ def overlapping(
     return shares
 
 
-def split_columns(frame: pl.DataFrame, plan: Plan) -> dict[str, pl.DataFrame]:
-    """For each group of the plan the columns of its table: id, person, label, date and features.
+def split_columns(frame: pl.DataFrame, plan: Plan, groups: Collection[str]) -> dict[str, pl.DataFrame]:
+    """For each of these groups of the plan the columns of its table: id, person, label, date and features.
 
     All groups get all rows, hence the same persons.
 
@@ -128,13 +128,13 @@ def split_columns(frame: pl.DataFrame, plan: Plan) -> dict[str, pl.DataFrame]:
     """
     absent = [
         Problem("data set", f"the column is missing; groups.{name}.table of the plan has it", "add it", column=column)
-        for name, group in plan.groups.items()
-        for column in columns_of(group.table)
+        for name in groups
+        for column in columns_of(plan.groups[name].table)
         if column not in frame.columns
     ]
     if absent:
         raise DataError(absent)
-    return {name: frame.select(columns_of(group.table)) for name, group in plan.groups.items()}
+    return {name: frame.select(columns_of(plan.groups[name].table)) for name in groups}
 
 
 def _units(frame: pl.DataFrame, person: str | None) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,8 +18,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from sealscore.clients.data import DataError, Problem, Table, check_table
 from sealscore.shared.plan.errors import PlanError, explain
-from sealscore.shared.plan.plan import Plan
-from sealscore.shared.plan.schema import Strict
+from sealscore.shared.plan.plan import Party, Plan
+from sealscore.shared.plan.schema import Name, Strict
 from sealscore.shared.plan.toml import load_toml
 from sealscore.simulations.data import creators, datasets
 from sealscore.simulations.data.identities import consents, everybody, rewritten
@@ -43,6 +43,10 @@ class SimulationSettings(Strict):
     config of the creator world: "default", "small" or a TOML file, seen from the scenario's folder. Each party of the
     plan holds what the world's party of that name does.
 
+    `tables` maps groups or parties to files of their own: a group's is dealt out as the data set would be, a party's is
+    that party's whole. `record_numbers` is a column that files get, with the number of each row, where they name no
+    records. With `labelled_only` rows whose label is neither good nor bad are left out.
+
     `coverage` maps groups to the share of all persons that each of their parties knows, whoever else does; the
     parties of a group that is not named share all persons out among them. In the synthetic set, a person who is at
     several lenders has a loan of its own at each. `consent` is the share of persons who agree to a pair of a lender
@@ -51,6 +55,9 @@ class SimulationSettings(Strict):
     """
 
     dataset: Annotated[str, Field(min_length=1)]
+    tables: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    record_numbers: Name | None = None
+    labelled_only: bool = False
     partition: Literal["equal", "quantity", "label-skew"] = "equal"
     alpha: Annotated[float, Field(gt=0, le=1e6)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
@@ -72,6 +79,8 @@ class SimulationSettings(Strict):
             )
         if self.dataset != datasets.WORLD and self.world is not None:
             raise ValueError("world belongs to the data set 'world'")
+        if invented and (self.tables or self.record_numbers or self.labelled_only):
+            raise ValueError("tables, record_numbers and labelled_only belong to data sets from files")
         if self.dataset == datasets.WORLD and (self.partition != "equal" or self.coverage or self.consent != 1.0):
             raise ValueError("the world deals itself out: partition, coverage and consent have no use for it")
         return self
@@ -164,7 +173,9 @@ class Scenario:
         """
         if self.settings.dataset == datasets.WORLD:
             return self._lenders_rows(self.world().tables(self.plan))
-        return self._agreed(self._loaded())
+        # Their own tables are checked as well: whoever asks for the data set wants to know whether a run can begin.
+        self._own_tables()
+        return self._agreed(self._loaded(), self._dealt_groups)
 
     def world(self, tell: Callable[[str], None] = lambda what: None) -> creators.CreatorWorld:
         """The creator world of these settings, which is built if it is not there yet.
@@ -190,21 +201,49 @@ class Scenario:
         rows = pl.concat([tables[party.name] for party in self.plan.members(self.plan.lenders)])
         return datasets.Dataset(datasets.WORLD, Table.of(rows, "the world's loans"), Path())
 
-    def _loaded(self) -> datasets.Dataset:
-        return datasets.load(
-            self.settings.dataset,
+    def _loaded(self, name: str | None = None) -> datasets.Dataset:
+        """The data set of the settings, or another of that name, as its rows are before they are checked."""
+        settings = self.settings
+        found = datasets.load(
+            name or settings.dataset,
             base=self.path.parent,
-            creators=self.settings.creators or synthetic.DEFAULT_CREATORS,
-            seed=self.settings.creators_seed or 0,
+            creators=settings.creators or synthetic.DEFAULT_CREATORS,
+            seed=settings.creators_seed or 0,
         )
+        if settings.record_numbers is not None:
+            found = datasets.with_record_numbers(found, settings.record_numbers)
+        label = self.plan.groups[self.plan.lenders].table
+        if settings.labelled_only and label.label in found.frame.columns:
+            found = datasets.labelled(found, label)
+        return found
 
-    def _agreed(self, found: datasets.Dataset) -> datasets.Dataset:
-        lacking = sorted(set(self._consent_columns().values()) - set(found.frame.columns))
+    def _own_tables(self) -> dict[str, datasets.Dataset]:
+        """The tables of their own that groups and parties have, each found to agree with the plan."""
+        found = {}
+        for name, file in self.settings.tables.items():
+            group = name if name in self.plan.groups else self.plan.party(name).group
+            found[name] = self._agreed(self._loaded(file), (group,))
+        return found
+
+    def _agreed(self, found: datasets.Dataset, groups: Collection[str]) -> datasets.Dataset:
+        """The data set, found to agree with the tables of these groups."""
+        wanted = {column for name, column in self._consent_columns().items() if name in groups}
+        lacking = sorted(wanted - set(found.frame.columns))
         frame = found.frame.with_columns(pl.lit(everybody(self.plan)).alias(name) for name in lacking)
         table = dataclasses.replace(found.table, frame=frame, header=(*found.table.header, *lacking))
-        found = dataclasses.replace(found, table=table)
-        datasets.check_agreement(found, self.plan)
+        found = dataclasses.replace(found, table=table, lacking=tuple(lacking))
+        datasets.check_agreement(found, self.plan, groups)
         return found
+
+    @property
+    def _dealt_groups(self) -> tuple[str, ...]:
+        """The groups that get rows from the data set: those without tables of their own, wholly or in part."""
+        own = self.settings.tables
+        return tuple(
+            name
+            for name in self.plan.groups
+            if name not in own and any(party.name not in own for party in self.plan.members(name))
+        )
 
     def _consent_columns(self) -> dict[str, str]:
         """The consent column of each group that has one."""
@@ -232,20 +271,37 @@ class Scenario:
                 files[party] = folder / f"{party}.parquet"
                 self._written(party, table, False).write_parquet(files[party])
             return files
-        loaded = self._loaded()
-        found = self._agreed(loaded)
+        shared, own = self._agreed(self._loaded(), self._dealt_groups), self._own_tables()
         folder.mkdir(parents=True, exist_ok=True)
-        for name, frame in split_columns(found.frame, self.plan).items():
-            drawn = self._consent_columns().get(name) not in (None, *loaded.frame.columns)
-            for party, share in self._dealt(name, frame).items():
+        for name in self.plan.groups:
+            consent, shares = self._consent_columns().get(name), self._shares(name, shared, own)
+            for party, (source, share) in shares.items():
+                drawn = consent in source.lacking
                 files[party] = folder / f"{party}.parquet"
                 self._written(party, share, drawn).write_parquet(files[party])
-        self._copy_ids(found, folder)
+        self._copy_ids(shared, folder)
         return files
 
-    def _dealt(self, name: str, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """The rows of each party of a group."""
+    def _shares(
+        self, name: str, shared: datasets.Dataset, own: Mapping[str, datasets.Dataset]
+    ) -> dict[str, tuple[datasets.Dataset, pl.DataFrame]]:
+        """The rows of each party of a group, with the table that they are from."""
         table, members = self.plan.groups[name].table, self.plan.members(name)
+        dealt = [party for party in members if party.name not in own]
+        found = {}
+        if dealt:
+            source = own.get(name, shared)
+            rows = self._dealt(name, split_columns(source.frame, self.plan, (name,))[name], dealt)
+            found = {party: (source, share) for party, share in rows.items()}
+        for party in members:
+            if party.name in own:
+                rows_of = split_columns(own[party.name].frame, self.plan, (name,))[name]
+                found[party.name] = (own[party.name], datasets.typed(rows_of, table))
+        return found
+
+    def _dealt(self, name: str, frame: pl.DataFrame, members: Sequence[Party]) -> dict[str, pl.DataFrame]:
+        """The rows of each of these parties of a group."""
+        table = self.plan.groups[name].table
         lender, settings = name == self.plan.lenders, self.settings
         frame = datasets.typed(frame, table)
         if name not in settings.coverage:
@@ -296,6 +352,12 @@ def _disagreements(plan: Plan, settings: SimulationSettings) -> list[str]:
         f"simulation.coverage.{name}: the plan has no such group; its groups: {', '.join(plan.groups)}"
         for name in settings.coverage
         if name not in plan.groups
+    ]
+    parties = [party.name for party in plan.parties]
+    problems += [
+        f"simulation.tables.{name}: the plan has no such group or party; it has {', '.join([*plan.groups, *parties])}"
+        for name in settings.tables
+        if name not in (*plan.groups, *parties)
     ]
     if plan.lenders in settings.coverage and settings.partition != "equal":
         problems.append(f"simulation.partition = {settings.partition!r}: deals nothing where lenders have coverage")

@@ -12,6 +12,7 @@ from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.engine.federation import Federation
+from sealscore.simulations.experiments import trees
 from sealscore.simulations.experiments.oracle import Oracle, figures, pooled_labels, pooled_matrix, unprotected
 
 Baseline = Callable[[Plan, Oracle], float]
@@ -117,32 +118,33 @@ def _plain_rate(plan: Plan) -> float:
 
 
 def pooled_xgboost(plan: Plan, oracle: Oracle) -> float:
-    """Gradient-boosted trees on all training rows in one place, without noise."""
+    """Boosted trees on all training rows in one place, tuned by cross-validation on them, without noise."""
     return figures(pooled_labels(oracle.test), pooled_xgboost_pd(plan, oracle))["auc"]
 
 
 def pooled_xgboost_pd(plan: Plan, oracle: Oracle) -> np.ndarray:
     """PDs of all test rows by trees on all columns of all parties: float64 [n]. Trained once for an oracle."""
-    if "pooled_xgboost" not in oracle.pds:
+    return _pooled_trees_pd("pooled_xgboost", trees.ANY, plan, oracle)
+
+
+def pooled_additive(plan: Plan, oracle: Oracle) -> float:
+    """The best model of a scorecard's form, a sum over columns, tuned and trained likewise: trees of one cut."""
+    return figures(pooled_labels(oracle.test), _pooled_trees_pd("pooled_additive", trees.ADDITIVE, plan, oracle))["auc"]
+
+
+def _pooled_trees_pd(name: str, choices: tuple[trees.Trees, ...], plan: Plan, oracle: Oracle) -> np.ndarray:
+    if name not in oracle.pds:
         training, test = (pooled_matrix(plan, parts) for parts in (oracle.training, oracle.test))
-        oracle.pds["pooled_xgboost"] = _trees(plan, training, pooled_labels(oracle.training), test)
-    return oracle.pds["pooled_xgboost"]
+        label = pooled_labels(oracle.training)
+        oracle.pds[name] = trees.tuned_pd(training, label, test, choices, plan.seed, oracle.progress)
+    return oracle.pds[name]
 
 
 def alone_xgboost_pd(plan: Plan, oracle: Oracle) -> np.ndarray:
     """PDs of all lenders' test rows by trees on the columns and training rows of a plan's one lender: float64 [n]."""
     own = oracle.lenders[plan.parties[0].name].training_part()
-    return _trees(plan, pooled_matrix(plan, [own]), pooled_labels([own]), pooled_matrix(plan, oracle.test))
-
-
-def _trees(plan: Plan, training: np.ndarray, label: np.ndarray, test: np.ndarray) -> np.ndarray:
-    from xgboost import XGBClassifier
-
-    model = XGBClassifier(
-        n_estimators=64, max_depth=6, learning_rate=0.1, subsample=0.8, n_jobs=1, random_state=plan.seed
-    )
-    model.fit(training, label)
-    return np.asarray(model.predict_proba(test)[:, 1], dtype=np.float64)
+    training, test = pooled_matrix(plan, [own]), pooled_matrix(plan, oracle.test)
+    return trees.tuned_pd(training, pooled_labels([own]), test, trees.ANY, plan.seed, oracle.progress)
 
 
 def pooled_logistic_bins(plan: Plan, oracle: Oracle) -> float:
@@ -170,6 +172,7 @@ BASELINES: Mapping[str, Baseline] = {
     "lender_alone_dp": lender_alone_dp,
     "platform_alone": platform_alone,
     "pooled_xgboost": pooled_xgboost,
+    "pooled_additive": pooled_additive,
     "pooled_logistic_bins": pooled_logistic_bins,
     "no_noise": no_noise,
     "fedavg_local_noise": fedavg_local_noise,

@@ -32,6 +32,7 @@ class ProgressObserver:
             console=console,
         )
         self._task: Any = None
+        self._rounds: int | None = None
 
     def __enter__(self) -> ProgressObserver:
         self._progress.start()
@@ -51,8 +52,11 @@ class ProgressObserver:
         self._progress.update(self._task, advance=1, note=lost)
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far an alignment is, in its own unit."""
-        self._progress.update(self._task, note=f"{done / total:.0%}")
+        """Say how far an alignment or a baseline is, in its own unit: a bar of its own where no rounds are counted."""
+        if self._rounds is None:
+            self._progress.update(self._task, total=total, completed=done)
+        else:
+            self._progress.update(self._task, note=f"{done / total:.0%}")
 
     def tell(self, what: str) -> None:
         """Say what is being done, without a count."""
@@ -60,6 +64,7 @@ class ProgressObserver:
 
     def _begin(self, what: str, total: int | None) -> None:
         self._end()
+        self._rounds = total
         self._task = self._progress.add_task(what, total=total, note="")
 
     def _end(self) -> None:
@@ -87,6 +92,12 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "seconds": float(np.mean([run.record["seconds"] for run in runs])),
         "bytes_per_party": max(run.record["bytes_per_party"] for run in runs),
         "baselines": {name: float(np.mean([run.oracle["baselines"][name] for run in runs])) for name in names},
+        "warnings": [
+            {"code": code, "words": words}
+            for code, words in dict.fromkeys(
+                (warning["code"], warning["words"]) for run in runs for warning in run.oracle.get("warnings", ())
+            )
+        ],
         **({"segments": over_seeds([run.oracle["segments"] for run in runs])} if "segments" in runs[0].oracle else {}),
     }
 
@@ -113,6 +124,8 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
     console.print(table)
     if "segments" in result:
         segments_table(console, result["segments"])
+    for warning in result["warnings"]:
+        console.print(f"[yellow]warning ({warning['code']}): {foreign(warning['words'])}")
     console.print(f"{result['seconds']:.1f} s a run, {result['bytes_per_party'] / 1e6:.2f} MB to and from a party")
 
 

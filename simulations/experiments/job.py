@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ from sealscore.server.transport.exchange import MissingParties
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.plan.cautions import cautions
 from sealscore.simulations.data.datasets import WORLD
 from sealscore.simulations.data.scenario import Scenario
-from sealscore.simulations.engine.federation import Engine, Federation, load_parties
+from sealscore.simulations.engine.federation import Engine, Federation
 from sealscore.simulations.experiments.baselines import BASELINES, baselines_of, judged_towers
+from sealscore.simulations.experiments.judges import Judge, judged_parties
 from sealscore.simulations.experiments.oracle import Oracle
 from sealscore.simulations.experiments.runs import RUNS, NewRun, Run
 from sealscore.simulations.experiments.segments import segments
+from sealscore.simulations.experiments.verdicts import verdicts
 
 LEDGERS = "ledgers"
 
@@ -41,17 +45,17 @@ def run_job(
     tell: Callable[[str], None] = lambda what: None,
     runs: Path = RUNS,
     progress: Progress | None = None,
+    judge: Judge = "test",
 ) -> Run:
     """One whole run, as a folder under `runs`.
 
     `baselines` are all, none, or those named. `tell` is told in a few words what is being done, `progress` (done,
-    total) of an alignment. DataError or PlanError before anything is charged where the input is bad; RunFailed where
-    the federation fails; no folder is left then.
+    total) of an alignment or a baseline. `judge` says on whom figures are made. DataError or PlanError before anything
+    is charged where the input is bad; RunFailed where the federation fails; no folder is left then.
     """
     tell("reading and checking records")
-    records = load_parties(scenario, tell)
-    plan = scenario.plan
-    oracle = Oracle(plan, records)
+    plan, records = judged_parties(scenario, judge, tell)
+    oracle = Oracle(plan, records, progress or (lambda done, total: None))
     with NewRun(f"{plan.name}-seed{plan.seed}", runs) as new:
         federation = Federation.of(plan, records, progress, new.folder / LEDGERS)
         try:
@@ -68,8 +72,14 @@ def run_job(
             compared[name] = BASELINES[name](plan, oracle)
         if baselines is True and plan.platforms:
             compared["platform_alone_dp"] = float(np.mean(list(judged_towers(plan, oracle, new.folder).values())))
-        found = {"exact": exact, "baselines": compared, "data": scenario.settings.model_dump(mode="json")}
-        if baselines is True and scenario.settings.dataset == WORLD:
+        found = {
+            "exact": exact,
+            "baselines": compared,
+            "data": scenario.settings.model_dump(mode="json"),
+            "judge": judge,
+            "warnings": [asdict(caution) for caution in (*cautions(plan), *verdicts(exact["auc"], compared))],
+        }
+        if baselines is True and scenario.settings.dataset == WORLD and judge == "test":
             model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()
             found["segments"] = segments(plan, oracle, model, scored, scenario.world().facts(plan), tell)
         (new.folder / "oracle.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")

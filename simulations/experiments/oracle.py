@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
@@ -39,11 +39,16 @@ class Oracle:
     `lenders` are the lenders' records by party, with the columns of all platforms joined to them by person (NaN of
     whom a platform does not know), `training` and `test` their two parts. The columns of each platform are there twice:
     as PARTY.COLUMN, and under their own name, where the first platform that knows the person counts. `models` and
-    `pds` keep what baselines trained, by a name.
+    `pds` keep what baselines trained, by a name; `progress` (done, total) is told of what takes long.
     """
 
-    def __init__(self, plan: Plan, records: Mapping[str, Records]) -> None:
-        self.records = dict(records)
+    def __init__(
+        self,
+        plan: Plan,
+        records: Mapping[str, Records],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self.records, self.progress = dict(records), progress
         self.models: dict[str, ScoreModel] = {}
         self.pds: dict[str, np.ndarray] = {}
         platforms = {party.name: records[party.name] for group in plan.platforms for party in plan.members(group)}

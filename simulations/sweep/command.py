@@ -6,8 +6,9 @@ import json
 import os
 from collections.abc import Collection
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
@@ -83,6 +84,7 @@ def run(
         with store.opened():
             failures = _carry_out(store, jobs, ray, folder / "runs" if keep_runs else None)
             frame = store.write_table()
+            best = None if failures else _judge_best(store)
     except SweepFolderError as error:
         raise typer.BadParameter(str(error), param_hint="--output") from error
     except NoCluster as error:
@@ -92,7 +94,8 @@ def run(
     if not frame.is_empty():
         _closing(folder)
     if as_json:
-        print(json.dumps({"sweep": found.name, "folder": str(folder), "runs": frame.height, "failed": len(failures)}))
+        told = {"sweep": found.name, "folder": str(folder), "runs": frame.height, "failed": len(failures)}
+        print(json.dumps(told if best is None else told | {"best": best}))
     if failures:
         said = f"{plural(len(failures), 'run')} failed and left no row; the same command tries again"
         raise RunFailed(said, [f"{name}: {why}" for name, why in failures.items()])
@@ -154,6 +157,32 @@ def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> d
             progress.console.print(f"stopped; {told} kept, and the same command goes on from there")
             raise
     return failures
+
+
+def _judge_best(store: Store) -> dict[str, Any] | None:
+    """Run the setting that validation chose on the test persons, once; its row, None where nothing was chosen."""
+    from sealscore.simulations.experiments.job import RunFailed
+    from sealscore.simulations.experiments.judges import TEST, VALIDATION
+    from sealscore.simulations.sweep.pool import in_processes
+    from sealscore.simulations.sweep.results import Results
+
+    results = Results.read(store.folder)
+    if results.judge != VALIDATION or len(results.settings) < 2:
+        return None
+    ranked = [(spread.mean, setting) for setting in results.settings if (spread := setting.spread("auc"))]
+    _, chosen = max(ranked, key=lambda one: one[0])
+    first = str(chosen.rows.sort("seed")["id"][0])
+    task = replace(next(task for task in store.sweep.tasks if task.id == first), judge=TEST)
+    if (known := store.best()) is not None and known["id"] == task.id:
+        return known
+    console.print(f"best on validation: {foreign(chosen.name)}; judged once on test")
+    (done,) = in_processes([task], 1)
+    if done.row is None:
+        raise RunFailed("the best setting failed on test", [str(done.failure)])
+    row = done.row | {"chosen": chosen.name}
+    store.keep_best(row)
+    console.print(f"on test: AUC {row['auc']:.4f}, KS {row['ks']:.4f}")
+    return row
 
 
 def _name(task: Task, differing: Collection[str]) -> str:

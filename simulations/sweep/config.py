@@ -19,6 +19,7 @@ from sealscore.shared.plan.toml import load_as
 from sealscore.simulations.data import scenario as scenarios
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.experiments.baselines import BASELINES, baselines_of
+from sealscore.simulations.experiments.judges import TEST, Judge
 from sealscore.simulations.sweep.keys import applied, effective, flat
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
@@ -38,6 +39,8 @@ class SweepFile(Strict):
     `seeds` are seeds, or how many, counted up from the plan's own. `set` holds keys that all runs have, `grid` lists of
     values of which every combination is run, and `points` settings that are run one by one, each with every
     combination of the grid; a point may have a `label`. `baselines` are computed for every run: all, none, or some.
+    `judge` is "validation", or "test" where the figures choose nothing: what was chosen on test persons is not judged
+    by them any more.
     """
 
     plan: Annotated[str, Field(min_length=1)]
@@ -45,6 +48,7 @@ class SweepFile(Strict):
     title: str | None = None
     seeds: int | tuple[int, ...] = 1
     baselines: bool | tuple[str, ...] = False
+    judge: Judge = "validation"
     set: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, Any] = Field(default_factory=dict)
     points: tuple[dict[str, Any], ...] = ()
@@ -80,6 +84,7 @@ class Task:
     label: str | None
     keys: dict[str, Any]
     baselines: bool | tuple[str, ...]
+    judge: Judge
 
     @property
     def id(self) -> str:
@@ -87,6 +92,8 @@ class Task:
         # Without what is not set: a key that is new in the settings makes no other run of the old ones.
         settings = self.scenario.settings.model_dump(mode="json", exclude_defaults=True)
         parts = [_FORM, self.scenario.plan.hash, settings, self.label, sorted(self.keys), self.baselines]
+        # Rows of before there was a choice were judged on test.
+        parts += [self.judge] if self.judge != TEST else []
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -100,6 +107,7 @@ class Sweep:
     keys: tuple[str, ...]
     tasks: tuple[Task, ...]
     source: Path
+    judge: Judge
 
     @property
     def declaration(self) -> str | None:
@@ -135,13 +143,14 @@ class Sweep:
                 setting.get(LABEL),
                 {key: effective(one, key) for key in keys},
                 found.baselines,
+                found.judge,
             )
             for setting, one in zip(settings, changed, strict=True)
             for seed in _seeds(found.seeds, scenario)
         ]
         _check_distinct(path, tasks)
         name = found.name or path.stem
-        return cls(name, found.title or name, keys, tuple(tasks), path)
+        return cls(name, found.title or name, keys, tuple(tasks), path, found.judge)
 
 
 def packaged() -> dict[str, Path]:

@@ -24,9 +24,10 @@ _WIDTH = 760.0
 _COVERED = 0.05
 # The whole run is black.
 _COLOURED = tuple(style for style in STYLES if style.colour != "#000000")
-_AUC = "AUC on all test persons (0.5 is guessing)"
+_AUC = "AUC on persons held out (0.5 is guessing)"
 _BASELINES = {
     "pooled_xgboost": "pooled XGBoost, no privacy",
+    "pooled_additive": "pooled additive trees, no privacy",
     "pooled_logistic_bins": "pooled scorecard, no privacy",
     "no_noise": "no noise",
     "lender_alone": "a lender alone, no noise",

@@ -62,12 +62,23 @@ def _what(results: Results) -> Html:
             f"Keys that change: {listed([str(axis) for axis in results.axes]) or 'none'}."
         ),
         paragraph(
-            "AUC and its like are exact, on all test persons at once, which only a simulation can know. Every figure "
-            "follows from sweep.parquet, one row a run, in the folder of the sweep."
+            f"AUC and its like are exact, on all {results.judge} persons at once, which only a simulation can know. "
+            "Every figure follows from sweep.parquet, one row a run, in the folder of the sweep."
         ),
     ]
     if finished < planned:
         said.append(notice("Unfinished.", paragraph("The same command runs what is missing.")))
+    if results.best is not None:
+        best = results.best
+        said.append(
+            notice(
+                "The best setting, on test.",
+                paragraph(
+                    f"{best['chosen']}, trained once on all training persons: AUC {fixed(best['auc'], 4)}, KS "
+                    f"{fixed(best['ks'], 4)} on the test persons, of whom no other run of this sweep knew."
+                ),
+            )
+        )
     if results.declaration:
         said.append(notice("Invented data.", paragraph(results.declaration)))
     return join(said)

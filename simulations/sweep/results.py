@@ -9,9 +9,11 @@ from typing import Any
 
 import polars as pl
 
+from sealscore.simulations.experiments.judges import TEST
 from sealscore.simulations.sweep.config import LABEL
 from sealscore.simulations.sweep.keys import counted_group
-from sealscore.simulations.sweep.store import read_sweep
+from sealscore.simulations.sweep.row import Row
+from sealscore.simulations.sweep.store import read_best, read_sweep
 
 _NAMES = {
     LABEL: "",
@@ -50,7 +52,10 @@ class SweepSetting:
 
 @dataclass(frozen=True)
 class Results:
-    """A sweep's rows; `axes` are the keys by which settings differ, without those that follow from another."""
+    """A sweep's rows; `axes` are the keys by which settings differ, without those that follow from another.
+
+    `judge` says on whom figures were made; `best` is the row on test of the setting that was chosen on validation.
+    """
 
     name: str
     title: str
@@ -59,6 +64,8 @@ class Results:
     source: str
     planned: int
     frame: pl.DataFrame
+    judge: str = TEST
+    best: Row | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Results:
@@ -72,6 +79,8 @@ class Results:
             source=str(record["file"]),
             planned=int(str(record["runs"])),
             frame=frame,
+            judge=str(record.get("judge", TEST)),
+            best=read_best(folder),
         )
 
     @property

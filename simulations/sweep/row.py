@@ -50,7 +50,9 @@ def carry_out(task: Task, keep: Path | None = None) -> Done:
 
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
         try:
-            run = run_job(task.scenario, observer=Unheard(), baselines=task.baselines, runs=Path(folder))
+            run = run_job(
+                task.scenario, observer=Unheard(), baselines=task.baselines, runs=Path(folder), judge=task.judge
+            )
         except (DataError, PlanError, UnreachableBudget, RunFailed) as error:
             return Done(task.id, None, str(error))
         row = row_of(task, run.folder)
@@ -62,7 +64,8 @@ def carry_out(task: Task, keep: Path | None = None) -> Done:
 def row_of(task: Task, folder: Path) -> Row:
     """The row of a run from its folder.
 
-    Keys of the sweep stand under their own dotted names; `auc` and its like are exact on the pooled test rows, with
+    Keys of the sweep stand under their own dotted names; `auc` and its like are exact on the pooled rows of the task's
+    judge, with
     `_dp` behind them as the protocol released them. `fairness.GROUP: BAND.*` follow from the released tables at the
     plan's approval rate and are None where noise hides them. `budget.PHASE.alone` is epsilon of a phase by itself,
     `budget.PHASE.total` of all phases up to it.
@@ -80,6 +83,7 @@ def row_of(task: Task, folder: Path) -> Row:
         "plan_hash": task.scenario.plan.hash,
         "dataset": task.scenario.settings.dataset,
         "label": task.label,
+        "judge": task.judge,
         **task.keys,
         "seed": plan.seed,
         "lenders": len(plan.members(plan.lenders)),

@@ -18,7 +18,7 @@ from sealscore.shared.files import replacing, write_whole
 from sealscore.simulations.sweep.config import Sweep, Task
 from sealscore.simulations.sweep.row import Row
 
-TABLE, RECORD, ROWS = "sweep.parquet", "sweep.json", "rows"
+TABLE, RECORD, ROWS, BEST = "sweep.parquet", "sweep.json", "rows", "best.json"
 
 
 class SweepFolderError(ValueError):
@@ -69,6 +69,14 @@ class Store:
             frame.write_parquet(file)
         return frame
 
+    def best(self) -> Row | None:
+        """The row on test of the setting that was chosen, where there is one."""
+        return read_best(self.folder)
+
+    def keep_best(self, row: Row) -> None:
+        """Keep the row on test of the chosen setting."""
+        write_whole(self.folder / BEST, json.dumps(row, indent=1))
+
     def _known(self, task: Task) -> bool:
         return self._path(task.id).is_file()
 
@@ -82,6 +90,7 @@ class Store:
             "keys": list(self.sweep.keys),
             "runs": len(self.sweep.tasks),
             "declaration": self.sweep.declaration,
+            "judge": self.sweep.judge,
             "file": self.sweep.source.read_text(encoding="utf-8"),
         }
         write_whole(self.folder / RECORD, json.dumps(record, indent=1))
@@ -116,3 +125,12 @@ def read_sweep(folder: Path) -> tuple[dict[str, object], pl.DataFrame]:
     if frame.is_empty():
         raise SweepFolderError(f"{folder}: no run of this sweep is finished yet")
     return record, frame
+
+
+def read_best(folder: Path) -> Row | None:
+    """The row on test of the setting that a sweep on validation chose; None where it has not come so far."""
+    try:
+        found: Row = json.loads((folder / BEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found

@@ -303,3 +303,29 @@ class TestPerPerson:
         records = check_table(table, schema, label_required=True, max_records_per_person=25).records
         assert len(records) == 25
         assert set(records.person) == {"P001"}
+
+
+class TestValuesThatCount:
+    """`clip` and `other`: a value beyond what a plan lists counts as the nearest thing that it does list."""
+
+    @pytest.fixture
+    def lenient(self, plan):
+        changes = {"groups__lender__table__features__0__clip": True, "groups__lender__table__features__2__other": "own"}
+        return plan.replace(**changes).groups["lender"].table
+
+    def test_as_the_bound_and_as_the_other_level(self, csv, lenient):
+        path = csv(
+            {(2, "limit"): "1e9", (3, "limit"): "-inf", (4, "limit"): "", (5, "home"): "castle", (6, "home"): ""}
+        )
+        table = read_table(path, columns_of(lenient))
+        columns = check_table(table, lenient, label_required=True, max_records_per_person=1).records.columns
+        assert list(columns["limit"][:2]) == [5000, -100]
+        assert np.isnan(columns["limit"][2])
+        assert columns["home"][3] == 1
+        assert np.isnan(columns["home"][4])
+
+    def test_text_is_still_no_number(self, csv, lenient):
+        table = read_table(csv({(2, "limit"): "high"}), columns_of(lenient))
+        with pytest.raises(DataError) as caught:
+            check_table(table, lenient, label_required=True, max_records_per_person=1)
+        assert [problem.column for problem in caught.value.problems] == ["limit"]

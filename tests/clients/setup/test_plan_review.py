@@ -49,6 +49,11 @@ def test_a_plan_is_told_in_words(town: Town):
     assert told["committed"] == "epsilon 0 if every live plan uses all of its budget"
 
 
+def test_what_the_plan_cannot_give_is_told(town: Town):
+    assert "warning" not in words(look(town))
+    assert "delta" in words(look(town, town.signed(privacy__delta=1e-3)))["warning"]
+
+
 def test_the_cost_is_the_plans_claim(town: Town):
     plan = town.signed(privacy__epsilon=1.0)
     cost, left = words(look(town, plan))["cost"], words(look(town, plan))["with this plan"]

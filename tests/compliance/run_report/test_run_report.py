@@ -97,6 +97,15 @@ def test_exact_figures_are_marked_as_the_simulations(page: tuple[str, RunFolder]
     assert "dataset invented" in text
 
 
+def test_warnings_of_the_simulation_are_read_first(horizontal: Path, copy_of: Callable[..., Path]):
+    new = copy_of(horizontal)
+    oracle = json.loads((new / "oracle.json").read_text())
+    warnings = [{"code": "costly-noise", "words": "noise costs <b>too much</b>"}]
+    (new / "oracle.json").write_text(json.dumps(oracle | {"warnings": warnings}))
+    text = sound(run_report(RunFolder.load(new)))
+    assert "Noise costs <b>too much</b>." in text
+
+
 def test_without_an_oracle_the_page_speaks_of_no_simulation(
     horizontal: Path, vertical: Path, copy_of: Callable[..., Path], read: Any
 ):

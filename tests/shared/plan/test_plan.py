@@ -18,6 +18,7 @@ from vertical_builders import vertical_plan
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.plan.bounds import MAX_TEXT
 from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.hazards import simulated_only
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature, TableSchema
 
@@ -185,6 +186,44 @@ class TestHash:
         assert Plan.load(tmp_path / "plan.toml").hash == Plan.parse(BASE).hash
 
 
+LATER = {
+    "groups.lender.table.features.0.clip": (False, True),
+    "groups.lender.table.features.1.other": (None, "2"),
+    "groups.lender.table.read_from_data": (False, True),
+    "outcome.bad_rate": (None, 0.2),
+    "outcome.placeholder": (False, True),
+    "evaluation.validation": (0.2, 0.3),
+}
+
+
+class TestLaterKeys:
+    """Keys that came after plans were approved: whoever leaves them out has the plan that was approved."""
+
+    @pytest.mark.parametrize("key", LATER)
+    def test_their_defaults_are_not_hashed_and_other_values_are(self, key: str):
+        default, other = LATER[key]
+        written = f'"{key.rpartition(".")[2]}":'.encode()
+        given, without = Plan.parse(changed({key: other})), Plan.parse(BASE)
+        assert written in given.canonical()
+        assert written not in without.canonical()
+        assert Plan.from_canonical(given.canonical()) == given
+        if default is not None:
+            assert Plan.parse(changed({key: default})).hash == without.hash
+
+    def test_training_may_be_left_out(self):
+        assert Plan.parse(changed({"training": None})).training.rounds > 0
+
+    def test_other_is_a_level(self):
+        (line,) = refusal({"groups.lender.table.features.1.other": "3"})
+        assert "other" in line
+
+    @pytest.mark.parametrize("key", ["groups.lender.table.read_from_data", "outcome.placeholder"])
+    def test_a_real_node_refuses_what_a_draft_leaves_open(self, key: str):
+        assert simulated_only(Plan.parse(BASE)) == []
+        (line,) = simulated_only(Plan.parse(changed({key: True})))
+        assert key in line
+
+
 class TestUnknownKeys:
     @pytest.mark.parametrize(
         ("key", "place", "meant"),
@@ -207,7 +246,7 @@ class TestUnknownKeys:
 
     def test_without_a_close_key_the_allowed_ones_are_listed(self):
         (line,) = refusal({"outcome.zzz": 1})
-        assert line == "outcome.zzz: unknown key; allowed: cutoff, definition, window_days"
+        assert line == "outcome.zzz: unknown key; allowed: bad_rate, cutoff, definition, placeholder, window_days"
 
 
 class TestImpossibleValues:

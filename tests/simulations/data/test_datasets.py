@@ -105,4 +105,4 @@ class TestRealSets:
         with pytest.raises(
             DataError, match=r"belanche_credit\.csv, column 'Time', line \d+: a value is outside its bounds, 1 to 60"
         ):
-            datasets.check_agreement(datasets.load("belanche"), narrow)
+            datasets.check_agreement(datasets.load("belanche"), narrow, tuple(narrow.groups))

@@ -203,9 +203,9 @@ table = { id = "id", features = [{ name = "b", lower = 0, upper = 1 }] }
 def test_columns_go_to_the_group_whose_table_has_them():
     plan = Plan.loads(VERTICAL)
     frame = pl.DataFrame({"id": [1, 2], "bad": [0, 1], "a": [0.1, 0.2], "b": [0.3, 0.4], "spare": [9, 9]})
-    parts = split_columns(frame, plan)
+    parts = split_columns(frame, plan, tuple(plan.groups))
     assert parts["lender"].columns == ["id", "bad", "a"]
     assert parts["video"].columns == ["id", "b"]
     assert parts["lender"]["id"].to_list() == parts["video"]["id"].to_list()
     with pytest.raises(DataError, match=r"column 'b': the column is missing; groups\.video\.table of the plan has it"):
-        split_columns(frame.drop("b"), plan)
+        split_columns(frame.drop("b"), plan, tuple(plan.groups))

@@ -17,7 +17,10 @@ from sealscore.simulations.experiments.baselines import BASELINES, alone, baseli
 from sealscore.simulations.experiments.oracle import Oracle
 
 PLAN = small_plan(training__rounds=20)
-NAMES = ("lender_alone", "lender_alone_dp", "pooled_xgboost", "pooled_logistic_bins", "no_noise", "fedavg_local_noise")
+NAMES = (
+    *("lender_alone", "lender_alone_dp", "pooled_xgboost", "pooled_additive"),
+    *("pooled_logistic_bins", "no_noise", "fedavg_local_noise"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from sealscore.simulations.sweep.row import Done, carry_out
 
 Call = Callable[..., tuple[int, str]]
 Write = Callable[..., Path]
-TWO = "seeds = 2\n[grid]\ntraining.rounds = [2, 3]\n"
+GRID = "seeds = 2\n[grid]\ntraining.rounds = [2, 3]\n"
+TWO = f'judge = "test"\n{GRID}'
 
 
 class Here:
@@ -166,3 +167,20 @@ def test_bad_input_has_exit_code_2(sim: Call, engine: Here, write: Write, tmp_pa
         assert expected in said.replace("│ ", "")
         assert "Traceback" not in said
     assert engine.ran == []
+
+
+def test_the_best_on_validation_is_run_once_on_test(sim: Call, engine: Here, write: Write, tmp_path: Path):
+    path, out = write(GRID), tmp_path / "out"
+    code, said = sim(path, "-o", out, "--json")
+    assert code == 0
+    frame = pl.read_parquet(out / "sweep.parquet")
+    assert set(frame["judge"]) == {"validation"}
+    best = json.loads((out / "best.json").read_bytes())
+    assert best["judge"] == "test"
+    means = frame.group_by("training.rounds").agg(pl.col("auc").mean()).sort("auc")
+    assert best["training.rounds"] == means["training.rounds"][-1]
+    assert f'"auc": {best["auc"]}' in said
+    # Gone on with, it looks at no test person again.
+    engine.ran = []
+    code, _ = sim(path, "-o", out)
+    assert (code, engine.ran) == (0, [])

@@ -81,7 +81,13 @@ def drawn(folder: Path) -> dict[str, str]:
 def test_epsilon_gives_privacy_fairness_and_budget(made: Made):
     said = drawn(made(epsilons(), ["privacy.epsilon"]))
     assert set(said) == {"privacy", "fairness", "budget"}
-    for words in ("epsilon for a person", "AUC on all", "pooled XGBoost", "a lender alone", "this federation"):
+    for words in (
+        "epsilon for a person",
+        "persons held out",
+        "pooled XGBoost",
+        "a lender alone",
+        "this federation",
+    ):
         assert words in said["privacy"]
     assert "SEX" in said["fairness"]
     assert "AGE" not in said["fairness"]

@@ -1,0 +1,49 @@
+"""What exact figures say against a run, once it and its baselines are there: only a simulation can know it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sealscore.shared.plan.cautions import Caution
+
+ALONE_MARGIN = 0.003
+"""AUC by which two trainings of one plan differ anyway."""
+
+NOISE_MARGIN = 0.03
+"""AUC that noise may cost before it is worth a word."""
+
+FORM_MARGIN = 0.02
+"""AUC that the protocol without noise may lie below the best additive model before it counts as underfitted."""
+
+
+def verdicts(auc: float, baselines: Mapping[str, float]) -> list[Caution]:
+    """What to say of an exact AUC beside those of baselines that were run; others are not asked for."""
+    found = []
+    for name, who in (("lender_alone_dp", "a lender alone"), ("platform_alone_dp", "the platforms alone")):
+        if name in baselines and auc < baselines[name] - ALONE_MARGIN:
+            found.append(
+                Caution(
+                    f"worse-than-{name.replace('_', '-')}",
+                    f"AUC {auc:.4f} is below the {baselines[name]:.4f} of {who} under the same budget: this "
+                    "federation gains nothing",
+                )
+            )
+    still = baselines.get("no_noise")
+    if still is not None and auc < still - NOISE_MARGIN:
+        found.append(
+            Caution(
+                "costly-noise",
+                f"noise costs {still - auc:.4f} of AUC ({still:.4f} without): more records or a larger epsilon would "
+                "help",
+            )
+        )
+    best = baselines.get("pooled_additive")
+    if still is not None and best is not None and still < best - FORM_MARGIN:
+        found.append(
+            Caution(
+                "underfitted",
+                f"without noise the protocol reaches AUC {still:.4f}, and the best additive model {best:.4f}: training "
+                "is cut short, or its bins are too coarse",
+            )
+        )
+    return found
