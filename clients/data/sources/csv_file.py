@@ -4,9 +4,6 @@ A reader of tables takes what it gets: behind a stray quote it swallows records,
 fills up. So a block is read only if its quotes open and close where a cell begins and ends, each record has as many
 cells as the header, all of it is UTF-8, and both counts of records agree; that holds for columns that nobody asked for
 as well. A block is read into memory before either looks at it, so both see the same bytes.
-
-A clean block is not taken apart: with no quote in it, N line ends and N * (columns - 1) commas, and a last cell in
-each record that polars found, no record has fewer cells than the header, and so none has more.
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ from __future__ import annotations
 import csv
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,15 +20,12 @@ import numpy as np
 import polars as pl
 
 from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.sources.csv_parts import LONGEST_CELL, Parts, is_quote_open
 from sealscore.clients.data.sources.file_kinds import AS_CSV, PARQUET_MARK, UTF16_MARKS, refusal
 from sealscore.clients.data.table import SEPARATORS, Table, present, refuse_twins
 
 BLOCK = 1 << 22
-LONGEST_CELL = 131_072
-"""Characters of a cell; a longer one is a quote that was never closed, or no cell of a table."""
 _LONGEST_RECORD = 1 << 25  # bytes
-_SPAN = LONGEST_CELL // 2  # a cell that is too long covers one aligned span of these at least
-_COMMA, _QUOTE, _END, _RETURN = b',"\n\r'
 _BOM = b"\xef\xbb\xbf"
 QUOTES_FIX = 'put double quotes around the whole cell, and write a double quote within it twice: "5"" screen"'
 UTF8_FIX = "save it with the encoding UTF-8"
@@ -89,14 +82,8 @@ class _Block:
         return len(self.header)
 
     @cached_property
-    def marks(self) -> tuple[int, int, bool]:
-        """How many line ends and commas it has, and whether there are some in each span of it."""
-        bytes_, ends, commas, everywhere = np.frombuffer(self.data, dtype=np.uint8), 0, 0, True
-        for at in range(0, len(bytes_), _SPAN):  # in spans that fit into a cache
-            span = bytes_[at : at + _SPAN]
-            here = (int(np.count_nonzero(span == _END)), int(np.count_nonzero(span == _COMMA)))
-            ends, commas, everywhere = ends + here[0], commas + here[1], everywhere and any(here)
-        return ends, commas, everywhere
+    def parts(self) -> Parts:
+        return Parts(self.data)
 
 
 class _Blocks:
@@ -121,7 +108,7 @@ class _Blocks:
             if cut:
                 block = _Block(self._path, data[:cut], self._line, self.header)
                 yield block
-                self._line += block.marks[0]
+                self._line += len(block.parts.every_end)
 
     def _more(self) -> bytes:
         """What was left over before and a block more, up to a line end; nothing at the end of the file."""
@@ -151,8 +138,7 @@ class _Blocks:
         if not cut:
             raise _torn(_Block(self._path, self._rest, self._line, ("",)))
         data, line = self._rest[:cut], self._line
-        parts = _Parts(data if data.endswith(b"\n") else data + b"\n")
-        _refuse_marks(_Block(self._path, parts.data, line, ("",)), parts)
+        _refuse_marks(_Block(self._path, data if data.endswith(b"\n") else data + b"\n", line, ("",)))
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
@@ -164,72 +150,10 @@ class _Blocks:
         return header
 
 
-class _Parts:
-    """Where the records and cells of a block begin and end, and where it is no CSV; positions are bytes from 0."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        bytes_ = np.frombuffer(data, dtype=np.uint8)
-        quotes = bytes_ == _QUOTE
-        # Within a quoted cell or at the quote that opens it.
-        inside = np.bitwise_xor.accumulate(quotes) if quotes.any() else quotes
-        every = np.flatnonzero(bytes_ == _END)
-        self.every_end = every
-        self.ends = every[~inside[every]]
-        self.commas = np.flatnonzero((bytes_ == _COMMA) & ~inside)
-        self.starts = np.concatenate([[0], self.ends[:-1] + 1]).astype(np.int64)
-        self.unclosed = bool(inside[-1])
-        places = np.flatnonzero(quotes)
-        self.quotes = places
-        self.quote_faults = _stray(bytes_, places)
-        returns = np.flatnonzero((bytes_ == _RETURN) & ~inside)
-        after = bytes_[np.minimum(returns + 1, len(bytes_) - 1)]
-        self.returns = returns[after != _END]
-
-    @property
-    def cells(self) -> np.ndarray:
-        """How many cells each record has."""
-        return np.asarray(np.diff(np.searchsorted(self.commas, self.ends), prepend=0) + 1)
-
-    @property
-    def blank(self) -> np.ndarray:
-        """Which records are lines with nothing on them."""
-        length = self.ends - self.starts
-        first = np.frombuffer(self.data, dtype=np.uint8)[self.starts]
-        return np.asarray((length == 0) | ((length == 1) & (first == _RETURN)))
-
-    @property
-    def long_cells(self) -> np.ndarray:
-        """Where cells end that have too many characters."""
-        borders = np.sort(np.concatenate([[-1], self.commas, self.ends]))
-        long = np.flatnonzero(np.diff(borders) - 1 > LONGEST_CELL)
-        found = [
-            end
-            for start, end in zip(borders[long] + 1, borders[long + 1], strict=True)
-            if len(self.data[start:end].decode("utf-8", "replace")) > LONGEST_CELL
-        ]
-        return np.array(found, dtype=np.int64)
-
-    def lines(self, places: np.ndarray, first: int) -> tuple[int, ...]:
-        """The lines of a file on which these bytes are, where the block begins on the line `first`."""
-        return tuple(dict.fromkeys((first + np.searchsorted(self.every_end, places)).tolist()))
-
-
-def _stray(data: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """The quotes that stand where no cell begins or ends: int64 [n], those that open by a wrong close."""
-    opening, closing = quotes[::2], quotes[1::2]
-    before = data[np.maximum(opening - 1, 0)]
-    good = (opening == 0) | (before == _COMMA) | (before == _END) | (before == _QUOTE)
-    after = data[np.minimum(closing + 1, len(data) - 1)]
-    shut = (after == _COMMA) | (after == _END) | (after == _RETURN) | (after == _QUOTE) | (closing == len(data) - 1)
-    # Of a cell that closes in the wrong place the quote that opened it is the one to look at.
-    return np.sort(np.concatenate([opening[~good], opening[: len(closing)][~shut]]))
-
-
 def _whole(data: bytes) -> int:
     """How many bytes of `data` are whole records, as far as its quotes tell."""
     cut = data.rfind(b"\n") + 1
-    if b'"' in data and data.count(b'"', 0, cut) % 2:
+    if is_quote_open(data, cut):
         cut = data.rfind(b"\n", 0, data.rfind(b'"', 0, cut)) + 1
     return cut
 
@@ -261,70 +185,50 @@ def _read(block: _Block, places: Sequence[int]) -> tuple[pl.DataFrame, Sequence[
     if b"\0" in data:
         line = block.line + data.count(b"\n", 0, data.index(b"\0"))
         raise refusal(block.path, "encoding", "a zero byte, which is no text", UTF8_FIX, (line,))
-    if _regular(block):
-        # What polars refuses here is for the other way to name, with its lines.
-        with suppress(pl.exceptions.PolarsError):
-            frame, count = _parsed(block, data, places), block.marks[0]
-            if frame.height == count and not frame[:, -1].has_nulls():
-                return frame[:, :-1], range(block.line, block.line + count)
-    parts = _Parts(data)
-    _refuse_malformed(block, parts)
+    parts = block.parts
+    _refuse_malformed(block)
     blank = parts.blank
-    lines = (block.line + np.searchsorted(parts.every_end, parts.starts))[~blank]
-    if blank.any():
-        data = _without(data, parts, blank)
-    frame = _parsed(block, data, places)
-    if frame.height != len(lines):
-        value = f"{len(lines)} records by their line ends and {frame.height} as they are read"
+    plain = not blank.any()
+    frame, height = _parsed(block, data if plain else parts.without(blank), places)
+    count = len(blank) - int(np.count_nonzero(blank))
+    if height != count:
+        value = f"{count} records by their line ends and {height} as they are read"
         raise refusal(block.path, "records", value, "export the table again, or as Parquet", (block.line,))
-    return frame[:, :-1], array("q", lines.astype(np.int64).tobytes())
+    if plain and len(parts.every_end) == count:
+        return frame, range(block.line, block.line + count)
+    lines = block.line + np.searchsorted(parts.every_end, parts.starts[~blank])
+    return frame, array("q", lines.astype(np.int64).tobytes())
 
 
-def _regular(block: _Block) -> bool:
-    """Whether a block has no quote, no line end of its own kind, no cell too long and the right number of commas."""
-    data = block.data
-    if block.width < 2 or b'"' in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
-        return False
-    ends, commas, everywhere = block.marks
-    return everywhere and commas == ends * (block.width - 1)
-
-
-def _parsed(block: _Block, data: bytes, places: Sequence[int]) -> pl.DataFrame:
-    """The columns at `places` as text, and the last one behind them: it is missing where a record has too few cells."""
+def _parsed(block: _Block, data: bytes, places: Sequence[int]) -> tuple[pl.DataFrame, int]:
+    """The columns at `places` as text, and how many records polars found, which no columns do not tell."""
     names = [f"column_{place + 1}" for place in range(block.width)]
-    wanted = [names[place] for place in (*places, -1)]
-    frame = pl.read_csv(
-        data,
-        has_header=False,
-        columns=list(dict.fromkeys(wanted)),
-        schema=dict.fromkeys(names, pl.String),
-        missing_columns="insert",
+    wanted = [names[place] for place in places]
+    frame = (
+        pl.scan_csv(data, has_header=False, schema=dict.fromkeys(names, pl.String))
+        .select(list(dict.fromkeys(wanted)) or names[:1])
+        .collect(engine="streaming")
     )
-    return frame.select(pl.col(name).alias(str(at)) for at, name in enumerate(wanted))
+    return frame.select(pl.col(name).alias(str(at)) for at, name in enumerate(wanted)), frame.height
 
 
-def _without(data: bytes, parts: _Parts, blank: np.ndarray) -> bytes:
-    kept = np.ones(len(data), dtype=bool)
-    for start, end in zip(parts.starts[blank], parts.ends[blank], strict=True):
-        kept[start : end + 1] = False
-    return np.frombuffer(data, dtype=np.uint8)[kept].tobytes()
-
-
-def _refuse_malformed(block: _Block, parts: _Parts) -> None:
-    _refuse_marks(block, parts)
+def _refuse_malformed(block: _Block) -> None:
+    parts = block.parts
+    _refuse_marks(block)
     wrong = (parts.cells != block.width) & ~parts.blank
     if wrong.any():
-        raise _ragged(block, parts, wrong)
+        raise _ragged(block, wrong)
 
 
-def _refuse_marks(block: _Block, parts: _Parts) -> None:
+def _refuse_marks(block: _Block) -> None:
     """Refuse quotes and returns in the wrong places, and cells that are too long: of records, and of a header."""
+    parts = block.parts
     if parts.quote_faults.size or parts.unclosed:
         raise _torn(block)
-    if parts.returns.size:
+    if (returns := parts.lone_returns).size:
         value = "a carriage return that ends no line"
         fix = "end all lines in the same way, or put double quotes around the cell that holds it"
-        raise refusal(block.path, "line-end", value, fix, parts.lines(parts.returns, block.line))
+        raise refusal(block.path, "line-end", value, fix, parts.lines(returns, block.line))
     if (long := parts.long_cells).size:
         value, fix = f"a cell of more than {LONGEST_CELL:,} characters", "shorten it, or leave the column out"
         raise refusal(block.path, "long-cell", value, fix, parts.lines(long, block.line))
@@ -332,17 +236,18 @@ def _refuse_marks(block: _Block, parts: _Parts) -> None:
 
 def _torn(block: _Block) -> DataError:
     """Quotes that stand where no cell begins or ends, or one that is never closed."""
-    parts = _Parts(block.data)
-    if parts.quote_faults.size:
-        lines = parts.lines(parts.quote_faults, block.line)
+    parts = block.parts
+    if (faults := parts.quote_faults).size:
+        lines = parts.lines(faults, block.line)
         value = "a double quote where no cell begins or ends, so it cannot be told which records there are"
         return refusal(block.path, "quote", value, QUOTES_FIX, lines)
-    lines = parts.lines(parts.quotes[-1:], block.line)
+    lines = parts.lines(parts.last_quote, block.line)
     value = "the file is no well-formed CSV: a double quote is opened and never closed"
     return refusal(block.path, "quote", value, QUOTES_FIX, lines)
 
 
-def _ragged(block: _Block, parts: _Parts, wrong: np.ndarray) -> DataError:
+def _ragged(block: _Block, wrong: np.ndarray) -> DataError:
+    parts = block.parts
     lines = parts.lines(parts.starts[wrong], block.line)
     cells, width = parts.cells, block.width
     if width == 1:

@@ -18,7 +18,8 @@ from sealscore.clients.data import ColumnMapping, DataError, load_records, read_
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.crypto.signed_messages import sign_message
-from sealscore.shared.messages.messages import Header, Join
+from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.messages import Join
 from sealscore.shared.plan.plan import SERVER, Plan
 
 TABLE = table_of(small_records(seed=1))
@@ -84,7 +85,7 @@ def join(host: PlanRouter, town: Town, plan: Plan) -> None:
     """Have the server join a run, so that the node reads its data."""
     server = town.server.identity()
     keys = PlanKeys.generate(server, plan.hash)
-    header = Header(plan.hash, "run-1", "", 0, 1, SERVER, host.name)
+    header = Address(plan.hash, "run-1", "", 0, 1, SERVER, host.name)
     host.answer(sign_message(Join(header, keys.certificate, int(time.time()), ()), server))
 
 
