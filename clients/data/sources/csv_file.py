@@ -54,7 +54,7 @@ def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
             long, or the header names a wanted column twice. It names lines, and never a cell.
     """
     with path.open("rb") as file:
-        blocks = _Blocks(path, file)
+        blocks = _CsvBlocks(path, file)
         header = blocks.header
         wanted = header if columns is None else columns
         refuse_twins(path.name, [name for name in dict.fromkeys(wanted) if header.count(name) > 1])
@@ -69,7 +69,7 @@ def read_csv(path: Path, columns: Sequence[str] | None) -> Table:
 
 
 @dataclass(frozen=True)
-class _Block:
+class _CsvBlock:
     """Whole records of a file, of `width` cells each; the first begins on `line`."""
 
     path: Path
@@ -86,7 +86,7 @@ class _Block:
         return Parts(self.data)
 
 
-class _Blocks:
+class _CsvBlocks:
     """A file as blocks of whole records, behind its header."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -99,14 +99,14 @@ class _Blocks:
         self._skip_separator_line()
         self.header = self._read_header()
 
-    def __iter__(self) -> Iterator[_Block]:
+    def __iter__(self) -> Iterator[_CsvBlock]:
         while data := self._more():
             cut = _whole(data)
             if not cut and (self._ended or len(data) > _LONGEST_RECORD):
-                raise _torn(_Block(self._path, data, self._line, self.header))
+                raise _torn(_CsvBlock(self._path, data, self._line, self.header))
             self._rest = data[cut:]
             if cut:
-                block = _Block(self._path, data[:cut], self._line, self.header)
+                block = _CsvBlock(self._path, data[:cut], self._line, self.header)
                 yield block
                 self._line += len(block.parts.every_end)
 
@@ -136,9 +136,9 @@ class _Blocks:
             self._line += 1
         cut = _first_record(self._rest)
         if not cut:
-            raise _torn(_Block(self._path, self._rest, self._line, ("",)))
+            raise _torn(_CsvBlock(self._path, self._rest, self._line, ("",)))
         data, line = self._rest[:cut], self._line
-        _refuse_marks(_Block(self._path, data if data.endswith(b"\n") else data + b"\n", line, ("",)))
+        _refuse_marks(_CsvBlock(self._path, data if data.endswith(b"\n") else data + b"\n", line, ("",)))
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
@@ -170,7 +170,7 @@ def _first_record(data: bytes) -> int:
     return end + 1
 
 
-def _read(block: _Block, places: Sequence[int]) -> tuple[pl.DataFrame, Sequence[int]]:
+def _read(block: _CsvBlock, places: Sequence[int]) -> tuple[pl.DataFrame, Sequence[int]]:
     """Those columns of a block, and the line of each record.
 
     Raises:
@@ -200,7 +200,7 @@ def _read(block: _Block, places: Sequence[int]) -> tuple[pl.DataFrame, Sequence[
     return frame, array("q", lines.astype(np.int64).tobytes())
 
 
-def _parsed(block: _Block, data: bytes, places: Sequence[int]) -> tuple[pl.DataFrame, int]:
+def _parsed(block: _CsvBlock, data: bytes, places: Sequence[int]) -> tuple[pl.DataFrame, int]:
     """The columns at `places` as text, and how many records polars found, which no columns do not tell."""
     names = [f"column_{place + 1}" for place in range(block.width)]
     wanted = [names[place] for place in places]
@@ -212,7 +212,7 @@ def _parsed(block: _Block, data: bytes, places: Sequence[int]) -> tuple[pl.DataF
     return frame.select(pl.col(name).alias(str(at)) for at, name in enumerate(wanted)), frame.height
 
 
-def _refuse_malformed(block: _Block) -> None:
+def _refuse_malformed(block: _CsvBlock) -> None:
     parts = block.parts
     _refuse_marks(block)
     wrong = (parts.cells != block.width) & ~parts.blank
@@ -220,7 +220,7 @@ def _refuse_malformed(block: _Block) -> None:
         raise _ragged(block, wrong)
 
 
-def _refuse_marks(block: _Block) -> None:
+def _refuse_marks(block: _CsvBlock) -> None:
     """Refuse quotes and returns in the wrong places, and cells that are too long: of records, and of a header."""
     parts = block.parts
     if parts.quote_faults.size or parts.unclosed:
@@ -234,7 +234,7 @@ def _refuse_marks(block: _Block) -> None:
         raise refusal(block.path, "long-cell", value, fix, parts.lines(long, block.line))
 
 
-def _torn(block: _Block) -> DataError:
+def _torn(block: _CsvBlock) -> DataError:
     """Quotes that stand where no cell begins or ends, or one that is never closed."""
     parts = block.parts
     if (faults := parts.quote_faults).size:
@@ -246,7 +246,7 @@ def _torn(block: _Block) -> DataError:
     return refusal(block.path, "quote", value, QUOTES_FIX, lines)
 
 
-def _ragged(block: _Block, wrong: np.ndarray) -> DataError:
+def _ragged(block: _CsvBlock, wrong: np.ndarray) -> DataError:
     parts = block.parts
     lines = parts.lines(parts.starts[wrong], block.line)
     cells, width = parts.cells, block.width
