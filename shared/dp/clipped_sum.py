@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy.special import expit
 
-from sealscore.shared.dp.gradients import CLIP_SLACK
+from sealscore.shared.dp.rounding import CLIP_SLACK
 from sealscore.shared.model.additive.codes import CODE_LIMIT, Codes
 
 # Codes are scaled for it, so noise, grid and moduli are constants of a plan whatever codes a server publishes.

@@ -16,12 +16,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from sealscore.shared.dp.rounding import CLIP_SLACK
 from sealscore.shared.model.loss import Loss
 from sealscore.shared.model.tower import own_copy, parameter_count
 from sealscore.shared.model.weights import admissible
-
-# Opacus 1.6, DPOptimizer.clip_and_accumulate: keeps the factor finite for a gradient of zero.
-CLIP_SLACK = 1e-6
 
 
 class ClippedGradientSum(Protocol):

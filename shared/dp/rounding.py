@@ -14,6 +14,8 @@ from sealscore.shared.model.weights import MAX_WIDTH, WEIGHT_LIMIT
 
 # Counts are summed in this unit: on whole counts, the noise of a small share would be far from Gaussian.
 COUNT_GRID = 2.0**-6
+# Opacus 1.6, DPOptimizer.clip_and_accumulate: keeps the factor finite for a gradient of zero.
+CLIP_SLACK = 1e-6
 _UNIT_ROUNDOFF = 2.0**-53
 _MAX_EXACT = 2**53
 

@@ -40,8 +40,7 @@ from sealscore.shared.messages.messages import PairAnswer, SumAnswer
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.persons.records import Records
-from sealscore.shared.phases.kind import Kind
-from sealscore.shared.phases.order import KINDS
+from sealscore.shared.phases.order import KINDS, phases
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.engine.federation import Federation
@@ -325,9 +324,10 @@ class TestWhatCrosses:
             lengths.setdefault(f"{message.header.phase} {message.header.round}", set()).add(len(body))
             return answer
 
-        carry_out(Wire(quiet_plan(training__rounds=2, alignment__method=method)), watch)
+        plan = quiet_plan(training__rounds=2, alignment__method=method)
+        carry_out(Wire(plan), watch)
         assert all(len(found) == 1 for found in lengths.values()), lengths
-        assert {name.split(":")[0] for name in lengths} == {kind.value for kind in Kind}
+        assert {name.split(":")[0] for name in lengths} == {phase.kind.value for phase in phases(plan)}
         assert {kind.value for kind, found in KINDS.items() if found.gives} < {name.split(":")[0] for name in lengths}
 
 

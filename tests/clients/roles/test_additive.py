@@ -11,7 +11,7 @@ from additive_builders import dense_codes
 from builders import auto_plan, mechanisms, no_weights, phase_of, small_records
 from doubles import Talk
 
-from sealscore.shared.dp.gradients import CLIP_SLACK
+from sealscore.shared.dp.rounding import CLIP_SLACK
 from sealscore.shared.messages.codec import digest
 from sealscore.shared.messages.messages import SumAnswer
 from sealscore.shared.model.additive.codes import CODE_LIMIT, Codes, Pair, narrow

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sealscore.shared.dp.clipped_sum import CLIP, clip_error, clipped_sum, slopes
-from sealscore.shared.dp.gradients import CLIP_SLACK
+from sealscore.shared.dp.rounding import CLIP_SLACK
 from sealscore.shared.model.additive.codes import CODE_LIMIT, Codes, Pair
 from sealscore.shared.model.coding import CODE_GRID
 from sealscore.shared.model.loss import ForwardCorrected, cross_entropy

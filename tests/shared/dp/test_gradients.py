@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sealscore.shared.dp.gradients import CLIP_SLACK, gradient_engine
-from sealscore.shared.dp.rounding import clip_error
+from sealscore.shared.dp.gradients import gradient_engine
+from sealscore.shared.dp.rounding import CLIP_SLACK, clip_error
 from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
 from sealscore.shared.model.tower import Tower, flatten, load_flat, parameter_count
 from sealscore.shared.model.weights import admissible
