@@ -154,7 +154,9 @@ def _whole(data: bytes) -> int:
     """How many bytes of `data` are whole records, as far as its quotes tell."""
     cut = data.rfind(b"\n") + 1
     if is_quote_open(data, cut):
-        cut = data.rfind(b"\n", 0, data.rfind(b'"', 0, cut)) + 1
+        # Line ends before the open quote may lie in an earlier cell of the same record.
+        ends = Parts(data[:cut]).ends
+        return int(ends[-1]) + 1 if ends.size else 0
     return cut
 
 
@@ -201,7 +203,7 @@ def _read(block: _CsvBlock, places: Sequence[int]) -> tuple[pl.DataFrame, Sequen
 
 
 def _parsed(block: _CsvBlock, data: bytes, places: Sequence[int]) -> tuple[pl.DataFrame, int]:
-    """The columns at `places` as text, and how many records polars found, which no columns do not tell."""
+    """The columns at `places` as text, and how many records polars found: a frame without columns has no height."""
     names = [f"column_{place + 1}" for place in range(block.width)]
     wanted = [names[place] for place in places]
     frame = (
