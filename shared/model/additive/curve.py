@@ -18,14 +18,17 @@ CURVE_LENGTH = 1 + KNOTS
 SUMS = KNOTS + KNOTS + (KNOTS - 1)
 # Seen from the logit of the rate of bad outcomes.
 FIRST_KNOT = -3.0
+# Of the first knot and of each correction, far beyond those of any rate and any fit: a steep curve would make much of
+# the last bit of a logit.
+CURVE_LIMIT = 2.0**3
 
 
 def residual_error(records: int) -> float:
     """gamma: a record moves the float64 sums of up to that many records by at most 1 + gamma, at any score and curve.
 
-    1.01 (2 n (n + 2) u + 2^10 n u) with u = 2^-53: two sums, and last bits of functions of one entry of all others.
+    1.01 (2 n (n + 2) u + 2^15 n u) with u = 2^-53: two sums, and last bits of functions of one entry of all others.
     """
-    return 1.01 * (2.0 * records * (records + 2) + 2.0**10 * records) * 2.0**-53
+    return 1.01 * (2.0 * records * (records + 2) + 2.0**15 * records) * 2.0**-53
 
 
 def unclipped(logits: np.ndarray) -> np.ndarray:
@@ -42,7 +45,7 @@ class PdCurve:
     """A correction of the inverted logit, piecewise linear between knots one apart from `first` on, flat beyond.
 
     Raises:
-        ValueError: a number is not finite, there are not `KNOTS` corrections, or the corrected logit falls.
+        ValueError: a number is beyond `CURVE_LIMIT`, there are not `KNOTS` corrections, or the corrected logit falls.
     """
 
     first: float
@@ -50,8 +53,9 @@ class PdCurve:
 
     def __post_init__(self) -> None:
         steps = np.diff(self.corrections)
-        if len(self.corrections) != KNOTS or not np.isfinite([self.first, *self.corrections]).all():
-            raise ValueError(f"a curve has a first knot and {KNOTS} finite corrections")
+        numbers = np.array([self.first, *self.corrections])
+        if len(self.corrections) != KNOTS or not (np.abs(numbers) <= CURVE_LIMIT).all():
+            raise ValueError(f"a curve has a first knot and {KNOTS} corrections, each within {CURVE_LIMIT:g} of 0")
         if (steps < -1 - 1e-9).any():
             raise ValueError("a curve must not fall")
 

@@ -5,7 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from sealscore.shared.model.additive.curve import KNOTS, SUMS, PdCurve, residual_sums, unclipped
+from sealscore.shared.model.additive import curve as curve_module
+from sealscore.shared.model.additive.curve import (
+    CURVE_LIMIT,
+    KNOTS,
+    SUMS,
+    PdCurve,
+    residual_error,
+    residual_sums,
+    unclipped,
+)
 from sealscore.shared.model.recipe.calibrator import ROUNDS, Calibrator
 from sealscore.shared.model.recipe.solver import Released
 
@@ -23,13 +32,27 @@ def test_one_record_moves_the_sums_by_at_most_one(fitted, label, corrections, fi
 
 def test_the_bound_is_met_and_holds_for_crafted_records():
     # At a knot, where p tends to 0 for a bad record, the whole residual stands in one entry.
-    curve = PdCurve(-30.0)
+    curve = PdCurve(-CURVE_LIMIT)
     lengths = [
         np.linalg.norm(residual_sums(curve, np.array([fitted]), np.array([label])))
         for fitted in np.linspace(-35, 35, 7001)
         for label in (0.0, 1.0)
     ]
     assert 1 - 1e-9 < max(lengths) <= 1 + 1e-12
+
+
+@given(st.floats(-40, 40), st.sampled_from([0.0, 1.0]), st.integers(0, KNOTS - 2), st.floats(-8, 8))
+def test_last_bits_of_a_logit_stay_last_bits_at_the_steepest_curve(fitted, label, place, first):
+    corrections = (-CURVE_LIMIT,) * (place + 1) + (CURVE_LIMIT,) * (KNOTS - 1 - place)
+    one, bits = (np.array([value]) for value in (fitted, label))
+    moved = unclipped(one) + 2.0**10 * 2.0**-53
+    with pytest.MonkeyPatch.context() as patch:
+        before = residual_sums(PdCurve(first, corrections), one, bits)
+        patch.setattr(curve_module, "unclipped", lambda logits: moved)
+        after = residual_sums(PdCurve(first, corrections), one, bits)
+    # The share of one record more in `residual_error`, with all but what it moves by itself.
+    allowed = residual_error(1_000_001) - residual_error(1_000_000)
+    assert np.linalg.norm(after - before) <= 2.0**15 * 2.0**-53 <= allowed
 
 
 def test_records_add_up():
@@ -88,7 +111,16 @@ def test_a_shifted_and_stretched_score_is_put_right():
 
 @pytest.mark.parametrize(
     ("first", "corrections"),
-    [(np.nan, (0.0,) * KNOTS), (0.0, (0.0,) * (KNOTS - 1)), (0.0, (0.0, -1.5) + (0.0,) * (KNOTS - 2))],
+    [
+        (np.nan, (0.0,) * KNOTS),
+        (0.0, (0.0,) * (KNOTS - 1)),
+        (0.0, (0.0, -1.5) + (0.0,) * (KNOTS - 2)),
+        # So far out, or so steep, last bits of a logit would grow to more than the claim allows for.
+        (-8.5, (0.0,) * KNOTS),
+        (1e6, (0.0,) * KNOTS),
+        (0.0, (0.0,) * (KNOTS - 1) + (8.5,)),
+        (0.0, (0.0,) * (KNOTS - 1) + (np.inf,)),
+    ],
 )
 def test_a_curve_that_is_none_is_refused(first, corrections):
     with pytest.raises(ValueError, match="curve"):
