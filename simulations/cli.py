@@ -49,7 +49,7 @@ def run(
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
     from sealscore.compliance.run_report.run_report import write_report
-    from sealscore.shared.plan.cautions import cautions
+    from sealscore.shared.phases.cautions import cautions
     from sealscore.simulations.data.scenario import Scenario, main_job, resolve
     from sealscore.simulations.engine.federation import ENGINES
     from sealscore.simulations.experiments.console import ProgressObserver, closing_table, summary

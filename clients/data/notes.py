@@ -15,9 +15,9 @@ import numpy as np
 
 from sealscore.clients.data.cells import decimal
 from sealscore.clients.data.load import Loaded
-from sealscore.shared.model.bins import grid_edges
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.bin_rule import BinRule, bin_rule
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import NumericFeature
 
@@ -40,11 +40,11 @@ class Note:
 
 def notes(loaded: Loaded, plan: Plan, party: str, known: Collection[str]) -> list[Note]:
     """All there is to say of the data of a party under a plan; `known` are the names whose cards are trusted."""
-    records = loaded.records
+    records, rule = loaded.records, bin_rule(plan, plan.party(party).group)
     return [
         *_rows(loaded, plan, party),
         *([] if records.consent is None else _consents(records, plan, known)),
-        *(note for feature in records.schema.scored for note in _bins(records, feature, plan.model.grid_cells)),
+        *(note for feature in records.schema.scored for note in _bins(records, feature, rule, not plan.training.auto)),
     ]
 
 
@@ -80,8 +80,11 @@ def _consents(records: Records, plan: Plan, known: Collection[str]) -> Iterator[
         yield Note("expired", f"no consent to {purpose} is live: all are expired, withdrawn, of a later day or purpose")
 
 
-def _bins(records: Records, feature: object, grid_cells: int) -> Iterator[Note]:
-    """A feature whose records are in few cells of its grid, or has numbers that seem to be words."""
+def _bins(records: Records, feature: object, rule: BinRule, scaled: bool) -> Iterator[Note]:
+    """A feature whose records are in few cells of its grid, or has numbers that seem to be words.
+
+    The grid reads a scale where it is `scaled`.
+    """
     if not isinstance(feature, NumericFeature):
         return
     values = records.columns[feature.name]
@@ -89,7 +92,7 @@ def _bins(records: Records, feature: object, grid_cells: int) -> Iterator[Note]:
     if not len(values):
         return
     words = _sentinels(values)
-    cells = np.searchsorted(np.asarray(grid_edges(feature, grid_cells)), words, side="left")
+    cells = np.searchsorted(rule.edges(feature), words, side="left")
     if len(words):
         listed = f"[{', '.join(decimal(word) for word in words)}]"
         where = ", in one bin" if len(words) > 1 and len(set(cells.tolist())) < len(words) else ""
@@ -97,23 +100,26 @@ def _bins(records: Records, feature: object, grid_cells: int) -> Iterator[Note]:
         fix = f"if so, write {feature.name} = {listed} under [data.missing_values]"
         yield Note("sentinel", f"{said}; {fix.replace(listed, '[...]')}", f"{said}; {fix}")
     values = values[~np.isin(values, words)]
-    share = _share(values, feature, grid_cells)
+    share = _share(values, rule.edges(feature))
     # Of a column of few values no grid could make more.
     if feature.edges or share < FULL or len(np.unique(values)) <= 2 * _FULLEST:
         return
-    shares = {scale: _share(values, feature.model_copy(update={"scale": scale}), grid_cells) for scale in _SCALES}
-    best = min(shares, key=lambda scale: shares[scale])
     said = f"{feature.name}: {share:.0%} of its values are in the {_FULLEST} fullest of its grid cells"
+    if not scaled:
+        yield Note("grid", f"{said}; ask for a plan with narrower bounds or with edges")
+        return
+    shares = {scale: _share(values, rule.edges(feature.model_copy(update={"scale": scale}))) for scale in _SCALES}
+    best = min(shares, key=lambda scale: shares[scale])
     if shares[best] < _BETTER * share:
         said += f", and {shares[best]:.0%} would be with scale = {decimal(best)}"
     yield Note("grid", f"{said}; ask for a plan with a scale or with edges")
 
 
-def _share(values: np.ndarray, feature: NumericFeature, grid_cells: int) -> float:
-    """The share of values in the fullest cells of a feature's grid."""
+def _share(values: np.ndarray, edges: np.ndarray) -> float:
+    """The share of values in the fullest cells of a grid."""
     if not len(values):
         return 0.0
-    counts = np.bincount(np.searchsorted(np.asarray(grid_edges(feature, grid_cells)), values, side="left"))
+    counts = np.bincount(np.searchsorted(edges, values, side="left"))
     return float(np.sort(counts)[-_FULLEST:].sum() / len(values))
 
 

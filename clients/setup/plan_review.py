@@ -18,7 +18,7 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.state import LedgerState, PlanState
-from sealscore.shared.plan.cautions import cautions
+from sealscore.shared.phases.cautions import cautions
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.hazards import hazards, simulated_only
 from sealscore.shared.plan.plan import Plan

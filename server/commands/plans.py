@@ -20,7 +20,7 @@ from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
-from sealscore.shared.plan.cautions import cautions
+from sealscore.shared.phases.cautions import cautions
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.text.foreign import GROUP

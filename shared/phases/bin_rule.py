@@ -19,6 +19,7 @@ from sealscore.shared.model.bins import (
 )
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.schema import NumericFeature
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class BinRule:
     cells: int
     bins: int
     grid: Grid
+
+    def edges(self, feature: NumericFeature) -> np.ndarray:
+        """Inner edges of the public cells of a numeric feature."""
+        return np.asarray(self.grid(feature, self.cells))
 
     @property
     def length(self) -> int:

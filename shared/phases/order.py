@@ -16,11 +16,11 @@ from sealscore.shared.phases.align import Align
 from sealscore.shared.phases.bin import Bin
 from sealscore.shared.phases.calibrate import Calibrate
 from sealscore.shared.phases.disclose_groups import DiscloseGroups
-from sealscore.shared.phases.disclose_signal import DiscloseSignal
 from sealscore.shared.phases.evaluate import Evaluate
 from sealscore.shared.phases.kind import Kind, PairedKind, PhaseKind, SummedKind
 from sealscore.shared.phases.release_labels import ReleaseLabels
-from sealscore.shared.phases.signal_edges import SignalEdges
+from sealscore.shared.phases.signal.disclose import DiscloseSignal
+from sealscore.shared.phases.signal.edges import SignalEdges
 from sealscore.shared.phases.train_tower import TrainTower
 from sealscore.shared.plan.plan import Plan
 

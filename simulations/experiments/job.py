@@ -15,7 +15,7 @@ from sealscore.server.transport.exchange import MissingParties
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.plan.cautions import cautions
+from sealscore.shared.phases.cautions import cautions
 from sealscore.simulations.data.datasets import WORLD
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Engine, Federation

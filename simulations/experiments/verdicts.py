@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sealscore.shared.plan.cautions import Caution
+from sealscore.shared.phases.cautions import Caution
 
 ALONE_MARGIN = 0.003
 """AUC by which two trainings of one plan differ anyway."""

@@ -101,7 +101,7 @@ def test_what_the_second_figure_is_short_of_a_bound():
     plan = packaged("synthetic_vertical_eps2")
     made = Mechanisms(plan)
     deviations = [
-        made.mechanism(phase, made.table_length(phase)).noise_std
+        made.mechanism(phase, made.longest(phase)).noise_std
         for phase in made.phases
         if phase.kind.value in ("calibrate", "evaluate")
     ]

@@ -11,6 +11,7 @@ import pytest
 from sealscore.clients.data import ColumnMapping, load
 from sealscore.clients.data.notes import Note, notes
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.settings import AUTO
 
 Write = Callable[..., Path]
 
@@ -66,6 +67,13 @@ def test_incomes_in_few_cells_of_a_wide_grid(csv: Write, plan: Plan) -> None:
     path = csv({(line, "limit"): str(1000 + 200 * line) for line in range(2, 42)})
     assert "scale = " in found(path, other)["grid"].words
     assert "grid" not in found(csv(), plan)
+    # The recipe's grid finds these quantiles by itself, and reads no scale.
+    assert "grid" not in found(path, other.model_copy(update={"training": AUTO}))
+    near = csv({(line, "limit"): str(500_000 + line) for line in range(2, 42)})
+    assert "grid" in found(near, other)
+    said = found(near, other.model_copy(update={"training": AUTO}))["grid"].words
+    assert "scale" not in said
+    assert "edges" in said
 
 
 def test_two_numbers_for_no_value_in_one_bin(csv: Write, plan: Plan) -> None:

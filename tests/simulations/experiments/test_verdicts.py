@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import small_plan
 
-from sealscore.shared.plan.cautions import cautions, signal_over_noise
+from sealscore.shared.phases.cautions import cautions, signal_over_noise
 from sealscore.simulations.experiments.verdicts import verdicts
 
 

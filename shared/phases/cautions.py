@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sealscore.shared.closed_forms import gaussian_mu
+from sealscore.shared.model.recipe.facts import LEAST_RATE, Facts
 from sealscore.shared.plan.plan import Plan
 
 LEAST_SIGNAL = 3.0
 """Signal over noise below which one training differs from the next by more than any setting changes: measured on
 seven credit tables."""
-
-WORST_RATE, EVEN_RATE = 0.02, 0.5
-"""The bad rate that is assumed where none is declared, and the one beyond which a rate says no more."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +22,15 @@ class Caution:
 
 
 def signal_over_noise(plan: Plan) -> float:
-    """n mu h / f: training records of lenders, the budget as one Gaussian release of a record, spread of the outcome
-    p (1 - p), and the number of features that share it."""
+    """`Facts.signal_to_noise` of the lenders' nominal training records and the features of all groups.
+
+    Where no bad rate is declared, the smallest that `Facts` knows.
+    """
     lenders = plan.members(plan.lenders)
     records = sum(plan.nominal_training(party) for party in lenders)
     mu = gaussian_mu(plan.privacy.epsilon, plan.privacy.delta) / plan.multiplicity(plan.lenders)
-    rate = min(max(plan.outcome.bad_rate or WORST_RATE, WORST_RATE), EVEN_RATE)
     features = sum(len(group.table.scored) for group in plan.groups.values())
-    return records * mu * rate * (1 - rate) / features
+    return Facts.of(records, records * (plan.outcome.bad_rate or LEAST_RATE), features, mu).signal_to_noise
 
 
 def cautions(plan: Plan) -> list[Caution]:
@@ -41,7 +40,7 @@ def cautions(plan: Plan) -> list[Caution]:
     found = []
     if (signal := signal_over_noise(plan)) < LEAST_SIGNAL:
         rate = plan.outcome.bad_rate
-        assumed = f"a bad rate of {rate:g}" if rate else f"a bad rate of {WORST_RATE:g}, as none is declared"
+        assumed = f"a bad rate of {rate:g}" if rate else f"a bad rate of {LEAST_RATE:g}, as none is declared"
         found.append(
             Caution(
                 "little-signal",

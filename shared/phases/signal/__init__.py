@@ -1,0 +1,1 @@
+"""What a platform tells of the training persons: levels of its tower between edges that a noisy sum gave."""
