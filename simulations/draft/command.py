@@ -50,16 +50,17 @@ def draft(
         raise typer.BadParameter(f"{target} is there already; --force writes over it", param_hint="--output")
     found = drafted(tables, wishes, target.parent)
     written = text.toml(found, wishes, date.today())
+    # Beside the file that it becomes: paths of tables are seen from there, and what was there stays until it is good.
+    trial = target.with_name(f".{target.name}.new")
     try:
-        write_whole(target, written)
+        write_whole(trial, written)
+        # As a run would: what the draft says is read from the file, and the tables are checked against it.
+        Scenario.load(trial).dataset()
+        trial.replace(target)
     except OSError as error:
         raise typer.BadParameter(f"{target} cannot be written: {error}", param_hint="--output") from error
-    try:
-        # As a run would: what the draft says is read from the file, and the tables are checked against it.
-        Scenario.load(target).dataset()
-    except Exception:
-        target.unlink()
-        raise
+    finally:
+        trial.unlink(missing_ok=True)
     for told in found.told:
         console.print(foreign(told))
     shown = Table("guess", "of", "why")

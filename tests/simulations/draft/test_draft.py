@@ -176,9 +176,8 @@ class TestRuns:
     @pytest.mark.parametrize("platform", [None, "late, gender"])
     def test_what_is_drafted_runs(self, draft_of: Drafted, platform: str | None, tmp_path: Path):
         _, scenario = draft_of(stranger(), platform=platform, epsilon=8.0)
-        training = {"rounds": 4, "sample_rate": 1.0}
-        quick = scenario.replace(training=training, model__bins=4, evaluation__groups={}, evaluation__cells=8)
-        run = run_job(quick, baselines=False, runs=tmp_path / "runs")
+        assert scenario.plan.training.auto
+        run = run_job(scenario, baselines=False, runs=tmp_path / "runs")
         assert 0 < run.oracle["exact"]["auc"] <= 1
 
     def test_by_the_command_line_from_a_spreadsheets_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -192,3 +191,13 @@ class TestRuns:
         assert scenario.settings.dataset == "借款.csv"
         again = CliRunner().invoke(app, ["draft", "借款.csv", "--label", "违约"])
         assert again.exit_code == 2
+        before = Path("借款.toml").read_text("utf-8")
+        again_with = ["draft", "借款.csv", "--label", "违约", "--force", "--epsilon"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Scenario, "dataset", lambda self: 1 / 0)
+            assert CliRunner().invoke(app, [*again_with, "3"]).exit_code
+        # A draft that cannot be used takes nobody's file away.
+        assert Path("借款.toml").read_text("utf-8") == before
+        assert CliRunner().invoke(app, [*again_with, "3"]).exit_code == 0
+        assert Scenario.load(Path("借款.toml")).plan.privacy.epsilon == 3
+        assert sorted(path.name for path in Path().iterdir()) == ["借款.csv", "借款.toml"]
