@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from postgres_fixtures import password_file, postgres
+from three_lenders import three_lenders
 
 from sealscore.shared.plan.plan import Plan
 
@@ -18,15 +19,7 @@ ROWS = tuple(
     for n in range(40)
 )
 
-PLAN = """
-name = "three-lenders"
-purpose = "testing"
-seed = 1
-[groups.lender]
-role = "lender"
-min_parties = 3
-max_colluding = 1
-[groups.lender.table]
+TABLE = """
 id = "loan"
 person = "person"
 label = "bad"
@@ -37,36 +30,12 @@ features = [
     { name = "home", kind = "categorical", levels = ["rent", "own"], missing = true },
     { name = "age", lower = 18, upper = 100, integer = true, protected = true },
 ]
-[[parties]]
-name = "lender-1"
-group = "lender"
-nominal_records = 40
-[[parties]]
-name = "lender-2"
-group = "lender"
-nominal_records = 40
-[[parties]]
-name = "lender-3"
-group = "lender"
-nominal_records = 40
-[outcome]
-definition = "90 days past due"
-window_days = 90
-cutoff = 2025-06-30
-[privacy]
-epsilon = 1
-delta = 1e-5
-[training]
-rounds = 10
-sample_rate = 0.1
-[evaluation]
-split = { kind = "hash", key = "k", test_fraction = 0.4 }
 """
 
 
 @pytest.fixture
 def plan() -> Plan:
-    return Plan.loads(PLAN)
+    return Plan.loads(three_lenders(TABLE, 40, cutoff="2025-06-30"))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
+from three_lenders import three_lenders
 
 ROWS = 40
 COLUMNS = ("loan", "person", "bad", "day", "limit", "late", "note")
@@ -34,42 +35,7 @@ features = [
     { name = "late", lower = 0, upper = 9, integer = true },
 ]
 """
-PLAN = f"""
-name = "strange"
-purpose = "tests"
-purpose_code = "credit-scoring"
-seed = 1
-[groups.lender]
-role = "lender"
-min_parties = 3
-max_colluding = 1
-[groups.lender.table]
-{TABLE}
-[[parties]]
-name = "lender-1"
-group = "lender"
-nominal_records = {ROWS}
-[[parties]]
-name = "lender-2"
-group = "lender"
-nominal_records = {ROWS}
-[[parties]]
-name = "lender-3"
-group = "lender"
-nominal_records = {ROWS}
-[outcome]
-definition = "90 days past due"
-window_days = 90
-cutoff = 2027-06-30
-[privacy]
-epsilon = 1
-delta = 1e-5
-[training]
-rounds = 10
-sample_rate = 0.1
-[evaluation]
-split = {{ kind = "hash", key = "k", test_fraction = 0.4 }}
-"""
+PLAN = three_lenders(TABLE, ROWS, cutoff="2027-06-30")
 
 Row = dict[str, Any]
 Rows = list[Row]
