@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -37,7 +36,7 @@ class Encoder:
         self._untrained: tuple[Binning, Tower] | None = None
         self._engine: tuple[Binning, Loss, ClippedGradientSum] | None = None
         self._bins: dict[str, tuple[Binning, np.ndarray]] = {}
-        self._additive: dict[bytes, Codes] = {}
+        self._additive: dict[bytes, tuple[Binning, Codes]] = {}
 
     def binning(self, part: bytes) -> Binning:
         """The published bins; Refused where the part is none."""
@@ -94,17 +93,18 @@ class Encoder:
 
     def additive(self, part: bytes, binning: Binning) -> Codes:
         """Published codes of an additive model over these bins; Refused where the part is none."""
-        key = hashlib.sha256(part).digest()
-        if key not in self._additive or self._additive[key].sizes != binning.sizes:
+        kept = self._additive.get(part)
+        if kept is None or (kept[0] is not binning and kept[0] != binning):
             try:
-                codes = Codes.from_bytes(part, binning.sizes)
+                kept = binning, Codes.from_bytes(part, binning.sizes)
             except ValueError:
                 raise Refused("bad-part") from None
+            self._additive.pop(part, None)
             # Of the first phase, of its pairs, and of the second.
             while len(self._additive) > 2:
                 del self._additive[next(iter(self._additive))]
-            self._additive[key] = codes
-        return self._additive[key]
+            self._additive[part] = kept
+        return kept[1]
 
     def scorer(self, parameters: np.ndarray, parts: Mapping[str, bytes], calibrated: bool = False) -> Scorer:
         """How records are scored at these parameters; Refused where they or the parts are none. Reads no record.

@@ -316,7 +316,7 @@ class Lender(PartyRole):
 
     def _scorer(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> tuple[Scorer, Mechanism]:
         score = self._encoder.scorer(parameters, parts, calibrated=phase.codes)
-        return score, self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
+        return score, self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
 
     def _band(self, name: str) -> np.ndarray:
         """Bands of the test records in a group: by an own column, or as platforms have told; the last is missing."""

@@ -126,7 +126,7 @@ class PartyRole(ABC):
         summed = self._encoder.additive(parts["pairs"], binning) if "pairs" in parts else scored
         expect(parameters, scored.length)
         # Longer sums draw more noise than the distance that the claim gives up for.
-        if summed.length > phase.summed.longest(self._plan, self._group):
+        if summed.length > self._mechanisms.longest(phase):
             raise Refused("bad-part")
         mechanism, tables = self._mechanisms.mechanism(phase, summed.length), scored.tables(parameters)
 

@@ -244,13 +244,13 @@ class Coordinator:
 
     def calibrate(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> Calibration:
         """From logits to probabilities of default, by a noisy table of scores and labels of training persons."""
-        mechanism = self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
+        mechanism = self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
         found = self._single(phase, mechanism, weights, parts)
         return fit(found.values, mechanism.total_std(len(found.cohort)))
 
     def evaluate(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> ScoreTables:
         """Noisy tables of scores and labels of test persons: all of them, and by the bands of each group."""
-        mechanism = self._mechanisms.mechanism(phase, self._mechanisms.table_length(phase))
+        mechanism = self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
         found = self._single(phase, mechanism, weights, parts)
         cells, groups = 2 * self._plan.evaluation.cells, self._plan.evaluation.groups
         names = ["all", *(f"{group}: {band}" for group in groups for band in self._plan.bands(group))]

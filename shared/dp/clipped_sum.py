@@ -42,7 +42,7 @@ def clipped_sum(codes: Codes, bins: np.ndarray, slopes: np.ndarray) -> np.ndarra
     Formal guarantees: adding or removing a record moves the result by at most CLIP (1 + `clip_error`) in L2 norm, at
     any codes, provided that its slope depends on no other record but for the last bits of functions of one entry.
     """
-    norms = np.sqrt(codes.squared_norms().sums(bins))
+    norms = np.sqrt(codes.squared_norms.sums(bins))
     finite = np.where(np.isfinite(slopes), slopes, 0.0)
     weights = finite * np.minimum(1.0, CLIP / (np.abs(finite) * norms + CLIP_SLACK))
     parts = [np.array([codes.intercept * weights.sum()])]

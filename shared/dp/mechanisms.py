@@ -98,6 +98,7 @@ class Mechanisms:
         self.plan = plan
         self.phases = phases(plan)
         self._made: dict[tuple[str, int], Mechanism] = {}
+        self._longest: dict[str, int] = {}
 
     @cached_property
     def noise_multipliers(self) -> dict[str, float]:
@@ -120,7 +121,7 @@ class Mechanisms:
 
         The shortest sum has the coarsest grid, and the longest one the farthest noise.
         """
-        longest, shortest = (find(self.plan, phase.group) for find in (phase.summed.longest, phase.summed.shortest))
+        longest, shortest = self.longest(phase), phase.summed.shortest(self.plan, phase.group)
         wrong = "large"
         try:
             self._made_with(multiplier, phase, shortest).own_scale(len(self.plan.members(phase.group)))
@@ -156,18 +157,17 @@ class Mechanisms:
         Not below a round figure, so that plans that differ in their parties only have the same noise.
         """
         draws = sum(
-            phase.attempts
-            * phase.steps
-            * phase.summed.longest(self.plan, phase.group)
-            * len(self.plan.members(phase.group))
+            phase.attempts * phase.steps * self.longest(phase) * len(self.plan.members(phase.group))
             for phase in self.phases
             if not phase.paired
         )
         return max(1e-9, draws * tv_bound(float(2**20)))
 
-    def table_length(self, phase: Phase) -> int:
-        """Entries of all score tables of a phase that calibrates or evaluates."""
-        return phase.summed.longest(self.plan, phase.group)
+    def longest(self, phase: Phase) -> int:
+        """The most entries that a sum of the phase may have, as the plan says; a score table has all of them."""
+        if phase.name not in self._longest:
+            self._longest[phase.name] = phase.summed.longest(self.plan, phase.group)
+        return self._longest[phase.name]
 
     def _release(self, phase: Phase) -> PlannedRelease:
         multiplicity = self.plan.multiplicity(phase.group)

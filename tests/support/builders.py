@@ -147,7 +147,7 @@ def length_of(plan: Plan, phase: Phase, binning: Binning) -> int:
         return histogram_length(plan.groups[phase.group].table.scored, plan.model.grid_cells)
     if phase.kind is Kind.TRAIN:
         return len(weights_of(plan, binning))
-    return mechanisms(plan).table_length(phase)
+    return mechanisms(plan).longest(phase)
 
 
 def small_scenario(folder: Path, **replaced: str) -> Path:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgpack
 import numpy as np
@@ -151,6 +152,7 @@ class Codes:
             tuple(pairs),
         )
 
+    @cached_property
     def squared_norms(self) -> BinTables:
         """The squared norm of a record's code as a sum of table entries."""
         return BinTables(

@@ -123,7 +123,7 @@ def test_residuals_are_summed_and_tables_filled_at_the_curve():
     found = talk.vector(RESIDUALS, SUMS, **request)
     assert found == pytest.approx(residual_sums(CURVE, talk.both.tables(sent).sums(bins), labels), abs=0.01)
     bins, labels = talk.part(True)
-    table = talk.vector(EVALUATE, mechanisms(BARE).table_length(phase_of(BARE, EVALUATE)), **request)
+    table = talk.vector(EVALUATE, mechanisms(BARE).longest(phase_of(BARE, EVALUATE)), **request)
     cells = BARE.evaluation.cells
     expected = score_table(CURVE.logits(talk.both.tables(sent).sums(bins)), labels, cells)
     assert table[: 2 * cells].tolist() == expected.tolist()

@@ -41,7 +41,7 @@ def made(plan: Plan, name: str, length: int | None = None) -> Mechanism:
     if length is None:
         tables = {CALIBRATE, EVALUATE}
         histogram = histogram_length(plan.groups[phase.group].table.scored, plan.model.grid_cells)
-        length = found.table_length(phase) if name in tables else {BIN: histogram, TRAIN: 14}[name]
+        length = found.longest(phase) if name in tables else {BIN: histogram, TRAIN: 14}[name]
     return found.mechanism(phase, length)
 
 
@@ -72,8 +72,8 @@ class TestEvents:
         event = mechanisms(plain).event(phase_of(plain, EVALUATE))
         assert event.sensitivity == 1
         plan = small_plan()
-        assert mechanisms(plan).table_length(phase_of(plan, EVALUATE)) == 16 * (1 + 4 + 3)
-        assert mechanisms(plain).table_length(phase_of(plain, EVALUATE)) == 16
+        assert mechanisms(plan).longest(phase_of(plan, EVALUATE)) == 16 * (1 + 4 + 3)
+        assert mechanisms(plain).longest(phase_of(plain, EVALUATE)) == 16
 
     def test_without_noise_every_event_says_so(self):
         plan = small_plan(privacy__noise="none")

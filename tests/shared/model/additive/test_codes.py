@@ -80,7 +80,7 @@ def test_norms_and_logits_are_those_of_the_dense_code(seed, features):
     bins = drawn(random, parts, 20)
     dense = dense_codes(codes, bins)
     assert dense.shape == (20, codes.length)
-    assert codes.squared_norms().sums(bins) == pytest.approx((dense**2).sum(axis=1), rel=1e-12)
+    assert codes.squared_norms.sums(bins) == pytest.approx((dense**2).sum(axis=1), rel=1e-12)
     weights = random.normal(0, 0.5, codes.length)
     tables = 1 + len(codes.mains) + len(codes.pairs)
     assert codes.tables(weights).sums(bins) == pytest.approx(dense @ weights, abs=1e-4 * tables)
