@@ -29,6 +29,7 @@ from sealscore.shared.dp.rounding import to_grid
 from sealscore.shared.model.additive.curve import CURVE_LENGTH, SUMS, PdCurve, residual_sums
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.score_table import score_table
+from sealscore.shared.model.signal import merged_levels
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
@@ -96,7 +97,8 @@ class Lender(PartyRole):
         for group in self._plan.platforms:
             platforms = [party.name for party in self._plan.members(group) if party.name in self._levels]
             told = [self._live(platform, self._levels[platform]) for platform in platforms]
-            columns[signal_name(group)] = _merged_levels(self._records.person, told)
+            of_person = ([levels[person] for levels in told if person in levels] for person in self._records.person)
+            columns[signal_name(group)] = merged_levels(of_person)
         return dataclasses.replace(self._records, columns=columns)
 
     def _live(self, platform: str, told: Mapping[str, int]) -> Mapping[str, int]:
@@ -336,9 +338,3 @@ class Lender(PartyRole):
                 for person, code in self._live(platform, codes).items():
                     found[person] = int(np.unravel_index(code, sizes)[place])
         return found
-
-
-def _merged_levels(persons: tuple[str, ...], by_platform: Sequence[Mapping[str, int]]) -> np.ndarray:
-    """Each person's level, float64 [n]: the rounded mean where several platforms of a kind know it, NaN where none."""
-    told = [[levels[person] for levels in by_platform if person in levels] for person in persons]
-    return np.array([float(np.rint(np.mean(levels))) if levels else np.nan for levels in told])

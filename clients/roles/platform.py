@@ -30,6 +30,7 @@ from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
+from sealscore.shared.phases.signal.meaning import signal_meaning
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose
 
@@ -161,11 +162,7 @@ class Platform(PartyRole):
         except ValueError:
             raise Refused("bad-part") from None
         score = self._encoder.scorer(weights, parts)
-        # Equal weights mean the same levels under the same features, crosses and codes only.
-        group, model = self._plan.groups[self._group], self._plan.model
-        form = f"{group.table.model_dump_json()}\0{group.crosses}\0{model.model_dump_json()}".encode()
-        pieces = [hashlib.sha256(piece).digest() for piece in (form, *(parts[name] for name in sorted(parts)))]
-        meaning = hashlib.sha256(b"".join(pieces)).hexdigest()
+        meaning = signal_meaning(self._plan, self._group, parts)
 
         def work(context: PairContext, body: bytes) -> Payload:
             told = signal_levels(score("all", self._records.columns), edges)

@@ -10,8 +10,9 @@ twice or late: whether one may be answered is for the recipient to know, by the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
-from sealscore.shared.crypto.plan_keys import CannotOpen, PeerKey, PlanKeys
+from sealscore.shared.crypto.plan_keys import CannotOpen, PeerKey
 from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import SIGNATURE_BYTES, BadSignature, Card, Identity
 from sealscore.shared.messages.address import Address
@@ -53,6 +54,24 @@ class WrongKey(SealError):
     """A well-signed message that was not sealed to the recipient's key under this plan."""
 
 
+class OpeningKeys(Protocol):
+    """The private keys of a recipient: `plan` is what messages to them name as the plan that they are under."""
+
+    @property
+    def plan(self) -> str:
+        """A hash, 64 hexadecimal digits."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Whose keys they are."""
+        ...
+
+    def open(self, ciphertext: bytes, info: bytes) -> bytes:
+        """What was sealed to them under `info`; CannotOpen where nothing was."""
+        ...
+
+
 def seal(address: Address, kind: str, plaintext: bytes, identity: Identity, recipient: PeerKey) -> bytes:
     """Seal a message of that kind to the recipient, then sign.
 
@@ -73,7 +92,7 @@ def claimed_address(message: bytes) -> Address:
 
 
 def unseal(
-    message: bytes, keys: PlanKeys, cards: Mapping[str, Card], expected: tuple[Address, str] | None = None
+    message: bytes, keys: OpeningKeys, cards: Mapping[str, Card], expected: tuple[Address, str] | None = None
 ) -> tuple[Address, str, bytes]:
     """Check the signature, then open: the message's address, its kind and its plaintext.
 

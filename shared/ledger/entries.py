@@ -211,8 +211,87 @@ class Withdraw(_Entry):
     register_head: Hash | None = None
 
 
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class TellLimit(_Entry):
+    """The most bits of one kind that may be told of a person for scoring: in a calendar month, and ever."""
+
+    month: Count
+    life: Count
+
+
+class AdmitRelease(_Entry):
+    """The operator approves a release, whose manifest is kept here as its canonical text.
+
+    `limits` are those of the operator by the kind of what is told; at a lender, which tells nothing, there are none.
+    """
+
+    kind: Literal["admit-release"] = "admit-release"
+    release: Hash
+    plan: Hash
+    text: Annotated[str, Field(min_length=2)]
+    limits: dict[Code, TellLimit] = Field(default_factory=dict)
+
+
+class EndRelease(_Entry):
+    """The operator withdraws a release: no token is made under it any more, and nothing is scored by it."""
+
+    kind: Literal["end-release"] = "end-release"
+    release: Hash
+    why: Text
+
+
+class ServeDay(_Entry):
+    """Committed before the first token of a day, and also where none is made: what one lender may be told that day.
+
+    Of up to `most` persons, up to `bits` by kind, each. `store_head` is the head of the serving store before the day.
+    """
+
+    kind: Literal["serve-day"] = "serve-day"
+    release: Hash
+    peer: Text
+    day: Day
+    most: Count
+    bits: dict[Code, Count]
+    store_head: Hash
+
+
+class ServeWithdraw(_Entry):
+    """Consents to scoring that were withdrawn: passed on in a batch of that number, or received in one and deleted."""
+
+    kind: Literal["serve-withdraw"] = "serve-withdraw"
+    peer: Text
+    direction: Literal["passed", "received"]
+    batch: Count
+    persons: Number
+
+
+class LogDay(_Entry):
+    """The head of the log of scores when a day was over, whether or not anybody was scored."""
+
+    kind: Literal["log-day"] = "log-day"
+    day: Day
+    head: Hash
+
+
+ServingEntry = AdmitRelease | EndRelease | ServeDay | ServeWithdraw | LogDay
+"""What a ledger has of serving; nothing of it is a release of training."""
+
 Entry = Annotated[
-    Open | Identify | Limit | Approve | Reserve | Answer | Abort | Disclose | Refuse | Settle | Revoke | Withdraw,
+    Open
+    | Identify
+    | Limit
+    | Approve
+    | Reserve
+    | Answer
+    | Abort
+    | Disclose
+    | Refuse
+    | Settle
+    | Revoke
+    | Withdraw
+    | ServingEntry,
     Field(discriminator="kind"),
 ]
 

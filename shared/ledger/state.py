@@ -32,9 +32,11 @@ from sealscore.shared.ledger.entries import (
     Refuse,
     Reserve,
     Revoke,
+    ServingEntry,
     Settle,
     Withdraw,
 )
+from sealscore.shared.ledger.serving_state import ServingFault, ServingState
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
@@ -207,6 +209,7 @@ class LedgerState:
         self.alignments: dict[str, list[str]] = {}
         self.withdrawals: list[Withdraw] = []
         self.register_head: str | None = None
+        self.serving = ServingState()
         self._apply: dict[type, Callable[[int, str, Any], None]] = {
             Open: self._open,
             Identify: self._identify,
@@ -230,6 +233,12 @@ class LedgerState:
         """
         if (seq == 1) != isinstance(entry, Open):
             raise LedgerFault("opening", seq, "a ledger begins with its one opening entry")
+        if isinstance(entry, ServingEntry):
+            try:
+                self.serving.apply[type(entry)](seq, entry, self.plans)
+            except ServingFault as fault:
+                raise LedgerFault(fault.code, seq, str(fault)) from None
+            return
         self._apply[type(entry)](seq, at, entry)
 
     @property

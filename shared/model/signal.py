@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from sealscore.shared.model.bins import consistent_counts
@@ -29,3 +31,8 @@ def level_edges(noisy: np.ndarray, levels: int) -> np.ndarray:
 def signal_levels(logits: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Level of each logit, int64 [n] in 0 .. levels - 1; an edge belongs to the lower level."""
     return np.searchsorted(edges, logits, side="left").astype(np.int64)
+
+
+def merged_levels(told: Iterable[Sequence[int]]) -> np.ndarray:
+    """Of what platforms of a kind told of each person, float64 [n]: the rounded mean, NaN where none told anything."""
+    return np.array([float(np.rint(np.mean(levels))) if levels else np.nan for levels in told])

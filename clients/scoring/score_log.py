@@ -1,0 +1,376 @@
+"""The log of scores: a signed chain of lines, each encrypted under a key of its person, committed before answers leave.
+
+A line that is altered, cut or moved breaks the chain; one that is missing at the end is found by the head that the
+ledger keeps of each day. A person's lines are read while its key is there: a withdrawal moves the key under the
+retention key, an erasure destroys it, and the chain verifies all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from sealscore.shared.fields import counter, pack_fields
+from sealscore.shared.files import create
+
+KEY_BYTES = 32
+_LABEL, _SIGNED, _PERSON = b"sealscore score line 1", b"sealscore score log 1", b"sealscore score person 1"
+_START = bytes(32)
+_NONCE = 12
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS lines (
+    seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, person BLOB NOT NULL, body BLOB NOT NULL,
+    head BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, signature BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS persons (
+    person BLOB PRIMARY KEY, key BLOB NOT NULL, retained INTEGER NOT NULL DEFAULT 0, until TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (
+    application BLOB NOT NULL, version INTEGER NOT NULL, digest BLOB NOT NULL, score TEXT NOT NULL,
+    seq INTEGER NOT NULL, PRIMARY KEY (application, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS answers_of ON answers (score);
+CREATE TABLE IF NOT EXISTS handles (
+    handle BLOB PRIMARY KEY, application BLOB, platform TEXT NOT NULL, person BLOB NOT NULL, expires TEXT NOT NULL,
+    withdrawn TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS lines_stay BEFORE UPDATE ON lines BEGIN SELECT RAISE(ABORT, 'a log only grows'); END;
+CREATE TRIGGER IF NOT EXISTS lines_last BEFORE DELETE ON lines BEGIN SELECT RAISE(ABORT, 'a log only grows'); END;
+"""
+
+
+class ScoreLogError(RuntimeError):
+    """A log that cannot be used; the message names the file and the fix."""
+
+
+@dataclass(frozen=True)
+class LogKeys:
+    """What the log is kept under: the key that signs it, the secret that names persons, and the retention key."""
+
+    signing: Ed25519PrivateKey
+    naming: bytes
+    retention: bytes
+
+    @classmethod
+    def of(cls, secret: bytes) -> LogKeys:
+        """All of them from one secret of 96 bytes."""
+        if len(secret) != 3 * KEY_BYTES:
+            raise ValueError(f"the keys of a log follow from {3 * KEY_BYTES} bytes")
+        return cls(Ed25519PrivateKey.from_private_bytes(secret[:32]), secret[32:64], secret[64:])
+
+    @classmethod
+    def fresh(cls) -> LogKeys:
+        """New keys."""
+        return cls.of(os.urandom(3 * KEY_BYTES))
+
+    def person(self, person: str) -> bytes:
+        """What stands for a person in the file, 32 bytes."""
+        return hmac.digest(self.naming, pack_fields(_PERSON, person.encode()), hashlib.sha256)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when."""
+
+    seq: int
+    at: str
+    kind: str
+    content: dict[str, Any] | None
+    erased: str = ""
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A token's handle that this lender has seen: for which application, and when it was withdrawn, if it was."""
+
+    application: bytes | None
+    withdrawn: str | None
+
+
+class ScoreLog:
+    """The file of one lender, of mode 0600, or memory where no path is given. One process writes at a time.
+
+    Raises:
+        ScoreLogError: it cannot be used.
+    """
+
+    def __init__(self, keys: LogKeys, path: Path | None = None) -> None:
+        self.path, self._keys = path, keys
+        try:
+            if path is not None and not path.exists():
+                create(path, b"")
+            self._database = sqlite3.connect(path or ":memory:", timeout=60, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise ScoreLogError(f"{path}: no log of scores can be used there ({error})") from None
+
+    @contextmanager
+    def commit(self) -> Iterator[Batch]:
+        """Lines that are written together: on the disk and signed when the block ends well, and none if it does not.
+
+        Raises:
+            ScoreLogError: they cannot be written; no answer may leave.
+        """
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                batch = Batch(self._database, self._keys)
+                yield batch
+                batch.sign()
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            fix = "see that the disk has room and the file is writable"
+            raise ScoreLogError(f"{self.path}: cannot be written ({error}); {fix}") from None
+
+    @property
+    def head(self) -> str:
+        """The head of the chain, 64 hexadecimal digits."""
+        return _last(self._database)[1].hex()
+
+    def holds(self, head: str) -> bool:
+        """Whether the chain has had this head: one that is missing was cut off, or the log was put back."""
+        if head == _START.hex():
+            return True
+        return (
+            self._database.execute("SELECT 1 FROM lines WHERE head = ?", (bytes.fromhex(head),)).fetchone() is not None
+        )
+
+    def check(self, heads: Iterable[str] = ()) -> list[str]:
+        """What is wrong with the chain, its signatures, and the heads that a ledger kept of it; nothing if empty."""
+        found, head, place = [], _START, 0
+        signed = dict(self._database.execute("SELECT seq, signature FROM commits").fetchall())
+        public = self._keys.signing.public_key()
+        for seq, at, kind, person, body, kept in self._database.execute("SELECT * FROM lines ORDER BY seq"):
+            place += 1
+            head = _chained(head, seq, at, kind, person, body)
+            if seq != place or head != bytes(kept):
+                found.append(f"line {place} was altered, moved or cut out")
+                break
+            if seq in signed and not _verified(public, bytes(signed[seq]), head):
+                found.append(f"the signature at line {seq} is not this lender's")
+        if not found and place and place not in signed:
+            found.append(f"line {place}, the last, is not signed")
+        if not found and any(seq > place for seq in signed):
+            found.append(f"lines after {place} were cut off")
+        found += [
+            f"the head {kept[:16]} that the ledger keeps is not in the log" for kept in heads if not self.holds(kept)
+        ]
+        return found
+
+    def lines(self, seqs: Sequence[int] | None = None) -> Iterator[Line]:
+        """The lines in order, decrypted as far as their persons' keys are there."""
+        keys = self._person_keys()
+        erased = {
+            bytes(person): at
+            for at, person in self._database.execute("SELECT at, person FROM lines WHERE kind = 'erased'")
+        }
+        where = "" if seqs is None else f"WHERE seq IN ({','.join('?' * len(seqs))})"
+        query = f"SELECT seq, at, kind, person, body FROM lines {where} ORDER BY seq"
+        for seq, at, kind, person, body in self._database.execute(query, tuple(seqs or ())):
+            if kind != "score":
+                yield Line(seq, at, kind, json.loads(bytes(body)))
+                continue
+            key = keys.get(bytes(person))
+            content = None if key is None else _opened(key, seq, bytes(person), bytes(body))
+            yield Line(seq, at, kind, content, "" if content is not None else erased.get(bytes(person), "unknown"))
+
+    def find(self, score: str) -> Line | None:
+        """The line of a score by its id."""
+        row = self._database.execute("SELECT seq FROM answers WHERE score = ?", (score,)).fetchone()
+        return None if row is None else next(self.lines([int(row[0])]))
+
+    def close(self) -> None:
+        """Close the file; the object is of no more use."""
+        self._database.close()
+
+    def _person_keys(self) -> dict[bytes, AESGCM]:
+        found = {}
+        retention = AESGCM(self._keys.retention)
+        for person, key, retained in self._database.execute("SELECT person, key, retained FROM persons"):
+            raw, name = bytes(key), bytes(person)
+            found[name] = AESGCM(retention.decrypt(raw[:_NONCE], raw[_NONCE:], name) if retained else raw)
+        return found
+
+
+class Batch:
+    """Lines, answers and handles of one commit."""
+
+    def __init__(self, database: sqlite3.Connection, keys: LogKeys) -> None:
+        self._database, self._keys = database, keys
+        self._seq, self._head = _last(database)
+        self._written = False
+        self._open: dict[bytes, AESGCM] = {}
+
+    def answered(self, application: str, person: str) -> list[tuple[bytes, int]]:
+        """(digest, line) of each version of an application that was answered, in order."""
+        query = "SELECT digest, seq FROM answers WHERE application = ? ORDER BY version"
+        rows = self._database.execute(query, (self._application(application, person),))
+        return [(bytes(digest), int(seq)) for digest, seq in rows]
+
+    def content(self, seq: int, person: str) -> dict[str, Any] | None:
+        """What a line says of its person; None where the key is gone."""
+        name = self._keys.person(person)
+        row = self._database.execute("SELECT body FROM lines WHERE seq = ? AND person = ?", (seq, name)).fetchone()
+        kept = self._database.execute("SELECT key FROM persons WHERE person = ? AND retained = 0", (name,)).fetchone()
+        if row is None or kept is None:
+            return None
+        return _opened(AESGCM(bytes(kept[0])), seq, name, bytes(row[0]))
+
+    def write(self, content: dict[str, Any], application: str, person: str, version: int, digest: bytes) -> int:
+        """A line of an answer; gives its number."""
+        name = self._keys.person(person)
+        key = self._key(name)
+        seq = self._seq + 1
+        nonce = os.urandom(_NONCE)
+        plain = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        self._append("score", name, nonce + key.encrypt(nonce, plain, _bound(seq, name)))
+        row = (self._application(application, person), version, digest, content["score_id"], seq)
+        self._database.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", row)
+        return seq
+
+    def handle(self, handle: bytes) -> Handle | None:
+        """What is known of a token's handle."""
+        query = "SELECT application, withdrawn FROM handles WHERE handle = ?"
+        row = self._database.execute(query, (handle,)).fetchone()
+        return None if row is None else Handle(None if row[0] is None else bytes(row[0]), row[1])
+
+    def use(self, handle: bytes, application: str, person: str, platform: str, expires: str) -> bool:
+        """Bind a token to an application; False where it is bound to another one."""
+        place = self._application(application, person)
+        known = self.handle(handle)
+        if known is None:
+            row = (handle, place, platform, self._keys.person(person), expires)
+            self._database.execute("INSERT INTO handles VALUES (?, ?, ?, ?, ?, NULL)", row)
+            return True
+        return known.application == place
+
+    def withdraw(self, handles: Iterable[bytes], platform: str, day: str, until: str) -> int:
+        """Use these tokens of a platform no more; their persons' lines move under the retention key until a day.
+
+        A handle that is not known leaves its tombstone. Gives how many were known.
+        """
+        count = 0
+        for handle in handles:
+            query = "SELECT person, platform FROM handles WHERE handle = ?"
+            row = self._database.execute(query, (handle,)).fetchone()
+            if row is None:
+                self._database.execute(
+                    "INSERT INTO handles VALUES (?, NULL, ?, ?, '', ?)", (handle, platform, b"", day)
+                )
+                continue
+            if row[1] != platform:
+                continue
+            count += 1
+            self._database.execute(
+                "UPDATE handles SET withdrawn = ? WHERE handle = ? AND withdrawn IS NULL", (day, handle)
+            )
+            self._retain(bytes(row[0]), until)
+        return count
+
+    def erase(self, person: str, cause: str) -> bool:
+        """Destroy a person's key for good, with a line that says why; False where there was none."""
+        return self._erase(self._keys.person(person), cause)
+
+    def destroy_expired(self, day: str) -> int:
+        """Destroy the keys whose term has ended; gives how many."""
+        query = "SELECT person FROM persons WHERE retained = 1 AND until < ?"
+        names = [bytes(person) for (person,) in self._database.execute(query, (day,))]
+        return sum(self._erase(name, "term-ended") for name in names)
+
+    def sign(self) -> None:
+        """Sign the chain as it is now."""
+        if self._written:
+            signature = self._keys.signing.sign(_SIGNED + self._head)
+            self._database.execute("INSERT INTO commits VALUES (?, ?)", (self._seq, signature))
+
+    def _erase(self, name: bytes, cause: str) -> bool:
+        gone = self._database.execute("DELETE FROM persons WHERE person = ?", (name,)).rowcount == 1
+        if gone:
+            self._append("erased", name, json.dumps({"cause": cause}).encode())
+        return gone
+
+    def _retain(self, name: bytes, until: str) -> None:
+        row = self._database.execute("SELECT key FROM persons WHERE person = ? AND retained = 0", (name,)).fetchone()
+        if row is None:
+            return
+        nonce = os.urandom(_NONCE)
+        wrapped = nonce + AESGCM(self._keys.retention).encrypt(nonce, bytes(row[0]), name)
+        self._database.execute(
+            "UPDATE persons SET key = ?, retained = 1, until = ? WHERE person = ?", (wrapped, until, name)
+        )
+        self._open.pop(name, None)
+
+    def _key(self, name: bytes) -> AESGCM:
+        if name not in self._open:
+            query = "SELECT key, retained FROM persons WHERE person = ?"
+            row = self._database.execute(query, (name,)).fetchone()
+            if row is None:
+                raw = os.urandom(KEY_BYTES)
+                self._database.execute("INSERT INTO persons VALUES (?, ?, 0, NULL)", (name, raw))
+            elif row[1]:
+                # A new application of who withdrew before: its lines go with the old ones, to the same term.
+                raw = AESGCM(self._keys.retention).decrypt(bytes(row[0])[:_NONCE], bytes(row[0])[_NONCE:], name)
+            else:
+                raw = bytes(row[0])
+            self._open[name] = AESGCM(raw)
+        return self._open[name]
+
+    def _append(self, kind: str, person: bytes, body: bytes) -> None:
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._seq, self._written = self._seq + 1, True
+        self._head = _chained(self._head, self._seq, at, kind, person, body)
+        row = (self._seq, at, kind, person, body, self._head)
+        self._database.execute("INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def _application(self, application: str, person: str) -> bytes:
+        return hmac.digest(self._keys.naming, pack_fields(b"application", application.encode()), hashlib.sha256)
+
+
+def _last(database: sqlite3.Connection) -> tuple[int, bytes]:
+    row = database.execute("SELECT seq, head FROM lines ORDER BY seq DESC LIMIT 1").fetchone()
+    return (int(row[0]), bytes(row[1])) if row else (0, _START)
+
+
+def _bound(seq: int, person: bytes) -> bytes:
+    return pack_fields(_LABEL, counter(seq), person)
+
+
+def _opened(key: AESGCM, seq: int, person: bytes, body: bytes) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(key.decrypt(body[:_NONCE], body[_NONCE:], _bound(seq, person)))
+    except (InvalidTag, ValueError):
+        return None
+    return found
+
+
+def _chained(head: bytes, seq: int, at: str, kind: str, person: bytes, body: bytes) -> bytes:
+    packed = pack_fields(_LABEL, head, counter(seq), at.encode(), kind.encode(), bytes(person), bytes(body))
+    return hashlib.sha256(packed).digest()
+
+
+def _verified(key: Ed25519PublicKey, signature: bytes, head: bytes) -> bool:
+    try:
+        key.verify(signature, _SIGNED + head)
+    except InvalidSignature:
+        return False
+    return True

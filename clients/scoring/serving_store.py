@@ -1,0 +1,253 @@
+"""What a platform told for scoring, of whom, and the tokens that it gave: a SQLite file beside the disclosure store.
+
+What is told is charged, computed, sealed and kept in one transaction, so a crash leaves all of it or nothing, and a
+request that comes again gets the same token. Rows of what was told are chained and never deleted: bits of a person add
+up over the life of a data set. Any number of processes may use one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealscore.shared.fields import counter, pack_fields
+from sealscore.shared.files import create
+
+_LABEL = b"sealscore serving store 1"
+_START = bytes(32)
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS told (
+    seq INTEGER PRIMARY KEY, person TEXT NOT NULL, kind TEXT NOT NULL, what TEXT NOT NULL, month TEXT NOT NULL,
+    value INTEGER NOT NULL, bits INTEGER NOT NULL, lender TEXT NOT NULL, release TEXT NOT NULL, handle BLOB NOT NULL,
+    nonce BLOB NOT NULL, head BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS told_of ON told (person, kind, what);
+CREATE TABLE IF NOT EXISTS tokens (
+    release TEXT NOT NULL, lender TEXT NOT NULL, key TEXT NOT NULL, request BLOB NOT NULL, person TEXT NOT NULL,
+    day TEXT NOT NULL, expires TEXT NOT NULL, handle BLOB NOT NULL, token BLOB NOT NULL,
+    withdrawn TEXT, batch INTEGER, PRIMARY KEY (release, lender, key)
+) STRICT;
+CREATE INDEX IF NOT EXISTS tokens_of ON tokens (person, lender);
+CREATE INDEX IF NOT EXISTS tokens_on ON tokens (release, lender, day);
+CREATE TABLE IF NOT EXISTS batches (
+    lender TEXT NOT NULL, number INTEGER NOT NULL, day TEXT NOT NULL, receipt BLOB, PRIMARY KEY (lender, number)
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS told_stay BEFORE UPDATE ON told BEGIN SELECT RAISE(ABORT, 'it only grows'); END;
+CREATE TRIGGER IF NOT EXISTS told_last BEFORE DELETE ON told BEGIN SELECT RAISE(ABORT, 'it only grows'); END;
+"""
+
+
+class ServingStoreError(RuntimeError):
+    """A serving store that cannot be used; the message names the file and the fix."""
+
+
+@dataclass(frozen=True)
+class KeptToken:
+    """A token that was given: the digest of what was asked, and the token. Its `repr` shows neither."""
+
+    request: bytes
+    handle: bytes
+    token: bytes
+
+    def __repr__(self) -> str:
+        return "KeptToken()"
+
+
+class Transaction:
+    """What can be read and written in one transaction."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def kept(self, release: str, lender: str, key: str) -> KeptToken | None:
+        """The token that was given for an idempotency key."""
+        query = "SELECT request, handle, token FROM tokens WHERE (release, lender, key) = (?, ?, ?)"
+        row = self._database.execute(query, (release, lender, key)).fetchone()
+        return None if row is None else KeptToken(*map(bytes, row))
+
+    def keep(
+        self,
+        release: str,
+        lender: str,
+        key: str,
+        token: KeptToken,
+        person: str,
+        day: str,
+        expires: str,
+    ) -> None:
+        """Keep a token for its key."""
+        row = (release, lender, key, token.request, person, day, expires, token.handle, token.token)
+        self._database.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
+
+    def given_on(self, release: str, lender: str, day: str) -> int:
+        """How many tokens a lender's applicants got on a day."""
+        query = "SELECT COUNT(*) FROM tokens WHERE (release, lender, day) = (?, ?, ?)"
+        return int(self._database.execute(query, (release, lender, day)).fetchone()[0])
+
+    def told(self, person: str, kind: str, what: str) -> int | None:
+        """The value that was told under one meaning."""
+        query = "SELECT value FROM told WHERE (person, kind, what) = (?, ?, ?) LIMIT 1"
+        row = self._database.execute(query, (person, kind, what)).fetchone()
+        return None if row is None else int(row[0])
+
+    def bits(self, person: str, kind: str, month: str | None = None) -> int:
+        """Bits of a kind that were told of a person ever, or in a calendar month."""
+        where, values = "(person, kind) = (?, ?)", [person, kind]
+        if month is not None:
+            where, values = f"{where} AND month = ?", [*values, month]
+        query = f"SELECT COALESCE(SUM(bits), 0) FROM told WHERE {where}"
+        return int(self._database.execute(query, values).fetchone()[0])
+
+    def tell(
+        self,
+        person: str,
+        kind: str,
+        what: str,
+        month: str,
+        value: int,
+        bits: int,
+        lender: str,
+        release: str,
+        handle: bytes,
+    ) -> None:
+        """Note that a value is told; `bits` are those that are new."""
+        seq, head = _last(self._database)
+        nonce = os.urandom(32)
+        row = (seq + 1, person, kind, what, month, value, bits, lender, release, handle)
+        chained = _chained(head, nonce, row)
+        self._database.execute("INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, nonce, chained))
+
+    def withdraw(self, person: str, lender: str, day: str) -> int:
+        """Note that a person withdrew from a lender: its tokens go into the next batch. Gives how many there are."""
+        query = "UPDATE tokens SET withdrawn = ? WHERE (person, lender) = (?, ?) AND withdrawn IS NULL"
+        return self._database.execute(query, (day, person, lender)).rowcount
+
+    def take_batch(self, lender: str, day: str, places: int) -> tuple[int, list[bytes]]:
+        """The day's batch of a lender: its number, and the handles in it, withdrawals in the order in which they came.
+
+        What a batch had stays in it until it is receipted; what does not fit waits.
+        """
+        row = self._database.execute(
+            "SELECT number FROM batches WHERE (lender, day) = (?, ?)", (lender, day)
+        ).fetchone()
+        if row is None:
+            found = self._database.execute("SELECT COALESCE(MAX(number), 0) FROM batches WHERE lender = ?", (lender,))
+            number = int(found.fetchone()[0]) + 1
+            self._database.execute("INSERT INTO batches VALUES (?, ?, ?, NULL)", (lender, number, day))
+            waiting = (
+                "SELECT rowid FROM tokens WHERE lender = ? AND withdrawn IS NOT NULL AND batch IS NULL "
+                "ORDER BY withdrawn, rowid LIMIT ?"
+            )
+            self._database.execute(f"UPDATE tokens SET batch = ? WHERE rowid IN ({waiting})", (number, lender, places))
+        else:
+            number = int(row[0])
+        rows = self._database.execute(
+            "SELECT handle FROM tokens WHERE (lender, batch) = (?, ?) ORDER BY rowid", (lender, number)
+        )
+        return number, [bytes(handle) for (handle,) in rows]
+
+    def receipted(self, lender: str, number: int, receipt: bytes) -> bool:
+        """Note a lender's receipt of a batch; False where there is no such batch."""
+        query = "UPDATE batches SET receipt = ? WHERE (lender, number) = (?, ?)"
+        return self._database.execute(query, (receipt, lender, number)).rowcount == 1
+
+    def unreceipted(self, lender: str) -> list[tuple[int, str]]:
+        """(number, day) of the batches of which the lender gave no receipt yet."""
+        query = "SELECT number, day FROM batches WHERE lender = ? AND receipt IS NULL ORDER BY number"
+        return [(int(number), day) for number, day in self._database.execute(query, (lender,))]
+
+
+class ServingStore:
+    """The file of one data set, of mode 0600, or memory where no path is given.
+
+    Raises:
+        ServingStoreError: it cannot be used.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        try:
+            if path is not None and not path.exists():
+                create(path, b"")
+            self._database = sqlite3.connect(path or ":memory:", timeout=60, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise ServingStoreError(f"{path}: no serving store can be used there ({error})") from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction, on the disk when the block ends well, and undone when it does not.
+
+        Raises:
+            ServingStoreError: it cannot be written; nothing of it was.
+        """
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield Transaction(self._database)
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            fix = "see that the disk has room and the file is writable"
+            raise ServingStoreError(f"{self.path}: cannot be written ({error}); {fix}") from None
+
+    @property
+    def head(self) -> str:
+        """The head of the chain of what was told, 64 hexadecimal digits."""
+        return _last(self._database)[1].hex()
+
+    def check(self) -> int | None:
+        """The first row that was changed, or None where the whole chain is intact."""
+        head = _START
+        for place, row in enumerate(self._database.execute("SELECT * FROM told ORDER BY seq"), start=1):
+            *told, nonce, kept = row
+            head = _chained(head, bytes(nonce), tuple(told))
+            if told[0] != place or head != bytes(kept):
+                return place
+        return None
+
+    def holds(self, head: str) -> bool:
+        """Whether the chain has had this head."""
+        if head == _START.hex():
+            return True
+        row = self._database.execute("SELECT 1 FROM told WHERE head = ?", (bytes.fromhex(head),)).fetchone()
+        return row is not None
+
+    def told_of(self, person: str) -> list[Mapping[str, object]]:
+        """All that was told of a person, in order, for whoever has a right to see it."""
+        query = "SELECT kind, month, value, bits, lender, release FROM told WHERE person = ? ORDER BY seq"
+        names = ("kind", "month", "value", "bits", "lender", "release")
+        return [dict(zip(names, row, strict=True)) for row in self._database.execute(query, (person,))]
+
+    def most_bits(self) -> dict[str, int]:
+        """By kind the most bits that were told of one person."""
+        query = (
+            "SELECT kind, MAX(total) FROM (SELECT kind, SUM(bits) AS total FROM told GROUP BY kind, person) "
+            "GROUP BY kind ORDER BY kind"
+        )
+        return {kind: int(total) for kind, total in self._database.execute(query)}
+
+    def close(self) -> None:
+        """Close the file; the object is of no more use."""
+        self._database.close()
+
+
+def _last(database: sqlite3.Connection) -> tuple[int, bytes]:
+    row = database.execute("SELECT seq, head FROM told ORDER BY seq DESC LIMIT 1").fetchone()
+    return (int(row[0]), bytes(row[1])) if row else (0, _START)
+
+
+def _chained(head: bytes, nonce: bytes, row: tuple[object, ...]) -> bytes:
+    seq, *texts, handle = row
+    fields = [counter(int(str(seq))), *(str(text).encode() for text in texts), bytes(handle)]  # type: ignore[call-overload]
+    return hashlib.sha256(pack_fields(_LABEL, head, nonce, *fields)).digest()

@@ -1,0 +1,282 @@
+"""A platform makes a token: checks release, consent and limits, charges, computes the level, seals. In that order.
+
+Nothing leaves before the ledger has the day and the serving store has what is told, whatever order calls come in: the
+token is made inside the transaction that keeps both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+
+import numpy as np
+
+from sealscore.clients.scoring.serving_store import KeptToken, ServingStore, Transaction
+from sealscore.shared.fields import pack_fields
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.entries import ServeDay
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.ledger.serving_state import ReleaseState
+from sealscore.shared.ledger.state import LedgerState
+from sealscore.shared.model.reasons import contributions
+from sealscore.shared.persons.consent import may
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.persons.records import Records
+from sealscore.shared.serving.manifest import Kind, Told
+from sealscore.shared.serving.release import Release
+from sealscore.shared.serving.serving_keys import ServingPeer, month_of
+from sealscore.shared.serving.signal_tower import SignalTower
+from sealscore.shared.serving.token import HANDLE_BYTES, Token, person_tag, seal_token
+
+_LABEL = b"sealscore consent 1"
+# Days for which a node that was away charges afterwards: their entries say nothing, and a year of them is enough.
+_MOST_DAYS = 366
+
+
+class NoToken(ValueError):
+    """No token is made; `code` names why, and the message says what to do. Nothing was charged."""
+
+    def __init__(self, code: str, what: str) -> None:
+        super().__init__(what)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class ConsentRequest:
+    """What the platform's back end asks for when a creator agrees. Its `repr` shows no identifier.
+
+    `text` is the SHA-256 of the text that was shown, `language` the one in which it was; `key` makes a repetition known
+    as one. `kinds` are those that the consent names beside "signal".
+    """
+
+    lender: str
+    person: str
+    text: str
+    language: str
+    key: str
+    kinds: frozenset[Kind] = frozenset({"signal"})
+    retraining: bool = False
+
+    def __repr__(self) -> str:
+        return f"ConsentRequest(lender={self.lender!r})"
+
+    def digest(self, person: str) -> bytes:
+        """Of all that is asked, for the person in normal form."""
+        texts = (self.lender, person, self.text, self.language, *sorted(self.kinds), str(self.retraining))
+        return hashlib.sha256(pack_fields(_LABEL, *(text.encode() for text in texts))).digest()
+
+    @property
+    def consent(self) -> str:
+        """SHA-256 of what the creator agreed to: the text, in a language, for these kinds."""
+        texts = (self.text, self.language, *sorted(self.kinds), str(self.retraining))
+        return hashlib.sha256(pack_fields(_LABEL, *(text.encode() for text in texts))).hexdigest()
+
+
+class TokenMaker:
+    """Makes tokens under one release, from records as they are today.
+
+    `peers` are the serving keys of lenders by name. The records are those of the release's plan.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        ledger: Ledger,
+        store: ServingStore,
+        release: Release,
+        records: Records,
+        peers: Mapping[str, ServingPeer],
+    ) -> None:
+        self._identity, self._ledger, self._store, self._release = identity, ledger, store, release
+        self._records, self._peers = records, peers
+        self.group = release.plan.party(identity.name).group
+        self._tower = release.content.towers[self.group]
+        self._told = release.manifest.told[self.group]
+        self._row = {person: row for row, person in reversed(list(enumerate(records.person)))}
+        self._form = NORMAL_FORMS[release.plan.alignment.identifier]
+
+    def make(self, request: ConsentRequest, today: date) -> bytes:
+        """The token for a consent; the same one where the request came before.
+
+        Raises:
+            NoToken: there is none to give; nothing was charged.
+            LedgerError, ServingStoreError: it cannot be charged; nothing was told.
+        """
+        person = self._form(request.person)
+        peer = self._checked(request, person, today)
+        charge_days(self._ledger, self._store, self._release.hash, today)
+        digest, place = request.digest(person), (self._release.hash, request.lender, request.key)
+        with self._store.transaction() as store:
+            kept = store.kept(*place)
+            if kept is not None:
+                if kept.request != digest:
+                    raise NoToken("key-used", "this idempotency key was used for another consent; choose a new one")
+                return kept.token
+            if store.given_on(*place[:2], str(today)) >= self._release.manifest.most_a_day:
+                raise NoToken("day-full", "all tokens of the day for this lender are given; ask again tomorrow")
+            row = self._live_row(request, person, today)
+            handle = os.urandom(HANDLE_BYTES)
+            values = self._values(store, request, person, row, today, handle)
+            token = seal_token(self._token(request, person, values, today, handle, peer), self._identity, peer)
+            kept = KeptToken(digest, handle, token)
+            store.keep(*place, kept, person, str(today), str(self._expires(today)))
+        return token
+
+    def level(self, person: str) -> int:
+        """The level of a person by today's records; KeyError where there is none. For use at this party."""
+        row = self._row[self._form(person)]
+        return int(self._tower.levels(self._columns(row))[0])
+
+    def _checked(self, request: ConsentRequest, person: str, today: date) -> ServingPeer:
+        manifest = self._release.manifest
+        if request.lender not in manifest.lenders:
+            raise NoToken("lender", f"{request.lender} is none of the release's lenders: {', '.join(manifest.lenders)}")
+        if not manifest.issued <= today <= manifest.expires:
+            raise NoToken("release-expired", f"the release is for {manifest.issued} to {manifest.expires}; use another")
+        if unknown := request.kinds - set(self._told.bits):
+            raise NoToken("kind", f"the release tells no {', '.join(sorted(unknown))} of {self.group}")
+        if "signal" not in request.kinds:
+            raise NoToken("kind", "a token always tells the signal")
+        if not _is_digest(request.text) or not 1 <= len(request.key) <= 200 or not 2 <= len(request.language) <= 20:
+            raise NoToken("malformed", "give text as 64 hexadecimal digits, a language, and a key of 1 to 200 letters")
+        peer = self._peers.get(request.lender)
+        if peer is None or peer.month != month_of(today):
+            raise NoToken(
+                "no-key", f"there is no serving key of {request.lender} for {month_of(today)}; ask it for that month's"
+            )
+        if not person:
+            raise NoToken("person", "the identifier has no normal form; correct it")
+        return peer
+
+    def _live_row(self, request: ConsentRequest, person: str, today: date) -> int:
+        """The row of a person who consents. Who is unknown and who does not consent get the same words."""
+        row, consents, purpose = self._row.get(person), self._records.consent, self._release.manifest.purpose_code
+        rows = [at for at, one in enumerate(self._records.person) if one == person] if row is not None else []
+        if row is None or (
+            consents is not None and not all(may(consents[at], request.lender, purpose, today) for at in rows)
+        ):
+            raise NoToken("no-consent", f"there is no live consent for {request.lender} and the purpose {purpose}")
+        return row
+
+    def _values(
+        self, store: Transaction, request: ConsentRequest, person: str, row: int, today: date, handle: bytes
+    ) -> dict[Kind, int]:
+        """What is told of each kind; each is charged here, or NoToken is raised and nothing is."""
+        limits = self._limits(self._ledger.state)
+        month, lender, release = month_of(today), request.lender, self._release.hash
+        fresh = told_values(self._tower, self._told, self._columns(row))
+        found: dict[Kind, int] = {}
+        for kind in sorted(request.kinds):
+            bits, what = self._told.bits[kind], f"{self._told.meaning}|{month}"
+            known = store.told(person, kind, what)
+            new = 0 if known is not None else bits
+            spent = store.bits(person, kind, month) + new, store.bits(person, kind) + new
+            limit = limits.limits[kind]
+            if spent[0] > limit.month or spent[1] > limit.life:
+                raise NoToken(
+                    "ceiling",
+                    f"{kind}: {spent[0]} bits this month and {spent[1]} ever would exceed this person's ceilings, "
+                    f"{limit.month} and {limit.life}; tell the creator, and approve a release anew to raise them",
+                )
+            found[kind] = fresh[kind] if known is None else known
+            store.tell(person, kind, what, month, found[kind], new, lender, release, handle)
+        return found
+
+    def _limits(self, state: LedgerState) -> ReleaseState:
+        found = state.serving.releases.get(self._release.hash)
+        if found is None or found.state != "live":
+            raise NoToken("release", "this release is not approved here, or was withdrawn")
+        return found
+
+    def _token(
+        self,
+        request: ConsentRequest,
+        person: str,
+        values: Mapping[Kind, int],
+        today: date,
+        handle: bytes,
+        peer: ServingPeer,
+    ) -> Token:
+        return Token(
+            release=self._release.hash,
+            platform=self._identity.name,
+            lender=request.lender,
+            group=self.group,
+            purpose=self._release.manifest.purpose_code,
+            meaning=self._told.meaning,
+            handle=handle,
+            as_of=today,
+            expires=self._expires(today),
+            consent=request.consent,
+            retraining=request.retraining,
+            values=values,
+            tag=person_tag(handle, person),
+        )
+
+    def _expires(self, today: date) -> date:
+        return min(today + timedelta(days=self._release.manifest.token_days), self._release.manifest.expires)
+
+    def _columns(self, row: int) -> dict[str, np.ndarray]:
+        return {name: values[row : row + 1] for name, values in self._records.columns.items()}
+
+
+def told_values(tower: SignalTower, told: Told, columns: Mapping[str, np.ndarray]) -> dict[Kind, int]:
+    """Each kind's value of one record, from its columns as in Records, float64 [1] each."""
+    values: dict[Kind, int] = {"signal": int(tower.levels(columns)[0])}
+    if told.capacity:
+        amount = float(columns[told.capacity.column][0])
+        unknown = len(told.capacity.edges) + 1
+        values["capacity"] = unknown if np.isnan(amount) else int(np.searchsorted(told.capacity.edges, amount))
+    if told.flag:
+        values["flag"] = int(float(columns[told.flag.column][0]) > told.flag.above)
+    if told.reasons:
+        names = [feature.name for feature in tower.model.features]
+        moved = contributions(tower.model, tower.model.binning.quantize(columns))[0]
+        order = sorted((-moved[names.index(name)], place + 1) for place, name in enumerate(told.reasons))
+        first, second = ([place for loss, place in order if loss < 0] + [0, 0])[:2]
+        values["reasons"] = 16 * first + second
+    return values
+
+
+def charge_days(ledger: Ledger, store: ServingStore, release: str, today: date) -> None:
+    """Charge all days up to today of a release, for each of its lenders: also those of which nothing is told.
+
+    Raises:
+        NoToken: the release is not live, or the clock was set back.
+        LedgerError: it cannot be charged.
+    """
+    state = ledger.state.serving.releases.get(release)
+    if state is None or state.state != "live":
+        raise NoToken("release", "this release is not approved here, or was withdrawn")
+    for lender in state.manifest.lenders:
+        days = state.days.get(lender, [])
+        last = date.fromisoformat(days[-1].day) if days else today - timedelta(days=1)
+        if last > today:
+            raise NoToken("clock", f"the ledger has {last} already, and the clock says {today}; set it")
+        first = max(last + timedelta(days=1), today - timedelta(days=_MOST_DAYS))
+        for number in range((today - first).days + 1):
+            with contextlib.suppress(_Charged):
+                ledger.append(partial(_day, release, lender, first + timedelta(days=number), store.head))
+
+
+class _Charged(Exception):
+    """Another process has charged the day."""
+
+
+def _day(release: str, lender: str, day: date, head: str, folded: LedgerState) -> ServeDay:
+    state = folded.serving.releases[release]
+    if state.told is None:
+        raise NoToken("release", "a lender makes no tokens")
+    if any(one.day >= str(day) for one in state.days.get(lender, [])[-1:]):
+        raise _Charged
+    bits, most = dict(state.told.bits), state.manifest.most_a_day
+    return ServeDay(release=release, peer=lender, day=str(day), most=most, bits=bits, store_head=head)
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and all(letter in "0123456789abcdef" for letter in text)

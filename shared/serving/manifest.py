@@ -1,0 +1,157 @@
+"""`release.toml`: what a release is, who may use it for what, and what platforms tell under it. Operators approve its
+hash as they do a plan's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.schema import Name, Strict
+from sealscore.shared.plan.toml import load_as
+
+MANIFEST = "release.toml"
+Kind = Literal["signal", "capacity", "flag", "reasons"]
+KINDS: tuple[Kind, ...] = ("signal", "capacity", "flag", "reasons")
+CAPACITY_BITS, FLAG_BITS, REASON_BITS = 3, 1, 8
+# Two of them are told, four bits each; 0 says none.
+MOST_REASONS = 15
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Code = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Version = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+_MOST_TEXT = 1_000_000
+
+
+class Capacity(Strict):
+    """In which band of public edges an amount lies, told in 3 bits: what an own column of the platform has.
+
+    An edge belongs to the lower band.
+    """
+
+    column: Name
+    edges: Annotated[tuple[float, ...], Field(min_length=1, max_length=2**CAPACITY_BITS - 2)]
+
+    @model_validator(mode="after")
+    def _rising(self) -> Capacity:
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError("edges must rise")
+        return self
+
+
+class Flag(Strict):
+    """Whether an own column of the platform, which enters no score, is above a public threshold: 1 bit."""
+
+    column: Name
+    above: float
+
+
+class Told(Strict):
+    """What one kind of platform may tell. `meaning` is that of its levels, as ledgers of its platforms have it.
+
+    `reasons` are the features of its tower that a reason may name, at most 15: 8 bits tell the two of them that lowered
+    the level most.
+    """
+
+    meaning: Hash
+    signal_bits: Annotated[int, Field(ge=1, le=8)]
+    capacity: Capacity | None = None
+    flag: Flag | None = None
+    reasons: Annotated[tuple[Name, ...], Field(max_length=MOST_REASONS)] = ()
+
+    @cached_property
+    def bits(self) -> dict[Kind, int]:
+        """Bits of each kind that is told."""
+        found: dict[Kind, int] = {"signal": self.signal_bits}
+        if self.capacity:
+            found["capacity"] = CAPACITY_BITS
+        if self.flag:
+            found["flag"] = FLAG_BITS
+        if self.reasons:
+            found["reasons"] = REASON_BITS
+        return found
+
+
+class Cutoffs(Strict):
+    """Points at which the plan's approval rate is met, by the charged tables: of the champion and of the fallback."""
+
+    champion: int
+    fallback: int | None = None
+
+
+class Manifest(Strict):
+    """The whole of release.toml.
+
+    `purpose_code` is that of scoring, another than the plan's: what was told for training is never used to score.
+    `most_a_day` bounds the tokens of one platform for one lender a day; `batch_places` and `batch_hour` (UTC) are the
+    size and the hour of the day's sealed batch of a pair. `files` has the SHA-256 of every other file by its name.
+    """
+
+    version: Literal[1] = 1
+    name: Version
+    plan: Hash
+    purpose_code: Code
+    lenders: Annotated[tuple[Version, ...], Field(min_length=1, max_length=1000)]
+    issued: date
+    expires: date
+    token_days: Annotated[int, Field(ge=1, le=90)] = 30
+    most_a_day: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    batch_places: Annotated[int, Field(ge=8, le=1_000_000)] = 64
+    batch_hour: Annotated[int, Field(ge=0, le=23)] = 3
+    told: dict[Code, Told] = Field(default_factory=dict)
+    cutoffs: Cutoffs | None = None
+    files: dict[Annotated[str, Field(pattern=r"^[a-z0-9._/-]{1,200}$")], Hash]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if self.expires <= self.issued:
+            raise ValueError(f"expires = {self.expires}: must be after issued = {self.issued}")
+        if len(set(self.lenders)) != len(self.lenders):
+            raise ValueError("lenders must be distinct")
+        if any(".." in name or name.startswith("/") for name in self.files):
+            raise ValueError("files lie in the folder of the release")
+        return self
+
+    def canonical(self) -> str:
+        """The text that is hashed and that ledgers keep: sorted-key JSON without white space, ASCII."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of `canonical()`, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical().encode("ascii")).hexdigest()
+
+    @classmethod
+    def parse(cls, data: Any, source: str = MANIFEST) -> Manifest:
+        """Validate plain data; PlanError names the key, the value and what is allowed."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise PlanError(source, explain(error, cls)) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Manifest:
+        """Read a release.toml; PlanError where it cannot be used."""
+        return load_as(cls, path, "sealscore-server release new makes one")
+
+    @classmethod
+    def from_canonical(cls, text: str) -> Manifest:
+        """The manifest whose canonical text this is; PlanError for any other."""
+        if len(text) > _MOST_TEXT:
+            raise PlanError(MANIFEST, [f"has {len(text)} characters; at most {_MOST_TEXT}"])
+        try:
+            found = cls.parse(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, PlanError):
+                raise
+            raise PlanError(MANIFEST, ["not the canonical text of a release"]) from None
+        if found.canonical() != text:
+            raise PlanError(MANIFEST, ["not in canonical form"])
+        return found

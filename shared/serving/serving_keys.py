@@ -1,0 +1,80 @@
+"""Serving keys: the pair to which platforms seal tokens for a lender, a fresh one each calendar month.
+
+The form is that of plan keys; their scope is the month in the place of a plan's hash. The private half is destroyed
+`KEPT_DAYS` after the last token of its month ends.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
+from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
+from sealscore.shared.identity.identity import Card, Identity
+
+KEPT_DAYS = 30
+_LABEL = b"sealscore serving key 1"
+_TEXT_HEAD = "sealscore-serving-key-1."
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+def month_of(day: date) -> str:
+    """The calendar month of a day, as 2027-03."""
+    return f"{day.year:04}-{day.month:02}"
+
+
+def scope_of(month: str) -> str:
+    """What stands in the place of a plan's hash in certificates of a month; ValueError where it is no month."""
+    if not _MONTH.fullmatch(month):
+        raise ValueError(f"{month!r} is no month such as 2027-03")
+    return hashlib.sha256(pack_fields(_LABEL, month.encode())).hexdigest()
+
+
+@dataclass(frozen=True)
+class ServingKeys:
+    """A lender's own keys of one month, as `shared.crypto.sealing.unseal` takes them for a message under a release."""
+
+    month: str
+    keys: PlanKeys
+
+    @classmethod
+    def of(cls, identity: Identity, month: str, secret: bytes) -> ServingKeys:
+        """The keys of a month from their secret."""
+        return cls(month, PlanKeys(identity, scope_of(month), secret))
+
+    @property
+    def certificate(self) -> str:
+        """The public half, certified by the lender, on one line of text."""
+        packed = pack_fields(self.month.encode(), self.keys.certificate)
+        return _TEXT_HEAD + base64.urlsafe_b64encode(packed).decode("ascii")
+
+
+@dataclass(frozen=True)
+class ServingPeer:
+    """The key of a lender for one month, from a certificate that was checked."""
+
+    month: str
+    key: PeerKey
+
+    @classmethod
+    def read(cls, text: str, card: Card) -> ServingPeer:
+        """The key on that line, if the holder of the card certified it.
+
+        Raises:
+            CertificateError: it did not, or the line holds none.
+        """
+        body = text.strip().removeprefix(_TEXT_HEAD)
+        try:
+            if body == text.strip():
+                raise FieldsError("no head")
+            raw = base64.b64decode(body.encode("ascii"), altchars=b"-_", validate=True)
+            month, certificate = unpack_fields(raw, 2)
+            scope = scope_of(month.decode("ascii"))
+        except (binascii.Error, FieldsError, ValueError):
+            raise CertificateError(f"this is no serving key: a line of one begins with {_TEXT_HEAD}") from None
+        return cls(month.decode("ascii"), peer_key(certificate, card, scope))
