@@ -1,0 +1,1 @@
+"""After training: releases, tokens, and what parties must agree on to score."""
