@@ -47,6 +47,7 @@ from sealscore.shared.plan.toml import load_toml, parse_toml
 SCHEMA_VERSION: Literal[1] = 1
 # The name under which the server signs; no party may have it.
 SERVER = "server"
+_SIGNAL = "signal."
 
 
 def _inner(place: Any, step: str) -> Any:
@@ -62,7 +63,12 @@ def _inner(place: Any, step: str) -> Any:
 
 def signal_name(platforms: str) -> str:
     """The feature under which lenders know the signal of a group of platforms."""
-    return f"signal.{platforms}"
+    return f"{_SIGNAL}{platforms}"
+
+
+def signal_platforms(feature: str) -> str | None:
+    """The group of platforms whose signal bears that name; None for a name that is no signal's."""
+    return feature.removeprefix(_SIGNAL) if feature.startswith(_SIGNAL) else None
 
 
 class Party(Strict):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -15,6 +16,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+
+from sealscore.shared.text.foreign import plain
 
 
 class Strict(BaseModel):
@@ -41,6 +44,75 @@ class Extended(Strict):
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 # Bounds of a plan's lists. Whoever looks at a plan has not agreed to it yet: its size must not cost time or memory.
 MAX_FEATURES, MAX_EDGES, MAX_INPUTS = 1000, 1000, 200
+MAX_SENTENCE = 200
+
+
+def _one_line(text: str) -> str:
+    if text != text.strip() or plain(text, MAX_SENTENCE) != text:
+        raise ValueError("must be one line of visible text: no line feeds, control characters or blanks around it")
+    return text
+
+
+Words = Annotated[str, Field(min_length=1, max_length=MAX_SENTENCE), AfterValidator(_one_line)]
+
+
+class Sentence(Strict):
+    """What an applicant is told, in English and in Chinese: at most 200 characters of visible text each."""
+
+    en: Words
+    zh: Words
+
+
+class NumericReason(Strict):
+    """The sentences for a number that lowered the score, by where it lies against the median of the training persons.
+
+    What is not given is made of the feature's name (see `sealscore.shared.serving.reason_texts`).
+    """
+
+    high: Sentence | None = None
+    low: Sentence | None = None
+    missing: Sentence | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> NumericReason:
+        return _with_sentence(self)
+
+
+class LevelReason(Strict):
+    """The sentences for a level that lowered the score: one whatever the level is, or by its side of the median."""
+
+    level: Sentence | None = None
+    high: Sentence | None = None
+    low: Sentence | None = None
+    missing: Sentence | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> LevelReason:
+        return _with_sentence(self)
+
+
+_Reason = TypeVar("_Reason", NumericReason, LevelReason)
+
+
+def _with_sentence(reason: _Reason) -> _Reason:
+    if not any(getattr(reason, direction) for direction in type(reason).model_fields):
+        raise ValueError(f"give a sentence for one of {', '.join(type(reason).model_fields)}, or leave reason out")
+    return reason
+
+
+def _check_reason(feature: NumericFeature | CategoricalFeature) -> None:
+    """Refuse sentences that nobody would ever be told."""
+    if feature.reason is None:
+        return
+    for never in ("protected", "proxy"):
+        if getattr(feature, never):
+            raise ValueError(f"reason: a feature with {never} = true is never given as a reason; leave reason out")
+    if feature.reason.missing and not feature.missing:
+        raise ValueError("reason.missing: no value can be missing; leave it out, or write missing = true")
+    if isinstance(feature, CategoricalFeature) and not feature.ordered:
+        for side in ("high", "low"):
+            if getattr(feature.reason, side):
+                raise ValueError(f"reason.{side}: the levels have no order; write reason.level, or ordered = true")
 
 
 class NumericFeature(Extended):
@@ -50,10 +122,11 @@ class NumericFeature(Extended):
 
     `input_only` columns are read to derive others and do not enter the score themselves. `edges` are public edges
     of the bins (an edge belongs to the lower bin); without them the bins are quantiles, found under noise. `weight`
-    scales the feature's units in the code, and with them how fast it is learnt.
+    scales the feature's units in the code, and with them how fast it is learnt. `reason` is what an applicant is told
+    whose score it lowered; a `proxy` stands in for a protected attribute, enters the score, and is never told.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("clip",)
+    later: ClassVar[tuple[str, ...]] = ("clip", "reason", "proxy")
 
     kind: Literal["numeric"] = "numeric"
     name: Name
@@ -67,6 +140,8 @@ class NumericFeature(Extended):
     protected: bool = False
     input_only: bool = False
     weight: float = Field(default=1.0, gt=0, le=4)
+    reason: NumericReason | None = None
+    proxy: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> NumericFeature:
@@ -76,6 +151,7 @@ class NumericFeature(Extended):
             raise ValueError("an integer feature needs integer bounds")
         if list(self.edges) != sorted(set(self.edges)) or not all(self.lower <= e < self.upper for e in self.edges):
             raise ValueError("edges must rise and lie within [lower, upper)")
+        _check_reason(self)
         return self
 
     def transform(self, values: np.ndarray) -> np.ndarray:
@@ -136,10 +212,11 @@ class DerivedFeature(NumericFeature):
 class CategoricalFeature(Extended):
     """One of a fixed list of levels. Levels are text; a numeric column is matched by its shortest decimal form.
 
-    A value that is none of them is refused, or counts as the level `other` where one is named.
+    A value that is none of them is refused, or counts as the level `other` where one is named. `reason` and `proxy` are
+    as for a numeric feature.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("other",)
+    later: ClassVar[tuple[str, ...]] = ("other", "reason", "proxy")
 
     kind: Literal["categorical"] = "categorical"
     name: Name
@@ -149,6 +226,8 @@ class CategoricalFeature(Extended):
     missing: bool = False
     protected: bool = False
     weight: float = Field(default=1.0, gt=0, le=4)
+    reason: LevelReason | None = None
+    proxy: bool = False
 
     @model_validator(mode="after")
     def _distinct(self) -> CategoricalFeature:
@@ -156,6 +235,7 @@ class CategoricalFeature(Extended):
             raise ValueError("levels must be distinct")
         if self.other is not None and self.other not in self.levels:
             raise ValueError(f"other = {self.other!r}: must be one of the levels")
+        _check_reason(self)
         return self
 
 
@@ -231,6 +311,8 @@ class TableSchema(Extended):
                     raise ValueError(f"derived feature {derived.name!r} reads {name!r}, which is protected")
                 if column.missing and not derived.missing:
                     raise ValueError(f"derived feature {derived.name!r} needs missing = true, as {name!r} has it")
+                if column.proxy and not derived.proxy:
+                    raise ValueError(f"derived feature {derived.name!r} needs proxy = true, as {name!r} has it")
         return self
 
     @property

@@ -1,0 +1,104 @@
+"""What an applicant is told of a feature that lowered the score: a code, and one sentence in English and in Chinese.
+
+A code is `NAME.high`, `NAME.low`, `NAME.missing` or `NAME.level`; one code has one sentence. The sentence is the plan's
+(`reason` of the feature); where the plan gives none, that of the texts that the caller holds (a party that computes
+its features from the feature dictionary has them: `sealscore.clients.features.dictionary.reasons`); else a plain one
+made of the feature's name. A feature that is protected, or that the plan marks as a proxy of what is, gives no reason.
+
+Plain Python on purpose: it is called for a few features of one applicant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sealscore.shared.model.bins import AnyFeature, FeatureBins
+from sealscore.shared.plan.plan import signal_platforms
+from sealscore.shared.plan.schema import LevelReason, NumericReason, Sentence
+from sealscore.shared.text.foreign import plain
+
+Direction = Literal["high", "low", "missing", "level"]
+Texts = Mapping[str, NumericReason | LevelReason]
+"""Sentences by the name of the feature."""
+
+_NO_TEXTS: Texts = {}
+_PLAIN: dict[Direction, tuple[str, str]] = {
+    "high": ("{} is high", "{} 偏高"),
+    "low": ("{} is low", "{} 偏低"),
+    "missing": ("{} is not known", "{} 缺失"),
+    "level": ("The value of {} lowers the score", "{} 的取值拉低了评分"),
+}
+# A level is a number by which the platform sums up many columns: which side of the median it is on explains nothing.
+_SIGNAL: dict[Direction, tuple[str, str]] = {
+    "missing": ("No information from the {} was available", "没有来自{}的信息"),
+    "level": ("What the {} says lowers the score", "{}提供的信息拉低了评分"),
+}
+# What applicants call the kinds of platforms that the feature dictionary knows.
+_PLATFORMS = {"short-video": ("short-video platform", "短视频平台"), "wallet": ("payment wallet", "支付钱包")}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of an answer or a notice. `code` is for records and programs, `en` and `zh` for the applicant."""
+
+    code: str
+    en: str
+    zh: str
+
+
+def reason(part: FeatureBins, bin: int, texts: Texts = _NO_TEXTS) -> Reason | None:
+    """What is said of a feature whose bin lowered an applicant's score; None where it must not be given as a reason.
+
+    Args:
+        part: the feature's bins; its `reference` shares say where the median is.
+        bin: the applicant's bin, in [0, part.size).
+        texts: sentences for features of which the plan gives none.
+
+    Raises:
+        ValueError: there is no such bin.
+    """
+    if not 0 <= bin < part.size:
+        raise ValueError(f"feature {part.feature.name!r} has bins 0 to {part.size - 1}")
+    feature = part.feature
+    if feature.protected or feature.proxy:
+        return None
+    direction = _direction(part, bin)
+    if (group := _signal_of(feature)) is not None:
+        told: Direction = "missing" if direction == "missing" else "level"
+        platform = _PLATFORMS.get(group, (f"{plain(group)} platform", f" {plain(group)} 平台"))
+        en, zh = (form.format(name).strip() for form, name in zip(_SIGNAL[told], platform, strict=True))
+        return Reason(f"{feature.name}.{told}", en, zh)
+    for given in (feature.reason, texts.get(feature.name)):
+        if found := _given(given, direction):
+            key, sentence = found
+            return Reason(f"{feature.name}.{key}", sentence.en, sentence.zh)
+    en, zh = (form.format(plain(feature.name)) for form in _PLAIN[direction])
+    return Reason(f"{feature.name}.{direction}", en, zh)
+
+
+def _direction(part: FeatureBins, bin: int) -> Direction:
+    """On which side of the median the middle of the bin's persons lies, so that the median bin has a side as well."""
+    if bin >= part.count:
+        return "missing"
+    if not part.ordered:
+        return "level"
+    shares = part.reference
+    return "low" if 2 * sum(shares[:bin]) + shares[bin] < sum(shares[: part.count]) else "high"
+
+
+def _given(given: NumericReason | LevelReason | None, direction: Direction) -> tuple[Direction, Sentence] | None:
+    """The sentence for a direction, or the one for whatever level."""
+    directions: tuple[Direction, ...] = (direction,) if direction == "missing" else (direction, "level")
+    for key in directions:
+        # The texts of a caller may be of another kind than the plan's feature: a number has none for a level.
+        sentence: Sentence | None = getattr(given, key, None)
+        if sentence is not None:
+            return key, sentence
+    return None
+
+
+def _signal_of(feature: AnyFeature) -> str | None:
+    """The group of platforms whose signal the feature is; None for a column."""
+    return signal_platforms(feature.name) if feature.kind == "categorical" and feature.ordered else None
