@@ -10,8 +10,12 @@ import typer
 from sealscore.clients.data import DataError
 from sealscore.clients.deploy.node_key import NodeKeyError
 from sealscore.clients.node.socket_server import SocketServerError
+from sealscore.clients.scoring.batches import BatchError
+from sealscore.clients.scoring.score_log import ScoreLogError
+from sealscore.clients.scoring.serving_store import ServingStoreError
 from sealscore.clients.setup.bundle_file import BundleFileError
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
+from sealscore.shared.crypto.plan_keys import CertificateError
 from sealscore.shared.identity.identity import CardError
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.identity.trust import EnrolmentError, TrustError, Untrusted
@@ -20,6 +24,7 @@ from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import LedgerError
 from sealscore.shared.ledger.state import LedgerFault
 from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.serving.release import ReleaseError
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, errors, fail
 
 console = Terminal()
@@ -39,8 +44,19 @@ _BAD_INPUT = (
     NodeDirError,
     KeyFileError,
     NodeKeyError,
+    ReleaseError,
+    CertificateError,
+    BatchError,
 )
-_FAILED = (LedgerError, DisclosureStoreError, LedgerFault, Overdrawn, SocketServerError)
+_FAILED = (
+    LedgerError,
+    DisclosureStoreError,
+    LedgerFault,
+    Overdrawn,
+    SocketServerError,
+    ServingStoreError,
+    ScoreLogError,
+)
 EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
 
 

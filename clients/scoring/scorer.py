@@ -63,12 +63,7 @@ class Scorer:
         Raises:
             NoModel: the champion may not, and there is no fallback.
         """
-        missing = [group for group in self._signals if not groups.get(group)]
-        # With no level at all nothing of the champion's advantage is left, whatever shares say.
-        fits = not self._signals or (
-            len(missing) < len(self._signals) and all(self.often_missing[group] for group in missing)
-        )
-        if fits:
+        if all(groups.get(group) or self.often_missing[group] for group in self._signals):
             return CHAMPION
         if FALLBACK not in self.models:
             raise NoModel("this release has no fallback for applicants without a signal; ask for tokens, or train one")

@@ -130,7 +130,7 @@ class Transaction:
     def take_batch(self, lender: str, day: str, places: int) -> tuple[int, list[bytes]]:
         """The day's batch of a lender: its number, and the handles in it, withdrawals in the order in which they came.
 
-        What a batch had stays in it until it is receipted; what does not fit waits.
+        What an earlier one had goes into this one too, until it is receipted. What does not fit waits.
         """
         row = self._database.execute(
             "SELECT number FROM batches WHERE (lender, day) = (?, ?)", (lender, day)
@@ -140,7 +140,8 @@ class Transaction:
             number = int(found.fetchone()[0]) + 1
             self._database.execute("INSERT INTO batches VALUES (?, ?, ?, NULL)", (lender, number, day))
             waiting = (
-                "SELECT rowid FROM tokens WHERE lender = ? AND withdrawn IS NOT NULL AND batch IS NULL "
+                "SELECT rowid FROM tokens WHERE lender = ? AND withdrawn IS NOT NULL AND (batch IS NULL OR batch IN "
+                "(SELECT number FROM batches WHERE lender = tokens.lender AND receipt IS NULL)) "
                 "ORDER BY withdrawn, rowid LIMIT ?"
             )
             self._database.execute(f"UPDATE tokens SET batch = ? WHERE rowid IN ({waiting})", (number, lender, places))

@@ -14,7 +14,7 @@ from sealscore.clients.data.persons import Persons
 from sealscore.clients.data.sources.sources import Source
 from sealscore.clients.data.sources.sql import SqlSource
 from sealscore.clients.roles.bands import GROUP_BITS, MayTell
-from sealscore.shared.ledger.entries import Ceilings
+from sealscore.shared.ledger.entries import Ceilings, Code, TellLimit
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import SERVER
@@ -24,6 +24,14 @@ from sealscore.shared.plan.toml import load_as
 
 CONFIG = "node.toml"
 Port = Annotated[int, Field(ge=1024, le=65535)]
+
+TELL_LIMITS = {
+    "signal": TellLimit(month=4, life=48),
+    "capacity": TellLimit(month=3, life=36),
+    "flag": TellLimit(month=1, life=12),
+    "reasons": TellLimit(month=8, life=32),
+}
+"""Bits by kind where node.toml says nothing: one level, band, flag and pair of reasons a month; a year of the first."""
 
 
 # What the operator of a node.toml from before these keys reads.
@@ -187,6 +195,24 @@ class SuperNodeSection(Strict):
     poll: Annotated[float, Field(ge=0.05, le=60)] = 0.5
 
 
+class ServingSection(Strict):
+    """What a platform's operator lets be told of a person for scoring, by kind, in bits: in a calendar month, and ever.
+
+    An approval of a release puts it into force for that release. `retention_days` is how long a lender keeps the record
+    of a decision whose signal was withdrawn.
+    """
+
+    limits: dict[Code, TellLimit] = Field(default_factory=lambda: dict(TELL_LIMITS))
+    retention_days: Annotated[int, Field(ge=30, le=3660)] = 1826
+
+    @field_validator("limits")
+    @classmethod
+    def _all_kinds(cls, limits: dict[str, TellLimit]) -> dict[str, TellLimit]:
+        if unknown := set(limits) - set(TELL_LIMITS):
+            raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(TELL_LIMITS)}")
+        return TELL_LIMITS | limits
+
+
 class NodeConfig(Strict):
     """The whole of node.toml. `budget` is what the operator lets be spent of one person of the data set."""
 
@@ -195,6 +221,7 @@ class NodeConfig(Strict):
     data: DataSection
     budget: Ceilings
     supernode: SuperNodeSection = SuperNodeSection()
+    serving: ServingSection = ServingSection()
 
     @classmethod
     def load(cls, path: Path) -> NodeConfig:

@@ -99,18 +99,18 @@ class NodeDir:
         if self._identity_file.exists():
             raise NodeDirError(f"{self._identity_file}: this folder has a node already; name another folder")
         identity = Identity.generate(name, role)  # type: ignore[arg-type]
-        identity.save(self._identity_file, _passphrase())
-        write_key(self._label_file, _LABELS, {"name": name}, os.urandom(SECRET_BYTES), _passphrase())
+        identity.save(self._identity_file, passphrase())
+        write_key(self._label_file, _LABELS, {"name": name}, os.urandom(SECRET_BYTES), passphrase())
         self.card_file.write_text(identity.card.text + "\n", encoding="ascii")
         return identity
 
     def identity(self) -> Identity:
         """The node's identity; KeyFileError where its file cannot be used."""
-        return Identity.load(self._identity_file, _passphrase())
+        return Identity.load(self._identity_file, passphrase())
 
     def label_secret(self) -> StreamSource:
         """What keys the coins of the data set's labels; KeyFileError where its file cannot be used."""
-        _, secret = read_key(self._label_file, _LABELS, _passphrase())
+        _, secret = read_key(self._label_file, _LABELS, passphrase())
         return StreamSource(secret, "system")
 
     def trust(self) -> TrustStore:
@@ -205,8 +205,9 @@ class NodeDir:
         return self.folder / "keys" / _LABELS
 
 
-def _passphrase() -> str | None:
+def passphrase() -> str | None:
+    """That of the node's keys, where they have one."""
     return os.environ.get(PASSPHRASE)
 
 
-__all__ = ["CARD", "PASSPHRASE", "KeyFileError", "NodeDir", "NodeDirError"]
+__all__ = ["CARD", "PASSPHRASE", "KeyFileError", "NodeDir", "NodeDirError", "passphrase"]

@@ -16,6 +16,7 @@ from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import AnchorError
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.serving.release import ReleaseError
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, fail
 
 console = Terminal()
@@ -23,7 +24,7 @@ console = Terminal()
 Folder = Annotated[Path, typer.Option("--home", envvar="SEALSCORE_SERVER_HOME", help="The server's own folder.")]
 HERE = Path(".")
 
-_BAD_INPUT = (PlanError, CardError, ServerError, KeyFileError, TlsCertificateError, AnchorError)
+_BAD_INPUT = (PlanError, CardError, ServerError, KeyFileError, TlsCertificateError, AnchorError, ReleaseError)
 _FAILED = (ControlError, SuperLinkError)
 EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
 

@@ -8,6 +8,7 @@ cards/             enrolments of partners' nodes
 plans/             signed plans by name: NAME.json; what partners approve is its hash
 superlink/         Flower's own files
 runs/              one folder a plan, with its journal
+releases/          one folder a release, made of a finished run
 receipts.jsonl     the receipts for all heads of partners' ledgers (never delete it)
 """
 
@@ -80,6 +81,10 @@ class ServerDir:
     @property
     def receipts(self) -> Path:
         return self.folder / "receipts.jsonl"
+
+    @property
+    def releases(self) -> Path:
+        return self.folder / "releases"
 
     @property
     def card_file(self) -> Path:

@@ -87,8 +87,12 @@ class PlanKeys:
     @classmethod
     def generate(cls, identity: Identity, plan: str) -> PlanKeys:
         """Fresh keys for a plan, by its hash; always from the operating system's generator."""
-        secret = MLKEM768PrivateKey.generate().private_bytes_raw() + X25519PrivateKey.generate().private_bytes_raw()
-        return cls(identity, plan, secret)
+        return cls(identity, plan, cls.secret())
+
+    @staticmethod
+    def secret() -> bytes:
+        """A fresh secret, from the operating system's generator."""
+        return MLKEM768PrivateKey.generate().private_bytes_raw() + X25519PrivateKey.generate().private_bytes_raw()
 
     def open(self, ciphertext: bytes, info: bytes) -> bytes:
         """What was sealed to these keys under `info`.

@@ -124,11 +124,22 @@ def open_token(data: bytes, keys: ServingKeys, release: str, cards: Mapping[str,
         SealError: the seal does not open, or was made for something else.
         TokenError: what was sealed is no token.
     """
-    address, kind, body = unseal(data, _Under(release, keys.keys), cards)
-    expected = Address(release, keys.month, _PHASE, 0, 0, address.sender, keys.keys.name)
-    if (address, kind) != (expected, _KIND):
-        raise WrongInfo("a sealed message that is no token of this month")
+    address, body = open_sealed(data, keys, release, cards, _KIND, _PHASE)
     return _decoded(body, address)
+
+
+def open_sealed(
+    data: bytes, keys: ServingKeys, release: str, cards: Mapping[str, Card], kind: str, phase: str
+) -> tuple[Address, bytes]:
+    """The address and the content of what a platform sealed to a lender under a release and the key of a month.
+
+    Raises:
+        SealError: the seal does not open, or was made for something else.
+    """
+    address, found, body = unseal(data, _Under(release, keys.keys), cards)
+    if (found, address.phase, address.run, address.attempt) != (kind, phase, keys.month, 0):
+        raise WrongInfo(f"a sealed message that is no {kind} of this month")
+    return address, body
 
 
 @dataclass(frozen=True)

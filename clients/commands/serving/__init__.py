@@ -1,0 +1,1 @@
+"""Commands after training: releases, tokens and consents, scores and their log."""

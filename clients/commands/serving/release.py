@@ -1,0 +1,194 @@
+"""`sealscore-node release`: look at a release, approve it, use it, go back, withdraw it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from sealscore.clients.commands.plan import opened
+from sealscore.clients.commands.terminal import (
+    BAD_INPUT,
+    FAILED,
+    HERE,
+    Folder,
+    console,
+    errors,
+    fail,
+    node_dir_at,
+    reason,
+)
+from sealscore.clients.setup.node_dir import NodeDir
+from sealscore.clients.setup.release_review import ReleaseReview, admit, review
+from sealscore.clients.setup.serving_dir import Pointer, ServingDir
+from sealscore.shared.ledger.entries import EndRelease
+from sealscore.shared.ledger.serving_state import ReleaseState
+from sealscore.shared.serving.release import Release
+from sealscore.shared.text.foreign import GROUP
+from sealscore.shared.text.terminal import foreign, grouped, ungrouped
+
+app = typer.Typer(help="Look at releases of models, approve them, use them, withdraw them.", no_args_is_help=True)
+
+ReleaseArgument = Annotated[
+    str, typer.Argument(help="A release's folder, or its name, or at least the first eight digits of its hash.")
+]
+
+
+@app.command()
+def show(release: ReleaseArgument, folder: Folder = HERE) -> None:
+    """Show what a release is, what it tells of a person and what is in the way; exit code 1 if anything is."""
+    node_dir = node_dir_at(folder)
+    seen = _seen(node_dir, release)
+    _print(seen)
+    if seen.obstacles:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def approve(
+    release: ReleaseArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    folder: Folder = HERE,
+) -> None:
+    """Approve a release: a platform makes tokens under it, a lender may score with it. The ledger keeps that."""
+    node_dir = node_dir_at(folder)
+    seen = _seen(node_dir, release)
+    _print(seen)
+    if seen.obstacles:
+        fail(f"release {seen.release.manifest.name} cannot be approved as things are", FAILED)
+    if not yes and not typer.confirm("Approve this release?"):
+        errors.print("not approved; nothing was written")
+        raise typer.Exit(FAILED)
+    serving, source = ServingDir(node_dir), Path(release)
+    kept = serving.release_folder(seen.release.hash)
+    if source.is_dir() and not kept.exists():
+        draft = kept.with_name(f".{kept.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.parent.mkdir(mode=0o700, exist_ok=True)
+        shutil.copytree(source, draft)
+        # What was looked at is what is kept, whatever happened to the folder meanwhile.
+        if Release.load(draft).hash != seen.release.hash:
+            shutil.rmtree(draft, ignore_errors=True)
+            fail(f"{source}: was changed while it was looked at; look again", BAD_INPUT)
+        draft.rename(kept)
+    with opened(node_dir) as ledger:
+        seq = ledger.append(lambda state: admit(seen.release, node_dir.config()))
+    console.print(f"approved: {foreign(seen.release.manifest.name)}, entry {seq} of the ledger")
+    if node_dir.config().node.role == "lender":
+        console.print("to score with it: [bold]sealscore-node release use[/bold]")
+
+
+@app.command("list")
+def list_releases(folder: Folder = HERE) -> None:
+    """List the approved releases, and what each is used for."""
+    node_dir = node_dir_at(folder)
+    lender, pointer = node_dir.config().node.role == "lender", ServingDir(node_dir).pointer
+    table = Table("release", Column("hash", min_width=GROUP), "approved", "used as", "expires")
+    with opened(node_dir) as ledger:
+        known = dict(ledger.state.serving.releases)
+    for hash, state in known.items():
+        used = pointer.role(hash) if lender else "tokens" if state.state == "live" else ""
+        row = (state.manifest.name, grouped(hash), state.state, used, str(state.manifest.expires))
+        table.add_row(*map(foreign, row))
+    console.print(table if known else "no release was approved yet; sealscore-node release approve FOLDER")
+
+
+@app.command()
+def use(
+    release: ReleaseArgument,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Score with it beside the live one, for comparison.")
+    ] = False,
+    folder: Folder = HERE,
+) -> None:
+    """At a lender: score with an approved release from now on; the one before it stays for rollback."""
+    node_dir = _lender(folder)
+    hash, state = approved_release(node_dir, release)
+    serving = ServingDir(node_dir)
+    serving.release(hash)
+    pointer = serving.pointer
+    if shadow and pointer.live == hash:
+        fail(f"release {state.manifest.name} is live; another one can be in the shadow", BAD_INPUT)
+    serving.point(Pointer(pointer.live, pointer.before, hash, pointer.retired) if shadow else pointer.going_live(hash))
+    console.print(f"{'in the shadow' if shadow else 'live'}: {foreign(state.manifest.name)}")
+
+
+@app.command()
+def rollback(folder: Folder = HERE) -> None:
+    """At a lender: score with the release before the live one again."""
+    node_dir = _lender(folder)
+    serving = ServingDir(node_dir)
+    before = serving.pointer.before
+    if before is None:
+        fail("there is no release to go back to; sealscore-node release list shows what there is", BAD_INPUT)
+    hash, state = approved_release(node_dir, before)
+    serving.release(hash)
+    serving.point(serving.pointer.going_live(hash))
+    console.print(f"live: {foreign(state.manifest.name)}")
+
+
+@app.command()
+def withdraw(
+    release: ReleaseArgument,
+    why: Annotated[str, typer.Option(help="The reason, for the ledger.")] = "withdrawn by the operator",
+    folder: Folder = HERE,
+) -> None:
+    """Withdraw a release: no token is made under it any more, and nothing is scored by it. It cannot be undone."""
+    node_dir, why = node_dir_at(folder), reason(why)
+    hash, state = approved_release(node_dir, release)
+    serving = ServingDir(node_dir)
+    with opened(node_dir) as ledger:
+        ledger.append(lambda folded: EndRelease(release=hash, why=why))
+    serving.point(serving.pointer.without(hash))
+    console.print(f"withdrawn: {foreign(state.manifest.name)}")
+    if node_dir.config().node.role == "lender" and serving.pointer.live is None:
+        console.print("no release is live now: sealscore-node release use, or rollback")
+
+
+def _lender(folder: Path) -> NodeDir:
+    node_dir = node_dir_at(folder)
+    if node_dir.config().node.role != "lender":
+        fail("this is a platform's node; lenders score", BAD_INPUT)
+    return node_dir
+
+
+def _seen(node_dir: NodeDir, wanted: str) -> ReleaseReview:
+    if Path(wanted).is_dir():
+        release = Release.load(Path(wanted))
+    else:
+        hash, _ = approved_release(node_dir, wanted)
+        release = ServingDir(node_dir).release(hash)
+    with opened(node_dir) as ledger:
+        return review(node_dir, release, ledger.state)
+
+
+def approved_release(node_dir: NodeDir, wanted: str) -> tuple[str, ReleaseState]:
+    """The approved, live release that an operator means; ends with an error where there is none, or several."""
+    with opened(node_dir) as ledger:
+        known = dict(ledger.state.serving.releases)
+    digits = ungrouped(wanted)
+    fitting = {
+        hash: state
+        for hash, state in known.items()
+        if state.manifest.name == wanted or (len(digits) >= GROUP and hash.startswith(digits))
+    }
+    if len(fitting) != 1:
+        listed = [f"{grouped(hash)} {foreign(state.manifest.name)}" for hash, state in known.items()] or ["none"]
+        what = "several approved releases are" if fitting else "no folder and no approved release is"
+        fail([f"{foreign(wanted)}: {what} so named; releases:", *listed], BAD_INPUT)
+    ((hash, state),) = fitting.items()
+    if state.state != "live":
+        fail(f"release {foreign(state.manifest.name)} was withdrawn", BAD_INPUT)
+    return hash, state
+
+
+def _print(seen: ReleaseReview) -> None:
+    table = Table(Column(no_wrap=True), Column(overflow="fold"), show_header=False, box=None, padding=(0, 2, 0, 0))
+    for what, words in seen.lines:
+        table.add_row(f"[bold]{what}[/bold]", foreign(words, 10_000))
+    console.print(table, highlight=False)
+    for obstacle in seen.obstacles:
+        errors.print(f"[red]in the way:[/red] {foreign(obstacle, 10_000)}", highlight=False)

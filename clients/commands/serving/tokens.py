@@ -1,0 +1,255 @@
+"""`sealscore-node token`, `batch` and `serving-key`: what platforms and lenders pass each other, by file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sealscore.clients.commands.plan import opened
+from sealscore.clients.commands.serving.release import ReleaseArgument, approved_release
+from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at
+from sealscore.clients.scoring.batches import batch_for, late, take_batch, take_receipt
+from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker, charge_days
+from sealscore.clients.setup.node_dir import NodeDir
+from sealscore.clients.setup.plan_data import loaded
+from sealscore.clients.setup.serving_dir import ServingDir, today
+from sealscore.shared.files import write_whole
+from sealscore.shared.identity.identity import Card
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.serving.manifest import KINDS
+from sealscore.shared.serving.serving_keys import month_of
+from sealscore.shared.text.terminal import foreign
+
+_OWNER = 0o600
+Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
+Lender = Annotated[str, typer.Option(help="The lender's name.")]
+Person = Annotated[str, typer.Option(help="The creator's identifier; - reads it from standard input.")]
+
+
+tokens_app = typer.Typer(help="At a platform: tokens of creators who agreed to be scored.", no_args_is_help=True)
+batch_app = typer.Typer(help="The day's batch of withdrawals between a platform and a lender.", no_args_is_help=True)
+key_app = typer.Typer(help="The key of a month, to which platforms seal tokens for a lender.", no_args_is_help=True)
+
+
+@tokens_app.command("new")
+def token(
+    release: ReleaseArgument,
+    lender: Lender,
+    person: Person,
+    text: Annotated[Path, typer.Option(help="The file of the text that the creator was shown and agreed to.")],
+    key: Annotated[str, typer.Option(help="Idempotency key: the same consent asked again gets the same token.")],
+    output: Output,
+    language: Annotated[str, typer.Option(help="The language of the text, as zh or en.")] = "zh",
+    kind: Annotated[
+        list[str] | None, typer.Option(help=f"What the consent names beside signal: {', '.join(KINDS[1:])}.")
+    ] = None,
+    retraining: Annotated[bool, typer.Option("--retraining", help="The consent names retraining, too.")] = False,
+    folder: Folder = HERE,
+) -> None:
+    """At a platform: make the token of a creator who agreed, for one lender, and charge what it tells."""
+    node_dir = _of_role(folder, "platform")
+    if unknown := set(kind or ()) - set(KINDS):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: one of {', '.join(KINDS)}", param_hint="--kind")
+    try:
+        digest = hashlib.sha256(text.read_bytes()).hexdigest()
+    except OSError as error:
+        fail(f"{text}: cannot be read ({error.strerror})", BAD_INPUT)
+    person = _given(person)
+    kinds = frozenset({"signal", *(kind or ())})
+    request = ConsentRequest(lender, person, digest, language, key, kinds, retraining)
+    serving, config = ServingDir(node_dir), node_dir.config()
+    hash, _ = approved_release(node_dir, release)
+    found = serving.release(hash)
+    cards = {name: found.plan.cards[name] for name in found.manifest.lenders}
+    day = today()
+    with opened(node_dir) as ledger:
+        store = serving.store()
+        try:
+            records = loaded(node_dir, config, found.plan).records
+            peers = serving.peers(cards, month_of(day))
+            maker = TokenMaker(node_dir.identity(), ledger, store, found, records, peers)
+            made = maker.make(request, day)
+        except NoToken as error:
+            fail(f"no token ({error.code}): {error}", FAILED)
+        finally:
+            store.close()
+    write_whole(output, base64.urlsafe_b64encode(made).decode("ascii") + "\n", _OWNER)
+    console.print(f"written to {foreign(output)}; give it to the creator, for the application at {foreign(lender)}")
+
+
+@tokens_app.command()
+def charge(folder: Folder = HERE) -> None:
+    """At a platform: charge today's block for every live release and lender, whether or not anybody agrees today."""
+    node_dir = _of_role(folder, "platform")
+    with opened(node_dir) as ledger:
+        store = ServingDir(node_dir).store()
+        live = [one.manifest.hash for one in ledger.state.serving.live]
+        try:
+            for hash in live:
+                charge_days(ledger, store, hash, today())
+        except NoToken as error:
+            fail(f"not charged ({error.code}): {error}", FAILED)
+        finally:
+            store.close()
+    console.print(f"charged up to {today()}: {len(live)} live release{'' if len(live) == 1 else 's'}")
+
+
+@tokens_app.command()
+def withdraw(lender: Lender, person: Person, folder: Folder = HERE) -> None:
+    """At a platform: a creator withdraws. Tokens that were given go into the day's batch for the lender.
+
+    Take the consent out of the table of consents, too: from it follows that no further token is made.
+    """
+    node_dir = _of_role(folder, "platform")
+    form = _normal(node_dir, person)
+    store = ServingDir(node_dir).store()
+    try:
+        with store.transaction() as own:
+            count = own.withdraw(form, lender, str(today()))
+    finally:
+        store.close()
+    console.print(f"noted; {count} token{'' if count == 1 else 's'} will be in the next batch for {foreign(lender)}")
+
+
+@batch_app.command("make")
+def batch(
+    release: ReleaseArgument,
+    lender: Lender,
+    output: Output,
+    receipt: Annotated[Path | None, typer.Option(help="First take the lender's receipt of an earlier batch.")] = None,
+    folder: Folder = HERE,
+) -> None:
+    """At a platform: seal the day's batch of withdrawals for a lender, always of one size, with dummies."""
+    node_dir = _of_role(folder, "platform")
+    serving = ServingDir(node_dir)
+    hash, _ = approved_release(node_dir, release)
+    found, day = serving.release(hash), today()
+    card = _card(found.plan.cards, lender)
+    store = serving.store()
+    try:
+        if receipt is not None:
+            number = take_receipt(store, _text(receipt), node_dir.config().node.name, card)
+            console.print(f"receipt of batch {number} taken")
+        peers = serving.peers({lender: card}, month_of(day))
+        if lender not in peers:
+            fail(
+                f"there is no serving key of {foreign(lender)} for {month_of(day)}; ask it for that month's", BAD_INPUT
+            )
+        with opened(node_dir) as ledger:
+            text = batch_for(node_dir.identity(), ledger, store, found, peers[lender], day)
+        unreceipted = late(store, lender, day)
+    finally:
+        store.close()
+    write_whole(output, text, _OWNER)
+    console.print(f"written to {foreign(output)}; send it to {foreign(lender)}")
+    if unreceipted:
+        console.print(
+            f"[red]no receipt for 3 days or more of batch {', '.join(map(str, unreceipted))}[/red]; send them again"
+        )
+
+
+@batch_app.command()
+def take(
+    file: Annotated[Path, typer.Argument(help="A batch from a platform.")], output: Output, folder: Folder = HERE
+) -> None:
+    """At a lender: take a platform's batch. The tokens in it are used no more; the receipt goes back."""
+    node_dir = _of_role(folder, "lender")
+    serving, config = ServingDir(node_dir), node_dir.config()
+    identity = node_dir.identity()
+    with opened(node_dir) as ledger:
+        releases = {one.manifest.hash: serving.release(one.manifest.hash) for one in ledger.state.serving.live}
+        log = serving.log()
+        try:
+            receipt, count = take_batch(
+                _text(file),
+                identity,
+                ledger,
+                log,
+                releases,
+                serving.serving_keys(identity),
+                today(),
+                config.serving.retention_days,
+            )
+        finally:
+            log.close()
+    write_whole(output, receipt, _OWNER)
+    console.print(f"{count} token{'' if count == 1 else 's'} withdrawn; send {foreign(output)} back to the platform")
+
+
+@key_app.command("make")
+def serving_key(output: Output, folder: Folder = HERE) -> None:
+    """At a lender: write this month's serving key (made where there is none), to be given to the platforms."""
+    node_dir = _of_role(folder, "lender")
+    serving = ServingDir(node_dir)
+    key = serving.serving_key(node_dir.identity(), month_of(today()))
+    write_whole(output, key.certificate + "\n")
+    with opened(node_dir) as ledger:
+        days = max((one.manifest.token_days for one in ledger.state.serving.releases.values()), default=90)
+    for month in serving.destroy_keys(today(), days):
+        console.print(f"the key of {month} is destroyed: its last token has ended")
+    console.print(f"written to {foreign(output)}: the serving key of {key.month}; give it to the platforms")
+
+
+@key_app.command("take")
+def take_key(
+    file: Annotated[Path, typer.Argument(help="A lender's serving key.")], lender: Lender, folder: Folder = HERE
+) -> None:
+    """At a platform: take a lender's serving key of a month, certified by its trusted card."""
+    node_dir = _of_role(folder, "platform")
+    peer = ServingDir(node_dir).keep_peer(_text(file), _card(node_dir.trust().cards, lender))
+    console.print(f"taken: the serving key of {foreign(lender)} for {peer.month}")
+
+
+@tokens_app.command()
+def told(person: Person, folder: Folder = HERE) -> None:
+    """At a platform: show all that was told of a person for scoring, as one JSON object a line."""
+    node_dir = _of_role(folder, "platform")
+    form = _normal(node_dir, person)
+    store = ServingDir(node_dir).store()
+    try:
+        for row in store.told_of(form):
+            print(json.dumps(row))
+    finally:
+        store.close()
+
+
+def _of_role(folder: Path, role: str) -> NodeDir:
+    node_dir = node_dir_at(folder)
+    if (found := node_dir.config().node.role) != role:
+        fail(f"this is a {found}'s node; this command is a {role}'s", BAD_INPUT)
+    return node_dir
+
+
+def _given(person: str) -> str:
+    """An identifier as it was typed; - takes it from standard input, where no list of processes shows it."""
+    return sys.stdin.readline().strip() if person == "-" else person
+
+
+def _normal(node_dir: NodeDir, person: str) -> str:
+    form = node_dir.config().data.form
+    found = NORMAL_FORMS[form](_given(person))
+    if not found:
+        fail(f"the identifier has no normal form as {form}; correct it", BAD_INPUT)
+    return found
+
+
+def _card(cards: Mapping[str, Card], name: str) -> Card:
+    if name not in cards:
+        fail(
+            f"{foreign(name)}: there is no card of it here; known: {', '.join(map(foreign, sorted(cards)))}", BAD_INPUT
+        )
+    return cards[name]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("ascii", "replace")
+    except OSError as error:
+        fail(f"{path}: cannot be read ({error.strerror})", BAD_INPUT)

@@ -1,0 +1,148 @@
+"""The day's batch of a platform for a lender: handles of tokens that were withdrawn, and dummies, sealed, of one size.
+
+A batch is repeated, with what it had and more, until the lender's signed receipt of it came. Handles leave tombstones
+at the lender, so one that comes late, twice or out of order restores nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+
+from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.serving_store import ServingStore
+from sealscore.shared.crypto.sealing import SealError, claimed_address, seal
+from sealscore.shared.fields import FieldsError, counter, pack_fields, unpack_fields
+from sealscore.shared.identity.identity import BadSignature, Card, Identity
+from sealscore.shared.ledger.entries import ServeWithdraw
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.ledger.state import LedgerState
+from sealscore.shared.messages.address import Address
+from sealscore.shared.serving.release import Release
+from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer
+from sealscore.shared.serving.token import HANDLE_BYTES, open_sealed
+
+ALARM_DAYS = 3
+_KIND, _PHASE, _PURPOSE = "batch", "batch", "batch receipt"
+_LABEL = b"sealscore batch 1"
+_HEAD, _RECEIPT = "sealscore-batch-1.", "sealscore-receipt-1."
+
+
+class BatchError(ValueError):
+    """A batch or a receipt that is not taken; the message says why."""
+
+
+def batch_for(
+    identity: Identity, ledger: Ledger, store: ServingStore, release: Release, peer: ServingPeer, today: date
+) -> str:
+    """The day's batch for a lender, one line of text of always the same length.
+
+    Raises:
+        LedgerError, ServingStoreError: it cannot be noted; nothing is sent.
+    """
+    places, lender = release.manifest.batch_places, peer.key.name
+    with store.transaction() as own:
+        number, handles = own.take_batch(lender, str(today), places)
+    entry = ServeWithdraw(peer=lender, direction="passed", batch=number, persons=len(handles))
+    _note(ledger, entry)
+    dummies = [os.urandom(HANDLE_BYTES) for _ in range(places - len(handles))]
+    mixed = sorted([*handles, *dummies])
+    body = pack_fields(_LABEL, b"".join(mixed))
+    address = Address(release.hash, peer.month, _PHASE, number, 0, identity.name, lender)
+    return _HEAD + base64.urlsafe_b64encode(seal(address, _KIND, body, identity, peer.key)).decode("ascii")
+
+
+def take_batch(
+    text: str,
+    identity: Identity,
+    ledger: Ledger,
+    log: ScoreLog,
+    releases: Mapping[str, Release],
+    keys: Iterable[ServingKeys],
+    today: date,
+    retention_days: int,
+) -> tuple[str, int]:
+    """Use the tokens of a platform's batch no more: the receipt, and how many of them were known here.
+
+    Raises:
+        BatchError: it is none for this lender.
+        LedgerError, ScoreLogError: it cannot be noted; there is no receipt.
+    """
+    data = _decoded(text, _HEAD, "batch")
+    try:
+        claimed = claimed_address(data)
+        release = releases.get(claimed.plan)
+        own = {one.month: one for one in keys}.get(claimed.run)
+        if release is None or own is None:
+            raise BatchError("this batch is under a release or a serving key that is not here")
+        cards = {name: card for name, card in release.plan.cards.items() if card.role == "platform"}
+        address, body = open_sealed(data, own, release.hash, cards, _KIND, _PHASE)
+        label, joined = unpack_fields(body, 2)
+    except (SealError, FieldsError) as error:
+        raise BatchError(f"this batch cannot be opened: {error}") from None
+    if label != _LABEL or len(joined) != HANDLE_BYTES * release.manifest.batch_places or address.round < 1:
+        raise BatchError("this is no batch of the release's size")
+    handles = [joined[at : at + HANDLE_BYTES] for at in range(0, len(joined), HANDLE_BYTES)]
+    with log.commit() as batch:
+        until = str(today + timedelta(days=retention_days))
+        count = batch.withdraw(handles, address.sender, str(today), until)
+    _note(ledger, ServeWithdraw(peer=address.sender, direction="received", batch=address.round, persons=count))
+    fields = (counter(address.round), address.sender.encode(), address.recipient.encode())
+    receipt = pack_fields(*fields, identity.sign(_PURPOSE, *fields))
+    return _RECEIPT + base64.urlsafe_b64encode(receipt).decode("ascii") + "\n", count
+
+
+def take_receipt(store: ServingStore, text: str, platform: str, card: Card) -> int:
+    """Note a lender's receipt of a batch; gives its number. BatchError where it is none."""
+    data = _decoded(text, _RECEIPT, "receipt")
+    try:
+        number, sender, recipient, signature = unpack_fields(data, 4)
+        card.check(signature, _PURPOSE, number, sender, recipient)
+    except (FieldsError, BadSignature):
+        raise BatchError(f"this is no receipt that {card.name} signed") from None
+    if (sender.decode("utf-8", "replace"), recipient.decode("utf-8", "replace")) != (platform, card.name):
+        raise BatchError("this receipt is of another pair")
+    found = int.from_bytes(number, "big")
+    with store.transaction() as own:
+        if not own.receipted(card.name, found, data):
+            raise BatchError(f"there is no batch {found} for {card.name}")
+    return found
+
+
+def late(store: ServingStore, lender: str, today: date) -> list[int]:
+    """Batches of which no receipt came for `ALARM_DAYS` days or more."""
+    with store.transaction() as own:
+        waiting = own.unreceipted(lender)
+    return [number for number, day in waiting if (today - date.fromisoformat(day)).days >= ALARM_DAYS]
+
+
+def _note(ledger: Ledger, entry: ServeWithdraw) -> None:
+    """Note a batch once: one that comes or goes again is no news."""
+
+    def make(state: LedgerState) -> ServeWithdraw:
+        same = (one for one in state.serving.withdrawals if (one.peer, one.direction) == (entry.peer, entry.direction))
+        if any(one.batch >= entry.batch for one in same):
+            raise _Noted
+        return entry
+
+    try:
+        ledger.append(make)
+    except _Noted:
+        return
+
+
+class _Noted(Exception):
+    """The ledger has this batch."""
+
+
+def _decoded(text: str, head: str, what: str) -> bytes:
+    body = text.strip()
+    if not body.startswith(head):
+        raise BatchError(f"this is no {what}: one begins with {head}")
+    try:
+        return base64.b64decode(body.removeprefix(head).encode("ascii"), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise BatchError(f"this {what} is cut off or mistyped") from None

@@ -1,0 +1,249 @@
+"""A lender scores an application: opens its tokens, asks the scorer, logs, and only then answers.
+
+What an answer says of each token is its status; a token that is not used is never a reason, and its values are not read
+by any rule.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from sealscore.clients.scoring.application import Application, ApplicationError
+from sealscore.clients.scoring.score_log import Batch, ScoreLog
+from sealscore.clients.scoring.scorer import NoModel, Scored, Scorer
+from sealscore.shared.crypto.sealing import SealError
+from sealscore.shared.serving.manifest import Kind
+from sealscore.shared.serving.release import CHAMPION, Release
+from sealscore.shared.serving.serving_keys import ServingKeys
+from sealscore.shared.serving.token import Token, TokenError, claimed_release, open_token
+
+VALID_DAYS = 30
+# Bodies of one application beyond which asking again looks like looking for a better score.
+SHOPPING = 3
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A token of an application: `status` is `used` or why it is not; `token` where it could be opened."""
+
+    status: str
+    token: Token | None = None
+
+
+class ScoreService:
+    """Scores under the live release of one lender, whose answers go into the log.
+
+    `keys` are the serving keys at hand, by month. `installed` are the hashes of all releases that this lender approved:
+    a token under any of them is used where its tower is the live one's. What the `shadow` says is logged, and told to
+    nobody.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        keys: Iterable[ServingKeys],
+        log: ScoreLog,
+        installed: Iterable[str] = (),
+        shadow: Release | None = None,
+    ) -> None:
+        self._release, self._log = release, log
+        self._keys = {one.month: one for one in keys}
+        self._installed = {release.hash, *installed}
+        self._scorer = Scorer(release)
+        self._shadow = None if shadow is None else Scorer(shadow)
+        plan = release.plan
+        members = [party for group in plan.platforms for party in plan.members(group)]
+        self._group = {party.name: party.group for party in members}
+        self._cards = {name: card for name, card in plan.cards.items() if name in self._group}
+
+    def score(self, data: Any, caller: str, today: date) -> dict[str, Any]:
+        """The answer to one application, as plain data; see `score_many`."""
+        return self.score_many([data], caller, today)[0]
+
+    def score_many(self, batch: Sequence[Any], caller: str, today: date) -> list[dict[str, Any]]:
+        """The answers to applications, in their order; they are in the log, signed, when this returns.
+
+        The same application with the same body gets the answer that it got; another body is a new version.
+
+        Raises:
+            ApplicationError: one of them cannot be scored; none of them was.
+            NoModel: a model is missing for one of them.
+            ScoreLogError: they cannot be logged; nothing was answered.
+        """
+        manifest = self._release.manifest
+        if not manifest.issued <= today <= manifest.expires:
+            what = f"the release is for {manifest.issued} to {manifest.expires}; use another, or set the clock"
+            raise ApplicationError("release-expired", [what])
+        applications = [Application.parse(data, self._release.plan, today) for data in batch]
+        for application in applications:
+            if application.purpose != manifest.purpose_code:
+                what = f"purpose: is not that of the release, {manifest.purpose_code}"
+                raise ApplicationError("purpose", [what])
+        opened = [[self._open(token, application) for token in application.tokens] for application in applications]
+        with self._log.commit() as log:
+            return [
+                self._answered(log, application, seen, caller, today)
+                for application, seen in zip(applications, opened, strict=True)
+            ]
+
+    def _answered(
+        self, log: Batch, application: Application, seen: list[Seen], caller: str, today: date
+    ) -> dict[str, Any]:
+        versions = log.answered(application.id, application.person)
+        for digest, seq in versions:
+            if digest == application.digest:
+                content = log.content(seq, application.person)
+                if content is None:
+                    what = "this application was scored, and its record is locked or erased since; send a new one"
+                    raise ApplicationError("withdrawn", [what])
+                return _answer(content)
+        judged = [self._judged(log, application, one, today) for one in seen]
+        _refuse_twins(judged)
+        levels: dict[str, list[int]] = {}
+        for one in judged:
+            if one.status == "used" and one.token is not None:
+                levels.setdefault(one.token.group, []).append(one.token.values["signal"])
+        scored = self._scorer.score(application.columns, levels)
+        version = len(versions) + 1
+        content = self._content(application, judged, scored, caller, today, version)
+        if self._shadow is not None:
+            content["shadow"] = self._in_shadow(self._shadow, application, levels)
+        log.write(content, application.id, application.person, version, application.digest)
+        return _answer(content)
+
+    def _in_shadow(
+        self, scorer: Scorer, application: Application, levels: Mapping[str, Sequence[int]]
+    ) -> dict[str, Any]:
+        """What another release says of the same application: levels of the same towers only."""
+        live, other = self._release.manifest.told, scorer.release.manifest.told
+        fitting = {
+            group: told
+            for group, told in levels.items()
+            if group in other and other[group].meaning == live[group].meaning
+        }
+        try:
+            scored = scorer.score(application.columns, fitting)
+        except (NoModel, ValueError):
+            # Another plan may need other columns; the live answer does not depend on it.
+            return {"release": scorer.release.hash}
+        return {"release": scorer.release.hash, "role": scored.role, "pd": scored.pd, "points": scored.points}
+
+    def _open(self, data: bytes, application: Application) -> Seen:
+        """A token, opened; nothing of this depends on what was seen before."""
+        try:
+            release, month = claimed_release(data)
+            if release not in self._installed:
+                return Seen("other-release")
+            keys = self._keys.get(month)
+            if keys is None:
+                return Seen("expired")
+            token = open_token(data, keys, release, self._cards)
+        except (SealError, TokenError):
+            return Seen("unreadable")
+        group = self._group.get(token.platform)
+        told = self._release.manifest.told.get(token.group)
+        if group != token.group or told is None or told.meaning != token.meaning:
+            return Seen("other-release")
+        levels = self._release.plan.model.signal_levels
+        if not set(token.values) <= set(told.bits) or not 0 <= token.values.get("signal", -1) < levels:
+            return Seen("unreadable")
+        if token.purpose != application.purpose:
+            return Seen("other-purpose")
+        if not token.fits(application.person):
+            return Seen("other-person")
+        return Seen("used", token)
+
+    def _judged(self, log: Batch, application: Application, seen: Seen, today: date) -> Seen:
+        """The status by what is known: withdrawals, other applications, the day."""
+        token = seen.token
+        if token is None or seen.status != "used":
+            return seen
+        known = log.handle(token.handle)
+        if known is not None and known.withdrawn is not None:
+            return Seen("withdrawn", token)
+        if not token.as_of <= today <= token.expires:
+            return Seen("expired" if today > token.expires else "clock", token)
+        expires = token.expires.isoformat()
+        if not log.use(token.handle, application.id, application.person, token.platform, expires):
+            return Seen("other-application", token)
+        return seen
+
+    def _content(
+        self, application: Application, judged: list[Seen], scored: Scored, caller: str, today: date, version: int
+    ) -> dict[str, Any]:
+        """All that a line keeps: the inputs as bins and as checked values, the answer, and by whom and what."""
+        ends = [one.token.expires for one in judged if one.token is not None and one.status == "used"]
+        valid = min([today + timedelta(days=VALID_DAYS), self._release.manifest.expires, *ends])
+        schema = self._release.plan.groups[self._release.plan.lenders].table
+        own = {feature.name for feature in schema.features}
+        values = {name: float(column[0]) for name, column in application.columns.items() if name in own}
+        return {
+            "score_id": secrets.token_hex(16),
+            "application_id": application.id,
+            "version": version,
+            "as_of": str(application.as_of),
+            "product": application.product,
+            "purpose": application.purpose,
+            "caller": caller,
+            "release": self._release.hash,
+            "role": scored.role,
+            "values": {name: None if value != value else value for name, value in values.items()},
+            "bins": list(scored.bins),
+            "logit": scored.logit.hex(),
+            "pd": scored.pd,
+            "points": scored.points,
+            "reasons": list(scored.reasons),
+            "signals": self._signals(judged),
+            "valid_until": str(valid),
+        }
+
+    def _signals(self, judged: list[Seen]) -> list[dict[str, Any]]:
+        """Each kind of platform with its status, and what its token tells beside the level."""
+        found = []
+        for one in judged:
+            said: dict[str, Any] = {"status": one.status}
+            if one.token is not None:
+                said = {"kind": one.token.group, "platform": one.token.platform, **said}
+                if one.status == "used":
+                    said["told"] = _told(one.token.values)
+            found.append(said)
+        given = {said.get("kind") for said in found}
+        return found + [
+            {"kind": group, "status": "none"} for group in self._release.plan.platforms if group not in given
+        ]
+
+
+def cutoff(release: Release, role: str) -> int | None:
+    """Points at which a model of a release approves the plan's share, where its tables gave any."""
+    cutoffs = release.manifest.cutoffs
+    if cutoffs is None:
+        return None
+    return cutoffs.champion if role == CHAMPION else cutoffs.fallback
+
+
+def _told(values: Mapping[Kind, int]) -> dict[str, int]:
+    """What a lender may use beside the level: a band of capacity, a flag."""
+    return {kind: value for kind, value in values.items() if kind != "signal"}
+
+
+def _refuse_twins(judged: list[Seen]) -> None:
+    platforms = [one.token.platform for one in judged if one.token is not None and one.status == "used"]
+    if len(set(platforms)) != len(platforms):
+        raise ApplicationError("two-tokens", ["tokens: two are of one platform; send the newer one alone"])
+
+
+def _answer(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a line to whoever asked for it."""
+    names = ("score_id", "application_id", "version", "pd", "points", "reasons", "signals", "valid_until")
+    answer = {name: content[name] for name in names}
+    answer["model"] = {"release": content["release"], "role": content["role"]}
+    if content["version"] >= SHOPPING:
+        answer["alarm"] = "score-shopping"
+    return answer
+
+
+__all__ = ["ApplicationError", "NoModel", "ScoreService", "cutoff"]

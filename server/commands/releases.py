@@ -1,0 +1,102 @@
+"""`sealscore-server release`: make releases of finished runs, send them to the parties, list them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
+from sealscore.server.releases.making import Wanted, make_release
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.serving.manifest import MANIFEST, Manifest
+from sealscore.shared.text.foreign import GROUP
+from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
+
+app = typer.Typer(help="Make releases of finished runs, for lenders to score with.", no_args_is_help=True)
+
+
+@app.command()
+def new(
+    plan: Annotated[str, typer.Argument(help="The name of the plan whose run has finished.")],
+    name: Annotated[str | None, typer.Option(help="The release's name; by default the plan's and today.")] = None,
+    purpose: Annotated[str, typer.Option(help="The purpose's code, by which consents name it.")] = "credit-decision",
+    days: Annotated[int, typer.Option(min=1, max=1100, help="Days for which it may be used.")] = 365,
+    most_a_day: Annotated[int, typer.Option(min=1, help="Tokens of a platform for a lender in a day.")] = 1000,
+    token_days: Annotated[int, typer.Option(min=1, max=90, help="Days for which a token may be used.")] = 30,
+    batch_places: Annotated[int, typer.Option(min=8, help="Places of the day's batch of a pair.")] = 64,
+    lender: Annotated[list[str] | None, typer.Option(help="A lender that may score with it; by default all.")] = None,
+    capacity: Annotated[
+        list[str] | None, typer.Option(help="KIND:COLUMN:EDGE,EDGE,... told as a band in 3 bits.")
+    ] = None,
+    flag: Annotated[list[str] | None, typer.Option(help="KIND:COLUMN:ABOVE told as 1 bit.")] = None,
+    reasons: Annotated[list[str] | None, typer.Option(help="KIND of platforms that tell reasons, 8 bits.")] = None,
+    folder: Folder = HERE,
+) -> None:
+    """Make a release of a finished run: a folder that partners approve by its hash."""
+    server_dir = server_dir_at(folder)
+    signed = signed_plan(server_dir.signed_plans(), plan)
+    day = datetime.now(UTC).date()
+    named = name or f"{plan}-{day}"
+    target = server_dir.releases / named
+    if target.exists():
+        fail(f"{target}: there is a release of that name; choose another with --name", BAD_INPUT)
+    wanted = Wanted(
+        name=named,
+        purpose_code=purpose,
+        issued=day,
+        expires=day + timedelta(days=days),
+        most_a_day=most_a_day,
+        token_days=token_days,
+        batch_places=batch_places,
+        lenders=tuple(lender or ()),
+        capacity=dict(_capacity(one) for one in capacity or ()),
+        flag=dict(_flag(one) for one in flag or ()),
+        reasons=tuple(reasons or ()),
+    )
+    manifest = make_release(server_dir.run_folder(signed), target, wanted)
+    console.print(f"made: {foreign(manifest.name)}, hash\n  [bold]{grouped(manifest.hash)}[/bold]")
+    console.print(f"give the folder {foreign(target)} to the partners, and read them the hash")
+
+
+@app.command("list")
+def list_releases(folder: Folder = HERE) -> None:
+    """List the releases."""
+    server_dir = server_dir_at(folder)
+    table = Table("release", Column("hash", min_width=GROUP), "lenders", "expires")
+    found = sorted(server_dir.releases.glob(f"*/{MANIFEST}"))
+    for path in found:
+        try:
+            manifest = Manifest.load(path)
+        except PlanError as error:
+            table.add_row(foreign(path.parent.name), foreign(str(error)), "", "")
+            continue
+        row = (manifest.name, grouped(manifest.hash), ", ".join(manifest.lenders), str(manifest.expires))
+        table.add_row(*map(foreign, row))
+    console.print(table if found else "no release yet; sealscore-server release new PLAN")
+
+
+def _capacity(text: str) -> tuple[str, dict[str, object]]:
+    group, column, edges = _three(text, "--capacity", "KIND:COLUMN:EDGE,EDGE,...")
+    return group, {"column": column, "edges": [_number(edge, "--capacity") for edge in edges.split(",")]}
+
+
+def _flag(text: str) -> tuple[str, dict[str, object]]:
+    group, column, above = _three(text, "--flag", "KIND:COLUMN:ABOVE")
+    return group, {"column": column, "above": _number(above, "--flag")}
+
+
+def _three(text: str, option: str, form: str) -> tuple[str, str, str]:
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise typer.BadParameter(f"{text!r}: write {form}", param_hint=option)
+    return parts[0], parts[1], parts[2]
+
+
+def _number(text: str, option: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number", param_hint=option) from None
