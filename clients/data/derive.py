@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +19,35 @@ def derived_columns(table: TableSchema, columns: Mapping[str, np.ndarray]) -> di
     is missing counts as the lower bound.
     """
     return {**columns, **{feature.name: _value(feature, columns) for feature in table.derived}}
+
+
+def derived_values(table: TableSchema, values: Mapping[str, float]) -> dict[str, float]:
+    """As `derived_columns`, of one record in plain numbers and with the same bits: for scores one by one."""
+    return {**values, **{feature.name: _of_one(feature, values) for feature in table.derived}}
+
+
+def _of_one(feature: DerivedFeature, values: Mapping[str, float]) -> float:
+    formula = feature.formula
+    inputs = [values[name] for name in formula.of]
+    parts = [values[name] for name in formula.per] if formula.per is not None else []
+    if any(value != value for value in (*inputs, *parts)):
+        return math.nan
+    if formula.op == "max":
+        value = max(inputs)
+    elif formula.op == "min":
+        value = min(inputs)
+    elif formula.op == "count-above":
+        value = float(sum(one > (formula.threshold or 0.0) for one in inputs))
+    else:
+        value = 0.0
+        for weight, one in zip(formula.weights or (1.0,) * len(inputs), inputs, strict=True):
+            value += weight * one
+    if formula.per is not None and formula.floor is not None:
+        total = 0.0
+        for one in parts:
+            total += one
+        value /= max(total, formula.floor)
+    return feature.lower if value != value else min(max(value, feature.lower), feature.upper)
 
 
 def _value(feature: DerivedFeature, columns: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -17,10 +17,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import numpy as np
-
 from sealscore.clients.data.cells import decimal
-from sealscore.clients.data.derive import derived_columns
+from sealscore.clients.data.derive import derived_values
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature, TableSchema
@@ -41,7 +39,8 @@ class ApplicationError(ValueError):
 
 @dataclass(frozen=True)
 class Application:
-    """A checked application. `columns` has float64 [1] for each feature of the lenders' table that enters the score.
+    """A checked application. `values` has each unprotected column of the lenders' table, and the derived ones, as
+    `Records.columns` has them: the index of a level where it is categorical, NaN where it is missing.
 
     `person` is the identifier in the plan's normal form; `digest` is over all of it. Its `repr` shows no value.
     """
@@ -51,7 +50,7 @@ class Application:
     person: str
     product: str
     purpose: str
-    columns: dict[str, np.ndarray] = field(repr=False)
+    values: dict[str, float] = field(repr=False)
     tokens: tuple[bytes, ...] = field(repr=False)
     digest: bytes = field(repr=False)
 
@@ -86,15 +85,15 @@ class Application:
             raise ApplicationError(
                 "person", [f"person: has no normal form as {plan.alignment.identifier!r}; correct it"]
             )
-        columns = feature_columns(data["features"], plan.groups[plan.lenders].table)
+        values = feature_values(data["features"], plan.groups[plan.lenders].table)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
         digest = hashlib.sha256(text.encode()).digest()
         product, purpose = str(data.get("product", "")), str(data["purpose"])
-        return cls(str(data["application_id"]), as_of, person, product, purpose, columns, tokens, digest)
+        return cls(str(data["application_id"]), as_of, person, product, purpose, values, tokens, digest)
 
 
-def feature_columns(given: Mapping[str, Any], table: TableSchema) -> dict[str, np.ndarray]:
-    """Values by name -> columns of one record, float64 [1] each, derived ones among them.
+def feature_values(given: Mapping[str, Any], table: TableSchema) -> dict[str, float]:
+    """Values by name as JSON has them -> those of one record, derived ones among them.
 
     Protected features are no part of a score and are refused like any unknown key.
 
@@ -103,7 +102,7 @@ def feature_columns(given: Mapping[str, Any], table: TableSchema) -> dict[str, n
     """
     wanted = {feature.name: feature for feature in table.features if not feature.protected}
     problems = [f"features.{_unknown(name, wanted)}" for name in given if name not in wanted]
-    columns = {}
+    values = {}
     for name, feature in wanted.items():
         value = given.get(name)
         try:
@@ -111,10 +110,10 @@ def feature_columns(given: Mapping[str, Any], table: TableSchema) -> dict[str, n
         except ValueError as error:
             problems.append(f"features.{name}: {error}")
             continue
-        columns[name] = np.array([number])
+        values[name] = number
     if problems:
         raise ApplicationError("features", problems)
-    return derived_columns(table, columns)
+    return derived_values(table, values)
 
 
 def _number(value: Any, feature: NumericFeature) -> float:

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from sealscore.shared.model.reasons import contributions
+from sealscore.clients.features.dictionary.reasons import dictionary_reasons
+from sealscore.shared.model.lookup import LookUp
 from sealscore.shared.model.score_model import POINTS_TO_DOUBLE, ScoreModel, points
 from sealscore.shared.model.signal import merged_levels
 from sealscore.shared.plan.plan import signal_name
-from sealscore.shared.serving.reason_texts import reason
+from sealscore.shared.serving.reason_texts import Texts, reasons_of
 from sealscore.shared.serving.release import CHAMPION, FALLBACK, Release
 
 MOST_REASONS = 4
@@ -44,14 +45,19 @@ class Scored:
 
 
 class Scorer:
-    """Scores under one release."""
+    """Scores under one release. `texts` are sentences of reasons where the plan has none: the feature dictionary's."""
 
-    def __init__(self, release: Release) -> None:
+    def __init__(self, release: Release, texts: Texts | None = None) -> None:
         self.release = release
         plan, content = release.plan, release.content
+        texts = dictionary_reasons(plan.groups[plan.lenders].table) if texts is None else texts
         self.models: dict[str, ScoreModel] = {CHAMPION: content.model}
         if content.fallback is not None:
             self.models[FALLBACK] = content.fallback
+        self._tables = {role: LookUp(model) for role, model in self.models.items()}
+        self._texts = {
+            role: [reasons_of(part, texts) for part in model.binning.features] for role, model in self.models.items()
+        }
         self._signals = {group: signal_name(group) for group in plan.platforms}
         shares = {part.feature.name: part.reference[-1] for part in content.model.binning.features}
         # Read from the released, noisy shares of the champion's own bins.
@@ -69,52 +75,85 @@ class Scorer:
             raise NoModel("this release has no fallback for applicants without a signal; ask for tokens, or train one")
         return FALLBACK
 
-    def score(self, columns: Mapping[str, np.ndarray], levels: Mapping[str, Sequence[int]]) -> Scored:
-        """Score one record, its columns float64 [1] each; `levels` are those told by each kind of platform.
+    def score(self, values: Mapping[str, float], levels: Mapping[str, Sequence[int]]) -> Scored:
+        """Score one record by its values as `Application` has them; `levels` are those told by kind of platform.
 
         Raises:
             NoModel: see `role`.
+            KeyError: a value is absent.
         """
         role = self.role(levels)
-        return self.answers(role, self.bins(role, columns, [levels]))[0]
+        tables, given = self._tables[role], values
+        if role == CHAMPION and self._signals:
+            signals = {name: _merged(levels.get(group, ())) for group, name in self._signals.items()}
+            given = {**values, **signals}
+        bins = tables.bins_of(given)
+        logit = tables.logit(bins)
+        pd = tables.model.calibration.pd(np.array([logit]))
+        moved = tables.moved(bins)
+        order = sorted(range(len(moved)), key=lambda place: -moved[place])
+        return Scored(
+            role,
+            tuple(bins),
+            logit,
+            round(float(pd[0]), PD_DIGITS),
+            round(float(points(pd)[0])),
+            self._reasons(role, [(place, bins[place], moved[place]) for place in order]),
+        )
 
-    def bins(
-        self, role: str, columns: Mapping[str, np.ndarray], levels: Sequence[Mapping[str, Sequence[int]]]
-    ) -> np.ndarray:
-        """Bin indices [n, features] of records whose columns are float64 [n]."""
-        model = self.models[role]
-        given = dict(columns)
-        if role == CHAMPION:
-            for group, name in self._signals.items():
-                given[name] = merged_levels(list(of_one.get(group, ())) for of_one in levels)
-        return model.binning.quantize(given)
+    def bins(self, role: str, columns: Mapping[str, np.ndarray], levels: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Bin indices [n, features] of records: columns as in Records, and merged levels [n] by kind of platform."""
+        signals = {self._signals[group]: told for group, told in levels.items()} if role == CHAMPION else {}
+        return self.models[role].binning.quantize({**columns, **signals})
+
+    def figures(self, role: str, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits, PDs (rounded) and points (whole) of records with these bins, [n] each."""
+        tables = self._tables[role]
+        logits = tables.logits(bins)
+        pds = tables.model.calibration.pd(logits)
+        return logits, np.round(pds, PD_DIGITS), np.rint(points(pds)).astype(np.int64)
 
     def answers(self, role: str, bins: np.ndarray) -> list[Scored]:
-        """What a model says of records with these bins, one after the other: equal bins, equal bits."""
-        model = self.models[role]
-        logits = model.logits_of_bins(bins)
-        pds = model.calibration.pd(logits)
-        scored_points, moved = points(pds), contributions(model, bins)
+        """What a model says of records with these bins: of each the same bits as `score` gives."""
+        logits, pds, whole = self.figures(role, bins)
+        moved = self._tables[role].moved_of(bins)
+        order = np.argsort(-moved, axis=1, kind="stable")[:, : MOST_REASONS * 2].tolist()
+        rows, scales = bins.tolist(), moved.tolist()
         return [
             Scored(
                 role,
-                tuple(int(index) for index in bins[row]),
+                tuple(rows[row]),
                 float(logits[row]),
-                round(float(pds[row]), PD_DIGITS),
-                round(float(scored_points[row])),
-                self._reasons(model, bins[row], moved[row]),
+                float(pds[row]),
+                int(whole[row]),
+                self._reasons(role, [(place, rows[row][place], scales[row][place]) for place in order[row]]),
             )
-            for row in range(len(bins))
+            for row in range(len(rows))
         ]
 
-    def _reasons(self, model: ScoreModel, bins: np.ndarray, moved: np.ndarray) -> tuple[dict[str, Any], ...]:
-        """The features that raised this PD most, at most four, with the points that each cost."""
+    def _reasons(self, role: str, moved: Sequence[tuple[int, int, float]]) -> tuple[dict[str, Any], ...]:
+        """The features that raised this PD most, at most four, with the points that each cost.
+
+        `moved` has place, bin and contribution, the largest first.
+        """
         found: list[dict[str, Any]] = []
-        for place in np.argsort(-moved, kind="stable"):
-            if len(found) == MOST_REASONS or moved[place] <= 0:
+        for place, bin, by in moved:
+            if len(found) == MOST_REASONS or by <= 0:
                 break
-            text = reason(model.binning.features[place], int(bins[place]))
+            text = self._text(role, place, bin)
             if text is not None:
-                lost = round(float(moved[place]) * _POINTS_A_LOGIT, 1)
-                found.append({"code": text.code, "points": lost, "en": text.en, "zh": text.zh})
+                found.append(
+                    {"code": text.code, "points": round(by * _POINTS_A_LOGIT, 1), "en": text.en, "zh": text.zh}
+                )
         return tuple(found)
+
+    def _text(self, role: str, place: int, bin: int) -> Reason | None:
+        key = role, place, bin
+        if key not in self._texts:
+            self._texts[key] = reason(self.models[role].binning.features[place], bin)
+        return self._texts[key]
+
+
+def _merged(levels: Sequence[int]) -> float:
+    """As `merged_levels`, of one person."""
+    return float(merged_levels([levels])[0]) if len(levels) > 1 else float(levels[0]) if levels else math.nan

@@ -107,7 +107,7 @@ class ScoreService:
         for one in judged:
             if one.status == "used" and one.token is not None:
                 levels.setdefault(one.token.group, []).append(one.token.values["signal"])
-        scored = self._scorer.score(application.columns, levels)
+        scored = self._scorer.score(application.values, levels)
         version = len(versions) + 1
         content = self._content(application, judged, scored, caller, today, version)
         if self._shadow is not None:
@@ -126,8 +126,8 @@ class ScoreService:
             if group in other and other[group].meaning == live[group].meaning
         }
         try:
-            scored = scorer.score(application.columns, fitting)
-        except (NoModel, ValueError):
+            scored = scorer.score(application.values, fitting)
+        except (NoModel, KeyError):
             # Another plan may need other columns; the live answer does not depend on it.
             return {"release": scorer.release.hash}
         return {"release": scorer.release.hash, "role": scored.role, "pd": scored.pd, "points": scored.points}
@@ -180,7 +180,7 @@ class ScoreService:
         valid = min([today + timedelta(days=VALID_DAYS), self._release.manifest.expires, *ends])
         schema = self._release.plan.groups[self._release.plan.lenders].table
         own = {feature.name for feature in schema.features}
-        values = {name: float(column[0]) for name, column in application.columns.items() if name in own}
+        values = {name: value for name, value in application.values.items() if name in own}
         return {
             "score_id": secrets.token_hex(16),
             "application_id": application.id,

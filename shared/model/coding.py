@@ -139,6 +139,16 @@ class Coding:
             code[:, place] = table[tuple(bins[:, index] for index in features)]
         return code
 
+    def weighed(self, weights: np.ndarray) -> list[tuple[tuple[int, ...], np.ndarray]]:
+        """What linear weights [width] make of each feature's bins, and of those of each pair: float64 [bins, ...].
+
+        Their sums are exact for admissible weights, so they add to the logit of the code, bit for bit.
+        """
+        return [
+            (features, table @ weights[place])
+            for (features, place), (_, table) in zip(self.units, self._tables, strict=True)
+        ]
+
     def reference(self) -> np.ndarray:
         """The mean code under the released share of each bin, as if features were independent: float64 [width]."""
         return self._reference.copy()

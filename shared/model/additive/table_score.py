@@ -12,7 +12,7 @@ from sealscore.shared.model.additive.curve import PdCurve
 from sealscore.shared.model.weights import admissible
 
 # Below this distance of two logits the slope of the curve between them has no digits left.
-_NEAR = 1e-9
+NEAR = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class TableScore:
     def logits(self, bins: np.ndarray) -> np.ndarray:
         """Bin indices [n, features] -> logits, float64 [n]."""
         sizes = [len(table) for table in self.tables.mains]
-        return self._calibrated(self.tables.sums(narrow(bins, sizes)))
+        return self.calibrated(self.tables.sums(narrow(bins, sizes)))
 
     def contributions(self, bins: np.ndarray, shares: Sequence[np.ndarray]) -> np.ndarray:
         """Contribution of each feature to the logit: bin indices [n, features] -> float64 [n, features].
@@ -57,23 +57,37 @@ class TableScore:
         the Shapley value under independent features (Lundberg and Lee 2017). The curve stretches all of an
         applicant's alike.
         """
+        mains, pairs, mean = self.moves(shares)
         found = np.zeros(bins.shape)
+        for place, table in enumerate(mains):
+            found[:, place] += table[bins[:, place]]
+        for left, right, of_left, of_right in pairs:
+            at = bins[:, left], bins[:, right]
+            found[:, left] += of_left[at]
+            found[:, right] += of_right[at]
+        moved = found.sum(axis=1)
+        moved = np.where(np.abs(moved) < NEAR, NEAR, moved)
+        stretch = (self.calibrated(mean + moved) - self.calibrated(np.array([mean]))) / moved
+        return np.asarray(found * stretch[:, None], dtype=np.float64)
+
+    def moves(
+        self, shares: Sequence[np.ndarray]
+    ) -> tuple[tuple[np.ndarray, ...], tuple[tuple[int, int, np.ndarray, np.ndarray], ...], float]:
+        """What each bin moves the fitted logit by, and its mean: tables by feature, and of pairs for both features."""
         mean = self.tables.constant
+        mains = []
         for place, table in enumerate(self.tables.mains):
             mean += float(shares[place] @ table)
-            found[:, place] += (table - shares[place] @ table)[bins[:, place]]
+            mains.append(table - shares[place] @ table)
+        pairs = []
         for pair in self.tables.pairs:
             by_left, by_right = pair.table @ shares[pair.right], shares[pair.left] @ pair.table
             middle = float(shares[pair.left] @ by_left)
             mean += middle
-            left, right = by_left[bins[:, pair.left]], by_right[bins[:, pair.right]]
-            both = pair.table[bins[:, pair.left], bins[:, pair.right]]
-            found[:, pair.left] += (both - right + left - middle) / 2
-            found[:, pair.right] += (both - left + right - middle) / 2
-        moved = found.sum(axis=1)
-        moved = np.where(np.abs(moved) < _NEAR, _NEAR, moved)
-        stretch = (self._calibrated(mean + moved) - self._calibrated(np.array([mean]))) / moved
-        return np.asarray(found * stretch[:, None], dtype=np.float64)
+            left, right = by_left[:, None], by_right[None, :]
+            of_left, of_right = (pair.table - right + left - middle) / 2, (pair.table - left + right - middle) / 2
+            pairs.append((pair.left, pair.right, of_left, of_right))
+        return tuple(mains), tuple(pairs), mean
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All numbers by name."""
@@ -108,7 +122,8 @@ class TableScore:
     def _tables(self) -> list[np.ndarray]:
         return [*self.tables.mains, *(pair.table for pair in self.tables.pairs)]
 
-    def _calibrated(self, fitted: np.ndarray) -> np.ndarray:
+    def calibrated(self, fitted: np.ndarray) -> np.ndarray:
+        """Fitted logits -> calibrated ones, of the same shape."""
         if self.curve is None:
             return fitted
         return self.curve.logits(fitted)
