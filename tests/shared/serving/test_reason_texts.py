@@ -10,7 +10,7 @@ import pytest
 
 from sealscore.shared.model.bins import FeatureBins
 from sealscore.shared.plan.schema import CategoricalFeature, LevelReason, NumericFeature, NumericReason, Sentence
-from sealscore.shared.serving.reason_texts import Reason, reason
+from sealscore.shared.serving.reason_texts import Reason, reason, reasons_of
 
 
 def numeric(shares: tuple[float, ...], **keys: Any) -> FeatureBins:
@@ -49,6 +49,16 @@ class TestDirection:
     def test_levels_with_and_without_an_order(self):
         assert codes(levels((0.5, 0.2, 0.3), missing=True)) == ["sector.level", "sector.level", "sector.missing"]
         assert codes(levels((0.5, 0.2, 0.3), ordered=True)) == ["sector.low", "sector.high", "sector.high"]
+
+    def test_a_scorer_may_make_all_of_a_feature_at_once(self):
+        for part in (
+            numeric((0.6, 0.3, 0.1)),
+            levels((0.5, 0.2, 0.3), ordered=True, missing=True),
+            numeric((1 / 3,) * 3),
+        ):
+            texts = {"paid": NumericReason(low=sentence("low"))}
+            assert reasons_of(part, texts) == tuple(reason(part, bin, texts) for bin in range(part.size))
+        assert reasons_of(numeric((0.5, 0.5), proxy=True)) == (None, None)
 
     def test_a_bin_that_is_none_is_refused_and_one_of_numpy_is_taken(self):
         part = numeric((0.5, 0.5))
