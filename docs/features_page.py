@@ -43,7 +43,7 @@ def refresh(page: str) -> str:
         return f"<!-- {found[1]} -->\n{_PARTS[found[1]]()}<!-- end -->"
 
     return re.sub(
-        r"<!-- ((?:features|raw|checks|undated|flags|digest)[\w -]*) -->\n.*?<!-- end -->",
+        r"<!-- ((?:features|reasons|raw|checks|undated|flags|digest)[\w -]*) -->\n.*?<!-- end -->",
         written,
         page,
         flags=re.DOTALL,
@@ -62,6 +62,16 @@ def features(kind: Kind) -> str:
         f"| {found.en}<br>{found.zh} |"
         for found in entries(kind)
     ]
+    return "\n".join(lines) + "\n"
+
+
+def reasons(kind: Kind) -> str:
+    """What applicants are told of the features of one kind of party."""
+    lines = ["| feature | high, or the level | low | missing |", "|---|---|---|---|"]
+    for found in entries(kind):
+        if not found.protected:
+            cells = ["<br>".join(said or ()) for said in (found.high or found.level, found.low, found.absent)]
+            lines.append(f"| `{found.name}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -120,6 +130,7 @@ def _bounds(found: Entry) -> str:
 
 _PARTS = {
     **{f"features of {kind}": lambda kind=kind: features(kind) for kind in KINDS},
+    **{f"reasons of {kind}": lambda kind=kind: reasons(kind) for kind in KINDS},
     **{f"raw tables of {kind}": lambda kind=kind: raw(kind) for kind in KINDS},
     "checks": checks,
     "flags outside the score": outside,

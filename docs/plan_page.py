@@ -14,7 +14,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from sealscore.shared.plan.plan import Group, Party, Plan
-from sealscore.shared.plan.schema import CategoricalFeature, DerivedFeature, Formula, NumericFeature, TableSchema
+from sealscore.shared.plan.schema import (
+    CategoricalFeature,
+    DerivedFeature,
+    Formula,
+    LevelReason,
+    NumericFeature,
+    NumericReason,
+    Sentence,
+    TableSchema,
+)
 from sealscore.shared.plan.settings import (
     Alignment,
     Evaluation,
@@ -50,6 +59,9 @@ MODELS: dict[type[BaseModel], str] = {
     CategoricalFeature: "a-categorical-column",
     DerivedFeature: "a-derived-feature",
     Formula: "formula",
+    NumericReason: "reason-of-a-number",
+    LevelReason: "reason-of-a-category",
+    Sentence: "sentence",
     Party: "parties",
     SimulationSettings: "simulation",
 }
@@ -132,6 +144,10 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "protected": "Never enters the score; may enter the evaluation.",
         "input_only": "Read for derived features; does not enter the score itself.",
         "weight": "Size of its units in the code, and so how fast it is learnt.",
+        "reason": "What an applicant is told whose score it lowered; absent: the sentence of the feature dictionary, "
+        "where the plan names one and a party scores by it, else a plain one made of the column's name.",
+        "proxy": "It stands in for a protected attribute (a postal code for an origin): it enters the score and is "
+        "never given as a reason. Derived features that read it must be marked too.",
     },
     CategoricalFeature: {
         "kind": "Must be given.",
@@ -143,10 +159,27 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "missing": "Blank cells are allowed and get a bin of their own.",
         "protected": "Never enters the score; may enter the evaluation.",
         "weight": "As for a numeric column.",
+        "reason": "As for a numeric column.",
+        "proxy": "As for a numeric column.",
     },
     DerivedFeature: {
         "formula": "How it follows from the record's own numeric columns; the result is cut off at `lower` and "
         "`upper`, and is missing where an input is.",
+    },
+    NumericReason: {
+        "high": "Told where the value lies above the median of the training persons, by the released bins.",
+        "low": "Told where it lies below.",
+        "missing": "Told where there is no value; only of a column with `missing = true`.",
+    },
+    LevelReason: {
+        "level": "Told whatever the level is.",
+        "high": "Told where the level lies above the median; only of a column with `ordered = true`. Absent: `level`.",
+        "low": "Told where it lies below; as `high`.",
+        "missing": "Told where there is no value; only of a column with `missing = true`.",
+    },
+    Sentence: {
+        "en": "In English: one line of visible text.",
+        "zh": "In Chinese: one line of visible text.",
     },
     Formula: {
         "op": "`linear`: sum of weight times column. `max`, `min`: largest or smallest of the columns. "

@@ -49,9 +49,10 @@ def reasons(review: LedgerReview) -> Html:
     named = f"{whole(len(effects) - len(never))} of {plural(len(effects), 'feature')}"
     said = paragraph(
         f"Coverage: {percent(covered, 1)} of applicants get at least one reason that raises their PD, out of at most "
-        f"{REASONS}; the others are safer than the average in every feature. Of the lenders' score, {named} are named "
-        f"as a reason for somebody.{unnamed} Reasons name features as the plan does; protected attributes are not "
-        "among them, as they do not enter the score."
+        f"{REASONS}; the others are safer than the average in every feature that may be named. Of the lenders' score, "
+        f"{named} are named as a reason for somebody.{unnamed} Reasons name features as the plan does; "
+        "protected attributes are not among them, as they do not enter the score, nor is what the plan "
+        "marks as a proxy of one."
     )
     return join([said, effects_by_feature(found)])
 

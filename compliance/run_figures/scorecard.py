@@ -24,7 +24,7 @@ class FeatureEffect:
 
     `size` is the mean absolute contribution; `points` the mean contribution in each bin, `bins` their names and
     `shares` their released shares. `first` and `named` are the shares of applicants whose first reason it is, and in
-    whose first `REASONS` reasons it stands, while it raises their PD.
+    whose first `REASONS` reasons it stands, while it raises their PD; none of a proxy, which is never given as one.
     """
 
     feature: str
@@ -56,7 +56,8 @@ def effects(model: ScoreModel) -> tuple[FeatureEffect, ...]:
     parts = model.binning.features
     applicants = np.column_stack([random.choice(part.size, _APPLICANTS, p=_shares(part)) for part in parts])
     raised = contributions(model, applicants)
-    order = np.argsort(-raised, axis=1, kind="stable")[:, :REASONS]
+    given = np.where([part.feature.proxy for part in parts], -np.inf, raised)
+    order = np.argsort(-given, axis=1, kind="stable")[:, :REASONS]
     found = []
     for place, part in enumerate(parts):
         # Every bin gets as many applicants, so that rare bins have a mean as good as others'.
@@ -64,7 +65,7 @@ def effects(model: ScoreModel) -> tuple[FeatureEffect, ...]:
         stratified[:, place] = np.repeat(np.arange(part.size), _IN_A_BIN)
         scored = -contributions(model, stratified)[:, place] * POINTS_TO_DOUBLE / np.log(2)
         by_bin = scored.reshape(part.size, _IN_A_BIN)
-        up = raised[:, place] > 0
+        up = given[:, place] > 0
         found.append(
             FeatureEffect(
                 feature=part.feature.name,

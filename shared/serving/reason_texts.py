@@ -5,13 +5,14 @@ A code is `NAME.high`, `NAME.low`, `NAME.missing` or `NAME.level`; one code has 
 its features from the feature dictionary has them: `sealscore.clients.features.dictionary.reasons`); else a plain one
 made of the feature's name. A feature that is protected, or that the plan marks as a proxy of what is, gives no reason.
 
-Plain Python on purpose: it is called for a few features of one applicant.
+Plain Python on purpose: it is for a few features of one applicant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Literal
 
 from sealscore.shared.model.bins import AnyFeature, FeatureBins
@@ -61,15 +62,40 @@ def reason(part: FeatureBins, bin: int, texts: Texts = _NO_TEXTS) -> Reason | No
     """
     if not 0 <= bin < part.size:
         raise ValueError(f"feature {part.feature.name!r} has bins 0 to {part.size - 1}")
-    feature = part.feature
+    return _told(part.feature, _direction(part, bin, _low_bins(part)), texts)
+
+
+def reasons_of(part: FeatureBins, texts: Texts = _NO_TEXTS) -> tuple[Reason | None, ...]:
+    """`reason` of every bin: a scorer makes them once, and looks them up for each applicant."""
+    low = _low_bins(part)
+    directions = [_direction(part, bin, low) for bin in range(part.size)]
+    told = {direction: _told(part.feature, direction, texts) for direction in set(directions)}
+    return tuple(told[direction] for direction in directions)
+
+
+def _low_bins(part: FeatureBins) -> int:
+    """How many bins are low: those the middle of whose persons lies below the median. So the median bin has a side.
+
+    Shares are added one after the other: `sum` rounds in another way from one version of Python to the next, and a
+    replay must find the same side.
+    """
+    below = list(accumulate(part.reference[: part.count], initial=0.0))
+    return sum(before + after < below[-1] for before, after in pairwise(below))
+
+
+def _direction(part: FeatureBins, bin: int, low: int) -> Direction:
+    if bin >= part.count:
+        return "missing"
+    if not part.ordered:
+        return "level"
+    return "low" if bin < low else "high"
+
+
+def _told(feature: AnyFeature, direction: Direction, texts: Texts) -> Reason | None:
     if feature.protected or feature.proxy:
         return None
-    direction = _direction(part, bin)
     if (group := _signal_of(feature)) is not None:
-        told: Direction = "missing" if direction == "missing" else "level"
-        platform = _PLATFORMS.get(group, (f"{plain(group)} platform", f" {plain(group)} 平台"))
-        en, zh = (form.format(name).strip() for form, name in zip(_SIGNAL[told], platform, strict=True))
-        return Reason(f"{feature.name}.{told}", en, zh)
+        return _of_signal(feature.name, group, "missing" if direction == "missing" else "level")
     for given in (feature.reason, texts.get(feature.name)):
         if found := _given(given, direction):
             key, sentence = found
@@ -78,14 +104,10 @@ def reason(part: FeatureBins, bin: int, texts: Texts = _NO_TEXTS) -> Reason | No
     return Reason(f"{feature.name}.{direction}", en, zh)
 
 
-def _direction(part: FeatureBins, bin: int) -> Direction:
-    """On which side of the median the middle of the bin's persons lies, so that the median bin has a side as well."""
-    if bin >= part.count:
-        return "missing"
-    if not part.ordered:
-        return "level"
-    shares = part.reference
-    return "low" if 2 * sum(shares[:bin]) + shares[bin] < sum(shares[: part.count]) else "high"
+def _of_signal(name: str, group: str, direction: Direction) -> Reason:
+    platform = _PLATFORMS.get(group, (f"{plain(group)} platform", f" {plain(group)} 平台"))
+    en, zh = (form.format(called).strip() for form, called in zip(_SIGNAL[direction], platform, strict=True))
+    return Reason(f"{name}.{direction}", en, zh)
 
 
 def _given(given: NumericReason | LevelReason | None, direction: Direction) -> tuple[Direction, Sentence] | None:

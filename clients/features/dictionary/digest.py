@@ -1,12 +1,12 @@
 """The digest of the feature dictionary: what a plan pins so that all parties compute the same features.
 
 It changes with every entry, check, kind of table, model and constant that a value follows from, as far as they are data
-in this release; the code itself is reviewed with the release.
+in this release; the code itself is reviewed with the release. The sentences of reasons are outside it: no value follows
+from them, and a better wording must not make a plan's features those of another dictionary.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from functools import cache
@@ -22,7 +22,7 @@ DIGEST = "sealscore.dictionary"
 def canonical() -> bytes:
     """The bytes that are hashed: sorted-key JSON without white space, ASCII."""
     content = {
-        "entries": {kind: [dataclasses.asdict(found) for found in entries(kind)] for kind in KINDS},
+        "entries": {kind: [found.value_keys for found in entries(kind)] for kind in KINDS},
         "checks": [{"code": check.code, "paper": check.paper, "outside": check.outside} for check in papers.CHECKS],
         "traffic": {"detector": detector.digest(), "flagged": traffic.FLAGGED},
         "sentiment": sentiment.constants(),

@@ -6,6 +6,10 @@ from sealscore.clients.features.dictionary.entry import Entry
 
 _NO_FILE = "no file at the bureau"
 _NO_INSTALMENT = "no instalment fell due here before"
+# Sentences that several features share.
+_NO_HISTORY = ("The credit bureau has no file", "征信机构没有信用记录")
+_NOTHING_DUE = ("No instalment has fallen due with this lender yet", "在本机构尚无到期的还款")
+_NO_PAPERS = ("There are no papers on file", "没有留存的证件资料")
 
 LENDER = (
     Entry(
@@ -17,6 +21,7 @@ LENDER = (
         "Type of loan",
         "贷款产品类型",
         levels=("traffic", "starter"),
+        level=("The type of the loan lowers the score", "贷款产品类型拉低了评分"),
     ),
     Entry(
         "LE02",
@@ -28,6 +33,8 @@ LENDER = (
         "申请金额",
         upper=1e9,
         scale=10_000,
+        high=("The amount applied for is high", "申请金额较高"),
+        low=("The amount applied for is low", "申请金额较低"),
     ),
     Entry(
         "LE03",
@@ -39,6 +46,8 @@ LENDER = (
         "申请期限",
         upper=120,
         integer=True,
+        high=("The term applied for is long", "申请期限较长"),
+        low=("The term applied for is short", "申请期限较短"),
     ),
     Entry(
         "LE04",
@@ -51,6 +60,9 @@ LENDER = (
         missing="not declared",
         upper=1e9,
         scale=4000,
+        high=("The income declared is high", "申报的收入较高"),
+        low=("The income declared is low", "申报的收入较低"),
+        absent=("No income was declared", "未申报收入"),
     ),
     Entry(
         "LE05",
@@ -63,6 +75,9 @@ LENDER = (
         missing="no income declared, or none",
         upper=1000,
         scale=0.2,
+        high=("The monthly instalment is high for the income declared", "月供相对申报收入较高"),
+        low=("The monthly instalment is low for the income declared", "月供相对申报收入较低"),
+        absent=("Without an income declared the instalment cannot be compared with it", "未申报收入无法与月供比较"),
     ),
     Entry(
         "LE06",
@@ -76,6 +91,9 @@ LENDER = (
         lower=300,
         upper=950,
         integer=True,
+        high=("The credit bureau score is high", "征信评分较高"),
+        low=("The credit bureau score is low", "征信评分较低"),
+        absent=("The credit bureau has no score", "征信机构没有评分"),
     ),
     Entry(
         "LE07",
@@ -89,6 +107,9 @@ LENDER = (
         upper=720,
         scale=24,
         integer=True,
+        high=("The credit history is long", "信用记录时间较长"),
+        low=("The credit history is short", "信用记录时间较短"),
+        absent=_NO_HISTORY,
     ),
     Entry(
         "LE08",
@@ -102,6 +123,9 @@ LENDER = (
         upper=200,
         scale=5,
         integer=True,
+        high=("There are many open credit accounts", "未结清信贷账户较多"),
+        low=("There are few open credit accounts", "未结清信贷账户较少"),
+        absent=_NO_HISTORY,
     ),
     Entry(
         "LE09",
@@ -113,6 +137,9 @@ LENDER = (
         "授信额度使用率",
         missing="no file, or no credit line",
         upper=5,
+        high=("A large share of available credit is used", "授信额度使用率较高"),
+        low=("A small share of available credit is used", "授信额度使用率较低"),
+        absent=("There is no credit line on file at the bureau", "征信记录中没有授信额度"),
     ),
     Entry(
         "LE10",
@@ -126,6 +153,9 @@ LENDER = (
         upper=500,
         scale=2,
         integer=True,
+        high=("There were late payments in the last two years", "近两年信用记录中逾期次数较多"),
+        low=("There were few or no late payments in the last two years", "近两年信用记录中逾期次数较少或没有"),
+        absent=_NO_HISTORY,
     ),
     Entry(
         "LE11",
@@ -139,6 +169,9 @@ LENDER = (
         upper=500,
         scale=3,
         integer=True,
+        high=("There were many credit inquiries in the last six months", "近六个月征信查询次数较多"),
+        low=("There were few or no credit inquiries in the last six months", "近六个月征信查询次数较少或没有"),
+        absent=_NO_HISTORY,
     ),
     Entry(
         "LE12",
@@ -151,6 +184,8 @@ LENDER = (
         upper=100,
         scale=1,
         integer=True,
+        high=("There were many earlier loans with this lender", "在本机构的历史贷款较多"),
+        low=("There were few or no earlier loans with this lender", "在本机构的历史贷款较少或没有"),
     ),
     Entry(
         "LE13",
@@ -162,6 +197,12 @@ LENDER = (
         "在本机构的历史逾期",
         missing=_NO_INSTALMENT,
         scale=0.1,
+        high=(
+            "Earlier instalments with this lender were paid late or are unpaid",
+            "在本机构的历史还款有较多逾期或未还",
+        ),
+        low=("Few or no earlier instalments with this lender were late", "在本机构的历史还款逾期较少或没有"),
+        absent=_NOTHING_DUE,
     ),
     Entry(
         "LE14",
@@ -175,6 +216,9 @@ LENDER = (
         upper=3650,
         scale=10,
         integer=True,
+        high=("An earlier instalment with this lender was late by many days", "在本机构的历史逾期天数较长"),
+        low=("Earlier instalments with this lender were late by few days or none", "在本机构的历史逾期天数较短或没有"),
+        absent=_NOTHING_DUE,
     ),
     Entry(
         "LE15",
@@ -187,6 +231,9 @@ LENDER = (
         missing="no papers on file",
         upper=20,
         integer=True,
+        high=("Details of the identity papers could not be confirmed", "部分身份信息未能核实"),
+        low=("Few or no details of the identity papers are unconfirmed", "身份信息未核实项较少或没有"),
+        absent=_NO_PAPERS,
     ),
     Entry(
         "LE16",
@@ -200,6 +247,9 @@ LENDER = (
         missing="no papers on file",
         upper=20,
         integer=True,
+        high=("Details of the business licence could not be confirmed", "部分营业执照信息未能核实"),
+        low=("Few or no details of the business licence are unconfirmed", "营业执照未核实项较少或没有"),
+        absent=_NO_PAPERS,
     ),
     Entry(
         "LE17",

@@ -8,6 +8,14 @@ CATEGORIES = ("beauty", "fashion", "food", "home", "learning", "electronics", "o
 _NO_VIDEO_90 = "no video with views in the 90 days"
 _NO_ORDER_90 = "no order in the 90 days"
 _FEW_COMMENTS = "fewer than 3 comments in a language that is read"
+# Sentences that several features share.
+_NO_ORDERS = ("There were no orders in the last three months", "近三个月没有订单")
+_NO_TURNOVER = ("The shop had no turnover in the last six months", "近六个月店铺没有成交额")
+_NO_VIEWS = ("The videos had no views in the last six months", "近六个月视频没有播放量")
+_NO_RECENT_VIEWS = ("The videos had no views in the last three months", "近三个月视频没有播放量")
+_NO_AUDIENCE = ("There are no recent figures on the audience", "没有近期的受众数据")
+_NO_TONE = ("There are too few comments to tell their tone", "评论太少无法判断情感倾向")
+_NO_TREND = ("There are too few follower counts to see the trend", "粉丝数据太少无法判断变化趋势")
 
 SHORT_VIDEO = (
     Entry(
@@ -21,6 +29,9 @@ SHORT_VIDEO = (
         missing="no day of registration",
         upper=360,
         scale=12,
+        high=("The account has existed for a long time", "账号注册时间较长"),
+        low=("The account has existed for a short time", "账号注册时间较短"),
+        absent=("The day on which the account was opened is not known", "账号注册日期不详"),
     ),
     Entry(
         "SV02",
@@ -32,6 +43,8 @@ SHORT_VIDEO = (
         "频道所属类目",
         missing="none given, or one outside the list",
         levels=CATEGORIES,
+        level=("The line of business of the channel lowers the score", "频道所属类目拉低了评分"),
+        absent=("The line of business of the channel is not given", "频道未填写所属类目"),
     ),
     Entry(
         "SV03",
@@ -43,6 +56,8 @@ SHORT_VIDEO = (
         "账号类型",
         missing="not known",
         levels=("false", "true"),
+        level=("The type of the account lowers the score", "账号类型拉低了评分"),
+        absent=("The type of the account is not known", "账号类型不详"),
     ),
     Entry(
         "SV04",
@@ -56,6 +71,9 @@ SHORT_VIDEO = (
         upper=1e9,
         scale=1000,
         integer=True,
+        high=("The channel has many followers", "频道粉丝数量较多"),
+        low=("The channel has few followers", "频道粉丝数量较少"),
+        absent=("There is no recent count of followers", "没有近期的粉丝数据"),
     ),
     Entry(
         "SV05",
@@ -69,6 +87,9 @@ SHORT_VIDEO = (
         lower=-1,
         upper=50,
         scale=0.1,
+        high=("Followers grew more than usual over the last three months", "近三个月粉丝增长高于一般水平"),
+        low=("Followers grew less than usual over the last three months", "近三个月粉丝增长低于一般水平"),
+        absent=("There are no counts of followers to compare over three months", "没有可比较的近三个月粉丝数据"),
     ),
     Entry(
         "SV06",
@@ -81,6 +102,9 @@ SHORT_VIDEO = (
         missing="fewer than 5 snapshots in the 180 days",
         upper=5,
         scale=0.02,
+        high=("The number of followers goes up and down strongly", "粉丝数量变化波动较大"),
+        low=("The number of followers changes little from week to week", "粉丝数量每周变化较小"),
+        absent=_NO_TREND,
     ),
     Entry(
         "SV07",
@@ -93,6 +117,8 @@ SHORT_VIDEO = (
         upper=10_000,
         scale=10,
         integer=True,
+        high=("Many videos were posted in the last month", "近一个月发布的视频较多"),
+        low=("Few videos were posted in the last month", "近一个月发布的视频较少"),
     ),
     Entry(
         "SV08",
@@ -104,6 +130,8 @@ SHORT_VIDEO = (
         "近六个月发布的规律性",
         upper=26,
         integer=True,
+        high=("Videos were posted in many weeks of the last six months", "近六个月发布视频的周数较多"),
+        low=("Videos were posted in few weeks of the last six months", "近六个月发布视频的周数较少"),
     ),
     Entry(
         "SV09",
@@ -116,6 +144,8 @@ SHORT_VIDEO = (
         upper=180,
         scale=7,
         integer=True,
+        high=("The longest pause between videos in the last six months is long", "近六个月最长的发布间隔较长"),
+        low=("The longest pause between videos in the last six months is short", "近六个月最长的发布间隔较短"),
     ),
     Entry(
         "SV10",
@@ -128,6 +158,9 @@ SHORT_VIDEO = (
         missing="fewer than 4 days with a video",
         upper=10,
         scale=0.5,
+        high=("The time between videos varies strongly", "发布视频的间隔时长变化较大"),
+        low=("The time between videos varies little", "发布视频的间隔时长变化较小"),
+        absent=("Videos were posted on too few days to see a rhythm", "发布视频的天数太少无法判断发布节奏"),
     ),
     Entry(
         "SV11",
@@ -141,6 +174,9 @@ SHORT_VIDEO = (
         upper=180,
         scale=3,
         integer=True,
+        high=("The last video was posted some time ago", "距最近一次发布视频时间较长"),
+        low=("The last video was posted only recently", "距最近一次发布视频时间较短"),
+        absent=("No video was posted in the last six months", "近六个月没有发布视频"),
     ),
     Entry(
         "SV12",
@@ -153,6 +189,8 @@ SHORT_VIDEO = (
         upper=1e12,
         scale=10_000,
         integer=True,
+        high=("The videos of the last month had many views", "近一个月发布的视频播放量较高"),
+        low=("The videos of the last month had few views", "近一个月发布的视频播放量较低"),
     ),
     Entry(
         "SV13",
@@ -166,6 +204,9 @@ SHORT_VIDEO = (
         missing="no views in the 180 days",
         lower=-20,
         upper=20,
+        high=("Views developed better than usual in the last month", "近一个月播放量变化好于一般水平"),
+        low=("Views developed less well than usual in the last month", "近一个月播放量变化差于一般水平"),
+        absent=_NO_VIEWS,
     ),
     Entry(
         "SV14",
@@ -177,6 +218,9 @@ SHORT_VIDEO = (
         "月度播放量波动较大",
         missing="no views in the 180 days",
         upper=2.5,
+        high=("Views vary strongly from month to month", "月度播放量波动较大"),
+        low=("Views vary little from month to month", "月度播放量波动较小"),
+        absent=_NO_VIEWS,
     ),
     Entry(
         "SV15",
@@ -188,6 +232,9 @@ SHORT_VIDEO = (
         "点赞率",
         missing=_NO_VIDEO_90,
         scale=0.02,
+        high=("The videos get many likes for their views", "视频点赞率较高"),
+        low=("The videos get few likes for their views", "视频点赞率较低"),
+        absent=_NO_RECENT_VIEWS,
     ),
     Entry(
         "SV16",
@@ -199,6 +246,9 @@ SHORT_VIDEO = (
         "评论率",
         missing=_NO_VIDEO_90,
         scale=0.003,
+        high=("The videos get many comments for their views", "视频评论率较高"),
+        low=("The videos get few comments for their views", "视频评论率较低"),
+        absent=_NO_RECENT_VIEWS,
     ),
     Entry(
         "SV17",
@@ -210,6 +260,9 @@ SHORT_VIDEO = (
         "分享率",
         missing=_NO_VIDEO_90,
         scale=0.003,
+        high=("The videos are shared often for their views", "视频分享率较高"),
+        low=("The videos are shared seldom for their views", "视频分享率较低"),
+        absent=_NO_RECENT_VIEWS,
     ),
     Entry(
         "SV18",
@@ -220,6 +273,9 @@ SHORT_VIDEO = (
         "How much of the videos is watched",
         "视频完播率",
         missing="no video in the 90 days",
+        high=("Viewers watch a large part of the videos", "视频完播率较高"),
+        low=("Viewers watch a small part of the videos", "视频完播率较低"),
+        absent=("No video was posted in the last three months", "近三个月没有发布视频"),
     ),
     Entry(
         "SV19",
@@ -230,6 +286,9 @@ SHORT_VIDEO = (
         "Dependence on a single successful video",
         "对单个爆款视频的依赖",
         missing="no views in the 180 days",
+        high=("A large share of views comes from a single video", "单个视频的播放量占比较高"),
+        low=("A small share of views comes from a single video", "单个视频的播放量占比较低"),
+        absent=_NO_VIEWS,
     ),
     Entry(
         "SV20",
@@ -240,6 +299,9 @@ SHORT_VIDEO = (
         "Audience concentrated in one region",
         "受众地区集中",
         missing="no snapshot in the 92 days",
+        high=("A large share of the audience is in one region", "受众地区较为集中"),
+        low=("The audience is spread over several regions", "受众地区较为分散"),
+        absent=_NO_AUDIENCE,
     ),
     Entry(
         "SV21",
@@ -250,6 +312,9 @@ SHORT_VIDEO = (
         "Audience concentrated in one age group",
         "受众年龄集中",
         missing="no snapshot in the 92 days",
+        high=("A large share of the audience is in one age group", "受众年龄较为集中"),
+        low=("The audience is spread over several age groups", "受众年龄较为分散"),
+        absent=_NO_AUDIENCE,
     ),
     Entry(
         "SV22",
@@ -260,6 +325,9 @@ SHORT_VIDEO = (
         "Share of active followers",
         "活跃粉丝占比",
         missing="no snapshot in the 92 days",
+        high=("A large share of the followers is active", "活跃粉丝占比较高"),
+        low=("A small share of the followers is active", "活跃粉丝占比较低"),
+        absent=_NO_AUDIENCE,
     ),
     Entry(
         "SV23",
@@ -271,6 +339,8 @@ SHORT_VIDEO = (
         "近一个月店铺成交额",
         upper=1e11,
         scale=5000,
+        high=("Shop turnover in the last month is high", "近一个月店铺成交额较高"),
+        low=("Shop turnover in the last month is low", "近一个月店铺成交额较低"),
     ),
     Entry(
         "SV24",
@@ -282,6 +352,8 @@ SHORT_VIDEO = (
         "近六个月店铺成交额",
         upper=1e12,
         scale=20_000,
+        high=("Shop turnover in the last six months is high", "近六个月店铺成交额较高"),
+        low=("Shop turnover in the last six months is low", "近六个月店铺成交额较低"),
     ),
     Entry(
         "SV25",
@@ -295,6 +367,9 @@ SHORT_VIDEO = (
         missing="no turnover in the 180 days",
         lower=-25,
         upper=25,
+        high=("Shop turnover developed better than usual in the last month", "近一个月店铺成交额变化好于一般水平"),
+        low=("Shop turnover developed less well than usual in the last month", "近一个月店铺成交额变化差于一般水平"),
+        absent=_NO_TURNOVER,
     ),
     Entry(
         "SV26",
@@ -306,6 +381,9 @@ SHORT_VIDEO = (
         "月度成交额波动较大",
         missing="no turnover in the 180 days",
         upper=2.5,
+        high=("Shop turnover varies strongly from month to month", "月度成交额波动较大"),
+        low=("Shop turnover varies little from month to month", "月度成交额波动较小"),
+        absent=_NO_TURNOVER,
     ),
     Entry(
         "SV27",
@@ -318,6 +396,8 @@ SHORT_VIDEO = (
         upper=1e8,
         scale=30,
         integer=True,
+        high=("There were many orders in the last three months", "近三个月订单数量较多"),
+        low=("There were few orders in the last three months", "近三个月订单数量较少"),
     ),
     Entry(
         "SV28",
@@ -329,6 +409,9 @@ SHORT_VIDEO = (
         "退款占比",
         missing=_NO_ORDER_90,
         scale=0.05,
+        high=("A large share of turnover was refunded", "退款占成交额的比例较高"),
+        low=("A small share of turnover was refunded", "退款占成交额的比例较低"),
+        absent=_NO_ORDERS,
     ),
     Entry(
         "SV29",
@@ -339,6 +422,9 @@ SHORT_VIDEO = (
         "Share of turnover from livestreams",
         "直播成交占比",
         missing="no turnover in the 180 days",
+        high=("A large share of turnover comes from livestreams", "直播成交占比较高"),
+        low=("A small share of turnover comes from livestreams", "直播成交占比较低"),
+        absent=_NO_TURNOVER,
     ),
     Entry(
         "SV30",
@@ -351,6 +437,8 @@ SHORT_VIDEO = (
         upper=1e7,
         scale=20,
         integer=True,
+        high=("The videos received many comments in the last three months", "近三个月收到的评论较多"),
+        low=("The videos received few comments in the last three months", "近三个月收到的评论较少"),
     ),
     Entry(
         "SV31",
@@ -362,6 +450,9 @@ SHORT_VIDEO = (
         "评论情感倾向",
         missing=f"{_FEW_COMMENTS} in the 90 days",
         lower=-1,
+        high=("The tone of comments is friendlier than usual", "评论情感倾向比一般水平更正面"),
+        low=("The tone of comments is less friendly than usual", "评论情感倾向不如一般水平正面"),
+        absent=_NO_TONE,
     ),
     Entry(
         "SV32",
@@ -374,6 +465,9 @@ SHORT_VIDEO = (
         missing=f"{_FEW_COMMENTS} in either",
         lower=-2,
         upper=2,
+        high=("The tone of comments developed better than usual", "评论情感变化好于一般水平"),
+        low=("The tone of comments developed less well than usual", "评论情感变化差于一般水平"),
+        absent=_NO_TONE,
     ),
     Entry(
         "SV33",
@@ -385,6 +479,9 @@ SHORT_VIDEO = (
         "负面评论占比",
         missing=f"{_FEW_COMMENTS} in the 90 days",
         scale=0.1,
+        high=("A large share of comments is negative", "负面评论占比较高"),
+        low=("A small share of comments is negative", "负面评论占比较低"),
+        absent=_NO_TONE,
     ),
     Entry(
         "SV34",
@@ -397,6 +494,9 @@ SHORT_VIDEO = (
         "评论中对商品和服务的投诉",
         missing=f"{_FEW_COMMENTS} in the 90 days",
         scale=0.05,
+        high=("A large share of comments names problems with goods or service", "反映商品或服务问题的评论占比较高"),
+        low=("A small share of comments names problems with goods or service", "反映商品或服务问题的评论占比较低"),
+        absent=_NO_TONE,
     ),
     Entry(
         "SV35",
@@ -408,6 +508,12 @@ SHORT_VIDEO = (
         "Signs of bought views or followers",
         "疑似刷量或购买流量",
         missing="fewer than 4 videos and fewer than 5 snapshots in the 180 days",
+        high=("Views and reactions fit together less well than usual", "播放量与互动数据的匹配程度低于一般水平"),
+        low=("Views and reactions fit together better than usual", "播放量与互动数据的匹配程度高于一般水平"),
+        absent=(
+            "There are too few videos and follower counts to compare views with reactions",
+            "视频和粉丝数据太少无法比较播放量与互动",
+        ),
     ),
     Entry(
         "SV36",
@@ -419,6 +525,9 @@ SHORT_VIDEO = (
         "单个视频播放量突增",
         missing="fewer than 4 videos in the 180 days",
         upper=20,
+        high=("The most viewed video stands out more than usual", "播放量最高的视频比一般情况更突出"),
+        low=("The most viewed video stands out less than usual", "播放量最高的视频不如一般情况突出"),
+        absent=("There were too few videos in the last six months to compare", "近六个月视频太少无法比较"),
     ),
     Entry(
         "SV37",
@@ -431,5 +540,8 @@ SHORT_VIDEO = (
         missing="fewer than 5 snapshots in the 180 days",
         upper=15,
         scale=0.05,
+        high=("The largest weekly rise in followers is large", "粉丝数量单周最大增幅较大"),
+        low=("The largest weekly rise in followers is small", "粉丝数量单周最大增幅较小"),
+        absent=_NO_TREND,
     ),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sealscore.clients.features.dictionary.entry import Entry
 
 _NO_INFLOW = "no inflow in the six months"
+# Sentences that several features share.
+_NOTHING_RECEIVED = ("No money was received in the last six months", "近六个月没有收款")
 
 WALLET = (
     Entry(
@@ -18,6 +20,9 @@ WALLET = (
         missing="no day of opening",
         upper=360,
         scale=12,
+        high=("The payment account has existed for a long time", "支付账户开立时间较长"),
+        low=("The payment account has existed for a short time", "支付账户开立时间较短"),
+        absent=("The day on which the payment account was opened is not known", "支付账户开立日期不详"),
     ),
     Entry(
         "WA02",
@@ -29,6 +34,8 @@ WALLET = (
         "近三个月收款金额",
         upper=1e11,
         scale=10_000,
+        high=("Much money was received in the last three months", "近三个月收款金额较高"),
+        low=("Little money was received in the last three months", "近三个月收款金额较低"),
     ),
     Entry(
         "WA03",
@@ -41,6 +48,9 @@ WALLET = (
         missing=_NO_INFLOW,
         lower=-25,
         upper=25,
+        high=("Money received developed better than usual", "收款金额变化好于一般水平"),
+        low=("Money received developed less well than usual", "收款金额变化差于一般水平"),
+        absent=_NOTHING_RECEIVED,
     ),
     Entry(
         "WA04",
@@ -52,6 +62,9 @@ WALLET = (
         "月度收款波动较大",
         missing=_NO_INFLOW,
         upper=2.5,
+        high=("Money received varies strongly from month to month", "月度收款波动较大"),
+        low=("Money received varies little from month to month", "月度收款波动较小"),
+        absent=_NOTHING_RECEIVED,
     ),
     Entry(
         "WA05",
@@ -63,6 +76,8 @@ WALLET = (
         "有收款的月份数",
         upper=6,
         integer=True,
+        high=("Money was received in many of the last six months", "近六个月有收款的月份较多"),
+        low=("Money was received in few of the last six months", "近六个月有收款的月份较少"),
     ),
     Entry(
         "WA06",
@@ -75,6 +90,8 @@ WALLET = (
         upper=1e8,
         scale=50,
         integer=True,
+        high=("There were many paying customers in the last three months", "近三个月付款客户较多"),
+        low=("There were few paying customers in the last three months", "近三个月付款客户较少"),
     ),
     Entry(
         "WA07",
@@ -86,6 +103,9 @@ WALLET = (
         "收款退款占比",
         missing=_NO_INFLOW,
         scale=0.05,
+        high=("A large share of money received was refunded", "收款中退款占比较高"),
+        low=("A small share of money received was refunded", "收款中退款占比较低"),
+        absent=_NOTHING_RECEIVED,
     ),
     Entry(
         "WA08",
@@ -98,6 +118,9 @@ WALLET = (
         missing=_NO_INFLOW,
         lower=-10,
         scale=0.1,
+        high=("Outgoing payments are low for the money received", "支出相对收款较低"),
+        low=("Outgoing payments are high for the money received", "支出相对收款较高"),
+        absent=_NOTHING_RECEIVED,
     ),
     Entry(
         "WA09",
@@ -110,6 +133,9 @@ WALLET = (
         missing="no outflow in the three months",
         upper=1000,
         scale=0.5,
+        high=("The balance is high for the monthly payments", "余额相对月支出较高"),
+        low=("The balance is low for the monthly payments", "余额相对月支出较低"),
+        absent=("No money was paid out in the last three months", "近三个月没有支出"),
     ),
     Entry(
         "WA10",
@@ -121,6 +147,9 @@ WALLET = (
         "账单逾期缴纳",
         missing="no bill due in the 180 days",
         scale=0.1,
+        high=("A large share of bills was paid late or is unpaid", "逾期或未缴账单占比较高"),
+        low=("A small share of bills was paid late or is unpaid", "逾期或未缴账单占比较低"),
+        absent=("No bill was due in the last six months", "近六个月没有到期账单"),
     ),
     Entry(
         "WA11",

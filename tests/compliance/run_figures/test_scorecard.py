@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -21,14 +23,16 @@ PARTS = (
 )
 
 
-def model(crosses: Crosses | None = None, hidden: int = 0, slope: float = 2.0) -> ScoreModel:
-    binning = Binning(PARTS)
+def model(
+    crosses: Crosses | None = None, hidden: int = 0, slope: float = 2.0, parts: tuple[FeatureBins, ...] = PARTS
+) -> ScoreModel:
+    binning = Binning(parts)
     coding = Coding(binning, crosses)
     weights = np.random.default_rng(4).normal(0, 1, TowerWeights.length(coding.width, hidden))
     # Nothing depends on the feature "flat".
     flat = next(place for features, place in coding.units if features == (2,))
     weights[flat] = 0
-    features = tuple(part.feature for part in PARTS)
+    features = tuple(part.feature for part in parts)
     return ScoreModel(
         features, binning, TowerWeights(weights, coding.width, hidden), Calibration(slope, 0.3), {}, crosses
     )
@@ -74,6 +78,18 @@ def test_reason_codes_name_what_raises_the_pd():
     raising = sum(share for share, points in zip(sector.shares, sector.points, strict=True) if points < 0)
     assert sector.named == pytest.approx(raising, abs=0.03)
     assert sum(effect.first for effect in found.values()) <= 1
+
+
+def test_a_proxy_moves_the_score_and_is_no_reason():
+    income, *others = PARTS
+    marked = dataclasses.replace(income, feature=income.feature.model_copy(update={"proxy": True}))
+    plain, found = (
+        {effect.feature: effect for effect in effects(model(parts=(first, *others)))} for first in (income, marked)
+    )
+    assert plain["income"].first > 0
+    assert (found["income"].first, found["income"].named) == (0, 0)
+    assert found["income"].points == plain["income"].points
+    assert found["sector"].first > plain["sector"].first
 
 
 @pytest.mark.parametrize(("crosses", "hidden"), [(Crosses((("income", "sector"),)), 0), (None, 3)])

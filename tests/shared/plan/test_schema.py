@@ -109,3 +109,77 @@ class TestTable:
 
     def test_a_level_is_a_text_of_its_own(self):
         assert CategoricalFeature(name="a", levels=("x", "y")).levels == ("x", "y")
+
+
+SAID = {"en": "The number is low", "zh": "数值偏低"}
+LEVELS = {"kind": "categorical", "name": "a", "levels": ("x", "y")}
+
+
+def column(**keys: Any) -> NumericFeature | CategoricalFeature:
+    """A column with those keys, a category if they give levels."""
+    if "levels" in keys:
+        return CategoricalFeature.model_validate(keys)
+    return NumericFeature.model_validate(number("a", **keys))
+
+
+class TestReason:
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            {"reason": {"low": SAID, "high": SAID}},
+            {"reason": {"missing": SAID}, "missing": True},
+            LEVELS | {"reason": {"level": SAID}},
+            LEVELS | {"reason": {"high": SAID, "low": SAID}, "ordered": True},
+            LEVELS | {"reason": {"missing": SAID}, "missing": True},
+        ],
+    )
+    def test_a_direction_that_can_occur_has_a_sentence(self, keys: dict[str, Any]):
+        reason = column(**keys).reason
+        assert reason is not None
+        given = reason.model_dump(exclude_none=True)
+        assert given == keys["reason"]
+
+    @pytest.mark.parametrize(
+        ("keys", "named"),
+        [
+            ({"reason": {"missing": SAID}}, r"missing = true"),
+            (LEVELS | {"reason": {"missing": SAID}}, r"missing = true"),
+            (LEVELS | {"reason": {"high": SAID}}, r"ordered = true"),
+            (LEVELS | {"reason": {"low": SAID}}, r"ordered = true"),
+            ({"reason": {"level": SAID}}, r"reason\.level"),
+            ({"reason": {}}, "high"),
+            ({"reason": {"low": SAID}, "protected": True}, "protected"),
+            ({"reason": {"low": SAID}, "proxy": True}, "proxy"),
+            (LEVELS | {"reason": {"level": SAID}, "proxy": True}, "proxy"),
+        ],
+    )
+    def test_one_that_nobody_would_be_told_is_refused_with_the_fix(self, keys: dict[str, Any], named: str):
+        with pytest.raises(ValidationError, match=named):
+            column(**keys)
+
+    @pytest.mark.parametrize("language", ["en", "zh"])
+    @pytest.mark.parametrize("text", ["", " ", "a\n", "a\nb", "\x1b[31mred", "a\u202eb", "a\u200bb", " a", "a" * 201])
+    def test_a_sentence_is_one_line_of_visible_text(self, language: str, text: str):
+        with pytest.raises(ValidationError, match=language):
+            column(reason={"low": SAID | {language: text}})
+        assert column(reason={"low": SAID | {language: "文" * 200}}).reason
+
+    def test_both_languages_are_needed(self):
+        for language in SAID:
+            with pytest.raises(ValidationError, match=language):
+                column(reason={"low": {key: text for key, text in SAID.items() if key != language}})
+
+    def test_what_is_derived_of_a_proxy_is_one(self):
+        columns = (number("a"), number("b", proxy=True))
+        with pytest.raises(ValidationError, match="'sum' needs proxy = true"):
+            table(RATIO, *columns)
+        assert table(RATIO, *columns, proxy=True).feature("sum").proxy
+
+    def test_columns_without_the_keys_stand_in_a_plan_as_before(self):
+        for keys in ({}, LEVELS):
+            plain = column(**keys)
+            assert plain.model_dump() == column(**keys, proxy=False).model_dump()
+            assert not {"reason", "proxy"} & plain.model_dump().keys()
+        marked = column(proxy=True).model_dump()
+        assert marked["proxy"] is True
+        assert column(reason={"low": SAID}).model_dump()["reason"]["low"] == SAID

@@ -1,0 +1,20 @@
+"""The sentences of the feature dictionary for a plan that names it.
+
+Sentences in a plan are in its hash. A plan need not repeat those of the dictionary that it pins: whoever scores by it
+fills them in (`texts` of `sealscore.shared.serving.reason_texts.reason`).
+"""
+
+from __future__ import annotations
+
+from sealscore.clients.features.dictionary.dictionary import KINDS, entries
+from sealscore.clients.features.dictionary.digest import dictionary_digest
+from sealscore.shared.plan.schema import LevelReason, NumericReason, TableSchema
+
+
+def dictionary_reasons(table: TableSchema) -> dict[str, NumericReason | LevelReason]:
+    """The sentences by feature of the table; none for a table that names no dictionary, or that of another release."""
+    if table.dictionary != dictionary_digest():
+        return {}
+    wanted = {feature.name for feature in table.features}
+    known = (found for kind in KINDS for found in entries(kind) if found.name in wanted)
+    return {found.name: reason for found in known if (reason := found.reason) is not None}
