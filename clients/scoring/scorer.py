@@ -140,18 +140,11 @@ class Scorer:
         for place, bin, by in moved:
             if len(found) == MOST_REASONS or by <= 0:
                 break
-            text = self._text(role, place, bin)
+            text = self._texts[role][place][bin]
             if text is not None:
-                found.append(
-                    {"code": text.code, "points": round(by * _POINTS_A_LOGIT, 1), "en": text.en, "zh": text.zh}
-                )
+                lost = round(by * _POINTS_A_LOGIT, 1)
+                found.append({"code": text.code, "points": lost, "en": text.en, "zh": text.zh})
         return tuple(found)
-
-    def _text(self, role: str, place: int, bin: int) -> Reason | None:
-        key = role, place, bin
-        if key not in self._texts:
-            self._texts[key] = reason(self.models[role].binning.features[place], bin)
-        return self._texts[key]
 
 
 def _merged(levels: Sequence[int]) -> float:
