@@ -136,10 +136,10 @@ def _tables(model: ScoreModel) -> tuple[BinTables | None, _Moves | None]:
     mains = [np.zeros(size) for size in model.binning.sizes]
     pairs, halves = [], []
     for features, table in model.coding.weighed(parts["linear.weight"][0]):
-        if len(features) == 1:
-            mains[features[0]] = table
+        left, right = features[0], features[-1]
+        if left == right:
+            mains[left] = table
             continue
-        left, right = features[0], features[1]
         half = (table - shares[left] @ table @ shares[right]) / 2
         # A pair of features is listed as the plan has it; the order of the two changes nothing.
         pairs.append(PairTable(left, right, table))
