@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,21 @@ class SweepSetting:
     def spread(self, column: str) -> Spread | None:
         """A column over the seeds; None where no seed has a value."""
         return spread_of(self.rows[column]) if column in self.rows.columns else None
+
+    def released(self, column: str) -> Spread | None:
+        """A released figure over the seeds: its mean with the 95 % interval of the mean of the exact ones.
+
+        None where no seed has the figure or the sweep kept no intervals. Noises of runs are independent.
+        """
+        names = [column, f"{column}.low", f"{column}.high"]
+        if not set(names) <= set(self.rows.columns):
+            return None
+        told = self.rows.select(names).drop_nulls()
+        if told.is_empty():
+            return None
+        value, low, high = (told[name].cast(pl.Float64) for name in names)
+        mean, half = float(str(value.mean())), math.sqrt(float(((high - low) ** 2).sum())) / (2 * told.height)
+        return Spread(mean, mean - half, mean + half, told.height)
 
 
 @dataclass(frozen=True)
