@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,33 @@ class Figure:
         low, high = np.quantile(drawn, [0.025, 0.975])
         value = float(np.mean(drawn))
         return cls(value, min(value, float(low)), max(value, float(high)))
+
+    @classmethod
+    def of_record(cls, figures: Mapping[str, Any], name: str) -> Figure | None:
+        """From `TableFigures.as_dict` as a run's record keeps it; None where it is lost or has no interval there."""
+        value, ends = figures.get(name), (figures.get("intervals") or {}).get(name)
+        return None if value is None or ends is None else cls(value, *ends)
+
+    @classmethod
+    def mean(cls, figures: Sequence[Figure]) -> Figure:
+        """The mean of figures whose noises are independent: distances to an end add as the root of their squares.
+
+        Raises:
+            ValueError: there is no figure.
+        """
+        if not figures:
+            raise ValueError("a mean needs at least one figure")
+        value = math.fsum(figure.value for figure in figures) / len(figures)
+        below = math.hypot(*(figure.value - figure.low for figure in figures)) / len(figures)
+        above = math.hypot(*(figure.high - figure.value for figure in figures)) / len(figures)
+        return cls(value, value - below, value + above)
+
+    def less(self, other: Figure) -> Figure:
+        """The difference to a figure whose noise is independent."""
+        value = self.value - other.value
+        below = math.hypot(self.value - self.low, other.high - other.value)
+        above = math.hypot(self.high - self.value, other.value - other.low)
+        return Figure(value, value - below, value + above)
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,8 @@ class CategoricalFeature(Extended):
             raise ValueError("levels must be distinct")
         if self.other is not None and self.other not in self.levels:
             raise ValueError(f"other = {self.other!r}: must be one of the levels")
-        if self.level_names is not None and len(set(self.level_names)) != len(self.levels):
+        names = self.level_names
+        if names is not None and not len(set(names)) == len(names) == len(self.levels):
             raise ValueError(f"level_names must be {len(self.levels)} distinct names, one for each level")
         return self
 

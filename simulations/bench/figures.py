@@ -111,7 +111,7 @@ def exact_tables(plan: Plan, oracle: Oracle, logits: np.ndarray, labels: np.ndar
     """The tables of all test records without noise, with the deviation of the noise that the plan adds."""
     mechanisms, cells = Mechanisms(plan), plan.evaluation.judged_cells
     phase = next(phase for phase in mechanisms.phases if phase.kind is Kind.EVALUATE)
-    mechanism = mechanisms.mechanism(phase, mechanisms.table_length(phase))
+    mechanism = mechanisms.mechanism(phase, mechanisms.longest(phase))
     weights, std = table_weights(plan), mechanism.total_std(len(plan.members(plan.lenders)))
     bands = {}
     for name in plan.evaluation.groups:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sealscore.shared.model.table_figures import Figure
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.text.numbers import between, recorded
 from sealscore.shared.text.terminal import foreign
@@ -80,6 +81,8 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
 
     noisy = [run.record["evaluation"]["all"] for run in runs]
+    known = [figure for one in noisy if (figure := Figure.of_record(one, "auc")) is not None]
+    interval = Figure.mean(known) if len(known) == len(runs) else None
     privacy = [run.record["privacy"] for run in runs]
     names = list(runs[0].oracle["baselines"])
     return {
@@ -87,7 +90,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "seeds": [run.record["plan"]["seed"] for run in runs],
         **{metric: spread([run.oracle["exact"][metric] for run in runs]) for metric in METRICS},
         "auc_dp": None if any(n["auc"] is None for n in noisy) else spread([n["auc"] for n in noisy]),
-        "auc_dp_interval": mean_interval([(n.get("intervals") or {}).get("auc") for n in noisy]),
+        "auc_dp_interval": None if interval is None else [interval.low, interval.high],
         "epsilon": max((p["epsilon"] for p in privacy if p["epsilon"] is not None), default=None),
         "delta": privacy[0]["delta"],
         "label_epsilon": privacy[0]["label_epsilon"],
@@ -102,18 +105,6 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         ],
         **({"segments": over_seeds([run.oracle["segments"] for run in runs])} if "segments" in runs[0].oracle else {}),
     }
-
-
-def mean_interval(ends: Sequence[Sequence[float] | None]) -> list[float] | None:
-    """The 95 % interval of the mean of exact figures whose own intervals are given; None where one has none.
-
-    The noises of runs are independent, so half widths add as the root of their squares.
-    """
-    known = np.array([pair for pair in ends if pair is not None], dtype=np.float64)
-    if len(known) < max(1, len(ends)):
-        return None
-    middle, half = known.mean(), np.sqrt((np.diff(known, axis=1) ** 2).sum()) / (2 * len(known))
-    return [float(middle - half), float(middle + half)]
 
 
 def closing_table(console: Console, result: dict[str, Any]) -> None:
@@ -194,12 +185,11 @@ def comparison(console: Console, left: Run, right: Run) -> None:
 
 def _released_difference(left: dict[str, Any], right: dict[str, Any]) -> str:
     """How far a released AUC is from another, with its interval."""
-    first, second = ((figures.get("intervals") or {}).get("auc") for figures in (left, right))
+    first, second = (Figure.of_record(figures, "auc") for figures in (left, right))
     if first is None or second is None:
         return ""
-    value = right["auc"] - left["auc"]
-    half = float(np.hypot(first[1] - first[0], second[1] - second[0])) / 2
-    return between(value, value - half, value + half, 4)
+    found = second.less(first)
+    return between(found.value, found.low, found.high, 4)
 
 
 def run_figures(run: Run) -> dict[str, float | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from sealscore.shared.model.table_figures import Figure
 from sealscore.simulations.experiments.judges import TEST
 from sealscore.simulations.sweep.config import LABEL
 from sealscore.simulations.sweep.keys import counted_group
@@ -53,7 +53,7 @@ class SweepSetting:
     def released(self, column: str) -> Spread | None:
         """A released figure over the seeds: its mean with the 95 % interval of the mean of the exact ones.
 
-        None where no seed has the figure or the sweep kept no intervals. Noises of runs are independent.
+        None where no seed has the figure or the sweep kept no intervals.
         """
         names = [column, f"{column}.low", f"{column}.high"]
         if not set(names) <= set(self.rows.columns):
@@ -61,9 +61,8 @@ class SweepSetting:
         told = self.rows.select(names).drop_nulls()
         if told.is_empty():
             return None
-        value, low, high = (told[name].cast(pl.Float64) for name in names)
-        mean, half = float(str(value.mean())), math.sqrt(float(((high - low) ** 2).sum())) / (2 * told.height)
-        return Spread(mean, mean - half, mean + half, told.height)
+        found = Figure.mean([Figure(*row) for row in told.cast(pl.Float64).iter_rows()])
+        return Spread(found.value, found.low, found.high, told.height)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.simulations import cli
 from sealscore.simulations.data import datasets
 from sealscore.simulations.engine import federation
-from sealscore.simulations.experiments.console import ProgressObserver, mean_interval
+from sealscore.simulations.experiments.console import ProgressObserver
 from sealscore.simulations.experiments.runs import all_runs
 from sealscore.simulations.world import synthetic
 
@@ -337,17 +337,3 @@ def test_without_real_data_the_main_job_is_the_invented_one_and_says_so(tmp_path
     assert result["plan"] == "creators_small"
     assert result["auc"]["mean"] > 0.7
     assert result["epsilon"] <= 2
-
-
-class TestIntervalOfAMean:
-    def test_one_run_keeps_its_own(self):
-        assert mean_interval([(0.7, 0.8)]) == pytest.approx([0.7, 0.8])
-
-    def test_noises_of_runs_are_independent(self):
-        low, high = mean_interval([(0.7, 0.8)] * 4)
-        assert (low + high) / 2 == pytest.approx(0.75)
-        assert high - low == pytest.approx(0.1 / 2)
-
-    @pytest.mark.parametrize("ends", [[None], [(0.7, 0.8), None], []])
-    def test_where_one_is_missing_there_is_none(self, ends: list[tuple[float, float] | None]):
-        assert mean_interval(ends) is None

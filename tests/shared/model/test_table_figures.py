@@ -141,3 +141,40 @@ def test_figures_of_any_noise_stay_in_their_range(seed: int, std: float, cells: 
 def test_what_is_no_table_or_no_noise_is_refused(table: np.ndarray, std: float):
     with pytest.raises(ValueError, match=r"table has finite counts|noise must be"):
         TablePosterior.of(table, std, Calibration())
+
+
+class TestSeveralFigures:
+    def test_the_mean_of_one_keeps_its_own_interval(self):
+        assert Figure.mean([Figure(0.7, 0.6, 0.72)]) == Figure(0.7, pytest.approx(0.6), pytest.approx(0.72))
+
+    def test_independent_noises_average_out(self):
+        found = Figure.mean([Figure(0.7, 0.6, 0.9), Figure(0.8, 0.7, 1.0)] * 2)
+        assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.70, 0.85))
+
+    def test_there_is_no_mean_of_nothing(self):
+        with pytest.raises(ValueError, match="at least one"):
+            Figure.mean([])
+
+    def test_a_difference_has_the_noise_of_both(self):
+        found = Figure(0.8, 0.77, 0.82).less(Figure(0.7, 0.65, 0.74))
+        assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.05, 0.1 + math.hypot(0.02, 0.05)))
+
+    def test_intervals_of_means_and_differences_cover(self):
+        exact, other = table_of(6000, 12), table_of(6000, 12, seed=9)
+        truth, low = (TableFigures.of(table, Calibration()).auc.value for table in (exact, other))
+        first = [one.auc for one in redrawn(exact, 12.0, 80)]
+        random = np.random.default_rng(2)
+        noisy = (other + random.normal(0, 12.0, 24) for _ in range(80))
+        second = [TableFigures.of(one, Calibration(), 12.0, draws=200).auc for one in noisy]
+        gaps = [ours.less(theirs) for ours, theirs in zip(first, second, strict=True)]
+        assert np.mean([gap.low <= truth - low <= gap.high for gap in gaps]) >= 0.87
+        means = [Figure.mean(first[at : at + 4]) for at in range(0, 80, 4)]
+        assert np.mean([mean.low <= truth <= mean.high for mean in means]) >= 0.75
+
+    @pytest.mark.parametrize("record", [{}, {"auc": None}, {"auc": 0.98}, {"auc": 0.98, "intervals": {"auc": None}}])
+    def test_a_record_without_an_interval_gives_none(self, record: dict[str, object]):
+        assert Figure.of_record(record, "auc") is None
+
+    def test_a_record_gives_what_it_keeps(self):
+        found = TableFigures.of(table_of(6000, 12), Calibration(), 5.0)
+        assert Figure.of_record(found.as_dict(), "auc") == found.auc

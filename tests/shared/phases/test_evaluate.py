@@ -75,24 +75,25 @@ def test_the_event_states_that_sensitivity_and_the_bound_holds(share: float | No
     plan = weighted(share)
     found = Mechanisms(plan)
     phase = next(phase for phase in phases(plan) if phase.kind is Kind.EVALUATE)
-    mechanism = found.mechanism(phase, found.table_length(phase))
+    mechanism = found.mechanism(phase, found.longest(phase))
     overall, band = table_weights(plan)
     expected = math.sqrt(overall**2 + GROUPS * band**2) * plan.multiplicity(plan.lenders)
     assert mechanism.event.sensitivity == pytest.approx(expected)
     # Of two plans that differ in weights alone each adds noise in proportion to what a person moves.
     same = Mechanisms(weighted(None))
-    even = same.mechanism(phase, found.table_length(phase))
+    even = same.mechanism(phase, found.longest(phase))
     assert mechanism.noise_std / even.noise_std == pytest.approx(
         mechanism.event.sensitivity / even.event.sensitivity, rel=2e-3
     )
     assert (WEIGHT_UNIT / mechanism.grid).is_integer()
+    # As many records as a party may have in one cell: nothing is cut off, whatever the table's weight.
     most = np.full(mechanism.length, mechanism.bound * mechanism.grid).astype(np.int64)
-    assert (mechanism.counts(most, entry_weights(plan)) <= mechanism.bound).all()
+    assert np.array_equal(mechanism.counts(most, entry_weights(plan)) * mechanism.grid, most * entry_weights(plan))
 
 
 def test_cells_of_the_evaluation_are_its_own():
     plan = weighted(0.6, evaluation__table_cells=9)
-    lengths = {phase.kind: Mechanisms(plan).table_length(phase) for phase in phases(plan) if not phase.paired}
+    lengths = {phase.kind: Mechanisms(plan).longest(phase) for phase in phases(plan) if not phase.paired}
     bands = sum(len(plan.bands(name)) for name in plan.evaluation.groups)
     assert lengths[Kind.CALIBRATE] == 2 * plan.evaluation.cells
     assert lengths[Kind.EVALUATE] == 2 * 9 * (1 + bands)

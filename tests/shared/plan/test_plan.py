@@ -602,7 +602,7 @@ class TestBandNames:
         for name in ("sex", "age"):
             assert list(plan.band_names(name).items()) == [(key, key) for key in plan.bands(name)]
 
-    @pytest.mark.parametrize("names", [["female"], ["same", "same"], ["a", "b", "c"]])
+    @pytest.mark.parametrize("names", [["female"], ["same", "same"], ["a", "b", "c"], ["a", "b", "b"]])
     def test_there_is_one_distinct_name_for_each_level(self, names: list[str]):
         (line,) = refusal({f"{_sex()}.level_names": names})
         assert "level_names" in line
