@@ -153,6 +153,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "kind": "Must be given.",
         "name": "The column.",
         "levels": "The values that a table may hold. A number matches by its shortest decimal form: 2.0 is `2`.",
+        "level_names": "What reports call the levels, one name for each, in order: `1` reads as what it means.",
         "ordered": "The levels rise in the order given.",
         "other": "The one of the levels that stands for every value that is none of them; absent: a table with one is "
         "refused.",
@@ -216,7 +217,12 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "belongs to the lower band); `[]` for a categorical one. Who holds a feature of that name gives it the same "
         "kind and levels. Where it lies at platforms only, lenders are told the bands of test persons, of columns and "
         "within bits that the platform's operator allows.",
-        "cells": "Cells of the score in each noisy table.",
+        "cells": "Cells of the score in the noisy table of the calibration, and in those of the evaluation where "
+        "`table_cells` says no other.",
+        "table_cells": "Cells of the score in each table of the evaluation. Noise is in every cell: 12 to 16 give the "
+        "most certain figures; more show finer curves.",
+        "overall_share": "Share of the evaluation's squared signal-to-noise budget that the table of all test persons "
+        "has; the groups share the rest alike. Left out: all tables have the same, and an AUC pays for every group.",
         "approval_rate": "Share of applicants that counts as approved in comparisons of groups.",
         "validation": "Share of the training persons whom a simulation holds out where it is judged on validation "
         "(`run --judge validation`, sweeps). Nothing else reads it.",

@@ -32,6 +32,7 @@ from sealscore.shared.model.score_table import score_table
 from sealscore.shared.model.signal import merged_levels
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.evaluate import entry_weights
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan, signal_name
@@ -176,13 +177,13 @@ class Lender(PartyRole):
 
         def work(context: RoundContext) -> np.ndarray:
             logits, labels = self._logits(score, True), self._labels(True)
-            cells = self._plan.evaluation.cells
+            cells = self._plan.evaluation.judged_cells
             tables = [score_table(logits, labels, cells)]
             for name in self._plan.evaluation.groups:
                 band = self._band(name)
                 for index in range(len(self._plan.bands(name))):
                     tables.append(score_table(logits[band == index], labels[band == index], cells))
-            return mechanism.counts(np.concatenate(tables))
+            return mechanism.counts(np.concatenate(tables), entry_weights(self._plan))
 
         return work, mechanism
 

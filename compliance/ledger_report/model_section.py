@@ -9,10 +9,10 @@ from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.scorecard import REASONS
 from sealscore.compliance.run_report.comparison_sections import scorecard as effects_by_feature
 from sealscore.compliance.run_report.fairness_section import fairness_section
-from sealscore.compliance.run_report.quality_sections import approved
+from sealscore.compliance.run_report.quality_sections import approved, with_interval
 from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
-from sealscore.shared.text.numbers import fixed, listed, percent, plural, plus_minus, short, whole
+from sealscore.shared.text.numbers import fixed, listed, percent, plural, short, whole
 
 _UNGIVEN = "No run was given with these ledgers, so this report says nothing of a model."
 
@@ -66,14 +66,13 @@ def _card(found: Findings) -> list[tuple[object, object]]:
     network = f" and a network of {plan.model.hidden} units" if plan.model.hidden else ""
     records = sum(party.nominal_records for party in plan.members(plan.lenders))
     split, outcome = plan.evaluation.split, plan.outcome
-    metrics, errors = found.metrics, found.errors
     figures = [
-        f"{name} {plus_minus(value, errors.get(key), 3)}" if value is not None else f"{name} lost in noise"
-        for name, key, value in (
-            ("AUC", "auc", metrics.auc),
-            ("KS", "ks", metrics.ks),
-            ("Brier score", "brier", metrics.brier),
-            ("calibration error", "ece", metrics.ece),
+        f"{name} {with_interval(figure)}"
+        for name, figure in (
+            ("AUC", found.figures.auc),
+            ("KS", found.figures.ks),
+            ("Brier score", found.figures.brier),
+            ("calibration error", found.figures.ece),
         )
     ]
     return [
@@ -91,7 +90,7 @@ def _card(found: Findings) -> list[tuple[object, object]]:
         ("protected, never in the score", listed(protected) if protected else "none named"),
         (
             "judged on",
-            f"test persons, {percent(split.test_fraction)} of all, by {split.kind}; figures ± half a 95 % interval",
+            f"test persons, {percent(split.test_fraction)} of all, by {split.kind}; 95 % intervals for noise",
         ),
         ("quality", "; ".join(figures)),
         ("at the cut-off", f"{approved(found)} approved, all with a PD of at most {percent(found.cut.pd, 1)}"),

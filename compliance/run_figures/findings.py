@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import count
 
-from sealscore.compliance.run_figures.curves import Draws
+from sealscore.compliance.run_figures.curves import Curves
 from sealscore.compliance.run_figures.epsilon import Moment, PhaseCost, moments, phase_costs
 from sealscore.compliance.run_figures.fairness import BandFigures, Cutoff, Estimate, approved_share, cutoff, fairness
 from sealscore.compliance.run_figures.record import RunFolder
 from sealscore.compliance.run_figures.scorecard import FeatureEffect, effects
 from sealscore.shared.dp.events import UnknownEvent, parse_event
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.model.score_table import TableMetrics
+from sealscore.shared.model.table_figures import TableFigures
+from sealscore.shared.model.table_posterior import TablePosterior
 
 # A claim computed on another machine may differ in the last digits of its floats.
 _SAME = 1e-3
@@ -22,16 +24,15 @@ _SAME = 1e-3
 class Findings:
     """What a report shows of a run.
 
-    `metrics` are the figures of the noisy table of all test records, `errors` half their 95 % intervals; `exact` and
-    `baselines` come from a simulation's oracle, and are empty without one. `groups` are the fairness figures by
-    attribute. `costs` and `moments` are empty for a plan without noise. `faults` names what in the record does not
-    agree with its plan. `apart` tells whether training and test persons are surely different people.
+    `figures` are those of all test records with their intervals, by all noisy tables; `exact` and `baselines` come
+    from a simulation's oracle, and are empty without one. `groups` are the fairness figures by attribute. `costs` and
+    `moments` are empty for a plan without noise. `faults` names what in the record does not agree with its plan.
+    `apart` tells whether training and test persons are surely different people.
     """
 
     run: RunFolder
-    metrics: TableMetrics
-    errors: dict[str, float | None]
-    draws: Draws
+    figures: TableFigures
+    curves: Curves
     exact: dict[str, float]
     baselines: dict[str, float]
     cut: Cutoff
@@ -46,21 +47,20 @@ class Findings:
     @classmethod
     def of(cls, run: RunFolder) -> Findings:
         """Compute everything."""
-        plan, table, noise = run.plan, run.table("all"), run.noise_std
-        calibration = run.model.calibration
-        cut = cutoff(table, plan.evaluation.approval_rate, calibration)
+        plan, calibration = run.plan, run.model.calibration
+        table, noise = run.tables.best
+        posterior = TablePosterior.of(table, noise, calibration)
+        cut = cutoff(posterior, plan.evaluation.approval_rate, calibration)
         mechanisms, private = Mechanisms(plan), plan.privacy.noise != "none"
-        draws = Draws.of(table, noise, calibration)
         oracle = run.oracle or {}
         return cls(
             run=run,
-            metrics=TableMetrics.of(table, calibration, noise),
-            errors=draws.errors(),
-            draws=draws,
+            figures=TableFigures.of(table, calibration, noise),
+            curves=Curves(posterior, calibration),
             exact=dict(oracle.get("exact", {})),
             baselines=dict(oracle.get("baselines", {})),
             cut=cut,
-            approved=approved_share(table, cut, noise),
+            approved=approved_share(posterior, cut),
             groups=groups_at(run, cut),
             costs=phase_costs(mechanisms, run.answered) if private else [],
             moments=moments(mechanisms, run.answered) if private else [],
@@ -87,16 +87,26 @@ class Findings:
         return [(name, band) for name, bands in self.groups.items() for band in bands if band.ratio is not None]
 
 
+def overall_cutoff(run: RunFolder) -> Cutoff:
+    """The cut-off of a run's plan, from its released tables."""
+    posterior = TablePosterior.of(*run.tables.best, run.model.calibration)
+    return cutoff(posterior, run.plan.evaluation.approval_rate, run.model.calibration)
+
+
 def groups_at(run: RunFolder, cut: Cutoff) -> dict[str, tuple[BandFigures, ...]]:
     """The fairness figures at a cut-off, by attribute, of a run's released tables."""
+    calibration, noise, bands = run.model.calibration, run.tables.band_noise_std, run.tables.bands
+    # Every attribute has a band for what is missing, and one to compare with.
+    comparisons = sum(len(tables) - 1 for tables in bands.values())
+    seeds = count(1)
     return {
         name: fairness(
-            {band: run.table(f"{name}: {band}") for band in run.plan.bands(name)},
+            {key: TablePosterior.of(table, noise, calibration, seed=next(seeds)) for key, table in tables.items()},
             cut,
-            run.model.calibration,
-            run.noise_std,
+            calibration,
+            comparisons,
         )
-        for name in run.plan.evaluation.groups
+        for name, tables in bands.items()
     }
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from sealscore.shared.model.score_model import ModelFileError, ScoreModel
+from sealscore.shared.model.score_tables import ScoreTables
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 
@@ -46,10 +47,7 @@ class Protection:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run: `record` is what the server may know (run.json), `oracle` what only a simulation does, if there is any.
-
-    `tables` are the noisy tables of scores by label: float64 [2 * cells] by whose they are.
-    """
+    """A run: `record` is what the server may know (run.json), `oracle` what only a simulation does, if there is any."""
 
     folder: Path
     plan: Plan
@@ -88,14 +86,11 @@ class RunFolder:
         """See `Protection`."""
         return Protection.of(self.record)
 
-    @property
-    def noise_std(self) -> float:
-        """Standard deviation of the noise in every count of the score tables."""
-        return float(self.record["score_tables"]["noise_std"])
-
-    def table(self, name: str) -> np.ndarray:
-        """The noisy table "all", or that of a band, `SEX: 1`: float64 [2 * cells]."""
-        return np.array(self.record["score_tables"]["tables"][name], dtype=np.float64)
+    @cached_property
+    def tables(self) -> ScoreTables:
+        """The noisy tables of scores by label."""
+        bands = {name: self.plan.bands(name) for name in self.plan.evaluation.groups}
+        return ScoreTables.of_record(self.record["score_tables"], bands)
 
     def answered(self, phase: str) -> int:
         """The most attempts of a phase that one party may have answered."""

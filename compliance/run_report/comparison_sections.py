@@ -46,10 +46,9 @@ def _dots(found: Findings) -> Html:
     if "auc" in found.exact:
         value = found.exact["auc"]
         dots.append((value, Dot("this run, exact", value, fixed(value, 4), _OWN, strong=True)))
-    if found.metrics.auc is not None:
-        value, half = found.metrics.auc, found.errors["auc"] or 0.0
-        dot = Dot("this run, by the protocol", value, fixed(value, 4), _OWN, value - half, value + half, strong=True)
-        dots.append((value, dot))
+    if (auc := found.figures.auc) is not None:
+        dot = Dot("this run, by the protocol", auc.value, fixed(auc.value, 4), _OWN, auc.low, auc.high, strong=True)
+        dots.append((auc.value, dot))
     ordered = [dot for _, dot in sorted(dots, key=lambda pair: -pair[0])]
     ends = [end for dot in ordered for end in (dot.value, dot.low, dot.high) if end is not None]
     axis = Axis(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sealscore.compliance.pages.figures import Dot, Panel, dot_figure
 from sealscore.compliance.pages.page import Column, Html, bullets, element, figure, join, paragraph, soft, strong, table
@@ -10,7 +10,7 @@ from sealscore.compliance.pages.svg import STYLES, Axis, Style, span
 from sealscore.compliance.run_figures.fairness import FOUR_FIFTHS, BandFigures, Estimate, Verdict
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_report.quality_sections import approved
-from sealscore.shared.text.numbers import fixed, listed, percent, plural, plus_minus, share, whole
+from sealscore.shared.text.numbers import LOST, fixed, listed, percent, plural, plus_minus, share, whole
 
 _UNTOLD = "too few to tell"
 _FEW = "too few"
@@ -40,10 +40,11 @@ def fairness_section(found: Findings) -> Html:
     drawn = figure(
         _figure(found),
         "Groups at the cut-off.",
-        "Each bar is a 95 % interval; where it crosses the dashed line, nobody can tell on which side a group is.",
+        "Bars are intervals for the exact figure of the same persons; of each kind they hold for all groups at once, "
+        "at 95 % (Bonferroni). Where one crosses the dashed line, noise hides on which side a group is.",
         wide=True,
     )
-    tables = [_table(name, bands) for name, bands in found.groups.items()]
+    tables = [_table(name, bands, plan.band_names(name)) for name, bands in found.groups.items()]
     return join([*intro, drawn, *tables, _reading()])
 
 
@@ -76,7 +77,10 @@ def _summary(found: Findings) -> Html:
 
 
 def _figure(found: Findings) -> Html:
-    named = [(f"{name}: {band.band}", band) for name, bands in found.groups.items() for band in bands]
+    plan = found.run.plan
+    named = [
+        (f"{name}: {plan.band_names(name)[band.band]}", band) for name, bands in found.groups.items() for band in bands
+    ]
     panels = [
         _panel(named, lambda band: band.ratio, "approval-rate ratio", FOUR_FIFTHS, "four fifths", False),
         _panel(named, lambda band: band.good_gap, "good approved: gap", 0.0, "equal", True),
@@ -97,7 +101,7 @@ def _panel(
     for name, band in named:
         estimate = pick(band)
         if estimate is None:
-            dots.append(Dot(name, None, _VERDICTS["reference"] if band.reference else _FEW))
+            dots.append(Dot(name, None, _VERDICTS["reference"] if band.reference else few(band)))
             continue
         style = Style(STYLES[0].colour, hollow=estimate.low < line < estimate.high)
         dots.append(Dot(name, estimate.value, fixed(estimate.value, 2, sign), style, estimate.low, estimate.high))
@@ -107,16 +111,17 @@ def _panel(
     )
 
 
-def _table(name: str, bands: Sequence[BandFigures]) -> Html:
+def _table(name: str, bands: Sequence[BandFigures], names: Mapping[str, str]) -> Html:
     rows = [
         (
-            band.band,
+            names[band.band],
             f"{whole(band.records.value)} ± {whole(band.records.high - band.records.value)}",
-            _percent(band.approved),
+            _percent(band),
             _compared(band, band.ratio, sign=False),
             _compared(band, band.good_gap),
             _compared(band, band.bad_gap),
-            _shown(band.calibration_gap),
+            _shown(band, band.calibration_gap),
+            _with_sampling(band.ratio),
             _VERDICTS[band.verdict],
         )
         for band in bands
@@ -127,26 +132,36 @@ def _table(name: str, bands: Sequence[BandFigures]) -> Html:
             Column(heading, number=True)
             for heading in (
                 *("test records", "approved", "approval-rate ratio", "good approved: gap", "bad refused: gap"),
-                "bad rate less mean PD",
+                *("bad rate less mean PD", "ratio ± with sampling"),
             )
         ),
-        "four fifths",
+        "four fifths, with sampling",
     ]
-    return table(columns, rows, f"{name}: figures ± half a 95 % interval")
+    return table(columns, rows, f"{name}: figures ± half an interval for noise, all groups at once at 95 %")
 
 
-def _percent(estimate: Estimate | None) -> str:
+def few(band: BandFigures) -> str:
+    """Why nothing is told of a group: its records do not reach the size from which noise lets one tell."""
+    return f"{_FEW} (under {whole(band.least)})" if band.records.value < band.least else LOST
+
+
+def _percent(band: BandFigures) -> str:
+    estimate = band.approved
     if estimate is None:
-        return soft(_FEW)
+        return soft(few(band))
     return f"{fixed(100 * share(estimate.value), 1)} ± {fixed(100 * (estimate.high - estimate.value), 1)} %"
 
 
 def _compared(band: BandFigures, estimate: Estimate | None, sign: bool = True) -> str:
-    return soft(_VERDICTS["reference"]) if band.reference else _shown(estimate, sign)
+    return soft(_VERDICTS["reference"]) if band.reference else _shown(band, estimate, sign)
 
 
-def _shown(estimate: Estimate | None, sign: bool = True) -> str:
-    return soft(_FEW) if estimate is None else plus_minus(estimate.value, estimate.high - estimate.value, 2, sign)
+def _shown(band: BandFigures, estimate: Estimate | None, sign: bool = True) -> str:
+    return soft(few(band)) if estimate is None else plus_minus(estimate.value, estimate.high - estimate.value, 2, sign)
+
+
+def _with_sampling(ratio: Estimate | None) -> str:
+    return "" if ratio is None else f"± {fixed(ratio.half_with_sampling, 2)}"
 
 
 def _reading() -> Html:
@@ -159,8 +174,13 @@ def _reading() -> Html:
         "refused more often.",
         "Bad refused, gap: of loans that turned out bad, the share refused, less that of the same group.",
         "Bad rate less mean PD: above 0, the score is too kind to the group; below 0, too harsh.",
-        "Every ± holds the known noise in the counts and the chance of sampling. With many figures, one in twenty "
-        "intervals misses by chance; a reference chosen for its highest rate makes other ratios look a little lower.",
+        "Every ± is about the exact figure of the same test persons: it holds the known noise in the counts. Only the "
+        "last two columns also hold the chance of who became a test person.",
+        "Multiplicity: with m groups compared, each interval misses with probability 0.05 / m (Bonferroni), so that "
+        "all of one column hold at once at 95 %. A reference chosen for its highest rate makes other ratios look a "
+        "little lower.",
+        "Of a group of fewer records than its row says nothing is told: at least 30 of them, and four times the "
+        "standard error of their number.",
         "Outcomes are known of loans that were granted; nothing here tells of people who were refused then.",
     ]
     return element("div", bullets(said), class_="note")

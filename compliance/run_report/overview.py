@@ -8,21 +8,20 @@ from sealscore.compliance.pages.figures import gauge_figure
 from sealscore.compliance.pages.page import Column, Html, bullets, cards, figure, join, notice, paragraph, strong, table
 from sealscore.compliance.run_figures.fairness import FOUR_FIFTHS
 from sealscore.compliance.run_figures.findings import Findings
+from sealscore.compliance.run_report.quality_sections import approved, with_interval
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import (
+    LOST,
+    between,
     data_size,
     fixed,
     known,
     listed,
-    percent,
     plural,
-    plus_minus,
-    share,
     short,
     whole,
 )
 
-LOST = "lost in noise"
 # Parties of a group that the first page names.
 _NAMED = 6
 
@@ -87,10 +86,7 @@ def _cautions(found: Findings) -> Html:
 
 
 def _cards(found: Findings) -> Html:
-    metrics, errors, exact = found.metrics, found.errors, found.exact
-
-    def measured(name: str, value: float | None, digits: int) -> object:
-        return LOST if value is None else plus_minus(value, errors.get(name), digits)
+    figures, exact = found.figures, found.exact
 
     def known_exactly(name: str) -> str:
         return f" Exact: {fixed(exact[name], 4)} (simulation only)." if name in exact else ""
@@ -98,18 +94,18 @@ def _cards(found: Findings) -> Html:
     entries: list[tuple[object, object, object]] = [
         (
             "Ranking: AUC",
-            measured("auc", metrics.auc, 3),
+            with_interval(figures.auc),
             "Of a bad and a good loan, how often the bad one has the riskier score. 0.5 is guessing."
             + known_exactly("auc"),
         ),
         (
             "Separation: KS",
-            measured("ks", metrics.ks, 3),
+            with_interval(figures.ks),
             "At the best cut-off, bad loans refused less good loans refused." + known_exactly("ks"),
         ),
         (
             "Calibration error",
-            measured("ece", metrics.ece, 3),
+            with_interval(figures.ece),
             "How far predicted probabilities are from bad rates, on average." + known_exactly("ece"),
         ),
         *_privacy_cards(found),
@@ -157,7 +153,7 @@ def _privacy_cards(found: Findings) -> list[tuple[object, object, object]]:
 
 def _fairness_card(found: Findings) -> tuple[object, object, object]:
     name, told = "Lowest approval ratio", found.told
-    cut = f"at the cut-off that approves {_approved(found)}"
+    cut = f"at the cut-off that approves {approved(found)}"
     if not found.groups:
         return name, "not asked", "The plan reports no groups."
     if not told:
@@ -165,16 +161,17 @@ def _fairness_card(found: Findings) -> tuple[object, object, object]:
     attribute, band = min(told, key=lambda pair: pair[1].ratio.value if pair[1].ratio else math.inf)
     below = sum(band.verdict == "below four fifths" for _, band in told)
     ratio = band.ratio
-    shown = plus_minus(ratio.value, ratio.high - ratio.value, 2) if ratio else LOST
+    shown = between(ratio.value, ratio.low, ratio.high, 2) if ratio else LOST
     verdict = (
-        f"{whole(below)} of {plural(len(told), 'group')} that can be told lie below {short(FOUR_FIFTHS)} for sure."
+        f"The lowest of {plural(len(told), 'group')} that can be told; {whole(below)} lie below {short(FOUR_FIFTHS)} "
+        "for sure, intervals holding for all at once."
     )
-    return name, shown, f"{attribute}: {band.band}, against the group with the most approvals, {cut}. {verdict}"
-
-
-def _approved(found: Findings) -> str:
-    rate = found.approved.value if found.approved else found.run.plan.evaluation.approval_rate
-    return percent(share(rate))
+    called = found.run.plan.band_names(attribute)[band.band]
+    return (
+        name,
+        shown,
+        f"{attribute}: {called}, against the group with the most approvals, {cut}. {verdict}",
+    )
 
 
 def _traffic_card(found: Findings) -> tuple[object, object, object]:

@@ -10,7 +10,8 @@ from sealscore.compliance.pages.svg import SOFT, STYLES, Axis, Style
 from sealscore.compliance.run_figures.curves import Curve
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.shared.model.score_model import points
-from sealscore.shared.text.numbers import fixed, percent, plus_minus, share, whole
+from sealscore.shared.model.table_figures import Figure
+from sealscore.shared.text.numbers import LOST, between, fixed, percent, share, whole
 
 GOOD, BAD = STYLES[0], STYLES[1]
 GUIDE, PLAIN = Style(SOFT, "3 4"), Style("#000000")
@@ -21,12 +22,13 @@ _TAIL = 0.004
 
 def quality(found: Findings) -> Html:
     """How good the score is, from the noisy table of all test persons."""
-    if found.metrics.auc is None:
-        said = paragraph("The noise of this plan leaves nothing to be told of the score from its tables.")
+    if found.figures.auc is None:
+        said = paragraph(f"Ranking is {LOST}: what this plan releases tells nothing of the score's AUC.")
         return join([said, _figures_table(found)])
     intro = paragraph(
-        "All four figures are made from one table that the protocol released: noisy counts of test persons by score "
-        "and outcome. Bands and bars are 95 % intervals: the known noise, and the chance of who became a test person."
+        "All four figures are made from tables that the protocol released: noisy counts of test persons by score and "
+        "outcome. Intervals and bands, each at 95 %, are about the exact figure of the same persons: they hold the "
+        "known noise, and not the chance of who became a test person."
     )
     return join([intro, figures(_roc(found), _ks(found), _calibration(found), _scores(found)), _figures_table(found)])
 
@@ -46,9 +48,9 @@ def _roc(found: Findings) -> Html:
         "ROC curve",
         _shares("good loans refused"),
         _shares("bad loans refused"),
-        [Line("", [0, 1], [0, 1], GUIDE), _line(found.draws.roc(), GOOD)],
+        [Line("", [0, 1], [0, 1], GUIDE), _line(found.curves.roc(), GOOD)],
         labels=[
-            Label(f"AUC {plus_minus(found.metrics.auc, found.errors['auc'])}", 0.5, 0.28, GOOD.colour, right=20),
+            Label(f"AUC {with_interval(found.figures.auc)}", 0.5, 0.28, GOOD.colour, right=20),
             Label("guessing", 0.3, 0.3, SOFT, right=8, up=-12),
         ],
     )
@@ -58,14 +60,14 @@ def _roc(found: Findings) -> Html:
 
 def _points_axis(found: Findings) -> Axis:
     """The points between which nearly all loans lie."""
-    curves = found.draws.cumulative()
+    curves = found.curves.cumulative()
     low = min(curve.x[max(0, int(np.searchsorted(curve.y, _TAIL)) - 1)] for curve in curves)
     high = max(curve.x[min(len(curve.x) - 1, int(np.searchsorted(curve.y, 1 - _TAIL)) + 1)] for curve in curves)
     return Axis("score points (higher is safer)", float(low), float(high), whole)
 
 
 def _ks(found: Findings) -> Html:
-    good, bad = found.draws.cumulative()
+    good, bad = found.curves.cumulative()
     best = int((bad.y - good.y).argmax())
     at, low, high = float(good.x[best]), float(good.y[best]), float(bad.y[best])
     axis = _points_axis(found)
@@ -75,7 +77,7 @@ def _ks(found: Findings) -> Html:
         _shares("loans with at most so many points"),
         [_line(bad, BAD), _line(good, GOOD), Line("", [at, at], [low, high], PLAIN)],
         labels=[
-            Label(f"KS {plus_minus(found.metrics.ks, found.errors['ks'])}", axis.low, 0.9, right=8),
+            Label(f"KS {with_interval(found.figures.ks)}", axis.low, 0.9, right=8),
             Label("bad loans", _where(bad, 0.55), 0.55, BAD.colour, "end", right=-10),
             Label("good loans", _where(good, 0.25), 0.25, GOOD.colour, right=12),
         ],
@@ -90,7 +92,7 @@ def _where(curve: Curve, level: float) -> float:
 
 
 def _calibration(found: Findings) -> Html:
-    curve = found.draws.calibration_points()
+    curve = found.curves.calibration_points()
     most = min(1.0, float(np.ceil(10 * max(0.2, curve.x.max(initial=0.0), curve.high.max(initial=0.0))) / 10))
     drawn = line_figure(
         "Calibration",
@@ -104,7 +106,7 @@ def _calibration(found: Findings) -> Html:
 
 
 def _scores(found: Findings) -> Html:
-    good, bad = found.draws.density()
+    good, bad = found.curves.density()
     axis = _points_axis(found)
     most = float(max(good.high.max(), bad.high.max())) * 1.15
     labels = [_peak("good loans", good, bad, GOOD), _peak("bad loans", bad, good, BAD)]
@@ -131,20 +133,30 @@ def _peak(name: str, curve: Curve, other: Curve, style: Style) -> Label:
     return Label(name, middle, high, style.colour, "middle", up=5)
 
 
+def with_interval(figure: Figure | None, digits: int = 3) -> str:
+    """A figure and its interval, or that it is lost in noise."""
+    return LOST if figure is None else between(figure.value, figure.low, figure.high, digits)
+
+
 def approved(found: Findings) -> str:
-    """The share that the cut-off approves, as the noisy table tells it, or else as the plan wished."""
-    rate = found.approved.value if found.approved else found.run.plan.evaluation.approval_rate
-    return percent(share(rate))
+    """The share that the cut-off approves, with its interval as the noisy tables tell it."""
+    rate = found.approved
+    if rate is None:
+        return LOST
+    low, high = (percent(share(end)) for end in (rate.low, rate.high))
+    return f"{percent(share(rate.value))} ({low} to {high})"
 
 
 def _figures_table(found: Findings) -> Html:
+    rate, records = found.figures.bad_rate, found.figures.records
+    exact = [fixed(found.exact.get(name), 4) for name in _METRICS]
     entries = [
-        (label, plus_minus(getattr(found.metrics, name), found.errors[name], 4), fixed(found.exact.get(name), 4))
-        for name, label in _METRICS.items()
+        (label, with_interval(getattr(found.figures, name), 4), known)
+        for (name, label), known in zip(_METRICS.items(), exact, strict=True)
     ]
-    entries.append(("bad rate", percent(found.metrics.bad_rate, 1), ""))
-    entries.append(("test records (noisy count)", whole(found.metrics.records), ""))
-    columns = ["figure", Column("by the protocol, ± half a 95 % interval", number=True)]
+    entries.append(("bad rate", with_interval(rate, 4), ""))
+    entries.append(("test records", between(records.value, records.low, records.high, 0), ""))
+    columns = ["figure", Column("by the protocol, with its 95 % interval", number=True)]
     if not found.exact:
         return table(columns, [entry[:2] for entry in entries], "All test persons")
     return table([*columns, Column("exact (simulation only)", number=True)], entries, "All test persons")

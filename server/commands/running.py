@@ -22,6 +22,7 @@ from sealscore.shared import bundle as bundles
 from sealscore.shared.ledger.anchors import Receipt, read_anchors, to_line
 from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.numbers import recorded
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, fail, foreign, grouped
 
 LOOK = 0.5  # seconds between two looks at a run
@@ -154,9 +155,9 @@ def runs(folder: Folder = HERE) -> None:
 def _state(output: Path) -> tuple[str, str, str]:
     if (output / "run.json").exists():
         record = json.loads((output / "run.json").read_text(encoding="utf-8"))
-        epsilon, auc = record["privacy"]["epsilon"], record["evaluation"]["all"].get("auc")
+        epsilon = record["privacy"]["epsilon"]
         state = "ended early" if record["early"] else "done"
-        return state, f"{epsilon:.4g}" if epsilon is not None else "", f"{auc:.4f}" if auc is not None else ""
+        return state, f"{epsilon:.4g}" if epsilon is not None else "", recorded(record["evaluation"]["all"], "auc")
     if (output / FAILURE).exists():
         return "stopped", "", ""
     return ("begun" if (output / JOURNAL).exists() else "published"), "", ""

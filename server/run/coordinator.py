@@ -31,11 +31,13 @@ from sealscore.shared.model.calibration import Calibration, fit
 from sealscore.shared.model.recipe.facts import LEAST_RECORDS, Facts
 from sealscore.shared.model.recipe.fit import fitted
 from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.model.score_tables import ScoreTables
 from sealscore.shared.model.signal import CELLS, level_edges
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.model.weights import TowerWeights
 from sealscore.shared.phases.additive.tower_budget import fit_shares, label_keep, tower_mu
 from sealscore.shared.phases.bin_rule import bin_rule
+from sealscore.shared.phases.evaluate import table_weights
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.features import tower_features
@@ -52,17 +54,6 @@ class Observer(Protocol):
     def round(self, row: dict[str, Any]) -> None:
         """A round is done: phase, round, attempts, cohort size, seconds, and what the mechanism reports."""
         ...
-
-
-@dataclass(frozen=True)
-class ScoreTables:
-    """Noisy tables of scores by label, float64 [2 * cells] each, by the name of whose they are: "all", `SEX: 1`, ...
-
-    `noise_std` is the standard deviation of the noise in every count.
-    """
-
-    tables: dict[str, np.ndarray]
-    noise_std: float
 
 
 @dataclass
@@ -252,10 +243,9 @@ class Coordinator:
         """Noisy tables of scores and labels of test persons: all of them, and by the bands of each group."""
         mechanism = self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
         found = self._single(phase, mechanism, weights, parts)
-        cells, groups = 2 * self._plan.evaluation.cells, self._plan.evaluation.groups
-        names = ["all", *(f"{group}: {band}" for group in groups for band in self._plan.bands(group))]
-        tables = np.split(found.values, range(cells, mechanism.length, cells))
-        return ScoreTables(dict(zip(names, tables, strict=True)), mechanism.total_std(len(found.cohort)))
+        bands = {name: self._plan.bands(name) for name in self._plan.evaluation.groups}
+        std = mechanism.total_std(len(found.cohort))
+        return ScoreTables.of_sum(found.values, bands, table_weights(self._plan), std)
 
     def _phase(self, kind: Kind, group: str) -> Phase:
         return next(phase for phase in self._mechanisms.phases if (phase.kind, phase.group) == (kind, group))

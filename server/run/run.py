@@ -21,7 +21,8 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.aggregation import Aggregation, PlainSum
-from sealscore.shared.model.score_table import TableMetrics
+from sealscore.shared.model.score_tables import OVERALL
+from sealscore.shared.model.table_figures import TableFigures
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import SERVER, Plan
 
@@ -131,14 +132,8 @@ def _record(
         "seconds": time.time() - started,
         "protection": _protection(plan),
         "privacy": _privacy(plan, outcome),
-        "evaluation": {
-            name: TableMetrics.of(table, outcome.model.calibration, outcome.tables.noise_std).as_dict()
-            for name, table in outcome.tables.tables.items()
-        },
-        "score_tables": {
-            "noise_std": outcome.tables.noise_std,
-            "tables": {name: table.tolist() for name, table in outcome.tables.tables.items()},
-        },
+        "evaluation": _evaluation(outcome),
+        "score_tables": outcome.tables.as_record(),
         "early": outcome.early,
         "failures": [
             {"phase": row["phase"], "round": row["round"], "parties": row["failures"]}
@@ -153,6 +148,13 @@ def _record(
         ],
         "payload_bytes_per_applicant": _per_applicant(plan, outcome),
     }
+
+
+def _evaluation(outcome: RunOutcome) -> dict[str, Any]:
+    """Figures with intervals of all test persons, by all tables together, and of each band."""
+    tables, calibration = outcome.tables, outcome.model.calibration
+    known = {name: (table, tables.band_noise_std) for name, table in tables.tables.items()} | {OVERALL: tables.best}
+    return {name: TableFigures.of(table, calibration, std).as_dict() for name, (table, std) in known.items()}
 
 
 def _protection(plan: Plan) -> dict[str, str]:

@@ -73,9 +73,9 @@ class Mechanism:
         """Standard deviation, in the sum's own unit, of the noise in the sum over a cohort of that size."""
         return self.own_scale(cohort) * math.sqrt(cohort) * self.grid
 
-    def counts(self, counts: np.ndarray) -> np.ndarray:
-        """Counts int64 [length] in grid units, cut off at the bound."""
-        return np.asarray(np.minimum(counts * round(1 / self.grid), self.bound))
+    def counts(self, counts: np.ndarray, weights: np.ndarray | float = 1.0) -> np.ndarray:
+        """Counts int64 [length] in grid units, cut off at the bound; `weights` are multiples of the grid up to 1."""
+        return np.asarray(np.minimum(counts * np.rint(np.asarray(weights) / self.grid).astype(np.int64), self.bound))
 
     def noised(
         self, vector: np.ndarray, stream: Stream, cohort: int, sampler: NoiseSampler | None = None

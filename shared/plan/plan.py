@@ -29,7 +29,7 @@ from sealscore.shared.plan.bounds import (
     MOST_RECORDS,
 )
 from sealscore.shared.plan.errors import PlanError, explain
-from sealscore.shared.plan.schema import CategoricalFeature, Name, Strict, TableSchema
+from sealscore.shared.plan.schema import CategoricalFeature, Name, NumericFeature, Strict, TableSchema
 from sealscore.shared.plan.settings import (
     AUTO,
     Alignment,
@@ -381,13 +381,22 @@ class Plan(Strict):
         return next(name for name, group in self.groups.items() if group.role == "lender")
 
     def bands(self, name: str) -> tuple[str, ...]:
-        """Names of the bands of a feature in `evaluation.groups`, in the order of their tables; the last is missing."""
-        feature = next(f for g in self.groups.values() for f in g.table.protected if f.name == name)
+        """Keys of the bands of a feature in `evaluation.groups`, in the order of their tables; the last is missing."""
+        feature = self._protected(name)
         if isinstance(feature, CategoricalFeature):
             return (*feature.levels, "missing")
         edges = [f"{edge:g}" for edge in self.evaluation.groups[name]]
         inner = [f"{low}-{high}" for low, high in pairwise(edges)]
         return (f"up to {edges[0]}", *inner, f"above {edges[-1]}", "missing")
+
+    def band_names(self, name: str) -> dict[str, str]:
+        """What reports call each band of a feature in `evaluation.groups`, by its key: the schema's names of levels."""
+        bands, feature = self.bands(name), self._protected(name)
+        names = feature.level_names if isinstance(feature, CategoricalFeature) else None
+        return dict(zip(bands, (*names, "missing") if names else bands, strict=True))
+
+    def _protected(self, name: str) -> NumericFeature | CategoricalFeature:
+        return next(f for g in self.groups.values() for f in g.table.protected if f.name == name)
 
     def multiplicity(self, group: str) -> int:
         """The most records that one person may have in one release of a group: records a party times parties."""

@@ -212,15 +212,17 @@ class DerivedFeature(NumericFeature):
 class CategoricalFeature(Extended):
     """One of a fixed list of levels. Levels are text; a numeric column is matched by its shortest decimal form.
 
-    A value that is none of them is refused, or counts as the level `other` where one is named. `reason` and `proxy` are
+    A value that is none of them is refused, or counts as the level `other` where one is named. `level_names` are what
+    reports call the levels, one for each; without them levels are called as they are written. `reason` and `proxy` are
     as for a numeric feature.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("other", "reason", "proxy")
+    later: ClassVar[tuple[str, ...]] = ("level_names", "other", "reason", "proxy")
 
     kind: Literal["categorical"] = "categorical"
     name: Name
     levels: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(min_length=2, max_length=200)
+    level_names: tuple[Name, ...] | None = None
     ordered: bool = False
     other: Name | None = None
     missing: bool = False
@@ -235,6 +237,9 @@ class CategoricalFeature(Extended):
             raise ValueError("levels must be distinct")
         if self.other is not None and self.other not in self.levels:
             raise ValueError(f"other = {self.other!r}: must be one of the levels")
+        names = self.level_names
+        if names is not None and not len(set(names)) == len(names) == len(self.levels):
+            raise ValueError(f"level_names must be {len(self.levels)} distinct names, one for each level")
         _check_reason(self)
         return self
 

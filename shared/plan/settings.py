@@ -92,21 +92,31 @@ class Evaluation(Extended):
     """How the model is judged.
 
     `groups` maps protected features to the inner edges of the bands in which they are reported (an edge belongs to
-    the lower band); a categorical feature is reported by its levels and takes an empty list. `validation` is the share
-    of the training persons whom a simulation that is judged on validation holds out; nothing else reads it.
+    the lower band); a categorical feature is reported by its levels and takes an empty list. `cells` is the number of
+    score cells of the calibration table, and of the evaluation's unless `table_cells` says another. `overall_share` is
+    the part of the evaluation's squared signal-to-noise budget that the table of all test persons has, the groups
+    share the rest alike; without it all tables have the same. `validation` is the share of the training persons whom a
+    simulation that is judged on validation holds out; nothing else reads it.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("validation",)
+    later: ClassVar[tuple[str, ...]] = ("table_cells", "overall_share", "validation")
 
     split: Split
     groups: dict[Name, Annotated[tuple[float, ...], Field(max_length=MAX_EDGES)]] = Field(
         default_factory=dict, max_length=100
     )
     cells: Annotated[int, Field(ge=8, le=512)] = 32
+    table_cells: Annotated[int, Field(ge=8, le=512)] | None = None
+    overall_share: Annotated[float, Field(ge=0.01, le=0.99)] | None = None
     approval_rate: Annotated[float, Field(gt=0, lt=1)] = 0.8
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
     _sorted = field_validator("groups")(sort_keys)
+
+    @property
+    def judged_cells(self) -> int:
+        """The number of score cells of each table of the evaluation."""
+        return self.table_cells or self.cells
 
 
 class Model(Strict):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 UNKNOWN = "not known"
+LOST, UNRECORDED = "lost in noise", "no interval on record"
 MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -58,6 +60,19 @@ def plus_minus(value: float | None, error: float | None, digits: int = 3, sign: 
     if not known(error):
         return fixed(value, digits, sign)
     return f"{fixed(value, digits, sign)} ± {fixed(error, digits)}"
+
+
+def between(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A figure and its interval: "0.786 (0.774 to 0.799)"."""
+    return f"{fixed(value, digits)} ({fixed(low, digits)} to {fixed(high, digits)})"
+
+
+def recorded(figures: Mapping[str, Any], name: str, digits: int = 4) -> str:
+    """A figure of a run's record with its interval; words where noise hides it or the record has no interval."""
+    if figures.get(name) is None:
+        return LOST
+    ends = (figures.get("intervals") or {}).get(name)
+    return UNRECORDED if ends is None else between(figures[name], ends[0], ends[1], digits)
 
 
 def data_size(count: float | None) -> str:

@@ -18,6 +18,7 @@ TEST_FRACTION = 0.2
 WINDOW_DAYS = 365
 MOST_GROUPS = 4
 """Protected columns of which figures are reported: every further table is noise in all of them."""
+TABLE_CELLS, OVERALL_SHARE = 16, 0.6
 MOST_OVERLAP = 100
 _WORDS = 400
 
@@ -96,6 +97,8 @@ def _head(draft: Draft, wishes: Wishes, today: date) -> Iterator[str]:
     if groups:
         yield _comment("Figures by these groups, guessed as the columns below are: CONFIRM.")
         yield f"groups = {{ {', '.join(f'{_key(name)} = {_value(list(edges))}' for name, edges in groups.items())} }}"
+        yield f"overall_share = {OVERALL_SHARE}  # of the figures' budget: the AUC of all does not pay for every group"
+    yield f"table_cells = {TABLE_CELLS}  # each cell has noise, so few give figures that are surer"
     yield ""
 
 

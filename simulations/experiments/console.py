@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sealscore.shared.model.table_figures import Figure
 from sealscore.shared.phases.order import Phase
+from sealscore.shared.text.numbers import between, recorded
 from sealscore.shared.text.terminal import foreign
 from sealscore.simulations.experiments.gains import SCORES, over_seeds, segment_name
 from sealscore.simulations.experiments.runs import Run
@@ -78,14 +80,17 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     def spread(values: list[float]) -> dict[str, float]:
         return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
 
-    noisy = [run.record["evaluation"]["all"]["auc"] for run in runs]
+    noisy = [run.record["evaluation"]["all"] for run in runs]
+    known = [figure for one in noisy if (figure := Figure.of_record(one, "auc")) is not None]
+    interval = Figure.mean(known) if len(known) == len(runs) else None
     privacy = [run.record["privacy"] for run in runs]
     names = list(runs[0].oracle["baselines"])
     return {
         "plan": runs[0].record["plan"]["name"],
         "seeds": [run.record["plan"]["seed"] for run in runs],
         **{metric: spread([run.oracle["exact"][metric] for run in runs]) for metric in METRICS},
-        "auc_dp": None if None in noisy else spread(noisy),
+        "auc_dp": None if any(n["auc"] is None for n in noisy) else spread([n["auc"] for n in noisy]),
+        "auc_dp_interval": None if interval is None else [interval.low, interval.high],
         "epsilon": max((p["epsilon"] for p in privacy if p["epsilon"] is not None), default=None),
         "delta": privacy[0]["delta"],
         "label_epsilon": privacy[0]["label_epsilon"],
@@ -112,13 +117,12 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
         table.add_column(name, justify="right")
 
     def cell(metric: str) -> str:
-        if result[metric] is None:
-            return "lost in noise"
         spread = f" ± {result[metric]['sd']:.4f}" if len(result["seeds"]) > 1 else ""
         return f"{result[metric]['mean']:.4f}{spread}"
 
     table.add_row("[bold]exact", *(f"[bold]{cell(metric)}" for metric in METRICS))
-    table.add_row("noisy, by the protocol", cell("auc_dp"), "", "", "")
+    released = {"auc": (result["auc_dp"] or {}).get("mean"), "intervals": {"auc": result["auc_dp_interval"]}}
+    table.add_row("noisy, by the protocol", recorded(released, "auc"), "", "", "")
     for name, auc in result["baselines"].items():
         table.add_row(foreign(name), f"{auc:.4f}", "", "", "")
     console.print(table)
@@ -174,14 +178,24 @@ def comparison(console: Console, left: Run, right: Run) -> None:
     for metric, a, b in rows:
         difference = "" if a is None or b is None else f"{b - a:+.4f}"
         table.add_row(foreign(metric), *("" if v is None else f"{v:.4f}" for v in (a, b)), difference)
+    released = [run.record["evaluation"]["all"] for run in (left, right)]
+    table.add_row("auc_dp", *(recorded(figures, "auc") for figures in released), _released_difference(*released))
     console.print(table)
 
 
+def _released_difference(left: dict[str, Any], right: dict[str, Any]) -> str:
+    """How far a released AUC is from another, with its interval."""
+    first, second = (Figure.of_record(figures, "auc") for figures in (left, right))
+    if first is None or second is None:
+        return ""
+    found = second.less(first)
+    return between(found.value, found.low, found.high, 4)
+
+
 def run_figures(run: Run) -> dict[str, float | None]:
-    """The figures by which runs are compared."""
+    """The figures by which runs are compared, those that have no noise in them."""
     return {
         **run.oracle["exact"],
-        "auc_dp": run.record["evaluation"]["all"]["auc"],
         "epsilon": run.record["privacy"]["epsilon"],
         "seconds": run.record["seconds"],
         "megabytes per party": run.record["bytes_per_party"] / 1e6,

@@ -14,8 +14,8 @@ from sealscore.compliance.pages.figures import Dot, Line, Panel, Rule, dot_figur
 from sealscore.compliance.pages.page import Html
 from sealscore.compliance.pages.points import Named, point_figure
 from sealscore.compliance.pages.svg import STYLES, Axis, Style, span
-from sealscore.shared.text.numbers import fixed, percent, plural, short
-from sealscore.simulations.sweep.results import Results, Spread, SweepSetting, along, spread_of
+from sealscore.shared.text.numbers import LOST, fixed, percent, plural, short
+from sealscore.simulations.sweep.results import Results, Spread, SweepSetting, along
 
 EPSILON, ALPHA, LENDERS = "privacy.epsilon", "simulation.alpha", "lenders"
 MOST_LINES, MOST_ROWS = 6, 14
@@ -182,21 +182,23 @@ def _fairness(results: Results) -> Drawn | None:
         dots = [
             Dot(setting.name, spread.mean, fixed(spread.mean, 2), STYLES[0], spread.low, spread.high)
             if spread
-            else Dot(setting.name, None, "lost in noise")
+            else Dot(setting.name, None, LOST)
             for setting, spread in zip(settings, spreads, strict=True)
         ]
         axis = Axis(f"{name.removeprefix('fairness.')}: lowest ratio", low, high, text=_two)
         panels.append(Panel(axis, dots, (0.8, "four fifths")))
     words = (
         "Of each protected attribute the lowest ratio of a band's approval rate to that of the band with the highest, "
-        "among the bands that noise leaves to be told, from what the protocol releases. The lowest of several noisy "
-        f"figures lies too low. {band_words(results)}"
+        "among the bands that noise leaves to be told, from what the protocol releases: the mean over seeds, and its "
+        "95 % interval for the exact figure of the same persons. The lowest of several noisy figures lies too low."
     )
     return Drawn("How the score treats groups.", words, dot_figure("Approval-rate ratios by setting", panels, 900))
 
 
 def _lowest(setting: SweepSetting, columns: Sequence[str]) -> Spread | None:
-    return spread_of(setting.rows.select(lowest=pl.min_horizontal(columns))["lowest"])
+    """The lowest of released ratios, with its interval; None where none has one."""
+    found = [spread for column in columns if (spread := setting.released(column)) is not None]
+    return min(found, key=lambda spread: spread.mean, default=None)
 
 
 def _budget(results: Results) -> Drawn | None:

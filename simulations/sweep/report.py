@@ -7,7 +7,7 @@ from pathlib import Path
 from sealscore.compliance.pages.page import Column, Html, Page, element, figure, join, notice, paragraph, table
 from sealscore.compliance.pages.svg import alone
 from sealscore.shared.files import write_whole
-from sealscore.shared.text.numbers import data_size, fixed, listed, plural
+from sealscore.shared.text.numbers import LOST, UNRECORDED, between, data_size, fixed, listed, plural
 from sealscore.simulations.sweep.figures import band_words, figures_of
 from sealscore.simulations.sweep.results import Results, Spread, SweepSetting
 
@@ -95,7 +95,8 @@ def _settings(results: Results, settings: list[SweepSetting]) -> Html:
                 setting.name or "all runs",
                 str(setting.rows.height),
                 *(fixed(value, 4) for value in ((auc.mean, auc.low, auc.high) if auc else (None, None, None))),
-                *(_mean(setting.spread(name), 4) for name in ("auc_dp", "ks", "ece")),
+                _released(setting),
+                *(_mean(setting.spread(name), 4) for name in ("ks", "ece")),
                 _mean(setting.spread("epsilon"), 3),
                 data_size(size.mean) if (size := setting.spread("bytes_per_party")) else "",
                 _mean(setting.spread("seconds"), 1),
@@ -108,3 +109,15 @@ def _settings(results: Results, settings: list[SweepSetting]) -> Html:
 
 def _mean(spread: Spread | None, digits: int) -> str:
     return "none" if spread is None else fixed(spread.mean, digits)
+
+
+def _released(setting: SweepSetting) -> str:
+    """The AUC as the protocol released it, with its interval, and in how many runs noise hid it."""
+    known = setting.spread("auc_dp")
+    if known is None:
+        return LOST
+    found = setting.released("auc_dp")
+    if found is None:
+        return UNRECORDED
+    hidden = setting.rows.height - found.seeds
+    return between(found.mean, found.low, found.high, 4) + (f"; {LOST} in {hidden}" if hidden else "")

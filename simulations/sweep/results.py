@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from sealscore.shared.model.table_figures import Figure
 from sealscore.simulations.experiments.judges import TEST
 from sealscore.simulations.sweep.config import LABEL
 from sealscore.simulations.sweep.keys import counted_group
@@ -48,6 +49,20 @@ class SweepSetting:
     def spread(self, column: str) -> Spread | None:
         """A column over the seeds; None where no seed has a value."""
         return spread_of(self.rows[column]) if column in self.rows.columns else None
+
+    def released(self, column: str) -> Spread | None:
+        """A released figure over the seeds: its mean with the 95 % interval of the mean of the exact ones.
+
+        None where no seed has the figure or the sweep kept no intervals.
+        """
+        names = [column, f"{column}.low", f"{column}.high"]
+        if not set(names) <= set(self.rows.columns):
+            return None
+        told = self.rows.select(names).drop_nulls()
+        if told.is_empty():
+            return None
+        found = Figure.mean([Figure(*row) for row in told.cast(pl.Float64).iter_rows()])
+        return Spread(found.value, found.low, found.high, told.height)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,8 @@ def row_of(task: Task, folder: Path) -> Row:
     Keys of the sweep stand under their own dotted names; `auc` and its like are exact on the pooled rows of the task's
     judge, with
     `_dp` behind them as the protocol released them. `fairness.GROUP: BAND.*` follow from the released tables at the
-    plan's approval rate and are None where noise hides them. `budget.PHASE.alone` is epsilon of a phase by itself,
+    plan's approval rate. Both are None where they are lost in noise, and have the ends of their 95 % intervals beside
+    them, `.low` and `.high`, those of a run's groups at once. `budget.PHASE.alone` is epsilon of a phase by itself,
     `budget.PHASE.total` of all phases up to it.
     """
     from sealscore.compliance.run_figures.epsilon import phase_costs
@@ -90,6 +91,7 @@ def row_of(task: Task, folder: Path) -> Row:
         "platforms": len(plan.parties) - len(plan.members(plan.lenders)),
         **{name: oracle["exact"][name] for name in METRICS},
         **{f"{name}_dp": noisy[name] for name in METRICS},
+        **{f"{name}_dp.{end}": value for name in METRICS for end, value in _ends(noisy["intervals"][name])},
         **{f"baseline.{name}": value for name, value in sorted(oracle["baselines"].items())},
         **{name: privacy[name] for name in ("epsilon", "epsilon_budgeted", "epsilon_against_platforms")},
         **{name: privacy[name] for name in ("label_epsilon", "delta", "signal_bits")},
@@ -107,14 +109,20 @@ def row_of(task: Task, folder: Path) -> Row:
 
 
 def _fairness(run: RunFolder) -> Row:
-    from sealscore.compliance.run_figures.fairness import cutoff
-    from sealscore.compliance.run_figures.findings import groups_at
+    from sealscore.compliance.run_figures.findings import groups_at, overall_cutoff
 
     found: Row = {}
-    cut = cutoff(run.table("all"), run.plan.evaluation.approval_rate, run.model.calibration)
-    for name, bands in groups_at(run, cut).items():
+    for name, bands in groups_at(run, overall_cutoff(run)).items():
         for band in bands:
             for what in FAIRNESS:
                 estimate = getattr(band, what)
-                found[f"fairness.{name}: {band.band}.{what}"] = None if estimate is None else estimate.value
+                key = f"fairness.{name}: {band.band}.{what}"
+                found[key] = None if estimate is None else estimate.value
+                found |= {f"{key}.{end}": v for end, v in _ends(estimate and (estimate.low, estimate.high))}
     return found
+
+
+def _ends(interval: Sequence[float] | None) -> list[tuple[str, float | None]]:
+    """The ends of an interval by the names that columns have; none where the figure is lost in noise."""
+    low, high = interval or (None, None)
+    return [("low", low), ("high", high)]

@@ -32,6 +32,7 @@ KEYS = {
     "brier",
     "ece",
     "auc_dp",
+    "auc_dp_interval",
     "epsilon",
     "delta",
     "label_epsilon",
@@ -128,6 +129,7 @@ class TestRun:
         assert found.code == 0, found.said
         result = json.loads(found.out.splitlines()[-1])
         assert result["auc_dp"] is None
+        assert result["auc_dp_interval"] is None
         assert "lost in noise" in found.said
         assert 0 < result["auc"]["mean"] < 1
         assert sim("list", "--runs", runs).code == 0

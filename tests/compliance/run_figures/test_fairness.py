@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from sealscore.compliance.run_figures.fairness import (
     MAX_STANDARD_ERROR,
     MIN_RECORDS,
+    BandFigures,
     Cutoff,
     Estimate,
     approved_share,
     cutoff,
     fairness,
+    simultaneous,
 )
 from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.score_grid import cell_edges, cell_logits
+from sealscore.shared.model.table_posterior import TablePosterior
 
 CELLS = 8
 EVEN = Calibration()
@@ -36,35 +39,43 @@ SECOND = table([50, 50, 50, 50, 50, 50, 50, 50], [5, 15, 15, 15, 20, 10, 10, 10]
 CUT = Cutoff(4, float(cell_edges(CELLS)[3]), 0.5)
 
 
+def posterior(counts: np.ndarray, noise: float = 0.0, seed: int = 0) -> TablePosterior:
+    return TablePosterior.of(counts, noise, EVEN, draws=200, seed=seed)
+
+
+def judged(
+    tables: dict[str, np.ndarray], cut: Cutoff, noise: float = 0.0, compared: int = 1
+) -> tuple[BandFigures, ...]:
+    draws = {name: posterior(counts, noise, place) for place, (name, counts) in enumerate(tables.items())}
+    return fairness(draws, cut, EVEN, compared)
+
+
 class TestCutoff:
     def test_it_lies_at_the_edge_nearest_to_the_rate(self):
         # Shares up to each edge: 0.21, 0.42, 0.53, 0.65, 0.78, 0.87, 0.935.
         for rate, cells in ((0.01, 1), (0.47, 2), (0.6, 4), (0.7, 4), (0.72, 5), (0.99, 7)):
-            found = cutoff(FIRST, rate, EVEN)
+            found = cutoff(posterior(FIRST), rate, EVEN)
             assert found.cells == cells
             assert found.logit == cell_edges(CELLS)[cells - 1]
             assert found.pd == pytest.approx(1 / (1 + math.exp(-found.logit)))
 
     def test_the_pd_is_the_calibrated_one(self):
-        found = cutoff(FIRST, 0.65, Calibration(0.5, -1.0))
+        found = cutoff(posterior(FIRST), 0.65, Calibration(0.5, -1.0))
         assert found.pd == pytest.approx(1 / (1 + math.exp(1.0 - 0.5 * found.logit)))
 
     def test_a_table_of_noise_alone_has_one_too(self):
         noise = np.random.default_rng(0).normal(-3, 5, 2 * CELLS)
-        assert 1 <= cutoff(noise, 0.8, EVEN).cells < CELLS
+        assert 1 <= cutoff(posterior(noise, 5.0), 0.8, EVEN).cells < CELLS
 
-    @pytest.mark.parametrize(
-        ("counts", "rate"),
-        [(FIRST, 0.0), (FIRST, 1.0), (FIRST[:3], 0.5), (FIRST[:2], 0.5), (FIRST.reshape(2, -1), 0.5)],
-    )
-    def test_what_is_no_table_or_no_rate_is_refused(self, counts: np.ndarray, rate: float):
+    @pytest.mark.parametrize("rate", [0.0, 1.0])
+    def test_what_is_no_rate_is_refused(self, rate: float):
         with pytest.raises(ValueError, match="approval rate between 0 and 1"):
-            cutoff(counts, rate, EVEN)
+            cutoff(posterior(FIRST), rate, EVEN)
 
 
 class TestWithoutNoise:
     def figures(self) -> dict[str, object]:
-        return {band.band: band for band in fairness({"a": FIRST, "b": SECOND}, CUT, EVEN, 0.0)}
+        return {band.band: band for band in judged({"a": FIRST, "b": SECOND}, CUT)}
 
     def test_the_figures_are_the_exact_ones(self):
         first, second = self.figures()["a"], self.figures()["b"]
@@ -94,17 +105,18 @@ class TestWithoutNoise:
                 bad.sum() / counts.sum() - pd @ (good + bad) / counts.sum()
             )
 
-    def test_the_error_of_a_rate_is_that_of_a_binomial(self):
+    def test_without_noise_no_interval_has_a_width_and_sampling_is_that_of_a_binomial(self):
         for band, records in zip(self.figures().values(), (1000, 500), strict=True):
             rate = band.approved.value
-            assert band.approved.standard_error == pytest.approx(math.sqrt(rate * (1 - rate) / records))
+            assert band.approved.low == band.approved.high == rate
+            assert band.approved.sampling_error == pytest.approx(math.sqrt(rate * (1 - rate) / records))
 
     def test_differences_and_ratios_carry_the_errors_of_both(self):
         first, second = self.figures()["a"], self.figures()["b"]
-        errors = first.good_approved.standard_error, second.good_approved.standard_error
-        assert second.good_gap.standard_error == pytest.approx(math.hypot(*errors))
-        relative = [band.approved.standard_error / band.approved.value for band in (first, second)]
-        assert second.ratio.standard_error / second.ratio.value == pytest.approx(math.hypot(*relative))
+        errors = first.good_approved.sampling_error, second.good_approved.sampling_error
+        assert second.good_gap.sampling_error == pytest.approx(math.hypot(*errors))
+        relative = [band.approved.sampling_error / band.approved.value for band in (first, second)]
+        assert second.ratio.sampling_error / second.ratio.value == pytest.approx(math.hypot(*relative))
 
     @given(
         st.lists(st.lists(st.integers(10, 500), min_size=16, max_size=16), min_size=1, max_size=4), st.integers(1, 7)
@@ -112,8 +124,8 @@ class TestWithoutNoise:
     def test_groups_add_up_to_all(self, rows: list[list[int]], cells: int):
         tables = {str(place): np.array(row, dtype=np.float64) for place, row in enumerate(rows)}
         cut = Cutoff(cells, 0.0, 0.5)
-        bands = fairness(tables, cut, EVEN, 0.0)
-        whole = approved_share(sum(tables.values()), cut, 0.0)
+        bands = judged(tables, cut)
+        whole = approved_share(posterior(sum(tables.values())), cut)
         parts = sum(band.approved.value * band.records.value for band in bands)
         assert parts == pytest.approx(whole.value * sum(band.records.value for band in bands))
         assert sum(band.reference for band in bands) == 1
@@ -129,7 +141,7 @@ class TestVerdicts:
             "large": table([90_000, 0, 0, 0, 10_000, 0, 0, 0], [0] * 8),
             "group": table([approved, 0, 0, 0, refused, 0, 0, 0], [0] * 8),
         }
-        return next(b for b in fairness(tables, CUT, EVEN, noise) if b.band == "group").verdict
+        return next(b for b in judged(tables, CUT, noise) if b.band == "group").verdict
 
     def test_what_can_be_said(self):
         assert self.of(0.60, 2000) == "below four fifths"
@@ -147,57 +159,62 @@ class TestVerdicts:
 class TestTooFew:
     def test_few_records_tell_nothing(self):
         few = SECOND * (MIN_RECORDS - 1) / SECOND.sum()
-        band = fairness({"few": few}, CUT, EVEN, 0.0)[0]
+        band = judged({"few": few}, CUT)[0]
         assert (band.approved, band.good_approved, band.bad_refused, band.calibration_gap) == (None,) * 4
         assert not band.reference
         assert band.verdict == "too few to tell"
 
     def test_a_wide_interval_tells_nothing(self):
         small = table([10, 10, 0, 0, 10, 10, 0, 0], [0] * 8)
-        assert approved_share(small, CUT, 0.0).standard_error < MAX_STANDARD_ERROR
-        assert approved_share(small, CUT, 1.5) is None
+        assert approved_share(posterior(small), CUT).standard_error < MAX_STANDARD_ERROR
+        assert approved_share(posterior(small, 8.0), CUT) is None
 
     def test_without_a_group_that_can_be_told_there_is_no_reference(self):
-        bands = fairness({"a": FIRST, "b": SECOND}, CUT, EVEN, 500.0)
+        bands = judged({"a": FIRST, "b": SECOND}, CUT, 500.0)
         assert [band.verdict for band in bands] == ["too few to tell"] * 2
         assert not any(band.reference for band in bands)
 
-    def test_a_negative_count_shows_as_none(self):
-        assert fairness({"a": FIRST - 1000}, CUT, EVEN, 500.0)[0].records.value == 0
+    def test_a_group_names_the_size_from_which_it_is_told(self):
+        small, large = judged({"small": SECOND / 100, "large": FIRST * 100}, CUT, 10.0)
+        assert small.records.value < small.least
+        assert large.records.value > large.least >= MIN_RECORDS
 
-    @pytest.mark.parametrize("noise", [-1.0, math.inf, math.nan])
-    def test_noise_must_be_a_size(self, noise: float):
-        with pytest.raises(ValueError, match="noise must be finite"):
-            fairness({"a": FIRST}, CUT, EVEN, noise)
+
+class TestMultiplicity:
+    def test_intervals_widen_with_the_comparisons(self):
+        assert simultaneous(1) == pytest.approx(1.959964)
+        assert simultaneous(10) == pytest.approx(2.807034)
+        one, many = (judged({"a": FIRST, "b": SECOND}, CUT, 4.0, compared)[1].ratio for compared in (1, 10))
+        assert (many.high - many.value) / (one.high - one.value) == pytest.approx(2.807034 / 1.959964)
+
+    def test_a_verdict_holds_noise_and_sampling(self):
+        estimate = Estimate(0.75, 0.01, 0.04, 2.0)
+        assert estimate.high < 0.8 < estimate.value + estimate.half_with_sampling
+        band = BandFigures("a", False, estimate, 30.0, None, estimate, None, None, None, None, None)
+        assert band.verdict == "cannot tell"
 
 
 class TestErrors:
-    """Many draws of sample and noise: errors are as large as they say, and intervals cover what they should."""
+    """Many draws of noise on the same persons: errors are as large as they say, and intervals cover the exact."""
 
-    NOISE = 6.0
+    NOISE, TIMES = 6.0, 200
 
-    def draws(self) -> dict[str, tuple[list[Estimate], float]]:
-        random = np.random.default_rng(1)
-        truth = {band.band: band for band in fairness({"a": FIRST * 3, "b": SECOND * 3}, CUT, EVEN, 0.0)}
+    def test_errors_are_as_large_as_they_say(self):
+        random, exact = np.random.default_rng(1), {"a": FIRST * 3, "b": SECOND * 3}
+        truth = {band.band: band for band in judged(exact, CUT)}
         found: dict[str, list[Estimate]] = {}
-        for _ in range(1500):
-            noisy = {
-                name: random.poisson(counts * 3) + random.normal(0, self.NOISE, 2 * CELLS)
-                for name, counts in (("a", FIRST), ("b", SECOND))
-            }
-            for band in fairness(noisy, CUT, EVEN, self.NOISE):
+        for _ in range(self.TIMES):
+            noisy = {name: counts + random.normal(0, self.NOISE, 2 * CELLS) for name, counts in exact.items()}
+            for band in judged(noisy, CUT, self.NOISE):
                 for figure in ("approved", "good_approved", "bad_refused", "calibration_gap", "ratio", "good_gap"):
                     if (estimate := getattr(band, figure)) is not None:
                         found.setdefault(f"{band.band} {figure}", []).append(estimate)
-        return {name: (drawn, getattr(truth[name[0]], name[2:]).value) for name, drawn in found.items()}
-
-    def test_errors_are_as_large_as_they_say(self):
-        draws = self.draws()
-        assert set(draws) >= {"a approved", "b ratio", "b good_gap", "b bad_refused", "a calibration_gap"}
-        for name, (drawn, truth) in draws.items():
+        assert set(found) >= {"a approved", "b ratio", "b good_gap", "b bad_refused", "a calibration_gap"}
+        for name, drawn in found.items():
+            known = getattr(truth[name[0]], name[2:]).value
             values = np.array([estimate.value for estimate in drawn])
             stated = np.mean([estimate.standard_error for estimate in drawn])
-            assert values.std() == pytest.approx(stated, rel=0.1), name
-            assert values.mean() == pytest.approx(truth, abs=0.2 * stated), name
-            covered = np.mean([estimate.low <= truth <= estimate.high for estimate in drawn])
-            assert 0.93 <= covered <= 0.975, name
+            assert values.std() == pytest.approx(stated, rel=0.25), name
+            assert values.mean() == pytest.approx(known, abs=0.4 * stated), name
+            covered = np.mean([estimate.low <= known <= estimate.high for estimate in drawn])
+            assert 0.9 <= covered <= 0.99, name

@@ -20,9 +20,9 @@ def test_a_run(horizontal: Path):
     assert run.plan == enrolled(small_plan())
     assert run.oracle["exact"]["auc"] == 0.7654
     assert run.towers == {}
-    assert run.table("sex: m").shape == (16,)
-    assert run.table("all").dtype == np.float64
-    assert run.noise_std == run.record["score_tables"]["noise_std"] > 0
+    assert run.tables.bands["sex"]["m"].shape == (16,)
+    assert run.tables.overall.dtype == np.float64
+    assert run.tables.noise_std == run.record["score_tables"]["noise_std"] > 0
     assert run.answered("train_tower:lender") == 4
     assert run.answered("nothing:lender") == 0
     assert run.answers_of("lender-1") == 7

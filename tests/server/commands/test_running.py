@@ -24,6 +24,7 @@ from sealscore.server.transport.journal import Journal, JournalError
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import read_anchors
+from sealscore.shared.text.numbers import UNRECORDED
 
 Server = Callable[..., Said]
 
@@ -247,9 +248,12 @@ def test_runs_say_where_each_stands(ask: Server, town: Town, folder: Path):
     leaving(folder, failure_json={"reason": "x"})({})
     assert row() == f"small stopped {name}"
     leaving(folder, run_json=RECORD)({})
-    assert row() == f"small done 6.25 0.7123 {name}"
+    assert row() == f"small done 6.25 {UNRECORDED} {name}"
+    figures = {"auc": 0.71234, "intervals": {"auc": [0.7, 0.72]}}
+    leaving(folder, run_json=RECORD | {"evaluation": {"all": figures}})({})
+    assert "0.7123 (0.7000 to 0.7200)" in row()
     leaving(folder, run_json=RECORD | {"early": EARLY})({})
-    assert row() == f"small ended early 6.25 0.7123 {name}"
+    assert row() == f"small ended early 6.25 {UNRECORDED} {name}"
 
 
 class TestReceipts:

@@ -18,7 +18,7 @@ from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest
-from sealscore.shared.model.score_table import TableMetrics
+from sealscore.shared.model.table_figures import TableFigures
 from sealscore.shared.plan.plan import Plan
 
 PLAN = small_plan(privacy__noise="none", training__rounds=8)
@@ -33,9 +33,9 @@ def coordinate(
     return Coordinator(plan, run, ClearMessenger(exchange), PlainSum(), observer or Quiet(), patience=0.0).run()
 
 
-def figures(outcome: RunOutcome, name: str = "all") -> TableMetrics:
+def figures(outcome: RunOutcome, name: str = "all") -> TableFigures:
     """What the noisy table of that name tells of the model."""
-    return TableMetrics.of(outcome.tables.tables[name], outcome.model.calibration, outcome.tables.noise_std)
+    return TableFigures.of(outcome.tables.tables[name], outcome.model.calibration, outcome.tables.noise_std)
 
 
 def weights(outcome: RunOutcome) -> bytes:
@@ -84,8 +84,8 @@ class TestPhases:
         ]
         test = sum(int(records.test.sum()) for records in small_federation().values())
         assert outcome.tables.noise_std == 0
-        assert figures(outcome).records == test
-        assert 0.5 < figures(outcome).auc < 1
+        assert figures(outcome).records.value == test
+        assert 0.5 < figures(outcome).auc.value < 1
         for bands in (("sex: f", "sex: m", "sex: missing"), ("age: up to 30", "age: 30-50", "age: above 50")):
             total = sum(outcome.tables.tables[band] for band in bands)
             assert np.array_equal(total, outcome.tables.tables["all"])
@@ -219,7 +219,7 @@ class TestFailures:
         assert f"{TRAIN}: all 12 attempts are spent in round 7" in outcome.early[TRAIN]
         assert "the model is that of 6 of 8 rounds" in outcome.early[TRAIN]
         assert outcome.answered[TRAIN] == dict.fromkeys(LENDERS, 12)
-        assert figures(outcome).auc > 0.5
+        assert figures(outcome).auc.value > 0.5
         assert [row["phase"] for row in observer.rows][-2:] == [CALIBRATE, EVALUATE]
 
     @pytest.mark.parametrize("rounds", [1, 8])

@@ -563,3 +563,46 @@ class TestParts:
         data["evaluation"]["groups"] = {"f0": edges, "f1": edges}
         with pytest.raises(PlanError, match="combinations"):
             Plan.parse(data)
+
+
+class TestKeysThatCameLater:
+    """A plan that does not use them has the hash that it had before they were there."""
+
+    def test_they_are_not_in_the_canonical_form_of_a_plan_without_them(self):
+        text = Plan.parse(BASE).canonical().decode()
+        for name in ("table_cells", "overall_share", "level_names", "dictionary"):
+            assert name not in text
+
+    def test_a_plan_with_them_is_another_one_and_is_read_again(self):
+        plain = Plan.parse(BASE)
+        for changes in (
+            {"evaluation.table_cells": 12},
+            {"evaluation.overall_share": 0.5},
+            {f"{_sex()}.level_names": ["female", "male"]},
+        ):
+            plan = Plan.parse(changed(changes))
+            assert plan.hash != plain.hash
+            assert Plan.from_canonical(plan.canonical()) == plan
+
+
+def _sex() -> str:
+    features = BASE["groups"]["lender"]["table"]["features"]
+    return f"groups.lender.table.features.{next(i for i, f in enumerate(features) if f['name'] == 'sex')}"
+
+
+class TestBandNames:
+    def test_levels_have_the_names_that_the_schema_gives(self):
+        plan = Plan.parse(changed({f"{_sex()}.level_names": ["female", "male"]}))
+        levels = plan.bands("sex")
+        assert plan.band_names("sex") == dict(zip(levels, ("female", "male", "missing"), strict=True))
+        assert plan.bands("sex") == Plan.parse(BASE).bands("sex")
+
+    def test_without_names_bands_are_called_by_their_keys(self):
+        plan = Plan.parse(BASE)
+        for name in ("sex", "age"):
+            assert list(plan.band_names(name).items()) == [(key, key) for key in plan.bands(name)]
+
+    @pytest.mark.parametrize("names", [["female"], ["same", "same"], ["a", "b", "c"], ["a", "b", "b"]])
+    def test_there_is_one_distinct_name_for_each_level(self, names: list[str]):
+        (line,) = refusal({f"{_sex()}.level_names": names})
+        assert "level_names" in line

@@ -5,14 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.shared.text.numbers import (
+    LOST,
     MINUS,
     UNKNOWN,
+    UNRECORDED,
+    between,
     data_size,
     fixed,
     listed,
     percent,
     plural,
     plus_minus,
+    recorded,
     share,
     short,
     whole,
@@ -62,3 +66,15 @@ def test_the_rest():
         "3 bits",
     )
     assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+
+
+class TestIntervals:
+    def test_a_figure_stands_with_its_ends(self):
+        assert between(0.78649, 0.7743, 0.7991, 3) == "0.786 (0.774 to 0.799)"
+        assert recorded({"auc": 0.5, "intervals": {"auc": [0.25, 0.75]}}, "auc", 2) == "0.50 (0.25 to 0.75)"
+
+    def test_a_figure_without_ends_is_never_shown(self):
+        assert recorded({"auc": None, "intervals": {"auc": None}}, "auc") == LOST
+        assert recorded({}, "auc") == LOST
+        for old in ({"auc": 0.98}, {"auc": 0.98, "intervals": {"auc": None}}, {"auc": 0.98, "intervals": None}):
+            assert recorded(old, "auc") == UNRECORDED

@@ -46,6 +46,8 @@ def epsilons(**more: Any) -> list[dict[str, Any]]:
             "budget.train_tower:lender.alone": 0.93 * epsilon,
             "budget.evaluate:lender.alone": 0.6 * epsilon,
             "fairness.SEX: 1.ratio": 0.9,
+            "fairness.SEX: 1.ratio.low": 0.85,
+            "fairness.SEX: 1.ratio.high": 0.95,
             "fairness.SEX: 2.ratio": None,
             "fairness.AGE: old.ratio": None,
             **more,
