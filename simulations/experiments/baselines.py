@@ -67,6 +67,7 @@ def alone(plan: Plan, party: str) -> Plan:
     data["groups"][group]["crosses"] = [pair for pair in plan.groups[group].crosses if set(pair) <= own]
     data["evaluation"]["groups"] = {name: plan.evaluation.groups[name] for name in plan.groups_at(group)}
     data["privacy"]["max_parties_per_person"] = 1
+    data["model"]["fallback"] = False
     data["name"] = f"{plan.name[:40]}-{party[:20]}"
     return Plan.parse(data)
 
