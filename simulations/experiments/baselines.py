@@ -73,8 +73,8 @@ def alone(plan: Plan, party: str) -> Plan:
 
 
 def without_noise(plan: Plan) -> Plan:
-    """The same plan without noise, and with true labels for platforms."""
-    return plan.replace(privacy__noise="none", privacy__label_epsilon=None)
+    """The same plan without noise, and with true labels for platforms; nothing is left that a fallback would take."""
+    return plan.replace(privacy__noise="none", privacy__label_epsilon=None, model__fallback=False)
 
 
 def platform_alone(plan: Plan, oracle: Oracle) -> float:
