@@ -46,17 +46,17 @@ def plan(source: str | Path | Mapping[str, Any], **changes: Any) -> Plan:
     Raises:
         PlanError: there is no such plan, or it is wrong; a line for each problem.
     """
-    from sealscore.shared.plan.plan import Plan
+    from sealscore.shared.plan.plan import Plan, as_authored
 
     if isinstance(source, Mapping):
-        found = Plan.parse(_without_simulation(source))
+        found = Plan.parse(as_authored(_without_simulation(source)))
     elif Path(source).suffix == ".json":
         found = Plan.from_canonical(Path(source).read_bytes())
     else:
         from sealscore.simulations.data.scenario import read_tables, resolve
 
         path = resolve(str(source))
-        found = Plan.parse(_without_simulation(read_tables(path)), str(path))
+        found = Plan.parse(as_authored(_without_simulation(read_tables(path))), str(path))
     return found.replace(**changes) if changes else found
 
 

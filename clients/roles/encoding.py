@@ -19,17 +19,18 @@ from sealscore.shared.model.loss import Loss
 from sealscore.shared.model.tower import Tower, load_flat, parameter_count, row_logits
 from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import group_of
 
 # Logits, float64 [n], of the records that go by a name, from their columns: each from its own record alone.
 Scorer = Callable[[str, Mapping[str, np.ndarray]], np.ndarray]
 
 
 class Encoder:
-    """Codes the records of one party for the tower of its group."""
+    """Codes the records of one party for one tower of its group."""
 
-    def __init__(self, plan: Plan, group: str) -> None:
-        self._plan, self._group = plan, group
-        self.rule = bin_rule(plan, group)
+    def __init__(self, plan: Plan, tower: str) -> None:
+        self._plan, self._tower = plan, tower
+        self.rule = bin_rule(plan, tower)
         self._kept: dict[str, tuple[Binning, torch.Tensor]] = {}
         # Of the bins that were published last: requests of all rounds build on the same ones.
         self._binning: tuple[bytes, Binning] | None = None
@@ -52,7 +53,7 @@ class Encoder:
         return parameter_count(self._initial(binning))
 
     def tower(self, binning: Binning, parameters: np.ndarray) -> Tower:
-        """The tower of the group at these weights; Refused where they are not its weights."""
+        """The tower at these weights; Refused where they are not its weights."""
         expect(parameters, self.parameter_count(binning))
         tower = copy.deepcopy(self._initial(binning))
         load_flat(tower, parameters)
@@ -66,21 +67,21 @@ class Encoder:
         """
         kept, self._engine = self._engine, None
         if kept is None or kept[0] is not binning or kept[1] is not loss:
-            clip, kind = self._plan.clip_norm(self._group), self._plan.training.engine
+            clip, kind = self._plan.clip_norm(group_of(self._plan, self._tower)), self._plan.training.engine
             kept = binning, loss, gradient_engine(kind, self._initial(binning), loss, clip)
         yield kept[2]
         self._engine = kept
 
     def _initial(self, binning: Binning) -> Tower:
         if self._untrained is None or self._untrained[0] is not binning:
-            self._untrained = binning, initial_tower(self._plan, self._group, binning)
+            self._untrained = binning, initial_tower(self._plan, self._tower, binning)
         return self._untrained[1]
 
     def codes(self, what: str, columns: Mapping[str, np.ndarray], binning: Binning) -> torch.Tensor:
         """Codes float64 [n, width] of the party's records `what`, whose columns must stay the same under that name."""
         kept = self._kept.get(what)
         if kept is None or (kept[0] is not binning and kept[0] != binning):
-            coding = coding_of(self._plan, self._group, binning)
+            coding = coding_of(self._plan, self._tower, binning)
             kept = self._kept[what] = (binning, torch.from_numpy(coding.encode(binning.quantize(columns))))
         return kept[1]
 

@@ -36,6 +36,7 @@ from sealscore.shared.phases.evaluate import entry_weights
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan, signal_name
+from sealscore.shared.plan.towers import planned_tower
 from sealscore.shared.randomness.streams import Purpose
 
 
@@ -70,9 +71,8 @@ class Lender(PartyRole):
                 raise Refused("no-signals")
         if phase.kind is Kind.BIN:
             return self.bin(phase, parameters)
-        if phase.kind is Kind.TRAIN:
-            return self.train_tower(phase, parameters, self._encoder.binning(parts["bins"]))
         make = {
+            Kind.TRAIN: self.train_tower,
             Kind.FIRST: self.fit_units,
             Kind.PAIRS: self.fit_units,
             Kind.SECOND: self.fit_units,
@@ -122,13 +122,15 @@ class Lender(PartyRole):
         self._split.clear()
         self._targets = None
 
-    def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes float64 [n, width] and targets float64 [n] that the tower learns from; for use at this party."""
-        return self._codes(False, binning), self._training_labels()
+    def training_examples(self, tower: str, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes float64 [n, width] and targets float64 [n] that a tower learns from; for use at this party."""
+        codes = self._encoders[tower].codes("training", self._part(False).columns, binning)
+        return codes, self._training_labels()
 
-    def training_bins(self, binning: Binning) -> tuple[np.ndarray, np.ndarray]:
-        """Bins, integers [features, n], and targets float64 [n] that the tower learns from; for use at this party."""
-        return self._encoder.bins("training", self._part(False).columns, binning), self._training_labels().numpy()
+    def training_bins(self, tower: str, binning: Binning) -> tuple[np.ndarray, np.ndarray]:
+        """Bins, integers [features, n], and targets float64 [n] that a tower learns from; for use at this party."""
+        bins = self._encoders[tower].bins("training", self._part(False).columns, binning)
+        return bins, self._training_labels().numpy()
 
     def training_records(self) -> Records:
         """All training records of persons who consent to sums; for use at this party."""
@@ -156,9 +158,10 @@ class Lender(PartyRole):
 
     def sum_residuals(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """Residuals and curvature of training records by knots of the curve, whose numbers follow the weights."""
-        length = self._encoder.score_length(parts)
+        encoder = self._encoders[phase.tower]
+        length = encoder.score_length(parts)
         expect(parameters, length + CURVE_LENGTH)
-        score = self._encoder.scorer(parameters[:length], parts)
+        score = encoder.scorer(parameters[:length], parts)
         mechanism = self._mechanisms.mechanism(phase, SUMS)
         try:
             curve = PdCurve.of_vector(parameters[length:])
@@ -172,18 +175,19 @@ class Lender(PartyRole):
         return work, mechanism
 
     def evaluate(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
-        """Counts of test records over score cells and labels: all of them, then by the bands of each group."""
+        """Counts of test records over score cells and labels: all of them, then by the bands of attributes."""
         score, mechanism = self._scorer(phase, parameters, parts)
+        attributes, weights = planned_tower(self._plan, phase.tower).bands, entry_weights(self._plan, phase.tower)
 
         def work(context: RoundContext) -> np.ndarray:
             logits, labels = self._logits(score, True), self._labels(True)
             cells = self._plan.evaluation.judged_cells
             tables = [score_table(logits, labels, cells)]
-            for name in self._plan.evaluation.groups:
+            for name in attributes:
                 band = self._band(name)
                 for index in range(len(self._plan.bands(name))):
                     tables.append(score_table(logits[band == index], labels[band == index], cells))
-            return mechanism.counts(np.concatenate(tables), entry_weights(self._plan))
+            return mechanism.counts(np.concatenate(tables), weights)
 
         return work, mechanism
 
@@ -311,14 +315,11 @@ class Lender(PartyRole):
         label = self._part(test).label
         return np.zeros(0, dtype=np.int8) if label is None else label
 
-    def _codes(self, test: bool, binning: Binning) -> torch.Tensor:
-        return self._encoder.codes("test" if test else "training", self._part(test).columns, binning)
-
     def _logits(self, score: Scorer, test: bool) -> np.ndarray:
         return score("test" if test else "training", self._part(test).columns)
 
     def _scorer(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> tuple[Scorer, Mechanism]:
-        score = self._encoder.scorer(parameters, parts, calibrated=phase.codes)
+        score = self._encoders[phase.tower].scorer(parameters, parts, calibrated=phase.codes)
         return score, self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
 
     def _band(self, name: str) -> np.ndarray:

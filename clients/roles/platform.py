@@ -68,7 +68,7 @@ class Platform(PartyRole):
         if phase.of.clips and set(self._bits) != lenders:
             raise Refused("no-labels")
         if phase.kind is Kind.TRAIN:
-            return self.train_tower(phase, parameters, self._encoder.binning(parts["bins"]))
+            return self.train_tower(phase, parameters, parts)
         return (self.fit_units if phase.of.clips else self.signal_edges)(phase, parameters, parts)
 
     def steps(self, parts: dict[str, bytes]) -> Mapping[tuple[Kind, int], Callable[[], Pair]]:
@@ -97,13 +97,14 @@ class Platform(PartyRole):
         super().changed()
         self._rows = self._labels = None
 
-    def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
+    def training_examples(self, tower: str, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
         """Codes float64 [n, width] and noisy labels float64 [n] that the tower learns from; for use at this party."""
-        return self._codes(binning)[self._training_rows()], self._noisy_labels()
+        codes = self._encoders[tower].codes("all", self._records.columns, binning)
+        return codes[self._training_rows()], self._noisy_labels()
 
-    def training_bins(self, binning: Binning) -> tuple[np.ndarray, np.ndarray]:
+    def training_bins(self, tower: str, binning: Binning) -> tuple[np.ndarray, np.ndarray]:
         """Bins, integers [features, n], and noisy labels float64 [n] of the same; for use at this party."""
-        bins = self._encoder.bins("all", self._records.columns, binning)
+        bins = self._encoders[tower].bins("all", self._records.columns, binning)
         return bins[:, self._training_rows()], self._noisy_labels().numpy()
 
     def training_records(self) -> Records:
@@ -112,7 +113,7 @@ class Platform(PartyRole):
 
     def signal_edges(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """Counts of aligned training records over the public cells of the tower's logit."""
-        score = self._encoder.scorer(parameters, parts)
+        score = self._encoders[phase.tower].scorer(parameters, parts)
         mechanism = self._mechanisms.mechanism(phase, CELLS)
 
         def work(context: RoundContext) -> np.ndarray:
@@ -155,13 +156,13 @@ class Platform(PartyRole):
 
     def disclose_signal(self, parts: dict[str, bytes]) -> Pair:
         """Step 1 of disclose_signal: the level of every aligned person, once."""
-        levels = self._plan.model.signal_levels
+        levels, encoder = self._plan.model.signal_levels, self._encoders[self._group]
         try:
             edges = edges_from_bytes(parts["edges"], levels)
-            weights = weights_from_bytes(parts["tower"], self._encoder.score_length(parts))
+            weights = weights_from_bytes(parts["tower"], encoder.score_length(parts))
         except ValueError:
             raise Refused("bad-part") from None
-        score = self._encoder.scorer(weights, parts)
+        score = encoder.scorer(weights, parts)
         meaning = signal_meaning(self._plan, self._group, parts)
 
         def work(context: PairContext, body: bytes) -> Payload:
@@ -277,9 +278,6 @@ class Platform(PartyRole):
             bits = [self._bits[peer][persons[row]] for peer, row in self._examples()]
             self._labels = torch.tensor(bits, dtype=torch.float64)
         return self._labels
-
-    def _codes(self, binning: Binning) -> torch.Tensor:
-        return self._encoder.codes("all", self._records.columns, binning)
 
 
 def _first_rows(records: Records) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a lender and a platform do alike: records that change, pairs with peers, bins and a tower of its group."""
+"""What a lender and a platform do alike: records that change, pairs with peers, bins and the towers of its group."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from sealscore.shared.phases.additive.tower_budget import label_keep
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import towers
 
 Tell = Callable[[str], None]
 
@@ -46,7 +47,7 @@ class PartyRole(ABC):
         self._plan, self._name, self._mechanisms = plan, name, mechanisms
         self._records, self._lifetime, self._tell = records, lifetime, tell
         self._group = plan.party(name).group
-        self._encoder = Encoder(plan, self._group)
+        self._encoders = {tower.name: Encoder(plan, tower.name) for tower in towers(plan) if tower.group == self._group}
         self._pairs = Pairs(plan, name, lifetime.disclosure_store, progress, tell)
         self.loss: Loss = cross_entropy
 
@@ -59,11 +60,11 @@ class PartyRole(ABC):
         """What it does in which step of a paired phase."""
 
     @abstractmethod
-    def training_examples(self, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes float64 [n, width] and targets float64 [n] that the tower learns from; for use at this party."""
+    def training_examples(self, tower: str, binning: Binning) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes float64 [n, width] and targets float64 [n] that a tower learns from; for use at this party."""
 
     @abstractmethod
-    def training_bins(self, binning: Binning) -> tuple[np.ndarray, np.ndarray]:
+    def training_bins(self, tower: str, binning: Binning) -> tuple[np.ndarray, np.ndarray]:
         """The same for an additive model: bins, integers [features, n], and targets float64 [n]."""
 
     @abstractmethod
@@ -99,7 +100,7 @@ class PartyRole(ABC):
     def bin(self, phase: Phase, parameters: np.ndarray) -> Sum:
         """Counts of training records over the public cells of every feature of the tower."""
         expect(parameters, 0)
-        rule = self._encoder.rule
+        rule = self._encoders[phase.tower].rule
         mechanism = self._mechanisms.mechanism(phase, rule.length)
 
         def work(context: RoundContext) -> np.ndarray:
@@ -107,23 +108,26 @@ class PartyRole(ABC):
 
         return work, mechanism
 
-    def train_tower(self, phase: Phase, parameters: np.ndarray, binning: Binning) -> Sum:
+    def train_tower(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The clipped gradient of a Poisson sample of training records, or the mean of noisy local steps."""
-        expect(parameters, self._encoder.parameter_count(binning))
+        encoder = self._encoders[phase.tower]
+        binning = encoder.binning(parts["bins"])
+        expect(parameters, encoder.parameter_count(binning))
         mechanism = self._mechanisms.mechanism(phase, len(parameters))
 
         def work(context: RoundContext) -> np.ndarray:
-            codes, targets = self.training_examples(binning)
-            with self._encoder.engine(binning, self.loss) as engine:
+            codes, targets = self.training_examples(phase.tower, binning)
+            with encoder.engine(binning, self.loss) as engine:
                 return train_step(engine, parameters, codes, targets, self._plan, context)
 
         return work, mechanism
 
     def fit_units(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """Clipped gradients of an additive model over all training records: of its units, or of pairs of features."""
-        binning = self._encoder.binning(parts["bins"])
-        scored = self._encoder.additive(parts["codes"], binning)
-        summed = self._encoder.additive(parts["pairs"], binning) if "pairs" in parts else scored
+        encoder = self._encoders[phase.tower]
+        binning = encoder.binning(parts["bins"])
+        scored = encoder.additive(parts["codes"], binning)
+        summed = encoder.additive(parts["pairs"], binning) if "pairs" in parts else scored
         expect(parameters, scored.length)
         # Longer sums draw more noise than the distance that the claim gives up for.
         if summed.length > self._mechanisms.longest(phase):
@@ -131,15 +135,16 @@ class PartyRole(ABC):
         mechanism, tables = self._mechanisms.mechanism(phase, summed.length), scored.tables(parameters)
 
         def work(context: RoundContext) -> np.ndarray:
-            bins, targets = self.training_bins(binning)
-            slope = slopes(tables.sums(bins), targets, label_keep(self._plan, self._group))
+            bins, targets = self.training_bins(phase.tower, binning)
+            slope = slopes(tables.sums(bins), targets, label_keep(self._plan, phase.tower))
             return to_grid(clipped_sum(summed, bins, slope), mechanism.grid, mechanism.bound)
 
         return work, mechanism
 
     def changed(self) -> None:
         """Records, consents or what peers told have changed: nothing that was made of them is used again."""
-        self._encoder.clear()
+        for encoder in self._encoders.values():
+            encoder.clear()
 
     def _joined(self, peer: str) -> tuple[str, ...]:
         """Persons who may be joined with a peer."""

@@ -19,6 +19,7 @@ from sealscore.shared.dp.events import Event, Gaussian, SampledGaussian
 from sealscore.shared.ledger.entries import Disclose, Reserve
 from sealscore.shared.phases.order import KINDS
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import group_of
 from sealscore.shared.text.numbers import fixed, percent, plural, short, whole
 
 _ROWS = 60
@@ -246,9 +247,9 @@ def _gathered(accounts: Iterable[Account]) -> Iterable[_Mechanism]:
 
 
 def _bound(plan: Plan, entry: Reserve) -> str:
-    kind, _, group = entry.phase.partition(":")
+    kind, _, tower = entry.phase.partition(":")
     if kind in _CLIPPED:
-        return f"each record's gradient is clipped to norm {short(plan.clip_norm(group))}"
+        return f"each record's gradient is clipped to norm {short(plan.clip_norm(group_of(plan, tower)))}"
     if isinstance(entry.event, Gaussian):
         return f"one person changes counts by at most {short(entry.event.sensitivity)} (L2 norm)"
     return "counts"

@@ -31,8 +31,8 @@ class _Told:
 
 def phase_words(name: str) -> str:
     """A phase of a ledger in words; the name itself where it is none of ours."""
-    kind, _, group = name.partition(":")
-    return f"{_KINDS[kind]} ({group})" if kind in _KINDS else name
+    kind, _, tower = name.partition(":")
+    return f"{_KINDS[kind]} ({tower})" if kind in _KINDS else name
 
 
 def disclosures(review: LedgerReview) -> Html:

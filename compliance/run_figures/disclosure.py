@@ -11,6 +11,7 @@ from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase, phases
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import planned_tower
 from sealscore.shared.text.numbers import data_size, listed, percent, plural, short, whole
 
 NOTHING = "nothing"
@@ -28,9 +29,9 @@ class Sight:
 
 
 def phase_title(plan: Plan, phase: Phase) -> str:
-    """A phase in words, with the group whose it is where the plan has several."""
+    """A phase in words, with the tower whose it is where the plan has several."""
     title = phase.of.title
-    return f"{title} ({phase.group})" if len(plan.groups) > 1 else title
+    return f"{title} ({phase.tower})" if len(plan.groups) > 1 else title
 
 
 def sights(run: RunFolder, alone: dict[str, float]) -> list[Sight]:
@@ -61,7 +62,7 @@ def _sum(run: RunFolder, phase: Phase) -> tuple[str, str]:
     plan = run.plan
     answers = run.answered(phase.name)
     if phase.kind is Kind.BIN:
-        features = len(tower_features(plan, phase.group))
+        features = len(tower_features(plan, phase.tower))
         return f"counts of training persons over public cells of {plural(features, 'feature')}", "the bins"
     if phase.of.clips:
         kind = "steps" if plan.training.local else "gradients"
@@ -74,7 +75,8 @@ def _sum(run: RunFolder, phase: Phase) -> tuple[str, str]:
         return f"{plural(answers, 'sum')} of residuals of training persons by score", "the calibration"
     if phase.kind is Kind.CALIBRATE:
         return "counts of training persons by score and label", "the calibration"
-    by = f", all and by {listed(tuple(plan.evaluation.groups))}" if plan.evaluation.groups else ""
+    bands = planned_tower(plan, phase.tower).bands
+    by = f", all and by {listed(bands)}" if bands else ""
     return f"counts of test persons by score and label{by}", "the figures of this report"
 
 

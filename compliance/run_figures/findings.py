@@ -13,8 +13,10 @@ from sealscore.compliance.run_figures.record import RunFolder
 from sealscore.compliance.run_figures.scorecard import FeatureEffect, effects
 from sealscore.shared.dp.events import UnknownEvent, parse_event
 from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.table_figures import TableFigures
 from sealscore.shared.model.table_posterior import TablePosterior
+from sealscore.shared.plan.plan import FALLBACK
 
 # A claim computed on another machine may differ in the last digits of its floats.
 _SAME = 1e-3
@@ -27,7 +29,8 @@ class Findings:
     `figures` are those of all test records with their intervals, by all noisy tables; `exact` and `baselines` come
     from a simulation's oracle, and are empty without one. `groups` are the fairness figures by attribute. `costs` and
     `moments` are empty for a plan without noise. `faults` names what in the record does not agree with its plan.
-    `apart` tells whether training and test persons are surely different people.
+    `apart` tells whether training and test persons are surely different people. `fallback` and `fallback_exact` are the
+    figures of the score that reads no signal, where the plan has one.
     """
 
     run: RunFolder
@@ -43,6 +46,8 @@ class Findings:
     apart: bool
     effects: dict[str, tuple[FeatureEffect, ...]]
     faults: list[str]
+    fallback: TableFigures | None
+    fallback_exact: dict[str, float]
 
     @classmethod
     def of(cls, run: RunFolder) -> Findings:
@@ -65,8 +70,10 @@ class Findings:
             costs=phase_costs(mechanisms, run.answered) if private else [],
             moments=moments(mechanisms, run.answered) if private else [],
             apart=len(mechanisms.composed) > 1,
-            effects={plan.lenders: effects(run.model)} | {g: effects(tower) for g, tower in run.towers.items()},
+            effects={name: effects(model) for name, model in _models(run).items()},
             faults=_faults(run, mechanisms) if private else [],
+            fallback=_fallback(run),
+            fallback_exact=dict(oracle.get(FALLBACK, {})),
         )
 
     @property
@@ -85,6 +92,19 @@ class Findings:
     def told(self) -> list[tuple[str, BandFigures]]:
         """The groups that are no reference and of whose approval ratio something can be told."""
         return [(name, band) for name, bands in self.groups.items() for band in bands if band.ratio is not None]
+
+
+def _models(run: RunFolder) -> dict[str, ScoreModel]:
+    """All models of a run by the name of their tower, the lenders' first."""
+    fallback = {} if run.fallback is None else {FALLBACK: run.fallback}
+    return {run.plan.lenders: run.model, **fallback, **run.towers}
+
+
+def _fallback(run: RunFolder) -> TableFigures | None:
+    if run.fallback is None or run.fallback_tables is None:
+        return None
+    table, noise = run.fallback_tables.best
+    return TableFigures.of(table, run.fallback.calibration, noise)
 
 
 def overall_cutoff(run: RunFolder) -> Cutoff:

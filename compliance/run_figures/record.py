@@ -13,7 +13,7 @@ import polars as pl
 from sealscore.shared.model.score_model import ModelFileError, ScoreModel
 from sealscore.shared.model.score_tables import ScoreTables
 from sealscore.shared.plan.errors import PlanError
-from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.plan import FALLBACK, Plan
 
 _NEEDED = (
     *("plan", "run", "started", "seconds", "privacy", "evaluation", "score_tables", "early", "failures"),
@@ -56,6 +56,7 @@ class RunFolder:
     model: ScoreModel
     towers: dict[str, ScoreModel]
     oracle: dict[str, Any] | None
+    fallback: ScoreModel | None = None
 
     @classmethod
     def load(cls, folder: Path) -> RunFolder:
@@ -71,15 +72,17 @@ class RunFolder:
             model = ScoreModel.load(folder / "model")
             towers = {group: ScoreModel.load(folder / "towers" / group) for group in plan.platforms}
             oracle = _oracle(folder / "oracle.json")
+            fallback = ScoreModel.load(folder / FALLBACK) if plan.model.fallback else None
         except (OSError, ValueError, PlanError, ModelFileError, pl.exceptions.PolarsError) as error:
             raise NotARun(f"{folder} holds no whole run: {error}") from error
-        lacking = [name for name in _NEEDED if not isinstance(record, dict) or name not in record]
+        needed = (*_NEEDED, FALLBACK, "fallback_tables") if plan.model.fallback else _NEEDED
+        lacking = [name for name in needed if not isinstance(record, dict) or name not in record]
         if lacking:
             raise NotARun(f"{folder / 'run.json'} lacks {', '.join(lacking)}: an older run? Run the plan again")
         for part, found in {"run.json": record["plan"]["hash"], "model": model.card.get("plan")}.items():
             if found != plan.hash:
                 raise NotARun(f"{folder / part} belongs to the plan {found}, and plan.json to {plan.hash}")
-        return cls(folder, plan, record, rounds, model, towers, oracle)
+        return cls(folder, plan, record, rounds, model, towers, oracle, fallback)
 
     @property
     def protection(self) -> Protection:
@@ -91,6 +94,11 @@ class RunFolder:
         """The noisy tables of scores by label."""
         bands = {name: self.plan.bands(name) for name in self.plan.evaluation.groups}
         return ScoreTables.of_record(self.record["score_tables"], bands)
+
+    @cached_property
+    def fallback_tables(self) -> ScoreTables | None:
+        """The same of the fallback, which has no bands; None where there is none."""
+        return ScoreTables.of_record(self.record["fallback_tables"], {}) if self.plan.model.fallback else None
 
     def answered(self, phase: str) -> int:
         """The most attempts of a phase that one party may have answered."""

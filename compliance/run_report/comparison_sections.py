@@ -7,7 +7,9 @@ from sealscore.compliance.pages.page import Column, Html, element, figure, join,
 from sealscore.compliance.pages.svg import STYLES, Axis, Style, span
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.scorecard import REASONS, FeatureEffect
+from sealscore.shared.plan.features import tower_crosses
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import planned_tower
 from sealscore.shared.text.numbers import fixed, percent
 
 _OWN = Style("#000000", marker="diamond")
@@ -33,7 +35,7 @@ def baselines(found: Findings) -> Html:
         )
     words = (
         "Dots are exact figures on the test persons. Filled: private, at the plan's epsilon. Hollow: without noise. "
-        "Diamonds: this run, exactly, and as the protocol released it with its 95 % interval."
+        "Diamonds: this run, exactly, and as the protocol released it with its 95 % interval; its fallback, exactly."
     )
     return join([figure(_dots(found), "This run and what it is compared with.", words, wide=True), _table(found)])
 
@@ -46,6 +48,9 @@ def _dots(found: Findings) -> Html:
     if "auc" in found.exact:
         value = found.exact["auc"]
         dots.append((value, Dot("this run, exact", value, fixed(value, 4), _OWN, strong=True)))
+    if "auc" in found.fallback_exact:
+        value = found.fallback_exact["auc"]
+        dots.append((value, Dot("its fallback, exact", value, fixed(value, 4), _OWN, strong=True)))
     if (auc := found.figures.auc) is not None:
         dot = Dot("this run, by the protocol", auc.value, fixed(auc.value, 4), _OWN, auc.low, auc.high, strong=True)
         dots.append((auc.value, dot))
@@ -85,10 +90,16 @@ def scorecard(found: Findings) -> Html:
             "a feature is the first of them, and one of them."
         )
     ]
-    for group, effects in found.effects.items():
-        title = "The lenders' score" if group == plan.lenders else f"The tower of the platforms ({group})"
-        parts += [element("h3", title), _effects_table(effects), _crosses(plan, group)]
+    for tower, effects in found.effects.items():
+        parts += [element("h3", _titled(plan, tower)), _effects_table(effects), _crosses(plan, tower)]
     return join(parts)
+
+
+def _titled(plan: Plan, tower: str) -> str:
+    planned = planned_tower(plan, tower)
+    if not planned.scores:
+        return f"The tower of the platforms ({tower})"
+    return "The lenders' score" if planned.group == tower else f"The lenders' score without signals ({tower})"
 
 
 def _effects_table(effects: tuple[FeatureEffect, ...]) -> Html:
@@ -119,7 +130,7 @@ def _bin(effect: FeatureEffect, index: int) -> str:
     return f"{effect.bins[index]}: {fixed(effect.points[index], 0, sign=True)} ({percent(effect.shares[index])})"
 
 
-def _crosses(plan: Plan, group: str) -> Html:
-    pairs = "; ".join(f"{left} and {right}" for left, right in plan.groups[group].crosses)
+def _crosses(plan: Plan, tower: str) -> Html:
+    pairs = "; ".join(f"{left} and {right}" for left, right in tower_crosses(plan, tower))
     said = f"Products of features in this tower, counted half for each of the two: {pairs}."
     return paragraph(said, class_="note") if pairs else Html("")

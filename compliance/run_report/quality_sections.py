@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from sealscore.compliance.pages.figures import Label, Line, Rule, line_figure
@@ -10,7 +12,7 @@ from sealscore.compliance.pages.svg import SOFT, STYLES, Axis, Style
 from sealscore.compliance.run_figures.curves import Curve
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.shared.model.score_model import points
-from sealscore.shared.model.table_figures import Figure
+from sealscore.shared.model.table_figures import Figure, TableFigures
 from sealscore.shared.text.numbers import LOST, between, fixed, percent, share, whole
 
 GOOD, BAD = STYLES[0], STYLES[1]
@@ -24,13 +26,13 @@ def quality(found: Findings) -> Html:
     """How good the score is, from the noisy table of all test persons."""
     if found.figures.auc is None:
         said = paragraph(f"Ranking is {LOST}: what this plan releases tells nothing of the score's AUC.")
-        return join([said, _figures_table(found)])
+        return join([said, *_figures_tables(found)])
     intro = paragraph(
         "All four figures are made from tables that the protocol released: noisy counts of test persons by score and "
         "outcome. Intervals and bands, each at 95 %, are about the exact figure of the same persons: they hold the "
         "known noise, and not the chance of who became a test person."
     )
-    return join([intro, figures(_roc(found), _ks(found), _calibration(found), _scores(found)), _figures_table(found)])
+    return join([intro, figures(_roc(found), _ks(found), _calibration(found), _scores(found)), *_figures_tables(found)])
 
 
 def _shares(label: str) -> Axis:
@@ -147,16 +149,24 @@ def approved(found: Findings) -> str:
     return f"{percent(share(rate.value))} ({low} to {high})"
 
 
-def _figures_table(found: Findings) -> Html:
-    rate, records = found.figures.bad_rate, found.figures.records
-    exact = [fixed(found.exact.get(name), 4) for name in _METRICS]
+def _figures_tables(found: Findings) -> list[Html]:
+    made = [_figures_table(found.figures, found.exact, "All test persons")]
+    if found.fallback is not None:
+        title = "The fallback, which reads no signal: all test persons"
+        made.append(_figures_table(found.fallback, found.fallback_exact, title))
+    return made
+
+
+def _figures_table(figures: TableFigures, known_exactly: Mapping[str, float], title: str) -> Html:
+    rate, records = figures.bad_rate, figures.records
+    exact = [fixed(known_exactly.get(name), 4) for name in _METRICS]
     entries = [
-        (label, with_interval(getattr(found.figures, name), 4), known)
+        (label, with_interval(getattr(figures, name), 4), known)
         for (name, label), known in zip(_METRICS.items(), exact, strict=True)
     ]
     entries.append(("bad rate", with_interval(rate, 4), ""))
     entries.append(("test records", between(records.value, records.low, records.high, 0), ""))
     columns = ["figure", Column("by the protocol, with its 95 % interval", number=True)]
-    if not found.exact:
-        return table(columns, [entry[:2] for entry in entries], "All test persons")
-    return table([*columns, Column("exact (simulation only)", number=True)], entries, "All test persons")
+    if not known_exactly:
+        return table(columns, [entry[:2] for entry in entries], title)
+    return table([*columns, Column("exact (simulation only)", number=True)], entries, title)

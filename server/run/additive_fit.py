@@ -38,7 +38,7 @@ class Asks(Protocol):
 
 
 class FederatedSums:
-    """`recipe.fit.Sums` of one group of parties, whose published bins are `parts`.
+    """`recipe.fit.Sums` of one tower, whose published bins are `parts`.
 
     The fit goes by the number of records that the histogram counted. Where other parties answer later, sum and noise
     are scaled to those that were `counted`, by public numbers: curvature and sums are of the same records.
@@ -48,13 +48,13 @@ class FederatedSums:
         self,
         asks: Asks,
         mechanisms: Mechanisms,
-        group: str,
+        tower: str,
         facts: Facts,
         parts: dict[str, str],
         counted: Sequence[str],
     ) -> None:
         self._asks, self._mechanisms, self._facts, self._bins = asks, mechanisms, facts, parts
-        self._phases = {phase.kind: phase for phase in mechanisms.phases if phase.group == group}
+        self._phases = {phase.kind: phase for phase in mechanisms.phases if phase.tower == tower}
         self._codes: Codes | None = None
         self._counted = self._nominal(counted)
         self.parts = parts

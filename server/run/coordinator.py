@@ -41,7 +41,8 @@ from sealscore.shared.phases.evaluate import table_weights
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.features import tower_features
-from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.plan import FALLBACK, Plan
+from sealscore.shared.plan.towers import planned_tower, towers
 
 
 class Observer(Protocol):
@@ -62,7 +63,9 @@ class RunOutcome:
 
     `model` is the score; `towers` are those of the platforms by group, whose logits become signals. `answered` counts
     by phase and party what may have been answered, `crossed` the bytes of payloads by sender and recipient. `early`
-    says why a training phase ended before its last round, where it did.
+    says why a training phase ended before its last round, where it did. `fallback` is the score that reads no signal,
+    with `fallback_tables`, where the plan has one. `signals` are, by group of platforms, the published parts from which
+    its levels follow, byte for byte: `bins`, `tower`, `edges`, and `codes` of an additive tower.
     """
 
     model: ScoreModel
@@ -71,14 +74,25 @@ class RunOutcome:
     answered: dict[str, dict[str, int]]
     crossed: dict[tuple[str, str], int]
     early: dict[str, str] = field(default_factory=dict)
+    fallback: ScoreModel | None = None
+    fallback_tables: ScoreTables | None = None
+    signals: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
 
 class _Trained(NamedTuple):
-    """A group's tower, the parameters at which parties score with it, and the parts that they need for it."""
+    """A tower, the parameters at which parties score with it, and the parts that they need for it."""
 
     model: ScoreModel
     weights: np.ndarray
     parts: dict[str, str]
+
+
+class _Counted(NamedTuple):
+    """Bins, the number of training records that their noisy histogram counted, and of which parties."""
+
+    binning: Binning
+    records: float
+    parties: tuple[str, ...]
 
 
 class Coordinator:
@@ -110,8 +124,8 @@ class Coordinator:
         self._rounds = Rounds(plan, run, self._asker, aggregation, journal)
         self._pairs = PairExchange(plan, self._asker, journal)
         self._early: dict[str, str] = {}
-        # Of each group how many training records its noisy histogram counted, and of which parties.
-        self._records: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._counted: dict[str, _Counted] = {}
+        self._bodies: dict[str, bytes] = {}
         # The lenders' rate of bad outcomes.
         self._rate = math.nan
 
@@ -122,40 +136,65 @@ class Coordinator:
         lenders = self._plan.lenders
         if self._plan.training.auto:
             self._rate = self.count_outcomes(self._phase(Kind.RATE, lenders))
-        towers = {group: self._platforms(group) for group in self._plan.platforms}
-        trained = self._trained(lenders)
-        model, weights = trained.model, trained.weights
+        pairs = {group: self._platforms(group) for group in self._plan.platforms}
+        scores = {tower.name: self._scored(tower.name) for tower in towers(self._plan) if tower.scores}
+        self._journal.end(self._asker.run)
+        self._asker.finish(self._mechanisms.phases[-1])
+        summed = (phase for phase in self._mechanisms.phases if not phase.paired)
+        model, tables = scores.pop(lenders)
+        fallback, fallback_tables = scores.get(FALLBACK, (None, None))
+        return RunOutcome(
+            model,
+            {group: tower for group, (tower, _) in pairs.items()},
+            tables,
+            {phase.name: dict(self._rounds.answered(phase)) for phase in summed},
+            dict(self._pairs.crossed),
+            self._early,
+            fallback,
+            fallback_tables,
+            {group: parts for group, (_, parts) in pairs.items()},
+        )
+
+    def _platforms(self, group: str) -> tuple[ScoreModel, dict[str, bytes]]:
+        """The phases of one kind of platform; gives its tower, and the parts from which its levels follow."""
+        self.align(self._phase(Kind.ALIGN, group))
+        trained = self._trained(group)
+        edges = self.signal_edges(self._phase(Kind.EDGES, group), trained.weights, trained.parts)
+        told = self.disclose_signal(self._phase(Kind.SIGNAL, group), trained.weights, edges, trained.parts)
+        if self._plan.groups_at(group):
+            self.disclose_groups(self._phase(Kind.GROUPS, group))
+        return trained.model, {name: self._bodies[key] for name, key in told.items()}
+
+    def _scored(self, tower: str) -> tuple[ScoreModel, ScoreTables]:
+        """A score of the lenders, calibrated, and its evaluation."""
+        model, weights, parts = self._trained(tower)
         if isinstance(model.weights, TableScore):
             curve = model.weights.curve
             weights = weights if curve is None else np.concatenate([weights, curve.vector()])
         else:
-            model.calibration = self.calibrate(self._phase(Kind.CALIBRATE, lenders), weights, trained.parts)
-        tables = self.evaluate(self._phase(Kind.EVALUATE, lenders), weights, trained.parts)
-        self._journal.end(self._asker.run)
-        self._asker.finish(self._phase(Kind.EVALUATE, lenders))
-        summed = (phase for phase in self._mechanisms.phases if not phase.paired)
-        answered = {phase.name: dict(self._rounds.answered(phase)) for phase in summed}
-        return RunOutcome(model, towers, tables, answered, dict(self._pairs.crossed), self._early)
+            model.calibration = self.calibrate(self._phase(Kind.CALIBRATE, tower), weights, parts)
+        return model, self.evaluate(self._phase(Kind.EVALUATE, tower), weights, parts)
 
-    def _platforms(self, group: str) -> ScoreModel:
-        """The phases of one kind of platform; gives its tower."""
-        self.align(self._phase(Kind.ALIGN, group))
-        trained = self._trained(group)
-        edges = self.signal_edges(self._phase(Kind.EDGES, group), trained.weights, trained.parts)
-        self.disclose_signal(self._phase(Kind.SIGNAL, group), trained.weights, edges, trained.parts)
-        if self._plan.groups_at(group):
-            self.disclose_groups(self._phase(Kind.GROUPS, group))
-        return trained.model
-
-    def _trained(self, group: str) -> _Trained:
-        """Bins and a tower of a group, not calibrated where it is linear or a network."""
-        binning, parts = self.bin(self._phase(Kind.BIN, group))
-        if group != self._plan.lenders:
-            self.release_labels(self._phase(Kind.LABELS, group))
+    def _trained(self, tower: str) -> _Trained:
+        """Bins and a tower, not calibrated where it is linear or a network."""
+        binning, parts = self._binned(tower)
+        if tower in self._plan.platforms:
+            self.release_labels(self._phase(Kind.LABELS, tower))
         if self._plan.training.auto:
-            return self.fit_additive(group, binning, parts)
-        weights = self.train_tower(self._phase(Kind.TRAIN, group), binning, parts)
-        return _Trained(self._model(group, binning, weights, Calibration()), weights, parts)
+            return self.fit_additive(tower, binning, parts)
+        weights = self.train_tower(self._phase(Kind.TRAIN, tower), binning, parts)
+        return _Trained(self._model(tower, binning, weights, Calibration()), weights, parts)
+
+    def _binned(self, tower: str) -> tuple[Binning, dict[str, str]]:
+        """Bins of a tower and their published part: of a histogram of its own, or its share of another tower's."""
+        counted = planned_tower(self._plan, tower).bins
+        if counted == tower:
+            return self.bin(self._phase(Kind.BIN, tower))
+        found = self._counted[counted]
+        binning = found.binning.only(tower_features(self._plan, tower))
+        self._counted[tower] = found._replace(binning=binning)
+        first = next(phase for phase in self._mechanisms.phases if phase.tower == tower)
+        return binning, self.publish(first, "bins", binning.to_bytes())
 
     def count_outcomes(self, phase: Phase) -> float:
         """The share of bad outcomes, from noisy counts of good and bad ones."""
@@ -163,17 +202,17 @@ class Coordinator:
         good, bad = found.values.tolist()
         return float(bad / max(good + bad, LEAST_RECORDS))
 
-    def fit_additive(self, group: str, binning: Binning, parts: dict[str, str]) -> _Trained:
-        """Tables of a group by the additive recipe: its first phase, pairs, its second phase, and the curve."""
-        features, (records, counted) = len(binning.features), self._records[group]
-        mu, keep = tower_mu(self._plan, group), label_keep(self._plan, group)
+    def fit_additive(self, tower: str, binning: Binning, parts: dict[str, str]) -> _Trained:
+        """Tables of a tower by the additive recipe: its first phase, pairs, its second phase, and the curve."""
+        features, (_, records, counted) = len(binning.features), self._counted[tower]
+        mu, keep = tower_mu(self._plan, tower), label_keep(self._plan, tower)
         facts = Facts.of(records, self._rate * records, features, mu, keep)
-        sums = FederatedSums(self, self._mechanisms, group, facts, parts, counted)
-        score = fitted(binning, facts, sums, fit_shares(self._plan, group))
-        curve = score.curve if group == self._plan.lenders else None
-        card = self._card(group) | {"recipe": score.rules}
+        sums = FederatedSums(self, self._mechanisms, tower, facts, parts, counted)
+        score = fitted(binning, facts, sums, fit_shares(self._plan, tower))
+        curve = score.curve if planned_tower(self._plan, tower).scores else None
+        card = self._card(tower) | {"recipe": score.rules}
         tables = TableScore(score.codes.tables(score.weights), curve)
-        model = ScoreModel(tower_features(self._plan, group), binning, tables, Calibration(), card)
+        model = ScoreModel(tower_features(self._plan, tower), binning, tables, Calibration(), card)
         return _Trained(model, score.weights, sums.parts)
 
     def align(self, phase: Phase) -> None:
@@ -189,22 +228,25 @@ class Coordinator:
         found = self._single(phase, self._mechanisms.mechanism(phase, CELLS), weights, parts)
         return level_edges(found.values, self._plan.model.signal_levels)
 
-    def disclose_signal(self, phase: Phase, weights: np.ndarray, edges: np.ndarray, parts: dict[str, str]) -> None:
-        """Each platform sends each lender the level of every aligned person, once."""
-        tower = self.publish(phase, "tower", weights_to_bytes(weights))
-        cut = self.publish(phase, "edges", edges_to_bytes(edges))
-        self._carry(phase, parts | tower | cut)
+    def disclose_signal(
+        self, phase: Phase, weights: np.ndarray, edges: np.ndarray, parts: dict[str, str]
+    ) -> dict[str, str]:
+        """Each platform sends each lender the level of every aligned person, once; gives the parts that it names."""
+        named = parts | self.publish(phase, "tower", weights_to_bytes(weights))
+        named |= self.publish(phase, "edges", edges_to_bytes(edges))
+        self._carry(phase, named)
+        return named
 
     def disclose_groups(self, phase: Phase) -> None:
         """Each platform sends each lender the bands of test persons' protected attributes."""
         self._carry(phase, {})
 
     def bin(self, phase: Phase) -> tuple[Binning, dict[str, str]]:
-        """Quantile bins of every feature of a group's tower, from a noisy histogram; and their published part."""
-        rule = bin_rule(self._plan, phase.group)
+        """Quantile bins of every feature of a tower, from a noisy histogram; and their published part."""
+        rule = bin_rule(self._plan, phase.tower)
         found = self._single(phase, self._mechanisms.mechanism(phase, rule.length), np.zeros(0), {})
-        self._records[phase.group] = rule.records(found.values), found.cohort
         binning = rule.binning(found.values)
+        self._counted[phase.tower] = _Counted(binning, rule.records(found.values), found.cohort)
         return binning, self.publish(phase, "bins", binning.to_bytes())
 
     def train_tower(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> np.ndarray:
@@ -213,7 +255,7 @@ class Coordinator:
         Ends early, and says so in `RunOutcome.early`, when the attempts in the budget are spent.
         """
         self._observer.phase(phase)
-        weights = flatten(initial_tower(self._plan, phase.group, binning))
+        weights = flatten(initial_tower(self._plan, phase.tower, binning))
         mechanism = self._mechanisms.mechanism(phase, len(weights))
         settings = self._plan.training.optimizer
         optimizer = ServerOptimizer(settings, phase.rounds, len(weights))
@@ -240,19 +282,21 @@ class Coordinator:
         return fit(found.values, mechanism.total_std(len(found.cohort)))
 
     def evaluate(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> ScoreTables:
-        """Noisy tables of scores and labels of test persons: all of them, and by the bands of each group."""
+        """Noisy tables of scores and labels of test persons: all of them, and by the bands of attributes."""
         mechanism = self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
         found = self._single(phase, mechanism, weights, parts)
-        bands = {name: self._plan.bands(name) for name in self._plan.evaluation.groups}
+        bands = {name: self._plan.bands(name) for name in planned_tower(self._plan, phase.tower).bands}
         std = mechanism.total_std(len(found.cohort))
-        return ScoreTables.of_sum(found.values, bands, table_weights(self._plan), std)
+        return ScoreTables.of_sum(found.values, bands, table_weights(self._plan, phase.tower), std)
 
-    def _phase(self, kind: Kind, group: str) -> Phase:
-        return next(phase for phase in self._mechanisms.phases if (phase.kind, phase.group) == (kind, group))
+    def _phase(self, kind: Kind, tower: str) -> Phase:
+        return next(phase for phase in self._mechanisms.phases if (phase.kind, phase.tower) == (kind, tower))
 
     def publish(self, phase: Phase, name: str, body: bytes) -> dict[str, str]:
         """As `additive_fit.Asks`."""
-        return {name: self._asker.publish(phase, name, body, needed=not self._journal.ended)}
+        key = self._asker.publish(phase, name, body, needed=not self._journal.ended)
+        self._bodies[key] = body
+        return {name: key}
 
     def _carry(self, phase: Phase, parts: dict[str, str]) -> None:
         self._observer.phase(phase)
@@ -261,14 +305,14 @@ class Coordinator:
         row = {"phase": phase.name, "round": 1, "rounds": 1, "attempts": 1, "cohort": len(self._plan.parties)}
         self._observer.round(row | {"seconds": time.monotonic() - started, "failures": {}})
 
-    def _model(self, group: str, binning: Binning, weights: np.ndarray, calibration: Calibration) -> ScoreModel:
-        width = coding_of(self._plan, group, binning).width
-        features, crosses = tower_features(self._plan, group), crosses_of(self._plan, group)
+    def _model(self, tower: str, binning: Binning, weights: np.ndarray, calibration: Calibration) -> ScoreModel:
+        width = coding_of(self._plan, tower, binning).width
+        features, crosses = tower_features(self._plan, tower), crosses_of(self._plan, tower)
         published = TowerWeights(weights, width, self._plan.model.hidden)
-        return ScoreModel(features, binning, published, calibration, self._card(group), crosses)
+        return ScoreModel(features, binning, published, calibration, self._card(tower), crosses)
 
-    def _card(self, group: str) -> dict[str, Any]:
-        return {"plan": self._plan.hash, "name": self._plan.name, "group": group}
+    def _card(self, tower: str) -> dict[str, Any]:
+        return {"plan": self._plan.hash, "name": self._plan.name, "group": tower}
 
     def summed(
         self,

@@ -21,10 +21,11 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.aggregation import Aggregation, PlainSum
-from sealscore.shared.model.score_tables import OVERALL
+from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.model.score_tables import OVERALL, ScoreTables
 from sealscore.shared.model.table_figures import TableFigures
 from sealscore.shared.phases.order import Phase
-from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.plan.plan import FALLBACK, SERVER, Plan
 
 PROGRESS, RECEIPTS = "progress.jsonl", "receipts.jsonl"
 
@@ -82,7 +83,8 @@ def run_coordinator(
 ) -> None:
     """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
 
-    The towers of platforms, whose logits become signals, are left under `towers/`, by group.
+    The towers of platforms, whose logits become signals, are left under `towers/`, by group, and the parts from which
+    their levels follow under `signals/`, as they were published. The score without signals is left in `fallback/`.
 
     `run` names the run in every message; by default it follows from the plan, which runs once in a node's history.
     A plan that names cards is carried out behind seals, under `identity`; the server of a simulated plan has the one
@@ -110,6 +112,13 @@ def run_coordinator(
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():
         tower.save(output / "towers" / group)
+    for group, parts in outcome.signals.items():
+        folder = output / "signals" / group
+        folder.mkdir(parents=True, exist_ok=True)
+        for part, body in parts.items():
+            write_whole(folder / part, body)
+    if outcome.fallback is not None:
+        outcome.fallback.save(output / FALLBACK)
     pl.DataFrame(_flat(series.rows)).write_parquet(output / "rounds.parquet")
     record = _record(plan, name, outcome, exchange, series.rows, started)
     write_whole(output / "run.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
@@ -132,8 +141,9 @@ def _record(
         "seconds": time.time() - started,
         "protection": _protection(plan),
         "privacy": _privacy(plan, outcome),
-        "evaluation": _evaluation(outcome),
+        "evaluation": _evaluation(outcome.tables, outcome.model),
         "score_tables": outcome.tables.as_record(),
+        **_fallback(outcome),
         "early": outcome.early,
         "failures": [
             {"phase": row["phase"], "round": row["round"], "parties": row["failures"]}
@@ -150,9 +160,17 @@ def _record(
     }
 
 
-def _evaluation(outcome: RunOutcome) -> dict[str, Any]:
+def _fallback(outcome: RunOutcome) -> dict[str, Any]:
+    """The same of the fallback; nothing where there is none."""
+    if outcome.fallback is None or outcome.fallback_tables is None:
+        return {}
+    tables = outcome.fallback_tables
+    return {FALLBACK: _evaluation(tables, outcome.fallback), "fallback_tables": tables.as_record()}
+
+
+def _evaluation(tables: ScoreTables, model: ScoreModel) -> dict[str, Any]:
     """Figures with intervals of all test persons, by all tables together, and of each band."""
-    tables, calibration = outcome.tables, outcome.model.calibration
+    calibration = model.calibration
     known = {name: (table, tables.band_noise_std) for name, table in tables.tables.items()} | {OVERALL: tables.best}
     return {name: TableFigures.of(table, calibration, std).as_dict() for name, (table, std) in known.items()}
 

@@ -13,7 +13,7 @@ from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.hazards import simulated_only
-from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.plan import Plan, as_authored
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def made(
         wanted = min(int(data["groups"][group].get("min_parties", 1)), members)
         least = 1 if members == 1 else max(wanted, colluding + 2)
         data["groups"][group] |= {"max_colluding": colluding, "min_parties": least}
-    return data
+    return as_authored(data)
 
 
 def _check_tables(like: Mapping[str, Any]) -> None:

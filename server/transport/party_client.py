@@ -75,7 +75,7 @@ class PartyClient:
         Raises:
             PhaseFailed: nobody keeps it.
         """
-        self._published.setdefault(phase.group, {})[name] = body
+        self._published.setdefault(phase.tower, {})[name] = body
         if not needed:
             return digest(body)
         key, began = digest(body), time.monotonic()
@@ -95,12 +95,12 @@ class PartyClient:
         self.ask({name: Finish(self.header(phase, 0, 0, name)) for name in names}, Ready)
 
     def publish_again(self, phase: Phase, parties: Sequence[str]) -> None:
-        """Send all parts that the phase's group was sent so far to parties that may have missed some."""
-        for name in self._published.get(phase.group, {}):
+        """Send all parts of the phase's tower that were sent so far to parties that may have missed some."""
+        for name in self._published.get(phase.tower, {}):
             self._send_part(phase, name, parties)
 
     def _send_part(self, phase: Phase, name: str, parties: Sequence[str]) -> dict[str, Stored | str]:
-        body = self._published[phase.group][name]
+        body = self._published[phase.tower][name]
         return self.ask({party: Publish(self.header(phase, 0, 0, party), name, body) for party in parties}, Stored)
 
 

@@ -37,7 +37,7 @@ def measure(plan: Plan, phase: Phase, length: int, records: int) -> Measure:
         gamma = clip_error(records, length, plan.model.hidden, clip)
     elif written is Written.UNITS:
         clip = CLIP
-        gamma = units_clip_error(records, length, max(bin_rule(plan, phase.group).sizes))
+        gamma = units_clip_error(records, length, max(bin_rule(plan, phase.tower).sizes))
     else:
         clip, gamma = 1.0, residual_error(records)
     grid = grid_for(clip, length)

@@ -121,7 +121,7 @@ class Mechanisms:
 
         The shortest sum has the coarsest grid, and the longest one the farthest noise.
         """
-        longest, shortest = self.longest(phase), phase.summed.shortest(self.plan, phase.group)
+        longest, shortest = self.longest(phase), phase.summed.shortest(self.plan, phase.tower)
         wrong = "large"
         try:
             self._made_with(multiplier, phase, shortest).own_scale(len(self.plan.members(phase.group)))
@@ -166,7 +166,7 @@ class Mechanisms:
     def longest(self, phase: Phase) -> int:
         """The most entries that a sum of the phase may have, as the plan says; a score table has all of them."""
         if phase.name not in self._longest:
-            self._longest[phase.name] = phase.summed.longest(self.plan, phase.group)
+            self._longest[phase.name] = phase.summed.longest(self.plan, phase.tower)
         return self._longest[phase.name]
 
     def _release(self, phase: Phase) -> PlannedRelease:
@@ -175,7 +175,7 @@ class Mechanisms:
             return PlannedRelease(
                 name=phase.name,
                 kind="sampled",
-                share=phase.summed.share(self.plan, phase.group),
+                share=phase.summed.share(self.plan, phase.tower),
                 attempts=phase.attempts * phase.steps,
                 sensitivity=1.0,
                 sample_rate=self.plan.training.sample_rate,
@@ -184,9 +184,9 @@ class Mechanisms:
         return PlannedRelease(
             name=phase.name,
             kind="gaussian",
-            share=phase.summed.share(self.plan, phase.group),
+            share=phase.summed.share(self.plan, phase.tower),
             attempts=phase.attempts,
-            sensitivity=phase.summed.sensitivity(self.plan, phase.group) * multiplicity,
+            sensitivity=phase.summed.sensitivity(self.plan, phase.tower) * multiplicity,
             sample_rate=1.0,
             multiplicity=1,
         )
@@ -204,7 +204,7 @@ class Mechanisms:
             return SampledGaussian(
                 noise_multiplier=multiplier, sample_rate=rate, count=phase.steps, multiplicity=multiplicity
             )
-        sensitivity = phase.summed.sensitivity(self.plan, phase.group) * multiplicity
+        sensitivity = phase.summed.sensitivity(self.plan, phase.tower) * multiplicity
         return Gaussian(noise_multiplier=multiplier, sensitivity=sensitivity, count=1)
 
     def mechanism(self, phase: Phase, length: int) -> Mechanism:

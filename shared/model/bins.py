@@ -198,6 +198,10 @@ class Binning:
             tuple(_bins_of(f, grid_cells, bins, part, total, grid) for f, part in zip(features, parts, strict=True))
         )
 
+    def only(self, features: Sequence[AnyFeature]) -> Binning:
+        """The bins of some of the features, in the order of the schema."""
+        return Binning(tuple(part for part in self.features if part.feature in features))
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """Bins of each feature."""

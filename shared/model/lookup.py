@@ -94,11 +94,11 @@ class LookUp:
         """Contributions of records [n, features]: the same bits as `moved` gives for each of them."""
         if self._moves is None:
             return contributions(self.model, bins)
-        found = np.empty(bins.shape)
+        found = np.empty((len(bins), bins.shape[1]))
         for place, table in enumerate(self._moves.mains):
             found[:, place] = table[bins[:, place]]
         for left, right, of_left, of_right in self._moves.pairs:
-            at = bins[:, left], bins[:, right]
+            at = (bins[:, left], bins[:, right])
             found[:, left] += of_left[at]
             found[:, right] += of_right[at]
         total = np.zeros(len(bins))

@@ -1,4 +1,4 @@
-"""How a group's features are cut into bins: one answer for the parties, the server, and whoever reads a plan."""
+"""How a tower's features are cut into bins: one answer for the parties, the server, and whoever reads a plan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sealscore.shared.plan.schema import NumericFeature
 
 @dataclass(frozen=True)
 class BinRule:
-    """The features of a group's tower, about how many public cells each has, and the most bins."""
+    """The features of a tower, about how many public cells each has, and the most bins."""
 
     features: tuple[AnyFeature, ...]
     cells: int
@@ -66,9 +66,9 @@ class BinRule:
         return Binning.from_bytes(data, self.features, self.bins)
 
 
-def bin_rule(plan: Plan, group: str) -> BinRule:
-    """The rule of a group's tower."""
-    features = tower_features(plan, group)
+def bin_rule(plan: Plan, tower: str) -> BinRule:
+    """The rule of a tower."""
+    features = tower_features(plan, tower)
     if plan.training.auto:
         return BinRule(features, CELLS, BINS, spread_edges)
     return BinRule(features, plan.model.grid_cells, plan.model.bins, grid_edges)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sealscore.shared.phases.kind import Kind, SummedKind
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import planned_tower
 
 
 class Calibrate(SummedKind):
@@ -12,10 +13,10 @@ class Calibrate(SummedKind):
     kind, title = Kind.CALIBRATE, "Calibrate"
     parts = frozenset({"bins"})
 
-    def longest(self, plan: Plan, group: str) -> int:
+    def longest(self, plan: Plan, tower: str) -> int:
         """Cells times two labels."""
         return 2 * plan.evaluation.cells
 
-    def share(self, plan: Plan, group: str) -> float:
+    def share(self, plan: Plan, tower: str) -> float:
         """As the plan says."""
-        return plan.privacy.shares.calibration
+        return planned_tower(plan, tower).calibration

@@ -70,17 +70,17 @@ class SummedKind(PhaseKind, ABC):
     written: ClassVar[Written] = Written.COUNTS
 
     @abstractmethod
-    def longest(self, plan: Plan, group: str) -> int:
+    def longest(self, plan: Plan, tower: str) -> int:
         """An upper bound on the length of the sum, from the plan alone."""
 
     @abstractmethod
-    def share(self, plan: Plan, group: str) -> float:
-        """The share of the budget that the phase of this group has."""
+    def share(self, plan: Plan, tower: str) -> float:
+        """The share of the budget that the phase of this tower has."""
 
-    def sensitivity(self, plan: Plan, group: str) -> float:
+    def sensitivity(self, plan: Plan, tower: str) -> float:
         """L2 distance that one record can make."""
         return 1.0
 
-    def shortest(self, plan: Plan, group: str) -> int:
+    def shortest(self, plan: Plan, tower: str) -> int:
         """A lower bound on the length of the sum."""
-        return self.longest(plan, group)
+        return self.longest(plan, tower)

@@ -23,6 +23,7 @@ from sealscore.shared.phases.signal.disclose import DiscloseSignal
 from sealscore.shared.phases.signal.edges import SignalEdges
 from sealscore.shared.phases.train_tower import TrainTower
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import TowerPlan, planned_tower, towers
 
 KINDS: dict[Kind, PhaseKind] = {
     found.kind: found
@@ -48,14 +49,16 @@ KINDS: dict[Kind, PhaseKind] = {
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of one group: `rounds` sums, for which up to `attempts` answers a party are in the budget.
+    """One phase of one tower: `rounds` sums, for which up to `attempts` answers a party are in the budget.
 
-    A paired phase belongs to the platforms' group. `steps` counts the mechanism's invocations in one answer (above 1
-    where a party takes local steps). `test` tells whose records a sum reads: test persons' or training persons',
-    never both. `codes` tells whether the tower is additive, so that its codes are a part of their own.
+    The parties of `group` answer; a paired phase belongs to the platforms' group. `steps` counts the mechanism's
+    invocations in one answer (above 1 where a party takes local steps). `test` tells whose records a sum reads: test
+    persons' or training persons', never both. `codes` tells whether the tower is additive, so that its codes are a part
+    of their own.
     """
 
     kind: Kind
+    tower: str
     group: str
     rounds: int = 1
     attempts: int = 1
@@ -65,7 +68,7 @@ class Phase:
     @cached_property
     def name(self) -> str:
         """The phase's name in messages, ledgers and reports: `train_tower:lender`."""
-        return f"{self.kind.value}:{self.group}"
+        return f"{self.kind.value}:{self.tower}"
 
     @cached_property
     def of(self) -> PhaseKind:
@@ -107,40 +110,41 @@ def spare_attempts(rounds: int, fraction: float) -> int:
 
 
 def phases(plan: Plan) -> tuple[Phase, ...]:
-    """All phases of the plan, in order: each kind of platform in turn, then the lenders."""
+    """All phases of the plan, in order: each kind of platform in turn, then the lenders, then their fallback."""
 
     auto = plan.training.auto
 
-    def summed(kind: Kind, group: str, rounds: int = 1, steps: int = 1, codes: bool = False) -> Phase:
+    def summed(kind: Kind, tower: TowerPlan, rounds: int = 1, steps: int = 1, codes: bool = False) -> Phase:
         spare = spare_attempts(rounds, plan.privacy.spare_attempts)
-        return Phase(kind, group, rounds, rounds + spare, steps, codes)
+        return Phase(kind, tower.name, tower.group, rounds, rounds + spare, steps, codes)
 
-    def training(group: str) -> list[Phase]:
+    def training(tower: TowerPlan) -> list[Phase]:
         if auto:
-            found = [summed(Kind.FIRST, group, FIRST_ROUNDS)]
-            found += [summed(Kind.PAIRS, group)] if fit_shares(plan, group).pairs else []
-            return [*found, summed(Kind.SECOND, group, ROUNDS)]
+            found = [summed(Kind.FIRST, tower, FIRST_ROUNDS)]
+            found += [summed(Kind.PAIRS, tower)] if fit_shares(plan, tower.name).pairs else []
+            return [*found, summed(Kind.SECOND, tower, ROUNDS)]
         local = plan.training.local
-        return [summed(Kind.TRAIN, group, plan.training.rounds, local.steps if local else 1)]
+        return [summed(Kind.TRAIN, tower, plan.training.rounds, local.steps if local else 1)]
 
-    def calibration(group: str) -> list[Phase]:
+    def calibration(tower: TowerPlan) -> list[Phase]:
         if not auto:
-            return [summed(Kind.CALIBRATE, group)]
-        return [summed(Kind.RESIDUALS, group, CALIBRATION_ROUNDS)] if fit_shares(plan, group).calibration else []
+            return [summed(Kind.CALIBRATE, tower)]
+        return [summed(Kind.RESIDUALS, tower, CALIBRATION_ROUNDS)] if fit_shares(plan, tower.name).calibration else []
 
-    lenders = plan.lenders
-    order: list[Phase] = [summed(Kind.RATE, lenders)] if auto else []
+    order: list[Phase] = [summed(Kind.RATE, planned_tower(plan, plan.lenders))] if auto else []
     for group in plan.platforms:
+        tower = planned_tower(plan, group)
         order += [
-            Phase(Kind.ALIGN, group),
-            summed(Kind.BIN, group),
-            Phase(Kind.LABELS, group),
-            *training(group),
-            summed(Kind.EDGES, group, codes=auto),
-            Phase(Kind.SIGNAL, group, codes=auto),
+            Phase(Kind.ALIGN, group, group),
+            summed(Kind.BIN, tower),
+            Phase(Kind.LABELS, group, group),
+            *training(tower),
+            summed(Kind.EDGES, tower, codes=auto),
+            Phase(Kind.SIGNAL, group, group, codes=auto),
         ]
         if plan.groups_at(group):
-            order.append(Phase(Kind.GROUPS, group))
-    order += [summed(Kind.BIN, lenders), *training(lenders)]
-    order += [*calibration(lenders), summed(Kind.EVALUATE, lenders, codes=auto)]
+            order.append(Phase(Kind.GROUPS, group, group))
+    for tower in (tower for tower in towers(plan) if tower.scores):
+        order += [summed(Kind.BIN, tower)] if tower.bins == tower.name else []
+        order += [*training(tower), *calibration(tower), summed(Kind.EVALUATE, tower, codes=auto)]
     return tuple(order)

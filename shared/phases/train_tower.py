@@ -5,6 +5,7 @@ from __future__ import annotations
 from sealscore.shared.model.weights import MAX_WIDTH
 from sealscore.shared.phases.kind import Kind, SummedKind, Written
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import planned_tower
 
 
 class TrainTower(SummedKind):
@@ -16,19 +17,17 @@ class TrainTower(SummedKind):
     clips = True
     written = Written.TOWER
 
-    def longest(self, plan: Plan, group: str) -> int:
+    def longest(self, plan: Plan, tower: str) -> int:
         """The widest tower's weights."""
         return _weights(plan, MAX_WIDTH)
 
-    def shortest(self, plan: Plan, group: str) -> int:
+    def shortest(self, plan: Plan, tower: str) -> int:
         """The narrowest tower's weights."""
         return _weights(plan, 1)
 
-    def share(self, plan: Plan, group: str) -> float:
-        """What the others leave, the same for all towers."""
-        shares = plan.privacy.shares
-        signal = shares.signal if plan.platforms else 0.0
-        return (1 - shares.bins - shares.calibration - signal) / len(plan.groups)
+    def share(self, plan: Plan, tower: str) -> float:
+        """As the plan says."""
+        return planned_tower(plan, tower).training
 
 
 def _weights(plan: Plan, width: int) -> int:

@@ -1,9 +1,10 @@
-"""The features that a group's tower reads: its own columns, and at lenders the signals of the platforms."""
+"""The features that a tower reads: its group's own columns, and the signals of platforms."""
 
 from __future__ import annotations
 
 from sealscore.shared.plan.plan import Plan, signal_name
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
+from sealscore.shared.plan.towers import group_of, planned_tower
 
 
 def signal_feature(plan: Plan, platforms: str) -> CategoricalFeature:
@@ -14,9 +15,14 @@ def signal_feature(plan: Plan, platforms: str) -> CategoricalFeature:
     )
 
 
-def tower_features(plan: Plan, group: str) -> tuple[NumericFeature | CategoricalFeature, ...]:
-    """The features of a group's tower, in the order of its code."""
-    own = plan.groups[group].table.scored
-    if group != plan.lenders:
-        return own
-    return (*own, *(signal_feature(plan, platforms) for platforms in plan.platforms))
+def tower_features(plan: Plan, tower: str) -> tuple[NumericFeature | CategoricalFeature, ...]:
+    """The features of a tower, in the order of its code."""
+    found = planned_tower(plan, tower)
+    own = plan.groups[found.group].table.scored
+    return (*own, *(signal_feature(plan, platforms) for platforms in found.signals))
+
+
+def tower_crosses(plan: Plan, tower: str) -> tuple[tuple[str, str], ...]:
+    """The pairs of features whose products enter a tower: those of its group of which it reads both."""
+    known = {feature.name for feature in tower_features(plan, tower)}
+    return tuple(pair for pair in plan.groups[group_of(plan, tower)].crosses if set(pair) <= known)

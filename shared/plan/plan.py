@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from itertools import pairwise
@@ -48,6 +49,8 @@ SCHEMA_VERSION: Literal[1] = 1
 # The name under which the server signs; no party may have it.
 SERVER = "server"
 _SIGNAL = "signal."
+# The name of the tower that reads no signal; no group of a plan that has one may have it.
+FALLBACK = "fallback"
 
 
 def _inner(place: Any, step: str) -> Any:
@@ -59,6 +62,20 @@ def _inner(place: Any, step: str) -> Any:
             place[step] = {}
         return place[step]
     return None
+
+
+def as_authored(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a plan as an author wrote them, with what canonical bytes never leave open.
+
+    A plan with platforms that says nothing of a fallback gets one. Canonical bytes without the key mean a plan without
+    it, as they did before there was one.
+    """
+    groups, model = data.get("groups"), data.get("model", {})
+    parties = groups.values() if isinstance(groups, Mapping) else ()
+    platforms = any(isinstance(group, Mapping) and group.get("role") == "platform" for group in parties)
+    if not (platforms and isinstance(model, Mapping)) or "fallback" in model:
+        return dict(data)
+    return {**data, "model": {**model, "fallback": True}}
 
 
 def signal_name(platforms: str) -> str:
@@ -136,6 +153,7 @@ class Plan(Strict):
         self._check_groups()
         self._check_evaluation()
         self._check_platforms()
+        self._check_fallback()
         self._check_cards()
         self._check_sizes()
         self._check_auto()
@@ -211,6 +229,20 @@ class Plan(Strict):
             if split.kind == "date" and self.groups[name].table.date is None:
                 raise ValueError(f"groups.{name}.table.date: the split by date needs the platforms' date column too")
 
+    def _check_fallback(self) -> None:
+        if not self.model.fallback:
+            return
+        shares = self.privacy.shares
+        if not self.platforms:
+            raise ValueError("model.fallback: a plan without platforms has no signal to do without; leave it out")
+        if FALLBACK in self.groups:
+            raise ValueError(f"groups.{FALLBACK}: that is the name of the fallback's tower; rename the group")
+        if shares.bins + shares.signal + shares.calibration + shares.fallback >= 1:
+            raise ValueError(
+                f"privacy.shares.fallback = {shares.fallback:g}: bins + signal + calibration + fallback must leave a "
+                "share for the other towers, so be below 1"
+            )
+
     def _check_cards(self) -> None:
         given = [self.server_card, *(party.card for party in self.parties)]
         if any(given) and not all(given):
@@ -248,8 +280,8 @@ class Plan(Strict):
         """The recipe reads none of what others tune: a value that has no effect would mislead whoever approves it."""
         if not self.training.auto:
             return
-        told = Model(signal_levels=self.model.signal_levels)
-        shares = Shares(evaluation=self.privacy.shares.evaluation)
+        told = Model(signal_levels=self.model.signal_levels, fallback=self.model.fallback)
+        shares = Shares(evaluation=self.privacy.shares.evaluation, fallback=self.privacy.shares.fallback)
         given = [
             *(f"model.{name}" for name in Model.model_fields if getattr(self.model, name) != getattr(told, name)),
             *(
@@ -298,13 +330,13 @@ class Plan(Strict):
 
     @classmethod
     def loads(cls, text: str, source: str = "plan") -> Plan:
-        """Parse TOML text."""
-        return cls.parse(parse_toml(text, source), source)
+        """Parse TOML text, as `as_authored` reads it."""
+        return cls.parse(as_authored(parse_toml(text, source)), source)
 
     @classmethod
     def load(cls, path: Path) -> Plan:
-        """Read a TOML file; PlanError where it is missing, not UTF-8, not TOML or no valid plan."""
-        return cls.parse(load_toml(path), str(path))
+        """Read a TOML file, as `as_authored` does; PlanError where it is missing, not UTF-8, not TOML or no plan."""
+        return cls.parse(as_authored(load_toml(path)), str(path))
 
     @classmethod
     def from_canonical(cls, data: bytes) -> Plan:

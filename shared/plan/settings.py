@@ -95,11 +95,12 @@ class Evaluation(Extended):
     the lower band); a categorical feature is reported by its levels and takes an empty list. `cells` is the number of
     score cells of the calibration table, and of the evaluation's unless `table_cells` says another. `overall_share` is
     the part of the evaluation's squared signal-to-noise budget that the table of all test persons has, the groups
-    share the rest alike; without it all tables have the same. `validation` is the share of the training persons whom a
+    share the rest alike; without it all tables have the same. `fallback_share` is the part of the evaluation's share
+    that the table of the fallback has, where there is one. `validation` is the share of the training persons whom a
     simulation that is judged on validation holds out; nothing else reads it.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("table_cells", "overall_share", "validation")
+    later: ClassVar[tuple[str, ...]] = ("table_cells", "overall_share", "fallback_share", "validation")
 
     split: Split
     groups: dict[Name, Annotated[tuple[float, ...], Field(max_length=MAX_EDGES)]] = Field(
@@ -108,6 +109,7 @@ class Evaluation(Extended):
     cells: Annotated[int, Field(ge=8, le=512)] = 32
     table_cells: Annotated[int, Field(ge=8, le=512)] | None = None
     overall_share: Annotated[float, Field(ge=0.01, le=0.99)] | None = None
+    fallback_share: Annotated[float, Field(ge=0.01, le=0.99)] = 0.1
     approval_rate: Annotated[float, Field(gt=0, lt=1)] = 0.8
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
@@ -119,13 +121,16 @@ class Evaluation(Extended):
         return self.table_cells or self.cells
 
 
-class Model(Strict):
+class Model(Extended):
     """The form of the score: bins per feature, cells of the noisy histogram, and the tower over thermometer codes.
 
     `hidden` is the width of the small network beside the linear part (0 for none). Crosses are products of codes of
     at most `cross_bins` bins, and `cross_scale` is the size of all of them together against that of the features.
     A platform's tower is cut into `signal_levels` levels, which weigh `signal_weight` among the lender's features.
+    With a `fallback` lenders also train a score of their own features, for applicants without a signal.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("fallback",)
 
     bins: Annotated[int, Field(ge=2, le=64)] = 16
     grid_cells: Annotated[int, Field(ge=8, le=4096)] = 128
@@ -134,6 +139,7 @@ class Model(Strict):
     cross_scale: Annotated[float, Field(gt=0, le=4)] = 0.5
     signal_levels: Annotated[int, Field(ge=2, le=256)] = 16
     signal_weight: Annotated[float, Field(gt=0, le=4)] = 1.0
+    fallback: bool = False
 
     @property
     def signal_bits(self) -> int:
@@ -141,18 +147,22 @@ class Model(Strict):
         return (self.signal_levels - 1).bit_length()
 
 
-class Shares(Strict):
+class Shares(Extended):
     """Shares of the squared signal-to-noise budget; the towers share what is left of a training person's equally.
 
     Phases of one kind share theirs equally; `signal` is for the edges of the platforms' levels, where there are any.
     `evaluation` is a share of the test persons' budget: no person is in both parts, so the two compose in parallel. By
-    date there is one budget for everybody, of which it takes its part beside the others.
+    date there is one budget for everybody, of which it takes its part beside the others. `fallback` is for training and
+    calibration of the fallback, where there is one.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("fallback",)
 
     bins: Share = 0.05
     signal: Share = 0.01
     calibration: Share = 0.05
     evaluation: Annotated[float, Field(ge=1e-6, le=1)] = 1.0
+    fallback: Share = 0.2
 
     @model_validator(mode="after")
     def _room(self) -> Shares:

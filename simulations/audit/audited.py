@@ -22,6 +22,7 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.plan.towers import group_of, towers
 from sealscore.simulations.audit import CANARIES, CONFIDENCE, GUESSES
 from sealscore.simulations.audit.bound import curve_epsilon, one_run_epsilon
 from sealscore.simulations.audit.breaks import claimed_event
@@ -40,6 +41,7 @@ from sealscore.simulations.world.seeding import generator
 class Setting:
     """What is fixed before a run: whom to audit, how many canaries and guesses, and what is broken on purpose.
 
+    `group` names the tower: a group's, or the fallback.
     Half of the guesses say "in" of the canaries with the highest scores, half say "out" of those with the lowest. Each
     of the two bounds holds with half of what `confidence` leaves, so with `confidence` both hold.
 
@@ -75,9 +77,10 @@ class Setting:
             raise PlanError(plan.name, ['training = "auto": the audit puts canaries into towers; neighbours reads it'])
         if group is None:
             group = plan.party(party).group if party in {p.name for p in plan.parties} else plan.lenders
-        if group not in plan.groups:
-            raise PlanError(plan.name, [f"no group {group!r}; there are {', '.join(plan.groups)}"])
-        members = [member.name for member in plan.members(group)]
+        known = [tower.name for tower in towers(plan)]
+        if group not in known:
+            raise PlanError(plan.name, [f"no group {group!r}; there are {', '.join(sorted(known))}"])
+        members = [member.name for member in plan.members(group_of(plan, group))]
         if (party or members[0]) not in members:
             raise PlanError(plan.name, [f"no party {party!r} in group {group!r}; there are {', '.join(members)}"])
         return cls(group, party or members[0], **more)
@@ -172,17 +175,18 @@ def observe(federation: Federation, setting: Setting, numbers: np.ndarray, obser
 
     The nodes of the audited group get their audited roles here, so a federation serves one audit.
     """
-    plan, group = federation.plan, setting.group
+    plan, tower = federation.plan, setting.group
+    members = plan.members(group_of(plan, tower))
     mechanisms, told = Mechanisms(plan), ToldSums()
     loss = federation.nodes[setting.party].role.loss
-    others = [member.name for member in plan.members(group) if member.name != setting.party]
-    colluding = others[: plan.groups[group].max_colluding]
-    for member in plan.members(group):
+    others = [member.name for member in members if member.name != setting.party]
+    colluding = others[: plan.groups[group_of(plan, tower)].max_colluding]
+    for member in members:
         node = federation.nodes[member.name]
         widened = WidenedRole(
             node.role,
             plan,
-            group,
+            tower,
             mechanisms,
             setting.canaries,
             numbers if member.name == setting.party else numbers[:0],
@@ -196,17 +200,17 @@ def observe(federation: Federation, setting: Setting, numbers: np.ndarray, obser
         sealed = SealedExchange(exchange, plan, run, Identity.simulated(plan.seed, SERVER, "server"))
         try:
             server = AuditingServer(plan, run, sealed, observer, setting.canaries, loss, told, setting.fault)
-            return server.audit(group)
+            return server.audit(tower)
         finally:
             sealed.close()
 
     return run_in_process(federation.doors, main)
 
 
-def _released(plan: Plan, group: str, answers: int) -> SampledGaussian:
+def _released(plan: Plan, tower: str, answers: int) -> SampledGaussian:
     """The event of the audited phase over so many answers."""
     mechanisms = Mechanisms(plan)
-    phase = next(p for p in mechanisms.phases if (p.kind, p.group) == (Kind.TRAIN, group))
+    phase = next(p for p in mechanisms.phases if (p.kind, p.tower) == (Kind.TRAIN, tower))
     event = mechanisms.event(phase)
     assert isinstance(event, SampledGaussian), "a plan with noise trains by sampled Gaussians"
     return event.model_copy(update={"count": phase.steps * answers})

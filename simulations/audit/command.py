@@ -19,7 +19,7 @@ def audit(
         typer.Argument(help="A plan file or the name of one that comes with Sealscore; by default the main job."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Audit this many seeds, counted up from the plan's own.")] = 1,
-    group: Annotated[str | None, typer.Option(help="Whose tower; by default the lenders'.")] = None,
+    group: Annotated[str | None, typer.Option(help="Whose tower, or fallback; by default the lenders'.")] = None,
     party: Annotated[str | None, typer.Option(help="Where the canaries are; by default the group's first.")] = None,
     fault: Annotated[Break | None, typer.Option("--break", help="Break this, to see whether it is found.")] = None,
     canaries: Annotated[int, typer.Option(help="How many canaries, at least 1000.")] = CANARIES,

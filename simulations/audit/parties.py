@@ -44,7 +44,7 @@ class ToldSums:
 
 
 class WidenedRole:
-    """A role whose tower has an audit block in one phase; in all others it is the role itself.
+    """A role of which one tower has an audit block in its training; in all other phases it is the role itself.
 
     `numbers` are the canaries that are in, at the audited party, and none at others. `tell` is given every noisy
     vector of a party that colludes with the server.
@@ -54,7 +54,7 @@ class WidenedRole:
         self,
         role: PartyRole,
         plan: Plan,
-        group: str,
+        tower: str,
         mechanisms: Mechanisms,
         canaries: int,
         numbers: np.ndarray,
@@ -64,7 +64,7 @@ class WidenedRole:
         self._role, self._plan, self._mechanisms = role, plan, mechanisms
         self._canaries, self._fault, self._tell = canaries, fault, tell
         self._audited = len(numbers) > 0
-        self._encoder = Encoder(plan, group)
+        self._tower, self._encoder = tower, Encoder(plan, tower)
         # Each canary is a person with as many records as a person may have at one party.
         self._numbers = torch.from_numpy(np.repeat(numbers, plan.privacy.max_records_per_person))
         self._examples: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -81,14 +81,14 @@ class WidenedRole:
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """As the role, but for the training phase."""
-        if phase.kind is not Kind.TRAIN:
+        if (phase.kind, phase.tower) != (Kind.TRAIN, self._tower):
             return self._role.sum(phase, parameters, parts)
         binning = self._encoder.binning(parts["bins"])
-        block = AuditBlock(coding_of(self._plan, phase.group, binning).width, self._plan.model.hidden, self._canaries)
+        block = AuditBlock(coding_of(self._plan, phase.tower, binning).width, self._plan.model.hidden, self._canaries)
         expect(parameters, block.length)
         self._role.sum(phase, parameters[block.own], parts)  # what it refuses is refused here
         mechanism = broken_mechanism(self._fault, self._mechanisms.mechanism(phase, block.length))
-        tower = initial_tower(self._plan, phase.group, binning)
+        tower = initial_tower(self._plan, phase.tower, binning)
         clip = self._plan.clip_norm(phase.group)
         if self._audited:
             clip = broken_clip(self._fault, clip)
@@ -96,7 +96,7 @@ class WidenedRole:
 
         def work(context: RoundContext) -> np.ndarray:
             if self._examples is None:
-                self._examples = tagged(*self._role.training_examples(binning), self._numbers)
+                self._examples = tagged(*self._role.training_examples(phase.tower, binning), self._numbers)
             vector = self._step(engine, parameters, *self._examples, context)
             if self._tell is not None:
                 self._tell(context.address, self._noisy(vector, context))

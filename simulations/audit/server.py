@@ -23,6 +23,7 @@ from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import towers
 from sealscore.simulations.audit.breaks import batches, broken_mechanism, in_turn
 from sealscore.simulations.audit.canaries import AuditBlock, AuditedGradientSum
 from sealscore.simulations.audit.faults import Break
@@ -43,7 +44,7 @@ class Seen:
 
 
 class AuditingServer(Coordinator):
-    """A coordinator that audits the training phase of one group."""
+    """A coordinator that audits the training phase of one tower."""
 
     def __init__(
         self,
@@ -59,22 +60,22 @@ class AuditingServer(Coordinator):
         super().__init__(plan, run, messenger, PlainSum(), observer, timeout=10.0)
         self._canaries, self._loss, self._told, self._fault = canaries, loss, told, fault
 
-    def audit(self, group: str) -> Seen:
-        """All phases before the group's training as ever, then that training, audited."""
+    def audit(self, tower: str) -> Seen:
+        """All phases before the tower's training as ever, then that training, audited."""
         wait_for(self._messenger, [party.name for party in self._plan.parties], self._patience, poll=0.2)
-        for platforms in self._plan.platforms:
-            if platforms == group:
-                self.align(self._phase(Kind.ALIGN, group))
-                break
-            self._platforms(platforms)
-        binning, parts = self.bin(self._phase(Kind.BIN, group))
-        if group in self._plan.platforms:
-            self.release_labels(self._phase(Kind.LABELS, group))
-        return self._observe(self._phase(Kind.TRAIN, group), binning, parts)
+        order = [planned.name for planned in towers(self._plan)]
+        for before in order[: order.index(tower)]:
+            (self._platforms if before in self._plan.platforms else self._scored)(before)
+        if tower in self._plan.platforms:
+            self.align(self._phase(Kind.ALIGN, tower))
+        binning, parts = self._binned(tower)
+        if tower in self._plan.platforms:
+            self.release_labels(self._phase(Kind.LABELS, tower))
+        return self._observe(self._phase(Kind.TRAIN, tower), binning, parts)
 
     def _observe(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> Seen:
         self._observer.phase(phase)
-        tower = initial_tower(self._plan, phase.group, binning)
+        tower = initial_tower(self._plan, phase.tower, binning)
         try:
             block = AuditBlock(tower.linear.in_features, tower.hidden, self._canaries)
         except ValueError as error:

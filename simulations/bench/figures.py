@@ -110,9 +110,9 @@ def group_coverage(
 def exact_tables(plan: Plan, oracle: Oracle, logits: np.ndarray, labels: np.ndarray) -> ScoreTables:
     """The tables of all test records without noise, with the deviation of the noise that the plan adds."""
     mechanisms, cells = Mechanisms(plan), plan.evaluation.judged_cells
-    phase = next(phase for phase in mechanisms.phases if phase.kind is Kind.EVALUATE)
+    phase = next(phase for phase in mechanisms.phases if (phase.kind, phase.tower) == (Kind.EVALUATE, plan.lenders))
     mechanism = mechanisms.mechanism(phase, mechanisms.longest(phase))
-    weights, std = table_weights(plan), mechanism.total_std(len(plan.members(plan.lenders)))
+    weights, std = table_weights(plan, plan.lenders), mechanism.total_std(len(plan.members(plan.lenders)))
     bands = {}
     for name in plan.evaluation.groups:
         band = band_of(plan, name, np.concatenate([part.columns[name] for part in oracle.test]))

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sealscore.clients.data import DataError, Problem, Table, check_table
 from sealscore.shared.plan.errors import PlanError, explain
-from sealscore.shared.plan.plan import Party, Plan
+from sealscore.shared.plan.plan import Party, Plan, as_authored
 from sealscore.shared.plan.schema import Name, Strict
 from sealscore.shared.plan.toml import load_toml
 from sealscore.simulations.data import creators, datasets
@@ -115,7 +115,7 @@ class Scenario:
         except PlanError as error:
             problems += error.problems
         try:
-            plan = Plan.parse(data, str(path))
+            plan = Plan.parse(as_authored(data), str(path))
         except PlanError as error:
             problems += error.problems
         if settings is not None and plan is not None:

@@ -67,13 +67,14 @@ def alone(plan: Plan, party: str) -> Plan:
     data["groups"][group]["crosses"] = [pair for pair in plan.groups[group].crosses if set(pair) <= own]
     data["evaluation"]["groups"] = {name: plan.evaluation.groups[name] for name in plan.groups_at(group)}
     data["privacy"]["max_parties_per_person"] = 1
+    data["model"]["fallback"] = False
     data["name"] = f"{plan.name[:40]}-{party[:20]}"
     return Plan.parse(data)
 
 
 def without_noise(plan: Plan) -> Plan:
-    """The same plan without noise, and with true labels for platforms."""
-    return plan.replace(privacy__noise="none", privacy__label_epsilon=None)
+    """The same plan without noise, and with true labels for platforms; nothing is left that a fallback would take."""
+    return plan.replace(privacy__noise="none", privacy__label_epsilon=None, model__fallback=False)
 
 
 def platform_alone(plan: Plan, oracle: Oracle) -> float:

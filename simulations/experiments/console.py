@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sealscore.shared.model.table_figures import Figure
 from sealscore.shared.phases.order import Phase
+from sealscore.shared.plan.plan import FALLBACK
 from sealscore.shared.text.numbers import between, recorded
 from sealscore.shared.text.terminal import foreign
 from sealscore.simulations.experiments.gains import SCORES, over_seeds, segment_name
@@ -89,6 +90,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "plan": runs[0].record["plan"]["name"],
         "seeds": [run.record["plan"]["seed"] for run in runs],
         **{metric: spread([run.oracle["exact"][metric] for run in runs]) for metric in METRICS},
+        **_fallback(runs, spread),
         "auc_dp": None if any(n["auc"] is None for n in noisy) else spread([n["auc"] for n in noisy]),
         "auc_dp_interval": None if interval is None else [interval.low, interval.high],
         "epsilon": max((p["epsilon"] for p in privacy if p["epsilon"] is not None), default=None),
@@ -107,6 +109,13 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def _fallback(runs: Sequence[Run], spread: Callable[[list[float]], dict[str, float]]) -> dict[str, Any]:
+    """The exact figures of the fallback; nothing where there is none."""
+    if FALLBACK not in runs[0].oracle:
+        return {}
+    return {FALLBACK: {metric: spread([run.oracle[FALLBACK][metric] for run in runs]) for metric in METRICS}}
+
+
 def closing_table(console: Console, result: dict[str, Any]) -> None:
     """The figures of a plan beside its baselines."""
     epsilon = "no noise" if result["epsilon"] is None else f"epsilon {result['epsilon']:.3f}"
@@ -116,13 +125,17 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
     for name in ("AUC", "KS", "Brier", "ECE"):
         table.add_column(name, justify="right")
 
-    def cell(metric: str) -> str:
-        spread = f" ± {result[metric]['sd']:.4f}" if len(result["seeds"]) > 1 else ""
-        return f"{result[metric]['mean']:.4f}{spread}"
+    def cells(figures: dict[str, Any], style: str = "") -> list[str]:
+        def cell(mean: float, sd: float) -> str:
+            return f"{style}{mean:.4f} ± {sd:.4f}" if len(result["seeds"]) > 1 else f"{style}{mean:.4f}"
 
-    table.add_row("[bold]exact", *(f"[bold]{cell(metric)}" for metric in METRICS))
+        return [cell(**figures[metric]) for metric in METRICS]
+
+    table.add_row("[bold]exact", *cells(result, "[bold]"))
     released = {"auc": (result["auc_dp"] or {}).get("mean"), "intervals": {"auc": result["auc_dp_interval"]}}
     table.add_row("noisy, by the protocol", recorded(released, "auc"), "", "", "")
+    if FALLBACK in result:
+        table.add_row("fallback, without signals", *cells(result[FALLBACK]))
     for name, auc in result["baselines"].items():
         table.add_row(foreign(name), f"{auc:.4f}", "", "", "")
     console.print(table)
@@ -196,6 +209,7 @@ def run_figures(run: Run) -> dict[str, float | None]:
     """The figures by which runs are compared, those that have no noise in them."""
     return {
         **run.oracle["exact"],
+        **{f"{FALLBACK} {name}": value for name, value in run.oracle.get(FALLBACK, {}).items()},
         "epsilon": run.record["privacy"]["epsilon"],
         "seconds": run.record["seconds"],
         "megabytes per party": run.record["bytes_per_party"] / 1e6,

@@ -16,6 +16,7 @@ from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.phases.cautions import cautions
+from sealscore.shared.plan.plan import FALLBACK
 from sealscore.simulations.data.datasets import WORLD
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Engine, Federation
@@ -66,6 +67,9 @@ def run_job(
         if short := federation.shortfalls:
             raise RunFailed("pairs share fewer persons than the plan's alignment.min_overlap", short)
         exact = oracle.judge(ScoreModel.load(new.folder / "model"), federation.scored_records())
+        own = {}
+        if plan.model.fallback:
+            own[FALLBACK] = oracle.judge(ScoreModel.load(new.folder / FALLBACK), oracle.lenders.values())
         compared = {}
         for name in baselines_of(plan) if baselines is True else baselines or ():
             tell(f"baseline {name}")
@@ -74,6 +78,7 @@ def run_job(
             compared["platform_alone_dp"] = float(np.mean(list(judged_towers(plan, oracle, new.folder).values())))
         found = {
             "exact": exact,
+            **own,
             "baselines": compared,
             "data": scenario.settings.model_dump(mode="json"),
             "judge": judge,

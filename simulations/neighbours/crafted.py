@@ -78,10 +78,10 @@ def _with(party: str, request: SumRequest, weights: np.ndarray, attempt: int) ->
 
 def _weights(plan: Plan, phase: Phase, part: bytes, number: int) -> np.ndarray:
     """The crafted weights of that number, float64 [p]: the same for all parties of the phase."""
-    binning = bin_rule(plan, phase.group).read(part)
-    units = coding_of(plan, phase.group, binning).units
+    binning = bin_rule(plan, phase.tower).read(part)
+    units = coding_of(plan, phase.tower, binning).units
     random = generator(plan.seed, f"crafted weights {phase.name} {number}")
-    weights = WEIGHT_LIMIT * random.choice([-1.0, 1.0], parameter_count(initial_tower(plan, phase.group, binning)))
+    weights = WEIGHT_LIMIT * random.choice([-1.0, 1.0], parameter_count(initial_tower(plan, phase.tower, binning)))
     bias = sum(place.stop - place.start for _, place in units)
     if number % 4:
         _, place = units[number % len(units)]
@@ -95,7 +95,7 @@ def _weights(plan: Plan, phase: Phase, part: bytes, number: int) -> np.ndarray:
 
 def _units(plan: Plan, phase: Phase, bins: bytes, part: bytes, parameters: np.ndarray, number: int) -> np.ndarray:
     """The same of an additive model's weights; what follows them, the curve, stays."""
-    codes = Codes.from_bytes(part, bin_rule(plan, phase.group).read(bins).sizes)
+    codes = Codes.from_bytes(part, bin_rule(plan, phase.tower).read(bins).sizes)
     random = generator(plan.seed, f"crafted weights {phase.name} {number}")
     weights = WEIGHT_LIMIT * random.choice([-1.0, 1.0], codes.length)
     if number % 4:

@@ -158,12 +158,12 @@ class HeardRole:
         key = (phase.name, self._node.name)
         if key not in self._tape.examples:
             plan = self._node.plan
-            binning = bin_rule(plan, phase.group).read(part)
+            binning = bin_rule(plan, phase.tower).read(part)
             if plan.training.auto:
-                bins, labels = self._role.training_bins(binning)
+                bins, labels = self._role.training_bins(phase.tower, binning)
                 rows = np.column_stack([bins.T.astype(np.float64), labels])
             else:
-                codes, targets = self._role.training_examples(binning)
+                codes, targets = self._role.training_examples(phase.tower, binning)
                 rows = np.column_stack([codes.numpy(), targets.numpy()])
             self._tape.examples[key] = Counter(row.tobytes() for row in rows)
 

@@ -65,15 +65,16 @@ def row_of(task: Task, folder: Path) -> Row:
     """The row of a run from its folder.
 
     Keys of the sweep stand under their own dotted names; `auc` and its like are exact on the pooled rows of the task's
-    judge, with
-    `_dp` behind them as the protocol released them. `fairness.GROUP: BAND.*` follow from the released tables at the
-    plan's approval rate. Both are None where they are lost in noise, and have the ends of their 95 % intervals beside
-    them, `.low` and `.high`, those of a run's groups at once. `budget.PHASE.alone` is epsilon of a phase by itself,
-    `budget.PHASE.total` of all phases up to it.
+    judge, with `_dp` behind them as the protocol released them, and with `fallback.` before them those of the score
+    without signals. `fairness.GROUP: BAND.*` follow from the released tables at the plan's approval rate. Both are None
+    where they are lost in noise, and have the ends of their 95 % intervals beside them, `.low` and `.high`, those of a
+    run's groups at once. `budget.PHASE.alone` is epsilon of a phase by itself, `budget.PHASE.total` of all phases up to
+    it.
     """
     from sealscore.compliance.run_figures.epsilon import phase_costs
     from sealscore.compliance.run_figures.record import RunFolder
     from sealscore.shared.dp.mechanisms import Mechanisms
+    from sealscore.shared.plan.plan import FALLBACK
 
     run = RunFolder.load(folder)
     plan, record, oracle = run.plan, run.record, run.oracle or {}
@@ -92,6 +93,7 @@ def row_of(task: Task, folder: Path) -> Row:
         **{name: oracle["exact"][name] for name in METRICS},
         **{f"{name}_dp": noisy[name] for name in METRICS},
         **{f"{name}_dp.{end}": value for name in METRICS for end, value in _ends(noisy["intervals"][name])},
+        **{f"{FALLBACK}.{name}": value for name, value in sorted(oracle.get(FALLBACK, {}).items())},
         **{f"baseline.{name}": value for name, value in sorted(oracle["baselines"].items())},
         **{name: privacy[name] for name in ("epsilon", "epsilon_budgeted", "epsilon_against_platforms")},
         **{name: privacy[name] for name in ("label_epsilon", "delta", "signal_bits")},

@@ -29,16 +29,20 @@ class FitShares:
     calibration: float
 
     @classmethod
-    def planned(cls, records: float, features: int, mu: float, scores: bool = True, keep: float = 1.0) -> FitShares:
+    def planned(
+        cls, records: float, features: int, mu: float, scores: bool = True, keep: float = 1.0, counts: bool = True
+    ) -> FitShares:
         """From nominal numbers: training records, features, the Gaussian budget of the tower, and labels' noise.
 
-        A platform's tower does not score: it is not calibrated, and takes the rate that lenders have released.
+        A platform's tower does not score: it is not calibrated, and takes the rate that lenders have released. One
+        that does not count takes bins and rate of another tower of the same records.
         """
         expected = Facts.of(records, records * _ASSUMED_RATE, features, mu, keep).signal_to_noise
         calibration = _CALIBRATION if scores and expected >= _WORTH_CALIBRATING else 0.0
-        left = 1 - _BINS - calibration
-        rate = _RATE * left if scores else 0.0
+        bins = _BINS if counts else 0.0
+        left = 1 - bins - calibration
+        rate = _RATE * left if scores and counts else 0.0
         first = _FIRST * (left - rate)
         paired = 1 < features <= _MOST_PAIRED and expected >= _WORTH_PAIRS
         pairs = _PAIRS * (left - rate) if paired else 0.0
-        return cls(_BINS, rate, first, pairs, left - rate - first - pairs, calibration)
+        return cls(bins, rate, first, pairs, left - rate - first - pairs, calibration)

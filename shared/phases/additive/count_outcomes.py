@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
+from sealscore.shared.phases.additive.tower_budget import part_of
 from sealscore.shared.phases.kind import Kind, SummedKind
 from sealscore.shared.plan.plan import Plan
 
@@ -12,10 +12,10 @@ class CountOutcomes(SummedKind):
 
     kind, title = Kind.RATE, "Count outcomes"
 
-    def longest(self, plan: Plan, group: str) -> int:
+    def longest(self, plan: Plan, tower: str) -> int:
         """Good, then bad."""
         return 2
 
-    def share(self, plan: Plan, group: str) -> float:
+    def share(self, plan: Plan, tower: str) -> float:
         """As the recipe says."""
-        return tower_part(plan) * fit_shares(plan, group).rate
+        return part_of(plan, tower, lambda shares: shares.rate)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from sealscore.shared.model.additive.codes import MAX_FACTORS, MAX_UNITS
 from sealscore.shared.model.recipe.budget import FitShares
-from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
+from sealscore.shared.phases.additive.tower_budget import fit_shares, part_of
 from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.phases.kind import Kind, SummedKind, Written
 from sealscore.shared.plan.plan import Plan
@@ -23,11 +23,11 @@ class AdditiveKind(SummedKind):
     def part(self, shares: FitShares) -> float:
         """The phase's share of the tower's part."""
 
-    def share(self, plan: Plan, group: str) -> float:
+    def share(self, plan: Plan, tower: str) -> float:
         """As the recipe says."""
-        return tower_part(plan) * self.part(fit_shares(plan, group))
+        return part_of(plan, tower, self.part)
 
-    def shortest(self, plan: Plan, group: str) -> int:
+    def shortest(self, plan: Plan, tower: str) -> int:
         """The intercept."""
         return 1
 
@@ -37,9 +37,9 @@ class FitFeatures(AdditiveKind):
 
     kind, title = Kind.FIRST, "Fit the features"
 
-    def longest(self, plan: Plan, group: str) -> int:
+    def longest(self, plan: Plan, tower: str) -> int:
         """A unit for each bin, and the intercept."""
-        return _units(plan, group)
+        return _units(plan, tower)
 
     def part(self, shares: FitShares) -> float:
         """See `FitShares`."""
@@ -52,9 +52,9 @@ class SumPairs(AdditiveKind):
     kind, title = Kind.PAIRS, "Look for pairs"
     parts = frozenset({"bins", "codes", "pairs"})
 
-    def longest(self, plan: Plan, group: str) -> int:
+    def longest(self, plan: Plan, tower: str) -> int:
         """All products of all pairs."""
-        return 1 + _products(plan, group)
+        return 1 + _products(plan, tower)
 
     def part(self, shares: FitShares) -> float:
         """See `FitShares`."""
@@ -66,19 +66,19 @@ class FitTables(AdditiveKind):
 
     kind, title = Kind.SECOND, "Fit the tables"
 
-    def longest(self, plan: Plan, group: str) -> int:
+    def longest(self, plan: Plan, tower: str) -> int:
         """Units of features, and all products of pairs where the plan looks for them."""
-        return _units(plan, group) + (_products(plan, group) if fit_shares(plan, group).pairs else 0)
+        return _units(plan, tower) + (_products(plan, tower) if fit_shares(plan, tower).pairs else 0)
 
     def part(self, shares: FitShares) -> float:
         """See `FitShares`."""
         return shares.second
 
 
-def _units(plan: Plan, group: str) -> int:
-    return 1 + sum(min(size, MAX_UNITS) for size in bin_rule(plan, group).sizes)
+def _units(plan: Plan, tower: str) -> int:
+    return 1 + sum(min(size, MAX_UNITS) for size in bin_rule(plan, tower).sizes)
 
 
-def _products(plan: Plan, group: str) -> int:
-    features = len(bin_rule(plan, group).features)
+def _products(plan: Plan, tower: str) -> int:
+    features = len(bin_rule(plan, tower).features)
     return features * (features - 1) // 2 * MAX_FACTORS**2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sealscore.shared.model.additive.curve import SUMS
-from sealscore.shared.phases.additive.tower_budget import fit_shares, tower_part
+from sealscore.shared.phases.additive.tower_budget import part_of
 from sealscore.shared.phases.kind import Kind, SummedKind, Written
 from sealscore.shared.plan.plan import Plan
 
@@ -15,10 +15,10 @@ class SumResiduals(SummedKind):
     parts = frozenset({"bins", "codes"})
     written = Written.RESIDUALS
 
-    def longest(self, plan: Plan, group: str) -> int:
+    def longest(self, plan: Plan, tower: str) -> int:
         """Residuals by knot, curvature by knot and by neighbours."""
         return SUMS
 
-    def share(self, plan: Plan, group: str) -> float:
+    def share(self, plan: Plan, tower: str) -> float:
         """As the recipe says."""
-        return tower_part(plan) * fit_shares(plan, group).calibration
+        return part_of(plan, tower, lambda shares: shares.calibration)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from sealscore.shared.closed_forms import gaussian_mu, kept_probability
 from sealscore.shared.model.recipe.budget import FitShares
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import group_of, planned_tower
 
 
-def tower_part(plan: Plan) -> float:
-    """The part of a training person's budget that each tower has, with its bins and its calibration."""
-    signal = plan.privacy.shares.signal if plan.platforms else 0.0
-    return (1 - signal) / len(plan.groups)
-
-
-def tower_mu(plan: Plan, group: str) -> float:
+def tower_mu(plan: Plan, tower: str) -> float:
     """The tower's budget as that of one Gaussian release of a record, infinite without noise."""
     privacy = plan.privacy
     if privacy.noise == "none":
@@ -24,22 +20,30 @@ def tower_mu(plan: Plan, group: str) -> float:
     # By date, test persons' figures are paid from the same budget.
     whole = 1 + (privacy.shares.evaluation if plan.evaluation.split.moves else 0.0)
     mu = gaussian_mu(privacy.epsilon, privacy.delta)
-    return mu * math.sqrt(tower_part(plan) / whole) / plan.multiplicity(group)
+    found = planned_tower(plan, tower)
+    return mu * math.sqrt(found.part / whole) / plan.multiplicity(found.group)
 
 
-def label_keep(plan: Plan, group: str) -> float:
-    """The probability with which a label reaches a group's tower as it is: 1 at lenders."""
+def label_keep(plan: Plan, tower: str) -> float:
+    """The probability with which a label reaches a tower as it is: 1 at lenders."""
     epsilon = plan.privacy.label_epsilon
-    return 1.0 if group == plan.lenders or epsilon is None else kept_probability(epsilon)
+    return 1.0 if group_of(plan, tower) == plan.lenders or epsilon is None else kept_probability(epsilon)
 
 
-def fit_shares(plan: Plan, group: str) -> FitShares:
+def fit_shares(plan: Plan, tower: str) -> FitShares:
     """How the tower's phases share its part."""
-    records = sum(plan.nominal_training(party) for party in plan.members(group))
+    found = planned_tower(plan, tower)
+    records = sum(plan.nominal_training(party) for party in plan.members(found.group))
     return FitShares.planned(
         records,
-        len(tower_features(plan, group)),
-        tower_mu(plan, group),
-        scores=group == plan.lenders,
-        keep=label_keep(plan, group),
+        len(tower_features(plan, tower)),
+        tower_mu(plan, tower),
+        scores=found.scores,
+        keep=label_keep(plan, tower),
+        counts=found.bins == tower,
     )
+
+
+def part_of(plan: Plan, tower: str, share: Callable[[FitShares], float]) -> float:
+    """The share of a training person's budget that a phase of the tower has."""
+    return planned_tower(plan, tower).part * share(fit_shares(plan, tower))

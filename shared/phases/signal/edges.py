@@ -13,10 +13,10 @@ class SignalEdges(SummedKind):
     kind, title = Kind.EDGES, "Cut the signal into levels"
     parts = frozenset({"bins"})
 
-    def longest(self, plan: Plan, group: str) -> int:
+    def longest(self, plan: Plan, tower: str) -> int:
         """The cells."""
         return CELLS
 
-    def share(self, plan: Plan, group: str) -> float:
+    def share(self, plan: Plan, tower: str) -> float:
         """As the plan says, the same for all kinds of platforms."""
         return plan.privacy.shares.signal / len(plan.platforms)

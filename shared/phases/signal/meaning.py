@@ -14,7 +14,7 @@ def signal_meaning(plan: Plan, group: str, parts: Mapping[str, bytes]) -> str:
     `parts` are the published parts of the phase by name. Equal weights mean the same levels under the same features,
     crosses and codes only. Ledgers of platforms keep it with each disclosure of a signal.
     """
-    settings = plan.groups[group]
-    form = f"{settings.table.model_dump_json()}\0{settings.crosses}\0{plan.model.model_dump_json()}".encode()
+    settings, model = plan.groups[group], plan.model.model_dump_json(exclude={"fallback"})
+    form = f"{settings.table.model_dump_json()}\0{settings.crosses}\0{model}".encode()
     pieces = [hashlib.sha256(piece).digest() for piece in (form, *(parts[name] for name in sorted(parts)))]
     return hashlib.sha256(b"".join(pieces)).hexdigest()

@@ -472,7 +472,7 @@ class TestSeveralPlans:
         assert second.nodes[LENDER].forget(WALLET, first.plan.hash, gone) == len(gone)
         first.nodes[LENDER].answer(b"whatever comes next")
         assert (~np.isnan(role.scored_records().columns["signal.wallet"])).sum() == known - len(gone)
-        assert not role._encoder._kept
+        assert not role._encoders["lender"]._kept
         assert not role._split
 
     def test_the_next_sum_is_without_them(self, aligned: tuple[Wire, Wire]):

@@ -143,7 +143,7 @@ class TestTower:
         phase = phase_of(plan, "train_tower:video")
         role, part = made.nodes[PLATFORM].role, made.records[PLATFORM]
         binning = Binning.from_bytes(parts["bins"], plan.groups["video"].table.scored, plan.model.bins)
-        tower = role._encoder.tower(binning, np.zeros(role._encoder.parameter_count(binning)))
+        tower = role._encoders["video"].tower(binning, np.zeros(role._encoders["video"].parameter_count(binning)))
         weights = flatten(tower) + 0.25
         bits = {
             lender: dict(zip(made.aligned(PLATFORM, lender).persons, self._bits(made, lender), strict=True))
@@ -171,7 +171,9 @@ class TestTower:
     @staticmethod
     def _zeros(made: Wire) -> np.ndarray:
         role = made.nodes[PLATFORM].role
-        return np.zeros(role._encoder.parameter_count(role._encoder.binning(made.tower(PLATFORM)["bins"])))
+        return np.zeros(
+            role._encoders["video"].parameter_count(role._encoders["video"].binning(made.tower(PLATFORM)["bins"]))
+        )
 
     def test_edges_come_from_logits_of_training_persons_in_public_cells(self):
         made = with_labels_taken(wire(quiet_plan()))
@@ -181,11 +183,13 @@ class TestTower:
         assert len(counts) == CELLS
         assert counts.sum() == len(examples(made))
         role = made.nodes[PLATFORM].role
-        binning = role._encoder.binning(made.tower(PLATFORM)["bins"])
+        binning = role._encoders["video"].binning(made.tower(PLATFORM)["bins"])
         part = made.records[PLATFORM]
         chosen = part.take(np.array([person in examples(made) for person in part.person]))
         codes = coding_of(made.plan, "video", binning).encode(binning.quantize(chosen.columns))
-        assert np.array_equal(counts, signal_histogram(role._encoder.tower(binning, weights).weights().logits(codes)))
+        assert np.array_equal(
+            counts, signal_histogram(role._encoders["video"].tower(binning, weights).weights().logits(codes))
+        )
 
 
 class TestSignal:
@@ -198,8 +202,8 @@ class TestSignal:
         levels = unpack_numbers(pair, reply.body, 5)
         parts = made.tower(PLATFORM)
         role, part = made.nodes[PLATFORM].role, made.records[PLATFORM]
-        binning = role._encoder.binning(parts["bins"])
-        tower = role._encoder.tower(binning, np.frombuffer(parts["tower"], dtype="<f8").astype(np.float64))
+        binning = role._encoders["video"].binning(parts["bins"])
+        tower = role._encoders["video"].tower(binning, np.frombuffer(parts["tower"], dtype="<f8").astype(np.float64))
         codes = coding_of(made.plan, "video", binning).encode(binning.quantize(part.columns))
         edges = edges_from_bytes(parts["edges"], 5)
         expected = dict(zip(part.person, signal_levels(tower.weights().logits(codes), edges).tolist(), strict=True))

@@ -14,7 +14,7 @@ from sealscore.server.run.run import FileObserver
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 
-PHASES = [Phase(Kind.BIN, "lender", 1, 1), Phase(Kind.TRAIN, "lender", 2, 3)]
+PHASES = [Phase(Kind.BIN, "lender", "lender", 1, 1), Phase(Kind.TRAIN, "lender", "lender", 2, 3)]
 LINES = [
     {"phase": "bin:lender", "rounds": 1},
     {"phase": "bin:lender", "round": 0, "failures": []},

@@ -20,7 +20,7 @@ from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 
 PLAN = vertical_plan()
-ALIGN, LABELS, SIGNAL = (Phase(kind, "video") for kind in (Kind.ALIGN, Kind.LABELS, Kind.SIGNAL))
+ALIGN, LABELS, SIGNAL = (Phase(kind, "video", "video") for kind in (Kind.ALIGN, Kind.LABELS, Kind.SIGNAL))
 ORDERS = {"align": ("lender", "platform", "lender", "platform"), "labels": ("lender", "platform")}
 ALL_PAIRS = [(lender, video) for lender in LENDERS for video in VIDEOS]
 

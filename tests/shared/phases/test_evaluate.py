@@ -32,7 +32,7 @@ def weighted(share: float | None, **changes: object) -> Plan:
 
 @pytest.mark.parametrize("share", SHARES)
 def test_weights_are_whole_units_up_to_one(share: float | None):
-    weights = table_weights(weighted(share))
+    weights = table_weights(weighted(share), "lender")
     assert max(weights) == 1
     for weight in weights:
         assert 0 < weight <= 1
@@ -41,14 +41,14 @@ def test_weights_are_whole_units_up_to_one(share: float | None):
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.6, 0.9])
 def test_the_overall_table_has_its_share_of_the_squared_signal(share: float):
-    overall, band = table_weights(weighted(share))
+    overall, band = table_weights(weighted(share), "lender")
     assert overall**2 / (overall**2 + GROUPS * band**2) == pytest.approx(share, abs=0.02)
 
 
 def test_without_a_share_or_without_groups_all_weights_are_one():
-    assert table_weights(weighted(None)) == (1.0, 1.0)
-    assert table_weights(weighted(0.6, evaluation__groups={})) == (1.0, 1.0)
-    assert (entry_weights(weighted(None)) == 1).all()
+    assert table_weights(weighted(None), "lender") == (1.0, 1.0)
+    assert table_weights(weighted(0.6, evaluation__groups={}), "lender") == (1.0, 1.0)
+    assert (entry_weights(weighted(None), "lender") == 1).all()
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -76,7 +76,7 @@ def test_the_event_states_that_sensitivity_and_the_bound_holds(share: float | No
     found = Mechanisms(plan)
     phase = next(phase for phase in phases(plan) if phase.kind is Kind.EVALUATE)
     mechanism = found.mechanism(phase, found.longest(phase))
-    overall, band = table_weights(plan)
+    overall, band = table_weights(plan, plan.lenders)
     expected = math.sqrt(overall**2 + GROUPS * band**2) * plan.multiplicity(plan.lenders)
     assert mechanism.event.sensitivity == pytest.approx(expected)
     # Of two plans that differ in weights alone each adds noise in proportion to what a person moves.
@@ -88,7 +88,10 @@ def test_the_event_states_that_sensitivity_and_the_bound_holds(share: float | No
     assert (WEIGHT_UNIT / mechanism.grid).is_integer()
     # As many records as a party may have in one cell: nothing is cut off, whatever the table's weight.
     most = np.full(mechanism.length, mechanism.bound * mechanism.grid).astype(np.int64)
-    assert np.array_equal(mechanism.counts(most, entry_weights(plan)) * mechanism.grid, most * entry_weights(plan))
+    assert np.array_equal(
+        mechanism.counts(most, entry_weights(plan, plan.lenders)) * mechanism.grid,
+        most * entry_weights(plan, plan.lenders),
+    )
 
 
 def test_cells_of_the_evaluation_are_its_own():
