@@ -10,7 +10,7 @@ from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import LedgerState
 
 
-class _Noted(Exception):
+class _DayNoted(Exception):
     """Another process has noted the day."""
 
 
@@ -23,10 +23,10 @@ def note_days(ledger: Ledger, log: ScoreLog, today: date) -> None:
 
     def make(state: LedgerState) -> LogDay:
         if state.serving.log_days and state.serving.log_days[-1].day >= day:
-            raise _Noted
+            raise _DayNoted
         return LogDay(day=day, head=head)
 
     try:
         ledger.append(make)
-    except _Noted:
+    except _DayNoted:
         return

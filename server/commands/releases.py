@@ -9,7 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
-from sealscore.server.releases.making import Wanted, make_release
+from sealscore.server.releases.making import PURPOSE, Wanted, make_release
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.manifest import MANIFEST, Manifest
 from sealscore.shared.text.foreign import GROUP
@@ -22,7 +22,7 @@ app = typer.Typer(help="Make releases of finished runs, for lenders to score wit
 def new(
     plan: Annotated[str, typer.Argument(help="The name of the plan whose run has finished.")],
     name: Annotated[str | None, typer.Option(help="The release's name; by default the plan's and today.")] = None,
-    purpose: Annotated[str, typer.Option(help="The purpose's code, by which consents name it.")] = "credit-decision",
+    purpose: Annotated[str, typer.Option(help="The purpose's code, by which consents name it.")] = PURPOSE,
     days: Annotated[int, typer.Option(min=1, max=1100, help="Days for which it may be used.")] = 365,
     most_a_day: Annotated[int, typer.Option(min=1, help="Tokens of a platform for a lender in a day.")] = 1000,
     token_days: Annotated[int, typer.Option(min=1, max=90, help="Days for which a token may be used.")] = 30,

@@ -19,6 +19,7 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.manifest import MOST_REASONS, Manifest
 from sealscore.shared.serving.release import ReleaseContent, ReleaseError, write_release
 
+PURPOSE = "credit-decision"
 _RECORD = "run.json"
 
 
@@ -34,9 +35,9 @@ class Wanted:
     purpose_code: str
     issued: date
     expires: date
-    most_a_day: int
-    token_days: int
-    batch_places: int
+    most_a_day: int = 1000
+    token_days: int = 30
+    batch_places: int = 64
     lenders: Sequence[str] = ()
     capacity: Mapping[str, Any] | None = None
     flag: Mapping[str, Any] | None = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
+from sealscore.server.releases.making import PURPOSE, Wanted, make_release
 from sealscore.server.run.coordinator import Observer
 from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import MissingParties
@@ -16,7 +18,7 @@ from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.phases.cautions import cautions
-from sealscore.shared.plan.plan import FALLBACK
+from sealscore.shared.plan.plan import FALLBACK, Plan
 from sealscore.simulations.data.datasets import WORLD
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Engine, Federation
@@ -27,7 +29,9 @@ from sealscore.simulations.experiments.runs import RUNS, NewRun, Run
 from sealscore.simulations.experiments.segments import segments
 from sealscore.simulations.experiments.verdicts import verdicts
 
-LEDGERS = "ledgers"
+LEDGERS, RELEASE = "ledgers", "release"
+# Of a release in a simulation; a run is for whoever looks at it later.
+_YEARS = 3
 
 
 class RunFailed(RuntimeError):
@@ -36,6 +40,12 @@ class RunFailed(RuntimeError):
     def __init__(self, reason: str, faults: list[str]) -> None:
         self.lines = [reason, *dict.fromkeys(faults)]
         super().__init__("\n".join(self.lines))
+
+
+def released(plan: Plan) -> Wanted:
+    """What a simulation makes a release of its run with: the server's defaults."""
+    day = datetime.now(UTC).date()
+    return Wanted(plan.name, PURPOSE, day, day + timedelta(days=365 * _YEARS))
 
 
 def run_job(
@@ -87,5 +97,6 @@ def run_job(
         if baselines is True and scenario.settings.dataset == WORLD and judge == "test":
             model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()
             found["segments"] = segments(plan, oracle, model, scored, scenario.world().facts(plan), tell)
+        make_release(new.folder, new.folder / RELEASE, released(plan))
         (new.folder / "oracle.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return new.finish()
