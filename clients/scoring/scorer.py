@@ -58,6 +58,8 @@ class Scorer:
         self._texts = {
             role: [reasons_of(part, texts) for part in model.binning.features] for role, model in self.models.items()
         }
+        # Features that give no reason: behind how many of them the last of the reasons can stand.
+        self._silent = max(sum(None in texts for texts in parts) for parts in self._texts.values())
         self._signals = {group: signal_name(group) for group in plan.platforms}
         shares = {part.feature.name: part.reference[-1] for part in content.model.binning.features}
         # Read from the released, noisy shares of the champion's own bins.
@@ -117,7 +119,7 @@ class Scorer:
         """What a model says of records with these bins: of each the same bits as `score` gives."""
         logits, pds, whole = self.figures(role, bins)
         moved = self._tables[role].moved_of(bins)
-        order = np.argsort(-moved, axis=1, kind="stable")[:, : MOST_REASONS * 2].tolist()
+        order = self._worst(moved).tolist()
         rows, scales = bins.tolist(), moved.tolist()
         return [
             Scored(
@@ -130,6 +132,21 @@ class Scorer:
             )
             for row in range(len(rows))
         ]
+
+    def codes(self, role: str, bins: np.ndarray) -> list[list[str]]:
+        """Of records with these bins the codes of the reasons that `answers` gives."""
+        moved = self._tables[role].moved_of(bins)
+        order, texts = self._worst(moved), self._texts[role]
+        by, rows = np.take_along_axis(moved, order, axis=1).tolist(), np.take_along_axis(bins, order, axis=1).tolist()
+        found = []
+        for places, indices, moves in zip(order.tolist(), rows, by, strict=True):
+            given = [texts[place][bin] for place, bin, move in zip(places, indices, moves, strict=True) if move > 0]
+            found.append([text.code for text in given if text is not None][:MOST_REASONS])
+        return found
+
+    def _worst(self, moved: np.ndarray) -> np.ndarray:
+        """Places of the largest contributions [n, k], the largest first: as many as may hold the reasons."""
+        return np.argsort(-moved, axis=1, kind="stable")[:, : MOST_REASONS + self._silent]
 
     def _reasons(self, role: str, moved: Sequence[tuple[int, int, float]]) -> tuple[dict[str, Any], ...]:
         """The features that raised this PD most, at most four, with the points that each cost.
