@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from sealscore.clients.features.dictionary.reasons import dictionary_reasons
-from sealscore.shared.model.lookup import LookUp
 from sealscore.shared.model.score_model import POINTS_TO_DOUBLE, ScoreModel, points
 from sealscore.shared.model.signal import merged_levels
 from sealscore.shared.plan.plan import signal_name
+from sealscore.shared.serving.lookup import LookUp
 from sealscore.shared.serving.reason_texts import Texts, reasons_of
 from sealscore.shared.serving.release import CHAMPION, FALLBACK, Release
 

@@ -30,8 +30,8 @@ from sealscore.shared.model.build import coding_of, crosses_of, initial_tower
 from sealscore.shared.model.calibration import Calibration, fit
 from sealscore.shared.model.recipe.facts import LEAST_RECORDS, Facts
 from sealscore.shared.model.recipe.fit import fitted
+from sealscore.shared.model.released.score_tables import ScoreTables
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.model.score_tables import ScoreTables
 from sealscore.shared.model.signal import CELLS, level_edges
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.model.weights import TowerWeights

@@ -23,7 +23,7 @@ _BLOCK = 65_536
 class TableScores:
     """A row of `frame` for each row of the table: its id, PD, points, the model's role and reasons.
 
-    `extra` are columns of the table that no model reads; `with_signal` counts the rows with a level, by kind of platform.
+    `extra` are columns of the table that no model reads; `with_signal` counts rows with a level, by kind.
     """
 
     frame: pl.DataFrame
