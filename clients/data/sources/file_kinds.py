@@ -12,7 +12,6 @@ from sealscore.clients.data.errors import DataError, Problem
 AS_CSV = 'save it as "CSV UTF-8 (comma delimited)"'
 UNPACK = "unpack it, and name the file that comes out"
 AS_TABLE = "export the table from it as CSV or Parquet"
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 PARQUET_MARK = b"PAR1"
 # The first bytes, the code, what the file is, the fix.
 _KINDS = (

@@ -204,6 +204,10 @@ def _stray(row: int, column: str, cell: str) -> str:
     return text(set_cell(row, column, "@@")).replace("@@", cell)
 
 
+def _utf16(content: str) -> bytes:
+    return codecs.BOM_UTF16_LE + content.encode("utf-16-le")
+
+
 TYPED = ("parquet", "sqlite", "postgres")
 LONG = "x" * 140_000
 OPEN = "2026-01-11 02:00+08:00"
@@ -360,7 +364,18 @@ CASES = [
         consents=_consents({"given": ["2024-01-05Tgarbage"] * ROWS}, "consents.csv"),
     ),
     # Spreadsheets.
-    Case("UTF-16", refused("encoding"), file(codecs.BOM_UTF16_LE + text().encode("utf-16-le"))),
+    Case("UTF-16", read(), file(_utf16(text(lineterminator="\r\n")))),
+    Case(
+        "UTF-16 of the other order, Chinese, lines that end in CR",
+        read(),
+        file(
+            codecs.BOM_UTF16_BE
+            + text(set_cell(10, "note", "\u8d37\u6b3e \U0001f600"), lineterminator="\r").encode("utf-16-be")
+        ),
+    ),
+    Case("UTF-16 and a stray quote", refused("quote", None, 12), file(_utf16(_stray(10, "note", '"abc')))),
+    Case("UTF-16, cut off within a character", refused("encoding"), file(_utf16(text())[:-1])),
+    Case("UTF-16 with half a pair", refused("encoding"), file(_utf16(text())[:-2] + b"\x00\xd8")),
     Case("UTF-16 without its mark", refused("encoding"), file(text().encode("utf-16-le"))),
     Case("a mark of UTF-8 and CR LF", read(), file(codecs.BOM_UTF8 + text(lineterminator="\r\n").encode())),
     Case("lines that end in CR alone", read(), file(text(lineterminator="\r"))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 
 TYPES = {pl.Int64: "bigint", pl.Float64: "float8", pl.Boolean: "boolean", pl.Date: "date", pl.String: "text"}
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Source = Path | SqlSource
 
 
@@ -144,7 +146,8 @@ def test_what_is_read_of_a_csv_is_what_another_reader_sees(tmp_path: Path) -> No
             table = read_source(path)
         except DataError:
             continue
-        with path.open(encoding="utf-8-sig", newline="") as lines:
+        encoding = "utf-16" if path.read_bytes().startswith(UTF16_MARKS) else "utf-8-sig"
+        with path.open(encoding=encoding, newline="") as lines:
             found = [record for record in csv.reader(lines, strict=True) if record]
         found = found[1:] if found[0] == ["sep=", ""] else found
         assert tuple(found[0]) == table.header, case.name
