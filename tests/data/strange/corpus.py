@@ -204,6 +204,19 @@ def _stray(row: int, column: str, cell: str) -> str:
     return text(set_cell(row, column, "@@")).replace("@@", cell)
 
 
+def full_width() -> list[list[str]]:
+    """The clean table with its numbers and days as a Chinese keyboard writes them."""
+    wide = str.maketrans({chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)})
+    table = cells(rows())
+    for name in ("day", "limit", "late"):
+        set_column(name, lambda _, cell: cell.translate(wide))(table)
+    return table
+
+
+def full_width_text() -> str:
+    return written(full_width())
+
+
 def _utf16(content: str) -> bytes:
     return codecs.BOM_UTF16_LE + content.encode("utf-16-le")
 
@@ -390,7 +403,20 @@ CASES = [
     Case("full-width commas", refused("header", "loan"), file(text().replace(",", "\uff0c"))),
     Case("title rows", refused("title", None, 1), file("Loans of 2026\n\n" + text())),
     Case("title rows of a spreadsheet", refused("title", None, 1), file("Loans of 2026" + "," * 6 + "\n" + text())),
-    Case("full-width digits", refused("number", "limit", 12), file(text(set_cell(10, "limit", "\uff11\uff12\uff13")))),
+    Case(
+        "full-width digits",
+        read(),
+        file(full_width_text()),
+        typed=lambda: pl.DataFrame(full_width(), schema=list(COLUMNS), orient="row"),
+    ),
+    Case(
+        "full-width thousands separators",
+        refused("number", "limit", 12),
+        file(text(set_cell(10, "limit", "\uff11\uff0c\uff10\uff10\uff12"))),
+    ),
+    Case("a digit in a circle", refused("number", "limit", 12), file(text(set_cell(10, "limit", "\u2460")))),
+    Case("a square", refused("number", "limit", 12), file(text(set_cell(10, "limit", "5\u00b2")))),
+    Case("digits of another script", refused("day", "day", 12), file(text(set_cell(10, "day", "\u0662026-01-11")))),
     Case("full-width digits in a level", refused("", "bad", 12), file(text(set_cell(10, "bad", "\uff11")))),
     Case("thousands separators", refused("number", "limit", 12), file(text(set_cell(10, "limit", "1,002.5")))),
     Case("brackets for a minus sign", refused("number", "limit", 12), file(text(set_cell(10, "limit", "(1002.5)")))),
