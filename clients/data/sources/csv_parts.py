@@ -15,6 +15,7 @@ LONGEST_CELL = 131_072
 """Characters of a cell; a longer one is a quote that was never closed, or no cell of a table."""
 _SPAN = LONGEST_CELL // 2  # bytes; a cell that is too long covers one aligned span of these at least
 _COMMA, _QUOTE, _END, _RETURN = b',"\n\r'
+_IS_END, _IS_QUOTE = (np.equal, _END), (np.equal, _QUOTE)
 _CACHE = 1 << 18  # bytes compared at a time
 _HEAD = 1 << 12  # bytes, by which plain data show
 _SHORT = 8  # bytes; of shorter lines there are too many to look at each
@@ -30,25 +31,31 @@ class Parts:
         self._bytes = np.frombuffer(data, dtype=np.int8)
         self._nothing = np.zeros(len(data) // 64 + 1, dtype=_WORD)
         self._nothing.setflags(write=False)
-        ends = self._line_ends_of_plain()
-        self.plain = ends is not None
-        """Whether all of it is known to be ASCII, without a zero and without a carriage return."""
-        if ends is None:
-            ends = (found := self._marks(np.equal, _END)), _places(found)
-        self._every_end, self.every_end = ends
-        """Where lines end, within quotes as well: int64 [n]."""
-        self._returned = not self.plain and b"\r" in data
-        self._borders, self.ends = self._every_end | self._marks(np.equal, _COMMA), self.every_end
-        """Where records end: int64 [n]."""
         self._quoted = b'"' in data
+        low, commas, *quotes = self._marks(
+            (np.less_equal, _RETURN) if self._looks_plain else _IS_END, (np.equal, _COMMA), *[_IS_QUOTE] * self._quoted
+        )
+        self.plain = self._looks_plain and np.bitwise_count(low).sum() <= len(data) // _SHORT
+        """Whether all of it is known to be ASCII, without a zero and without a carriage return."""
+        if self.plain:
+            self.every_end = _places(low)
+            """Where lines end, within quotes as well: int64 [n]."""
+            self.plain = bool((self._bytes[self.every_end] == _END).all())
+        if not self.plain:
+            low = self._marks(_IS_END)[0] if self._looks_plain else low
+            self.every_end = _places(low)
+        self._every_end = low
+        self._returned = not self.plain and b"\r" in data
+        self._borders, self.ends = low | commas, self.every_end
+        """Where records end: int64 [n]."""
         self._quotes = self._inside = self._nothing
         if self._quoted:
-            self._quotes = self._marks(np.equal, _QUOTE)
+            self._quotes = quotes[0]
             self._inside = _parity(self._quotes)
             outside = ~self._inside
             self._borders &= outside
-            if (self._every_end & self._inside).any():
-                self.ends = _places(self._every_end & outside)
+            if (low & self._inside).any():
+                self.ends = _places(low & outside)
         # How many cells end up to each word.
         self._counts = np.cumsum(np.bitwise_count(self._borders), dtype=np.int64)
 
@@ -142,30 +149,29 @@ class Parts:
 
     @cached_property
     def _returns(self) -> np.ndarray:
-        return self._marks(np.equal, _RETURN) if self._returned else self._nothing
+        return self._marks((np.equal, _RETURN))[0] if self._returned else self._nothing
 
-    def _line_ends_of_plain(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Where lines end, bits and positions, of data that look plain and are: one look in place of four."""
+    @cached_property
+    def _looks_plain(self) -> bool:
+        """Whether one look is likely to do for line ends, zeros, returns and all that is no ASCII.
+
+        As signed numbers, bytes that are no ASCII are below 0, and none of plain text but a line end is up to a return.
+        """
         head = self.data[:_HEAD]
-        if not head.isascii() or b"\r" in head or b"\t" in head:
-            return None
-        # As signed numbers, bytes that are no ASCII are below 0.
-        low = self._marks(np.less_equal, _RETURN)
-        count = int(np.bitwise_count(low).sum())
-        if count > len(self.data) // _SHORT:
-            return None
-        places = _places(low)
-        return (low, places) if (self._bytes[places] == _END).all() else None
+        return head.isascii() and b"\r" not in head and b"\t" not in head
 
-    def _marks(self, compare: np.ufunc, mark: int) -> np.ndarray:
-        """The bytes that compare so."""
-        found = np.empty_like(self._nothing)
-        found[-1] = 0
-        packed, same = found.view(np.uint8), np.empty(_CACHE, dtype=np.bool_)
+    def _marks(self, *marks: tuple[np.ufunc, int]) -> list[np.ndarray]:
+        """For each of these comparisons the bytes that compare so."""
+        found = [np.empty_like(self._nothing) for _ in marks]
+        for words in found:
+            words[-1] = 0
+        packed, same = [words.view(np.uint8) for words in found], np.empty(_CACHE, dtype=np.bool_)
         for at in range(0, len(self._bytes), _CACHE):
             span = self._bytes[at : at + _CACHE]
-            bits = np.packbits(compare(span, np.int8(mark), out=same[: len(span)]), bitorder="little")
-            packed[at // 8 : at // 8 + len(bits)] = bits
+            compared = same[: len(span)]
+            for (compare, mark), into in zip(marks, packed, strict=True):
+                bits = np.packbits(compare(span, np.int8(mark), out=compared), bitorder="little")
+                into[at // 8 : at // 8 + len(bits)] = bits
         return found
 
 
