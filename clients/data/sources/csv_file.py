@@ -22,7 +22,7 @@ import polars as pl
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.data.sources.csv_parts import LONGEST_CELL, Parts
 from sealscore.clients.data.sources.csv_text import csv_text, whole_lines
-from sealscore.clients.data.sources.file_kinds import AS_CSV, refusal
+from sealscore.clients.data.sources.file_kinds import AS_CSV, empty, refusal
 from sealscore.clients.data.table import SEPARATORS, Table, present, refuse_twins
 
 BLOCK = 1 << 21  # bytes: what is known of each fits into the cache of a core
@@ -138,6 +138,8 @@ class _CsvBlocks:
         return first
 
     def _read_header(self, first: bytes) -> tuple[str, ...]:
+        if not first:
+            raise empty(self._path)
         cut = _first_record(first)
         if not cut:
             raise _torn(_CsvBlock(self._path, first, self._line, ("",)))

@@ -393,6 +393,9 @@ CASES = [
     Case("a mark of UTF-8 and CR LF", read(), file(codecs.BOM_UTF8 + text(lineterminator="\r\n").encode())),
     Case("lines that end in CR alone", read(), file(text(lineterminator="\r"))),
     Case("a line sep=,", read(), file("sep=,\r\n" + text(lineterminator="\r\n"))),
+    Case("nothing but a mark of UTF-8", refused("empty"), file(codecs.BOM_UTF8)),
+    Case("nothing but a mark of UTF-16", refused("empty"), file(codecs.BOM_UTF16_LE)),
+    Case("nothing but a line sep=,", refused("empty"), file("sep=,\n")),
     Case("a line sep=;", refused("separator", None, 1), file("sep=;\n" + text(delimiter=";"))),
     Case("semicolons", refused("header", "loan"), file(text(delimiter=";"))),
     Case(
