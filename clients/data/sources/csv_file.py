@@ -25,7 +25,7 @@ from sealscore.clients.data.sources.csv_text import csv_text, whole_lines
 from sealscore.clients.data.sources.file_kinds import AS_CSV, empty, refusal
 from sealscore.clients.data.table import SEPARATORS, Table, present, refuse_twins
 
-BLOCK = 1 << 21  # bytes: what is known of each fits into the cache of a core
+BLOCK = 1 << 22  # bytes; of smaller ones the threads of polars change turns more often
 _LONGEST_RECORD = 1 << 25  # bytes
 QUOTES_FIX = 'put double quotes around the whole cell, and write a double quote within it twice: "5"" screen"'
 UTF8_FIX = "save it with the encoding UTF-8"
