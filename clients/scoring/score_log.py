@@ -19,17 +19,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sealscore.shared.fields import counter, pack_fields
+from sealscore.shared.fields import pack_fields
 from sealscore.shared.files import create
 
 KEY_BYTES = 32
 _LABEL, _SIGNED, _PERSON = b"sealscore score line 1", b"sealscore score log 1", b"sealscore score person 1"
 _START = bytes(32)
 _NONCE = 12
+# What stands before the parts of a line that differ: lengths as `pack_fields` writes them.
+_SEQ_LENGTH, _PERSON_LENGTH, _HEAD_LENGTH = ((8).to_bytes(4, "big"), (32).to_bytes(4, "big"), (32).to_bytes(4, "big"))
+_BOUND, _CHAINED = pack_fields(_LABEL) + _SEQ_LENGTH, pack_fields(_LABEL) + _HEAD_LENGTH
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, person BLOB NOT NULL, body BLOB NOT NULL,
@@ -242,7 +246,7 @@ class Batch:
         key = self._key(name)
         seq = self._seq + 1
         nonce = os.urandom(_NONCE)
-        plain = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        plain = msgspec.json.encode(content)
         self._append("score", name, nonce + key.encrypt(nonce, plain, _bound(seq, name)))
         row = (self._application(application, person), version, digest, content["score_id"], seq)
         self._database.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", row)
@@ -352,20 +356,27 @@ def _last(database: sqlite3.Connection) -> tuple[int, bytes]:
 
 
 def _bound(seq: int, person: bytes) -> bytes:
-    return pack_fields(_LABEL, counter(seq), person)
+    return _BOUND + seq.to_bytes(8, "big") + _PERSON_LENGTH + person
 
 
 def _opened(key: AESGCM, seq: int, person: bytes, body: bytes) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads(key.decrypt(body[:_NONCE], body[_NONCE:], _bound(seq, person)))
-    except (InvalidTag, ValueError):
+        plain = key.decrypt(body[:_NONCE], body[_NONCE:], _bound(seq, person))
+        found: dict[str, Any] = msgspec.json.decode(plain)
+    except (InvalidTag, ValueError, msgspec.DecodeError):
         return None
     return found
 
 
 def _chained(head: bytes, seq: int, at: str, kind: str, person: bytes, body: bytes) -> bytes:
-    packed = pack_fields(_LABEL, head, counter(seq), at.encode(), kind.encode(), bytes(person), bytes(body))
-    return hashlib.sha256(packed).digest()
+    """The head after a line: `pack_fields` of (label, head before, number, time, kind, person, body), hashed.
+
+    Put together by hand, as a replay hashes every line.
+    """
+    when, what = at.encode(), kind.encode()
+    lengths = [len(part).to_bytes(4, "big") for part in (when, what, person, body)]
+    joined = (_CHAINED, head, _SEQ_LENGTH, seq.to_bytes(8, "big"), lengths[0], when, lengths[1], what)
+    return hashlib.sha256(b"".join((*joined, lengths[2], person, lengths[3], body))).digest()
 
 
 def _verified(key: Ed25519PublicKey, signature: bytes, head: bytes) -> bool:

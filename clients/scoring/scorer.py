@@ -25,9 +25,7 @@ MOST_REASONS = 4
 PD_DIGITS = 6
 # Of training persons without a signal: below it the champion knows too few of their kind.
 LEAST_MISSING = 0.10
-_POINTS_A_LOGIT = POINTS_TO_DOUBLE / math.log(2)
-# A contribution of less than half a tenth of a point would be told as none.
-_LEAST = 0.05 / _POINTS_A_LOGIT
+_TENTHS_A_LOGIT = 10 * POINTS_TO_DOUBLE / math.log(2)
 
 
 class NoModel(ValueError):
@@ -59,6 +57,10 @@ class Scorer:
         self._tables = {role: LookUp(model) for role, model in self.models.items()}
         self._texts = {
             role: [reasons_of(part, texts) for part in model.binning.features] for role, model in self.models.items()
+        }
+        self._codes = {
+            role: [[text.code if text else "" for text in of_bins] for of_bins in parts]
+            for role, parts in self._texts.items()
         }
         # Features that give no reason: behind how many of them the last of the reasons can stand.
         self._silent = max(sum(None in texts for texts in parts) for parts in self._texts.values())
@@ -135,17 +137,21 @@ class Scorer:
             for row in range(len(rows))
         ]
 
-    def codes(self, role: str, bins: np.ndarray) -> list[list[str]]:
-        """Of records with these bins the codes of the reasons that `answers` gives."""
+    def weights(self, role: str, bins: np.ndarray) -> list[list[tuple[str, float]]]:
+        """Of records with these bins the reasons that `answers` gives, without their sentences: codes and points."""
         moved = self._tables[role].moved_of(bins)
-        order, texts = self._worst(moved), self._texts[role]
-        by, rows = np.take_along_axis(moved, order, axis=1).tolist(), np.take_along_axis(bins, order, axis=1).tolist()
+        order, texts = self._worst(moved), self._codes[role]
+        lost = (np.rint(np.take_along_axis(moved, order, axis=1) * _TENTHS_A_LOGIT) / 10).tolist()
+        rows = np.take_along_axis(bins, order, axis=1).tolist()
         found = []
-        for places, indices, moves in zip(order.tolist(), rows, by, strict=True):
-            given = [
-                texts[place][bin] for place, bin, move in zip(places, indices, moves, strict=True) if move >= _LEAST
-            ]
-            found.append([text.code for text in given if text is not None][:MOST_REASONS])
+        for places, indices, losses in zip(order.tolist(), rows, lost, strict=True):
+            given: list[tuple[str, float]] = []
+            for place, bin, cost in zip(places, indices, losses, strict=True):
+                if cost <= 0 or len(given) == MOST_REASONS:
+                    break
+                if code := texts[place][bin]:
+                    given.append((code, cost))
+            found.append(given)
         return found
 
     def _worst(self, moved: np.ndarray) -> np.ndarray:
@@ -159,11 +165,11 @@ class Scorer:
         """
         found: list[dict[str, Any]] = []
         for place, bin, by in moved:
-            if len(found) == MOST_REASONS or by < _LEAST:
+            lost = round(by * _TENTHS_A_LOGIT) / 10
+            if len(found) == MOST_REASONS or lost <= 0:
                 break
             text = self._texts[role][place][bin]
             if text is not None:
-                lost = round(by * _POINTS_A_LOGIT, 1)
                 found.append({"code": text.code, "points": lost, "en": text.en, "zh": text.zh})
         return tuple(found)
 

@@ -74,11 +74,13 @@ def _scored(
         columns = {name: values[block] for name, values in lender.columns.items()}
         bins = scorer.bins(role, columns, {group: told[block] for group, told in levels.items()})
         _, pds, points = scorer.figures(role, bins)
-        parts.append(_frame(block, pds.tolist(), points.tolist(), scorer.codes(role, bins), role))
+        parts.append(_frame(block, pds.tolist(), points.tolist(), scorer.weights(role, bins), role))
     return pl.concat(parts)
 
 
-def _frame(rows: np.ndarray, pds: list[float], points: list[int], codes: list[list[str]], role: str) -> pl.DataFrame:
+def _frame(
+    rows: np.ndarray, pds: list[float], points: list[int], reasons: list[list[tuple[str, float]]], role: str
+) -> pl.DataFrame:
     columns: dict[str, pl.Series] = {
         ROW: pl.Series(rows + 1, dtype=pl.Int64),
         "pd": pl.Series(pds, dtype=pl.Float64),
@@ -86,8 +88,8 @@ def _frame(rows: np.ndarray, pds: list[float], points: list[int], codes: list[li
         "model": pl.Series([role] * len(rows), dtype=pl.String),
     }
     for place in range(MOST_REASONS):
-        reasons = [one[place] if place < len(one) else None for one in codes]
-        columns[f"reason_{place + 1}"] = pl.Series(reasons, dtype=pl.String)
+        codes = [one[place][0] if place < len(one) else None for one in reasons]
+        columns[f"reason_{place + 1}"] = pl.Series(codes, dtype=pl.String)
     return pl.DataFrame(columns)
 
 
