@@ -12,6 +12,7 @@ from vertical_builders import PLAN, auto_vertical_plan, only, vertical_plan
 
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.features import tower_crosses, tower_features
+from sealscore.shared.plan.hazards import hazards
 from sealscore.shared.plan.plan import FALLBACK, Plan, as_authored
 from sealscore.shared.plan.towers import group_of, planned_tower, towers
 
@@ -57,8 +58,11 @@ class TestKey:
         ]
         with pytest.raises(PlanError, match=r"groups\.fallback"):
             Plan.parse(as_authored(data))
-        # One that was approved before there were fallbacks can still be read.
-        assert planned_tower(Plan.parse(data), FALLBACK).group == FALLBACK
+        # One that was approved before there were fallbacks can still be read, and nobody answers under it.
+        plan = Plan.parse(data)
+        assert planned_tower(plan, FALLBACK).group == FALLBACK
+        assert [line.partition(":")[0] for line in hazards(plan)] == ["groups.fallback"]
+        assert not hazards(vertical_plan())
 
     def test_it_leaves_a_share_for_the_other_towers(self):
         with pytest.raises(PlanError, match=r"privacy\.shares\.fallback = 0\.95"):
