@@ -141,8 +141,8 @@ def status(
             )
         for name, state in plans.items():
             table.add_row(f"plan {foreign(name)}", state)
-        for name, state in releases.items():
-            table.add_row(f"release {foreign(name)}", state)
+        for name, used in releases.items():
+            table.add_row(f"release {foreign(name)}", used)
         for words in found.get("undone", ()):
             table.add_row("NOT DONE", foreign(words, 500))
         for lender, numbers in late.items():
