@@ -82,6 +82,21 @@ def _claims(terminal: Terminal, found: Verification) -> None:
     told += [f"up to {plural(found.signal_bits, 'bit')} of a person's signal"] if found.signal_bits else []
     if told:
         _line(terminal, f"  beside it, sealed to peers: {', '.join(told)}")
+    _scoring(terminal, found)
+
+
+def _scoring(terminal: Terminal, found: Verification) -> None:
+    """What was told after training, which training's figures do not have."""
+    if not found.scoring:
+        return
+    table = Table("for scoring, counted apart from training", box=box.SIMPLE)
+    table.add_column("most bits of a person")
+    table.add_column("days charged", justify="right")
+    everybody = {} if len(found.scoring_by_lender) < 2 else {"all lenders together": found.scoring}
+    for lender, told in {**found.scoring_by_lender, **everybody}.items():
+        bits = ", ".join(f"{kind} {count}" for kind, count in told.bits.items())
+        table.add_row(foreign(lender), foreign(bits), f"{told.days:,}")
+    terminal.print(table)
 
 
 def show_joint(terminal: Terminal, claims: Sequence[JointClaim]) -> None:

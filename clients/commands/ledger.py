@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -10,8 +11,11 @@ from rich.table import Table
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, node_dir_at, reason
 from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient, label_epsilon
-from sealscore.shared.ledger.entries import Entry, Limit
+from sealscore.shared.ledger.entries import Entry, Limit, TellLimit
 from sealscore.shared.ledger.ledger import read_ledger
+from sealscore.shared.ledger.scoring_bits import ToldForScoring, told_by_lender
+from sealscore.shared.ledger.serving_state import ServingState
+from sealscore.shared.text.numbers import plural
 from sealscore.shared.text.terminal import foreign, plain
 
 
@@ -38,6 +42,10 @@ def ledger(
             console.print(f"label epsilon {labels:g}" + (f" of {limit:g}" if limit is not None else ", no ceiling"))
         for recipient, bits in bits_by_recipient(state).items():
             console.print(f"at most {bits} bits of a person disclosed to {foreign(recipient)}")
+        for lender, told in told_by_lender(state.serving).items():
+            words = ", ".join(f"{kind} {bits}" for kind, bits in told.bits.items())
+            days = plural(told.days, "day")
+            console.print(f"for scoring, apart from that: {days} charged for {foreign(lender)}, at most {words} bits")
 
 
 def budget(
@@ -52,6 +60,8 @@ def budget(
         for name in type(wanted).model_fields:
             table.add_row(name, str(getattr(now, name)), str(getattr(wanted, name)))
         console.print(table)
+        if node_dir.config().node.role == "platform":
+            console.print(_limits(own.state.serving, node_dir.config().serving.limits))
         if wanted == now:
             return
         if why is None:
@@ -59,6 +69,17 @@ def budget(
         entry = Limit(ceilings=wanted, why=reason(why))
         seq = own.append(lambda state: entry)
     console.print(f"in force from entry {seq} on")
+
+
+def _limits(serving: ServingState, wanted: Mapping[str, TellLimit]) -> Table:
+    """What may be told of a person for scoring, apart from training; a release keeps the limits of its approval."""
+    table = Table("bits for scoring", "node.toml", *(foreign(one.manifest.name) for one in serving.live), "charged")
+    told = ToldForScoring.of(serving).bits
+    for kind, limit in wanted.items():
+        limits = [one.limits.get(kind) for one in serving.live]
+        shown = [f"{one.month} a month, {one.life} ever" if one else "not told" for one in (limit, *limits)]
+        table.add_row(kind, *shown, f"at most {told[kind]}" if kind in told else "nothing")
+    return table
 
 
 def _words(entry: Entry) -> str:

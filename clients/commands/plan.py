@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -175,8 +175,9 @@ def opened(node_dir: NodeDir) -> Iterator[Ledger]:
 
 
 def _review(node_dir: NodeDir, plan: Plan) -> PlanReview:
-    with opened(node_dir) as ledger:
-        return review(plan, node_dir.identity().card, node_dir.trust().cards, ledger.state, node_dir.config().data)
+    card, cards, data = node_dir.identity().card, node_dir.trust().cards, node_dir.config().data
+    with opened(node_dir) as ledger, closing(node_dir.disclosure_store()) as store:
+        return review(plan, card, cards, ledger.state, data, store)
 
 
 def _print(seen: PlanReview) -> None:

@@ -7,9 +7,10 @@ import logging
 import os
 import signal
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -17,11 +18,18 @@ from rich.table import Table
 
 from sealscore.clients.commands.plan import find_plan, opened
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, node_dir_at
+from sealscore.clients.scoring.batches import late_batches
+from sealscore.clients.scoring.daily import Daily, late_words, lender_chores, platform_chores
 from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
+from sealscore.clients.setup.serving_dir import ServingDir, today
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.logs import log_to_stderr
 from sealscore.shared.text.terminal import foreign, grouped, lines
+
+if TYPE_CHECKING:
+    from sealscore.shared.identity.identity import Identity
+    from sealscore.shared.ledger.ledger import Ledger
 
 STALE = 15.0  # seconds after which a status is of a node that died
 
@@ -83,7 +91,8 @@ def start(
             poll=config.supernode.poll,
         )
 
-    supervisor = Supervisor(router, ledger, node_dir.sockets(config), settings, node_dir.status_file)
+    daily = _daily(node_dir, config, identity, ledger)
+    supervisor = Supervisor(router, ledger, node_dir.sockets(config), settings, node_dir.status_file, daily=daily)
     try:
         with signals(supervisor):
             supervisor.run()
@@ -117,8 +126,10 @@ def status(
         found = _status(node_dir) or {"state": "stopped"}
     with opened(node_dir) as ledger:
         plans = {plan.plan.name: plan.state for plan in ledger.state.plans.values()}
+        releases = {one.manifest.name: one.state for one in ledger.state.serving.releases.values()}
+    late = _late(node_dir)
     if as_json:
-        print(json.dumps(found | {"plans": plans}))
+        print(json.dumps(found | {"plans": plans, "releases": releases, "late_batches": late}))
     else:
         table = Table(show_header=False, box=None, padding=(0, 2))
         for what in ("state", "pid", "connected", "trouble", "refused_bundles"):
@@ -130,9 +141,24 @@ def status(
             )
         for name, state in plans.items():
             table.add_row(f"plan {foreign(name)}", state)
+        for name, used in releases.items():
+            table.add_row(f"release {foreign(name)}", used)
+        for words in found.get("undone", ()):
+            table.add_row("NOT DONE", foreign(words, 500))
+        for lender, numbers in late.items():
+            table.add_row("NO RECEIPT", foreign(late_words(lender, numbers), 500))
         console.print(table)
     if found["state"] != "running" or (wait and not _connected(found)):
         raise typer.Exit(FAILED)
+
+
+def _late(node_dir: NodeDir) -> dict[str, list[int]]:
+    """Batches of a platform that no lender gave a receipt of, by lender."""
+    serving = ServingDir(node_dir)
+    if not serving.store_file.exists():
+        return {}
+    with closing(serving.store()) as store:
+        return late_batches(store, today())
 
 
 def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any) -> Any:
@@ -163,6 +189,14 @@ def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any
         propose=propose,
         may_tell=config.data.may_tell,
     )
+
+
+def _daily(node_dir: NodeDir, config: NodeConfig, identity: Identity, ledger: Ledger) -> Daily:
+    serving, notice = ServingDir(node_dir), logging.getLogger("sealscore.node").info
+    if config.node.role == "platform":
+        return Daily(ledger, platform_chores(ledger, serving.store), notice)
+
+    return Daily(ledger, lender_chores(ledger, serving.log, serving.destroy_keys), notice)
 
 
 def _refuse_faulty_data(node_dir: NodeDir, config: NodeConfig, plans: list[Plan]) -> None:

@@ -22,6 +22,7 @@ from sealscore.clients.deploy.pinning import allow
 from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.socket_server import serve
+from sealscore.clients.scoring.daily import Daily
 from sealscore.shared.files import write_whole
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
@@ -39,7 +40,8 @@ def allowed_bundles(ledger: Ledger) -> dict[str, str]:
 class Supervisor:
     """A plan router, its socket and its SuperNode.
 
-    `supernode` takes the path of the socket. `status` is a file with the node's state.
+    `supernode` takes the path of the socket. `status` is a file with the node's state. `daily` is what serving needs
+    each day.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class Supervisor:
         supernode: Callable[[Path], SuperNodeSettings],
         status: Path | None = None,
         notice: Callable[[str], None] = log.info,
+        daily: Daily | None = None,
     ) -> None:
         self._router, self._ledger, self._sockets = router, ledger, sockets
         self._supernode, self._status, self._notice = supernode, status, notice
+        self._daily = daily
         self._stop, self._reload = threading.Event(), threading.Event()
         self._unwritten: dict[str, str] = {}  # what cannot be written at present, and why
 
@@ -108,6 +112,8 @@ class Supervisor:
             if self._reload.is_set():
                 self._reload.clear()
                 self._read_anew()
+            if self._daily is not None:
+                self._daily.look()
             self._tell(supernode, "running")
 
     def _read_anew(self) -> None:
@@ -127,7 +133,22 @@ class Supervisor:
 
     def _tell(self, supernode: SuperNode, state: str) -> None:
         if (path := self._status) is not None:
-            self._written("the node's status", lambda: _note(path, supernode, self._router, state))
+            self._written("the node's status", lambda: self._note(path, supernode, state))
+
+    def _note(self, path: Path, supernode: SuperNode, state: str) -> None:
+        trouble = supernode.trouble
+        content: dict[str, Any] = {
+            "state": state,
+            "pid": os.getpid(),
+            "at": time.time(),
+            "connected": supernode.connected(),
+            "last_contact": supernode.last_contact(),
+            "trouble": str(trouble) if trouble else None,
+            "refused_bundles": len(supernode.refusals()),
+            "without_data": list(self._router.without_data),
+            "undone": self._daily.undone if self._daily is not None else [],
+        }
+        write_whole(path, json.dumps(content), durable=False)  # the next look writes it again
 
     def _written(self, what: str, write: Callable[[], object]) -> bool:
         """Whether it could be written; the operator learns when that changes, and not each time."""
@@ -142,21 +163,6 @@ class Supervisor:
         if self._unwritten.pop(what, None) is not None:
             self._notice(f"{what} can be written again")
         return True
-
-
-def _note(path: Path, supernode: SuperNode, router: PlanRouter, state: str) -> None:
-    trouble = supernode.trouble
-    content: dict[str, Any] = {
-        "state": state,
-        "pid": os.getpid(),
-        "at": time.time(),
-        "connected": supernode.connected(),
-        "last_contact": supernode.last_contact(),
-        "trouble": str(trouble) if trouble else None,
-        "refused_bundles": len(supernode.refusals()),
-        "without_data": list(router.without_data),
-    }
-    write_whole(path, json.dumps(content), durable=False)  # the next look writes it again
 
 
 @contextmanager

@@ -62,6 +62,11 @@ def told_bits(plan: Plan, group: str) -> int:
     return bits_for(math.prod(len(plan.bands(name)) for name in names)) if names else 0
 
 
+def told_meaning(plan: Plan, group: str) -> str:
+    """What the codes mean that the platforms of a group tell: bands of the same name and edges mean the same."""
+    return ";".join(f"{name}: {', '.join(plan.bands(name))}" for name in plan.groups_at(group))
+
+
 def told_in_words(plan: Plan, group: str) -> str:
     """What the platforms of a group tell of whom, for an operator; the plan has bands there."""
     bands = "; ".join(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
-from sealscore.clients.roles.bands import band_codes
+from sealscore.clients.roles.bands import band_codes, told_meaning
 from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lifetime import Lifetime
@@ -188,7 +188,7 @@ class Platform(PartyRole):
         codes[rows] = band_codes(self._plan, names, {name: self._records.columns[name][rows] for name in names})
         levels = int(np.prod(sizes))
         bits = bits_for(levels)
-        meaning = ";".join(f"{name}: {', '.join(self._plan.bands(name))}" for name in names)
+        meaning = told_meaning(self._plan, self._group)
 
         def limit() -> int:
             return self._lifetime.group_bits

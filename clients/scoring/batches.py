@@ -112,11 +112,14 @@ def take_receipt(store: ServingStore, text: str, platform: str, card: Card) -> i
     return found
 
 
-def late(store: ServingStore, lender: str, today: date) -> list[int]:
-    """Batches of which no receipt came for `ALARM_DAYS` days or more."""
+def late_batches(store: ServingStore, today: date) -> dict[str, list[int]]:
+    """By lender the batches of which no receipt came for `ALARM_DAYS` days or more; none where all is well."""
+    found: dict[str, list[int]] = {}
     with store.transaction() as own:
-        waiting = own.unreceipted(lender)
-    return [number for number, day in waiting if (today - date.fromisoformat(day)).days >= ALARM_DAYS]
+        for lender, number, day in own.unreceipted():
+            if (today - date.fromisoformat(day)).days >= ALARM_DAYS:
+                found.setdefault(lender, []).append(number)
+    return found
 
 
 def _note(ledger: Ledger, entry: ServeWithdraw) -> None:

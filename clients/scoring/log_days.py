@@ -14,6 +14,17 @@ class _DayNoted(Exception):
     """Another process has noted the day."""
 
 
+def close_days(ledger: Ledger, log: ScoreLog, today: date) -> int:
+    """Keep the log's head for the days that are over, and destroy the keys whose term has ended; gives how many.
+
+    Raises:
+        LedgerError, ScoreLogError: it cannot be noted.
+    """
+    note_days(ledger, log, today)
+    with log.commit() as batch:
+        return batch.destroy_expired(str(today))
+
+
 def note_days(ledger: Ledger, log: ScoreLog, today: date) -> None:
     """Keep the log's head in the ledger, once for all days before today that it does not have.
 

@@ -157,10 +157,10 @@ class Transaction:
         query = "UPDATE batches SET receipt = ? WHERE (lender, number) = (?, ?)"
         return self._database.execute(query, (receipt, lender, number)).rowcount == 1
 
-    def unreceipted(self, lender: str) -> list[tuple[int, str]]:
-        """(number, day) of the batches of which the lender gave no receipt yet."""
-        query = "SELECT number, day FROM batches WHERE lender = ? AND receipt IS NULL ORDER BY number"
-        return [(int(number), day) for number, day in self._database.execute(query, (lender,))]
+    def unreceipted(self) -> list[tuple[str, int, str]]:
+        """(lender, number, day) of the batches of which the lender gave no receipt yet, in order."""
+        query = "SELECT lender, number, day FROM batches WHERE receipt IS NULL ORDER BY lender, number"
+        return [(lender, int(number), day) for lender, number, day in self._database.execute(query)]
 
 
 class ServingStore:

@@ -246,6 +246,8 @@ def told_values(tower: SignalTower, told: Told, columns: Mapping[str, np.ndarray
 def charge_days(ledger: Ledger, store: ServingStore, release: str, today: date) -> None:
     """Charge all days up to today of a release, for each of its lenders: also those of which nothing is told.
 
+    After the release's last day nothing is told, so nothing is charged either.
+
     Raises:
         NoToken: the release is not live, or the clock was set back.
         LedgerError: it cannot be charged.
@@ -259,7 +261,8 @@ def charge_days(ledger: Ledger, store: ServingStore, release: str, today: date) 
         if last > today:
             raise NoToken("clock", f"the ledger has {last} already, and the clock says {today}; set it")
         first = max(last + timedelta(days=1), today - timedelta(days=_MOST_DAYS))
-        for number in range((today - first).days + 1):
+        until = min(today, state.manifest.expires)
+        for number in range((until - first).days + 1):
             with contextlib.suppress(_Charged):
                 ledger.append(partial(_day, release, lender, first + timedelta(days=number), store.head))
 

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from sealscore.clients.features.dictionary.row_local import obstacles as not_row_local
 from sealscore.clients.frames import MAX_BODY
 from sealscore.clients.roles.bands import told_in_words, told_names
+from sealscore.clients.setup.bits_review import bits_lines
 from sealscore.clients.setup.config import DataSection
 from sealscore.clients.setup.plan_reading import reading
 from sealscore.shared.crypto.alignment import padded_size
@@ -17,6 +18,7 @@ from sealscore.shared.crypto.psi import PrivateMatching
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.state import LedgerState, PlanState
 from sealscore.shared.phases.cautions import cautions
 from sealscore.shared.plan.errors import PlanError
@@ -51,9 +53,13 @@ def review(
     trusted: Mapping[str, Card],
     ledger_state: LedgerState,
     data: DataSection,
+    store: DisclosureStore | None = None,
     today: date | None = None,
 ) -> PlanReview:
-    """Look at a plan from the side of the node with that card, ledger and data; approves nothing."""
+    """Look at a plan from the side of the node with that card, ledger, data and disclosures; approves nothing.
+
+    Without a `store` nothing was disclosed before.
+    """
     known = ledger_state.plans.get(plan.hash)
     state = known.state if known is not None else "not approved"
     obstacles = list(_obstacles(plan, own, trusted, today or datetime.now(UTC).date()))
@@ -63,6 +69,10 @@ def review(
         obstacles += data.may_tell.obstacles(plan, own.name)
     unsolved = _unsolved(plan)
     obstacles += unsolved
+    bits: list[tuple[str, str]] = []
+    if own.name in {party.name for party in plan.parties}:
+        bits, unfit = bits_lines(plan, own.name, ledger_state, data, store or DisclosureStore())
+        obstacles += unfit
     if known is None and not obstacles:
         try:
             BudgetCheck().check_whole(ledger_state, plan)
@@ -73,7 +83,7 @@ def review(
     if member:
         lines += reading(plan, own.name, data)
     if not unsolved:
-        lines += _cost(plan)
+        lines += [*_cost(plan), *bits]
     lines += [("warning", caution.words) for caution in cautions(plan)]
     if not unsolved and member:
         lines += _left(plan, ledger_state, known)

@@ -21,7 +21,7 @@ from sealscore.clients.setup.plan_review import review
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.identity.trust import TrustError
-from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
+from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.plan.plan import SERVER, Plan
@@ -87,6 +87,14 @@ def _cards(node_dir: NodeDir) -> dict[str, Card]:
         return {}
 
 
+def _disclosures(node_dir: NodeDir) -> DisclosureStore:
+    """The disclosure store; an empty one in place of one that cannot be used, which has a finding of its own."""
+    try:
+        return node_dir.disclosure_store()
+    except DisclosureStoreError:
+        return DisclosureStore()
+
+
 def _trust(node_dir: NodeDir) -> PreflightFinding:
     try:
         cards = node_dir.trust().cards
@@ -146,7 +154,8 @@ def _plan(
     node_dir: NodeDir, identity: Identity, config: NodeConfig, ledger: Ledger | None, plan: Plan
 ) -> Iterator[PreflightFinding]:
     if ledger is not None:
-        seen = review(plan, identity.card, _cards(node_dir), ledger.state, config.data)
+        with closing(_disclosures(node_dir)) as store:
+            seen = review(plan, identity.card, _cards(node_dir), ledger.state, config.data, store)
         words = "; ".join(seen.obstacles) if seen.state == "not approved" else seen.state
         good = not seen.obstacles or seen.state == "live"
         yield PreflightFinding(f"plan {plan.name}", good, words or "can be approved", seen.state)

@@ -74,7 +74,8 @@ def _bits(review: LedgerReview) -> int:
 
 
 def _cards(review: LedgerReview) -> list[_Card]:
-    return [*_spent(review), _person(review), _told(review), _platform(review), _refused(review)]
+    shown = [*_spent(review), _person(review), _told(review), _platform(review)]
+    return [*shown, *_scoring(review), _refused(review)]
 
 
 def _spent(review: LedgerReview) -> list[_Card]:
@@ -113,6 +114,14 @@ def _told(review: LedgerReview) -> _Card:
         return "Disclosed by consent", "nothing", "No recipient learned anything of a single person."
     words = "The most that one recipient learned of one consented person. Epsilon does not cover it."
     return "Disclosed by consent", plural(bits, "bit"), words
+
+
+def _scoring(review: LedgerReview) -> list[_Card]:
+    most = [sum(party.verification.scoring.bits.values()) for party in review.parties if party.verification.scoring]
+    if not most:
+        return []
+    words = "The most that a platform can have told of one person to score it, all kinds together; beside training."
+    return [("Told for scoring", plural(max(most), "bit"), words)]
 
 
 def _platform(review: LedgerReview) -> _Card:

@@ -14,6 +14,7 @@ from sealscore.compliance.ledger_report.incidents_section import incidents
 from sealscore.compliance.ledger_report.joint_section import joint
 from sealscore.compliance.ledger_report.model_section import fairness, model_card, reasons
 from sealscore.compliance.ledger_report.overview_section import overview
+from sealscore.compliance.ledger_report.scoring_section import scoring
 from sealscore.compliance.ledger_report.timeline_section import timeline
 from sealscore.compliance.ledger_report.verification_section import record, verdict, verification
 from sealscore.compliance.pages.glossary import glossary
@@ -69,6 +70,7 @@ def compliance_report(review: LedgerReview) -> str:
     page.section("One person at several parties", joint(review))
     page.section("Disclosures by recipient", disclosures(review))
     page.section("Releases of labels", labels(review))
+    page.section("Scoring", scoring(review))
     page.section("Refused and failed requests", incidents(review))
     page.section("Withdrawn consents", consents(review))
     page.section("Verification", verification(review))

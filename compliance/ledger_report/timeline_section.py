@@ -12,11 +12,13 @@ from sealscore.compliance.figures.costs import CostMoment
 from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.ledger_report.budget_section import STATES, epsilon_text
 from sealscore.compliance.ledger_report.disclosure_section import phase_words
+from sealscore.compliance.ledger_report.scoring_section import release_title
 from sealscore.compliance.pages.figures import Line, Rule, line_figure
 from sealscore.compliance.pages.page import Column, Html, figure, figures, join, paragraph, soft, table
 from sealscore.compliance.pages.svg import SMALL, STYLES, Axis, words_width
 from sealscore.compliance.verify.account import Account
-from sealscore.shared.ledger.entries import Limit, Reserve, Revoke, Settle
+from sealscore.shared.ledger.entries import AdmitRelease, EndRelease, Limit, Reserve, Revoke, Settle
+from sealscore.shared.text.foreign import grouped
 from sealscore.shared.text.numbers import fixed, short, whole
 
 _SPAN_DAYS = 2.0
@@ -38,7 +40,7 @@ def timeline(review: LedgerReview) -> Html:
     if not told:
         said = paragraph("Nothing has been released, so there is nothing to show.")
     drawn = [one for party in told for one in _growth(party, len(told) > 2)]
-    tables = [_plans(review), _phases(review), _changes(review)]
+    tables = [_plans(review), _phases(review), _releases(review), _changes(review)]
     return join([said, figures(*drawn) if drawn else "", *tables])
 
 
@@ -210,6 +212,20 @@ def _phases(review: LedgerReview) -> Html:
         Column("charged without a record", number=True),
     ]
     return _table(review, columns, rows, "Answers by phase") if len(rows) <= _PHASES else Html("")
+
+
+def _releases(review: LedgerReview) -> Html:
+    """Releases of models for scoring, with the days of their approval and their end."""
+    rows = []
+    for party in review.parties:
+        account = party.account
+        ends = {entry.release: (line.day, entry.why) for line, entry in account.of(EndRelease)}
+        for line, entry in account.of(AdmitRelease):
+            known = account.state.serving.releases.get(entry.release)
+            name = release_title(known) if known else grouped(entry.release)
+            rows.append((account.party, name, line.day, *ends.get(entry.release, (soft("in force"), ""))))
+    columns = ["ledger of", "release", Column("approved", number=True), Column("withdrawn", number=True), "why"]
+    return _table(review, columns, rows, "Releases of models for scoring")
 
 
 def _changes(review: LedgerReview) -> Html:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.ledger.entries import Ceilings
+from sealscore.shared.ledger.scoring_bits import ToldForScoring
 from sealscore.shared.ledger.state import LedgerState
 
 VERIFIED = 0
@@ -60,6 +61,7 @@ CODES: Mapping[str, Fault] = {
     "abort": Fault.ORDER,
     "disclosure": Fault.ORDER,
     "ending": Fault.ORDER,
+    "release": Fault.ORDER,
     "identifier": Fault.PLAN,
     "card": Fault.PLAN,
     "group": Fault.PLAN,
@@ -72,6 +74,8 @@ CODES: Mapping[str, Fault] = {
     "peer": Fault.PLAN,
     "disclosed": Fault.PLAN,
     "noise": Fault.PLAN,
+    "tower": Fault.PLAN,
+    "serving": Fault.PLAN,
     "source": Fault.SOURCE,
     "plan-budget": Fault.BUDGET,
     "purpose-budget": Fault.BUDGET,
@@ -144,10 +148,11 @@ class Verification:
 
     `entries` is how many could be read, `claims` the figures: data set first, then purposes and plans. They count what
     may have been released even where its entry is not allowed, and leave out only the `uncounted`: entries that cannot
-    be read, or are under a plan that is not known. `label_epsilon` and `signal_bits` are upper
-    bounds for one person over all disclosures of this ledger. `others` are heads of other parties that it keeps:
-    evidence for the check of their ledgers. `warnings` are odd but prove nothing. `dropped` counts findings beyond
-    the first of each code that are not listed.
+    be read, or are under a plan that is not known. `label_epsilon` and `signal_bits` are upper bounds for one person
+    over all disclosures of this ledger. `scoring` is what a platform can have told after training, which counts apart,
+    to all lenders together, and `scoring_by_lender` to each. `others` are heads of other parties that it keeps:
+    evidence for the check of their ledgers. `warnings` are odd but prove nothing. `dropped` counts findings beyond the
+    first of each code that are not listed.
     """
 
     path: Path
@@ -162,6 +167,8 @@ class Verification:
     ceilings: Ceilings | None = None
     label_epsilon: float = 0.0
     signal_bits: int = 0
+    scoring: ToldForScoring = field(default_factory=ToldForScoring)
+    scoring_by_lender: Mapping[str, ToldForScoring] = field(default_factory=dict)
     anchored: Anchored = Anchored()
     others: tuple[Head, ...] = ()
     simulation: bool = False
@@ -217,9 +224,15 @@ class Verification:
             ],
             "label_epsilon": self.label_epsilon,
             "signal_bits": self.signal_bits,
+            "scoring": _told(self.scoring)
+            | {"lenders": {lender: _told(told) for lender, told in self.scoring_by_lender.items()}},
             "anchors": {"given": self.anchored.given, "kept": self.anchored.kept, "up_to": self.anchored.up_to},
             "simulation": self.simulation,
         }
+
+
+def _told(told: ToldForScoring) -> dict[str, Any]:
+    return {"bits": dict(told.bits), "days_charged": told.days}
 
 
 def _number(value: float) -> float | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sealscore.compliance.verify.anchoring import Anchor, agreeing, anchor_findings, head_of, kept_anchors
@@ -22,17 +23,21 @@ from sealscore.shared.identity.identity import BadSignature, Card
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.ledger.budget_check import label_epsilon
 from sealscore.shared.ledger.entries import (
+    AdmitRelease,
     Answer,
     Approve,
     Disclose,
     Entry,
     Limit,
     Reserve,
+    ServeDay,
     StoredEntry,
     UnknownEntry,
     entry_of,
 )
 from sealscore.shared.ledger.ledger import SIGNED
+from sealscore.shared.ledger.scoring_bits import ToldForScoring, told_by_lender
+from sealscore.shared.ledger.serving_state import ServingFault
 from sealscore.shared.ledger.state import LedgerFault, LedgerState, Reservation
 from sealscore.shared.plan.plan import SERVER
 
@@ -183,6 +188,8 @@ class _LedgerCheck:
         """What is not allowed can have been answered all the same, so the figures count it where they can."""
         if isinstance(entry, Approve) and code == "identifier":
             self._state.admit(seq, entry)
+        if isinstance(entry, AdmitRelease | ServeDay):
+            self._uncounted += not self._count_serving(seq, entry)
         if not isinstance(entry, Reserve | Disclose | Answer):
             return
         plan = self._state.plans.get(entry.plan)
@@ -197,6 +204,19 @@ class _LedgerCheck:
         elif isinstance(entry, Reserve):
             plan.reservations[seq] = Reservation(seq, entry)
             plan.charge(entry, entry.count)
+
+    def _count_serving(self, seq: int, entry: AdmitRelease | ServeDay) -> bool:
+        """Whether what may have been told for scoring is in the figures, or follows from entries that are."""
+        serving = self._state.serving
+        if isinstance(entry, AdmitRelease):
+            with suppress(ServingFault):
+                serving.take(seq, entry, self._state.plans)
+            # Without it, what is charged under it is left out day by day.
+            return True
+        release = serving.releases.get(entry.release)
+        if release is not None:
+            release.days.setdefault(entry.peer, []).append(entry)
+        return release is not None
 
     def _kept(self) -> list[Anchor]:
         found: list[Anchor] = []
@@ -240,6 +260,8 @@ class _LedgerCheck:
             ceilings=state.ceilings,
             label_epsilon=label_epsilon(state),
             signal_bits=signal_bits(state, card.name if card else ""),
+            scoring=ToldForScoring.of(state.serving),
+            scoring_by_lender=told_by_lender(state.serving),
             anchored=anchored,
             others=tuple(_others(kept, card)),
             simulation=card is not None and card.simulation,

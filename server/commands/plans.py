@@ -133,6 +133,9 @@ def _expected(plan: Plan, profile: str) -> Table:
     table.add_row("privacy", f"epsilon {claim:.3g} at delta {plan.privacy.delta:g} for a person")
     table.add_row("exchanges", f"{sums(plan)} sums and {payloads(plan)} payloads")
     table.add_row("duration", f"about {minutes(duration(plan, SECONDS_A_ROUND))}, alignment aside")
+    if plan.platforms:
+        needed, most = plan.model.signal_bits, plan.privacy.signal_bits
+        table.add_row("signals", f"{needed} bits of each aligned person, {most} at most over the life of a data set")
     for caution in cautions(plan):
         table.add_row("warning", caution.words)
     if not plan.training.auto:

@@ -42,6 +42,8 @@ def run(
     output = server_dir.run_folder(plan)
     if (output / "run.json").exists():
         fail(f"plan {name} has run: {output}; a plan runs once", BAD_INPUT)
+    if over := _final(output, name):
+        fail(over, BAD_INPUT)
     if (output / JOURNAL).exists() != resume:
         fail(
             f"plan {name} was begun; continue it with sealscore-server run {name} --resume"
@@ -123,20 +125,47 @@ def _stop(control: Any, number: int) -> None:
         console.print(f"{foreign(error)}; so it was not stopped there")
 
 
-def _reason(output: Path, name: str, ended: SubmittedRun | None) -> str:
+def _reason(output: Path, name: str, ended: SubmittedRun | None) -> str | list[str]:
     """Why there is no run.json, and what to do."""
     if ended is None:
         return (
             f"the SuperLink has not answered for {BEAR:g} s; the run may still be going: once it answers, see "
             f"sealscore-server runs, and continue a stopped run with sealscore-server run {name} --resume"
         )
+    if final := _final(output, name):
+        return final
     try:
-        reason = str(json.loads((output / FAILURE).read_text(encoding="utf-8"))["reason"])
-    except (OSError, ValueError, KeyError):
+        reason = str(_failure(output)["reason"])
+    except KeyError:
         reason = f"the run failed; see superlink/logs of the server's folder, and {output}"
     if (output / JOURNAL).exists():
         return f"{reason}; continue with sealscore-server run {name} --resume"
     return f"{reason}; nothing was begun: fix that, then sealscore-server run {name}"
+
+
+def _failure(output: Path) -> dict[str, Any]:
+    """What a run left that stopped; empty where there is nothing to read."""
+    try:
+        found = json.loads((output / FAILURE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _final(output: Path, name: str) -> list[str] | None:
+    """What to do with a run that can never be continued; None where it can be."""
+    found = _failure(output)
+    if found.get("final") is not True:
+        return None
+    settled, untold = (", ".join(map(str, found.get(key, ()))) for key in ("settled", "untold"))
+    lines = [str(found.get("reason", "the run failed")), f"plan {name} cannot go on and leaves no model"]
+    if settled:
+        lines.append(f"told, and the plan is settled there: {settled}")
+    if untold:
+        lines.append(
+            f"NOT told: {untold}; have them end it, or it waits for its last day: sealscore-node plan refuse {name}"
+        )
+    return [*lines, "what was answered stays charged; train with another plan: sealscore-server plan new"]
 
 
 def runs(folder: Folder = HERE) -> None:
@@ -159,7 +188,7 @@ def _state(output: Path) -> tuple[str, str, str]:
         state = "ended early" if record["early"] else "done"
         return state, f"{epsilon:.4g}" if epsilon is not None else "", recorded(record["evaluation"]["all"], "auc")
     if (output / FAILURE).exists():
-        return "stopped", "", ""
+        return "cannot go on" if _final(output, "") else "stopped", "", ""
     return ("begun" if (output / JOURNAL).exists() else "published"), "", ""
 
 

@@ -20,7 +20,7 @@ from sealscore.server.transport.exchange import wait_for
 from sealscore.server.transport.journal import Journal, Sum
 from sealscore.server.transport.messenger import Messenger
 from sealscore.server.transport.pairs import PairExchange
-from sealscore.server.transport.party_client import PartyClient
+from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
 from sealscore.shared.messages.aggregation import Aggregation
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
@@ -130,7 +130,21 @@ class Coordinator:
         self._rate = math.nan
 
     def run(self) -> RunOutcome:
-        """All phases: PhaseFailed or MissingParties where the plan cannot be carried out."""
+        """All phases: PhaseFailed or MissingParties where the plan cannot be carried out.
+
+        Where it never can be, all parties are told that it is over, and the error says who heard it.
+        """
+        try:
+            return self._carried_out()
+        except PhaseFailed as error:
+            if error.final:
+                settled = self._asker.finish(self._mechanisms.phases[-1])
+                names = [party.name for party in self._plan.parties]
+                error.settled = tuple(settled)
+                error.untold = tuple(name for name in names if name not in settled)
+            raise
+
+    def _carried_out(self) -> RunOutcome:
         if not self._journal.ended:
             wait_for(self._messenger, [party.name for party in self._plan.parties], self._patience, poll=0.2)
         lenders = self._plan.lenders

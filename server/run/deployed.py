@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.run.run import run_coordinator
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
@@ -24,7 +25,10 @@ PATIENCE, TIMEOUT = 120.0, 300.0
 
 
 def carry_out(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
-    """Run a signed plan, or continue its run; what stops it is left in words in `failure.json`."""
+    """Run a signed plan, or continue its run; what stops it is left in words in `failure.json`.
+
+    Where it cannot be continued that says `final`, and which parties have settled the plan and which were not told.
+    """
     plan = server_dir.signed_plans()[name]
     folder = server_dir.run_folder(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,8 +45,11 @@ def carry_out(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
             receipts=server_dir.receipts,
             journal=folder / JOURNAL,
         )
-    except (PhaseFailed, AttemptsSpent, MissingParties, JournalError, AnchorError, KeyFileError, OSError) as error:
-        _leave(folder / FAILURE, {"reason": str(error), "kind": type(error).__name__})
+    except (PhaseFailed, MissingParties, JournalError, AnchorError, KeyFileError, OSError) as error:
+        content: dict[str, Any] = {"reason": str(error), "kind": type(error).__name__}
+        if isinstance(error, PhaseFailed) and error.final:
+            content |= {"final": True, "settled": error.settled, "untold": error.untold}
+        _leave(folder / FAILURE, content)
         raise
 
 
@@ -77,5 +84,5 @@ def _said(reply: bytes | Failure, party: str, card: object) -> str:
     return "taken" if isinstance(found, Ready) else f"refused: {found.code[:40]}"
 
 
-def _leave(path: Path, content: dict[str, str]) -> None:
+def _leave(path: Path, content: Mapping[str, object]) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 from sealscore.server.transport.journal import Journal, Sum
-from sealscore.server.transport.party_client import INVALID, PartyClient, PhaseFailed
+from sealscore.server.transport.party_client import INVALID, PartyClient, PhaseFailed, lost_for_good
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.aggregation import Aggregation, AggregationError
 from sealscore.shared.messages.messages import Hello, Ready, SumAnswer, SumRequest
@@ -24,8 +24,11 @@ from sealscore.shared.plan.plan import Plan
 STRIKES = 3
 
 
-class AttemptsSpent(RuntimeError):
-    """The attempts that the plan's budget allows for this phase are used up."""
+class AttemptsSpent(PhaseFailed):
+    """The attempts that the plan's budget allows for this phase are used up, for good."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, final=True)
 
 
 class Rounds:
@@ -43,6 +46,7 @@ class Rounds:
         self._aggregation = aggregation
         self._journal = journal or Journal(plan.hash, run)
         self._strikes: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}  # how each party failed last
 
     def answered(self, phase: Phase) -> Counter[str]:
         """By party the attempts that went out to it and may have been answered: at least what it has charged."""
@@ -77,6 +81,7 @@ class Rounds:
                 self._journal.add(phase.name, round, found)
                 return found
             failures |= failed
+            self._reasons |= failed
             self._strikes.update(failed.keys())
         lost = "".join(f"; lost: {party} ({reason})" for party, reason in sorted(failures.items()))
         raise AttemptsSpent(f"{phase.name}: all {phase.attempts} attempts are spent in round {round}{lost}")
@@ -95,7 +100,9 @@ class Rounds:
         if len(present) < least:
             lost = [p.name for p in self.plan.members(phase.group) if p.name not in present]
             told = ", ".join(f"{party} ({failures.get(party, 'failed before')})" for party in lost)
-            raise PhaseFailed(f"{phase.name}: {len(present)} parties are left and the plan needs {least}; lost: {told}")
+            over = sum(lost_for_good(self._reasons.get(party, ""), self._journal.answered(party)) for party in lost)
+            what = f"{phase.name}: {len(present)} parties are left and the plan needs {least}; lost: {told}"
+            raise PhaseFailed(what, final=len(present) + len(lost) - over < least)
         return tuple(sorted(present))
 
     def _greet(self, phase: Phase, parties: list[str]) -> set[str]:

@@ -135,6 +135,13 @@ class Journal:
         """Keep the payload of a step, before it is carried on."""
         self._write("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?)", phase, lender, platform, attempt, step, body)
 
+    def answered(self, party: str) -> bool:
+        """Whether anything that a party gave came about."""
+        if self._one("SELECT EXISTS (SELECT 1 FROM steps WHERE ? IN (lender, platform))", party)[0]:
+            return True
+        contents = self._database.execute("SELECT content FROM sums")
+        return any(party in json.loads(content)["cohort"] for (content,) in contents)
+
     def close(self) -> None:
         """Close the file; the object is of no more use."""
         self._database.close()

@@ -7,7 +7,7 @@ from collections import Counter
 
 from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.party_client import PartyClient, PhaseFailed
+from sealscore.server.transport.party_client import PartyClient, PhaseFailed, lost_for_good
 from sealscore.shared.messages.messages import PairAnswer, PairRequest
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
@@ -99,7 +99,7 @@ class PairExchange:
             if tries >= TRIES and not (reply in (UNAVAILABLE, TIMEOUT) and self._asker.bear(began)):
                 break
         where = f"{phase.name}: {party} gave nothing for {request.peer} at step {request.header.round}"
-        failed = PhaseFailed(f"{where}: {reply}")
+        failed = PhaseFailed(f"{where}: {reply}", final=lost_for_good(reply, self._journal.answered(party)))
         raise _Lost(failed) if reply in _LOST else failed
 
 

@@ -33,8 +33,31 @@ _LOOK = 1.0
 R = TypeVar("R", Ready, Stored, SumAnswer, PairAnswer)
 
 
+# What a party says whose answers will never come: its plan is over there, or the budget has no more of what is asked.
+_OVER = frozenset(f"refused: {code}" for code in ("expired", "plan-has-run", "attempts-spent"))
+_NOT_APPROVED = "refused: not-approved"
+
+
 class PhaseFailed(RuntimeError):
-    """A phase cannot continue: too few parties are left. The message names them and how they failed."""
+    """A phase cannot continue: too few parties are left. The message names them and how they failed.
+
+    Where that is so for good, whoever comes back, it is `final`, and the run cannot be continued: `settled` are then
+    the parties that have heard it and have ended the plan, `untold` those that have not.
+    """
+
+    def __init__(self, what: str, final: bool = False) -> None:
+        super().__init__(what)
+        self.final = final
+        self.settled: tuple[str, ...] = ()
+        self.untold: tuple[str, ...] = ()
+
+
+def lost_for_good(reason: str, answered: bool) -> bool:
+    """Whether a party that failed with this reason will not answer again, `answered` if it has in this run before.
+
+    Who has not may have to approve the plan yet; who has, has revoked it, and a plan is approved once.
+    """
+    return reason in _OVER or (answered and reason == _NOT_APPROVED)
 
 
 class PartyClient:
@@ -89,10 +112,11 @@ class PartyClient:
         codes = [f"{p} ({reply if isinstance(reply, str) else 'other bytes'})" for p, reply in sorted(replies.items())]
         raise PhaseFailed(f"{phase.name}: no party kept the part {name!r}: {', '.join(codes)}")
 
-    def finish(self, phase: Phase) -> None:
-        """Inform all parties that the run has ended; one that does not hear it waits until the plan expires."""
+    def finish(self, phase: Phase) -> list[str]:
+        """Inform all parties that the run has ended; gives who heard it. Who does not waits until the plan expires."""
         names = [party.name for party in self._plan.parties]
-        self.ask({name: Finish(self.header(phase, 0, 0, name)) for name in names}, Ready)
+        replies = self.ask({name: Finish(self.header(phase, 0, 0, name)) for name in names}, Ready)
+        return [name for name, reply in replies.items() if isinstance(reply, Ready)]
 
     def publish_again(self, phase: Phase, parties: Sequence[str]) -> None:
         """Send all parts of the phase's tower that were sent so far to parties that may have missed some."""

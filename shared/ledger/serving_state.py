@@ -70,6 +70,33 @@ class ServingState:
         return [release for release in self.releases.values() if release.state == "live"]
 
     def _admit(self, seq: int, entry: AdmitRelease, plans: Mapping[str, TrainedPlan]) -> None:
+        release, plan = self._release(seq, entry, plans)
+        party, manifest, told = plan.plan.party(plan.party), release.manifest, release.told
+        if party.group != plan.plan.lenders:
+            if told is None:
+                raise ServingFault("release", f"it tells nothing of {party.group}")
+            if told.meaning not in told_meanings(plan):
+                raise ServingFault("tower", "its tower is none whose levels were told by this party in training")
+            if set(entry.limits) != set(told.bits):
+                raise ServingFault("release", f"limits are needed of {', '.join(told.bits)}")
+        elif party.name not in manifest.lenders:
+            raise ServingFault("release", f"{party.name} is none of its lenders")
+        elif entry.limits:
+            raise ServingFault("release", "a lender tells nothing, and has no limits")
+        self.releases[entry.release] = release
+
+    def take(self, seq: int, entry: AdmitRelease, plans: Mapping[str, TrainedPlan]) -> None:
+        """Take a release for approved, whatever it tells: a verifier counts what was charged under it.
+
+        Raises:
+            ServingFault: it cannot be read, was approved before, or is of no approved plan.
+        """
+        self.releases[entry.release] = self._release(seq, entry, plans)[0]
+
+    def _release(
+        self, seq: int, entry: AdmitRelease, plans: Mapping[str, TrainedPlan]
+    ) -> tuple[ReleaseState, TrainedPlan]:
+        """The release of an approval, with its plan; ServingFault where it is none that is new here."""
         if entry.release in self.releases:
             raise ServingFault("release", "this release was approved before")
         try:
@@ -81,18 +108,8 @@ class ServingState:
         plan = plans.get(entry.plan)
         if plan is None:
             raise ServingFault("release", "it is of a plan that was never approved here")
-        party, told = plan.plan.party(plan.party), None
-        if party.group != plan.plan.lenders:
-            told = manifest.told.get(party.group)
-            if told is None:
-                raise ServingFault("release", f"it tells nothing of {party.group}")
-            if told.meaning not in told_meanings(plan):
-                raise ServingFault("tower", "its tower is none whose levels were told by this party in training")
-            if set(entry.limits) != set(told.bits):
-                raise ServingFault("release", f"limits are needed of {', '.join(told.bits)}")
-        elif party.name not in manifest.lenders:
-            raise ServingFault("release", f"{party.name} is none of its lenders")
-        self.releases[entry.release] = ReleaseState(manifest, seq, entry.limits, told)
+        told = manifest.told.get(plan.plan.party(plan.party).group)
+        return ReleaseState(manifest, seq, entry.limits, told), plan
 
     def _end(self, seq: int, entry: EndRelease, plans: Mapping[str, TrainedPlan]) -> None:
         self._live(entry.release).state = "ended"
@@ -103,6 +120,8 @@ class ServingState:
             raise ServingFault("serving", f"nothing is told to {entry.peer} under this release")
         if entry.bits != release.told.bits or entry.most != release.manifest.most_a_day:
             raise ServingFault("serving", "bits or persons are not those of the release")
+        if entry.day > str(release.manifest.expires):
+            raise ServingFault("serving", f"{entry.day} is after the release's last day, {release.manifest.expires}")
         days = release.days.setdefault(entry.peer, [])
         if days and entry.day <= days[-1].day:
             raise ServingFault("order", f"{entry.day} is not after {days[-1].day}, charged for {entry.peer} before")

@@ -11,7 +11,6 @@ import torch
 
 from sealscore.clients.roles.role import PartyRole
 from sealscore.server.run.coordinator import Observer
-from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import Exchange, MissingParties
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.server.transport.sealed import SealedExchange
@@ -140,7 +139,7 @@ def audit_run(scenario: Scenario, setting: Setting, observer: Observer) -> Audit
     torch.set_num_threads(1)
     try:
         seen = observe(federation, setting, np.flatnonzero(coins), observer)
-    except (PhaseFailed, AttemptsSpent, MissingParties) as error:
+    except (PhaseFailed, MissingParties) as error:
         raise RunFailed(str(error), federation.faults) from error
     finally:
         for name, door in federation.doors.items():

@@ -12,7 +12,6 @@ import numpy as np
 
 from sealscore.server.releases.making import PURPOSE, Wanted, make_release
 from sealscore.server.run.coordinator import Observer
-from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import MissingParties
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.psi import Progress
@@ -71,7 +70,7 @@ def run_job(
         federation = Federation.of(plan, records, progress, new.folder / LEDGERS)
         try:
             federation.run(new.folder, observer, engine)
-        except (PhaseFailed, AttemptsSpent, MissingParties) as error:
+        except (PhaseFailed, MissingParties) as error:
             raise RunFailed(str(error), federation.faults) from error
         # Nodes go on, since their server must not learn it; here it is the researcher's own mistake.
         if short := federation.shortfalls:

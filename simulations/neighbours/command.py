@@ -25,7 +25,6 @@ def neighbours(
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
 ) -> None:
     """Let worlds without one person answer a plan's requests again; 1 where a person moves what it must not."""
-    from sealscore.server.run.rounds import AttemptsSpent
     from sealscore.server.transport.exchange import MissingParties
     from sealscore.server.transport.party_client import PhaseFailed
     from sealscore.simulations.data.scenario import Scenario, main_job, resolve
@@ -44,7 +43,7 @@ def neighbours(
             found = watch_scenario(
                 scenario, persons, halves, rounds, all_features, lambda what: status.update(escape(what))
             )
-        except (PhaseFailed, AttemptsSpent, MissingParties) as error:
+        except (PhaseFailed, MissingParties) as error:
             raise RunFailed(str(error), getattr(error, "__notes__", [])) from error
     console.print(phases_table(found))
     for line in findings_lines(found):

@@ -53,6 +53,7 @@ HEADINGS = (
     "One person at several parties",
     "Disclosures by recipient",
     "Releases of labels",
+    "Scoring",
     "Refused and failed requests",
     "Withdrawn consents",
     "Verification",

@@ -15,7 +15,7 @@ import typer
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at
 from sealscore.clients.scoring.application import ApplicationError
-from sealscore.clients.scoring.log_days import note_days
+from sealscore.clients.scoring.log_days import close_days
 from sealscore.clients.scoring.replay import replay as replayed
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.scorer import NoModel
@@ -103,9 +103,7 @@ def _log(node_dir: NodeDir) -> Iterator[tuple[Ledger, ScoreLog]]:
     with opened(node_dir) as ledger:
         log = ServingDir(node_dir).log()
         try:
-            note_days(ledger, log, today())
-            with log.commit() as batch:
-                batch.destroy_expired(str(today()))
+            close_days(ledger, log, today())
             yield ledger, log
         finally:
             log.close()

@@ -15,7 +15,8 @@ import typer
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.serving.release import ReleaseArgument, approved_release
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at
-from sealscore.clients.scoring.batches import batch_for, late, take_batch, take_receipt
+from sealscore.clients.scoring.batches import batch_for, late_batches, take_batch, take_receipt
+from sealscore.clients.scoring.daily import late_words
 from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker, charge_days
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.plan_data import loaded
@@ -144,15 +145,13 @@ def batch(
             )
         with opened(node_dir) as ledger:
             text = batch_for(node_dir.identity(), ledger, store, found, peers[lender], day)
-        unreceipted = late(store, lender, day)
+        unreceipted = late_batches(store, day).get(lender, [])
     finally:
         store.close()
     write_whole(output, text, _OWNER)
     console.print(f"written to {foreign(output)}; send it to {foreign(lender)}")
     if unreceipted:
-        console.print(
-            f"[red]no receipt for 3 days or more of batch {', '.join(map(str, unreceipted))}[/red]; send them again"
-        )
+        console.print(f"[red]{foreign(late_words(lender, unreceipted))}[/red]")
 
 
 @batch_app.command()

@@ -94,6 +94,8 @@ class TestStatus:
             "connected": True,
             "refused_bundles": 0,
             "plans": {},
+            "releases": {},
+            "late_batches": {},
         }
         assert "running" in ask("status").text
 
@@ -148,7 +150,7 @@ class Never:
 
     begun: ClassVar[list[Any]] = []
 
-    def __init__(self, host: Any, ledger: Any, sockets: Path, settings: Any, status: Path) -> None:
+    def __init__(self, host: Any, ledger: Any, sockets: Path, settings: Any, status: Path, daily: Any) -> None:
         Never.begun.append((host, ledger, sockets, settings(sockets / "lender-1.sock"), status))
 
     def run(self) -> None:

@@ -127,6 +127,7 @@ def test_the_status_tells_how_things_stand(daemon: Daemon):
         "trouble": "no route",
         "refused_bundles": 2,
         "without_data": [],
+        "undone": [],
     }
     assert FakeSuperNode.live == 1
     daemon.service.stop()

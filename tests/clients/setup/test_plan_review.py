@@ -24,7 +24,7 @@ def look(town: Town, plan: Plan | None = None, today: date | None = None, **trus
     home, ledger = town["lender-1"], town.ledger("lender-1")
     try:
         cards = home.trust().cards | trusted
-        return review(plan or town.plan, home.identity().card, cards, ledger.state, home.config().data, today)
+        return review(plan or town.plan, home.identity().card, cards, ledger.state, home.config().data, today=today)
     finally:
         ledger.close()
 

@@ -90,6 +90,28 @@ class TestRun:
         said = ask("run", "small", "--resume")
         assert (said.code, "see superlink/logs" in said.text) == (1, True)
 
+    def test_what_cannot_go_on_says_who_settled_it_and_is_never_resumed(self, ask: Server, control: Any, folder: Path):
+        failure = {
+            "reason": "bin: the attempts are spent",
+            "final": True,
+            "settled": ["lender-1"],
+            "untold": ["lender-2"],
+        }
+        control.during, control.outcome = leaving(folder, failure_json=failure, journal_db=""), "failed"
+        for arguments, code in [(("run", "small"), 1), (("run", "small", "--resume"), 2), (("run", "small"), 2)]:
+            said = ask(*arguments)
+            assert said.code == code
+            for words in (
+                "the attempts are spent",
+                "settled there: lender-1",
+                "NOT told: lender-2",
+                "plan refuse small",
+            ):
+                assert words in said.text
+            assert "--resume" not in said.text
+        assert len(control.submitted) == 1
+        assert "cannot go on" in ask("runs").text
+
     def test_what_failed_before_it_began_is_not_said_to_be_resumed(
         self, ask: Server, town: Town, control: Any, monkeypatch: pytest.MonkeyPatch
     ):

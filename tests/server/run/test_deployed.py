@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,9 +16,10 @@ import sealscore.server.run.deployed as deployed
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED, carry_out, publish
 from sealscore.server.setup.server_dir import ServerDir
-from sealscore.server.transport.exchange import MissingParties, wait_for
+from sealscore.server.transport.exchange import MissingParties, Reply, wait_for
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.ledger.anchors import Receipt, read_anchors
+from sealscore.shared.ledger.entries import Revoke
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.plan.plan import Plan
 
@@ -34,6 +35,25 @@ def hosts(town: Town) -> Iterator[dict[str, PlanRouter]]:
     """All nodes, with the plan approved."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(running(home, town.plan)) for name, home in town.nodes.items()}
+
+
+class Revoked(DirectExchange):
+    """Operators revoke the plan once training has begun; who is `gone` cannot be reached once it has ended."""
+
+    def __init__(self, hosts: dict[str, PlanRouter], plan: Plan, names: set[str], gone: set[str]) -> None:
+        super().__init__(hosts)
+        self.hosts, self.plan, self.names, self.gone, self.sent = hosts, plan, names, gone, 0
+
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+        self.sent += 1
+        if self.sent == 8:
+            entry = Revoke(plan=self.plan.hash, why="x")
+            for name in self.names:
+                self.hosts[name]._ledger.append(lambda state: entry)
+        replies = super().send(requests, timeout)
+        if self.sent > 8:
+            self.away |= self.gone
+        return replies
 
 
 class TestCarryOut:
@@ -69,6 +89,21 @@ class TestCarryOut:
         carry_out(town.server, "small", DirectExchange(hosts))
         assert (folder / "run.json").exists()
         assert not (folder / FAILURE).exists()
+
+    @pytest.mark.parametrize("away", [set(), {"lender-1"}])
+    def test_a_plan_that_cannot_go_on_is_settled_at_all_that_can_be_told(
+        self, town: Town, hosts: dict[str, PlanRouter], away: set[str]
+    ):
+        """Two of three operators revoke the plan in mid-run: with one lender left, it never comes to an end."""
+        exchange = Revoked(hosts, town.plan, {"lender-2", "lender-3"}, away)
+        with pytest.raises(PhaseFailed, match="not-approved"):
+            carry_out(town.server, "small", exchange)
+        left = json.loads((town.server.run_folder(town.plan) / FAILURE).read_text())
+        assert left["final"] is True
+        assert set(left["settled"]) == {"lender-1"} - away
+        assert set(left["untold"]) == {"lender-2", "lender-3"} | away
+        states = {name: host._ledger.state.plans[town.plan.hash].state for name, host in hosts.items()}
+        assert states == {"lender-1": "live" if away else "settled", "lender-2": "revoked", "lender-3": "revoked"}
 
     def test_nobody_answers_without_an_approval(self, town: Town):
         with ExitStack() as stack:

@@ -25,7 +25,7 @@ from builders import (
 )
 from doubles import DirectExchange, nodes_of
 
-from sealscore.server.run.rounds import AttemptsSpent, Rounds
+from sealscore.server.run.rounds import STRIKES, AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import Failure, Reply
 from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
@@ -312,6 +312,46 @@ class TestTheEnd:
             PhaseFailed, match=r"2 parties are left and the plan needs 3; lost: lender-3 \(unavailable\)"
         ):
             bench.ask()
+
+
+class TestForGood:
+    """A run that can go on when somebody comes back is told from one that never can."""
+
+    @pytest.mark.parametrize(
+        ("reason", "answered", "final"),
+        [
+            ("expired", False, True),
+            ("plan-has-run", False, True),
+            ("attempts-spent", False, True),
+            ("not-approved", True, True),
+            ("not-approved", False, False),
+            ("budget", True, False),
+            ("unavailable", True, False),
+        ],
+    )
+    def test_by_what_a_party_says_and_whether_it_answered_before(self, reason: str, answered: bool, final: bool):
+        groups = PLAN.model_dump(mode="json")["groups"]
+        groups["lender"] |= {"min_parties": 3, "max_colluding": 1}
+
+        def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+            message = decode(request, *KINDS)
+            if party != "lender-3" or not (isinstance(message, SumRequest) and message.header.phase == TRAIN):
+                return answer
+            return encode(Refusal(message.header.reply(), reason))
+
+        bench = Bench(PLAN.replace(groups=groups), spoil)
+        parts = bench.publish()
+        if answered:
+            bench.ask()
+        # The party has failed three times in a row: it is not asked again, so this is not the attempts' end.
+        bench.rounds._strikes["lender-3"] = STRIKES - 1
+        with pytest.raises(PhaseFailed, match="lender-3") as caught:
+            bench.ask(TRAIN, 1, parts)
+        assert not isinstance(caught.value, AttemptsSpent)
+        assert caught.value.final is final
+
+    def test_attempts_that_are_spent_are_never_given_again(self):
+        assert AttemptsSpent("x").final
 
 
 class TestPublishing:

@@ -125,6 +125,22 @@ class TestFailures:
         assert str(caught.value) == f"release_labels:video: video-2 gave nothing for lender-1 at step 2: {code}"
         assert len([1 for name, _ in asked if name == "video-2"]) == TRIES
 
+    @pytest.mark.parametrize(
+        ("code", "final"), [("not-approved", True), ("attempts-spent", True), ("not-aligned", False)]
+    )
+    def test_a_party_that_gave_something_before_and_has_revoked_gives_nothing_more(self, code: str, final: bool):
+        def spoil(party: str, request: bytes, answer: bytes) -> Any:
+            message = decode(request, PairRequest)
+            if party == "video-1" and message.header.phase == LABELS.name:
+                return encode(Refusal(message.header.reply(), code))
+            return answer
+
+        pairs, _ = carrying(spoil)
+        pairs.carry(ALIGN, ORDERS["align"], {})
+        with pytest.raises(PhaseFailed) as caught:
+            pairs.carry(LABELS, ORDERS["labels"], {})
+        assert caught.value.final is final
+
     @pytest.mark.parametrize(("absence", "away"), [(30.0, 3), (0.0, 2)], ids=["waits", "at once"])
     def test_a_party_that_is_away_is_waited_for_as_long_as_was_said(
         self, absence: float, away: int, monkeypatch: pytest.MonkeyPatch

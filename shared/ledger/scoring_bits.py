@@ -1,0 +1,68 @@
+"""How many bits scoring can have told of one person, by the entries of the platform's ledger alone.
+
+Formal guarantee. A level is computed once a person, tower and calendar month, and nothing is told on a day that is not
+charged. So by kind no more is told of anybody than the bits of each tower in each month of which a day is charged;
+within the approvals' limits of a month and of a life, which the node keeps person by person. The ledger knows no
+person, so all that is charged is taken to be of one: an upper bound. Bits of training are counted apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sealscore.shared.ledger.entries import ServeDay
+from sealscore.shared.ledger.serving_state import ReleaseState, ServingState
+
+
+@dataclass(frozen=True)
+class ToldForScoring:
+    """The most bits of one person by kind, and of how many days the entries are, `first` to `last` ("" if none)."""
+
+    bits: Mapping[str, int] = field(default_factory=dict)
+    days: int = 0
+    first: str = ""
+    last: str = ""
+
+    @classmethod
+    def of(cls, state: ServingState, lender: str | None = None) -> ToldForScoring:
+        """What one lender can have been told, or all of them together."""
+        charged = [(release, day) for release, day in _charged(state) if lender in (None, day.peer)]
+        days = sorted({day.day for _, day in charged})
+        return cls(_bits(charged), len(days), days[0] if days else "", days[-1] if days else "")
+
+    def __bool__(self) -> bool:
+        return self.days > 0
+
+
+def told_by_lender(state: ServingState) -> dict[str, ToldForScoring]:
+    """What each lender can have been told: those of which a day is charged."""
+    lenders = sorted({day.peer for _, day in _charged(state)})
+    return {lender: ToldForScoring.of(state, lender) for lender in lenders}
+
+
+def _charged(state: ServingState) -> Iterator[tuple[ReleaseState, ServeDay]]:
+    for release in state.releases.values():
+        for days in release.days.values():
+            yield from ((release, day) for day in days)
+
+
+def _bits(charged: list[tuple[ReleaseState, ServeDay]]) -> dict[str, int]:
+    told: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    month_limit: defaultdict[tuple[str, str], float] = defaultdict(float)
+    life_limit: defaultdict[str, float] = defaultdict(float)
+    for release, day in charged:
+        month, meaning = day.day[:7], release.told.meaning if release.told else ""
+        for kind, bits in day.bits.items():
+            known = told[kind, month]
+            known[meaning] = max(known.get(meaning, 0), bits)
+            limit = release.limits.get(kind)
+            # An entry that is not allowed can name a kind without a limit: then none is counted on.
+            month_limit[kind, month] = max(month_limit[kind, month], limit.month if limit else math.inf)
+            life_limit[kind] = max(life_limit[kind], limit.life if limit else math.inf)
+    total: defaultdict[str, float] = defaultdict(float)
+    for (kind, month), meanings in told.items():
+        total[kind] += min(sum(meanings.values()), month_limit[kind, month])
+    return {kind: int(min(bits, life_limit[kind])) for kind, bits in sorted(total.items())}
