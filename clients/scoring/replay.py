@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sealscore.clients.scoring.score_log import Line
+from sealscore.clients.scoring.score_log import ScoreLine
 from sealscore.clients.scoring.scorer import Scored, Scorer
 from sealscore.shared.serving.release import Release
 
@@ -34,7 +34,7 @@ class Replayed:
         return not self.differ and not self.unknown
 
 
-def replay(lines: Iterable[Line], releases: Mapping[str, Release]) -> Replayed:
+def replay(lines: Iterable[ScoreLine], releases: Mapping[str, Release]) -> Replayed:
     """Compute the answers of lines anew, bit for bit: those of a release and a role together.
 
     The answer follows from bins alone, so it is the same alone and in a block.

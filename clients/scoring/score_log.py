@@ -89,7 +89,7 @@ class LogKeys:
 
 
 @dataclass(frozen=True)
-class Line:
+class ScoreLine:
     """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when."""
 
     seq: int
@@ -189,7 +189,7 @@ class ScoreLog:
         ]
         return found
 
-    def lines(self, seqs: Sequence[int] | None = None) -> Iterator[Line]:
+    def lines(self, seqs: Sequence[int] | None = None) -> Iterator[ScoreLine]:
         """The lines in order, decrypted as far as their persons' keys are there."""
         keys = self._person_keys()
         erased = {
@@ -200,13 +200,13 @@ class ScoreLog:
         query = f"SELECT seq, at, kind, person, body FROM lines {where} ORDER BY seq"
         for seq, at, kind, person, body in self._database.execute(query, tuple(seqs or ())):
             if kind != "score":
-                yield Line(seq, at, kind, json.loads(bytes(body)))
+                yield ScoreLine(seq, at, kind, json.loads(bytes(body)))
                 continue
             key = next((key for since, key in keys.get(bytes(person), ()) if since <= seq), None)
             content = None if key is None else _opened(key, seq, bytes(person), bytes(body))
-            yield Line(seq, at, kind, content, "" if content is not None else erased.get(bytes(person), "unknown"))
+            yield ScoreLine(seq, at, kind, content, "" if content is not None else erased.get(bytes(person), "unknown"))
 
-    def find(self, score: str) -> Line | None:
+    def find(self, score: str) -> ScoreLine | None:
         """The line of a score by its id."""
         row = self._database.execute("SELECT seq FROM answers WHERE score = ?", (score,)).fetchone()
         return None if row is None else next(self.lines([int(row[0])]))

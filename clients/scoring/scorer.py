@@ -26,6 +26,8 @@ PD_DIGITS = 6
 # Of training persons without a signal: below it the champion knows too few of their kind.
 LEAST_MISSING = 0.10
 _POINTS_A_LOGIT = POINTS_TO_DOUBLE / math.log(2)
+# A contribution of less than half a tenth of a point would be told as none.
+_LEAST = 0.05 / _POINTS_A_LOGIT
 
 
 class NoModel(ValueError):
@@ -140,7 +142,9 @@ class Scorer:
         by, rows = np.take_along_axis(moved, order, axis=1).tolist(), np.take_along_axis(bins, order, axis=1).tolist()
         found = []
         for places, indices, moves in zip(order.tolist(), rows, by, strict=True):
-            given = [texts[place][bin] for place, bin, move in zip(places, indices, moves, strict=True) if move > 0]
+            given = [
+                texts[place][bin] for place, bin, move in zip(places, indices, moves, strict=True) if move >= _LEAST
+            ]
             found.append([text.code for text in given if text is not None][:MOST_REASONS])
         return found
 
@@ -155,7 +159,7 @@ class Scorer:
         """
         found: list[dict[str, Any]] = []
         for place, bin, by in moved:
-            if len(found) == MOST_REASONS or by <= 0:
+            if len(found) == MOST_REASONS or by < _LEAST:
                 break
             text = self._texts[role][place][bin]
             if text is not None:

@@ -51,6 +51,9 @@ def show(release: ReleaseArgument, folder: Folder = HERE) -> None:
 def approve(
     release: ReleaseArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    unranked: Annotated[
+        bool, typer.Option("--unranked", help="At a platform: although its tower is not shown to rank our labels.")
+    ] = False,
     folder: Folder = HERE,
 ) -> None:
     """Approve a release: a platform makes tokens under it, a lender may score with it. The ledger keeps that."""
@@ -59,6 +62,8 @@ def approve(
     _print(seen)
     if seen.obstacles:
         fail(f"release {seen.release.manifest.name} cannot be approved as things are", FAILED)
+    if seen.unranked and not unranked:
+        fail(f"{seen.unranked}; to approve it all the same: --unranked", FAILED)
     if not yes and not typer.confirm("Approve this release?"):
         errors.print("not approved; nothing was written")
         raise typer.Exit(FAILED)
@@ -194,3 +199,5 @@ def _print(seen: ReleaseReview) -> None:
     console.print(table, highlight=False)
     for obstacle in seen.obstacles:
         errors.print(f"[red]in the way:[/red] {foreign(obstacle, 10_000)}", highlight=False)
+    if seen.unranked:
+        errors.print(f"[yellow]to weigh:[/yellow] {foreign(seen.unranked)}", highlight=False)
