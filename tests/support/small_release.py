@@ -4,6 +4,8 @@ levels in training and approved it. For tests of what happens after training.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -221,11 +223,31 @@ class Pair:
         """The platform's, in which the release is approved."""
         path = self._path(f"{self.platform}.db")
         if path is not None and path.exists():
-            return Ledger(path, identity_of(self.plan, self.platform))
+            return Ledger(path, self.identity())
         meaning = self.release.manifest.told[self.plan.party(self.platform).group].meaning
         ledger = trained_ledger(self.platform, path, meaning)
         ledger.append(lambda state: admit_entry(self.release, self.platform))
         return ledger
+
+    @cached_property
+    def lender_ledger(self) -> Ledger:
+        """The lender's, in which the release is approved."""
+        path = self._path(f"{self.lender}.db")
+        if path is not None and path.exists():
+            return Ledger(path, self.identity(self.lender))
+        ledger = trained_ledger(self.lender, path)
+        ledger.append(lambda state: admit_entry(self.release, self.lender))
+        return ledger
+
+    def identity(self, name: str = "") -> Identity:
+        """Whose cards are in the plan; by default the platform's."""
+        return identity_of(self.plan, name or self.platform)
+
+    def close(self) -> None:
+        """Close the files that were opened."""
+        for name in ("ledger", "lender_ledger", "store", "log"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
 
     @cached_property
     def store(self) -> ServingStore:
@@ -251,7 +273,7 @@ class Pair:
         given: dict[str, Any] = {"release": self.release, "store": self.store, "ledger": self.ledger} | more
         peers = {name: self.peer(day, name) for name in self.release.manifest.lenders}
         return TokenMaker(
-            identity_of(self.plan, self.platform),
+            self.identity(),
             given["ledger"],
             given["store"],
             given["release"],
@@ -271,8 +293,9 @@ class Pair:
 
 @cache
 def serving_keys(lender: str, month: str) -> ServingKeys:
-    """A lender's serving keys of a month, the same through a process."""
-    return ServingKeys.of(identity_of(small_plan(), lender), month, PlanKeys.secret())
+    """A lender's serving keys of a month, the same in every process."""
+    secret = hashlib.shake_256(f"{lender} {month}".encode()).digest(len(PlanKeys.secret()))
+    return ServingKeys.of(identity_of(small_plan(), lender), month, secret)
 
 
 def request(person: str, key: str = "k1", lender: str = "lender-1", **more: Any) -> ConsentRequest:
@@ -283,8 +306,6 @@ def request(person: str, key: str = "k1", lender: str = "lender-1", **more: Any)
 
 def application(person: str, *tokens: bytes, day: date = TODAY, **changes: Any) -> dict[str, Any]:
     """An application at a lender."""
-    import base64
-
     return {
         "application_id": f"app-{person}",
         "as_of": str(day),
