@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, cached_property
@@ -22,7 +22,7 @@ from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.scoring.serving_store import ServingStore
-from sealscore.clients.scoring.tokens import ConsentRequest, TokenMaker
+from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker
 from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.files import write_whole
@@ -41,6 +41,7 @@ from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.serving.manifest import Manifest
 from sealscore.shared.serving.release import Release, ReleaseContent, write_release
 from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer, month_of
+from sealscore.shared.serving.token import Token, claimed_release, open_token
 
 TODAY = date(2030, 3, 10)
 PURPOSE = "credit-decision"
@@ -322,3 +323,24 @@ def known_at(platform: str = "wallet", count: int = 10) -> list[str]:
     """Persons whom a platform knows."""
     assert platform in PARTIES
     return list(everybody(platform).person[:count])
+
+
+def content_of(pair: Pair, data: bytes, lender: str = "") -> Token:
+    """What a token of a pair says."""
+    release, month = claimed_release(data)
+    return open_token(data, serving_keys(lender or pair.lender, month), release, pair.plan.cards)
+
+
+def code_of(make: Callable[[], Any]) -> str:
+    """The code with which a token is refused; fails where one is made."""
+    try:
+        make()
+    except NoToken as error:
+        return error.code
+    raise AssertionError("a token was made")
+
+
+def bits_told(pair: Pair, kind: str | None = None) -> list[int]:
+    """Bits of each row of what a platform told, of one kind or of all."""
+    query = "SELECT bits FROM told WHERE kind = COALESCE(?, kind) ORDER BY seq"
+    return [int(bits) for (bits,) in pair.store._database.execute(query, (kind,))]
