@@ -62,22 +62,20 @@ def replay(lines: Iterable[ScoreLine], releases: Mapping[str, Release]) -> Repla
 
 
 def _block(found: Replayed, scorer: Scorer, role: str, block: list[tuple[int, dict[str, Any]]]) -> None:
-    bins = np.array([content["bins"] for _, content in block], dtype=np.int16)
-    sizes = np.array(scorer.models[role].binning.sizes)
-    if bins.shape[1:] != sizes.shape or not ((bins >= 0) & (bins < sizes)).all():
-        for seq, content in block:
-            _one(found, scorer, role, seq, content)
-        return
-    for (seq, content), scored in zip(block, scorer.answers(role, bins), strict=True):
-        _compare(found, seq, content, scored)
-
-
-def _one(found: Replayed, scorer: Scorer, role: str, seq: int, content: Mapping[str, Any]) -> None:
+    """Compute a block together; where bins of it are none of the model's, line by line."""
     try:
-        bins = np.array([content["bins"]], dtype=np.int16)
-        _compare(found, seq, content, scorer.answers(role, bins)[0])
-    except (ValueError, IndexError):
-        found.differ.append(seq)
+        bins = np.array([content["bins"] for _, content in block], dtype=np.int16)
+    except (ValueError, TypeError, OverflowError):
+        bins = np.empty(0, dtype=np.int16)
+    sizes = np.array(scorer.models[role].binning.sizes)
+    if bins.shape[1:] == sizes.shape and ((bins >= 0) & (bins < sizes)).all():
+        for (seq, content), scored in zip(block, scorer.answers(role, bins), strict=True):
+            _compare(found, seq, content, scored)
+    elif len(block) == 1:
+        found.differ.append(block[0][0])
+    else:
+        for line in block:
+            _block(found, scorer, role, [line])
 
 
 def _compare(found: Replayed, seq: int, content: Mapping[str, Any], scored: Scored) -> None:

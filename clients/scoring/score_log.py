@@ -222,8 +222,10 @@ class ScoreLog:
         query = "SELECT person, since, key, retained FROM persons ORDER BY since DESC"
         for person, since, key, retained in self._database.execute(query):
             raw, name = bytes(key), bytes(person)
-            opened = AESGCM(retention.decrypt(raw[:_NONCE], raw[_NONCE:], name) if retained else raw)
-            found.setdefault(name, []).append((since, opened))
+            # What another retention key wrapped is as good as destroyed.
+            with suppress(InvalidTag):
+                opened = AESGCM(retention.decrypt(raw[:_NONCE], raw[_NONCE:], name) if retained else raw)
+                found.setdefault(name, []).append((since, opened))
         return found
 
 
