@@ -293,14 +293,14 @@ class Batch:
         """
         count = 0
         for handle in handles:
-            query = "SELECT person, platform FROM handles WHERE handle = ?"
+            query = "SELECT person, platform, application IS NULL FROM handles WHERE handle = ?"
             row = self._database.execute(query, (handle,)).fetchone()
             if row is None:
                 self._database.execute(
                     "INSERT INTO handles VALUES (?, NULL, ?, ?, '', ?)", (handle, platform, b"", day)
                 )
                 continue
-            if row[1] != platform:
+            if row[1] != platform or row[2]:
                 continue
             count += 1
             query = "UPDATE handles SET withdrawn = ? WHERE handle = ? AND withdrawn IS NULL"

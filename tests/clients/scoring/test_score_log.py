@@ -316,7 +316,7 @@ def test_replay_names_lines_that_differ_are_erased_or_of_a_release_that_is_gone(
         ("points", 1),
         ("logit", (0.5).hex()),
         ("bins", [0, 0]),
-        ("reasons", []),
+        ("reasons", [{"code": "late.high", "points": 99.0}]),
         ("bins", [-1] * 4),
     ):
         lines = list(pair.log.lines())
