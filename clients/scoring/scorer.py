@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,14 +34,14 @@ class NoModel(ValueError):
 
 @dataclass(frozen=True)
 class Scored:
-    """What a model says of one application. `bins` are its inputs as the model reads them."""
+    """What a model says of one application. `bins` are its inputs as the model reads them. Its `repr` has no value."""
 
     role: str
-    bins: tuple[int, ...]
-    logit: float
-    pd: float
-    points: int
-    reasons: tuple[dict[str, Any], ...]
+    bins: tuple[int, ...] = field(repr=False)
+    logit: float = field(repr=False)
+    pd: float = field(repr=False)
+    points: int = field(repr=False)
+    reasons: tuple[dict[str, Any], ...] = field(repr=False)
 
 
 class Scorer:

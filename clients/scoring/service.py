@@ -93,14 +93,13 @@ class ScoreService:
     def _answered(
         self, log: Batch, application: Application, seen: list[SeenToken], caller: str, today: date
     ) -> dict[str, Any]:
-        versions = log.answered(application.id, application.person)
-        for digest, seq in versions:
-            if digest == application.digest:
-                content = log.content(seq, application.person)
-                if content is None:
-                    what = "this application was scored, and its record is locked or erased since; send a new one"
-                    raise ApplicationError("withdrawn", [what])
-                return _answer(content)
+        versions, same = log.answered(application.id, application.digest)
+        if same is not None:
+            content = log.content(same, application.person)
+            if content is None:
+                what = "this application was scored, and its record is locked or erased since; send a new one"
+                raise ApplicationError("withdrawn", [what])
+            return _answer(content)
         judged = [self._judged(log, application, one, today) for one in seen]
         _refuse_twins(judged)
         levels: dict[str, list[int]] = {}
@@ -108,7 +107,7 @@ class ScoreService:
             if one.status == "used" and one.token is not None:
                 levels.setdefault(one.token.group, []).append(one.token.values["signal"])
         scored = self._scorer.score(application.values, levels)
-        version = len(versions) + 1
+        version = versions + 1
         content = self._content(application, judged, scored, caller, today, version)
         if self._shadow is not None:
             content["shadow"] = self._in_shadow(self._shadow, application, levels)
@@ -148,8 +147,7 @@ class ScoreService:
         told = self._release.manifest.told.get(token.group)
         if group != token.group or told is None or told.meaning != token.meaning:
             return SeenToken("other-release")
-        levels = self._release.plan.model.signal_levels
-        if not set(token.values) <= set(told.bits) or not 0 <= token.values.get("signal", -1) < levels:
+        if not told.allows(token.values, self._release.plan.model.signal_levels):
             return SeenToken("unreadable")
         if token.purpose != application.purpose:
             return SeenToken("other-purpose")
@@ -208,7 +206,8 @@ class ScoreService:
             said: dict[str, Any] = {"status": one.status}
             if one.token is not None:
                 said = {"kind": one.token.group, "platform": one.token.platform, **said}
-                if one.status == "used":
+                # Bands and flags are those of a release's own columns and edges; a level is its tower's.
+                if one.status == "used" and one.token.release == self._release.hash:
                     said["told"] = _told(one.token.values)
             found.append(said)
         given = {said.get("kind") for said in found}

@@ -67,7 +67,13 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
         group = release.plan.party(name).group
         told = manifest.told[group]
         kinds = ", ".join(f"{kind} ({bits} bits)" for kind, bits in told.bits.items())
-        lines += [("it tells", kinds), ("a day", f"of at most {manifest.most_a_day} persons for each lender")]
+        lines.append(("it tells", kinds))
+        if told.capacity:
+            edges = ", ".join(f"{edge:g}" for edge in told.capacity.edges)
+            lines.append(("capacity is", f"the band of {told.capacity.column} between {edges}"))
+        if told.flag:
+            lines.append(("flag is", f"whether {told.flag.column} is above {told.flag.above:g}"))
+        lines.append(("a day", f"of at most {manifest.most_a_day} persons for each lender"))
         for kind, bits in told.bits.items():
             limit = config.serving.limits[kind]
             lines.append((f"ceiling of {kind}", f"{limit.month} bits a person and month, {limit.life} ever"))

@@ -10,7 +10,7 @@ from sealscore.compliance.run_figures.scorecard import REASONS
 from sealscore.compliance.run_report.comparison_sections import scorecard as effects_by_feature
 from sealscore.compliance.run_report.fairness_section import fairness_section
 from sealscore.compliance.run_report.quality_sections import approved, with_interval
-from sealscore.shared.model.table_figures import TableFigures
+from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import fixed, listed, percent, plural, short, whole

@@ -170,8 +170,10 @@ def _seen(node_dir: NodeDir, wanted: str) -> ReleaseReview:
         return review(node_dir, release, ledger.state)
 
 
-def approved_release(node_dir: NodeDir, wanted: str) -> tuple[str, ReleaseState]:
-    """The approved, live release that an operator means; ends with an error where there is none, or several."""
+def approved_release(node_dir: NodeDir, wanted: str, ended: bool = False) -> tuple[str, ReleaseState]:
+    """The approved release that an operator means, live unless `ended` will do; ends with an error where there is none,
+    or several.
+    """
     with opened(node_dir) as ledger:
         known = dict(ledger.state.serving.releases)
     digits = ungrouped(wanted)
@@ -185,7 +187,7 @@ def approved_release(node_dir: NodeDir, wanted: str) -> tuple[str, ReleaseState]
         what = "several approved releases are" if fitting else "no folder and no approved release is"
         fail([f"{foreign(wanted)}: {what} so named; releases:", *listed], BAD_INPUT)
     ((hash, state),) = fitting.items()
-    if state.state != "live":
+    if state.state != "live" and not ended:
         fail(f"release {foreign(state.manifest.name)} was withdrawn", BAD_INPUT)
     return hash, state
 
