@@ -223,6 +223,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "most certain figures; more show finer curves.",
         "overall_share": "Share of the evaluation's squared signal-to-noise budget that the table of all test persons "
         "has; the groups share the rest alike. Left out: all tables have the same, and an AUC pays for every group.",
+        "fallback_share": "Share of the evaluation's budget that the table of the fallback has, where there is one.",
         "approval_rate": "Share of applicants that counts as approved in comparisons of groups.",
         "validation": "Share of the training persons whom a simulation holds out where it is judged on validation "
         "(`run --judge validation`, sweeps). Nothing else reads it.",
@@ -245,6 +246,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "cross_scale": "Size of all crosses together against that of the features.",
         "signal_levels": "Levels into which a platform's tower is cut before anything is told of it.",
         "signal_weight": "Weight of a signal among the lender's features.",
+        "fallback": "Whether lenders also train a score of their own features, for applicants without a signal. A plan "
+        "in TOML that has platforms and does not say so has one; without platforms there is none.",
     },
     Privacy: {
         "epsilon": "Budget of a person: bounds what all sums of the plan together tell.",
@@ -269,6 +272,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "signal": "Edges of the signals' levels; only where there are platforms.",
         "calibration": "Calibration.",
         "evaluation": "Evaluation: a share of the test persons' own budget.",
+        "fallback": "Training and calibration of the fallback, where there is one.",
     },
     Training: {
         "algorithm": "`dp-sgd`: one global step a round, noise shared by the cohort. `fedavg`, `fedprox`: local steps, "

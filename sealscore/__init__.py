@@ -40,6 +40,8 @@ def __dir__() -> list[str]:
 def plan(source: str | Path | Mapping[str, Any], **changes: Any) -> Plan:
     """A plan: a file of any party, the name of one that comes with Sealscore, or its keys as a mapping.
 
+    A mapping is read as a file is: with platforms, a plan that says nothing of a fallback has one.
+
     `changes` replace keys; a dotted key is written with `__` for the dot (`privacy__epsilon=1.0`). What only
     simulations know (the table `[simulation]`) is left out.
 

@@ -13,6 +13,7 @@ from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, foreign,
 from sealscore.simulations.audit.command import audit
 from sealscore.simulations.draft.command import draft
 from sealscore.simulations.neighbours.command import neighbours
+from sealscore.simulations.scoring.command import score
 from sealscore.simulations.sweep.command import app as sweep
 from sealscore.simulations.world.command import app as world
 
@@ -146,6 +147,7 @@ def plans() -> None:
 
 
 app.command()(draft)
+app.command()(score)
 app.command()(audit)
 app.command()(neighbours)
 
@@ -154,14 +156,16 @@ def main() -> None:
     """Entry point: expected errors become one message and an exit code (1 failed, 2 bad input, 130 interrupted)."""
     from sealscore.clients.data import DataError
     from sealscore.clients.node.admission import NotApproved
+    from sealscore.clients.scoring.scorer import NoModel
     from sealscore.shared.dp.noise_calibration import UnreachableBudget
     from sealscore.shared.identity.trust import Untrusted
     from sealscore.shared.plan.errors import PlanError
+    from sealscore.shared.serving.release import ReleaseError
     from sealscore.simulations.engine.flower_engine import FlowerRunError
     from sealscore.simulations.experiments.job import RunFailed
     from sealscore.simulations.experiments.runs import NoSuchRun
 
-    bad = (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun)
+    bad = (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun, ReleaseError, NoModel)
     expected = dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys((RunFailed, FlowerRunError), FAILED)
     run_app(app, expected, "interrupted; nothing was kept of the run that was under way")
 

@@ -22,12 +22,14 @@ IDENTIFIER_MEND = "export the column as text, or as whole numbers, from where it
 
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _NUMBERS_WRITTEN = (
-    (r"[\x{FF10}-\x{FF19}\x{FF0E}\x{FF0C}]", "write digits, points and commas as half-width characters: 1234.5"),
-    (r"^\(.*\)$|^\x{FF08}.*\x{FF09}$", "write negative numbers with a minus sign and not in brackets: -1234.5"),
+    (r"^\(.*\)$", "write negative numbers with a minus sign and not in brackets: -1234.5"),
     (r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$", "write numbers without thousands separators: 1234.5"),
     (r"^[+-]?\d+,\d+$", "write a point and no comma before decimals: 1234.5"),
     (r"^#", "correct the formulas of the spreadsheet that end in an error, or leave the cells empty"),
 )
+# As Chinese and Japanese keyboards write digits and signs. Not Unicode's NFKC, by which 5 squared is 52.
+_FULL_WIDTH = ["\u3000", *map(chr, range(0xFF01, 0xFF5F))]
+_HALF_WIDTH = [" ", *map(chr, range(0x21, 0x7F))]
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 # What programs write where there is no identifier: one person, if it were one. None of a whole column of zeros.
 NOBODY = MISSING | {
@@ -53,7 +55,7 @@ class WrongTypeError(TypeError):
 
 def how_written(text: pl.Series) -> str:
     """Why texts in place of numbers are none, as far as all of them show it: the fix, in words without a cell."""
-    stripped = _stripped(text)
+    stripped = _half_width(_stripped(text))
     for pattern, fix in _NUMBERS_WRITTEN:
         if stripped.str.contains(pattern).all():
             return fix
@@ -68,18 +70,27 @@ def decimal(value: float) -> str:
 def numbers(cells: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """float64 [n], NaN where a cell is missing or no number, and the mask of those that are text and no number.
 
+    Text in full-width characters is a number where it is one in half-width ones.
+
     Raises:
         WrongTypeError: the column holds neither numbers nor text.
     """
     if _is_text(cells):
         text = _stripped(cells)
-        missing = _missing(text)
-        values = text.cast(pl.Float64, strict=False).to_numpy().astype(np.float64)
-        return np.where(missing, np.nan, values), np.isnan(values) & ~missing
+        values, unread = _written_numbers(text)
+        if unread.any():
+            values[unread], unread[unread] = _written_numbers(_half_width(text.filter(pl.Series(unread))))
+        return values, unread
     if cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null):
         values = cells.cast(pl.Float64).to_numpy().astype(np.float64)
         return values, np.zeros(len(cells), dtype=bool)
     raise WrongTypeError(f"a column of type {_type(cells)}, where numbers are needed")
+
+
+def _written_numbers(text: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    missing = _missing(text)
+    values = text.cast(pl.Float64, strict=False).to_numpy().astype(np.float64)
+    return np.where(missing, np.nan, values), np.isnan(values) & ~missing
 
 
 def levels(cells: pl.Series, allowed: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -128,8 +139,8 @@ class Days(NamedTuple):
 def days(cells: pl.Series, zone: str | None = None) -> Days:
     """The day of each cell: as it is written, or where it is a moment with an offset or a zone, the day in `zone`.
 
-    Text is read as ISO 8601: 2024-05-31, with or without a time after it. Without a `zone` days are in UTC, and a
-    moment that another zone's offset makes another day is left open.
+    Text is read as ISO 8601: 2024-05-31, with or without a time after it, in full-width characters as well. Without a
+    `zone` days are in UTC, and a moment that another zone's offset makes another day is left open.
 
     Raises:
         WrongTypeError: the column holds neither text nor days.
@@ -139,9 +150,11 @@ def days(cells: pl.Series, zone: str | None = None) -> Days:
         text = _stripped(cells)
         missing = _missing(text)
         # Nearly all columns hold nothing else, and this is several times as quick.
-        if (text.str.contains(r"^\d{4}-\d{2}-\d{2}$").fill_null(False).to_numpy() | missing).all():
+        if (text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$").fill_null(False).to_numpy() | missing).all():
             day, written = text.str.to_date("%Y-%m-%d", strict=False), None
         else:
+            text = _half_width(text)
+            missing = _missing(text)
             frame = text.rename("text").to_frame().select(moments(pl.col("text"), zone))
             day, written = frame["wall"].cast(pl.Date), frame["written"].cast(pl.Date)
         unread = day.is_null().to_numpy() & ~missing
@@ -257,6 +270,15 @@ def _type(cells: pl.Series) -> str:
 
 def _stripped(cells: pl.Series) -> pl.Series:
     return cells.cast(pl.String).str.strip_chars()
+
+
+def half_width(text: pl.Expr) -> pl.Expr:
+    """Full-width letters, digits, signs and blanks as the half-width ones that they stand for."""
+    return text.str.replace_many(_FULL_WIDTH, _HALF_WIDTH)
+
+
+def _half_width(text: pl.Series) -> pl.Series:
+    return text.to_frame("text").select(half_width(pl.col("text"))).to_series()
 
 
 def _missing(text: pl.Series) -> np.ndarray:

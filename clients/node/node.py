@@ -27,7 +27,7 @@ from sealscore.clients.roles.lender import Lender
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.nobody import attempted, bounded
 from sealscore.clients.roles.platform import Platform
-from sealscore.clients.roles.releases import Kept, Payload, Release, Sum
+from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease, Sum
 from sealscore.clients.roles.role import PartyRole
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.mechanisms import Mechanisms
@@ -346,7 +346,7 @@ class Node:
         if not payload.releases:
             self.plan_ledger.exchanged(header, request.peer, key)
 
-    def _kept(self, payload: Payload, release: Release) -> tuple[Kept, str | None]:
+    def _kept(self, payload: Payload, release: PayloadRelease) -> tuple[Kept, str | None]:
         """Keep a release; the store's head where it changed, for one from before would vouch for what never was."""
         disclosure_store = self._lifetime.disclosure_store
         before, kept = disclosure_store.head, payload.keep(release)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sealscore.clients.roles.errors import LocalFault, Refused
-from sealscore.clients.roles.releases import Kept, Release
+from sealscore.clients.roles.releases import Kept, PayloadRelease
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn, check_labels
 from sealscore.shared.ledger.entries import (
@@ -120,7 +120,7 @@ class PlanLedger:
         if self._block is not None and self._block.given == self._block.entry.count:
             self._close_block()
 
-    def clear(self, header: Address, releases: Sequence[Release]) -> None:
+    def clear(self, header: Address, releases: Sequence[PayloadRelease]) -> None:
         """Check that releases to a peer are within the ceilings of the data set, before they are noted anywhere.
 
         Raises:
@@ -142,7 +142,7 @@ class PlanLedger:
         self._append(lambda state: Answer(**where, peer=peer, request=request), header)
 
     def disclose(
-        self, header: Address, peer: str, release: Release, keep: Callable[[], tuple[Kept, str | None]]
+        self, header: Address, peer: str, release: PayloadRelease, keep: Callable[[], tuple[Kept, str | None]]
     ) -> None:
         """Note a payload that is about to leave, and what it discloses of how many persons for the first time.
 

@@ -18,7 +18,7 @@ from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.encoding import Scorer, expect
 from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
+from sealscore.clients.roles.releases import Kept, Pair, Payload, PayloadRelease, Sum
 from sealscore.clients.roles.role import PartyRole, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Asking
 from sealscore.shared.crypto.payloads import bits_for
@@ -216,7 +216,7 @@ class Lender(PartyRole):
         self._pairs.keep(context.peer, aligned)
         event = Disclosure(bits=1, recipient=context.peer, count=1)
         persons = len(aligned.persons)
-        return Payload(lambda: message, (Release(event, "applied", lambda: Kept(persons, persons)),))
+        return Payload(lambda: message, (PayloadRelease(event, "applied", lambda: Kept(persons, persons)),))
 
     def release_labels(self, context: PairContext, body: bytes) -> Payload:
         """Step 1 of release_labels: a noisy bit for each aligned person, of test persons and the like a fair one.
@@ -254,7 +254,7 @@ class Lender(PartyRole):
         event: Event = NoNoise(count=1, what=context.address.phase)
         if epsilon is not None:
             event = RandomizedResponse(epsilon=epsilon, count=1)
-        return Payload(make, (Release(event, outcome, keep),))
+        return Payload(make, (PayloadRelease(event, outcome, keep),))
 
     def disclose_signal(self, context: PairContext, body: bytes) -> Payload:
         """Step 2 of disclose_signal: take the levels that a platform tells of the aligned persons."""
@@ -290,7 +290,7 @@ class Lender(PartyRole):
     def _told(self, peer: str, bits: int, what: str, keep: Callable[[], Kept]) -> Payload:
         """Nothing to send back; what was told of each person is noted at this side too."""
         event = Disclosure(bits=bits, recipient=self._name, count=1)
-        return Payload(lambda: b"", (Release(event, f"{what} of {peer}", keep),))
+        return Payload(lambda: b"", (PayloadRelease(event, f"{what} of {peer}", keep),))
 
     def _band_sizes(self, platform: str) -> list[int]:
         names = self._plan.groups_at(self._plan.party(platform).group)

@@ -16,7 +16,7 @@ from sealscore.clients.roles.bands import band_codes, told_meaning
 from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.clients.roles.releases import Kept, Pair, Payload, Release, Sum
+from sealscore.clients.roles.releases import Kept, Pair, Payload, PayloadRelease, Sum
 from sealscore.clients.roles.role import PartyRole, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Answering
 from sealscore.shared.crypto.payloads import bits_for
@@ -132,7 +132,7 @@ class Platform(PartyRole):
         self._answering[context.peer] = answering
         event = Disclosure(bits=1, recipient=context.peer, count=1)
         known = len(persons)
-        return Payload(lambda: answering.response, (Release(event, "known", lambda: Kept(known, known)),))
+        return Payload(lambda: answering.response, (PayloadRelease(event, "known", lambda: Kept(known, known)),))
 
     def align_accept(self, context: PairContext, body: bytes) -> Payload:
         """Step 4 of align: take the handles by which the lender will speak of these persons."""
@@ -241,7 +241,7 @@ class Platform(PartyRole):
             return self._lifetime.fills.of_place(kind, what, handle, levels)
 
         event = Disclosure(bits=bits, recipient=context.peer, count=1)
-        return Payload(make, (Release(event, what, keep),))
+        return Payload(make, (PayloadRelease(event, what, keep),))
 
     def _told_of(self, peer: str) -> list[str]:
         """The aligned persons of a pair who may be joined."""

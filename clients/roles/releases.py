@@ -23,7 +23,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Release:
+class PayloadRelease:
     """What a payload tells of persons, by the event that is charged for it. `keep` notes it in the disclosure store.
 
     `what` names the meaning of the values.
@@ -40,7 +40,7 @@ class Payload:
     What is kept is what may be told: noise is drawn and limits are looked at there, and `make` knows nothing else.
     """
 
-    def __init__(self, make: Callable[[], bytes], releases: tuple[Release, ...] = ()) -> None:
+    def __init__(self, make: Callable[[], bytes], releases: tuple[PayloadRelease, ...] = ()) -> None:
         self.releases = releases
         self._make, self._unkept = make, list(releases)
 
@@ -49,7 +49,7 @@ class Payload:
         """A payload that costs nothing: it says nothing of records beyond who is aligned."""
         return cls(lambda: body)
 
-    def keep(self, release: Release) -> Kept:
+    def keep(self, release: PayloadRelease) -> Kept:
         """Note one of the releases in the disclosure store.
 
         Raises:

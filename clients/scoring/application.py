@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 from typing import Any
 
 from sealscore.clients.data.cells import decimal
@@ -22,11 +23,13 @@ from sealscore.clients.data.derive import derived_values
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature, TableSchema
-from sealscore.shared.text.foreign import plain
+from sealscore.shared.text.foreign import encodable, plain
 
 _KEYS = {"application_id", "as_of", "person", "product", "purpose", "features", "tokens"}
 _NEEDED = ("application_id", "as_of", "person", "purpose", "features")
 _MOST_TOKENS, _MOST_TOKEN_BYTES, _MOST_TEXT = 16, 16_384, 200
+# A plan has at most 1000 features; looking for names that are close takes time.
+_MOST_KEYS = 1000
 
 
 class ApplicationError(ValueError):
@@ -67,11 +70,11 @@ class Application:
         """
         if not isinstance(data, dict):
             raise ApplicationError("malformed", ["an application is a JSON object"])
-        problems = [_unknown(key, _KEYS) for key in data if key not in _KEYS]
+        problems = [_unknown(key, _KEYS) for key in islice(data, _MOST_KEYS) if key not in _KEYS]
         problems += [f"{key}: missing" for key in _NEEDED if key not in data]
         for key in ("application_id", "as_of", "person", "product", "purpose"):
             value = data.get(key, "")
-            if key in data and not (isinstance(value, str) and 1 <= len(value) <= _MOST_TEXT):
+            if key in data and not (isinstance(value, str) and 1 <= len(value) <= _MOST_TEXT and encodable(value)):
                 problems.append(f"{key}: must be text of 1 to {_MOST_TEXT} characters")
         tokens, wrong = _tokens(data.get("tokens", []))
         problems += wrong
@@ -101,7 +104,9 @@ def feature_values(given: Mapping[str, Any], table: TableSchema) -> dict[str, fl
         ApplicationError: see `Application.parse`.
     """
     wanted = {feature.name: feature for feature in table.features if not feature.protected}
-    problems = [f"features.{_unknown(name, wanted)}" for name in given if name not in wanted]
+    problems = [f"features.{_unknown(name, wanted)}" for name in islice(given, _MOST_KEYS) if name not in wanted]
+    if len(given) > _MOST_KEYS:
+        problems.append(f"features: have at most {_MOST_KEYS} keys")
     values = {}
     for name, feature in wanted.items():
         value = given.get(name)
@@ -122,7 +127,7 @@ def _number(value: Any, feature: NumericFeature) -> float:
         return _missing(feature)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
-    number = float(value)
+    number = _float(value)
     if not math.isfinite(number):
         raise ValueError("must be a finite number; leave it out or give null where there is no value")
     if feature.clip:
@@ -134,12 +139,20 @@ def _number(value: Any, feature: NumericFeature) -> float:
     return number
 
 
+def _float(value: int | float) -> float:
+    """A number as a float; infinite where it is an integer beyond all of them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 def _level(value: Any, feature: CategoricalFeature) -> float:
     if value is None:
         return _missing(feature)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("must be one of its levels")
-    written = value if isinstance(value, str) else decimal(float(value)) if math.isfinite(value) else ""
+    written = value if isinstance(value, str) else decimal(found) if math.isfinite(found := _float(value)) else ""
     if written in feature.levels:
         return float(feature.levels.index(written))
     if feature.other is not None:

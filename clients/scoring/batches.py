@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
+import hmac
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 
@@ -26,7 +26,7 @@ from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer
 from sealscore.shared.serving.token import HANDLE_BYTES, open_sealed
 
 ALARM_DAYS = 3
-_KIND, _PHASE, _PURPOSE = "batch", "batch", "batch receipt"
+_KIND, _PHASE, _PURPOSE, _DUMMIES = "batch", "batch", "batch receipt", "batch dummies"
 _LABEL = b"sealscore batch 1"
 _HEAD, _RECEIPT = "sealscore-batch-1.", "sealscore-receipt-1."
 
@@ -48,8 +48,7 @@ def batch_for(
         number, handles = own.take_batch(lender, str(today), places)
     entry = ServeWithdraw(peer=lender, direction="passed", batch=number, persons=len(handles))
     _note(ledger, entry)
-    dummies = [os.urandom(HANDLE_BYTES) for _ in range(places - len(handles))]
-    mixed = sorted([*handles, *dummies])
+    mixed = sorted([*handles, *_dummies(identity, lender, number, places - len(handles))])
     body = pack_fields(_LABEL, b"".join(mixed))
     address = Address(release.hash, peer.month, _PHASE, number, 0, identity.name, lender)
     return _HEAD + base64.urlsafe_b64encode(seal(address, _KIND, body, identity, peer.key)).decode("ascii")
@@ -83,7 +82,8 @@ def take_batch(
         label, joined = unpack_fields(body, 2)
     except (SealError, FieldsError) as error:
         raise BatchError(f"this batch cannot be opened: {error}") from None
-    if label != _LABEL or len(joined) != HANDLE_BYTES * release.manifest.batch_places or address.round < 1:
+    places = release.manifest.batch_places
+    if label != _LABEL or len(joined) != HANDLE_BYTES * places or not 1 <= address.round < 2**31:
         raise BatchError("this is no batch of the release's size")
     handles = [joined[at : at + HANDLE_BYTES] for at in range(0, len(joined), HANDLE_BYTES)]
     with log.commit() as batch:
@@ -106,6 +106,8 @@ def take_receipt(store: ServingStore, text: str, platform: str, card: Card) -> i
     if (sender.decode("utf-8", "replace"), recipient.decode("utf-8", "replace")) != (platform, card.name):
         raise BatchError("this receipt is of another pair")
     found = int.from_bytes(number, "big")
+    if len(number) != len(counter(0)) or found >= 2**63:
+        raise BatchError("this receipt names no batch")
     with store.transaction() as own:
         if not own.receipted(card.name, found, data):
             raise BatchError(f"there is no batch {found} for {card.name}")
@@ -120,6 +122,12 @@ def late_batches(store: ServingStore, today: date) -> dict[str, list[int]]:
             if (today - date.fromisoformat(day)).days >= ALARM_DAYS:
                 found.setdefault(lender, []).append(number)
     return found
+
+
+def _dummies(identity: Identity, lender: str, number: int, count: int) -> list[bytes]:
+    """Handles of no token. A batch that is made twice has the same: what differed would name the dummies."""
+    secret = identity.sign(_DUMMIES, lender.encode(), counter(number))
+    return [hmac.digest(secret, counter(place), "sha256")[:HANDLE_BYTES] for place in range(count)]
 
 
 def _note(ledger: Ledger, entry: ServeWithdraw) -> None:

@@ -1,13 +1,18 @@
-"""The ledger hears of the log of scores once a day, whether or not anybody was scored: its head at the day's end."""
+"""The ledger hears of the log of scores by day, whether or not anybody was scored: its head at each day's end."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, timedelta
+from functools import partial
 
-from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
 from sealscore.shared.ledger.entries import LogDay
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import LedgerState
+
+# Days for which a node that was away notes afterwards.
+_MOST_DAYS = 366
 
 
 class _DayNoted(Exception):
@@ -26,18 +31,27 @@ def close_days(ledger: Ledger, log: ScoreLog, today: date) -> int:
 
 
 def note_days(ledger: Ledger, log: ScoreLog, today: date) -> None:
-    """Keep the log's head in the ledger, once for all days before today that it does not have.
+    """Keep the log's head in the ledger for each day before today that it does not have.
 
-    Days of which nothing is known more than the head that they ended with have one entry together.
+    Days on which nobody was scored have an entry as well: how many there are tells nothing of applicants. On all of
+    them the log ended with the head that it has now.
+
+    Raises:
+        ScoreLogError: the log lacks a head that the ledger keeps: tokens that were used or withdrawn would be used.
+        LedgerError: the ledger cannot be written.
     """
-    day, head = str(today - timedelta(days=1)), log.head
+    noted = ledger.state.serving.log_days
+    if noted and not log.holds(noted[-1].head):
+        raise ScoreLogError(f"{log.path}: is older than the ledger; restore the latest copy of it")
+    yesterday, head = today - timedelta(days=1), log.head
+    last = date.fromisoformat(noted[-1].day) if noted else yesterday - timedelta(days=1)
+    first = max(last + timedelta(days=1), yesterday - timedelta(days=_MOST_DAYS))
+    for number in range((yesterday - first).days + 1):
+        with suppress(_DayNoted):
+            ledger.append(partial(_log_day, str(first + timedelta(days=number)), head))
 
-    def make(state: LedgerState) -> LogDay:
-        if state.serving.log_days and state.serving.log_days[-1].day >= day:
-            raise _DayNoted
-        return LogDay(day=day, head=head)
 
-    try:
-        ledger.append(make)
-    except _DayNoted:
-        return
+def _log_day(day: str, head: str, state: LedgerState) -> LogDay:
+    if state.serving.log_days and state.serving.log_days[-1].day >= day:
+        raise _DayNoted
+    return LogDay(day=day, head=head)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sealscore.clients.scoring.score_log import Line
-from sealscore.clients.scoring.scorer import Scored, Scorer
+from sealscore.clients.scoring.score_log import ScoreLine
+from sealscore.clients.scoring.scorer import Scorer
 from sealscore.shared.serving.release import Release
 
 # Lines that are computed together.
@@ -34,7 +34,7 @@ class Replayed:
         return not self.differ and not self.unknown
 
 
-def replay(lines: Iterable[Line], releases: Mapping[str, Release]) -> Replayed:
+def replay(lines: Iterable[ScoreLine], releases: Mapping[str, Release]) -> Replayed:
     """Compute the answers of lines anew, bit for bit: those of a release and a role together.
 
     The answer follows from bins alone, so it is the same alone and in a block.
@@ -62,36 +62,32 @@ def replay(lines: Iterable[Line], releases: Mapping[str, Release]) -> Replayed:
 
 
 def _block(found: Replayed, scorer: Scorer, role: str, block: list[tuple[int, dict[str, Any]]]) -> None:
-    bins = np.array([content["bins"] for _, content in block], dtype=np.int16)
-    sizes = np.array(scorer.models[role].binning.sizes)
-    if bins.shape[1:] != sizes.shape or not ((bins >= 0) & (bins < sizes)).all():
-        for seq, content in block:
-            _one(found, scorer, role, seq, content)
+    bins, sizes = _bins(block), np.array(scorer.models[role].binning.sizes)
+    if bins is None or bins.shape[1:] != sizes.shape or not ((bins >= 0) & (bins < sizes)).all():
+        # One of them has bins that are none of the model's, and not the others.
+        for one in block if len(block) > 1 else ():
+            _block(found, scorer, role, [one])
+        found.differ += [block[0][0]] if len(block) == 1 else []
         return
-    for (seq, content), scored in zip(block, scorer.answers(role, bins), strict=True):
-        _compare(found, seq, content, scored)
-
-
-def _one(found: Replayed, scorer: Scorer, role: str, seq: int, content: Mapping[str, Any]) -> None:
-    try:
-        bins = np.array([content["bins"]], dtype=np.int16)
-        _compare(found, seq, content, scorer.answers(role, bins)[0])
-    except (ValueError, IndexError):
-        found.differ.append(seq)
-
-
-def _compare(found: Replayed, seq: int, content: Mapping[str, Any], scored: Scored) -> None:
-    same = (
-        content["logit"] == scored.logit.hex()
-        and (content["pd"], content["points"]) == (scored.pd, scored.points)
+    logits, pds, points = (figures.tolist() for figures in scorer.figures(role, bins))
+    for place, reasons in enumerate(scorer.weights(role, bins)):
+        seq, content = block[place]
         # Sentences may be worded better by a later version; what was a reason, and of what weight, may not change.
-        and _weights(content["reasons"]) == _weights(scored.reasons)
-    )
-    if same:
-        found.same += 1
-    else:
-        found.differ.append(seq)
+        same = (
+            content["logit"] == logits[place].hex()
+            and content["pd"] == pds[place]
+            and content["points"] == points[place]
+            and [(reason["code"], reason["points"]) for reason in content["reasons"]] == reasons
+        )
+        if same:
+            found.same += 1
+        else:
+            found.differ.append(seq)
 
 
-def _weights(reasons: Iterable[Mapping[str, Any]]) -> list[tuple[str, float]]:
-    return [(reason["code"], reason["points"]) for reason in reasons]
+def _bins(block: list[tuple[int, dict[str, Any]]]) -> np.ndarray | None:
+    """The bins of lines [n, features]; None where they are none of one model."""
+    try:
+        return np.array([content["bins"] for _, content in block], dtype=np.int16)
+    except (ValueError, OverflowError, TypeError):
+        return None

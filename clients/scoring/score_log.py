@@ -2,7 +2,8 @@
 
 A line that is altered, cut or moved breaks the chain; one that is missing at the end is found by the head that the
 ledger keeps of each day. A person's lines are read while its key is there: a withdrawal moves the key under the
-retention key, an erasure destroys it, and the chain verifies all the same.
+retention key, an erasure destroys it, and the chain verifies all the same. After a withdrawal a person's next lines get
+a key of their own, so that each is kept to its own term.
 """
 
 from __future__ import annotations
@@ -13,31 +14,38 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sealscore.shared.fields import counter, pack_fields
+from sealscore.shared.fields import pack_fields
 from sealscore.shared.files import create
 
 KEY_BYTES = 32
 _LABEL, _SIGNED, _PERSON = b"sealscore score line 1", b"sealscore score log 1", b"sealscore score person 1"
 _START = bytes(32)
 _NONCE = 12
+# What stands before the parts of a line that differ: lengths as `pack_fields` writes them.
+_SEQ_LENGTH, _PERSON_LENGTH, _HEAD_LENGTH = ((8).to_bytes(4, "big"), (32).to_bytes(4, "big"), (32).to_bytes(4, "big"))
+_BOUND, _CHAINED = pack_fields(_LABEL) + _SEQ_LENGTH, pack_fields(_LABEL) + _HEAD_LENGTH
+_OPEN_KEY = "SELECT key FROM persons WHERE person = ? AND retained = 0"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, person BLOB NOT NULL, body BLOB NOT NULL,
     head BLOB NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, signature BLOB NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS lines_heads ON lines (head);
 CREATE TABLE IF NOT EXISTS persons (
-    person BLOB PRIMARY KEY, key BLOB NOT NULL, retained INTEGER NOT NULL DEFAULT 0, until TEXT
+    person BLOB NOT NULL, since INTEGER NOT NULL, key BLOB NOT NULL, retained INTEGER NOT NULL DEFAULT 0, until TEXT,
+    PRIMARY KEY (person, since)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers (
     application BLOB NOT NULL, version INTEGER NOT NULL, digest BLOB NOT NULL, score TEXT NOT NULL,
@@ -59,11 +67,13 @@ class ScoreLogError(RuntimeError):
 
 @dataclass(frozen=True)
 class LogKeys:
-    """What the log is kept under: the key that signs it, the secret that names persons, and the retention key."""
+    """What the log is kept under: the key that signs it, the secret that names persons, and the retention key. Its
+    `repr` shows none.
+    """
 
-    signing: Ed25519PrivateKey
-    naming: bytes
-    retention: bytes
+    signing: Ed25519PrivateKey = field(repr=False)
+    naming: bytes = field(repr=False)
+    retention: bytes = field(repr=False)
 
     @classmethod
     def of(cls, secret: bytes) -> LogKeys:
@@ -83,13 +93,13 @@ class LogKeys:
 
 
 @dataclass(frozen=True)
-class Line:
+class ScoreLine:
     """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when."""
 
     seq: int
     at: str
     kind: str
-    content: dict[str, Any] | None
+    content: dict[str, Any] | None = field(repr=False)
     erased: str = ""
 
 
@@ -111,9 +121,12 @@ class ScoreLog:
     def __init__(self, keys: LogKeys, path: Path | None = None) -> None:
         self.path, self._keys = path, keys
         try:
-            if path is not None and not path.exists():
-                create(path, b"")
+            if path is not None:
+                with suppress(FileExistsError):
+                    create(path, b"")
             self._database = sqlite3.connect(path or ":memory:", timeout=60, isolation_level=None)
+            # A key that is destroyed must leave no bytes in the file.
+            self._database.execute("PRAGMA secure_delete=ON")
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_SCHEMA)
@@ -134,6 +147,9 @@ class ScoreLog:
                 yield batch
                 batch.sign()
                 self._database.execute("COMMIT")
+                if batch.shed:
+                    # Nor in the file beside it, where pages wait for their place.
+                    self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except BaseException:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
@@ -177,7 +193,7 @@ class ScoreLog:
         ]
         return found
 
-    def lines(self, seqs: Sequence[int] | None = None) -> Iterator[Line]:
+    def lines(self, seqs: Sequence[int] | None = None) -> Iterator[ScoreLine]:
         """The lines in order, decrypted as far as their persons' keys are there."""
         keys = self._person_keys()
         erased = {
@@ -188,13 +204,13 @@ class ScoreLog:
         query = f"SELECT seq, at, kind, person, body FROM lines {where} ORDER BY seq"
         for seq, at, kind, person, body in self._database.execute(query, tuple(seqs or ())):
             if kind != "score":
-                yield Line(seq, at, kind, json.loads(bytes(body)))
+                yield ScoreLine(seq, at, kind, json.loads(bytes(body)))
                 continue
-            key = keys.get(bytes(person))
+            key = next((key for since, key in keys.get(bytes(person), ()) if since <= seq), None)
             content = None if key is None else _opened(key, seq, bytes(person), bytes(body))
-            yield Line(seq, at, kind, content, "" if content is not None else erased.get(bytes(person), "unknown"))
+            yield ScoreLine(seq, at, kind, content, "" if content is not None else erased.get(bytes(person), "unknown"))
 
-    def find(self, score: str) -> Line | None:
+    def find(self, score: str) -> ScoreLine | None:
         """The line of a score by its id."""
         row = self._database.execute("SELECT seq FROM answers WHERE score = ?", (score,)).fetchone()
         return None if row is None else next(self.lines([int(row[0])]))
@@ -203,12 +219,17 @@ class ScoreLog:
         """Close the file; the object is of no more use."""
         self._database.close()
 
-    def _person_keys(self) -> dict[bytes, AESGCM]:
-        found = {}
+    def _person_keys(self) -> dict[bytes, list[tuple[int, AESGCM]]]:
+        """Each person's keys with the line from which on each is used, the latest first."""
+        found: dict[bytes, list[tuple[int, AESGCM]]] = {}
         retention = AESGCM(self._keys.retention)
-        for person, key, retained in self._database.execute("SELECT person, key, retained FROM persons"):
+        query = "SELECT person, since, key, retained FROM persons ORDER BY since DESC"
+        for person, since, key, retained in self._database.execute(query):
             raw, name = bytes(key), bytes(person)
-            found[name] = AESGCM(retention.decrypt(raw[:_NONCE], raw[_NONCE:], name) if retained else raw)
+            # What another retention key wrapped is as good as destroyed.
+            with suppress(InvalidTag):
+                opened = AESGCM(retention.decrypt(raw[:_NONCE], raw[_NONCE:], name) if retained else raw)
+                found.setdefault(name, []).append((since, opened))
         return found
 
 
@@ -220,18 +241,22 @@ class Batch:
         self._seq, self._head = _last(database)
         self._written = False
         self._open: dict[bytes, AESGCM] = {}
+        self.shed = False
+        """Whether a key was destroyed or wrapped: what it was must go from the files, too."""
 
-    def answered(self, application: str, person: str) -> list[tuple[bytes, int]]:
-        """(digest, line) of each version of an application that was answered, in order."""
-        query = "SELECT digest, seq FROM answers WHERE application = ? ORDER BY version"
-        rows = self._database.execute(query, (self._application(application, person),))
-        return [(bytes(digest), int(seq)) for digest, seq in rows]
+    def answered(self, application: str, digest: bytes) -> tuple[int, int | None]:
+        """How many versions of an application were answered, and the line of the one with that body, if there is."""
+        place = self._application(application)
+        count = self._database.execute("SELECT COUNT(*) FROM answers WHERE application = ?", (place,)).fetchone()[0]
+        query = "SELECT seq FROM answers WHERE (application, digest) = (?, ?) ORDER BY version LIMIT 1"
+        row = self._database.execute(query, (place, self._body(digest))).fetchone()
+        return int(count), None if row is None else int(row[0])
 
     def content(self, seq: int, person: str) -> dict[str, Any] | None:
-        """What a line says of its person; None where the key is gone."""
+        """What a line says of its person; None where the key is gone or under the retention key."""
         name = self._keys.person(person)
         row = self._database.execute("SELECT body FROM lines WHERE seq = ? AND person = ?", (seq, name)).fetchone()
-        kept = self._database.execute("SELECT key FROM persons WHERE person = ? AND retained = 0", (name,)).fetchone()
+        kept = self._database.execute(_OPEN_KEY, (name,)).fetchone()
         if row is None or kept is None:
             return None
         return _opened(AESGCM(bytes(kept[0])), seq, name, bytes(row[0]))
@@ -242,9 +267,9 @@ class Batch:
         key = self._key(name)
         seq = self._seq + 1
         nonce = os.urandom(_NONCE)
-        plain = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        plain = msgspec.json.encode(content)
         self._append("score", name, nonce + key.encrypt(nonce, plain, _bound(seq, name)))
-        row = (self._application(application, person), version, digest, content["score_id"], seq)
+        row = (self._application(application), version, self._body(digest), content["score_id"], seq)
         self._database.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", row)
         return seq
 
@@ -256,7 +281,7 @@ class Batch:
 
     def use(self, handle: bytes, application: str, person: str, platform: str, expires: str) -> bool:
         """Bind a token to an application; False where it is bound to another one."""
-        place = self._application(application, person)
+        place = self._application(application)
         known = self.handle(handle)
         if known is None:
             row = (handle, place, platform, self._keys.person(person), expires)
@@ -267,35 +292,37 @@ class Batch:
     def withdraw(self, handles: Iterable[bytes], platform: str, day: str, until: str) -> int:
         """Use these tokens of a platform no more; their persons' lines move under the retention key until a day.
 
-        A handle that is not known leaves its tombstone. Gives how many were known.
+        A handle that is not known leaves its tombstone; one that was withdrawn before changes nothing. Gives how many
+        were known.
         """
         count = 0
         for handle in handles:
-            query = "SELECT person, platform FROM handles WHERE handle = ?"
+            query = "SELECT person, platform, application IS NULL FROM handles WHERE handle = ?"
             row = self._database.execute(query, (handle,)).fetchone()
             if row is None:
                 self._database.execute(
                     "INSERT INTO handles VALUES (?, NULL, ?, ?, '', ?)", (handle, platform, b"", day)
                 )
                 continue
-            if row[1] != platform:
+            if row[1] != platform or row[2]:
                 continue
             count += 1
-            self._database.execute(
-                "UPDATE handles SET withdrawn = ? WHERE handle = ? AND withdrawn IS NULL", (day, handle)
-            )
-            self._retain(bytes(row[0]), until)
+            query = "UPDATE handles SET withdrawn = ? WHERE handle = ? AND withdrawn IS NULL"
+            if self._database.execute(query, (day, handle)).rowcount == 1:
+                self._retain(bytes(row[0]), until)
         return count
 
     def erase(self, person: str, cause: str) -> bool:
-        """Destroy a person's key for good, with a line that says why; False where there was none."""
-        return self._erase(self._keys.person(person), cause)
+        """Destroy a person's keys for good, with a line that says why; False where there was none."""
+        name = self._keys.person(person)
+        gone = self._database.execute("DELETE FROM persons WHERE person = ?", (name,)).rowcount
+        return self._erased(name, cause, gone)
 
     def destroy_expired(self, day: str) -> int:
         """Destroy the keys whose term has ended; gives how many."""
-        query = "SELECT person FROM persons WHERE retained = 1 AND until < ?"
+        query = "DELETE FROM persons WHERE retained = 1 AND until < ? RETURNING person"
         names = [bytes(person) for (person,) in self._database.execute(query, (day,))]
-        return sum(self._erase(name, "term-ended") for name in names)
+        return sum(self._erased(name, "term-ended", 1) for name in names)
 
     def sign(self) -> None:
         """Sign the chain as it is now."""
@@ -303,35 +330,34 @@ class Batch:
             signature = self._keys.signing.sign(_SIGNED + self._head)
             self._database.execute("INSERT INTO commits VALUES (?, ?)", (self._seq, signature))
 
-    def _erase(self, name: bytes, cause: str) -> bool:
-        gone = self._database.execute("DELETE FROM persons WHERE person = ?", (name,)).rowcount == 1
-        if gone:
+    def _erased(self, name: bytes, cause: str, keys: int) -> bool:
+        """Write that keys of a person were destroyed, if any were."""
+        if keys:
+            self.shed = True
+            self._open.pop(name, None)
             self._append("erased", name, json.dumps({"cause": cause}).encode())
-        return gone
+        return bool(keys)
 
     def _retain(self, name: bytes, until: str) -> None:
-        row = self._database.execute("SELECT key FROM persons WHERE person = ? AND retained = 0", (name,)).fetchone()
+        row = self._database.execute(_OPEN_KEY, (name,)).fetchone()
         if row is None:
             return
         nonce = os.urandom(_NONCE)
         wrapped = nonce + AESGCM(self._keys.retention).encrypt(nonce, bytes(row[0]), name)
         self._database.execute(
-            "UPDATE persons SET key = ?, retained = 1, until = ? WHERE person = ?", (wrapped, until, name)
+            "UPDATE persons SET key = ?, retained = 1, until = ? WHERE person = ? AND retained = 0",
+            (wrapped, until, name),
         )
+        self.shed = True
         self._open.pop(name, None)
 
     def _key(self, name: bytes) -> AESGCM:
         if name not in self._open:
-            query = "SELECT key, retained FROM persons WHERE person = ?"
-            row = self._database.execute(query, (name,)).fetchone()
+            row = self._database.execute(_OPEN_KEY, (name,)).fetchone()
+            raw = os.urandom(KEY_BYTES) if row is None else bytes(row[0])
             if row is None:
-                raw = os.urandom(KEY_BYTES)
-                self._database.execute("INSERT INTO persons VALUES (?, ?, 0, NULL)", (name, raw))
-            elif row[1]:
-                # A new application of who withdrew before: its lines go with the old ones, to the same term.
-                raw = AESGCM(self._keys.retention).decrypt(bytes(row[0])[:_NONCE], bytes(row[0])[_NONCE:], name)
-            else:
-                raw = bytes(row[0])
+                # Also of who withdrew before: lines under the retention key end with the term of that withdrawal.
+                self._database.execute("INSERT INTO persons VALUES (?, ?, ?, 0, NULL)", (name, self._seq + 1, raw))
             self._open[name] = AESGCM(raw)
         return self._open[name]
 
@@ -342,8 +368,12 @@ class Batch:
         row = (self._seq, at, kind, person, body, self._head)
         self._database.execute("INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?)", row)
 
-    def _application(self, application: str, person: str) -> bytes:
+    def _application(self, application: str) -> bytes:
         return hmac.digest(self._keys.naming, pack_fields(b"application", application.encode()), hashlib.sha256)
+
+    def _body(self, digest: bytes) -> bytes:
+        """What stands for a body: of a plain digest anyone could try which values an applicant gave."""
+        return hmac.digest(self._keys.naming, pack_fields(b"body", digest), hashlib.sha256)
 
 
 def _last(database: sqlite3.Connection) -> tuple[int, bytes]:
@@ -352,20 +382,27 @@ def _last(database: sqlite3.Connection) -> tuple[int, bytes]:
 
 
 def _bound(seq: int, person: bytes) -> bytes:
-    return pack_fields(_LABEL, counter(seq), person)
+    return _BOUND + seq.to_bytes(8, "big") + _PERSON_LENGTH + person
 
 
 def _opened(key: AESGCM, seq: int, person: bytes, body: bytes) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads(key.decrypt(body[:_NONCE], body[_NONCE:], _bound(seq, person)))
-    except (InvalidTag, ValueError):
+        plain = key.decrypt(body[:_NONCE], body[_NONCE:], _bound(seq, person))
+        found: dict[str, Any] = msgspec.json.decode(plain)
+    except (InvalidTag, ValueError, msgspec.DecodeError):
         return None
     return found
 
 
 def _chained(head: bytes, seq: int, at: str, kind: str, person: bytes, body: bytes) -> bytes:
-    packed = pack_fields(_LABEL, head, counter(seq), at.encode(), kind.encode(), bytes(person), bytes(body))
-    return hashlib.sha256(packed).digest()
+    """The head after a line: `pack_fields` of (label, head before, number, time, kind, person, body), hashed.
+
+    Put together by hand, as a replay hashes every line.
+    """
+    when, what = at.encode(), kind.encode()
+    lengths = [len(part).to_bytes(4, "big") for part in (when, what, person, body)]
+    joined = (_CHAINED, head, _SEQ_LENGTH, seq.to_bytes(8, "big"), lengths[0], when, lengths[1], what)
+    return hashlib.sha256(b"".join((*joined, lengths[2], person, lengths[3], body))).digest()
 
 
 def _verified(key: Ed25519PublicKey, signature: bytes, head: bytes) -> bool:

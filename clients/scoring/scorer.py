@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from sealscore.clients.features.dictionary.reasons import dictionary_reasons
-from sealscore.shared.model.lookup import LookUp
 from sealscore.shared.model.score_model import POINTS_TO_DOUBLE, ScoreModel, points
 from sealscore.shared.model.signal import merged_levels
 from sealscore.shared.plan.plan import signal_name
+from sealscore.shared.serving.lookup import LookUp
 from sealscore.shared.serving.reason_texts import Texts, reasons_of
 from sealscore.shared.serving.release import CHAMPION, FALLBACK, Release
 
@@ -25,7 +25,7 @@ MOST_REASONS = 4
 PD_DIGITS = 6
 # Of training persons without a signal: below it the champion knows too few of their kind.
 LEAST_MISSING = 0.10
-_POINTS_A_LOGIT = POINTS_TO_DOUBLE / math.log(2)
+_TENTHS_A_LOGIT = 10 * POINTS_TO_DOUBLE / math.log(2)
 
 
 class NoModel(ValueError):
@@ -34,14 +34,14 @@ class NoModel(ValueError):
 
 @dataclass(frozen=True)
 class Scored:
-    """What a model says of one application. `bins` are its inputs as the model reads them."""
+    """What a model says of one application. `bins` are its inputs as the model reads them. Its `repr` has no value."""
 
     role: str
-    bins: tuple[int, ...]
-    logit: float
-    pd: float
-    points: int
-    reasons: tuple[dict[str, Any], ...]
+    bins: tuple[int, ...] = field(repr=False)
+    logit: float = field(repr=False)
+    pd: float = field(repr=False)
+    points: int = field(repr=False)
+    reasons: tuple[dict[str, Any], ...] = field(repr=False)
 
 
 class Scorer:
@@ -58,6 +58,12 @@ class Scorer:
         self._texts = {
             role: [reasons_of(part, texts) for part in model.binning.features] for role, model in self.models.items()
         }
+        self._codes = {
+            role: [[text.code if text else "" for text in of_bins] for of_bins in parts]
+            for role, parts in self._texts.items()
+        }
+        # Features that give no reason: behind how many of them the last of the reasons can stand.
+        self._silent = max(sum(None in texts for texts in parts) for parts in self._texts.values())
         self._signals = {group: signal_name(group) for group in plan.platforms}
         shares = {part.feature.name: part.reference[-1] for part in content.model.binning.features}
         # Read from the released, noisy shares of the champion's own bins.
@@ -117,7 +123,7 @@ class Scorer:
         """What a model says of records with these bins: of each the same bits as `score` gives."""
         logits, pds, whole = self.figures(role, bins)
         moved = self._tables[role].moved_of(bins)
-        order = np.argsort(-moved, axis=1, kind="stable")[:, : MOST_REASONS * 2].tolist()
+        order = self._worst(moved).tolist()
         rows, scales = bins.tolist(), moved.tolist()
         return [
             Scored(
@@ -131,6 +137,27 @@ class Scorer:
             for row in range(len(rows))
         ]
 
+    def weights(self, role: str, bins: np.ndarray) -> list[list[tuple[str, float]]]:
+        """Of records with these bins the reasons that `answers` gives, without their sentences: codes and points."""
+        moved = self._tables[role].moved_of(bins)
+        order, texts = self._worst(moved), self._codes[role]
+        lost = (np.rint(np.take_along_axis(moved, order, axis=1) * _TENTHS_A_LOGIT) / 10).tolist()
+        rows = np.take_along_axis(bins, order, axis=1).tolist()
+        found = []
+        for places, indices, losses in zip(order.tolist(), rows, lost, strict=True):
+            given: list[tuple[str, float]] = []
+            for place, bin, cost in zip(places, indices, losses, strict=True):
+                if cost <= 0 or len(given) == MOST_REASONS:
+                    break
+                if code := texts[place][bin]:
+                    given.append((code, cost))
+            found.append(given)
+        return found
+
+    def _worst(self, moved: np.ndarray) -> np.ndarray:
+        """Places of the largest contributions [n, k], the largest first: as many as may hold the reasons."""
+        return np.argsort(-moved, axis=1, kind="stable")[:, : MOST_REASONS + self._silent]
+
     def _reasons(self, role: str, moved: Sequence[tuple[int, int, float]]) -> tuple[dict[str, Any], ...]:
         """The features that raised this PD most, at most four, with the points that each cost.
 
@@ -138,11 +165,11 @@ class Scorer:
         """
         found: list[dict[str, Any]] = []
         for place, bin, by in moved:
-            if len(found) == MOST_REASONS or by <= 0:
+            lost = round(by * _TENTHS_A_LOGIT) / 10
+            if len(found) == MOST_REASONS or lost <= 0:
                 break
             text = self._texts[role][place][bin]
             if text is not None:
-                lost = round(by * _POINTS_A_LOGIT, 1)
                 found.append({"code": text.code, "points": lost, "en": text.en, "zh": text.zh})
         return tuple(found)
 

@@ -27,7 +27,7 @@ SHOPPING = 3
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenToken:
     """A token of an application: `status` is `used` or why it is not; `token` where it could be opened."""
 
     status: str
@@ -91,16 +91,15 @@ class ScoreService:
             ]
 
     def _answered(
-        self, log: Batch, application: Application, seen: list[Seen], caller: str, today: date
+        self, log: Batch, application: Application, seen: list[SeenToken], caller: str, today: date
     ) -> dict[str, Any]:
-        versions = log.answered(application.id, application.person)
-        for digest, seq in versions:
-            if digest == application.digest:
-                content = log.content(seq, application.person)
-                if content is None:
-                    what = "this application was scored, and its record is locked or erased since; send a new one"
-                    raise ApplicationError("withdrawn", [what])
-                return _answer(content)
+        versions, same = log.answered(application.id, application.digest)
+        if same is not None:
+            content = log.content(same, application.person)
+            if content is None:
+                what = "this application was scored, and its record is locked or erased since; send a new one"
+                raise ApplicationError("withdrawn", [what])
+            return _answer(content)
         judged = [self._judged(log, application, one, today) for one in seen]
         _refuse_twins(judged)
         levels: dict[str, list[int]] = {}
@@ -108,7 +107,7 @@ class ScoreService:
             if one.status == "used" and one.token is not None:
                 levels.setdefault(one.token.group, []).append(one.token.values["signal"])
         scored = self._scorer.score(application.values, levels)
-        version = len(versions) + 1
+        version = versions + 1
         content = self._content(application, judged, scored, caller, today, version)
         if self._shadow is not None:
             content["shadow"] = self._in_shadow(self._shadow, application, levels)
@@ -132,48 +131,47 @@ class ScoreService:
             return {"release": scorer.release.hash}
         return {"release": scorer.release.hash, "role": scored.role, "pd": scored.pd, "points": scored.points}
 
-    def _open(self, data: bytes, application: Application) -> Seen:
+    def _open(self, data: bytes, application: Application) -> SeenToken:
         """A token, opened; nothing of this depends on what was seen before."""
         try:
             release, month = claimed_release(data)
             if release not in self._installed:
-                return Seen("other-release")
+                return SeenToken("other-release")
             keys = self._keys.get(month)
             if keys is None:
-                return Seen("expired")
+                return SeenToken("expired")
             token = open_token(data, keys, release, self._cards)
         except (SealError, TokenError):
-            return Seen("unreadable")
+            return SeenToken("unreadable")
         group = self._group.get(token.platform)
         told = self._release.manifest.told.get(token.group)
         if group != token.group or told is None or told.meaning != token.meaning:
-            return Seen("other-release")
-        levels = self._release.plan.model.signal_levels
-        if not set(token.values) <= set(told.bits) or not 0 <= token.values.get("signal", -1) < levels:
-            return Seen("unreadable")
+            return SeenToken("other-release")
+        if not told.allows(token.values, self._release.plan.model.signal_levels):
+            return SeenToken("unreadable")
         if token.purpose != application.purpose:
-            return Seen("other-purpose")
+            return SeenToken("other-purpose")
         if not token.fits(application.person):
-            return Seen("other-person")
-        return Seen("used", token)
+            return SeenToken("other-person")
+        return SeenToken("used", token)
 
-    def _judged(self, log: Batch, application: Application, seen: Seen, today: date) -> Seen:
+    def _judged(self, log: Batch, application: Application, seen: SeenToken, today: date) -> SeenToken:
         """The status by what is known: withdrawals, other applications, the day."""
         token = seen.token
         if token is None or seen.status != "used":
             return seen
         known = log.handle(token.handle)
         if known is not None and known.withdrawn is not None:
-            return Seen("withdrawn", token)
+            return SeenToken("withdrawn", token)
         if not token.as_of <= today <= token.expires:
-            return Seen("expired" if today > token.expires else "clock", token)
+            return SeenToken("expired" if today > token.expires else "clock", token)
         expires = token.expires.isoformat()
         if not log.use(token.handle, application.id, application.person, token.platform, expires):
-            return Seen("other-application", token)
+            return SeenToken("other-application", token)
         return seen
 
     def _content(
-        self, application: Application, judged: list[Seen], scored: Scored, caller: str, today: date, version: int
+        self, application: Application, judged: list[SeenToken], scored: Scored, caller: str, today: date, version: int
     ) -> dict[str, Any]:
         """All that a line keeps: the inputs as bins and as checked values, the answer, and by whom and what."""
         ends = [one.token.expires for one in judged if one.token is not None and one.status == "used"]
@@ -201,14 +199,15 @@ class ScoreService:
             "valid_until": str(valid),
         }
 
-    def _signals(self, judged: list[Seen]) -> list[dict[str, Any]]:
+    def _signals(self, judged: list[SeenToken]) -> list[dict[str, Any]]:
         """Each kind of platform with its status, and what its token tells beside the level."""
         found = []
         for one in judged:
             said: dict[str, Any] = {"status": one.status}
             if one.token is not None:
                 said = {"kind": one.token.group, "platform": one.token.platform, **said}
-                if one.status == "used":
+                # Bands and flags are those of a release's own columns and edges; a level is its tower's.
+                if one.status == "used" and one.token.release == self._release.hash:
                     said["told"] = _told(one.token.values)
             found.append(said)
         given = {said.get("kind") for said in found}
@@ -230,7 +229,7 @@ def _told(values: Mapping[Kind, int]) -> dict[str, int]:
     return {kind: value for kind, value in values.items() if kind != "signal"}
 
 
-def _refuse_twins(judged: list[Seen]) -> None:
+def _refuse_twins(judged: list[SeenToken]) -> None:
     platforms = [one.token.platform for one in judged if one.token is not None and one.status == "used"]
     if len(set(platforms)) != len(platforms):
         raise ApplicationError("two-tokens", ["tokens: two are of one platform; send the newer one alone"])

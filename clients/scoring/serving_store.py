@@ -11,7 +11,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS told (
     nonce BLOB NOT NULL, head BLOB NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS told_of ON told (person, kind, what);
+CREATE INDEX IF NOT EXISTS told_heads ON told (head);
 CREATE TABLE IF NOT EXISTS tokens (
     release TEXT NOT NULL, lender TEXT NOT NULL, key TEXT NOT NULL, request BLOB NOT NULL, person TEXT NOT NULL,
     day TEXT NOT NULL, expires TEXT NOT NULL, handle BLOB NOT NULL, token BLOB NOT NULL,
@@ -48,11 +49,14 @@ class ServingStoreError(RuntimeError):
 
 @dataclass(frozen=True)
 class KeptToken:
-    """A token that was given: the digest of what was asked, and the token. Its `repr` shows neither."""
+    """A token that was given: the digest of what was asked, the token, and the day of its withdrawal, if there is one.
+    Its `repr` shows nothing.
+    """
 
     request: bytes
     handle: bytes
     token: bytes
+    withdrawn: str | None
 
     def __repr__(self) -> str:
         return "KeptToken()"
@@ -66,9 +70,9 @@ class Transaction:
 
     def kept(self, release: str, lender: str, key: str) -> KeptToken | None:
         """The token that was given for an idempotency key."""
-        query = "SELECT request, handle, token FROM tokens WHERE (release, lender, key) = (?, ?, ?)"
+        query = "SELECT request, handle, token, withdrawn FROM tokens WHERE (release, lender, key) = (?, ?, ?)"
         row = self._database.execute(query, (release, lender, key)).fetchone()
-        return None if row is None else KeptToken(*map(bytes, row))
+        return None if row is None else KeptToken(bytes(row[0]), bytes(row[1]), bytes(row[2]), row[3])
 
     def keep(
         self,
@@ -158,8 +162,15 @@ class Transaction:
         return self._database.execute(query, (receipt, lender, number)).rowcount == 1
 
     def unreceipted(self) -> list[tuple[str, int, str]]:
-        """(lender, number, day) of the batches of which the lender gave no receipt yet, in order."""
-        query = "SELECT lender, number, day FROM batches WHERE receipt IS NULL ORDER BY lender, number"
+        """(lender, number, day) of the batches of which the lender gave no receipt yet, in order.
+
+        Those that a later one made up for are not among them.
+        """
+        query = (
+            "SELECT lender, number, day FROM batches AS one WHERE receipt IS NULL AND (number > (SELECT "
+            "COALESCE(MAX(number), 0) FROM batches WHERE lender = one.lender AND receipt IS NOT NULL) OR EXISTS "
+            "(SELECT 1 FROM tokens WHERE (lender, batch) = (one.lender, one.number))) ORDER BY lender, number"
+        )
         return [(lender, int(number), day) for lender, number, day in self._database.execute(query)]
 
 
@@ -173,8 +184,9 @@ class ServingStore:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         try:
-            if path is not None and not path.exists():
-                create(path, b"")
+            if path is not None:
+                with suppress(FileExistsError):
+                    create(path, b"")
             self._database = sqlite3.connect(path or ":memory:", timeout=60, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")

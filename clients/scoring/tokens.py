@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from sealscore.clients.scoring.serving_store import KeptToken, ServingStore, Transaction
+from sealscore.clients.scoring.serving_store import KeptToken, ServingStore, ServingStoreError, Transaction
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.entries import ServeDay
@@ -32,6 +32,7 @@ from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.serving_keys import ServingPeer, month_of
 from sealscore.shared.serving.signal_tower import SignalTower
 from sealscore.shared.serving.token import HANDLE_BYTES, Token, person_tag, seal_token
+from sealscore.shared.text.foreign import encodable
 
 _LABEL = b"sealscore consent 1"
 # Days for which a node that was away charges afterwards: their entries say nothing, and a year of them is enough.
@@ -107,7 +108,7 @@ class TokenMaker:
             NoToken: there is none to give; nothing was charged.
             LedgerError, ServingStoreError: it cannot be charged; nothing was told.
         """
-        person = self._form(request.person)
+        person = self._form(request.person) if encodable(request.person) else ""
         peer = self._checked(request, person, today)
         charge_days(self._ledger, self._store, self._release.hash, today)
         digest, place = request.digest(person), (self._release.hash, request.lender, request.key)
@@ -116,6 +117,8 @@ class TokenMaker:
             if kept is not None:
                 if kept.request != digest:
                     raise NoToken("key-used", "this idempotency key was used for another consent; choose a new one")
+                if kept.withdrawn:
+                    raise NoToken("withdrawn", "this consent was withdrawn; a new one needs a new idempotency key")
                 return kept.token
             if store.given_on(*place[:2], str(today)) >= self._release.manifest.most_a_day:
                 raise NoToken("day-full", "all tokens of the day for this lender are given; ask again tomorrow")
@@ -123,7 +126,7 @@ class TokenMaker:
             handle = os.urandom(HANDLE_BYTES)
             values = self._values(store, request, person, row, today, handle)
             token = seal_token(self._token(request, person, values, today, handle, peer), self._identity, peer)
-            kept = KeptToken(digest, handle, token)
+            kept = KeptToken(digest, handle, token, None)
             store.keep(*place, kept, person, str(today), str(self._expires(today)))
         return token
 
@@ -142,7 +145,8 @@ class TokenMaker:
             raise NoToken("kind", f"the release tells no {', '.join(sorted(unknown))} of {self.group}")
         if "signal" not in request.kinds:
             raise NoToken("kind", "a token always tells the signal")
-        if not _is_digest(request.text) or not 1 <= len(request.key) <= 200 or not 2 <= len(request.language) <= 20:
+        texts = _is_digest(request.text) and encodable(request.key) and encodable(request.language)
+        if not texts or not 1 <= len(request.key) <= 200 or not 2 <= len(request.language) <= 20:
             raise NoToken("malformed", "give text as 64 hexadecimal digits, a language, and a key of 1 to 200 letters")
         peer = self._peers.get(request.lender)
         if peer is None or peer.month != month_of(today):
@@ -172,7 +176,7 @@ class TokenMaker:
         fresh = told_values(self._tower, self._told, self._columns(row))
         found: dict[Kind, int] = {}
         for kind in sorted(request.kinds):
-            bits, what = self._told.bits[kind], f"{self._told.meaning}|{month}"
+            bits, what = self._told.bits[kind], f"{self._told.definition(kind)}|{month}"
             known = store.told(person, kind, what)
             new = 0 if known is not None else bits
             spent = store.bits(person, kind, month) + new, store.bits(person, kind) + new
@@ -251,10 +255,14 @@ def charge_days(ledger: Ledger, store: ServingStore, release: str, today: date) 
     Raises:
         NoToken: the release is not live, or the clock was set back.
         LedgerError: it cannot be charged.
+        ServingStoreError: the store is older than the ledger: what it lacks would be told again, and not be charged.
     """
     state = ledger.state.serving.releases.get(release)
     if state is None or state.state != "live":
         raise NoToken("release", "this release is not approved here, or was withdrawn")
+    latest = [days[-1] for one in ledger.state.serving.releases.values() for days in one.days.values()]
+    if not all(store.holds(day.store_head) for day in latest):
+        raise ServingStoreError(f"{store.path}: is older than the ledger; restore the latest copy of it")
     for lender in state.manifest.lenders:
         days = state.days.get(lender, [])
         last = date.fromisoformat(days[-1].day) if days else today - timedelta(days=1)

@@ -24,11 +24,15 @@ _CLEARLY = 2.0
 
 @dataclass(frozen=True)
 class ReleaseReview:
-    """A release in words, and what is in the way of its approval."""
+    """A release in words, and what is in the way of its approval.
+
+    `unranked` says why a platform's tower is not shown to rank its labels: the operator may approve it all the same.
+    """
 
     release: Release
     lines: tuple[tuple[str, str], ...]
     obstacles: tuple[str, ...]
+    unranked: str = ""
 
 
 def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseReview:
@@ -43,7 +47,7 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
         ("models", ", ".join(release.content.models)),
         ("golden vectors", "the same here as where it was made"),
     ]
-    obstacles = []
+    obstacles, unranked = [], ""
     if release.hash in state.serving.releases:
         obstacles.append(f"it is {state.serving.releases[release.hash].state} in this ledger already")
     if manifest.expires < today():
@@ -63,7 +67,13 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
         group = release.plan.party(name).group
         told = manifest.told[group]
         kinds = ", ".join(f"{kind} ({bits} bits)" for kind, bits in told.bits.items())
-        lines += [("it tells", kinds), ("a day", f"of at most {manifest.most_a_day} persons for each lender")]
+        lines.append(("it tells", kinds))
+        if told.capacity:
+            edges = ", ".join(f"{edge:g}" for edge in told.capacity.edges)
+            lines.append(("capacity is", f"the band of {told.capacity.column} between {edges}"))
+        if told.flag:
+            lines.append(("flag is", f"whether {told.flag.column} is above {told.flag.above:g}"))
+        lines.append(("a day", f"of at most {manifest.most_a_day} persons for each lender"))
         for kind, bits in told.bits.items():
             limit = config.serving.limits[kind]
             lines.append((f"ceiling of {kind}", f"{limit.month} bits a person and month, {limit.life} ever"))
@@ -81,10 +91,10 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
                 "its tower is none whose levels this node told in training; a server could have made it up"
             )
         else:
-            words, wrong = _ranking(node_dir, config, release)
+            words, wrong, unranked = _ranking(node_dir, config, release)
             lines.append(("its tower on our noisy labels", words))
             obstacles += wrong
-    return ReleaseReview(release, tuple(lines), tuple(obstacles))
+    return ReleaseReview(release, tuple(lines), tuple(obstacles), unranked)
 
 
 def admit(release: Release, config: NodeConfig) -> AdmitRelease:
@@ -97,8 +107,10 @@ def admit(release: Release, config: NodeConfig) -> AdmitRelease:
     return AdmitRelease(release=release.hash, plan=manifest.plan, text=text, limits=limits)
 
 
-def _ranking(node_dir: NodeDir, config: NodeConfig, release: Release) -> tuple[str, list[str]]:
-    """Whether the tower ranks the noisy labels that lenders released to this platform: in words, and what is wrong.
+def _ranking(node_dir: NodeDir, config: NodeConfig, release: Release) -> tuple[str, list[str], str]:
+    """Whether the tower ranks the noisy labels that lenders released to this platform.
+
+    In words; what is in the way; and why it is not shown to rank them, where it is not.
 
     A tower that a server made up to tell something else than risk does not; one that ranks can still be crafted.
     """
@@ -106,7 +118,7 @@ def _ranking(node_dir: NodeDir, config: NodeConfig, release: Release) -> tuple[s
     try:
         records = loaded(node_dir, config, plan).records
     except DataError as error:
-        return "not looked at", [f"the data cannot be read under its plan: {error}"]
+        return "not looked at", [f"the data cannot be read under its plan: {error}"], ""
     store = node_dir.disclosure_store()
     received = store.received(plan.hash, "label")
     store.close()
@@ -114,17 +126,17 @@ def _ranking(node_dir: NodeDir, config: NodeConfig, release: Release) -> tuple[s
     pairs = [(row[person], bit) for told in received.values() for person, bit in told.items() if person in row]
     bad = np.array([bit == 1 for _, bit in pairs], dtype=bool)
     if not bad.any() or bad.all():
-        return "there are no labels of the plan any more: the ranking is not checked", []
+        words = "there are no labels of its plan here any more"
+        return words, [], f"{words}, so nothing shows that it ranks persons by risk"
     rows = np.array([at for at, _ in pairs])
     tower = release.content.towers[plan.party(name).group]
     scores = tower.model.logits({column: values[rows] for column, values in records.columns.items()})
     auc, deviation = ranking(scores, bad)
     words = f"AUC {auc:.3f}, standard error {deviation:.3f}, of {len(bad)} labels with their noise"
     if auc - 0.5 < _CLEARLY * deviation:
-        return words, [
-            "its tower does not rank this platform's noisy labels better than chance: it may tell something else"
-        ]
-    return words, []
+        what = "its tower ranks our noisy labels no better than chance: it may tell something else than risk"
+        return words, [], what
+    return words, [], ""
 
 
 def ranking(scores: np.ndarray, bad: np.ndarray) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.keyfile import read_key, write_key
-from sealscore.shared.serving.release import Release
+from sealscore.shared.serving.release import Release, ReleaseError
 from sealscore.shared.serving.serving_keys import KEPT_DAYS, ServingKeys, ServingPeer, month_of
 
 Role = Literal["installed", "shadow", "live", "retired"]
@@ -86,7 +86,11 @@ class ServingDir:
 
     def release(self, hash: str) -> Release:
         """A release that is kept; ReleaseError where it cannot be used."""
-        return Release.load(self.release_folder(hash))
+        folder = self.release_folder(hash)
+        found = Release.load(folder)
+        if found.hash != hash:
+            raise ReleaseError(f"{folder}: holds another release than was approved; restore the approved one")
+        return found
 
     def store(self) -> ServingStore:
         """What was told for scoring; ServingStoreError where it cannot be used."""

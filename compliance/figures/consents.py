@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError, Told
+from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError, ToldValue
 from sealscore.shared.persons.consent import Consent
 
 EVERY_PURPOSE = "every purpose"
@@ -32,7 +32,7 @@ class PersonView:
     """
 
     consents: list[tuple[str, Consent, str]]
-    told: list[Told]
+    told: list[ToldValue]
     received: list[tuple[str, str, str, int]]
 
     @property

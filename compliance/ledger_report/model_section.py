@@ -10,6 +10,7 @@ from sealscore.compliance.run_figures.scorecard import REASONS
 from sealscore.compliance.run_report.comparison_sections import scorecard as effects_by_feature
 from sealscore.compliance.run_report.fairness_section import fairness_section
 from sealscore.compliance.run_report.quality_sections import approved, with_interval
+from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import fixed, listed, percent, plural, short, whole
@@ -66,15 +67,7 @@ def _card(found: Findings) -> list[tuple[object, object]]:
     network = f" and a network of {plan.model.hidden} units" if plan.model.hidden else ""
     records = sum(party.nominal_records for party in plan.members(plan.lenders))
     split, outcome = plan.evaluation.split, plan.outcome
-    figures = [
-        f"{name} {with_interval(figure)}"
-        for name, figure in (
-            ("AUC", found.figures.auc),
-            ("KS", found.figures.ks),
-            ("Brier score", found.figures.brier),
-            ("calibration error", found.figures.ece),
-        )
-    ]
+    fallback = [("quality without signals", _quality(found.fallback))] if found.fallback else []
     return [
         ("model", f"{plan.name}: weighted bins, at most {whole(bin_rule(plan, plan.lenders).bins)} a feature{network}"),
         ("plan", element("code", plan.hash)),
@@ -92,10 +85,21 @@ def _card(found: Findings) -> list[tuple[object, object]]:
             "judged on",
             f"test persons, {percent(split.test_fraction)} of all, by {split.kind}; 95 % intervals for noise",
         ),
-        ("quality", "; ".join(figures)),
+        ("quality", _quality(found.figures)),
+        *fallback,
         ("at the cut-off", f"{approved(found)} approved, all with a PD of at most {percent(found.cut.pd, 1)}"),
         ("privacy", _privacy(found)),
     ]
+
+
+def _quality(figures: TableFigures) -> str:
+    shown = (
+        ("AUC", figures.auc),
+        ("KS", figures.ks),
+        ("Brier score", figures.brier),
+        ("calibration error", figures.ece),
+    )
+    return "; ".join(f"{name} {with_interval(figure)}" for name, figure in shown)
 
 
 def _privacy(found: Findings) -> str:

@@ -1,7 +1,7 @@
 """From noisy tables of scores by label to curves, each with how uncertain noise makes it.
 
-A curve is taken from each draw of the exact counts of the same persons (`shared.model.table_posterior`); it is the
-mean over the draws, with their 2.5 % and 97.5 % quantiles at each point.
+A curve is taken from each draw of the exact counts of the same persons (`shared.model.released.table_posterior`); it
+is the mean over the draws, with their 2.5 % and 97.5 % quantiles at each point.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from functools import cached_property
 import numpy as np
 
 from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.released.table_figures import ECE_BINS
+from sealscore.shared.model.released.table_posterior import TablePosterior
 from sealscore.shared.model.score_grid import HIGHEST, LOWEST
 from sealscore.shared.model.score_model import points
-from sealscore.shared.model.table_figures import ECE_BINS
-from sealscore.shared.model.table_posterior import TablePosterior
 
 _GRID = np.linspace(0.0, 1.0, 101)
 # A tenth of fewer records than this, or whose number or rate is mostly noise, shows nothing.

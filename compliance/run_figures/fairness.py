@@ -1,10 +1,10 @@
 """How a score treats groups of people at a cut-off, from noisy tables of scores by label, as far as noise lets one say.
 
 All figures are means of weights over counted records, F = sum_c w_c n_c / sum_c n_c, with a count n_c for each score
-cell and label. A table's counts are drawn from what is known of them (`shared.model.table_posterior`); a figure is the
-mean over the draws, and their deviation is its error: **the noise's, about the exact figure of the same persons**. The
-chance of who became a test person is stated apart, by the multinomial variance of a ratio (Casella and Berger 2002,
-section 5.5.4), sum_c n_c (w_c - F)^2 / (sum_c n_c)^2; only the verdict on four fifths holds both.
+cell and label. A table's counts are drawn from what is known of them (`shared.model.released.table_posterior`); a
+figure is the mean over the draws, and their deviation is its error: **the noise's, about the exact figure of the same
+persons**. The chance of who became a test person is stated apart, by the multinomial variance of a ratio (Casella and
+Berger 2002, section 5.5.4), sum_c n_c (w_c - F)^2 / (sum_c n_c)^2; only the verdict on four fifths holds both.
 
 Intervals of one kind of figure hold for all groups at once, at 95 %: each of m comparisons has 1 - 0.05 / m
 (Bonferroni; Dunn 1961).
@@ -35,8 +35,8 @@ from typing import Literal
 import numpy as np
 
 from sealscore.shared.model.calibration import Calibration
-from sealscore.shared.model.table_figures import NORMAL_95
-from sealscore.shared.model.table_posterior import TablePosterior
+from sealscore.shared.model.released.table_figures import NORMAL_95
+from sealscore.shared.model.released.table_posterior import TablePosterior
 
 FOUR_FIFTHS = 0.8
 MIN_RECORDS = 30.0

@@ -13,9 +13,9 @@ from sealscore.compliance.run_figures.record import RunFolder
 from sealscore.compliance.run_figures.scorecard import FeatureEffect, effects
 from sealscore.shared.dp.events import UnknownEvent, parse_event
 from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.model.released.table_figures import TableFigures
+from sealscore.shared.model.released.table_posterior import TablePosterior
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.model.table_figures import TableFigures
-from sealscore.shared.model.table_posterior import TablePosterior
 from sealscore.shared.plan.plan import FALLBACK
 
 # A claim computed on another machine may differ in the last digits of its floats.

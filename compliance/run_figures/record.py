@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from sealscore.shared.model.released.score_tables import ScoreTables
 from sealscore.shared.model.score_model import ModelFileError, ScoreModel
-from sealscore.shared.model.score_tables import ScoreTables
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import FALLBACK, Plan
 

@@ -11,8 +11,8 @@ from sealscore.compliance.pages.page import Column, Html, figure, figures, join,
 from sealscore.compliance.pages.svg import SOFT, STYLES, Axis, Style
 from sealscore.compliance.run_figures.curves import Curve
 from sealscore.compliance.run_figures.findings import Findings
+from sealscore.shared.model.released.table_figures import Figure, TableFigures
 from sealscore.shared.model.score_model import points
-from sealscore.shared.model.table_figures import Figure, TableFigures
 from sealscore.shared.text.numbers import LOST, between, fixed, percent, share, whole
 
 GOOD, BAD = STYLES[0], STYLES[1]

@@ -30,8 +30,8 @@ from sealscore.shared.model.build import coding_of, crosses_of, initial_tower
 from sealscore.shared.model.calibration import Calibration, fit
 from sealscore.shared.model.recipe.facts import LEAST_RECORDS, Facts
 from sealscore.shared.model.recipe.fit import fitted
+from sealscore.shared.model.released.score_tables import ScoreTables
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.model.score_tables import ScoreTables
 from sealscore.shared.model.signal import CELLS, level_edges
 from sealscore.shared.model.tower import flatten
 from sealscore.shared.model.weights import TowerWeights
@@ -87,7 +87,7 @@ class _Trained(NamedTuple):
     parts: dict[str, str]
 
 
-class _Counted(NamedTuple):
+class _CountedRecords(NamedTuple):
     """Bins, the number of training records that their noisy histogram counted, and of which parties."""
 
     binning: Binning
@@ -124,7 +124,7 @@ class Coordinator:
         self._rounds = Rounds(plan, run, self._asker, aggregation, journal)
         self._pairs = PairExchange(plan, self._asker, journal)
         self._early: dict[str, str] = {}
-        self._counted: dict[str, _Counted] = {}
+        self._counted: dict[str, _CountedRecords] = {}
         self._bodies: dict[str, bytes] = {}
         # The lenders' rate of bad outcomes.
         self._rate = math.nan
@@ -260,7 +260,7 @@ class Coordinator:
         rule = bin_rule(self._plan, phase.tower)
         found = self._single(phase, self._mechanisms.mechanism(phase, rule.length), np.zeros(0), {})
         binning = rule.binning(found.values)
-        self._counted[phase.tower] = _Counted(binning, rule.records(found.values), found.cohort)
+        self._counted[phase.tower] = _CountedRecords(binning, rule.records(found.values), found.cohort)
         return binning, self.publish(phase, "bins", binning.to_bytes())
 
     def train_tower(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> np.ndarray:

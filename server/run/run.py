@@ -21,9 +21,9 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.aggregation import Aggregation, PlainSum
+from sealscore.shared.model.released.score_tables import OVERALL, ScoreTables
+from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.model.score_model import ScoreModel
-from sealscore.shared.model.score_tables import OVERALL, ScoreTables
-from sealscore.shared.model.table_figures import TableFigures
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import FALLBACK, SERVER, Plan
 

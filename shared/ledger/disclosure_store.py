@@ -66,7 +66,7 @@ class DisclosureStoreError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldValue:
     """One value that was disclosed of a person."""
 
     at: str
@@ -320,13 +320,13 @@ class DisclosureStore:
         rows = [(plan, peer, handle) for plan, handle in notices]
         self._write(("UPDATE notices SET passed = 1 WHERE plan = ? AND peer = ? AND handle = ?", rows))
 
-    def told_of(self, person: str) -> list[Told]:
+    def told_of(self, person: str) -> list[ToldValue]:
         """Everything that was ever disclosed of a person, in order."""
         query = (
             "SELECT at, kind, what, recipient, plan, value, bits FROM told JOIN batches USING (batch) "
             "WHERE person = ? ORDER BY batch"
         )
-        return [Told(*row) for row in self._database.execute(query, (person,))]
+        return [ToldValue(*row) for row in self._database.execute(query, (person,))]
 
     def received_of(self, person: str) -> list[tuple[str, str, str, int]]:
         """(plan, peer, kind, value) of everything that peers disclosed of a person and that was not deleted."""

@@ -1,4 +1,4 @@
-"""Tables of scores by label: what a party counts. Figures of noisy sums of them: `table_figures`."""
+"""Tables of scores by label: what a party counts. Figures of noisy sums of them: `released`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.plan import FALLBACK, Plan
 from sealscore.shared.plan.schema import CategoricalFeature, DerivedFeature, NumericFeature, TableSchema
 
 # Far above any useful number, and far enough below the largest float that a sum of a few such numbers is finite.
@@ -20,6 +20,8 @@ LARGEST = 1e300
 def hazards(plan: Plan) -> list[str]:
     """What is wrong with a plan in this sense, each with its key, the value and the fix; empty where nothing is."""
     found = [what for name, group in plan.groups.items() for what in _overflows(f"groups.{name}.table", group.table)]
+    if FALLBACK in plan.groups:
+        found.append(f"groups.{FALLBACK}: that is the name of the tower that reads no signal; rename the group")
     return found + list(_two_meanings(plan))
 
 

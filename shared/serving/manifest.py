@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from itertools import pairwise
@@ -77,6 +78,33 @@ class Told(Strict):
         if self.reasons:
             found["reasons"] = REASON_BITS
         return found
+
+    def allows(self, values: Mapping[Kind, int], levels: int) -> bool:
+        """Whether a token may tell these values: the signal, and of each kind one that it has; `levels` are those of
+        the plan's signals.
+        """
+        known = {"signal": levels, "flag": 2}
+        if self.capacity:
+            # The last says that the amount is not known.
+            known["capacity"] = len(self.capacity.edges) + 2
+        places = len(self.reasons)
+        first, second = divmod(values.get("reasons", 0), 16)
+        return (
+            "signal" in values
+            and set(values) <= set(self.bits)
+            and all(0 <= value < known.get(kind, 256) for kind, value in values.items())
+            and first <= places
+            and second <= places
+        )
+
+    def definition(self, kind: Kind) -> str:
+        """What a value of a kind means, 64 hexadecimal digits: equal for equal meanings in whatever release."""
+        if kind == "signal":
+            return self.meaning
+        given: Any = [self.meaning, *self.reasons]
+        if kind in ("capacity", "flag"):
+            given = getattr(self, kind).model_dump(mode="json")
+        return hashlib.sha256(json.dumps([kind, given], sort_keys=True).encode()).hexdigest()
 
 
 class Cutoffs(Strict):

@@ -100,9 +100,7 @@ class Release:
             PlanError: the manifest cannot be used.
         """
         manifest = Manifest.load(folder / MANIFEST)
-        present = {
-            str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST
-        }
+        present = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()} - {MANIFEST}
         wanted = set(manifest.files)
         if present != wanted:
             name = min(present ^ wanted)
@@ -171,12 +169,18 @@ def _check(folder: Path, manifest: Manifest, content: ReleaseContent) -> None:
 def _told_problems(plan: Plan, group: str, meaning: str, manifest: Manifest) -> list[str]:
     told, table = manifest.told[group], plan.groups[group].table
     wrong = [] if told.meaning == meaning else [f"told.{group}.meaning is of another tower"]
-    numeric = {feature.name for feature in (*table.features, *table.derived) if feature.kind == "numeric"}
+    numeric = {
+        feature.name
+        for feature in (*table.features, *table.derived)
+        if feature.kind == "numeric" and not feature.protected
+    }
     scored = {feature.name for feature in table.scored}
     for key in ("capacity", "flag"):
         given = getattr(told, key)
         if given is not None and given.column not in numeric:
-            wrong.append(f"told.{group}.{key}.column = {given.column!r}: no numeric column of the plan's table")
+            wrong.append(
+                f"told.{group}.{key}.column = {given.column!r}: no numeric column of the plan's table, or protected"
+            )
     if told.flag is not None and told.flag.column in scored:
         wrong.append(f"told.{group}.flag.column = {told.flag.column!r}: enters the score; a flag must not")
     if unknown := set(told.reasons) - scored:

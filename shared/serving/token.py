@@ -74,9 +74,9 @@ class Token:
         Raises:
             ValueError: a value is not between 0 and 254.
         """
-        values = bytes(self.values.get(kind, _NONE) for kind in KINDS)
         if any(not 0 <= value < _NONE for value in self.values.values()):
             raise ValueError("values of a token are below 255")
+        values = bytes(self.values.get(kind, _NONE) for kind in KINDS)
         body = pack_fields(
             _LABEL,
             bytes.fromhex(self.meaning),

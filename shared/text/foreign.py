@@ -61,6 +61,15 @@ def ungrouped(text: str) -> str:
     return bare if re.fullmatch(r"[0-9a-f]+", bare) else text
 
 
+def encodable(text: str) -> bool:
+    """Whether a text has bytes in UTF-8: half of a surrogate pair, which JSON can name, has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def invisible(character: str) -> bool:
     """Whether nothing shows a reader that the character is there, or it acts on the text around it."""
     return not _seen(character)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sealscore.shared.model.table_figures import Figure
+from sealscore.shared.model.released.table_figures import Figure
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import FALLBACK
 from sealscore.shared.text.numbers import between, recorded

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from sealscore.shared.model.table_figures import Figure
+from sealscore.shared.model.released.table_figures import Figure
 from sealscore.simulations.experiments.judges import TEST
 from sealscore.simulations.sweep.config import LABEL
 from sealscore.simulations.sweep.keys import counted_group

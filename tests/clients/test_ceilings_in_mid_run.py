@@ -10,7 +10,7 @@ from vertical_builders import Wire, federation_of, only, vertical_plan
 
 from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.clients.roles.releases import Release
+from sealscore.clients.roles.releases import PayloadRelease
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Limit
 from sealscore.shared.ledger.ledger import Ledger
@@ -64,7 +64,7 @@ def just_after_the_check(monkeypatch: pytest.MonkeyPatch, lower: Callable[[], No
     """Another process has its word written once a release was found to be within the ceilings."""
     clear = PlanLedger.clear
 
-    def cleared(books: PlanLedger, header: Address, releases: Sequence[Release]) -> None:
+    def cleared(books: PlanLedger, header: Address, releases: Sequence[PayloadRelease]) -> None:
         clear(books, header, releases)
         lower()
 

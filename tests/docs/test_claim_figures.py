@@ -107,7 +107,7 @@ def test_what_the_second_figure_is_short_of_a_bound():
     ]
     assert math.floor(min(deviations)) == sigma
     assert len(plan.members(plan.lenders)) - plan.groups[plan.lenders].max_colluding == honest
-    assert 2 * (honest - 1) / sigma**2 == pytest.approx(9e-6, rel=0.05)
+    assert 2 * (honest - 1) / sigma**2 == pytest.approx(8e-6, rel=0.05)
 
 
 def test_every_field_of_a_runs_privacy_is_explained_and_no_other(tmp_path: Path):

@@ -289,7 +289,7 @@ class TestNodesToo:
         for name, told in disclosures(nodes).items():
             usual = bench.told["vertical"][name]
             assert [fact for fact in told if fact[-1]] == usual
-            # Told again is told nothing new.
+            # ToldValue again is told nothing new.
             assert {fact[:-1] for fact in told} == {fact[:-1] for fact in usual}
 
     @pytest.mark.parametrize(("party", "step"), [(PLATFORM, 2), ("lender-2", 1), ("lender-2", 2)])

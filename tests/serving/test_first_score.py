@@ -58,7 +58,7 @@ def test_a_finished_run_becomes_a_score_that_replays_until_consent_is_withdrawn(
     )
     later = partners.scored(application | {"product": "third", "application_id": "another"})
     assert [signal["status"] for signal in later["signals"]] == ["withdrawn", "other-application"]
-    assert later["model"]["role"] == "fallback"
+    assert later["model"]["role"] == scorer.role({})
     assert "3 the same, 0 differ" in partners.good("lender-1", "replay").text
 
     # All ledgers verify, and their release can be ended.
@@ -71,12 +71,18 @@ def test_a_finished_run_becomes_a_score_that_replays_until_consent_is_withdrawn(
     assert partners.score(application).code == 1
 
 
-def test_without_tokens_the_fallback_answers(partners: Partners):
+def test_without_tokens_the_model_answers_that_knows_such_applicants(partners: Partners):
     partners.prepared()
     answer = partners.scored(partners.town.application("p00001", 0))
-    assert answer["model"]["role"] == "fallback"
+    scorer = Scorer(partners.town.release())
+    assert answer["model"]["role"] == scorer.role({})
     assert {signal["status"] for signal in answer["signals"]} == {"none"}
-    assert all(not reason["code"].startswith("signal.") for reason in answer["reasons"])
+    scorer.often_missing["wallet"] = False
+    assert scorer.role({}) == "fallback"
+    assert scorer.role({"wallet": [1]}) == ("champion" if scorer.often_missing["video"] else "fallback")
+    scored = scorer.score({"income": 10.0, "late": 3.0}, {})
+    assert scored.role == "fallback"
+    assert all(not reason["code"].startswith("signal.") for reason in scored.reasons)
 
 
 def test_an_altered_log_is_found(partners: Partners):

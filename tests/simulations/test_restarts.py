@@ -30,11 +30,12 @@ from sealscore.shared.messages.messages import Hello, Ready
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.plan.towers import towers
 from sealscore.shared.randomness.streams import StreamSource
 from sealscore.simulations.engine.enrolment import enrolled, identities
 
 RUN = "run-1"
-PLAN = enrolled(vertical_plan(training__rounds=3, privacy__spare_attempts=1.0))
+PLAN = enrolled(vertical_plan(training__rounds=3, privacy__spare_attempts=1.0, model__fallback=True))
 
 
 class Site:
@@ -116,10 +117,10 @@ class Run:
                 reply = self.exchange.ask({name: Hello(header)})[name]
             assert isinstance(reply, Ready)
         if names:
-            for kind in (self.plan.lenders, *self.plan.platforms):
-                again = [name for name in names if self.plan.party(name).group == kind]
-                group = next(p for p in self.coordinator._mechanisms.phases if p.group == kind)
-                self.coordinator._asker.publish_again(group, again)
+            for tower in towers(self.plan):
+                again = [name for name in names if self.plan.party(name).group == tower.group]
+                of_tower = next(p for p in self.coordinator._mechanisms.phases if p.tower == tower.name)
+                self.coordinator._asker.publish_again(of_tower, again)
 
     def carry_out(self) -> RunOutcome:
         return self.coordinator.run()
@@ -127,9 +128,15 @@ class Run:
 
 def same(one: RunOutcome, other: RunOutcome) -> bool:
     """Whether two runs gave the same models and tables, bit for bit."""
-    tables = [{name: table.tobytes() for name, table in outcome.tables.tables.items()} for outcome in (one, other)]
-    models = [[outcome.model, *outcome.towers.values()] for outcome in (one, other)]
-    return tables[0] == tables[1] and all(
+    tables = [
+        [
+            {name: table.tobytes() for name, table in of.tables.items()}
+            for of in (outcome.tables, outcome.fallback_tables)
+        ]
+        for outcome in (one, other)
+    ]
+    models = [[outcome.model, outcome.fallback, *outcome.towers.values()] for outcome in (one, other)]
+    return (tables[0], one.signals) == (tables[1], other.signals) and all(
         np.array_equal(a.weights.vector, b.weights.vector) and (a.binning, a.calibration) == (b.binning, b.calibration)
         for a, b in zip(*models, strict=True)
     )

@@ -45,7 +45,8 @@ class Partners:
         """A release that lender-1 scores with and these platforms make tokens under, with keys exchanged."""
         folder = self.release("first", *options)
         for name in ("lender-1", *platforms):
-            self.good(name, "release", "approve", folder, "--yes")
+            # So few persons leave towers in the noise now and then.
+            self.good(name, "release", "approve", folder, "--yes", "--unranked")
         self.good("lender-1", "release", "use", "first")
         self.exchange_keys(platforms)
         return folder

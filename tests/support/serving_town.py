@@ -98,7 +98,7 @@ class ServingTown:
 def plan_of(server: ServerDir, **changes: Any) -> Plan:
     """The vertical plan with the cards of all that are enrolled."""
     data = {**PLAN, "expires": datetime.now(UTC).date() + timedelta(days=90)}
-    plan = Plan.loads(_toml(data)).replace(alignment__method="private", **changes)
+    plan = Plan.loads(_toml(data)).replace(alignment__method="private", privacy__label_epsilon=4.0, **changes)
     return with_cards(plan, server.identity().card, server.enrolments(), BUNDLE)
 
 
@@ -160,6 +160,7 @@ def _node(folder: Path, name: str) -> NodeDir:
         'file = "loans.parquet"' if lender else 'file = "creators.parquet"': 'file = "table.csv"',
         "# row_local = true": "row_local = true",
         "epsilon = 3.0": "epsilon = 100.0",
+        **({"label_epsilon = 2.0": "label_epsilon = 8.0"} if lender else {}),
     } | ({'# protected = ["residence"]': 'protected = ["region"]'} if name == "wallet" else {})
     for old, new in changes.items():
         assert old in text, old

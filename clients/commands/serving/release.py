@@ -51,6 +51,9 @@ def show(release: ReleaseArgument, folder: Folder = HERE) -> None:
 def approve(
     release: ReleaseArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    unranked: Annotated[
+        bool, typer.Option("--unranked", help="At a platform: although its tower is not shown to rank our labels.")
+    ] = False,
     folder: Folder = HERE,
 ) -> None:
     """Approve a release: a platform makes tokens under it, a lender may score with it. The ledger keeps that."""
@@ -59,6 +62,8 @@ def approve(
     _print(seen)
     if seen.obstacles:
         fail(f"release {seen.release.manifest.name} cannot be approved as things are", FAILED)
+    if seen.unranked and not unranked:
+        fail(f"{seen.unranked}; to approve it all the same: --unranked", FAILED)
     if not yes and not typer.confirm("Approve this release?"):
         errors.print("not approved; nothing was written")
         raise typer.Exit(FAILED)
@@ -165,8 +170,10 @@ def _seen(node_dir: NodeDir, wanted: str) -> ReleaseReview:
         return review(node_dir, release, ledger.state)
 
 
-def approved_release(node_dir: NodeDir, wanted: str) -> tuple[str, ReleaseState]:
-    """The approved, live release that an operator means; ends with an error where there is none, or several."""
+def approved_release(node_dir: NodeDir, wanted: str, ended: bool = False) -> tuple[str, ReleaseState]:
+    """The approved release that an operator means, live unless `ended` will do; ends with an error where there is none,
+    or several.
+    """
     with opened(node_dir) as ledger:
         known = dict(ledger.state.serving.releases)
     digits = ungrouped(wanted)
@@ -180,7 +187,7 @@ def approved_release(node_dir: NodeDir, wanted: str) -> tuple[str, ReleaseState]
         what = "several approved releases are" if fitting else "no folder and no approved release is"
         fail([f"{foreign(wanted)}: {what} so named; releases:", *listed], BAD_INPUT)
     ((hash, state),) = fitting.items()
-    if state.state != "live":
+    if state.state != "live" and not ended:
         fail(f"release {foreign(state.manifest.name)} was withdrawn", BAD_INPUT)
     return hash, state
 
@@ -192,3 +199,5 @@ def _print(seen: ReleaseReview) -> None:
     console.print(table, highlight=False)
     for obstacle in seen.obstacles:
         errors.print(f"[red]in the way:[/red] {foreign(obstacle, 10_000)}", highlight=False)
+    if seen.unranked:
+        errors.print(f"[yellow]to weigh:[/yellow] {foreign(seen.unranked)}", highlight=False)

@@ -17,7 +17,7 @@ from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder,
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.log_days import close_days
 from sealscore.clients.scoring.replay import replay as replayed
-from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
 from sealscore.clients.scoring.scorer import NoModel
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.setup.node_dir import NodeDir
@@ -56,7 +56,7 @@ def replay(
     """Check the log's chain and compute its answers again; exit code 1 where anything differs."""
     node_dir = _lender(folder)
     serving = ServingDir(node_dir)
-    with _log(node_dir) as (ledger, log):
+    with _log(node_dir, behind=True) as (ledger, log):
         state = ledger.state.serving
         wrong = log.check(day.head for day in state.log_days)
         releases = {hash: serving.release(hash) for hash in state.releases if serving.release_folder(hash).is_dir()}
@@ -98,12 +98,19 @@ def erase(
 
 
 @contextmanager
-def _log(node_dir: NodeDir) -> Iterator[tuple[Ledger, ScoreLog]]:
-    """Ledger and log for one command; days that are over get their head into the ledger first."""
+def _log(node_dir: NodeDir, behind: bool = False) -> Iterator[tuple[Ledger, ScoreLog]]:
+    """Ledger and log for one command; days that are over get their head into the ledger first.
+
+    A log that is older than the ledger is for looking alone (`behind`).
+    """
     with opened(node_dir) as ledger:
         log = ServingDir(node_dir).log()
         try:
-            close_days(ledger, log, today())
+            try:
+                close_days(ledger, log, today())
+            except ScoreLogError:
+                if not behind:
+                    raise
             yield ledger, log
         finally:
             log.close()

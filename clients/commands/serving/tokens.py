@@ -17,6 +17,7 @@ from sealscore.clients.commands.serving.release import ReleaseArgument, approved
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at
 from sealscore.clients.scoring.batches import batch_for, late_batches, take_batch, take_receipt
 from sealscore.clients.scoring.daily import late_words
+from sealscore.clients.scoring.log_days import note_days
 from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker, charge_days
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.plan_data import loaded
@@ -130,7 +131,8 @@ def batch(
     """At a platform: seal the day's batch of withdrawals for a lender, always of one size, with dummies."""
     node_dir = _of_role(folder, "platform")
     serving = ServingDir(node_dir)
-    hash, _ = approved_release(node_dir, release)
+    # Also under one that was ended: creators withdraw what was told under it.
+    hash, _ = approved_release(node_dir, release, ended=True)
     found, day = serving.release(hash), today()
     card = _card(found.plan.cards, lender)
     store = serving.store()
@@ -163,9 +165,12 @@ def take(
     serving, config = ServingDir(node_dir), node_dir.config()
     identity = node_dir.identity()
     with opened(node_dir) as ledger:
-        releases = {one.manifest.hash: serving.release(one.manifest.hash) for one in ledger.state.serving.live}
+        # Also of a release that was ended: who withdraws has scores under it.
+        kept = [hash for hash in ledger.state.serving.releases if serving.release_folder(hash).is_dir()]
+        releases = {hash: serving.release(hash) for hash in kept}
         log = serving.log()
         try:
+            note_days(ledger, log, today())
             receipt, count = take_batch(
                 _text(file),
                 identity,

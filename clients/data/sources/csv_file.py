@@ -20,13 +20,13 @@ import numpy as np
 import polars as pl
 
 from sealscore.clients.data.errors import DataError, Problem
-from sealscore.clients.data.sources.csv_parts import LONGEST_CELL, Parts, is_quote_open
-from sealscore.clients.data.sources.file_kinds import AS_CSV, PARQUET_MARK, UTF16_MARKS, refusal
+from sealscore.clients.data.sources.csv_parts import LONGEST_CELL, Parts
+from sealscore.clients.data.sources.csv_text import csv_text, whole_lines
+from sealscore.clients.data.sources.file_kinds import AS_CSV, empty, refusal
 from sealscore.clients.data.table import SEPARATORS, Table, present, refuse_twins
 
-BLOCK = 1 << 22
+BLOCK = 1 << 22  # bytes; of smaller ones the threads of polars change turns more often
 _LONGEST_RECORD = 1 << 25  # bytes
-_BOM = b"\xef\xbb\xbf"
 QUOTES_FIX = 'put double quotes around the whole cell, and write a double quote within it twice: "5"" screen"'
 UTF8_FIX = "save it with the encoding UTF-8"
 
@@ -90,74 +90,70 @@ class _CsvBlocks:
     """A file as blocks of whole records, behind its header."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
-        self._path, self._file = path, file
-        first = file.read(BLOCK)
-        _refuse_encoding(path, first)
-        first = first.removeprefix(_BOM)
-        self._returns = b"\n" not in first and b"\r" in first  # as old programs on a Mac end lines
-        self._rest, self._line, self._ended = self._plain(first), 1, False
-        self._skip_separator_line()
-        self.header = self._read_header()
+        self._path = path
+        self._text = csv_text(path, file, BLOCK)
+        self._at, self._line = 0, 1
+        first = whole_lines(self._text, 0, BLOCK)
+        first = self._header_at(self._skip_separator_line(first))
+        self.header = self._read_header(first)
 
     def __iter__(self) -> Iterator[_CsvBlock]:
-        while data := self._more():
-            cut = _whole(data)
-            if not cut and (self._ended or len(data) > _LONGEST_RECORD):
-                raise _torn(_CsvBlock(self._path, data, self._line, self.header))
-            self._rest = data[cut:]
-            if cut:
-                block = _CsvBlock(self._path, data[:cut], self._line, self.header)
-                yield block
-                self._line += len(block.parts.every_end)
+        size = BLOCK
+        while data := whole_lines(self._text, self._at, size):
+            block = self._block(data)
+            cut = block.parts.whole
+            if not cut:
+                # A record may be longer than a block.
+                if size > _LONGEST_RECORD:
+                    raise _torn(block)
+                size *= 2
+                continue
+            if cut < len(data):
+                block = self._block(data[:cut])
+            yield block
+            self._skip(cut, len(block.parts.every_end))
+            size = BLOCK
 
-    def _more(self) -> bytes:
-        """What was left over before and a block more, up to a line end; nothing at the end of the file."""
-        parts = [self._file.read(BLOCK), self._file.readline(BLOCK)]
-        self._ended = not parts[0]
-        data = b"".join([self._rest, *map(self._plain, parts)])
-        # The last line may end without a mark of it.
-        return data + b"\n" if self._ended and data and not data.endswith(b"\n") else data
+    def _block(self, data: bytes) -> _CsvBlock:
+        return _CsvBlock(self._path, data, self._line, self.header)
 
-    def _plain(self, data: bytes) -> bytes:
-        return data.replace(b"\r", b"\n") if self._returns else data
+    def _skip(self, size: int, lines: int) -> None:
+        self._at, self._line = self._at + size, self._line + lines
+        self._text.drop(self._at)
 
-    def _skip_separator_line(self) -> None:
-        line, _, rest = self._rest.partition(b"\n")
+    def _skip_separator_line(self, first: bytes) -> bytes:
+        line, end, rest = first.partition(b"\n")
         if line[:4].lower() != b"sep=":
-            return
+            return first
         if line.strip().strip(b'"')[4:] != b",":
             value = "its first line says that cells are separated by something else than commas"
             raise refusal(self._path, "separator", value, AS_CSV, (1,))
-        self._rest, self._line = rest, 2
+        self._skip(len(line + end), 1)
+        return rest
 
-    def _read_header(self) -> tuple[str, ...]:
-        while self._rest[:1] in (b"\n", b"\r") and self._rest.strip(b"\r\n"):
-            _, _, self._rest = self._rest.partition(b"\n")
-            self._line += 1
-        cut = _first_record(self._rest)
+    def _header_at(self, first: bytes) -> bytes:
+        while first[:1] in (b"\n", b"\r") and first.strip(b"\r\n"):
+            line, end, first = first.partition(b"\n")
+            self._skip(len(line + end), 1)
+        return first
+
+    def _read_header(self, first: bytes) -> tuple[str, ...]:
+        if not first:
+            raise empty(self._path)
+        cut = _first_record(first)
         if not cut:
-            raise _torn(_CsvBlock(self._path, self._rest, self._line, ("",)))
-        data, line = self._rest[:cut], self._line
+            raise _torn(_CsvBlock(self._path, first, self._line, ("",)))
+        data, line = first[:cut], self._line
         _refuse_marks(_CsvBlock(self._path, data if data.endswith(b"\n") else data + b"\n", line, ("",)))
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
             raise _not_utf8(self._path) from None
         header = tuple(next(csv.reader([text.rstrip("\r\n")], strict=True), [""]))
-        self._rest, self._line = self._rest[cut:], line + max(1, data.count(b"\n"))
+        self._skip(cut, max(1, data.count(b"\n")))
         if len(header) > 1 and header[0].strip() and not any(cell.strip() for cell in header[1:]):
             raise _title(self._path, line)
         return header
-
-
-def _whole(data: bytes) -> int:
-    """How many bytes of `data` are whole records, as far as its quotes tell."""
-    cut = data.rfind(b"\n") + 1
-    if is_quote_open(data, cut):
-        # Line ends before the open quote may lie in an earlier cell of the same record.
-        ends = Parts(data[:cut]).ends
-        return int(ends[-1]) + 1 if ends.size else 0
-    return cut
 
 
 def _first_record(data: bytes) -> int:
@@ -179,15 +175,9 @@ def _read(block: _CsvBlock, places: Sequence[int]) -> tuple[pl.DataFrame, Sequen
         DataError: the block is no part of a well-formed file.
     """
     data = block.data
-    if not data.isascii():
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError:
-            raise _not_utf8(block.path) from None
-    if b"\0" in data:
-        line = block.line + data.count(b"\n", 0, data.index(b"\0"))
-        raise refusal(block.path, "encoding", "a zero byte, which is no text", UTF8_FIX, (line,))
     parts = block.parts
+    if not parts.plain:
+        _refuse_no_text(block)
     _refuse_malformed(block)
     blank = parts.blank
     plain = not blank.any()
@@ -212,6 +202,18 @@ def _parsed(block: _CsvBlock, data: bytes, places: Sequence[int]) -> tuple[pl.Da
         .collect(engine="streaming")
     )
     return frame.select(pl.col(name).alias(str(at)) for at, name in enumerate(wanted)), frame.height
+
+
+def _refuse_no_text(block: _CsvBlock) -> None:
+    data = block.data
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            raise _not_utf8(block.path) from None
+    if b"\0" in data:
+        line = block.line + data.count(b"\n", 0, data.index(b"\0"))
+        raise refusal(block.path, "encoding", "a zero byte, which is no text", UTF8_FIX, (line,))
 
 
 def _refuse_malformed(block: _CsvBlock) -> None:
@@ -269,15 +271,6 @@ def _ragged(block: _CsvBlock, wrong: np.ndarray) -> DataError:
 def _title(path: Path, line: int) -> DataError:
     value = "the first line is no header of the table that follows"
     return refusal(path, "title", value, "delete the lines above the names of the columns", (line,))
-
-
-def _refuse_encoding(path: Path, head: bytes) -> None:
-    if head.startswith(PARQUET_MARK):
-        raise refusal(path, "other-kind", "the file is Parquet, whatever its name says", "name it .parquet")
-    # Without its mark, every second byte of such a text in a Western script is zero.
-    if head.startswith(UTF16_MARKS) or (head[:200].count(b"\0") > len(head[:200]) // 3):
-        value = 'the file is UTF-16, as a spreadsheet saves "Unicode Text"'
-        raise refusal(path, "encoding", value, AS_CSV)
 
 
 def _not_utf8(path: Path) -> DataError:

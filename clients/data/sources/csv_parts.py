@@ -15,7 +15,10 @@ LONGEST_CELL = 131_072
 """Characters of a cell; a longer one is a quote that was never closed, or no cell of a table."""
 _SPAN = LONGEST_CELL // 2  # bytes; a cell that is too long covers one aligned span of these at least
 _COMMA, _QUOTE, _END, _RETURN = b',"\n\r'
+_IS_END, _IS_QUOTE = (np.equal, _END), (np.equal, _QUOTE)
 _CACHE = 1 << 18  # bytes compared at a time
+_HEAD = 1 << 12  # bytes, by which plain data show
+_SHORT = 8  # bytes; of shorter lines there are too many to look at each
 _WORD = np.dtype("<u8")
 _ONE, _TOP = np.uint64(1), np.uint64(63)
 
@@ -25,46 +28,59 @@ class Parts:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._bytes = np.frombuffer(data, dtype=np.uint8)
+        self._bytes = np.frombuffer(data, dtype=np.int8)
         self._nothing = np.zeros(len(data) // 64 + 1, dtype=_WORD)
         self._nothing.setflags(write=False)
         self._quoted = b'"' in data
-        self._every_end, commas, *quotes = self._marks(_END, _COMMA, *[_QUOTE] * self._quoted)
-        self._quotes = quotes[0] if quotes else self._nothing
-        self._inside = _parity(self._quotes) if self._quoted else self._nothing
-        self._ends = self._every_end & ~self._inside
-        self._borders = self._ends | (commas & ~self._inside)
+        low, commas, *quotes = self._marks(
+            (np.less_equal, _RETURN) if self._looks_plain else _IS_END, (np.equal, _COMMA), *[_IS_QUOTE] * self._quoted
+        )
+        self.plain = self._looks_plain and np.bitwise_count(low).sum() <= len(data) // _SHORT
+        """Whether all of it is known to be ASCII, without a zero and without a carriage return."""
+        if self.plain:
+            self.every_end = _places(low)
+            """Where lines end, within quotes as well: int64 [n]."""
+            self.plain = bool((self._bytes[self.every_end] == _END).all())
+        if not self.plain:
+            low = self._marks(_IS_END)[0] if self._looks_plain else low
+            self.every_end = _places(low)
+        self._every_end = low
+        self._returned = not self.plain and b"\r" in data
+        self._borders, self.ends = low | commas, self.every_end
+        """Where records end: int64 [n]."""
+        self._quotes = self._inside = self._nothing
+        if self._quoted:
+            self._quotes = quotes[0]
+            self._inside = _parity(self._quotes)
+            outside = ~self._inside
+            self._borders &= outside
+            if (low & self._inside).any():
+                self.ends = _places(low & outside)
         # How many cells end up to each word.
         self._counts = np.cumsum(np.bitwise_count(self._borders), dtype=np.int64)
 
-    @cached_property
-    def every_end(self) -> np.ndarray:
-        """Where lines end, within quotes as well: int64 [n]."""
-        return _places(self._every_end)
-
-    @cached_property
-    def ends(self) -> np.ndarray:
-        """Where records end: int64 [n]."""
-        return _places(self._ends) if self._quoted else self.every_end
-
     @property
+    def whole(self) -> int:
+        """How many bytes are whole records."""
+        return int(self.ends[-1]) + 1 if self.ends.size else 0
+
+    @cached_property
     def starts(self) -> np.ndarray:
         """Where the records begin that `ends` ends."""
         return np.concatenate([[0], self.ends[:-1] + 1]).astype(np.int64)
 
-    @property
+    @cached_property
     def cells(self) -> np.ndarray:
         """How many cells each record has."""
         word, bit = self.ends >> 6, (self.ends & 63).astype(_WORD)
         behind = np.bitwise_count(self._borders[word] >> bit).astype(np.int64) - 1
         return np.asarray(np.diff(self._counts[word] - behind, prepend=0))
 
-    @property
+    @cached_property
     def blank(self) -> np.ndarray:
         """Which records are lines with nothing on them."""
-        starts = self.starts
-        length = self.ends - starts
-        return np.asarray((length == 0) | ((length == 1) & (self._bytes[starts] == _RETURN)))
+        length = self.ends - self.starts
+        return np.asarray((length == 0) | ((length == 1) & (self._bytes[self.starts] == _RETURN)))
 
     @property
     def unclosed(self) -> bool:
@@ -81,21 +97,28 @@ class Parts:
         """The quotes that open where no cell begins, and those that close where none ends."""
         if not self._quoted:
             return np.zeros(0, dtype=np.int64)
-        opening, closing = self._quotes & self._inside, self._quotes & ~self._inside
         # A quote beside a quote is one that is written twice.
-        begun = _before(self._borders | self._quotes, first=True)
-        wrong = closing & ~_after(self._borders | self._returns | self._quotes)
+        beside = self._borders | self._quotes
+        begun, ended = _before(beside, first=True), _after(beside | self._returns if self._returned else beside)
+        # The right ones: of those that open `begun`, and of those that close `ended`.
+        begun ^= ended
+        begun &= self._inside
+        ended ^= begun
+        faults = self._quotes & ~ended
         last = len(self.data) - 1  # behind which the data is cut off: what stands there is not known
-        wrong[last >> 6] &= ~(_ONE << np.uint64(last & 63))
-        found = [_places(opening & ~begun)]
-        if wrong.any():
-            # Of a cell that closes in the wrong place the quote that opened it is the one to look at.
-            found.append(_places(opening)[np.searchsorted(_places(closing), _places(wrong))])
-        return np.sort(np.concatenate(found))
+        faults[last >> 6] &= self._inside[last >> 6] | ~(_ONE << np.uint64(last & 63))
+        if not faults.any():
+            return np.zeros(0, dtype=np.int64)
+        # Of a cell that closes in the wrong place the quote that opened it is the one to look at.
+        opening, closing = _places(self._quotes & self._inside), _places(self._quotes & ~self._inside)
+        unended = np.searchsorted(closing, _places(faults & ~self._inside))
+        return np.sort(np.concatenate([_places(faults & self._inside), opening[unended]]))
 
     @property
     def lone_returns(self) -> np.ndarray:
         """The carriage returns outside of quotes that stand before no line end."""
+        if not self._returned:
+            return np.zeros(0, dtype=np.int64)
         lone = self._returns & ~self._inside
         return _places(lone & ~_after(self._every_end) if lone.any() else lone)
 
@@ -122,39 +145,49 @@ class Parts:
         kept = np.ones(len(self.data), dtype=bool)
         for start, end in zip(self.starts[records], self.ends[records], strict=True):
             kept[start : end + 1] = False
-        return self._bytes[kept].tobytes()
+        return bytes(self._bytes[kept])
 
     @cached_property
     def _returns(self) -> np.ndarray:
-        return self._marks(_RETURN)[0] if b"\r" in self.data else self._nothing
+        return self._marks((np.equal, _RETURN))[0] if self._returned else self._nothing
 
-    def _marks(self, *marks: int) -> list[np.ndarray]:
-        found = [np.zeros_like(self._nothing) for _ in marks]
-        packed = [words.view(np.uint8) for words in found]
+    @cached_property
+    def _looks_plain(self) -> bool:
+        """Whether one look is likely to do for line ends, zeros, returns and all that is no ASCII.
+
+        As signed numbers, bytes that are no ASCII are below 0, and none of plain text but a line end is up to a return.
+        """
+        head = self.data[:_HEAD]
+        return head.isascii() and b"\r" not in head and b"\t" not in head
+
+    def _marks(self, *marks: tuple[np.ufunc, int]) -> list[np.ndarray]:
+        """For each of these comparisons the bytes that compare so."""
+        found = [np.empty_like(self._nothing) for _ in marks]
+        for words in found:
+            words[-1] = 0
+        packed, same = [words.view(np.uint8) for words in found], np.empty(_CACHE, dtype=np.bool_)
         for at in range(0, len(self._bytes), _CACHE):
             span = self._bytes[at : at + _CACHE]
-            for mark, bits in zip(marks, packed, strict=True):
-                bits[at // 8 : (at + len(span) + 7) // 8] = np.packbits(span == mark, bitorder="little")
+            compared = same[: len(span)]
+            for (compare, mark), into in zip(marks, packed, strict=True):
+                bits = np.packbits(compare(span, np.int8(mark), out=compared), bitorder="little")
+                into[at // 8 : at // 8 + len(bits)] = bits
         return found
-
-
-def is_quote_open(data: bytes, end: int) -> bool:
-    """Whether the quotes in the first `end` bytes are odd in number."""
-    if b'"' not in data:
-        return False
-    bytes_ = np.frombuffer(data, dtype=np.uint8)[:end]
-    # bytes.count is four times as slow.
-    spans = (bytes_[at : at + _CACHE] for at in range(0, end, _CACHE))
-    return sum(int(np.count_nonzero(span == _QUOTE)) for span in spans) % 2 == 1
 
 
 def _parity(words: np.ndarray) -> np.ndarray:
     """For each bit, whether the bits up to it, itself among them, are odd in number."""
-    found = words
+    found, shifted = words.copy(), np.empty_like(words)
     for shift in (1, 2, 4, 8, 16, 32):
-        found = found ^ (found << np.uint64(shift))
-    odd = np.bitwise_xor.accumulate(found >> _TOP)
-    found[1:] ^= -odd[:-1]  # all bits of a word, or none
+        np.left_shift(found, np.uint64(shift), out=shifted)
+        np.bitwise_xor(found, shifted, out=found)
+    if len(words) > 1:
+        # The words themselves are bits of fewer words; one after the other they would take as long as all the rest.
+        odd = np.zeros(len(words) // 64 + 1, dtype=_WORD)
+        bits = np.packbits((found >> _TOP).astype(np.bool_), bitorder="little")
+        odd.view(np.uint8)[: len(bits)] = bits
+        before = np.unpackbits(_parity(odd).view(np.uint8), count=len(words) - 1, bitorder="little")
+        found[1:] ^= -before.astype(_WORD)  # all bits of a word, or none
     return found
 
 
@@ -175,11 +208,13 @@ def _after(words: np.ndarray) -> np.ndarray:
 
 def _places(words: np.ndarray) -> np.ndarray:
     """The positions of the bits, in order: int64 [n]."""
-    at = np.flatnonzero(words != 0)
-    left, found = words[at], [np.zeros(0, dtype=np.int64)]
-    while at.size:  # one bit of each word at a time: few words hold two line ends
+    at = np.flatnonzero(words != 0)  # of words by themselves it takes twice as long
+    left, found = words[at], []
+    while True:  # one bit of each word at a time: few words hold two line ends
         lowest = left & -left
         found.append(at * 64 + np.bitwise_count(lowest - _ONE))
         left ^= lowest
-        at, left = at[left != 0], left[left != 0]
-    return np.sort(np.concatenate(found))
+        more = left != 0
+        if not more.any():
+            return found[0] if len(found) == 1 else np.sort(np.concatenate(found))
+        at, left = at[more], left[more]

@@ -12,7 +12,6 @@ from sealscore.clients.data.errors import DataError, Problem
 AS_CSV = 'save it as "CSV UTF-8 (comma delimited)"'
 UNPACK = "unpack it, and name the file that comes out"
 AS_TABLE = "export the table from it as CSV or Parquet"
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 PARQUET_MARK = b"PAR1"
 # The first bytes, the code, what the file is, the fix.
 _KINDS = (
@@ -34,6 +33,11 @@ def refusal(path: Path, code: str, value: str, fix: str, lines: tuple[int, ...] 
     return DataError([Problem(path.name, value, fix, rows=lines, unit="line", code=code)])
 
 
+def empty(path: Path) -> DataError:
+    """A file without a header."""
+    return refusal(path, "empty", "the file is empty", "export the table again, with its header and its rows")
+
+
 def refuse_other_kinds(path: Path) -> None:
     """Refuse what is no file, is empty, or is by its first bytes something that no name makes a table of.
 
@@ -53,7 +57,7 @@ def refuse_other_kinds(path: Path) -> None:
         fix = "let the node's user read it"
         raise refusal(path, "absent", f"cannot be read: {error.strerror}", fix) from None
     if not head:
-        raise refusal(path, "empty", "the file is empty", "export the table again, with its header and its rows")
+        raise empty(path)
     for mark, code, what, fix in _KINDS:
         if head.startswith(mark):
             raise refusal(path, code, f"the file is {what}, whatever its name says", fix)

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, TORN, TORN_FIX, moments, zoned
+from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, TORN, TORN_FIX, half_width, moments, zoned
 from sealscore.clients.data.errors import DataError, Problem, why
 from sealscore.clients.data.sources.file_kinds import refuse_other_kinds
 from sealscore.clients.data.sources.keys import KEYS_FIX, strangers
@@ -266,6 +266,8 @@ def _typed(value: pl.Expr, have: pl.DataType, want: pl.DataType, zone: str | Non
         # As text a float of a long identifier would be that of another one, too.
         whole = (value == value.round()) & (value.abs() < (2**24 if have == pl.Float32 else 2**53))
         return pl.when(whole).then(value.cast(pl.Int64, strict=False)).cast(pl.String)
+    if have == pl.String and want != TEXT:
+        value = half_width(value)
     cast = value.cast(want, strict=False)
     return cast.fill_nan(None) if want.is_float() else cast
 
@@ -275,7 +277,7 @@ def _moment(value: pl.Expr, have: pl.DataType, zone: str | None) -> pl.Expr:
         return zoned(value, have, zone)
     if have == pl.Date:
         return value.cast(pl.Datetime("us"))
-    return moments(value, zone)[0]
+    return moments(half_width(value), zone)[0]
 
 
 def _written(value: pl.Expr, have: pl.DataType) -> pl.Expr | None:
@@ -283,7 +285,7 @@ def _written(value: pl.Expr, have: pl.DataType) -> pl.Expr | None:
     if isinstance(have, pl.Datetime):
         return value.dt.replace_time_zone(None) if have.time_zone else None
     if have in (pl.String, pl.Categorical, pl.Enum):
-        return moments(value.cast(pl.String), None)[1]
+        return moments(half_width(value.cast(pl.String)), None)[1]
     return None
 
 

@@ -53,6 +53,15 @@ def test_decimal_reads_back_as_the_same_number(value):
     assert float(cells.decimal(value)) == value
 
 
+@given(st.text("0123456789+-.,eE() ", max_size=8))
+def test_a_number_in_full_width_characters_is_the_same_number(text):
+    wide = "".join("\u3000" if one == " " else chr(ord(one) + 0xFEE0) for one in text)
+    for mixed in (wide, text[:1] + wide[1:]):
+        values, faulty = cells.numbers(pl.Series([text, mixed]))
+        np.testing.assert_array_equal(values[0], values[1])
+        assert faulty[0] == faulty[1]
+
+
 def test_decimal_is_the_shortest_form():
     assert [cells.decimal(x) for x in (2.0, 0.10, -0.0, -3.50, 1e5, 1e-3)] == [
         "2",

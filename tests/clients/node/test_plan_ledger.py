@@ -18,7 +18,7 @@ from ledgers import UNLIMITED, identified, identity_of, ledger_of, own_epsilon
 
 from sealscore.clients.node.plan_ledger import ALIGNMENT_DAYS, ALIGNMENTS, MAX_REFUSALS, PlanLedger, approve
 from sealscore.clients.roles.errors import LocalFault, Refused
-from sealscore.clients.roles.releases import Kept, Release
+from sealscore.clients.roles.releases import Kept, PayloadRelease
 from sealscore.shared.dp.events import Disclosure, RandomizedResponse
 from sealscore.shared.ledger.budget_check import Overdrawn
 from sealscore.shared.ledger.entries import Abort, Answer, Ceilings, Disclose, Entry, Limit, Refuse, Reserve, Settle
@@ -289,10 +289,12 @@ class TestCeilings:
         ceilings = Ceilings(epsilon=None, delta=1e-5, label_epsilon=1.5)
         desk.ledger.append(lambda state: Limit(ceilings=ceilings, why="labels"))
 
-        def label(epsilon: float) -> Release:
-            return Release(RandomizedResponse(epsilon=epsilon, count=1), "late")
+        def label(epsilon: float) -> PayloadRelease:
+            return PayloadRelease(RandomizedResponse(epsilon=epsilon, count=1), "late")
 
-        desk.plan_ledger.clear(desk.header(TRAIN), [label(1.5), Release(Disclosure(bits=9, recipient="x", count=1))])
+        desk.plan_ledger.clear(
+            desk.header(TRAIN), [label(1.5), PayloadRelease(Disclosure(bits=9, recipient="x", count=1))]
+        )
         with pytest.raises(Refused, match="budget"):
             desk.plan_ledger.clear(desk.header(TRAIN), [label(1.6)])
         (refusal,) = (entry for entry in desk.entries if isinstance(entry, Refuse))
@@ -378,7 +380,7 @@ class TestAlignments:
         books.aligning(peer)
         header = Address(plan.hash, RUN, "align:video", 2, attempt, SERVER, "video-1")
         event = Disclosure(bits=1, recipient=peer, count=1)
-        books.disclose(header, peer, Release(event, "known"), lambda: (Kept(9, 9), None))
+        books.disclose(header, peer, PayloadRelease(event, "known"), lambda: (Kept(9, 9), None))
 
     def test_so_many_in_thirty_days(self, platform: Any):
         books, now = platform

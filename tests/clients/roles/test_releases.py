@@ -6,7 +6,7 @@ import pytest
 from vertical_builders import Wire, vertical_plan
 
 from sealscore.clients.roles.context import PairContext
-from sealscore.clients.roles.releases import Kept, Payload, Release
+from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease
 from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.phases.kind import Kind
@@ -22,7 +22,7 @@ def test_a_payload_is_made_once_each_release_was_kept():
         kept.append(name)
         return Kept(persons, 1)
 
-    one, two = (Release(EVENT, name, lambda name=name: keep(name, 5)) for name in ("one", "two"))
+    one, two = (PayloadRelease(EVENT, name, lambda name=name: keep(name, 5)) for name in ("one", "two"))
     payload = Payload(lambda: ",".join(kept).encode(), (one, two))
     for release in (one, two):
         with pytest.raises(RuntimeError, match="was kept"):
@@ -32,7 +32,7 @@ def test_a_payload_is_made_once_each_release_was_kept():
 
 
 def test_equal_releases_are_two():
-    one, two = Release(EVENT), Release(EVENT)
+    one, two = PayloadRelease(EVENT), PayloadRelease(EVENT)
     payload = Payload(lambda: b"made", (one, two))
     payload.keep(one)
     payload.keep(one)
@@ -44,7 +44,7 @@ def test_a_release_that_could_not_be_noted_is_not_kept():
     def full() -> Kept:
         raise DisclosureStoreError("no room")
 
-    release = Release(EVENT, keep=full)
+    release = PayloadRelease(EVENT, keep=full)
     payload = Payload(lambda: b"made", (release,))
     with pytest.raises(DisclosureStoreError):
         payload.keep(release)

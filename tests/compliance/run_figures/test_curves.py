@@ -9,10 +9,10 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from sealscore.compliance.run_figures.curves import Curves
 from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.released.table_figures import TableFigures
+from sealscore.shared.model.released.table_posterior import TablePosterior
 from sealscore.shared.model.score_model import points
 from sealscore.shared.model.score_table import score_table
-from sealscore.shared.model.table_figures import TableFigures
-from sealscore.shared.model.table_posterior import TablePosterior
 
 CELLS = 32
 

@@ -21,8 +21,8 @@ from sealscore.compliance.run_figures.fairness import (
     simultaneous,
 )
 from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.released.table_posterior import TablePosterior
 from sealscore.shared.model.score_grid import cell_edges, cell_logits
-from sealscore.shared.model.table_posterior import TablePosterior
 
 CELLS = 8
 EVEN = Calibration()

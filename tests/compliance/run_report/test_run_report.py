@@ -15,7 +15,7 @@ from pages import sound
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.record import NotARun, RunFolder
 from sealscore.compliance.run_report.run_report import run_report, write_report
-from sealscore.shared.model.table_figures import TableFigures
+from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import MINUS, UNKNOWN, recorded
 from sealscore.simulations.engine.federation import Federation

@@ -204,6 +204,23 @@ def _stray(row: int, column: str, cell: str) -> str:
     return text(set_cell(row, column, "@@")).replace("@@", cell)
 
 
+def full_width() -> list[list[str]]:
+    """The clean table with its numbers and days as a Chinese keyboard writes them."""
+    wide = str.maketrans({chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)})
+    table = cells(rows())
+    for name in ("day", "limit", "late"):
+        set_column(name, lambda _, cell: cell.translate(wide))(table)
+    return table
+
+
+def full_width_text() -> str:
+    return written(full_width())
+
+
+def _utf16(content: str) -> bytes:
+    return codecs.BOM_UTF16_LE + content.encode("utf-16-le")
+
+
 TYPED = ("parquet", "sqlite", "postgres")
 LONG = "x" * 140_000
 OPEN = "2026-01-11 02:00+08:00"
@@ -360,11 +377,25 @@ CASES = [
         consents=_consents({"given": ["2024-01-05Tgarbage"] * ROWS}, "consents.csv"),
     ),
     # Spreadsheets.
-    Case("UTF-16", refused("encoding"), file(codecs.BOM_UTF16_LE + text().encode("utf-16-le"))),
+    Case("UTF-16", read(), file(_utf16(text(lineterminator="\r\n")))),
+    Case(
+        "UTF-16 of the other order, Chinese, lines that end in CR",
+        read(),
+        file(
+            codecs.BOM_UTF16_BE
+            + text(set_cell(10, "note", "\u8d37\u6b3e \U0001f600"), lineterminator="\r").encode("utf-16-be")
+        ),
+    ),
+    Case("UTF-16 and a stray quote", refused("quote", None, 12), file(_utf16(_stray(10, "note", '"abc')))),
+    Case("UTF-16, cut off within a character", refused("encoding"), file(_utf16(text())[:-1])),
+    Case("UTF-16 with half a pair", refused("encoding"), file(_utf16(text())[:-2] + b"\x00\xd8")),
     Case("UTF-16 without its mark", refused("encoding"), file(text().encode("utf-16-le"))),
     Case("a mark of UTF-8 and CR LF", read(), file(codecs.BOM_UTF8 + text(lineterminator="\r\n").encode())),
     Case("lines that end in CR alone", read(), file(text(lineterminator="\r"))),
     Case("a line sep=,", read(), file("sep=,\r\n" + text(lineterminator="\r\n"))),
+    Case("nothing but a mark of UTF-8", refused("empty"), file(codecs.BOM_UTF8)),
+    Case("nothing but a mark of UTF-16", refused("empty"), file(codecs.BOM_UTF16_LE)),
+    Case("nothing but a line sep=,", refused("empty"), file("sep=,\n")),
     Case("a line sep=;", refused("separator", None, 1), file("sep=;\n" + text(delimiter=";"))),
     Case("semicolons", refused("header", "loan"), file(text(delimiter=";"))),
     Case(
@@ -375,7 +406,20 @@ CASES = [
     Case("full-width commas", refused("header", "loan"), file(text().replace(",", "\uff0c"))),
     Case("title rows", refused("title", None, 1), file("Loans of 2026\n\n" + text())),
     Case("title rows of a spreadsheet", refused("title", None, 1), file("Loans of 2026" + "," * 6 + "\n" + text())),
-    Case("full-width digits", refused("number", "limit", 12), file(text(set_cell(10, "limit", "\uff11\uff12\uff13")))),
+    Case(
+        "full-width digits",
+        read(),
+        file(full_width_text()),
+        typed=lambda: pl.DataFrame(full_width(), schema=list(COLUMNS), orient="row"),
+    ),
+    Case(
+        "full-width thousands separators",
+        refused("number", "limit", 12),
+        file(text(set_cell(10, "limit", "\uff11\uff0c\uff10\uff10\uff12"))),
+    ),
+    Case("a digit in a circle", refused("number", "limit", 12), file(text(set_cell(10, "limit", "\u2460")))),
+    Case("a square", refused("number", "limit", 12), file(text(set_cell(10, "limit", "5\u00b2")))),
+    Case("digits of another script", refused("day", "day", 12), file(text(set_cell(10, "day", "\u0662026-01-11")))),
     Case("full-width digits in a level", refused("", "bad", 12), file(text(set_cell(10, "bad", "\uff11")))),
     Case("thousands separators", refused("number", "limit", 12), file(text(set_cell(10, "limit", "1,002.5")))),
     Case("brackets for a minus sign", refused("number", "limit", 12), file(text(set_cell(10, "limit", "(1002.5)")))),

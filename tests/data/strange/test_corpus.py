@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,22 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from corpus import CASES, COLUMNS, ROWS, Case, cells, file, frame, lay, parquet, quoted, rows, sources_of, sqlite_file
+from corpus import (
+    CASES,
+    COLUMNS,
+    ROWS,
+    Case,
+    cells,
+    file,
+    frame,
+    full_width_text,
+    lay,
+    parquet,
+    quoted,
+    rows,
+    sources_of,
+    sqlite_file,
+)
 from corpus import text as csv_text
 from postgres_server import PostgresServer
 
@@ -20,6 +36,7 @@ from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 
 TYPES = {pl.Int64: "bigint", pl.Float64: "float8", pl.Boolean: "boolean", pl.Date: "date", pl.String: "text"}
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Source = Path | SqlSource
 
 
@@ -100,7 +117,7 @@ def test_ends_so_from_postgresql_too(
     hold(case, outcome(case, in_postgres(case.typed()), tmp_path, plan), "postgres")
 
 
-def eight_ways(folder: Path) -> dict[str, Source]:
+def many_ways(folder: Path) -> dict[str, Source]:
     """The clean table, written in the ways in which people have it."""
     table = cells(rows())
     swapped = frame().select(reversed(COLUMNS)).write_csv()
@@ -112,6 +129,8 @@ def eight_ways(folder: Path) -> dict[str, Source]:
         "other order": file(swapped, "e.csv")(folder),
         "parquet": parquet(frame, "f.parquet")(folder),
         "parquet of text": parquet(lambda: pl.DataFrame(table, schema=list(COLUMNS), orient="row"), "g.pq")(folder),
+        "full-width": file(full_width_text(), "h.csv")(folder),
+        "utf-16": file(csv_text().encode("utf-16"), "i.csv")(folder),
         "sqlite": sqlite(sqlite_file(frame(), folder)),
     }
 
@@ -119,7 +138,7 @@ def eight_ways(folder: Path) -> dict[str, Source]:
 def test_one_table_written_in_many_ways_reads_to_the_same_records(
     tmp_path: Path, plan: Plan, in_postgres: Callable[[pl.DataFrame], SqlSource]
 ) -> None:
-    ways = eight_ways(tmp_path) | {"postgres": in_postgres(frame())}
+    ways = many_ways(tmp_path) | {"postgres": in_postgres(frame())}
     read = {name: load_records(source, plan, "lender-1") for name, source in ways.items()}
     first = read["csv"]
     for name, records in read.items():
@@ -144,7 +163,8 @@ def test_what_is_read_of_a_csv_is_what_another_reader_sees(tmp_path: Path) -> No
             table = read_source(path)
         except DataError:
             continue
-        with path.open(encoding="utf-8-sig", newline="") as lines:
+        encoding = "utf-16" if path.read_bytes().startswith(UTF16_MARKS) else "utf-8-sig"
+        with path.open(encoding=encoding, newline="") as lines:
             found = [record for record in csv.reader(lines, strict=True) if record]
         found = found[1:] if found[0] == ["sep=", ""] else found
         assert tuple(found[0]) == table.header, case.name

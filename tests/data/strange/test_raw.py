@@ -81,6 +81,14 @@ def test_a_moment_is_of_one_day_whatever_it_is_written_in(read: Read) -> None:
     assert read(bills(due_at=["2026-01-05Tgarbage"] * ROWS)).bad == ROWS
 
 
+def test_full_width_characters_are_read_as_the_half_width_ones(read: Read) -> None:
+    found = read(bills(amount=["\uff11\uff0e\uff15"] * ROWS, due_at=["\uff12026-01-05"] * ROWS))
+    assert found.bad == 0
+    frame = found.frame.collect()
+    assert set(frame["amount"]) == {1.5}
+    assert set(frame["due_at"]) == {date(2026, 1, 5)}
+
+
 def test_words_for_nobody_are_no_identifiers(read: Read) -> None:
     ids = ["NULL", "nan", "#REF!", "-", *(f"A{n}" for n in range(ROWS - 4))]
     assert read(bills(account_id=ids)).bad == 4

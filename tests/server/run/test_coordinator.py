@@ -18,7 +18,7 @@ from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest
-from sealscore.shared.model.table_figures import TableFigures
+from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.plan.plan import Plan
 
 PLAN = small_plan(privacy__noise="none", training__rounds=8)

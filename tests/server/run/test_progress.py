@@ -26,7 +26,7 @@ TOLD = [PHASES[0], LINES[1], PHASES[1], LINES[3], LINES[4]]
 WHOLE = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in LINES).encode()
 
 
-class Told(list[Any]):
+class ToldValue(list[Any]):
     """An observer that keeps what it is told."""
 
     def phase(self, phase: Phase) -> None:
@@ -37,7 +37,7 @@ class Told(list[Any]):
 
 
 def test_nothing_is_told_before_there_is_a_file(tmp_path: Path) -> None:
-    told = Told()
+    told = ToldValue()
     follow = ProgressFollower(tmp_path / "progress.jsonl", told, PHASES)
     follow()
     assert told == []
@@ -48,7 +48,7 @@ def test_nothing_is_told_before_there_is_a_file(tmp_path: Path) -> None:
 
 
 def test_the_file_of_an_earlier_try_is_passed_over(tmp_path: Path) -> None:
-    path, told = tmp_path / "progress.jsonl", Told()
+    path, told = tmp_path / "progress.jsonl", ToldValue()
     assert inode_of(path) is None
     path.write_bytes(WHOLE)
     follow = ProgressFollower(path, told, PHASES, inode_of(path))
@@ -66,7 +66,7 @@ def test_the_file_of_an_earlier_try_is_passed_over(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=8))
 def test_everything_is_told_once_and_in_order_however_it_comes(tmp_path_factory: Any, cuts: list[int]) -> None:
     path = tmp_path_factory.mktemp("p") / "progress.jsonl"
-    told = Told()
+    told = ToldValue()
     follow = ProgressFollower(path, told, PHASES)
     for cut in [*sorted(cuts), len(WHOLE)]:
         path.write_bytes(WHOLE[:cut])

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError, Told
+from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError, ToldValue
 from sealscore.shared.persons.consent import Consent
 
 PLAN, OTHER = "ab" * 32, "cd" * 32
@@ -45,7 +45,7 @@ class TestTold:
         assert again.values("label", "late") == {"ann": 1, "bo": 0}
         assert again.head == disclosure_store.head
         (one,) = again.told_of("ann")
-        assert one == Told(one.at, "label", "late", "video-1", PLAN, 1, 1)
+        assert one == ToldValue(one.at, "label", "late", "video-1", PLAN, 1, 1)
         assert one.at.endswith("Z")
         assert again.told_of("cy") == []
 

@@ -8,10 +8,18 @@ import pytest
 from builders import BIN, CALIBRATE, EVALUATE, TRAIN, small_plan
 from hypothesis import given
 from hypothesis import strategies as st
-from vertical_builders import vertical_plan
+from vertical_builders import auto_vertical_plan, vertical_plan
 
+from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import KINDS, phases, spare_attempts
+from sealscore.shared.plan.plan import Plan
+
+# With so many records the recipe plans every release that it has.
+BIG_AUTO = auto_vertical_plan(
+    model__fallback=True,
+    parties=[party | {"nominal_records": 50_000} for party in vertical_plan().model_dump(mode="json")["parties"]],
+)
 
 
 def test_order_and_names():
@@ -68,7 +76,7 @@ def test_every_phase_is_of_the_lenders_whatever_their_group_is_called():
 def test_every_kind_says_what_it_is():
     """A kind is paired or summed; a summed one has a share, a length and a sensitivity under any plan."""
     assert set(KINDS) == set(Kind)
-    plan = vertical_plan()
+    plan = vertical_plan(model__fallback=True)
     for phase in phases(plan):
         if phase.paired:
             assert set(phase.of.gives) == {"lender", "platform"}
@@ -76,10 +84,53 @@ def test_every_kind_says_what_it_is():
                 _ = phase.summed
             continue
         found = phase.summed
-        assert 0 < found.shortest(plan, phase.group) <= found.longest(plan, phase.group)
-        assert 0 < found.share(plan, phase.group) <= 1
-        assert found.sensitivity(plan, phase.group) >= 1
+        assert 0 < found.shortest(plan, phase.tower) <= found.longest(plan, phase.tower)
+        assert 0 < found.share(plan, phase.tower) <= 1
+        assert found.sensitivity(plan, phase.tower) >= 1
     assert len({found.title for found in KINDS.values()}) == len(Kind)
+
+
+FALLBACKS = pytest.mark.parametrize(
+    ("plan", "last"),
+    [
+        (vertical_plan(model__fallback=True), ["train_tower", "calibrate", "evaluate"]),
+        (BIG_AUTO, ["fit_features", "sum_pairs", "fit_tables", "sum_residuals", "evaluate"]),
+    ],
+    ids=["tuned", "auto"],
+)
+
+
+@FALLBACKS
+def test_the_fallback_comes_last_and_counts_nothing_of_its_own(plan: Plan, last: list[str]):
+    order = phases(plan)
+    assert [phase.name for phase in order[-len(last) :]] == [f"{kind}:fallback" for kind in last]
+    assert order[: -len(last)] == phases(plan.replace(model__fallback=False))
+    assert {phase.group for phase in order if phase.tower == "fallback"} == {"lender"}
+
+
+@FALLBACKS
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_phases_share_is_the_whole_budget_of_a_person(plan: Plan, last: list[str], moves: bool):
+    del last
+    if moves:
+        data = plan.model_dump(mode="json")
+        for group in data["groups"].values():
+            group["table"]["date"] = "day"
+        data["evaluation"]["split"] = {"kind": "date", "test_fraction": 0.25, "first_test_day": "2019-01-01"}
+        plan = Plan.parse(data)
+    made = Mechanisms(plan.replace(privacy__shares__evaluation=0.4))
+    sums = [sum(phase.summed.share(made.plan, phase.tower) for phase in part) for part in made.composed]
+    assert sums == pytest.approx([1.4] if moves else [1.0, 0.4])
+    judged = [p.summed.share(made.plan, p.tower) for p in made.phases if p.kind is Kind.EVALUATE]
+    assert judged == pytest.approx([0.36, 0.04])
+
+
+def test_the_fallback_is_evaluated_by_one_table():
+    plan = vertical_plan(model__fallback=True)
+    by_name = {phase.name: phase.summed for phase in phases(plan) if not phase.paired}
+    assert by_name["evaluate:fallback"].longest(plan, "fallback") == 2 * plan.evaluation.judged_cells
+    assert by_name["evaluate:fallback"].sensitivity(plan, "fallback") == 1.0
+    assert by_name["evaluate:lender"].sensitivity(plan, "lender") == math.sqrt(3)
 
 
 @pytest.mark.parametrize(

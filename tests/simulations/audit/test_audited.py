@@ -49,7 +49,7 @@ def audited(folder: Path, fault: Break | None = None) -> Audit:
 
 def training(plan: Plan, group: str) -> tuple[Mechanisms, Phase]:
     mechanisms = Mechanisms(plan)
-    return mechanisms, next(p for p in mechanisms.phases if (p.kind, p.group) == (Kind.TRAIN, group))
+    return mechanisms, next(p for p in mechanisms.phases if (p.kind, p.tower) == (Kind.TRAIN, group))
 
 
 def test_the_server_and_its_colluders_see_the_noise_of_the_claim_and_no_more(tmp_path: Path):
@@ -137,9 +137,11 @@ def test_a_claim_of_one_round_is_that_of_one_round(tmp_path: Path, honest: Audit
     assert found.claim < honest.claim / 2
 
 
-@pytest.mark.parametrize("group", ["lender", "video"])
+@pytest.mark.parametrize("group", ["lender", "video", "fallback"])
 def test_towers_of_both_sides_can_be_audited(group: str):
-    plan = vertical_plan()
+    plan = vertical_plan(
+        model__fallback=True,
+    )
     setting = Setting.of(plan, group, canaries=CANARIES, guesses=GUESSES, fault=Break.NOISE_OFF)
     coins = np.random.default_rng(0).integers(0, 2, CANARIES).astype(bool)
     seen = observe(Federation.of(plan, federation_of(plan)), setting, np.flatnonzero(coins), Quiet())

@@ -8,9 +8,9 @@ from builders import small_federation, small_plan
 from scipy.special import expit
 
 from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.released.score_tables import ScoreTables
 from sealscore.shared.model.score_table import score_table
-from sealscore.shared.model.score_tables import ScoreTables
-from sealscore.simulations.bench.figures import coverage, exact_tables, group_coverage
+from sealscore.simulations.bench.figures.redraws import coverage, exact_tables, group_coverage
 from sealscore.simulations.experiments.oracle import Oracle, figures, pooled_labels
 
 

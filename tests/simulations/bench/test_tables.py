@@ -8,4 +8,5 @@ from sealscore.simulations.bench.tables import run
 def test_figures_are_of_the_rows_that_were_read() -> None:
     found = run(rows=2000, turns=1)
     assert found["rows"] == 2000
-    assert found["ratio"] == found["reader_cpu_s"] / found["polars_cpu_s"] > 0
+    for kind in ("plain", "quoted"):
+        assert found[f"{kind}_ratio"] == found[f"{kind}_reader_cpu_s"] / found[f"{kind}_polars_cpu_s"] > 0

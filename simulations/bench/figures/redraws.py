@@ -1,39 +1,24 @@
-"""How far the protocol's own figures are from the exact ones of the same persons, and how often intervals hold.
-
-A plan is run once. Its test records are counted exactly, and noise of the deviation that the plan's mechanism has is
-drawn `REDRAWS` times onto the tables; each time figures are taken as a run's record and report take them. Plans whose
-data is not there are left out.
-"""
+"""Noise drawn anew onto exact score tables, and how well the figures taken from them hold."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
-from sealscore.clients.data import DataError
 from sealscore.clients.roles.bands import band_of
 from sealscore.compliance.run_figures.fairness import cutoff, fairness
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.model.calibration import Calibration
-from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.model.released.score_tables import ScoreTables
+from sealscore.shared.model.released.table_figures import TableFigures
+from sealscore.shared.model.released.table_posterior import TablePosterior
 from sealscore.shared.model.score_table import score_table
-from sealscore.shared.model.score_tables import ScoreTables
-from sealscore.shared.model.table_figures import TableFigures
-from sealscore.shared.model.table_posterior import TablePosterior
 from sealscore.shared.phases.evaluate import table_weights
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
-from sealscore.simulations.data.scenario import Scenario
-from sealscore.simulations.engine.federation import Federation, load_parties
-from sealscore.simulations.experiments.oracle import Oracle, figures
+from sealscore.simulations.experiments.oracle import Oracle
 
-PLANS = ("uci_horizontal_eps1", "creators_eps2")
 REDRAWS = 200
 METRICS = ("auc", "ks", "brier", "ece")
-_PLANS = Path(__file__).parents[1] / "plans"
 
 
 def noisy(exact: ScoreTables, random: np.random.Generator) -> ScoreTables:
@@ -122,30 +107,3 @@ def exact_tables(plan: Plan, oracle: Oracle, logits: np.ndarray, labels: np.ndar
         }
     overall = score_table(logits, labels, cells).astype(np.float64)
     return ScoreTables(overall, bands, std / weights[0], std / weights[1])
-
-
-def _of_plan(name: str) -> dict[str, float]:
-    scenario = Scenario.load(_PLANS / f"{name}.toml")
-    plan, records = scenario.plan, load_parties(scenario)
-    federation = Federation.of(plan, records)
-    with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
-        federation.run(Path(folder))
-        model = ScoreModel.load(Path(folder) / "model")
-    parts = [part.test_part() for part in federation.scored_records()]
-    logits = np.concatenate([model.logits(part.columns) for part in parts])
-    labels = np.concatenate([part.label for part in parts if part.label is not None])
-    exact = exact_tables(plan, Oracle(plan, records), logits, labels)
-    truth = figures(labels, model.calibration.pd(logits))
-    groups = group_coverage(exact, plan.evaluation.approval_rate, model.calibration, REDRAWS // 2)
-    return coverage(exact, truth, model.calibration) | groups
-
-
-def run() -> dict[str, Any]:
-    """Figures of each plan by `PLAN.FIGURE.WHAT`; `missing` names the plans whose data is not there."""
-    result: dict[str, Any] = {"redraws": REDRAWS, "missing": []}
-    for name in PLANS:
-        try:
-            result |= {f"{name}.{key}": value for key, value in _of_plan(name).items()}
-        except DataError:
-            result["missing"].append(name)
-    return result

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sealscore.shared.model.calibration import Calibration
-from sealscore.shared.model.table_posterior import DRAWS, ERROR, RANKING, TablePosterior
+from sealscore.shared.model.released.table_posterior import DRAWS, ERROR, RANKING, TablePosterior
 
 ECE_BINS = 10
 NORMAL_95 = 1.959963984540054

@@ -12,9 +12,9 @@ from scipy.special import expit
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.released.table_figures import WIDEST, Figure, TableFigures
+from sealscore.shared.model.released.table_posterior import TablePosterior
 from sealscore.shared.model.score_table import score_table
-from sealscore.shared.model.table_figures import WIDEST, Figure, TableFigures
-from sealscore.shared.model.table_posterior import TablePosterior
 from sealscore.simulations.experiments.oracle import figures
 
 METRICS = ("auc", "ks", "brier", "ece")

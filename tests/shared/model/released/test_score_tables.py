@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from sealscore.shared.model.score_tables import ScoreTables
+from sealscore.shared.model.released.score_tables import ScoreTables
 
 BANDS = {"sex": ("1", "2", "missing"), "age": ("up to 40", "above 40")}
 CELLS = 8

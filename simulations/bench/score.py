@@ -1,0 +1,263 @@
+"""Scoring by a release of UCI credit default, vertical, epsilon 2: what one score, a table, a token and a replay cost,
+and what the fallback is worth and costs.
+
+The champion and the fallback are judged exactly on test rows, over some seeds, beside one lender alone with the same
+budget, and beside the champion of the same plan without a fallback. CPU is that of this process. The way of one number
+through numpy, as a table's rows go, takes turns with the score of one applicant.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+import numpy as np
+
+from sealscore.clients.scoring.application import feature_values
+from sealscore.clients.scoring.replay import replay
+from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
+from sealscore.clients.scoring.scorer import Scorer
+from sealscore.clients.scoring.serving_store import ServingStore
+from sealscore.clients.scoring.tokens import ConsentRequest, TokenMaker
+from sealscore.clients.setup.config import TELL_LIMITS
+from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.dp.events import Disclosure
+from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.entries import AdmitRelease, Approve, Ceilings, Disclose, Identify
+from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.serving.manifest import Manifest
+from sealscore.shared.serving.release import CHAMPION, Release
+from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer, month_of
+from sealscore.simulations.data.scenario import PLANS, Scenario
+from sealscore.simulations.engine.federation import load_parties
+from sealscore.simulations.experiments.job import RELEASE, run_job
+
+PLAN, SEEDS, ALONE = "uci_vertical_eps2", 3, "lender_alone_dp"
+ONE_BY_ONE, TOKENS, LINES, TURNS = 300, 200, 20_000, 5
+
+
+def run(seeds: int = SEEDS) -> dict[str, Any]:
+    """All figures; times are CPU, medians of turns."""
+    scenario = Scenario.load(PLANS / f"{PLAN}.toml")
+    with tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder)
+        found, release = _worth(scenario, seeds, runs)
+        records = load_parties(scenario)
+        lender = scenario.plan.members(scenario.plan.lenders)[0].name
+        found |= _one(release, records[lender])
+        found |= _many(release, records[lender])
+        found |= _token(release, records, runs)
+        found |= _replay(release, records[lender], runs)
+    return found
+
+
+def _worth(scenario: Scenario, seeds: int, runs: Path) -> tuple[dict[str, Any], Release]:
+    """Exact AUC of champion and fallback, of the champion without a fallback, and of a lender alone."""
+    got: dict[str, list[float]] = {}
+    first = scenario.plan.seed
+    release: Release | None = None
+    for seed in range(first, first + seeds):
+        for fallback in (True, False):
+            changed = replace(scenario, plan=scenario.plan.replace(model__fallback=fallback)).with_seed(seed)
+            done = run_job(changed, baselines={ALONE} if fallback else False, runs=runs)
+            exact = done.oracle["exact"]["auc"]
+            got.setdefault("champion_auc" if fallback else "champion_without_fallback_auc", []).append(exact)
+            if fallback:
+                got.setdefault("fallback_auc", []).append(done.oracle["fallback"]["auc"])
+                got.setdefault("fallback_ece", []).append(done.oracle["fallback"]["ece"])
+                got.setdefault(f"{ALONE}_auc", []).append(done.oracle["baselines"][ALONE])
+                release = Release.load(done.folder / RELEASE)
+    if release is None:
+        raise ValueError("at least one seed is needed")
+    lost = [b - a for a, b in zip(got["champion_auc"], got["champion_without_fallback_auc"], strict=True)]
+    beside = [a - b for a, b in zip(got["fallback_auc"], got[f"{ALONE}_auc"], strict=True)]
+    got |= {"champion_loses": lost, "fallback_over_alone": beside}
+    found: dict[str, Any] = {name: mean(values) for name, values in got.items()}
+    if seeds > 1:
+        found |= {f"{name}_sd": stdev(values) for name, values in got.items()}
+    return found, release
+
+
+def _features(release: Release, records: Records, rows: range) -> list[dict[str, Any]]:
+    """Applications' features as JSON has them, of records."""
+    table = release.plan.groups[release.plan.lenders].table
+    found = []
+    for row in rows:
+        given: dict[str, Any] = {}
+        for feature in table.features:
+            if feature.protected:
+                continue
+            value = float(records.columns[feature.name][row])
+            if np.isnan(value):
+                given[feature.name] = None
+            else:
+                given[feature.name] = feature.levels[int(value)] if feature.kind == "categorical" else value
+        found.append(given)
+    return found
+
+
+def _levels(release: Release) -> dict[str, list[int]]:
+    return {group: [place % 4] for place, group in enumerate(release.plan.platforms)}
+
+
+def _one(release: Release, records: Records) -> dict[str, float]:
+    """CPU milliseconds from one applicant's features to PD, points and reasons, and of one row by numpy alone."""
+    scorer, table = Scorer(release), release.plan.groups[release.plan.lenders].table
+    given, levels = _features(release, records, range(ONE_BY_ONE)), _levels(release)
+    merged = {group: np.array([float(told[0])]) for group, told in levels.items()}
+
+    def ours() -> None:
+        for features in given:
+            scorer.score(feature_values(features, table), levels)
+
+    def by_numpy() -> None:
+        for row in range(ONE_BY_ONE):
+            columns = {name: values[row : row + 1] for name, values in records.columns.items()}
+            scorer.answers(CHAMPION, scorer.bins(CHAMPION, columns, merged))
+
+    cpu = _turns({"ours": ours, "numpy": by_numpy})
+    one, rows = cpu["ours"] / ONE_BY_ONE * 1e3, cpu["numpy"] / ONE_BY_ONE * 1e3
+    return {"one_ms": one, "one_by_numpy_ms": rows, "one_ratio": one / rows}
+
+
+def _many(release: Release, records: Records) -> dict[str, float]:
+    """Rows a second of CPU, from columns to PD and points, and to the codes of reasons as well."""
+    scorer, rows = Scorer(release), len(records)
+    merged = {group: np.full(rows, float(told[0])) for group, told in _levels(release).items()}
+
+    def figures() -> None:
+        scorer.figures(CHAMPION, scorer.bins(CHAMPION, records.columns, merged))
+
+    def reasons() -> None:
+        bins = scorer.bins(CHAMPION, records.columns, merged)
+        scorer.figures(CHAMPION, bins)
+        scorer.weights(CHAMPION, bins)
+
+    cpu = _turns({"figures": figures, "reasons": reasons})
+    return {"batch_rows_s": rows / cpu["figures"], "batch_with_reasons_rows_s": rows / cpu["reasons"]}
+
+
+def _token(release: Release, records: Mapping[str, Records], folder: Path) -> dict[str, float]:
+    """CPU milliseconds of one token, charged and on the disk, at a platform with real keys."""
+    plan = release.plan
+    roles = {party.name: plan.groups[party.group].role for party in plan.parties}
+    identities = {name: Identity.generate(name, role) for name, role in roles.items()}
+    data = plan.model_dump(mode="json")
+    data["server_card"] = Identity.generate(SERVER, "server").card.text
+    data["parties"] = [party | {"card": identities[party["name"]].card.text} for party in data["parties"]]
+    own = Plan.parse(data)
+    group = plan.platforms[0]
+    platform, lender = plan.members(group)[0].name, plan.members(plan.lenders)[0].name
+    served = _under(release, own)
+    ledger = _charged(folder / "ledger.db", identities[platform], served, group, lender)
+    today = datetime.now(UTC).date()
+    keys = ServingKeys.of(identities[lender], month_of(today), PlanKeys.secret())
+    peer = ServingPeer.read(keys.certificate, identities[lender].card)
+    store = ServingStore(folder / "serving.db")
+    held = replace(records[platform], consent=None)
+    maker = TokenMaker(identities[platform], ledger, store, served, held, {lender: peer})
+    spent = []
+    for person in held.person[:TOKENS]:
+        asked = ConsentRequest(lender, person, "5e" * 32, "en", secrets.token_hex(8))
+        before = time.process_time()
+        made = maker.make(asked, today)
+        spent.append(time.process_time() - before)
+    store.close()
+    ledger.close()
+    return {"token_ms": median(spent) * 1e3, "token_bytes": float(len(made))}
+
+
+def _under(release: Release, plan: Plan) -> Release:
+    """The release with the same models under another plan's hash."""
+    fields = release.manifest.model_dump(mode="json") | {"plan": plan.hash}
+    return Release(Manifest.parse(fields), replace(release.content, plan=plan))
+
+
+def _charged(path: Path, identity: Identity, release: Release, group: str, lender: str) -> Ledger:
+    """A platform's ledger after training, in which the release is approved."""
+    ceilings = Ceilings(epsilon=10.0, delta=1e-5, signal_bits=8)
+    form = release.plan.alignment.identifier
+    column = release.plan.groups[group].table.person_column
+    ledger = Ledger.create(path, identity, "bench", ceilings, identified=Identify(column=column, form=form))
+    plan, manifest = release.plan, release.manifest
+    told = manifest.told[group]
+    entries = (
+        Approve(plan=plan.hash, text=plan.canonical().decode()),
+        Disclose(
+            plan=plan.hash,
+            run="bench",
+            phase=f"disclose_signal:{group}",
+            round=1,
+            attempt=1,
+            peer=lender,
+            event=Disclosure(bits=told.signal_bits, recipient=lender, count=1),
+            what=told.meaning,
+            persons=1000,
+            fresh=1000,
+            source="system",
+        ),
+        AdmitRelease(
+            release=release.hash,
+            plan=plan.hash,
+            text=manifest.canonical(),
+            limits={kind: TELL_LIMITS[kind] for kind in told.bits},
+        ),
+    )
+    for entry in entries:
+        ledger.append(lambda state, entry=entry: entry)  # type: ignore[misc]
+    return ledger
+
+
+def _replay(release: Release, records: Records, folder: Path) -> dict[str, float]:
+    """Lines a second of CPU: read, decrypted, computed again and compared, with the chain and its signatures."""
+    scorer, table = Scorer(release), release.plan.groups[release.plan.lenders].table
+    levels = _levels(release)
+    log = ScoreLog(LogKeys.fresh(), folder / "scores.db")
+    given = _features(release, records, range(min(LINES, len(records))))
+    for start in range(0, len(given), 500):
+        with log.commit() as batch:
+            for place, features in enumerate(given[start : start + 500], start):
+                values = feature_values(features, table)
+                scored = scorer.score(values, levels)
+                content = {
+                    "score_id": f"{place:032x}",
+                    "release": release.hash,
+                    "role": scored.role,
+                    "values": {name: None if value != value else value for name, value in values.items()},
+                    "bins": list(scored.bins),
+                    "logit": scored.logit.hex(),
+                    "pd": scored.pd,
+                    "points": scored.points,
+                    "reasons": list(scored.reasons),
+                }
+                batch.write(content, f"a{place}", records.person[place], 1, b"bench")
+    spent = []
+    for _ in range(TURNS):
+        before = time.process_time()
+        wrong = log.check()
+        found = replay(log.lines(), {release.hash: release})
+        spent.append(time.process_time() - before)
+        if wrong or not found.good or found.same != len(given):
+            raise RuntimeError("a replay differs")
+    log.close()
+    return {"replay_lines_s": len(given) / median(spent)}
+
+
+def _turns(ways: Mapping[str, Callable[[], None]]) -> dict[str, float]:
+    """CPU seconds of each, the median of turns that they take."""
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(TURNS):
+        for name, way in ways.items():
+            before = time.process_time()
+            way()
+            spent[name].append(time.process_time() - before)
+    return {name: median(times) for name, times in spent.items()}

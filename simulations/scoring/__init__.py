@@ -1,0 +1,1 @@
+"""Scores of whole tables by the release of a run."""
