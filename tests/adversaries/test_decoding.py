@@ -29,6 +29,7 @@ from sealscore.shared.model.bins import FeatureBins
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.signal import signal_levels
 from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.schema import TableSchema
 from sealscore.simulations.data.datasets import real_data_found
 from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.engine.federation import load_parties
@@ -208,3 +209,90 @@ def test_with_its_own_column_a_lender_names_a_few_more(attack: Attack):
         levels += share * part.recovered(part.levels, signal_levels(part.logits, part.edges))
     print(f"\nall bins named with {OWN}: {blind:.1%} without a signal, {levels:.1%} with a level")
     assert blind < levels <= BOUND
+
+
+# By how many towers of the same persons a lender was told a level: share of applicants all of whose bins are named.
+FURTHER = {1: 0.108, 2: 0.189, 3: 0.269}
+
+
+@pytest.mark.long
+def test_each_further_tower_of_the_same_persons_names_more():
+    """What a limit of 8 or 12 bits gives up against one of 4: each plan trains a tower of its own, by another seed.
+
+    The attacker names the first tower's bins from the levels of several. Their bins differ, so it enumerates every
+    record that any of them tells from another, and its prior is the joint distribution of training persons over these.
+    """
+    scenario = Scenario.load(resolve(PLAN))
+    records = load_parties(scenario)
+    platform, towers = records[PLATFORM], list[tuple[ScoreModel, np.ndarray]]()
+    for seed in FURTHER:
+        plan = scenario.plan.replace(alignment__method="exact", seed=seed, name=f"plan-{seed}")
+        outcome, _, edges = carried_out(plan, records)
+        towers.append((outcome.towers[GROUP], edges))
+    codes, levels = told_by(towers, distinct_records(towers, scenario.plan.groups[GROUP].table))
+    order = np.unique(codes, axis=0, return_index=True)[1]
+    codes, levels = codes[order], levels[order]
+    test = {name: values[platform.test] for name, values in platform.columns.items()}
+    training = {name: values[~platform.test] for name, values in platform.columns.items()}
+    truth, told = told_by(towers, test)
+    weight = joint_prior(codes, told_by(towers, training)[0], towers[0][0], training)
+    for count, measured in FURTHER.items():
+        found = named(codes[:, 0], weight, levels[:, :count], truth[:, 0], told[:, :count])
+        print(f"\nall bins named with levels of {count} towers: {found:.1%}")
+        assert found == pytest.approx(measured, abs=0.01)
+
+
+def distinct_records(towers: list[tuple[ScoreModel, np.ndarray]], table: TableSchema) -> dict[str, np.ndarray]:
+    """Columns of every record that a bin of any of the towers tells from another."""
+    raw: dict[str, np.ndarray] = {}
+    for tower, _ in towers:
+        for part in filter(_raw, tower.binning.features):
+            raw[part.feature.name] = np.union1d(raw.get(part.feature.name, []), _values(part))
+    for feature in table.features:
+        if feature.name not in raw and not feature.protected:
+            raw[feature.name] = np.arange(feature.lower, feature.upper + 1)
+    grid = np.array(list(product(*raw.values())), dtype=np.float64)
+    return derived_columns(table, dict(zip(raw, grid.T, strict=True)))
+
+
+def told_by(
+    towers: list[tuple[ScoreModel, np.ndarray]], columns: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A number for the bins of each record, and its level, by each of the towers: int64 [n, towers] both."""
+    codes, levels = [], []
+    for tower, edges in towers:
+        bins = tower.binning.quantize(columns)
+        codes.append(np.ravel_multi_index(tuple(bins.T.astype(np.int64)), tower.binning.sizes))
+        starts = range(0, len(bins), CHUNK)
+        logits = np.concatenate([tower.logits_of_bins(bins[at : at + CHUNK]) for at in starts])
+        levels.append(signal_levels(logits, edges))
+    return np.stack(codes, axis=1), np.stack(levels, axis=1)
+
+
+def joint_prior(
+    codes: np.ndarray, training: np.ndarray, tower: ScoreModel, columns: dict[str, np.ndarray]
+) -> np.ndarray:
+    """How often training persons have each row of `codes`, with a trace of the first tower's marginals."""
+    seen, counts = np.unique(training, axis=0, return_counts=True)
+    rows = {tuple(row): count for row, count in zip(seen.tolist(), counts.tolist(), strict=True)}
+    weight = np.ones(len(codes))
+    bins = np.unravel_index(codes[:, 0], tower.binning.sizes)
+    for place, (found, own) in enumerate(zip(bins, tower.binning.quantize(columns).T, strict=True)):
+        weight *= (np.bincount(own, minlength=tower.binning.sizes[place]) / len(own))[found]
+    weight /= max(weight.sum(), 1e-300)
+    return weight + np.array([rows.get(tuple(row), 0) for row in codes.tolist()])
+
+
+def named(codes: np.ndarray, weight: np.ndarray, levels: np.ndarray, truth: np.ndarray, told: np.ndarray) -> float:
+    """Share of applicants whose first tower's bins are the most probable of those that fit all their levels."""
+    base = int(levels.max()) + 1
+    shown, seen = (np.ravel_multi_index(tuple(one.T), (base,) * levels.shape[1]) for one in (levels, told))
+    order = np.lexsort((codes, shown))
+    pairs = np.stack([shown[order], codes[order]])
+    first = np.r_[True, (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)]
+    together = np.bincount(np.cumsum(first) - 1, weight[order])
+    shown, codes = pairs[:, first]
+    best = np.lexsort((-together, shown))
+    head = np.r_[True, shown[best][1:] != shown[best][:-1]]
+    guess = dict(zip(shown[best][head].tolist(), codes[best][head].tolist(), strict=True))
+    return float(np.mean([guess.get(one) == true for one, true in zip(seen.tolist(), truth.tolist(), strict=True)]))
