@@ -118,10 +118,15 @@ class ServingDir:
 
     def point(self, pointer: Pointer) -> None:
         """Use releases otherwise from now on: one file, replaced in one step."""
-        self.releases.mkdir(mode=0o700, exist_ok=True)
+        path = self.releases / "state.json"
         content: dict[str, object] = {"live": pointer.live, "before": pointer.before, "shadow": pointer.shadow}
         whole = content | {"retired": list(pointer.retired)}
-        write_whole(self.releases / "state.json", json.dumps(whole, indent=1) + "\n", 0o600)
+        try:
+            self.releases.mkdir(mode=0o700, exist_ok=True)
+            write_whole(path, json.dumps(whole, indent=1) + "\n", 0o600)
+        except OSError as error:
+            what = f"{path}: cannot be written ({error.strerror}); see to it, and repeat the command"
+            raise NodeDirError(what) from None
 
     def serving_key(self, identity: Identity, month: str) -> ServingKeys:
         """The lender's key of a month, made where there is none; KeyFileError where it cannot be."""
