@@ -51,8 +51,8 @@ class PlanRouter:
     `load` reads the party's records under a plan, and `given` by themselves who is in the data and the consents;
     `may_tell` is what its operator allows to be disclosed of protected attributes. `secret` gives the secret of a run
     under a plan, and `propose` keeps one for the operator, or returns False where too many wait already;
-    `propose_release` keeps a release, or returns the code of a refusal. `tell` gets in words, for the operator, what
-    the server learns by a code only.
+    `propose_release` keeps a release, or raises Refused; without it none is taken. `tell` gets in words, for the
+    operator, what the server learns by a code only.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PlanRouter:
         load: Callable[[Plan], Records],
         secret: Callable[[Plan], StreamSource] = lambda plan: StreamSource.system(),
         propose: Callable[[Plan], bool] = lambda plan: False,
-        propose_release: Callable[[ProposeRelease], str | None] = lambda message: "too-many-releases",
+        propose_release: Callable[[ProposeRelease], None] | None = None,
         tell: Callable[[str], None] = log.warning,
         clock: Callable[[], float] = time.time,
         may_tell: MayTell = MayTell(),  # noqa: B008 - frozen
@@ -289,20 +289,28 @@ class PlanRouter:
     def _proposal(self, message: Propose | ProposeRelease) -> bytes:
         header = Address(message.header.plan, "", "", 0, 0, self.name, SERVER)
         try:
-            code = self._kept(message) if isinstance(message, Propose) else self._propose_release(message)
+            self._keep(message)
+        except Refused as refusal:
+            return sign_message(Refusal(header, refusal.code), self._identity)
         except (LedgerError, OSError) as error:
             self._tell(f"{self.name} cannot keep what the server proposes: {error}")
-            code = "unavailable"
-        return sign_message(Refusal(header, code) if code else Ready(header), self._identity)
+            return sign_message(Refusal(header, "unavailable"), self._identity)
+        return sign_message(Ready(header), self._identity)
 
-    def _kept(self, message: Propose) -> str | None:
-        """Keep a plan for the operator; gives the code of a refusal."""
+    def _keep(self, message: Propose | ProposeRelease) -> None:
+        """Keep for the operator what is proposed; Refused where it is not."""
+        if isinstance(message, ProposeRelease):
+            if self._propose_release is None:
+                raise Refused("too-many-releases")
+            self._propose_release(message)
+            return
         try:
             plan = Plan.from_canonical(message.text)
             plan.party(self.name)
         except (PlanError, KeyError):
-            return "other-plan"
-        return None if self._propose(plan) else "too-many-plans"
+            raise Refused("other-plan") from None
+        if not self._propose(plan):
+            raise Refused("too-many-plans")
 
     def _refuse(self, request: bytes, plan: str, code: str) -> bytes:
         return sign_message(Refusal(answering(request, plan, self.name), code), self._identity)
