@@ -200,9 +200,10 @@ def test_what_is_no_release_is_refused_by_a_code_and_leaves_nothing(
         def refused(code: str, files: Files, hash: str | None = None, identity: Identity | None = None) -> None:
             assert server.send(files, hash, identity) == code
             assert everything(node) == before
+            assert list(tmp_path.iterdir()) == []
 
         for name in (
-            *("../evil", "../../trust.json", "model/../../evil", "..", ".", "", "/etc/evil", str(tmp_path / "evil")),
+            *("../evil", "../../trust.json", "model/../../evil", "..", ".", "", str(tmp_path / "evil")),
             *("model", "model/", "model/card.json/x", "signals", "signals/video", "signals/../tower", "signals//tower"),
             *(".release.toml", "Release.toml", "release.toml\n", "release.toml\0", "releaseXtoml", "model\\card.json"),
             *("signals/video/link", "signals/-x/tower", "signals/" + "x" * 41 + "/tower", "model/release.toml", "é"),
@@ -261,6 +262,13 @@ def test_what_is_no_release_is_refused_by_a_code_and_leaves_nothing(
         assert partners.node("lender-1", "release", "approve", "first", "--yes").code == 2
         assert server.send(files) == "ready"
         assert Release.load(altered.parent).hash == server.release.hash
+
+
+def test_a_second_manifest_is_one_file_too_many(partners: Partners):
+    folder = partners.release()
+    (folder / "model" / "release.toml").write_bytes(b"")
+    with pytest.raises(ReleaseError):
+        Release.load(folder)
 
 
 def shifted(golden: dict[str, Any]) -> dict[str, Any]:
