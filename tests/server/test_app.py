@@ -31,10 +31,14 @@ def test_without_a_home_a_plan_of_a_path_is_run(tmp_path: Path, monkeypatch: pyt
     assert isinstance(exchange, FlowerExchange)
 
 
-@pytest.mark.parametrize("action", ["run", "publish"])
-def test_with_a_home_a_signed_plan_is_run_or_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str):
+@pytest.mark.parametrize("action", ["run", "publish", "publish-release"])
+def test_with_a_home_something_is_run_or_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str):
     done: list[Any] = []
-    monkeypatch.setattr(deployed, "carry_out", lambda home, name, exchange: done.append(("run", home.folder, name)))
-    monkeypatch.setattr(deployed, "publish", lambda home, name, exchange: done.append(("publish", home.folder, name)))
+
+    def note(what: str) -> Any:
+        return lambda home, name, exchange: done.append((what, home.folder, name))
+
+    for what, function in (("run", "carry_out"), ("publish", "publish"), ("publish-release", "publish_release")):
+        monkeypatch.setattr(deployed, function, note(what))
     started({"home": str(tmp_path), "plan": "spring", "action": action, "output": ""})
     assert done == [(action, tmp_path, "spring")]
