@@ -98,7 +98,9 @@ class TokenMaker:
         self.group = release.plan.party(identity.name).group
         self._tower = release.content.towers[self.group]
         self._told = release.manifest.told[self.group]
-        self._row = {person: row for row, person in reversed(list(enumerate(records.person)))}
+        self._rows: dict[str, list[int]] = {}
+        for row, one in enumerate(records.person):
+            self._rows.setdefault(one, []).append(row)
         self._form = NORMAL_FORMS[release.plan.alignment.identifier]
 
     def make(self, request: ConsentRequest, today: date) -> bytes:
@@ -132,7 +134,7 @@ class TokenMaker:
 
     def level(self, person: str) -> int:
         """The level of a person by today's records; KeyError where there is none. For use at this party."""
-        row = self._row[self._form(person)]
+        row = self._rows[self._form(person)][0]
         return int(self._tower.levels(self._columns(row))[0])
 
     def _checked(self, request: ConsentRequest, person: str, today: date) -> ServingPeer:
@@ -159,13 +161,12 @@ class TokenMaker:
 
     def _live_row(self, request: ConsentRequest, person: str, today: date) -> int:
         """The row of a person who consents. Who is unknown and who does not consent get the same words."""
-        row, consents, purpose = self._row.get(person), self._records.consent, self._release.manifest.purpose_code
-        rows = [at for at, one in enumerate(self._records.person) if one == person] if row is not None else []
-        if row is None or (
+        rows, consents, purpose = self._rows.get(person), self._records.consent, self._release.manifest.purpose_code
+        if rows is None or (
             consents is not None and not all(may(consents[at], request.lender, purpose, today) for at in rows)
         ):
             raise NoToken("no-consent", f"there is no live consent for {request.lender} and the purpose {purpose}")
-        return row
+        return rows[0]
 
     def _values(
         self, store: Transaction, request: ConsentRequest, person: str, row: int, today: date, handle: bytes
