@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -92,15 +92,17 @@ class LogKeys:
         return hmac.digest(self.naming, pack_fields(_PERSON, person.encode()), hashlib.sha256)
 
 
-@dataclass(frozen=True)
-class ScoreLine:
+class ScoreLine(NamedTuple):
     """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when."""
 
     seq: int
     at: str
     kind: str
-    content: dict[str, Any] | None = field(repr=False)
+    content: dict[str, Any] | None
     erased: str = ""
+
+    def __repr__(self) -> str:
+        return f"ScoreLine(seq={self.seq}, kind={self.kind!r})"
 
 
 @dataclass(frozen=True)
