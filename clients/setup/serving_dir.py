@@ -57,7 +57,9 @@ class Pointer:
             return self
         retired = tuple(one for one in (*self.retired, self.live) if one and one != release)
         shadow = None if self.shadow == release else self.shadow
-        return Pointer(release, self.live, shadow, tuple(dict.fromkeys(retired)))
+        # Where the live one was withdrawn, the one before it is still there to go back to.
+        before = next((one for one in (self.live, self.before) if one and one != release), None)
+        return Pointer(release, before, shadow, tuple(dict.fromkeys(retired)))
 
     def without(self, release: str) -> Pointer:
         """With a release that was withdrawn used for nothing."""

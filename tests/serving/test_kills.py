@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from paths import ROOT
+from processes import alive
 from serving_child import ACKNOWLEDGED, PERSONS, POINTS, TOKENS, Order, pair_at
 from small_release import TODAY, Pair, known_at, request, serving_keys
 
@@ -53,12 +54,17 @@ class Children:
         self._process.stdin.write(order.text())
         self._process.stdin.flush()
         pid = int(self._line())
+        end = time.monotonic() + PATIENCE
         if not order.point:
-            end = time.monotonic() + PATIENCE
             while len(acknowledged(Path(order.folder))) < before + answers and time.monotonic() < end:
                 time.sleep(0.001)
             time.sleep(wait)
             os.kill(pid, signal.SIGKILL)
+        while alive(pid):
+            if time.monotonic() > end:
+                os.kill(pid, signal.SIGKILL)
+                raise AssertionError(f"the child never came to {order.point}")
+            time.sleep(0.001)
         # An error of its own would end a child otherwise.
         assert self._line() == f"ended {int(signal.SIGKILL)}"
 

@@ -77,8 +77,11 @@ def approve(
     if not kept.exists():
         draft = kept.with_name(f".{kept.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
-        draft.parent.mkdir(mode=0o700, exist_ok=True)
-        shutil.copytree(source, draft)
+        try:
+            draft.parent.mkdir(mode=0o700, exist_ok=True)
+            shutil.copytree(source, draft)
+        except OSError as error:
+            fail(f"{kept}: cannot be written ({error.strerror or 'see the disk'}); nothing was approved", FAILED)
         # What was looked at is what is kept, whatever happened to the folder meanwhile.
         if Release.load(draft).hash != seen.release.hash:
             shutil.rmtree(draft, ignore_errors=True)
