@@ -42,7 +42,7 @@ def run(
     output = server_dir.run_folder(plan)
     if (output / "run.json").exists():
         fail(f"plan {name} has run: {output}; a plan runs once", BAD_INPUT)
-    if over := _final(output, name):
+    if over := final_words(output, name):
         fail(over, BAD_INPUT)
     if (output / JOURNAL).exists() != resume:
         fail(
@@ -64,7 +64,7 @@ def run(
 
 
 def run_action(server_dir: ServerDir, plan: Plan, action: str) -> SubmittedRun | None:
-    """Have the server app run or publish a plan, and follow it to its end; Ctrl-C stops it there too.
+    """Have the server app run, publish or end a plan, and follow it to its end; Ctrl-C stops it there too.
 
     How Flower says that it ended; None where the SuperLink has not answered for `BEAR` seconds.
     """
@@ -87,9 +87,9 @@ def run_action(server_dir: ServerDir, plan: Plan, action: str) -> SubmittedRun |
         except KeyboardInterrupt:
             _stop(control, number)
             raise
-    if action == "publish" and (ended is None or not ended.completed):
+    if action != "run" and (ended is None or not ended.completed):
         what = f"{ended.outcome or ended.status} {ended.details}" if ended else "the SuperLink does not answer"
-        fail(f"the plan was not published: {what}")
+        fail(f"the plan was not {action}ed: {what}")
     return ended
 
 
@@ -100,7 +100,7 @@ def _follow(
     table = RunTable(plan)
     follower = ProgressFollower(progress, table, phases(plan), earlier)
     silent: float | None = None  # since when
-    with Live(table.shown(), console=console, refresh_per_second=4, transient=action == "publish") as live:
+    with Live(table.shown(), console=console, refresh_per_second=4, transient=action != "run") as live:
         while True:
             run: SubmittedRun | None = None
             try:
@@ -132,14 +132,15 @@ def _reason(output: Path, name: str, ended: SubmittedRun | None) -> str | list[s
             f"the SuperLink has not answered for {BEAR:g} s; the run may still be going: once it answers, see "
             f"sealscore-server runs, and continue a stopped run with sealscore-server run {name} --resume"
         )
-    if final := _final(output, name):
+    if final := final_words(output, name):
         return final
     try:
         reason = str(_failure(output)["reason"])
     except KeyError:
         reason = f"the run failed; see superlink/logs of the server's folder, and {output}"
     if (output / JOURNAL).exists():
-        return f"{reason}; continue with sealscore-server run {name} --resume"
+        over = f"where a partner has revoked the plan it cannot go on: sealscore-server plan end {name}"
+        return f"{reason}; continue with sealscore-server run {name} --resume; {over}"
     return f"{reason}; nothing was begun: fix that, then sealscore-server run {name}"
 
 
@@ -152,7 +153,7 @@ def _failure(output: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _final(output: Path, name: str) -> list[str] | None:
+def final_words(output: Path, name: str) -> list[str] | None:
     """What to do with a run that can never be continued; None where it can be."""
     found = _failure(output)
     if found.get("final") is not True:
@@ -188,7 +189,7 @@ def _state(output: Path) -> tuple[str, str, str]:
         state = "ended early" if record["early"] else "done"
         return state, f"{epsilon:.4g}" if epsilon is not None else "", recorded(record["evaluation"]["all"], "auc")
     if (output / FAILURE).exists():
-        return "cannot go on" if _final(output, "") else "stopped", "", ""
+        return "cannot go on" if final_words(output, "") else "stopped", "", ""
     return ("begun" if (output / JOURNAL).exists() else "published"), "", ""
 
 

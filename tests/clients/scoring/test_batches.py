@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pytest
 from small_release import TODAY, Pair, application, content_of, crafted, known_at, small_release
 
-from sealscore.clients.scoring.batches import BatchError, batch_for, late, take_batch, take_receipt
+from sealscore.clients.scoring.batches import BatchError, batch_for, late_batches, take_batch, take_receipt
 from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.shared.crypto.sealing import unseal
 from sealscore.shared.fields import pack_fields, unpack_fields
@@ -103,15 +103,15 @@ def test_what_was_not_receipted_is_sent_again_and_what_does_not_fit_waits(pair: 
     assert [len(one) for one in seen] == [PLACES, PLACES, len(persons) - PLACES, 0]
     assert seen[0] == seen[1]
     assert seen[1] | seen[2] == set(sent.values())
-    assert late(pair.store, pair.lender, TODAY + timedelta(days=30)) == []
+    assert late_batches(pair.store, TODAY + timedelta(days=30)) == {}
 
 
 def test_a_batch_without_a_receipt_is_late_after_three_days(pair: Pair):
     text = made(pair)
-    assert late(pair.store, pair.lender, TODAY + timedelta(days=2)) == []
-    assert late(pair.store, pair.lender, TODAY + timedelta(days=3)) == [1]
+    assert late_batches(pair.store, TODAY + timedelta(days=2)) == {}
+    assert late_batches(pair.store, TODAY + timedelta(days=3)) == {pair.lender: [1]}
     receipt(pair, taken(pair, text)[0])
-    assert late(pair.store, pair.lender, TODAY + timedelta(days=3)) == []
+    assert late_batches(pair.store, TODAY + timedelta(days=3)) == {}
 
 
 def test_a_batch_is_taken_by_its_lender_alone_and_whole(pair: Pair):
