@@ -10,6 +10,7 @@ from rich.table import Table
 
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, node_dir_at, reason
+from sealscore.clients.setup.config import TELL_LIMITS
 from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient, label_epsilon
 from sealscore.shared.ledger.entries import Entry, Limit, TellLimit
 from sealscore.shared.ledger.ledger import read_ledger
@@ -61,7 +62,9 @@ def budget(
             table.add_row(name, str(getattr(now, name)), str(getattr(wanted, name)))
         console.print(table)
         if node_dir.config().node.role == "platform":
-            console.print(_limits(own.state.serving, node_dir.config().serving.limits))
+            console.print(
+                _limits(own.state.serving, {kind: node_dir.config().serving.limit(kind) for kind in TELL_LIMITS})
+            )
         if wanted == now:
             return
         if why is None:

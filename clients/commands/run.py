@@ -164,6 +164,11 @@ def _late(node_dir: NodeDir) -> dict[str, list[int]]:
 def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any) -> Any:
     from sealscore.clients.node.plan_router import MAX_PROPOSED, PlanRouter
     from sealscore.clients.setup.plan_data import given_reader, loader
+    from sealscore.clients.setup.release_inbox import ReleaseInbox
+    from sealscore.clients.setup.serving_dir import ServingDir
+
+    log = logging.getLogger("sealscore.node")
+    inbox = ReleaseInbox(ServingDir(node_dir), config.node.name, lambda: ledger.state.serving.releases, log.info)
 
     def propose(plan: Plan) -> bool:
         approved = ledger.state.plans
@@ -173,9 +178,7 @@ def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any
         if len(waiting) >= MAX_PROPOSED:
             return False
         node_dir.keep_plan(plan)
-        logging.getLogger("sealscore.node").info(
-            "the server proposes plan %s, %s; see sealscore-node plan show", plan.name, grouped(plan.hash)
-        )
+        log.info("the server proposes plan %s, %s; see sealscore-node plan show", plan.name, grouped(plan.hash))
         return True
 
     return PlanRouter(
@@ -187,6 +190,7 @@ def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any
         load=loader(node_dir, config),
         given=given_reader(node_dir, config),
         propose=propose,
+        propose_release=inbox.take,
         may_tell=config.data.may_tell,
     )
 

@@ -47,7 +47,7 @@ def _of_one(feature: DerivedFeature, values: Mapping[str, float]) -> float:
         for one in parts:
             total += one
         value /= max(total, formula.floor)
-    return feature.lower if value != value else min(max(value, feature.lower), feature.upper)
+    return feature.lower if value != value else min(max(value, feature.lower), feature.upper) + 0.0
 
 
 def _value(feature: DerivedFeature, columns: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -61,7 +61,8 @@ def _value(feature: DerivedFeature, columns: Mapping[str, np.ndarray]) -> np.nda
             absent |= np.isnan(parts).any(axis=0)
             value = value / np.maximum(_added(parts), formula.floor)
     value = np.clip(value, feature.lower, feature.upper)
-    return np.where(np.isnan(value) & ~absent, feature.lower, value)
+    # Of zeros of both signs the largest is one here and the other there; all of them are counted as the plain one.
+    return np.where(np.isnan(value) & ~absent, feature.lower, value) + 0.0
 
 
 def _apply(formula: Formula, inputs: np.ndarray) -> np.ndarray:

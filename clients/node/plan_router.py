@@ -31,7 +31,7 @@ from sealscore.shared.ledger.entries import Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
 from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import Join, MessageError, Propose, Ready, Refusal
+from sealscore.shared.messages.messages import Join, MessageError, Propose, ProposeRelease, Ready, Refusal
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
@@ -50,8 +50,9 @@ class PlanRouter:
 
     `load` reads the party's records under a plan, and `given` by themselves who is in the data and the consents;
     `may_tell` is what its operator allows to be disclosed of protected attributes. `secret` gives the secret of a run
-    under a plan, and `propose` keeps one for the operator, or returns False where too many wait already. `tell` gets in
-    words, for the operator, what the server learns by a code only.
+    under a plan, and `propose` keeps one for the operator, or returns False where too many wait already;
+    `propose_release` keeps a release, or raises Refused; without it none is taken. `tell` gets in words, for the
+    operator, what the server learns by a code only.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class PlanRouter:
         load: Callable[[Plan], Records],
         secret: Callable[[Plan], StreamSource] = lambda plan: StreamSource.system(),
         propose: Callable[[Plan], bool] = lambda plan: False,
+        propose_release: Callable[[ProposeRelease], None] | None = None,
         tell: Callable[[str], None] = log.warning,
         clock: Callable[[], float] = time.time,
         may_tell: MayTell = MayTell(),  # noqa: B008 - frozen
@@ -74,7 +76,8 @@ class PlanRouter:
         self._may_tell = may_tell
         self._identity, self._trust, self._ledger = identity, trust, ledger
         self._labels, self._disclosure_store = labels, disclosure_store
-        self._load, self._secret, self._propose, self._tell, self._clock = load, secret, propose, tell, clock
+        self._load, self._secret, self._tell, self._clock = load, secret, tell, clock
+        self._propose, self._propose_release = propose, propose_release
         self._doors: dict[str, SealedNode] = {}
         self._nodes: dict[str, Node] = {}
         self._faulty: set[str] = set()
@@ -87,9 +90,9 @@ class PlanRouter:
         """
         signed = is_signed(request)
         try:
-            plan = self._plan_of(request, signed)
-            if plan is None:
-                return self._proposal(request)
+            plan = self._asked(request, signed)
+            if not isinstance(plan, str):
+                return self._proposal(plan)
         except (SealError, SignedMessageError, MessageError):
             return self._refuse(request, "", "seal")
         except Refused as refusal:
@@ -196,14 +199,14 @@ class PlanRouter:
                     self._tell(f"{self.name} cannot note what is left of a block of plan {grouped(plan)}: {error}")
             self._doors, self._nodes = {}, {}
 
-    def _plan_of(self, request: bytes, signed: bool) -> str | None:
-        """The hash of the plan that a request names, unchecked unless it is signed; None where a plan is proposed."""
+    def _asked(self, request: bytes, signed: bool) -> str | Propose | ProposeRelease:
+        """The hash of the plan that a request names, unchecked unless it is signed; or what is proposed."""
         if not signed:
             return claimed_address(request).plan
-        message = open_signed(request, self._servers(), Join, Propose)
+        message: Join | Propose | ProposeRelease = open_signed(request, self._servers(), Join, Propose, ProposeRelease)
         if message.header.recipient != self.name:
             raise Refused("other-plan")
-        return message.header.plan if isinstance(message, Join) else None
+        return message.header.plan if isinstance(message, Join) else message
 
     def _servers(self) -> dict[str, Card]:
         server = self._trust.cards.get(SERVER)
@@ -283,17 +286,31 @@ class PlanRouter:
         ceilings = self._ledger.state.ceilings
         return ceilings.signal_bits if ceilings is not None else 0
 
-    def _proposal(self, request: bytes) -> bytes:
-        message = open_signed(request, self._servers(), Propose)
+    def _proposal(self, message: Propose | ProposeRelease) -> bytes:
         header = Address(message.header.plan, "", "", 0, 0, self.name, SERVER)
+        try:
+            self._keep(message)
+        except Refused as refusal:
+            return sign_message(Refusal(header, refusal.code), self._identity)
+        except (LedgerError, OSError) as error:
+            self._tell(f"{self.name} cannot keep what the server proposes: {error}")
+            return sign_message(Refusal(header, "unavailable"), self._identity)
+        return sign_message(Ready(header), self._identity)
+
+    def _keep(self, message: Propose | ProposeRelease) -> None:
+        """Keep for the operator what is proposed; Refused where it is not."""
+        if isinstance(message, ProposeRelease):
+            if self._propose_release is None:
+                raise Refused("too-many-releases")
+            self._propose_release(message)
+            return
         try:
             plan = Plan.from_canonical(message.text)
             plan.party(self.name)
         except (PlanError, KeyError):
-            return sign_message(Refusal(header, "other-plan"), self._identity)
+            raise Refused("other-plan") from None
         if not self._propose(plan):
-            return sign_message(Refusal(header, "too-many-plans"), self._identity)
-        return sign_message(Ready(header), self._identity)
+            raise Refused("too-many-plans")
 
     def _refuse(self, request: bytes, plan: str, code: str) -> bytes:
         return sign_message(Refusal(answering(request, plan, self.name), code), self._identity)

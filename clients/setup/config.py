@@ -202,7 +202,7 @@ class ServingSection(Strict):
     of a decision whose signal was withdrawn.
     """
 
-    limits: dict[Code, TellLimit] = Field(default_factory=lambda: dict(TELL_LIMITS))
+    limits: dict[Code, TellLimit] = Field(default_factory=dict)
     retention_days: Annotated[int, Field(ge=30, le=3660)] = 1826
 
     @field_validator("limits")
@@ -210,7 +210,11 @@ class ServingSection(Strict):
     def _all_kinds(cls, limits: dict[str, TellLimit]) -> dict[str, TellLimit]:
         if unknown := set(limits) - set(TELL_LIMITS):
             raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(TELL_LIMITS)}")
-        return TELL_LIMITS | limits
+        return limits
+
+    def limit(self, kind: str) -> TellLimit:
+        """The limits of a kind; KeyError where there is none of that name."""
+        return self.limits.get(kind, TELL_LIMITS[kind])
 
 
 class NodeConfig(Strict):

@@ -75,7 +75,7 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
             lines.append(("flag is", f"whether {told.flag.column} is above {told.flag.above:g}"))
         lines.append(("a day", f"of at most {manifest.most_a_day} persons for each lender"))
         for kind, bits in told.bits.items():
-            limit = config.serving.limits[kind]
+            limit = config.serving.limit(kind)
             lines.append((f"ceiling of {kind}", f"{limit.month} bits a person and month, {limit.life} ever"))
             for which in ("month", "life"):
                 if getattr(limit, which) < bits:
@@ -102,7 +102,7 @@ def admit(release: Release, config: NodeConfig) -> AdmitRelease:
     manifest = release.manifest
     party = release.plan.party(config.node.name)
     kinds = manifest.told[party.group].bits if party.group in manifest.told else {}
-    limits = {kind: config.serving.limits[kind] for kind in kinds}
+    limits = {kind: config.serving.limit(kind) for kind in kinds}
     text = manifest.canonical()
     return AdmitRelease(release=release.hash, plan=manifest.plan, text=text, limits=limits)
 

@@ -1,6 +1,7 @@
 """Where a node keeps what serving needs, in its own folder; see also `sealscore.clients.setup.node_dir`.
 
 releases/HASH/     releases that the operator approved; releases/state.json says which is live
+releases/proposed/ releases by hash that the server sent, for the operator to look at
 serving.db         at a platform: what was told for scoring, of whom (never delete it, never give it away)
 scores.db          at a lender: the log of scores
 keys/serving-M     at a lender: the serving key of a month; keys/score-log what the log is kept under
@@ -9,6 +10,7 @@ serving-keys/      at a platform: lenders' serving keys, by lender and month
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass, replace
@@ -23,6 +25,8 @@ from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.keyfile import read_key, write_key
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.serving.manifest import MANIFEST, Manifest
 from sealscore.shared.serving.release import Release, ReleaseError
 from sealscore.shared.serving.serving_keys import KEPT_DAYS, ServingKeys, ServingPeer, month_of
 
@@ -92,6 +96,20 @@ class ServingDir:
             raise ReleaseError(f"{folder}: holds another release than was approved; restore the approved one")
         return found
 
+    @property
+    def proposed(self) -> Path:
+        return self.releases / "proposed"
+
+    def proposed_releases(self) -> dict[str, Manifest]:
+        """The manifests of releases that the server sent, by hash; a folder that does not hold its own is left out."""
+        found = {}
+        for path in sorted(self.proposed.glob(f"[0-9a-f]*/{MANIFEST}")):
+            with contextlib.suppress(PlanError):
+                manifest = Manifest.load(path)
+                if manifest.hash == path.parent.name:
+                    found[manifest.hash] = manifest
+        return found
+
     def store(self) -> ServingStore:
         """What was told for scoring; ServingStoreError where it cannot be used."""
         return ServingStore(self.store_file)
@@ -118,10 +136,15 @@ class ServingDir:
 
     def point(self, pointer: Pointer) -> None:
         """Use releases otherwise from now on: one file, replaced in one step."""
-        self.releases.mkdir(mode=0o700, exist_ok=True)
+        path = self.releases / "state.json"
         content: dict[str, object] = {"live": pointer.live, "before": pointer.before, "shadow": pointer.shadow}
         whole = content | {"retired": list(pointer.retired)}
-        write_whole(self.releases / "state.json", json.dumps(whole, indent=1) + "\n", 0o600)
+        try:
+            self.releases.mkdir(mode=0o700, exist_ok=True)
+            write_whole(path, json.dumps(whole, indent=1) + "\n", 0o600)
+        except OSError as error:
+            what = f"{path}: cannot be written ({error.strerror}); see to it, and repeat the command"
+            raise NodeDirError(what) from None
 
     def serving_key(self, identity: Identity, month: str) -> ServingKeys:
         """The lender's key of a month, made where there is none; KeyFileError where it cannot be."""

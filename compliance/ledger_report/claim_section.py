@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sealscore.compliance.figures.explain import chances, in_words
 from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
-from sealscore.compliance.ledger_report.disclosure_section import phase_words
+from sealscore.compliance.ledger_report.told.disclosure_section import phase_words
 from sealscore.compliance.ledger_report.trust_section import beyond, trust
 from sealscore.compliance.pages.page import Column, Html, bullets, element, join, pairs, paragraph, table
 from sealscore.compliance.verify.account import Account

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sealscore.compliance.figures.review import LedgerReview
-from sealscore.compliance.ledger_report.disclosure_section import phase_words
+from sealscore.compliance.ledger_report.told.disclosure_section import phase_words
 from sealscore.compliance.pages.page import Column, Html, join, paragraph, table
 from sealscore.shared.ledger.entries import Abort, Refuse, Reserve
 from sealscore.shared.text.numbers import listed, whole

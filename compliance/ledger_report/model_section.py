@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sealscore.compliance.figures.review import LedgerReview
-from sealscore.compliance.ledger_report.disclosure_section import phase_words
+from sealscore.compliance.ledger_report.told.disclosure_section import phase_words
 from sealscore.compliance.pages.page import Column, Html, bullets, element, join, pairs, paragraph, table
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.scorecard import REASONS

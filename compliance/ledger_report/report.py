@@ -9,13 +9,13 @@ from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import budgets
 from sealscore.compliance.ledger_report.claim_section import claim
 from sealscore.compliance.ledger_report.collusion_section import collusion
-from sealscore.compliance.ledger_report.disclosure_section import consents, disclosures, labels
 from sealscore.compliance.ledger_report.incidents_section import incidents
 from sealscore.compliance.ledger_report.joint_section import joint
 from sealscore.compliance.ledger_report.model_section import fairness, model_card, reasons
 from sealscore.compliance.ledger_report.overview_section import overview
-from sealscore.compliance.ledger_report.scoring_section import scoring
 from sealscore.compliance.ledger_report.timeline_section import timeline
+from sealscore.compliance.ledger_report.told.disclosure_section import consents, disclosures, labels
+from sealscore.compliance.ledger_report.told.scoring_section import scoring
 from sealscore.compliance.ledger_report.verification_section import record, verdict, verification
 from sealscore.compliance.pages.glossary import glossary
 from sealscore.compliance.pages.page import Page, pairs

@@ -11,8 +11,8 @@ from itertools import pairwise
 from sealscore.compliance.figures.costs import CostMoment
 from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.ledger_report.budget_section import STATES, epsilon_text
-from sealscore.compliance.ledger_report.disclosure_section import phase_words
-from sealscore.compliance.ledger_report.scoring_section import release_title
+from sealscore.compliance.ledger_report.told.disclosure_section import phase_words
+from sealscore.compliance.ledger_report.told.scoring_section import release_title
 from sealscore.compliance.pages.figures import Line, Rule, line_figure
 from sealscore.compliance.pages.page import Column, Html, figure, figures, join, paragraph, soft, table
 from sealscore.compliance.pages.svg import SMALL, STYLES, Axis, words_width

@@ -13,7 +13,7 @@ import tomli_w
 import typer
 from rich.table import Column, Table
 
-from sealscore.server.commands.running import final_words, run_action
+from sealscore.server.commands.running import final_words, run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.server.run.deployed import FAILURE, PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
@@ -100,12 +100,7 @@ def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], 
     server_dir = server_dir_at(folder)
     plan = signed_plan(server_dir.signed_plans(), name)
     run_action(server_dir, plan, "publish")
-    said = json.loads((server_dir.run_folder(plan) / PUBLISHED).read_text(encoding="utf-8"))
-    table = Table("party", "the plan was")
-    for party, what in said.items():
-        table.add_row(foreign(party), foreign(what))
-    console.print(table)
-    if without := [party.name for party in plan.parties if said.get(party.name) != "taken"]:
+    if without := show_said(server_dir.run_folder(plan) / PUBLISHED, [party.name for party in plan.parties], "plan"):
         fail(
             f"{', '.join(without)} did not take the plan; send them the file {server_dir.plans / name}.json, "
             f"and read them the hash {grouped(plan.hash)}"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
+from sealscore.server.commands.running import run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.server.releases.making import PURPOSE, Wanted, make_release
+from sealscore.server.run.deployed import release_said
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.manifest import MANIFEST, Manifest
+from sealscore.shared.serving.parcel import pack, recipients
+from sealscore.shared.serving.release import Release
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
 
@@ -58,7 +63,34 @@ def new(
     )
     manifest = make_release(server_dir.run_folder(signed), target, wanted)
     console.print(f"made: {foreign(manifest.name)}, hash\n  [bold]{grouped(manifest.hash)}[/bold]")
-    console.print(f"give the folder {foreign(target)} to the partners, and read them the hash")
+    console.print(f"give the folder {foreign(target)} to the partners, and read them the hash;")
+    console.print(f"to nodes with a live plan, [bold]sealscore-server release publish {foreign(named)}[/bold] sends it")
+
+
+@app.command()
+def publish(name: Annotated[str, typer.Argument(help="The release's name.")], folder: Folder = HERE) -> None:
+    """Send a release to the nodes of those whom it concerns, for their operators to look at; exit code 0 only if all
+    took it.
+
+    A node runs no app bundle that none of its live plans names. A run that has finished ended its plan: a node without
+    another live plan of this version cannot be reached, so send it the release's folder.
+    """
+    server_dir = server_dir_at(folder)
+    source = server_dir.releases / name
+    if Path(name).name != name or not source.is_dir():
+        known = ", ".join(path.parent.name for path in sorted(server_dir.releases.glob(f"*/{MANIFEST}")))
+        fail(f"{foreign(name)}: no release is so named; releases: {foreign(known or 'none')}", BAD_INPUT)
+    release = Release.load(source)
+    # What cannot be sent is said here, and not by a run that fails.
+    pack(source, release)
+    said = release_said(server_dir, release)
+    said.unlink(missing_ok=True)
+    run_action(server_dir, release.plan, "publish-release", name)
+    if without := show_said(said, recipients(release), "release"):
+        fail(
+            f"{', '.join(without)} did not take the release; send them the folder {source}, "
+            f"and read them the hash {grouped(release.hash)}"
+        )
 
 
 @app.command("list")

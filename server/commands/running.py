@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,15 +64,17 @@ def run(
     console.print(f"done: {spent}; the model is in {foreign(output)}")
 
 
-def run_action(server_dir: ServerDir, plan: Plan, action: str) -> SubmittedRun | None:
-    """Have the server app run, publish or end a plan, and follow it to its end; Ctrl-C stops it there too.
+def run_action(server_dir: ServerDir, plan: Plan, action: str, release: str | None = None) -> SubmittedRun | None:
+    """Have the server app run, publish or end a plan, or publish a release of it, and follow that to its end; Ctrl-C
+    stops it there too.
 
     How Flower says that it ended; None where the SuperLink has not answered for `BEAR` seconds.
     """
     from sealscore.server.deploy.control import Control
 
     bundle = bundles.courier_bundle()
-    if plan.bundle != bundle.sha256:
+    # A release's plan has ended: it goes to nodes with a live plan of this version, whatever that of the release was.
+    if release is None and plan.bundle != bundle.sha256:
         fail(
             f"plan {plan.name} is for the app bundle {grouped(str(plan.bundle))}, and this is "
             f"{grouped(bundle.sha256)}: run it with the version of Sealscore that it was signed with, or sign "
@@ -81,7 +84,9 @@ def run_action(server_dir: ServerDir, plan: Plan, action: str) -> SubmittedRun |
     progress = server_dir.run_folder(plan) / PROGRESS
     earlier = inode_of(progress)
     with Control(superlink_of(server_dir)) as control:
-        number = control.submit(bundle, {"home": str(server_dir.folder), "plan": plan.name, "action": action})
+        number = control.submit(
+            bundle, {"home": str(server_dir.folder), "plan": release or plan.name, "action": action}
+        )
         try:
             ended = _follow(control, number, plan, progress, earlier, action)
         except KeyboardInterrupt:
@@ -89,8 +94,19 @@ def run_action(server_dir: ServerDir, plan: Plan, action: str) -> SubmittedRun |
             raise
     if action != "run" and (ended is None or not ended.completed):
         what = f"{ended.outcome or ended.status} {ended.details}" if ended else "the SuperLink does not answer"
-        fail(f"the plan was not {action}ed: {what}")
+        done = "ended" if action == "end" else "published"
+        fail(f"the {'release' if release else 'plan'} was not {done}: {what}")
     return ended
+
+
+def show_said(path: Path, parties: Iterable[str], what: str) -> list[str]:
+    """Show what parties said to a plan or release that was published to them; gives those who did not take it."""
+    said = json.loads(path.read_text(encoding="utf-8"))
+    table = Table("party", f"the {what} was")
+    for party, words in said.items():
+        table.add_row(foreign(party), foreign(words))
+    console.print(table)
+    return [party for party in parties if said.get(party) != "taken"]
 
 
 def _follow(

@@ -1,9 +1,11 @@
-"""What the server app does in a deployment: run a signed plan, publish it, end it, under the server's own key."""
+"""What the server app does in a deployment: run a signed plan, end it, or send one or a release to the parties, with
+the server's own key and files.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,15 @@ from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.server.transport.receipts import Receipts
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
+from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import AnchorError
 from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import Propose, Ready, Refusal
+from sealscore.shared.messages.messages import Propose, ProposeRelease, Ready, Refusal
 from sealscore.shared.phases.order import phases
-from sealscore.shared.plan.plan import SERVER
+from sealscore.shared.plan.plan import SERVER, Plan
+from sealscore.shared.serving.parcel import pack, recipients
+from sealscore.shared.serving.release import Release
 
 FAILURE, PUBLISHED, JOURNAL = "failure.json", "published.json", "journal.db"
 # A node that is restarted by its supervisor is back within a minute.
@@ -34,8 +39,7 @@ def carry_out(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
     Where it cannot be continued that says `final`, and which parties have settled the plan and which were not told.
     """
     plan = server_dir.signed_plans()[name]
-    folder = server_dir.run_folder(plan)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = _run_folder(server_dir, plan)
     (folder / FAILURE).unlink(missing_ok=True)
     try:
         run_coordinator(
@@ -60,8 +64,7 @@ def carry_out(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
 def end(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
     """End a plan for good: parties that can be told settle it, and its run is not continued. Says so as `carry_out`."""
     plan, identity = server_dir.signed_plans()[name], server_dir.identity()
-    folder, run = server_dir.run_folder(plan), run_name(plan)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder, run = _run_folder(server_dir, plan), run_name(plan)
     names = [party.name for party in plan.parties]
     with suppress(MissingParties):
         wait_for(exchange, names, 10.0, poll=0.5)
@@ -78,33 +81,76 @@ def end(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
 
 def publish(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
     """Propose a signed plan to its parties; what each said is left in `published.json`."""
-    plan, server = server_dir.signed_plans()[name], server_dir.identity()
+    plan = server_dir.signed_plans()[name]
+    text = plan.canonical()
+    parties = [party.name for party in plan.parties]
+    said = _proposed(server_dir, exchange, plan, parties, plan.hash, lambda header: Propose(header, text))
+    _leave(_run_folder(server_dir, plan) / PUBLISHED, said)
+
+
+def publish_release(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
+    """Send a release to the parties whom it concerns; what each said is left in `release_said(...)`.
+
+    Raises:
+        ReleaseError: the folder holds no release, or one that is too large for a message.
+        PlanError: its manifest cannot be used.
+    """
+    folder = server_dir.releases / name
+    release = Release.load(folder)
+    plan, files = release.plan, pack(folder, release)
+    parties = recipients(release)
+    said = _proposed(server_dir, exchange, plan, parties, release.hash, lambda header: ProposeRelease(header, files))
+    _run_folder(server_dir, plan)
+    _leave(release_said(server_dir, release), said)
+
+
+def release_said(server_dir: ServerDir, release: Release) -> Path:
+    """Where it is left what the parties said to a release: in the folder of its plan's run."""
+    return server_dir.run_folder(release.plan) / f"published-{release.hash[:12]}.json"
+
+
+def _run_folder(server_dir: ServerDir, plan: Plan) -> Path:
     folder = server_dir.run_folder(plan)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _proposed(
+    server_dir: ServerDir,
+    exchange: Exchange,
+    plan: Plan,
+    parties: Iterable[str],
+    what: str,
+    message: Callable[[Address], Propose | ProposeRelease],
+) -> dict[str, str]:
+    """What each party of a plan says to something with the hash `what`, which is proposed to it."""
+    server, asked = server_dir.identity(), list(parties)
     said: dict[str, str] = {}
     try:
-        wait_for(exchange, [party.name for party in plan.parties], 10.0, poll=0.5)
+        wait_for(exchange, asked, 10.0, poll=0.5)
     except MissingParties as error:
         said |= dict.fromkeys(error.missing, "not there")
-    text = plan.canonical()
-    asked = {
-        party.name: sign_message(Propose(Address(plan.hash, "", "", 0, 0, SERVER, party.name), text), server)
-        for party in plan.parties
-        if party.name not in said
+    requests = {
+        party: sign_message(message(Address(what, "", "", 0, 0, SERVER, party)), server)
+        for party in asked
+        if party not in said
     }
-    for party, reply in exchange.send(asked, TIMEOUT).items():
-        said[party] = _said(reply, party, plan.cards[party])
-    _leave(folder / PUBLISHED, said)
+    for party, reply in exchange.send(requests, TIMEOUT).items():
+        said[party] = _said(reply, plan.cards[party], what)
+    return said
 
 
-def _said(reply: bytes | Failure, party: str, card: object) -> str:
+def _said(reply: bytes | Failure, card: Card, what: str) -> str:
     if isinstance(reply, Failure):
         return reply.reason
     try:
-        found: Ready | Refusal = open_signed(reply, {party: card}, Ready, Refusal)  # type: ignore[dict-item]
+        found: Ready | Refusal = open_signed(reply, {card.name: card}, Ready, Refusal)
     except SignedMessageError:
         return "malformed"
-    return "taken" if isinstance(found, Ready) else f"refused: {found.code[:40]}"
+    if isinstance(found, Refusal):
+        return f"refused: {found.code[:40]}"
+    # An answer to something else, kept by somebody on the way, is no answer to this.
+    return "taken" if found.header.plan == what else "malformed"
 
 
 def _settled_before(failure: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """Typed messages that are signed and not sealed: what must pass before there are keys to seal to, and refusals.
 
-They contain nothing secret: public keys, the time, heads of ledgers, the text of a plan that is proposed, and codes.
+They contain nothing secret: public keys, the time, heads of ledgers, the text of a plan or the
+files of a release that is proposed, and codes.
 """
 
 from __future__ import annotations

@@ -154,6 +154,17 @@ class Propose:
 
 
 @dataclass(frozen=True)
+class ProposeRelease:
+    """Server to party, signed: all files of a release by name, for the party's operator to look at.
+
+    The header's plan is the release's hash, so that an answer names the release that it is about.
+    """
+
+    header: Address
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
 class Asked:
     """Server to party: a request, as its kind and body, with what goes along with every request.
 
@@ -188,7 +199,7 @@ class Refusal:
     code: str
 
 
-SetUp = Propose | Join | Joined | Introduce | Offered | Deliver
+SetUp = Propose | ProposeRelease | Join | Joined | Introduce | Offered | Deliver
 Wrapped = Asked | Answered
 Request = Hello | Publish | SumRequest | PairRequest | Finish
 Reply = Ready | Stored | SumAnswer | PairAnswer | Refusal

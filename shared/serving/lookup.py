@@ -92,9 +92,12 @@ class LookUp:
 
     def moved_of(self, bins: np.ndarray) -> np.ndarray:
         """Contributions of records [n, features]: the same bits as `moved` gives for each of them."""
-        if self._moves is None:
-            return contributions(self.model, bins)
         found = np.empty((len(bins), bins.shape[1]))
+        if self._moves is None:
+            # Record by record: the product of matrices in a network's contributions adds otherwise for another number.
+            for place in range(len(bins)):
+                found[place] = contributions(self.model, bins[place : place + 1])[0]
+            return found
         for place, table in enumerate(self._moves.mains):
             found[:, place] = table[bins[:, place]]
         for left, right, of_left, of_right in self._moves.pairs:

@@ -26,7 +26,7 @@ from sealscore.shared.serving.signal_tower import SignalTower
 
 PLAN, GOLDEN, MODEL, FALLBACK, SIGNALS = "plan.json", "golden.json", "model", "fallback", "signals"
 CHAMPION = "champion"
-_MODEL_FILES = ("card.json", "model.safetensors")
+MODEL_FILES = ("card.json", "model.safetensors")
 _MOST_BYTES = 64 * 2**20
 
 
@@ -129,7 +129,7 @@ def write_release(folder: Path, content: ReleaseContent, source: Path, fields: M
         raise ReleaseError(f"{folder}: is not empty; name another folder")
     files = {PLAN: content.plan.canonical(), GOLDEN: golden(content.models, content.plan.hash).encode()}
     for name in (MODEL, FALLBACK) if content.fallback else (MODEL,):
-        files |= {f"{name}/{file}": _bytes(source / name / file) for file in _MODEL_FILES}
+        files |= {f"{name}/{file}": _bytes(source / name / file) for file in MODEL_FILES}
     for group in content.plan.platforms:
         for path in sorted((source / SIGNALS / group).iterdir()):
             files[f"{SIGNALS}/{group}/{path.name}"] = path.read_bytes()

@@ -146,7 +146,7 @@ def break_everything(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> None:
     def fail(*args: Any) -> Any:
         raise ValueError("income of applicant 17 is 4711")
 
-    for name in ("_part", "_codes", "_labels"):
+    for name in ("_part", "_labels"):
         monkeypatch.setattr(talk.node.role, name, fail)
 
 

@@ -18,7 +18,7 @@ from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import Join, Joined, Propose, Refusal, SumRequest
+from sealscore.shared.messages.messages import Join, Joined, Propose, ProposeRelease, Refusal, SumRequest
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities
 
@@ -28,6 +28,7 @@ OPEN: dict[type, set[str]] = {
     Joined: {"certificate", "heads"},
     Refusal: {"code"},
     Propose: {"text"},
+    ProposeRelease: {"files"},
 }
 
 
@@ -81,6 +82,13 @@ def test_the_text_of_a_proposed_plan_is_open():
     plan = enrolled(small_plan())
     header = Address(plan.hash, "", "", 0, 0, SERVER, "lender-1")
     assert plan.canonical() in sign_message(Propose(header, plan.canonical()), identities(plan)[SERVER])
+
+
+def test_the_files_of_a_proposed_release_are_open():
+    """The keys of its plan are destroyed by then: whoever carries a release can read its models."""
+    plan = enrolled(small_plan())
+    message = ProposeRelease(Address("ab" * 32, "", "", 0, 0, SERVER, "lender-1"), {"model/card.json": b"weights"})
+    assert b"weights" in sign_message(message, identities(plan)[SERVER])
 
 
 def test_a_request_that_is_signed_and_not_sealed_is_refused(defences: Defences):

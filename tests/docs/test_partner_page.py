@@ -23,6 +23,7 @@ from sealscore.clients.setup.config import (
     NodeConfig,
     NodeSection,
     ServerSection,
+    ServingSection,
     SuperNodeSection,
 )
 from sealscore.clients.setup.node_dir import NodeDir
@@ -49,6 +50,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "data.consents": ConsentsSection,
     "budget": Ceilings,
     "supernode": SuperNodeSection,
+    "serving": ServingSection,
 }
 
 
@@ -197,6 +199,6 @@ def _names(found: dict[str, object]) -> Iterator[str]:
     ("program", "app", "page"), [("sealscore-node", cli.app, PAGE), ("sealscore-server", server_cli.app, SERVER_PAGE)]
 )
 def test_every_command_is_shown_and_no_other(program: str, app: typer.Typer, page: str):
-    shown = re.findall(rf"^(?:nohup )?(?:venv/bin/)?{program} ([a-z]+(?: [a-z]+\b)?)", page, re.MULTILINE)
+    shown = re.findall(rf"^(?:nohup )?(?:venv/bin/)?{program} ([a-z-]+(?: [a-z]+\b)?)", page, re.MULTILINE)
     known = commands(app)
     assert {next((c for c in (words, words.split()[0]) if c in known), words) for words in shown} == known

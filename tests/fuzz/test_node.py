@@ -39,6 +39,9 @@ from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.clients.setup.node_dir import NodeDir
+from sealscore.clients.setup.release_inbox import ReleaseInbox
+from sealscore.clients.setup.serving_dir import ServingDir
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import unseal_message
 from sealscore.shared.crypto.sealing import seal
@@ -62,6 +65,7 @@ from sealscore.shared.messages.messages import (
     PairAnswer,
     PairRequest,
     Propose,
+    ProposeRelease,
     Publish,
     Ready,
     Refusal,
@@ -289,7 +293,7 @@ def test_a_head_with_a_number_that_no_ledger_has(door: Door):
 
 
 @pytest.fixture(scope="module")
-def host() -> Any:
+def host(tmp_path_factory: pytest.TempPathFactory) -> Any:
     plan = enrolled(PLAN)
     members = identities(plan)
     ledger = ledger_of(plan, "lender-1", identity=members["lender-1"])
@@ -305,6 +309,7 @@ def host() -> Any:
         lambda wanted: small_records(seed=1),
         lambda wanted: StreamSource.seeded(7, "lender-1"),
         lambda wanted: True,
+        ReleaseInbox(ServingDir(NodeDir(tmp_path_factory.mktemp("node"))), "lender-1", tuple, told.append).take,
         told.append,
     )
     return made, plan, members
@@ -315,6 +320,9 @@ def test_a_host(host: Any):
     keys = PlanKeys.generate(members[SERVER], plan.hash)
     joining = Join(header("join", 0, 1, plan), keys.certificate, int(time.time()), ())
     proposing = Propose(dataclasses.replace(header(plan=plan), run=""), plan.canonical())
+    manifest = b'name = "first"\nplan = "' + b"ab" * 32 + b'"\nlenders = ["lender-1"]\n[files]\n'
+    files = {"release.toml": manifest, "plan.json": plan.canonical(), "model/card.json": b"{}"}
+    sending = ProposeRelease(proposing.header, files)
 
     def ask(request: bytes) -> None:
         with limits(seconds=20, memory=256 * 2**20):
@@ -325,8 +333,8 @@ def test_a_host(host: Any):
         label = b"sealscore signed message 1"
         ask(pack_fields(label, message, members[SERVER].sign("signed message", message)))
 
-    fuzz(150)(given(noise([sign_message(one, members[SERVER]) for one in (joining, proposing)], 2_000))(ask))()
-    plain = [msgpack.unpackb(encode(one)) for one in (joining, proposing)]
+    fuzz(150)(given(noise([sign_message(one, members[SERVER]) for one in (joining, proposing, sending)], 2_000))(ask))()
+    plain = [msgpack.unpackb(encode(one)) for one in (joining, proposing, sending)]
     fuzz(200)(given(altered(plain).map(packed))(signed))()
     texts = noise([plan.canonical()])
     odd_texts = [b'{"version":' + b"1" * 5_000 + b"}", b"[" * 100_000, b"{}", b"\xff\xfe{\0}\0", b'"\\ud800"']

@@ -19,6 +19,7 @@ from vertical_builders import (
     auto_vertical_plan,
     federation_of,
     only,
+    quiet_plan,
     vertical_plan,
 )
 
@@ -204,7 +205,7 @@ def test_a_lender_refuses_it_at_the_length_of_the_other_score(plan: Plan):
 
 
 def test_a_plan_of_one_kind_of_platform_has_one_too():
-    plan = only(vertical_plan(model__fallback=True), *LENDERS, "wallet")
+    plan = only(quiet_plan(model__fallback=True), *LENDERS, "wallet")
     outcome = coordinated(Wire(plan))
     assert outcome.fallback is not None
     assert [feature.name for feature in outcome.fallback.features] == OWN

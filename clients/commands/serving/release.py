@@ -33,7 +33,11 @@ from sealscore.shared.text.terminal import foreign, grouped, ungrouped
 app = typer.Typer(help="Look at releases of models, approve them, use them, withdraw them.", no_args_is_help=True)
 
 ReleaseArgument = Annotated[
-    str, typer.Argument(help="A release's folder, or its name, or at least the first eight digits of its hash.")
+    str,
+    typer.Argument(
+        help="A release's folder; or, of one that was proposed or approved, its name or at least the first eight "
+        "digits of its hash."
+    ),
 ]
 
 
@@ -41,7 +45,7 @@ ReleaseArgument = Annotated[
 def show(release: ReleaseArgument, folder: Folder = HERE) -> None:
     """Show what a release is, what it tells of a person and what is in the way; exit code 1 if anything is."""
     node_dir = node_dir_at(folder)
-    seen = _seen(node_dir, release)
+    seen = _seen(node_dir, _located(node_dir, release))
     _print(seen)
     if seen.obstacles:
         raise typer.Exit(FAILED)
@@ -58,7 +62,8 @@ def approve(
 ) -> None:
     """Approve a release: a platform makes tokens under it, a lender may score with it. The ledger keeps that."""
     node_dir = node_dir_at(folder)
-    seen = _seen(node_dir, release)
+    source = _located(node_dir, release)
+    seen = _seen(node_dir, source)
     _print(seen)
     if seen.obstacles:
         fail(f"release {seen.release.manifest.name} cannot be approved as things are", FAILED)
@@ -67,9 +72,9 @@ def approve(
     if not yes and not typer.confirm("Approve this release?"):
         errors.print("not approved; nothing was written")
         raise typer.Exit(FAILED)
-    serving, source = ServingDir(node_dir), Path(release)
+    serving = ServingDir(node_dir)
     kept = serving.release_folder(seen.release.hash)
-    if source.is_dir() and not kept.exists():
+    if not kept.exists():
         draft = kept.with_name(f".{kept.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
         draft.parent.mkdir(mode=0o700, exist_ok=True)
@@ -81,6 +86,7 @@ def approve(
         draft.rename(kept)
     with opened(node_dir) as ledger:
         seq = ledger.append(lambda state: admit(seen.release, node_dir.config()))
+    shutil.rmtree(serving.proposed / seen.release.hash, ignore_errors=True)
     console.print(f"approved: {foreign(seen.release.manifest.name)}, entry {seq} of the ledger")
     if node_dir.config().node.role == "lender":
         console.print("to score with it: [bold]sealscore-node release use[/bold]")
@@ -88,9 +94,10 @@ def approve(
 
 @app.command("list")
 def list_releases(folder: Folder = HERE) -> None:
-    """List the approved releases, and what each is used for."""
+    """List the releases that were proposed or approved, and what each is used for."""
     node_dir = node_dir_at(folder)
-    lender, pointer = node_dir.config().node.role == "lender", ServingDir(node_dir).pointer
+    serving = ServingDir(node_dir)
+    lender, pointer = node_dir.config().node.role == "lender", serving.pointer
     table = Table("release", Column("hash", min_width=GROUP), "approved", "used as", "expires")
     with opened(node_dir) as ledger:
         known = dict(ledger.state.serving.releases)
@@ -98,7 +105,22 @@ def list_releases(folder: Folder = HERE) -> None:
         used = pointer.role(hash) if lender else "tokens" if state.state == "live" else ""
         row = (state.manifest.name, grouped(hash), state.state, used, str(state.manifest.expires))
         table.add_row(*map(foreign, row))
-    console.print(table if known else "no release was approved yet; sealscore-node release approve FOLDER")
+    proposed = {hash: manifest for hash, manifest in serving.proposed_releases().items() if hash not in known}
+    for hash, manifest in proposed.items():
+        table.add_row(*map(foreign, (manifest.name, grouped(hash), "not approved", "", str(manifest.expires))))
+    console.print(
+        table if known or proposed else "no release was proposed or approved yet; sealscore-node release approve FOLDER"
+    )
+
+
+@app.command()
+def refuse(release: ReleaseArgument, folder: Folder = HERE) -> None:
+    """Remove a proposed release, which makes room for others. One that was approved is withdrawn instead."""
+    serving = ServingDir(node_dir_at(folder))
+    names = {hash: manifest.name for hash, manifest in serving.proposed_releases().items()}
+    hash = _named(names, release, "proposed release")
+    shutil.rmtree(serving.proposed / hash)
+    console.print(f"refused: {foreign(names[hash])}")
 
 
 @app.command()
@@ -160,12 +182,20 @@ def _lender(folder: Path) -> NodeDir:
     return node_dir
 
 
-def _seen(node_dir: NodeDir, wanted: str) -> ReleaseReview:
+def _located(node_dir: NodeDir, wanted: str) -> Path:
+    """The folder of the release that an operator means."""
     if Path(wanted).is_dir():
-        release = Release.load(Path(wanted))
-    else:
-        hash, _ = approved_release(node_dir, wanted)
-        release = ServingDir(node_dir).release(hash)
+        return Path(wanted)
+    serving = ServingDir(node_dir)
+    proposed = {hash: manifest.name for hash, manifest in serving.proposed_releases().items()}
+    with opened(node_dir) as ledger:
+        approved = {hash: state.manifest.name for hash, state in ledger.state.serving.releases.items()}
+    hash = _named(proposed | approved, wanted, "folder and no release")
+    return serving.release_folder(hash) if hash in approved else serving.proposed / hash
+
+
+def _seen(node_dir: NodeDir, source: Path) -> ReleaseReview:
+    release = Release.load(source)
     with opened(node_dir) as ledger:
         return review(node_dir, release, ledger.state)
 
@@ -176,20 +206,23 @@ def approved_release(node_dir: NodeDir, wanted: str, ended: bool = False) -> tup
     """
     with opened(node_dir) as ledger:
         known = dict(ledger.state.serving.releases)
+    hash = _named({hash: state.manifest.name for hash, state in known.items()}, wanted, "approved release")
+    if known[hash].state != "live" and not ended:
+        fail(f"release {foreign(known[hash].manifest.name)} was withdrawn", BAD_INPUT)
+    return hash, known[hash]
+
+
+def _named(names: dict[str, str], wanted: str, what: str) -> str:
+    """The hash that an operator means among `names` by hash; ends with an error where there is none, or several."""
     digits = ungrouped(wanted)
-    fitting = {
-        hash: state
-        for hash, state in known.items()
-        if state.manifest.name == wanted or (len(digits) >= GROUP and hash.startswith(digits))
-    }
+    fitting = [
+        hash for hash, name in names.items() if name == wanted or (len(digits) >= GROUP and hash.startswith(digits))
+    ]
     if len(fitting) != 1:
-        listed = [f"{grouped(hash)} {foreign(state.manifest.name)}" for hash, state in known.items()] or ["none"]
-        what = "several approved releases are" if fitting else "no folder and no approved release is"
-        fail([f"{foreign(wanted)}: {what} so named; releases:", *listed], BAD_INPUT)
-    ((hash, state),) = fitting.items()
-    if state.state != "live" and not ended:
-        fail(f"release {foreign(state.manifest.name)} was withdrawn", BAD_INPUT)
-    return hash, state
+        listed = [f"{grouped(hash)} {foreign(name)}" for hash, name in names.items()] or ["none"]
+        which = "several releases are" if fitting else f"no {what} is"
+        fail([f"{foreign(wanted)}: {which} so named; releases:", *listed], BAD_INPUT)
+    return fitting[0]
 
 
 def _print(seen: ReleaseReview) -> None:

@@ -82,7 +82,7 @@ def token(
             fail(f"no token ({error.code}): {error}", FAILED)
         finally:
             store.close()
-    write_whole(output, base64.urlsafe_b64encode(made).decode("ascii") + "\n", _OWNER)
+    _write(output, base64.urlsafe_b64encode(made).decode("ascii") + "\n", _OWNER)
     console.print(f"written to {foreign(output)}; give it to the creator, for the application at {foreign(lender)}")
 
 
@@ -150,7 +150,7 @@ def batch(
         unreceipted = late_batches(store, day).get(lender, [])
     finally:
         store.close()
-    write_whole(output, text, _OWNER)
+    _write(output, text, _OWNER)
     console.print(f"written to {foreign(output)}; send it to {foreign(lender)}")
     if unreceipted:
         console.print(f"[red]{foreign(late_words(lender, unreceipted))}[/red]")
@@ -183,7 +183,7 @@ def take(
             )
         finally:
             log.close()
-    write_whole(output, receipt, _OWNER)
+    _write(output, receipt, _OWNER)
     console.print(f"{count} token{'' if count == 1 else 's'} withdrawn; send {foreign(output)} back to the platform")
 
 
@@ -193,7 +193,7 @@ def serving_key(output: Output, folder: Folder = HERE) -> None:
     node_dir = _of_role(folder, "lender")
     serving = ServingDir(node_dir)
     key = serving.serving_key(node_dir.identity(), month_of(today()))
-    write_whole(output, key.certificate + "\n")
+    _write(output, key.certificate + "\n")
     with opened(node_dir) as ledger:
         days = max((one.manifest.token_days for one in ledger.state.serving.releases.values()), default=90)
     for month in serving.destroy_keys(today(), days):
@@ -250,6 +250,16 @@ def _card(cards: Mapping[str, Card], name: str) -> Card:
             f"{foreign(name)}: there is no card of it here; known: {', '.join(map(foreign, sorted(cards)))}", BAD_INPUT
         )
     return cards[name]
+
+
+def _write(path: Path, text: str, mode: int | None = None) -> None:
+    """Write what is given away; what was charged or noted for it is kept, so the command can be repeated."""
+    try:
+        write_whole(path, text, mode)
+    except OSError as error:
+        fail(
+            f"{path}: cannot be written ({error.strerror}); see to it, and repeat the command: nothing is lost", FAILED
+        )
 
 
 def _text(path: Path) -> str:

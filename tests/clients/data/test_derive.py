@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sealscore.clients.data.derive import derived_columns
+from sealscore.clients.data.derive import derived_columns, derived_values
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.schema import DerivedFeature, Formula, NumericFeature, TableSchema
 
@@ -240,3 +240,29 @@ class TestEdges:
         plan = small_plan(groups__lender__table=with_derived(edges=[1, 5]))
         assert plan.groups["lender"].table.feature("load").edges == (1, 5)
         assert "edges must rise" in refusal(derived=with_derived(edges=[5, 1])["derived"])
+
+
+NUMBERS = st.floats(-1000, 1000) | st.sampled_from([np.nan, -0.0, 0.0, 1e-320, 1000.0])
+MOST = {"op": st.sampled_from(["max", "min"]), "of": st.sampled_from([["a"], ["a", "b"], ["c", "b", "a"]])}
+COUNT = {"op": st.just("count-above"), "of": st.just(["a", "b", "c"]), "threshold": st.floats(-10, 10)}
+LINEAR = {"op": st.just("linear"), "of": st.just(["a", "b", "c"])}
+RATIO = {
+    "op": st.just("ratio"),
+    "of": st.just(["a", "b", "c"]),
+    "per": st.sampled_from([["c"], ["b", "c"]]),
+    "floor": st.floats(1e-6, 100),
+}
+WEIGHTS = {"weights": st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3)}
+FORMULAS = st.one_of(
+    *(st.fixed_dictionaries(one) for one in (MOST, COUNT)),
+    *(st.fixed_dictionaries(one, optional=WEIGHTS) for one in (LINEAR, RATIO)),
+)
+
+
+@given(FORMULAS, st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=5))
+def test_a_record_alone_in_plain_numbers_has_the_bits_of_the_columns(formula: dict[str, Any], rows: list[Any]):
+    schema = table(**formula)
+    columns = {name: np.array([row[at] for row in rows]) for at, name in enumerate("abc")}
+    together = derived_columns(schema, columns)["d"]
+    alone = [derived_values(schema, dict(zip("abc", row, strict=True)))["d"] for row in rows]
+    assert np.array(alone).tobytes() == together.tobytes()

@@ -19,6 +19,7 @@ from homes import Town, node_loader, running, table_of
 from sealscore.clients.data import DataError
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
+from sealscore.clients.roles.errors import Refused
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.server.run.run import run_coordinator
 from sealscore.shared.crypto.plan_keys import KeysDestroyed, PlanKeys, peer_key
@@ -41,6 +42,7 @@ from sealscore.shared.messages.messages import (
     Joined,
     Offered,
     Propose,
+    ProposeRelease,
     Ready,
     Refusal,
 )
@@ -460,6 +462,45 @@ class TestProposals:
         assert caller.propose(plans[-1]) == "ready"
         disclosure_store.close()
         ledger.close()
+
+
+class TestReleases:
+    """What `sealscore-node start` does with one is in tests/serving/test_publishing.py."""
+
+    def said(self, town: Town, host: PlanRouter, recipient: str = "lender-1") -> tuple[str, str]:
+        """The answer to a release ("ready", or the code of a refusal), and the hash that it is about."""
+        message = ProposeRelease(Address("ab" * 32, "", "", 0, 0, SERVER, recipient), {"release.toml": b"x"})
+        answer = host.answer(sign_message(message, town.server.identity()))
+        found = open_signed(answer, {host.name: town[host.name].identity().card}, Ready, Refusal)
+        return ("ready" if isinstance(found, Ready) else found.code), found.header.plan
+
+    def test_are_handed_on_and_the_answer_names_them(self, town: Town):
+        got: list[ProposeRelease] = []
+        with running(town["lender-1"], propose_release=got.append) as host:
+            assert self.said(town, host) == ("ready", "ab" * 32)
+            assert [message.files for message in got] == [{"release.toml": b"x"}]
+            assert self.said(town, host, "lender-2")[0] == "other-plan"
+            assert len(got) == 1
+
+    def test_are_refused_by_the_code_that_is_given(self, town: Town):
+        def refuse(message: ProposeRelease) -> None:
+            raise Refused("bad-release")
+
+        with running(town["lender-1"], propose_release=refuse) as host:
+            assert self.said(town, host) == ("bad-release", "ab" * 32)
+        with running(town["lender-1"]) as host:
+            assert self.said(town, host) == ("too-many-releases", "ab" * 32)
+
+    @pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), LedgerError("locked")])
+    def test_what_cannot_be_kept_is_told_to_the_operator(self, town: Town, fault: Exception):
+        def failing(what: Any) -> Any:
+            raise fault
+
+        told: list[str] = []
+        with running(town["lender-1"], tell=told.append, propose=failing, propose_release=failing) as host:
+            assert self.said(town, host)[0] == "unavailable"
+            assert Caller(town, host).propose(town.plan) == "unavailable"
+            assert [str(fault) in words for words in told] == [True, True]
 
 
 @pytest.mark.parametrize("request_", [b"", b"\0" * 40, b"sealscore signed message 1", b"x" * 5000])

@@ -14,6 +14,7 @@ import tomli_w
 from builders import LENDERS
 from homes import BUNDLE, Said, Town, plan_data
 
+from sealscore.server.commands.running import run_action
 from sealscore.server.run.deployed import FAILURE, PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES
 from sealscore.shared.plan.plan import Plan
@@ -182,6 +183,19 @@ class TestPublish:
     def test_only_what_is_signed(self, ask: Server):
         said = ask("publish", "spring")
         assert (said.code, "no signed plan is so named; signed: small" in said.text) == (2, True)
+
+    def test_a_release_goes_by_this_versions_bundle_whatever_its_plan_names(
+        self, town: Town, control: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Its plan has ended: the nodes that are reached have another, of this version."""
+        import sealscore.shared.bundle as bundle
+
+        monkeypatch.setattr(bundle, "courier_bundle", lambda: bundle.Bundle(b"", "ab" * 32, ()))
+        run_action(town.server, town.plan, "publish-release", "first")
+        assert control.submitted == [{"home": str(town.server.folder), "plan": "first", "action": "publish-release"}]
+        control.outcome = "failed"
+        with pytest.raises(SystemExit):
+            run_action(town.server, town.plan, "publish-release", "first")
 
     def test_only_by_the_version_that_signed(self, ask: Server, control: Any, monkeypatch: pytest.MonkeyPatch):
         import sealscore.shared.bundle as bundle

@@ -1,21 +1,14 @@
-"""Scoring by a release of UCI credit default, vertical, epsilon 2: what one score, a table, a token and a replay cost,
-and what the fallback is worth and costs.
-
-The champion and the fallback are judged exactly on test rows, over some seeds, beside one lender alone with the same
-budget, and beside the champion of the same plan without a fallback. CPU is that of this process. The way of one number
-through numpy, as a table's rows go, takes turns with the score of one applicant.
-"""
+"""What scoring costs by a release: one score, many, a token, a replay. CPU of this process, medians of turns."""
 
 from __future__ import annotations
 
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -37,54 +30,8 @@ from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.serving.manifest import Manifest
 from sealscore.shared.serving.release import CHAMPION, Release
 from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer, month_of
-from sealscore.simulations.data.scenario import PLANS, Scenario
-from sealscore.simulations.engine.federation import load_parties
-from sealscore.simulations.experiments.job import RELEASE, run_job
 
-PLAN, SEEDS, ALONE = "uci_vertical_eps2", 3, "lender_alone_dp"
 ONE_BY_ONE, TOKENS, LINES, TURNS = 300, 200, 20_000, 5
-
-
-def run(seeds: int = SEEDS) -> dict[str, Any]:
-    """All figures; times are CPU, medians of turns."""
-    scenario = Scenario.load(PLANS / f"{PLAN}.toml")
-    with tempfile.TemporaryDirectory() as folder:
-        runs = Path(folder)
-        found, release = _worth(scenario, seeds, runs)
-        records = load_parties(scenario)
-        lender = scenario.plan.members(scenario.plan.lenders)[0].name
-        found |= _one(release, records[lender])
-        found |= _many(release, records[lender])
-        found |= _token(release, records, runs)
-        found |= _replay(release, records[lender], runs)
-    return found
-
-
-def _worth(scenario: Scenario, seeds: int, runs: Path) -> tuple[dict[str, Any], Release]:
-    """Exact AUC of champion and fallback, of the champion without a fallback, and of a lender alone."""
-    got: dict[str, list[float]] = {}
-    first = scenario.plan.seed
-    release: Release | None = None
-    for seed in range(first, first + seeds):
-        for fallback in (True, False):
-            changed = replace(scenario, plan=scenario.plan.replace(model__fallback=fallback)).with_seed(seed)
-            done = run_job(changed, baselines={ALONE} if fallback else False, runs=runs)
-            exact = done.oracle["exact"]["auc"]
-            got.setdefault("champion_auc" if fallback else "champion_without_fallback_auc", []).append(exact)
-            if fallback:
-                got.setdefault("fallback_auc", []).append(done.oracle["fallback"]["auc"])
-                got.setdefault("fallback_ece", []).append(done.oracle["fallback"]["ece"])
-                got.setdefault(f"{ALONE}_auc", []).append(done.oracle["baselines"][ALONE])
-                release = Release.load(done.folder / RELEASE)
-    if release is None:
-        raise ValueError("at least one seed is needed")
-    lost = [b - a for a, b in zip(got["champion_auc"], got["champion_without_fallback_auc"], strict=True)]
-    beside = [a - b for a, b in zip(got["fallback_auc"], got[f"{ALONE}_auc"], strict=True)]
-    got |= {"champion_loses": lost, "fallback_over_alone": beside}
-    found: dict[str, Any] = {name: mean(values) for name, values in got.items()}
-    if seeds > 1:
-        found |= {f"{name}_sd": stdev(values) for name, values in got.items()}
-    return found, release
 
 
 def _features(release: Release, records: Records, rows: range) -> list[dict[str, Any]]:
@@ -109,7 +56,7 @@ def _levels(release: Release) -> dict[str, list[int]]:
     return {group: [place % 4] for place, group in enumerate(release.plan.platforms)}
 
 
-def _one(release: Release, records: Records) -> dict[str, float]:
+def one(release: Release, records: Records) -> dict[str, float]:
     """CPU milliseconds from one applicant's features to PD, points and reasons, and of one row by numpy alone."""
     scorer, table = Scorer(release), release.plan.groups[release.plan.lenders].table
     given, levels = _features(release, records, range(ONE_BY_ONE)), _levels(release)
@@ -129,7 +76,7 @@ def _one(release: Release, records: Records) -> dict[str, float]:
     return {"one_ms": one, "one_by_numpy_ms": rows, "one_ratio": one / rows}
 
 
-def _many(release: Release, records: Records) -> dict[str, float]:
+def many(release: Release, records: Records) -> dict[str, float]:
     """Rows a second of CPU, from columns to PD and points, and to the codes of reasons as well."""
     scorer, rows = Scorer(release), len(records)
     merged = {group: np.full(rows, float(told[0])) for group, told in _levels(release).items()}
@@ -146,7 +93,7 @@ def _many(release: Release, records: Records) -> dict[str, float]:
     return {"batch_rows_s": rows / cpu["figures"], "batch_with_reasons_rows_s": rows / cpu["reasons"]}
 
 
-def _token(release: Release, records: Mapping[str, Records], folder: Path) -> dict[str, float]:
+def token(release: Release, records: Mapping[str, Records], folder: Path) -> dict[str, float]:
     """CPU milliseconds of one token, charged and on the disk, at a platform with real keys."""
     plan = release.plan
     roles = {party.name: plan.groups[party.group].role for party in plan.parties}
@@ -217,7 +164,7 @@ def _charged(path: Path, identity: Identity, release: Release, group: str, lende
     return ledger
 
 
-def _replay(release: Release, records: Records, folder: Path) -> dict[str, float]:
+def replays(release: Release, records: Records, folder: Path) -> dict[str, float]:
     """Lines a second of CPU: read, decrypted, computed again and compared, with the chain and its signatures."""
     scorer, table = Scorer(release), release.plan.groups[release.plan.lenders].table
     levels = _levels(release)
