@@ -38,7 +38,8 @@ def main(grid: Grid, context: Context) -> None:
     """Run the plan at `plan` (a path in the run's configuration) and leave the results under `output`.
 
     With a `home`, the folder of a server with a key of its own, `plan` is the name of a signed plan there, and `action`
-    says whether it is run or published to the parties; or, where a release is published, the release's name.
+    says whether it is run, published to the parties or ended at them; or, where a release is published, the release's
+    name.
     """
     config = {name: str(value) for name, value in context.run_config.items()}
     exchange = FlowerExchange(grid)
@@ -47,10 +48,10 @@ def main(grid: Grid, context: Context) -> None:
 
         run_coordinator(Path(config["plan"]).read_bytes(), exchange, Path(config["output"]))
         return
-    from sealscore.server.run.deployed import carry_out, publish, publish_release
+    from sealscore.server.run.deployed import carry_out, end, publish, publish_release
     from sealscore.server.setup.server_dir import ServerDir
 
-    actions = {"publish": publish, "publish-release": publish_release, "run": carry_out}
+    actions = {"end": end, "publish": publish, "publish-release": publish_release, "run": carry_out}
     actions[config["action"]](ServerDir(Path(config["home"])), config["plan"], exchange)
 
 

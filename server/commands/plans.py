@@ -1,7 +1,8 @@
-"""`sealscore-server plan`: make plans for the enrolled nodes, sign them, propose them."""
+"""`sealscore-server plan`: make plans for the enrolled nodes, sign them, propose them, end them."""
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
@@ -12,9 +13,9 @@ import tomli_w
 import typer
 from rich.table import Column, Table
 
-from sealscore.server.commands.running import run_action, show_said
+from sealscore.server.commands.running import final_words, run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
-from sealscore.server.run.deployed import PUBLISHED
+from sealscore.server.run.deployed import FAILURE, PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
@@ -23,13 +24,13 @@ from sealscore.shared.phases.cautions import cautions
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.text.foreign import GROUP
-from sealscore.shared.text.terminal import BAD_INPUT, fail, foreign, grouped
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, fail, foreign, grouped
 
 # One exchange with four parties over Flower on one machine of two cores (`python -m sealscore.simulations.bench
 # federation`).
 SECONDS_A_ROUND = 2.4
 
-app = typer.Typer(help="Make plans for the enrolled nodes, sign them, propose them.", no_args_is_help=True)
+app = typer.Typer(help="Make plans for the enrolled nodes, sign them, propose them, end them.", no_args_is_help=True)
 
 
 @app.command()
@@ -104,6 +105,30 @@ def publish(name: Annotated[str, typer.Argument(help="A signed plan's name.")], 
             f"{', '.join(without)} did not take the plan; send them the file {server_dir.plans / name}.json, "
             f"and read them the hash {grouped(plan.hash)}"
         )
+
+
+@app.command()
+def end(
+    name: Annotated[str, typer.Argument(help="A signed plan's name.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    folder: Folder = HERE,
+) -> None:
+    """End a plan that cannot go on: all parties settle it, and its run is not continued; exit code 0 if all heard it.
+
+    It cannot be undone. What was answered stays charged, and what a live plan has set aside is free again.
+    """
+    server_dir = server_dir_at(folder)
+    plan = signed_plan(server_dir.signed_plans(), name)
+    output = server_dir.run_folder(plan)
+    if (output / "run.json").exists():
+        fail(f"plan {name} has run: {output}; its parties have settled it", BAD_INPUT)
+    if not yes and not typer.confirm(f"End plan {name} at all its parties, for good?"):
+        fail("nothing was ended", FAILED)
+    run_action(server_dir, plan, "end")
+    found = json.loads((output / FAILURE).read_text(encoding="utf-8"))
+    if found["untold"]:
+        fail(final_words(output, name))
+    console.print(f"ended: {foreign(name)}; all its parties have settled it")
 
 
 @app.command("list")

@@ -43,7 +43,7 @@ def run(
     output = server_dir.run_folder(plan)
     if (output / "run.json").exists():
         fail(f"plan {name} has run: {output}; a plan runs once", BAD_INPUT)
-    if over := _final(output, name):
+    if over := final_words(output, name):
         fail(over, BAD_INPUT)
     if (output / JOURNAL).exists() != resume:
         fail(
@@ -65,8 +65,8 @@ def run(
 
 
 def run_action(server_dir: ServerDir, plan: Plan, action: str, release: str | None = None) -> SubmittedRun | None:
-    """Have the server app run or publish a plan, or publish a release of it, and follow that to its end; Ctrl-C stops
-    it there too.
+    """Have the server app run, publish or end a plan, or publish a release of it, and follow that to its end; Ctrl-C
+    stops it there too.
 
     How Flower says that it ended; None where the SuperLink has not answered for `BEAR` seconds.
     """
@@ -94,7 +94,8 @@ def run_action(server_dir: ServerDir, plan: Plan, action: str, release: str | No
             raise
     if action != "run" and (ended is None or not ended.completed):
         what = f"{ended.outcome or ended.status} {ended.details}" if ended else "the SuperLink does not answer"
-        fail(f"the {'release' if release else 'plan'} was not published: {what}")
+        done = "ended" if action == "end" else "published"
+        fail(f"the {'release' if release else 'plan'} was not {done}: {what}")
     return ended
 
 
@@ -147,14 +148,15 @@ def _reason(output: Path, name: str, ended: SubmittedRun | None) -> str | list[s
             f"the SuperLink has not answered for {BEAR:g} s; the run may still be going: once it answers, see "
             f"sealscore-server runs, and continue a stopped run with sealscore-server run {name} --resume"
         )
-    if final := _final(output, name):
+    if final := final_words(output, name):
         return final
     try:
         reason = str(_failure(output)["reason"])
     except KeyError:
         reason = f"the run failed; see superlink/logs of the server's folder, and {output}"
     if (output / JOURNAL).exists():
-        return f"{reason}; continue with sealscore-server run {name} --resume"
+        over = f"where a partner has revoked the plan it cannot go on: sealscore-server plan end {name}"
+        return f"{reason}; continue with sealscore-server run {name} --resume; {over}"
     return f"{reason}; nothing was begun: fix that, then sealscore-server run {name}"
 
 
@@ -167,7 +169,7 @@ def _failure(output: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _final(output: Path, name: str) -> list[str] | None:
+def final_words(output: Path, name: str) -> list[str] | None:
     """What to do with a run that can never be continued; None where it can be."""
     found = _failure(output)
     if found.get("final") is not True:
@@ -203,7 +205,7 @@ def _state(output: Path) -> tuple[str, str, str]:
         state = "ended early" if record["early"] else "done"
         return state, f"{epsilon:.4g}" if epsilon is not None else "", recorded(record["evaluation"]["all"], "auc")
     if (output / FAILURE).exists():
-        return "cannot go on" if _final(output, "") else "stopped", "", ""
+        return "cannot go on" if final_words(output, "") else "stopped", "", ""
     return ("begun" if (output / JOURNAL).exists() else "published"), "", ""
 
 

@@ -1,25 +1,29 @@
-"""What the server app does in a deployment: run a signed plan, or send one or a release to the parties, with the
-server's own key and files.
+"""What the server app does in a deployment: run a signed plan, end it, or send one or a release to the parties, with
+the server's own key and files.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from sealscore.server.run.run import run_coordinator
+from sealscore.server.run.run import run_coordinator, run_name
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
-from sealscore.server.transport.journal import JournalError
-from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.server.transport.journal import Journal, JournalError
+from sealscore.server.transport.party_client import PartyClient, PhaseFailed
+from sealscore.server.transport.receipts import Receipts
+from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import AnchorError
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.messages import Propose, ProposeRelease, Ready, Refusal
+from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.serving.parcel import pack, recipients
 from sealscore.shared.serving.release import Release
@@ -55,6 +59,24 @@ def carry_out(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
             content |= {"final": True, "settled": error.settled, "untold": error.untold}
         _leave(folder / FAILURE, content)
         raise
+
+
+def end(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
+    """End a plan for good: parties that can be told settle it, and its run is not continued. Says so as `carry_out`."""
+    plan, identity = server_dir.signed_plans()[name], server_dir.identity()
+    folder, run = _run_folder(server_dir, plan), run_name(plan)
+    names = [party.name for party in plan.parties]
+    with suppress(MissingParties):
+        wait_for(exchange, names, 10.0, poll=0.5)
+    with closing(Journal(plan.hash, run, folder / JOURNAL)) as journal:
+        receipts = Receipts(identity, server_dir.receipts)
+        with closing(SealedExchange(exchange, plan, run, identity, receipts, journal)) as messenger:
+            settled = PartyClient(plan, run, messenger, TIMEOUT).finish(phases(plan)[-1])
+    # Who has settled it before answers nothing any more.
+    settled = [party for party in names if party in {*settled, *_settled_before(folder / FAILURE)}]
+    untold = [party for party in names if party not in settled]
+    reason = "ended by the server's operator"
+    _leave(folder / FAILURE, {"reason": reason, "final": True, "settled": settled, "untold": untold})
 
 
 def publish(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
@@ -129,6 +151,13 @@ def _said(reply: bytes | Failure, card: Card, what: str) -> str:
         return f"refused: {found.code[:40]}"
     # An answer to something else, kept by somebody on the way, is no answer to this.
     return "taken" if found.header.plan == what else "malformed"
+
+
+def _settled_before(failure: Path) -> list[str]:
+    try:
+        return [str(party) for party in json.loads(failure.read_text(encoding="utf-8")).get("settled", ())]
+    except (OSError, ValueError):
+        return []
 
 
 def _leave(path: Path, content: Mapping[str, object]) -> None:

@@ -95,7 +95,7 @@ def run_coordinator(
     """
     plan = Plan.from_canonical(plan_bytes)
     output.mkdir(parents=True, exist_ok=True)
-    name = run or f"run-{plan.hash[:16]}"
+    name = run or run_name(plan)
     started = time.time()
     kept = Journal(plan.hash, name, journal)
     series = Series(observer or FileObserver(output / PROGRESS))  # only now: another process may have the journal
@@ -122,6 +122,11 @@ def run_coordinator(
     pl.DataFrame(_flat(series.rows)).write_parquet(output / "rounds.parquet")
     record = _record(plan, name, outcome, exchange, series.rows, started)
     write_whole(output / "run.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+def run_name(plan: Plan) -> str:
+    """The name of a plan's one run, where none is given."""
+    return f"run-{plan.hash[:16]}"
 
 
 def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -31,14 +31,16 @@ def test_without_a_home_a_plan_of_a_path_is_run(tmp_path: Path, monkeypatch: pyt
     assert isinstance(exchange, FlowerExchange)
 
 
-@pytest.mark.parametrize("action", ["run", "publish", "publish-release"])
-def test_with_a_home_something_is_run_or_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str):
+@pytest.mark.parametrize("action", ["run", "publish", "publish-release", "end"])
+def test_with_a_home_something_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str):
     done: list[Any] = []
 
     def note(what: str) -> Any:
         return lambda home, name, exchange: done.append((what, home.folder, name))
 
-    for what, function in (("run", "carry_out"), ("publish", "publish"), ("publish-release", "publish_release")):
+    functions = {"run": "carry_out", "publish-release": "publish_release"}
+    for what in ("run", "publish", "publish-release", "end"):
+        function = functions.get(what, what)
         monkeypatch.setattr(deployed, function, note(what))
     started({"home": str(tmp_path), "plan": "spring", "action": action, "output": ""})
     assert done == [(action, tmp_path, "spring")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from builders import LENDERS
 from homes import BUNDLE, Said, Town, plan_data
 
 from sealscore.server.commands.running import run_action
-from sealscore.server.run.deployed import PUBLISHED
+from sealscore.server.run.deployed import FAILURE, PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import grouped
@@ -203,3 +204,31 @@ class TestPublish:
         said = ask("publish", "small")
         assert (said.code, "with the version of Sealscore that it was signed with" in said.text) == (2, True)
         assert control.submitted == []
+
+
+class TestEnd:
+    @pytest.mark.parametrize(("untold", "code"), [([], 0), (["lender-3"], 1)])
+    def test_says_who_has_not_heard_it(self, ask: Server, town: Town, control: Any, untold: list[str], code: int):
+        folder = town.server.run_folder(town.plan)
+
+        def during(config: dict[str, str]) -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            settled = [name for name in LENDERS if name not in untold]
+            left = {"reason": "ended", "final": True, "settled": settled, "untold": untold}
+            (folder / FAILURE).write_text(json.dumps(left))
+
+        control.during = during
+        said = ask("end", "small", "--yes")
+        assert (said.code, "lender-3" in said.text) == (code, bool(untold))
+        assert control.submitted == [{"home": str(town.server.folder), "plan": "small", "action": "end"}]
+
+    def test_asks_first_and_ends_no_plan_that_has_run(
+        self, ask: Server, town: Town, control: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        assert ask("end", "small").code == 1
+        folder = town.server.run_folder(town.plan)
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text("{}")
+        said = ask("end", "small", "--yes")
+        assert (said.code, "has run" in said.text, control.submitted) == (2, True, [])

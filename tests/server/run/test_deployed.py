@@ -14,7 +14,7 @@ from homes import Town, running
 
 import sealscore.server.run.deployed as deployed
 from sealscore.clients.node.plan_router import PlanRouter
-from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED, carry_out, publish
+from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED, carry_out, end, publish
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import MissingParties, Reply, wait_for
 from sealscore.server.transport.party_client import PhaseFailed
@@ -166,3 +166,23 @@ class TestPublish:
 
 def taking(plan: Plan) -> bool:
     return True
+
+
+class TestEnd:
+    def test_all_settle_a_plan_that_was_begun_and_nothing_is_answered_any_more(
+        self, town: Town, hosts: dict[str, PlanRouter]
+    ):
+        with pytest.raises((MissingParties, PhaseFailed)):
+            carry_out(town.server, "small", DirectExchange(hosts, away={"lender-2", "lender-3"}))
+        end(town.server, "small", DirectExchange(hosts, away={"lender-3"}))
+        left = json.loads((town.server.run_folder(town.plan) / FAILURE).read_text())
+        assert (left["final"], left["settled"], left["untold"]) == (True, ["lender-1", "lender-2"], ["lender-3"])
+        states = [hosts[name]._ledger.state.plans[town.plan.hash].state for name in LENDERS]
+        assert states == ["settled", "settled", "live"]
+        end(town.server, "small", DirectExchange(hosts))
+        assert hosts["lender-3"]._ledger.state.plans[town.plan.hash].state == "settled"
+        assert json.loads((town.server.run_folder(town.plan) / FAILURE).read_text())["untold"] == []
+
+    def test_one_that_was_never_begun_too(self, town: Town, hosts: dict[str, PlanRouter]):
+        end(town.server, "small", DirectExchange(hosts))
+        assert {host._ledger.state.plans[town.plan.hash].state for host in hosts.values()} == {"settled"}
