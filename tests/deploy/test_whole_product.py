@@ -242,6 +242,15 @@ def test_a_run_outlives_its_server_and_its_ledgers_verify():
             assert (verified["party"], verified["verified"], verified["findings"]) == (name, True, [])
             assert verified["anchors"]["given"] > ROUNDS
         assert re.search(r"demo +│ done", server.type("runs"))
+
+        # That plan has ended; another live one brings its release to the nodes.
+        server.type("release", "new", "demo", "--name", "first")
+        words = ("plan", "approve", "second", "--bundle", bundle, "--yes")
+        found.each(lambda name: lenders[name].type(*words))
+        said = server.type("release", "publish", "first")
+        for name, listed in found.each(lambda name: lenders[name].type("release", "list")).items():
+            assert re.search(rf"{name} +│ taken", said), said
+            assert re.search(r"first +│ .* not approved", listed), listed
     left = [begun.log for operator in (server, *lenders.values()) for begun in operator.begun if not begun.ended]
     assert left == []
 
