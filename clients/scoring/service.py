@@ -7,6 +7,7 @@ by any rule.
 from __future__ import annotations
 
 import secrets
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ from sealscore.clients.scoring.application import Application, ApplicationError
 from sealscore.clients.scoring.score_log import Batch, ScoreLog
 from sealscore.clients.scoring.scorer import NoModel, Scored, Scorer
 from sealscore.shared.crypto.sealing import SealError
-from sealscore.shared.serving.manifest import Kind
+from sealscore.shared.serving.manifest import Kind, Told
 from sealscore.shared.serving.release import CHAMPION, Release
 from sealscore.shared.serving.serving_keys import ServingKeys
 from sealscore.shared.serving.token import Token, TokenError, claimed_release, open_token
@@ -24,6 +25,8 @@ from sealscore.shared.serving.token import Token, TokenError, claimed_release, o
 VALID_DAYS = 30
 # Bodies of one application beyond which asking again looks like looking for a better score.
 SHOPPING = 3
+# Odds double between two of them (see `score_model.points`).
+_BANDS = (560, 580, 600, 620)
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,8 @@ class ScoreService:
             "logit": scored.logit.hex(),
             "pd": scored.pd,
             "points": scored.points,
+            "band": band_of(scored.points),
+            "cutoff": cutoff(self._release, scored.role),
             "reasons": list(scored.reasons),
             "signals": self._signals(judged),
             "valid_until": str(valid),
@@ -208,7 +213,8 @@ class ScoreService:
                 said = {"kind": one.token.group, "platform": one.token.platform, **said}
                 # Bands and flags are those of a release's own columns and edges; a level is its tower's.
                 if one.status == "used" and one.token.release == self._release.hash:
-                    said["told"] = _told(one.token.values)
+                    told = self._release.manifest.told[one.token.group]
+                    said["told"] = in_words(told, one.token.values)
             found.append(said)
         given = {said.get("kind") for said in found}
         return found + [
@@ -224,9 +230,27 @@ def cutoff(release: Release, role: str) -> int | None:
     return cutoffs.champion if role == CHAMPION else cutoffs.fallback
 
 
-def _told(values: Mapping[Kind, int]) -> dict[str, int]:
-    """What a lender may use beside the level: a band of capacity, a flag."""
-    return {kind: value for kind, value in values.items() if kind != "signal"}
+def in_words(told: Told, values: Mapping[Kind, int]) -> dict[str, Any]:
+    """What a token tells beside the level, as a lender's system reads it.
+
+    Of a capacity the edges between which the amount lies (None beyond the outermost), or None where it is not known; a
+    flag as it is; of reasons the names of the platform's features that lowered the level most.
+    """
+    found: dict[str, Any] = {}
+    if told.capacity and "capacity" in values:
+        edges, band = (None, *told.capacity.edges, None), values["capacity"]
+        known = band <= len(told.capacity.edges)
+        found["capacity"] = {"above": edges[band], "up_to": edges[band + 1]} if known else None
+    if "flag" in values:
+        found["flag"] = bool(values["flag"])
+    if "reasons" in values:
+        found["reasons"] = [told.reasons[place - 1] for place in divmod(values["reasons"], 16) if place]
+    return found
+
+
+def band_of(points: int) -> str:
+    """A letter for points: A from 620 on, then B, C and D for every 20 less, and E below 560."""
+    return "EDCBA"[bisect_right(_BANDS, points)]
 
 
 def _refuse_twins(judged: list[SeenToken]) -> None:
@@ -237,12 +261,9 @@ def _refuse_twins(judged: list[SeenToken]) -> None:
 
 def _answer(content: Mapping[str, Any]) -> dict[str, Any]:
     """What is told of a line to whoever asked for it."""
-    names = ("score_id", "application_id", "version", "pd", "points", "reasons", "signals", "valid_until")
-    answer = {name: content[name] for name in names}
+    names = ("score_id", "application_id", "version", "pd", "points", "band", "cutoff", "reasons", "signals")
+    answer = {name: content[name] for name in (*names, "valid_until")}
     answer["model"] = {"release": content["release"], "role": content["role"]}
     if content["version"] >= SHOPPING:
         answer["alarm"] = "score-shopping"
     return answer
-
-
-__all__ = ["ApplicationError", "NoModel", "ScoreService", "cutoff"]
