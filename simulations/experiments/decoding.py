@@ -103,7 +103,7 @@ class Candidates:
         parts = [part for part in self.binning.features if part.feature.name != without]
         bins = Binning(tuple(parts)).quantize(self.columns).astype(np.int64)
         sizes = [part.size for part in parts]
-        return np.unique(np.ravel_multi_index(tuple(bins.T), sizes), return_inverse=True)[1]
+        return _numbered(np.ravel_multi_index(tuple(bins.T), sizes))
 
     def places(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Which candidate each record is, int64 [n]; columns as in Records."""
@@ -121,11 +121,11 @@ class Candidates:
         share = {part.feature.name: _shares(part, self.values[part.feature.name]) for part in _raw(self.binning)}
         for name, values in self.values.items():
             weight = np.outer(weight, share.get(name, np.full(len(values), 1 / len(values)))).ravel()
-        return weight / weight.sum()
+        return np.asarray(weight / weight.sum())
 
     def by_persons(self, places: np.ndarray) -> np.ndarray:
         """How probable, up to a factor, by the persons who are at these places; of other places as by one record."""
-        return np.bincount(places, minlength=len(self)) + self.by_shares
+        return np.asarray(np.bincount(places, minlength=len(self)) + self.by_shares)
 
     def told(self, tower: SignalTower, told: Told) -> dict[str, np.ndarray]:
         """What is told of each candidate by kind, int64 [m] each."""
@@ -207,7 +207,12 @@ def _news(*columns: np.ndarray) -> np.ndarray:
     changed = np.zeros(len(columns[0]) - 1, dtype=bool)
     for column in columns:
         changed |= column[1:] != column[:-1]
-    return np.r_[True, changed]
+    return np.asarray(np.r_[True, changed])
+
+
+def _numbered(values: np.ndarray) -> np.ndarray:
+    """Each value as its number among all that there are, int64."""
+    return np.asarray(np.unique(values, return_inverse=True)[1], dtype=np.int64)
 
 
 def joined(*parts: np.ndarray) -> np.ndarray:
@@ -234,7 +239,7 @@ def watched(attack: Attack, told: np.ndarray, bits: np.ndarray, count: int, erro
 
 def _watch_bits(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """Whether the payment is late, another month each quarter: four bits of each record, int64 [m]."""
-    return sum((columns[name] > 0).astype(np.int64) << place for place, name in enumerate(STATES[:QUARTERS]))
+    return (np.stack([columns[name] for name in STATES[:QUARTERS]]) > 0).T @ (1 << np.arange(QUARTERS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -432,12 +437,12 @@ class Months:
         found = np.zeros(self.places.shape[1], dtype=np.int64)
         for place in self.places[:months]:
             # What was told so far gets a small number, as months of much that is told have no room in 64 bits.
-            found = np.unique(joined(found, *(part[place] for part in parts)), return_inverse=True)[1]
+            found = _numbered(joined(found, *(part[place] for part in parts)))
         return found
 
 
 def _state(candidates: Candidates, places: np.ndarray, name: str) -> np.ndarray:
-    return np.searchsorted(candidates.values[name], candidates.columns[name][places])
+    return np.asarray(np.searchsorted(candidates.values[name], candidates.columns[name][places]))
 
 
 def _moved(candidates: Candidates, places: np.ndarray, states: Sequence[np.ndarray]) -> np.ndarray:
