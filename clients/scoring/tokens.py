@@ -232,19 +232,26 @@ class TokenMaker:
 
 def told_values(tower: SignalTower, told: Told, columns: Mapping[str, np.ndarray]) -> dict[Kind, int]:
     """Each kind's value of one record, from its columns as in Records, float64 [1] each."""
-    values: dict[Kind, int] = {"signal": int(tower.levels(columns)[0])}
+    return {kind: int(values[0]) for kind, values in told_columns(tower, told, columns).items()}
+
+
+def told_columns(tower: SignalTower, told: Told, columns: Mapping[str, np.ndarray]) -> dict[Kind, np.ndarray]:
+    """Each kind's value of each record, int64 [n], from columns as in Records, float64 [n] each."""
+    values: dict[Kind, np.ndarray] = {"signal": tower.levels(columns)}
     if told.capacity:
-        amount = float(columns[told.capacity.column][0])
+        amounts = columns[told.capacity.column]
         unknown = len(told.capacity.edges) + 1
-        values["capacity"] = unknown if np.isnan(amount) else int(np.searchsorted(told.capacity.edges, amount))
+        values["capacity"] = np.where(np.isnan(amounts), unknown, np.searchsorted(told.capacity.edges, amounts))
     if told.flag:
-        values["flag"] = int(float(columns[told.flag.column][0]) > told.flag.above)
+        values["flag"] = (columns[told.flag.column] > told.flag.above).astype(np.int64)
     if told.reasons:
         names = [feature.name for feature in tower.model.features]
-        moved = contributions(tower.model, tower.model.binning.quantize(columns))[0]
-        order = sorted((-moved[names.index(name)], place + 1) for place, name in enumerate(told.reasons))
-        first, second = ([place for loss, place in order if loss < 0] + [0, 0])[:2]
-        values["reasons"] = 16 * first + second
+        moved = contributions(tower.model, tower.model.binning.quantize(columns))
+        named = moved[:, [names.index(name) for name in told.reasons]]
+        order = np.argsort(-named, axis=1, kind="stable")[:, :2]
+        # Only what raised the PD is a reason; 0 says that there is none.
+        places = np.where(np.take_along_axis(named, order, axis=1) > 0, order + 1, 0)
+        values["reasons"] = 16 * places[:, 0] + (places[:, 1] if places.shape[1] > 1 else 0)
     return values
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from sealscore.shared.model.bins import consistent_counts
 from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.score_grid import cell_logits
-from sealscore.shared.model.score_model import points
+from sealscore.shared.model.score_model import ScoreModel, points
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.manifest import MOST_REASONS, Manifest
 from sealscore.shared.serving.release import ReleaseContent, ReleaseError, write_release
@@ -61,7 +61,7 @@ def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
     told: dict[str, dict[str, Any]] = {}
     for group in plan.platforms:
         told[group] = {"meaning": content.towers[group].meaning, "signal_bits": plan.model.signal_bits}
-        told[group] |= {"reasons": _strongest(content, group)} if group in wanted.reasons else {}
+        told[group] |= {"reasons": strongest(content.towers[group].model)} if group in wanted.reasons else {}
         for key, given in (("capacity", wanted.capacity), ("flag", wanted.flag)):
             if given and group in given:
                 told[group][key] = given[group]
@@ -97,11 +97,10 @@ def _cutoff(plan: Plan, tables: Mapping[str, Any] | None, calibration: Calibrati
     return round(float(points(pd)[0]))
 
 
-def _strongest(content: ReleaseContent, group: str) -> list[str]:
-    """The features of a tower whose contributions vary most, by the released shares of their bins."""
+def strongest(model: ScoreModel, most: int = MOST_REASONS) -> list[str]:
+    """The features of a tower whose contributions vary most, by the released shares of their bins: in its own order."""
     from sealscore.shared.model.reasons import contributions
 
-    model = content.towers[group].model
     spread = {}
     for place, part in enumerate(model.binning.features):
         # One feature after the other is moved through its bins; contributions of others do not matter here.
@@ -109,5 +108,5 @@ def _strongest(content: ReleaseContent, group: str) -> list[str]:
         bins[:, place] = np.arange(part.size)
         moved, shares = contributions(model, bins)[:, place], np.array(part.reference)
         spread[part.feature.name] = float(shares @ (moved - shares @ moved) ** 2)
-    chosen = sorted(spread, key=lambda name: -spread[name])[:MOST_REASONS]
+    chosen = sorted(spread, key=lambda name: -spread[name])[:most]
     return [name for name in spread if name in chosen]
