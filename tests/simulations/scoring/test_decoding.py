@@ -18,7 +18,7 @@ from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.weights import admissible
 from sealscore.shared.plan.schema import TableSchema
 from sealscore.shared.serving.signal_tower import SignalTower
-from sealscore.simulations.experiments import decoding
+from sealscore.simulations.scoring import decoding
 from sealscore.simulations.scoring.decoding import BOUND, CAPACITY, OWN, STATES, Attack, World, flips
 
 PERSONS, CELLS = 3000, 12

@@ -13,8 +13,8 @@ from sealscore.shared.model.score_model import points
 from sealscore.shared.serving.release import CHAMPION, FALLBACK, Release
 from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.federation import load_parties
-from sealscore.simulations.experiments import withholding
 from sealscore.simulations.experiments.job import RELEASE, run_job
+from sealscore.simulations.scoring import withholding
 from sealscore.simulations.scoring.withholding import CONSENTING, EVERYBODY, WITHHOLDING, Book, Loans
 
 LOANS, CUTOFF = 5000, 540
