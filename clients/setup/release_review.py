@@ -71,6 +71,10 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
         if told.capacity:
             edges = ", ".join(f"{edge:g}" for edge in told.capacity.edges)
             lines.append(("capacity is", f"the band of {told.capacity.column} between {edges}"))
+            read = told.capacity.column in {feature.name for feature in release.plan.groups[group].table.scored}
+            if read and len(told.capacity.edges) > 1:
+                words = "its tower reads this column, too: with the level, more than two bands name much of the channel"
+                lines.append(("mind", words))
         if told.flag:
             lines.append(("flag is", f"whether {told.flag.column} is above {told.flag.above:g}"))
         lines.append(("a day", f"of at most {manifest.most_a_day} persons for each lender"))

@@ -243,7 +243,7 @@ def _watch_bits(columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class DecodedWorld:
     """A release and the platform's records: rows of training, and of test, which are attacked."""
 
     table: TableSchema
@@ -270,7 +270,7 @@ class World:
         return replace(self.tower, edges=np.quantile(logits, np.arange(1, levels) / levels))
 
 
-def _kinds(world: World, candidates: Candidates) -> dict[str, Any]:
+def _kinds(world: DecodedWorld, candidates: Candidates) -> dict[str, Any]:
     """Shares named, by levels, prior and kinds that are told."""
     places = candidates.places(world.training)
     persons = candidates.places(world.test)
@@ -311,7 +311,7 @@ def _kinds(world: World, candidates: Candidates) -> dict[str, Any]:
     return found
 
 
-def _lowered(world: World, candidates: Candidates) -> dict[str, float]:
+def _lowered(world: DecodedWorld, candidates: Candidates) -> dict[str, float]:
     """What fewer levels, fewer bands and fewer features that reasons may name leave; by the persons' counts."""
     attack = Attack(
         candidates.target,
@@ -341,7 +341,7 @@ def _bands(candidates: Candidates, count: int) -> np.ndarray:
     return np.searchsorted(np.array(edges), candidates.columns[CAPACITY.column])
 
 
-def _with_own_column(world: World, candidates: Candidates, own: Mapping[str, np.ndarray]) -> dict[str, float]:
+def _with_own_column(world: DecodedWorld, candidates: Candidates, own: Mapping[str, np.ndarray]) -> dict[str, float]:
     """The same with a column of the lender's own, by the counts of the persons who have that value."""
     places, persons = candidates.places(world.training), candidates.places(world.test)
     told = candidates.told(world.tower, world.told(len(world.tower.model.features)))
@@ -362,7 +362,7 @@ def _with_own_column(world: World, candidates: Candidates, own: Mapping[str, np.
     return found
 
 
-def _pooled(world: World, other: SignalTower) -> dict[str, float]:
+def _pooled(world: DecodedWorld, other: SignalTower) -> dict[str, float]:
     """Two lenders that pool what they were told: of two towers in one month, and over four months."""
     candidates = world.candidates(other)
     places, persons = candidates.places(world.training), candidates.places(world.test)
@@ -409,7 +409,9 @@ class Months:
     attack: Attack
 
     @classmethod
-    def of(cls, world: World, candidates: Candidates, known: np.ndarray, persons: np.ndarray, seed: int = 0) -> Months:
+    def of(
+        cls, world: DecodedWorld, candidates: Candidates, known: np.ndarray, persons: np.ndarray, seed: int = 0
+    ) -> Months:
         """Histories that start as a known person does, or as one of those attacked, who is held for rare."""
         starts = np.unique(np.r_[known, persons])
         weight = candidates.by_persons(known)[starts]
@@ -488,13 +490,13 @@ def run(runs: Sequence[Path] = ()) -> dict[str, Any]:
     parts = {"training": ~platform.test, "test": platform.test}
     split = {part: {name: values[rows] for name, values in platform.columns.items()} for part, rows in parts.items()}
     tower, other = (release.content.towers[GROUP] for release in releases)
-    world = World(releases[0].plan.groups[GROUP].table, tower, split["training"], split["test"])
+    world = DecodedWorld(releases[0].plan.groups[GROUP].table, tower, split["training"], split["test"])
     state = dict(zip(lender.person, lender.columns[OWN].tolist(), strict=True))
     known = np.array([state[person] for person in platform.person])
     return figures(world, other, {part: known[rows] for part, rows in parts.items()})
 
 
-def figures(world: World, other: SignalTower, own: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def figures(world: DecodedWorld, other: SignalTower, own: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """All shares of one world.
 
     `other` is the tower of another release for the same records, and `own` has a column of the lender's own by part,

@@ -45,8 +45,8 @@ WITHHOLDING = (_MISSING, _AT_CHAMPIONS, _OWN, _REFITTED)
 
 
 @dataclass(frozen=True, eq=False)
-class Loans:
-    """Loans of persons who have a level.
+class ApprovedLoans:
+    """ApprovedLoans of persons who have a level.
 
     `person` int64 [n] are numbers of persons, `bad` bool [n], and `level` float64 [n] the mean of a person's levels.
     `logits` and `pd` float64 [n] are by model: champion, champion without signals, fallback.
@@ -66,7 +66,7 @@ class Loans:
         return found
 
 
-def loans_of(release: Release, records: Mapping[str, Records], test: bool) -> Loans:
+def loans_of(release: Release, records: Mapping[str, Records], test: bool) -> ApprovedLoans:
     """The lenders' loans of the test or the training part, with the levels that platforms would tell of them."""
     plan, scorer = release.plan, Scorer(release)
     persons: list[str] = []
@@ -94,7 +94,7 @@ def loans_of(release: Release, records: Mapping[str, Records], test: bool) -> Lo
             found.setdefault(f"pd {way}", []).append(pds)
     whole = {name: np.concatenate(parts) for name, parts in found.items()}
     models = (CHAMPION, _MISSING, FALLBACK)
-    return Loans(
+    return ApprovedLoans(
         np.unique(persons, return_inverse=True)[1],
         whole["bad"],
         whole["level"],
@@ -124,7 +124,7 @@ class Book:
     approved: np.ndarray
     pd: np.ndarray
 
-    def figures(self, loans: Loans, draws: int = DRAWS) -> dict[str, Any]:
+    def figures(self, loans: ApprovedLoans, draws: int = DRAWS) -> dict[str, Any]:
         """Counts, and with an interval each: the share that is approved, bad rate and mean PD of these and of all."""
         rows = np.flatnonzero(self.rows)
         person = np.unique(loans.person[rows], return_inverse=True)[1]
@@ -152,7 +152,7 @@ class Book:
         return found
 
 
-def refitted(earlier: Loans, cutoff: int, champion: int) -> tuple[Calibration, int]:
+def refitted(earlier: ApprovedLoans, cutoff: int, champion: int) -> tuple[Calibration, int]:
     """A calibration of the fallback for those who withhold, and the loans that it is fitted on.
 
     It is fitted on those of the earlier loans that the fallback approved at its own cut-off, or at the champion's where
@@ -163,7 +163,9 @@ def refitted(earlier: Loans, cutoff: int, champion: int) -> tuple[Calibration, i
     return fit(table.astype(np.float64), 0.0), int(scored.sum())
 
 
-def books(test: Loans, earlier: Loans, champion: int, fallback: int) -> tuple[dict[str, Book], dict[str, Any]]:
+def books(
+    test: ApprovedLoans, earlier: ApprovedLoans, champion: int, fallback: int
+) -> tuple[dict[str, Book], dict[str, Any]]:
     """The books by name, and how the fallback was refitted. Those of `WITHHOLDING` are of who withholds.
 
     `champion` and `fallback` are the cut-offs of the release, in points.

@@ -19,7 +19,7 @@ from sealscore.shared.model.weights import admissible
 from sealscore.shared.plan.schema import TableSchema
 from sealscore.shared.serving.signal_tower import SignalTower
 from sealscore.simulations.scoring import decoding
-from sealscore.simulations.scoring.decoding import BOUND, CAPACITY, OWN, STATES, Attack, World, flips
+from sealscore.simulations.scoring.decoding import BOUND, CAPACITY, OWN, STATES, Attack, DecodedWorld, flips
 
 PERSONS, CELLS = 3000, 12
 TABLE = TableSchema.model_validate(
@@ -69,12 +69,12 @@ def tower_of(columns: dict[str, np.ndarray], seed: int, levels: int) -> SignalTo
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
+def world() -> DecodedWorld:
     training = persons_of(1)
-    return World(TABLE, tower_of(training, 2, 8), training, persons_of(3))
+    return DecodedWorld(TABLE, tower_of(training, 2, 8), training, persons_of(3))
 
 
-def test_what_is_named_is_the_best_that_can_be_named(world: World):
+def test_what_is_named_is_the_best_that_can_be_named(world: DecodedWorld):
     """Over the very persons that the attacker counted, by another way: of each value told, the commonest vector."""
     candidates = world.candidates()
     places = candidates.places(world.training)
@@ -88,7 +88,7 @@ def test_what_is_named_is_the_best_that_can_be_named(world: World):
     assert Attack(candidates.target, weight, places).named(shown) == pytest.approx(best)
 
 
-def test_what_is_told_of_a_candidate_is_what_a_token_tells_of_the_person(world: World):
+def test_what_is_told_of_a_candidate_is_what_a_token_tells_of_the_person(world: DecodedWorld):
     candidates = world.candidates()
     told, places = world.told(4), candidates.places(world.test)
     of_candidates = candidates.told(world.tower, told)
@@ -101,7 +101,7 @@ def test_what_is_told_of_a_candidate_is_what_a_token_tells_of_the_person(world: 
         assert alone["reasons"] == two_reasons(world, told.reasons, columns)
 
 
-def two_reasons(world: World, names: tuple[str, ...], columns: dict[str, np.ndarray]) -> int:
+def two_reasons(world: DecodedWorld, names: tuple[str, ...], columns: dict[str, np.ndarray]) -> int:
     """The two features that raise the PD most, the first of the list where two are alike; in plain words of Python."""
     moved = contributions(world.tower.model, world.tower.model.binning.quantize(columns))[0]
     by_name = dict(zip((feature.name for feature in world.tower.model.features), moved.tolist(), strict=True))
@@ -110,7 +110,7 @@ def two_reasons(world: World, names: tuple[str, ...], columns: dict[str, np.ndar
     return 16 * first + second
 
 
-def test_the_more_is_told_the_more_is_named(world: World):
+def test_the_more_is_told_the_more_is_named(world: DecodedWorld):
     other = tower_of(dict(world.training), 5, 8)
     own = {"training": world.training[OWN], "test": world.test[OWN]}
     found = decoding.figures(world, other, own)
@@ -127,7 +127,7 @@ def test_the_more_is_told_the_more_is_named(world: World):
     assert found[f"with {OWN}"]["nothing"] < found[f"with {OWN}"]["signal"]
 
 
-def test_a_bit_that_is_wrong_half_of_the_time_says_nothing(world: World):
+def test_a_bit_that_is_wrong_half_of_the_time_says_nothing(world: DecodedWorld):
     candidates = world.candidates()
     attack = Attack(candidates.target, candidates.by_shares, candidates.places(world.test))
     signal = candidates.told(world.tower, world.told())["signal"]
@@ -138,7 +138,7 @@ def test_a_bit_that_is_wrong_half_of_the_time_says_nothing(world: World):
     assert sum(flips(4, 0.1).values()) == pytest.approx(1.0)
 
 
-def test_the_released_shares_are_those_of_each_feature(world: World):
+def test_the_released_shares_are_those_of_each_feature(world: DecodedWorld):
     candidates = world.candidates()
     for part, bins in zip(
         world.tower.model.binning.features, world.tower.model.binning.quantize(candidates.columns).T, strict=True
@@ -148,12 +148,12 @@ def test_the_released_shares_are_those_of_each_feature(world: World):
             assert shares == pytest.approx(np.array(part.reference))
 
 
-def test_a_band_edge_between_two_bins_tells_candidates_apart(world: World):
+def test_a_band_edge_between_two_bins_tells_candidates_apart(world: DecodedWorld):
     bands = world.candidates().told(world.tower, world.told())["capacity"]
     assert set(bands.tolist()) == set(range(len(CAPACITY.edges) + 1))
 
 
-def test_what_cannot_be_enumerated_is_refused(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_what_cannot_be_enumerated_is_refused(world: DecodedWorld, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(decoding, "_MOST", 100)
     with pytest.raises(ValueError, match="too many"):
         world.candidates()

@@ -15,13 +15,13 @@ from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.federation import load_parties
 from sealscore.simulations.experiments.job import RELEASE, run_job
 from sealscore.simulations.scoring import withholding
-from sealscore.simulations.scoring.withholding import CONSENTING, EVERYBODY, WITHHOLDING, Book, Loans
+from sealscore.simulations.scoring.withholding import CONSENTING, EVERYBODY, WITHHOLDING, ApprovedLoans, Book
 
 LOANS, CUTOFF = 5000, 540
 MISSING, AT_CHAMPIONS, OWN, REFITTED = WITHHOLDING
 
 
-def loans(seed: int) -> Loans:
+def loans(seed: int) -> ApprovedLoans:
     """Invented loans of which a platform knows most of the risk, and the lender a little."""
     random = np.random.default_rng(seed)
     known, own = random.normal(0, 1.2, LOANS), random.normal(0, 0.5, LOANS)
@@ -30,23 +30,23 @@ def loans(seed: int) -> Loans:
     pd = {name: 1 / (1 + np.exp(-values)) for name, values in sure.items()}
     bad = random.random(LOANS) < pd[CHAMPION]
     person = random.integers(0, LOANS * 3 // 4, LOANS)
-    return Loans(person, bad, np.digitize(known, np.linspace(-1.5, 1.5, 9)).astype(float), sure, pd)
+    return ApprovedLoans(person, bad, np.digitize(known, np.linspace(-1.5, 1.5, 9)).astype(float), sure, pd)
 
 
 @pytest.fixture(scope="module")
-def found() -> tuple[Loans, dict[str, Book]]:
+def found() -> tuple[ApprovedLoans, dict[str, Book]]:
     test = loans(1)
     return test, withholding.books(test, loans(2), CUTOFF, CUTOFF + 5)[0]
 
 
-def test_the_worst_fifth_withholds(found: tuple[Loans, dict[str, Book]]):
+def test_the_worst_fifth_withholds(found: tuple[ApprovedLoans, dict[str, Book]]):
     test, _ = found
     withheld = test.worst()
     assert withheld.sum() == LOANS // 5
     assert test.level[withheld].min() >= test.level[~withheld].max()
 
 
-def test_the_books_add_up(found: tuple[Loans, dict[str, Book]]):
+def test_the_books_add_up(found: tuple[ApprovedLoans, dict[str, Book]]):
     test, books = found
     withheld, consenting = test.worst(), books[CONSENTING]
     assert np.array_equal(consenting.rows, ~withheld)
@@ -63,7 +63,7 @@ def test_the_books_add_up(found: tuple[Loans, dict[str, Book]]):
             assert summed == pytest.approx(together["approved_loans"] * together[rate]["value"])
 
 
-def test_figures_are_those_of_plain_counting(found: tuple[Loans, dict[str, Book]]):
+def test_figures_are_those_of_plain_counting(found: tuple[ApprovedLoans, dict[str, Book]]):
     test, books = found
     figures = books[OWN].figures(test)
     withheld = test.worst()
@@ -78,7 +78,7 @@ def test_figures_are_those_of_plain_counting(found: tuple[Loans, dict[str, Book]
 
 
 def test_a_fallback_takes_the_worst_for_average_and_one_that_is_refitted_does_not(
-    found: tuple[Loans, dict[str, Book]],
+    found: tuple[ApprovedLoans, dict[str, Book]],
 ):
     test, books = found
     figures = {name: books[name].figures(test) for name in (OWN, REFITTED)}
@@ -90,7 +90,7 @@ def test_a_fallback_takes_the_worst_for_average_and_one_that_is_refitted_does_no
     assert books[EVERYBODY].figures(test)["bad_rate"]["value"] < own["bad_rate"]["value"]
 
 
-def test_where_nobody_is_approved_there_is_no_bad_rate(found: tuple[Loans, dict[str, Book]]):
+def test_where_nobody_is_approved_there_is_no_bad_rate(found: tuple[ApprovedLoans, dict[str, Book]]):
     test, books = found
     none = replace(books[OWN], approved=np.zeros(LOANS, dtype=bool)).figures(test)
     assert (none["approved"]["value"], none["bad_rate"], none["mean_pd"]) == (0.0, None, None)
