@@ -20,6 +20,7 @@ from sealscore.shared.text.terminal import grouped
 
 # Standard errors by which a tower must rank the platform's own noisy labels better than chance.
 _CLEARLY = 2.0
+NEW = "not approved"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class ReleaseReview:
     lines: tuple[tuple[str, str], ...]
     obstacles: tuple[str, ...]
     unranked: str = ""
+    state: str = NEW
 
 
 def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseReview:
@@ -48,8 +50,6 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
         ("golden vectors", "the same here as where it was made"),
     ]
     obstacles, unranked = [], ""
-    if release.hash in state.serving.releases:
-        obstacles.append(f"it is {state.serving.releases[release.hash].state} in this ledger already")
     if manifest.expires < today():
         obstacles.append(f"it has expired on {manifest.expires}; ask for a newer one")
     known = state.plans.get(manifest.plan)
@@ -98,7 +98,9 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
             words, wrong, unranked = _ranking(node_dir, config, release)
             lines.append(("its tower on our noisy labels", words))
             obstacles += wrong
-    return ReleaseReview(release, tuple(lines), tuple(obstacles), unranked)
+    approved = state.serving.releases.get(release.hash)
+    lines.append(("state", approved.state if approved else NEW))
+    return ReleaseReview(release, tuple(lines), tuple(obstacles), unranked, approved.state if approved else NEW)
 
 
 def admit(release: Release, config: NodeConfig) -> AdmitRelease:

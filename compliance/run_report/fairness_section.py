@@ -106,16 +106,14 @@ def _panel(
         style = Style(STYLES[0].colour, hollow=estimate.low < line < estimate.high)
         dots.append(Dot(name, estimate.value, fixed(estimate.value, 2, sign), style, estimate.low, estimate.high))
         ends += [estimate.low, estimate.high]
-    return Panel(
-        Axis(label, *span(ends, 0.04), text=lambda value: fixed(value, 1 if line else 2, sign)), dots, (line, rule)
-    )
+    return Panel(Axis(label, *span(ends, 0.04), text=lambda value: fixed(value, 2, sign)), dots, (line, rule))
 
 
 def _table(name: str, bands: Sequence[BandFigures], names: Mapping[str, str]) -> Html:
     rows = [
         (
             names[band.band],
-            f"{whole(band.records.value)} ± {whole(band.records.high - band.records.value)}",
+            _records(band),
             _percent(band),
             _compared(band, band.ratio, sign=False),
             _compared(band, band.good_gap),
@@ -142,7 +140,13 @@ def _table(name: str, bands: Sequence[BandFigures], names: Mapping[str, str]) ->
 
 def few(band: BandFigures) -> str:
     """Why nothing is told of a group: its records do not reach the size from which noise lets one tell."""
-    return f"{_FEW} (under {whole(band.least)})" if band.records.value < band.least else LOST
+    return _FEW if band.records.value < band.least else LOST
+
+
+def _records(band: BandFigures) -> str:
+    """The test records of a group, and how many were needed where they are too few."""
+    told = f"{whole(band.records.value)} ± {whole(band.records.high - band.records.value)}"
+    return told if band.records.value >= band.least else f"{told}, under {whole(band.least)}"
 
 
 def _percent(band: BandFigures) -> str:

@@ -22,7 +22,7 @@ from sealscore.clients.commands.terminal import (
     reason,
 )
 from sealscore.clients.setup.node_dir import NodeDir
-from sealscore.clients.setup.release_review import ReleaseReview, admit, review
+from sealscore.clients.setup.release_review import NEW, ReleaseReview, admit, review
 from sealscore.clients.setup.serving_dir import Pointer, ServingDir
 from sealscore.shared.ledger.entries import EndRelease
 from sealscore.shared.ledger.serving_state import ReleaseState
@@ -47,7 +47,7 @@ def show(release: ReleaseArgument, folder: Folder = HERE) -> None:
     node_dir = node_dir_at(folder)
     seen = _seen(node_dir, _located(node_dir, release))
     _print(seen)
-    if seen.obstacles:
+    if seen.obstacles and seen.state == NEW:
         raise typer.Exit(FAILED)
 
 
@@ -65,6 +65,8 @@ def approve(
     source = _located(node_dir, release)
     seen = _seen(node_dir, source)
     _print(seen)
+    if seen.state != NEW:
+        fail(f"release {foreign(seen.release.manifest.name)} is {seen.state} in this node's ledger already", BAD_INPUT)
     if seen.obstacles:
         fail(f"release {seen.release.manifest.name} cannot be approved as things are", FAILED)
     if seen.unranked and not unranked:
