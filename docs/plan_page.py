@@ -33,6 +33,7 @@ from sealscore.shared.plan.settings import (
     Outcome,
     Privacy,
     Shares,
+    SignalsFrom,
     Split,
     Training,
 )
@@ -51,6 +52,7 @@ MODELS: dict[type[BaseModel], str] = {
     Local: "traininglocal",
     Model: "model",
     Alignment: "alignment",
+    SignalsFrom: "signals_from",
     Evaluation: "evaluation",
     Split: "evaluationsplit",
     Group: "groupsname",
@@ -83,10 +85,17 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "parties": "Who takes part.",
         "outcome": "What bad means, and until when it was watched.",
         "alignment": "How persons of lenders and platforms are matched.",
+        "signals_from": "Makes the plan one for the lenders' towers alone, on levels that platforms told under an "
+        "earlier plan.",
         "model": "The form of the score.",
         "privacy": "The claim, and what bounds it.",
         "training": "The algorithm of the towers.",
         "evaluation": "Who is a test person, and how the model is judged.",
+    },
+    SignalsFrom: {
+        "plan": "Hash of the plan under which platforms told the levels.",
+        "meanings": "By group of platforms, what the levels mean: a digest of tower, bins, edges and form. That plan's "
+        "release has it as `meaning` under `[told.GROUP]`; `sealscore-server plan sign` says what it must be.",
     },
     Party: {
         "name": "Name by which all messages and errors call the party.",

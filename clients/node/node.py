@@ -187,7 +187,8 @@ class Node:
 
     def forgotten(self, plan: str, peer: str, persons: tuple[str, ...]) -> None:
         """Hear that what a peer disclosed of these persons is deleted; waits for nobody."""
-        if plan == self.plan.hash:
+        source = self.plan.signals_from
+        if plan in (self.plan.hash, source.plan if source else ""):
             self._forgotten.append((peer, persons))
 
     def _drop_forgotten(self) -> None:

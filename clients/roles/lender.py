@@ -55,8 +55,11 @@ class Lender(PartyRole):
     ) -> None:
         super().__init__(plan, name, mechanisms, records, lifetime, progress, tell)
         self._questions: dict[str, Asking] = {}
-        # What platforms told before a restart is there again.
+        # What platforms told before a restart is there again, as is that they agreed to its use under this plan.
         self._levels = lifetime.disclosure_store.received(plan.hash, "signal")
+        if plan.signals_from is not None:
+            earlier = lifetime.disclosure_store.received(plan.signals_from.plan, "signal")
+            self._levels = {platform: earlier.get(platform, {}) for platform in self._levels}
         self._told_bands = lifetime.disclosure_store.received(plan.hash, "groups")
         self._split: dict[bool, Records] = {}
         self._targets: torch.Tensor | None = None
@@ -90,6 +93,7 @@ class Lender(PartyRole):
             (Kind.LABELS, 1): lambda: self.release_labels,
             (Kind.SIGNAL, 2): lambda: self.disclose_signal,
             (Kind.GROUPS, 2): lambda: self.disclose_groups,
+            (Kind.REUSE, 2): lambda: self.reuse_signal,
         }
 
     def scored_records(self) -> Records:
@@ -279,6 +283,20 @@ class Lender(PartyRole):
             return self._received(context.peer, "groups", told)
 
         return self._told(context.peer, bits_for(levels), "groups", keep)
+
+    def reuse_signal(self, context: PairContext, body: bytes) -> Payload:
+        """Step 2 of reuse_signal: take up again the levels that a platform told under the earlier plan.
+
+        They stay in the store under that plan, where a withdrawal deletes them; of this plan it has that the platform
+        agreed.
+        """
+        source, store = self._plan.signals_from, self._lifetime.disclosure_store
+        if source is None or body != source.meanings[self._plan.party(context.peer).group].encode("ascii"):
+            raise Refused("malformed")
+        store.receive(self._plan.hash, context.peer, "signal", {})
+        self._levels[context.peer] = store.received(source.plan, "signal").get(context.peer, {})
+        self.changed()
+        return Payload.of(b"")
 
     def _received(self, peer: str, kind: str, told: dict[str, int]) -> Kept:
         """Keep what a platform told; new is what the platform had not told under this plan before."""

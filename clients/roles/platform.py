@@ -79,6 +79,7 @@ class Platform(PartyRole):
             (Kind.LABELS, 2): lambda: self.release_labels,
             (Kind.SIGNAL, 1): lambda: self.disclose_signal(parts),
             (Kind.GROUPS, 1): lambda: self.disclose_groups,
+            (Kind.REUSE, 1): lambda: self.reuse_signal,
         }
 
     def replace(self, records: Records) -> None:
@@ -194,6 +195,16 @@ class Platform(PartyRole):
             return self._lifetime.group_bits
 
         return self._disclosure(context, body, codes, levels, "groups", meaning, bits, limit)
+
+    def reuse_signal(self, context: PairContext, body: bytes) -> Payload:
+        """Step 1 of reuse_signal: the meaning of the levels that this lender has; nothing of any person.
+
+        That they were told to it, its ledger said when the plan was approved.
+        """
+        source = self._plan.signals_from
+        if body or source is None:
+            raise Refused("malformed")
+        return Payload.of(source.meanings[self._group].encode("ascii"))
 
     def _disclosure(
         self,

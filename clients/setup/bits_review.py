@@ -69,9 +69,9 @@ def bits_lines(
 
 def _signal(plan: Plan, state: LedgerState, store: DisclosureStore, new: bool) -> Bits:
     waiting = [one.plan for one in state.live if not told_meanings(one)]
-    aside = sum(one.model.signal_bits for one in waiting if one.platforms)
-    # Its tower is not trained yet, so its levels mean something new.
-    needed = plan.model.signal_bits if new else 0
+    aside = sum(one.model.signal_bits for one in waiting if one.platforms and one.signals_from is None)
+    # A tower that is not trained yet has levels that mean something new.
+    needed = plan.model.signal_bits if new and plan.signals_from is None else 0
     return Bits(sum(store.meanings("signal").values()), aside, needed)
 
 

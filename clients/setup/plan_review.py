@@ -19,6 +19,7 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
+from sealscore.shared.ledger.earlier_signals import earlier_signal_problems
 from sealscore.shared.ledger.state import LedgerState, PlanState
 from sealscore.shared.phases.cautions import cautions
 from sealscore.shared.plan.errors import PlanError
@@ -67,6 +68,7 @@ def review(
         obstacles += not_row_local(plan, own.name, data.row_local)
         obstacles += data.persons.disagreeing(plan, own.name)
         obstacles += data.may_tell.obstacles(plan, own.name)
+        obstacles += earlier_signal_problems(plan, own.name, ledger_state.plans)
     unsolved = _unsolved(plan)
     obstacles += unsolved
     bits: list[tuple[str, str]] = []
@@ -116,6 +118,8 @@ def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) 
 
 def _alignments_too_large(plan: Plan, party: str) -> list[str]:
     """Known from the sizes in the plan; found in the run, it would have cost all that came before."""
+    if plan.signals_from is not None:
+        return []
     lenders = [member.name for member in plan.members(plan.lenders)]
     platforms = [member.name for group in plan.platforms for member in plan.members(group)]
     found = []
@@ -182,7 +186,10 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
     ]
     if plan.platforms and privacy.label_epsilon is not None:
         lines.append(("labels", f"randomized response at label epsilon {privacy.label_epsilon:g}, once a person"))
-    if plan.platforms:
+    if plan.signals_from is not None:
+        what = "those that lenders were told under the plan named here; platforms tell nothing new"
+        lines.append(("signals", f"{what}: {grouped(plan.signals_from.plan)}"))
+    elif plan.platforms:
         lines.append(("signals", f"{plan.model.signal_bits} bits of each consented, aligned applicant, no epsilon"))
     for name in plan.platforms:
         if told_names(plan, name):

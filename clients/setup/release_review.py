@@ -13,7 +13,7 @@ from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.plan_data import loaded
 from sealscore.clients.setup.serving_dir import ServingDir, today
 from sealscore.shared.ledger.entries import AdmitRelease
-from sealscore.shared.ledger.serving_state import told_meanings
+from sealscore.shared.ledger.serving_state import signals_under, told_meanings
 from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.serving.release import Release
 from sealscore.shared.text.terminal import grouped
@@ -90,7 +90,7 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
         told_most = ServingDir(node_dir).store().most_bits() if ServingDir(node_dir).store_file.exists() else {}
         used = ", ".join(f"{kind} {bits}" for kind, bits in told_most.items())
         lines.append(("told so far, most bits of a person", used or "nothing"))
-        if told.meaning not in told_meanings(known):
+        if told.meaning not in told_meanings(signals_under(known, state.plans)):
             obstacles.append(
                 "its tower is none whose levels this node told in training; a server could have made it up"
             )
@@ -126,7 +126,8 @@ def _ranking(node_dir: NodeDir, config: NodeConfig, release: Release) -> tuple[s
     except DataError as error:
         return "not looked at", [f"the data cannot be read under its plan: {error}"], ""
     store = node_dir.disclosure_store()
-    received = store.received(plan.hash, "label")
+    source = plan.signals_from
+    received = store.received(source.plan if source else plan.hash, "label")
     store.close()
     row = {person: at for at, person in reversed(list(enumerate(records.person)))}
     pairs = [(row[person], bit) for told in received.values() for person, bit in told.items() if person in row]

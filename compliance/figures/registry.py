@@ -126,7 +126,9 @@ def _product(plan: Plan) -> dict[str, Any]:
 
 def _flavor(plan: Plan) -> dict[str, Any]:
     outside = "Sizes of groups, feature names, bounds and levels, and nominal record counts: public in the plan."
-    if plan.platforms:
+    if plan.signals_from is not None:
+        outside += " Nothing to lenders or platforms beside: levels are those that lenders had under an earlier plan."
+    elif plan.platforms:
         outside += (
             " Sealed to the lender of each consented, aligned person and to nobody else: "
             f"{plan.model.signal_bits} bits of a platform's signal; to the platform: that the person applied, and a "

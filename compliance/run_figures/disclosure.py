@@ -111,6 +111,8 @@ def _paired(run: RunFolder, phase: Phase) -> tuple[str, str, str, str]:
         bits = plan.model.signal_bits
         seen = f"one of {plan.model.signal_levels} levels for each of its own consented, aligned applicants"
         return carried, seen, NOTHING, f"{plural(bits, 'bit')} a person, without epsilon"
+    if phase.kind is Kind.REUSE:
+        return carried, NOTHING, NOTHING, "nothing new: lenders had the levels under an earlier plan"
     names = plan.groups_at(phase.group)
     bits = bits_for(math.prod(len(plan.bands(name)) for name in names))
     seen = f"the bands of {listed(names)} of aligned test persons; of training persons never"

@@ -137,7 +137,7 @@ def _privacy_cards(found: Findings) -> list[tuple[object, object, object]]:
                 f"{short(math.exp(platform))}.",
             )
         )
-    if plan.platforms:
+    if plan.platforms and plan.signals_from is None:
         bits = plural(plan.model.signal_bits, "bit")
         alone = sum(len(plan.members(name)) for name in plan.platforms) == 1
         made.append(

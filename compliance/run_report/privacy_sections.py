@@ -49,7 +49,10 @@ def _claim(found: Findings) -> Html:
                 "coin, so several platforms learn no more than one)",
             )
         )
-    if plan.platforms:
+    if plan.signals_from is not None:
+        had = "nothing new of anybody: lenders use again the levels that they were told under an earlier plan"
+        stated.append(("disclosed without epsilon", had))
+    elif plan.platforms:
         bits, limit = plural(plan.model.signal_bits, "bit"), whole(plan.privacy.signal_bits)
         told = [name for group in plan.platforms for name in plan.groups_at(group)]
         stated.append(

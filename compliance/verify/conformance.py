@@ -126,6 +126,9 @@ def disclose_faults(state: PlanState, party: str, entry: Disclose) -> Faults:
     pair = {names.get(party), names.get(entry.peer)}
     if pair != {plan.lenders, phase.group}:
         yield "peer", f"{entry.phase} is between lenders and {phase.group}, not with {entry.peer}"
+    if phase.kind is Kind.REUSE:
+        yield "disclosed", f"{entry.phase} discloses nothing, and the entry says that it did"
+        return
     if entry.fresh > entry.persons:
         yield "disclosed", f"{entry.fresh} persons are disclosed for the first time, of {entry.persons} in all"
     expected = _disclosed(plan, phase)

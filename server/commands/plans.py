@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from sealscore.server.commands.running import final_words, run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.server.run.deployed import FAILURE, PUBLISHED
+from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
@@ -81,6 +82,7 @@ def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: 
     )
     if plan.name != name:
         fail(f"{path}: the plan in it is named {plan.name!r}", BAD_INPUT)
+    check_earlier_run(plan, server_dir.earlier_run(plan))
     write_whole(signed, plan.canonical())
     console.print(f"signed: {name}, hash\n  [bold]{grouped(plan.hash)}[/bold]")
     console.print(
@@ -152,7 +154,7 @@ def _expected(plan: Plan, profile: str) -> Table:
     table.add_row("privacy", f"epsilon {claim:.3g} at delta {plan.privacy.delta:g} for a person")
     table.add_row("exchanges", f"{sums(plan)} sums and {payloads(plan)} payloads")
     table.add_row("duration", f"about {minutes(duration(plan, SECONDS_A_ROUND))}, alignment aside")
-    if plan.platforms:
+    if plan.platforms and plan.signals_from is None:
         needed, most = plan.model.signal_bits, plan.privacy.signal_bits
         table.add_row("signals", f"{needed} bits of each aligned person, {most} at most over the life of a data set")
     for caution in cautions(plan):

@@ -15,6 +15,7 @@ from rich.table import Table
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan, superlink_of
 from sealscore.server.deploy.control import ControlError, SubmittedRun
 from sealscore.server.run.deployed import FAILURE, JOURNAL
+from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.run.progress import ProgressFollower, inode_of
 from sealscore.server.run.progress_table import RunTable
 from sealscore.server.run.run import PROGRESS
@@ -52,6 +53,7 @@ def run(
             else f"plan {name} was not begun; run it without --resume",
             BAD_INPUT,
         )
+    check_earlier_run(plan, server_dir.earlier_run(plan))
     ended = run_action(server_dir, plan, "run")
     if not (output / "run.json").exists():
         fail(_reason(output, name, ended))

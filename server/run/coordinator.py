@@ -150,7 +150,12 @@ class Coordinator:
         lenders = self._plan.lenders
         if self._plan.training.auto:
             self._rate = self.count_outcomes(self._phase(Kind.RATE, lenders))
-        pairs = {group: self._platforms(group) for group in self._plan.platforms}
+        pairs = {}
+        for group in self._plan.platforms:
+            if self._plan.signals_from is None:
+                pairs[group] = self._platforms(group)
+            else:
+                self.reuse_signal(self._phase(Kind.REUSE, group))
         scores = {tower.name: self._scored(tower.name) for tower in towers(self._plan) if tower.scores}
         self._journal.end(self._asker.run)
         self._asker.finish(self._mechanisms.phases[-1])
@@ -253,6 +258,10 @@ class Coordinator:
 
     def disclose_groups(self, phase: Phase) -> None:
         """Each platform sends each lender the bands of test persons' protected attributes."""
+        self._carry(phase, {})
+
+    def reuse_signal(self, phase: Phase) -> None:
+        """Each platform agrees that each lender uses again what it was told under the earlier plan."""
         self._carry(phase, {})
 
     def bin(self, phase: Phase) -> tuple[Binning, dict[str, str]]:

@@ -24,6 +24,7 @@ from sealscore.shared.ledger.anchors import AnchorError
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.messages import Propose, ProposeRelease, Ready, Refusal
 from sealscore.shared.phases.order import phases
+from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.serving.parcel import pack, recipients
 from sealscore.shared.serving.release import Release
@@ -52,8 +53,9 @@ def carry_out(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
             identity=server_dir.identity(),
             receipts=server_dir.receipts,
             journal=folder / JOURNAL,
+            earlier=server_dir.earlier_run(plan),
         )
-    except (PhaseFailed, MissingParties, JournalError, AnchorError, KeyFileError, OSError) as error:
+    except (PhaseFailed, MissingParties, JournalError, AnchorError, KeyFileError, PlanError, OSError) as error:
         content: dict[str, Any] = {"reason": str(error), "kind": type(error).__name__}
         if isinstance(error, PhaseFailed) and error.final:
             content |= {"final": True, "settled": error.settled, "untold": error.untold}

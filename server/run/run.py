@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
+from sealscore.server.run.earlier_run import SIGNALS, TOWERS, check_earlier_run, take_over
 from sealscore.server.transport.exchange import Exchange
 from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.messenger import ClearMessenger, Messenger
@@ -80,6 +81,7 @@ def run_coordinator(
     receipts: Path | None = None,
     journal: Path | None = None,
     absence: float = 0.0,
+    earlier: Path | None = None,
 ) -> None:
     """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
 
@@ -90,10 +92,15 @@ def run_coordinator(
     A plan that names cards is carried out behind seals, under `identity`; the server of a simulated plan has the one
     that follows from the plan's seed. `receipts` is the server's file of them over all runs, by default one of the
     output. With a `journal`, a run that was killed continues when it is carried out again; without one it
-    is kept in memory. For `absence` seconds a party may be away that is needed. `run.json` is written last: a folder
-    without it is not a whole run.
+    is kept in memory. For `absence` seconds a party may be away that is needed. `earlier` is the folder of the run
+    from which the plan takes its signals: its towers are copied. `run.json` is written last: a folder without it is
+    not a whole run.
+
+    Raises:
+        PlanError: the plan takes its signals from an earlier one, and `earlier` is not the folder of that run.
     """
     plan = Plan.from_canonical(plan_bytes)
+    check_earlier_run(plan, earlier)
     output.mkdir(parents=True, exist_ok=True)
     name = run or run_name(plan)
     started = time.time()
@@ -111,12 +118,13 @@ def run_coordinator(
     write_whole(output / "plan.json", plan.canonical())
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():
-        tower.save(output / "towers" / group)
+        tower.save(output / TOWERS / group)
     for group, parts in outcome.signals.items():
-        folder = output / "signals" / group
+        folder = output / SIGNALS / group
         folder.mkdir(parents=True, exist_ok=True)
         for part, body in parts.items():
             write_whole(folder / part, body)
+    take_over(plan, earlier, output)
     if outcome.fallback is not None:
         outcome.fallback.save(output / FALLBACK)
     pl.DataFrame(_flat(series.rows)).write_parquet(output / "rounds.parquet")
@@ -214,7 +222,7 @@ def _privacy(plan: Plan, outcome: RunOutcome) -> dict[str, Any]:
         "epsilon_budgeted": mechanisms.claim() if private else None,
         "epsilon": mechanisms.claim(answered) if private else None,
         "epsilon_against_platforms": mechanisms.platform_claim(answered) if private else None,
-        "signal_bits": plan.model.signal_bits if plan.platforms else None,
+        "signal_bits": plan.model.signal_bits if plan.platforms and plan.signals_from is None else None,
         "accountant": f"{pld.name} {pld.version}",
         "check": _check(mechanisms, answered) if private else None,
         "max_colluding": {name: group.max_colluding for name, group in plan.groups.items()},

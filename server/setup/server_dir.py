@@ -145,6 +145,11 @@ class ServerDir:
         """Where the run of a plan is kept: a plan runs once."""
         return self.folder / "runs" / f"{plan.name}-{plan.hash[:12]}"
 
+    def earlier_run(self, plan: Plan) -> Path | None:
+        """The folder of the run from which a plan takes its signals; None where it takes none, or there is no such."""
+        source = plan.signals_from
+        return next(self.folder.glob(f"runs/*-{source.plan[:12]}"), None) if source else None
+
     @property
     def _identity_file(self) -> Path:
         return self.folder / "keys" / "identity"

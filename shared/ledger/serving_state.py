@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from sealscore.shared.ledger.entries import (
     AdmitRelease,
@@ -27,6 +27,9 @@ class TrainedPlan(Protocol):
     plan: Plan
     party: str
     disclosures: list[Disclose]
+
+
+PlanT = TypeVar("PlanT", bound=TrainedPlan)
 
 
 class ServingFault(ValueError):
@@ -75,7 +78,7 @@ class ServingState:
         if party.group != plan.plan.lenders:
             if told is None:
                 raise ServingFault("release", f"it tells nothing of {party.group}")
-            if told.meaning not in told_meanings(plan):
+            if told.meaning not in told_meanings(signals_under(plan, plans)):
                 raise ServingFault("tower", "its tower is none whose levels were told by this party in training")
             if set(entry.limits) != set(told.bits):
                 raise ServingFault("release", f"limits are needed of {', '.join(told.bits)}")
@@ -143,6 +146,12 @@ class ServingState:
         if found is None or found.state != "live":
             raise ServingFault("release", "it is under a release that is not approved, or not any more")
         return found
+
+
+def signals_under(plan: PlanT, plans: Mapping[str, PlanT]) -> PlanT:
+    """The plan under which the signals of a plan were told: itself, or the earlier one that it takes them from."""
+    source = plan.plan.signals_from
+    return plan if source is None else plans.get(source.plan, plan)
 
 
 def told_meanings(plan: TrainedPlan) -> set[str]:

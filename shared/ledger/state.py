@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Card, CardError
+from sealscore.shared.ledger.earlier_signals import earlier_signal_problems
 from sealscore.shared.ledger.entries import (
     PARTS,
     Abort,
@@ -282,6 +283,8 @@ class LedgerState:
                 f"the plan names persons in the normal form {form!r}, and this data set in {identified.form!r} for good"
             )
             raise LedgerFault("identifier", seq, what)
+        if problems := earlier_signal_problems(plan, self.card.name, self.plans):
+            raise LedgerFault("approval", seq, "; ".join(problems))
         self.plans[entry.plan] = PlanState(plan, seq, entry.plan, self.card.name)
 
     def admit(self, seq: int, entry: Approve) -> None:

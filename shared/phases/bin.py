@@ -24,7 +24,7 @@ class Bin(SummedKind):
         """As the plan says, the same for all towers; or as the recipe does."""
         if plan.training.auto:
             return part_of(plan, tower, lambda shares: shares.bins)
-        return plan.privacy.shares.bins / len(plan.groups)
+        return plan.privacy.shares.bins / len(plan.trained)
 
     def sensitivity(self, plan: Plan, tower: str) -> float:
         """One cell of each feature changes by one."""

@@ -25,6 +25,7 @@ class Kind(Enum):
     EDGES = "signal_edges"
     SIGNAL = "disclose_signal"
     GROUPS = "disclose_groups"
+    REUSE = "reuse_signal"
     CALIBRATE = "calibrate"
     RESIDUALS = "sum_residuals"
     EVALUATE = "evaluate"

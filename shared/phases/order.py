@@ -21,6 +21,7 @@ from sealscore.shared.phases.kind import Kind, PairedKind, PhaseKind, SummedKind
 from sealscore.shared.phases.release_labels import ReleaseLabels
 from sealscore.shared.phases.signal.disclose import DiscloseSignal
 from sealscore.shared.phases.signal.edges import SignalEdges
+from sealscore.shared.phases.signal.reuse import ReuseSignal
 from sealscore.shared.phases.train_tower import TrainTower
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.towers import TowerPlan, planned_tower, towers
@@ -39,6 +40,7 @@ KINDS: dict[Kind, PhaseKind] = {
         SignalEdges(),
         DiscloseSignal(),
         DiscloseGroups(),
+        ReuseSignal(),
         Calibrate(),
         SumResiduals(),
         Evaluate(),
@@ -110,7 +112,10 @@ def spare_attempts(rounds: int, fraction: float) -> int:
 
 
 def phases(plan: Plan) -> tuple[Phase, ...]:
-    """All phases of the plan, in order: each kind of platform in turn, then the lenders, then their fallback."""
+    """All phases of the plan, in order: each kind of platform in turn, then the lenders, then their fallback.
+
+    Where the signals are those of an earlier plan, platforms have one phase, in which they agree.
+    """
 
     auto = plan.training.auto
 
@@ -133,6 +138,9 @@ def phases(plan: Plan) -> tuple[Phase, ...]:
 
     order: list[Phase] = [summed(Kind.RATE, planned_tower(plan, plan.lenders))] if auto else []
     for group in plan.platforms:
+        if plan.signals_from is not None:
+            order.append(Phase(Kind.REUSE, group, group))
+            continue
         tower = planned_tower(plan, group)
         order += [
             Phase(Kind.ALIGN, group, group),

@@ -14,7 +14,7 @@ from datetime import date
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -30,7 +30,7 @@ from sealscore.shared.plan.bounds import (
     MOST_RECORDS,
 )
 from sealscore.shared.plan.errors import PlanError, explain
-from sealscore.shared.plan.schema import CategoricalFeature, Name, NumericFeature, Strict, TableSchema
+from sealscore.shared.plan.schema import CategoricalFeature, Extended, Name, NumericFeature, Strict, TableSchema
 from sealscore.shared.plan.settings import (
     AUTO,
     Alignment,
@@ -40,6 +40,7 @@ from sealscore.shared.plan.settings import (
     Positive,
     Privacy,
     Shares,
+    SignalsFrom,
     Training,
     sort_keys,
 )
@@ -115,15 +116,18 @@ class Group(Strict):
     clip_norm: Positive | None = None
 
 
-class Plan(Strict):
+class Plan(Extended):
     """The whole contract. Build one with `Plan.load` or `Plan.parse`, which explain what is wrong with a file.
 
     Ledgers keep approved plans for good: a key that is added later has a default under which plans without it mean
     what they meant before.
 
     `purpose` says in words what the model is for; `purpose_code` is what consents and budgets know it by. `bundle` is
-    the SHA-256 of the app bundle that carries messages in a deployment: nodes run no other.
+    the SHA-256 of the app bundle that carries messages in a deployment: nodes run no other. With `signals_from` only
+    the lenders train, on levels that they were told under an earlier plan: platforms tell nothing new.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("signals_from",)
 
     version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -140,6 +144,7 @@ class Plan(Strict):
     parties: Annotated[tuple[Party, ...], Field(min_length=1, max_length=MAX_PARTIES)]
     outcome: Outcome
     alignment: Alignment = Alignment()
+    signals_from: SignalsFrom | None = None
     model: Model = Model()
     privacy: Privacy
     training: Training = AUTO
@@ -215,10 +220,12 @@ class Plan(Strict):
                 raise ValueError(f"evaluation.groups.{name} = {list(edges)}: edges must rise")
 
     def _check_platforms(self) -> None:
+        if self.signals_from is not None:
+            self._check_signals_from(self.signals_from)
         if not self.platforms:
             return
         privacy, split = self.privacy, self.evaluation.split
-        if privacy.label_epsilon is None and privacy.noise != "none":
+        if privacy.label_epsilon is None and privacy.noise != "none" and self.signals_from is None:
             raise ValueError("privacy.label_epsilon: a plan with platforms needs one: labels reach them under it")
         if self.model.signal_bits > privacy.signal_bits:
             raise ValueError(
@@ -228,6 +235,20 @@ class Plan(Strict):
         for name in self.platforms:
             if split.kind == "date" and self.groups[name].table.date is None:
                 raise ValueError(f"groups.{name}.table.date: the split by date needs the platforms' date column too")
+
+    def _check_signals_from(self, source: SignalsFrom) -> None:
+        if set(source.meanings) != set(self.platforms):
+            raise ValueError(
+                f"signals_from.meanings has {sorted(source.meanings)}: it must name the groups of platforms, "
+                f"{sorted(self.platforms) or 'of which there are none'}"
+            )
+        if self.privacy.label_epsilon is not None:
+            raise ValueError("privacy.label_epsilon: with signals_from no labels reach platforms; leave it out")
+        if told := sorted(name for group in self.platforms for name in self.groups_at(group)):
+            raise ValueError(
+                f"evaluation.groups: with signals_from platforms tell no bands, and {', '.join(told)} would be told by "
+                "them; leave it out, or have it in the lenders' table"
+            )
 
     def _check_fallback(self) -> None:
         if not self.model.fallback:
@@ -395,6 +416,11 @@ class Plan(Strict):
     def platforms(self) -> tuple[str, ...]:
         """The names of the platforms' groups, sorted: one for each kind of platform."""
         return tuple(name for name, group in self.groups.items() if group.role == "platform")
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The groups whose towers this plan trains: all, or the lenders alone where it has `signals_from`."""
+        return (self.lenders,) if self.signals_from is not None else (*self.platforms, self.lenders)
 
     def groups_at(self, group: str) -> tuple[str, ...]:
         """The features of `evaluation.groups` that lie at the parties of a group; lenders' own come first."""

@@ -88,6 +88,18 @@ class Alignment(Strict):
     min_overlap: Annotated[int, Field(ge=1)] = 100
 
 
+class SignalsFrom(Strict):
+    """Where a plan that trains no towers of platforms takes its signals from: what was told under another plan.
+
+    `plan` is that plan's hash. `meanings` has, by group of platforms, what the levels mean (see `signal_meaning`).
+    """
+
+    plan: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    meanings: dict[Name, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(min_length=1)
+
+    _sorted = field_validator("meanings")(sort_keys)
+
+
 class Evaluation(Extended):
     """How the model is judged.
 

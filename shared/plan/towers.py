@@ -35,7 +35,7 @@ class TowerPlan:
 def planned_tower(plan: Plan, name: str) -> TowerPlan:
     """The tower of that name; KeyError where the plan has none."""
     shares, signals = plan.privacy.shares, plan.platforms
-    signal = shares.signal if signals else 0.0
+    signal = shares.signal if signals and plan.signals_from is None else 0.0
     fallback, judged = (shares.fallback, plan.evaluation.fallback_share) if plan.model.fallback else (0.0, 0.0)
     if plan.model.fallback and name == FALLBACK:
         return TowerPlan(
@@ -58,8 +58,8 @@ def planned_tower(plan: Plan, name: str) -> TowerPlan:
         bins=name,
         bands=tuple(plan.evaluation.groups) if lends else (),
         scores=lends,
-        part=(1 - signal - fallback) / len(plan.groups),
-        training=(1 - shares.bins - shares.calibration - signal - fallback) / len(plan.groups),
+        part=(1 - signal - fallback) / len(plan.trained),
+        training=(1 - shares.bins - shares.calibration - signal - fallback) / len(plan.trained),
         calibration=shares.calibration,
         evaluation=shares.evaluation * (1 - judged),
     )
@@ -70,9 +70,9 @@ FALLBACK_CALIBRATION = 0.1
 
 
 def towers(plan: Plan) -> tuple[TowerPlan, ...]:
-    """All towers: those of the platforms' groups, the lenders', and the fallback where there is one."""
+    """All that the plan trains: those of the platforms' groups, the lenders', and the fallback where there is one."""
     fallback = (FALLBACK,) if plan.model.fallback else ()
-    return tuple(planned_tower(plan, name) for name in (*plan.platforms, plan.lenders, *fallback))
+    return tuple(planned_tower(plan, name) for name in (*plan.trained, *fallback))
 
 
 def group_of(plan: Plan, tower: str) -> str:

@@ -6,17 +6,26 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
+import tomli_w
 from doubles import DirectExchange
 from homes import running
 from partners import Partners
 from serving_town import plan_of
 from vertical_builders import PARTIES
 
+from sealscore.compliance.ledger_report.report import write_compliance_report
+from sealscore.compliance.run_figures.record import RunFolder
+from sealscore.compliance.run_report.run_report import run_report
 from sealscore.compliance.verify.verify import verify_ledger
+from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.run.run import run_coordinator
 from sealscore.server.setup.plan_making import SIGNAL_BITS
 from sealscore.shared.ledger.entries import Limit
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.order import KINDS
+from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.serving.release import ReleaseContent
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +54,7 @@ def carried_out(partners: Partners, plan: Plan) -> None:
             timeout=None,
             identity=town.server.identity(),
             receipts=town.server.receipts,
+            earlier=town.server.earlier_run(plan),
         )
 
 
@@ -73,3 +83,98 @@ def test_a_second_and_a_third_plan_are_told_levels_and_a_fourth_is_known_not_to_
     assert said.code == 1
     assert "privacy.signal_bits = 9 of the plan, to 12" in said.text
     assert "under [budget]" not in said.text
+
+
+def test_the_head_alone_is_trained_again_and_released_with_the_towers_that_told(partners: Partners):
+    town = partners.town
+    partners.prepared()
+    person, row = partners.shared_person("video-1", "wallet")
+    assert partners.token("wallet", person).code == 0
+    for name in PARTIES:
+        no_ceiling_of_epsilon(partners, name)
+    first = town.release()
+    plan = town.plan.replace(
+        name="again",
+        seed=11,
+        signals_from={"plan": town.plan.hash, "meanings": {g: told.meaning for g, told in first.manifest.told.items()}},
+        privacy__label_epsilon=None,
+        evaluation__groups={"age": [40]},
+    )
+    path = town.server.plans / "again.json"
+    path.write_bytes(plan.canonical())
+    for name in ("video-1", "lender-1"):
+        assert "in the way" not in partners.good(name, "plan", "show", path).text
+    assert "0 needed by this plan" in partners.good("wallet", "plan", "show", path).text
+    crafted = partners.file("crafted.json")
+    crafted.write_bytes(plan.replace(signals_from__meanings__wallet="0" * 64).canonical())
+    said = partners.node("wallet", "plan", "show", crafted)
+    assert (said.code, "signals_from.plan" in said.text) == (1, True)
+    before = {}
+    for name in PARTIES:
+        with closing(town.node(name).disclosure_store()) as store:
+            before[name] = store.head
+    carried_out(partners, plan)
+    for name in PARTIES:
+        with closing(town.node(name).disclosure_store()) as store:
+            assert store.head == before[name]
+        found = verify_ledger(town.node(name).ledger_file)
+        assert found.ok, found.findings
+    report = write_compliance_report(
+        [town.node(name).ledger_file for name in PARTIES],
+        partners.file("report.html"),
+        run=town.server.run_folder(plan),
+    )
+    assert report.stat().st_size
+    assert KINDS[Kind.REUSE].title in run_report(RunFolder.load(town.server.run_folder(plan)))
+
+    # A release of it serves the towers that told, so a token that was made before fits.
+    said = partners.server("release", "new", "again", "--name", "second")
+    assert said.code == 0, said.text
+    second = town.release("second")
+    assert second.manifest.told == first.manifest.told
+    assert second.content.model.card["plan"] == plan.hash
+    for name in ("lender-1", "wallet", "video-1"):
+        partners.good(name, "release", "approve", town.server.releases / "second", "--yes", "--unranked")
+    partners.good("lender-1", "release", "use", "second")
+    answer = partners.scored(town.application(person, row, tokens=partners.tokens("wallet-k1")))
+    assert ("wallet", "used") in {(signal["kind"], signal["status"]) for signal in answer["signals"]}
+    assert answer["model"]["release"] == second.hash
+
+
+@pytest.mark.parametrize("change", ["gone", "part", "meaning"])
+def test_a_server_runs_no_such_plan_without_the_towers_that_told(partners: Partners, change: str):
+    town, (folder,) = partners.town, partners.town.server.folder.glob("runs/*")
+    meanings = {"video": "0" * 64, "wallet": "0" * 64}
+    if change != "meaning":
+        content = ReleaseContent.read(folder)
+        meanings = {group: tower.meaning for group, tower in content.towers.items()}
+    plan = town.plan.replace(
+        signals_from={"plan": town.plan.hash, "meanings": meanings},
+        privacy__label_epsilon=None,
+        evaluation__groups={"age": [40]},
+    )
+    if change == "gone":
+        folder.rename(town.folder / "elsewhere")
+    elif change == "part":
+        (folder / "signals" / "wallet" / "edges").unlink()
+    else:
+        assert town.server.earlier_run(plan) == folder
+    with pytest.raises(PlanError, match="signals_from"):
+        check_earlier_run(plan, town.server.earlier_run(plan))
+
+
+@pytest.mark.parametrize("good", [False, True])
+def test_a_plan_is_signed_only_with_the_towers_that_told(partners: Partners, good: bool):
+    town, (folder,) = partners.town, partners.town.server.folder.glob("runs/*")
+    told = {group: tower.meaning for group, tower in ReleaseContent.read(folder).towers.items()}
+    data = town.plan.model_dump(exclude_none=True, exclude={"server_card", "bundle"})
+    del data["privacy"]["label_epsilon"], data["evaluation"]["groups"]["region"]
+    for party in data["parties"]:
+        del party["card"]
+    meanings = told if good else told | {"wallet": "0" * 64}
+    data |= {"name": "again", "signals_from": {"plan": town.plan.hash, "meanings": meanings}}
+    (town.server.plans / "again.toml").write_text(tomli_w.dumps(data), encoding="utf-8")
+    said = partners.server("plan", "sign", "again")
+    assert said.code == (0 if good else 2), said.text
+    assert (town.server.plans / "again.json").exists() == good
+    assert good or told["wallet"] in "".join(said.text.split())

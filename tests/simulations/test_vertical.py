@@ -40,6 +40,7 @@ from sealscore.shared.messages.messages import PairAnswer, SumAnswer
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.persons.records import Records
+from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import KINDS, phases
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.data.scenario import Scenario, resolve
@@ -328,7 +329,9 @@ class TestWhatCrosses:
         carry_out(Wire(plan), watch)
         assert all(len(found) == 1 for found in lengths.values()), lengths
         assert {name.split(":")[0] for name in lengths} == {phase.kind.value for phase in phases(plan)}
-        assert {kind.value for kind, found in KINDS.items() if found.gives} < {name.split(":")[0] for name in lengths}
+        # Where the signals are of an earlier plan, one step is in the place of the others: test_signals_again.py.
+        paired = {kind.value for kind, found in KINDS.items() if found.gives and kind is not Kind.REUSE}
+        assert paired < {name.split(":")[0] for name in lengths}
 
 
 class TestSplit:

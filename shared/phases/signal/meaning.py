@@ -14,7 +14,12 @@ def signal_meaning(plan: Plan, group: str, parts: Mapping[str, bytes]) -> str:
     `parts` are the published parts of the phase by name. Equal weights mean the same levels under the same features,
     crosses and codes only. Ledgers of platforms keep it with each disclosure of a signal.
     """
-    settings, model = plan.groups[group], plan.model.model_dump_json(exclude={"fallback"})
-    form = f"{settings.table.model_dump_json()}\0{settings.crosses}\0{model}".encode()
+    form = signal_form(plan, group).encode()
     pieces = [hashlib.sha256(piece).digest() for piece in (form, *(parts[name] for name in sorted(parts)))]
     return hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+def signal_form(plan: Plan, group: str) -> str:
+    """What levels of a group follow from beside the published parts: its features, crosses and the form of towers."""
+    settings, model = plan.groups[group], plan.model.model_dump_json(exclude={"fallback"})
+    return f"{settings.table.model_dump_json()}\0{settings.crosses}\0{model}"

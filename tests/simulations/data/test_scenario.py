@@ -7,11 +7,13 @@ import hashlib
 
 import polars as pl
 import pytest
+import tomli_w
 
 from sealscore.clients.data import DataError, load_records
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.toml import load_toml
 from sealscore.simulations.data import datasets
 from sealscore.simulations.data.scenario import Scenario, main_job, packaged, resolve
 from sealscore.simulations.engine.federation import load_parties
@@ -101,6 +103,15 @@ class TestLoad:
         with pytest.raises(PlanError) as caught:
             scenario(tmp_path, text.replace(old, new))
         assert said in str(caught.value)
+
+    def test_signals_of_an_earlier_plan_are_for_parties_that_were_told_some(self, tmp_path):
+        data = load_toml(resolve("creators_eps2"))
+        platforms = [name for name, group in data["groups"].items() if group["role"] == "platform"]
+        del data["privacy"]["label_epsilon"]
+        data["evaluation"]["groups"] = {}
+        data["signals_from"] = {"plan": "0" * 64, "meanings": dict.fromkeys(platforms, "0" * 64)}
+        with pytest.raises(PlanError, match="signals_from: a simulation"):
+            scenario(tmp_path, tomli_w.dumps(data))
 
     def test_another_seed_is_another_plan_on_the_same_creators(self, tmp_path, text):
         one = scenario(tmp_path, text)

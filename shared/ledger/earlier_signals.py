@@ -1,0 +1,67 @@
+"""Whether a party's ledger bears out that a plan takes its signals from an earlier one: a condition of its approval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sealscore.shared.ledger.entries import kept_meaning
+from sealscore.shared.ledger.serving_state import TrainedPlan
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.phases.signal.meaning import signal_form
+from sealscore.shared.plan.plan import Plan
+
+
+def earlier_signal_problems(plan: Plan, party: str, plans: Mapping[str, TrainedPlan]) -> list[str]:
+    """What is in the way of `signals_from`, each with the fix; empty where nothing is, and for a plan without it.
+
+    The earlier plan is in the ledger of this party, was for the same purpose, as consents know it, and had the same
+    features and form of towers. Under it levels went between this party and each of the other side; a platform's
+    ledger says of what meaning.
+    """
+    source = plan.signals_from
+    if source is None:
+        return []
+    earlier, train = plans.get(source.plan), "or leave signals_from out, so that towers are trained again"
+    if earlier is None:
+        return [
+            f"signals_from.plan = {source.plan}: {party} never approved that plan; name the one under which levels "
+            f"were told, {train}"
+        ]
+    found = []
+    if earlier.plan.purpose_code != plan.purpose_code:
+        found.append(
+            f"purpose_code = {plan.purpose_code!r}: levels were told for {earlier.plan.purpose_code!r}, which is what "
+            f"persons consented to; give this plan that purpose_code, {train}"
+        )
+    for group in plan.platforms:
+        if group not in earlier.plan.platforms or signal_form(earlier.plan, group) != signal_form(plan, group):
+            found.append(
+                f"groups.{group}: its table or crosses, or [model], are not those of the earlier plan, so levels would "
+                f"mean something else; copy them from it, {train}"
+            )
+    if lacking := sorted(_others(plan, party) - _met(plan, party, earlier)):
+        found.append(
+            f"signals_from.plan = {source.plan}: under it no levels of these meanings went between {party} and "
+            f"{', '.join(lacking)}; name the plan under which they were told, leave {', '.join(lacking)} out, {train}"
+        )
+    return found
+
+
+def _others(plan: Plan, party: str) -> set[str]:
+    """The parties with which it must have exchanged levels."""
+    lends = plan.party(party).group == plan.lenders
+    return {other.name for other in plan.parties if (other.group == plan.lenders) != lends}
+
+
+def _met(plan: Plan, party: str, earlier: TrainedPlan) -> set[str]:
+    """The parties to which it told levels of the plan's meaning, or at a lender those that told it levels."""
+    group, meanings = plan.party(party).group, plan.signals_from.meanings if plan.signals_from else {}
+    groups = {other.name: other.group for other in plan.parties}
+    found = set()
+    for told in earlier.disclosures:
+        platforms = groups.get(told.peer) if group == plan.lenders else group
+        # A lender never had the tower: its entry names the platform in place of the meaning.
+        same = group == plan.lenders or kept_meaning(told.what) == meanings[group]
+        if same and told.phase == f"{Kind.SIGNAL.value}:{platforms}":
+            found.add(told.peer)
+    return found
