@@ -263,7 +263,7 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "delta": "Delta of the claim.",
         "label_epsilon": "Randomized response of labels that go to platforms. Plans with platforms need it.",
         "signal_bits": "Most bits of a person's signal that a platform tells, over the life of its data set. The "
-        "data set has a limit of its own, set by its operator (12 as `init` writes it); the lower of the two holds.",
+        "data set has a limit of its own, set by its operator (4 by default); the lower of the two holds.",
         "clip_norm": "Norm to which each record's gradient is clipped.",
         "shares": "How the budget is shared out over the phases.",
         "max_records_per_person": "Records of a person that a party keeps; the choice looks at that person's record "

@@ -18,6 +18,7 @@ from sealscore.server.commands.terminal import HERE, Folder, console, server_dir
 from sealscore.server.run.deployed import FAILURE, PUBLISHED
 from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from sealscore.server.setup.retraining import retrained
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
@@ -62,6 +63,33 @@ def new(
     data = made(base, name, PROFILES[profile], enrolled, chosen, counts, seed, expires)
     plan = Plan.parse(data, str(path))
     expected = _expected(plan, profile)
+    path.write_text(tomli_w.dumps(data), encoding="utf-8")
+    console.print(expected)
+    console.print(
+        f"written to {foreign(path)}; look through it, then [bold]sealscore-server plan sign {foreign(name)}[/bold]"
+    )
+
+
+@app.command()
+def retrain(
+    name: Annotated[str, typer.Argument(help="The new plan's name: a-z, 0-9, '.', '_', '-'.")],
+    of: Annotated[str, typer.Option(help="The plan that ran, whose platforms' towers stay as they are.")],
+    records: Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records now.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
+    folder: Folder = HERE,
+) -> None:
+    """Make a plan that trains the lenders' towers again: platforms tell nothing new, and their phases are skipped."""
+    server_dir = server_dir_at(folder)
+    old = signed_plan(server_dir.signed_plans(), of)
+    path = server_dir.plans / f"{name}.toml"
+    if path.exists():
+        fail(f"{path}: there is a plan of that name; choose another", BAD_INPUT)
+    expires = datetime.now(UTC).date() + timedelta(days=days)
+    enrolled = server_dir.enrolments()
+    counts = {party: _number(count) for party, count in _pairs(records, "--records", enrolled).items()}
+    data = retrained(old, server_dir.run_folder(old), name, secrets.randbelow(2**32), expires, counts)
+    plan = Plan.parse(data, str(path))
+    expected = _expected(plan, "few")
     path.write_text(tomli_w.dumps(data), encoding="utf-8")
     console.print(expected)
     console.print(

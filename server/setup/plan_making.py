@@ -45,9 +45,6 @@ PROFILES: dict[str, Profile] = {
 
 
 _AUTO = "auto"
-# The least that a new plan allows of a person's signal over the life of a data set, so that the same parties can train
-# again: as much as a node's template lets be told. Each platform's own limit holds beside it, and may be lower.
-SIGNAL_BITS = 12
 
 
 def sums(plan: Plan) -> int:
@@ -96,10 +93,6 @@ def made(
         training = profile.training(training)
     data |= {"name": name, "seed": seed, "expires": expires, "training": training}
     data["groups"] = dict(data.get("groups", {}))
-    if any(group.get("role") == "platform" for group in data["groups"].values()):
-        privacy = dict(data.get("privacy", {}))
-        given = privacy.get("signal_bits", SIGNAL_BITS)
-        data["privacy"] = privacy | {"signal_bits": max(given, SIGNAL_BITS) if type(given) is int else given}
     data["alignment"] = dict(data.get("alignment", {})) | {"method": "private"}
     data["parties"] = [
         {

@@ -19,7 +19,6 @@ from sealscore.compliance.run_report.run_report import run_report
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.run.run import run_coordinator
-from sealscore.server.setup.plan_making import SIGNAL_BITS
 from sealscore.shared.ledger.entries import Limit
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import KINDS
@@ -29,11 +28,15 @@ from sealscore.shared.serving.release import ReleaseContent
 
 pytestmark = pytest.mark.slow
 
+# What platforms' operators let be told here, for towers of their own in three plans.
+SIGNAL_BITS = 12
+
 
 def no_ceiling_of_epsilon(partners: Partners, name: str) -> None:
     """The test's plans have hardly any noise, so that it is quick; it is about bits."""
     with closing(partners.town.ledger(name)) as ledger:
-        ceilings = partners.town.node(name).config().budget.model_copy(update={"epsilon": None})
+        more = {"epsilon": None, "signal_bits": SIGNAL_BITS}
+        ceilings = partners.town.node(name).config().budget.model_copy(update=more)
         ledger.append(lambda state: Limit(ceilings=ceilings, why="a test"))
 
 
@@ -178,3 +181,21 @@ def test_a_plan_is_signed_only_with_the_towers_that_told(partners: Partners, goo
     assert said.code == (0 if good else 2), said.text
     assert (town.server.plans / "again.json").exists() == good
     assert good or told["wallet"] in "".join(said.text.split())
+
+
+def test_a_plan_for_the_head_alone_is_made_and_signed_by_command(partners: Partners):
+    town = partners.town
+    said = partners.server("plan", "retrain", "again", "--of", town.plan.name, "--records", "lender-1=700")
+    assert said.code == 0, said.text
+    assert partners.server("plan", "sign", "again").code == 0
+    plan = town.server.signed_plans()["again"]
+    assert plan.signals_from is not None
+    assert plan.signals_from.plan == town.plan.hash
+    assert plan.party("lender-1").nominal_records == 700
+    assert plan.groups == town.plan.groups
+    no_ceiling_of_epsilon(partners, "wallet")
+    said = partners.good("wallet", "plan", "show", town.server.plans / "again.json")
+    assert "0 needed by this plan" in said.text
+    # Once more from the second one: the levels are those of the first, and a name is used once.
+    assert partners.server("plan", "retrain", "again", "--of", town.plan.name).code == 2
+    assert partners.server("plan", "retrain", "third", "--of", "again").code == 2

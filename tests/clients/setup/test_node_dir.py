@@ -95,7 +95,7 @@ class TestLedger:
         assert mode(home.ledger_file) == 0o600
         assert ledger.state.opened is not None
         assert ledger.state.opened.data_set == "lender-1"
-        assert ledger.state.ceilings == Ceilings(epsilon=10.0, delta=1e-5, signal_bits=12, label_epsilon=2.0)
+        assert ledger.state.ceilings == Ceilings(epsilon=10.0, delta=1e-5, signal_bits=4, label_epsilon=2.0)
         ledger.close()
 
     def test_another_data_set_needs_another_folder(self, tmp_path: Path):

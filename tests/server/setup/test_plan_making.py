@@ -53,13 +53,6 @@ class TestMade:
         assert (plan.name, plan.seed, plan.expires, plan.alignment.method) == ("new", 3, EXPIRES, "private")
         assert not plan.enrolled
 
-    @pytest.mark.parametrize(("given", "bits"), [(4, 12), (12, 12), (20, 20)])
-    def test_the_same_parties_can_train_again(self, given: int, bits: int):
-        like = vertical_plan(privacy__signal_bits=given).model_dump(mode="json")
-        names = ("lender-1", "lender-2", "video-1", "wallet-1")
-        plan = plan_for(like, *names, groups={"video-1": "video", "wallet-1": "wallet"})
-        assert plan.privacy.signal_bits == bits
-
     def test_parties_are_the_enrolled_nodes(self):
         plan = plan_for(plan_data(), "south", "north", records={"north": 4_000})
         assert [(party.name, party.nominal_records) for party in plan.parties] == [("north", 4_000), ("south", 10_000)]
