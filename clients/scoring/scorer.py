@@ -58,9 +58,16 @@ class Scorer:
         self._texts = {
             role: [reasons_of(part, texts) for part in model.binning.features] for role, model in self.models.items()
         }
+        by_bin = {
+            role: [[text.code if text else None for text in part] for part in of] for role, of in self._texts.items()
+        }
         self._codes = {
-            role: [[text.code if text else "" for text in of_bins] for of_bins in parts]
-            for role, parts in self._texts.items()
+            role: np.array([code for part in of for code in part], dtype=object) for role, of in by_bin.items()
+        }
+        self._first_code = {role: np.cumsum([0, *map(len, of)])[:-1] for role, of in by_bin.items()}
+        self._silent_bins = {
+            role: {place: np.array([code is None for code in part]) for place, part in enumerate(of) if None in part}
+            for role, of in by_bin.items()
         }
         # Features that give no reason: behind how many of them the last of the reasons can stand.
         self._silent = max(sum(None in texts for texts in parts) for parts in self._texts.values())
@@ -139,20 +146,24 @@ class Scorer:
 
     def weights(self, role: str, bins: np.ndarray) -> list[list[tuple[str, float]]]:
         """Of records with these bins the reasons that `answers` gives, without their sentences: codes and points."""
-        moved = self._tables[role].moved_of(bins)
-        order, texts = self._worst(moved), self._codes[role]
-        lost = (np.rint(np.take_along_axis(moved, order, axis=1) * _TENTHS_A_LOGIT) / 10).tolist()
-        rows = np.take_along_axis(bins, order, axis=1).tolist()
-        found = []
-        for places, indices, losses in zip(order.tolist(), rows, lost, strict=True):
-            given: list[tuple[str, float]] = []
-            for place, bin, cost in zip(places, indices, losses, strict=True):
-                if cost <= 0 or len(given) == MOST_REASONS:
-                    break
-                if code := texts[place][bin]:
-                    given.append((code, cost))
-            found.append(given)
-        return found
+        codes, lost = self.reason_codes(role, bins)
+        counts = (lost > 0).sum(axis=1).tolist()
+        return [
+            list(zip(row[:count], points[:count], strict=True))
+            for row, points, count in zip(codes.tolist(), lost.tolist(), counts, strict=True)
+        ]
+
+    def reason_codes(self, role: str, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same as arrays [n, 4]: codes, None where there is no further reason, and points."""
+        moved, silent = self._tables[role].moved_of(bins), self._silent_bins[role]
+        for place, mute in silent.items():
+            moved[:, place] = np.where(mute[bins[:, place]], -np.inf, moved[:, place])
+        order = np.argsort(-moved, axis=1, kind="stable")[:, :MOST_REASONS]
+        lost = np.rint(np.take_along_axis(moved, order, axis=1) * _TENTHS_A_LOGIT) / 10
+        at = self._first_code[role][order] + np.take_along_axis(bins, order, axis=1)
+        codes = self._codes[role][at]
+        codes[lost <= 0] = None
+        return codes, lost
 
     def _worst(self, moved: np.ndarray) -> np.ndarray:
         """Places of the largest contributions [n, k], the largest first: as many as may hold the reasons."""

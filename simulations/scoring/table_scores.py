@@ -44,7 +44,11 @@ def score_table(release: Release, table: Table) -> TableScores:
     read = {ROW} | _columns(plan, plan.lenders) | {name for group in levels for name in _columns(plan, group)}
     known = {group: ~np.isnan(told) for group, told in levels.items()}
     parts = [_scored(scorer, rows, lender, levels, role) for role, rows in _roles(scorer, known, len(lender))]
-    frame = pl.concat(parts).sort(ROW) if parts else _frame(np.zeros(0, np.int64), [], [], [], "")
+    frame = (
+        pl.concat(parts).sort(ROW)
+        if parts
+        else _frame(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.empty((0, MOST_REASONS), object), "")
+    )
     id_name = plan.groups[plan.lenders].table.id
     if id_name in table.header:
         ids = pl.Series(id_name, lender.ids, dtype=pl.String)
@@ -74,13 +78,11 @@ def _scored(
         columns = {name: values[block] for name, values in lender.columns.items()}
         bins = scorer.bins(role, columns, {group: told[block] for group, told in levels.items()})
         _, pds, points = scorer.figures(role, bins)
-        parts.append(_frame(block, pds.tolist(), points.tolist(), scorer.weights(role, bins), role))
+        parts.append(_frame(block, pds, points, scorer.reason_codes(role, bins)[0], role))
     return pl.concat(parts)
 
 
-def _frame(
-    rows: np.ndarray, pds: list[float], points: list[int], reasons: list[list[tuple[str, float]]], role: str
-) -> pl.DataFrame:
+def _frame(rows: np.ndarray, pds: np.ndarray, points: np.ndarray, codes: np.ndarray, role: str) -> pl.DataFrame:
     columns: dict[str, pl.Series] = {
         ROW: pl.Series(rows + 1, dtype=pl.Int64),
         "pd": pl.Series(pds, dtype=pl.Float64),
@@ -88,8 +90,7 @@ def _frame(
         "model": pl.Series([role] * len(rows), dtype=pl.String),
     }
     for place in range(MOST_REASONS):
-        codes = [one[place][0] if place < len(one) else None for one in reasons]
-        columns[f"reason_{place + 1}"] = pl.Series(codes, dtype=pl.String)
+        columns[f"reason_{place + 1}"] = pl.Series(codes[:, place].tolist(), dtype=pl.String)
     return pl.DataFrame(columns)
 
 

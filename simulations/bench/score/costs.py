@@ -87,7 +87,7 @@ def many(release: Release, records: Records) -> dict[str, float]:
     def reasons() -> None:
         bins = scorer.bins(CHAMPION, records.columns, merged)
         scorer.figures(CHAMPION, bins)
-        scorer.weights(CHAMPION, bins)
+        scorer.reason_codes(CHAMPION, bins)
 
     cpu = _turns({"figures": figures, "reasons": reasons})
     return {"batch_rows_s": rows / cpu["figures"], "batch_with_reasons_rows_s": rows / cpu["reasons"]}
