@@ -25,8 +25,8 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from sealscore.clients.scoring.durable import ROOM, open_durable, whole
 from sealscore.shared.fields import pack_fields
-from sealscore.shared.files import create
 
 KEY_BYTES = 32
 _LABEL, _SIGNED, _PERSON = b"sealscore score line 1", b"sealscore score log 1", b"sealscore score person 1"
@@ -123,15 +123,8 @@ class ScoreLog:
     def __init__(self, keys: LogKeys, path: Path | None = None) -> None:
         self.path, self._keys = path, keys
         try:
-            if path is not None:
-                with suppress(FileExistsError):
-                    create(path, b"")
-            self._database = sqlite3.connect(path or ":memory:", timeout=60, isolation_level=None)
             # A key that is destroyed must leave no bytes in the file.
-            self._database.execute("PRAGMA secure_delete=ON")
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-            self._database.executescript(_SCHEMA)
+            self._database = open_durable(path, _SCHEMA, "secure_delete=ON")
         except (OSError, sqlite3.Error) as error:
             raise ScoreLogError(f"{path}: no log of scores can be used there ({error})") from None
 
@@ -143,22 +136,15 @@ class ScoreLog:
             ScoreLogError: they cannot be written; no answer may leave.
         """
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
+            with whole(self._database):
                 batch = Batch(self._database, self._keys)
                 yield batch
                 batch.sign()
-                self._database.execute("COMMIT")
-                if batch.shed:
-                    # Nor in the file beside it, where pages wait for their place.
-                    self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+            if batch.shed:
+                # Nor in the file beside it, where pages wait for their place.
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            fix = "see that the disk has room and the file is writable"
-            raise ScoreLogError(f"{self.path}: cannot be written ({error}); {fix}") from None
+            raise ScoreLogError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
 
     @property
     def head(self) -> str:

@@ -11,12 +11,12 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealscore.clients.scoring.durable import ROOM, open_durable, whole
 from sealscore.shared.fields import counter, pack_fields
-from sealscore.shared.files import create
 
 _LABEL = b"sealscore serving store 1"
 _START = bytes(32)
@@ -184,13 +184,7 @@ class ServingStore:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         try:
-            if path is not None:
-                with suppress(FileExistsError):
-                    create(path, b"")
-            self._database = sqlite3.connect(path or ":memory:", timeout=60, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-            self._database.executescript(_SCHEMA)
+            self._database = open_durable(path, _SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise ServingStoreError(f"{path}: no serving store can be used there ({error})") from None
 
@@ -202,17 +196,10 @@ class ServingStore:
             ServingStoreError: it cannot be written; nothing of it was.
         """
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
+            with whole(self._database):
                 yield Transaction(self._database)
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
         except sqlite3.Error as error:
-            fix = "see that the disk has room and the file is writable"
-            raise ServingStoreError(f"{self.path}: cannot be written ({error}); {fix}") from None
+            raise ServingStoreError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
 
     @property
     def head(self) -> str:
