@@ -39,7 +39,7 @@ def main(grid: Grid, context: Context) -> None:
 
     With a `home`, the folder of a server with a key of its own, `plan` is the name of a signed plan there, and `action`
     says whether it is run, published to the parties or ended at them; or, where a release is published, the release's
-    name.
+    name; or nothing, where the day's parcels of scoring are relayed.
     """
     config = {name: str(value) for name, value in context.run_config.items()}
     exchange = FlowerExchange(grid)
@@ -48,10 +48,16 @@ def main(grid: Grid, context: Context) -> None:
 
         run_coordinator(Path(config["plan"]).read_bytes(), exchange, Path(config["output"]))
         return
-    from sealscore.server.run.deployed import carry_out, end, publish, publish_release
+    from sealscore.server.run.deployed import carry_out, end, publish, publish_release, relay
     from sealscore.server.setup.server_dir import ServerDir
 
-    actions = {"end": end, "publish": publish, "publish-release": publish_release, "run": carry_out}
+    actions = {
+        "end": end,
+        "publish": publish,
+        "publish-release": publish_release,
+        "relay": relay,
+        "run": carry_out,
+    }
     actions[config["action"]](ServerDir(Path(config["home"])), config["plan"], exchange)
 
 

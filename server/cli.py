@@ -10,7 +10,7 @@ import typer
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
-from sealscore.server.commands import bundle, plans, releases, running, setup
+from sealscore.server.commands import bundle, plans, relaying, releases, running, setup
 from sealscore.server.commands.terminal import EXPECTED
 from sealscore.shared.text.terminal import run_app
 
@@ -27,6 +27,7 @@ app.command()(setup.nodes)
 app.command()(setup.renew)
 app.add_typer(plans.app, name="plan")
 app.add_typer(releases.app, name="release")
+app.command()(relaying.relay)
 app.command()(bundle.bundle)
 app.command()(running.run)
 app.command()(running.runs)

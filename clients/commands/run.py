@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,9 +163,9 @@ def _late(node_dir: NodeDir) -> dict[str, list[int]]:
 
 
 def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any) -> Any:
+    from sealscore.clients.inbox.releases import ReleaseInbox
     from sealscore.clients.node.plan_router import MAX_PROPOSED, PlanRouter
     from sealscore.clients.setup.plan_data import given_reader, loader
-    from sealscore.clients.setup.release_inbox import ReleaseInbox
     from sealscore.clients.setup.serving_dir import ServingDir
 
     log = logging.getLogger("sealscore.node")
@@ -191,8 +192,24 @@ def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any
         given=given_reader(node_dir, config),
         propose=propose,
         propose_release=inbox.take,
+        relay=_relay(node_dir, config, ledger, log.info),
         may_tell=config.data.may_tell,
     )
+
+
+def _relay(
+    node_dir: NodeDir, config: NodeConfig, ledger: Ledger, tell: Callable[[str], None]
+) -> Callable[[Mapping[str, bytes]], Mapping[str, bytes]]:
+    """What takes partners' parcels for scoring, and gives this node's."""
+    from sealscore.clients.inbox.relay import LenderRelay, PlatformRelay
+
+    identity, serving = node_dir.identity(), ServingDir(node_dir)
+    side = (
+        PlatformRelay(identity, ledger, serving, tell)
+        if config.node.role == "platform"
+        else LenderRelay(identity, ledger, serving, tell, config.serving.retention_days)
+    )
+    return lambda parcels: side.exchange(parcels, today())
 
 
 def _daily(node_dir: NodeDir, config: NodeConfig, identity: Identity, ledger: Ledger) -> Daily:

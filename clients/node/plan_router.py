@@ -22,6 +22,7 @@ from sealscore.clients.node.sealed import SealedNode, answering, is_over
 from sealscore.clients.roles.bands import MayTell
 from sealscore.clients.roles.errors import Refused
 from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.clients.scoring.daily import reason_of
 from sealscore.shared.crypto.sealing import SealError, claimed_address
 from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Card, Identity
@@ -31,7 +32,16 @@ from sealscore.shared.ledger.entries import Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
 from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import Join, MessageError, Propose, ProposeRelease, Ready, Refusal
+from sealscore.shared.messages.messages import (
+    Join,
+    MessageError,
+    Propose,
+    ProposeRelease,
+    Ready,
+    Refusal,
+    Relay,
+    Relayed,
+)
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
@@ -51,7 +61,8 @@ class PlanRouter:
     `load` reads the party's records under a plan, and `given` by themselves who is in the data and the consents;
     `may_tell` is what its operator allows to be disclosed of protected attributes. `secret` gives the secret of a run
     under a plan, and `propose` keeps one for the operator, or returns False where too many wait already;
-    `propose_release` keeps a release, or raises Refused; without it none is taken. `tell` gets in words, for the
+    `propose_release` keeps a release, or raises Refused; without it none is taken. `relay` takes what partners sent for
+    scoring, and gives what this party sends; without it there is nothing of that. `tell` gets in words, for the
     operator, what the server learns by a code only.
     """
 
@@ -66,6 +77,7 @@ class PlanRouter:
         secret: Callable[[Plan], StreamSource] = lambda plan: StreamSource.system(),
         propose: Callable[[Plan], bool] = lambda plan: False,
         propose_release: Callable[[ProposeRelease], None] | None = None,
+        relay: Callable[[Mapping[str, bytes]], Mapping[str, bytes]] | None = None,
         tell: Callable[[str], None] = log.warning,
         clock: Callable[[], float] = time.time,
         may_tell: MayTell = MayTell(),  # noqa: B008 - frozen
@@ -77,7 +89,7 @@ class PlanRouter:
         self._identity, self._trust, self._ledger = identity, trust, ledger
         self._labels, self._disclosure_store = labels, disclosure_store
         self._load, self._secret, self._tell, self._clock = load, secret, tell, clock
-        self._propose, self._propose_release = propose, propose_release
+        self._propose, self._propose_release, self._relay = propose, propose_release, relay
         self._doors: dict[str, SealedNode] = {}
         self._nodes: dict[str, Node] = {}
         self._faulty: set[str] = set()
@@ -92,7 +104,7 @@ class PlanRouter:
         try:
             plan = self._asked(request, signed)
             if not isinstance(plan, str):
-                return self._proposal(plan)
+                return self._relayed(plan) if isinstance(plan, Relay) else self._proposal(plan)
         except (SealError, SignedMessageError, MessageError):
             return self._refuse(request, "", "seal")
         except Refused as refusal:
@@ -199,11 +211,12 @@ class PlanRouter:
                     self._tell(f"{self.name} cannot note what is left of a block of plan {grouped(plan)}: {error}")
             self._doors, self._nodes = {}, {}
 
-    def _asked(self, request: bytes, signed: bool) -> str | Propose | ProposeRelease:
-        """The hash of the plan that a request names, unchecked unless it is signed; or what is proposed."""
+    def _asked(self, request: bytes, signed: bool) -> str | Propose | ProposeRelease | Relay:
+        """The hash of the plan that a request names, unchecked unless it is signed; or what is proposed or relayed."""
         if not signed:
             return claimed_address(request).plan
-        message: Join | Propose | ProposeRelease = open_signed(request, self._servers(), Join, Propose, ProposeRelease)
+        kinds = (Join, Propose, ProposeRelease, Relay)
+        message: Join | Propose | ProposeRelease | Relay = open_signed(request, self._servers(), *kinds)
         if message.header.recipient != self.name:
             raise Refused("other-plan")
         return message.header.plan if isinstance(message, Join) else message
@@ -296,6 +309,16 @@ class PlanRouter:
             self._tell(f"{self.name} cannot keep what the server proposes: {error}")
             return sign_message(Refusal(header, "unavailable"), self._identity)
         return sign_message(Ready(header), self._identity)
+
+    def _relayed(self, message: Relay) -> bytes:
+        header = message.header.reply()
+        try:
+            parcels = self._relay(message.parcels) if self._relay is not None else {}
+        except Exception as error:
+            # Nothing that fails here may end the node, or reach the server in words.
+            self._tell(f"{self.name} cannot take or give the day's batches: {reason_of(error)}")
+            return sign_message(Refusal(header, "unavailable"), self._identity)
+        return sign_message(Relayed(header, dict(parcels)), self._identity)
 
     def _keep(self, message: Propose | ProposeRelease) -> None:
         """Keep for the operator what is proposed; Refused where it is not."""

@@ -33,8 +33,14 @@ LOOK = 1.0  # seconds between two looks at approvals and state
 
 
 def allowed_bundles(ledger: Ledger) -> dict[str, str]:
-    """The app bundles of live plans: SHA-256 to the name of the plan."""
-    return {plan.plan.bundle: plan.plan.name for plan in ledger.state.live if plan.plan.bundle is not None}
+    """The app bundles of live plans, and of those plans whose releases are live: SHA-256 to the name of the plan.
+
+    A plan that has ended answers nothing; its courier brings the day's batches for scoring.
+    """
+    state = ledger.state
+    serving = [state.plans[release.manifest.plan] for release in state.serving.live]
+    plans = [*(plan for plan in serving if plan.state != "revoked"), *state.live]
+    return {plan.plan.bundle: plan.plan.name for plan in plans if plan.plan.bundle is not None}
 
 
 class Supervisor:

@@ -28,7 +28,8 @@ from sealscore.shared.serving.token import HANDLE_BYTES, open_sealed
 ALARM_DAYS = 3
 _KIND, _PHASE, _PURPOSE, _DUMMIES = "batch", "batch", "batch receipt", "batch dummies"
 _LABEL = b"sealscore batch 1"
-_HEAD, _RECEIPT = "sealscore-batch-1.", "sealscore-receipt-1."
+BATCH_HEAD, RECEIPT_HEAD = "sealscore-batch-1.", "sealscore-receipt-1."
+"""How the one line of a batch and of a receipt begins."""
 
 
 class BatchError(ValueError):
@@ -51,7 +52,7 @@ def batch_for(
     mixed = sorted([*handles, *_dummies(identity, lender, number, places - len(handles))])
     body = pack_fields(_LABEL, b"".join(mixed))
     address = Address(release.hash, peer.month, _PHASE, number, 0, identity.name, lender)
-    return _HEAD + base64.urlsafe_b64encode(seal(address, _KIND, body, identity, peer.key)).decode("ascii")
+    return BATCH_HEAD + base64.urlsafe_b64encode(seal(address, _KIND, body, identity, peer.key)).decode("ascii")
 
 
 def take_batch(
@@ -70,7 +71,7 @@ def take_batch(
         BatchError: it is none for this lender.
         LedgerError, ScoreLogError: it cannot be noted; there is no receipt.
     """
-    data = _decoded(text, _HEAD, "batch")
+    data = _decoded(text, BATCH_HEAD, "batch")
     try:
         claimed = claimed_address(data)
         release = releases.get(claimed.plan)
@@ -92,12 +93,12 @@ def take_batch(
     _note(ledger, ServeWithdraw(peer=address.sender, direction="received", batch=address.round, persons=count))
     fields = (counter(address.round), address.sender.encode(), address.recipient.encode())
     receipt = pack_fields(*fields, identity.sign(_PURPOSE, *fields))
-    return _RECEIPT + base64.urlsafe_b64encode(receipt).decode("ascii") + "\n", count
+    return RECEIPT_HEAD + base64.urlsafe_b64encode(receipt).decode("ascii") + "\n", count
 
 
 def take_receipt(store: ServingStore, text: str, platform: str, card: Card) -> int:
     """Note a lender's receipt of a batch; gives its number. BatchError where it is none."""
-    data = _decoded(text, _RECEIPT, "receipt")
+    data = _decoded(text, RECEIPT_HEAD, "receipt")
     try:
         number, sender, recipient, signature = unpack_fields(data, 4)
         card.check(signature, _PURPOSE, number, sender, recipient)

@@ -69,7 +69,7 @@ class Daily:
         try:
             said = chore.work(today)
         except Exception as error:
-            why, (before, _) = _reason(error), self._failed.get(chore.what, ("", 0.0))
+            why, (before, _) = reason_of(error), self._failed.get(chore.what, ("", 0.0))
             if why != before:
                 self._notice(f"{chore.what} failed, and is tried again: {why}")
             self._failed[chore.what] = (why, now + RETRY)
@@ -125,8 +125,8 @@ def late_words(lender: str, numbers: Sequence[int]) -> str:
     return f"no receipt of {lender} for {ALARM_DAYS} days or more of batch {listed}; send it again: batch make"
 
 
-def _reason(error: Exception) -> str:
-    """Our own errors have no value of a person in them; of others only the kind is told."""
+def reason_of(error: Exception) -> str:
+    """What an operator is told of an error: ours have no value of a person in them; of others only the kind is told."""
     if type(error).__module__.startswith("sealscore."):
         return str(error)
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__

@@ -174,19 +174,33 @@ class ServingDir:
     def keep_peer(self, text: str, card: Card) -> ServingPeer:
         """Keep a lender's serving key; CertificateError where it did not certify it."""
         peer = ServingPeer.read(text, card)
-        folder = self.node.folder / "serving-keys"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        write_whole(folder / f"{card.name}-{peer.month}.txt", text.strip() + "\n")
+        (self.node.folder / "serving-keys").mkdir(mode=0o700, exist_ok=True)
+        write_whole(self._peer_file(card.name, peer.month), text.strip() + "\n")
         return peer
+
+    def keep_new_peer(self, text: str, card: Card) -> bool:
+        """Keep a lender's serving key of a month that has none; False where another one of that month is kept.
+
+        Raises:
+            CertificateError: the lender did not certify it.
+        """
+        peer = ServingPeer.read(text, card)
+        path = self._peer_file(card.name, peer.month)
+        if not path.exists():
+            self.keep_peer(text, card)
+        return path.read_text("ascii", "replace").strip() == text.strip()
 
     def peers(self, cards: dict[str, Card], month: str) -> dict[str, ServingPeer]:
         """The serving keys of lenders for a month, by name; CertificateError for a file that is none."""
-        folder, found = self.node.folder / "serving-keys", {}
+        found = {}
         for name, card in cards.items():
-            path = folder / f"{name}-{month}.txt"
+            path = self._peer_file(name, month)
             if path.exists():
                 found[name] = ServingPeer.read(path.read_text("ascii", "replace"), card)
         return found
+
+    def _peer_file(self, lender: str, month: str) -> Path:
+        return self.node.folder / "serving-keys" / f"{lender}-{month}.txt"
 
     def _key_file(self, month: str) -> Path:
         return self.node.folder / "keys" / f"serving-{month}"

@@ -78,7 +78,7 @@ def publish(name: Annotated[str, typer.Argument(help="The release's name.")], fo
     server_dir = server_dir_at(folder)
     source = server_dir.releases / name
     if Path(name).name != name or not source.is_dir():
-        known = ", ".join(path.parent.name for path in sorted(server_dir.releases.glob(f"*/{MANIFEST}")))
+        known = ", ".join(server_dir.made_releases())
         fail(f"{foreign(name)}: no release is so named; releases: {foreign(known or 'none')}", BAD_INPUT)
     release = Release.load(source)
     # What cannot be sent is said here, and not by a run that fails.
@@ -98,12 +98,12 @@ def list_releases(folder: Folder = HERE) -> None:
     """List the releases."""
     server_dir = server_dir_at(folder)
     table = Table("release", Column("hash", min_width=GROUP), "lenders", "expires")
-    found = sorted(server_dir.releases.glob(f"*/{MANIFEST}"))
-    for path in found:
+    found = server_dir.made_releases()
+    for name, path in found.items():
         try:
-            manifest = Manifest.load(path)
+            manifest = Manifest.load(path / MANIFEST)
         except PlanError as error:
-            table.add_row(foreign(path.parent.name), foreign(str(error)), "", "")
+            table.add_row(foreign(name), foreign(str(error)), "", "")
             continue
         row = (manifest.name, grouped(manifest.hash), ", ".join(manifest.lenders), str(manifest.expires))
         table.add_row(*map(foreign, row))

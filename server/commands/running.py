@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,8 +72,6 @@ def run_action(server_dir: ServerDir, plan: Plan, action: str, release: str | No
 
     How Flower says that it ended; None where the SuperLink has not answered for `BEAR` seconds.
     """
-    from sealscore.server.deploy.control import Control
-
     bundle = bundles.courier_bundle()
     # A release's plan has ended: it goes to nodes with a live plan of this version, whatever that of the release was.
     if release is None and plan.bundle != bundle.sha256:
@@ -84,21 +82,44 @@ def run_action(server_dir: ServerDir, plan: Plan, action: str, release: str | No
             BAD_INPUT,
         )
     progress = server_dir.run_folder(plan) / PROGRESS
-    earlier = inode_of(progress)
+    table = RunTable(plan)
+    follower = ProgressFollower(progress, table, phases(plan), inode_of(progress))
+    with Live(table.shown(), console=console, refresh_per_second=4, transient=action != "run") as live:
+
+        def look() -> None:
+            follower()
+            live.update(table.shown())
+
+        ended = submit(server_dir, bundle, action, release or plan.name, look)
+    if action != "run":
+        done = "ended" if action == "end" else "published"
+        check_completed(ended, f"the {'release' if release else 'plan'} was not {done}")
+    return ended
+
+
+def submit(
+    server_dir: ServerDir, bundle: bundles.Bundle, action: str, name: str, look: Callable[[], None]
+) -> SubmittedRun | None:
+    """Have the server app do something, with a look at it now and then, to its end; Ctrl-C stops it there too.
+
+    How Flower says that it ended; None where the SuperLink has not answered for `BEAR` seconds.
+    """
+    from sealscore.server.deploy.control import Control
+
     with Control(superlink_of(server_dir)) as control:
-        number = control.submit(
-            bundle, {"home": str(server_dir.folder), "plan": release or plan.name, "action": action}
-        )
+        number = control.submit(bundle, {"home": str(server_dir.folder), "plan": name, "action": action})
         try:
-            ended = _follow(control, number, plan, progress, earlier, action)
+            return _follow(control, number, look)
         except KeyboardInterrupt:
             _stop(control, number)
             raise
-    if action != "run" and (ended is None or not ended.completed):
+
+
+def check_completed(ended: SubmittedRun | None, otherwise: str) -> None:
+    """End with an error where the server app has not done what it was to do."""
+    if ended is None or not ended.completed:
         what = f"{ended.outcome or ended.status} {ended.details}" if ended else "the SuperLink does not answer"
-        done = "ended" if action == "end" else "published"
-        fail(f"the {'release' if release else 'plan'} was not {done}: {what}")
-    return ended
+        fail(f"{otherwise}: {what}")
 
 
 def show_said(path: Path, parties: Iterable[str], what: str) -> list[str]:
@@ -111,29 +132,23 @@ def show_said(path: Path, parties: Iterable[str], what: str) -> list[str]:
     return [party for party in parties if said.get(party) != "taken"]
 
 
-def _follow(
-    control: Any, number: int, plan: Plan, progress: Path, earlier: int | None, action: str
-) -> SubmittedRun | None:
-    """Show a run until it has ended, or until the SuperLink has not answered for `BEAR` seconds."""
-    table = RunTable(plan)
-    follower = ProgressFollower(progress, table, phases(plan), earlier)
+def _follow(control: Any, number: int, look: Callable[[], None]) -> SubmittedRun | None:
+    """Look at a run until it has ended, or until the SuperLink has not answered for `BEAR` seconds."""
     silent: float | None = None  # since when
-    with Live(table.shown(), console=console, refresh_per_second=4, transient=action != "run") as live:
-        while True:
-            run: SubmittedRun | None = None
-            try:
-                run, silent = control.run(number), None
-            except ControlError as error:
-                if silent is None:
-                    silent = time.monotonic()
-                    console.print(f"{foreign(error)}; the run may still be going; trying again for {BEAR:g} s")
-            follower()
-            live.update(table.shown())
-            if run is not None and run.finished:
-                return run
-            if silent is not None and time.monotonic() - silent >= BEAR:
-                return None
-            time.sleep(LOOK)
+    while True:
+        run: SubmittedRun | None = None
+        try:
+            run, silent = control.run(number), None
+        except ControlError as error:
+            if silent is None:
+                silent = time.monotonic()
+                console.print(f"{foreign(error)}; the run may still be going; trying again for {BEAR:g} s")
+        look()
+        if run is not None and run.finished:
+            return run
+        if silent is not None and time.monotonic() - silent >= BEAR:
+            return None
+        time.sleep(LOOK)
 
 
 def _stop(control: Any, number: int) -> None:

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from sealscore.server.releases.relay import DayRelay, Mailbox
 from sealscore.server.run.run import run_coordinator, run_name
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
@@ -18,6 +19,7 @@ from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.server.transport.receipts import Receipts
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
+from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import AnchorError
@@ -104,6 +106,19 @@ def publish_release(server_dir: ServerDir, name: str, exchange: Exchange) -> Non
     said = _proposed(server_dir, exchange, plan, parties, release.hash, lambda header: ProposeRelease(header, files))
     _run_folder(server_dir, plan)
     _leave(release_said(server_dir, release), said)
+
+
+def relay(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
+    """Carry the day's parcels of scoring between the parties of all releases; what became of them is left in
+    `server_dir.relay_report`. `name` is not used: a relay is of no plan.
+
+    Raises:
+        ReleaseError, PlanError: a release's folder cannot be used.
+    """
+    releases = [Release.load(folder) for folder in server_dir.made_releases().values()]
+    report = DayRelay(exchange, server_dir.identity(), releases, Mailbox(server_dir.relay_waiting)).run()
+    server_dir.relay_report.parent.mkdir(mode=0o700, exist_ok=True)
+    write_whole(server_dir.relay_report, report.dumps())
 
 
 def release_said(server_dir: ServerDir, release: Release) -> Path:

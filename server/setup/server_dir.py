@@ -9,6 +9,7 @@ plans/             signed plans by name: NAME.json; what partners approve is its
 superlink/         Flower's own files
 runs/              one folder a plan, with its journal
 releases/          one folder a release, made of a finished run
+relay/             sealed parcels of scoring that wait for their recipients, and what the last relay did
 receipts.jsonl     the receipts for all heads of partners' ledgers (never delete it)
 """
 
@@ -27,6 +28,7 @@ from sealscore.shared.identity.identity import CardError, Identity
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.plan.schema import Strict
 from sealscore.shared.plan.toml import load_as
+from sealscore.shared.serving.manifest import MANIFEST
 
 CONFIG = "server.toml"
 PASSPHRASE = "SEALSCORE_PASSPHRASE"
@@ -85,6 +87,18 @@ class ServerDir:
     @property
     def releases(self) -> Path:
         return self.folder / "releases"
+
+    @property
+    def relay_waiting(self) -> Path:
+        return self.folder / "relay" / "waiting"
+
+    @property
+    def relay_report(self) -> Path:
+        return self.folder / "relay" / "last.json"
+
+    def made_releases(self) -> dict[str, Path]:
+        """The folders of the releases that were made here, by name."""
+        return {path.parent.name: path.parent for path in sorted(self.releases.glob(f"*/{MANIFEST}"))}
 
     @property
     def card_file(self) -> Path:

@@ -165,6 +165,26 @@ class ProposeRelease:
 
 
 @dataclass(frozen=True)
+class Relay:
+    """Server to party, signed: what partners have sent to the party for scoring, by sender; it answers with its own.
+
+    The header's run is a random name, so that an answer is to this message and to no earlier one. `parcels` are lines
+    of text that are sealed or signed by their senders: the day's batch, its receipt, serving keys.
+    """
+
+    header: Address
+    parcels: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Relayed:
+    """Party to server, signed: what the party sends to partners for scoring, by recipient."""
+
+    header: Address
+    parcels: dict[str, bytes]
+
+
+@dataclass(frozen=True)
 class Asked:
     """Server to party: a request, as its kind and body, with what goes along with every request.
 
@@ -199,7 +219,7 @@ class Refusal:
     code: str
 
 
-SetUp = Propose | ProposeRelease | Join | Joined | Introduce | Offered | Deliver
+SetUp = Propose | ProposeRelease | Relay | Relayed | Join | Joined | Introduce | Offered | Deliver
 Wrapped = Asked | Answered
 Request = Hello | Publish | SumRequest | PairRequest | Finish
 Reply = Ready | Stored | SumAnswer | PairAnswer | Refusal

@@ -19,7 +19,8 @@ from sealscore.shared.identity.identity import Card, Identity
 
 KEPT_DAYS = 30
 _LABEL = b"sealscore serving key 1"
-_TEXT_HEAD = "sealscore-serving-key-1."
+KEY_HEAD = "sealscore-serving-key-1."
+"""How the line of a serving key begins."""
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -51,7 +52,7 @@ class ServingKeys:
     def certificate(self) -> str:
         """The public half, certified by the lender, on one line of text."""
         packed = pack_fields(self.month.encode(), self.keys.certificate)
-        return _TEXT_HEAD + base64.urlsafe_b64encode(packed).decode("ascii")
+        return KEY_HEAD + base64.urlsafe_b64encode(packed).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class ServingPeer:
         Raises:
             CertificateError: it did not, or the line holds none.
         """
-        body = text.strip().removeprefix(_TEXT_HEAD)
+        body = text.strip().removeprefix(KEY_HEAD)
         try:
             if body == text.strip():
                 raise FieldsError("no head")
@@ -76,5 +77,5 @@ class ServingPeer:
             month, certificate = unpack_fields(raw, 2)
             scope = scope_of(month.decode("ascii"))
         except (binascii.Error, FieldsError, ValueError):
-            raise CertificateError(f"this is no serving key: a line of one begins with {_TEXT_HEAD}") from None
+            raise CertificateError(f"this is no serving key: a line of one begins with {KEY_HEAD}") from None
         return cls(month.decode("ascii"), peer_key(certificate, card, scope))

@@ -33,6 +33,7 @@ from paths import ROOT
 from vertical import ALIGN, LABELS, LENDER, PLATFORM, SIGNAL, vertical_records
 from vertical import vertical_plan as vertical
 
+from sealscore.clients.inbox.releases import ReleaseInbox
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
@@ -40,7 +41,6 @@ from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.setup.node_dir import NodeDir
-from sealscore.clients.setup.release_inbox import ReleaseInbox
 from sealscore.clients.setup.serving_dir import ServingDir
 from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
 from sealscore.shared.crypto.sealed_messages import unseal_message

@@ -16,13 +16,13 @@ from partners import Partners
 from serving_town import ServingTown
 from vertical_builders import PARTIES
 
-import sealscore.clients.setup.release_inbox as release_inbox
+import sealscore.clients.inbox.releases as release_inbox
 import sealscore.server.commands.releases as releases
 import sealscore.server.run.deployed as deployed
 from sealscore.clients.commands.run import _router
+from sealscore.clients.inbox.releases import ReleaseInbox
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.roles.errors import Refused
-from sealscore.clients.setup.release_inbox import ReleaseInbox
 from sealscore.server.run.deployed import publish_release
 from sealscore.server.transport.exchange import wait_for
 from sealscore.shared.crypto.signed_messages import open_signed, sign_message

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +16,9 @@ import typer
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.serving.release import ReleaseArgument, approved_release
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at
-from sealscore.clients.scoring.batches import batch_for, late_batches, take_batch, take_receipt
+from sealscore.clients.inbox.relay import LenderRelay, PlatformRelay
+from sealscore.clients.scoring.batches import late_batches
 from sealscore.clients.scoring.daily import late_words
-from sealscore.clients.scoring.log_days import note_days
 from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker, charge_days
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.plan_data import loaded
@@ -135,25 +136,19 @@ def batch(
     hash, _ = approved_release(node_dir, release, ended=True)
     found, day = serving.release(hash), today()
     card = _card(found.plan.cards, lender)
-    store = serving.store()
-    try:
+    with opened(node_dir) as ledger:
+        side = PlatformRelay(node_dir.identity(), ledger, serving, _warn)
         if receipt is not None:
-            number = take_receipt(store, _text(receipt), node_dir.config().node.name, card)
-            console.print(f"receipt of batch {number} taken")
-        peers = serving.peers({lender: card}, month_of(day))
-        if lender not in peers:
-            fail(
-                f"there is no serving key of {foreign(lender)} for {month_of(day)}; ask it for that month's", BAD_INPUT
-            )
-        with opened(node_dir) as ledger:
-            text = batch_for(node_dir.identity(), ledger, store, found, peers[lender], day)
+            console.print(f"receipt of batch {side.receipt(_text(receipt), card)} taken")
+        text = side.batch(found, card, day)
+    if text is None:
+        fail(f"there is no serving key of {foreign(lender)} for {month_of(day)}; ask it for that month's", BAD_INPUT)
+    with closing(serving.store()) as store:
         unreceipted = late_batches(store, day).get(lender, [])
-    finally:
-        store.close()
     _write(output, text, _OWNER)
     console.print(f"written to {foreign(output)}; send it to {foreign(lender)}")
     if unreceipted:
-        console.print(f"[red]{foreign(late_words(lender, unreceipted))}[/red]")
+        _warn(late_words(lender, unreceipted))
 
 
 @batch_app.command()
@@ -162,27 +157,10 @@ def take(
 ) -> None:
     """At a lender: take a platform's batch. The tokens in it are used no more; the receipt goes back."""
     node_dir = _of_role(folder, "lender")
-    serving, config = ServingDir(node_dir), node_dir.config()
-    identity = node_dir.identity()
+    retention_days = node_dir.config().serving.retention_days
     with opened(node_dir) as ledger:
-        # Also of a release that was ended: who withdraws has scores under it.
-        kept = [hash for hash in ledger.state.serving.releases if serving.release_folder(hash).is_dir()]
-        releases = {hash: serving.release(hash) for hash in kept}
-        log = serving.log()
-        try:
-            note_days(ledger, log, today())
-            receipt, count = take_batch(
-                _text(file),
-                identity,
-                ledger,
-                log,
-                releases,
-                serving.serving_keys(identity),
-                today(),
-                config.serving.retention_days,
-            )
-        finally:
-            log.close()
+        side = LenderRelay(node_dir.identity(), ledger, ServingDir(node_dir), _warn, retention_days)
+        receipt, count = side.take_file(_text(file), today())
     _write(output, receipt, _OWNER)
     console.print(f"{count} token{'' if count == 1 else 's'} withdrawn; send {foreign(output)} back to the platform")
 
@@ -222,6 +200,10 @@ def told(person: Person, folder: Folder = HERE) -> None:
             print(json.dumps(row))
     finally:
         store.close()
+
+
+def _warn(words: str) -> None:
+    console.print(f"[red]{foreign(words)}[/red]")
 
 
 def _of_role(folder: Path, role: str) -> NodeDir:
