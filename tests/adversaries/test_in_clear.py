@@ -18,7 +18,16 @@ from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.messages import Join, Joined, Propose, ProposeRelease, Refusal, SumRequest
+from sealscore.shared.messages.messages import (
+    Join,
+    Joined,
+    Propose,
+    ProposeRelease,
+    Refusal,
+    Relay,
+    Relayed,
+    SumRequest,
+)
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities
 
@@ -29,6 +38,8 @@ OPEN: dict[type, set[str]] = {
     Refusal: {"code"},
     Propose: {"text"},
     ProposeRelease: {"files"},
+    Relay: {"parcels"},
+    Relayed: {"parcels"},
 }
 
 

@@ -27,7 +27,7 @@ from sealscore.shared.identity.identity import Card, CardError, Identity
 from sealscore.shared.identity.keyfile import KeyFileError, _check, read_key, write_key
 from sealscore.shared.identity.trust import TrustError, TrustStore
 from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import Hello, Join, MessageError, Propose, ProposeRelease, Refusal
+from sealscore.shared.messages.messages import Hello, Join, MessageError, Propose, ProposeRelease, Refusal, Relay
 
 PLAN = "ab" * 32
 NORTH, SOUTH, WEST = (Identity.simulated(7, name, "lender") for name in ("north", "south", "west"))
@@ -59,6 +59,7 @@ SIGNED = [
     sign_message(Join(HEADER, keys("south").certificate, 1_900_000_000, (b"head",)), SOUTH),
     sign_message(Propose(HEADER, b"{}"), SOUTH),
     sign_message(ProposeRelease(HEADER, {"release.toml": b"name"}), SOUTH),
+    sign_message(Relay(HEADER, {"north": b"line"}), SOUTH),
 ]
 
 
@@ -118,7 +119,7 @@ def test_signed_messages(data: bytes):
     with limits():
         is_signed(data)
         try:
-            open_signed(data, CARDS, Refusal, Join, Propose, ProposeRelease)
+            open_signed(data, CARDS, Refusal, Join, Propose, ProposeRelease, Relay)
         except SignedMessageError:
             return
     assert data in SIGNED

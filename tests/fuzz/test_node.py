@@ -69,6 +69,8 @@ from sealscore.shared.messages.messages import (
     Publish,
     Ready,
     Refusal,
+    Relay,
+    Relayed,
     Stored,
     SumAnswer,
     SumRequest,
@@ -310,6 +312,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Any:
         lambda wanted: StreamSource.seeded(7, "lender-1"),
         lambda wanted: True,
         ReleaseInbox(ServingDir(NodeDir(tmp_path_factory.mktemp("node"))), "lender-1", tuple, told.append).take,
+        lambda parcels: {sender: parcel[::-1] for sender, parcel in parcels.items()},
         told.append,
     )
     return made, plan, members
@@ -323,18 +326,20 @@ def test_a_host(host: Any):
     manifest = b'name = "first"\nplan = "' + b"ab" * 32 + b'"\nlenders = ["lender-1"]\n[files]\n'
     files = {"release.toml": manifest, "plan.json": plan.canonical(), "model/card.json": b"{}"}
     sending = ProposeRelease(proposing.header, files)
+    relaying = Relay(proposing.header, {"video-1": b"sealscore-batch-1.AAAA", "video-2": b""})
+    messages = (joining, proposing, sending, relaying)
 
     def ask(request: bytes) -> None:
         with limits(seconds=20, memory=256 * 2**20):
             raw = made.answer(request)
-        known(open_signed(raw, plan.cards, Joined, Ready, Refusal))
+        known(open_signed(raw, plan.cards, Joined, Ready, Relayed, Refusal))
 
     def signed(message: bytes) -> None:
         label = b"sealscore signed message 1"
         ask(pack_fields(label, message, members[SERVER].sign("signed message", message)))
 
-    fuzz(150)(given(noise([sign_message(one, members[SERVER]) for one in (joining, proposing, sending)], 2_000))(ask))()
-    plain = [msgpack.unpackb(encode(one)) for one in (joining, proposing, sending)]
+    fuzz(150)(given(noise([sign_message(one, members[SERVER]) for one in messages], 2_000))(ask))()
+    plain = [msgpack.unpackb(encode(one)) for one in messages]
     fuzz(200)(given(altered(plain).map(packed))(signed))()
     texts = noise([plan.canonical()])
     odd_texts = [b'{"version":' + b"1" * 5_000 + b"}", b"[" * 100_000, b"{}", b"\xff\xfe{\0}\0", b'"\\ud800"']

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 from doubles import DirectExchange
-from partners import Partners
+from partners import Partners, routers
 from serving_town import ServingTown
 from vertical_builders import PARTIES
 
 import sealscore.clients.inbox.releases as release_inbox
 import sealscore.server.commands.releases as releases
 import sealscore.server.run.deployed as deployed
-from sealscore.clients.commands.run import _router
 from sealscore.clients.inbox.releases import ReleaseInbox
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.roles.errors import Refused
@@ -38,21 +36,6 @@ from sealscore.shared.serving.release import Release, ReleaseError
 pytestmark = pytest.mark.slow
 
 Files = Mapping[str, bytes]
-
-
-@contextmanager
-def routers(town: ServingTown) -> Iterator[dict[str, PlanRouter]]:
-    """The nodes of all parties, as `sealscore-node start` makes them."""
-    with ExitStack() as stack:
-        found = {}
-        for name in PARTIES:
-            node = town.node(name)
-            ledger, disclosures = town.ledger(name), node.disclosure_store()
-            found[name] = _router(node, node.config(), ledger, disclosures)
-            stack.callback(ledger.close)
-            stack.callback(disclosures.close)
-            stack.callback(found[name].close)
-        yield found
 
 
 @pytest.fixture

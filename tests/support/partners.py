@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from homes import Said
 from serving_town import ServingTown
+from vertical_builders import PARTIES
+
+from sealscore.clients.commands.run import _router
+from sealscore.clients.node.plan_router import PlanRouter
 
 
 class Partners:
@@ -87,3 +92,18 @@ class Partners:
             if all(person in records[name].person for name in parties):
                 return person, row
         raise AssertionError("nobody is at all of them")
+
+
+@contextmanager
+def routers(town: ServingTown) -> Iterator[dict[str, PlanRouter]]:
+    """The nodes of all parties, as `sealscore-node start` makes them."""
+    with ExitStack() as stack:
+        found = {}
+        for name in PARTIES:
+            node = town.node(name)
+            ledger, disclosures = town.ledger(name), node.disclosure_store()
+            found[name] = _router(node, node.config(), ledger, disclosures)
+            stack.callback(ledger.close)
+            stack.callback(disclosures.close)
+            stack.callback(found[name].close)
+        yield found

@@ -45,6 +45,8 @@ from sealscore.shared.messages.messages import (
     ProposeRelease,
     Ready,
     Refusal,
+    Relay,
+    Relayed,
 )
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.text.foreign import grouped
@@ -490,6 +492,30 @@ class TestReleases:
             assert self.said(town, host) == ("bad-release", "ab" * 32)
         with running(town["lender-1"]) as host:
             assert self.said(town, host) == ("too-many-releases", "ab" * 32)
+
+    @pytest.mark.parametrize("fault", [OSError(28, "full"), LedgerError("locked"), ValueError("person p00001")])
+    def test_what_fails_in_a_relay_reaches_the_server_as_a_code(self, town: Town, fault: Exception):
+        def failing(parcels: Any) -> Any:
+            raise fault
+
+        def said(host: PlanRouter) -> Relayed | Refusal:
+            message = Relay(Address("", "ab", "", 0, 0, SERVER, "lender-1"), {"video-1": b"x"})
+            answer = host.answer(sign_message(message, town.server.identity()))
+            found: Relayed | Refusal = open_signed(
+                answer, {host.name: town[host.name].identity().card}, Relayed, Refusal
+            )
+            assert found.header == message.header.reply()
+            return found
+
+        told: list[str] = []
+        with running(town["lender-1"], tell=told.append, relay=failing) as host:
+            refused = said(host)
+        assert isinstance(refused, Refusal)
+        assert refused.code == "unavailable"
+        assert len(told) == 1
+        assert "p00001" not in told[0]
+        with running(town["lender-1"]) as host:
+            assert said(host) == Relayed(Address("", "ab", "", 0, 0, "lender-1", SERVER), {})
 
     @pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), LedgerError("locked")])
     def test_what_cannot_be_kept_is_told_to_the_operator(self, town: Town, fault: Exception):

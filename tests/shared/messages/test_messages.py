@@ -22,6 +22,8 @@ from sealscore.shared.messages.messages import (
     ProposeRelease,
     Publish,
     Refusal,
+    Relay,
+    Relayed,
     SumAnswer,
     SumRequest,
 )
@@ -47,6 +49,8 @@ WRAPPED = {
     Introduce: st.builds(Introduce, headers, by_name, several),
     Propose: st.builds(Propose, headers, bodies),
     ProposeRelease: st.builds(ProposeRelease, headers, by_name),
+    Relay: st.builds(Relay, headers, by_name),
+    Relayed: st.builds(Relayed, headers, by_name),
     Asked: st.builds(Asked, headers, names, bodies, several, bodies, by_name),
     Answered: st.builds(Answered, headers, names, bodies, bodies, by_name),
     Finish: st.builds(Finish, headers),
