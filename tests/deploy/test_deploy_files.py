@@ -186,6 +186,14 @@ class TestUnits:
         for line in (command, *service["ExecReload"]):
             assert exists(line.removeprefix(BINARIES).split())
 
+    def test_the_relay_is_a_command_of_ours_that_a_timer_starts_each_day(self):
+        relay = unit("sealscore-relay.service")["Service"]
+        assert relay["Type"] == ["oneshot"]
+        assert relay["User"] == unit("sealscore-server.service")["Service"]["User"]
+        assert exists(relay["ExecStart"][0].removeprefix(BINARIES).split())
+        (when,) = unit("sealscore-relay.timer")["Timer"]["OnCalendar"]
+        assert re.fullmatch(r"\*-\*-\* \d\d:00:00 UTC", when)
+
     def test_a_node_reads_its_data_anew_on_reload(self):
         assert unit("sealscore-node.service")["Service"]["ExecReload"] == [f"{BINARIES}sealscore-node reload"]
 
