@@ -15,8 +15,9 @@ import polars as pl
 
 # From here on several whole numbers have one float.
 _APART: dict[type[pl.DataType], int] = {pl.Float32: 2**24, pl.Float64: 2**53}
-# As spreadsheets write long numbers, without the last digits, and programs write large floats.
-SCIENTIFIC = r"^[+-]?\d+(\.\d+)?[eE]\+\d+$"
+# As spreadsheets write long numbers, without the last digits, and programs write large floats, Java without a plus.
+# Of 12E4567, without a point as well, it cannot be told: codes look like it.
+SCIENTIFIC = r"^[+-]?(\d+[eE]\+|\d+\.\d+[eE]\+?)\d+$"
 NO_IDENTIFIER = "a float or a number in scientific notation, which may stand for several identifiers"
 IDENTIFIER_MEND = "export the column as text, or as whole numbers, from where it is written in full"
 

@@ -180,7 +180,7 @@ def _leave_out(crowded: pl.DataFrame, out: Path, others: bool, folder: Path) -> 
     """Write crowded creators into rejected/creators.parquet, beside rows of that table with faults if there are any."""
     path = out / "rejected" / "creators.parquet"
     private_folder(path.parent)
-    left_out = pl.concat([pl.read_parquet(path), crowded], how="diagonal_relaxed") if others else crowded
+    left_out = pl.concat([pl.read_parquet(path, glob=False), crowded], how="diagonal_relaxed") if others else crowded
     with replacing(path, OWNER_ONLY) as file:
         left_out.write_parquet(file)
     value = f"{crowded.height:,} with more than {MOST_VIDEOS:,} videos before the as-of day, left out"

@@ -15,12 +15,15 @@ LONGEST_CELL = 131_072
 """Characters of a cell; a longer one is a quote that was never closed, or no cell of a table."""
 _SPAN = LONGEST_CELL // 2  # bytes; a cell that is too long covers one aligned span of these at least
 _COMMA, _QUOTE, _END, _RETURN = b',"\n\r'
-_IS_END, _IS_QUOTE = (np.equal, _END), (np.equal, _QUOTE)
+_IS_COMMA, _IS_END, _IS_QUOTE, _IS_RETURN = ((np.equal, mark) for mark in (_COMMA, _END, _QUOTE, _RETURN))
+_LOW = (np.less, _RETURN + 1)  # for up to a return, which takes half as long again
 _CACHE = 1 << 18  # bytes compared at a time
 _HEAD = 1 << 12  # bytes, by which plain data show
 _SHORT = 8  # bytes; of shorter lines there are too many to look at each
 _WORD = np.dtype("<u8")
-_ONE, _TOP = np.uint64(1), np.uint64(63)
+_ONE, _TWO, _BYTE, _TOP = (np.uint64(bits) for bits in (1, 2, 8, 63))
+_GROUP = 512  # bytes of eight words, whose counts of bits are one word again
+_EVEN_BYTES, _QUARTERS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)
 
 
 class Parts:
@@ -29,11 +32,11 @@ class Parts:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self._bytes = np.frombuffer(data, dtype=np.int8)
-        self._nothing = np.zeros(len(data) // 64 + 1, dtype=_WORD)
+        self._nothing = np.zeros(len(data) // _GROUP * 8 + 8, dtype=_WORD)
         self._nothing.setflags(write=False)
         self._quoted = b'"' in data
         low, commas, *quotes = self._marks(
-            (np.less_equal, _RETURN) if self._looks_plain else _IS_END, (np.equal, _COMMA), *[_IS_QUOTE] * self._quoted
+            _LOW if self._looks_plain else _IS_END, _IS_COMMA, *[_IS_QUOTE] * self._quoted
         )
         self.plain = self._looks_plain and np.bitwise_count(low).sum() <= len(data) // _SHORT
         """Whether all of it is known to be ASCII, without a zero and without a carriage return."""
@@ -52,12 +55,12 @@ class Parts:
         if self._quoted:
             self._quotes = quotes[0]
             self._inside = _parity(self._quotes)
-            outside = ~self._inside
-            self._borders &= outside
-            if (low & self._inside).any():
-                self.ends = _places(low & outside)
-        # How many cells end up to each word.
-        self._counts = np.cumsum(np.bitwise_count(self._borders), dtype=np.int64)
+            self._borders &= ~self._inside
+            if (within := _at(self._inside, self.every_end)).any():
+                self.ends = self.every_end[~within]
+        # How many cells end in each word, by eights, and before each eight of them.
+        self._counts = np.bitwise_count(self._borders).view(_WORD)
+        self._before = np.concatenate([[0], np.cumsum(_total(self._counts).view(np.int64))])
 
     @property
     def whole(self) -> int:
@@ -72,15 +75,23 @@ class Parts:
     @cached_property
     def cells(self) -> np.ndarray:
         """How many cells each record has."""
-        word, bit = self.ends >> 6, (self.ends & 63).astype(_WORD)
-        behind = np.bitwise_count(self._borders[word] >> bit).astype(np.int64) - 1
-        return np.asarray(np.diff(self._counts[word] - behind, prepend=0))
+        word = self.ends >> 6
+        eight = word >> 3
+        earlier = (_ONE << (word.view(_WORD) & np.uint64(7)) * _BYTE) - _ONE  # the counts of the words before this one
+        upto = (_TWO << (self.ends.view(_WORD) & _TOP)) - _ONE
+        ended = _total(self._counts[eight] & earlier).view(np.int64)
+        ended += self._before[eight]
+        ended += np.bitwise_count(self._borders[word] & upto)
+        return np.asarray(np.diff(ended, prepend=0))
 
     @cached_property
     def blank(self) -> np.ndarray:
         """Which records are lines with nothing on them."""
         length = self.ends - self.starts
-        return np.asarray((length == 0) | ((length == 1) & (self._bytes[self.starts] == _RETURN)))
+        found = length == 0
+        if self._returned:
+            found |= (length == 1) & (self._bytes[self.starts] == _RETURN)
+        return np.asarray(found)
 
     @property
     def unclosed(self) -> bool:
@@ -104,7 +115,8 @@ class Parts:
         begun ^= ended
         begun &= self._inside
         ended ^= begun
-        faults = self._quotes & ~ended
+        faults = np.invert(ended, out=ended)
+        faults &= self._quotes
         last = len(self.data) - 1  # behind which the data is cut off: what stands there is not known
         faults[last >> 6] &= self._inside[last >> 6] | ~(_ONE << np.uint64(last & 63))
         if not faults.any():
@@ -125,7 +137,7 @@ class Parts:
     @property
     def long_cells(self) -> np.ndarray:
         """Where cells end that have too many characters."""
-        if np.diff(self._counts[_SPAN // 64 - 1 :: _SPAN // 64], prepend=0).all():
+        if np.diff(self._before[:: _SPAN // _GROUP]).all():
             return np.zeros(0, dtype=np.int64)
         borders = np.concatenate([[-1], _places(self._borders)])
         long = np.flatnonzero(np.diff(borders) - 1 > LONGEST_CELL)
@@ -149,7 +161,7 @@ class Parts:
 
     @cached_property
     def _returns(self) -> np.ndarray:
-        return self._marks((np.equal, _RETURN))[0] if self._returned else self._nothing
+        return self._marks(_IS_RETURN)[0] if self._returned else self._nothing
 
     @cached_property
     def _looks_plain(self) -> bool:
@@ -164,7 +176,7 @@ class Parts:
         """For each of these comparisons the bytes that compare so."""
         found = [np.empty_like(self._nothing) for _ in marks]
         for words in found:
-            words[-1] = 0
+            words[len(self._bytes) // 64 :] = 0
         packed, same = [words.view(np.uint8) for words in found], np.empty(_CACHE, dtype=np.bool_)
         for at in range(0, len(self._bytes), _CACHE):
             span = self._bytes[at : at + _CACHE]
@@ -177,18 +189,29 @@ class Parts:
 
 def _parity(words: np.ndarray) -> np.ndarray:
     """For each bit, whether the bits up to it, itself among them, are odd in number."""
-    found, shifted = words.copy(), np.empty_like(words)
-    for shift in (1, 2, 4, 8, 16, 32):
+    shifted = words << _ONE
+    found = words ^ shifted
+    for shift in (2, 4, 8, 16, 32):
         np.left_shift(found, np.uint64(shift), out=shifted)
         np.bitwise_xor(found, shifted, out=found)
     if len(words) > 1:
         # The words themselves are bits of fewer words; one after the other they would take as long as all the rest.
         odd = np.zeros(len(words) // 64 + 1, dtype=_WORD)
-        bits = np.packbits((found >> _TOP).astype(np.bool_), bitorder="little")
+        bits = np.packbits(found.view(np.int64) < 0, bitorder="little")
         odd.view(np.uint8)[: len(bits)] = bits
         before = np.unpackbits(_parity(odd).view(np.uint8), count=len(words) - 1, bitorder="little")
-        found[1:] ^= -before.astype(_WORD)  # all bits of a word, or none
-    return found
+        found[1:] ^= (-before).view(np.int8).astype(np.int64).view(_WORD)  # all bits of a word, or none
+    return np.asarray(found)
+
+
+def _total(counts: np.ndarray) -> np.ndarray:
+    """The sums of eight counts of up to 64 each, which are the bytes of one word."""
+    return (((counts & _EVEN_BYTES) + ((counts >> _BYTE) & _EVEN_BYTES)) * _QUARTERS) >> np.uint64(48)
+
+
+def _at(words: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Whether the bits at these places are set: bool [places]."""
+    return np.asarray((words[places >> 6] >> (places.view(_WORD) & _TOP)) & _ONE).astype(np.bool_)
 
 
 def _before(words: np.ndarray, first: bool) -> np.ndarray:
@@ -209,12 +232,10 @@ def _after(words: np.ndarray) -> np.ndarray:
 def _places(words: np.ndarray) -> np.ndarray:
     """The positions of the bits, in order: int64 [n]."""
     at = np.flatnonzero(words != 0)  # of words by themselves it takes twice as long
-    left, found = words[at], []
-    while True:  # one bit of each word at a time: few words hold two line ends
-        lowest = left & -left
-        found.append(at * 64 + np.bitwise_count(lowest - _ONE))
-        left ^= lowest
-        more = left != 0
-        if not more.any():
-            return found[0] if len(found) == 1 else np.sort(np.concatenate(found))
-        at, left = at[more], left[more]
+    left = words[at]
+    lowest = left & -left
+    first = at * 64 + np.bitwise_count(lowest - _ONE)
+    if not (left ^ lowest).any():
+        return np.asarray(first)
+    bits = np.flatnonzero(np.unpackbits(left.view(np.uint8), bitorder="little").view(np.bool_))
+    return np.asarray(bits + ((at - np.arange(len(at))) * 64)[bits >> 6])

@@ -40,7 +40,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> Table:
 
 
 def _read_parquet(path: Path, columns: Sequence[str] | None) -> Table:
-    scan = pl.scan_parquet(path)
+    scan = pl.scan_parquet(path, glob=False)  # a bracket in its name is no pattern of other files
     header = tuple(scan.collect_schema().names())
     frame = scan.select(present(columns, header)).collect(engine="streaming")
     return Table(frame, path.name, header)

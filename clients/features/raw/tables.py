@@ -190,7 +190,7 @@ def _scan(path: Path, table: RawTable, mapping: TableMap) -> pl.LazyFrame:
         raise DataError([Problem(path.name, "there is no such file", fix, code="absent")])
     refuse_other_kinds(path)
     try:
-        raw = pl.scan_parquet(path, row_index_name=ROW)
+        raw = pl.scan_parquet(path, row_index_name=ROW, glob=False)
         header = raw.collect_schema().names()
     except (OSError, pl.exceptions.PolarsError) as error:
         value = f"is no Parquet file: {why(error)}"
@@ -384,6 +384,7 @@ def _write_rejected(folder: Path, found: dict[str, Sound], mapping: PartyMapping
         pl.concat(parts).write_csv(file)
     for name, sound in faulty.items():
         rows = sound.rejected.select("row").unique().lazy()
-        raw = pl.scan_parquet(folder / _file(name, mapping.table(name)), row_index_name="row", row_index_offset=1)
+        path = folder / _file(name, mapping.table(name))
+        raw = pl.scan_parquet(path, row_index_name="row", row_index_offset=1, glob=False)
         with replacing(to / f"{name}.parquet", OWNER_ONLY) as file:
             raw.join(rows, on="row", how="semi").collect(engine="streaming").sort("row").write_parquet(file)

@@ -267,6 +267,12 @@ CASES = [
     ),
     Case("ids of a spreadsheet", refused("inexact", "person", 12), file(text(set_cell(10, "person", "1.38E+10")))),
     Case(
+        "ids that Java writes as floats",
+        refused("inexact", "person", 12, 13),
+        file(text(set_column("person", lambda n, cell: {10: "1.38E10", 11: "-1.3e10"}.get(n, cell)))),
+    ),
+    Case("a zero byte in the header", refused("encoding", None, 1), file(text().replace("note", "no\0te", 1))),
+    Case(
         "persons that are words for nobody",
         refused("blank", "person", 12, 13, 14, 15, 16),
         file(

@@ -14,7 +14,7 @@ from sealscore.clients.data.sources import csv_file, files
 from sealscore.clients.deploy.socket_path import socket_fault
 from sealscore.shared.plan.plan import Plan
 
-FOLDERS = ["with a blank", "it's", 'a "quoted" one', "\u6570\u636e", "100%, #1?", "back\\slash"]
+FOLDERS = ["with a blank", "it's", 'a "quoted" one', "\u6570\u636e", "100%, #1?", "back\\slash", "loans[1]*"]
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -29,6 +29,13 @@ def test_tables_are_read_from_any_folder(tmp_path: Path, plan: Plan, name: str) 
     )
     for source in sources:
         assert len(load_records(ColumnMapping(source), plan, "lender-1")) == ROWS
+
+
+def test_brackets_in_a_name_stand_for_no_other_file(tmp_path: Path) -> None:
+    """A pattern that matches the other file would read its rows in silence."""
+    path = parquet(frame, "loans[1].parquet")(tmp_path)
+    parquet(lambda: frame().head(3), "loans1.parquet")(tmp_path)
+    assert read_source(path).frame.height == ROWS
 
 
 def test_what_a_socket_may_be_in() -> None:

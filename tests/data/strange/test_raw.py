@@ -43,6 +43,14 @@ def read(tmp_path: Path) -> Read:
     return one
 
 
+def test_brackets_in_a_folder_are_no_pattern(tmp_path: Path) -> None:
+    for name in ("raw[1]", "raw1"):
+        (tmp_path / name).mkdir()
+        bills().head(7 if name == "raw1" else ROWS).write_parquet(tmp_path / name / "bills.parquet")
+    found = read_table(tmp_path / "raw[1]", "bills", TABLES["wallet"]["bills"], TableMap(), TODAY, ("CNY",), None)
+    assert found.frame.collect().height == ROWS
+
+
 def test_columns_of_nulls_are_blank(read: Read) -> None:
     nulls = pl.Series([None] * ROWS, dtype=pl.Null)
     sound = read(bills(paid_at=nulls))
