@@ -17,7 +17,10 @@ import polars as pl
 _APART: dict[type[pl.DataType], int] = {pl.Float32: 2**24, pl.Float64: 2**53}
 # As spreadsheets write long numbers, without the last digits, and programs write large floats, Java without a plus.
 # Of 12E4567, without a point as well, it cannot be told: codes look like it.
-SCIENTIFIC = r"^[+-]?(\d+[eE]\+|\d+\.\d+[eE]\+?)\d+$"
+_SCIENTIFIC = r"(\d+[eE]\+|\d+\.\d+[eE]\+?)\d+"
+# From 2^53 on, or a little before it, as data frames write floats.
+_LONG_FLOAT = r"0*([1-9]\d{16,}|9[1-9]\d{14}|90[1-9]\d{13}|900[89]\d{12}|9007(199|[2-9]\d\d)\d{9})\.0*"
+INEXACT = rf"^[+-]?({_SCIENTIFIC}|{_LONG_FLOAT})$"
 NO_IDENTIFIER = "a float or a number in scientific notation, which may stand for several identifiers"
 IDENTIFIER_MEND = "export the column as text, or as whole numbers, from where it is written in full"
 
@@ -244,10 +247,10 @@ def inexact(cells: pl.Series) -> np.ndarray:
     """Which cells, bool [n], may stand for several identifiers, so that two persons would be one.
 
     They are floats that are no whole number, or are beyond those that the type tells apart, and text in scientific
-    notation.
+    notation or as data frames write such floats.
     """
     if _is_text(cells):
-        return _stripped(cells).str.contains(SCIENTIFIC).fill_null(False).to_numpy()
+        return _stripped(cells).str.contains(INEXACT).fill_null(False).to_numpy()
     if not cells.dtype.is_float():
         return np.zeros(len(cells), dtype=bool)
     values = cells.cast(pl.Float64).to_numpy()

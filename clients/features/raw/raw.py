@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, SCIENTIFIC, names_nobody
+from sealscore.clients.data.cells import IDENTIFIER_MEND, INEXACT, NO_IDENTIFIER, names_nobody
 from sealscore.clients.features.dictionary.dictionary import PERSON, Kind
 
 DAY, TIME = pl.Date(), pl.Datetime("us", "UTC")
@@ -235,7 +235,7 @@ def rules(name: str, table: RawTable, today: date, currencies: Collection[str]) 
     for column, dtype in table.columns.items():
         value = pl.col(column)
         if dtype == TEXT and column in (*_NAMED, *table.key):
-            found.append(TableRule(column, value.str.contains(SCIENTIFIC), NO_IDENTIFIER, IDENTIFIER_MEND))
+            found.append(TableRule(column, value.str.contains(INEXACT), NO_IDENTIFIER, IDENTIFIER_MEND))
             nobody, fix = names_nobody(value, of_persons=column == PERSON), "fill it in, or leave the row out"
             found.append(TableRule(column, nobody, "a word for nobody in place of an identifier", fix))
         if column in _NOT_NEGATIVE:
