@@ -22,8 +22,14 @@ from sealscore.clients.node.sealed import SealedNode, answering, is_over
 from sealscore.clients.roles.bands import MayTell
 from sealscore.clients.roles.errors import Refused
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.shared.crypto.sealing import SealError, claimed_address
-from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from sealscore.shared.crypto.sealing import (
+    SealError,
+    SignedMessageError,
+    claimed_address,
+    is_signed,
+    open_signed,
+    sign_message,
+)
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.trust import EnrolmentError, TrustError, TrustStore, Untrusted
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError

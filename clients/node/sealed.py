@@ -18,11 +18,23 @@ from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
 from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.withdrawals import Withdrawals
-from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import SealError, claimed_address, seal, unseal
+from sealscore.shared.crypto.sealing import (
+    CertificateError,
+    PeerKey,
+    PlanKeys,
+    SealError,
+    SignedMessageError,
+    claimed_address,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal,
+    seal_message,
+    sign_message,
+    unseal,
+    unseal_message,
+)
 from sealscore.shared.crypto.seeds import OfferError, Seeds
-from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import AnchorError

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sealscore.clients.node.node import Node
-from sealscore.shared.crypto.plan_keys import PeerKey, PlanKeys
-from sealscore.shared.crypto.sealing import seal, unseal
+from sealscore.shared.crypto.sealing import PeerKey, PlanKeys, seal, unseal
 from sealscore.shared.fields import FieldsError, counter, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.disclosure_store import DisclosureStore

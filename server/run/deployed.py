@@ -17,7 +17,7 @@ from sealscore.server.transport.journal import Journal, JournalError
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.server.transport.receipts import Receipts
 from sealscore.server.transport.sealed import SealedExchange
-from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
+from sealscore.shared.crypto.sealing import SignedMessageError, open_signed, sign_message
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.anchors import AnchorError

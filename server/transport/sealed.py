@@ -15,11 +15,20 @@ from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Exchange
 from sealscore.server.transport.exchange import Reply as Body
 from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.receipts import Receipts
-from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import SealError
+from sealscore.shared.crypto.sealing import (
+    CertificateError,
+    PeerKey,
+    PlanKeys,
+    SealError,
+    SignedMessageError,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal_message,
+    sign_message,
+    unseal_message,
+)
 from sealscore.shared.crypto.seeds import OfferError, split_offer
-from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head
 from sealscore.shared.messages.address import Address

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sealscore.shared.crypto.plan_keys import CannotOpen, PeerKey, PlanKeys
+from sealscore.shared.crypto.sealing import CannotOpen, PeerKey, PlanKeys
 from sealscore.shared.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
 

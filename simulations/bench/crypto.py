@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from sealscore.shared.crypto.masking import MaskedSum
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
+from sealscore.shared.crypto.sealing import PlanKeys, peer_key, seal_message, unseal_message
 from sealscore.shared.crypto.seeds import Seeds, split_offer
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.address import Address

@@ -24,8 +24,7 @@ from homes import Said, Town, commands, new_town, node_loader, running, table_of
 from sealscore.clients.data import DataError
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.setup.preflight import preflight
-from sealscore.shared.crypto.plan_keys import PlanKeys
-from sealscore.shared.crypto.signed_messages import open_signed, sign_message
+from sealscore.shared.crypto.sealing import PlanKeys, open_signed, sign_message
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.address import Address

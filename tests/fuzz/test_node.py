@@ -42,10 +42,15 @@ from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.release_inbox import ReleaseInbox
 from sealscore.clients.setup.serving_dir import ServingDir
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import unseal_message
-from sealscore.shared.crypto.sealing import seal
-from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.sealing import (
+    PlanKeys,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal,
+    sign_message,
+    unseal_message,
+)
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import Head

@@ -25,7 +25,7 @@ from sealscore.clients.roles.errors import Refused
 from sealscore.clients.setup.release_inbox import ReleaseInbox
 from sealscore.server.run.deployed import publish_release
 from sealscore.server.transport.exchange import wait_for
-from sealscore.shared.crypto.signed_messages import open_signed, sign_message
+from sealscore.shared.crypto.sealing import open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.messages import ProposeRelease, Ready, Refusal

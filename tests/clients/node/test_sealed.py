@@ -20,9 +20,15 @@ from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.sealed import CLOCK_SECONDS, SealedNode
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.transport.sealed import SealedExchange
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.sealing import (
+    PlanKeys,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal_message,
+    sign_message,
+    unseal_message,
+)
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore, Untrusted
 from sealscore.shared.ledger.entries import Ceilings, Identify

@@ -16,8 +16,7 @@ from sealscore.clients.node.sealed import SealedNode
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.transport.exchange import Failure
 from sealscore.server.transport.sealed import SealedExchange
-from sealscore.shared.crypto.plan_keys import PlanKeys
-from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.sealing import PlanKeys, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.messages.address import Address

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
+from sealscore.shared.crypto.sealing import PlanKeys, peer_key
 from sealscore.shared.crypto.seeds import OfferError, Seeds, SeedsMissing, split_offer
 from sealscore.shared.fields import pack_fields, unpack_fields
 

@@ -9,8 +9,7 @@ import time
 
 import pytest
 
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message
+from sealscore.shared.crypto.sealing import PlanKeys, peer_key, seal_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.messages import Asked
