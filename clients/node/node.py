@@ -29,12 +29,12 @@ from sealscore.clients.roles.nobody import attempted, bounded
 from sealscore.clients.roles.platform import Platform
 from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease, Sum
 from sealscore.clients.roles.role import PartyRole
+from sealscore.shared.crypto.aggregation import Aggregation, SeedsMissing
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import Aggregation
 from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
@@ -402,7 +402,10 @@ class Node:
             self._failed(phase.name, error)
         if not noised:
             vector = mechanism.noised(vector, context.stream(Purpose.NOISE), len(cohort))
-        return self._aggregation.protect(address, cohort, mechanism.shape, vector)
+        try:
+            return self._aggregation.protect(address, cohort, mechanism.shape, vector)
+        except SeedsMissing:
+            raise Refused("no-seeds") from None
 
 
 def _told(ledger: Ledger) -> frozenset[str]:

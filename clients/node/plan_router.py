@@ -16,9 +16,8 @@ from functools import partial
 
 from sealscore.clients.data import DataError, Given, in_words
 from sealscore.clients.node.admission import NotApproved
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
-from sealscore.clients.node.sealed import SealedNode, answering, is_over
+from sealscore.clients.node.sealed import SealedNode, answering, is_over, masks_of
 from sealscore.clients.roles.bands import MayTell
 from sealscore.clients.roles.errors import Refused
 from sealscore.clients.roles.lifetime import Lifetime
@@ -252,7 +251,7 @@ class PlanRouter:
         plan = state.plan
         if found := self._may_tell.obstacles(plan, self.name):
             raise NotApproved("; ".join(found))
-        masks = Masks.of(plan, self.name)
+        masks = masks_of(plan, self.name)
         lifetime = Lifetime.of(self._labels, self._disclosure_store, self._signal_bits, self._may_tell.bits)
         records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)

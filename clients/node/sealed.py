@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 
 from sealscore.clients.node.admission import NotApproved, admit
 from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.withdrawals import Withdrawals
+from sealscore.shared.crypto.aggregation import MaskedSum
 from sealscore.shared.crypto.sealing import (
     CertificateError,
     PeerKey,
@@ -82,14 +82,14 @@ class SealedNode:
     def __init__(
         self,
         node: Node,
-        masks: Masks,
+        masks: MaskedSum,
         identity: Identity,
         trust: TrustStore,
         clock: Callable[[], float] = time.time,
     ) -> None:
         plan = node.plan
         admit(plan, node.name, identity, node.random_source)
-        if masks is not node.aggregation or masks.lone != Masks.of(plan, node.name).lone:
+        if masks is not node.aggregation or masks.lone != masks_of(plan, node.name).lone:
             raise ValueError(f"the sums of {node.name!r} are not under the masks of this door, as its plan needs them")
         if node.plan_ledger.ledger.party != identity.name:
             raise ValueError(f"the ledger of {node.plan_ledger.ledger.party!r} is not that of {identity.name!r}")
@@ -281,6 +281,11 @@ class SealedNode:
 def _payload(header: Address, step: int, sender: str, recipient: str) -> Address:
     """A payload's address: both sides of a step are asked under one attempt, so that none fits into another."""
     return dataclasses.replace(header, round=step, sender=sender, recipient=recipient)
+
+
+def masks_of(plan: Plan, party: str) -> MaskedSum:
+    """The masks of a party of a plan before it has joined a run; its group may have no other party."""
+    return MaskedSum(lone=len(plan.members(plan.party(party).group)) == 1)
 
 
 def is_over(plan: Plan, now: float) -> bool:

@@ -21,8 +21,8 @@ from sealscore.server.transport.journal import Journal, Sum
 from sealscore.server.transport.messenger import Messenger
 from sealscore.server.transport.pairs import PairExchange
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
+from sealscore.shared.crypto.aggregation import Aggregation
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
-from sealscore.shared.messages.aggregation import Aggregation
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.bins import Binning

@@ -14,8 +14,8 @@ import numpy as np
 
 from sealscore.server.transport.journal import Journal, Sum
 from sealscore.server.transport.party_client import INVALID, PartyClient, PhaseFailed, lost_for_good
+from sealscore.shared.crypto.aggregation import Aggregation, AggregationError
 from sealscore.shared.dp.mechanisms import Mechanism
-from sealscore.shared.messages.aggregation import Aggregation, AggregationError
 from sealscore.shared.messages.messages import Hello, Ready, SumAnswer, SumRequest
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan

@@ -17,11 +17,11 @@ from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.messenger import ClearMessenger, Messenger
 from sealscore.server.transport.receipts import Receipts
 from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.crypto.aggregation import Aggregation, PlainSum
 from sealscore.shared.dp.accountant import OpacusAccountant, PldAccountant
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.aggregation import Aggregation, PlainSum
 from sealscore.shared.model.released.score_tables import OVERALL, ScoreTables
 from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.model.score_model import ScoreModel

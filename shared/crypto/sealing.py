@@ -1,7 +1,7 @@
 """Sealed and signed messages: the keys that they are sealed to, and what they are bound to.
 
-Keys: one pair a plan and holder, hybrid post-quantum, destroyed at the end of the plan. HPKE (RFC 9180) in base mode with
-the KEM of ML-KEM-768 and X25519 together, HKDF-SHA256 and AES-256-GCM: closed as long as either of the two KEMs is. The
+Keys: one pair a plan and holder, hybrid post-quantum, destroyed at the end of the plan. HPKE (RFC 9180) in base mode
+with the KEM of ML-KEM-768 and X25519 together, HKDF-SHA256 and AES-256-GCM: closed as long as either KEM is. The
 public half travels in a certificate that the holder signs over (plan, name, key).
 
 Formal guarantees, as far as Ed25519 and HPKE hold: a message that `unseal` returns was sealed by the holder of the

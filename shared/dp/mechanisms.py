@@ -17,12 +17,12 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from sealscore.shared.crypto.aggregation import SumShape
 from sealscore.shared.dp.accountant import Accountant, PldAccountant
 from sealscore.shared.dp.effort import TooMuchWork
 from sealscore.shared.dp.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
 from sealscore.shared.dp.measure import measure
 from sealscore.shared.dp.noise_calibration import PlannedRelease, Solved, UnreachableBudget, borne_out, solve
-from sealscore.shared.messages.aggregation import SumShape
 from sealscore.shared.phases.order import Phase, phases
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan

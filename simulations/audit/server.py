@@ -14,7 +14,7 @@ from sealscore.server.run.coordinator import Coordinator, Observer
 from sealscore.server.run.optimizer import ServerOptimizer
 from sealscore.server.transport.exchange import wait_for
 from sealscore.server.transport.messenger import Messenger
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import initial_tower
 from sealscore.shared.model.loss import Loss

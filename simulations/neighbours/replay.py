@@ -17,9 +17,9 @@ from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.role import PartyRole
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Failure, Traffic
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.identity.identity import Identity, Role
 from sealscore.shared.ledger.entries import Ceilings
-from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import digest, encode
 from sealscore.shared.messages.messages import (
     Message,

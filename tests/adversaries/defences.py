@@ -24,7 +24,6 @@ from ledgers import ledger_of, watch
 from sealscore.clients.features.dictionary.digest import dictionary_digest
 from sealscore.clients.features.papers import CHECKS
 from sealscore.clients.node.anchoring import Anchoring
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.clients.node.plan_router import PlanRouter
@@ -35,6 +34,7 @@ from sealscore.clients.setup.config import DataSection
 from sealscore.server.transport.exchange import Failure
 from sealscore.server.transport.messenger import ClearMessenger, Messenger
 from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.crypto.aggregation import MaskedSum, PlainSum, SumShape
 from sealscore.shared.crypto.payloads import pack_numbers, unpack_numbers
 from sealscore.shared.dp.events import Event, RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanism
@@ -48,7 +48,6 @@ from sealscore.shared.ledger.labels import LabelRelease, LabelStore
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import NOWHERE, LedgerState, PlanState
 from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum, SumShape
 from sealscore.shared.messages.messages import (
     Message,
     PairRequest,
@@ -68,7 +67,7 @@ from sealscore.simulations.engine.enrolment import enrolled, identities
 from sealscore.simulations.world.fit_detector import grow
 
 
-class ClearSums(Masks):
+class ClearSums(MaskedSum):
     """Masks off: the vector goes as it is."""
 
     def use(self, seeds: Any) -> None:
@@ -429,7 +428,7 @@ class Defences:
         plan: Plan,
         name: str,
         records: Records,
-        masks: Masks,
+        masks: MaskedSum,
         ledger: Ledger,
         tell: Any,
         disclosure_store: DisclosureStore | None = None,
@@ -462,7 +461,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.members: dict[str, Identity] = identities(self.plan)
         self.charged = {name: [] for name in self.records}
-        self.masks: dict[str, Masks] = {}
+        self.masks: dict[str, MaskedSum] = {}
         self.nodes: dict[str, Node] = {}
         self.doors: dict[str, Any] = {}
         self.away = {party.name for party in self.plan.parties}
@@ -476,7 +475,7 @@ class Scene:
     def enter(self, name: str, ledger: Ledger | None = None, disclosure_store: DisclosureStore | None = None) -> None:
         """Build a party; with a ledger and a register that it says are its own, as after a restart."""
         lone = len(self.plan.members(self.plan.party(name).group)) == 1
-        self.masks[name] = (ClearSums if "masks" in self.defences.off else Masks)(lone)
+        self.masks[name] = (ClearSums if "masks" in self.defences.off else MaskedSum)(lone=lone)
         self.nodes[name] = self.defences.node(
             self.plan,
             name,

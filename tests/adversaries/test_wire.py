@@ -16,6 +16,7 @@ from sealscore.clients.node.node import Node
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Failure
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.crypto.sealing import (
     PlanKeys,
     claimed_address,
@@ -27,7 +28,6 @@ from sealscore.shared.crypto.sealing import (
 )
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import Head
-from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,

@@ -33,7 +33,6 @@ from paths import ROOT
 from vertical import ALIGN, LABELS, LENDER, PLATFORM, SIGNAL, vertical_records
 from vertical import vertical_plan as vertical
 
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
@@ -42,6 +41,7 @@ from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.release_inbox import ReleaseInbox
 from sealscore.clients.setup.serving_dir import ServingDir
+from sealscore.shared.crypto.aggregation import MaskedSum, PlainSum
 from sealscore.shared.crypto.sealing import (
     PlanKeys,
     is_signed,
@@ -56,7 +56,6 @@ from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
@@ -186,7 +185,7 @@ class Door:
         self.open()
 
     def open(self) -> None:
-        self.masks = Masks(lone=False)
+        self.masks = MaskedSum(lone=False)
         source = StreamSource.seeded(7, "lender-1")
         ledger = ledger_of(self.plan, "lender-1", identity=self.party)
         node = Node(

@@ -24,7 +24,7 @@ from sealscore.clients.node.node import Node
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Reply, Traffic
 from sealscore.server.transport.messenger import ClearMessenger
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.persons.records import Records
 

@@ -25,10 +25,10 @@ from ledgers import ledger_of
 from sealscore.clients.node.node import Node
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.transport.exchange import Failure, Reply, Traffic
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records

@@ -15,7 +15,7 @@ from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, Reply
 from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.server.transport.party_client import PhaseFailed
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest
 from sealscore.shared.model.released.table_figures import TableFigures

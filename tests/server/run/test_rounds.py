@@ -29,7 +29,7 @@ from sealscore.server.run.rounds import STRIKES, AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import Failure, Reply
 from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.model.bins import histogram
