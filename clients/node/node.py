@@ -21,14 +21,12 @@ import numpy as np
 
 from sealscore.clients.node.consents import Consents
 from sealscore.clients.node.plan_ledger import PlanLedger
-from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lender import Lender
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.clients.roles.nobody import attempted, bounded
 from sealscore.clients.roles.platform import Platform
-from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease, Sum
-from sealscore.clients.roles.role import PartyRole
+from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease
+from sealscore.clients.roles.role import PairContext, PartyRole, RoundContext, Sum, attempted, bounded
 from sealscore.shared.crypto.aggregation import Aggregation, SeedsMissing
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.mechanisms import Mechanisms

@@ -194,7 +194,8 @@ class SharedSeeds:
             raise SeedsMissing(f"the seeds of {self.name!r} in this run are erased")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name!r}, run={self.run!r}, parties={sorted(self._digests)})"
+        parties = sorted(self._digests)
+        return f"{type(self).__name__}(name={self.name!r}, run={self.run!r}, epoch={self.epoch}, parties={parties})"
 
 
 class MaskedSum(PlainSum):

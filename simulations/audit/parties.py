@@ -10,11 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from sealscore.clients.roles.context import RoundContext
 from sealscore.clients.roles.encoding import Encoder, expect
-from sealscore.clients.roles.releases import Pair, Sum
-from sealscore.clients.roles.role import PartyRole
-from sealscore.clients.roles.training import train_step
+from sealscore.clients.roles.role import Pair, PartyRole, RoundContext, Sum, train_step
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.address import Address
 from sealscore.shared.model.build import coding_of, initial_tower

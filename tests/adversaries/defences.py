@@ -28,8 +28,8 @@ from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.sealed import SealedNode
-from sealscore.clients.roles.context import RoundContext
 from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.clients.roles.role import RoundContext
 from sealscore.clients.setup.config import DataSection
 from sealscore.server.transport.exchange import Failure
 from sealscore.server.transport.messenger import ClearMessenger, Messenger
@@ -184,7 +184,7 @@ def _saturation(patch: pytest.MonkeyPatch) -> None:
             raise ValueError("the sum exceeds its bound")
         return np.rint(vector / grid).astype(np.int64)
 
-    patch.setattr("sealscore.clients.roles.training.to_grid", strict)
+    patch.setattr("sealscore.clients.roles.role.to_grid", strict)
 
 
 def _weight_limit(patch: pytest.MonkeyPatch) -> None:

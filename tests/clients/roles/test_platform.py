@@ -20,7 +20,7 @@ from vertical_builders import (
     vertical_plan,
 )
 
-from sealscore.clients.roles.context import RoundContext
+from sealscore.clients.roles.role import RoundContext
 from sealscore.compliance.verify.budgets import signal_bits
 from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.dp.events import Disclosure
