@@ -17,7 +17,7 @@ from sealscore.clients.node.sealed import SealedNode, masks_of
 from sealscore.clients.roles.bands import told_bits
 from sealscore.clients.roles.lender import Lender
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.server.run.coordinator import Observer
+from sealscore.server.run.rounds import Observer
 from sealscore.server.run.run import run_coordinator
 from sealscore.server.transport.exchange import Exchange
 from sealscore.shared.crypto.psi import Progress

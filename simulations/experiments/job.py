@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sealscore.server.releases.making import PURPOSE, Wanted, make_release
-from sealscore.server.run.coordinator import Observer
+from sealscore.server.run.rounds import Observer
 from sealscore.server.transport.exchange import MissingParties
 from sealscore.server.transport.party_client import PhaseFailed
 from sealscore.shared.crypto.psi import Progress

@@ -12,7 +12,8 @@ from doubles import DirectExchange, Quiet, nodes_of
 from sklearn.metrics import roc_auc_score
 from vertical_builders import auto_vertical_plan, federation_of
 
-from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.run.rounds import Observer
 from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.shared.crypto.aggregation import PlainSum

@@ -10,8 +10,8 @@ import pytest
 from builders import BIN, CALIBRATE, EVALUATE, LENDERS, TRAIN, small_federation, small_plan
 from doubles import DirectExchange, Quiet, nodes_of
 
-from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
-from sealscore.server.run.rounds import AttemptsSpent
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.run.rounds import AttemptsSpent, Observer
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, Reply
 from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.server.transport.party_client import PhaseFailed

@@ -23,7 +23,7 @@ from builders import (
     small_records,
     weights_of,
 )
-from doubles import DirectExchange, nodes_of
+from doubles import DirectExchange, Quiet, nodes_of
 
 from sealscore.server.run.rounds import STRIKES, AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import Failure, Reply
@@ -49,7 +49,7 @@ class Bench:
         self.nodes, self.charges = nodes_of(plan, self.records)
         self.exchange = DirectExchange(self.nodes, spoil, away)
         self.asker = PartyClient(plan, "run-1", ClearMessenger(self.exchange), None)
-        self.rounds = Rounds(plan, "run-1", self.asker, PlainSum())
+        self.rounds = Rounds(plan, "run-1", self.asker, PlainSum(), Quiet())
         self.binning = binning_of(plan, small_records(seed=1))
 
     def publish(self) -> dict[str, str]:
@@ -248,7 +248,7 @@ class TestAbsence:
     def bench(self, monkeypatch: pytest.MonkeyPatch) -> Bench:
         bench, now = Bench(away={"lender-1", "lender-2"}), [0.0]
         bench.asker = PartyClient(PLAN, "run-1", ClearMessenger(bench.exchange), None, 60.0)
-        bench.rounds = Rounds(PLAN, "run-1", bench.asker, PlainSum())
+        bench.rounds = Rounds(PLAN, "run-1", bench.asker, PlainSum(), Quiet())
         bench.back = 30.0  # type: ignore[attr-defined]
 
         def sleep(seconds: float) -> None:
