@@ -39,11 +39,11 @@ class Withdrawals:
         self._node, self._disclosure_store, self._identity = node, disclosure_store, identity
         self._pending: dict[str, _Pending] = {}
         self._taken: dict[str, bytes] = {}
+        # Whether a notice of a peer was taken of which the peer does not know yet.
+        self.to_confirm = False
 
     def outgoing(self, run: str, peers: Mapping[str, PeerKey]) -> dict[str, bytes]:
         """Sealed notices to go along with the next answer, by peer: none where there is nothing to send."""
-        if not self._taken and not self._disclosure_store.has_notices:
-            return {}
         found = {}
         for peer, key in peers.items():
             digest = self._taken.pop(peer, b"")
@@ -52,6 +52,7 @@ class Withdrawals:
                 continue
             content = pack_fields(_WITHDRAWN, self._body(peer, notices), _TAKEN, digest)
             found[peer] = seal(self._address(run, self._node.name, peer), KIND, content, self._identity, key)
+        self.to_confirm = bool(self._taken)
         return found
 
     def incoming(self, run: str, peer: str, notice: bytes, keys: PlanKeys, cards: Mapping[str, Card]) -> None:
@@ -76,6 +77,7 @@ class Withdrawals:
             for plan, handles in by_plan.items():
                 self._node.forget(peer, plan, handles)
             self._taken[peer] = hashlib.sha256(body).digest()
+            self.to_confirm = True
         if peer in self._pending and hashlib.sha256(self._pending[peer].body).digest() == digest:
             notices = self._pending.pop(peer).notices
             self._node.plan_ledger.withdrawn(peer, "passed", len(notices), None)

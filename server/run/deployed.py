@@ -15,8 +15,7 @@ from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
 from sealscore.server.transport.journal import Journal, JournalError
 from sealscore.server.transport.party_client import PartyClient, PhaseFailed
-from sealscore.server.transport.receipts import Receipts
-from sealscore.server.transport.sealed import SealedExchange
+from sealscore.server.transport.sealed import Receipts, SealedExchange
 from sealscore.shared.crypto.sealing import SignedMessageError, open_signed, sign_message
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.keyfile import KeyFileError

@@ -17,8 +17,7 @@ from sealscore.server.run.rounds import Observer
 from sealscore.server.transport.exchange import Exchange
 from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.messenger import ClearMessenger, Messenger
-from sealscore.server.transport.receipts import Receipts
-from sealscore.server.transport.sealed import SealedExchange
+from sealscore.server.transport.sealed import Receipts, SealedExchange
 from sealscore.shared.crypto.aggregation import Aggregation, PlainSum
 from sealscore.shared.dp.accountant import OpacusAccountant, PldAccountant
 from sealscore.shared.dp.mechanisms import Mechanisms

@@ -23,11 +23,10 @@ from ledgers import ledger_of, watch
 
 from sealscore.clients.features.dictionary.digest import dictionary_digest
 from sealscore.clients.features.papers import CHECKS
-from sealscore.clients.node.anchoring import Anchoring
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.clients.node.plan_router import PlanRouter
-from sealscore.clients.node.sealed import SealedNode
+from sealscore.clients.node.sealed import Anchoring, SealedNode
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.role import RoundContext
 from sealscore.clients.setup.config import DataSection

@@ -26,7 +26,7 @@ from vertical import (
     vertical_records,
 )
 
-from sealscore.clients.node.anchoring import LedgerBehind
+from sealscore.clients.node.sealed import LedgerBehind
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import Head, Receipt

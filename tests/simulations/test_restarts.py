@@ -13,10 +13,9 @@ from doubles import DirectExchange, Quiet
 from ledgers import identified, own_epsilon
 from vertical_builders import PARTIES, federation_of, vertical_plan
 
-from sealscore.clients.node.anchoring import LedgerBehind
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.sealed import SealedNode, masks_of
+from sealscore.clients.node.sealed import LedgerBehind, SealedNode, masks_of
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.transport.sealed import SealedExchange

@@ -12,8 +12,8 @@ from builders import LENDERS, small_plan
 from ledger_entries import refusal
 from ledgers import UNLIMITED
 
-from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
 from sealscore.clients.node.plan_ledger import approve
+from sealscore.clients.node.sealed import Anchoring, LedgerBehind
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
