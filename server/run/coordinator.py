@@ -15,11 +15,9 @@ import numpy as np
 from sealscore.server.run.additive_fit import FederatedSums
 from sealscore.server.run.rounds import Observer, Rounds
 from sealscore.server.run.tower_fit import fitted_tower
-from sealscore.server.transport.exchange import wait_for
+from sealscore.server.transport.exchange import Messenger, PartyClient, PhaseFailed, wait_for
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.messenger import Messenger
 from sealscore.server.transport.pairs import PairExchange
-from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.crypto.aggregation import Aggregation
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes

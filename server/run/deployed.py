@@ -12,9 +12,8 @@ from typing import Any
 
 from sealscore.server.run.run import run_coordinator, run_name
 from sealscore.server.setup.server_dir import ServerDir
-from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
+from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, PartyClient, PhaseFailed, wait_for
 from sealscore.server.transport.journal import Journal, JournalError
-from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.server.transport.sealed import Receipts, SealedExchange
 from sealscore.shared.crypto.sealing import SignedMessageError, open_signed, sign_message
 from sealscore.shared.identity.identity import Card

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sealscore.server.transport.exchange import INVALID, PartyClient, PhaseFailed, lost_for_good
 from sealscore.server.transport.journal import Journal, Sum
-from sealscore.server.transport.party_client import INVALID, PartyClient, PhaseFailed, lost_for_good
 from sealscore.shared.crypto.aggregation import Aggregation, AggregationError
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.messages import Hello, Ready, SumAnswer, SumRequest

@@ -14,9 +14,8 @@ from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.run.earlier_run import SIGNALS, TOWERS, check_earlier_run, take_over
 from sealscore.server.run.progress import FileObserver
 from sealscore.server.run.rounds import Observer
-from sealscore.server.transport.exchange import Exchange
+from sealscore.server.transport.exchange import ClearMessenger, Exchange, Messenger
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.messenger import ClearMessenger, Messenger
 from sealscore.server.transport.sealed import Receipts, SealedExchange
 from sealscore.shared.crypto.aggregation import Aggregation, PlainSum
 from sealscore.shared.dp.accountant import OpacusAccountant, PldAccountant

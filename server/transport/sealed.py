@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure
-from sealscore.server.transport.exchange import Reply as Body
+from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Delivered, Exchange, Failure
 from sealscore.server.transport.journal import Journal
 from sealscore.shared.crypto.sealing import (
     CertificateError,
@@ -321,7 +320,7 @@ class SealedExchange:
         replies = self._inner.send(sealed, timeout) if sealed else {}
         return {name: self._open(name, raw, messages[name].header) for name, raw in replies.items()}
 
-    def _open(self, name: str, raw: Body, asked: Address) -> Any:
+    def _open(self, name: str, raw: Delivered, asked: Address) -> Any:
         if isinstance(raw, Failure):
             return raw
         cards = {name: self._plan.cards[name]}

@@ -13,8 +13,7 @@ import numpy as np
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.run.rounds import Observer
 from sealscore.server.run.tower_fit import GradientSums, ServerOptimizer
-from sealscore.server.transport.exchange import wait_for
-from sealscore.server.transport.messenger import Messenger
+from sealscore.server.transport.exchange import Messenger, wait_for
 from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import initial_tower

@@ -30,8 +30,7 @@ from sealscore.clients.node.sealed import Anchoring, SealedNode
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.role import RoundContext
 from sealscore.clients.setup.config import DataSection
-from sealscore.server.transport.exchange import Failure
-from sealscore.server.transport.messenger import ClearMessenger, Messenger
+from sealscore.server.transport.exchange import ClearMessenger, Failure, Messenger
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.aggregation import MaskedSum, PlainSum, SumShape
 from sealscore.shared.crypto.payloads import pack_numbers, unpack_numbers

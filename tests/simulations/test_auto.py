@@ -14,8 +14,8 @@ from vertical_builders import auto_vertical_plan, federation_of
 
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.run.rounds import Observer
+from sealscore.server.transport.exchange import ClearMessenger
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.dp.events import Gaussian
 from sealscore.shared.model.additive.table_score import TableScore

@@ -24,8 +24,8 @@ from vertical_builders import (
 )
 
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.transport.exchange import ClearMessenger
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.messenger import ClearMessenger
 from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest
 from sealscore.shared.messages.messages import PairRequest, SumRequest

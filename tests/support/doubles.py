@@ -24,7 +24,7 @@ from ledgers import ledger_of
 
 from sealscore.clients.node.node import Node
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.server.transport.exchange import Failure, Reply, Traffic
+from sealscore.server.transport.exchange import Delivered, Failure, Traffic
 from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanism
@@ -186,7 +186,7 @@ class DirectExchange:
     def __init__(
         self,
         responders: Mapping[str, Any],
-        spoil: Callable[[str, bytes, bytes], Reply] | None = None,
+        spoil: Callable[[str, bytes, bytes], Delivered] | None = None,
         away: set[str] | None = None,
         order: Callable[[Iterable[str]], Iterable[str]] = sorted,
     ) -> None:
@@ -201,10 +201,10 @@ class DirectExchange:
         """Parties that are not away."""
         return frozenset(self._responders) - self.away
 
-    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Delivered]:
         """Every party's reply, in the order of `order`."""
         self.log.append(dict(requests))
-        replies: dict[str, Reply] = {}
+        replies: dict[str, Delivered] = {}
         for party in self._order(requests):
             self.traffic.sent(party, requests[party])
             if party in self.away:
