@@ -37,7 +37,7 @@ from sealscore.shared.crypto.sealing import (
 from sealscore.shared.crypto.seeds import OfferError, Seeds
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt
+from sealscore.shared.ledger.chain import AnchorError, Head, Receipt
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.messages.address import Address

@@ -14,8 +14,7 @@ from sealscore.shared.model.additive.codes import Codes, narrow
 from sealscore.shared.model.additive.curve import CURVE_LENGTH, PdCurve
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
-from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import Tower, load_flat, parameter_count, row_logits
+from sealscore.shared.model.tower import Loss, Tower, load_flat, parameter_count, row_logits
 from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.towers import group_of

@@ -23,8 +23,7 @@ from sealscore.shared.crypto.alignment import AlignmentError, Asking
 from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
-from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
-from sealscore.shared.dp.rounding import to_grid
+from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms, to_grid
 from sealscore.shared.model.additive.curve import CURVE_LENGTH, SUMS, PdCurve, residual_sums
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.score_table import score_table

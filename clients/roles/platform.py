@@ -24,8 +24,8 @@ from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.parts import edges_from_bytes, weights_from_bytes
 from sealscore.shared.model.bins import Binning
-from sealscore.shared.model.loss import ForwardCorrected
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
+from sealscore.shared.model.tower import ForwardCorrected
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase

@@ -25,19 +25,17 @@ from sealscore.clients.roles.releases import Payload
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
 from sealscore.shared.dp.gradients import ClippedGradientSum
-from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
-from sealscore.shared.dp.rounding import to_grid
+from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms, to_grid
 from sealscore.shared.messages.address import Address
 from sealscore.shared.model.bins import Binning
-from sealscore.shared.model.loss import Loss, cross_entropy
+from sealscore.shared.model.tower import Loss, cross_entropy
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.additive.tower_budget import label_keep
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.towers import towers
-from sealscore.shared.randomness.sampling import poisson_sample
-from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource
+from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource, poisson_sample
 
 Tell = Callable[[str], None]
 Answer = TypeVar("Answer")

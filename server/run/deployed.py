@@ -18,7 +18,7 @@ from sealscore.server.transport.sealed import Receipts, SealedExchange
 from sealscore.shared.crypto.sealing import SignedMessageError, open_signed, sign_message
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.keyfile import KeyFileError
-from sealscore.shared.ledger.anchors import AnchorError
+from sealscore.shared.ledger.chain import AnchorError
 from sealscore.shared.messages.address import Address
 from sealscore.shared.messages.messages import Propose, ProposeRelease, Ready, Refusal
 from sealscore.shared.phases.order import phases

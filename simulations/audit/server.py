@@ -17,8 +17,7 @@ from sealscore.server.transport.exchange import Messenger, wait_for
 from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import initial_tower
-from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import flatten
+from sealscore.shared.model.tower import Loss, flatten
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError

@@ -27,7 +27,7 @@ from sealscore.shared.crypto.sealing import (
     sign_message,
 )
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import Head
+from sealscore.shared.ledger.chain import Head
 from sealscore.shared.messages.codec import decode, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,

@@ -14,7 +14,7 @@ from mutations import ODD, TEXT_ONLY, altered, fuzz, limits, noise
 from sealscore.clients.node.sealed import Anchoring, LedgerBehind
 from sealscore.server.transport.sealed import Receipts
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors, to_line
+from sealscore.shared.ledger.chain import AnchorError, Head, Receipt, read_anchors, to_line
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger

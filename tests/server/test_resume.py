@@ -32,7 +32,7 @@ from sealscore.server.run import run as entry
 from sealscore.server.run.rounds import AttemptsSpent
 from sealscore.server.transport.exchange import Delivered, PhaseFailed
 from sealscore.shared.crypto.sealing import SealError, claimed_address
-from sealscore.shared.ledger.anchors import read_anchors
+from sealscore.shared.ledger.chain import read_anchors
 from sealscore.shared.ledger.entries import Disclose
 from sealscore.shared.plan.plan import Plan
 

@@ -13,7 +13,7 @@ from doubles import Talk
 from sealscore.shared.dp.events import SampledGaussian
 from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.model.build import coding_of, initial_tower
-from sealscore.shared.model.loss import cross_entropy
+from sealscore.shared.model.tower import cross_entropy
 from sealscore.shared.plan.plan import Plan
 
 ONE_FOR_ALL = small_records(200, seed=2, test_share=0.0)

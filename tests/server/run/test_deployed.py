@@ -17,7 +17,7 @@ from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED, carry_out, end, publish
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import Delivered, MissingParties, PhaseFailed, wait_for
-from sealscore.shared.ledger.anchors import Receipt, read_anchors
+from sealscore.shared.ledger.chain import Receipt, read_anchors
 from sealscore.shared.ledger.entries import Revoke
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.plan.plan import Plan

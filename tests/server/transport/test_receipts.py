@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sealscore.server.transport.sealed import HEADS, Receipts
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors
+from sealscore.shared.ledger.chain import AnchorError, Head, Receipt, read_anchors
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities
 
