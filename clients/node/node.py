@@ -32,12 +32,10 @@ from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.codec import Address, MessageError, decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
     Hello,
-    MessageError,
     PairAnswer,
     PairRequest,
     Publish,

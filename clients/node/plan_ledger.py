@@ -30,7 +30,7 @@ from sealscore.shared.ledger.entries import (
 )
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.ledger.state import LAST_ATTEMPT, NOWHERE, LedgerFault, LedgerState, Place, PlanState
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Source

@@ -35,8 +35,8 @@ from sealscore.shared.ledger.disclosure_store import DisclosureStore, Disclosure
 from sealscore.shared.ledger.entries import Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import Join, MessageError, Propose, ProposeRelease, Ready, Refusal
+from sealscore.shared.messages.codec import Address, MessageError
+from sealscore.shared.messages.messages import Join, Propose, ProposeRelease, Ready, Refusal
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError

@@ -40,8 +40,7 @@ from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.chain import AnchorError, Head, Receipt
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode_body, digest, encode, encode_body, whole
+from sealscore.shared.messages.codec import Address, MessageError, decode_body, digest, encode, encode_body, whole
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -52,7 +51,6 @@ from sealscore.shared.messages.messages import (
     Join,
     Joined,
     Message,
-    MessageError,
     Offered,
     PairAnswer,
     PairRequest,

@@ -16,7 +16,7 @@ from sealscore.shared.crypto.sealing import PeerKey, PlanKeys, seal, unseal
 from sealscore.shared.fields import FieldsError, counter, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 
 KIND = "notice"
 BLOCK = 64

@@ -26,7 +26,7 @@ from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
 from sealscore.shared.dp.gradients import ClippedGradientSum
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms, to_grid
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.tower import Loss, cross_entropy
 from sealscore.shared.persons.records import Records

@@ -19,7 +19,7 @@ from sealscore.shared.crypto.sealing import SignedMessageError, open_signed, sig
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.chain import AnchorError
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Propose, ProposeRelease, Ready, Refusal
 from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.errors import PlanError

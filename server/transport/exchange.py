@@ -11,11 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.codec import Address, MessageError, decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
-    MessageError,
     PairAnswer,
     Publish,
     Ready,

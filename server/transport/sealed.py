@@ -34,8 +34,7 @@ from sealscore.shared.crypto.seeds import OfferError, split_offer
 from sealscore.shared.files import appending
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.chain import AnchorError, Head, Receipt, read_anchors, to_line
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode_body, encode_body
+from sealscore.shared.messages.codec import Address, MessageError, decode_body, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -45,7 +44,6 @@ from sealscore.shared.messages.messages import (
     Join,
     Joined,
     Message,
-    MessageError,
     Offered,
     PairAnswer,
     Ready,

@@ -44,7 +44,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 from sealscore.shared.fields import counter, pack_fields, plan_bytes
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 
 # ChaCha20 takes a nonce, but no key is ever used twice: what makes it fresh is all in the key.
 _NONCE = bytes(16)

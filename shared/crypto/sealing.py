@@ -35,9 +35,8 @@ from cryptography.hazmat.primitives.hpke import (
 
 from sealscore.shared.fields import FieldsError, pack_fields, plan_bytes, unpack_fields
 from sealscore.shared.identity.identity import SIGNATURE_BYTES, BadSignature, Card, Identity
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, decode_body, encode, encode_body
-from sealscore.shared.messages.messages import Message, MessageError
+from sealscore.shared.messages.codec import Address, MessageError, decode, decode_body, encode, encode_body
+from sealscore.shared.messages.messages import Message
 from sealscore.shared.text.foreign import grouped
 
 OVERHEAD = 1_136

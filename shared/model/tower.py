@@ -1,4 +1,4 @@
-"""The tower: a logit from a code, linear with an optional small tanh network beside it, and its losses, as torch has them.
+"""The tower: a logit from a code, linear with an optional small tanh network beside it, and its losses, in torch.
 
 `sealscore.shared.model.weights` has the limits of its weights and what they give without torch.
 """

@@ -13,7 +13,7 @@ import torch
 from sealscore.clients.roles.encoding import Encoder, expect
 from sealscore.clients.roles.role import Pair, PartyRole, RoundContext, Sum, train_step
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase

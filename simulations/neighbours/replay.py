@@ -21,15 +21,7 @@ from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.identity.identity import Identity, Role
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.messages.codec import digest, encode
-from sealscore.shared.messages.messages import (
-    Message,
-    PairAnswer,
-    PairRequest,
-    Refusal,
-    Reply,
-    Request,
-    Stored,
-)
+from sealscore.shared.messages.messages import Message, PairAnswer, PairRequest, Refusal, Reply, Request, Stored
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan

@@ -45,15 +45,8 @@ from sealscore.shared.ledger.entries import PARTS
 from sealscore.shared.ledger.labels import LabelRelease, LabelStore
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import NOWHERE, LedgerState, PlanState
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import (
-    Message,
-    PairRequest,
-    Publish,
-    Refusal,
-    Stored,
-    SumRequest,
-)
+from sealscore.shared.messages.codec import Address
+from sealscore.shared.messages.messages import Message, PairRequest, Publish, Refusal, Stored, SumRequest
 from sealscore.shared.model.bins import histogram, histogram_length
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import SERVER, Plan

@@ -15,7 +15,7 @@ from sealscore.server.run.coordinator import Coordinator
 from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.crypto.sealing import OVERHEAD, claimed_address, is_signed, open_signed, sign_message
 from sealscore.shared.ledger.chain import Head
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Join, Joined, Propose, ProposeRelease, Refusal, SumRequest
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities

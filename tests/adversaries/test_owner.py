@@ -27,7 +27,7 @@ from sealscore.clients.setup.preflight import preflight
 from sealscore.shared.crypto.sealing import PlanKeys, open_signed, sign_message
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Join, Joined, Refusal
 from sealscore.shared.plan.plan import SERVER, Plan
 

@@ -14,7 +14,7 @@ from defences import Defences, Scene
 from sealscore.shared.crypto.aggregation import MaskedSum, PlainSum, SumShape
 from sealscore.shared.crypto.sealing import PlanKeys, open_signed, peer_key
 from sealscore.shared.crypto.seeds import OfferError, Seeds, split_offer
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Refusal, SumAnswer
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.simulations.engine.enrolment import enrolled, identities

@@ -38,8 +38,8 @@ from sealscore.shared.identity.enrolment import Enrolment, card_in
 from sealscore.shared.identity.identity import Card, CardError, Identity
 from sealscore.shared.identity.keyfile import KeyFileError, _check, read_key, write_key
 from sealscore.shared.identity.trust import TrustError, TrustStore
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import Hello, Join, MessageError, Propose, ProposeRelease, Refusal
+from sealscore.shared.messages.codec import Address, MessageError
+from sealscore.shared.messages.messages import Hello, Join, Propose, ProposeRelease, Refusal
 
 PLAN = "ab" * 32
 NORTH, SOUTH, WEST = (Identity.simulated(7, name, "lender") for name in ("north", "south", "west"))

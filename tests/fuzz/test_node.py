@@ -55,8 +55,7 @@ from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.chain import Head
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, digest, encode, encode_body
+from sealscore.shared.messages.codec import Address, decode, digest, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,

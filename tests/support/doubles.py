@@ -28,8 +28,7 @@ from sealscore.server.transport.exchange import Delivered, Failure, Traffic
 from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanism
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.codec import Address, decode, digest, encode
 from sealscore.shared.messages.messages import Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.order import Phase

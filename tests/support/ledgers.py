@@ -14,7 +14,7 @@ from sealscore.shared.ledger.chain import GENESIS, body_of, entry_hash
 from sealscore.shared.ledger.entries import Ceilings, Disclose, Entry, Identify, Reserve
 from sealscore.shared.ledger.ledger import SIGNED, Ledger, read_ledger, stored_entries
 from sealscore.shared.ledger.state import LedgerState
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.plan.plan import SERVER, Plan
 
 UNLIMITED = Ceilings(epsilon=None, delta=1e-5)

@@ -29,8 +29,7 @@ from sealscore.shared.dp.events import Disclosure, Event
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Disclose
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.codec import Address, decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
     Hello,

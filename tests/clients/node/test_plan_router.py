@@ -38,8 +38,7 @@ from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.entries import Limit, Revoke
 from sealscore.shared.ledger.ledger import LedgerError
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import encode_body
+from sealscore.shared.messages.codec import Address, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,

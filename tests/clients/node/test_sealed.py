@@ -33,8 +33,7 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore, Untrusted
 from sealscore.shared.ledger.entries import Ceilings, Identify
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode_body, encode_body
+from sealscore.shared.messages.codec import Address, decode_body, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,

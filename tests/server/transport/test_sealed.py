@@ -19,7 +19,7 @@ from sealscore.shared.crypto.aggregation import MaskedSum, PlainSum
 from sealscore.shared.crypto.sealing import PlanKeys, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Hello, Joined, Ready, Refusal, SumAnswer, SumRequest
 from sealscore.shared.model.bins import histogram_length
 from sealscore.shared.plan.plan import SERVER

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.shared.crypto.aggregation import AggregationError, PlainSum, SumShape
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 
 
 def protect(name, cohort, shape, vector):

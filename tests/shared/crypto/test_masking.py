@@ -18,7 +18,7 @@ from sealscore.shared.crypto.aggregation import (
     SumShape,
     _mask,
 )
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 
 PLAN = "ab" * 32
 NAMES = ["p0", "p1", "p2", "p3", "p4"]

@@ -20,9 +20,8 @@ from sealscore.shared.crypto.sealing import (
     unseal_message,
 )
 from sealscore.shared.fields import pack_fields, unpack_fields
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import encode
-from sealscore.shared.messages.messages import Hello, MessageError, PairAnswer, Ready, SumAnswer, SumRequest
+from sealscore.shared.messages.codec import Address, MessageError, encode
+from sealscore.shared.messages.messages import Hello, PairAnswer, Ready, SumAnswer, SumRequest
 
 PLAN = "ab" * 32
 ADDRESS, KIND = Address(PLAN, "run", "train_tower:lender", 3, 1, "p0", "server"), "SumAnswer"

@@ -21,7 +21,7 @@ from sealscore.shared.crypto.sealing import (
     WrongKey,
     seal,
 )
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.serving.manifest import KINDS
 from sealscore.shared.serving.serving_keys import ServingPeer
 from sealscore.shared.serving.token import (

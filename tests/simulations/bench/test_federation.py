@@ -11,7 +11,7 @@ import pytest
 
 from sealscore.shared.crypto.sealing import PlanKeys, peer_key, seal_message
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Asked
 from sealscore.simulations.bench import federation
 from sealscore.simulations.bench.federation import _busy, _Call, _courier_age, _pace, _Party, _round_of, _seen
