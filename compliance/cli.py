@@ -161,7 +161,7 @@ def anchors(
     """
     from sealscore.compliance.verify.anchoring import kept_anchors
     from sealscore.compliance.verify.reading import Unreadable
-    from sealscore.shared.ledger.anchors import to_line
+    from sealscore.shared.ledger.chain import to_line
 
     lines, damaged = [], 0
     for anchor in kept_anchors(ledger):
@@ -212,7 +212,7 @@ def main() -> None:
     from sealscore.compliance.verify.reading import Unreadable
     from sealscore.compliance.verify.verification import Fault
     from sealscore.shared.identity.identity import CardError
-    from sealscore.shared.ledger.anchors import AnchorError
+    from sealscore.shared.ledger.chain import AnchorError
     from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
     from sealscore.shared.ledger.ledger import LedgerError
     from sealscore.shared.plan.errors import PlanError
@@ -228,7 +228,7 @@ def _verified(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from sealscore.compliance.verify.verify import verify_ledger
-    from sealscore.shared.ledger.anchors import read_anchors
+    from sealscore.shared.ledger.chain import read_anchors
 
     given: list[Anchor] = [anchor for file in anchors or () for anchor in read_anchors(file)]
     card = _card(server_card) if server_card else None

@@ -19,8 +19,8 @@ from sealscore.server.transport.exchange import (
     TIMEOUT,
     UNAVAILABLE,
     UNKNOWN,
+    Delivered,
     Failure,
-    Reply,
     Traffic,
 )
 
@@ -92,14 +92,14 @@ class FlowerExchange:
                 self._names[node] = name
         return frozenset(self._holders(nodes))
 
-    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Delivered]:
         """Exchange.send; an answer that comes after `timeout` seconds is not delivered any more."""
         holders = self._holders(set(self._grid.get_node_ids()))
         if not requests.keys() <= holders.keys():
             self.online()
             holders = self._holders(set(self._grid.get_node_ids()))
         known = set(self._names.values())
-        replies: dict[str, Reply] = {
+        replies: dict[str, Delivered] = {
             party: Failure(party, UNAVAILABLE if party in known else UNKNOWN)
             for party in requests
             if party not in holders

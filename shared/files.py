@@ -70,25 +70,21 @@ def create(path: Path, content: bytes, mode: int = OWNER_ONLY) -> None:
         raise
 
 
-def append(path: Path, content: bytes, durable: bool = True) -> None:
-    """Add bytes to the end of a file, which is made where there is none. A crash may leave only the first of them.
+def appending(path: Path, durable: bool = True) -> BinaryIO:
+    """A file to add to, which is made where there is none. A crash may leave only the first bytes of what is added.
 
     Args:
         path: the file.
-        content: what is added.
-        durable: wait until it is on the disk.
+        durable: wait until the name of a new one is on the disk; for what is added, whoever adds it waits.
 
     Raises:
         OSError: it cannot be written.
     """
     fresh = not path.exists()
-    with path.open("ab") as file:
-        file.write(content)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
+    file = path.open("ab")
     if durable and fresh:
         _sync_folder(path.parent)
+    return file
 
 
 def name_once(draft: Path, path: Path) -> None:

@@ -15,7 +15,7 @@ from sealscore.clients.scoring.score_log import ScoreLogError
 from sealscore.clients.scoring.serving_store import ServingStoreError
 from sealscore.clients.setup.bundle_file import BundleFileError
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
-from sealscore.shared.crypto.plan_keys import CertificateError
+from sealscore.shared.crypto.sealing import CertificateError
 from sealscore.shared.identity.identity import CardError
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.identity.trust import EnrolmentError, TrustError, Untrusted

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from sealscore.clients.scoring.batches import RECEIPT_HEAD, BatchError, batch_for, take_batch, take_receipt
 from sealscore.clients.scoring.log_days import note_days
 from sealscore.clients.setup.serving_dir import ServingDir
-from sealscore.shared.crypto.plan_keys import CertificateError
+from sealscore.shared.crypto.sealing import CertificateError
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.serving_state import ReleaseState

@@ -15,31 +15,25 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from functools import partial
 
 import numpy as np
 
 from sealscore.clients.node.consents import Consents
 from sealscore.clients.node.plan_ledger import PlanLedger
-from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lender import Lender
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.clients.roles.nobody import attempted, bounded
 from sealscore.clients.roles.platform import Platform
-from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease, Sum
-from sealscore.clients.roles.role import PartyRole
+from sealscore.clients.roles.role import PairContext, PartyRole, RoundContext, Sum, attempted, bounded
+from sealscore.shared.crypto.aggregation import Aggregation, SeedsMissing
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import Aggregation
-from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.codec import Address, MessageError, decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
     Hello,
-    MessageError,
     PairAnswer,
     PairRequest,
     Publish,
@@ -321,7 +315,8 @@ class Node:
                 for release in payload.releases:
                     payload.keep(release)
             else:
-                self._note(request, key, payload)
+                store = self._lifetime.disclosure_store
+                self.plan_ledger.note(request.header, request.peer, key, payload, store)
                 noted = True
             return payload.make()
 
@@ -332,26 +327,6 @@ class Node:
         """Report to the operator an answer over no records; the text of an exception can contain data."""
         why = str(error) if isinstance(error, LocalFault) else type(error).__name__
         self.tell(f"{self.name} failed in {where}, and answered as if it had no records: {why}")
-
-    def _note(self, request: PairRequest, key: str, payload: Payload) -> None:
-        """Note what a payload discloses in the disclosure store, and then in the ledger, before the payload is made."""
-        header = request.header
-        self.plan_ledger.clear(header, payload.releases)
-        disclosure_store = self._lifetime.disclosure_store
-        for release in payload.releases:
-            with disclosure_store.alone():
-                before = disclosure_store.head
-                self.plan_ledger.disclose(header, request.peer, release, partial(self._kept, payload, release))
-                if disclosure_store.head != before:
-                    disclosure_store.confirm()
-        if not payload.releases:
-            self.plan_ledger.exchanged(header, request.peer, key)
-
-    def _kept(self, payload: Payload, release: PayloadRelease) -> tuple[Kept, str | None]:
-        """Keep a release; the store's head where it changed, for one from before would vouch for what never was."""
-        disclosure_store = self._lifetime.disclosure_store
-        before, kept = disclosure_store.head, payload.keep(release)
-        return kept, disclosure_store.head if disclosure_store.head != before else None
 
     def _phase(self, name: str) -> Phase:
         if name not in self._phases:
@@ -402,7 +377,10 @@ class Node:
             self._failed(phase.name, error)
         if not noised:
             vector = mechanism.noised(vector, context.stream(Purpose.NOISE), len(cohort))
-        return self._aggregation.protect(address, cohort, mechanism.shape, vector)
+        try:
+            return self._aggregation.protect(address, cohort, mechanism.shape, vector)
+        except SeedsMissing:
+            raise Refused("no-seeds") from None
 
 
 def _told(ledger: Ledger) -> frozenset[str]:

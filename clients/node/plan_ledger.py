@@ -10,12 +10,14 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from sealscore.clients.roles.errors import LocalFault, Refused
-from sealscore.clients.roles.releases import Kept, PayloadRelease
+from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn, check_labels
+from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import (
     Abort,
     Answer,
@@ -30,7 +32,7 @@ from sealscore.shared.ledger.entries import (
 )
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.ledger.state import LAST_ATTEMPT, NOWHERE, LedgerFault, LedgerState, Place, PlanState
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Source
@@ -172,6 +174,23 @@ class PlanLedger:
 
         self._append(make, header)
 
+    def note(self, header: Address, peer: str, request: str, payload: Payload, store: DisclosureStore) -> None:
+        """Note what a payload discloses in the disclosure store, and then here, before the payload is made.
+
+        Raises:
+            Refused: as `clear` and `disclose`.
+            DisclosureStoreError: the store cannot be written; nothing may be sent.
+        """
+        self.clear(header, payload.releases)
+        for release in payload.releases:
+            with store.alone():
+                before = store.head
+                self.disclose(header, peer, release, partial(_kept, store, payload, release))
+                if store.head != before:
+                    store.confirm()
+        if not payload.releases:
+            self.exchanged(header, peer, request)
+
     def aligning(self, peer: str) -> None:
         """Check that a peer has not been aligned with too often of late.
 
@@ -300,6 +319,12 @@ def check_identified(state: LedgerState) -> None:
             "the ledger does not say which column names a person, so another spelling could make each a second one; "
             "open it with a node whose node.toml has identifier and form under [data]"
         )
+
+
+def _kept(store: DisclosureStore, payload: Payload, release: PayloadRelease) -> tuple[Kept, str | None]:
+    """Keep a release; the store's head where it changed, for one from before would vouch for what never was."""
+    before, kept = store.head, payload.keep(release)
+    return kept, store.head if store.head != before else None
 
 
 def _where(header: Address) -> dict[str, Any]:

@@ -16,32 +16,28 @@ from functools import partial
 
 from sealscore.clients.data import DataError, Given, in_words
 from sealscore.clients.node.admission import NotApproved
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
-from sealscore.clients.node.sealed import SealedNode, answering, is_over
+from sealscore.clients.node.sealed import SealedNode, answering, is_over, masks_of
 from sealscore.clients.roles.bands import MayTell
 from sealscore.clients.roles.errors import Refused
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.scoring.daily import reason_of
-from sealscore.shared.crypto.sealing import SealError, claimed_address
-from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
+from sealscore.shared.crypto.sealing import (
+    SealError,
+    SignedMessageError,
+    claimed_address,
+    is_signed,
+    open_signed,
+    sign_message,
+)
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.trust import EnrolmentError, TrustError, TrustStore, Untrusted
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.entries import Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import (
-    Join,
-    MessageError,
-    Propose,
-    ProposeRelease,
-    Ready,
-    Refusal,
-    Relay,
-    Relayed,
-)
+from sealscore.shared.messages.codec import Address, MessageError
+from sealscore.shared.messages.messages import Join, Propose, ProposeRelease, Ready, Refusal, Relay, Relayed
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
@@ -259,7 +255,7 @@ class PlanRouter:
         plan = state.plan
         if found := self._may_tell.obstacles(plan, self.name):
             raise NotApproved("; ".join(found))
-        masks = Masks.of(plan, self.name)
+        masks = masks_of(plan, self.name)
         lifetime = Lifetime.of(self._labels, self._disclosure_store, self._signal_bits, self._may_tell.bits)
         records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)

@@ -1,7 +1,8 @@
 """A node behind its seals: only the plan's server reaches it, only its peers read what it sends them.
 
 What comes is unsealed here and handed to the node in clear; what the node answers is sealed to the server, and a
-payload inside it to the peer that it is for, so the server carries what it cannot open. Nothing here reads a record.
+payload inside it to the peer that it is for, so the server carries what it cannot open. The node's ledger is compared
+with what others keep of it, and theirs is kept in turn. Nothing here reads a record.
 """
 
 from __future__ import annotations
@@ -10,26 +11,36 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from sealscore.clients.node.admission import NotApproved, admit
-from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.withdrawals import Withdrawals
-from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import SealError, claimed_address, seal, unseal
+from sealscore.shared.crypto.aggregation import MaskedSum
+from sealscore.shared.crypto.sealing import (
+    CertificateError,
+    PeerKey,
+    PlanKeys,
+    SealError,
+    SignedMessageError,
+    claimed_address,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal,
+    seal_message,
+    sign_message,
+    unseal,
+    unseal_message,
+)
 from sealscore.shared.crypto.seeds import OfferError, Seeds
-from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
-from sealscore.shared.identity.identity import Identity
+from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.ledger.anchors import AnchorError
-from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
-from sealscore.shared.ledger.ledger import LedgerError
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode_body, digest, encode, encode_body, whole
+from sealscore.shared.ledger.chain import AnchorError, Head, Receipt
+from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
+from sealscore.shared.ledger.ledger import Ledger, LedgerError
+from sealscore.shared.messages.codec import Address, MessageError, decode_body, digest, encode, encode_body, whole
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -40,7 +51,6 @@ from sealscore.shared.messages.messages import (
     Join,
     Joined,
     Message,
-    MessageError,
     Offered,
     PairAnswer,
     PairRequest,
@@ -58,6 +68,90 @@ CLOCK_SECONDS = 3600
 PAYLOAD = "payload"
 
 
+class LedgerBehind(Exception):
+    """The party's ledger or disclosure store lacks what the party once signed for; the words are for its operator."""
+
+
+class Anchoring:
+    """The heads that one node compares, keeps and hands out under a plan, by the cards of the plan.
+
+    A ledger that was cut back, edited or replaced lacks an entry that its party once signed for. Whoever keeps that
+    head finds it out, the node itself at its next start.
+
+    Raises:
+        LedgerBehind: the disclosure store is older than the ledger, or the ledger lacks a head of its own.
+    """
+
+    def __init__(self, ledger: Ledger, cards: Mapping[str, Card], disclosure_store: DisclosureStore) -> None:
+        self._ledger, self._cards, self._disclosure_store = ledger, cards, disclosure_store
+        self._peers = ledger.last_heads()
+        self._receipt = 0
+        told = ledger.state.register_head
+        if told is not None and not disclosure_store.holds(told):
+            raise LedgerBehind("the disclosure store is older than the ledger; restore the latest copy of it")
+        for anchor in ledger.anchors(ledger.party):
+            self._held(anchor.head if isinstance(anchor, Receipt) else anchor)
+            if isinstance(anchor, Receipt):
+                self._receipt = max(self._receipt, anchor.head.seq)
+
+    @property
+    def kept(self) -> tuple[bytes, ...]:
+        """The latest heads of others that this node keeps."""
+        return tuple(head.to_bytes() for _, head in sorted(self._peers.items()))
+
+    def compare(self, anchors: tuple[bytes, ...]) -> None:
+        """Compare the ledger with its own heads as others keep them.
+
+        Raises:
+            LedgerBehind: it lacks one of them.
+            AnchorError: one is not the party's own; nothing is concluded from it.
+        """
+        for data in anchors:
+            head = Head.from_bytes(data)
+            head.check(self._cards[self._ledger.party])
+            self._held(head)
+
+    def take(self, heads: tuple[bytes, ...], receipt: bytes) -> None:
+        """Keep the others' heads, and the server's receipt for the own one.
+
+        Raises:
+            LedgerBehind: the receipt is for a head that the ledger does not have.
+            AnchorError: a head or the receipt is not signed by the party it names, or is behind one kept before.
+        """
+        fresh: list[Head | Receipt] = []
+        peers, seq = dict(self._peers), self._receipt
+        for data in heads:
+            head = Head.from_bytes(data)
+            if head.party not in self._cards or head.party == self._ledger.party:
+                raise AnchorError(f"a head of {head.party!r}, who is no other party of the plan")
+            known = peers.get(head.party)
+            if head == known:
+                continue
+            head.check(self._cards[head.party])
+            if known is not None and (head.ledger != known.ledger or head.seq <= known.seq):
+                raise AnchorError(f"the ledger of {head.party!r} is at entry {head.seq}, and was at {known.seq} before")
+            peers[head.party] = head
+            fresh.append(head)
+        if receipt:
+            own = Receipt.from_bytes(receipt)
+            own.check(self._cards[SERVER], self._cards[self._ledger.party])
+            self._held(own.head)
+            if own.head.seq < seq:
+                raise AnchorError(f"a receipt for entry {own.head.seq}, after one for {seq}")
+            seq = own.head.seq
+            fresh.append(own)
+        if fresh:
+            self._ledger.keep(*fresh)
+        self._peers, self._receipt = peers, seq
+
+    def _held(self, head: Head) -> None:
+        if not self._ledger.holds(head):
+            raise LedgerBehind(
+                f"the ledger lacks entry {head.seq}, for which this party once signed: it was cut back, changed or "
+                "replaced; restore the latest copy of it"
+            )
+
+
 class SealedNode:
     """The door of one party's node: a Responder whose every message is sealed and signed.
 
@@ -70,14 +164,14 @@ class SealedNode:
     def __init__(
         self,
         node: Node,
-        masks: Masks,
+        masks: MaskedSum,
         identity: Identity,
         trust: TrustStore,
         clock: Callable[[], float] = time.time,
     ) -> None:
         plan = node.plan
         admit(plan, node.name, identity, node.random_source)
-        if masks is not node.aggregation or masks.lone != Masks.of(plan, node.name).lone:
+        if masks is not node.aggregation or masks.lone != masks_of(plan, node.name).lone:
             raise ValueError(f"the sums of {node.name!r} are not under the masks of this door, as its plan needs them")
         if node.plan_ledger.ledger.party != identity.name:
             raise ValueError(f"the ledger of {node.plan_ledger.ledger.party!r} is not that of {identity.name!r}")
@@ -216,7 +310,8 @@ class SealedNode:
         else:
             reply = self._node.respond(request, digest(whole(message.kind, message.header, message.body)))
         self._finished = isinstance(request, Finish) and isinstance(reply, Ready)
-        notices = self._withdrawals.outgoing(self._run, self._peers)
+        waiting = self._withdrawals.to_confirm or self._node.disclosure_store.has_notices
+        notices = self._withdrawals.outgoing(self._run, self._peers) if waiting else {}
         head = self._node.plan_ledger.ledger.head.to_bytes()
         return Answered(reply.header, type(reply).__name__, encode_body(reply), head, notices)
 
@@ -269,6 +364,11 @@ class SealedNode:
 def _payload(header: Address, step: int, sender: str, recipient: str) -> Address:
     """A payload's address: both sides of a step are asked under one attempt, so that none fits into another."""
     return dataclasses.replace(header, round=step, sender=sender, recipient=recipient)
+
+
+def masks_of(plan: Plan, party: str) -> MaskedSum:
+    """The masks of a party of a plan before it has joined a run; its group may have no other party."""
+    return MaskedSum(lone=len(plan.members(plan.party(party).group)) == 1)
 
 
 def is_over(plan: Plan, now: float) -> bool:

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sealscore.clients.node.node import Node
-from sealscore.shared.crypto.plan_keys import PeerKey, PlanKeys
-from sealscore.shared.crypto.sealing import seal, unseal
+from sealscore.shared.crypto.sealing import PeerKey, PlanKeys, seal, unseal
 from sealscore.shared.fields import FieldsError, counter, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 
 KIND = "notice"
 BLOCK = 64
@@ -40,11 +39,11 @@ class Withdrawals:
         self._node, self._disclosure_store, self._identity = node, disclosure_store, identity
         self._pending: dict[str, _Pending] = {}
         self._taken: dict[str, bytes] = {}
+        # Whether a notice of a peer was taken of which the peer does not know yet.
+        self.to_confirm = False
 
     def outgoing(self, run: str, peers: Mapping[str, PeerKey]) -> dict[str, bytes]:
         """Sealed notices to go along with the next answer, by peer: none where there is nothing to send."""
-        if not self._taken and not self._disclosure_store.has_notices:
-            return {}
         found = {}
         for peer, key in peers.items():
             digest = self._taken.pop(peer, b"")
@@ -53,6 +52,7 @@ class Withdrawals:
                 continue
             content = pack_fields(_WITHDRAWN, self._body(peer, notices), _TAKEN, digest)
             found[peer] = seal(self._address(run, self._node.name, peer), KIND, content, self._identity, key)
+        self.to_confirm = bool(self._taken)
         return found
 
     def incoming(self, run: str, peer: str, notice: bytes, keys: PlanKeys, cards: Mapping[str, Card]) -> None:
@@ -77,6 +77,7 @@ class Withdrawals:
             for plan, handles in by_plan.items():
                 self._node.forget(peer, plan, handles)
             self._taken[peer] = hashlib.sha256(body).digest()
+            self.to_confirm = True
         if peer in self._pending and hashlib.sha256(self._pending[peer].body).digest() == digest:
             notices = self._pending.pop(peer).notices
             self._node.plan_ledger.withdrawn(peer, "passed", len(notices), None)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -15,8 +14,7 @@ from sealscore.shared.model.additive.codes import Codes, narrow
 from sealscore.shared.model.additive.curve import CURVE_LENGTH, PdCurve
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
-from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import Tower, load_flat, parameter_count, row_logits
+from sealscore.shared.model.tower import Loss, Tower, load_flat, parameter_count, row_logits
 from sealscore.shared.phases.bin_rule import bin_rule
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.towers import group_of
@@ -35,7 +33,6 @@ class Encoder:
         # Of the bins that were published last: requests of all rounds build on the same ones.
         self._binning: tuple[bytes, Binning] | None = None
         self._untrained: tuple[Binning, Tower] | None = None
-        self._engine: tuple[Binning, Loss, ClippedGradientSum] | None = None
         self._bins: dict[str, tuple[Binning, np.ndarray]] = {}
         self._additive: dict[bytes, tuple[Binning, Codes]] = {}
 
@@ -59,18 +56,10 @@ class Encoder:
         load_flat(tower, parameters)
         return tower
 
-    @contextmanager
-    def engine(self, binning: Binning, loss: Loss) -> Iterator[ClippedGradientSum]:
-        """Clipped gradients of the tower, kept for the next round where the block ends well.
-
-        One that failed may hold what it had begun to sum of these records, and is used no more.
-        """
-        kept, self._engine = self._engine, None
-        if kept is None or kept[0] is not binning or kept[1] is not loss:
-            clip, kind = self._plan.clip_norm(group_of(self._plan, self._tower)), self._plan.training.engine
-            kept = binning, loss, gradient_engine(kind, self._initial(binning), loss, clip)
-        yield kept[2]
-        self._engine = kept
+    def gradients(self, binning: Binning, loss: Loss) -> ClippedGradientSum:
+        """A new engine for clipped gradients of the tower."""
+        clip, kind = self._plan.clip_norm(group_of(self._plan, self._tower)), self._plan.training.engine
+        return gradient_engine(kind, self._initial(binning), loss, clip)
 
     def _initial(self, binning: Binning) -> Tower:
         if self._untrained is None or self._untrained[0] is not binning:

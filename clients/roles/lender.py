@@ -14,18 +14,16 @@ import numpy as np
 import torch
 
 from sealscore.clients.roles.bands import band_of
-from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.encoding import Scorer, expect
 from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.clients.roles.releases import Kept, Pair, Payload, PayloadRelease, Sum
-from sealscore.clients.roles.role import PartyRole, Tell
+from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease
+from sealscore.clients.roles.role import Pair, PairContext, PartyRole, RoundContext, Sum, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Asking
 from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
-from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
-from sealscore.shared.dp.rounding import to_grid
+from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms, to_grid
 from sealscore.shared.model.additive.curve import CURVE_LENGTH, SUMS, PdCurve, residual_sums
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.score_table import score_table
@@ -64,18 +62,22 @@ class Lender(PartyRole):
         self._split: dict[bool, Records] = {}
         self._targets: torch.Tensor | None = None
 
-    def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
-        """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+    def check_told(self, phase: Phase) -> None:
+        """Signals, and bands where the plan has any, must be there for every sum but the first."""
         if phase.kind is Kind.RATE:
-            return self.count_outcomes(phase, parameters)
+            return
         for group in self._plan.platforms:
             platforms = {party.name for party in self._plan.members(group)}
             if platforms - set(self._levels) or (self._plan.groups_at(group) and platforms - set(self._told_bands)):
                 raise Refused("no-signals")
+
+    def summed(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """As the role."""
+        if phase.kind is Kind.RATE:
+            return self.count_outcomes(phase, parameters)
         if phase.kind is Kind.BIN:
             return self.bin(phase, parameters)
         make = {
-            Kind.TRAIN: self.train_tower,
             Kind.FIRST: self.fit_units,
             Kind.PAIRS: self.fit_units,
             Kind.SECOND: self.fit_units,

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 
 from sealscore.clients.roles.bands import band_codes, told_meaning
-from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.clients.roles.errors import LocalFault, Refused
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.clients.roles.releases import Kept, Pair, Payload, PayloadRelease, Sum
-from sealscore.clients.roles.role import PartyRole, Tell
+from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease
+from sealscore.clients.roles.role import Pair, PairContext, PartyRole, RoundContext, Sum, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Answering
 from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.crypto.psi import Progress
@@ -25,8 +24,8 @@ from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.parts import edges_from_bytes, weights_from_bytes
 from sealscore.shared.model.bins import Binning
-from sealscore.shared.model.loss import ForwardCorrected
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
+from sealscore.shared.model.tower import ForwardCorrected
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
@@ -58,17 +57,18 @@ class Platform(PartyRole):
         if (epsilon := plan.privacy.label_epsilon) is not None:
             self.loss = ForwardCorrected.of_epsilon(epsilon)
 
-    def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
-        """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+    def check_told(self, phase: Phase) -> None:
+        """Every lender must be aligned with, and must have released its labels where gradients are summed."""
         lenders = {party.name for party in self._plan.members(self._plan.lenders)}
         if {peer for peer, _ in self._pairs.items()} != lenders:
             raise Refused("not-aligned")
-        if phase.kind is Kind.BIN:
-            return self.bin(phase, parameters)
         if phase.of.clips and set(self._bits) != lenders:
             raise Refused("no-labels")
-        if phase.kind is Kind.TRAIN:
-            return self.train_tower(phase, parameters, parts)
+
+    def summed(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """As the role."""
+        if phase.kind is Kind.BIN:
+            return self.bin(phase, parameters)
         return (self.fit_units if phase.of.clips else self.signal_edges)(phase, parameters, parts)
 
     def steps(self, parts: dict[str, bytes]) -> Mapping[tuple[Kind, int], Callable[[], Pair]]:

@@ -1,4 +1,4 @@
-"""What a role hands to its node: work on records that is done once it is charged, and payloads for a peer."""
+"""What a role hands to its node for a peer: payloads, and what each tells of persons."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
-from sealscore.clients.roles.context import PairContext, RoundContext
 from sealscore.shared.dp.events import Event
-from sealscore.shared.dp.mechanisms import Mechanism
-
-Sum = tuple[Callable[[RoundContext], np.ndarray], Mechanism]
 
 
 class Kept(NamedTuple):
@@ -64,6 +58,3 @@ class Payload:
         if self._unkept:
             raise RuntimeError("a payload is made only once all that it tells was kept")
         return self._make()
-
-
-Pair = Callable[[PairContext, bytes], Payload]

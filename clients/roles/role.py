@@ -1,34 +1,92 @@
-"""What a lender and a platform do alike: records that change, pairs with peers, bins and the towers of its group."""
+"""What a lender and a platform do alike: records that change, pairs with peers, bins and the towers of its group.
+
+What a node asks of its role is work on records, done once it is charged, in a context that has the secret streams of
+the request. Where the work fails on the party's records it is done over none: a server that sees a failure reads
+whatever the failure depends on, exactly and without a charge. So an answer that was charged is always given; over no
+records it is made of noise and fills alone, and looks like any other.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from sealscore.clients.roles.context import RoundContext
 from sealscore.clients.roles.encoding import Encoder, expect
 from sealscore.clients.roles.errors import Refused
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.pairing import Pairs
-from sealscore.clients.roles.releases import Pair, Sum
-from sealscore.clients.roles.training import train_step
+from sealscore.clients.roles.releases import Payload
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
-from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.dp.rounding import to_grid
+from sealscore.shared.dp.gradients import ClippedGradientSum
+from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms, to_grid
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.model.bins import Binning
-from sealscore.shared.model.loss import Loss, cross_entropy
+from sealscore.shared.model.tower import Loss, cross_entropy
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.additive.tower_budget import label_keep
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.towers import towers
+from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource, poisson_sample
 
 Tell = Callable[[str], None]
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class RoundContext:
+    """One attempt of one round at the sender of `address`; `cohort` is the cohort's size."""
+
+    secret: StreamSource = field(repr=False)
+    address: Address
+    mechanism: Mechanism
+    cohort: int
+
+    def stream(self, purpose: Purpose, step: int = 0) -> Stream:
+        """The secret stream of this attempt for a purpose, from its start."""
+        at = self.address
+        return self.secret.stream(at.run, at.phase, at.round, at.attempt, at.sender, purpose, step)
+
+
+@dataclass(frozen=True)
+class PairContext:
+    """One step of a paired phase at the sender of `address`. Its streams are the same in every attempt."""
+
+    secret: StreamSource = field(repr=False)
+    address: Address
+    peer: str
+
+    def stream(self, purpose: Purpose) -> Stream:
+        """The secret stream of this step for a purpose, from its start."""
+        at = self.address
+        return self.secret.stream(at.run, f"{at.phase}/{self.peer}", at.round, 0, at.sender, purpose)
+
+
+Sum = tuple[Callable[[RoundContext], np.ndarray], Mechanism]
+Pair = Callable[[PairContext, bytes], Payload]
+
+
+@dataclass
+class _Training:
+    """What all rounds of a tower's training have alike: made once a phase, the examples again where they have changed.
+
+    `engine` is that of the last round, if it ended well, and the loss that it is for.
+    """
+
+    tower: str
+    part: bytes
+    binning: Binning
+    mechanism: Mechanism
+    examples: tuple[torch.Tensor, torch.Tensor] | None = None
+    engine: tuple[Loss, ClippedGradientSum] | None = None
 
 
 class PartyRole(ABC):
@@ -50,10 +108,24 @@ class PartyRole(ABC):
         self._encoders = {tower.name: Encoder(plan, tower.name) for tower in towers(plan) if tower.group == self._group}
         self._pairs = Pairs(plan, name, lifetime.disclosure_store, progress, tell)
         self.loss: Loss = cross_entropy
+        self._begun = ""
+        self._training: _Training | None = None
 
-    @abstractmethod
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+        if phase.name != self._begun:
+            # Once a phase: what peers have told of a pair stays told, whoever withdraws, as long as the plan runs.
+            self.check_told(phase)
+            self._begun, self._training = phase.name, None
+        return (self.train_tower if phase.kind is Kind.TRAIN else self.summed)(phase, parameters, parts)
+
+    @abstractmethod
+    def check_told(self, phase: Phase) -> None:
+        """Refuse a phase for which peers have not told what it needs."""
+
+    @abstractmethod
+    def summed(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """As `sum`, of phases other than training."""
 
     @abstractmethod
     def steps(self, parts: dict[str, bytes]) -> Mapping[tuple[Kind, int], Callable[[], Pair]]:
@@ -110,17 +182,27 @@ class PartyRole(ABC):
 
     def train_tower(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The clipped gradient of a Poisson sample of training records, or the mean of noisy local steps."""
-        encoder = self._encoders[phase.tower]
-        binning = encoder.binning(parts["bins"])
-        expect(parameters, encoder.parameter_count(binning))
-        mechanism = self._mechanisms.mechanism(phase, len(parameters))
+        training = self._training
+        if training is None or (training.tower, training.part) != (phase.tower, parts["bins"]):
+            encoder = self._encoders[phase.tower]
+            binning = encoder.binning(parts["bins"])
+            mechanism = self._mechanisms.mechanism(phase, encoder.parameter_count(binning))
+            training = self._training = _Training(phase.tower, parts["bins"], binning, mechanism)
+        if parameters.dtype != np.float64 or parameters.shape != (training.mechanism.length,):
+            raise Refused("bad-parameters")
 
         def work(context: RoundContext) -> np.ndarray:
-            codes, targets = self.training_examples(phase.tower, binning)
-            with encoder.engine(binning, self.loss) as engine:
-                return train_step(engine, parameters, codes, targets, self._plan, context)
+            if training.examples is None:
+                training.examples = self.training_examples(phase.tower, training.binning)
+            # An engine that failed may hold what it had begun to sum of these records, and is used no more.
+            engine, training.engine = training.engine, None
+            if engine is None or engine[0] is not self.loss:
+                engine = self.loss, self._encoders[phase.tower].gradients(training.binning, self.loss)
+            vector = train_step(engine[1], parameters, *training.examples, self._plan, context)
+            training.engine = engine
+            return vector
 
-        return work, mechanism
+        return work, training.mechanism
 
     def fit_units(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """Clipped gradients of an additive model over all training records: of its units, or of pairs of features."""
@@ -145,7 +227,121 @@ class PartyRole(ABC):
         """Records, consents or what peers told have changed: nothing that was made of them is used again."""
         for encoder in self._encoders.values():
             encoder.clear()
+        if self._training is not None:
+            self._training.examples = None
 
     def _joined(self, peer: str) -> tuple[str, ...]:
         """Persons who may be joined with a peer."""
         return self._records.joined(peer, self._plan.purpose_code)
+
+
+@contextmanager
+def without_records(role: PartyRole) -> Iterator[None]:
+    """While the context lasts the role has no records."""
+    kept = role.records
+    role.replace(kept.take(np.zeros(0, dtype=np.int64)))
+    try:
+        yield
+    finally:
+        role.replace(kept)
+
+
+def attempted(
+    role: PartyRole,
+    work: Callable[[], Answer],
+    failed: Callable[[Exception], None],
+    passed: tuple[type[Exception], ...] = (),
+) -> Answer:
+    """What the work gives; over no records, and `failed` is told why, where it fails on those of the role.
+
+    Raises:
+        Exception: one of `passed`; or the first one, where the work fails without records, too.
+    """
+    try:
+        return work()
+    except passed:
+        raise
+    except Exception as error:
+        fault = error
+    try:
+        with without_records(role):
+            found = work()
+    except Exception:
+        raise fault from None
+    failed(fault)
+    return found
+
+
+def bounded(vector: np.ndarray, mechanism: Mechanism) -> np.ndarray:
+    """The vector int64 [length] of a phase's work; ValueError where it is none, or beyond the phase's public bound."""
+    most = mechanism.shape.bound if mechanism.own_noise_only else mechanism.bound
+    if vector.shape != (mechanism.length,) or vector.dtype != np.int64:
+        raise ValueError(f"expected int64 [{mechanism.length}], got {vector.dtype} {vector.shape}")
+    if vector.size and not -most <= int(vector.min()) <= int(vector.max()) <= most:
+        raise ValueError("the vector exceeds the public bound of its phase")
+    return vector
+
+
+def _sampled_gradient(
+    engine: ClippedGradientSum,
+    parameters: np.ndarray,
+    codes: torch.Tensor,
+    targets: torch.Tensor,
+    plan: Plan,
+    context: RoundContext,
+    step: int,
+) -> np.ndarray:
+    """Sum of clipped gradients over one Poisson sample, in grid units: int64 [p]."""
+    stream = context.stream(Purpose.SAMPLING, step)
+    rows = poisson_sample(stream, len(codes), plan.training.sample_rate)
+    # numpy takes rows in half the time of torch.
+    sampled = torch.from_numpy(codes.numpy().take(rows, axis=0))
+    total = engine(parameters, sampled, targets[torch.from_numpy(rows)])
+    return to_grid(total, context.mechanism.grid, context.mechanism.bound)
+
+
+def train_step(
+    engine: ClippedGradientSum,
+    parameters: np.ndarray,
+    codes: torch.Tensor,
+    targets: torch.Tensor,
+    plan: Plan,
+    context: RoundContext,
+) -> np.ndarray:
+    """What a party answers in a training round: int64 [p] in grid units, from codes [n, width] and targets [n].
+
+    In one-step DP-SGD this is the exact sum, to which the node adds this party's share of the noise.
+    """
+    if plan.training.local is None:
+        return _sampled_gradient(engine, parameters, codes, targets, plan, context, 0)
+    return _local_training(engine, parameters, codes, targets, plan, context)
+
+
+def _local_training(
+    engine: ClippedGradientSum,
+    parameters: np.ndarray,
+    codes: torch.Tensor,
+    targets: torch.Tensor,
+    plan: Plan,
+    context: RoundContext,
+) -> np.ndarray:
+    """DP-SGD steps at this party with all of the noise at each: FedAvg, and FedProx with its proximal pull.
+
+    Returns int64 [p] in grid units, the step that the party proposes as if it were one gradient sum: with weights
+    w0 before and w after, (w0 - w) * sample rate * nominal records / (learning rate * steps). Summed over parties
+    and divided by the sample rate and all nominal records it is the average of McMahan et al. (2017), weighted by
+    public counts. The proximal term mu (w - w0) is that of Li et al. (2020), and reads no record. Everything after
+    the noise is post-processing, so the result may be cut off and needs no more noise.
+    """
+    local, mechanism = plan.training.local, context.mechanism
+    if local is None:
+        raise ValueError("the plan has no local steps")
+    expected = plan.training.sample_rate * plan.nominal_training(plan.party(context.address.sender))
+    weights = parameters.copy()
+    for step in range(local.steps):
+        exact = _sampled_gradient(engine, weights, codes, targets, plan, context, step)
+        noisy = mechanism.noised(exact, context.stream(Purpose.NOISE, step), context.cohort)
+        gradient = noisy * mechanism.grid / expected + local.proximal * (weights - parameters)
+        weights = weights - local.learning_rate * gradient
+    proposed = (parameters - weights) * expected / (local.learning_rate * local.steps)
+    return to_grid(proposed, mechanism.grid, mechanism.shape.bound)

@@ -20,7 +20,7 @@ from sealscore.shared.identity.identity import BadSignature, Card, Identity
 from sealscore.shared.ledger.entries import ServeWithdraw
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import LedgerState
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer
 from sealscore.shared.serving.token import HANDLE_BYTES, open_sealed

@@ -21,7 +21,7 @@ from typing import Literal
 from sealscore.clients.scoring.score_log import KEY_BYTES, LogKeys, ScoreLog
 from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError, passphrase
-from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.crypto.sealing import PlanKeys
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.keyfile import read_key, write_key

@@ -15,7 +15,7 @@ from sealscore.compliance.verify.account import Account
 from sealscore.compliance.verify.anchoring import Anchor
 from sealscore.compliance.verify.verification import Verification
 from sealscore.compliance.verify.verify import verify_ledger
-from sealscore.shared.ledger.anchors import read_anchors
+from sealscore.shared.ledger.chain import read_anchors
 from sealscore.shared.ledger.entries import Disclose, Refuse, Reserve
 from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.plan.plan import Plan

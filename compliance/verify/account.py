@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from sealscore.compliance.verify.reading import Unreadable, opened, rows
-from sealscore.shared.ledger.entries import Ceilings, Entry, UnknownEntry
+from sealscore.shared.ledger.chain import UnknownEntry
+from sealscore.shared.ledger.entries import Ceilings, Entry
 from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import grouped

@@ -8,7 +8,7 @@ from pathlib import Path
 from sealscore.compliance.verify.reading import Unreadable, opened
 from sealscore.compliance.verify.verification import Anchored, Finding
 from sealscore.shared.identity.identity import Card
-from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt
+from sealscore.shared.ledger.chain import AnchorError, Head, Receipt
 
 Anchor = Head | Receipt
 

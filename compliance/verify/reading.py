@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sealscore.shared.ledger.entries import GENESIS, HASH_BYTES, NONCE_BYTES, StoredEntry, entry_hash
+from sealscore.shared.ledger.chain import GENESIS, HASH_BYTES, NONCE_BYTES, StoredEntry, entry_hash
 
 _COLUMNS = "seq, at, body, nonce, previous, hash, signature"
 TABLES = frozenset({"entries", "anchors"})

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sealscore.shared.identity.identity import Card
-from sealscore.shared.ledger.anchors import Head
+from sealscore.shared.ledger.chain import Head
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.scoring_bits import ToldForScoring
 from sealscore.shared.ledger.state import LedgerState

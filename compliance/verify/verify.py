@@ -20,21 +20,9 @@ from sealscore.compliance.verify.reading import Chain, Unreadable, count_rows, o
 from sealscore.compliance.verify.verification import Anchored, Claim, Fault, Finding, Verification
 from sealscore.shared.dp.effort import limited
 from sealscore.shared.identity.identity import BadSignature, Card
-from sealscore.shared.ledger.anchors import Head
 from sealscore.shared.ledger.budget_check import label_epsilon
-from sealscore.shared.ledger.entries import (
-    AdmitRelease,
-    Answer,
-    Approve,
-    Disclose,
-    Entry,
-    Limit,
-    Reserve,
-    ServeDay,
-    StoredEntry,
-    UnknownEntry,
-    entry_of,
-)
+from sealscore.shared.ledger.chain import Head, StoredEntry, UnknownEntry, entry_of
+from sealscore.shared.ledger.entries import AdmitRelease, Answer, Approve, Disclose, Entry, Limit, Reserve, ServeDay
 from sealscore.shared.ledger.ledger import SIGNED
 from sealscore.shared.ledger.scoring_bits import ToldForScoring, told_by_lender
 from sealscore.shared.ledger.serving_state import ServingFault

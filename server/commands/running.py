@@ -21,7 +21,7 @@ from sealscore.server.run.progress_table import RunTable
 from sealscore.server.run.run import PROGRESS
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared import bundle as bundles
-from sealscore.shared.ledger.anchors import Receipt, read_anchors, to_line
+from sealscore.shared.ledger.chain import Receipt, read_anchors, to_line
 from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import recorded

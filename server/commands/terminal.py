@@ -13,7 +13,7 @@ from sealscore.server.deploy.superlink import SuperLinkError, SuperLinkSettings
 from sealscore.server.setup.server_dir import ServerDir, ServerError
 from sealscore.shared.identity.identity import CardError
 from sealscore.shared.identity.keyfile import KeyFileError
-from sealscore.shared.ledger.anchors import AnchorError
+from sealscore.shared.ledger.chain import AnchorError
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.release import ReleaseError

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
-from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
+from sealscore.shared.crypto.sealing import SignedMessageError, open_signed, sign_message
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Card, Identity
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Refusal, Relay, Relayed
 from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.serving.parcel import recipients

@@ -18,7 +18,7 @@ from sealscore.shared.phases.order import Phase
 
 
 class Asks(Protocol):
-    """What the coordinator does for a fit."""
+    """What `Rounds` does for a fit."""
 
     def publish(self, phase: Phase, name: str, body: bytes) -> dict[str, str]:
         """Give a part to all parties of the phase; gives the name and key by which requests name it."""

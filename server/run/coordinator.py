@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sealscore.server.run.additive_fit import FederatedSums
-from sealscore.server.run.optimizer import ServerOptimizer, averaged
-from sealscore.server.run.rounds import AttemptsSpent, Rounds
-from sealscore.server.transport.exchange import wait_for
-from sealscore.server.transport.journal import Journal, Sum
-from sealscore.server.transport.messenger import Messenger
+from sealscore.server.run.rounds import Observer, Rounds
+from sealscore.server.run.tower_fit import fitted_tower
+from sealscore.server.transport.exchange import Messenger, PartyClient, PhaseFailed, wait_for
+from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.pairs import PairExchange
-from sealscore.server.transport.party_client import PartyClient, PhaseFailed
-from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms
-from sealscore.shared.messages.aggregation import Aggregation
+from sealscore.shared.crypto.aggregation import Aggregation
+from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
 from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.bins import Binning
@@ -45,18 +42,6 @@ from sealscore.shared.plan.plan import FALLBACK, Plan
 from sealscore.shared.plan.towers import planned_tower, towers
 
 
-class Observer(Protocol):
-    """Gets the progress of a run; nothing that it gets depends on a record other than through noised sums."""
-
-    def phase(self, phase: Phase) -> None:
-        """A phase begins."""
-        ...
-
-    def round(self, row: dict[str, Any]) -> None:
-        """A round is done: phase, round, attempts, cohort size, seconds, and what the mechanism reports."""
-        ...
-
-
 @dataclass
 class RunOutcome:
     """What a run gives: the models, the evaluation by noisy tables, and how the phases went.
@@ -65,7 +50,8 @@ class RunOutcome:
     by phase and party what may have been answered, `crossed` the bytes of payloads by sender and recipient. `early`
     says why a training phase ended before its last round, where it did. `fallback` is the score that reads no signal,
     with `fallback_tables`, where the plan has one. `signals` are, by group of platforms, the published parts from which
-    its levels follow, byte for byte: `bins`, `tower`, `edges`, and `codes` of an additive tower.
+    its levels follow, byte for byte: `bins`, `tower`, `edges`, and `codes` of an additive tower. `rows` are
+    what the observer got of rounds.
     """
 
     model: ScoreModel
@@ -77,6 +63,7 @@ class RunOutcome:
     fallback: ScoreModel | None = None
     fallback_tables: ScoreTables | None = None
     signals: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
 
 class _Trained(NamedTuple):
@@ -116,16 +103,13 @@ class Coordinator:
     ) -> None:
         self._plan = plan
         self._messenger = messenger
-        self._observer = observer
         self._patience = patience
         self._mechanisms = Mechanisms(plan)
         self._asker = PartyClient(plan, run, messenger, timeout, absence)
         self._journal = journal = journal or Journal(plan.hash, run)
-        self._rounds = Rounds(plan, run, self._asker, aggregation, journal)
+        self._rounds = Rounds(plan, run, self._asker, aggregation, observer, journal)
         self._pairs = PairExchange(plan, self._asker, journal)
-        self._early: dict[str, str] = {}
         self._counted: dict[str, _CountedRecords] = {}
-        self._bodies: dict[str, bytes] = {}
         # The lenders' rate of bad outcomes.
         self._rate = math.nan
 
@@ -168,10 +152,11 @@ class Coordinator:
             tables,
             {phase.name: dict(self._rounds.answered(phase)) for phase in summed},
             dict(self._pairs.crossed),
-            self._early,
+            self._rounds.early,
             fallback,
             fallback_tables,
             {group: parts for group, (_, parts) in pairs.items()},
+            self._rounds.rows,
         )
 
     def _platforms(self, group: str) -> tuple[ScoreModel, dict[str, bytes]]:
@@ -182,7 +167,7 @@ class Coordinator:
         told = self.disclose_signal(self._phase(Kind.SIGNAL, group), trained.weights, edges, trained.parts)
         if self._plan.groups_at(group):
             self.disclose_groups(self._phase(Kind.GROUPS, group))
-        return trained.model, {name: self._bodies[key] for name, key in told.items()}
+        return trained.model, {name: self._rounds.bodies[key] for name, key in told.items()}
 
     def _scored(self, tower: str) -> tuple[ScoreModel, ScoreTables]:
         """A score of the lenders, calibrated, and its evaluation."""
@@ -213,11 +198,11 @@ class Coordinator:
         binning = found.binning.only(tower_features(self._plan, tower))
         self._counted[tower] = found._replace(binning=binning)
         first = next(phase for phase in self._mechanisms.phases if phase.tower == tower)
-        return binning, self.publish(first, "bins", binning.to_bytes())
+        return binning, self._rounds.publish(first, "bins", binning.to_bytes())
 
     def count_outcomes(self, phase: Phase) -> float:
         """The share of bad outcomes, from noisy counts of good and bad ones."""
-        found = self._single(phase, self._mechanisms.mechanism(phase, 2), np.zeros(0), {})
+        found = self._rounds.single(phase, self._mechanisms.mechanism(phase, 2), np.zeros(0), {})
         good, bad = found.values.tolist()
         return float(bad / max(good + bad, LEAST_RECORDS))
 
@@ -226,7 +211,7 @@ class Coordinator:
         features, (_, records, counted) = len(binning.features), self._counted[tower]
         mu, keep = tower_mu(self._plan, tower), label_keep(self._plan, tower)
         facts = Facts.of(records, self._rate * records, features, mu, keep)
-        sums = FederatedSums(self, self._mechanisms, tower, facts, parts, counted)
+        sums = FederatedSums(self._rounds, self._mechanisms, tower, facts, parts, counted)
         score = fitted(binning, facts, sums, fit_shares(self._plan, tower))
         curve = score.curve if planned_tower(self._plan, tower).scores else None
         card = self._card(tower) | {"recipe": score.rules}
@@ -244,15 +229,15 @@ class Coordinator:
 
     def signal_edges(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> np.ndarray:
         """Edges of the signal's levels, float64 [levels - 1], from a noisy histogram of the tower's logits."""
-        found = self._single(phase, self._mechanisms.mechanism(phase, CELLS), weights, parts)
+        found = self._rounds.single(phase, self._mechanisms.mechanism(phase, CELLS), weights, parts)
         return level_edges(found.values, self._plan.model.signal_levels)
 
     def disclose_signal(
         self, phase: Phase, weights: np.ndarray, edges: np.ndarray, parts: dict[str, str]
     ) -> dict[str, str]:
         """Each platform sends each lender the level of every aligned person, once; gives the parts that it names."""
-        named = parts | self.publish(phase, "tower", weights_to_bytes(weights))
-        named |= self.publish(phase, "edges", edges_to_bytes(edges))
+        named = parts | self._rounds.publish(phase, "tower", weights_to_bytes(weights))
+        named |= self._rounds.publish(phase, "edges", edges_to_bytes(edges))
         self._carry(phase, named)
         return named
 
@@ -267,47 +252,27 @@ class Coordinator:
     def bin(self, phase: Phase) -> tuple[Binning, dict[str, str]]:
         """Quantile bins of every feature of a tower, from a noisy histogram; and their published part."""
         rule = bin_rule(self._plan, phase.tower)
-        found = self._single(phase, self._mechanisms.mechanism(phase, rule.length), np.zeros(0), {})
+        found = self._rounds.single(phase, self._mechanisms.mechanism(phase, rule.length), np.zeros(0), {})
         binning = rule.binning(found.values)
         self._counted[phase.tower] = _CountedRecords(binning, rule.records(found.values), found.cohort)
-        return binning, self.publish(phase, "bins", binning.to_bytes())
+        return binning, self._rounds.publish(phase, "bins", binning.to_bytes())
 
     def train_tower(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> np.ndarray:
-        """The tower's weights, float64 [p]: rounds of noisy gradients, or of averaged local steps.
-
-        Ends early, and says so in `RunOutcome.early`, when the attempts in the budget are spent.
-        """
-        self._observer.phase(phase)
+        """The tower's weights, float64 [p]: rounds of noisy gradients, or of averaged local steps."""
         weights = flatten(initial_tower(self._plan, phase.tower, binning))
         mechanism = self._mechanisms.mechanism(phase, len(weights))
-        settings = self._plan.training.optimizer
-        optimizer = ServerOptimizer(settings, phase.rounds, len(weights))
-        iterates: list[np.ndarray] = []
-        for round in range(1, phase.rounds + 1):
-            try:
-                found = self._rounds.ask(phase, round, mechanism, weights, parts)
-            except AttemptsSpent as spent:
-                if not iterates:
-                    raise
-                self._early[phase.name] = f"{spent}; the model is that of {round - 1} of {phase.rounds} rounds"
-                break
-            gradient = self._gradient(found, mechanism)
-            weights = optimizer.step(weights, gradient, round)
-            iterates.append(weights)
-            rate = optimizer.learning_rate(round)
-            self._report(phase, round, found, learning_rate=rate, **self._signal(gradient, found, mechanism))
-        return averaged(iterates, settings.average_last)
+        return fitted_tower(self._plan, self._rounds, phase, mechanism, weights, parts)
 
     def calibrate(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> Calibration:
         """From logits to probabilities of default, by a noisy table of scores and labels of training persons."""
         mechanism = self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
-        found = self._single(phase, mechanism, weights, parts)
+        found = self._rounds.single(phase, mechanism, weights, parts)
         return fit(found.values, mechanism.total_std(len(found.cohort)))
 
     def evaluate(self, phase: Phase, weights: np.ndarray, parts: dict[str, str]) -> ScoreTables:
         """Noisy tables of scores and labels of test persons: all of them, and by the bands of attributes."""
         mechanism = self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
-        found = self._single(phase, mechanism, weights, parts)
+        found = self._rounds.single(phase, mechanism, weights, parts)
         bands = {name: self._plan.bands(name) for name in planned_tower(self._plan, phase.tower).bands}
         std = mechanism.total_std(len(found.cohort))
         return ScoreTables.of_sum(found.values, bands, table_weights(self._plan, phase.tower), std)
@@ -315,18 +280,12 @@ class Coordinator:
     def _phase(self, kind: Kind, tower: str) -> Phase:
         return next(phase for phase in self._mechanisms.phases if (phase.kind, phase.tower) == (kind, tower))
 
-    def publish(self, phase: Phase, name: str, body: bytes) -> dict[str, str]:
-        """As `additive_fit.Asks`."""
-        key = self._asker.publish(phase, name, body, needed=not self._journal.ended)
-        self._bodies[key] = body
-        return {name: key}
-
     def _carry(self, phase: Phase, parts: dict[str, str]) -> None:
-        self._observer.phase(phase)
+        self._rounds.begin(phase)
         started = time.monotonic()
         self._pairs.carry(phase, phase.of.gives, parts)
         row = {"phase": phase.name, "round": 1, "rounds": 1, "attempts": 1, "cohort": len(self._plan.parties)}
-        self._observer.round(row | {"seconds": time.monotonic() - started, "failures": {}})
+        self._rounds.note(row | {"seconds": time.monotonic() - started, "failures": {}})
 
     def _model(self, tower: str, binning: Binning, weights: np.ndarray, calibration: Calibration) -> ScoreModel:
         width = coding_of(self._plan, tower, binning).width
@@ -336,56 +295,3 @@ class Coordinator:
 
     def _card(self, tower: str) -> dict[str, Any]:
         return {"plan": self._plan.hash, "name": self._plan.name, "group": tower}
-
-    def summed(
-        self,
-        phase: Phase,
-        round: int,
-        mechanism: Mechanism,
-        parameters: np.ndarray,
-        parts: dict[str, str],
-        **figures: Callable[[Sum], float],
-    ) -> Sum | None:
-        """As `additive_fit.Asks`."""
-        if round == 1:
-            self._observer.phase(phase)
-        try:
-            found = self._rounds.ask(phase, round, mechanism, parameters, parts)
-        except AttemptsSpent as spent:
-            if round == 1:
-                raise
-            self._early[phase.name] = f"{spent}; the model is that of {round - 1} of {phase.rounds} rounds"
-            return None
-        self._report(phase, round, found, **{name: figure(found) for name, figure in figures.items()})
-        return found
-
-    def _single(self, phase: Phase, mechanism: Mechanism, weights: np.ndarray, parts: dict[str, str]) -> Sum:
-        """The one sum of a phase that has one round."""
-        self._observer.phase(phase)
-        found = self._rounds.ask(phase, 1, mechanism, weights, parts)
-        self._report(phase, 1, found)
-        return found
-
-    def _gradient(self, found: Sum, mechanism: Mechanism) -> np.ndarray:
-        """The sum as a gradient per record, or as the averaged step of FedAvg: float64 [p]."""
-        training = self._plan.training
-        records = sum(self._plan.nominal_training(self._plan.party(party)) for party in found.cohort)
-        gradient = found.values / (training.sample_rate * records)
-        return gradient * training.local.learning_rate * training.local.steps if training.local else gradient
-
-    def _signal(self, gradient: np.ndarray, found: Sum, mechanism: Mechanism) -> dict[str, float]:
-        """Norm of the gradient and the noise's part of it, both from public or released numbers."""
-        training = self._plan.training
-        records = sum(self._plan.nominal_training(self._plan.party(party)) for party in found.cohort)
-        per_entry = mechanism.total_std(len(found.cohort)) / (training.sample_rate * records)
-        if training.local:
-            per_entry *= training.local.learning_rate * np.sqrt(training.local.steps)
-        return {
-            "gradient_norm": float(np.linalg.norm(gradient)),
-            "noise_norm": float(per_entry * np.sqrt(mechanism.length)),
-        }
-
-    def _report(self, phase: Phase, round: int, found: Sum, **more: float) -> None:
-        row = {"phase": phase.name, "round": round, "rounds": phase.rounds, "attempts": found.attempts}
-        row |= {"cohort": len(found.cohort), "seconds": found.seconds, "failures": found.failures}
-        self._observer.round(row | more)

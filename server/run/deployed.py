@@ -13,17 +13,15 @@ from typing import Any
 from sealscore.server.releases.relay import DayRelay, Mailbox
 from sealscore.server.run.run import run_coordinator, run_name
 from sealscore.server.setup.server_dir import ServerDir
-from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, wait_for
+from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, PartyClient, PhaseFailed, wait_for
 from sealscore.server.transport.journal import Journal, JournalError
-from sealscore.server.transport.party_client import PartyClient, PhaseFailed
-from sealscore.server.transport.receipts import Receipts
-from sealscore.server.transport.sealed import SealedExchange
-from sealscore.shared.crypto.signed_messages import SignedMessageError, open_signed, sign_message
+from sealscore.server.transport.sealed import Receipts, SealedExchange
+from sealscore.shared.crypto.sealing import SignedMessageError, open_signed, sign_message
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.identity.keyfile import KeyFileError
-from sealscore.shared.ledger.anchors import AnchorError
-from sealscore.shared.messages.address import Address
+from sealscore.shared.ledger.chain import AnchorError
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Propose, ProposeRelease, Ready, Refusal
 from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.errors import PlanError

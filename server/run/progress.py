@@ -1,4 +1,4 @@
-"""Progress of a run whose coordinator works in another process: follow the file that it writes line by line."""
+"""Progress of a run in a file: written line by line, and followed by whoever waits in another process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,30 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from sealscore.server.run.coordinator import Observer
+from sealscore.server.run.rounds import Observer
 from sealscore.shared.phases.order import Phase
+
+
+class FileObserver:
+    """Writes one JSON line for each phase and round into a file that others can follow.
+
+    It is always another file than the one that was there: who follows knows by its inode which of the two it reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        fresh = path.with_name(f"{path.name}.new")
+        self._file = fresh.open("w", encoding="utf-8", buffering=1)
+        fresh.replace(path)
+
+    def phase(self, phase: Phase) -> None:
+        """A phase begins."""
+        self._file.write(json.dumps({"phase": phase.name, "rounds": phase.rounds}) + "\n")
+
+    def round(self, row: dict[str, Any]) -> None:
+        """A round is done."""
+        self._file.write(json.dumps(row) + "\n")
 
 
 class ProgressFollower:

@@ -10,18 +10,18 @@ from typing import Any
 
 import polars as pl
 
-from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.run.earlier_run import SIGNALS, TOWERS, check_earlier_run, take_over
-from sealscore.server.transport.exchange import Exchange
+from sealscore.server.run.progress import FileObserver
+from sealscore.server.run.rounds import Observer
+from sealscore.server.transport.exchange import ClearMessenger, Exchange, Messenger
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.messenger import ClearMessenger, Messenger
-from sealscore.server.transport.receipts import Receipts
-from sealscore.server.transport.sealed import SealedExchange
+from sealscore.server.transport.sealed import Receipts, SealedExchange
+from sealscore.shared.crypto.aggregation import Aggregation, PlainSum
 from sealscore.shared.dp.accountant import OpacusAccountant, PldAccountant
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.aggregation import Aggregation, PlainSum
 from sealscore.shared.model.released.score_tables import OVERALL, ScoreTables
 from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.model.score_model import ScoreModel
@@ -29,43 +29,6 @@ from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import FALLBACK, SERVER, Plan
 
 PROGRESS, RECEIPTS = "progress.jsonl", "receipts.jsonl"
-
-
-class FileObserver:
-    """Writes one JSON line for each phase and round into a file that others can follow.
-
-    It is always another file than the one that was there: who follows knows by its inode which of the two it reads.
-    """
-
-    def __init__(self, path: Path) -> None:
-        fresh = path.with_name(f"{path.name}.new")
-        self._file = fresh.open("w", encoding="utf-8", buffering=1)
-        fresh.replace(path)
-
-    def phase(self, phase: Phase) -> None:
-        """A phase begins."""
-        self._file.write(json.dumps({"phase": phase.name, "rounds": phase.rounds}) + "\n")
-
-    def round(self, row: dict[str, Any]) -> None:
-        """A round is done."""
-        self._file.write(json.dumps(row) + "\n")
-
-
-class Series:
-    """Keeps the rows of all rounds for the run's record, and passes everything on."""
-
-    def __init__(self, onward: Observer) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self._onward = onward
-
-    def phase(self, phase: Phase) -> None:
-        """A phase begins."""
-        self._onward.phase(phase)
-
-    def round(self, row: dict[str, Any]) -> None:
-        """A round is done."""
-        self.rows.append(row)
-        self._onward.round(row)
 
 
 def run_coordinator(
@@ -105,7 +68,7 @@ def run_coordinator(
     name = run or run_name(plan)
     started = time.time()
     kept = Journal(plan.hash, name, journal)
-    series = Series(observer or FileObserver(output / PROGRESS))  # only now: another process may have the journal
+    observer = observer or FileObserver(output / PROGRESS)  # only now: another process may have the journal
     with ExitStack() as stack:
         stack.callback(kept.close)
         messenger: Messenger = ClearMessenger(exchange)
@@ -114,7 +77,7 @@ def run_coordinator(
             keeps = Receipts(server, receipts or output / RECEIPTS)
             messenger = stack.enter_context(closing(SealedExchange(exchange, plan, name, server, keeps, kept)))
         sums = aggregation or PlainSum()
-        outcome = Coordinator(plan, name, messenger, sums, series, patience, timeout, kept, absence).run()
+        outcome = Coordinator(plan, name, messenger, sums, observer, patience, timeout, kept, absence).run()
     write_whole(output / "plan.json", plan.canonical())
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():
@@ -127,8 +90,8 @@ def run_coordinator(
     take_over(plan, earlier, output)
     if outcome.fallback is not None:
         outcome.fallback.save(output / FALLBACK)
-    pl.DataFrame(_flat(series.rows)).write_parquet(output / "rounds.parquet")
-    record = _record(plan, name, outcome, exchange, series.rows, started)
+    pl.DataFrame(_flat(outcome.rows)).write_parquet(output / "rounds.parquet")
+    record = _record(plan, name, outcome, exchange, started)
     write_whole(output / "run.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
@@ -142,9 +105,7 @@ def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: len(row[name]) if name == "failures" else row.get(name) for name in names} for row in rows]
 
 
-def _record(
-    plan: Plan, run: str, outcome: RunOutcome, exchange: Exchange, rows: list[dict[str, Any]], started: float
-) -> dict[str, Any]:
+def _record(plan: Plan, run: str, outcome: RunOutcome, exchange: Exchange, started: float) -> dict[str, Any]:
     traffic = exchange.traffic.summary()
     moved = {name: flow["bytes_sent"] + flow["bytes_received"] for name, flow in traffic["parties"].items()}
     return {
@@ -160,7 +121,7 @@ def _record(
         "early": outcome.early,
         "failures": [
             {"phase": row["phase"], "round": row["round"], "parties": row["failures"]}
-            for row in rows
+            for row in outcome.rows
             if row["failures"]
         ],
         "answered": outcome.answered,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE
+from sealscore.server.transport.exchange import TIMEOUT, UNAVAILABLE, PartyClient, PhaseFailed, lost_for_good
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.party_client import PartyClient, PhaseFailed, lost_for_good
 from sealscore.shared.messages.messages import PairAnswer, PairRequest
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan

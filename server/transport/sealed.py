@@ -1,29 +1,40 @@
 """An exchange behind seals: requests are sealed to each party and replies opened, over any other exchange.
 
 The coordinator's messages pass here in clear, within the server's own process; what the other exchange carries is
-ciphertext. Before the first request, and again when a party has come back without its keys, the parties join: they
-exchange certificates and seeds through three messages each.
+ciphertext. Each reply brings the head of its party's ledger, for which the server keeps a receipt. Before the first
+request, and again when a party has come back without its keys, the parties join: they exchange certificates and seeds
+through three messages each.
 """
 
 from __future__ import annotations
 
+import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Exchange, Failure
-from sealscore.server.transport.exchange import Reply as Body
+from sealscore.server.transport.exchange import MALFORMED, UNAVAILABLE, Delivered, Exchange, Failure
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.receipts import Receipts
-from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import SealError
+from sealscore.shared.crypto.sealing import (
+    CertificateError,
+    PeerKey,
+    PlanKeys,
+    SealError,
+    SignedMessageError,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal_message,
+    sign_message,
+    unseal_message,
+)
 from sealscore.shared.crypto.seeds import OfferError, split_offer
-from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
-from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import AnchorError, Head
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode_body, encode_body
+from sealscore.shared.files import appending
+from sealscore.shared.identity.identity import Card, Identity
+from sealscore.shared.ledger.chain import AnchorError, Head, Receipt, read_anchors, to_line
+from sealscore.shared.messages.codec import Address, MessageError, decode_body, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -33,7 +44,6 @@ from sealscore.shared.messages.messages import (
     Join,
     Joined,
     Message,
-    MessageError,
     Offered,
     PairAnswer,
     Ready,
@@ -45,9 +55,94 @@ from sealscore.shared.messages.messages import (
 )
 from sealscore.shared.plan.plan import SERVER, Plan
 
+# So many others have the last head of a party's ledger, and all of them one that is older by rounds.
+HEADS = 4
 JOIN = "join"
 # A party that answers so has lost its keys of this run: all join again.
 _LOST = frozenset({"not-joined", "no-seeds"})
+
+
+class Receipts:
+    """The server's countersignature under each head of a party's ledger that it received, in a file if a path is given.
+
+    Whoever reviews a ledger later compares it with these. The file of anchors only grows; each line is on the disk
+    before the head is passed on.
+    """
+
+    def __init__(self, server: Identity, path: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+        """Read the file if it is there; AnchorError where it is damaged."""
+        self._server, self._path, self._clock = server, path, clock
+        if path is not None and path.exists():
+            _repair(path)
+        self._file: BinaryIO | None = None
+        self._last: dict[str, Receipt] = {}
+        self._turn: Counter[str] = Counter()
+        for receipt in read_anchors(path) if path is not None and path.exists() else ():
+            if isinstance(receipt, Receipt):
+                self._last[receipt.head.party] = receipt
+
+    def sign(self, party: str, head: bytes, cards: Mapping[str, Card]) -> Receipt:
+        """Take the head that a party sent with its answer, and keep a receipt for it.
+
+        Raises:
+            AnchorError: it is not the party's own, or goes back behind one that it gave before.
+        """
+        found = Head.from_bytes(head)
+        last = self._last.get(party)
+        if last is not None and last.head == found:
+            return last
+        if found.party != party:
+            raise AnchorError(f"{party!r} sent a head of {found.party!r}")
+        found.check(cards[party])
+        if last is not None and (last.head.ledger != found.ledger or found.seq <= last.head.seq):
+            raise AnchorError(f"the ledger of {party!r} is at entry {found.seq}, and was at {last.head.seq} before")
+        receipt = Receipt.sign(self._server, found, int(self._clock()))
+        self._keep(receipt)
+        self._last[party] = receipt
+        return receipt
+
+    def of(self, party: str) -> Receipt | None:
+        """The last receipt for a party, or None where it never sent a head."""
+        return self._last.get(party)
+
+    def heads_for(self, party: str, members: Mapping[str, Card], last: bool = False) -> tuple[bytes, ...]:
+        """Last heads of other members, for that party to keep: at most `HEADS`, in turn, and all in the `last` request.
+
+        With all of them in each request, a round would cost the square of the parties.
+        """
+        others = sorted(name for name in members if name != party and name in self._last)
+        if others and not last:
+            # Begun at its own place in the order of names, so that each party's head goes to as many in each round.
+            start = (sum(name < party for name in others) + self._turn[party]) % len(others)
+            others = (others[start:] + others[:start])[:HEADS]
+            self._turn[party] += HEADS
+        return tuple(self._last[name].head.to_bytes() for name in others)
+
+    def close(self) -> None:
+        """Close the file; it is opened again for a receipt that still comes."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+    def _keep(self, receipt: Receipt) -> None:
+        if self._path is None:
+            return
+        durable = not self._server.simulation
+        if self._file is None:
+            self._file = appending(self._path, durable)
+        self._file.write((to_line(receipt) + "\n").encode("ascii"))
+        self._file.flush()
+        if durable:
+            os.fsync(self._file.fileno())
+
+
+def _repair(path: Path) -> None:
+    """Remove a last line that was not written whole, for want of room or of time: its head was passed on to nobody."""
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)
 
 
 class SealedExchange:
@@ -139,8 +234,9 @@ class SealedExchange:
         return not {party for party in parties if party not in self._peers}.isdisjoint(self._inner.online())
 
     def close(self) -> None:
-        """Destroy the server's keys under the plan: what was sealed to it stays sealed."""
+        """Destroy the server's keys under the plan: what was sealed to it stays sealed. Closes the receipts' file."""
         self._keys.destroy()
+        self._receipts.close()
 
     def _header(self, party: str) -> Address:
         return Address(self._plan.hash, self._run, JOIN, 0, self._epoch, SERVER, party)
@@ -222,7 +318,7 @@ class SealedExchange:
         replies = self._inner.send(sealed, timeout) if sealed else {}
         return {name: self._open(name, raw, messages[name].header) for name, raw in replies.items()}
 
-    def _open(self, name: str, raw: Body, asked: Address) -> Any:
+    def _open(self, name: str, raw: Delivered, asked: Address) -> Any:
         if isinstance(raw, Failure):
             return raw
         cards = {name: self._plan.cards[name]}

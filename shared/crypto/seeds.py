@@ -7,7 +7,7 @@ them (`split_offer`). A pair's secret is both seeds, so it is fresh if either of
 nobody but the two, and it is gone when they have erased it.
 
 The digest of a list covers all seeds of its party. Every party puts the digests of a whole cohort into the keys
-of its masks (`sealscore.shared.crypto.masking`), so parties to whom the server showed different offers have masks
+of its masks (`sealscore.shared.crypto.aggregation`), so parties to whom the server showed different offers have masks
 that do not cancel: the sum is noise then, and still shows nothing of a party.
 """
 
@@ -17,15 +17,12 @@ import hashlib
 import os
 from collections.abc import Mapping
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-from sealscore.shared.crypto.plan_keys import CannotOpen, PeerKey, PlanKeys
+from sealscore.shared.crypto.aggregation import SEED_LABEL, SharedSeeds
+from sealscore.shared.crypto.sealing import CannotOpen, PeerKey, PlanKeys
 from sealscore.shared.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
 
 SEED_BYTES = 32
-_LABEL = b"sealscore seed 1"
 _PURPOSE = "seed offer"
 
 
@@ -33,11 +30,7 @@ class OfferError(ValueError):
     """An offer that is not taken: not of this run and epoch, not signed by its party, or not for this one."""
 
 
-class SeedsMissing(ValueError):
-    """There is no seed yet with a party of the cohort, or the seeds are erased."""
-
-
-class Seeds:
+class Seeds(SharedSeeds):
     """The seeds of one party with each peer of its group, for one epoch of one run. Its `repr` shows none.
 
     `cards` and `peers` are the peers' cards and plan keys; the own name among them is left out. `offer` is the one
@@ -54,22 +47,15 @@ class Seeds:
         peers: Mapping[str, PeerKey],
     ) -> None:
         """Draw a seed for each peer and seal it; CertificateError names a peer to whose key nothing can be sealed."""
-        self.name, self.plan, self.run, self.epoch = identity.name, keys.plan, run, epoch
         self._keys = keys
         self._cards = {name: cards[name] for name in peers if name != identity.name}
-        self._own = {name: bytearray(os.urandom(SEED_BYTES)) for name in sorted(self._cards)}
-        self._theirs: dict[str, bytearray] = {}
+        own = {name: bytearray(os.urandom(SEED_BYTES)) for name in sorted(self._cards)}
+        super().__init__(identity.name, keys.plan, run, epoch, own)
         sealed = {name: peers[name].seal(bytes(seed), self._info(self.name, name)) for name, seed in self._own.items()}
         listed = pack_fields(*(pack_fields(name.encode(), _sha256(sealed[name])) for name in sealed))
         manifest = pack_fields(self._head(), self.name.encode(), listed)
         self._digests = {self.name: _sha256(manifest)}
         self.offer = pack_fields(manifest, identity.sign(_PURPOSE, manifest), pack_fields(*sealed.values()))
-        self._open = True
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """Digest of the offer of every party whose seed is here, and of the own one: 64 hexadecimal digits each."""
-        return {name: digest.hex() for name, digest in self._digests.items()}
 
     def accept(self, delivery: bytes) -> str:
         """Take a peer's seed from what `split_offer` made of its offer for this party; returns the peer's name.
@@ -108,47 +94,11 @@ class Seeds:
         self._theirs[name], self._digests[name] = bytearray(seed), digest
         return name
 
-    def key(self, peer: str, info: bytes) -> bytes:
-        """32 bytes that this party and the peer share, and nobody else: HKDF-SHA256 of both seeds over `info`.
-
-        Raises:
-            SeedsMissing: see the class.
-        """
-        self._check_open()
-        if peer not in self._theirs:
-            raise SeedsMissing(f"{self.name!r} has no seed of {peer!r} in this run")
-        seeds = {self.name: self._own[peer], peer: self._theirs[peer]}
-        low, high = sorted(seeds)
-        full = pack_fields(_LABEL, low.encode(), high.encode(), info)
-        derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=full)
-        return derive.derive(bytes(seeds[low] + seeds[high]))
-
-    def digest(self, party: str) -> bytes:
-        """Digest of a party's offer, 32 bytes; SeedsMissing where it has not come."""
-        self._check_open()
-        if party not in self._digests:
-            raise SeedsMissing(f"{self.name!r} has no offer of {party!r} in this run")
-        return self._digests[party]
-
-    def close(self) -> None:
-        """Overwrite all seeds with zeros, at the end of a run. Copies that Python made on the way are not reached."""
-        for seed in [*self._own.values(), *self._theirs.values()]:
-            seed[:] = bytes(len(seed))
-        self._own, self._theirs = {}, {}
-        self._open = False
-
-    def _check_open(self) -> None:
-        if not self._open:
-            raise SeedsMissing(f"the seeds of {self.name!r} in this run are erased")
-
     def _head(self) -> bytes:
-        return pack_fields(_LABEL, plan_bytes(self.plan), self.run.encode(), counter(self.epoch))
+        return pack_fields(SEED_LABEL, plan_bytes(self.plan), self.run.encode(), counter(self.epoch))
 
     def _info(self, sender: str, recipient: str) -> bytes:
         return pack_fields(self._head(), sender.encode(), recipient.encode())
-
-    def __repr__(self) -> str:
-        return f"Seeds(name={self.name!r}, run={self.run!r}, epoch={self.epoch}, parties={sorted(self._digests)})"
 
 
 def split_offer(offer: bytes) -> tuple[str, str, dict[str, bytes]]:

@@ -17,8 +17,7 @@ import torch
 from torch import nn
 
 from sealscore.shared.dp.rounding import CLIP_SLACK
-from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import own_copy, parameter_count
+from sealscore.shared.model.tower import Loss, own_copy, parameter_count
 from sealscore.shared.model.weights import admissible
 
 

@@ -10,8 +10,7 @@ from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from torch import nn
 
-from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import load_flat, own_copy
+from sealscore.shared.model.tower import Loss, load_flat, own_copy
 from sealscore.shared.model.weights import admissible
 
 

@@ -17,12 +17,12 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from sealscore.shared.crypto.aggregation import SumShape
 from sealscore.shared.dp.accountant import Accountant, PldAccountant
 from sealscore.shared.dp.effort import TooMuchWork
 from sealscore.shared.dp.events import Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
 from sealscore.shared.dp.measure import measure
 from sealscore.shared.dp.noise_calibration import PlannedRelease, Solved, UnreachableBudget, borne_out, solve
-from sealscore.shared.messages.aggregation import SumShape
 from sealscore.shared.phases.order import Phase, phases
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
@@ -31,6 +31,7 @@ from sealscore.shared.randomness.streams import Stream
 
 # A party may hold up to this many times its nominal records; a public constant, so that bounds stay public.
 HEADROOM = 2
+_MAX_EXACT = 2**53
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,24 @@ class Mechanism:
             return vector
         noise = (sampler or FastDiscreteGaussian()).sample(stream, self.own_scale(cohort), self.length)
         return vector + noise
+
+
+def to_grid(vector: np.ndarray, grid: float, bound: int) -> np.ndarray:
+    """Round float64 [p] to multiples of `grid`, in grid units, cut off at `bound`: int64 [p] in [-bound, bound].
+
+    An entry that is not finite counts as 0.
+
+    Formal guarantees: two vectors at L2 distance s give results within s / grid + sqrt(p): rounding moves an entry
+    by at most 1/2, and cutting off brings no two entries farther apart.
+
+    Raises:
+        ValueError: the bound is negative or above 2^53, where float64 has no all integers.
+    """
+    if not 0 <= bound <= _MAX_EXACT:
+        raise ValueError(f"the bound must be in [0, 2^53], got {bound}")
+    with np.errstate(over="ignore"):
+        scaled = np.where(np.isfinite(vector), vector, 0.0) / grid
+    return np.clip(np.rint(scaled), -bound, bound).astype(np.int64)
 
 
 class Mechanisms:

@@ -1,4 +1,4 @@
-"""Rounding of a party's clipped sum to an integer grid, and how much float arithmetic adds to its sensitivity.
+"""The integer grid of a party's clipped sum, and how much float arithmetic adds to its sensitivity.
 
 `docs/proofs/rounding.md` has the proof of both.
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-import numpy as np
-
 from sealscore.shared.model.weights import MAX_WIDTH, WEIGHT_LIMIT
 
 # Counts are summed in this unit: on whole counts, the noise of a small share would be far from Gaussian.
@@ -17,7 +15,6 @@ COUNT_GRID = 2.0**-6
 # Opacus 1.6, DPOptimizer.clip_and_accumulate: keeps the factor finite for a gradient of zero.
 CLIP_SLACK = 1e-6
 _UNIT_ROUNDOFF = 2.0**-53
-_MAX_EXACT = 2**53
 
 
 def grid_for(clip_norm: float, parameters: int) -> float:
@@ -33,24 +30,6 @@ def grid_for(clip_norm: float, parameters: int) -> float:
     while Fraction(2) ** (2 * exponent) > limit:
         exponent -= 1
     return math.ldexp(1.0, exponent)
-
-
-def to_grid(vector: np.ndarray, grid: float, bound: int) -> np.ndarray:
-    """Round float64 [p] to multiples of `grid`, in grid units, cut off at `bound`: int64 [p] in [-bound, bound].
-
-    An entry that is not finite counts as 0.
-
-    Formal guarantees: two vectors at L2 distance s give results within s / grid + sqrt(p): rounding moves an entry
-    by at most 1/2, and cutting off brings no two entries farther apart.
-
-    Raises:
-        ValueError: the bound is negative or above 2^53, where float64 has no all integers.
-    """
-    if not 0 <= bound <= _MAX_EXACT:
-        raise ValueError(f"the bound must be in [0, 2^53], got {bound}")
-    with np.errstate(over="ignore"):
-        scaled = np.where(np.isfinite(vector), vector, 0.0) / grid
-    return np.clip(np.rint(scaled), -bound, bound).astype(np.int64)
 
 
 def clip_error(records: int, parameters: int, hidden: int = 0, clip_norm: float = 1.0) -> float:

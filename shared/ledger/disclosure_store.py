@@ -90,7 +90,8 @@ class DisclosureStore:
     """A party's disclosure store, in a file of mode 0600 where a path is given. Threads share one object.
 
     `kind` is "label", "signal" or "groups", or one of the latter two with "-fill" for a number in the place of an
-    undisclosed value; `what` names the meaning of values, so that equal values under it mean the same.
+    undisclosed value; `what` names the meaning of values, so that equal values under it mean the same. `has_notices`
+    tells whether any peer has not confirmed a withdrawal yet.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -108,6 +109,7 @@ class DisclosureStore:
             self._head, self._batches = self._last()
             self._values, self._bits = self._load()
             self._meanings = self._loaded_meanings()
+            self.has_notices = self._not_confirmed()
             self._pending: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
             self._latest: tuple[str, str, frozenset[str]] = ("", "", frozenset())
         except (OSError, sqlite3.Error) as error:
@@ -303,12 +305,8 @@ class DisclosureStore:
                 return ()
             rows = [(plan, peer, handle) for handle in handles]
             self._write(("INSERT OR IGNORE INTO notices (plan, peer, handle) VALUES (?, ?, ?)", rows))
+            self.has_notices = self._not_confirmed()
             return self.forget(plan, peer, handles)
-
-    @property
-    def has_notices(self) -> bool:
-        """Whether any peer has not confirmed a withdrawal yet."""
-        return bool(self._database.execute("SELECT EXISTS (SELECT 1 FROM notices WHERE passed = 0)").fetchone()[0])
 
     def notices(self, peer: str) -> list[tuple[str, bytes]]:
         """(plan, handle) of everybody whose withdrawal the peer has not confirmed yet."""
@@ -318,7 +316,12 @@ class DisclosureStore:
     def passed(self, peer: str, notices: Iterable[tuple[str, bytes]]) -> None:
         """Note that a peer has confirmed these withdrawals."""
         rows = [(plan, peer, handle) for plan, handle in notices]
-        self._write(("UPDATE notices SET passed = 1 WHERE plan = ? AND peer = ? AND handle = ?", rows))
+        with self._lock:
+            self._write(("UPDATE notices SET passed = 1 WHERE plan = ? AND peer = ? AND handle = ?", rows))
+            self.has_notices = self._not_confirmed()
+
+    def _not_confirmed(self) -> bool:
+        return bool(self._database.execute("SELECT EXISTS (SELECT 1 FROM notices WHERE passed = 0)").fetchone()[0])
 
     def told_of(self, person: str) -> list[ToldValue]:
         """Everything that was ever disclosed of a person, in order."""

@@ -1,28 +1,20 @@
-"""What a ledger can contain: every kind of entry, as frozen data, and how entries are chained.
+"""What a ledger can contain: every kind of entry, as frozen data.
 
-An entry's hash is SHA-256 over the length-prefixed (label, sequence, previous hash, time, nonce, body). The nonce makes
-the hash hide what the entry says, since hashes leave the party and bodies do not. Kinds and fields are never removed
-and never change their meaning.
+Kinds and fields are never removed and never change their meaning.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sealscore.shared.dp.events import Count, Event, Positive
-from sealscore.shared.fields import counter, pack_fields
 from sealscore.shared.plan.settings import Form
 from sealscore.shared.randomness.streams import Source
 
 FORMAT: Literal[1] = 1
-HASH_BYTES = NONCE_BYTES = 32
-GENESIS = bytes(HASH_BYTES)
-_LABEL = b"sealscore ledger entry 1"
 
 Part = Literal["training", "test", "all"]
 """Whose records a sum reads: training persons', test persons', or both where a person may be either."""
@@ -46,10 +38,6 @@ def kept_meaning(what: str) -> str:
     if len(what) <= _LONGEST_MEANING and not what.startswith(_DIGEST):
         return what
     return _DIGEST + hashlib.sha256(what.encode()).hexdigest()
-
-
-class UnknownEntry(ValueError):
-    """A record that is no entry known here: what it released is not known, so it is not skipped."""
 
 
 class _Entry(BaseModel):
@@ -294,59 +282,3 @@ Entry = Annotated[
     | ServingEntry,
     Field(discriminator="kind"),
 ]
-
-_ADAPTER: TypeAdapter[Entry] = TypeAdapter(Entry)
-
-
-def body_of(entry: Entry) -> str:
-    """The canonical text of an entry: sorted-key JSON without white space, ASCII, every default written out."""
-    return json.dumps(entry.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def entry_of(body: str) -> Entry:
-    """The entry whose canonical text this is.
-
-    Raises:
-        UnknownEntry: any other text.
-    """
-    try:
-        entry = _ADAPTER.validate_python(json.loads(body))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"]) or "kind"
-        raise UnknownEntry(f"not an entry: {place}: {problem['msg']}") from None
-    except (ValueError, RecursionError):
-        raise UnknownEntry("not an entry: no JSON") from None
-    if body_of(entry) != body:
-        raise UnknownEntry("not an entry in canonical form")
-    return entry
-
-
-@dataclass(frozen=True)
-class StoredEntry:
-    """An entry as it is in a ledger. `at` is the time in UTC by the party's clock, `signature` over the hash."""
-
-    seq: int
-    at: str
-    body: str
-    nonce: bytes = field(repr=False)
-    previous: bytes = field(repr=False)
-    hash: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
-
-    @property
-    def entry(self) -> Entry:
-        """What the entry says; UnknownEntry where it says nothing that is known here."""
-        return entry_of(self.body)
-
-    @property
-    def kind(self) -> str:
-        """The kind that the body names, unchecked."""
-        found: Any = json.loads(self.body)
-        return cast(str, found.get("kind", "")) if isinstance(found, dict) else ""
-
-
-def entry_hash(seq: int, previous: bytes, at: str, nonce: bytes, body: str) -> bytes:
-    """The hash by which the next entry, heads and signatures name an entry."""
-    packed = pack_fields(_LABEL, counter(seq), previous, at.encode("ascii"), nonce, body.encode("ascii"))
-    return hashlib.sha256(packed).digest()

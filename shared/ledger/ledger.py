@@ -19,19 +19,18 @@ from typing import TypeVar
 
 from sealscore.shared.files import create, name_once
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt
-from sealscore.shared.ledger.entries import (
+from sealscore.shared.ledger.chain import (
     GENESIS,
     NONCE_BYTES,
-    Ceilings,
-    Entry,
-    Identify,
-    Open,
+    AnchorError,
+    Head,
+    Receipt,
     StoredEntry,
     UnknownEntry,
     body_of,
     entry_hash,
 )
+from sealscore.shared.ledger.entries import Ceilings, Entry, Identify, Open
 from sealscore.shared.ledger.state import LedgerFault, LedgerState
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Messages as bytes: deterministic msgpack, arrays little-endian, unknown and missing fields refused.
+"""Messages and their addresses as bytes: deterministic msgpack, arrays little-endian, other fields than known refused.
 
 Equal messages have equal bytes, and bytes that are not the encoding of the message that they decode to are refused, so
 a digest of the bytes identifies a message. From each message follows one wire type, whose lists and maps are bounded:
@@ -10,19 +10,78 @@ from __future__ import annotations
 import hashlib
 import math
 import typing
-from typing import Annotated, Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import numpy as np
 
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import Message, MessageError
+from sealscore.shared.fields import FieldsError, counter, pack_fields, plan_bytes, unpack_fields
 
 MAX_BYTES = 64 * 1024 * 1024
 # A plan has at most 1,000 parties, and a message names each of them once or twice.
 _MAX_ITEMS = 2**12
 _MAX_DIMENSIONS = 8
+_ADDRESS_FIELDS = 8
 _ARRAY = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8}
+
+
+class MessageError(ValueError):
+    """Bytes that are no message of the type that is expected here."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a message belongs: one shape for messages, seals, sums, streams and what a ledger notes of them.
+
+    It says from whom to whom, and at which place. `plan` is the plan's hash, `run` the server's random name of the run.
+    """
+
+    plan: str
+    run: str
+    phase: str
+    round: int
+    attempt: int
+    sender: str
+    recipient: str
+
+    def reply(self) -> Address:
+        """The address of what answers this."""
+        return replace(self, sender=self.recipient, recipient=self.sender)
+
+    def encode(self, kind: str) -> bytes:
+        """Canonical bytes of the address of a message of that kind.
+
+        Raises:
+            ValueError: the plan is no hash, or a counter is negative or beyond 64 bits.
+        """
+        texts = (self.run, self.phase, kind, self.sender, self.recipient)
+        run, phase, said, sender, recipient = (text.encode("utf-8") for text in texts)
+        numbers = counter(self.round), counter(self.attempt)
+        return pack_fields(plan_bytes(self.plan), run, phase, *numbers, said, sender, recipient)
+
+    @classmethod
+    def decode(cls, data: bytes) -> tuple[Address, str]:
+        """The address and the kind whose `encode` is `data`; ValueError where there are none."""
+        try:
+            plan, run, phase, round, attempt, kind, sender, recipient = unpack_fields(data, _ADDRESS_FIELDS)
+        except FieldsError as error:
+            raise ValueError("these bytes are no address") from error
+        place = int.from_bytes(round, "big"), int.from_bytes(attempt, "big")
+        found = cls(plan.hex(), run.decode(), phase.decode(), *place, sender.decode(), recipient.decode())
+        if found.encode(kind.decode()) != data:
+            raise ValueError("this address is not in canonical form")
+        return found, kind.decode()
+
+
+class Addressed(Protocol):
+    """A message: a frozen dataclass of a kind that `register` was told of."""
+
+    @property
+    def header(self) -> Address:
+        """Where it belongs."""
+        ...
 
 
 class _Array(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -88,13 +147,18 @@ class _Codec:
         return self.body_type(*[getattr(message, name) for name in self.fields if name != "header"])
 
 
-_CODECS = {kind.__name__: _Codec(kind) for kind in typing.get_args(Message)}
+_CODECS: dict[str, _Codec] = {}
 # Maps are written in the order of their keys, fields in that of their definition.
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_array_out, order="deterministic")
 _WHOLE = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
 
 
-def encode(message: Message) -> bytes:
+def register(kinds: Iterable[type[Any]]) -> None:
+    """Let messages of these kinds be written and read, by the names of their classes."""
+    _CODECS.update({kind.__name__: _Codec(kind) for kind in kinds})
+
+
+def encode(message: Addressed) -> bytes:
     """The bytes of a message."""
     return _ENCODER.encode((type(message).__name__, message))
 
@@ -109,7 +173,7 @@ def decode(data: bytes, *expected: type[Any]) -> Any:
     return message
 
 
-def encode_body(message: Message) -> bytes:
+def encode_body(message: Addressed) -> bytes:
     """The bytes of a message without its type and header, for where both travel otherwise."""
     return _ENCODER.encode(_CODECS[type(message).__name__].body_of(message))
 

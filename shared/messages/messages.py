@@ -6,14 +6,11 @@ How a message becomes bytes is in `codec`; its kind travels as the name of its c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
-from sealscore.shared.messages.address import Address
-
-
-class MessageError(ValueError):
-    """Bytes that are no message of the type that is expected here."""
+from sealscore.shared.messages.codec import Address, register
 
 
 @dataclass(frozen=True)
@@ -224,3 +221,5 @@ Wrapped = Asked | Answered
 Request = Hello | Publish | SumRequest | PairRequest | Finish
 Reply = Ready | Stored | SumAnswer | PairAnswer | Refusal
 Message = SetUp | Wrapped | Request | Reply
+
+register(get_args(Message))

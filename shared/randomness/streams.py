@@ -1,4 +1,4 @@
-"""Secret random streams of one party.
+"""Secret random streams of one party, and the coins by which it samples records.
 
 Every random decision that privacy rests on (who is sampled, which noise is added) is read from a
 ChaCha20 keystream of its own. The key of a stream is
@@ -16,6 +16,7 @@ nobody and says so in `source`.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass, field
 from enum import Enum
@@ -36,6 +37,7 @@ _LABEL = b"sealscore stream 1"
 _SEEDED_LABEL = b"sealscore seeded secret 1"
 # ChaCha20 takes a nonce, but no key is ever used twice: the coordinates are all in the key.
 _NONCE = bytes(16)
+_WORD = 2**32
 # The block counter is 32 bits wide (RFC 8439, section 2.4); beyond it the keystream would repeat.
 _MAX_BYTES = 2**32 * 64
 
@@ -147,3 +149,32 @@ class StreamSource:
         )
         key = HKDF(algorithm=hashes.SHA256(), length=SECRET_BYTES, salt=None, info=info).derive(self.secret)
         return Stream(key, self.source)
+
+
+def poisson_sample(stream: Stream, records: int, rate: float) -> NDArray[np.int64]:
+    """Indices of the records in the sample, ascending, shape (sample size,), possibly empty.
+
+    Record i is taken if the i-th 32-bit word of the stream is below floor(rate * 2^32), so its coin
+    depends on no other record and not on how many records there are.
+
+    Formal guarantees: the coins are independent with a common probability r in (rate - 2^-32, rate].
+    Accounting for `rate` bounds the privacy loss from above: the pair that dominates a sampled
+    Gaussian at r, (1 - r) N(0, s^2) + r N(1, s^2) against N(0, s^2), is the pair at `rate` with the
+    output replaced by a fresh N(0, s^2) with probability 1 - r / rate. rate = 1 takes every record.
+
+    Args:
+        stream: the sampling stream of this party, phase, round and attempt, at its start.
+        records: how many records the party holds, at least 0.
+        rate: sample rate in [2^-32, 1]; below 2^-32 no record could ever be drawn.
+
+    Raises:
+        ValueError: `records` or `rate` is out of range.
+    """
+    if records < 0:
+        raise ValueError(f"records must be at least 0, got {records}")
+    if not (math.isfinite(rate) and 1 / _WORD <= rate <= 1.0):
+        raise ValueError(f"sample rate must be in [2^-32, 1], got {rate}")
+    # Scaling by a power of two is exact in float64, so floor sees the rate itself.
+    threshold = np.uint64(math.floor(rate * _WORD))
+    taken = stream.words32(records) < threshold
+    return np.flatnonzero(taken).astype(np.int64, copy=False)

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from sealscore.shared.crypto.plan_keys import CertificateError, PeerKey, PlanKeys, peer_key
+from sealscore.shared.crypto.sealing import CertificateError, PeerKey, PlanKeys, peer_key
 from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import Card, Identity
 

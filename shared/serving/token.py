@@ -17,11 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from sealscore.shared.crypto.plan_keys import PlanKeys
-from sealscore.shared.crypto.sealing import WrongInfo, claimed_address, seal, unseal
+from sealscore.shared.crypto.sealing import PlanKeys, WrongInfo, claimed_address, seal, unseal
 from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import Card, Identity
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.serving.manifest import KINDS, Kind
 from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer
 

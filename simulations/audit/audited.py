@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from sealscore.clients.roles.role import PartyRole
-from sealscore.server.run.coordinator import Observer
-from sealscore.server.transport.exchange import Exchange, MissingParties
-from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.server.run.rounds import Observer
+from sealscore.server.transport.exchange import Exchange, MissingParties, PhaseFailed
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.dp.events import SampledGaussian

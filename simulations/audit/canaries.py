@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from sealscore.shared.dp.gradients import gradient_engine
-from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import Tower, load_flat, parameter_count
+from sealscore.shared.model.tower import Loss, Tower, load_flat, parameter_count
 from sealscore.shared.model.weights import MAX_WIDTH
 from sealscore.shared.plan.settings import Training
 

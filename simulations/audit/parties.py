@@ -10,13 +10,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from sealscore.clients.roles.context import RoundContext
 from sealscore.clients.roles.encoding import Encoder, expect
-from sealscore.clients.roles.releases import Pair, Sum
-from sealscore.clients.roles.role import PartyRole
-from sealscore.clients.roles.training import train_step
+from sealscore.clients.roles.role import Pair, PartyRole, RoundContext, Sum, train_step
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.server.run.coordinator import Coordinator, Observer
-from sealscore.server.run.optimizer import ServerOptimizer
-from sealscore.server.transport.exchange import wait_for
-from sealscore.server.transport.messenger import Messenger
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.server.run.coordinator import Coordinator
+from sealscore.server.run.rounds import Observer
+from sealscore.server.run.tower_fit import GradientSums, ServerOptimizer
+from sealscore.server.transport.exchange import Messenger, wait_for
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import initial_tower
-from sealscore.shared.model.loss import Loss
-from sealscore.shared.model.tower import flatten
+from sealscore.shared.model.tower import Loss, flatten
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError
@@ -74,7 +73,7 @@ class AuditingServer(Coordinator):
         return self._observe(self._phase(Kind.TRAIN, tower), binning, parts)
 
     def _observe(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> Seen:
-        self._observer.phase(phase)
+        self._rounds.begin(phase)
         tower = initial_tower(self._plan, phase.tower, binning)
         try:
             block = AuditBlock(tower.linear.in_features, tower.hidden, self._canaries)
@@ -84,6 +83,7 @@ class AuditingServer(Coordinator):
         engine = AuditedGradientSum(block, tower, self._loss, clip, training)
         mechanism = broken_mechanism(self._fault, self._mechanisms.mechanism(phase, block.length))
         weights = flatten(tower)
+        sums = GradientSums(self._plan, phase, mechanism)
         optimizer = ServerOptimizer(training.optimizer, phase.rounds, len(weights))
         scores, answers, reach = np.zeros(block.canaries), 0, np.inf
         for round in range(1, phase.rounds + 1):
@@ -95,8 +95,8 @@ class AuditingServer(Coordinator):
             direction = engine.of_canary(wide)
             reach = min(reach, float(np.linalg.norm(direction)) / clip)
             scores += self._correlation(direction @ answer[block.block], round)
-            weights = optimizer.step(weights, self._gradient(found, mechanism)[block.own], round)
-            self._report(phase, round, found)
+            weights = optimizer.step(weights, sums.gradient(found)[block.own], round)
+            self._rounds.report(phase, round, found)
         return Seen(scores, answers, reach)
 
     def _correlation(self, along: np.ndarray, round: int) -> np.ndarray:

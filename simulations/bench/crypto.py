@@ -15,14 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from sealscore.shared.crypto.masking import MaskedSum
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
+from sealscore.shared.crypto.aggregation import Aggregation, MaskedSum, PlainSum, SumShape
+from sealscore.shared.crypto.sealing import PlanKeys, peer_key, seal_message, unseal_message
 from sealscore.shared.crypto.seeds import Seeds, split_offer
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import Aggregation, PlainSum, SumShape
-from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.codec import Address, decode, encode
 from sealscore.shared.messages.messages import SumAnswer, SumRequest
 
 PARTIES, PARAMETERS, ROUNDS, WARM_UP = 10, 5_000, 40, 3

@@ -27,17 +27,8 @@ from sealscore.shared.dp.events import Event, SampledGaussian
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.budget_check import BudgetCheck
-from sealscore.shared.ledger.entries import (
-    Answer,
-    Approve,
-    Ceilings,
-    Entry,
-    Identify,
-    Reserve,
-    Settle,
-    body_of,
-    entry_hash,
-)
+from sealscore.shared.ledger.chain import body_of, entry_hash
+from sealscore.shared.ledger.entries import Answer, Approve, Ceilings, Entry, Identify, Reserve, Settle
 from sealscore.shared.ledger.ledger import SIGNED, Ledger
 from sealscore.shared.ledger.state import LedgerState, PlanState
 from sealscore.shared.plan.plan import SERVER, Plan

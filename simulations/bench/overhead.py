@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from sealscore.clients.node.anchoring import Anchoring
 from sealscore.clients.node.plan_ledger import PlanLedger
-from sealscore.server.transport.receipts import Receipts
+from sealscore.clients.node.sealed import Anchoring
+from sealscore.server.transport.sealed import Receipts
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.phases.order import Phase
 from sealscore.simulations.data.scenario import PLANS, Scenario

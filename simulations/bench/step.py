@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from sealscore.shared.dp.gradients import gradient_engine
-from sealscore.shared.dp.rounding import grid_for, to_grid
-from sealscore.shared.model.loss import cross_entropy
-from sealscore.shared.model.tower import flatten, parameter_count
+from sealscore.shared.dp.mechanisms import to_grid
+from sealscore.shared.dp.rounding import grid_for
+from sealscore.shared.model.tower import cross_entropy, flatten, parameter_count
 from sealscore.shared.randomness.noise import FastDiscreteGaussian
 from sealscore.shared.randomness.streams import Purpose, StreamSource
 

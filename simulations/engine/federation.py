@@ -11,14 +11,13 @@ from typing import Literal, get_args
 import torch
 
 from sealscore.clients.data import load_records
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.sealed import SealedNode
+from sealscore.clients.node.sealed import SealedNode, masks_of
 from sealscore.clients.roles.bands import told_bits
 from sealscore.clients.roles.lender import Lender
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.server.run.coordinator import Observer
+from sealscore.server.run.rounds import Observer
 from sealscore.server.run.run import run_coordinator
 from sealscore.server.transport.exchange import Exchange
 from sealscore.shared.crypto.psi import Progress
@@ -65,7 +64,7 @@ class Federation:
         """
         plan, members = enrolled(plan), identities(plan)
         trust = TrustStore.simulated(identity.card for identity in members.values())
-        masks = {party.name: Masks.of(plan, party.name) for party in plan.parties}
+        masks = {party.name: masks_of(plan, party.name) for party in plan.parties}
         faults: list[str] = []
         kept = {party.name: opened(plan, members[party.name], ledgers) for party in plan.parties}
         nodes = {

@@ -30,7 +30,7 @@ from sealscore.simulations import QUIET_ENVIRONMENT
 from sealscore.simulations.engine.flower_processes import end_tree, groups_below, terminable, undisturbed
 
 if TYPE_CHECKING:
-    from sealscore.server.run.coordinator import Observer
+    from sealscore.server.run.rounds import Observer
 
 COMPLETED = "finished:completed"
 _SUPERLINK = "simulation"  # what the connection is called in Flower's configuration

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from sealscore.server.releases.making import PURPOSE, Wanted, make_release
-from sealscore.server.run.coordinator import Observer
-from sealscore.server.transport.exchange import MissingParties
-from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.server.run.rounds import Observer
+from sealscore.server.transport.exchange import MissingParties, PhaseFailed
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.phases.cautions import cautions

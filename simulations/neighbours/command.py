@@ -25,8 +25,7 @@ def neighbours(
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
 ) -> None:
     """Let worlds without one person answer a plan's requests again; 1 where a person moves what it must not."""
-    from sealscore.server.transport.exchange import MissingParties
-    from sealscore.server.transport.party_client import PhaseFailed
+    from sealscore.server.transport.exchange import MissingParties, PhaseFailed
     from sealscore.simulations.data.scenario import Scenario, main_job, resolve
     from sealscore.simulations.experiments.job import RunFailed
     from sealscore.simulations.neighbours.report import findings_lines, phases_table

@@ -17,19 +17,11 @@ from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.role import PartyRole
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Failure, Traffic
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.identity.identity import Identity, Role
 from sealscore.shared.ledger.entries import Ceilings
-from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.codec import digest, encode
-from sealscore.shared.messages.messages import (
-    Message,
-    PairAnswer,
-    PairRequest,
-    Refusal,
-    Reply,
-    Request,
-    Stored,
-)
+from sealscore.shared.messages.messages import Message, PairAnswer, PairRequest, Refusal, Reply, Request, Stored
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan

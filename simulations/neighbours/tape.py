@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sealscore.clients.node.node import Node
-from sealscore.clients.roles.context import PairContext, RoundContext
-from sealscore.clients.roles.releases import Pair, Payload, Sum
+from sealscore.clients.roles.releases import Payload
+from sealscore.clients.roles.role import Pair, PairContext, RoundContext, Sum
 from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.bin_rule import bin_rule

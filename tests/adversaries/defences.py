@@ -23,18 +23,16 @@ from ledgers import ledger_of, watch
 
 from sealscore.clients.features.dictionary.digest import dictionary_digest
 from sealscore.clients.features.papers import CHECKS
-from sealscore.clients.node.anchoring import Anchoring
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import PlanLedger
 from sealscore.clients.node.plan_router import PlanRouter
-from sealscore.clients.node.sealed import SealedNode
-from sealscore.clients.roles.context import RoundContext
+from sealscore.clients.node.sealed import Anchoring, SealedNode
 from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.clients.roles.role import RoundContext
 from sealscore.clients.setup.config import DataSection
-from sealscore.server.transport.exchange import Failure
-from sealscore.server.transport.messenger import ClearMessenger, Messenger
+from sealscore.server.transport.exchange import ClearMessenger, Failure, Messenger
 from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.crypto.aggregation import MaskedSum, PlainSum, SumShape
 from sealscore.shared.crypto.payloads import pack_numbers, unpack_numbers
 from sealscore.shared.dp.events import Event, RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanism
@@ -47,16 +45,8 @@ from sealscore.shared.ledger.entries import PARTS
 from sealscore.shared.ledger.labels import LabelRelease, LabelStore
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import NOWHERE, LedgerState, PlanState
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum, SumShape
-from sealscore.shared.messages.messages import (
-    Message,
-    PairRequest,
-    Publish,
-    Refusal,
-    Stored,
-    SumRequest,
-)
+from sealscore.shared.messages.codec import Address
+from sealscore.shared.messages.messages import Message, PairRequest, Publish, Refusal, Stored, SumRequest
 from sealscore.shared.model.bins import histogram, histogram_length
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import SERVER, Plan
@@ -68,7 +58,7 @@ from sealscore.simulations.engine.enrolment import enrolled, identities
 from sealscore.simulations.world.fit_detector import grow
 
 
-class ClearSums(Masks):
+class ClearSums(MaskedSum):
     """Masks off: the vector goes as it is."""
 
     def use(self, seeds: Any) -> None:
@@ -185,7 +175,7 @@ def _saturation(patch: pytest.MonkeyPatch) -> None:
             raise ValueError("the sum exceeds its bound")
         return np.rint(vector / grid).astype(np.int64)
 
-    patch.setattr("sealscore.clients.roles.training.to_grid", strict)
+    patch.setattr("sealscore.clients.roles.role.to_grid", strict)
 
 
 def _weight_limit(patch: pytest.MonkeyPatch) -> None:
@@ -429,7 +419,7 @@ class Defences:
         plan: Plan,
         name: str,
         records: Records,
-        masks: Masks,
+        masks: MaskedSum,
         ledger: Ledger,
         tell: Any,
         disclosure_store: DisclosureStore | None = None,
@@ -462,7 +452,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.members: dict[str, Identity] = identities(self.plan)
         self.charged = {name: [] for name in self.records}
-        self.masks: dict[str, Masks] = {}
+        self.masks: dict[str, MaskedSum] = {}
         self.nodes: dict[str, Node] = {}
         self.doors: dict[str, Any] = {}
         self.away = {party.name for party in self.plan.parties}
@@ -476,7 +466,7 @@ class Scene:
     def enter(self, name: str, ledger: Ledger | None = None, disclosure_store: DisclosureStore | None = None) -> None:
         """Build a party; with a ledger and a register that it says are its own, as after a restart."""
         lone = len(self.plan.members(self.plan.party(name).group)) == 1
-        self.masks[name] = (ClearSums if "masks" in self.defences.off else Masks)(lone)
+        self.masks[name] = (ClearSums if "masks" in self.defences.off else MaskedSum)(lone=lone)
         self.nodes[name] = self.defences.node(
             self.plan,
             name,

@@ -24,6 +24,7 @@ from vertical_builders import with_labels as labelled
 from sealscore.clients.data import test_mask as split_mask
 from sealscore.clients.node.node import Node
 from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.dp.events import RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanisms
@@ -31,7 +32,6 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn, label_epsilon
 from sealscore.shared.ledger.entries import Ceilings, Limit, Settle
 from sealscore.shared.ledger.state import LedgerFault, LedgerState
-from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind

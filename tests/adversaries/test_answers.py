@@ -29,8 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealscore.clients.data.derive import derived_columns
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, encode
+from sealscore.shared.messages.codec import Address, decode, encode
 from sealscore.shared.messages.messages import PairAnswer, Refusal, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.kind import Kind

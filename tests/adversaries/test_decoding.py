@@ -18,8 +18,8 @@ from doubles import DirectExchange, Quiet, nodes_of
 
 from sealscore.clients.roles.lender import Lender
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
-from sealscore.server.transport.messenger import ClearMessenger
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.server.transport.exchange import ClearMessenger
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import Hello, PairRequest, Publish, SumRequest
 from sealscore.shared.messages.parts import edges_from_bytes

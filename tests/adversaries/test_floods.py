@@ -8,7 +8,7 @@ from builders import BIN, LENDERS
 from defences import Defences, Scene, wide
 
 from sealscore.clients.node.plan_ledger import MAX_REFUSALS
-from sealscore.shared.crypto.signed_messages import open_signed
+from sealscore.shared.crypto.sealing import open_signed
 from sealscore.shared.ledger.entries import Refuse
 from sealscore.shared.ledger.ledger import stored_entries
 from sealscore.shared.messages.messages import Refusal

@@ -12,12 +12,10 @@ from doubles import Quiet
 from vertical import vertical_plan, vertical_records
 
 from sealscore.server.run.coordinator import Coordinator
-from sealscore.shared.crypto.plan_keys import OVERHEAD
-from sealscore.shared.crypto.sealing import claimed_address
-from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
-from sealscore.shared.ledger.anchors import Head
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.crypto.aggregation import PlainSum
+from sealscore.shared.crypto.sealing import OVERHEAD, claimed_address, is_signed, open_signed, sign_message
+from sealscore.shared.ledger.chain import Head
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import (
     Join,
     Joined,

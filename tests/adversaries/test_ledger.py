@@ -26,10 +26,10 @@ from vertical import (
     vertical_records,
 )
 
-from sealscore.clients.node.anchoring import LedgerBehind
+from sealscore.clients.node.sealed import LedgerBehind
 from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import Head, Receipt
+from sealscore.shared.ledger.chain import Head, Receipt
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Answer, Reserve
 from sealscore.shared.ledger.ledger import Ledger

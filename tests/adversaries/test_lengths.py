@@ -10,7 +10,7 @@ from doubles import Quiet
 from vertical import PLATFORM, vertical_plan, vertical_records
 
 from sealscore.server.run.coordinator import Coordinator
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 

@@ -32,7 +32,7 @@ from sealscore.clients.node.plan_ledger import approve
 from sealscore.server.deploy import control
 from sealscore.server.deploy.control import EnrolledNode
 from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED
-from sealscore.shared.ledger.anchors import Head, Receipt, to_line
+from sealscore.shared.ledger.chain import Head, Receipt, to_line
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Limit, Refuse
 from sealscore.shared.plan.plan import Plan

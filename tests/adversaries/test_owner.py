@@ -24,11 +24,10 @@ from homes import Said, Town, commands, new_town, node_loader, running, table_of
 from sealscore.clients.data import DataError
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.setup.preflight import preflight
-from sealscore.shared.crypto.plan_keys import PlanKeys
-from sealscore.shared.crypto.signed_messages import open_signed, sign_message
+from sealscore.shared.crypto.sealing import PlanKeys, open_signed, sign_message
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Join, Joined, Refusal
 from sealscore.shared.plan.plan import SERVER, Plan
 

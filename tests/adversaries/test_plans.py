@@ -11,12 +11,10 @@ import pytest
 from builders import BIN, LENDERS, RUN, small_federation, small_plan
 from defences import Defences, Scene
 
-from sealscore.shared.crypto.masking import MaskedSum
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
+from sealscore.shared.crypto.aggregation import MaskedSum, PlainSum, SumShape
+from sealscore.shared.crypto.sealing import PlanKeys, open_signed, peer_key
 from sealscore.shared.crypto.seeds import OfferError, Seeds, split_offer
-from sealscore.shared.crypto.signed_messages import open_signed
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum, SumShape
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Refusal, SumAnswer
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.simulations.engine.enrolment import enrolled, identities

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from vertical import vertical_plan, vertical_records
 
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.crypto.aggregation import PlainSum
 
 
 def outcome(scene: Scene) -> RunOutcome:

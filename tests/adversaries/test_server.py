@@ -12,7 +12,7 @@ from defences import WIDE, Defences, Scene, free, lenders_plan, near, refused, w
 from scipy.stats import chisquare
 
 from sealscore.clients.node.admission import NotApproved
-from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.crypto.sealing import PlanKeys
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore, Untrusted
 from sealscore.shared.messages.messages import SumAnswer

@@ -17,9 +17,8 @@ import pytest
 from builders import PLAN, small_records
 from homes import Town, new_town, running, table_of
 
-from sealscore.shared.crypto.plan_keys import PlanKeys
-from sealscore.shared.crypto.signed_messages import open_signed, sign_message
-from sealscore.shared.messages.address import Address
+from sealscore.shared.crypto.sealing import PlanKeys, open_signed, sign_message
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Join, Joined, Refusal
 from sealscore.shared.plan.plan import SERVER, Plan
 

@@ -16,13 +16,18 @@ from sealscore.clients.node.node import Node
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.server.run.coordinator import Coordinator
 from sealscore.server.transport.exchange import Failure
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message
-from sealscore.shared.crypto.sealing import claimed_address
-from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.aggregation import PlainSum
+from sealscore.shared.crypto.sealing import (
+    PlanKeys,
+    claimed_address,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal_message,
+    sign_message,
+)
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import Head
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.ledger.chain import Head
 from sealscore.shared.messages.codec import decode, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,

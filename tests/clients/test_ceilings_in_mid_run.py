@@ -14,7 +14,7 @@ from sealscore.clients.roles.releases import PayloadRelease
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Limit
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import PairAnswer
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.randomness.streams import StreamSource

@@ -18,11 +18,10 @@ from homes import Town, running
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.supervisor import allowed_bundles
-from sealscore.shared.crypto.plan_keys import CannotOpen, KeysDestroyed, PlanKeys
-from sealscore.shared.crypto.signed_messages import open_signed, sign_message
+from sealscore.shared.crypto.sealing import CannotOpen, KeysDestroyed, PlanKeys, open_signed, sign_message
 from sealscore.shared.ledger.entries import Revoke
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Join, Joined, Refusal
 from sealscore.shared.plan.plan import SERVER, Plan
 

@@ -15,7 +15,7 @@ import pytest
 from ledger_files import LAST, PARTY, append_raw, every_kind, members, new_ledger, spoil
 
 from sealscore.compliance import cli
-from sealscore.shared.ledger.anchors import read_anchors
+from sealscore.shared.ledger.chain import read_anchors
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.ledger import Ledger
 

@@ -36,7 +36,7 @@ from sealscore.compliance.ledger_report.report import write_compliance_report
 from sealscore.compliance.run_figures.record import NotARun
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.shared.dp.events import NoNoise
-from sealscore.shared.ledger.anchors import AnchorError, to_line
+from sealscore.shared.ledger.chain import AnchorError, to_line
 from sealscore.shared.ledger.entries import Ceilings, Refuse, Settle
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.phases.kind import Kind

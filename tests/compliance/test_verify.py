@@ -39,7 +39,7 @@ from sealscore.compliance.verify.verification import CODES, Fault
 from sealscore.compliance.verify.verify import LISTED, Verification, verify_ledger
 from sealscore.shared.dp.events import Disclosure, RandomizedResponse
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import Head, Receipt
+from sealscore.shared.ledger.chain import Head, Receipt
 from sealscore.shared.ledger.entries import Ceilings, Limit
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.phases.kind import Kind

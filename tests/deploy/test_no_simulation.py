@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 from sealscore.clients.cli import app
 from sealscore.clients.commands.init import init
 from sealscore.clients.node.admission import NotApproved
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
@@ -28,6 +27,7 @@ from sealscore.clients.node.sealed import SealedNode
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.setup.config import ConfigError, NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
+from sealscore.shared.crypto.aggregation import MaskedSum
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustError, TrustStore
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
@@ -144,7 +144,7 @@ class TestAtTheDoor:
             more["folder"] / "ledger.db", real, "records", UNLIMITED, identified=identified(plan, "lender-1")
         )
         approve(ledger, plan)
-        masks, lifetime = Masks(False), Lifetime.of(StreamSource.system(), DisclosureStore())
+        masks, lifetime = MaskedSum(lone=False), Lifetime.of(StreamSource.system(), DisclosureStore())
         node = Node(plan, "lender-1", rehearsal_records(plan, "lender-1"), secret, masks, lifetime, ledger)
         store = TrustStore()
         store._cards = {name: identity.card for name, identity in cards.items()}

@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import ODD, TEXT_ONLY, altered, fuzz, limits, noise
 
-from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
-from sealscore.server.transport.receipts import Receipts
+from sealscore.clients.node.sealed import Anchoring, LedgerBehind
+from sealscore.server.transport.sealed import Receipts
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors, to_line
+from sealscore.shared.ledger.chain import AnchorError, Head, Receipt, read_anchors, to_line
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger

@@ -16,18 +16,30 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import ODD, TEXT_ONLY, altered, fuzz, limits, noise
 
-from sealscore.shared.crypto.plan_keys import CertificateError, PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import Malformed, SealError, claimed_address, seal, unseal
+from sealscore.shared.crypto.sealing import (
+    CertificateError,
+    Malformed,
+    PlanKeys,
+    SealError,
+    SignedMessageError,
+    claimed_address,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal,
+    seal_message,
+    sign_message,
+    unseal,
+    unseal_message,
+)
 from sealscore.shared.crypto.seeds import OfferError, Seeds, split_offer
-from sealscore.shared.crypto.signed_messages import SignedMessageError, is_signed, open_signed, sign_message
 from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.enrolment import Enrolment, card_in
 from sealscore.shared.identity.identity import Card, CardError, Identity
 from sealscore.shared.identity.keyfile import KeyFileError, _check, read_key, write_key
 from sealscore.shared.identity.trust import TrustError, TrustStore
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.messages import Hello, Join, MessageError, Propose, ProposeRelease, Refusal, Relay
+from sealscore.shared.messages.codec import Address, MessageError
+from sealscore.shared.messages.messages import Hello, Join, Propose, ProposeRelease, Refusal, Relay
 
 PLAN = "ab" * 32
 NORTH, SOUTH, WEST = (Identity.simulated(7, name, "lender") for name in ("north", "south", "west"))

@@ -37,7 +37,7 @@ from sealscore.shared.dp.events import (
     SampledGaussian,
     merge,
 )
-from sealscore.shared.ledger.entries import UnknownEntry, entry_of
+from sealscore.shared.ledger.chain import UnknownEntry, entry_of
 from sealscore.shared.plan.errors import PlanError
 
 

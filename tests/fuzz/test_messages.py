@@ -13,8 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import MEBIBYTE, altered, fuzz, limits, noise
 
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, decode_body, encode, encode_body
+from sealscore.shared.messages.codec import Address, MessageError, decode, decode_body, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -25,7 +24,6 @@ from sealscore.shared.messages.messages import (
     Join,
     Joined,
     Message,
-    MessageError,
     Offered,
     PairAnswer,
     PairRequest,

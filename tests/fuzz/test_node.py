@@ -34,7 +34,6 @@ from vertical import ALIGN, LABELS, LENDER, PLATFORM, SIGNAL, vertical_records
 from vertical import vertical_plan as vertical
 
 from sealscore.clients.inbox.releases import ReleaseInbox
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.plan_router import PlanRouter
@@ -42,17 +41,21 @@ from sealscore.clients.node.sealed import SealedNode
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.serving_dir import ServingDir
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import unseal_message
-from sealscore.shared.crypto.sealing import seal
-from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.aggregation import MaskedSum, PlainSum
+from sealscore.shared.crypto.sealing import (
+    PlanKeys,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal,
+    sign_message,
+    unseal_message,
+)
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.ledger.anchors import Head
+from sealscore.shared.ledger.chain import Head
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.codec import decode, digest, encode, encode_body
+from sealscore.shared.messages.codec import Address, decode, digest, encode, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -183,7 +186,7 @@ class Door:
         self.open()
 
     def open(self) -> None:
-        self.masks = Masks(lone=False)
+        self.masks = MaskedSum(lone=False)
         source = StreamSource.seeded(7, "lender-1")
         ledger = ledger_of(self.plan, "lender-1", identity=self.party)
         node = Node(

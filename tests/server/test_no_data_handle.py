@@ -22,9 +22,8 @@ from paths import ROOT
 
 from sealscore.clients.node.node import Node
 from sealscore.server.run.coordinator import Coordinator
-from sealscore.server.transport.exchange import Reply, Traffic
-from sealscore.server.transport.messenger import ClearMessenger
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.server.transport.exchange import ClearMessenger, Delivered, Traffic
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.persons.records import Records
 
@@ -43,7 +42,7 @@ class BytesExchange:
     def online(self) -> frozenset[str]:
         return self._parties
 
-    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Delivered]:
         self.outbox.put(dict(requests))
         return dict(self.inbox.get(timeout=30))
 

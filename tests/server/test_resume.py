@@ -30,10 +30,9 @@ from rehearsal import (
 
 from sealscore.server.run import run as entry
 from sealscore.server.run.rounds import AttemptsSpent
-from sealscore.server.transport.exchange import Reply
-from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.server.transport.exchange import Delivered, PhaseFailed
 from sealscore.shared.crypto.sealing import SealError, claimed_address
-from sealscore.shared.ledger.anchors import read_anchors
+from sealscore.shared.ledger.chain import read_anchors
 from sealscore.shared.ledger.entries import Disclose
 from sealscore.shared.plan.plan import Plan
 
@@ -60,7 +59,7 @@ class Deadly(DirectExchange):
         self.reached: set[tuple[str, str, int, int]] = set()
         self._at, self._when = at, when
 
-    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Delivered]:
         if len(self.log) != self._at:
             return super().send(requests, timeout)
         count = {"before": 0, "between": (len(requests) + 1) // 2, "after": len(requests)}[self._when]
@@ -101,7 +100,7 @@ class Restarting(DirectExchange):
         lender = (phase == SIGNAL) == (step == 2) if phase != "align:video" else step % 2 == 1
         self._answerer, self._wait = ("lender-2", 1) if lender else (PLATFORM, 2)
 
-    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Delivered]:
         replies = super().send(requests, timeout)
         if self._answerer in requests and phase_of(requests[self._answerer]) == self._place and not self.done:
             self._wait -= 1
@@ -313,7 +312,7 @@ class TestStopped:
         rounds = 0
 
         class Leaving(DirectExchange):
-            def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+            def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Delivered]:
                 nonlocal rounds
                 rounds += any(phase_of(raw)[:2] == (TRAIN, 2) for raw in requests.values())
                 if rounds:

@@ -19,7 +19,7 @@ from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.scoring.tokens import ConsentRequest, TokenMaker
 from sealscore.clients.setup.config import TELL_LIMITS
 from sealscore.server.releases.making import make_release
-from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.crypto.sealing import PlanKeys
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.entries import AdmitRelease
 from sealscore.shared.ledger.ledger import Ledger

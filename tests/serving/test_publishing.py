@@ -23,9 +23,9 @@ from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.roles.errors import Refused
 from sealscore.server.run.deployed import publish_release
 from sealscore.server.transport.exchange import wait_for
-from sealscore.shared.crypto.signed_messages import open_signed, sign_message
+from sealscore.shared.crypto.sealing import open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import ProposeRelease, Ready, Refusal
 from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.plan.toml import load_toml

@@ -23,9 +23,9 @@ from sealscore.clients.setup.serving_dir import today
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.server.run import deployed
 from sealscore.server.transport.exchange import wait_for
-from sealscore.shared.crypto.signed_messages import open_signed, sign_message
+from sealscore.shared.crypto.sealing import open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Refusal, Relay, Relayed
 from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.serving.serving_keys import ServingKeys, month_of

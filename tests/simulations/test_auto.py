@@ -12,11 +12,12 @@ from doubles import DirectExchange, Quiet, nodes_of
 from sklearn.metrics import roc_auc_score
 from vertical_builders import auto_vertical_plan, federation_of
 
-from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.run.rounds import Observer
+from sealscore.server.transport.exchange import ClearMessenger
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.messenger import ClearMessenger
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.dp.events import Gaussian
-from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.persons.records import Records

@@ -16,8 +16,7 @@ import pytest
 from builders import NO_NOISE, small_scenario
 from paths import ROOT
 
-from sealscore.server.transport.exchange import MissingParties
-from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.server.transport.exchange import MissingParties, PhaseFailed
 from sealscore.simulations import cli
 from sealscore.simulations.data import datasets
 from sealscore.simulations.engine import federation

@@ -24,9 +24,9 @@ from vertical_builders import (
 )
 
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.transport.exchange import ClearMessenger
 from sealscore.server.transport.journal import Journal
-from sealscore.server.transport.messenger import ClearMessenger
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest
 from sealscore.shared.messages.messages import PairRequest, SumRequest
 from sealscore.shared.messages.parts import edges_from_bytes, weights_from_bytes

@@ -19,8 +19,8 @@ from sealscore.compliance.verify.anchoring import kept_anchors
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.server.run.run import RECEIPTS, run_coordinator
 from sealscore.shared.identity.identity import Card
-from sealscore.shared.ledger.anchors import Receipt, read_anchors
 from sealscore.shared.ledger.budget_check import BudgetCheck, label_epsilon
+from sealscore.shared.ledger.chain import Receipt, read_anchors
 from sealscore.shared.ledger.entries import Answer, Approve, Identify, Open, Reserve, Settle
 from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.plan.plan import SERVER, Plan

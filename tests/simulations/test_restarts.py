@@ -13,19 +13,17 @@ from doubles import DirectExchange, Quiet
 from ledgers import identified, own_epsilon
 from vertical_builders import PARTIES, federation_of, vertical_plan
 
-from sealscore.clients.node.anchoring import LedgerBehind
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.node.sealed import SealedNode
+from sealscore.clients.node.sealed import LedgerBehind, SealedNode, masks_of
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.transport.sealed import SealedExchange
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.aggregation import PlainSum
 from sealscore.shared.messages.messages import Hello, Ready
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.order import Phase
@@ -60,7 +58,7 @@ class Site:
         self.ledger = Ledger(self.folder / "ledger.db", self.identity)
         disclosure_store = DisclosureStore(self.folder / "register.db")
         lifetime = Lifetime.of(StreamSource.seeded(plan.seed, f"{name} labels"), disclosure_store)
-        masks = Masks(len(plan.members(plan.party(name).group)) == 1)
+        masks = masks_of(plan, name)
         secret = StreamSource.seeded(plan.seed, name)
         self.node = Node(plan, name, self.records, secret, masks, lifetime, self.ledger, self.told.append)
         self.door = SealedNode(self.node, masks, self.identity, TrustStore.simulated(plan.cards.values()))

@@ -24,12 +24,11 @@ from ledgers import ledger_of
 
 from sealscore.clients.node.node import Node
 from sealscore.clients.roles.lifetime import Lifetime
-from sealscore.server.transport.exchange import Failure, Reply, Traffic
+from sealscore.server.transport.exchange import Delivered, Failure, Traffic
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanism
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.codec import Address, decode, digest, encode
 from sealscore.shared.messages.messages import Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.order import Phase
@@ -186,7 +185,7 @@ class DirectExchange:
     def __init__(
         self,
         responders: Mapping[str, Any],
-        spoil: Callable[[str, bytes, bytes], Reply] | None = None,
+        spoil: Callable[[str, bytes, bytes], Delivered] | None = None,
         away: set[str] | None = None,
         order: Callable[[Iterable[str]], Iterable[str]] = sorted,
     ) -> None:
@@ -201,10 +200,10 @@ class DirectExchange:
         """Parties that are not away."""
         return frozenset(self._responders) - self.away
 
-    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Delivered]:
         """Every party's reply, in the order of `order`."""
         self.log.append(dict(requests))
-        replies: dict[str, Reply] = {}
+        replies: dict[str, Delivered] = {}
         for party in self._order(requests):
             self.traffic.sent(party, requests[party])
             if party in self.away:

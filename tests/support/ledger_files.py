@@ -15,8 +15,8 @@ from vertical_builders import vertical_plan
 from sealscore.shared.dp.events import Disclosure, RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Identity
+from sealscore.shared.ledger.chain import GENESIS, body_of, entry_hash
 from sealscore.shared.ledger.entries import (
-    GENESIS,
     Abort,
     Answer,
     Approve,
@@ -30,8 +30,6 @@ from sealscore.shared.ledger.entries import (
     Revoke,
     Settle,
     Withdraw,
-    body_of,
-    entry_hash,
 )
 from sealscore.shared.ledger.ledger import SIGNED, Ledger
 from sealscore.shared.phases.kind import Kind

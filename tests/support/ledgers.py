@@ -10,10 +10,11 @@ from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.dp.events import Event, RandomizedResponse
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.budget_check import Used, composed_epsilon
-from sealscore.shared.ledger.entries import GENESIS, Ceilings, Disclose, Entry, Identify, Reserve, body_of, entry_hash
+from sealscore.shared.ledger.chain import GENESIS, body_of, entry_hash
+from sealscore.shared.ledger.entries import Ceilings, Disclose, Entry, Identify, Reserve
 from sealscore.shared.ledger.ledger import SIGNED, Ledger, read_ledger, stored_entries
 from sealscore.shared.ledger.state import LedgerState
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.plan.plan import SERVER, Plan
 
 UNLIMITED = Ceilings(epsilon=None, delta=1e-5)

@@ -27,7 +27,7 @@ from sealscore.server.transport.exchange import Exchange
 from sealscore.server.transport.journal import Journal
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.ledger.anchors import read_anchors
+from sealscore.shared.ledger.chain import read_anchors
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings, Identify
 from sealscore.shared.ledger.ledger import Ledger

@@ -23,7 +23,7 @@ from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker
-from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.crypto.sealing import PlanKeys
 from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Identity

@@ -23,14 +23,13 @@ from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.roles.errors import Refused
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
-from sealscore.server.transport.messenger import ClearMessenger
+from sealscore.server.transport.exchange import ClearMessenger
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.dp.events import Disclosure, Event
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Disclose
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum
-from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.codec import Address, decode, digest, encode
 from sealscore.shared.messages.messages import (
     Finish,
     Hello,

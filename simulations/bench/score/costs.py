@@ -20,7 +20,7 @@ from sealscore.clients.scoring.scorer import Scorer
 from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.scoring.tokens import ConsentRequest, TokenMaker
 from sealscore.clients.setup.config import TELL_LIMITS
-from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.crypto.sealing import PlanKeys
 from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.entries import AdmitRelease, Approve, Ceilings, Disclose, Identify

@@ -12,12 +12,12 @@ from builders import LENDERS, small_plan
 from ledger_entries import refusal
 from ledgers import UNLIMITED
 
-from sealscore.clients.node.anchoring import Anchoring, LedgerBehind
 from sealscore.clients.node.plan_ledger import approve
+from sealscore.clients.node.sealed import Anchoring, LedgerBehind
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt
+from sealscore.shared.ledger.chain import GENESIS, AnchorError, Head, Receipt, entry_hash
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
-from sealscore.shared.ledger.entries import GENESIS, Withdraw, entry_hash
+from sealscore.shared.ledger.entries import Withdraw
 from sealscore.shared.ledger.ledger import SIGNED, Ledger, stored_entries
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities

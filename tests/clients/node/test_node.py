@@ -25,8 +25,7 @@ from hypothesis import strategies as st
 from sealscore.clients.node.node import MAX_PART, MAX_PARTS
 from sealscore.clients.roles.errors import Refused
 from sealscore.shared.dp.events import Event
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, digest, encode
+from sealscore.shared.messages.codec import Address, decode, digest, encode
 from sealscore.shared.messages.messages import PairRequest, Ready, Refusal, Stored, SumAnswer
 from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.plan import Plan

@@ -24,7 +24,7 @@ from sealscore.shared.ledger.budget_check import Overdrawn
 from sealscore.shared.ledger.entries import Abort, Answer, Ceilings, Disclose, Entry, Limit, Refuse, Reserve, Settle
 from sealscore.shared.ledger.ledger import Ledger, LedgerError, read_ledger
 from sealscore.shared.ledger.state import PlanState
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Refusal, SumAnswer
 from sealscore.shared.plan.plan import SERVER, Plan
 

@@ -22,17 +22,23 @@ from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.roles.errors import Refused
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.server.run.run import run_coordinator
-from sealscore.shared.crypto.plan_keys import KeysDestroyed, PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import claimed_address
-from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.sealing import (
+    KeysDestroyed,
+    PlanKeys,
+    claimed_address,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal_message,
+    sign_message,
+    unseal_message,
+)
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.entries import Limit, Revoke
 from sealscore.shared.ledger.ledger import LedgerError
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import encode_body
+from sealscore.shared.messages.codec import Address, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,

@@ -14,21 +14,26 @@ from doubles import DirectExchange
 from ledgers import ledger_of
 
 from sealscore.clients.node.admission import NotApproved
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.node.sealed import CLOCK_SECONDS, SealedNode
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.transport.sealed import SealedExchange
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.aggregation import MaskedSum
+from sealscore.shared.crypto.sealing import (
+    PlanKeys,
+    is_signed,
+    open_signed,
+    peer_key,
+    seal_message,
+    sign_message,
+    unseal_message,
+)
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore, Untrusted
 from sealscore.shared.ledger.entries import Ceilings, Identify
 from sealscore.shared.ledger.ledger import Ledger
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode_body, encode_body
+from sealscore.shared.messages.codec import Address, decode_body, encode_body
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -69,7 +74,7 @@ class Visit:
         self.plan, self.clock = plan, clock or Clock()
         self.members = identities(plan)
         self.charged: list[Any] = []
-        self.masks = Masks(lone=False)
+        self.masks = MaskedSum(lone=False)
         secrets = StreamSource.seeded(plan.seed, "lender-1")
         self.node = Node(
             plan,
@@ -127,8 +132,8 @@ def node_under(
     secret: StreamSource | None = None,
     labels: StreamSource | None = None,
     ledger: Ledger | None = None,
-) -> tuple[Node, Masks]:
-    masks = Masks(lone=False)
+) -> tuple[Node, MaskedSum]:
+    masks = MaskedSum(lone=False)
     secret, labels = secret or StreamSource.system(), labels or StreamSource.system()
     life = Lifetime.fresh(labels)
     ledger = ledger or ledger_of(plan, "lender-1")
@@ -252,10 +257,10 @@ class TestMasks:
         trust = TrustStore.simulated(PLAN.cards.values())
         node, _ = node_under(PLAN)
         with pytest.raises(ValueError, match="not under the masks of this door"):
-            SealedNode(node, Masks(lone=False), identities(PLAN)["lender-1"], trust)
+            SealedNode(node, MaskedSum(lone=False), identities(PLAN)["lender-1"], trust)
 
     def test_a_lone_party_that_is_not_alone(self):
-        trust, masks = TrustStore.simulated(PLAN.cards.values()), Masks(lone=True)
+        trust, masks = TrustStore.simulated(PLAN.cards.values()), MaskedSum(lone=True)
         secret = StreamSource.seeded(1, "lender-1")
         node = Node(
             PLAN, "lender-1", small_records(), secret, masks, Lifetime.fresh(secret), ledger_of(PLAN, "lender-1")

@@ -21,8 +21,7 @@ from sealscore.server.transport.sealed import SealedExchange
 from sealscore.shared.crypto.sealing import seal
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.fields import pack_fields
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import encode
+from sealscore.shared.messages.codec import Address, encode
 from sealscore.shared.messages.messages import (
     Hello,
     Message,

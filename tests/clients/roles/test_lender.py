@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from sealscore.shared.messages.codec import digest
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import coding_of, initial_tower
-from sealscore.shared.model.loss import cross_entropy
 from sealscore.shared.model.score_table import score_table
-from sealscore.shared.model.tower import load_flat
+from sealscore.shared.model.tower import cross_entropy, load_flat
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 

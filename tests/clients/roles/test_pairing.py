@@ -21,9 +21,9 @@ from vertical_builders import (
     with_labels,
 )
 
-from sealscore.clients.roles.context import RoundContext
 from sealscore.clients.roles.errors import Refused
 from sealscore.clients.roles.pairing import Pairs
+from sealscore.clients.roles.role import RoundContext
 from sealscore.shared.crypto.alignment import Aligned, ExactMatching, Matching
 from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.crypto.psi import PrivateMatching

@@ -20,7 +20,7 @@ from vertical_builders import (
     vertical_plan,
 )
 
-from sealscore.clients.roles.context import RoundContext
+from sealscore.clients.roles.role import RoundContext
 from sealscore.compliance.verify.budgets import signal_bits
 from sealscore.shared.crypto.payloads import unpack_numbers
 from sealscore.shared.dp.events import Disclosure
@@ -29,9 +29,8 @@ from sealscore.shared.messages.messages import PairAnswer, Refusal
 from sealscore.shared.messages.parts import edges_from_bytes
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.build import coding_of
-from sealscore.shared.model.loss import ForwardCorrected
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
-from sealscore.shared.model.tower import flatten
+from sealscore.shared.model.tower import ForwardCorrected, flatten
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from vertical_builders import Wire, vertical_plan
 
-from sealscore.clients.roles.context import PairContext
 from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease
+from sealscore.clients.roles.role import PairContext
 from sealscore.shared.dp.events import Disclosure
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.phases.kind import Kind

@@ -13,7 +13,7 @@ from doubles import Talk
 from sealscore.shared.dp.events import SampledGaussian
 from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.model.build import coding_of, initial_tower
-from sealscore.shared.model.loss import cross_entropy
+from sealscore.shared.model.tower import cross_entropy
 from sealscore.shared.plan.plan import Plan
 
 ONE_FOR_ALL = small_records(200, seed=2, test_share=0.0)
@@ -64,6 +64,17 @@ class TestOneStep:
         talk = talk_to(plan)
         first, second = (talk.vector(TRAIN, round) for round in (1, 2))
         assert np.array_equal(first, second)
+
+    def test_records_that_change_in_the_phase_are_used_from_the_next_round_on(self):
+        """What is kept for all rounds of the phase is not used of records that are no more there."""
+        plan = small_plan(privacy__noise="none", training__sample_rate=1.0)
+        talk, other = talk_to(plan), small_records(seed=4)
+        before = talk.vector(TRAIN, 1)
+        talk.node.reload(other)
+        fresh = Talk(plan, records=other)
+        fresh.publish(talk.binning.to_bytes())
+        assert np.array_equal(talk.vector(TRAIN, 2), fresh.vector(TRAIN, 2))
+        assert not np.array_equal(talk.vector(TRAIN, 3), before)
 
     def test_the_same_round_again_is_a_fresh_sample(self):
         plan = small_plan(privacy__noise="none")

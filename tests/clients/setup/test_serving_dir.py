@@ -13,7 +13,7 @@ from small_release import crafted, serving_keys, small_folder, small_plan, small
 
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
 from sealscore.clients.setup.serving_dir import Pointer, ServingDir
-from sealscore.shared.crypto.plan_keys import CertificateError
+from sealscore.shared.crypto.sealing import CertificateError
 from sealscore.shared.serving.release import Release, ReleaseError
 from sealscore.shared.serving.serving_keys import month_of
 

@@ -16,9 +16,8 @@ from homes import Town, new_town, running, table_of
 
 from sealscore.clients.data import ColumnMapping, DataError, load_records, read_given
 from sealscore.clients.node.plan_router import PlanRouter
-from sealscore.shared.crypto.plan_keys import PlanKeys
-from sealscore.shared.crypto.signed_messages import sign_message
-from sealscore.shared.messages.address import Address
+from sealscore.shared.crypto.sealing import PlanKeys, sign_message
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Join
 from sealscore.shared.plan.plan import SERVER, Plan
 

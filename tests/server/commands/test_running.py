@@ -23,7 +23,7 @@ from sealscore.server.setup.server_dir import PASSPHRASE
 from sealscore.server.transport.journal import Journal, JournalError
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.keyfile import KeyFileError
-from sealscore.shared.ledger.anchors import read_anchors
+from sealscore.shared.ledger.chain import read_anchors
 from sealscore.shared.text.numbers import UNRECORDED
 
 Server = Callable[..., Said]

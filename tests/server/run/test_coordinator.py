@@ -10,12 +10,17 @@ import pytest
 from builders import BIN, CALIBRATE, EVALUATE, LENDERS, TRAIN, small_federation, small_plan
 from doubles import DirectExchange, Quiet, nodes_of
 
-from sealscore.server.run.coordinator import Coordinator, Observer, RunOutcome
-from sealscore.server.run.rounds import AttemptsSpent
-from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, Reply
-from sealscore.server.transport.messenger import ClearMessenger
-from sealscore.server.transport.party_client import PhaseFailed
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.run.rounds import AttemptsSpent, Observer
+from sealscore.server.transport.exchange import (
+    ClearMessenger,
+    Delivered,
+    Exchange,
+    Failure,
+    MissingParties,
+    PhaseFailed,
+)
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest
 from sealscore.shared.model.released.table_figures import TableFigures
@@ -127,7 +132,7 @@ class TestSameModel:
         plan = small_plan()
         failed = [1]
 
-        def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+        def spoil(party: str, request: bytes, answer: bytes) -> Delivered:
             message = decode(request, *KINDS)
             if isinstance(message, SumRequest) and message.header.phase == TRAIN and failed and party == "lender-1":
                 failed.pop()
@@ -205,7 +210,7 @@ class TestFailures:
         plan = PLAN.replace(groups=groups)
         turn = [0]
 
-        def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+        def spoil(party: str, request: bytes, answer: bytes) -> Delivered:
             message = decode(request, *KINDS)
             if party != "lender-3" or not isinstance(message, SumRequest) or message.header.phase != TRAIN:
                 return answer
@@ -229,7 +234,7 @@ class TestFailures:
         groups["lender"] |= {"min_parties": 3, "max_colluding": 1}
         plan = PLAN.replace(groups=groups, training__rounds=rounds)
 
-        def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+        def spoil(party: str, request: bytes, answer: bytes) -> Delivered:
             message = decode(request, *KINDS)
             lost = isinstance(message, SumRequest) and message.header.phase == TRAIN and party == "lender-3"
             return Failure(party, "timeout") if lost else answer

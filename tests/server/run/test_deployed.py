@@ -16,9 +16,8 @@ import sealscore.server.run.deployed as deployed
 from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED, carry_out, end, publish
 from sealscore.server.setup.server_dir import ServerDir
-from sealscore.server.transport.exchange import MissingParties, Reply, wait_for
-from sealscore.server.transport.party_client import PhaseFailed
-from sealscore.shared.ledger.anchors import Receipt, read_anchors
+from sealscore.server.transport.exchange import Delivered, MissingParties, PhaseFailed, wait_for
+from sealscore.shared.ledger.chain import Receipt, read_anchors
 from sealscore.shared.ledger.entries import Revoke
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.plan.plan import Plan
@@ -44,7 +43,7 @@ class Revoked(DirectExchange):
         super().__init__(hosts)
         self.hosts, self.plan, self.names, self.gone, self.sent = hosts, plan, names, gone, 0
 
-    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Reply]:
+    def send(self, requests: Mapping[str, bytes], timeout: float | None = None) -> dict[str, Delivered]:
         self.sent += 1
         if self.sent == 8:
             entry = Revoke(plan=self.plan.hash, why="x")

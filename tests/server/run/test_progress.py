@@ -9,8 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.server.run.progress import ProgressFollower, inode_of
-from sealscore.server.run.run import FileObserver
+from sealscore.server.run.progress import FileObserver, ProgressFollower, inode_of
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 

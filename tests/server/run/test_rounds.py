@@ -23,13 +23,11 @@ from builders import (
     small_records,
     weights_of,
 )
-from doubles import DirectExchange, nodes_of
+from doubles import DirectExchange, Quiet, nodes_of
 
 from sealscore.server.run.rounds import STRIKES, AttemptsSpent, Rounds
-from sealscore.server.transport.exchange import Failure, Reply
-from sealscore.server.transport.messenger import ClearMessenger
-from sealscore.server.transport.party_client import PartyClient, PhaseFailed
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.server.transport.exchange import ClearMessenger, Delivered, Failure, PartyClient, PhaseFailed
+from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import Hello, Publish, Ready, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.model.bins import histogram
@@ -37,7 +35,7 @@ from sealscore.shared.plan.plan import Plan
 
 PLAN = small_plan(privacy__noise="none", training__rounds=20, privacy__spare_attempts=0.5)
 KINDS = (Hello, Publish, SumRequest)
-Spoil = Callable[[str, bytes, bytes], Reply]
+Spoil = Callable[[str, bytes, bytes], Delivered]
 
 
 class Bench:
@@ -49,7 +47,7 @@ class Bench:
         self.nodes, self.charges = nodes_of(plan, self.records)
         self.exchange = DirectExchange(self.nodes, spoil, away)
         self.asker = PartyClient(plan, "run-1", ClearMessenger(self.exchange), None)
-        self.rounds = Rounds(plan, "run-1", self.asker, PlainSum())
+        self.rounds = Rounds(plan, "run-1", self.asker, PlainSum(), Quiet())
         self.binning = binning_of(plan, small_records(seed=1))
 
     def publish(self) -> dict[str, str]:
@@ -75,11 +73,11 @@ def is_sum(request: bytes) -> bool:
     return isinstance(decode(request, *KINDS), SumRequest)
 
 
-def failing(party: str, reply: Reply | Callable[[bytes, bytes], Reply], times: int = 10**6) -> Spoil:
+def failing(party: str, reply: Delivered | Callable[[bytes, bytes], Delivered], times: int = 10**6) -> Spoil:
     """One party's answers to requests for sums are replaced, the first `times` of them."""
     left = [times]
 
-    def spoil(who: str, request: bytes, answer: bytes) -> Reply:
+    def spoil(who: str, request: bytes, answer: bytes) -> Delivered:
         if who != party or not is_sum(request) or left[0] <= 0:
             return answer
         left[0] -= 1
@@ -178,7 +176,7 @@ def test_a_reason_is_short_and_comes_from_no_party_at_length():
 
 
 def test_two_at_once_are_too_many():
-    def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+    def spoil(party: str, request: bytes, answer: bytes) -> Delivered:
         return answer if party == "lender-1" else b"rubbish"
 
     with pytest.raises(PhaseFailed) as caught:
@@ -248,7 +246,7 @@ class TestAbsence:
     def bench(self, monkeypatch: pytest.MonkeyPatch) -> Bench:
         bench, now = Bench(away={"lender-1", "lender-2"}), [0.0]
         bench.asker = PartyClient(PLAN, "run-1", ClearMessenger(bench.exchange), None, 60.0)
-        bench.rounds = Rounds(PLAN, "run-1", bench.asker, PlainSum())
+        bench.rounds = Rounds(PLAN, "run-1", bench.asker, PlainSum(), Quiet())
         bench.back = 30.0  # type: ignore[attr-defined]
 
         def sleep(seconds: float) -> None:
@@ -256,8 +254,8 @@ class TestAbsence:
             if now[0] >= bench.back:  # type: ignore[attr-defined]
                 bench.exchange.away.discard("lender-2")
 
-        monkeypatch.setattr("sealscore.server.transport.party_client.time.sleep", sleep)
-        monkeypatch.setattr("sealscore.server.transport.party_client.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("sealscore.server.transport.exchange.time.sleep", sleep)
+        monkeypatch.setattr("sealscore.server.transport.exchange.time.monotonic", lambda: now[0])
         return bench
 
     def test_is_borne_for_the_time_that_was_said(self, bench: Bench):
@@ -278,7 +276,7 @@ class TestTheEnd:
         plan = small_plan(privacy__noise="none", training__rounds=4, privacy__spare_attempts=0.5)
         turn = [0]
 
-        def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+        def spoil(party: str, request: bytes, answer: bytes) -> Delivered:
             if party != "lender-2" or not is_sum(request):
                 return answer
             turn[0] += 1
@@ -333,7 +331,7 @@ class TestForGood:
         groups = PLAN.model_dump(mode="json")["groups"]
         groups["lender"] |= {"min_parties": 3, "max_colluding": 1}
 
-        def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+        def spoil(party: str, request: bytes, answer: bytes) -> Delivered:
             message = decode(request, *KINDS)
             if party != "lender-3" or not (isinstance(message, SumRequest) and message.header.phase == TRAIN):
                 return answer
@@ -365,7 +363,7 @@ class TestPublishing:
             Bench(away=set(LENDERS)).publish()
 
     def test_a_party_that_says_it_kept_something_else_ends_nothing(self):
-        def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+        def spoil(party: str, request: bytes, answer: bytes) -> Delivered:
             if party == "lender-2" and isinstance(decode(request, *KINDS), Publish):
                 return encode(Stored(decode(answer, Stored).header, "0" * 64))
             return answer

@@ -14,8 +14,7 @@ from ledgers import own_epsilon
 
 from sealscore.clients.node.node import Node
 from sealscore.server.run.run import PROGRESS, run_coordinator
-from sealscore.server.transport.exchange import Failure, MissingParties, Reply
-from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.server.transport.exchange import Delivered, Failure, MissingParties, PhaseFailed
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest
 from sealscore.shared.model.score_model import ScoreModel
@@ -164,7 +163,7 @@ class TestTheClaim:
         nodes = self.nodes(plan)
         turn = [0]
 
-        def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+        def spoil(party: str, request: bytes, answer: bytes) -> Delivered:
             message = decode(request, Hello, Publish, SumRequest, Finish)
             if party == "lender-2" and isinstance(message, SumRequest):
                 turn[0] += 1
@@ -203,7 +202,7 @@ class TestTheClaim:
 
 class TestFailures:
     def test_a_run_that_fails_leaves_no_record(self, tmp_path: Path):
-        def spoil(party: str, request: bytes, answer: bytes) -> Reply:
+        def spoil(party: str, request: bytes, answer: bytes) -> Delivered:
             message = decode(request, Hello, Publish, SumRequest, Finish)
             lost = isinstance(message, SumRequest) and message.header.phase == CALIBRATE and party != "lender-1"
             return b"" if lost else answer

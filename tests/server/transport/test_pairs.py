@@ -10,10 +10,8 @@ import pytest
 from doubles import DirectExchange
 from vertical_builders import LENDERS, REQUESTS, VIDEOS, Wire, vertical_plan
 
-from sealscore.server.transport.exchange import Failure
-from sealscore.server.transport.messenger import ClearMessenger
+from sealscore.server.transport.exchange import ClearMessenger, Failure, PartyClient, PhaseFailed
 from sealscore.server.transport.pairs import TRIES, PairExchange
-from sealscore.server.transport.party_client import PartyClient, PhaseFailed
 from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import PairAnswer, PairRequest, Refusal
 from sealscore.shared.phases.kind import Kind
@@ -147,9 +145,9 @@ class TestFailures:
     ):
         now = [0.0]
         monkeypatch.setattr(
-            "sealscore.server.transport.party_client.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds)
+            "sealscore.server.transport.exchange.time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds)
         )
-        monkeypatch.setattr("sealscore.server.transport.party_client.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("sealscore.server.transport.exchange.time.monotonic", lambda: now[0])
         left = [away * TRIES]
 
         def spoil(party: str, request: bytes, answer: bytes) -> Any:

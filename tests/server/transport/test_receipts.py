@@ -10,9 +10,9 @@ from builders import LENDERS, small_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.server.transport.receipts import HEADS, Receipts
+from sealscore.server.transport.sealed import HEADS, Receipts
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors
+from sealscore.shared.ledger.chain import AnchorError, Head, Receipt, read_anchors
 from sealscore.shared.plan.plan import SERVER
 from sealscore.simulations.engine.enrolment import enrolled, identities
 
@@ -118,6 +118,19 @@ def test_a_damaged_file_is_not_used(tmp_path: Path):
     path.write_text(path.read_text()[:-9] + "\n", encoding="ascii")
     with pytest.raises(AnchorError, match="line 1 is no head or receipt"):
         receipts(path)
+
+
+def test_each_is_on_the_disk_before_anybody_can_be_shown_its_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, server, on_disk = tmp_path / "receipts.jsonl", Identity.generate(SERVER, "server"), []
+    monkeypatch.setattr("os.fsync", lambda number: on_disk.append(path.read_bytes().count(b"\n")))
+    made = Receipts(server, path)
+    for place, party in enumerate(LENDERS[:2], start=1):
+        made.sign(party, head(party).to_bytes(), CARDS)
+        assert on_disk[-1] == place
+    made.close()
+    made.sign("lender-1", head(seq=6).to_bytes(), CARDS)
+    assert [one.head.seq for one in read_anchors(path) if isinstance(one, Receipt)] == [5, 5, 6]
+    made.close()
 
 
 @given(st.lists(st.tuples(st.sampled_from(LENDERS), st.integers(1, 6)), max_size=30))

@@ -11,17 +11,15 @@ import pytest
 from builders import BIN, EVALUATE, LENDERS, RUN, TRAIN, mechanisms, phase_of, small_federation, small_plan
 from doubles import DirectExchange, Quiet
 
-from sealscore.clients.node.masks import Masks
 from sealscore.clients.node.sealed import SealedNode
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.transport.exchange import Failure
 from sealscore.server.transport.sealed import SealedExchange
-from sealscore.shared.crypto.plan_keys import PlanKeys
-from sealscore.shared.crypto.signed_messages import is_signed, open_signed, sign_message
+from sealscore.shared.crypto.aggregation import MaskedSum, PlainSum
+from sealscore.shared.crypto.sealing import PlanKeys, is_signed, open_signed, sign_message
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.trust import TrustStore
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import PlainSum
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Hello, Joined, Ready, Refusal, SumAnswer, SumRequest
 from sealscore.shared.model.bins import histogram_length
 from sealscore.shared.plan.plan import SERVER
@@ -236,6 +234,6 @@ def test_closing_destroys_the_keys():
 
 def test_masks_of_a_group_of_one():
     """A party that has no peers is not masked, and no other may be alone."""
-    lone, other = Masks(lone=True), Masks(lone=False)
+    lone, other = MaskedSum(lone=True), MaskedSum(lone=False)
     assert not lone.ready(("lender-1",))
     assert not other.ready(("lender-1",))

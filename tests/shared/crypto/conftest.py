@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
+from sealscore.shared.crypto.sealing import PlanKeys, peer_key
 from sealscore.shared.crypto.seeds import Seeds, split_offer
 from sealscore.shared.identity.identity import Identity
 

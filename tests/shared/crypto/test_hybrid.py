@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sealscore.shared.crypto.plan_keys import CannotOpen, PlanKeys, peer_key
+from sealscore.shared.crypto.sealing import CannotOpen, PlanKeys, peer_key
 from sealscore.shared.identity.identity import Identity
 
 PLAN, INFO = "ab" * 32, b"round 1"

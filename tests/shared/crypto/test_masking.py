@@ -9,10 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sealscore.shared.crypto.masking import MaskedSum, MaskReused
-from sealscore.shared.crypto.seeds import SeedsMissing
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumShape
+from sealscore.shared.crypto.aggregation import (
+    AggregationError,
+    MaskedSum,
+    MaskReused,
+    PlainSum,
+    SeedsMissing,
+    SumShape,
+    _mask,
+)
+from sealscore.shared.messages.codec import Address
 
 PLAN = "ab" * 32
 NAMES = ["p0", "p1", "p2", "p3", "p4"]
@@ -152,14 +158,14 @@ def test_the_offer_of_a_third_party_changes_the_mask_of_two(members):
     """Two parties with the very same seeds have other masks if a third of the cohort offered anew."""
     first = members.seeds(NAMES[:3])
     shape, zeros, id = SumShape(500, 2**28, 3), np.zeros(500, dtype=np.int64), sum_id(NAMES[:3])
-    before = MaskedSum(first["p0"])._mask(*id.at("p0"), shape)
-    again = MaskedSum(first["p0"])._mask(*id.at("p0"), shape)
+    before = _mask(first["p0"], *id.at("p0"), shape)
+    again = _mask(first["p0"], *id.at("p0"), shape)
     np.testing.assert_array_equal(before, again)
     with_two = dataclasses.replace(id, cohort=("p0", "p1"))
-    alone = MaskedSum(first["p0"])._mask(*with_two.at("p0"), shape)
+    alone = _mask(first["p0"], *with_two.at("p0"), shape)
     first["p0"]._digests["p1"] = bytes(32)
-    assert (MaskedSum(first["p0"])._mask(*with_two.at("p0"), shape) != alone).mean() > 0.99
-    assert (MaskedSum(first["p0"])._mask(*id.at("p0"), shape) != before).mean() > 0.99
+    assert (_mask(first["p0"], *with_two.at("p0"), shape) != alone).mean() > 0.99
+    assert (_mask(first["p0"], *id.at("p0"), shape) != before).mean() > 0.99
     assert zeros.sum() == 0
 
 
@@ -192,7 +198,7 @@ def test_used_masks_stay_used_with_later_seeds(members):
     first, later = members.seeds(NAMES[:2]), members.seeds(NAMES[:2], epoch=2)
     masked, id, shape = MaskedSum(first["p0"]), sum_id(NAMES[:2]), SumShape(1, 5, 2)
     masked.protect(*id.at("p0"), shape, np.array([1]))
-    masked.replace(later["p0"])
+    masked.use(later["p0"])
     with pytest.raises(MaskReused):
         masked.protect(*id.at("p0"), shape, np.array([1]))
     next_id = sum_id(NAMES[:2])
@@ -203,7 +209,7 @@ def test_used_masks_stay_used_with_later_seeds(members):
         first["p0"].digest("p0")
     for wrong in (later["p0"], later["p1"], members.seeds(NAMES[:2], run="other", epoch=3)["p0"]):
         with pytest.raises(ValueError, match="later epoch"):
-            masked.replace(wrong)
+            masked.use(wrong)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sealscore.shared.crypto.plan_keys import OVERHEAD, CannotOpen, CertificateError, KeysDestroyed, PlanKeys, peer_key
+from sealscore.shared.crypto.sealing import OVERHEAD, CannotOpen, CertificateError, KeysDestroyed, PlanKeys, peer_key
 from sealscore.shared.fields import pack_fields, plan_bytes, unpack_fields
 from sealscore.shared.identity.identity import Identity
 

@@ -9,13 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.shared.crypto import sealing
-from sealscore.shared.crypto.plan_keys import OVERHEAD, KeysDestroyed, PlanKeys
-from sealscore.shared.crypto.sealed_messages import seal_message, unseal_message
-from sealscore.shared.crypto.sealing import claimed_address, seal, unseal
+from sealscore.shared.crypto.sealing import (
+    OVERHEAD,
+    KeysDestroyed,
+    PlanKeys,
+    claimed_address,
+    seal,
+    seal_message,
+    unseal,
+    unseal_message,
+)
 from sealscore.shared.fields import pack_fields, unpack_fields
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import encode
-from sealscore.shared.messages.messages import Hello, MessageError, PairAnswer, Ready, SumAnswer, SumRequest
+from sealscore.shared.messages.codec import Address, MessageError, encode
+from sealscore.shared.messages.messages import Hello, PairAnswer, Ready, SumAnswer, SumRequest
 
 PLAN = "ab" * 32
 ADDRESS, KIND = Address(PLAN, "run", "train_tower:lender", 3, 1, "p0", "server"), "SumAnswer"
@@ -154,7 +160,7 @@ def test_nothing_is_opened_before_its_signature_is_checked(members, sealed, monk
 
 def test_after_the_plan_nothing_opens(members):
     keys = PlanKeys.generate(members.identities["server"], PLAN)
-    from sealscore.shared.crypto.plan_keys import peer_key
+    from sealscore.shared.crypto.sealing import peer_key
 
     peer = peer_key(keys.certificate, members.cards["server"], PLAN)
     data = seal(ADDRESS, KIND, b"x", members.identities["p0"], peer)

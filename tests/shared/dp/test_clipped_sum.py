@@ -12,7 +12,7 @@ from sealscore.shared.dp.clipped_sum import CLIP, clip_error, clipped_sum, slope
 from sealscore.shared.dp.rounding import CLIP_SLACK
 from sealscore.shared.model.additive.codes import CODE_LIMIT, Codes, Pair
 from sealscore.shared.model.coding import CODE_GRID
-from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
+from sealscore.shared.model.tower import ForwardCorrected, cross_entropy
 
 torch.set_num_threads(1)
 

@@ -10,8 +10,7 @@ from torch import nn
 
 from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.dp.rounding import CLIP_SLACK, clip_error
-from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
-from sealscore.shared.model.tower import Tower, flatten, load_flat, parameter_count
+from sealscore.shared.model.tower import ForwardCorrected, Tower, cross_entropy, flatten, load_flat, parameter_count
 from sealscore.shared.model.weights import admissible
 
 torch.set_num_threads(1)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sealscore.shared.dp.rounding import clip_error, grid_for, to_grid
+from sealscore.shared.dp.mechanisms import to_grid
+from sealscore.shared.dp.rounding import clip_error, grid_for
 from sealscore.shared.model.weights import MAX_WIDTH
 
 FINITE = st.floats(-1e6, 1e6)

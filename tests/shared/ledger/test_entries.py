@@ -11,21 +11,8 @@ from hypothesis import strategies as st
 from ledger_entries import AT, DIGEST, abort, answer, approval, disclosed, opening, refusal, reserve
 from pydantic import ValidationError
 
-from sealscore.shared.ledger.entries import (
-    GENESIS,
-    Ceilings,
-    Entry,
-    Identify,
-    Limit,
-    Revoke,
-    Settle,
-    StoredEntry,
-    UnknownEntry,
-    Withdraw,
-    body_of,
-    entry_hash,
-    entry_of,
-)
+from sealscore.shared.ledger.chain import GENESIS, StoredEntry, UnknownEntry, body_of, entry_hash, entry_of
+from sealscore.shared.ledger.entries import Ceilings, Entry, Identify, Limit, Revoke, Settle, Withdraw
 
 PLAN = small_plan()
 RESERVED = reserve(PLAN)

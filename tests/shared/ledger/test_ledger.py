@@ -10,9 +10,9 @@ from ledger_entries import EVENT, UNLIMITED, answer, approval, refusal, reserve
 
 from sealscore.compliance.verify.anchoring import kept_anchors
 from sealscore.shared.identity.identity import BadSignature, Identity
-from sealscore.shared.ledger.anchors import Head, Receipt
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
-from sealscore.shared.ledger.entries import Reserve, Settle, body_of, entry_hash
+from sealscore.shared.ledger.chain import Head, Receipt, body_of, entry_hash
+from sealscore.shared.ledger.entries import Reserve, Settle
 from sealscore.shared.ledger.ledger import SIGNED, Ledger, LedgerError, read_ledger
 from sealscore.shared.ledger.state import LedgerFault
 

@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_codec import reference, reference_body
 
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.codec import decode, decode_body, digest, encode, encode_body, whole
+from sealscore.shared.messages.codec import (
+    Address,
+    MessageError,
+    decode,
+    decode_body,
+    digest,
+    encode,
+    encode_body,
+    whole,
+)
 from sealscore.shared.messages.messages import (
     Answered,
     Asked,
@@ -17,7 +25,6 @@ from sealscore.shared.messages.messages import (
     Introduce,
     Join,
     Joined,
-    MessageError,
     Propose,
     ProposeRelease,
     Publish,

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
+from sealscore.shared.model.tower import ForwardCorrected, cross_entropy
 
 EXTREME = torch.tensor([-1e300, -800.0, -40.0, 0.0, 40.0, 800.0, 1e300], dtype=torch.float64)
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sealscore.shared.randomness.sampling import poisson_sample
-from sealscore.shared.randomness.streams import Purpose, StreamSource
+from sealscore.shared.randomness.streams import Purpose, StreamSource, poisson_sample
 
 
 def stream(round=0, party="a"):

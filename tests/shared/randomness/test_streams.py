@@ -132,7 +132,7 @@ def test_a_stream_ends_before_it_repeats():
 
 
 def test_importing_the_mechanisms_does_not_load_the_heavy_libraries():
-    names = ("randomness.streams", "randomness.noise", "randomness.sampling", "dp.events", "dp.accountant")
+    names = ("randomness.streams", "randomness.noise", "dp.events", "dp.accountant")
     modules = ", ".join(f"sealscore.shared.{name}" for name in (*names, "dp.noise_calibration"))
     code = (
         f"import sys, {modules}\n"

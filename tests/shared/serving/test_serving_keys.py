@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ledgers import identity_of
 from small_release import serving_keys, small_plan
 
-from sealscore.shared.crypto.plan_keys import CertificateError, PlanKeys
+from sealscore.shared.crypto.sealing import CertificateError, PlanKeys
 from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer, month_of, scope_of
 
 

@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 from ledgers import identity_of
 from small_release import TODAY, everybody, serving_keys, small_plan
 
-from sealscore.shared.crypto.plan_keys import OVERHEAD
-from sealscore.shared.crypto.sealing import NotForMe, OtherPlan, SealError, UnknownSender, WrongInfo, WrongKey, seal
-from sealscore.shared.messages.address import Address
+from sealscore.shared.crypto.sealing import (
+    OVERHEAD,
+    NotForMe,
+    OtherPlan,
+    SealError,
+    UnknownSender,
+    WrongInfo,
+    WrongKey,
+    seal,
+)
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.serving.manifest import KINDS
 from sealscore.shared.serving.serving_keys import ServingPeer
 from sealscore.shared.serving.token import (

@@ -8,8 +8,7 @@ import torch
 from builders import small_plan
 
 from sealscore.shared.dp.gradients import gradient_engine
-from sealscore.shared.model.loss import ForwardCorrected, cross_entropy
-from sealscore.shared.model.tower import Tower, flatten, load_flat
+from sealscore.shared.model.tower import ForwardCorrected, Tower, cross_entropy, flatten, load_flat
 from sealscore.shared.model.weights import MAX_WIDTH
 from sealscore.simulations.audit.canaries import AuditBlock, AuditedGradientSum, tagged
 

@@ -9,10 +9,9 @@ import time
 
 import pytest
 
-from sealscore.shared.crypto.plan_keys import PlanKeys, peer_key
-from sealscore.shared.crypto.sealed_messages import seal_message
+from sealscore.shared.crypto.sealing import PlanKeys, peer_key, seal_message
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.messages.address import Address
+from sealscore.shared.messages.codec import Address
 from sealscore.shared.messages.messages import Asked
 from sealscore.simulations.bench import federation
 from sealscore.simulations.bench.federation import _busy, _Call, _courier_age, _pace, _Party, _round_of, _seen

@@ -15,7 +15,7 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from ledgers import state_of
 
 from sealscore.server.run.run import run_coordinator
-from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.server.transport.exchange import PhaseFailed
 from sealscore.shared.ledger.budget_check import BudgetCheck
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.persons.records import Records

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sealscore.clients.courier import Responder, SocketNode
 from sealscore.clients.node.socket_server import serve
-from sealscore.server.transport.exchange import Exchange, Failure, Reply, wait_for
+from sealscore.server.transport.exchange import Delivered, Exchange, Failure, wait_for
 from sealscore.simulations.engine.grid import Faults, InProcessGrid, run_in_process, task_identity
 
 
@@ -90,7 +90,7 @@ def test_faults() -> None:
         faults.rewrite[rewrite] = lambda reply, spoil=spoil: _unless_hello(reply, spoil)
     parties = nodes("ok", "off", "mute", "rubbish", "flower")
 
-    def main(exchange: Exchange) -> list[dict[str, Reply]]:
+    def main(exchange: Exchange) -> list[dict[str, Delivered]]:
         first = exchange.online()
         faults.silent.add("mute")
         replies = [exchange.send(dict.fromkeys(parties, b"1"), timeout=0.02)]
@@ -177,10 +177,10 @@ def test_an_error_of_main_comes_through_and_the_task_identity_is_given_back() ->
 
 
 def test_runs_inside_runs_do_not_mix() -> None:
-    def inner(exchange: Exchange) -> Reply:
+    def inner(exchange: Exchange) -> Delivered:
         return exchange.send({"a": b"2"})["a"]
 
-    def outer(exchange: Exchange) -> tuple[Reply, Reply, Reply]:
+    def outer(exchange: Exchange) -> tuple[Delivered, Delivered, Delivered]:
         first = exchange.send({"a": b"1"})["a"]
         nested = run_in_process({"a": Node("a", lambda body: b"inner" + body)}, inner)
         return first, nested, exchange.send({"a": b"3"})["a"]

@@ -11,7 +11,7 @@ from builders import NO_NOISE, small_scenario
 from doubles import Quiet
 
 from sealscore.clients.data import DataError
-from sealscore.server.transport.party_client import PhaseFailed
+from sealscore.server.transport.exchange import PhaseFailed
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan

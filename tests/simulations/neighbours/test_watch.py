@@ -18,7 +18,7 @@ from sealscore.clients.roles.platform import Platform
 from sealscore.shared.crypto.payloads import pack_numbers
 from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.ledger.labels import LabelStore
-from sealscore.shared.model.loss import cross_entropy
+from sealscore.shared.model.tower import cross_entropy
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan

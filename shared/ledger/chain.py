@@ -1,4 +1,7 @@
-"""Heads and receipts: how others can prove what a party's ledger was.
+"""How the entries of a ledger are chained, and how others can prove what it was.
+
+An entry's hash is SHA-256 over the length-prefixed (label, sequence, previous hash, time, nonce, body). The nonce makes
+the hash hide what the entry says, since hashes leave the party and bodies do not.
 
 A head is the party's own signed statement that its ledger has this entry at this place. Whoever keeps one can show
 later that the ledger was cut, edited or replaced. A receipt is a head with the server's signature: the party's proof
@@ -9,23 +12,90 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
 
 from sealscore.shared.fields import FieldsError, counter, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
+from sealscore.shared.ledger.entries import Entry
 
+HASH_BYTES = NONCE_BYTES = 32
+GENESIS = bytes(HASH_BYTES)
 MAX_SEQ = 2**63 - 1
 """The largest number that an entry can have: what SQLite numbers rows with."""
 
+_ENTRY = b"sealscore ledger entry 1"
 _HEAD, _RECEIPT = "ledger head", "ledger receipt"
+_ADAPTER: TypeAdapter[Entry] = TypeAdapter(Entry)
+
+
+class UnknownEntry(ValueError):
+    """A record that is no entry known here: what it released is not known, so it is not skipped."""
 
 
 class AnchorError(ValueError):
     """Bytes that are no head or receipt, or one that is not signed by the party that it names."""
+
+
+def body_of(entry: Entry) -> str:
+    """The canonical text of an entry: sorted-key JSON without white space, ASCII, every default written out."""
+    return json.dumps(entry.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def entry_of(body: str) -> Entry:
+    """The entry whose canonical text this is.
+
+    Raises:
+        UnknownEntry: any other text.
+    """
+    try:
+        entry = _ADAPTER.validate_python(json.loads(body))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "kind"
+        raise UnknownEntry(f"not an entry: {place}: {problem['msg']}") from None
+    except (ValueError, RecursionError):
+        raise UnknownEntry("not an entry: no JSON") from None
+    if body_of(entry) != body:
+        raise UnknownEntry("not an entry in canonical form")
+    return entry
+
+
+@dataclass(frozen=True)
+class StoredEntry:
+    """An entry as it is in a ledger. `at` is the time in UTC by the party's clock, `signature` over the hash."""
+
+    seq: int
+    at: str
+    body: str
+    nonce: bytes = field(repr=False)
+    previous: bytes = field(repr=False)
+    hash: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @property
+    def entry(self) -> Entry:
+        """What the entry says; UnknownEntry where it says nothing that is known here."""
+        return entry_of(self.body)
+
+    @property
+    def kind(self) -> str:
+        """The kind that the body names, unchecked."""
+        found: Any = json.loads(self.body)
+        return cast(str, found.get("kind", "")) if isinstance(found, dict) else ""
+
+
+def entry_hash(seq: int, previous: bytes, at: str, nonce: bytes, body: str) -> bytes:
+    """The hash by which the next entry, heads and signatures name an entry."""
+    packed = pack_fields(_ENTRY, counter(seq), previous, at.encode("ascii"), nonce, body.encode("ascii"))
+    return hashlib.sha256(packed).digest()
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.messages.address import Address
-from sealscore.shared.messages.aggregation import AggregationError, PlainSum, SumShape
+from sealscore.shared.crypto.aggregation import AggregationError, PlainSum, SumShape
+from sealscore.shared.messages.codec import Address
 
 
 def protect(name, cohort, shape, vector):

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealscore.server.run.optimizer import ServerOptimizer, averaged
+from sealscore.server.run.tower_fit import ServerOptimizer, averaged
 from sealscore.shared.plan.settings import Optimizer
 
 ROUNDS = 12

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.anchors import AnchorError, Head, Receipt, read_anchors, to_line
+from sealscore.shared.ledger.chain import AnchorError, Head, Receipt, read_anchors, to_line
 
 OWN, OTHER = Identity.generate("lender-1", "lender"), Identity.generate("lender-2", "lender")
 SERVER = Identity.generate("server", "server")
