@@ -197,6 +197,7 @@ def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any
         propose=propose,
         propose_release=inbox.take,
         may_tell=config.data.may_tell,
+        token_levels=ServingDir(node_dir).kept_levels() if config.node.role == "lender" else None,
     )
 
 

@@ -26,10 +26,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealscore.clients.scoring.durable import ROOM, open_durable, whole
+from sealscore.clients.scoring.kept_levels import (
+    LEVELS_SCHEMA,
+    drop_level,
+    drop_levels,
+    drop_old_levels,
+    keep_level,
+    pseudonym,
+)
 from sealscore.shared.fields import pack_fields
+from sealscore.shared.serving.token import Token
 
 KEY_BYTES = 32
-_LABEL, _SIGNED, _PERSON = b"sealscore score line 1", b"sealscore score log 1", b"sealscore score person 1"
+_LABEL, _SIGNED = b"sealscore score line 1", b"sealscore score log 1"
 _START = bytes(32)
 _NONCE = 12
 # What stands before the parts of a line that differ: lengths as `pack_fields` writes them.
@@ -89,7 +98,7 @@ class LogKeys:
 
     def person(self, person: str) -> bytes:
         """What stands for a person in the file, 32 bytes."""
-        return hmac.digest(self.naming, pack_fields(_PERSON, person.encode()), hashlib.sha256)
+        return pseudonym(self.naming, person)
 
 
 class ScoreLine(NamedTuple):
@@ -124,7 +133,7 @@ class ScoreLog:
         self.path, self._keys = path, keys
         try:
             # A key that is destroyed must leave no bytes in the file.
-            self._database = open_durable(path, _SCHEMA, "secure_delete=ON")
+            self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA, "secure_delete=ON")
         except (OSError, sqlite3.Error) as error:
             raise ScoreLogError(f"{path}: no log of scores can be used there ({error})") from None
 
@@ -230,7 +239,7 @@ class Batch:
         self._written = False
         self._open: dict[bytes, AESGCM] = {}
         self.shed = False
-        """Whether a key was destroyed or wrapped: what it was must go from the files, too."""
+        """Whether a key was destroyed or wrapped, or a level deleted: what it was must go from the files, too."""
 
     def answered(self, application: str, digest: bytes) -> tuple[int, int | None]:
         """How many versions of an application were answered, and the line of the one with that body, if there is."""
@@ -277,6 +286,10 @@ class Batch:
             return True
         return known.application == place
 
+    def keep_level(self, token: Token, person: str, purpose: str) -> None:
+        """Keep the level of a token that is used here, for a purpose of retraining that its consent names."""
+        keep_level(self._database, self._keys.person(person), token, purpose)
+
     def withdraw(self, handles: Iterable[bytes], platform: str, day: str, until: str) -> int:
         """Use these tokens of a platform no more; their persons' lines move under the retention key until a day.
 
@@ -295,6 +308,7 @@ class Batch:
             if row[1] != platform or row[2]:
                 continue
             count += 1
+            self.shed |= drop_level(self._database, handle)
             query = "UPDATE handles SET withdrawn = ? WHERE handle = ? AND withdrawn IS NULL"
             if self._database.execute(query, (day, handle)).rowcount == 1:
                 self._retain(bytes(row[0]), until)
@@ -303,11 +317,13 @@ class Batch:
     def erase(self, person: str, cause: str) -> bool:
         """Destroy a person's keys for good, with a line that says why; False where there was none."""
         name = self._keys.person(person)
+        self.shed |= drop_levels(self._database, name)
         gone = self._database.execute("DELETE FROM persons WHERE person = ?", (name,)).rowcount
         return self._erased(name, cause, gone)
 
     def destroy_expired(self, day: str) -> int:
-        """Destroy the keys whose term has ended; gives how many."""
+        """Destroy the keys whose term has ended, and levels that are kept no longer; gives how many keys."""
+        self.shed |= drop_old_levels(self._database, day)
         query = "DELETE FROM persons WHERE retained = 1 AND until < ? RETURNING person"
         names = [bytes(person) for (person,) in self._database.execute(query, (day,))]
         return sum(self._erased(name, "term-ended", 1) for name in names)

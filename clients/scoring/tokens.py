@@ -177,6 +177,8 @@ class TokenMaker:
             raise NoToken("release-expired", f"the release is for {manifest.issued} to {manifest.expires}; use another")
         if unknown := request.kinds - set(self._told.bits):
             raise NoToken("kind", f"the release tells no {', '.join(sorted(unknown))} of {self.group}")
+        if request.retraining and manifest.retraining_code is None:
+            raise NoToken("retraining", "the release names no purpose of retraining, so no consent to it counts")
         if "signal" not in request.kinds:
             raise NoToken("kind", "a token always tells the signal")
         texts = _is_digest(request.text) and encodable(request.key) and encodable(request.language)
@@ -193,11 +195,17 @@ class TokenMaker:
 
     def _live_row(self, request: ConsentRequest, person: str, today: date) -> int:
         """The row of a person who consents. Who is unknown and who does not consent get the same words."""
-        rows, consents, purpose = self._rows.get(person), self._records.consent, self._release.manifest.purpose_code
-        if rows is None or (
-            consents is not None and not all(may(consents[at], request.lender, purpose, today) for at in rows)
-        ):
-            raise NoToken("no-consent", f"there is no live consent for {request.lender} and the purpose {purpose}")
+        rows, consents, manifest = self._rows.get(person), self._records.consent, self._release.manifest
+        purposes = [manifest.purpose_code]
+        if request.retraining and manifest.retraining_code:
+            purposes.append(manifest.retraining_code)
+        live = rows is not None and (
+            consents is None
+            or all(may(consents[at], request.lender, purpose, today) for at in rows for purpose in purposes)
+        )
+        if rows is None or not live:
+            words = " and ".join(purposes)
+            raise NoToken("no-consent", f"there is no live consent for {request.lender} and the purpose {words}")
         return rows[0]
 
     def _values(

@@ -38,6 +38,9 @@ def new(
     ] = None,
     flag: Annotated[list[str] | None, typer.Option(help="KIND:COLUMN:ABOVE told as 1 bit.")] = None,
     reasons: Annotated[list[str] | None, typer.Option(help="KIND of platforms that tell reasons, 8 bits.")] = None,
+    retraining: Annotated[
+        str | None, typer.Option(help="The purpose's code by which consents name retraining; none names it without.")
+    ] = None,
     folder: Folder = HERE,
 ) -> None:
     """Make a release of a finished run: a folder that partners approve by its hash."""
@@ -60,6 +63,7 @@ def new(
         capacity=dict(_capacity(one) for one in capacity or ()),
         flag=dict(_flag(one) for one in flag or ()),
         reasons=tuple(reasons or ()),
+        retraining_code=retraining,
     )
     manifest = make_release(server_dir.run_folder(signed), target, wanted)
     console.print(f"made: {foreign(manifest.name)}, hash\n  [bold]{grouped(manifest.hash)}[/bold]")

@@ -31,7 +31,7 @@ class Wanted:
     """What its operator wants of a release beside what follows from the run.
 
     `capacity` and `flag` are by kind of platform, plain data as the manifest has them; `reasons` are kinds of platforms
-    that tell reasons.
+    that tell reasons. `retraining_code` is the purpose under which consents let levels of tokens enter a training.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Wanted:
     capacity: Mapping[str, Any] | None = None
     flag: Mapping[str, Any] | None = None
     reasons: Sequence[str] = ()
+    retraining_code: str | None = None
 
 
 def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
@@ -79,6 +80,8 @@ def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
         "batch_places": wanted.batch_places,
         "told": told,
     }
+    if wanted.retraining_code is not None:
+        fields["retraining_code"] = wanted.retraining_code
     cutoffs = {"champion": _cutoff(plan, record.get("score_tables"), content.model.calibration)}
     if content.fallback is not None:
         cutoffs["fallback"] = _cutoff(plan, record.get("fallback_tables"), content.fallback.calibration)

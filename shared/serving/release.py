@@ -155,6 +155,8 @@ def _check(folder: Path, manifest: Manifest, content: ReleaseContent) -> None:
         wrong.append(f"lenders: {', '.join(sorted(unknown))} is no lender of the plan")
     if manifest.purpose_code == plan.purpose_code:
         wrong.append("purpose_code is that of training; consents to training are none to scoring")
+    if manifest.retraining_code == plan.purpose_code:
+        wrong.append("retraining_code is that of training; consents to training are none to training on what is scored")
     if manifest.told.keys() != set(plan.platforms):
         wrong.append("told must have each kind of platform of the plan")
     for group, told in manifest.told.items():

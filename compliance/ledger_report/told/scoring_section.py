@@ -43,9 +43,11 @@ def _releases(releases: list[tuple[PartyReview, ReleaseState]]) -> Html:
             f"{kind} {limit.month} a month, {limit.life} ever" for kind, limit in sorted(release.limits.items())
         )
         valid = f"{manifest.issued} to {manifest.expires}"
-        row = (party.account.party, release_title(release), party.account.plan_name(manifest.plan))
+        purposes = ", ".join(filter(None, (manifest.purpose_code, manifest.retraining_code)))
+        row = (party.account.party, release_title(release), party.account.plan_name(manifest.plan), purposes)
         rows.append((*row, listed(manifest.lenders), valid, tells, limits or soft("none"), release.state))
-    columns = ["ledger of", "release", "of the plan", "for", "valid", "tells at a time", "operator's limits", "state"]
+    columns = ["ledger of", "release", "of the plan", "consented to as", "for", "valid"]
+    columns += ["tells at a time", "operator's limits", "state"]
     return table(columns, rows, "Releases, with bits of one person by kind")
 
 
