@@ -3,7 +3,7 @@
 releases/HASH/     releases that the operator approved; releases/state.json says which is live
 releases/proposed/ releases by hash that the server sent, for the operator to look at
 serving.db         at a platform: what was told for scoring, of whom (never delete it, never give it away)
-scores.db          at a lender: the log of scores
+scores.db          at a lender: the log of scores; scores.head the head of its last line
 keys/serving-M     at a lender: the serving key of a month; keys/score-log what the log is kept under
 serving-keys/      at a platform: lenders' serving keys, by lender and month
 """
@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from sealscore.clients.scoring.kept_levels import KeptLevels
 from sealscore.clients.scoring.score_log import KEY_BYTES, LogKeys, ScoreLog
 from sealscore.clients.scoring.serving_store import ServingStore
+from sealscore.clients.scoring.storage.kept_levels import KeptLevels
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError, passphrase
 from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.files import write_whole
