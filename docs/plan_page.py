@@ -96,6 +96,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "plan": "Hash of the plan under which platforms told the levels.",
         "meanings": "By group of platforms, what the levels mean: a digest of tower, bins, edges and form. That plan's "
         "release has it as `meaning` under `[told.GROUP]`; `sealscore-server plan sign` says what it must be.",
+        "retraining": "The purpose, as a release has it (`retraining_code`), by which consents let a lender train on "
+        "the level of a token: persons of whom nothing was told then have it. Absent: no token's level is used.",
     },
     Party: {
         "name": "Name by which all messages and errors call the party.",

@@ -46,7 +46,10 @@ def ledger(
         for lender, told in told_by_lender(state.serving).items():
             words = ", ".join(f"{kind} {bits}" for kind, bits in told.bits.items())
             days = plural(told.days, "day")
-            console.print(f"for scoring, apart from that: {days} charged for {foreign(lender)}, at most {words} bits")
+            again = f", with {plural(told.corrections, 'correction')} of wrong data" if told.corrections else ""
+            console.print(
+                f"for scoring, apart from that: {days} charged for {foreign(lender)}, at most {words} bits{again}"
+            )
 
 
 def budget(
@@ -77,11 +80,14 @@ def budget(
 def _limits(serving: ServingState, wanted: Mapping[str, TellLimit]) -> Table:
     """What may be told of a person for scoring, apart from training; a release keeps the limits of its approval."""
     table = Table("bits for scoring", "node.toml", *(foreign(one.manifest.name) for one in serving.live), "charged")
-    told = ToldForScoring.of(serving).bits
+    charged = ToldForScoring.of(serving)
+    told = charged.bits
     for kind, limit in wanted.items():
         limits = [one.limits.get(kind) for one in serving.live]
         shown = [f"{one.month} a month, {one.life} ever" if one else "not told" for one in (limit, *limits)]
         table.add_row(kind, *shown, f"at most {told[kind]}" if kind in told else "nothing")
+    if charged.corrections:
+        table.caption = f"charged with {plural(charged.corrections, 'correction')} of wrong data, beyond the limits"
     return table
 
 

@@ -24,6 +24,7 @@ from sealscore.clients.scoring.daily import Daily, late_words, lender_chores, pl
 from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.serving_dir import ServingDir, today
+from sealscore.shared.ledger.scoring_bits import ToldForScoring
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.logs import log_to_stderr
 from sealscore.shared.text.terminal import foreign, grouped, lines
@@ -128,9 +129,11 @@ def status(
     with opened(node_dir) as ledger:
         plans = {plan.plan.name: plan.state for plan in ledger.state.plans.values()}
         releases = {one.manifest.name: one.state for one in ledger.state.serving.releases.values()}
+        corrections = ToldForScoring.of(ledger.state.serving).corrections
     late = _late(node_dir)
     if as_json:
-        print(json.dumps(found | {"plans": plans, "releases": releases, "late_batches": late}))
+        serving = {"releases": releases, "late_batches": late, "corrections": corrections}
+        print(json.dumps(found | {"plans": plans} | serving))
     else:
         table = Table(show_header=False, box=None, padding=(0, 2))
         for what in ("state", "pid", "connected", "trouble", "refused_bundles"):
@@ -144,6 +147,8 @@ def status(
             table.add_row(f"plan {foreign(name)}", state)
         for name, used in releases.items():
             table.add_row(f"release {foreign(name)}", used)
+        if corrections:
+            table.add_row("corrections", f"{corrections} of wrong data that was told for scoring; see token told")
         for words in found.get("undone", ()):
             table.add_row("NOT DONE", foreign(words, 500))
         for lender, numbers in late.items():
@@ -194,6 +199,7 @@ def _router(node_dir: NodeDir, config: NodeConfig, ledger: Any, disclosures: Any
         propose_release=inbox.take,
         relay=_relay(node_dir, config, ledger, log.info),
         may_tell=config.data.may_tell,
+        token_levels=ServingDir(node_dir).kept_levels() if config.node.role == "lender" else None,
     )
 
 

@@ -20,7 +20,7 @@ from sealscore.clients.node.node import Node
 from sealscore.clients.node.sealed import SealedNode, answering, is_over, masks_of
 from sealscore.clients.roles.bands import MayTell
 from sealscore.clients.roles.errors import Refused
-from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.clients.roles.lifetime import Lifetime, TokenLevels
 from sealscore.clients.scoring.daily import reason_of
 from sealscore.shared.crypto.sealing import (
     SealError,
@@ -58,8 +58,8 @@ class PlanRouter:
     `may_tell` is what its operator allows to be disclosed of protected attributes. `secret` gives the secret of a run
     under a plan, and `propose` keeps one for the operator, or returns False where too many wait already;
     `propose_release` keeps a release, or raises Refused; without it none is taken. `relay` takes what partners sent for
-    scoring, and gives what this party sends; without it there is nothing of that. `tell` gets in words, for the
-    operator, what the server learns by a code only.
+    scoring, and gives what this party sends; without it there is nothing of that. `token_levels` are levels that a
+    lender keeps of tokens for retraining. `tell` gets in words, for the operator, what the server learns by a code.
     """
 
     def __init__(
@@ -78,8 +78,9 @@ class PlanRouter:
         clock: Callable[[], float] = time.time,
         may_tell: MayTell = MayTell(),  # noqa: B008 - frozen
         given: Callable[[Plan], Given] | None = None,
+        token_levels: TokenLevels | None = None,
     ) -> None:
-        self._given = given
+        self._given, self._token_levels = given, token_levels
         self.name = identity.name
         self._may_tell = may_tell
         self._identity, self._trust, self._ledger = identity, trust, ledger
@@ -256,7 +257,8 @@ class PlanRouter:
         if found := self._may_tell.obstacles(plan, self.name):
             raise NotApproved("; ".join(found))
         masks = masks_of(plan, self.name)
-        lifetime = Lifetime.of(self._labels, self._disclosure_store, self._signal_bits, self._may_tell.bits)
+        bits, levels = self._may_tell.bits, self._token_levels
+        lifetime = Lifetime.of(self._labels, self._disclosure_store, self._signal_bits, bits, levels)
         records = self._records(plan)
         node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
         if plan.hash in self._faulty and self._given is not None:

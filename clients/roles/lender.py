@@ -61,6 +61,12 @@ class Lender(PartyRole):
         self._told_bands = lifetime.disclosure_store.received(plan.hash, "groups")
         self._split: dict[bool, Records] = {}
         self._targets: torch.Tensor | None = None
+        self._deletions = 0
+
+    def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
+        """As the role."""
+        self._heed_deletions()
+        return super().sum(phase, parameters, parts)
 
     def check_told(self, phase: Phase) -> None:
         """Signals, and bands where the plan has any, must be there for every sum but the first."""
@@ -103,10 +109,27 @@ class Lender(PartyRole):
         columns = dict(self._records.columns)
         for group in self._plan.platforms:
             platforms = [party.name for party in self._plan.members(group) if party.name in self._levels]
-            told = [self._live(platform, self._levels[platform]) for platform in platforms]
+            told = [self._live(platform, self._told_by(platform)) for platform in platforms]
             of_person = ([levels[person] for levels in told if person in levels] for person in self._records.person)
             columns[signal_name(group)] = merged_levels(of_person)
         return dataclasses.replace(self._records, columns=columns)
+
+    def _told_by(self, platform: str) -> Mapping[str, int]:
+        """What a platform told in training, and of others by tokens, where the plan lets these levels be used."""
+        told, source, kept = self._levels[platform], self._plan.signals_from, self._lifetime.token_levels
+        if source is None or source.retraining is None or kept is None:
+            return told
+        meaning = source.meanings[self._plan.party(platform).group]
+        return {**kept.of(platform, meaning, source.retraining, self._records.person), **told}
+
+    def _heed_deletions(self) -> None:
+        """Use levels of tokens no more that were withdrawn since they were read."""
+        source, kept = self._plan.signals_from, self._lifetime.token_levels
+        if source is None or source.retraining is None or kept is None:
+            return
+        if (deletions := kept.deletions()) != self._deletions:
+            self._deletions = deletions
+            self.changed()
 
     def _live(self, platform: str, told: Mapping[str, int]) -> Mapping[str, int]:
         """What a platform told, of those who still consent to being joined with it and to sums."""

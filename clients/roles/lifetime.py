@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from sealscore.clients.roles.bands import GROUP_BITS
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
@@ -15,12 +16,25 @@ from sealscore.shared.randomness.streams import StreamSource
 SIGNAL_BITS = 4
 
 
+class TokenLevels(Protocol):
+    """Levels of tokens that a lender keeps for retraining."""
+
+    def deletions(self) -> int:
+        """A number that has grown since a level was deleted."""
+        ...
+
+    def of(self, platform: str, meaning: str, purpose: str, persons: Iterable[str]) -> Mapping[str, int]:
+        """Those of persons, that a platform told under a meaning for a purpose."""
+        ...
+
+
 @dataclass(frozen=True)
 class Lifetime:
     """The disclosure store of a data set's persons, with the label bits and disclosures that it has.
 
     `limit` gives what the operator lets be told of one person's channel at the moment, `group_bits` is what of bands of
-    protected attributes, whatever a plan says.
+    protected attributes, whatever a plan says. `token_levels` are what a lender keeps of tokens, None where there are
+    none.
     """
 
     disclosure_store: DisclosureStore
@@ -29,6 +43,7 @@ class Lifetime:
     fills: Fills
     limit: Callable[[], int]
     group_bits: int = GROUP_BITS
+    token_levels: TokenLevels | None = None
 
     @property
     def signal_bits(self) -> int:
@@ -42,11 +57,12 @@ class Lifetime:
         disclosure_store: DisclosureStore,
         signal_bits: int | Callable[[], int] = SIGNAL_BITS,
         group_bits: int = GROUP_BITS,
+        token_levels: TokenLevels | None = None,
     ) -> Lifetime:
         """Of the data set of that disclosure store; `secret` keys its label coins and fills, and must stay the same."""
         labels, disclosed = LabelStore(secret, disclosure_store), Disclosed(secret, disclosure_store)
         limit = signal_bits if callable(signal_bits) else lambda: signal_bits
-        return cls(disclosure_store, labels, disclosed, Fills(secret), limit, group_bits)
+        return cls(disclosure_store, labels, disclosed, Fills(secret), limit, group_bits, token_levels)
 
     @classmethod
     def fresh(cls, secret: StreamSource, signal_bits: int = SIGNAL_BITS, group_bits: int = GROUP_BITS) -> Lifetime:

@@ -37,12 +37,13 @@ def note_days(ledger: Ledger, log: ScoreLog, today: date) -> None:
     them the log ended with the head that it has now.
 
     Raises:
-        ScoreLogError: the log lacks a head that the ledger keeps: tokens that were used or withdrawn would be used.
+        ScoreLogError: the log lacks a head that the ledger keeps, or the last one, which is kept beside it: tokens that
+            were used or withdrawn would be used.
         LedgerError: the ledger cannot be written.
     """
     noted = ledger.state.serving.log_days
-    if noted and not log.holds(noted[-1].head):
-        raise ScoreLogError(f"{log.path}: is older than the ledger; restore the latest copy of it")
+    if not log.is_whole() or (noted and not log.holds(noted[-1].head)):
+        raise ScoreLogError(f"{log.path}: is older than the ledger or its own last head; restore the latest copy of it")
     yesterday, head = today - timedelta(days=1), log.head
     last = date.fromisoformat(noted[-1].day) if noted else yesterday - timedelta(days=1)
     first = max(last + timedelta(days=1), yesterday - timedelta(days=_MOST_DAYS))

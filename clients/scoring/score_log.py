@@ -21,20 +21,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sealscore.clients.scoring.durable import ROOM, open_durable, whole
+from sealscore.clients.scoring.durable import ROOM, HeadFile, open_durable, whole
+from sealscore.clients.scoring.storage.kept_levels import (
+    LEVELS_SCHEMA,
+    drop_level,
+    drop_levels,
+    drop_old_levels,
+    keep_level,
+    pseudonym,
+)
+from sealscore.clients.scoring.storage.lines import NONCE, SIGNED, START, bound, chained, opened, verified
 from sealscore.shared.fields import pack_fields
+from sealscore.shared.serving.token import Token
 
 KEY_BYTES = 32
-_LABEL, _SIGNED, _PERSON = b"sealscore score line 1", b"sealscore score log 1", b"sealscore score person 1"
-_START = bytes(32)
-_NONCE = 12
-# What stands before the parts of a line that differ: lengths as `pack_fields` writes them.
-_SEQ_LENGTH, _PERSON_LENGTH, _HEAD_LENGTH = ((8).to_bytes(4, "big"), (32).to_bytes(4, "big"), (32).to_bytes(4, "big"))
-_BOUND, _CHAINED = pack_fields(_LABEL) + _SEQ_LENGTH, pack_fields(_LABEL) + _HEAD_LENGTH
 _OPEN_KEY = "SELECT key FROM persons WHERE person = ? AND retained = 0"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
@@ -89,7 +93,7 @@ class LogKeys:
 
     def person(self, person: str) -> bytes:
         """What stands for a person in the file, 32 bytes."""
-        return hmac.digest(self.naming, pack_fields(_PERSON, person.encode()), hashlib.sha256)
+        return pseudonym(self.naming, person)
 
 
 class ScoreLine(NamedTuple):
@@ -122,9 +126,10 @@ class ScoreLog:
 
     def __init__(self, keys: LogKeys, path: Path | None = None) -> None:
         self.path, self._keys = path, keys
+        self._heads = None if path is None else HeadFile(path.with_suffix(".head"))
         try:
             # A key that is destroyed must leave no bytes in the file.
-            self._database = open_durable(path, _SCHEMA, "secure_delete=ON")
+            self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA, "secure_delete=ON")
         except (OSError, sqlite3.Error) as error:
             raise ScoreLogError(f"{path}: no log of scores can be used there ({error})") from None
 
@@ -143,7 +148,9 @@ class ScoreLog:
             if batch.shed:
                 # Nor in the file beside it, where pages wait for their place.
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
+            if self._heads is not None and batch.written:
+                self._heads.keep(*batch.last)
+        except (sqlite3.Error, OSError) as error:
             raise ScoreLogError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
 
     @property
@@ -153,29 +160,43 @@ class ScoreLog:
 
     def holds(self, head: str) -> bool:
         """Whether the chain has had this head: one that is missing was cut off, or the log was put back."""
-        if head == _START.hex():
+        if head == START.hex():
             return True
         return (
             self._database.execute("SELECT 1 FROM lines WHERE head = ?", (bytes.fromhex(head),)).fetchone() is not None
         )
 
+    def is_whole(self) -> bool:
+        """Whether the chain has the last head that was kept beside it; one that was put back by itself has not.
+
+        Raises:
+            ScoreLogError: what is kept cannot be read.
+        """
+        try:
+            kept = None if self._heads is None else self._heads.read()
+        except OSError as error:
+            raise ScoreLogError(f"{self._heads and self._heads.path}: cannot be read ({error.strerror})") from None
+        return kept is None or self.holds(kept.head.hex())
+
     def check(self, heads: Iterable[str] = ()) -> list[str]:
         """What is wrong with the chain, its signatures, and the heads that a ledger kept of it; nothing if empty."""
-        found, head, place = [], _START, 0
+        found, head, place = [], START, 0
         signed = dict(self._database.execute("SELECT seq, signature FROM commits").fetchall())
         public = self._keys.signing.public_key()
         for seq, at, kind, person, body, kept in self._database.execute("SELECT * FROM lines ORDER BY seq"):
             place += 1
-            head = _chained(head, seq, at, kind, person, body)
+            head = chained(head, seq, at, kind, person, body)
             if seq != place or head != bytes(kept):
                 found.append(f"line {place} was altered, moved or cut out")
                 break
-            if seq in signed and not _verified(public, bytes(signed[seq]), head):
+            if seq in signed and not verified(public, bytes(signed[seq]), head):
                 found.append(f"the signature at line {seq} is not this lender's")
         if not found and place and place not in signed:
             found.append(f"line {place}, the last, is not signed")
         if not found and any(seq > place for seq in signed):
             found.append(f"lines after {place} were cut off")
+        if not self.is_whole():
+            found.append("the last head that was kept beside the log is not in it: it was put back")
         found += [
             f"the head {kept[:16]} that the ledger keeps is not in the log" for kept in heads if not self.holds(kept)
         ]
@@ -195,7 +216,7 @@ class ScoreLog:
                 yield ScoreLine(seq, at, kind, json.loads(bytes(body)))
                 continue
             key = next((key for since, key in keys.get(bytes(person), ()) if since <= seq), None)
-            content = None if key is None else _opened(key, seq, bytes(person), bytes(body))
+            content = None if key is None else opened(key, seq, bytes(person), bytes(body))
             yield ScoreLine(seq, at, kind, content, "" if content is not None else erased.get(bytes(person), "unknown"))
 
     def find(self, score: str) -> ScoreLine | None:
@@ -216,7 +237,7 @@ class ScoreLog:
             raw, name = bytes(key), bytes(person)
             # What another retention key wrapped is as good as destroyed.
             with suppress(InvalidTag):
-                opened = AESGCM(retention.decrypt(raw[:_NONCE], raw[_NONCE:], name) if retained else raw)
+                opened = AESGCM(retention.decrypt(raw[:NONCE], raw[NONCE:], name) if retained else raw)
                 found.setdefault(name, []).append((since, opened))
         return found
 
@@ -230,7 +251,7 @@ class Batch:
         self._written = False
         self._open: dict[bytes, AESGCM] = {}
         self.shed = False
-        """Whether a key was destroyed or wrapped: what it was must go from the files, too."""
+        """Whether a key was destroyed or wrapped, or a level deleted: what it was must go from the files, too."""
 
     def answered(self, application: str, digest: bytes) -> tuple[int, int | None]:
         """How many versions of an application were answered, and the line of the one with that body, if there is."""
@@ -247,16 +268,16 @@ class Batch:
         kept = self._database.execute(_OPEN_KEY, (name,)).fetchone()
         if row is None or kept is None:
             return None
-        return _opened(AESGCM(bytes(kept[0])), seq, name, bytes(row[0]))
+        return opened(AESGCM(bytes(kept[0])), seq, name, bytes(row[0]))
 
     def write(self, content: dict[str, Any], application: str, person: str, version: int, digest: bytes) -> int:
         """A line of an answer; gives its number."""
         name = self._keys.person(person)
         key = self._key(name)
         seq = self._seq + 1
-        nonce = os.urandom(_NONCE)
+        nonce = os.urandom(NONCE)
         plain = msgspec.json.encode(content)
-        self._append("score", name, nonce + key.encrypt(nonce, plain, _bound(seq, name)))
+        self._append("score", name, nonce + key.encrypt(nonce, plain, bound(seq, name)))
         row = (self._application(application), version, self._body(digest), content["score_id"], seq)
         self._database.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", row)
         return seq
@@ -277,6 +298,10 @@ class Batch:
             return True
         return known.application == place
 
+    def keep_level(self, token: Token, person: str, purpose: str) -> None:
+        """Keep the level of a token that is used here, for a purpose of retraining that its consent names."""
+        keep_level(self._database, self._keys.person(person), token, purpose)
+
     def withdraw(self, handles: Iterable[bytes], platform: str, day: str, until: str) -> int:
         """Use these tokens of a platform no more; their persons' lines move under the retention key until a day.
 
@@ -295,6 +320,7 @@ class Batch:
             if row[1] != platform or row[2]:
                 continue
             count += 1
+            self.shed |= drop_level(self._database, handle)
             query = "UPDATE handles SET withdrawn = ? WHERE handle = ? AND withdrawn IS NULL"
             if self._database.execute(query, (day, handle)).rowcount == 1:
                 self._retain(bytes(row[0]), until)
@@ -303,19 +329,31 @@ class Batch:
     def erase(self, person: str, cause: str) -> bool:
         """Destroy a person's keys for good, with a line that says why; False where there was none."""
         name = self._keys.person(person)
+        self.shed |= drop_levels(self._database, name)
         gone = self._database.execute("DELETE FROM persons WHERE person = ?", (name,)).rowcount
         return self._erased(name, cause, gone)
 
     def destroy_expired(self, day: str) -> int:
-        """Destroy the keys whose term has ended; gives how many."""
+        """Destroy the keys whose term has ended, and levels that are kept no longer; gives how many keys."""
+        self.shed |= drop_old_levels(self._database, day)
         query = "DELETE FROM persons WHERE retained = 1 AND until < ? RETURNING person"
         names = [bytes(person) for (person,) in self._database.execute(query, (day,))]
         return sum(self._erased(name, "term-ended", 1) for name in names)
 
+    @property
+    def written(self) -> bool:
+        """Whether there are lines in this commit."""
+        return self._written
+
+    @property
+    def last(self) -> tuple[int, bytes]:
+        """Number and head of the last line."""
+        return self._seq, self._head
+
     def sign(self) -> None:
         """Sign the chain as it is now."""
         if self._written:
-            signature = self._keys.signing.sign(_SIGNED + self._head)
+            signature = self._keys.signing.sign(SIGNED + self._head)
             self._database.execute("INSERT INTO commits VALUES (?, ?)", (self._seq, signature))
 
     def _erased(self, name: bytes, cause: str, keys: int) -> bool:
@@ -330,7 +368,7 @@ class Batch:
         row = self._database.execute(_OPEN_KEY, (name,)).fetchone()
         if row is None:
             return
-        nonce = os.urandom(_NONCE)
+        nonce = os.urandom(NONCE)
         wrapped = nonce + AESGCM(self._keys.retention).encrypt(nonce, bytes(row[0]), name)
         self._database.execute(
             "UPDATE persons SET key = ?, retained = 1, until = ? WHERE person = ? AND retained = 0",
@@ -352,7 +390,7 @@ class Batch:
     def _append(self, kind: str, person: bytes, body: bytes) -> None:
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._seq, self._written = self._seq + 1, True
-        self._head = _chained(self._head, self._seq, at, kind, person, body)
+        self._head = chained(self._head, self._seq, at, kind, person, body)
         row = (self._seq, at, kind, person, body, self._head)
         self._database.execute("INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?)", row)
 
@@ -366,36 +404,4 @@ class Batch:
 
 def _last(database: sqlite3.Connection) -> tuple[int, bytes]:
     row = database.execute("SELECT seq, head FROM lines ORDER BY seq DESC LIMIT 1").fetchone()
-    return (int(row[0]), bytes(row[1])) if row else (0, _START)
-
-
-def _bound(seq: int, person: bytes) -> bytes:
-    return _BOUND + seq.to_bytes(8, "big") + _PERSON_LENGTH + person
-
-
-def _opened(key: AESGCM, seq: int, person: bytes, body: bytes) -> dict[str, Any] | None:
-    try:
-        plain = key.decrypt(body[:_NONCE], body[_NONCE:], _bound(seq, person))
-        found: dict[str, Any] = msgspec.json.decode(plain)
-    except (InvalidTag, ValueError, msgspec.DecodeError):
-        return None
-    return found
-
-
-def _chained(head: bytes, seq: int, at: str, kind: str, person: bytes, body: bytes) -> bytes:
-    """The head after a line: `pack_fields` of (label, head before, number, time, kind, person, body), hashed.
-
-    Put together by hand, as a replay hashes every line.
-    """
-    when, what = at.encode(), kind.encode()
-    lengths = [len(part).to_bytes(4, "big") for part in (when, what, person, body)]
-    joined = (_CHAINED, head, _SEQ_LENGTH, seq.to_bytes(8, "big"), lengths[0], when, lengths[1], what)
-    return hashlib.sha256(b"".join((*joined, lengths[2], person, lengths[3], body))).digest()
-
-
-def _verified(key: Ed25519PublicKey, signature: bytes, head: bytes) -> bool:
-    try:
-        key.verify(signature, _SIGNED + head)
-    except InvalidSignature:
-        return False
-    return True
+    return (int(row[0]), bytes(row[1])) if row else (0, START)

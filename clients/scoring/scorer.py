@@ -20,6 +20,7 @@ from sealscore.shared.plan.plan import signal_name
 from sealscore.shared.serving.lookup import LookUp
 from sealscore.shared.serving.reason_texts import Texts, reasons_of
 from sealscore.shared.serving.release import CHAMPION, FALLBACK, Release
+from sealscore.shared.serving.sentences import with_others
 
 MOST_REASONS = 4
 PD_DIGITS = 6
@@ -45,12 +46,15 @@ class Scored:
 
 
 class Scorer:
-    """Scores under one release. `texts` are sentences of reasons where the plan has none: the feature dictionary's."""
+    """Scores under one release. `texts` are sentences of reasons where neither the plan nor the release has any: by
+    default the feature dictionary's.
+    """
 
     def __init__(self, release: Release, texts: Texts | None = None) -> None:
         self.release = release
         plan, content = release.plan, release.content
         texts = dictionary_reasons(plan.groups[plan.lenders].table) if texts is None else texts
+        texts = with_others(content.sentences, texts)
         self.models: dict[str, ScoreModel] = {CHAMPION: content.model}
         if content.fallback is not None:
             self.models[FALLBACK] = content.fallback

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sealscore.clients.scoring.application import Application, ApplicationError
@@ -41,8 +42,9 @@ class ScoreService:
     """Scores under the live release of one lender, whose answers go into the log.
 
     `keys` are the serving keys at hand, by month. `installed` are the hashes of all releases that this lender approved:
-    a token under any of them is used where its tower is the live one's. What the `shadow` says is logged, and told to
-    nobody.
+    a token under any of them is used where its tower is the live one's; `retraining` has the purpose of retraining of
+    those that name one, under which levels are kept where the consent named it. What the `shadow` says is logged, and
+    told to nobody.
     """
 
     def __init__(
@@ -52,10 +54,13 @@ class ScoreService:
         log: ScoreLog,
         installed: Iterable[str] = (),
         shadow: Release | None = None,
+        retraining: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._release, self._log = release, log
         self._keys = {one.month: one for one in keys}
         self._installed = {release.hash, *installed}
+        own = release.manifest.retraining_code
+        self._retraining = {**retraining, **({release.hash: own} if own else {})}
         self._scorer = Scorer(release)
         self._shadow = None if shadow is None else Scorer(shadow)
         plan = release.plan
@@ -171,38 +176,15 @@ class ScoreService:
         expires = token.expires.isoformat()
         if not log.use(token.handle, application.id, application.person, token.platform, expires):
             return SeenToken("other-application", token)
+        if token.retraining and (purpose := self._retraining.get(token.release)):
+            log.keep_level(token, application.person, purpose)
         return seen
 
     def _content(
         self, application: Application, judged: list[SeenToken], scored: Scored, caller: str, today: date, version: int
     ) -> dict[str, Any]:
-        """All that a line keeps: the inputs as bins and as checked values, the answer, and by whom and what."""
         ends = [one.token.expires for one in judged if one.token is not None and one.status == "used"]
-        valid = min([today + timedelta(days=VALID_DAYS), self._release.manifest.expires, *ends])
-        schema = self._release.plan.groups[self._release.plan.lenders].table
-        own = {feature.name for feature in schema.features}
-        values = {name: value for name, value in application.values.items() if name in own}
-        return {
-            "score_id": secrets.token_hex(16),
-            "application_id": application.id,
-            "version": version,
-            "as_of": str(application.as_of),
-            "product": application.product,
-            "purpose": application.purpose,
-            "caller": caller,
-            "release": self._release.hash,
-            "role": scored.role,
-            "values": {name: None if value != value else value for name, value in values.items()},
-            "bins": list(scored.bins),
-            "logit": scored.logit.hex(),
-            "pd": scored.pd,
-            "points": scored.points,
-            "band": band_of(scored.points),
-            "cutoff": cutoff(self._release, scored.role),
-            "reasons": list(scored.reasons),
-            "signals": self._signals(judged),
-            "valid_until": str(valid),
-        }
+        return line_content(self._release, application, scored, self._signals(judged), ends, caller, today, version)
 
     def _signals(self, judged: list[SeenToken]) -> list[dict[str, Any]]:
         """Each kind of platform with its status, and what its token tells beside the level."""
@@ -220,6 +202,47 @@ class ScoreService:
         return found + [
             {"kind": group, "status": "none"} for group in self._release.plan.platforms if group not in given
         ]
+
+
+def line_content(
+    release: Release,
+    application: Application,
+    scored: Scored,
+    signals: list[dict[str, Any]],
+    ends: Iterable[date],
+    caller: str,
+    today: date,
+    version: int,
+) -> dict[str, Any]:
+    """All that a line of the log keeps: the inputs as bins and as checked values, the answer, and by whom and what.
+
+    `signals` are what the answer says of its tokens, `ends` the last days of those that are used.
+    """
+    valid = min([today + timedelta(days=VALID_DAYS), release.manifest.expires, *ends])
+    schema = release.plan.groups[release.plan.lenders].table
+    own = {feature.name for feature in schema.features}
+    values = {name: value for name, value in application.values.items() if name in own}
+    return {
+        "score_id": secrets.token_hex(16),
+        "application_id": application.id,
+        "version": version,
+        "as_of": str(application.as_of),
+        "product": application.product,
+        "purpose": application.purpose,
+        "caller": caller,
+        "release": release.hash,
+        "role": scored.role,
+        "values": {name: None if value != value else value for name, value in values.items()},
+        "bins": list(scored.bins),
+        "logit": scored.logit.hex(),
+        "pd": scored.pd,
+        "points": scored.points,
+        "band": band_of(scored.points),
+        "cutoff": cutoff(release, scored.role),
+        "reasons": list(scored.reasons),
+        "signals": signals,
+        "valid_until": str(valid),
+    }
 
 
 def cutoff(release: Release, role: str) -> int | None:

@@ -20,6 +20,8 @@ from sealscore.shared.fields import counter, pack_fields
 
 _LABEL = b"sealscore serving store 1"
 _START = bytes(32)
+# What follows the meaning in the row of a corrected value, before its cause; no meaning has it.
+_CORRECTED = "|corrected|"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS told (
     seq INTEGER PRIMARY KEY, person TEXT NOT NULL, kind TEXT NOT NULL, what TEXT NOT NULL, month TEXT NOT NULL,
@@ -41,6 +43,12 @@ CREATE TABLE IF NOT EXISTS batches (
 CREATE TRIGGER IF NOT EXISTS told_stay BEFORE UPDATE ON told BEGIN SELECT RAISE(ABORT, 'it only grows'); END;
 CREATE TRIGGER IF NOT EXISTS told_last BEFORE DELETE ON told BEGIN SELECT RAISE(ABORT, 'it only grows'); END;
 """
+
+# Rows of a value under one meaning, and of its correction.
+_MEANING = (
+    "WHERE (person, kind) = (?1, ?2) AND "
+    f"(what = ?3 OR substr(what, 1, length(?3) + {len(_CORRECTED)}) = ?3 || '{_CORRECTED}')"
+)
 
 
 class ServingStoreError(RuntimeError):
@@ -94,14 +102,27 @@ class Transaction:
         return int(self._database.execute(query, (release, lender, day)).fetchone()[0])
 
     def told(self, person: str, kind: str, what: str) -> int | None:
-        """The value that was told under one meaning."""
-        query = "SELECT value FROM told WHERE (person, kind, what) = (?, ?, ?) LIMIT 1"
+        """The value that was told under one meaning: the corrected one, where there is one."""
+        query = f"SELECT value FROM told {_MEANING} ORDER BY seq DESC LIMIT 1"
         row = self._database.execute(query, (person, kind, what)).fetchone()
         return None if row is None else int(row[0])
 
+    def corrected(self, person: str, kind: str, what: str) -> bool:
+        """Whether the value that was told under one meaning was corrected."""
+        query = f"SELECT 1 FROM told {_MEANING} AND what <> ?3"
+        return self._database.execute(query, (person, kind, what)).fetchone() is not None
+
+    def supersede(self, person: str, kind: str, what: str, day: str) -> None:
+        """Tokens, for whatever lender, by which a value under one meaning was told go into the next batches."""
+        handles = f"SELECT handle FROM told {_MEANING}"
+        query = f"UPDATE tokens SET withdrawn = ?4 WHERE withdrawn IS NULL AND handle IN ({handles})"
+        self._database.execute(query, (person, kind, what, day))
+
     def bits(self, person: str, kind: str, month: str | None = None) -> int:
-        """Bits of a kind that were told of a person ever, or in a calendar month."""
-        where, values = "(person, kind) = (?, ?)", [person, kind]
+        """Bits of a kind that were told of a person ever, or in a calendar month; without those of corrections, which
+        are beyond the limits.
+        """
+        where, values = f"(person, kind) = (?, ?) AND instr(what, '{_CORRECTED}') = 0", [person, kind]
         if month is not None:
             where, values = f"{where} AND month = ?", [*values, month]
         query = f"SELECT COALESCE(SUM(bits), 0) FROM told WHERE {where}"
@@ -118,8 +139,10 @@ class Transaction:
         lender: str,
         release: str,
         handle: bytes,
+        cause: str = "",
     ) -> None:
-        """Note that a value is told; `bits` are those that are new."""
+        """Note that a value is told; `bits` are those that are new. With a `cause` it corrects the one told before."""
+        what = f"{what}{_CORRECTED}{cause}" if cause else what
         seq, head = _last(self._database)
         nonce = os.urandom(32)
         row = (seq + 1, person, kind, what, month, value, bits, lender, release, handle)
@@ -225,9 +248,13 @@ class ServingStore:
 
     def told_of(self, person: str) -> list[Mapping[str, object]]:
         """All that was told of a person, in order, for whoever has a right to see it."""
-        query = "SELECT kind, month, value, bits, lender, release FROM told WHERE person = ? ORDER BY seq"
+        query = "SELECT kind, month, value, bits, lender, release, what FROM told WHERE person = ? ORDER BY seq"
         names = ("kind", "month", "value", "bits", "lender", "release")
-        return [dict(zip(names, row, strict=True)) for row in self._database.execute(query, (person,))]
+        found: list[Mapping[str, object]] = []
+        for *row, what in self._database.execute(query, (person,)):
+            cause = what.partition(_CORRECTED)[2]
+            found.append(dict(zip(names, row, strict=True)) | ({"corrected": cause} if cause else {}))
+        return found
 
     def most_bits(self) -> dict[str, int]:
         """By kind the most bits that were told of one person."""

@@ -19,7 +19,7 @@ import numpy as np
 from sealscore.clients.scoring.serving_store import KeptToken, ServingStore, ServingStoreError, Transaction
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.entries import ServeDay
+from sealscore.shared.ledger.entries import ServeCorrect, ServeDay
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.ledger.state import LedgerState
@@ -78,6 +78,23 @@ class ConsentRequest:
         return hashlib.sha256(pack_fields(_LABEL, *(text.encode() for text in texts))).hexdigest()
 
 
+CAUSES = {
+    "wrong-rows": "rows of the table had wrong values",
+    "other-person": "rows were those of somebody else",
+    "computing": "this software or its settings computed it wrongly",
+    "dispute": "the creator disputed it, and was right",
+}
+"""Why a value that was told may be corrected, by code."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """That what was told of a person in this month was computed from wrong data; `why` is in the operator's words."""
+
+    cause: str
+    why: str
+
+
 class TokenMaker:
     """Makes tokens under one release, from records as they are today.
 
@@ -103,8 +120,12 @@ class TokenMaker:
             self._rows.setdefault(one, []).append(row)
         self._form = NORMAL_FORMS[release.plan.alignment.identifier]
 
-    def make(self, request: ConsentRequest, today: date) -> bytes:
+    def make(self, request: ConsentRequest, today: date, correction: Correction | None = None) -> bytes:
         """The token for a consent; the same one where the request came before.
+
+        With a `correction` the month's values are computed again and told beyond the ceilings, once a person, kind and
+        month. Tokens that told the wrong ones go into the next batches; other lenders get the corrected ones by a
+        token of their own.
 
         Raises:
             NoToken: there is none to give; nothing was charged.
@@ -112,21 +133,32 @@ class TokenMaker:
         """
         person = self._form(request.person) if encodable(request.person) else ""
         peer = self._checked(request, person, today)
+        if correction is not None and correction.cause not in CAUSES:
+            raise NoToken("cause", f"a correction has one of the causes {', '.join(CAUSES)}")
         charge_days(self._ledger, self._store, self._release.hash, today)
         digest, place = request.digest(person), (self._release.hash, request.lender, request.key)
+        if correction is not None:
+            digest = hashlib.sha256(digest + correction.cause.encode()).digest()
         with self._store.transaction() as store:
             kept = store.kept(*place)
             if kept is not None:
                 if kept.request != digest:
                     raise NoToken("key-used", "this idempotency key was used for another consent; choose a new one")
                 if kept.withdrawn:
-                    raise NoToken("withdrawn", "this consent was withdrawn; a new one needs a new idempotency key")
+                    raise NoToken(
+                        "withdrawn",
+                        "this consent was withdrawn, or its token corrected; a new one needs a new idempotency key",
+                    )
                 return kept.token
-            if store.given_on(*place[:2], str(today)) >= self._release.manifest.most_a_day:
+            given = store.given_on(*place[:2], str(today))
+            if correction is None and given >= self._release.manifest.most_a_day:
                 raise NoToken("day-full", "all tokens of the day for this lender are given; ask again tomorrow")
             row = self._live_row(request, person, today)
             handle = os.urandom(HANDLE_BYTES)
-            values = self._values(store, request, person, row, today, handle)
+            if correction is None:
+                values = self._values(store, request, person, row, today, handle)
+            else:
+                values = self._corrected(store, request, person, row, today, handle, correction)
             token = seal_token(self._token(request, person, values, today, handle, peer), self._identity, peer)
             kept = KeptToken(digest, handle, token, None)
             store.keep(*place, kept, person, str(today), str(self._expires(today)))
@@ -145,6 +177,8 @@ class TokenMaker:
             raise NoToken("release-expired", f"the release is for {manifest.issued} to {manifest.expires}; use another")
         if unknown := request.kinds - set(self._told.bits):
             raise NoToken("kind", f"the release tells no {', '.join(sorted(unknown))} of {self.group}")
+        if request.retraining and manifest.retraining_code is None:
+            raise NoToken("retraining", "the release names no purpose of retraining, so no consent to it counts")
         if "signal" not in request.kinds:
             raise NoToken("kind", "a token always tells the signal")
         texts = _is_digest(request.text) and encodable(request.key) and encodable(request.language)
@@ -161,11 +195,17 @@ class TokenMaker:
 
     def _live_row(self, request: ConsentRequest, person: str, today: date) -> int:
         """The row of a person who consents. Who is unknown and who does not consent get the same words."""
-        rows, consents, purpose = self._rows.get(person), self._records.consent, self._release.manifest.purpose_code
-        if rows is None or (
-            consents is not None and not all(may(consents[at], request.lender, purpose, today) for at in rows)
-        ):
-            raise NoToken("no-consent", f"there is no live consent for {request.lender} and the purpose {purpose}")
+        rows, consents, manifest = self._rows.get(person), self._records.consent, self._release.manifest
+        purposes = [manifest.purpose_code]
+        if request.retraining and manifest.retraining_code:
+            purposes.append(manifest.retraining_code)
+        live = rows is not None and (
+            consents is None
+            or all(may(consents[at], request.lender, purpose, today) for at in rows for purpose in purposes)
+        )
+        if rows is None or not live:
+            words = " and ".join(purposes)
+            raise NoToken("no-consent", f"there is no live consent for {request.lender} and the purpose {words}")
         return rows[0]
 
     def _values(
@@ -190,6 +230,53 @@ class TokenMaker:
                 )
             found[kind] = fresh[kind] if known is None else known
             store.tell(person, kind, what, month, found[kind], new, lender, release, handle)
+        return found
+
+    def _corrected(
+        self,
+        store: Transaction,
+        request: ConsentRequest,
+        person: str,
+        row: int,
+        today: date,
+        handle: bytes,
+        correction: Correction,
+    ) -> dict[Kind, int]:
+        """What is told of each kind once more. It is in the ledger before anything of it is kept: a crash in between
+        leaves an entry too many, and nothing told.
+        """
+        self._limits(self._ledger.state)
+        month, release = month_of(today), self._release.hash
+        fresh = told_values(self._tower, self._told, self._columns(row))
+        meanings = {kind: f"{self._told.definition(kind)}|{month}" for kind in sorted(request.kinds)}
+        known = {kind: store.told(person, kind, what) for kind, what in meanings.items()}
+        if untold := [kind for kind, value in known.items() if value is None]:
+            what = f"no {', '.join(untold)} of this person was told in {month}, so none is to be corrected: token new"
+            raise NoToken("not-told", what)
+        due = [kind for kind, what in meanings.items() if not store.corrected(person, kind, what)]
+        if not due:
+            what = f"{', '.join(meanings)} of this person was corrected in {month} before, and is told so: token new"
+            raise NoToken("corrected", what)
+        # Of a token that says the same as before a lender would learn that the data were thought to be wrong.
+        if all(known[kind] == fresh[kind] for kind in due):
+            raise NoToken("unchanged", "what was told is what the data say now; put the data right first")
+        found = {kind: fresh[kind] if kind in due else value for kind, value in known.items() if value is not None}
+        bits = {str(kind): self._told.bits[kind] for kind in due}
+        entry = ServeCorrect(
+            release=release,
+            peer=request.lender,
+            day=str(today),
+            bits=bits,
+            cause=correction.cause,
+            why=correction.why,
+            store_head=self._store.head,
+        )
+        self._ledger.append(lambda state: entry)
+        for kind, what in meanings.items():
+            if kind in due:
+                store.supersede(person, kind, what, str(today))
+            told = (person, kind, what, month, found[kind], bits.get(kind, 0), request.lender, release, handle)
+            store.tell(*told, correction.cause if kind in due else "")
         return found
 
     def _limits(self, state: LedgerState) -> ReleaseState:

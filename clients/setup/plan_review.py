@@ -68,7 +68,7 @@ def review(
         obstacles += not_row_local(plan, own.name, data.row_local)
         obstacles += data.persons.disagreeing(plan, own.name)
         obstacles += data.may_tell.obstacles(plan, own.name)
-        obstacles += earlier_signal_problems(plan, own.name, ledger_state.plans)
+        obstacles += earlier_signal_problems(plan, own.name, ledger_state.plans, ledger_state.serving.releases)
     unsolved = _unsolved(plan)
     obstacles += unsolved
     bits: list[tuple[str, str]] = []
@@ -189,6 +189,8 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
     if plan.signals_from is not None:
         what = "those that lenders were told under the plan named here; platforms tell nothing new"
         lines.append(("signals", f"{what}: {grouped(plan.signals_from.plan)}"))
+        if code := plan.signals_from.retraining:
+            lines.append(("levels of tokens", f"of persons not told of then, whose consent names {code}"))
     elif plan.platforms:
         lines.append(("signals", f"{plan.model.signal_bits} bits of each consented, aligned applicant, no epsilon"))
     for name in plan.platforms:

@@ -44,6 +44,7 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
         ("release", f"{manifest.name}, {grouped(release.hash)}"),
         ("plan", f"{release.plan.name}, {grouped(manifest.plan)}"),
         ("purpose", manifest.purpose_code),
+        ("purpose of retraining", manifest.retraining_code or "none: no level of a token enters a training"),
         ("lenders", ", ".join(manifest.lenders)),
         ("valid", f"{manifest.issued} to {manifest.expires}"),
         ("models", ", ".join(release.content.models)),

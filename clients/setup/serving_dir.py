@@ -3,7 +3,7 @@
 releases/HASH/     releases that the operator approved; releases/state.json says which is live
 releases/proposed/ releases by hash that the server sent, for the operator to look at
 serving.db         at a platform: what was told for scoring, of whom (never delete it, never give it away)
-scores.db          at a lender: the log of scores
+scores.db          at a lender: the log of scores; scores.head the head of its last line
 keys/serving-M     at a lender: the serving key of a month; keys/score-log what the log is kept under
 serving-keys/      at a platform: lenders' serving keys, by lender and month
 """
@@ -15,11 +15,13 @@ import json
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from sealscore.clients.scoring.score_log import KEY_BYTES, LogKeys, ScoreLog
 from sealscore.clients.scoring.serving_store import ServingStore
+from sealscore.clients.scoring.storage.kept_levels import KeptLevels
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError, passphrase
 from sealscore.shared.crypto.sealing import PlanKeys
 from sealscore.shared.files import write_whole
@@ -124,6 +126,15 @@ class ServingDir:
                 raise NodeDirError(f"{path}: is missing, and {self.log_file} cannot be read without it; restore it")
             write_key(path, _LOG, {}, os.urandom(3 * KEY_BYTES), passphrase())
         return ScoreLog(LogKeys.of(read_key(path, _LOG, passphrase())[1]), self.log_file)
+
+    def kept_levels(self) -> KeptLevels:
+        """Levels of tokens that a lender keeps for retraining."""
+        path = self.node.folder / "keys" / _LOG
+
+        def naming() -> bytes | None:
+            return LogKeys.of(read_key(path, _LOG, passphrase())[1]).naming if path.exists() else None
+
+        return KeptLevels(self.log_file, cache(naming))
 
     @property
     def pointer(self) -> Pointer:

@@ -127,7 +127,8 @@ def _product(plan: Plan) -> dict[str, Any]:
 def _flavor(plan: Plan) -> dict[str, Any]:
     outside = "Sizes of groups, feature names, bounds and levels, and nominal record counts: public in the plan."
     if plan.signals_from is not None:
-        outside += " Nothing to lenders or platforms beside: levels are those that lenders had under an earlier plan."
+        outside += " Nothing to lenders or platforms beside: levels are those that lenders had under an earlier plan"
+        outside += ", or have of tokens whose consents name retraining." if plan.signals_from.retraining else "."
     elif plan.platforms:
         outside += (
             " Sealed to the lender of each consented, aligned person and to nobody else: "

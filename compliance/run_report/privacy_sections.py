@@ -51,6 +51,8 @@ def _claim(found: Findings) -> Html:
         )
     if plan.signals_from is not None:
         had = "nothing new of anybody: lenders use again the levels that they were told under an earlier plan"
+        if plan.signals_from.retraining:
+            had += f", and those of tokens whose consents name {plan.signals_from.retraining}"
         stated.append(("disclosed without epsilon", had))
     elif plan.platforms:
         bits, limit = plural(plan.model.signal_bits, "bit"), whole(plan.privacy.signal_bits)

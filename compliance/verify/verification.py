@@ -232,7 +232,7 @@ class Verification:
 
 
 def _told(told: ToldForScoring) -> dict[str, Any]:
-    return {"bits": dict(told.bits), "days_charged": told.days}
+    return {"bits": dict(told.bits), "days_charged": told.days, "corrections": told.corrections}
 
 
 def _number(value: float) -> float | None:

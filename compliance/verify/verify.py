@@ -22,7 +22,17 @@ from sealscore.shared.dp.effort import limited
 from sealscore.shared.identity.identity import BadSignature, Card
 from sealscore.shared.ledger.budget_check import label_epsilon
 from sealscore.shared.ledger.chain import Head, StoredEntry, UnknownEntry, entry_of
-from sealscore.shared.ledger.entries import AdmitRelease, Answer, Approve, Disclose, Entry, Limit, Reserve, ServeDay
+from sealscore.shared.ledger.entries import (
+    AdmitRelease,
+    Answer,
+    Approve,
+    Disclose,
+    Entry,
+    Limit,
+    Reserve,
+    ServeCorrect,
+    ServeDay,
+)
 from sealscore.shared.ledger.ledger import SIGNED
 from sealscore.shared.ledger.scoring_bits import ToldForScoring, told_by_lender
 from sealscore.shared.ledger.serving_state import ServingFault
@@ -176,7 +186,7 @@ class _LedgerCheck:
         """What is not allowed can have been answered all the same, so the figures count it where they can."""
         if isinstance(entry, Approve) and code == "identifier":
             self._state.admit(seq, entry)
-        if isinstance(entry, AdmitRelease | ServeDay):
+        if isinstance(entry, AdmitRelease | ServeDay | ServeCorrect):
             self._uncounted += not self._count_serving(seq, entry)
         if not isinstance(entry, Reserve | Disclose | Answer):
             return
@@ -193,7 +203,7 @@ class _LedgerCheck:
             plan.reservations[seq] = Reservation(seq, entry)
             plan.charge(entry, entry.count)
 
-    def _count_serving(self, seq: int, entry: AdmitRelease | ServeDay) -> bool:
+    def _count_serving(self, seq: int, entry: AdmitRelease | ServeDay | ServeCorrect) -> bool:
         """Whether what may have been told for scoring is in the figures, or follows from entries that are."""
         serving = self._state.serving
         if isinstance(entry, AdmitRelease):
@@ -202,9 +212,13 @@ class _LedgerCheck:
             # Without it, what is charged under it is left out day by day.
             return True
         release = serving.releases.get(entry.release)
-        if release is not None:
+        if release is None:
+            return False
+        if isinstance(entry, ServeCorrect):
+            release.corrections.append(entry)
+        else:
             release.days.setdefault(entry.peer, []).append(entry)
-        return release is not None
+        return True
 
     def _kept(self) -> list[Anchor]:
         found: list[Anchor] = []

@@ -76,6 +76,9 @@ def retrain(
     of: Annotated[str, typer.Option(help="The plan that ran, whose platforms' towers stay as they are.")],
     records: Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records now.")] = None,
     days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
+    retraining: Annotated[
+        str | None, typer.Option(help="Use levels of tokens whose consent names this purpose, as the release has it.")
+    ] = None,
     folder: Folder = HERE,
 ) -> None:
     """Make a plan that trains the lenders' towers again: platforms tell nothing new, and their phases are skipped."""
@@ -87,7 +90,7 @@ def retrain(
     expires = datetime.now(UTC).date() + timedelta(days=days)
     enrolled = server_dir.enrolments()
     counts = {party: _number(count) for party, count in _pairs(records, "--records", enrolled).items()}
-    data = retrained(old, server_dir.run_folder(old), name, secrets.randbelow(2**32), expires, counts)
+    data = retrained(old, server_dir.run_folder(old), name, secrets.randbelow(2**32), expires, counts, retraining)
     plan = Plan.parse(data, str(path))
     expected = _expected(plan, "few")
     path.write_text(tomli_w.dumps(data), encoding="utf-8")

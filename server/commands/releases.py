@@ -14,6 +14,7 @@ from sealscore.server.commands.terminal import HERE, Folder, console, server_dir
 from sealscore.server.releases.making import PURPOSE, Wanted, make_release
 from sealscore.server.run.deployed import release_said
 from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.serving.manifest import MANIFEST, Manifest
 from sealscore.shared.serving.parcel import pack, recipients
 from sealscore.shared.serving.release import Release
@@ -38,6 +39,12 @@ def new(
     ] = None,
     flag: Annotated[list[str] | None, typer.Option(help="KIND:COLUMN:ABOVE told as 1 bit.")] = None,
     reasons: Annotated[list[str] | None, typer.Option(help="KIND of platforms that tell reasons, 8 bits.")] = None,
+    retraining: Annotated[
+        str | None, typer.Option(help="The purpose's code by which consents name retraining; none names it without.")
+    ] = None,
+    sentences: Annotated[
+        Path | None, typer.Option(help="TOML with sentences of reasons by feature, as a plan's reason has them.")
+    ] = None,
     folder: Folder = HERE,
 ) -> None:
     """Make a release of a finished run: a folder that partners approve by its hash."""
@@ -60,6 +67,8 @@ def new(
         capacity=dict(_capacity(one) for one in capacity or ()),
         flag=dict(_flag(one) for one in flag or ()),
         reasons=tuple(reasons or ()),
+        retraining_code=retraining,
+        sentences=None if sentences is None else load_toml(sentences),
     )
     manifest = make_release(server_dir.run_folder(signed), target, wanted)
     console.print(f"made: {foreign(manifest.name)}, hash\n  [bold]{grouped(manifest.hash)}[/bold]")

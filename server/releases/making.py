@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sealscore.shared.model.score_model import ScoreModel, points
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.manifest import MOST_REASONS, Manifest
 from sealscore.shared.serving.release import ReleaseContent, ReleaseError, write_release
+from sealscore.shared.serving.sentences import SentencesError, checked_sentences
 
 PURPOSE = "credit-decision"
 # Features that reasons may name, where more would give away more of the channel than a level does
@@ -31,7 +32,8 @@ class Wanted:
     """What its operator wants of a release beside what follows from the run.
 
     `capacity` and `flag` are by kind of platform, plain data as the manifest has them; `reasons` are kinds of platforms
-    that tell reasons.
+    that tell reasons. `retraining_code` is the purpose under which consents let levels of tokens enter a training.
+    `sentences` are those of reasons by lenders' feature, plain data like a plan's `reason`.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Wanted:
     capacity: Mapping[str, Any] | None = None
     flag: Mapping[str, Any] | None = None
     reasons: Sequence[str] = ()
+    retraining_code: str | None = None
+    sentences: Mapping[str, Any] | None = None
 
 
 def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
@@ -61,6 +65,12 @@ def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
     plan = content.plan
     if unknown := {*(wanted.capacity or {}), *(wanted.flag or {}), *wanted.reasons} - set(plan.platforms):
         raise ReleaseError(f"{', '.join(sorted(unknown))}: no kind of platform of the plan")
+    if wanted.sentences:
+        try:
+            sentences = checked_sentences(wanted.sentences, plan.groups[plan.lenders].table)
+        except SentencesError as error:
+            raise ReleaseError(str(error)) from None
+        content = replace(content, sentences=sentences)
     told: dict[str, dict[str, Any]] = {}
     for group in plan.platforms:
         told[group] = {"meaning": content.towers[group].meaning, "signal_bits": plan.model.signal_bits}
@@ -79,6 +89,8 @@ def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
         "batch_places": wanted.batch_places,
         "told": told,
     }
+    if wanted.retraining_code is not None:
+        fields["retraining_code"] = wanted.retraining_code
     cutoffs = {"champion": _cutoff(plan, record.get("score_tables"), content.model.calibration)}
     if content.fallback is not None:
         cutoffs["fallback"] = _cutoff(plan, record.get("fallback_tables"), content.fallback.calibration)

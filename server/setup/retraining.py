@@ -12,10 +12,19 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.release import ReleaseContent, ReleaseError
 
 
-def retrained(old: Plan, run: Path, name: str, seed: int, expires: date, records: Mapping[str, int]) -> dict[str, Any]:
+def retrained(
+    old: Plan,
+    run: Path,
+    name: str,
+    seed: int,
+    expires: date,
+    records: Mapping[str, int],
+    retraining: str | None = None,
+) -> dict[str, Any]:
     """The draft of a plan like `old`, as plain data for TOML, whose signals are those of its run's folder.
 
-    `records` are new nominal records by party; the others stay.
+    `records` are new nominal records by party; the others stay. With `retraining` new persons have the levels of tokens
+    whose consent names that purpose.
 
     Raises:
         PlanError: the plan has no platforms, or its run has not finished or is not here.
@@ -33,6 +42,8 @@ def retrained(old: Plan, run: Path, name: str, seed: int, expires: date, records
     data: dict[str, Any] = _without_none(old.model_dump(mode="json"))
     data |= {"name": name, "seed": seed, "expires": expires}
     data["signals_from"] = {"plan": source, "meanings": {group: tower.meaning for group, tower in towers.items()}}
+    if retraining is not None:
+        data["signals_from"]["retraining"] = retraining
     data["outcome"]["cutoff"] = old.outcome.cutoff
     data["privacy"].pop("label_epsilon", None)
     groups = data["evaluation"].get("groups", {})

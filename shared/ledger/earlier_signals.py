@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sealscore.shared.ledger.entries import kept_meaning
-from sealscore.shared.ledger.serving_state import TrainedPlan
+from sealscore.shared.ledger.serving_state import ReleaseState, TrainedPlan
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.signal.meaning import signal_form
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.settings import SignalsFrom
 
 
-def earlier_signal_problems(plan: Plan, party: str, plans: Mapping[str, TrainedPlan]) -> list[str]:
+def earlier_signal_problems(
+    plan: Plan, party: str, plans: Mapping[str, TrainedPlan], releases: Mapping[str, ReleaseState]
+) -> list[str]:
     """What is in the way of `signals_from`, each with the fix; empty where nothing is, and for a plan without it.
 
     The earlier plan is in the ledger of this party, was for the same purpose, as consents know it, and had the same
     features and form of towers. Under it levels went between this party and each of the other side; a platform's
-    ledger says of what meaning.
+    ledger says of what meaning. Levels of tokens are used for a purpose alone that a release named which this party
+    approved, whose levels had that meaning.
     """
     source = plan.signals_from
     if source is None:
@@ -39,12 +43,25 @@ def earlier_signal_problems(plan: Plan, party: str, plans: Mapping[str, TrainedP
                 f"groups.{group}: its table or crosses, or [model], are not those of the earlier plan, so levels would "
                 f"mean something else; copy them from it, {train}"
             )
+    if source.retraining is not None and not any(_named(source, plan, party, one) for one in releases.values()):
+        found.append(
+            f"signals_from.retraining = {source.retraining!r}: no release that {party} approved names that purpose for "
+            "levels of these meanings, so no consent can; leave it out, or name that of the release"
+        )
     if lacking := sorted(_others(plan, party) - _met(plan, party, earlier)):
         found.append(
             f"signals_from.plan = {source.plan}: under it no levels of these meanings went between {party} and "
             f"{', '.join(lacking)}; name the plan under which they were told, leave {', '.join(lacking)} out, {train}"
         )
     return found
+
+
+def _named(source: SignalsFrom, plan: Plan, party: str, release: ReleaseState) -> bool:
+    """Whether consents under a release can have named the purpose, for levels of this party's kind or of any."""
+    group, told = plan.party(party).group, release.manifest.told
+    groups = [group] if group in source.meanings else list(source.meanings)
+    same = any(one in told and told[one].meaning == source.meanings[one] for one in groups)
+    return same and release.manifest.retraining_code == source.retraining
 
 
 def _others(plan: Plan, party: str) -> set[str]:

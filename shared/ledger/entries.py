@@ -245,6 +245,24 @@ class ServeDay(_Entry):
     store_head: Hash
 
 
+class ServeCorrect(_Entry):
+    """Committed before a corrected token leaves: what was told of one person in the month of `day` was computed from
+    wrong rows, and is told once more, beyond the limits, up to `bits` by kind.
+
+    `peer` is the lender of the token; others get the corrected values in the place of the wrong ones too. `cause` is a
+    code, `why` the operator's words, `store_head` the head of the serving store before.
+    """
+
+    kind: Literal["serve-correct"] = "serve-correct"
+    release: Hash
+    peer: Text
+    day: Day
+    bits: Annotated[dict[Code, Count], Field(min_length=1)]
+    cause: Code
+    why: Text
+    store_head: Hash
+
+
 class ServeWithdraw(_Entry):
     """Consents to scoring that were withdrawn: passed on in a batch of that number, or received in one and deleted."""
 
@@ -263,7 +281,7 @@ class LogDay(_Entry):
     head: Hash
 
 
-ServingEntry = AdmitRelease | EndRelease | ServeDay | ServeWithdraw | LogDay
+ServingEntry = AdmitRelease | EndRelease | ServeDay | ServeCorrect | ServeWithdraw | LogDay
 """What a ledger has of serving; nothing of it is a release of training."""
 
 Entry = Annotated[

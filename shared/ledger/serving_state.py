@@ -11,6 +11,7 @@ from sealscore.shared.ledger.entries import (
     Disclose,
     EndRelease,
     LogDay,
+    ServeCorrect,
     ServeDay,
     ServeWithdraw,
     TellLimit,
@@ -50,6 +51,7 @@ class ReleaseState:
     told: Told | None
     state: Literal["live", "ended"] = "live"
     days: dict[str, list[ServeDay]] = field(default_factory=dict)
+    corrections: list[ServeCorrect] = field(default_factory=list)
 
 
 class ServingState:
@@ -63,6 +65,7 @@ class ServingState:
             AdmitRelease: self._admit,
             EndRelease: self._end,
             ServeDay: self._day,
+            ServeCorrect: self._correct,
             ServeWithdraw: self._withdraw,
             LogDay: self._log,
         }
@@ -129,6 +132,15 @@ class ServingState:
         if days and entry.day <= days[-1].day:
             raise ServingFault("order", f"{entry.day} is not after {days[-1].day}, charged for {entry.peer} before")
         days.append(entry)
+
+    def _correct(self, seq: int, entry: ServeCorrect, plans: Mapping[str, TrainedPlan]) -> None:
+        release = self._live(entry.release)
+        charged = release.days.get(entry.peer, [])
+        if not charged or charged[-1].day != entry.day:
+            raise ServingFault("serving", f"a correction of {entry.day}, on which nothing is charged for {entry.peer}")
+        if any(charged[-1].bits.get(kind) != bits for kind, bits in entry.bits.items()):
+            raise ServingFault("serving", "a correction tells other kinds or bits than the release")
+        release.corrections.append(entry)
 
     def _withdraw(self, seq: int, entry: ServeWithdraw, plans: Mapping[str, TrainedPlan]) -> None:
         same = [one.batch for one in self.withdrawals if (one.peer, one.direction) == (entry.peer, entry.direction)]

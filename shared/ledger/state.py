@@ -283,7 +283,7 @@ class LedgerState:
                 f"the plan names persons in the normal form {form!r}, and this data set in {identified.form!r} for good"
             )
             raise LedgerFault("identifier", seq, what)
-        if problems := earlier_signal_problems(plan, self.card.name, self.plans):
+        if problems := earlier_signal_problems(plan, self.card.name, self.plans, self.serving.releases):
             raise LedgerFault("approval", seq, "; ".join(problems))
         self.plans[entry.plan] = PlanState(plan, seq, entry.plan, self.card.name)
 

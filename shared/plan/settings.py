@@ -88,14 +88,19 @@ class Alignment(Strict):
     min_overlap: Annotated[int, Field(ge=1)] = 100
 
 
-class SignalsFrom(Strict):
+class SignalsFrom(Extended):
     """Where a plan that trains no towers of platforms takes its signals from: what was told under another plan.
 
-    `plan` is that plan's hash. `meanings` has, by group of platforms, what the levels mean (see `signal_meaning`).
+    `plan` is that plan's hash. `meanings` has, by group of platforms, what the levels mean (see `signal_meaning`). With
+    `retraining`, the code of a purpose, persons of whom nothing was told then have the levels of their tokens, where
+    the consent named that purpose.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("retraining",)
 
     plan: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     meanings: dict[Name, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(min_length=1)
+    retraining: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] | None = None
 
     _sorted = field_validator("meanings")(sort_keys)
 

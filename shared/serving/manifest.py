@@ -11,12 +11,12 @@ from datetime import date
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from sealscore.shared.plan.errors import PlanError, explain
-from sealscore.shared.plan.schema import Name, Strict
+from sealscore.shared.plan.schema import Extended, Name, Strict
 from sealscore.shared.plan.toml import load_as
 
 MANIFEST = "release.toml"
@@ -114,18 +114,22 @@ class Cutoffs(Strict):
     fallback: int | None = None
 
 
-class Manifest(Strict):
+class Manifest(Extended):
     """The whole of release.toml.
 
     `purpose_code` is that of scoring, another than the plan's: what was told for training is never used to score.
+    `retraining_code` is that under which a consent lets the level enter a later training; without it none does.
     `most_a_day` bounds the tokens of one platform for one lender a day; `batch_places` and `batch_hour` (UTC) are the
     size and the hour of the day's sealed batch of a pair. `files` has the SHA-256 of every other file by its name.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("retraining_code",)
 
     version: Literal[1] = 1
     name: Version
     plan: Hash
     purpose_code: Code
+    retraining_code: Code | None = None
     lenders: Annotated[tuple[Version, ...], Field(min_length=1, max_length=1000)]
     issued: date
     expires: date
@@ -141,6 +145,8 @@ class Manifest(Strict):
     def _consistent(self) -> Manifest:
         if self.expires <= self.issued:
             raise ValueError(f"expires = {self.expires}: must be after issued = {self.issued}")
+        if self.retraining_code == self.purpose_code:
+            raise ValueError(f"retraining_code = {self.retraining_code!r}: is that of scoring; it needs one of its own")
         if len(set(self.lenders)) != len(self.lenders):
             raise ValueError("lenders must be distinct")
         if any(".." in name or name.startswith("/") for name in self.files):

@@ -9,6 +9,7 @@ from pathlib import Path
 from sealscore.shared.files import write_whole
 from sealscore.shared.serving.manifest import MANIFEST
 from sealscore.shared.serving.release import FALLBACK, GOLDEN, MODEL, MODEL_FILES, PLAN, SIGNALS, Release, ReleaseError
+from sealscore.shared.serving.sentences import SENTENCES
 from sealscore.shared.serving.signal_tower import PART_NAMES
 
 # Of the 50 kinds of platforms that a plan may have, each with four parts, and of the models and texts beside them.
@@ -18,7 +19,7 @@ MOST_BYTES = 14 * 2**20
 
 # All names that a release can have, so that no name leads out of a folder, to a hidden file or through another file.
 _NAME = re.compile(
-    f"{MANIFEST}|{PLAN}|{GOLDEN}"
+    f"{MANIFEST}|{PLAN}|{GOLDEN}|{SENTENCES}"
     f"|({MODEL}|{FALLBACK})/({'|'.join(MODEL_FILES)})"
     f"|{SIGNALS}/[a-z0-9][a-z0-9-]{{0,39}}/({'|'.join(PART_NAMES)})".replace(".", r"\.")
 )

@@ -4,6 +4,7 @@ release.toml       the manifest (`shared.serving.manifest`)
 plan.json          the plan, canonical
 model/             the champion; fallback/ the model for applicants without a signal, where the plan trains one
 signals/GROUP/     the published parts of each kind of platform: bins, tower, edges, codes
+sentences.json     sentences of reasons that the plan does not have, where it brings some
 golden.json        invented applicants and what the models say of them
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tomli_w
@@ -22,6 +23,7 @@ from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.golden import GoldenError, check_golden, golden
 from sealscore.shared.serving.manifest import MANIFEST, Manifest
+from sealscore.shared.serving.sentences import SENTENCES, Sentences, read_sentences, written_sentences
 from sealscore.shared.serving.signal_tower import SignalTower
 
 PLAN, GOLDEN, MODEL, FALLBACK, SIGNALS = "plan.json", "golden.json", "model", "fallback", "signals"
@@ -36,12 +38,13 @@ class ReleaseError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class ReleaseContent:
-    """What a release is made of: the plan, the models, and the tower of each kind of platform."""
+    """What a release is made of: the plan, the models, the tower of each kind of platform, and sentences of reasons."""
 
     plan: Plan
     model: ScoreModel
     fallback: ScoreModel | None
     towers: Mapping[str, SignalTower]
+    sentences: Sentences = field(default_factory=dict)
 
     @property
     def models(self) -> dict[str, ScoreModel]:
@@ -66,12 +69,14 @@ class ReleaseContent:
                 )
                 for group in plan.platforms
             }
+            path = folder / SENTENCES
+            sentences = read_sentences(path.read_bytes(), plan.groups[plan.lenders].table) if path.exists() else {}
         except (OSError, PlanError, ModelFileError, ValueError) as error:
             raise ReleaseError(f"{folder}: holds no models of a finished run ({error})") from None
         for one in filter(None, (model, fallback)):
             if one.card.get("plan") != plan.hash:
                 raise ReleaseError(f"{folder}: the model in it is of another plan than {PLAN}")
-        return cls(plan, model, fallback, towers)
+        return cls(plan, model, fallback, towers, sentences)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +138,8 @@ def write_release(folder: Path, content: ReleaseContent, source: Path, fields: M
     for group in content.plan.platforms:
         for path in sorted((source / SIGNALS / group).iterdir()):
             files[f"{SIGNALS}/{group}/{path.name}"] = path.read_bytes()
+    if content.sentences:
+        files[SENTENCES] = written_sentences(content.sentences)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = Manifest.parse({**fields, "plan": content.plan.hash, "files": digests})
     _check(folder, manifest, content)
@@ -155,6 +162,8 @@ def _check(folder: Path, manifest: Manifest, content: ReleaseContent) -> None:
         wrong.append(f"lenders: {', '.join(sorted(unknown))} is no lender of the plan")
     if manifest.purpose_code == plan.purpose_code:
         wrong.append("purpose_code is that of training; consents to training are none to scoring")
+    if manifest.retraining_code == plan.purpose_code:
+        wrong.append("retraining_code is that of training; consents to training are none to training on what is scored")
     if manifest.told.keys() != set(plan.platforms):
         wrong.append("told must have each kind of platform of the plan")
     for group, told in manifest.told.items():

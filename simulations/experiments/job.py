@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.phases.cautions import cautions
 from sealscore.shared.plan.plan import FALLBACK, Plan
-from sealscore.simulations.data.datasets import WORLD
+from sealscore.shared.plan.toml import load_toml
+from sealscore.simulations.data.datasets import REAL, WORLD
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Engine, Federation
 from sealscore.simulations.experiments.baselines import BASELINES, baselines_of, judged_towers
@@ -30,6 +31,7 @@ from sealscore.simulations.experiments.verdicts import verdicts
 LEDGERS, RELEASE = "ledgers", "release"
 # Of a release in a simulation; a run is for whoever looks at it later.
 _YEARS = 3
+_SENTENCES = Path(__file__).parents[1] / "sentences"
 
 
 class RunFailed(RuntimeError):
@@ -40,10 +42,14 @@ class RunFailed(RuntimeError):
         super().__init__("\n".join(self.lines))
 
 
-def released(plan: Plan) -> Wanted:
-    """What a simulation makes a release of its run with: the server's defaults."""
-    day = datetime.now(UTC).date()
-    return Wanted(plan.name, PURPOSE, day, day + timedelta(days=365 * _YEARS))
+def released(plan: Plan, dataset: str = "") -> Wanted:
+    """What a simulation makes a release of its run with: the server's defaults, and sentences of a data set."""
+    day, path = datetime.now(UTC).date(), _SENTENCES / f"{dataset}.toml"
+    wanted = Wanted(plan.name, PURPOSE, day, day + timedelta(days=365 * _YEARS))
+    if dataset not in REAL or not path.exists():
+        return wanted
+    features = {feature.name for feature in plan.groups[plan.lenders].table.scored if feature.reason is None}
+    return replace(wanted, sentences={name: text for name, text in load_toml(path).items() if name in features})
 
 
 def run_job(
@@ -95,6 +101,6 @@ def run_job(
         if baselines is True and scenario.settings.dataset == WORLD and judge == "test":
             model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()
             found["segments"] = segments(plan, oracle, model, scored, scenario.world().facts(plan), tell)
-        make_release(new.folder, new.folder / RELEASE, released(plan))
+        make_release(new.folder, new.folder / RELEASE, released(plan, scenario.settings.dataset))
         (new.folder / "oracle.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return new.finish()

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from ledger_files import CEILINGS, PARTY, append_raw, approval, enrolled_plan, new_ledger
 from pages import sound
-from serving_entries import HEAD, LENDERS, LIMITS, OTHER, admit, manifest, platform_ledger, served
+from serving_entries import HEAD, LENDERS, LIMITS, OTHER, admit, corrected, manifest, platform_ledger, served
 
 from sealscore.compliance.ledger_report.report import write_compliance_report
 from sealscore.compliance.verify.verification import Verification
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.shared.ledger.entries import AdmitRelease, EndRelease, Entry, LogDay, ServeWithdraw, TellLimit
+from sealscore.shared.serving.manifest import Capacity
 
 FIRST = manifest()
 JANUARY = ("2031-01-05", "2031-01-06")
@@ -45,9 +46,10 @@ class TestBits:
         assert found.as_json()["scoring"] == {
             "bits": {"signal": 6, "capacity": 6},
             "days_charged": 2,
+            "corrections": 0,
             "lenders": {
-                LENDERS[0]: {"bits": {"signal": 6, "capacity": 6}, "days_charged": 2},
-                LENDERS[1]: {"bits": {"signal": 3, "capacity": 3}, "days_charged": 1},
+                LENDERS[0]: {"bits": {"signal": 6, "capacity": 6}, "days_charged": 2, "corrections": 0},
+                LENDERS[1]: {"bits": {"signal": 3, "capacity": 3}, "days_charged": 1, "corrections": 0},
             },
         }
 
@@ -72,6 +74,28 @@ class TestBits:
         assert found.scoring.bits["signal"] == bits
         assert found.uncounted == 0
 
+    def test_a_correction_counts_beyond_the_limits_for_every_lender_and_once_a_month(self, tmp_path: Path):
+        days = [served(FIRST, JANUARY[0], lender) for lender in LENDERS]
+        again = [corrected(FIRST, JANUARY[0]), corrected(FIRST, JANUARY[0], LENDERS[1])]
+        found = verified(tmp_path, admit(FIRST), *days, *again)
+        assert found.ok
+        assert dict(found.scoring.bits) == {"signal": 6, "capacity": 3}
+        assert {told.bits["signal"] for told in found.scoring_by_lender.values()} == {6}
+        assert found.as_json()["scoring"]["corrections"] == 2
+
+    def test_corrections_add_to_a_life_that_is_full(self, tmp_path: Path):
+        days = [f"2031-{month:02}-01" for month in range(1, 8)]
+        entries = [entry for day in days for entry in (served(FIRST, day), corrected(FIRST, day))]
+        assert verified(tmp_path, admit(FIRST), *entries).scoring.bits["signal"] == 12 + 7 * 3
+
+    def test_bands_under_other_edges_are_told_beside_each_other(self, tmp_path: Path):
+        """What a node tells of a person under two releases of one tower, where the month allows both bands."""
+        edges = FIRST.told["video"].model_copy(update={"capacity": Capacity(column="views", edges=(5.0,))})
+        second, limits = manifest("second", told={"video": edges}), LIMITS | {"capacity": TellLimit(month=6, life=30)}
+        days = [served(FIRST, JANUARY[0]), served(second, JANUARY[0])]
+        found = verified(tmp_path, admit(FIRST, limits), admit(second, limits), *days)
+        assert dict(found.scoring.bits) == {"signal": 3, "capacity": 6}
+
     def test_training_counts_apart(self, tmp_path: Path):
         found = verified(tmp_path, admit(FIRST), served(FIRST, JANUARY[0]))
         assert found.signal_bits == enrolled_plan().model.signal_bits
@@ -88,6 +112,11 @@ class TestWhatDoesNotFit:
             (served(FIRST, JANUARY[0]), "order"),
             (served(FIRST, "2032-01-01"), "serving"),
             (served(manifest("other"), JANUARY[1]), "release"),
+            (corrected(FIRST, JANUARY[1]), "serving"),
+            (corrected(FIRST, JANUARY[0], LENDERS[1]), "serving"),
+            (corrected(FIRST, JANUARY[0], bits={"signal": 9}), "serving"),
+            (corrected(FIRST, JANUARY[0], bits={"reasons": 8}), "serving"),
+            (corrected(manifest("other"), JANUARY[0]), "release"),
             (admit(FIRST, LIMITS | {"signal": TellLimit(month=9, life=90)}), "release"),
             (admit(manifest("second"), {"signal": LIMITS["signal"]}), "release"),
             (admit(manifest("second", OTHER)), "tower"),
@@ -112,6 +141,15 @@ class TestWhatDoesNotFit:
         found = verified(tmp_path, admit(FIRST), served(FIRST, JANUARY[0], bits={"signal": 3, "reasons": 8}))
         assert codes(found) == ["serving"]
         assert dict(found.scoring.bits) == {"signal": 3, "reasons": 8}
+
+    def test_a_correction_on_a_day_without_a_charge_is_in_the_figure(self, tmp_path: Path):
+        found = verified(tmp_path, admit(FIRST), served(FIRST, JANUARY[0]), corrected(FIRST, "2031-02-01"))
+        assert (codes(found), found.uncounted) == (["serving"], 0)
+        assert found.scoring.bits["signal"] == 6
+
+    def test_a_correction_of_an_unknown_release_is_not_in_the_figures(self, tmp_path: Path):
+        found = verified(tmp_path, corrected(FIRST, JANUARY[0]))
+        assert (codes(found), found.uncounted, bool(found.scoring)) == (["release"], 1, False)
 
     def test_a_day_of_an_unknown_release_is_not_in_the_figures(self, tmp_path: Path):
         found = verified(tmp_path, served(FIRST, JANUARY[0]))
@@ -179,9 +217,19 @@ class TestReport:
         told = words.split("Releases, with bits of one person by kind")[1].split("Refused and failed")[0]
         for expected in (LENDERS[0], LENDERS[1], "signal 6 bits", "capacity 6 bits", "2031-01-05 to 2031-02-01"):
             assert expected in told
+        assert "shifted" not in told
         withdrawn = told.split("Withdrawn consents to be scored")[1]
         assert withdrawn.index(LENDERS[0]) < withdrawn.index(" 7")
         assert "12 bits" in words.split("Told for scoring")[1][:200]
+
+    def test_lists_each_correction_with_cause_and_words(self, tmp_path: Path):
+        entries = [entry for day in JANUARY for entry in (served(FIRST, day), corrected(FIRST, day, why=f"of {day}"))]
+        words = self.words(tmp_path, admit(FIRST), *entries)
+        rows = words.rsplit("Corrections of wrong data", 1)[1]
+        for day in JANUARY:
+            assert day in rows
+            assert f"of {day}" in rows
+        assert rows.count("wrong-rows") == 2
 
     def test_words_of_a_ledger_do_no_harm(self, tmp_path: Path):
         hostile = "<script>alert(1)</script>"

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 
+import polars as pl
 import pytest
 from partners import Partners
 
@@ -52,3 +53,36 @@ def test_running_nodes_do_the_days_work(partners: Partners):
                 assert charged == {lender: [str(today())] for lender in release.manifest.lenders}
             else:
                 assert (charged, len(serving.log_days)) == ({}, 1)
+
+
+def test_a_correction_is_typed_and_shown(partners: Partners):
+    partners.prepared()
+    person, _ = partners.shared_person("wallet")
+    assert partners.token("wallet", person).code == 0
+    table = partners.town.node("wallet").folder / "table.csv"
+    rows = pl.read_csv(table, infer_schema=False)
+    asked = ["token", "correct", "first", "--lender", "lender-1", "--person", person, "--key", "c"]
+    asked += ["--text", partners.file("consent.txt"), "--why", "a shifted column", "-o", partners.file("c.txt")]
+    same = partners.node("wallet", *asked, "--cause", "wrong-rows")
+    assert (same.code, "(unchanged)" in same.text) == (1, True)
+    assert "(cause)" in partners.node("wallet", *asked, "--cause", "because").text
+    # With what another row says in the place of this person's own the level is another one, for some row.
+    names = [name for name in rows.columns if rows[name].n_unique() < len(rows) or name == "inflow"]
+    assert person not in str(rows.select(names).rows())
+    codes = []
+    for other in rows.select(names).iter_rows(named=True):
+        changed = [
+            pl.when(pl.any_horizontal(pl.all() == person)).then(pl.lit(other[name])).otherwise(pl.col(name)).alias(name)
+            for name in names
+        ]
+        rows.with_columns(changed).write_csv(table)
+        codes.append(partners.node("wallet", *asked, "--cause", "wrong-rows").code)
+        if codes[-1] == 0:
+            break
+    assert codes[-1] == 0
+    told = [json.loads(line) for line in partners.good("wallet", "token", "told", "--person", person).out.splitlines()]
+    assert [row.get("corrected") for row in told] == [None, "wrong-rows"]
+    assert "with 1 correction of wrong data" in partners.good("wallet", "ledger").text
+    assert "serve-correct" in partners.good("wallet", "ledger").text
+    assert "1 correction" in partners.good("wallet", "budget").text
+    assert json.loads(partners.node("wallet", "status", "--json").out)["corrections"] == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from sealscore.compliance.verify.conformance import disclose_faults
 from sealscore.server.run.coordinator import RunOutcome
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.ledger.budget_check import BudgetCheck
+from sealscore.shared.ledger.entries import AdmitRelease, TellLimit
 from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
 from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import Refusal, SumAnswer, SumRequest
@@ -34,6 +37,7 @@ from sealscore.shared.phases.order import phases
 from sealscore.shared.phases.signal.meaning import signal_meaning
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.serving.manifest import Manifest, Told
 
 PLATFORMS = (*VIDEOS, "wallet")
 OWN_BANDS: dict[str, Any] = {"evaluation__groups": {"age": [40]}}
@@ -144,6 +148,64 @@ def test_a_second_plan_trains_on_the_levels_of_the_first(first: Plan):
         known = ~np.isnan(scored.columns["signal.wallet"])
         assert known.any()
         assert not any(person.startswith("new-") for person, here in zip(scored.person, known, strict=True) if here)
+
+
+class Kept:
+    """Levels of tokens: of all persons whom a platform tells none of in training, until they are withdrawn."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.gone = 0
+        self._meanings = plan.signals_from.meanings if plan.signals_from else {}
+
+    def deletions(self) -> int:
+        return self.gone
+
+    def of(self, platform: str, meaning: str, purpose: str, persons: Iterable[str]) -> dict[str, int]:
+        right = (platform, meaning, purpose) == ("wallet", self._meanings["wallet"], "more")
+        return dict.fromkeys(persons, 3) if right and not self.gone else {}
+
+
+def named_to_all(wire: Wire, meanings: Mapping[str, str]) -> None:
+    """A release that names the purpose, approved by all."""
+    told = {group: Told(meaning=meaning, signal_bits=3) for group, meaning in meanings.items()}
+    days = {"issued": date(2030, 1, 1), "expires": date(2031, 1, 1)}
+    code = {"purpose_code": "credit-decision", "retraining_code": "more"}
+    release = Manifest(name="first", plan=FIRST.hash, lenders=LENDERS, told=told, files={}, **days, **code)
+    for name in PARTIES:
+        limits = {} if name in LENDERS else {"signal": TellLimit(month=3, life=12)}
+        entry = AdmitRelease(release=release.hash, plan=FIRST.hash, text=release.canonical(), limits=limits)
+        wire.nodes[name].plan_ledger.ledger.append(lambda state, entry=entry: entry)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_others_have_the_levels_of_their_tokens_where_the_plan_names_the_purpose(named: bool):
+    wire = Wire(FIRST)
+    outcome, _ = carry_out(wire)
+    told = {name: wire.lifetimes[name].disclosure_store.received(FIRST.hash, "signal") for name in LENDERS}
+    plan = again(FIRST, meanings(FIRST, outcome))
+    if named:
+        plan = plan.replace(signals_from__retraining="more")
+        with pytest.raises(LedgerFault, match=r"signals_from\.retraining"):
+            approve(wire.nodes["wallet"].plan_ledger.ledger, plan)
+        named_to_all(wire, meanings(FIRST, outcome))
+    kept = {name: Kept(plan) for name in LENDERS}
+    lifetimes = {name: dataclasses.replace(one, token_levels=kept.get(name)) for name, one in wire.lifetimes.items()}
+    second = Wire(plan, others(plan), lifetimes, run="run-2")
+    carry_out(second)
+    for lender in LENDERS:
+        role: Any = second.nodes[lender].role
+        other = 3.0 if named else np.nan
+        scored = role.scored_records()
+        expected = [told[lender]["wallet"].get(person, other) for person in scored.person]
+        np.testing.assert_array_equal(scored.columns["signal.wallet"], expected)
+        assert np.isnan(scored.columns["signal.video"][-1])
+        # What was withdrawn in mid-run is in no later sum, though nobody reloads the data.
+        before = role._part(False).columns["signal.wallet"]
+        kept[lender].gone = 1
+        role._heed_deletions()
+        after = role._part(False).columns["signal.wallet"]
+        assert (np.isnan(after).sum() > np.isnan(before).sum()) == named
+        assert not (after == 3.0).sum() > sum(level == 3 for level in told[lender]["wallet"].values())
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 from ledger_files import CEILINGS, PLATFORM, append_raw, approval, disclose, enrolled_plan, new_ledger
 
 from sealscore.shared.dp.events import Disclosure
-from sealscore.shared.ledger.entries import AdmitRelease, Ceilings, Entry, ServeDay, TellLimit
+from sealscore.shared.ledger.entries import AdmitRelease, Ceilings, Entry, ServeCorrect, ServeDay, TellLimit
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.serving.manifest import Capacity, Manifest, Told
 
@@ -39,6 +39,12 @@ def served(release: Manifest, day: str, peer: str = LENDERS[0], **changes: Any) 
     bits = dict(release.told["video"].bits)
     plain = {"release": release.hash, "peer": peer, "day": day, "most": release.most_a_day, "bits": bits}
     return ServeDay(**plain | {"store_head": HEAD} | changes)
+
+
+def corrected(release: Manifest, day: str, peer: str = LENDERS[0], **changes: Any) -> ServeCorrect:
+    """A correction of what was told of one person."""
+    plain = {"release": release.hash, "peer": peer, "day": day, "bits": {"signal": 3}, "cause": "wrong-rows"}
+    return ServeCorrect(**plain | {"why": "a shifted column", "store_head": HEAD} | changes)
 
 
 def told(meaning: str = MEANING) -> Entry:

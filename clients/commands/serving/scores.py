@@ -117,13 +117,15 @@ def _log(node_dir: NodeDir, behind: bool = False) -> Iterator[tuple[Ledger, Scor
 
 
 def _service(node_dir: NodeDir, ledger: Ledger, log: ScoreLog) -> ScoreService:
-    serving, live = ServingDir(node_dir), {one.manifest.hash for one in ledger.state.serving.live}
+    serving, manifests = ServingDir(node_dir), [one.manifest for one in ledger.state.serving.live]
+    live = {one.hash for one in manifests}
+    retraining = {one.hash: one.retraining_code for one in manifests if one.retraining_code}
     pointer = serving.pointer
     if pointer.live is None or pointer.live not in live:
         fail("no release is live: sealscore-node release use NAME, after release approve FOLDER", FAILED)
     shadow = serving.release(pointer.shadow) if pointer.shadow in live and pointer.shadow else None
     keys = serving.serving_keys(node_dir.identity())
-    return ScoreService(serving.release(pointer.live), keys, log, live, shadow)
+    return ScoreService(serving.release(pointer.live), keys, log, live, shadow, retraining)
 
 
 def _lender(folder: Path) -> NodeDir:

@@ -15,18 +15,18 @@ import typer
 
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.serving.release import ReleaseArgument, approved_release
-from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at
+from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at, reason
 from sealscore.clients.inbox.relay import LenderRelay, PlatformRelay
 from sealscore.clients.scoring.batches import late_batches
 from sealscore.clients.scoring.daily import late_words
-from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker, charge_days
+from sealscore.clients.scoring.tokens import CAUSES, ConsentRequest, Correction, NoToken, TokenMaker, charge_days
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.plan_data import loaded
 from sealscore.clients.setup.serving_dir import ServingDir, today
 from sealscore.shared.files import write_whole
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
-from sealscore.shared.serving.manifest import KINDS
+from sealscore.shared.serving.manifest import KINDS, Kind
 from sealscore.shared.serving.serving_keys import month_of
 from sealscore.shared.text.terminal import foreign
 
@@ -41,32 +41,71 @@ batch_app = typer.Typer(help="The day's batch of withdrawals between a platform 
 key_app = typer.Typer(help="The key of a month, to which platforms seal tokens for a lender.", no_args_is_help=True)
 
 
+Text = Annotated[Path, typer.Option(help="The file of the text that the creator was shown and agreed to.")]
+Key = Annotated[str, typer.Option(help="Idempotency key: the same consent asked again gets the same token.")]
+Language = Annotated[str, typer.Option(help="The language of the text, as zh or en.")]
+Kinds = Annotated[list[str] | None, typer.Option(help=f"What the consent names beside signal: {', '.join(KINDS[1:])}.")]
+Retraining = Annotated[bool, typer.Option("--retraining", help="The consent names retraining, too.")]
+
+
 @tokens_app.command("new")
 def token(
     release: ReleaseArgument,
     lender: Lender,
     person: Person,
-    text: Annotated[Path, typer.Option(help="The file of the text that the creator was shown and agreed to.")],
-    key: Annotated[str, typer.Option(help="Idempotency key: the same consent asked again gets the same token.")],
+    text: Text,
+    key: Key,
     output: Output,
-    language: Annotated[str, typer.Option(help="The language of the text, as zh or en.")] = "zh",
-    kind: Annotated[
-        list[str] | None, typer.Option(help=f"What the consent names beside signal: {', '.join(KINDS[1:])}.")
-    ] = None,
-    retraining: Annotated[bool, typer.Option("--retraining", help="The consent names retraining, too.")] = False,
+    language: Language = "zh",
+    kind: Kinds = None,
+    retraining: Retraining = False,
     folder: Folder = HERE,
 ) -> None:
     """At a platform: make the token of a creator who agreed, for one lender, and charge what it tells."""
     node_dir = _of_role(folder, "platform")
-    if unknown := set(kind or ()) - set(KINDS):
+    asked = ConsentRequest(lender, _given(person), _digest(text), language, key, _kinds(kind), retraining)
+    _give(output, _made(node_dir, release, asked), lender)
+
+
+@tokens_app.command()
+def correct(
+    release: ReleaseArgument,
+    lender: Lender,
+    person: Person,
+    text: Text,
+    key: Key,
+    cause: Annotated[str, typer.Option(help="; ".join(f"{code}: {words}" for code, words in CAUSES.items()) + ".")],
+    why: Annotated[str, typer.Option(help="What was wrong, for the ledger; nothing of the person.")],
+    output: Output,
+    language: Language = "zh",
+    kind: Kinds = None,
+    retraining: Retraining = False,
+    folder: Folder = HERE,
+) -> None:
+    """At a platform: what was told of a creator this month was of wrong data; tell it once more, beyond the ceilings.
+
+    Put the data right first. Tokens that told the wrong values are in the next batches as withdrawn.
+    """
+    node_dir = _of_role(folder, "platform")
+    asked = ConsentRequest(lender, _given(person), _digest(text), language, key, _kinds(kind), retraining)
+    _give(output, _made(node_dir, release, asked, Correction(cause, reason(why))), lender)
+
+
+def _kinds(given: list[str] | None) -> frozenset[Kind]:
+    if unknown := set(given or ()) - set(KINDS):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: one of {', '.join(KINDS)}", param_hint="--kind")
+    return frozenset({"signal", *(kind for kind in KINDS if kind in (given or ()))})
+
+
+def _digest(text: Path) -> str:
     try:
-        digest = hashlib.sha256(text.read_bytes()).hexdigest()
+        return hashlib.sha256(text.read_bytes()).hexdigest()
     except OSError as error:
         fail(f"{text}: cannot be read ({error.strerror})", BAD_INPUT)
-    person = _given(person)
-    kinds = frozenset({"signal", *(kind or ())})
-    request = ConsentRequest(lender, person, digest, language, key, kinds, retraining)
+
+
+def _made(node_dir: NodeDir, release: str, asked: ConsentRequest, correction: Correction | None = None) -> bytes:
+    """The token for a consent; ends with an error where there is none."""
     serving, config = ServingDir(node_dir), node_dir.config()
     hash, _ = approved_release(node_dir, release)
     found = serving.release(hash)
@@ -78,11 +117,14 @@ def token(
             records = loaded(node_dir, config, found.plan).records
             peers = serving.peers(cards, month_of(day))
             maker = TokenMaker(node_dir.identity(), ledger, store, found, records, peers)
-            made = maker.make(request, day)
+            return maker.make(asked, day, correction)
         except NoToken as error:
             fail(f"no token ({error.code}): {error}", FAILED)
         finally:
             store.close()
+
+
+def _give(output: Path, made: bytes, lender: str) -> None:
     _write(output, base64.urlsafe_b64encode(made).decode("ascii") + "\n", _OWNER)
     console.print(f"written to {foreign(output)}; give it to the creator, for the application at {foreign(lender)}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.pages.page import Column, Html, join, paragraph, soft, table
-from sealscore.shared.ledger.entries import LogDay, ServeWithdraw
+from sealscore.shared.ledger.entries import LogDay, ServeCorrect, ServeWithdraw
 from sealscore.shared.ledger.scoring_bits import ToldForScoring
 from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.text.foreign import grouped
@@ -26,7 +26,7 @@ def scoring(review: LedgerReview) -> Html:
         "and is told without noise, so it is counted in bits. What was told in training counts apart and stands in "
         "“Disclosures by recipient”: the two do not share a limit, and who has both has both."
     )
-    return join([said, _releases(releases), _told(review), _withdrawals(review), _logs(review)])
+    return join([said, _releases(releases), _told(review), _corrections(review), _withdrawals(review), _logs(review)])
 
 
 def release_title(release: ReleaseState) -> str:
@@ -43,9 +43,11 @@ def _releases(releases: list[tuple[PartyReview, ReleaseState]]) -> Html:
             f"{kind} {limit.month} a month, {limit.life} ever" for kind, limit in sorted(release.limits.items())
         )
         valid = f"{manifest.issued} to {manifest.expires}"
-        row = (party.account.party, release_title(release), party.account.plan_name(manifest.plan))
+        purposes = ", ".join(filter(None, (manifest.purpose_code, manifest.retraining_code)))
+        row = (party.account.party, release_title(release), party.account.plan_name(manifest.plan), purposes)
         rows.append((*row, listed(manifest.lenders), valid, tells, limits or soft("none"), release.state))
-    columns = ["ledger of", "release", "of the plan", "for", "valid", "tells at a time", "operator's limits", "state"]
+    columns = ["ledger of", "release", "of the plan", "consented to as", "for", "valid"]
+    columns += ["tells at a time", "operator's limits", "state"]
     return table(columns, rows, "Releases, with bits of one person by kind")
 
 
@@ -79,6 +81,26 @@ def _when(told: ToldForScoring) -> str:
 
 def _bits(bits: Mapping[Any, int]) -> str:
     return listed([f"{kind} {plural(count, 'bit')}" for kind, count in bits.items()])
+
+
+def _corrections(review: LedgerReview) -> Html:
+    """Each correction of wrong data by itself: there should be few, and each is told beyond the limits."""
+    rows = [
+        (party.account.party, one.day, one.peer, _bits(one.bits), one.cause, one.why)
+        for party in review.parties
+        for _, one in party.account.of(ServeCorrect)
+    ]
+    if not rows:
+        return paragraph("No value that was told for scoring was corrected.")
+    said = paragraph(
+        "A correction tells the values of one person once more in the month in which they were told from wrong rows, "
+        "beyond the operator's limits; the figures above have its bits. A node makes one a person, kind and month at "
+        "most, so at worst a platform that corrects whatever it tells doubles what is told. The entries name nobody: "
+        "if they are many, or their words are always the same, ask the platform for the faults behind them.",
+        class_="note",
+    )
+    columns = ["ledger of", "day", "token for", "told again", "cause", "in the operator's words"]
+    return join([table(columns, rows, "Corrections of wrong data"), said])
 
 
 def _withdrawals(review: LedgerReview) -> Html:

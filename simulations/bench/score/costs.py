@@ -6,17 +6,18 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from sealscore.clients.scoring.application import feature_values
+from sealscore.clients.scoring.application import Application, feature_values
 from sealscore.clients.scoring.replay import replay
 from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
 from sealscore.clients.scoring.scorer import Scorer
+from sealscore.clients.scoring.service import line_content
 from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.scoring.tokens import ConsentRequest, TokenMaker
 from sealscore.clients.setup.config import TELL_LIMITS
@@ -166,27 +167,17 @@ def _charged(path: Path, identity: Identity, release: Release, group: str, lende
 
 def replays(release: Release, records: Records, folder: Path) -> dict[str, float]:
     """Lines a second of CPU: read, decrypted, computed again and compared, with the chain and its signatures."""
-    scorer, table = Scorer(release), release.plan.groups[release.plan.lenders].table
-    levels = _levels(release)
+    scorer, levels, today = Scorer(release), _levels(release), datetime.now(UTC).date()
+    told = [{"kind": group, "status": "used"} for group in levels]
     log = ScoreLog(LogKeys.fresh(), folder / "scores.db")
     given = _features(release, records, range(min(LINES, len(records))))
     for start in range(0, len(given), 500):
         with log.commit() as batch:
             for place, features in enumerate(given[start : start + 500], start):
-                values = feature_values(features, table)
-                scored = scorer.score(values, levels)
-                content = {
-                    "score_id": f"{place:032x}",
-                    "release": release.hash,
-                    "role": scored.role,
-                    "values": {name: None if value != value else value for name, value in values.items()},
-                    "bins": list(scored.bins),
-                    "logit": scored.logit.hex(),
-                    "pd": scored.pd,
-                    "points": scored.points,
-                    "reasons": list(scored.reasons),
-                }
-                batch.write(content, f"a{place}", records.person[place], 1, b"bench")
+                asked = _application(release, records.person[place], place, features, today)
+                scored = scorer.score(asked.values, levels)
+                content = line_content(release, asked, scored, told, (), "bench", today, 1)
+                batch.write(content, asked.id, asked.person, 1, asked.digest)
     spent = []
     for _ in range(TURNS):
         before = time.process_time()
@@ -197,6 +188,11 @@ def replays(release: Release, records: Records, folder: Path) -> dict[str, float
             raise RuntimeError("a replay differs")
     log.close()
     return {"replay_lines_s": len(given) / median(spent)}
+
+
+def _application(release: Release, person: str, place: int, features: dict[str, Any], today: date) -> Application:
+    plain = {"application_id": f"a{place}", "as_of": str(today), "person": person, "features": features}
+    return Application.parse(plain | {"purpose": release.manifest.purpose_code}, release.plan, today)
 
 
 def _turns(ways: Mapping[str, Callable[[], None]]) -> dict[str, float]:

@@ -96,6 +96,7 @@ class TestStatus:
             "plans": {},
             "releases": {},
             "late_batches": {},
+            "corrections": 0,
         }
         assert "running" in ask("status").text
 

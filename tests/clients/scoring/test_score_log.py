@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from small_release import TODAY, Pair, application, small_release, trained_ledger
 
+from sealscore.clients.scoring.durable import HeadFile
 from sealscore.clients.scoring.log_days import note_days
 from sealscore.clients.scoring.replay import replay
 from sealscore.clients.scoring.score_log import LogKeys, ScoreLog, ScoreLogError
@@ -120,6 +121,66 @@ def test_a_log_that_was_put_back_is_not_written_on(tmp_path: Path):
         note_days(ledger, old, TODAY + timedelta(days=2))
     assert ledger.head == before
     assert old.check(day.head for day in ledger.state.serving.log_days) != []
+
+
+def test_a_log_that_was_put_back_within_a_day_is_found_by_the_head_beside_it(tmp_path: Path):
+    path, ledger = tmp_path / "log.db", trained_ledger("lender-1")
+    log = written(path)
+    note_days(ledger, log, TODAY)
+    log.close()
+    copy = path.read_bytes()
+    log = ScoreLog(KEYS, path)
+    write(log, "p9", "later", HANDLE)
+    assert log.is_whole()
+    log.close()
+    path.write_bytes(copy)
+    old = ScoreLog(KEYS, path)
+    # No day's head is missing: the ledger alone would not see it.
+    assert all(old.holds(day.head) for day in ledger.state.serving.log_days)
+    assert not old.is_whole()
+    assert old.check() != []
+    before = ledger.head
+    with pytest.raises(ScoreLogError, match="older than"):
+        note_days(ledger, old, TODAY)
+    assert ledger.head == before
+    old.close()
+    # What it does not show: both files put back, or the second one removed.
+    (tmp_path / "log.head").unlink()
+    assert ScoreLog(KEYS, path).check() == []
+
+
+def test_a_head_file_has_the_latest_head_also_after_a_torn_write(tmp_path: Path):
+    kept = HeadFile(tmp_path / "x.head")
+    assert kept.read() is None
+    for seq in range(1, 6):
+        kept.keep(seq, bytes([seq]) * 32)
+        assert kept.read() == (seq, bytes([seq]) * 32)
+    kept.keep(3, b"o" * 32)
+    assert kept.read() == (5, bytes([5]) * 32)
+    whole = kept.path.read_bytes()
+    assert kept.path.stat().st_mode & 0o777 == 0o600
+    at = whole.index(bytes([5]) * 32)
+    kept.path.write_bytes(whole[:at] + b"torn" + whole[at + 4 :])
+    assert kept.read() == (4, bytes([4]) * 32)
+    kept.keep(6, b"s" * 32)
+    assert kept.read() == (6, b"s" * 32)
+
+
+def test_a_crash_between_line_and_head_leaves_a_log_that_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    log = written(tmp_path / "log.db")
+
+    def crash(file: HeadFile, seq: int, head: bytes) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HeadFile, "keep", crash)
+        # No answer leaves; asked again, the same one does.
+        with pytest.raises(ScoreLogError):
+            write(log, "p9", "later")
+    assert log.is_whole()
+    assert log.check() == []
+    write(log, "p9", "latest")
+    assert log.check() == []
 
 
 def test_the_ledger_hears_of_each_day_whether_or_not_anybody_was_scored():

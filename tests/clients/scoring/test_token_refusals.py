@@ -41,7 +41,6 @@ def test_a_key_is_of_one_consent(pair: Pair):
     changes: list[dict[str, Any]] = [
         {"text": "b" * 64},
         {"language": "zh"},
-        {"retraining": True},
         {"kinds": frozenset({"signal", "capacity"})},
     ]
     for change in changes:
