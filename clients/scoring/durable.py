@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sealscore.shared.files import create
+from sealscore.shared.files import OWNER_ONLY, create
 
 ROOM = "see that the disk has room and the file is writable"
 
 
-def open_durable(path: Path | None, schema: str, *pragmas: str) -> sqlite3.Connection:
-    """The file, made where there is none, or memory; `pragmas` come before the schema.
+def open_durable(path: Path | None, schema: str, *pragmas: str, mode: int = OWNER_ONLY) -> sqlite3.Connection:
+    """The file, made where there is none with that mode, or memory; `pragmas` come before the schema.
 
     Raises:
         OSError, sqlite3.Error: it cannot be used.
     """
     if path is not None:
         with suppress(FileExistsError):
-            create(path, b"")
+            create(path, b"", mode)
     database = sqlite3.connect(path or ":memory:", timeout=60, isolation_level=None)
     for pragma in (*pragmas, "journal_mode=WAL", "synchronous=FULL"):
         database.execute(f"PRAGMA {pragma}")

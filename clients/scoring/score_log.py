@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealscore.clients.scoring.durable import ROOM, open_durable, whole
 from sealscore.shared.fields import pack_fields
+from sealscore.shared.files import OWNER_ONLY
 
 KEY_BYTES = 32
 _LABEL, _SIGNED, _PERSON = b"sealscore score line 1", b"sealscore score log 1", b"sealscore score person 1"
@@ -120,11 +121,11 @@ class ScoreLog:
         ScoreLogError: it cannot be used.
     """
 
-    def __init__(self, keys: LogKeys, path: Path | None = None) -> None:
+    def __init__(self, keys: LogKeys, path: Path | None = None, mode: int = OWNER_ONLY) -> None:
         self.path, self._keys = path, keys
         try:
             # A key that is destroyed must leave no bytes in the file.
-            self._database = open_durable(path, _SCHEMA, "secure_delete=ON")
+            self._database = open_durable(path, _SCHEMA, "secure_delete=ON", mode=mode)
         except (OSError, sqlite3.Error) as error:
             raise ScoreLogError(f"{path}: no log of scores can be used there ({error})") from None
 
@@ -267,15 +268,14 @@ class Batch:
         row = self._database.execute(query, (handle,)).fetchone()
         return None if row is None else Handle(None if row[0] is None else bytes(row[0]), row[1])
 
-    def use(self, handle: bytes, application: str, person: str, platform: str, expires: str) -> bool:
-        """Bind a token to an application; False where it is bound to another one."""
-        place = self._application(application)
-        known = self.handle(handle)
-        if known is None:
-            row = (handle, place, platform, self._keys.person(person), expires)
-            self._database.execute("INSERT INTO handles VALUES (?, ?, ?, ?, ?, NULL)", row)
-            return True
-        return known.application == place
+    def free(self, known: Handle | None, application: str) -> bool:
+        """Whether a token of which so much is known may serve an application: it is bound to no other one."""
+        return known is None or known.application == self._application(application)
+
+    def use(self, handle: bytes, application: str, person: str, platform: str, expires: str) -> None:
+        """Bind a free token to an application."""
+        row = (handle, self._application(application), platform, self._keys.person(person), expires)
+        self._database.execute("INSERT OR IGNORE INTO handles VALUES (?, ?, ?, ?, ?, NULL)", row)
 
     def withdraw(self, handles: Iterable[bytes], platform: str, day: str, until: str) -> int:
         """Use these tokens of a platform no more; their persons' lines move under the retention key until a day.

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from sealscore.shared.crypto.plan_keys import PlanKeys
+from sealscore.shared.crypto.plan_keys import PrivateKeys
 from sealscore.shared.crypto.sealing import WrongInfo, claimed_address, seal, unseal
 from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import Card, Identity
@@ -147,7 +147,7 @@ class _Under:
     """A month's keys, for messages under a release: `shared.crypto.sealing.OpeningKeys`."""
 
     plan: str
-    keys: PlanKeys
+    keys: PrivateKeys
 
     @property
     def name(self) -> str:
