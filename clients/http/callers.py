@@ -142,8 +142,8 @@ class Callers:
         self._known: list[tuple[bytes, Caller]] = []
         self._subjects: dict[str, Caller] = {}
 
-    def check(self, scope: Scope, right: str) -> Caller:
-        """Who sent a request, if it has the right.
+    def check(self, scope: Scope, right: str | None) -> Caller:
+        """Who sent a request, if it has the right; None is for whoever has any.
 
         Raises:
             Problem: `unauthenticated` (401) or `forbidden` (403).
@@ -152,7 +152,7 @@ class Callers:
         caller = self._of(scope)
         if caller is None:
             raise unauthenticated()
-        if right not in caller.rights:
+        if right is not None and right not in caller.rights:
             raise forbidden(right)
         return caller
 

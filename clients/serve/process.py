@@ -1,0 +1,80 @@
+"""The scorer as a process: one on a log, and what it is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sealscore.clients.http.binding import Binding
+from sealscore.clients.http.callers import CallerFile, Callers
+from sealscore.clients.http.exchange import Receive, Scope, Send
+from sealscore.clients.http.server import HttpLimits, HttpServer
+from sealscore.clients.serve.api import RIGHTS, ScorerApi
+from sealscore.clients.serve.committer import Committer
+from sealscore.clients.serve.replayer import Replayer
+from sealscore.clients.setup.serving_dir import ScorerDir
+
+log = logging.getLogger("sealscore.scorer")
+
+
+class ScorerError(RuntimeError):
+    """A scorer that cannot be started; the message has the fix."""
+
+
+def caller_file(folder: ScorerDir) -> CallerFile:
+    """The file of who may ask a scorer."""
+    return CallerFile(folder.callers_file, RIGHTS)
+
+
+def run_scorer(
+    folder: ScorerDir,
+    binding: Binding,
+    ready: Callable[[str], None] = log.info,
+    limits: HttpLimits | None = None,
+    **more: Any,
+) -> None:
+    """Serve until SIGTERM or SIGINT; all that was accepted is answered before it returns.
+
+    Raises:
+        ScorerError: another process serves this log.
+        BindingError: nothing can listen there.
+        ScoreLogError, KeyFileError, NodeDirError: the log cannot be used.
+    """
+    with _alone(folder):
+        committer = Committer(folder, **more)
+        callers = Callers(caller_file(folder), log.warning)
+        api = ScorerApi(committer, Replayer(folder), callers)
+        HttpServer(_Started(api, committer), binding, limits, ready).serve_forever()
+
+
+class _Started:
+    """The application; the log is opened when its loop runs, and before anybody can ask."""
+
+    def __init__(self, api: ScorerApi, committer: Committer) -> None:
+        self._api, self._committer = api, committer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._committer.start(asyncio.get_running_loop())
+        await self._api(scope, receive, send)
+
+
+@contextmanager
+def _alone(folder: ScorerDir) -> Iterator[None]:
+    """Be the only scorer of a folder: two would give one application two different versions of one number."""
+    path = folder.folder / "scorer.lock"
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise ScorerError(f"{path}: cannot be written ({error.strerror}); see to the folder's rights") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            fix = "stop it first, or serve another folder"
+            raise ScorerError(f"{folder.log_file}: another scorer serves this log; {fix}") from None
+        yield
