@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import re
 import secrets
 import stat
@@ -137,7 +138,7 @@ class Callers:
     """
 
     def __init__(self, file: CallerFile, warn: Callable[[str], None]) -> None:
-        self._file, self._warn = file, warn
+        self._file, self._path, self._warn = file, str(file.path), warn
         self._seen: tuple[int, ...] | None = None
         self._known: list[tuple[bytes, Caller]] = []
         self._subjects: dict[str, Caller] = {}
@@ -172,7 +173,7 @@ class Callers:
 
     def _look(self) -> None:
         try:
-            status = self._file.path.stat()
+            status = os.stat(self._path)
             seen: tuple[int, ...] = (status.st_mtime_ns, status.st_ino, status.st_size, status.st_mode)
         except OSError:
             seen = ()

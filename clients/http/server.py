@@ -22,6 +22,9 @@ from sealscore.clients.http.binding import Binding, ReloadedTls, subject_of
 from sealscore.clients.http.callers import SUBJECT
 from sealscore.clients.http.problems import Problem, bad_request, busy, head_too_large, http_response, slow
 
+# For requests that are half here when the service ends.
+_LAST_SECONDS = 2.0
+
 log = logging.getLogger("sealscore.http")
 
 
@@ -108,6 +111,10 @@ class HttpServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """End. Called by `run`."""
+        soon = asyncio.get_running_loop().time() + _LAST_SECONDS
+        for connection in self.server_state.connections:
+            if isinstance(connection, _LimitedProtocol):
+                connection.end_by(soon)
         await super().shutdown(sockets)
         if self._watch is not None:
             self._watch.cancel()
@@ -224,6 +231,11 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(bad_request())
+
+    def end_by(self, deadline: float) -> None:
+        """Wait no longer than this for the rest of a request, if one has begun."""
+        if self._in_request:
+            self.deadline = min(self.deadline, deadline)
 
     def time_is_over(self) -> None:
         """Hang up: with a word where the caller waits for an answer."""

@@ -359,7 +359,7 @@ class Batch:
         return self._open[name]
 
     def _append(self, kind: str, person: bytes, body: bytes) -> None:
-        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
         self._seq, self._written = self._seq + 1, True
         self._head = _chained(self._head, self._seq, at, kind, person, body)
         row = (self._seq, at, kind, person, body, self._head)

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.service import ScoreService
@@ -52,6 +51,8 @@ class LiveRelease:
     def __init__(self, folder: ScorerDir, log: ScoreLog, warn: Callable[[str], None]) -> None:
         self._folder, self._log, self._warn = folder, log, warn
         self._seen: Stamp | None = None
+        watched = (folder.releases / "state.json", folder.scorer_file, folder.keys)
+        self._watched = tuple(map(str, watched))
         self._service: ScoreService | None = None
         self._why = ""
         self._releases: dict[str, Release] = {}
@@ -101,11 +102,10 @@ class LiveRelease:
         return ScoreService(self.release, self._folder.opening_keys(lender), self._log, approved, beside)
 
     def _stamp(self) -> Stamp:
-        folder = self._folder
-        return tuple(_stamp(path) for path in (folder.releases / "state.json", folder.scorer_file, folder.keys))
+        return tuple(_stamp(path) for path in self._watched)
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
+def _stamp(path: str) -> tuple[int, int, int]:
     try:
         status = os.stat(path)
     except OSError:
