@@ -180,7 +180,9 @@ def _wait(process: subprocess.Popen[bytes], port: int, path: str = "/healthz") -
 
 def _environment() -> dict[str, str]:
     root = str(Path(sealscore.__file__).parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    # One row is scored by one thread: more of them would wait for one another.
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
 
 
 def _free() -> int:

@@ -38,7 +38,7 @@ def service(model: Path) -> FastAPI:
     async def score(body: Any) -> dict[str, Any]:
         given = body.features.model_dump()
         row = np.array([[np.nan if given[name] is None else given[name] for name in names]], dtype=np.float32)
-        rows = xgboost.DMatrix(row)
+        rows = xgboost.DMatrix(row, nthread=1)
         pd = float(booster.predict(rows)[0])
         moved = booster.predict(rows, pred_contribs=True)[0][:-1]
         worst = [int(place) for place in np.argsort(-moved)[:MOST_REASONS] if moved[place] > 0]
