@@ -21,7 +21,7 @@ from pathlib import Path
 
 from sealscore.clients.http.exchange import Scope, header
 from sealscore.clients.http.problems import forbidden, unauthenticated
-from sealscore.shared.files import write_whole
+from sealscore.shared.files import OWNER_ONLY, write_whole
 
 _FORMAT = "sealscore-callers-1"
 _TOKEN_HEAD = "sealscore-caller-1."
@@ -49,10 +49,10 @@ class Caller:
 
 
 class CallerFile:
-    """The file of a service's callers; `rights` are those that the service knows."""
+    """The file of a service's callers; `rights` are those that the service knows, `mode` is the file's."""
 
-    def __init__(self, path: Path, rights: Iterable[str]) -> None:
-        self.path, self.rights = path, tuple(rights)
+    def __init__(self, path: Path, rights: Iterable[str], mode: int = OWNER_ONLY) -> None:
+        self.path, self.rights, self._mode = path, tuple(rights), mode
 
     def read(self) -> list[Caller]:
         """All callers in their order; none where there is no file.
@@ -114,7 +114,7 @@ class CallerFile:
             for one in callers
         ]
         try:
-            write_whole(self.path, json.dumps({"format": _FORMAT, "callers": rows}, indent=1) + "\n", 0o600)
+            write_whole(self.path, json.dumps({"format": _FORMAT, "callers": rows}, indent=1) + "\n", self._mode)
         except OSError as error:
             raise CallersError(f"{self.path}: cannot be written ({error.strerror})") from None
 
@@ -147,7 +147,7 @@ class Callers:
         """Who sent a request, if it has the right; None is for whoever has any.
 
         Raises:
-            Problem: `unauthenticated` (401) or `forbidden` (403).
+            HttpProblem: `unauthenticated` (401) or `forbidden` (403).
         """
         self._look()
         caller = self._of(scope)

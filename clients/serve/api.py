@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from sealscore.clients.http.callers import Callers
 from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_json, send_json, send_problem, send_text
-from sealscore.clients.http.problems import Problem, internal, malformed, not_found, wrong_method
+from sealscore.clients.http.problems import HttpProblem, internal, malformed, not_found, wrong_method
 from sealscore.clients.serve.committer import Committer
 from sealscore.clients.serve.metrics import KIND, Metrics
 from sealscore.clients.serve.openapi import (
@@ -114,7 +114,7 @@ class ScorerApi:
         began, status = time.monotonic(), 200
         try:
             await handler(scope, receive, send)
-        except Problem as problem:
+        except HttpProblem as problem:
             status = problem.status
             self._metrics.problem(problem.code)
             await send_problem(send, problem)
@@ -190,7 +190,7 @@ class _AsgiResponse(Response):
 
 
 class _ProblemResponse(Response):
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: HttpProblem) -> None:
         super().__init__()
         self._problem = problem
 

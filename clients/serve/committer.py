@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from sealscore.clients.http.problems import Problem, busy, internal
+from sealscore.clients.http.problems import HttpProblem, busy, internal
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
 from sealscore.clients.scoring.scorer import NoModel
@@ -37,7 +37,7 @@ log = logging.getLogger("sealscore.scorer")
 
 
 @dataclass(slots=True)
-class Asked:
+class ScoreQuestion:
     """What one request asks: applications, which are answered together or not at all, or with none whether the scorer
     is ready. Its `repr` shows nothing.
     """
@@ -45,8 +45,8 @@ class Asked:
     applications: list[Any] = field(repr=False)
     caller: str
     alone: bool
-    answered: asyncio.Future[bytes | Problem]
-    result: bytes | Problem = b""
+    answered: asyncio.Future[bytes | HttpProblem]
+    result: bytes | HttpProblem = b""
 
 
 class Committer:
@@ -54,7 +54,7 @@ class Committer:
 
     def __init__(self, folder: ScorerDir, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._time = folder, clock
-        self._queue: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[ScoreQuestion | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="scorer", daemon=True)
         self._opened: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,17 +83,17 @@ class Committer:
         """The answers, encoded, committed before: one object, or with `alone` an object of all in their own commit.
 
         Raises:
-            Problem: they cannot be answered; none of them was.
+            HttpProblem: they cannot be answered; none of them was.
         """
         if self._stopped or self._loop is None:
             raise stopping()
         if self.waiting >= MOST_WAITING:
             raise busy()
-        asked = Asked(applications, caller, alone, self._loop.create_future())
+        asked = ScoreQuestion(applications, caller, alone, self._loop.create_future())
         self.waiting += 1
         self._queue.put(asked)
         found = await asked.answered
-        if isinstance(found, Problem):
+        if isinstance(found, HttpProblem):
             raise found
         return found
 
@@ -101,7 +101,7 @@ class Committer:
         """Return where an application could be answered now.
 
         Raises:
-            Problem: why it could not.
+            HttpProblem: why it could not.
         """
         await self.ask([], "")
 
@@ -114,7 +114,7 @@ class Committer:
             worker = _Worker(self._folder, scores, self.live, ServiceClock(logged, self._time))
             try:
                 self.live.service()
-            except Problem:
+            except HttpProblem:
                 log.info("no release is live yet; requests are refused until one is")
         except BaseException as error:
             self._opened.set_exception(error)
@@ -128,10 +128,10 @@ class Committer:
         finally:
             scores.close()
 
-    def _gathered(self) -> list[Asked]:
+    def _gathered(self) -> list[ScoreQuestion]:
         """What waits, up to so many; nothing at the end."""
         first = self._queue.get()
-        group: list[Asked] = []
+        group: list[ScoreQuestion] = []
         while first is not None:
             group.append(first)
             if len(group) == MOST_IN_GROUP:
@@ -144,11 +144,11 @@ class Committer:
             self._queue.put(None)
         return group
 
-    def _hand_out(self, group: list[Asked]) -> None:
+    def _hand_out(self, group: list[ScoreQuestion]) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._resolve, group)
 
-    def _resolve(self, group: list[Asked]) -> None:
+    def _resolve(self, group: list[ScoreQuestion]) -> None:
         self.waiting -= len(group)
         for asked in group:
             if not asked.answered.done():
@@ -161,12 +161,12 @@ class _Worker:
     def __init__(self, folder: ScorerDir, scores: ScoreLog, live: LiveRelease, clock: ServiceClock) -> None:
         self._folder, self._scores, self._live, self._clock = folder, scores, live, clock
 
-    def answer(self, group: list[Asked]) -> int:
+    def answer(self, group: list[ScoreQuestion]) -> int:
         """Give each its `result`; gives how many answers were committed."""
         try:
             today = self._clock.today()
             service = self._live.service()
-        except Problem as problem:
+        except HttpProblem as problem:
             for asked in group:
                 asked.result = problem
             return 0
@@ -186,7 +186,7 @@ class _Worker:
                 count += self._by_itself(service, asked, today)
         return count
 
-    def _by_itself(self, service: ScoreService, asked: Asked, today: Any) -> int:
+    def _by_itself(self, service: ScoreService, asked: ScoreQuestion, today: Any) -> int:
         try:
             return self._commit(service, [asked], today)
         except Exception as error:
@@ -194,7 +194,7 @@ class _Worker:
             asked.result = internal()
             return 0
 
-    def _commit(self, service: ScoreService, group: list[Asked], today: Any) -> int:
+    def _commit(self, service: ScoreService, group: list[ScoreQuestion], today: Any) -> int:
         """Answer these in one commit; what one of them asks is answered as a whole or refused as a whole."""
         opened = []
         for asked in group:
@@ -204,7 +204,7 @@ class _Worker:
                 asked.result = refused(error)
         if not opened:
             return 0
-        answers: list[tuple[Asked, bytes]] = []
+        answers: list[tuple[ScoreQuestion, bytes]] = []
         try:
             with self._scores.commit() as batch:
                 for asked, applications in opened:
@@ -227,7 +227,7 @@ class _Worker:
             asked.result = answer
         return sum(len(asked.applications) for asked, _ in answers)
 
-    def _room(self) -> bytes | Problem:
+    def _room(self) -> bytes | HttpProblem:
         try:
             found = os.statvfs(self._folder.log_file.parent)
             room = found.f_bavail * found.f_frsize

@@ -36,7 +36,7 @@ class ServiceClock:
         """The day in UTC.
 
         Raises:
-            Problem: the clock is more than five minutes behind what it, or the log, said before.
+            HttpProblem: the clock is more than five minutes behind what it, or the log, said before.
         """
         now = self._clock()
         if now < self._latest - _BACK:
@@ -63,7 +63,7 @@ class LiveRelease:
         """The service as the files have it now.
 
         Raises:
-            Problem: none can be used, `no-release`.
+            HttpProblem: none can be used, `no-release`.
         """
         seen = self._stamp()
         if seen != self._seen or self._service is None:

@@ -17,6 +17,7 @@ from sealscore.clients.serve.api import RIGHTS, ScorerApi
 from sealscore.clients.serve.committer import Committer
 from sealscore.clients.serve.replayer import Replayer
 from sealscore.clients.setup.serving_dir import ScorerDir
+from sealscore.shared.files import OWNER_ONLY
 
 log = logging.getLogger("sealscore.scorer")
 
@@ -27,7 +28,7 @@ class ScorerError(RuntimeError):
 
 def caller_file(folder: ScorerDir) -> CallerFile:
     """The file of who may ask a scorer."""
-    return CallerFile(folder.callers_file, RIGHTS)
+    return CallerFile(folder.callers_file, RIGHTS, 0o640 if folder.shared else OWNER_ONLY)
 
 
 def run_scorer(

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
-from sealscore.clients.http.problems import Problem
+from sealscore.clients.http.problems import HttpProblem
 from sealscore.clients.scoring.replay import replay
 from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
 from sealscore.clients.serve.faults import not_logged
@@ -35,7 +35,7 @@ class Replayer:
         """What became of a score, encoded.
 
         Raises:
-            Problem: there is no such score, or the log cannot be read.
+            HttpProblem: there is no such score, or the log cannot be read.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._replayed, score)
 
@@ -59,7 +59,7 @@ class Replayer:
                 raise not_logged(error) from None
         if line is None:
             fix = "give the `score_id` of an answer"
-            raise Problem(404, "no-such-score", "there is no such score in the log", fix)
+            raise HttpProblem(404, "no-such-score", "there is no such score in the log", fix)
         release = None if line.content is None else self._release(str(line.content["release"]))
         found = replay([line], {} if release is None else {release.hash: release})
         result = "same" if found.same else "differs" if found.differ else "erased" if found.erased else "no-release"

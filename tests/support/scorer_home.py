@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ from sealscore.clients.setup.serving_dir import Pointer, ScorerDir
 from sealscore.shared.crypto.plan_keys import PlanKeys
 from sealscore.shared.identity.keyfile import write_key
 from sealscore.shared.serving.release import Release
-from sealscore.shared.serving.serving_keys import month_of
+from sealscore.shared.serving.serving_keys import ServingKeys, month_of
 
 PATIENCE = 60.0
 LENDER = "lender-1"
@@ -62,9 +63,8 @@ class ScorerHome:
         self.approved: list[str] = []
         (folder / "keys").mkdir(mode=0o700, exist_ok=True)
         month = month_of(now())
-        keys = serving_keys(LENDER, month)
-        assert keys.month == month
         secret = _secret(month)
+        assert ServingKeys.to_open(LENDER, month, secret).keys._public == serving_keys(LENDER, month).keys._public
         write_key(folder / "keys" / f"serving-{month}", "serving-key", {"month": month}, secret, None)
 
     def approve(self, source: Path) -> str:
@@ -100,8 +100,7 @@ class ScorerHome:
 
 
 def _secret(month: str) -> bytes:
-    import hashlib
-
+    """As `serving_keys` has it, which seals to it."""
     return hashlib.shake_256(f"{LENDER} {month}".encode()).digest(len(PlanKeys.secret()))
 
 
@@ -116,13 +115,19 @@ def new_home(folder: Path) -> ScorerHome:
 class ScorerProcess:
     """`sealscore-node serve` in a process of its own."""
 
-    def __init__(self, home: ScorerHome, *options: str, listen: str = "127.0.0.1:0", **environment: str) -> None:
-        command = [sys.executable, "-m", "sealscore.clients.cli", "serve", "--home", str(home.dir.folder)]
+    def __init__(
+        self,
+        home: ScorerHome,
+        *options: str,
+        listen: str = "127.0.0.1:0",
+        program: tuple[str, ...] = ("-m", "sealscore.clients.cli"),
+    ) -> None:
+        command = [sys.executable, *program, "serve", "--home", str(home.dir.folder)]
         self.home, self.log = home, home.dir.folder.parent / f"{home.dir.folder.name}.log"
         self._file = self.log.open("ab")
         self.started = self.log.stat().st_size
         self.process = subprocess.Popen(
-            [*command, "--listen", listen, *options], stderr=self._file, cwd=ROOT, env={**os.environ, **environment}
+            [*command, "--listen", listen, *options], stderr=self._file, cwd=ROOT, env={**os.environ}
         )
         self.place = ""
 

@@ -79,7 +79,7 @@ def run(turns: int = TURNS, one: int = ONE, many: int = MANY) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Turn:
+class _ServeTurn:
     """Requests of one turn: CPU of the service and wall time in all, and how long each took, seconds."""
 
     cpu: float
@@ -90,28 +90,28 @@ class _Turn:
 class _Side:
     def __init__(self, served: _Served, path: str, make: Any) -> None:
         self._served, self._path, self._make = served, path, make
-        self.alone: list[_Turn] = []
-        self.together: list[_Turn] = []
+        self.alone: list[_ServeTurn] = []
+        self.together: list[_ServeTurn] = []
 
-    def turn(self, callers: int, count: int) -> _Turn:
+    def turn(self, callers: int, count: int) -> _ServeTurn:
         """So many requests by so many callers at once."""
         requests = [self._make(self._path) for _ in range(count)]
         before = self._served.cpu
         began = time.perf_counter()
         each = burst(self._served.port, requests, callers)
         wall = time.perf_counter() - began
-        return _Turn(self._served.cpu - before, wall, each)
+        return _ServeTurn(self._served.cpu - before, wall, each)
 
     def figures(self) -> dict[str, float]:
         """Medians over the turns."""
 
-        def over(turns: list[_Turn], what: Any) -> float:
+        def over(turns: list[_ServeTurn], what: Any) -> float:
             return float(median(what(turn) for turn in turns))
 
         def share(percent: float) -> Any:
             return lambda turn: np.percentile(turn.each, percent) * 1e3
 
-        def cpu(turn: _Turn) -> float:
+        def cpu(turn: _ServeTurn) -> float:
             return turn.cpu / len(turn.each) * 1e3
 
         return {

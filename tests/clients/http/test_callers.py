@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sealscore.clients.http.callers import SUBJECT, CallerFile, Callers, CallersError
-from sealscore.clients.http.problems import Problem
+from sealscore.clients.http.problems import HttpProblem
 
 RIGHTS = ("score", "metrics")
 
@@ -28,7 +28,7 @@ def asking(token: str | None = None, subject: str | None = None, scheme: str = "
 def status(callers: Callers, right: str | None = "score", **asked: Any) -> int:
     try:
         callers.check(asking(**asked), right)
-    except Problem as problem:
+    except HttpProblem as problem:
         return problem.status
     return 200
 
@@ -70,7 +70,7 @@ def test_another_scheme_or_two_tokens_are_none(file: CallerFile):
     assert status(callers, token=token, scheme="Basic") == 401
     assert status(callers, token=token, scheme="bEARER") == 200
     twice = {"headers": [(b"authorization", f"Bearer {token}".encode()), (b"authorization", b"Bearer x")]}
-    with pytest.raises(Problem):
+    with pytest.raises(HttpProblem):
         callers.check(twice, "score")
 
 

@@ -25,7 +25,7 @@ from paths import ROOT
 from sealscore.clients.http.binding import Binding, TlsFiles
 from sealscore.clients.http.callers import SUBJECT
 from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_json, send_json, send_problem
-from sealscore.clients.http.problems import PROBLEM_TYPE, Problem
+from sealscore.clients.http.problems import PROBLEM_TYPE, HttpProblem
 from sealscore.clients.http.server import HttpLimits, HttpServer
 
 MOST = 1000
@@ -45,7 +45,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
                 return
     try:
         body = await read_json(scope, receive, MOST)
-    except Problem as problem:
+    except HttpProblem as problem:
         await send_problem(send, problem)
         return
     except HungUp:

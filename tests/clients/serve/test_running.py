@@ -17,7 +17,7 @@ import pytest
 from certificates import Authority
 from scorer_home import LENDER, PATIENCE, ScorerHome, ScorerProcess, application, new_home, release_folder
 
-from sealscore.clients.http.problems import Problem
+from sealscore.clients.http.problems import HttpProblem
 from sealscore.clients.scoring.replay import replay
 from sealscore.clients.serve.faults import clock_behind
 from sealscore.clients.serve.live import ServiceClock
@@ -228,7 +228,7 @@ def test_a_clock_that_goes_back_is_refused_and_a_corrected_one_is_not():
     now[0] -= 240
     assert clock.today() == day
     now[0] -= 61
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(HttpProblem) as refused:
         clock.today()
     assert refused.value.code == clock_behind().code
     now[0] += 86_400
