@@ -47,6 +47,8 @@ class HttpLimits:
 class HttpServer(uvicorn.Server):
     """Serves an application at one place until SIGTERM or SIGINT, or `stop`.
 
+    There is no lifespan: what the application needs is opened before, where an error can be raised, and closed after.
+
     `ready` is called once it listens, with the place as a caller names it.
 
     Raises:
@@ -62,7 +64,7 @@ class HttpServer(uvicorn.Server):
                 app,
                 http=_LimitedProtocol,
                 ws="none",
-                lifespan="on",
+                lifespan="off",
                 log_config=None,
                 log_level="critical",
                 access_log=False,
@@ -91,10 +93,6 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Listen. Called by `run`."""
-        await self.lifespan.startup()
-        if self.lifespan.should_exit:
-            self.should_exit = True
-            return
         loop = asyncio.get_running_loop()
 
         def protocol() -> asyncio.Protocol:

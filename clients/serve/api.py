@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -52,8 +51,8 @@ class ScorerApi:
         self._app = self._routed()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the beginning and end of the service."""
-        if scope["type"] == "http" and scope["path"] == SCORES and scope["method"] == "POST":
+        """One request."""
+        if scope["path"] == SCORES and scope["method"] == "POST":
             await self._guarded(SCORES, self._score, scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -137,7 +136,6 @@ class ScorerApi:
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
-            lifespan=self._lifespan,
             exception_handlers={HTTPException: _not_routed},
         )
         self._route(app, "POST", SCORES, self._score, "Score one application", "score", *_BODY_CODES)
@@ -169,12 +167,6 @@ class ScorerApi:
             extra["security"] = [{"token": []}]
         # The description is ours: FastAPI's own of a validation by pydantic would promise what there is not.
         app.add_api_route(path, endpoint, methods=[method], summary=what, openapi_extra=extra, response_class=Response)
-
-    @asynccontextmanager
-    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        yield
-        self._committer.stop()
-        self._replayer.stop()
 
 
 class _AsgiResponse(Response):

@@ -62,13 +62,12 @@ class Committer:
         self.groups = self.committed = self.waiting = 0
         self.live: LiveRelease | None = None
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+    def start(self) -> None:
         """Open the log, and be ready to be asked.
 
         Raises:
             ScoreLogError, KeyFileError, NodeDirError: the log cannot be used.
         """
-        self._loop = loop
         self._thread.start()
         self._opened.result()
 
@@ -85,8 +84,10 @@ class Committer:
         Raises:
             HttpProblem: they cannot be answered; none of them was.
         """
-        if self._stopped or self._loop is None:
+        if self._stopped:
             raise stopping()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
         if self.waiting >= MOST_WAITING:
             raise busy()
         asked = ScoreQuestion(applications, caller, alone, self._loop.create_future())

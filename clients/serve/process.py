@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import logging
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ from typing import Any
 
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import CallerFile, Callers
-from sealscore.clients.http.exchange import Receive, Scope, Send
 from sealscore.clients.http.server import HttpLimits, HttpServer
 from sealscore.clients.serve.api import RIGHTS, ScorerApi
 from sealscore.clients.serve.committer import Committer
@@ -46,22 +44,14 @@ def run_scorer(
         ScoreLogError, KeyFileError, NodeDirError: the log cannot be used.
     """
     with _alone(folder):
-        committer = Committer(folder, **more)
-        callers = Callers(caller_file(folder), log.warning)
-        api = ScorerApi(committer, Replayer(folder), callers)
-        HttpServer(_Started(api, committer), binding, limits, ready).serve_forever()
-
-
-class _Started:
-    """The application; the log is opened when its loop runs, and before anybody can ask."""
-
-    def __init__(self, api: ScorerApi, committer: Committer) -> None:
-        self._api, self._committer = api, committer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            self._committer.start(asyncio.get_running_loop())
-        await self._api(scope, receive, send)
+        committer, replayer = Committer(folder, **more), Replayer(folder)
+        committer.start()
+        try:
+            api = ScorerApi(committer, replayer, Callers(caller_file(folder), log.warning))
+            HttpServer(api, binding, limits, ready).serve_forever()
+        finally:
+            committer.stop()
+            replayer.stop()
 
 
 @contextmanager

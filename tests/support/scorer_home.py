@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import signal
 import subprocess
@@ -62,10 +61,11 @@ class ScorerHome:
         self.dir = ScorerDir(folder)
         self.approved: list[str] = []
         (folder / "keys").mkdir(mode=0o700, exist_ok=True)
+        self.dir.share(folder / "keys")
         month = month_of(now())
         secret = _secret(month)
         assert ServingKeys.to_open(LENDER, month, secret).keys._public == serving_keys(LENDER, month).keys._public
-        write_key(folder / "keys" / f"serving-{month}", "serving-key", {"month": month}, secret, None)
+        write_key(folder / "keys" / f"serving-{month}", "serving-key", {"month": month}, secret, None, self.dir.shared)
 
     def approve(self, source: Path) -> str:
         """Keep a release as approved; gives its hash."""
@@ -73,6 +73,7 @@ class ScorerHome:
         if not self.dir.release_folder(hash).exists():
             self.dir.releases.mkdir(mode=0o700, exist_ok=True)
             shutil.copytree(source, self.dir.release_folder(hash))
+            self.dir.share(self.dir.releases)
         self.approved.append(hash)
         self.dir.hand_over(LENDER, self.approved)
         return hash
@@ -126,9 +127,7 @@ class ScorerProcess:
         self.home, self.log = home, home.dir.folder.parent / f"{home.dir.folder.name}.log"
         self._file = self.log.open("ab")
         self.started = self.log.stat().st_size
-        self.process = subprocess.Popen(
-            [*command, "--listen", listen, *options], stderr=self._file, cwd=ROOT, env={**os.environ}
-        )
+        self.process = subprocess.Popen([*command, "--listen", listen, *options], stderr=self._file, cwd=ROOT)
         self.place = ""
 
     def ready(self) -> ScorerProcess:

@@ -37,12 +37,6 @@ SECONDS = 20.0
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers what it was sent, after the seconds that the body names."""
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
     try:
         body = await read_json(scope, receive, MOST)
     except HttpProblem as problem:

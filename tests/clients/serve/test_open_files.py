@@ -6,14 +6,15 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from homes import commands
+from homes import Said, commands
 from paths import ROOT
-from scorer_home import LENDER, ScorerHome, ScorerProcess, application, release_folder
+from scorer_home import LENDER, ScorerHome, ScorerProcess, application, now, release_folder
 
 from sealscore.clients.commands.init import _text
 from sealscore.clients.setup.node_dir import NodeDir
@@ -34,6 +35,22 @@ sys.argv = ["sealscore-node", *sys.argv[2:]]
 from sealscore.clients.cli import main
 main()
 """
+# Becomes another user once all is imported: where the interpreter lies, that user may not look.
+AS_ANOTHER = """
+import os, sys
+import uvicorn.lifespan.on, uvicorn.loops.auto, uvicorn.loops.uvloop
+import sealscore.clients.commands.serving.serve
+from sealscore.clients.cli import main
+from sealscore.clients.features.dictionary.digest import dictionary_digest
+dictionary_digest()
+user = int(sys.argv[1])
+os.setgroups([])
+os.setgid(user)
+os.setuid(user)
+sys.argv = ["sealscore-node", *sys.argv[2:]]
+main()
+"""
+STRANGER = 65534
 SECRETS = (
     "keys/identity",
     "keys/label-secret",
@@ -66,7 +83,9 @@ def noted_of(node: NodeDir, noted: Path) -> set[str]:
 
 
 def allowed(name: str) -> bool:
-    return name.startswith((*MAY, "keys/serving-", "scores.db"))
+    """Also the drafts of what it makes itself, and folders, whose entries it lists."""
+    drafts = ("keys/.score-log.", ".scores.db.")
+    return name in (".", "keys", "releases") or name.startswith((*MAY, *drafts, "keys/serving-", "scores.db"))
 
 
 @pytest.fixture
@@ -92,7 +111,7 @@ def test_it_opens_what_it_scores_with_and_nothing_else_of_the_node(served: tuple
     assert not opened & set(SECRETS)
     process = psutil.Process(scorer.process.pid)
     held = {os.readlink(f"/proc/{process.pid}/fd/{number}") for number in os.listdir(f"/proc/{process.pid}/fd")}
-    inside = {str(Path(name).relative_to(node.folder)) for name in held if name.startswith(str(node.folder))}
+    inside = {str(Path(name).relative_to(node.folder)) for name in held if name.startswith(f"{node.folder}/")}
     assert "scores.db" in inside
     assert {name for name in inside if not allowed(name)} == set()
     # Nor are their libraries loaded, whose import takes seconds.
@@ -132,7 +151,7 @@ class TestFolderOfTheScorer:
         assert serving.shared
         serving.hand_over(LENDER, ["0" * 64])
         serving.point(serving.pointer.going_live("0" * 64))
-        serving.serving_key(apart.identity(), month_of(release_day()))
+        serving.serving_key(apart.identity(), month_of(now()))
         with serving.log().commit() as batch:
             batch.write({"score_id": "x"}, "a", "p", 1, b"d")
         modes = {
@@ -151,7 +170,7 @@ class TestFolderOfTheScorer:
         lender, approved = found.handed_over
         assert (lender, approved) == (LENDER, frozenset({"0" * 64}))
         (keys,) = found.opening_keys(lender)
-        assert keys.month == month_of(release_day())
+        assert keys.month == month_of(now())
 
     def test_a_scorer_serves_from_it(self, apart: NodeDir, shared: Path):
         home = ScorerHome(shared)
@@ -166,6 +185,33 @@ class TestFolderOfTheScorer:
         assert len(list(log.lines())) == 1
         log.close()
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts a process of another user")
+    def test_another_user_serves_from_it_and_cannot_read_the_node(self, node: NodeDir):
+        with tempfile.TemporaryDirectory(dir="/tmp") as name:
+            Path(name).chmod(0o711)
+            folder = Path(name) / "scorer"
+            folder.mkdir()
+            os.chown(folder, STRANGER, STRANGER)
+            folder.chmod(0o2770)
+            home = ScorerHome(folder)
+            home.use(home.approve(release_folder()))
+            header = home.caller()
+            scorer = ScorerProcess(home, program=("-c", AS_ANOTHER, str(STRANGER))).ready()
+            with scorer.client(headers=header) as client:
+                assert client.post("/v1/scores", json=application()).status_code == 200
+                # The node's user writes in the same log, beside it.
+                log = home.dir.log()
+                with log.commit() as batch:
+                    assert batch.erase("p1", "asked for it")
+                log.close()
+                assert client.post("/v1/scores", json=application()).json()["code"] == "withdrawn"
+                assert client.post("/v1/scores", json=application("p2")).status_code == 200
+            assert psutil.Process(scorer.process.pid).uids().real == STRANGER
+            assert scorer.end() == 0
+        lines = f"import os; os.setuid({STRANGER}); open({str(node.folder / 'keys' / 'identity')!r})"
+        done = subprocess.run([sys.executable, "-c", lines], capture_output=True, check=False)
+        assert b"PermissionError" in done.stderr
+
     def test_keys_that_others_may_read_are_refused_there_too(self, apart: NodeDir, shared: Path):
         serving = ServingDir(apart)
         serving.log().close()
@@ -174,58 +220,43 @@ class TestFolderOfTheScorer:
             serving.log()
 
 
-def release_day() -> object:
-    from scorer_home import now
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    from sealscore.clients.cli import main
+    from sealscore.clients.commands.terminal import console, errors
 
-    return now()
+    return commands("sealscore-node", main, [console, errors], monkeypatch, capsys)
 
 
-class TestCommands:
-    def test_callers_are_added_listed_and_removed(
-        self, node: NodeDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ):
-        from sealscore.clients.cli import main
-        from sealscore.clients.commands.terminal import console, errors
+def test_callers_are_added_listed_and_removed(node: NodeDir, call: Callable[..., Said]):
+    home = ["--home", node.folder]
+    token = call("caller", "add", "loans", "--right", "score", "--right", "batch", *home).out.strip()
+    assert token.startswith("sealscore-caller-1.")
+    assert call("caller", "add", "other", "--right", "metrics", "--subject", "CN=other", *home).code == 0
+    said = call("caller", "list", *home).out
+    assert "loans" in said
+    assert "CN=other" in said
+    assert token not in said
+    assert call("caller", "add", "loans", "--right", "score", *home).code == 2
+    assert call("caller", "add", "third", "--right", "all", *home).code == 2
+    assert call("caller", "remove", "loans", *home).code == 0
+    assert call("caller", "remove", "loans", *home).code == 2
+    assert "loans" not in call("caller", "list", *home).out
 
-        call = commands("sealscore-node", main, [console, errors], monkeypatch, capsys)
-        home = ["--home", str(node.folder)]
-        token = call("caller", "add", "loans", "--right", "score", "--right", "batch", *home).out.strip()
-        assert token.startswith("sealscore-caller-1.")
-        assert call("caller", "add", "other", "--right", "metrics", "--subject", "CN=other", *home).code == 0
-        said = call("caller", "list", *home).out
-        assert "loans" in said
-        assert "CN=other" in said
-        assert token not in said
-        assert call("caller", "add", "loans", "--right", "score", *home, code=2)
-        assert call("caller", "add", "third", "--right", "all", *home, code=2)
-        assert call("caller", "remove", "loans", *home).code == 0
-        assert call("caller", "remove", "loans", *home, code=2)
-        assert "loans" not in call("caller", "list", *home).out
 
-    @pytest.mark.parametrize(
-        "options",
-        [
-            ["--listen", "0.0.0.0:80"],
-            ["--listen", "localhost:80"],
-            ["--listen", "127.0.0.1:0", "--certificate", "x.pem"],
-            ["--log", "xml"],
-        ],
-    )
-    def test_what_serve_does_not_take(
-        self, node: NodeDir, options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ):
-        from sealscore.clients.cli import main
-        from sealscore.clients.commands.terminal import console, errors
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--listen", "0.0.0.0:80"],
+        ["--listen", "localhost:80"],
+        ["--listen", "127.0.0.1:0", "--certificate", "x.pem"],
+        ["--log", "xml"],
+    ],
+)
+def test_what_serve_does_not_take(node: NodeDir, options: list[str], call: Callable[..., Said]):
+    ScorerHome(node.folder)
+    assert call("serve", *options, "--home", node.folder).code == 2
 
-        call = commands("sealscore-node", main, [console, errors], monkeypatch, capsys)
-        ScorerHome(node.folder)
-        call("serve", *options, "--home", str(node.folder), code=2)
 
-    def test_a_folder_without_a_lender_has_nothing_to_serve(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ):
-        from sealscore.clients.cli import main
-        from sealscore.clients.commands.terminal import console, errors
-
-        call = commands("sealscore-node", main, [console, errors], monkeypatch, capsys)
-        call("serve", "--home", str(tmp_path), code=2)
+def test_a_folder_without_a_lender_has_nothing_to_serve(tmp_path: Path, call: Callable[..., Said]):
+    assert call("serve", "--home", tmp_path).code == 2
