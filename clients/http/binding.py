@@ -25,6 +25,7 @@ _LONGEST = 100
 _UNIX = "unix:"
 _PLACE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]]+)):(\d{1,5})")
 _BACKLOG = 512
+_ENDED = "has ended; put a new one in its place, which is taken up at once"
 
 
 class BindingError(ValueError):
@@ -50,7 +51,7 @@ class TlsFiles:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.load_cert_chain(self.certificate, self.key)
             context.load_verify_locations(self.callers)
-            certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+            ended = self.ends < datetime.now(UTC)
         except (OSError, ValueError) as error:
             files = f"{self.certificate}, {self.key}, {self.callers}"
             why = getattr(error, "reason", None) or getattr(error, "strerror", None) or "no certificate"
@@ -59,9 +60,14 @@ class TlsFiles:
             ) from None
         context.verify_mode = ssl.CERT_REQUIRED
         context.options |= ssl.OP_NO_RENEGOTIATION
-        if certificate.not_valid_after_utc < datetime.now(UTC):
-            raise BindingError(f"{self.certificate}: has ended; put a new one in its place")
+        if ended:
+            raise BindingError(f"{self.certificate}: {_ENDED}")
         return context
+
+    @property
+    def ends(self) -> datetime:
+        """When the service's certificate ends; OSError or ValueError where it cannot be read."""
+        return x509.load_pem_x509_certificate(self.certificate.read_bytes()).not_valid_after_utc
 
     @property
     def seen(self) -> tuple[tuple[int, int, int], ...]:
@@ -176,7 +182,7 @@ class ReloadedTls:
     def __init__(self, files: TlsFiles, warn: Callable[[str], None]) -> None:
         self._files, self._warn, self._seen = files, warn, files.seen
         self.context = files.context()
-        self._newest = self.context
+        self._newest, self._ends = self.context, files.ends
         # Called for each new connection, whether or not it names a server.
         self.context.sni_callback = self._choose
 
@@ -187,13 +193,16 @@ class ReloadedTls:
     def look(self) -> None:
         """Take up changed files; those that cannot be used are told of, and the ones before stay in use."""
         seen = self._files.seen
-        if seen == self._seen:
-            return
-        self._seen = seen
-        try:
-            self._newest = self._files.context()
-        except BindingError as error:
-            self._warn(str(error))
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                self._newest, self._ends = self._files.context(), self._files.ends
+            except (BindingError, OSError, ValueError) as error:
+                self._warn(str(error))
+        if self._ends < datetime.now(UTC):
+            # Once: callers refuse it from now on, and say so by their own words.
+            self._warn(f"{self._files.certificate}: {_ENDED}")
+            self._ends = datetime.max.replace(tzinfo=UTC)
 
 
 def subject_of(certificate: bytes) -> str:

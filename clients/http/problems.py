@@ -116,7 +116,7 @@ def bad_request() -> HttpProblem:
 
 
 def busy() -> HttpProblem:
-    """There are as many connections, or requests that wait, as are allowed."""
+    """There are as many connections as are allowed."""
     fix = "close connections that are not used, and try again in a second"
     return HttpProblem(503, "busy", "the service has all the work that it takes", fix, headers={"retry-after": "1"})
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from sealscore.clients.http.problems import HttpProblem, busy, internal
+from sealscore.clients.http.problems import HttpProblem, internal
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
 from sealscore.clients.scoring.scorer import NoModel
@@ -29,7 +29,7 @@ from sealscore.clients.serve.faults import no_model, not_logged, refused, stoppi
 from sealscore.clients.serve.live import LiveRelease, ServiceClock
 from sealscore.clients.setup.serving_dir import ScorerDir
 
-MOST_IN_GROUP, MOST_WAITING = 64, 1024
+MOST_IN_GROUP = 64
 # A line has some kilobytes: with less room than this the log is as good as full.
 _LEAST_ROOM = 16 * 2**20
 
@@ -88,8 +88,6 @@ class Committer:
             raise stopping()
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        if self.waiting >= MOST_WAITING:
-            raise busy()
         asked = ScoreQuestion(applications, caller, alone, self._loop.create_future())
         self.waiting += 1
         self._queue.put(asked)

@@ -25,7 +25,7 @@ from sealscore.shared.identity.keyfile import write_key
 from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.serving_keys import ServingKeys, month_of
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 LENDER = "lender-1"
 
 

@@ -42,7 +42,7 @@ from sealscore.simulations.experiments.trees import Trees
 
 PLAN, TURNS, ONE, MANY, CALLERS, RESTARTS = "uci_vertical_eps2", 5, 400, 1600, 16, 3
 _TREES, _DEPTH = 200, 4
-_PATIENCE = 60.0
+_PATIENCE = 300.0
 
 
 def run(turns: int = TURNS, one: int = ONE, many: int = MANY) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -102,6 +103,21 @@ def shaken(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes:
     found = asking.getpeercert(binary_form=True)
     assert found is not None
     return found
+
+
+def test_a_certificate_that_ends_while_it_is_in_use_is_told_of_once(tmp_path: Path):
+    authority = Authority(tmp_path / "a")
+    warned: list[str] = []
+    reloaded = ReloadedTls(authority.files(ends=timedelta(seconds=1)), warned.append)
+    assert not warned
+    time.sleep(1.5)
+    for _ in range(2):
+        with pytest.raises(ssl.SSLError):
+            shaken(reloaded.context, authority.client("loans"))
+    assert len(warned) == 1
+    authority.files()
+    assert shaken(reloaded.context, authority.client("loans"))
+    assert len(warned) == 1
 
 
 def test_certificates_and_authorities_are_taken_up_when_their_files_change(tmp_path: Path):

@@ -15,10 +15,13 @@ import pytest
 from homes import Said, commands
 from paths import ROOT
 from scorer_home import LENDER, ScorerHome, ScorerProcess, application, now, release_folder
+from small_release import Pair, small_release
 
 from sealscore.clients.commands.init import _text
-from sealscore.clients.setup.node_dir import NodeDir
+from sealscore.clients.commands.serving.release import hand_over
+from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
 from sealscore.clients.setup.serving_dir import ScorerDir, ServingDir
+from sealscore.shared.ledger.entries import EndRelease
 from sealscore.shared.serving.serving_keys import month_of
 
 # Notes each file that Python or SQLite is asked to open, before anything of ours is imported.
@@ -226,6 +229,19 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     from sealscore.clients.commands.terminal import console, errors
 
     return commands("sealscore-node", main, [console, errors], monkeypatch, capsys)
+
+
+def test_the_scorer_hears_of_approvals_from_the_ledger_and_of_their_end(node: NodeDir):
+    pair = Pair(small_release())
+    release, ledger = pair.release.hash, pair.lender_ledger
+    with pytest.raises(NodeDirError):
+        _ = ServingDir(node).handed_over
+    hand_over(node, ledger)
+    assert ServingDir(node).handed_over == (LENDER, frozenset({release}))
+    ledger.append(lambda state: EndRelease(release=release, why="a test"))
+    hand_over(node, ledger)
+    assert ServingDir(node).handed_over == (LENDER, frozenset())
+    pair.close()
 
 
 def test_callers_are_added_listed_and_removed(node: NodeDir, call: Callable[..., Said]):
