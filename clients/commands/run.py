@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sealscore.clients.commands.plan import find_plan, opened
+from sealscore.clients.commands.serving.release import hand_over
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, node_dir_at
 from sealscore.clients.scoring.batches import late_batches
 from sealscore.clients.scoring.daily import Daily, late_words, lender_chores, platform_chores
@@ -94,6 +95,7 @@ def start(
         )
 
     daily = _daily(node_dir, config, identity, ledger)
+    hand_over(node_dir, ledger)
     supervisor = Supervisor(router, ledger, node_dir.sockets(config), settings, node_dir.status_file, daily=daily)
     try:
         with signals(supervisor):

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sealscore.shared.files import create
+from sealscore.shared.files import OWNER_ONLY, create
 
 ROOM = "see that the disk has room and the file is writable"
 _SLOT = 512
@@ -31,8 +31,8 @@ class HeadFile:
     sector, and the older one is written: a torn write leaves the other.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, mode: int = OWNER_ONLY) -> None:
+        self.path, self._mode = path, mode
 
     def keep(self, seq: int, head: bytes) -> None:
         """Keep the head of a line, on the disk when this returns; one that is not later than what is kept is not.
@@ -47,7 +47,7 @@ class HeadFile:
         body = seq.to_bytes(_SEQ, "big") + head
         if not self.path.exists():
             with suppress(FileExistsError):
-                create(self.path, bytes(2 * _SLOT))
+                create(self.path, bytes(2 * _SLOT), self._mode)
         file = os.open(self.path, os.O_WRONLY)
         try:
             os.pwrite(file, body + _check(body), older * _SLOT)
@@ -80,15 +80,15 @@ def _check(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()[:_CHECK]
 
 
-def open_durable(path: Path | None, schema: str, *pragmas: str) -> sqlite3.Connection:
-    """The file, made where there is none, or memory; `pragmas` come before the schema.
+def open_durable(path: Path | None, schema: str, *pragmas: str, mode: int = OWNER_ONLY) -> sqlite3.Connection:
+    """The file, made where there is none with that mode, or memory; `pragmas` come before the schema.
 
     Raises:
         OSError, sqlite3.Error: it cannot be used.
     """
     if path is not None:
         with suppress(FileExistsError):
-            create(path, b"")
+            create(path, b"", mode)
     database = sqlite3.connect(path or ":memory:", timeout=60, isolation_level=None)
     for pragma in (*pragmas, "journal_mode=WAL", "synchronous=FULL"):
         database.execute(f"PRAGMA {pragma}")

@@ -36,6 +36,7 @@ from sealscore.clients.scoring.storage.kept_levels import (
 )
 from sealscore.clients.scoring.storage.lines import NONCE, SIGNED, START, bound, chained, opened, verified
 from sealscore.shared.fields import pack_fields
+from sealscore.shared.files import OWNER_ONLY
 from sealscore.shared.serving.token import Token
 
 KEY_BYTES = 32
@@ -47,6 +48,7 @@ CREATE TABLE IF NOT EXISTS lines (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, signature BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS lines_heads ON lines (head);
+CREATE INDEX IF NOT EXISTS lines_erased ON lines (person) WHERE kind = 'erased';
 CREATE TABLE IF NOT EXISTS persons (
     person BLOB NOT NULL, since INTEGER NOT NULL, key BLOB NOT NULL, retained INTEGER NOT NULL DEFAULT 0, until TEXT,
     PRIMARY KEY (person, since)
@@ -124,12 +126,12 @@ class ScoreLog:
         ScoreLogError: it cannot be used.
     """
 
-    def __init__(self, keys: LogKeys, path: Path | None = None) -> None:
+    def __init__(self, keys: LogKeys, path: Path | None = None, mode: int = OWNER_ONLY) -> None:
         self.path, self._keys = path, keys
-        self._heads = None if path is None else HeadFile(path.with_suffix(".head"))
+        self._heads = None if path is None else HeadFile(path.with_suffix(".head"), mode)
         try:
             # A key that is destroyed must leave no bytes in the file.
-            self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA, "secure_delete=ON")
+            self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA, "secure_delete=ON", mode=mode)
         except (OSError, sqlite3.Error) as error:
             raise ScoreLogError(f"{path}: no log of scores can be used there ({error})") from None
 
@@ -157,6 +159,12 @@ class ScoreLog:
     def head(self) -> str:
         """The head of the chain, 64 hexadecimal digits."""
         return _last(self._database)[1].hex()
+
+    @property
+    def last_at(self) -> str | None:
+        """When the last line was written, in UTC as `2027-03-31T12:00:00Z`; None where there is none."""
+        row = self._database.execute("SELECT at FROM lines ORDER BY seq DESC LIMIT 1").fetchone()
+        return None if row is None else str(row[0])
 
     def holds(self, head: str) -> bool:
         """Whether the chain has had this head: one that is missing was cut off, or the log was put back."""
@@ -202,13 +210,9 @@ class ScoreLog:
         ]
         return found
 
-    def lines(self, seqs: Sequence[int] | None = None) -> Iterator[ScoreLine]:
-        """The lines in order, decrypted as far as their persons' keys are there."""
-        keys = self._person_keys()
-        erased = {
-            bytes(person): at
-            for at, person in self._database.execute("SELECT at, person FROM lines WHERE kind = 'erased'")
-        }
+    def lines(self, seqs: Sequence[int] | None = None, person: bytes | None = None) -> Iterator[ScoreLine]:
+        """The lines in order, decrypted as far as their persons' keys are there; `person` is whose keys will do."""
+        keys = self._person_keys(person)
         where = "" if seqs is None else f"WHERE seq IN ({','.join('?' * len(seqs))})"
         query = f"SELECT seq, at, kind, person, body FROM lines {where} ORDER BY seq"
         for seq, at, kind, person, body in self._database.execute(query, tuple(seqs or ())):
@@ -217,23 +221,29 @@ class ScoreLog:
                 continue
             key = next((key for since, key in keys.get(bytes(person), ()) if since <= seq), None)
             content = None if key is None else opened(key, seq, bytes(person), bytes(body))
-            yield ScoreLine(seq, at, kind, content, "" if content is not None else erased.get(bytes(person), "unknown"))
+            yield ScoreLine(seq, at, kind, content, "" if content is not None else self._erased_at(bytes(person)))
 
     def find(self, score: str) -> ScoreLine | None:
         """The line of a score by its id."""
-        row = self._database.execute("SELECT seq FROM answers WHERE score = ?", (score,)).fetchone()
-        return None if row is None else next(self.lines([int(row[0])]))
+        query = "SELECT seq, person FROM answers JOIN lines USING (seq) WHERE score = ?"
+        row = self._database.execute(query, (score,)).fetchone()
+        return None if row is None else next(self.lines([int(row[0])], bytes(row[1])))
 
     def close(self) -> None:
         """Close the file; the object is of no more use."""
         self._database.close()
 
-    def _person_keys(self) -> dict[bytes, list[tuple[int, AESGCM]]]:
-        """Each person's keys with the line from which on each is used, the latest first."""
+    def _erased_at(self, person: bytes) -> str:
+        query = "SELECT MAX(at) FROM lines WHERE kind = 'erased' AND person = ?"
+        return str(self._database.execute(query, (person,)).fetchone()[0] or "unknown")
+
+    def _person_keys(self, one: bytes | None = None) -> dict[bytes, list[tuple[int, AESGCM]]]:
+        """Each person's keys, or one's, with the line from which on each is used, the latest first."""
         found: dict[bytes, list[tuple[int, AESGCM]]] = {}
         retention = AESGCM(self._keys.retention)
-        query = "SELECT person, since, key, retained FROM persons ORDER BY since DESC"
-        for person, since, key, retained in self._database.execute(query):
+        where, of = ("", ()) if one is None else ("WHERE person = ?", (one,))
+        query = f"SELECT person, since, key, retained FROM persons {where} ORDER BY since DESC"
+        for person, since, key, retained in self._database.execute(query, of):
             raw, name = bytes(key), bytes(person)
             # What another retention key wrapped is as good as destroyed.
             with suppress(InvalidTag):
@@ -288,15 +298,14 @@ class Batch:
         row = self._database.execute(query, (handle,)).fetchone()
         return None if row is None else Handle(None if row[0] is None else bytes(row[0]), row[1])
 
-    def use(self, handle: bytes, application: str, person: str, platform: str, expires: str) -> bool:
-        """Bind a token to an application; False where it is bound to another one."""
-        place = self._application(application)
-        known = self.handle(handle)
-        if known is None:
-            row = (handle, place, platform, self._keys.person(person), expires)
-            self._database.execute("INSERT INTO handles VALUES (?, ?, ?, ?, ?, NULL)", row)
-            return True
-        return known.application == place
+    def free(self, known: Handle | None, application: str) -> bool:
+        """Whether a token of which so much is known may serve an application: it is bound to no other one."""
+        return known is None or known.application == self._application(application)
+
+    def use(self, handle: bytes, application: str, person: str, platform: str, expires: str) -> None:
+        """Bind a free token to an application."""
+        row = (handle, self._application(application), platform, self._keys.person(person), expires)
+        self._database.execute("INSERT OR IGNORE INTO handles VALUES (?, ?, ?, ?, ?, NULL)", row)
 
     def keep_level(self, token: Token, person: str, purpose: str) -> None:
         """Keep the level of a token that is used here, for a purpose of retraining that its consent names."""
@@ -388,7 +397,7 @@ class Batch:
         return self._open[name]
 
     def _append(self, kind: str, person: bytes, body: bytes) -> None:
-        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
         self._seq, self._written = self._seq + 1, True
         self._head = chained(self._head, self._seq, at, kind, person, body)
         row = (self._seq, at, kind, person, body, self._head)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -36,6 +36,14 @@ class SeenToken:
 
     status: str
     token: Token | None = None
+
+
+@dataclass(frozen=True)
+class OpenApplication:
+    """A checked application and its tokens, opened: all that does not depend on what was answered before."""
+
+    application: Application = field(repr=False)
+    tokens: list[SeenToken] = field(repr=False)
 
 
 class ScoreService:
@@ -82,6 +90,16 @@ class ScoreService:
             NoModel: a model is missing for one of them.
             ScoreLogError: they cannot be logged; nothing was answered.
         """
+        opened = self.open(batch, today)
+        with self._log.commit() as log:
+            return [self.answer(log, one, caller, today) for one in opened]
+
+    def open(self, batch: Sequence[Any], today: date) -> list[OpenApplication]:
+        """Check applications and open their tokens; nothing is read of the log.
+
+        Raises:
+            ApplicationError: one of them cannot be scored.
+        """
         manifest = self._release.manifest
         if not manifest.issued <= today <= manifest.expires:
             what = f"the release is for {manifest.issued} to {manifest.expires}; use another, or set the clock"
@@ -91,16 +109,18 @@ class ScoreService:
             if application.purpose != manifest.purpose_code:
                 what = f"purpose: is not that of the release, {manifest.purpose_code}"
                 raise ApplicationError("purpose", [what])
-        opened = [[self._open(token, application) for token in application.tokens] for application in applications]
-        with self._log.commit() as log:
-            return [
-                self._answered(log, application, seen, caller, today)
-                for application, seen in zip(applications, opened, strict=True)
-            ]
+        return [
+            OpenApplication(application, [self._open(token, application) for token in application.tokens])
+            for application in applications
+        ]
 
-    def _answered(
-        self, log: Batch, application: Application, seen: list[SeenToken], caller: str, today: date
-    ) -> dict[str, Any]:
+    def answer(self, log: Batch, opened: OpenApplication, caller: str, today: date) -> dict[str, Any]:
+        """The answer to one application, written into a batch of the log, whose commit must come before it leaves.
+
+        Raises:
+            ApplicationError, NoModel: it cannot be scored; nothing was written.
+        """
+        application, seen = opened.application, opened.tokens
         versions, same = log.answered(application.id, application.digest)
         if same is not None:
             content = log.content(same, application.person)
@@ -119,6 +139,9 @@ class ScoreService:
         content = self._content(application, judged, scored, caller, today, version)
         if self._shadow is not None:
             content["shadow"] = self._in_shadow(self._shadow, application, levels)
+        # From here on nothing refuses: what is written of an application is written with its answer.
+        for token in (one.token for one in judged if one.status == "used" and one.token is not None):
+            log.use(token.handle, application.id, application.person, token.platform, token.expires.isoformat())
         log.write(content, application.id, application.person, version, application.digest)
         return _answer(content)
 
@@ -173,8 +196,7 @@ class ScoreService:
             return SeenToken("withdrawn", token)
         if not token.as_of <= today <= token.expires:
             return SeenToken("expired" if today > token.expires else "clock", token)
-        expires = token.expires.isoformat()
-        if not log.use(token.handle, application.id, application.person, token.platform, expires):
+        if not log.free(known, application.id):
             return SeenToken("other-application", token)
         if token.retraining and (purpose := self._retraining.get(token.release)):
             log.keep_level(token, application.person, purpose)

@@ -199,11 +199,13 @@ class ServingSection(Strict):
     """What a platform's operator lets be told of a person for scoring, by kind, in bits: in a calendar month, and ever.
 
     An approval of a release puts it into force for that release. `retention_days` is how long a lender keeps the record
-    of a decision whose signal was withdrawn.
+    of a decision whose signal was withdrawn. `folder` is where a lender keeps what its scorer needs, if not in the
+    node's own folder, from which the path is taken.
     """
 
     limits: dict[Code, TellLimit] = Field(default_factory=dict)
     retention_days: Annotated[int, Field(ge=30, le=3660)] = 1826
+    folder: str | None = None
 
     @field_validator("limits")
     @classmethod

@@ -1,9 +1,13 @@
 """Where a node keeps what serving needs, in its own folder; see also `sealscore.clients.setup.node_dir`.
 
+At a lender what a scorer needs may lie in a folder of its own (`[serving] folder`), which another user shares by its
+group: it is then all that this user can read of the node.
+
 releases/HASH/     releases that the operator approved; releases/state.json says which is live
 releases/proposed/ releases by hash that the server sent, for the operator to look at
 serving.db         at a platform: what was told for scoring, of whom (never delete it, never give it away)
 scores.db          at a lender: the log of scores; scores.head the head of its last line
+scorer.json        at a lender: whose scorer this is, and which releases are approved; callers.json who may ask it
 keys/serving-M     at a lender: the serving key of a month; keys/score-log what the log is kept under
 serving-keys/      at a platform: lenders' serving keys, by lender and month
 """
@@ -13,6 +17,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -24,7 +30,7 @@ from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.scoring.storage.kept_levels import KeptLevels
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError, passphrase
 from sealscore.shared.crypto.sealing import PlanKeys
-from sealscore.shared.files import write_whole
+from sealscore.shared.files import OWNER_ONLY, write_whole
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.identity.keyfile import read_key, write_key
 from sealscore.shared.plan.errors import PlanError
@@ -70,23 +76,43 @@ class Pointer:
         return replace(self, **keep, retired=retired)
 
 
-@dataclass(frozen=True)
-class ServingDir:
-    """The serving part of a node's folder."""
+class ScorerDir:
+    """What a process that scores opens, and nothing of a ledger, an identity or a table: releases, keys and log.
 
-    node: NodeDir
+    Where the folder hands its group on (`chmod 2770`), files in it are for that group too.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def shared(self) -> bool:
+        """Whether the folder is for a group."""
+        try:
+            mode = self.folder.stat().st_mode
+        except OSError:
+            return False
+        return bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
 
     @property
     def releases(self) -> Path:
-        return self.node.folder / "releases"
-
-    @property
-    def store_file(self) -> Path:
-        return self.node.folder / "serving.db"
+        return self.folder / "releases"
 
     @property
     def log_file(self) -> Path:
-        return self.node.folder / "scores.db"
+        return self.folder / "scores.db"
+
+    @property
+    def scorer_file(self) -> Path:
+        return self.folder / "scorer.json"
+
+    @property
+    def callers_file(self) -> Path:
+        return self.folder / "callers.json"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys"
 
     def release_folder(self, hash: str) -> Path:
         """Where a release is kept."""
@@ -100,39 +126,23 @@ class ServingDir:
             raise ReleaseError(f"{folder}: holds another release than was approved; restore the approved one")
         return found
 
-    @property
-    def proposed(self) -> Path:
-        return self.releases / "proposed"
-
-    def proposed_releases(self) -> dict[str, Manifest]:
-        """The manifests of releases that the server sent, by hash; a folder that does not hold its own is left out."""
-        found = {}
-        for path in sorted(self.proposed.glob(f"[0-9a-f]*/{MANIFEST}")):
-            with contextlib.suppress(PlanError):
-                manifest = Manifest.load(path)
-                if manifest.hash == path.parent.name:
-                    found[manifest.hash] = manifest
-        return found
-
-    def store(self) -> ServingStore:
-        """What was told for scoring; ServingStoreError where it cannot be used."""
-        return ServingStore(self.store_file)
-
     def log(self) -> ScoreLog:
         """The log of scores; ScoreLogError or KeyFileError where it cannot be used."""
-        path = self.node.folder / "keys" / _LOG
+        path, shared = self.keys / _LOG, self.shared
         if not path.exists():
             if self.log_file.exists():
                 raise NodeDirError(f"{path}: is missing, and {self.log_file} cannot be read without it; restore it")
-            write_key(path, _LOG, {}, os.urandom(3 * KEY_BYTES), passphrase())
-        return ScoreLog(LogKeys.of(read_key(path, _LOG, passphrase())[1]), self.log_file)
+            self._make(self.keys)
+            write_key(path, _LOG, {}, os.urandom(3 * KEY_BYTES), passphrase(), shared)
+        keys = LogKeys.of(read_key(path, _LOG, passphrase(), shared)[1])
+        return ScoreLog(keys, self.log_file, 0o660 if shared else OWNER_ONLY)
 
     def kept_levels(self) -> KeptLevels:
         """Levels of tokens that a lender keeps for retraining."""
-        path = self.node.folder / "keys" / _LOG
+        path = self.keys / _LOG
 
         def naming() -> bytes | None:
-            return LogKeys.of(read_key(path, _LOG, passphrase())[1]).naming if path.exists() else None
+            return LogKeys.of(read_key(path, _LOG, passphrase(), self.shared)[1]).naming if path.exists() else None
 
         return KeptLevels(self.log_file, cache(naming))
 
@@ -149,38 +159,113 @@ class ServingDir:
 
     def point(self, pointer: Pointer) -> None:
         """Use releases otherwise from now on: one file, replaced in one step."""
-        path = self.releases / "state.json"
         content: dict[str, object] = {"live": pointer.live, "before": pointer.before, "shadow": pointer.shadow}
-        whole = content | {"retired": list(pointer.retired)}
+        self._write(self.releases / "state.json", content | {"retired": list(pointer.retired)})
+
+    @property
+    def handed_over(self) -> tuple[str, frozenset[str]]:
+        """Whose scorer this is, and the hashes of the releases that are approved and not withdrawn.
+
+        Raises:
+            NodeDirError: the node has not said it yet, or the file is damaged.
+        """
         try:
-            self.releases.mkdir(mode=0o700, exist_ok=True)
-            write_whole(path, json.dumps(whole, indent=1) + "\n", 0o600)
-        except OSError as error:
-            what = f"{path}: cannot be written ({error.strerror}); see to it, and repeat the command"
-            raise NodeDirError(what) from None
+            data = json.loads(self.scorer_file.read_text("utf-8"))
+            return str(data["lender"]), frozenset(map(str, data["approved"]))
+        except FileNotFoundError:
+            fix = "at the node: sealscore-node release use NAME"
+            raise NodeDirError(f"{self.scorer_file}: the node has handed nothing over to its scorer; {fix}") from None
+        except (OSError, ValueError, KeyError, TypeError):
+            fix = "sealscore-node release use NAME writes it anew"
+            raise NodeDirError(f"{self.scorer_file}: cannot be read; {fix}") from None
+
+    def hand_over(self, lender: str, approved: Collection[str]) -> None:
+        """Tell a scorer whose it is, and the releases that the ledger has as approved."""
+        self._write(self.scorer_file, {"lender": lender, "approved": sorted(approved)})
+
+    def opening_keys(self, lender: str) -> list[ServingKeys]:
+        """All serving keys that are here, for opening tokens alone; no identity is needed."""
+        return [ServingKeys.to_open(lender, month, self._key(month)) for month in self._months()]
 
     def serving_key(self, identity: Identity, month: str) -> ServingKeys:
         """The lender's key of a month, made where there is none; KeyFileError where it cannot be."""
         path = self._key_file(month)
         if not path.exists():
-            write_key(path, _KEY, {"month": month}, PlanKeys.secret(), passphrase())
-        return ServingKeys.of(identity, month, read_key(path, _KEY, passphrase())[1])
+            self._make(self.keys)
+            write_key(path, _KEY, {"month": month}, PlanKeys.secret(), passphrase(), self.shared)
+        return ServingKeys.of(identity, month, self._key(month))
 
     def serving_keys(self, identity: Identity) -> list[ServingKeys]:
         """All keys that are here."""
-        months = sorted(path.name.removeprefix("serving-") for path in self._key_file("x").parent.glob("serving-*-*"))
-        return [self.serving_key(identity, month) for month in months]
+        return [self.serving_key(identity, month) for month in self._months()]
 
     def destroy_keys(self, today: date, token_days: int) -> list[str]:
         """Destroy keys of months whose last token ended `KEPT_DAYS` ago; gives the months."""
         oldest = month_of(today - timedelta(days=token_days + KEPT_DAYS))
-        gone = []
-        for path in sorted(self._key_file("x").parent.glob("serving-*-*")):
-            month = path.name.removeprefix("serving-")
-            if month < oldest:
-                path.unlink()
-                gone.append(month)
+        gone = [month for month in self._months() if month < oldest]
+        for month in gone:
+            self._key_file(month).unlink()
         return gone
+
+    def share(self, folder: Path) -> None:
+        """Let the group read what was copied here, where the folder is for one."""
+        if self.shared:
+            folder.chmod(0o2770)
+            for path in folder.rglob("*"):
+                path.chmod(0o2770 if path.is_dir() else 0o640)
+
+    def _months(self) -> list[str]:
+        return sorted(path.name.removeprefix("serving-") for path in self.keys.glob("serving-*-*"))
+
+    def _key(self, month: str) -> bytes:
+        return read_key(self._key_file(month), _KEY, passphrase(), self.shared)[1]
+
+    def _key_file(self, month: str) -> Path:
+        return self.keys / f"serving-{month}"
+
+    def _make(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if self.shared and folder.stat().st_mode & 0o7777 == 0o2700:
+            folder.chmod(0o2770)
+
+    def _write(self, path: Path, content: dict[str, object]) -> None:
+        try:
+            self._make(path.parent)
+            write_whole(path, json.dumps(content, indent=1) + "\n", 0o640 if self.shared else OWNER_ONLY)
+        except OSError as error:
+            what = f"{path}: cannot be written ({error.strerror}); see to it, and repeat the command"
+            raise NodeDirError(what) from None
+
+
+class ServingDir(ScorerDir):
+    """The serving part of a node's folder."""
+
+    def __init__(self, node: NodeDir) -> None:
+        self.node = node
+        elsewhere = node.config().serving.folder if node.config_file.exists() else None
+        super().__init__(node.folder if elsewhere is None else node.folder / elsewhere)
+
+    @property
+    def store_file(self) -> Path:
+        return self.node.folder / "serving.db"
+
+    @property
+    def proposed(self) -> Path:
+        return self.node.folder / "releases" / "proposed"
+
+    def proposed_releases(self) -> dict[str, Manifest]:
+        """The manifests of releases that the server sent, by hash; a folder that does not hold its own is left out."""
+        found = {}
+        for path in sorted(self.proposed.glob(f"[0-9a-f]*/{MANIFEST}")):
+            with contextlib.suppress(PlanError):
+                manifest = Manifest.load(path)
+                if manifest.hash == path.parent.name:
+                    found[manifest.hash] = manifest
+        return found
+
+    def store(self) -> ServingStore:
+        """What was told for scoring; ServingStoreError where it cannot be used."""
+        return ServingStore(self.store_file)
 
     def keep_peer(self, text: str, card: Card) -> ServingPeer:
         """Keep a lender's serving key; CertificateError where it did not certify it."""
@@ -212,9 +297,6 @@ class ServingDir:
 
     def _peer_file(self, lender: str, month: str) -> Path:
         return self.node.folder / "serving-keys" / f"{lender}-{month}.txt"
-
-    def _key_file(self, month: str) -> Path:
-        return self.node.folder / "keys" / f"serving-{month}"
 
 
 def today() -> date:

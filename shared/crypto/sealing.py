@@ -83,34 +83,21 @@ class PeerKey:
             raise CertificateError(f"nothing can be sealed to the key of {self.name!r}") from None
 
 
-class PlanKeys:
-    """The own key pair under one plan. Its `repr` shows no key.
+class PrivateKeys:
+    """The own private half under one plan, for a process that opens what is sealed to it and certifies nothing.
 
-    They are in memory alone: a holder that restarts certifies new ones. `destroy` drops the private half; Python cannot
-    wipe what the library still keeps until it is collected.
+    `destroy` drops it; Python cannot wipe what the library still keeps until it is collected. Its `repr` shows no key.
     """
 
-    def __init__(self, identity: Identity, plan: str, secret: bytes) -> None:
+    def __init__(self, name: str, plan: str, secret: bytes) -> None:
         """`secret` is the seed of the ML-KEM key (64 bytes) and the X25519 key (32 bytes)."""
         if len(secret) != _MLKEM_SEED + _X25519_PRIVATE:
             raise ValueError(f"plan keys have {_MLKEM_SEED + _X25519_PRIVATE} bytes, got {len(secret)}")
-        self.plan, self.name = plan, identity.name
+        self.plan, self.name = plan, name
         mlkem = MLKEM768PrivateKey.from_seed_bytes(secret[:_MLKEM_SEED])
         x25519 = X25519PrivateKey.from_private_bytes(secret[_MLKEM_SEED:])
         self._private: MLKEM768X25519PrivateKey | None = MLKEM768X25519PrivateKey(mlkem, x25519)
-        public = mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
-        fields = plan_bytes(plan), identity.name.encode(), public
-        self.certificate = pack_fields(*fields, identity.sign(_PLAN_KEY, *fields))
-
-    @classmethod
-    def generate(cls, identity: Identity, plan: str) -> PlanKeys:
-        """Fresh keys for a plan, by its hash; always from the operating system's generator."""
-        return cls(identity, plan, cls.secret())
-
-    @staticmethod
-    def secret() -> bytes:
-        """A fresh secret, from the operating system's generator."""
-        return MLKEM768PrivateKey.generate().private_bytes_raw() + X25519PrivateKey.generate().private_bytes_raw()
+        self._public = mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
     def open(self, ciphertext: bytes, info: bytes) -> bytes:
         """What was sealed to these keys under `info`.
@@ -131,7 +118,29 @@ class PlanKeys:
         self._private = None
 
     def __repr__(self) -> str:
-        return f"PlanKeys(name={self.name!r}, plan={self.plan!r})"
+        return f"{type(self).__name__}(name={self.name!r}, plan={self.plan!r})"
+
+
+class PlanKeys(PrivateKeys):
+    """The own key pair under one plan, with its certificate.
+
+    They are in memory alone: a holder that restarts certifies new ones.
+    """
+
+    def __init__(self, identity: Identity, plan: str, secret: bytes) -> None:
+        super().__init__(identity.name, plan, secret)
+        fields = plan_bytes(plan), identity.name.encode(), self._public
+        self.certificate = pack_fields(*fields, identity.sign(_PLAN_KEY, *fields))
+
+    @classmethod
+    def generate(cls, identity: Identity, plan: str) -> PlanKeys:
+        """Fresh keys for a plan, by its hash; always from the operating system's generator."""
+        return cls(identity, plan, cls.secret())
+
+    @staticmethod
+    def secret() -> bytes:
+        """A fresh secret, from the operating system's generator."""
+        return MLKEM768PrivateKey.generate().private_bytes_raw() + X25519PrivateKey.generate().private_bytes_raw()
 
 
 def peer_key(certificate: bytes, card: Card, plan: str) -> PeerKey:

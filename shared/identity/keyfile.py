@@ -1,4 +1,4 @@
-"""Files of secret keys: mode 0600, optionally under a passphrase, never overwritten.
+"""Files of secret keys: mode 0600 (0640 where two users share them), optionally under a passphrase, never overwritten.
 
 A file is JSON: what the key is for in clear, and the secret, sealed by AES-256-GCM under scrypt (RFC 7914) of the
 passphrase where there is one. A digest over the whole distinguishes a damaged file from a wrong passphrase.
@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from sealscore.shared.files import create
+from sealscore.shared.files import OWNER_ONLY, create
 
 _FORMAT = "sealscore-key-1"
 _MOST = 65_536
@@ -31,8 +31,10 @@ class KeyFileError(ValueError):
     """A key file that cannot be used; the message names the file and the fix, and nothing of the key."""
 
 
-def write_key(path: Path, kind: str, about: Mapping[str, str], secret: bytes, passphrase: str | None) -> None:
-    """Write a secret into a new file that only its owner can read.
+def write_key(
+    path: Path, kind: str, about: Mapping[str, str], secret: bytes, passphrase: str | None, group: bool = False
+) -> None:
+    """Write a secret into a new file that only its owner can read, and its group where that is meant.
 
     Raises:
         KeyFileError: the file exists, cannot be written, or the passphrase is empty.
@@ -49,20 +51,20 @@ def write_key(path: Path, kind: str, about: Mapping[str, str], secret: bytes, pa
         content["data"] = (nonce + sealed).hex()
     content["check"] = _check(content)
     try:
-        create(path, (json.dumps(content, indent=1) + "\n").encode("ascii"))
+        create(path, (json.dumps(content, indent=1) + "\n").encode("ascii"), 0o640 if group else OWNER_ONLY)
     except FileExistsError:
         raise KeyFileError(f"{path}: exists already, and a key is never overwritten; move it away first") from None
     except OSError as error:
         raise KeyFileError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def read_key(path: Path, kind: str, passphrase: str | None) -> tuple[dict[str, str], bytes]:
-    """What the key is for, and the secret.
+def read_key(path: Path, kind: str, passphrase: str | None, group: bool = False) -> tuple[dict[str, str], bytes]:
+    """What the key is for, and the secret; its group may read the file where that is meant.
 
     Raises:
         KeyFileError: the file is missing, open to others, damaged, of another kind, or under another passphrase.
     """
-    content = _content(path)
+    content = _content(path, 0o137 if group else 0o177)
     if content["kind"] != kind:
         raise KeyFileError(f"{path}: contains a key of the kind {content['kind']!r}, and {kind!r} is needed here")
     data = bytes.fromhex(content["data"])
@@ -79,7 +81,7 @@ def read_key(path: Path, kind: str, passphrase: str | None) -> tuple[dict[str, s
         raise KeyFileError(f"{path}: the passphrase is wrong") from None
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _content(path: Path, forbidden: int) -> dict[str, Any]:
     try:
         # Without O_NONBLOCK a named pipe in the file's place would stop the node for good.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -91,7 +93,7 @@ def _content(path: Path) -> dict[str, Any]:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
             raise KeyFileError(f"{path}: is no regular file")
-        if mode & 0o177:
+        if mode & forbidden:
             open_to = f"{stat.S_IMODE(mode):04o}"
             raise KeyFileError(f"{path}: has the mode {open_to}, and a key is for its owner alone: chmod 600 {path}")
         content = _parsed(os.read(handle, _MOST + 1))

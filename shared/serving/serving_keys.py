@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from sealscore.shared.crypto.sealing import CertificateError, PeerKey, PlanKeys, peer_key
+from sealscore.shared.crypto.sealing import CertificateError, PeerKey, PlanKeys, PrivateKeys, peer_key
 from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import Card, Identity
 
@@ -41,16 +41,23 @@ class ServingKeys:
     """A lender's own keys of one month, as `shared.crypto.sealing.unseal` takes them for a message under a release."""
 
     month: str
-    keys: PlanKeys
+    keys: PrivateKeys
 
     @classmethod
     def of(cls, identity: Identity, month: str, secret: bytes) -> ServingKeys:
         """The keys of a month from their secret."""
         return cls(month, PlanKeys(identity, scope_of(month), secret))
 
+    @classmethod
+    def to_open(cls, lender: str, month: str, secret: bytes) -> ServingKeys:
+        """The keys of a month for a process that opens tokens and has no identity: they certify nothing."""
+        return cls(month, PrivateKeys(lender, scope_of(month), secret))
+
     @property
     def certificate(self) -> str:
-        """The public half, certified by the lender, on one line of text."""
+        """The public half, certified by the lender, on one line of text; CertificateError of keys that only open."""
+        if not isinstance(self.keys, PlanKeys):
+            raise CertificateError(f"the serving key of {self.month} can open tokens only; the node certifies it")
         packed = pack_fields(self.month.encode(), self.keys.certificate)
         return KEY_HEAD + base64.urlsafe_b64encode(packed).decode("ascii")
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from sealscore.shared.crypto.sealing import PlanKeys, WrongInfo, claimed_address, seal, unseal
+from sealscore.shared.crypto.sealing import PrivateKeys, WrongInfo, claimed_address, seal, unseal
 from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.messages.codec import Address
@@ -146,7 +146,7 @@ class _Under:
     """A month's keys, for messages under a release: `shared.crypto.sealing.OpeningKeys`."""
 
     plan: str
-    keys: PlanKeys
+    keys: PrivateKeys
 
     @property
     def name(self) -> str:

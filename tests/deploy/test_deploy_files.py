@@ -30,6 +30,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 APPS = {"sealscore-node": node_cli.app, "sealscore-server": server_cli.app}
 UNITS = ("sealscore-node.service", "sealscore-server.service")
+SCORER = "sealscore-scorer.service"
 BINARIES = "/opt/sealscore/venv/bin/"
 
 
@@ -77,7 +78,7 @@ class TestCompose:
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["restart"] == "always"
         assert not {"privileged", "network_mode", "pid", "cap_add", "devices"} & set(service)
-        assert [mount["type"] for mount in service["volumes"] if not mount.get("read_only")] == ["volume"]
+        assert {mount["type"] for mount in service["volumes"] if not mount.get("read_only")} == {"volume"}
 
     def test_the_tables_are_mounted_read_only(self):
         (tables,) = [mount for mount in SERVICES["node"]["volumes"] if mount["type"] == "bind"]
@@ -87,25 +88,42 @@ class TestCompose:
     def test_each_has_a_volume_of_its_own_where_the_image_has_its_folders(self):
         environment = dict(re.findall(r"(SEALSCORE_\w+)=(\S+)", DOCKERFILE))
         for name, variable in (("node", "SEALSCORE_HOME"), ("server", "SEALSCORE_SERVER_HOME")):
-            (volume,) = [mount for mount in SERVICES[name]["volumes"] if mount["type"] == "volume"]
-            assert volume["source"] == name
+            (volume,) = [mount for mount in SERVICES[name]["volumes"] if mount["source"] == name]
             assert name in COMPOSE["volumes"]
             assert Path(environment[variable]).is_relative_to(volume["target"])
 
     def test_no_port_but_the_partner_port_is_published(self):
         config = ServerConfig(hosts=())
         assert SERVICES["server"]["ports"] == [f"{config.partner_port}:{config.partner_port}"]
-        assert not {"ports", "expose"} & set(SERVICES["node"])
+        assert not {"ports", "expose"} & (set(SERVICES["node"]) | set(SERVICES["scorer"]))
         assert str(config.control_port) not in (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
 
     def test_health_is_asked_of_our_own_commands(self):
-        tests = {name: service["healthcheck"]["test"] for name, service in SERVICES.items()}
+        tests = {name: service["healthcheck"]["test"] for name, service in SERVICES.items() if name != "scorer"}
         assert tests == {"node": ["CMD", "sealscore-node", "status"], "server": ["CMD", "sealscore-server", "nodes"]}
 
     @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
     def test_commands_are_there(self, service: dict[str, Any]):
         assert exists(service["command"])
-        assert exists(service["healthcheck"]["test"][1:])
+        if service is not SERVICES["scorer"]:
+            assert exists(service["healthcheck"]["test"][1:])
+
+    def test_the_scorer_sees_nothing_of_the_node_and_the_node_shares_its_group(self):
+        scorer, node = SERVICES["scorer"], SERVICES["node"]
+        places = {mount["target"] for mount in scorer["volumes"]}
+        assert not places & {mount["target"] for mount in node["volumes"] if mount["source"] != "scorer"}
+        user, group = scorer["user"].split(":")
+        assert user != node["user"].split(":")[0]
+        assert node["group_add"] == [group]
+        assert scorer["environment"]["SEALSCORE_HOME"] in places
+        (socket,) = [word.removeprefix("unix:") for word in scorer["command"] if word.startswith("unix:")]
+        assert str(Path(socket).parent) in places
+        program = scorer["healthcheck"]["test"][-1]
+        compile(program, "healthcheck", "exec")
+        assert socket in program
+        made = " ".join(value for key, value in instructions() if key == "RUN")
+        assert f"--uid {user} " in made
+        assert "--mode 2770 /var/lib/sealscore-scorer" in made
 
     @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
     def test_the_image_is_built_from_this_tree(self, service: dict[str, Any]):
@@ -126,7 +144,8 @@ class TestDockerfile:
         assert '/wheels/*.whl)[${ROLES}]"' in runs
         assert "--editable" not in runs
         (roles,) = [value.partition("=")[2] for key, value in instructions() if value.startswith("ROLES=")]
-        assert set(roles.split(",")) == set(SERVICES) <= set(PROJECT["optional-dependencies"])
+        # A scorer is a node's command.
+        assert set(roles.split(",")) == set(SERVICES) - {"scorer"} <= set(PROJECT["optional-dependencies"])
         assert not re.search(r"\b(apt|apk|curl|wget|git|conda|npm)\b", runs)
         assert not [key for key, _ in instructions() if key == "ADD"]
 
@@ -159,7 +178,7 @@ class TestDockerfile:
 
 
 class TestUnits:
-    @pytest.mark.parametrize("name", UNITS)
+    @pytest.mark.parametrize("name", [*UNITS, SCORER])
     def test_it_is_hardened_and_comes_back(self, name: str):
         service = {key: values[-1] for key, values in unit(name)["Service"].items()}
         wanted = {
@@ -194,10 +213,19 @@ class TestUnits:
         (when,) = unit("sealscore-relay.timer")["Timer"]["OnCalendar"]
         assert re.fullmatch(r"\*-\*-\* \d\d:00:00 UTC", when)
 
+    def test_the_scorer_is_a_user_of_its_own_that_does_not_see_the_node(self):
+        service, node = unit(SCORER)["Service"], unit("sealscore-node.service")["Service"]
+        assert service["User"] != node["User"]
+        assert service["InaccessiblePaths"] == [f"-{folder}" for folder in node["ReadWritePaths"]]
+        (command,) = service["ExecStart"]
+        assert exists(command.removeprefix(BINARIES).split())
+        (socket,) = re.findall(r"unix:(\S+)", command)
+        assert Path(socket).parent == Path("/run") / service["RuntimeDirectory"][0]
+
     def test_a_node_reads_its_data_anew_on_reload(self):
         assert unit("sealscore-node.service")["Service"]["ExecReload"] == [f"{BINARIES}sealscore-node reload"]
 
-    @pytest.mark.parametrize("name", UNITS)
+    @pytest.mark.parametrize("name", [*UNITS, SCORER])
     def test_secrets_come_from_a_file_that_may_be_missing(self, name: str):
         text = (DEPLOY / name).read_text(encoding="utf-8")
         (file,) = unit(name)["Service"]["EnvironmentFile"]
@@ -205,7 +233,7 @@ class TestUnits:
         assert PASSPHRASE in text
         assert f"{PASSPHRASE}=" not in text
 
-    @pytest.mark.parametrize("name", UNITS)
+    @pytest.mark.parametrize("name", [*UNITS, SCORER])
     @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
     def test_systemd_takes_it(self, name: str, tmp_path: Path):
         # What it would start is not installed here.

@@ -25,6 +25,7 @@ from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.release_review import NEW, ReleaseReview, admit, review
 from sealscore.clients.setup.serving_dir import Pointer, ServingDir
 from sealscore.shared.ledger.entries import EndRelease
+from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.serving.release import Release
 from sealscore.shared.text.foreign import GROUP
@@ -82,6 +83,7 @@ def approve(
         try:
             draft.parent.mkdir(mode=0o700, exist_ok=True)
             shutil.copytree(source, draft)
+            serving.share(draft)
         except OSError as error:
             fail(f"{kept}: cannot be written ({error.strerror or 'see the disk'}); nothing was approved", FAILED)
         # What was looked at is what is kept, whatever happened to the folder meanwhile.
@@ -91,6 +93,7 @@ def approve(
         draft.rename(kept)
     with opened(node_dir) as ledger:
         seq = ledger.append(lambda state: admit(seen.release, node_dir.config()))
+        hand_over(node_dir, ledger)
     shutil.rmtree(serving.proposed / seen.release.hash, ignore_errors=True)
     console.print(f"approved: {foreign(seen.release.manifest.name)}, entry {seq} of the ledger")
     if node_dir.config().node.role == "lender":
@@ -141,6 +144,8 @@ def use(
     hash, state = approved_release(node_dir, release)
     serving = ServingDir(node_dir)
     serving.release(hash)
+    with opened(node_dir) as ledger:
+        hand_over(node_dir, ledger)
     pointer = serving.pointer
     if shadow and pointer.live == hash:
         fail(f"release {state.manifest.name} is live; another one can be in the shadow", BAD_INPUT)
@@ -174,10 +179,19 @@ def withdraw(
     serving = ServingDir(node_dir)
     with opened(node_dir) as ledger:
         ledger.append(lambda folded: EndRelease(release=hash, why=why))
+        hand_over(node_dir, ledger)
     serving.point(serving.pointer.without(hash))
     console.print(f"withdrawn: {foreign(state.manifest.name)}")
     if node_dir.config().node.role == "lender" and serving.pointer.live is None:
         console.print("no release is live now: sealscore-node release use, or rollback")
+
+
+def hand_over(node_dir: NodeDir, ledger: Ledger) -> None:
+    """Tell a lender's scorer, which reads no ledger, what the ledger has as approved."""
+    config = node_dir.config()
+    if config.node.role == "lender":
+        live = [one.manifest.hash for one in ledger.state.serving.live]
+        ServingDir(node_dir).hand_over(config.node.name, live)
 
 
 def _lender(folder: Path) -> NodeDir:

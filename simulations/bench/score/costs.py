@@ -35,7 +35,7 @@ from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer, mont
 ONE_BY_ONE, TOKENS, LINES, TURNS = 300, 200, 20_000, 5
 
 
-def _features(release: Release, records: Records, rows: range) -> list[dict[str, Any]]:
+def features_of(release: Release, records: Records, rows: range) -> list[dict[str, Any]]:
     """Applications' features as JSON has them, of records."""
     table = release.plan.groups[release.plan.lenders].table
     found = []
@@ -60,7 +60,7 @@ def _levels(release: Release) -> dict[str, list[int]]:
 def one(release: Release, records: Records) -> dict[str, float]:
     """CPU milliseconds from one applicant's features to PD, points and reasons, and of one row by numpy alone."""
     scorer, table = Scorer(release), release.plan.groups[release.plan.lenders].table
-    given, levels = _features(release, records, range(ONE_BY_ONE)), _levels(release)
+    given, levels = features_of(release, records, range(ONE_BY_ONE)), _levels(release)
     merged = {group: np.array([float(told[0])]) for group, told in levels.items()}
 
     def ours() -> None:
@@ -170,7 +170,7 @@ def replays(release: Release, records: Records, folder: Path) -> dict[str, float
     scorer, levels, today = Scorer(release), _levels(release), datetime.now(UTC).date()
     told = [{"kind": group, "status": "used"} for group in levels]
     log = ScoreLog(LogKeys.fresh(), folder / "scores.db")
-    given = _features(release, records, range(min(LINES, len(records))))
+    given = features_of(release, records, range(min(LINES, len(records))))
     for start in range(0, len(given), 500):
         with log.commit() as batch:
             for place, features in enumerate(given[start : start + 500], start):

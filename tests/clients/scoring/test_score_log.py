@@ -34,7 +34,8 @@ def written(path: Path | None = None, persons: int = 4, lines: int = 3) -> Score
 def write(log: ScoreLog, person: str, name: str, handle: bytes | None = None) -> None:
     with log.commit() as batch:
         if handle is not None:
-            assert batch.use(handle, name, person, "wallet", "2030-04-01")
+            assert batch.free(batch.handle(handle), name)
+            batch.use(handle, name, person, "wallet", "2030-04-01")
         batch.write({"score_id": f"score-{name}", "said": f"secret of {person}"}, name, person, 1, name.encode())
 
 
@@ -298,7 +299,7 @@ def test_a_tombstone_comes_before_its_token():
         handle = batch.handle(HANDLE)
         assert handle is not None
         assert handle.withdrawn == str(TODAY)
-        assert not batch.use(HANDLE, "one", "p1", "wallet", "2030-04-01")
+        assert not batch.free(batch.handle(HANDLE), "one")
 
 
 def test_a_commit_that_fails_leaves_nothing():
@@ -307,7 +308,7 @@ def test_a_commit_that_fails_leaves_nothing():
 
     def fails() -> None:
         with log.commit() as batch:
-            assert batch.use(HANDLE, "x", "p0", "wallet", "2030-04-01")
+            batch.use(HANDLE, "x", "p0", "wallet", "2030-04-01")
             batch.write({"score_id": "x"}, "x", "p0", 1, b"x")
             batch.erase("p1", "x")
             raise KeyError("x")

@@ -1,0 +1,60 @@
+"""`sealscore-node caller`: who may ask a lender's scorer, and what."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sealscore.clients.commands.serving.serve import scorer_dir_at
+from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail
+from sealscore.clients.http.callers import CallersError
+from sealscore.clients.serve.process import caller_file
+from sealscore.shared.text.terminal import foreign
+
+app = typer.Typer(help="Say who may ask the scorer, and what.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The caller's name, as the log of scores keeps it.")]
+
+
+@app.command()
+def add(
+    name: Name,
+    right: Annotated[list[str], typer.Option(help="score, batch, replay or metrics; may be given several times.")],
+    subject: Annotated[
+        str | None,
+        typer.Option(help="Know it by the subject of its client certificate, such as CN=loans; no token."),
+    ] = None,
+    folder: Folder = HERE,
+) -> None:
+    """Add a caller. Its token is printed once and kept nowhere: give it to the caller by a safe way."""
+    try:
+        token = caller_file(scorer_dir_at(folder)).add(name, right, subject)
+    except CallersError as error:
+        fail(str(error), BAD_INPUT)
+    print(token if token is not None else f"added: {name}")
+
+
+@app.command("list")
+def list_callers(folder: Folder = HERE) -> None:
+    """List the callers, their rights, and how each is known."""
+    try:
+        known = caller_file(scorer_dir_at(folder)).read()
+    except CallersError as error:
+        fail(str(error), BAD_INPUT)
+    table = Table("caller", "rights", "known by")
+    for one in known:
+        by = "token" if one.subject is None else foreign(one.subject)
+        table.add_row(foreign(one.name), ", ".join(sorted(one.rights)), by)
+    console.print(table if known else "nobody may ask yet; sealscore-node caller add NAME --right score")
+
+
+@app.command()
+def remove(name: Name, folder: Folder = HERE) -> None:
+    """Remove a caller: its next request is refused."""
+    try:
+        caller_file(scorer_dir_at(folder)).remove(name)
+    except CallersError as error:
+        fail(str(error), BAD_INPUT)
+    console.print(f"removed: {foreign(name)}")

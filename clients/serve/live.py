@@ -1,0 +1,113 @@
+"""What is live now: the release that the pointer names, the keys at hand, and the releases that are approved.
+
+The files are looked at before each group of answers, so one group is of one release, and a command that changes the
+pointer takes effect at the next.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.service import ScoreService
+from sealscore.clients.serve.faults import clock_behind, no_release
+from sealscore.clients.setup.node_dir import NodeDirError
+from sealscore.clients.setup.serving_dir import ScorerDir
+from sealscore.shared.identity.keyfile import KeyFileError
+from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.serving.release import Release, ReleaseError
+
+# A clock that is corrected by NTP goes back by less.
+_BACK = 300.0
+
+Stamp = tuple[tuple[int, int, int], ...]
+
+
+class ServiceClock:
+    """The day, from a clock that never goes back by much: tokens that have ended would be used again."""
+
+    def __init__(self, logged: float = 0.0, clock: Callable[[], float] = time.time) -> None:
+        self._latest, self._clock = logged, clock
+
+    def today(self) -> date:
+        """The day in UTC.
+
+        Raises:
+            HttpProblem: the clock is more than five minutes behind what it, or the log, said before.
+        """
+        now = self._clock()
+        if now < self._latest - _BACK:
+            raise clock_behind()
+        self._latest = max(self._latest, now)
+        return datetime.fromtimestamp(now, UTC).date()
+
+
+class LiveRelease:
+    """The service of the live release; `warn` hears once of what is wrong with it."""
+
+    def __init__(self, folder: ScorerDir, log: ScoreLog, warn: Callable[[str], None]) -> None:
+        self._folder, self._log, self._warn = folder, log, warn
+        self._seen: Stamp | None = None
+        watched = (folder.releases / "state.json", folder.scorer_file, folder.keys)
+        self._watched = tuple(map(str, watched))
+        self._service: ScoreService | None = None
+        self._why = ""
+        self._releases: dict[str, Release] = {}
+        self.release: Release | None = None
+        """The live release as it was last looked at."""
+
+    def service(self) -> ScoreService:
+        """The service as the files have it now.
+
+        Raises:
+            HttpProblem: none can be used, `no-release`.
+        """
+        seen = self._stamp()
+        if seen != self._seen or self._service is None:
+            self._seen = seen
+            self._look()
+        if self._service is None:
+            raise no_release(self._why)
+        return self._service
+
+    def _look(self) -> None:
+        try:
+            self._service = self._made()
+            self._why = ""
+        except (NodeDirError, KeyFileError, PlanError, ReleaseError, OSError) as error:
+            self._service = self.release = None
+            if str(error) != self._why:
+                self._why = str(error)
+                self._warn(self._why)
+
+    def _made(self) -> ScoreService:
+        lender, approved = self._folder.handed_over
+        pointer = self._folder.pointer
+        if pointer.live is None or pointer.live not in approved:
+            fix = "sealscore-node release use NAME, after release approve FOLDER"
+            raise ReleaseError(f"{self._folder.releases}: no release is live; {fix}")
+        shadow = pointer.shadow if pointer.shadow in approved else None
+        wanted = {hash for hash in (pointer.live, shadow) if hash is not None}
+        self._releases = {
+            hash: self._releases[hash] if hash in self._releases else self._folder.release(hash) for hash in wanted
+        }
+        self.release = self._releases[pointer.live]
+        if lender not in self.release.manifest.lenders:
+            fix = "use a release for this lender"
+            raise ReleaseError(f"{self._folder.release_folder(pointer.live)}: is not for this lender; {fix}")
+        beside = None if shadow is None else self._releases[shadow]
+        return ScoreService(self.release, self._folder.opening_keys(lender), self._log, approved, beside)
+
+    def _stamp(self) -> Stamp:
+        return tuple(_stamp(path) for path in self._watched)
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_mtime_ns, status.st_ino, status.st_size)

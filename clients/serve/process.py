@@ -1,0 +1,71 @@
+"""The scorer as a process: one on a log, and what it is made of."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sealscore.clients.http.binding import Binding
+from sealscore.clients.http.callers import CallerFile, Callers
+from sealscore.clients.http.server import HttpLimits, HttpServer
+from sealscore.clients.serve.api import RIGHTS, ScorerApi
+from sealscore.clients.serve.committer import Committer
+from sealscore.clients.serve.replayer import Replayer
+from sealscore.clients.setup.serving_dir import ScorerDir
+from sealscore.shared.files import OWNER_ONLY
+
+log = logging.getLogger("sealscore.scorer")
+
+
+class ScorerError(RuntimeError):
+    """A scorer that cannot be started; the message has the fix."""
+
+
+def caller_file(folder: ScorerDir) -> CallerFile:
+    """The file of who may ask a scorer."""
+    return CallerFile(folder.callers_file, RIGHTS, 0o640 if folder.shared else OWNER_ONLY)
+
+
+def run_scorer(
+    folder: ScorerDir,
+    binding: Binding,
+    ready: Callable[[str], None] = log.info,
+    limits: HttpLimits | None = None,
+    **more: Any,
+) -> None:
+    """Serve until SIGTERM or SIGINT; all that was accepted is answered before it returns.
+
+    Raises:
+        ScorerError: another process serves this log.
+        BindingError: nothing can listen there.
+        ScoreLogError, KeyFileError, NodeDirError: the log cannot be used.
+    """
+    with _alone(folder):
+        committer, replayer = Committer(folder, **more), Replayer(folder)
+        committer.start()
+        try:
+            api = ScorerApi(committer, replayer, Callers(caller_file(folder), log.warning))
+            HttpServer(api, binding, limits, ready).serve_forever()
+        finally:
+            committer.stop()
+            replayer.stop()
+
+
+@contextmanager
+def _alone(folder: ScorerDir) -> Iterator[None]:
+    """Be the only scorer of a folder: two would give one application two different versions of one number."""
+    path = folder.folder / "scorer.lock"
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise ScorerError(f"{path}: cannot be written ({error.strerror}); see to the folder's rights") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            fix = "stop it first, or serve another folder"
+            raise ScorerError(f"{folder.log_file}: another scorer serves this log; {fix}") from None
+        yield

@@ -1,0 +1,300 @@
+"""What happens while the scorer runs: releases come and go, the disk is full, the clock goes back, it is killed."""
+
+from __future__ import annotations
+
+import random
+import resource
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from certificates import Authority
+from scorer_home import LENDER, PATIENCE, ScorerHome, ScorerProcess, application, new_home, release_folder
+
+from sealscore.clients.http.problems import HttpProblem
+from sealscore.clients.scoring.replay import replay
+from sealscore.clients.serve.faults import clock_behind
+from sealscore.clients.serve.live import ServiceClock
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> ScorerHome:
+    return new_home(tmp_path / "home")
+
+
+@pytest.fixture
+def scorer(home: ScorerHome) -> Iterator[ScorerProcess]:
+    made = ScorerProcess(home).ready()
+    yield made
+    assert made.end() == 0
+
+
+class Callers:
+    """So many callers at once, who ask until they are stopped; what was answered is kept."""
+
+    def __init__(self, scorer: ScorerProcess, header: dict[str, str], count: int, prefix: str = "load") -> None:
+        self.answers: list[dict[str, Any]] = []
+        self.refused: list[httpx.Response] = []
+        self._scorer, self._header, self._stopped = scorer, header, threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(f"{prefix}-{place}",)) for place in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self, more: int) -> None:
+        """Until so many more were answered."""
+        wanted, end = len(self.answers) + more, time.monotonic() + PATIENCE
+        while len(self.answers) < wanted and time.monotonic() < end:
+            time.sleep(0.002)
+        assert len(self.answers) >= wanted
+
+    def stop(self) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, name: str) -> None:
+        number = 0
+        try:
+            with self._scorer.client(headers=self._header) as client:
+                while not self._stopped.is_set():
+                    number += 1
+                    answer = client.post("/v1/scores", json=application(f"{name}-{number}"))
+                    if answer.status_code == 200:
+                        self.answers.append(answer.json())
+                    else:
+                        self.refused.append(answer)
+        except httpx.TransportError:
+            return
+
+
+def whole(home: ScorerHome, answers: list[dict[str, Any]]) -> int:
+    """Check that all that was answered is in the log as it was answered, and the log itself; gives its lines."""
+    log = home.dir.log()
+    assert log.check() == []
+    lines = list(log.lines())
+    releases = {hash: home.dir.release(hash) for hash in set(home.approved)}
+    found = replay(lines, releases)
+    assert (found.differ, found.unknown) == ([], [])
+    kept = {line.content["score_id"]: line.content for line in lines if line.content is not None}
+    for answer in answers:
+        content = kept[answer["score_id"]]
+        for name in ("application_id", "version", "pd", "points", "band", "reasons", "valid_until"):
+            assert content[name] == answer[name]
+        assert content["release"] == answer["model"]["release"]
+    # No score is there without its line: each that can be asked for again is one of the chain.
+    rows = log._database.execute("SELECT score, seq FROM answers").fetchall()
+    assert {(content, line) for content, line in rows} == {
+        (line.content["score_id"], line.seq) for line in lines if line.content is not None
+    }
+    log.close()
+    return len(lines)
+
+
+def kills(tmp_path: Path, count: int, seed: int) -> None:
+    """kill -9 at random moments under load, again and again on one log."""
+    chosen, home = random.Random(seed), new_home(tmp_path / "home")
+    header, answered = home.caller(), []
+    for number in range(count):
+        scorer = ScorerProcess(home).ready()
+        callers = Callers(scorer, header, 4, f"kill-{number}")
+        callers.wait(chosen.randrange(1, 40))
+        time.sleep(chosen.random() * 0.02)
+        scorer.kill()
+        callers.stop()
+        assert callers.refused == []
+        answered += callers.answers
+        assert whole(home, callers.answers) >= len(answered)
+    whole(home, answered)
+
+
+@pytest.mark.slow
+def test_killed_under_load_nothing_that_was_answered_is_lost(tmp_path: Path):
+    kills(tmp_path, 20, seed=1)
+
+
+@pytest.mark.long
+def test_killed_two_hundred_times_under_load(tmp_path: Path):
+    kills(tmp_path, 200, seed=2)
+
+
+def test_it_ends_when_all_is_answered_and_begins_where_it_was(home: ScorerHome):
+    header = home.caller()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        scorer = ScorerProcess(home).ready()
+        callers = Callers(scorer, header, 4, f"end-{number}")
+        callers.wait(20)
+        assert scorer.end(number) == 0
+        callers.stop()
+        assert {answer.json()["code"] for answer in callers.refused} <= {"stopping"}
+        whole(home, callers.answers)
+    again = ScorerProcess(home).ready()
+    with again.client(headers=header) as client:
+        repeated = client.post(
+            "/v1/scores", json=application(callers.answers[0]["application_id"].removeprefix("app-"))
+        )
+        assert repeated.json() == callers.answers[0]
+    assert again.end() == 0
+
+
+def test_a_release_is_used_and_rolled_back_without_a_lost_or_mixed_answer(scorer: ScorerProcess, home: ScorerHome):
+    first = home.dir.pointer.live
+    second = home.approve(release_folder(seed=1, name="second"))
+    callers = Callers(scorer, home.caller(), 4)
+    seen = [first]
+    for turn in range(6):
+        callers.wait(10)
+        if turn % 2:
+            home.rollback()
+        else:
+            home.use(second)
+        wanted = home.dir.pointer.live
+        before = len(callers.answers)
+        callers.wait(20)
+        # Those that were under way when it changed may be of the one before; then all are of the new one.
+        assert {answer["model"]["release"] for answer in callers.answers[before + 8 :][:8]} == {wanted}
+        seen.append(wanted)
+    callers.stop()
+    assert callers.refused == []
+    assert set(seen) == {first, second}
+    whole(home, callers.answers)
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+def test_without_a_release_it_says_so_until_there_is_one(scorer: ScorerProcess, home: ScorerHome):
+    live = home.dir.pointer.live
+    assert live is not None
+    with scorer.client(headers=home.caller()) as client:
+        home.withdraw(live)
+        assert code(client.post("/v1/scores", json=application("a"))) == (503, "no-release")
+        assert code(client.get("/readyz")) == (503, "no-release")
+        assert client.get("/healthz").status_code == 200
+        home.use(home.approve(release_folder(name="ended", ended=True)))
+        assert code(client.post("/v1/scores", json=application("a"))) == (503, "release-expired")
+        next_one = home.approve(release_folder(seed=1, name="next"))
+        home.use(next_one)
+        assert client.post("/v1/scores", json=application("a")).json()["model"]["release"] == next_one
+        # One that was altered is not used, whatever the pointer says.
+        other = home.approve(release_folder(seed=2, name="other"))
+        (home.dir.release_folder(other) / "model" / "card.json").write_text("{}")
+        home.use(other)
+        assert code(client.post("/v1/scores", json=application("b"))) == (503, "no-release")
+        home.rollback()
+        assert client.post("/v1/scores", json=application("b")).status_code == 200
+    assert "was altered" in scorer.said()
+    home.approved.remove(other)
+    home.approved.append(live)
+
+
+def test_a_full_disk_refuses_and_loses_nothing(scorer: ScorerProcess, home: ScorerHome):
+    with scorer.client(headers=home.caller()) as client:
+        answers = [client.post("/v1/scores", json=application(f"a{n}")).json() for n in range(3)]
+        _, most = resource.prlimit(scorer.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(scorer.process.pid, resource.RLIMIT_FSIZE, (4096, most))
+        refused = [client.post("/v1/scores", json=application(f"b{n}")) for n in range(3)]
+        assert {code(answer) for answer in refused} == {(503, "log")}
+        assert refused[0].headers["retry-after"]
+        # A batch is refused in the same way.
+        batch = {"applications": [application("b0"), application("b1")]}
+        assert code(client.post("/v1/scores:batch", json=batch)) == (503, "log")
+        resource.prlimit(scorer.process.pid, resource.RLIMIT_FSIZE, (most, most))
+        later = [client.post("/v1/scores", json=application(f"b{n}")).json() for n in range(3)]
+    assert [one["version"] for one in later] == [1, 1, 1]
+    assert whole(home, answers + later) == 6
+
+
+def test_two_on_one_log_or_one_port_are_refused(scorer: ScorerProcess, home: ScorerHome, tmp_path: Path):
+    second = ScorerProcess(home)
+    assert second.process.wait(PATIENCE) == 1
+    other = ScorerProcess(new_home(tmp_path / "other"), listen=f"127.0.0.1:{scorer.port}")
+    assert other.process.wait(PATIENCE) == 2
+    assert str(scorer.port) in other.said()
+    with scorer.client(headers=home.caller()) as client:
+        assert client.post("/v1/scores", json=application()).status_code == 200
+
+
+def test_a_clock_that_goes_back_is_refused_and_a_corrected_one_is_not():
+    now = [1_900_000_000.0]
+    clock = ServiceClock(logged=now[0], clock=lambda: now[0])
+    day = clock.today()
+    now[0] -= 240
+    assert clock.today() == day
+    now[0] -= 61
+    with pytest.raises(HttpProblem) as refused:
+        clock.today()
+    assert refused.value.code == clock_behind().code
+    now[0] += 86_400
+    assert (clock.today() - day).days == 1
+
+
+def test_a_log_from_later_is_not_written_by_a_clock_that_is_behind(home: ScorerHome):
+    """The process begins with the time of the log's last line."""
+    log = home.dir.log()
+    with log.commit() as batch:
+        batch.write({"score_id": "x"}, "a", "p", 1, b"d")
+    later = "2999-01-01T00:00:00Z"
+    log._database.executescript("DROP TRIGGER lines_stay")
+    log._database.execute("UPDATE lines SET at = ?", (later,))
+    assert log.last_at == later
+    log.close()
+    scorer = ScorerProcess(home).ready()
+    with scorer.client(headers=home.caller()) as client:
+        assert code(client.post("/v1/scores", json=application())) == (503, "clock-behind")
+        assert code(client.get("/readyz")) == (503, "clock-behind")
+    assert scorer.end() == 0
+
+
+def test_by_certificate_over_tls_and_on_a_socket(home: ScorerHome, tmp_path: Path):
+    from sealscore.clients.serve.process import caller_file
+
+    authority = Authority(tmp_path / "tls")
+    files = authority.files()
+    options = ["--certificate", files.certificate, "--key", files.key, "--callers-ca", files.callers]
+    caller_file(home.dir).add("loans", ["score"], subject="CN=loans")
+    scorer = ScorerProcess(home, *map(str, options)).ready()
+    with httpx.Client(base_url=scorer.place, verify=authority.client("loans"), trust_env=False) as client:
+        assert client.post("/v1/scores", json=application()).status_code == 200
+        assert client.get("/metrics").status_code == 403
+    with httpx.Client(base_url=scorer.place, verify=authority.client("other"), trust_env=False) as client:
+        assert client.post("/v1/scores", json=application()).status_code == 401
+    assert scorer.end() == 0
+    socket = tmp_path / "s.sock"
+    scorer = ScorerProcess(home, listen=f"unix:{socket}").ready()
+    with httpx.Client(base_url="http://scorer", transport=httpx.HTTPTransport(uds=str(socket))) as client:
+        assert client.post("/v1/scores", json=application(), headers=home.caller("s")).status_code == 200
+    assert scorer.end() == 0
+    assert not socket.exists()
+
+
+def test_memory_is_flat(scorer: ScorerProcess, home: ScorerHome):
+    process = psutil.Process(scorer.process.pid)
+    with scorer.client(headers=home.caller()) as client:
+        used = []
+        for block in range(5):
+            for number in range(400):
+                client.post("/v1/scores", json=application(f"m-{block}-{number}"))
+                client.post("/v1/scores", json={"nonsense": "x" * 1000})
+            used.append(process.memory_info().rss)
+    # The first block fills caches; 3,200 requests later it is no more.
+    assert used[-1] - used[0] < 6 * 2**20
+
+
+def test_withdrawals_and_erasures_by_commands_take_effect_while_it_runs(scorer: ScorerProcess, home: ScorerHome):
+    with scorer.client(headers=home.caller()) as client:
+        first = client.post("/v1/scores", json=application("ann")).json()
+        log = home.dir.log()
+        with log.commit() as batch:
+            assert batch.erase("ann", "asked for it")
+        log.close()
+        assert client.post(f"/v1/replay/{first['score_id']}").json()["result"] == "erased"
+        assert code(client.post("/v1/scores", json=application("ann"))) == (409, "withdrawn")
+        assert client.post("/v1/scores", json=application("ann", product="other")).json()["version"] == 2
+    assert LENDER not in scorer.said()
