@@ -35,6 +35,9 @@ CREATE TABLE IF NOT EXISTS tokens (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS tokens_of ON tokens (person, lender);
 CREATE INDEX IF NOT EXISTS tokens_on ON tokens (release, lender, day);
+CREATE TABLE IF NOT EXISTS withdrawals (
+    person TEXT NOT NULL, lender TEXT NOT NULL, day TEXT NOT NULL, PRIMARY KEY (person, lender)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (
     lender TEXT NOT NULL, number INTEGER NOT NULL, day TEXT NOT NULL, receipt BLOB, PRIMARY KEY (lender, number)
 ) STRICT;
@@ -49,14 +52,15 @@ class ServingStoreError(RuntimeError):
 
 @dataclass(frozen=True)
 class KeptToken:
-    """A token that was given: the digest of what was asked, the token, and the day of its withdrawal, if there is one.
-    Its `repr` shows nothing.
+    """A token that was given: the digest of what was asked, the token, its last day, and the day of its withdrawal, if
+    there is one. Its `repr` shows nothing.
     """
 
     request: bytes
     handle: bytes
     token: bytes
-    withdrawn: str | None
+    expires: str
+    withdrawn: str | None = None
 
     def __repr__(self) -> str:
         return "KeptToken()"
@@ -70,9 +74,9 @@ class Transaction:
 
     def kept(self, release: str, lender: str, key: str) -> KeptToken | None:
         """The token that was given for an idempotency key."""
-        query = "SELECT request, handle, token, withdrawn FROM tokens WHERE (release, lender, key) = (?, ?, ?)"
+        query = "SELECT request, handle, token, expires, withdrawn FROM tokens WHERE (release, lender, key) = (?, ?, ?)"
         row = self._database.execute(query, (release, lender, key)).fetchone()
-        return None if row is None else KeptToken(bytes(row[0]), bytes(row[1]), bytes(row[2]), row[3])
+        return None if row is None else KeptToken(bytes(row[0]), bytes(row[1]), bytes(row[2]), *row[3:])
 
     def keep(
         self,
@@ -82,10 +86,9 @@ class Transaction:
         token: KeptToken,
         person: str,
         day: str,
-        expires: str,
     ) -> None:
         """Keep a token for its key."""
-        row = (release, lender, key, token.request, person, day, expires, token.handle, token.token)
+        row = (release, lender, key, token.request, person, day, token.expires, token.handle, token.token)
         self._database.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
 
     def given_on(self, release: str, lender: str, day: str) -> int:
@@ -127,9 +130,20 @@ class Transaction:
         self._database.execute("INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, nonce, chained))
 
     def withdraw(self, person: str, lender: str, day: str) -> int:
-        """Note that a person withdrew from a lender: its tokens go into the next batch. Gives how many there are."""
+        """Note that a person withdrew from a lender: its tokens go into the next batch. Gives how many there are.
+
+        The last day on which it did is kept, also where no token was given.
+        """
+        kept = "INSERT INTO withdrawals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET day = MAX(day, excluded.day)"
+        self._database.execute(kept, (person, lender, day))
         query = "UPDATE tokens SET withdrawn = ? WHERE (person, lender) = (?, ?) AND withdrawn IS NULL"
         return self._database.execute(query, (day, person, lender)).rowcount
+
+    def withdrew(self, person: str, lender: str) -> str | None:
+        """The last day on which a person withdrew from a lender."""
+        query = "SELECT day FROM withdrawals WHERE (person, lender) = (?, ?)"
+        row = self._database.execute(query, (person, lender)).fetchone()
+        return None if row is None else str(row[0])
 
     def take_batch(self, lender: str, day: str, places: int) -> tuple[int, list[bytes]]:
         """The day's batch of a lender: its number, and the handles in it, withdrawals in the order in which they came.
@@ -224,9 +238,15 @@ class ServingStore:
         return row is not None
 
     def told_of(self, person: str) -> list[Mapping[str, object]]:
-        """All that was told of a person, in order, for whoever has a right to see it."""
-        query = "SELECT kind, month, value, bits, lender, release FROM told WHERE person = ? ORDER BY seq"
-        names = ("kind", "month", "value", "bits", "lender", "release")
+        """All that was told of a person, in order, for whoever has a right to see it.
+
+        `day` is that of the token which told it, `withdrawn` that of its withdrawal, or None.
+        """
+        names = ("kind", "month", "value", "bits", "lender", "release", "day", "withdrawn")
+        query = (
+            f"SELECT {', '.join(names)} FROM (SELECT seq, kind, month, value, bits, told.lender, told.release, day, "
+            "withdrawn FROM told LEFT JOIN tokens USING (person, lender, handle) WHERE person = ?) ORDER BY seq"
+        )
         return [dict(zip(names, row, strict=True)) for row in self._database.execute(query, (person,))]
 
     def most_bits(self) -> dict[str, int]:

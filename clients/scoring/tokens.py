@@ -24,7 +24,7 @@ from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.model.reasons import contributions
-from sealscore.shared.persons.consent import may
+from sealscore.shared.persons.consent import Consent, may
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
 from sealscore.shared.serving.manifest import Kind, Told
@@ -81,7 +81,9 @@ class ConsentRequest:
 class TokenMaker:
     """Makes tokens under one release, from records as they are today.
 
-    `peers` are the serving keys of lenders by name. The records are those of the release's plan.
+    `peers` are the serving keys of lenders by name; another month's may take their place. The records are those of the
+    release's plan. With `asking_consents` a request is a consent itself, given on its day, beside those of the records:
+    only where the operator says that whoever asks has the creator's word.
     """
 
     def __init__(
@@ -92,9 +94,10 @@ class TokenMaker:
         release: Release,
         records: Records,
         peers: Mapping[str, ServingPeer],
+        asking_consents: bool = False,
     ) -> None:
         self._identity, self._ledger, self._store, self._release = identity, ledger, store, release
-        self._records, self._peers = records, peers
+        self._records, self.peers, self._asking_consents = records, peers, asking_consents
         self.group = release.plan.party(identity.name).group
         self._tower = release.content.towers[self.group]
         self._told = release.manifest.told[self.group]
@@ -104,7 +107,11 @@ class TokenMaker:
         self._form = NORMAL_FORMS[release.plan.alignment.identifier]
 
     def make(self, request: ConsentRequest, today: date) -> bytes:
-        """The token for a consent; the same one where the request came before.
+        """The token of `give`, as it is given to the creator."""
+        return self.give(request, today).token
+
+    def give(self, request: ConsentRequest, today: date) -> KeptToken:
+        """The token for a consent, charged and kept; the same one where the request came before.
 
         Raises:
             NoToken: there is none to give; nothing was charged.
@@ -121,21 +128,24 @@ class TokenMaker:
                     raise NoToken("key-used", "this idempotency key was used for another consent; choose a new one")
                 if kept.withdrawn:
                     raise NoToken("withdrawn", "this consent was withdrawn; a new one needs a new idempotency key")
-                return kept.token
+                return kept
             if store.given_on(*place[:2], str(today)) >= self._release.manifest.most_a_day:
                 raise NoToken("day-full", "all tokens of the day for this lender are given; ask again tomorrow")
-            row = self._live_row(request, person, today)
+            row = self._live_row(store, request, person, today)
             handle = os.urandom(HANDLE_BYTES)
             values = self._values(store, request, person, row, today, handle)
             token = seal_token(self._token(request, person, values, today, handle, peer), self._identity, peer)
-            kept = KeptToken(digest, handle, token, None)
-            store.keep(*place, kept, person, str(today), str(self._expires(today)))
-        return token
+            kept = KeptToken(digest, handle, token, str(self._expires(today)))
+            store.keep(*place, kept, person, str(today))
+        return kept
 
-    def level(self, person: str) -> int:
-        """The level of a person by today's records; KeyError where there is none. For use at this party."""
-        row = self._rows[self._form(person)][0]
-        return int(self._tower.levels(self._columns(row))[0])
+    def record(self, person: str) -> dict[str, np.ndarray]:
+        """The columns of a person by today's records, float64 [1] each, for use at this party.
+
+        Raises:
+            KeyError: there is no record of that person.
+        """
+        return self._columns(self._rows[self._form(person)][0])
 
     def _checked(self, request: ConsentRequest, person: str, today: date) -> ServingPeer:
         manifest = self._release.manifest
@@ -150,7 +160,7 @@ class TokenMaker:
         texts = _is_digest(request.text) and encodable(request.key) and encodable(request.language)
         if not texts or not 1 <= len(request.key) <= 200 or not 2 <= len(request.language) <= 20:
             raise NoToken("malformed", "give text as 64 hexadecimal digits, a language, and a key of 1 to 200 letters")
-        peer = self._peers.get(request.lender)
+        peer = self.peers.get(request.lender)
         if peer is None or peer.month != month_of(today):
             raise NoToken(
                 "no-key", f"there is no serving key of {request.lender} for {month_of(today)}; ask it for that month's"
@@ -159,13 +169,16 @@ class TokenMaker:
             raise NoToken("person", "the identifier has no normal form; correct it")
         return peer
 
-    def _live_row(self, request: ConsentRequest, person: str, today: date) -> int:
+    def _live_row(self, store: Transaction, request: ConsentRequest, person: str, today: date) -> int:
         """The row of a person who consents. Who is unknown and who does not consent get the same words."""
-        rows, consents, purpose = self._rows.get(person), self._records.consent, self._release.manifest.purpose_code
-        if rows is None or (
-            consents is not None and not all(may(consents[at], request.lender, purpose, today) for at in rows)
-        ):
-            raise NoToken("no-consent", f"there is no live consent for {request.lender} and the purpose {purpose}")
+        lender, purpose = request.lender, self._release.manifest.purpose_code
+        rows, table = self._rows.get(person, []), self._records.consent
+        said = [Consent(lender, purpose, given=today)] if table is None or self._asking_consents else []
+        if (day := store.withdrew(person, lender)) is not None:
+            said.append(Consent(lender, withdrawn=date.fromisoformat(day)))
+        given = [(*said, *(table[at] if table else ())) for at in rows]
+        if not rows or not all(may(one, lender, purpose, today) for one in given):
+            raise NoToken("no-consent", f"there is no live consent for {lender} and the purpose {purpose}")
         return rows[0]
 
     def _values(
