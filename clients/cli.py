@@ -11,7 +11,7 @@ os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
 from sealscore.clients.commands import doctor, draft, features, init, ledger, peer, plan, run
-from sealscore.clients.commands.serving import release, scores, tokens
+from sealscore.clients.commands.serving import platform_api, release, scores, tokens
 from sealscore.clients.commands.terminal import EXPECTED
 from sealscore.shared.text.terminal import run_app
 
@@ -36,6 +36,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(tokens.key_app, name="serving-key")
 app.add_typer(tokens.tokens_app, name="token")
 app.add_typer(tokens.batch_app, name="batch")
+app.add_typer(platform_api.app, name="platform-api")
 app.command()(scores.score)
 app.command()(scores.replay)
 app.command()(scores.erase)

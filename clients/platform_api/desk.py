@@ -24,7 +24,7 @@ from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
-from sealscore.shared.serving.manifest import Manifest
+from sealscore.shared.serving.manifest import Manifest, Told
 from sealscore.shared.serving.release import Release, ReleaseError
 from sealscore.shared.serving.serving_keys import ServingPeer, month_of
 from sealscore.shared.text.foreign import encodable
@@ -36,13 +36,15 @@ RETRY = 60.0  # seconds until what could not be read is tried again, unless it c
 class DeskSources:
     """Where the desk gets what it needs. What each raises is what it raises where a node's folder is read.
 
-    `state` changes when the data may have changed: sizes and times of files, for instance. `peers` are lenders' serving
-    keys of a month. `clock` gives seconds, for the pause after which what could not be read is tried again.
+    `state` changes when the data may have changed: sizes and times of files, for instance; `keys_state` the same of
+    serving keys. `peers` are lenders' serving keys of a month. `clock` gives seconds, for the pause after which what
+    could not be read is tried again.
     """
 
     release: Callable[[str], Release]
     records: Callable[[Plan], Records]
     state: Callable[[], Hashable]
+    keys_state: Callable[[], Hashable]
     peers: Callable[[Mapping[str, Card], str], Mapping[str, ServingPeer]]
     today: Callable[[], date]
     clock: Callable[[], float] = time.monotonic
@@ -77,6 +79,7 @@ class ConsentDesk:
         self._normal, self._asking_consents = NORMAL_FORMS[form], asking_consents
         self._served: dict[str, _Served] = {}
         self._seen: Hashable = None
+        self._keys_seen: Hashable = sources.keys_state()
         self._failed: dict[str, str] = {}
         self._retry = 0.0
 
@@ -85,17 +88,18 @@ class ConsentDesk:
         """What could not be read when it was last tried, one line each; what was there before is still used."""
         return tuple(self._failed.values())
 
-    def live(self) -> dict[str, Manifest]:
-        """The live releases under which this platform tells something, by hash.
+    def live(self) -> dict[str, tuple[Manifest, Told]]:
+        """The live releases under which this platform tells something, by hash, and what it tells.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        return {one.manifest.hash: one.manifest for one in self._ledger.state.serving.live if one.told is not None}
+        live = self._ledger.state.serving.live
+        return {one.manifest.hash: (one.manifest, one.told) for one in live if one.told is not None}
 
-    def ready(self) -> dict[str, Manifest]:
+    def ready(self) -> dict[str, tuple[Manifest, Told]]:
         """The live releases for which tokens are made now; LedgerError as above."""
-        return {hash: manifest for hash, manifest in self.live().items() if hash in self._served}
+        return {hash: found for hash, found in self.live().items() if hash in self._served}
 
     def consent(self, release: str, request: ConsentRequest) -> KeptToken:
         """The token for a creator who agreed.
@@ -156,7 +160,11 @@ class ConsentDesk:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        today = self._sources.today()
+        today, keys = self._sources.today(), self._sources.keys_state()
+        if keys != self._keys_seen:
+            self._keys_seen = keys
+            for one in self._served.values():
+                worker.submit(self._take_keys, one, today).result()
         live, seen = worker.submit(self.live).result(), (self._sources.state(), today)
         late = bool(self._failed) and self._sources.clock() >= self._retry
         fresh = again or late or seen != self._seen
@@ -173,7 +181,7 @@ class ConsentDesk:
                     records[release.plan.hash] = self._sources.records(release.plan)
                 served[hash] = self._serving(release, records[release.plan.hash], today)
             except (DataError, ReleaseError, PlanError, CertificateError) as error:
-                failed[hash] = f"release {live[hash].name}: {error}"
+                failed[hash] = f"release {live[hash][0].name}: {error}"
                 self._retry = self._sources.clock() + RETRY
         self._served, self._failed, self._seen = served, failed, seen
         return True

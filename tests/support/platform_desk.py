@@ -21,7 +21,7 @@ class Desk:
     """A desk and its worker. `records` and `today` may be changed; `version` says that the data may have."""
 
     def __init__(self, pair: Pair, **more: Any) -> None:
-        self.pair, self.today, self.version, self.reads, self.now = pair, TODAY, 0, 0, 0.0
+        self.pair, self.today, self.version, self.keys, self.reads, self.now = pair, TODAY, 0, 0, 0, 0.0
         self.records: Callable[[], Records] = lambda: everybody(pair.platform)
         self.releases = {pair.release.hash: pair.release}
         self.worker = ThreadPoolExecutor(1)
@@ -33,6 +33,7 @@ class Desk:
             release=self._release,
             records=self._read,
             state=lambda: self.version,
+            keys_state=lambda: self.keys,
             peers=lambda cards, month: {
                 name: self.pair.peer(date.fromisoformat(f"{month}-01"), name) for name in cards
             },

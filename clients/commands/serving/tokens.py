@@ -15,6 +15,7 @@ import typer
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.serving.release import ReleaseArgument, approved_release
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at
+from sealscore.clients.platform_api.factors import LevelFactors
 from sealscore.clients.scoring.batches import batch_for, late_batches, take_batch, take_receipt
 from sealscore.clients.scoring.daily import late_words
 from sealscore.clients.scoring.log_days import note_days
@@ -56,7 +57,7 @@ def token(
     folder: Folder = HERE,
 ) -> None:
     """At a platform: make the token of a creator who agreed, for one lender, and charge what it tells."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     if unknown := set(kind or ()) - set(KINDS):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: one of {', '.join(KINDS)}", param_hint="--kind")
     try:
@@ -89,7 +90,7 @@ def token(
 @tokens_app.command()
 def charge(folder: Folder = HERE) -> None:
     """At a platform: charge today's block for every live release and lender, whether or not anybody agrees today."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     with opened(node_dir) as ledger:
         store = ServingDir(node_dir).store()
         live = [one.manifest.hash for one in ledger.state.serving.live]
@@ -107,9 +108,10 @@ def charge(folder: Folder = HERE) -> None:
 def withdraw(lender: Lender, person: Person, folder: Folder = HERE) -> None:
     """At a platform: a creator withdraws. Tokens that were given go into the day's batch for the lender.
 
-    Take the consent out of the table of consents, too: from it follows that no further token is made.
+    No further token is made for that lender, but by a consent that is given on a later day. Take the consent out of the
+    table of consents, too.
     """
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     form = _normal(node_dir, person)
     store = ServingDir(node_dir).store()
     try:
@@ -118,6 +120,22 @@ def withdraw(lender: Lender, person: Person, folder: Folder = HERE) -> None:
     finally:
         store.close()
     console.print(f"noted; {count} token{'' if count == 1 else 's'} will be in the next batch for {foreign(lender)}")
+
+
+@tokens_app.command()
+def factors(release: ReleaseArgument, person: Person, folder: Folder = HERE) -> None:
+    """At a platform: what moves a creator's level, in words, for her to see before she applies; nothing is charged."""
+    node_dir = of_role(folder, "platform")
+    form = _normal(node_dir, person)
+    serving, config = ServingDir(node_dir), node_dir.config()
+    hash, _ = approved_release(node_dir, release)
+    found = serving.release(hash)
+    records = loaded(node_dir, config, found.plan).records
+    if form not in records.person:
+        fail("there is no record of this creator in today's data", FAILED)
+    row = records.person.index(form)
+    moved = LevelFactors(found.plan, found.content.towers[found.plan.party(config.node.name).group])
+    print(json.dumps(moved.of({name: values[row : row + 1] for name, values in records.columns.items()}), indent=1))
 
 
 @batch_app.command("make")
@@ -129,7 +147,7 @@ def batch(
     folder: Folder = HERE,
 ) -> None:
     """At a platform: seal the day's batch of withdrawals for a lender, always of one size, with dummies."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     serving = ServingDir(node_dir)
     # Also under one that was ended: creators withdraw what was told under it.
     hash, _ = approved_release(node_dir, release, ended=True)
@@ -161,7 +179,7 @@ def take(
     file: Annotated[Path, typer.Argument(help="A batch from a platform.")], output: Output, folder: Folder = HERE
 ) -> None:
     """At a lender: take a platform's batch. The tokens in it are used no more; the receipt goes back."""
-    node_dir = _of_role(folder, "lender")
+    node_dir = of_role(folder, "lender")
     serving, config = ServingDir(node_dir), node_dir.config()
     identity = node_dir.identity()
     with opened(node_dir) as ledger:
@@ -190,7 +208,7 @@ def take(
 @key_app.command("make")
 def serving_key(output: Output, folder: Folder = HERE) -> None:
     """At a lender: write this month's serving key (made where there is none), to be given to the platforms."""
-    node_dir = _of_role(folder, "lender")
+    node_dir = of_role(folder, "lender")
     serving = ServingDir(node_dir)
     key = serving.serving_key(node_dir.identity(), month_of(today()))
     _write(output, key.certificate + "\n")
@@ -206,7 +224,7 @@ def take_key(
     file: Annotated[Path, typer.Argument(help="A lender's serving key.")], lender: Lender, folder: Folder = HERE
 ) -> None:
     """At a platform: take a lender's serving key of a month, certified by its trusted card."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     peer = ServingDir(node_dir).keep_peer(_text(file), _card(node_dir.trust().cards, lender))
     console.print(f"taken: the serving key of {foreign(lender)} for {peer.month}")
 
@@ -214,7 +232,7 @@ def take_key(
 @tokens_app.command()
 def told(person: Person, folder: Folder = HERE) -> None:
     """At a platform: show all that was told of a person for scoring, as one JSON object a line."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     form = _normal(node_dir, person)
     store = ServingDir(node_dir).store()
     try:
@@ -224,7 +242,8 @@ def told(person: Person, folder: Folder = HERE) -> None:
         store.close()
 
 
-def _of_role(folder: Path, role: str) -> NodeDir:
+def of_role(folder: Path, role: str) -> NodeDir:
+    """The node's folder; ends with an error where the node has another role."""
     node_dir = node_dir_at(folder)
     if (found := node_dir.config().node.role) != role:
         fail(f"this is a {found}'s node; this command is a {role}'s", BAD_INPUT)
