@@ -21,6 +21,7 @@ from sealscore.clients.http.server import HttpLimits, HttpServer
 from sealscore.clients.platform_api.app import PlatformApi, caller_file
 from sealscore.clients.platform_api.description import description
 from sealscore.clients.platform_api.desk import ConsentDesk, DeskSources
+from sealscore.clients.scoring.daily import Daily, platform_chores
 from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.plan_data import loader
@@ -74,6 +75,8 @@ class PlatformService:
                 config.data.form,
                 asking_consents=config.serving.consents == "request",
             )
+            # Also where no node runs beside it: a day on which nobody agrees has its block, too.
+            self._daily = Daily(self._ledger, platform_chores(self._ledger, ServingDir(node_dir).store), log.warning)
             callers = Callers(caller_file(node_dir.folder), log.warning)
             api = PlatformApi(self.desk, self._worker, callers, description(version("sealscore")))
             self.server = HttpServer(api, binding, limits, ready=self._ready)
@@ -122,6 +125,7 @@ class PlatformService:
     def _look(self) -> None:
         again = self._again.is_set()
         self._again.clear()
+        self._worker.submit(self._daily.look).result()
         if self.desk.look(self._worker, again):
             ready = self._worker.submit(self.desk.ready).result()
             log.info("tokens can be made under %d live releases", len(ready))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from partners import Partners
 from paths import ROOT
+
+from sealscore.clients.setup.serving_dir import today
 
 pytestmark = pytest.mark.slow
 PATIENCE = 120.0
@@ -53,6 +55,13 @@ def place_of(process: subprocess.Popen[str]) -> str:
     raise AssertionError("it ended before it listened")
 
 
+def charged(partners: Partners, name: str) -> dict[str, list[str]]:
+    """The days that a platform charged, by lender."""
+    with closing(partners.town.ledger(name)) as ledger:
+        (release,) = ledger.state.serving.live
+        return {lender: [day.day for day in days] for lender, days in release.days.items()}
+
+
 def consent(release: str, person: str, key: str, **more: Any) -> dict[str, Any]:
     given = {"key": key, "person": person, "lender": "lender-1", "release": release}
     return given | {"text": "5e" * 32, "language": "zh", **more}
@@ -68,6 +77,8 @@ def test_from_a_consent_over_http_to_a_score_and_a_withdrawal(partners: Partners
     headers = {"authorization": f"Bearer {token.out.strip()}"}
     with started(home) as process:
         path = place_of(process).removeprefix("unix:")
+        # No node runs beside it, and nobody has agreed yet: the day is charged all the same.
+        assert charged(partners, "wallet") == {"lender-1": [str(today())], "lender-2": [str(today())]}
         assert oct(os.stat(path).st_mode & 0o777) in ("0o600", "0o660")
         with httpx.Client(transport=httpx.HTTPTransport(uds=path), base_url="http://node", headers=headers) as client:
             (release,) = client.get("/v1/releases").json()["releases"]

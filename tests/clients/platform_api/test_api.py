@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
+from paths import ROOT
 from platform_desk import Desk
 from platform_http import BackEnd, new_caller, served
 from small_release import TODAY, bits_told, content_of, crafted, known_at
 
+from sealscore.clients.http import problems
 from sealscore.clients.http.problems import PROBLEM_TYPE
+from sealscore.clients.platform_api import refusals
 from sealscore.clients.platform_api.app import ROUTES
 from sealscore.clients.platform_api.refusals import CODES
 from sealscore.clients.scoring.serving_store import Transaction
@@ -139,6 +143,16 @@ def test_every_code_of_the_maker_of_tokens_is_known():
                 named.add(word)
     assert {"ceiling", "no-consent"} < named
     assert named <= CODES
+
+
+def test_every_code_stands_on_its_page():
+    """With those of the HTTP room, which its source has."""
+    section = (ROOT / "docs" / "errors.md").read_text("utf-8").split("## Problem documents of a platform's API")[1]
+    shown = set(re.findall(r"`([a-z-]+)`", " ".join(re.findall(r"^\| ([^|]*) \| \d", section.split("\n## ")[0], re.M))))
+    sources = (Path(str(module.__file__)).read_text("utf-8") for module in (problems, refusals))
+    http = {code for source in sources for code in re.findall(r'Problem\(\s*\d+, "([a-z-]+)"', source)}
+    assert {"unauthenticated", "internal", "not-ready"} < http
+    assert shown == http | CODES
 
 
 def test_a_caller_has_its_rights_and_no_more(back_end: BackEnd, tmp_path: Path):
