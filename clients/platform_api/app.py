@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ def _guarded(handler: Callable[[Any], T], body: Any) -> T:
         return handler(body)
     except NoToken as error:
         raise refusal(error) from None
-    except (LedgerError, LedgerFault, ServingStoreError) as error:
+    except (LedgerError, LedgerFault, ServingStoreError, sqlite3.Error) as error:
         log.error("nothing can be charged or read: %s", error)
         raise unavailable() from None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,7 +20,7 @@ from sealscore.clients.scoring.serving_store import KeptToken, ServingStore
 from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker
 from sealscore.shared.crypto.plan_keys import CertificateError
 from sealscore.shared.identity.identity import Card, Identity
-from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
@@ -124,13 +125,15 @@ class ConsentDesk:
         Raises:
             NoToken: the identifier has no normal form, or no release was ever for such a lender.
             ServingStoreError: it cannot be noted.
-            LedgerError: the ledger cannot be read.
         """
         form = self._form(person)
-        # Also of a release that has ended: what was told under it is withdrawn.
-        known = {name for one in self._ledger.state.serving.releases.values() for name in one.manifest.lenders}
-        if lender not in known:
-            raise NoToken("lender", f"no release of this node is for that lender; there are {', '.join(sorted(known))}")
+        # A ledger that cannot be read keeps nobody from withdrawing.
+        with suppress(LedgerError):
+            # Also of a release that has ended: what was told under it is withdrawn.
+            known = {name for one in self._ledger.state.serving.releases.values() for name in one.manifest.lenders}
+            if lender not in known:
+                listed = ", ".join(sorted(known))
+                raise NoToken("lender", f"no release of this node is for that lender; there are {listed}")
         with self._store.transaction() as own:
             return own.withdraw(form, lender, str(self._sources.today()))
 

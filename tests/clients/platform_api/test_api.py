@@ -24,7 +24,7 @@ from sealscore.clients.http.problems import PROBLEM_TYPE
 from sealscore.clients.platform_api import refusals
 from sealscore.clients.platform_api.app import ROUTES
 from sealscore.clients.platform_api.refusals import CODES
-from sealscore.clients.scoring.serving_store import Transaction
+from sealscore.clients.scoring.serving_store import ServingStore, Transaction
 from sealscore.shared.ledger.entries import EndRelease
 
 SECRET = "secret-person"
@@ -205,6 +205,10 @@ def test_a_store_that_cannot_be_written_is_unavailable_and_the_next_request_goes
     with monkeypatch.context() as patched:
         patched.setattr(Transaction, "keep", full)
         assert code(back_end.post("/v1/consents", back_end.consent(person)), 503) == "unavailable"
+    with monkeypatch.context() as patched:
+        # Read outside of a transaction.
+        patched.setattr(ServingStore, "told_of", full)
+        assert code(back_end.post("/v1/told", {"person": person}), 503) == "unavailable"
     assert desk.do(lambda: bits_told(desk.pair)) == []
     assert back_end.post("/v1/consents", back_end.consent(person)).status_code == 200
     with monkeypatch.context() as patched:

@@ -14,6 +14,7 @@ from sealscore.clients.data.errors import Problem
 from sealscore.clients.platform_api.desk import RETRY
 from sealscore.clients.scoring.tokens import NoToken
 from sealscore.shared.ledger.entries import EndRelease
+from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.persons.consent import Consent
 from sealscore.shared.persons.records import Records
 
@@ -134,6 +135,21 @@ def test_a_withdrawal_names_a_lender_of_a_release_also_of_one_that_ended(desk: D
         with pytest.raises(NoToken) as error:
             desk.do(lambda who=who, lender=lender: desk.of.withdraw(who, lender))
         assert error.value.code == code
+
+
+def test_a_ledger_that_cannot_be_read_keeps_nobody_from_withdrawing(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    person = known_at()[0]
+    give(desk, person)
+
+    def broken(ledger: Ledger) -> None:
+        raise LedgerError("it is damaged")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "state", property(broken))
+        assert desk.do(lambda: desk.of.withdraw(person, "lender-1")) == 1
+        with pytest.raises(LedgerError):
+            give(desk, person, "new")
+    assert refused(desk, person, "new") == "no-consent"
 
 
 def test_a_release_that_is_approved_is_served_without_a_restart(desk: Desk, pair: Pair):
