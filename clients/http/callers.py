@@ -146,7 +146,7 @@ class Callers:
         """Who sent a request, if it has the right.
 
         Raises:
-            Problem: `unauthenticated` (401) or `forbidden` (403).
+            HttpProblem: `unauthenticated` (401) or `forbidden` (403).
         """
         self._look()
         caller = self._of(scope)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from sealscore.clients.http.problems import PROBLEM_TYPE, Problem, malformed, too_large, wrong_type
+from sealscore.clients.http.problems import PROBLEM_TYPE, HttpProblem, malformed, too_large, wrong_type
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -31,7 +31,7 @@ async def read_json(scope: Scope, receive: Receive, most: int) -> Any:
     """The body as JSON, of at most so many bytes: what is too large is refused while it comes.
 
     Raises:
-        Problem: `wrong-type`, `too-large` or `malformed`.
+        HttpProblem: `wrong-type`, `too-large` or `malformed`.
         HungUp: the caller is gone.
     """
     length: bytes | None = None
@@ -76,7 +76,7 @@ def strict_json(body: bytes) -> Any:
     """Decode JSON (RFC 8259): no name twice in an object, no NaN, no infinite number, no deep nesting.
 
     Raises:
-        Problem: `malformed`, without a word of the body.
+        HttpProblem: `malformed`, without a word of the body.
     """
     try:
         return json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number)
@@ -116,7 +116,7 @@ async def send_json(send: Send, body: bytes, status: int = 200) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_problem(send: Send, problem: Problem) -> None:
+async def send_problem(send: Send, problem: HttpProblem) -> None:
     """Answer with a problem document."""
     await send_text(send, problem.body(), PROBLEM_TYPE, problem.status, problem.headers)
 

@@ -11,7 +11,7 @@ PROBLEM_TYPE = "application/problem+json"
 _URN = "urn:sealscore:problem:"
 
 
-class Problem(Exception):
+class HttpProblem(Exception):
     """An answer that is an error.
 
     `code` is one of docs/errors.md, `title` says what is wrong, `fix` what to do about it; `errors` has a line for each
@@ -41,7 +41,7 @@ class Problem(Exception):
         return json.dumps(self.document(), ensure_ascii=False).encode()
 
 
-def http_response(problem: Problem) -> bytes:
+def http_response(problem: HttpProblem) -> bytes:
     """A whole response over HTTP/1.1 that ends its connection, for what is refused before there is a request."""
     body = problem.body()
     head = [
@@ -54,72 +54,74 @@ def http_response(problem: Problem) -> bytes:
     return "\r\n".join(head).encode("ascii") + b"\r\n\r\n" + body
 
 
-def unauthenticated() -> Problem:
+def unauthenticated() -> HttpProblem:
     """The caller is nobody whom the operator added."""
     what = "send `Authorization: Bearer TOKEN` with a token of `caller add`, or a client certificate that it names"
     headers = {"www-authenticate": 'Bearer realm="sealscore"'}
-    return Problem(401, "unauthenticated", "the caller is not known here", what, headers=headers)
+    return HttpProblem(401, "unauthenticated", "the caller is not known here", what, headers=headers)
 
 
-def forbidden(right: str) -> Problem:
+def forbidden(right: str) -> HttpProblem:
     """The caller lacks a right."""
     fix = f"have the operator add the caller anew with it: caller remove NAME, caller add NAME --right {right}"
-    return Problem(403, "forbidden", f"this caller has not the right {right!r}", fix)
+    return HttpProblem(403, "forbidden", f"this caller has not the right {right!r}", fix)
 
 
-def not_found() -> Problem:
+def not_found() -> HttpProblem:
     """There is nothing at a path. The path is not quoted: it may have an identifier in it."""
-    return Problem(404, "not-found", "there is nothing at this path", "see /openapi.json for the paths that there are")
+    return HttpProblem(
+        404, "not-found", "there is nothing at this path", "see /openapi.json for the paths that there are"
+    )
 
 
-def wrong_method(allowed: Sequence[str]) -> Problem:
+def wrong_method(allowed: Sequence[str]) -> HttpProblem:
     """A path does not know the method."""
     listed = ", ".join(allowed)
     fix = f"use {listed}"
-    return Problem(405, "wrong-method", "this path does not take that method", fix, headers={"allow": listed})
+    return HttpProblem(405, "wrong-method", "this path does not take that method", fix, headers={"allow": listed})
 
 
-def wrong_type(wanted: str = "application/json") -> Problem:
+def wrong_type(wanted: str = "application/json") -> HttpProblem:
     """The body is of another kind, or compressed."""
     fix = f"send it with `Content-Type: {wanted}`, in UTF-8 and not compressed"
-    return Problem(415, "wrong-type", "the body is not of the type that this path takes", fix)
+    return HttpProblem(415, "wrong-type", "the body is not of the type that this path takes", fix)
 
 
-def too_large(most: int) -> Problem:
+def too_large(most: int) -> HttpProblem:
     """The body has more bytes than the path takes."""
-    return Problem(413, "too-large", f"the body has more than {most:,} bytes", "send less at once")
+    return HttpProblem(413, "too-large", f"the body has more than {most:,} bytes", "send less at once")
 
 
-def malformed(what: str, fix: str) -> Problem:
+def malformed(what: str, fix: str) -> HttpProblem:
     """The body cannot be read."""
-    return Problem(400, "malformed", what, fix)
+    return HttpProblem(400, "malformed", what, fix)
 
 
-def slow() -> Problem:
+def slow() -> HttpProblem:
     """The request did not come whole in time."""
-    return Problem(
+    return HttpProblem(
         408, "slow", "the request did not come whole in time", "send it at once, over a connection that lasts"
     )
 
 
-def head_too_large(most: int) -> Problem:
+def head_too_large(most: int) -> HttpProblem:
     """The request's line and headers are too long."""
     fix = "send fewer or shorter headers"
-    return Problem(431, "head-too-large", f"the request's head has more than {most:,} bytes", fix)
+    return HttpProblem(431, "head-too-large", f"the request's head has more than {most:,} bytes", fix)
 
 
-def bad_request() -> Problem:
+def bad_request() -> HttpProblem:
     """Bytes that are no request of HTTP/1.1."""
-    return Problem(400, "bad-request", "this is no HTTP/1.1 request", "use a client that speaks HTTP/1.1")
+    return HttpProblem(400, "bad-request", "this is no HTTP/1.1 request", "use a client that speaks HTTP/1.1")
 
 
-def busy() -> Problem:
+def busy() -> HttpProblem:
     """There are as many connections, or requests that wait, as are allowed."""
     fix = "close connections that are not used, and try again in a second"
-    return Problem(503, "busy", "the service has all the work that it takes", fix, headers={"retry-after": "1"})
+    return HttpProblem(503, "busy", "the service has all the work that it takes", fix, headers={"retry-after": "1"})
 
 
-def internal() -> Problem:
+def internal() -> HttpProblem:
     """A fault of the service itself, whose kind stands in its log."""
     fix = "nothing was answered; look at the service's log, and report what it says"
-    return Problem(500, "internal", "the service failed", fix)
+    return HttpProblem(500, "internal", "the service failed", fix)

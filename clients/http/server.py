@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sealscore.clients.http.binding import Binding, ReloadedTls, subject_of
 from sealscore.clients.http.callers import SUBJECT
-from sealscore.clients.http.problems import Problem, bad_request, busy, head_too_large, http_response, slow
+from sealscore.clients.http.problems import HttpProblem, bad_request, busy, head_too_large, http_response, slow
 
 log = logging.getLogger("sealscore.http")
 
@@ -241,7 +241,7 @@ class _LimitedProtocol(HttpToolsProtocol):
         if self._head > self._limits.head and not self._refused:
             self._refuse(head_too_large(self._limits.head))
 
-    def _refuse(self, problem: Problem) -> None:
+    def _refuse(self, problem: HttpProblem) -> None:
         self._refused = True
         self.deadline = self.loop.time() + 2.0
         if self.cycle is not None and not self.cycle.response_complete:

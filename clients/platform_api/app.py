@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from sealscore.clients.http.callers import CallerFile, Callers
 from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_json, send_json, send_problem
-from sealscore.clients.http.problems import Problem, internal, not_found, wrong_method
+from sealscore.clients.http.problems import HttpProblem, internal, not_found, wrong_method
 from sealscore.clients.platform_api import bodies
 from sealscore.clients.platform_api.desk import ConsentDesk
 from sealscore.clients.platform_api.refusals import not_ready, refusal, unavailable
@@ -94,7 +94,7 @@ class PlatformApi:
             return
         try:
             await send_json(send, await self._answered(scope, receive))
-        except Problem as problem:
+        except HttpProblem as problem:
             await send_problem(send, problem)
         except HungUp:
             return

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sealscore.clients.http.problems import Problem
+from sealscore.clients.http.problems import HttpProblem
 
 _HEX = r"^[0-9a-f]{64}$"
 _MOST_ERRORS = 20
@@ -107,7 +107,7 @@ class FactorsAnswer(BaseModel):
     raised: list[Factor]
 
 
-class LiveRelease(BaseModel):
+class OfferedRelease(BaseModel):
     """A release for which tokens are made: what it tells, to whom, for which purpose, and until when."""
 
     release: str
@@ -121,7 +121,7 @@ class LiveRelease(BaseModel):
 class ReleasesAnswer(BaseModel):
     """The live releases. `kinds` has the bits of each."""
 
-    releases: list[LiveRelease]
+    releases: list[OfferedRelease]
 
 
 BodyT = TypeVar("BodyT", bound=ApiBody)
@@ -131,7 +131,7 @@ def checked(model: type[BodyT], given: Any) -> BodyT:
     """The body as its type.
 
     Raises:
-        Problem: `malformed`; says which keys are wrong and how, and quotes nothing of the body.
+        HttpProblem: `malformed`; says which keys are wrong and how, and quotes nothing of the body.
     """
     try:
         return model.model_validate(given)
@@ -143,7 +143,7 @@ def checked(model: type[BodyT], given: Any) -> BodyT:
             for one in error.errors(include_url=False, include_input=False, include_context=False)
         ]
     fix = "send the keys that /openapi.json describes, each of its type and within its length"
-    raise Problem(422, "malformed", "the body is not what this path takes", fix, sorted(set(found))[:_MOST_ERRORS])
+    raise HttpProblem(422, "malformed", "the body is not what this path takes", fix, sorted(set(found))[:_MOST_ERRORS])
 
 
 _KINDS = {

@@ -52,7 +52,7 @@ class DeskSources:
 
 
 @dataclass(frozen=True)
-class _Served:
+class _OpenRelease:
     """A live release with today's records."""
 
     release: Release
@@ -78,7 +78,7 @@ class ConsentDesk:
     ) -> None:
         self._identity, self._ledger, self._store, self._sources = identity, ledger, store, sources
         self._normal, self._asking_consents = NORMAL_FORMS[form], asking_consents
-        self._served: dict[str, _Served] = {}
+        self._served: dict[str, _OpenRelease] = {}
         self._seen: Hashable = None
         self._keys_seen: Hashable = sources.keys_state()
         self._failed: dict[str, str] = {}
@@ -189,21 +189,21 @@ class ConsentDesk:
         self._served, self._failed, self._seen = served, failed, seen
         return True
 
-    def _serving(self, release: Release, records: Records, today: date) -> _Served:
+    def _serving(self, release: Release, records: Records, today: date) -> _OpenRelease:
         peers = self._peers(release, today)
         maker = TokenMaker(
             self._identity, self._ledger, self._store, release, records, peers, asking_consents=self._asking_consents
         )
-        return _Served(release, maker, LevelFactors(release.plan, release.content.towers[maker.group]))
+        return _OpenRelease(release, maker, LevelFactors(release.plan, release.content.towers[maker.group]))
 
-    def _take_keys(self, served: _Served, today: date) -> None:
+    def _take_keys(self, served: _OpenRelease, today: date) -> None:
         served.maker.peers = self._peers(served.release, today)
 
     def _peers(self, release: Release, today: date) -> Mapping[str, ServingPeer]:
         cards = {name: release.plan.cards[name] for name in release.manifest.lenders}
         return self._sources.peers(cards, month_of(today))
 
-    def _of(self, release: str) -> _Served:
+    def _of(self, release: str) -> _OpenRelease:
         found = self._served.get(release)
         if found is None:
             raise NoToken("release", "no such release is live here")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealscore.clients.http.problems import Problem
+from sealscore.clients.http.problems import HttpProblem
 from sealscore.clients.scoring.tokens import NoToken
 
 _APPROVED = "see GET /v1/releases, and what the operator approved"
@@ -37,20 +37,20 @@ _REFUSALS: dict[str, tuple[int, str, str]] = {
 CODES = frozenset(_REFUSALS)
 
 
-def refusal(error: NoToken) -> Problem:
+def refusal(error: NoToken) -> HttpProblem:
     """The problem document of a token, or of an answer, that is refused."""
     status, title, fix = _REFUSALS[error.code]
     headers = {"retry-after": "3600"} if status == 429 else {}
-    return Problem(status, error.code, title, fix, headers=headers)
+    return HttpProblem(status, error.code, title, fix, headers=headers)
 
 
-def unavailable() -> Problem:
+def unavailable() -> HttpProblem:
     """Ledger or store cannot be used at the moment: why stands in the service's log."""
     fix = "ask again; the service's log says why, and what the operator can do"
-    return Problem(503, "unavailable", "nothing can be charged or read now", fix, headers={"retry-after": "5"})
+    return HttpProblem(503, "unavailable", "nothing can be charged or read now", fix, headers={"retry-after": "5"})
 
 
-def not_ready() -> Problem:
+def not_ready() -> HttpProblem:
     """No release is live, or its data cannot be read."""
     fix = "see the service's log: a release must be approved, and the data readable"
-    return Problem(503, "not-ready", "no token can be made under any release", fix)
+    return HttpProblem(503, "not-ready", "no token can be made under any release", fix)

@@ -150,7 +150,7 @@ def test_every_code_stands_on_its_page():
     section = (ROOT / "docs" / "errors.md").read_text("utf-8").split("## Problem documents of a platform's API")[1]
     shown = set(re.findall(r"`([a-z-]+)`", " ".join(re.findall(r"^\| ([^|]*) \| \d", section.split("\n## ")[0], re.M))))
     sources = (Path(str(module.__file__)).read_text("utf-8") for module in (problems, refusals))
-    http = {code for source in sources for code in re.findall(r'Problem\(\s*\d+, "([a-z-]+)"', source)}
+    http = {code for source in sources for code in re.findall(r'HttpProblem\(\s*\d+, "([a-z-]+)"', source)}
     assert {"unauthenticated", "internal", "not-ready"} < http
     assert shown == http | CODES
 

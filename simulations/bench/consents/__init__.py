@@ -2,7 +2,7 @@
 
 CPU is that of the whole service, all threads, for one request; the back end is a process of its own on a Unix socket.
 Consents are measured with an empty store, and again where tokens of the same day are in it already. A release of UCI
-credit default, vertical, epsilon 2, is served, of which 30,000 persons are at the platform.
+credit default, vertical, epsilon 2, is served, with all of its persons at the platform.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def _figures(name: str, measured: tuple[float, list[float]]) -> dict[str, float]
 
 def _asked(folder: Path, token: str, requests: list[tuple[str, dict[str, Any]]]) -> tuple[float, list[float]]:
     """Seconds of this process's CPU a request, and of the clock of each, as its caller saw it."""
-    caller = [sys.executable, "-m", "sealscore.simulations.bench.score.caller", str(folder / "api.sock")]
+    # By its file: as a module of this package it would import all that the package does.
+    caller = [sys.executable, str(Path(__file__).with_name("caller.py")), str(folder / "api.sock")]
     lines = f"{token}\n" + "".join(json.dumps(request) + "\n" for request in requests)
     before = time.process_time()
     done = subprocess.run(caller, input=lines, capture_output=True, text=True, check=True)

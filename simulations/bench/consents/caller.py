@@ -1,4 +1,4 @@
-"""A back end in a process of its own, so that its CPU is not the service's: `python -m ... SOCKET`.
+"""A back end in a process of its own, so that its CPU is not the service's: `python caller.py SOCKET`.
 
 It reads its token, and then one JSON pair a line, [path, body], posts them one after the other over one connection, and
 prints the seconds that each took, as one JSON list.
