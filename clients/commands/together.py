@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from sealscore.clients.commands import doctor, draft, features, init, ledger, peer, plan, run
-from sealscore.clients.commands.serving import callers, release, scores, serve, tokens
+from sealscore.clients.commands.serving import callers, platform_api, release, scores, serve, tokens
 
 app = typer.Typer(
     help="Run a node of a Sealscore federation: at a lender or a platform, beside its data.",
@@ -28,6 +28,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(tokens.key_app, name="serving-key")
 app.add_typer(tokens.tokens_app, name="token")
 app.add_typer(tokens.batch_app, name="batch")
+app.add_typer(platform_api.app, name="platform-api")
 app.command()(scores.score)
 app.command()(serve.serve)
 app.add_typer(callers.app, name="caller")

@@ -22,6 +22,8 @@ _LABEL = b"sealscore serving store 1"
 _START = bytes(32)
 # What follows the meaning in the row of a corrected value, before its cause; no meaning has it.
 _CORRECTED = "|corrected|"
+# `given` counts tokens by day: to count them anew would cost each consent of a day more than the one before. Files from
+# before it are counted once, in one transaction with the trigger that counts from then on, in whichever process.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS told (
     seq INTEGER PRIMARY KEY, person TEXT NOT NULL, kind TEXT NOT NULL, what TEXT NOT NULL, month TEXT NOT NULL,
@@ -37,9 +39,23 @@ CREATE TABLE IF NOT EXISTS tokens (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS tokens_of ON tokens (person, lender);
 CREATE INDEX IF NOT EXISTS tokens_on ON tokens (release, lender, day);
+CREATE TABLE IF NOT EXISTS withdrawals (
+    person TEXT NOT NULL, lender TEXT NOT NULL, day TEXT NOT NULL, PRIMARY KEY (person, lender)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (
     lender TEXT NOT NULL, number INTEGER NOT NULL, day TEXT NOT NULL, receipt BLOB, PRIMARY KEY (lender, number)
 ) STRICT;
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS given (
+    release TEXT NOT NULL, lender TEXT NOT NULL, day TEXT NOT NULL, tokens INTEGER NOT NULL,
+    PRIMARY KEY (release, lender, day)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS tokens_given AFTER INSERT ON tokens BEGIN
+    INSERT INTO given VALUES (NEW.release, NEW.lender, NEW.day, 1) ON CONFLICT DO UPDATE SET tokens = tokens + 1;
+END;
+INSERT INTO given SELECT release, lender, day, COUNT(*) FROM tokens WHERE NOT EXISTS (SELECT 1 FROM given)
+    GROUP BY release, lender, day;
+COMMIT;
 CREATE TRIGGER IF NOT EXISTS told_stay BEFORE UPDATE ON told BEGIN SELECT RAISE(ABORT, 'it only grows'); END;
 CREATE TRIGGER IF NOT EXISTS told_last BEFORE DELETE ON told BEGIN SELECT RAISE(ABORT, 'it only grows'); END;
 """
@@ -57,14 +73,15 @@ class ServingStoreError(RuntimeError):
 
 @dataclass(frozen=True)
 class KeptToken:
-    """A token that was given: the digest of what was asked, the token, and the day of its withdrawal, if there is one.
-    Its `repr` shows nothing.
+    """A token that was given: the digest of what was asked, the token, its last day, and the day of its withdrawal, if
+    there is one. Its `repr` shows nothing.
     """
 
     request: bytes
     handle: bytes
     token: bytes
-    withdrawn: str | None
+    expires: str
+    withdrawn: str | None = None
 
     def __repr__(self) -> str:
         return "KeptToken()"
@@ -78,9 +95,9 @@ class Transaction:
 
     def kept(self, release: str, lender: str, key: str) -> KeptToken | None:
         """The token that was given for an idempotency key."""
-        query = "SELECT request, handle, token, withdrawn FROM tokens WHERE (release, lender, key) = (?, ?, ?)"
+        query = "SELECT request, handle, token, expires, withdrawn FROM tokens WHERE (release, lender, key) = (?, ?, ?)"
         row = self._database.execute(query, (release, lender, key)).fetchone()
-        return None if row is None else KeptToken(bytes(row[0]), bytes(row[1]), bytes(row[2]), row[3])
+        return None if row is None else KeptToken(bytes(row[0]), bytes(row[1]), bytes(row[2]), *row[3:])
 
     def keep(
         self,
@@ -90,16 +107,16 @@ class Transaction:
         token: KeptToken,
         person: str,
         day: str,
-        expires: str,
     ) -> None:
         """Keep a token for its key."""
-        row = (release, lender, key, token.request, person, day, expires, token.handle, token.token)
+        row = (release, lender, key, token.request, person, day, token.expires, token.handle, token.token)
         self._database.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
 
     def given_on(self, release: str, lender: str, day: str) -> int:
         """How many tokens a lender's applicants got on a day."""
-        query = "SELECT COUNT(*) FROM tokens WHERE (release, lender, day) = (?, ?, ?)"
-        return int(self._database.execute(query, (release, lender, day)).fetchone()[0])
+        query = "SELECT tokens FROM given WHERE (release, lender, day) = (?, ?, ?)"
+        row = self._database.execute(query, (release, lender, day)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def told(self, person: str, kind: str, what: str) -> int | None:
         """The value that was told under one meaning: the corrected one, where there is one."""
@@ -150,9 +167,20 @@ class Transaction:
         self._database.execute("INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, nonce, chained))
 
     def withdraw(self, person: str, lender: str, day: str) -> int:
-        """Note that a person withdrew from a lender: its tokens go into the next batch. Gives how many there are."""
+        """Note that a person withdrew from a lender: its tokens go into the next batch. Gives how many there are.
+
+        The last day on which it did is kept, also where no token was given.
+        """
+        kept = "INSERT INTO withdrawals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET day = MAX(day, excluded.day)"
+        self._database.execute(kept, (person, lender, day))
         query = "UPDATE tokens SET withdrawn = ? WHERE (person, lender) = (?, ?) AND withdrawn IS NULL"
         return self._database.execute(query, (day, person, lender)).rowcount
+
+    def withdrew(self, person: str, lender: str) -> str | None:
+        """The last day on which a person withdrew from a lender."""
+        query = "SELECT day FROM withdrawals WHERE (person, lender) = (?, ?)"
+        row = self._database.execute(query, (person, lender)).fetchone()
+        return None if row is None else str(row[0])
 
     def take_batch(self, lender: str, day: str, places: int) -> tuple[int, list[bytes]]:
         """The day's batch of a lender: its number, and the handles in it, withdrawals in the order in which they came.
@@ -247,9 +275,17 @@ class ServingStore:
         return row is not None
 
     def told_of(self, person: str) -> list[Mapping[str, object]]:
-        """All that was told of a person, in order, for whoever has a right to see it."""
-        query = "SELECT kind, month, value, bits, lender, release, what FROM told WHERE person = ? ORDER BY seq"
-        names = ("kind", "month", "value", "bits", "lender", "release")
+        """All that was told of a person, in order, for whoever has a right to see it.
+
+        `day` is that of the token which told it, `withdrawn` that from which on the lender is told not to use it, or
+        None. A correction has its cause, `corrected`.
+        """
+        names = ("kind", "month", "value", "bits", "lender", "release", "day", "withdrawn")
+        query = (
+            f"SELECT {', '.join(names)}, what FROM (SELECT seq, kind, month, value, bits, told.lender, told.release, "
+            "day, withdrawn, what FROM told LEFT JOIN tokens USING (person, lender, handle) WHERE person = ?) "
+            "ORDER BY seq"
+        )
         found: list[Mapping[str, object]] = []
         for *row, what in self._database.execute(query, (person,)):
             cause = what.partition(_CORRECTED)[2]

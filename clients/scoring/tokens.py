@@ -24,7 +24,7 @@ from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.model.reasons import contributions
-from sealscore.shared.persons.consent import may
+from sealscore.shared.persons.consent import Consent, may
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
 from sealscore.shared.serving.manifest import Kind, Told
@@ -98,7 +98,9 @@ class Correction:
 class TokenMaker:
     """Makes tokens under one release, from records as they are today.
 
-    `peers` are the serving keys of lenders by name. The records are those of the release's plan.
+    `peers` are the serving keys of lenders by name; another month's may take their place. The records are those of the
+    release's plan. With `asking_consents` a request is a consent itself, given on its day, beside those of the records:
+    only where the operator says that whoever asks has the creator's word.
     """
 
     def __init__(
@@ -109,9 +111,10 @@ class TokenMaker:
         release: Release,
         records: Records,
         peers: Mapping[str, ServingPeer],
+        asking_consents: bool = False,
     ) -> None:
         self._identity, self._ledger, self._store, self._release = identity, ledger, store, release
-        self._records, self._peers = records, peers
+        self._records, self.peers, self._asking_consents = records, peers, asking_consents
         self.group = release.plan.party(identity.name).group
         self._tower = release.content.towers[self.group]
         self._told = release.manifest.told[self.group]
@@ -121,7 +124,11 @@ class TokenMaker:
         self._form = NORMAL_FORMS[release.plan.alignment.identifier]
 
     def make(self, request: ConsentRequest, today: date, correction: Correction | None = None) -> bytes:
-        """The token for a consent; the same one where the request came before.
+        """The token of `give`, as it is given to the creator."""
+        return self.give(request, today, correction).token
+
+    def give(self, request: ConsentRequest, today: date, correction: Correction | None = None) -> KeptToken:
+        """The token for a consent, charged and kept; the same one where the request came before.
 
         With a `correction` the month's values are computed again and told beyond the ceilings, once a person, kind and
         month. Tokens that told the wrong ones go into the next batches; other lenders get the corrected ones by a
@@ -149,25 +156,28 @@ class TokenMaker:
                         "withdrawn",
                         "this consent was withdrawn, or its token corrected; a new one needs a new idempotency key",
                     )
-                return kept.token
+                return kept
             given = store.given_on(*place[:2], str(today))
             if correction is None and given >= self._release.manifest.most_a_day:
                 raise NoToken("day-full", "all tokens of the day for this lender are given; ask again tomorrow")
-            row = self._live_row(request, person, today)
+            row = self._live_row(store, request, person, today)
             handle = os.urandom(HANDLE_BYTES)
             if correction is None:
                 values = self._values(store, request, person, row, today, handle)
             else:
                 values = self._corrected(store, request, person, row, today, handle, correction)
             token = seal_token(self._token(request, person, values, today, handle, peer), self._identity, peer)
-            kept = KeptToken(digest, handle, token, None)
-            store.keep(*place, kept, person, str(today), str(self._expires(today)))
-        return token
+            kept = KeptToken(digest, handle, token, str(self._expires(today)))
+            store.keep(*place, kept, person, str(today))
+        return kept
 
-    def level(self, person: str) -> int:
-        """The level of a person by today's records; KeyError where there is none. For use at this party."""
-        row = self._rows[self._form(person)][0]
-        return int(self._tower.levels(self._columns(row))[0])
+    def record(self, person: str) -> dict[str, np.ndarray]:
+        """The columns of a person by today's records, float64 [1] each, for use at this party.
+
+        Raises:
+            KeyError: there is no record of that person.
+        """
+        return self._columns(self._rows[self._form(person)][0])
 
     def _checked(self, request: ConsentRequest, person: str, today: date) -> ServingPeer:
         manifest = self._release.manifest
@@ -184,7 +194,7 @@ class TokenMaker:
         texts = _is_digest(request.text) and encodable(request.key) and encodable(request.language)
         if not texts or not 1 <= len(request.key) <= 200 or not 2 <= len(request.language) <= 20:
             raise NoToken("malformed", "give text as 64 hexadecimal digits, a language, and a key of 1 to 200 letters")
-        peer = self._peers.get(request.lender)
+        peer = self.peers.get(request.lender)
         if peer is None or peer.month != month_of(today):
             raise NoToken(
                 "no-key", f"there is no serving key of {request.lender} for {month_of(today)}; ask it for that month's"
@@ -193,19 +203,20 @@ class TokenMaker:
             raise NoToken("person", "the identifier has no normal form; correct it")
         return peer
 
-    def _live_row(self, request: ConsentRequest, person: str, today: date) -> int:
+    def _live_row(self, store: Transaction, request: ConsentRequest, person: str, today: date) -> int:
         """The row of a person who consents. Who is unknown and who does not consent get the same words."""
-        rows, consents, manifest = self._rows.get(person), self._records.consent, self._release.manifest
-        purposes = [manifest.purpose_code]
+        rows, table, manifest = self._rows.get(person, []), self._records.consent, self._release.manifest
+        lender, purposes = request.lender, [manifest.purpose_code]
         if request.retraining and manifest.retraining_code:
             purposes.append(manifest.retraining_code)
-        live = rows is not None and (
-            consents is None
-            or all(may(consents[at], request.lender, purpose, today) for at in rows for purpose in purposes)
-        )
-        if rows is None or not live:
-            words = " and ".join(purposes)
-            raise NoToken("no-consent", f"there is no live consent for {request.lender} and the purpose {words}")
+        asks, day = table is None or self._asking_consents, store.withdrew(person, lender)
+        withdrawn = [] if day is None else [Consent(lender, withdrawn=date.fromisoformat(day))]
+        for purpose in purposes:
+            asked = [Consent(lender, purpose, given=today)] if asks else []
+            given = [(*asked, *withdrawn, *(table[at] if table else ())) for at in rows]
+            if not rows or not all(may(one, lender, purpose, today) for one in given):
+                words = " and ".join(purposes)
+                raise NoToken("no-consent", f"there is no live consent for {lender} and the purpose {words}")
         return rows[0]
 
     def _values(

@@ -200,9 +200,12 @@ class ServingSection(Strict):
 
     An approval of a release puts it into force for that release. `retention_days` is how long a lender keeps the record
     of a decision whose signal was withdrawn. `folder` is where a lender keeps what its scorer needs, if not in the
-    node's own folder, from which the path is taken.
+    node's own folder, from which the path is taken. `consents` says what a platform's consents are: those of the data
+    ("table"), or also each request of its own back end ("request"), which is then given on its day and ends by a
+    withdrawal like any other.
     """
 
+    consents: Literal["table", "request"] = "table"
     limits: dict[Code, TellLimit] = Field(default_factory=dict)
     retention_days: Annotated[int, Field(ge=30, le=3660)] = 1826
     folder: str | None = None

@@ -66,7 +66,8 @@ class Sentence(Strict):
 class NumericReason(Strict):
     """The sentences for a number that lowered the score, by where it lies against the median of the training persons.
 
-    What is not given is made of the feature's name (see `sealscore.shared.serving.reason_texts`).
+    They say what is ("There are many refunds"), and not what it did: a creator is told the same where it raised the
+    score. What is not given is made of the feature's name (see `sealscore.shared.serving.reason_texts`).
     """
 
     high: Sentence | None = None

@@ -5,6 +5,9 @@ A code is `NAME.high`, `NAME.low`, `NAME.missing` or `NAME.level`; one code has 
 its features from the feature dictionary has them: `sealscore.clients.features.dictionary.reasons`); else a plain one
 made of the feature's name. A feature that is protected, or that the plan marks as a proxy of what is, gives no reason.
 
+A creator also asks what raised the level (`raised_of`): there a sentence that says what is, high, low or not known, is
+the same, and only that of a level is another, under the code `NAME.raised`.
+
 Plain Python on purpose: it is for a few features of one applicant.
 """
 
@@ -24,13 +27,18 @@ Direction = Literal["high", "low", "missing", "level"]
 Texts = Mapping[str, NumericReason | LevelReason]
 """Sentences by the name of the feature."""
 
+Names = Mapping[str, tuple[str, str]]
+"""What a creator calls a feature, in English and in Chinese, by its name."""
+
 _NO_TEXTS: Texts = {}
+_NO_NAMES: Names = {}
 _PLAIN: dict[Direction, tuple[str, str]] = {
     "high": ("{} is high", "{} 偏高"),
     "low": ("{} is low", "{} 偏低"),
     "missing": ("{} is not known", "{} 缺失"),
     "level": ("The value of {} lowers the score", "{} 的取值拉低了评分"),
 }
+_RAISED = ("The value of {} raises the score", "{} 的取值提高了评分")
 # A level is a number by which the platform sums up many columns: which side of the median it is on explains nothing.
 _SIGNAL: dict[Direction, tuple[str, str]] = {
     "missing": ("No information from the {} was available", "没有来自{}的信息"),
@@ -71,6 +79,19 @@ def reasons_of(part: FeatureBins, texts: Texts = _NO_TEXTS) -> tuple[Reason | No
     directions = [_direction(part, bin, low) for bin in range(part.size)]
     told = {direction: _told(part.feature, direction, texts) for direction in set(directions)}
     return tuple(told[direction] for direction in directions)
+
+
+def raised_of(part: FeatureBins, texts: Texts = _NO_TEXTS, names: Names = _NO_NAMES) -> tuple[Reason | None, ...]:
+    """What is said of a column whose bin raised a creator's score, for each of its bins.
+
+    A sentence that says that a number is high, low or not known is that of `reasons_of`; that of a level says that it
+    lowered the score, so here it is another one, of the feature's name.
+    """
+    called = names.get(part.feature.name, (plain(part.feature.name),) * 2)
+    en, zh = (form.format(name) for form, name in zip(_RAISED, called, strict=True))
+    raised = Reason(f"{part.feature.name}.raised", en, zh)
+    found = reasons_of(part, texts)
+    return tuple(raised if one is not None and one.code.endswith(".level") else one for one in found)
 
 
 def _low_bins(part: FeatureBins) -> int:

@@ -1,4 +1,5 @@
-"""A process that makes tokens, or scores, in a loop until it is killed; what it acknowledges it writes down first.
+"""A process that makes tokens, scores or serves a platform's API until it is killed; what it acknowledges in a loop it
+writes down first.
 
 `python serving_child.py` reads one order a line from its input (`Order` as JSON), forks, and says the child's id and,
 when it is gone, `ended` and its status. So what takes long to import is imported once for any number of kills.
@@ -22,12 +23,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from platform_desk import Desk
+from platform_http import api_of
 from small_release import TODAY, Pair, application, known_at, request, small_release
 
+from sealscore.clients.http.binding import Binding
+from sealscore.clients.http.server import HttpServer
 from sealscore.clients.scoring import batches, log_days, score_log, serving_store, tokens
 from sealscore.shared.ledger import ledger as ledgers
 
-ACKNOWLEDGED, TOKENS = "acknowledged.txt", "tokens.json"
+ACKNOWLEDGED, TOKENS, SOCKET = "acknowledged.txt", "tokens.json", "api.sock"
 PERSONS = 12
 POINTS: dict[str, tuple[Any, str]] = {
     "charge": (ledgers.Ledger, "append"),
@@ -165,6 +170,11 @@ class Child:
                     batch.withdraw([bytes.fromhex(handle)], pair.platform, str(day), "2035-01-01")
             if chance() < 0.2:
                 day += timedelta(days=1)
+
+    def serve(self) -> None:
+        """The platform's API at a Unix socket in the folder, by the callers of the folder."""
+        desk = Desk(self._pair)
+        HttpServer(api_of(desk, self._folder), Binding(path=self._folder / SOCKET)).serve_forever()
 
 
 def main() -> None:

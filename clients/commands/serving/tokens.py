@@ -17,6 +17,7 @@ from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.serving.release import ReleaseArgument, approved_release
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at, reason
 from sealscore.clients.inbox.relay import LenderRelay, PlatformRelay
+from sealscore.clients.platform_api.factors import LevelFactors
 from sealscore.clients.scoring.batches import late_batches
 from sealscore.clients.scoring.daily import late_words
 from sealscore.clients.scoring.tokens import CAUSES, ConsentRequest, Correction, NoToken, TokenMaker, charge_days
@@ -62,7 +63,7 @@ def token(
     folder: Folder = HERE,
 ) -> None:
     """At a platform: make the token of a creator who agreed, for one lender, and charge what it tells."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     asked = ConsentRequest(lender, _given(person), _digest(text), language, key, _kinds(kind), retraining)
     _give(output, _made(node_dir, release, asked), lender)
 
@@ -86,7 +87,7 @@ def correct(
 
     Put the data right first. Tokens that told the wrong values are in the next batches as withdrawn.
     """
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     asked = ConsentRequest(lender, _given(person), _digest(text), language, key, _kinds(kind), retraining)
     _give(output, _made(node_dir, release, asked, Correction(cause, reason(why))), lender)
 
@@ -132,7 +133,7 @@ def _give(output: Path, made: bytes, lender: str) -> None:
 @tokens_app.command()
 def charge(folder: Folder = HERE) -> None:
     """At a platform: charge today's block for every live release and lender, whether or not anybody agrees today."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     with opened(node_dir) as ledger:
         store = ServingDir(node_dir).store()
         live = [one.manifest.hash for one in ledger.state.serving.live]
@@ -150,9 +151,10 @@ def charge(folder: Folder = HERE) -> None:
 def withdraw(lender: Lender, person: Person, folder: Folder = HERE) -> None:
     """At a platform: a creator withdraws. Tokens that were given go into the day's batch for the lender.
 
-    Take the consent out of the table of consents, too: from it follows that no further token is made.
+    No further token is made for that lender, but by a consent that is given on a later day. Take the consent out of the
+    table of consents, too.
     """
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     form = _normal(node_dir, person)
     store = ServingDir(node_dir).store()
     try:
@@ -161,6 +163,22 @@ def withdraw(lender: Lender, person: Person, folder: Folder = HERE) -> None:
     finally:
         store.close()
     console.print(f"noted; {count} token{'' if count == 1 else 's'} will be in the next batch for {foreign(lender)}")
+
+
+@tokens_app.command()
+def factors(release: ReleaseArgument, person: Person, folder: Folder = HERE) -> None:
+    """At a platform: what moves a creator's level, in words, for her to see before she applies; nothing is charged."""
+    node_dir = of_role(folder, "platform")
+    form = _normal(node_dir, person)
+    serving, config = ServingDir(node_dir), node_dir.config()
+    hash, _ = approved_release(node_dir, release)
+    found = serving.release(hash)
+    records = loaded(node_dir, config, found.plan).records
+    if form not in records.person:
+        fail("there is no record of this creator in today's data", FAILED)
+    row = records.person.index(form)
+    moved = LevelFactors(found.plan, found.content.towers[found.plan.party(config.node.name).group])
+    print(json.dumps(moved.of({name: values[row : row + 1] for name, values in records.columns.items()}), indent=1))
 
 
 @batch_app.command("make")
@@ -172,7 +190,7 @@ def batch(
     folder: Folder = HERE,
 ) -> None:
     """At a platform: seal the day's batch of withdrawals for a lender, always of one size, with dummies."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     serving = ServingDir(node_dir)
     # Also under one that was ended: creators withdraw what was told under it.
     hash, _ = approved_release(node_dir, release, ended=True)
@@ -198,7 +216,7 @@ def take(
     file: Annotated[Path, typer.Argument(help="A batch from a platform.")], output: Output, folder: Folder = HERE
 ) -> None:
     """At a lender: take a platform's batch. The tokens in it are used no more; the receipt goes back."""
-    node_dir = _of_role(folder, "lender")
+    node_dir = of_role(folder, "lender")
     retention_days = node_dir.config().serving.retention_days
     with opened(node_dir) as ledger:
         side = LenderRelay(node_dir.identity(), ledger, ServingDir(node_dir), _warn, retention_days)
@@ -210,7 +228,7 @@ def take(
 @key_app.command("make")
 def serving_key(output: Output, folder: Folder = HERE) -> None:
     """At a lender: write this month's serving key (made where there is none), to be given to the platforms."""
-    node_dir = _of_role(folder, "lender")
+    node_dir = of_role(folder, "lender")
     serving = ServingDir(node_dir)
     key = serving.serving_key(node_dir.identity(), month_of(today()))
     _write(output, key.certificate + "\n")
@@ -226,7 +244,7 @@ def take_key(
     file: Annotated[Path, typer.Argument(help="A lender's serving key.")], lender: Lender, folder: Folder = HERE
 ) -> None:
     """At a platform: take a lender's serving key of a month, certified by its trusted card."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     peer = ServingDir(node_dir).keep_peer(_text(file), _card(node_dir.trust().cards, lender))
     console.print(f"taken: the serving key of {foreign(lender)} for {peer.month}")
 
@@ -234,7 +252,7 @@ def take_key(
 @tokens_app.command()
 def told(person: Person, folder: Folder = HERE) -> None:
     """At a platform: show all that was told of a person for scoring, as one JSON object a line."""
-    node_dir = _of_role(folder, "platform")
+    node_dir = of_role(folder, "platform")
     form = _normal(node_dir, person)
     store = ServingDir(node_dir).store()
     try:
@@ -248,7 +266,8 @@ def _warn(words: str) -> None:
     console.print(f"[red]{foreign(words)}[/red]")
 
 
-def _of_role(folder: Path, role: str) -> NodeDir:
+def of_role(folder: Path, role: str) -> NodeDir:
+    """The node's folder; ends with an error where the node has another role."""
     node_dir = node_dir_at(folder)
     if (found := node_dir.config().node.role) != role:
         fail(f"this is a {found}'s node; this command is a {role}'s", BAD_INPUT)

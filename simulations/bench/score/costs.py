@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from statistics import median
@@ -18,19 +17,10 @@ from sealscore.clients.scoring.replay import replay
 from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
 from sealscore.clients.scoring.scorer import Scorer
 from sealscore.clients.scoring.service import line_content
-from sealscore.clients.scoring.serving_store import ServingStore
-from sealscore.clients.scoring.tokens import ConsentRequest, TokenMaker
-from sealscore.clients.setup.config import TELL_LIMITS
-from sealscore.shared.crypto.sealing import PlanKeys
-from sealscore.shared.dp.events import Disclosure
-from sealscore.shared.identity.identity import Identity
-from sealscore.shared.ledger.entries import AdmitRelease, Approve, Ceilings, Disclose, Identify
-from sealscore.shared.ledger.ledger import Ledger
+from sealscore.clients.scoring.tokens import ConsentRequest
 from sealscore.shared.persons.records import Records
-from sealscore.shared.plan.plan import SERVER, Plan
-from sealscore.shared.serving.manifest import Manifest
 from sealscore.shared.serving.release import CHAMPION, Release
-from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer, month_of
+from sealscore.simulations.bench.score.platform import TrainedPlatform
 
 ONE_BY_ONE, TOKENS, LINES, TURNS = 300, 200, 20_000, 5
 
@@ -96,73 +86,14 @@ def many(release: Release, records: Records) -> dict[str, float]:
 
 def token(release: Release, records: Mapping[str, Records], folder: Path) -> dict[str, float]:
     """CPU milliseconds of one token, charged and on the disk, at a platform with real keys."""
-    plan = release.plan
-    roles = {party.name: plan.groups[party.group].role for party in plan.parties}
-    identities = {name: Identity.generate(name, role) for name, role in roles.items()}
-    data = plan.model_dump(mode="json")
-    data["server_card"] = Identity.generate(SERVER, "server").card.text
-    data["parties"] = [party | {"card": identities[party["name"]].card.text} for party in data["parties"]]
-    own = Plan.parse(data)
-    group = plan.platforms[0]
-    platform, lender = plan.members(group)[0].name, plan.members(plan.lenders)[0].name
-    served = _under(release, own)
-    ledger = _charged(folder / "ledger.db", identities[platform], served, group, lender)
-    today = datetime.now(UTC).date()
-    keys = ServingKeys.of(identities[lender], month_of(today), PlanKeys.secret())
-    peer = ServingPeer.read(keys.certificate, identities[lender].card)
-    store = ServingStore(folder / "serving.db")
-    held = replace(records[platform], consent=None)
-    maker = TokenMaker(identities[platform], ledger, store, served, held, {lender: peer})
-    spent = []
-    for person in held.person[:TOKENS]:
-        asked = ConsentRequest(lender, person, "5e" * 32, "en", secrets.token_hex(8))
-        before = time.process_time()
-        made = maker.make(asked, today)
-        spent.append(time.process_time() - before)
-    store.close()
-    ledger.close()
+    with TrainedPlatform(release, records, folder) as platform:
+        maker, spent = platform.maker(), []
+        for person in platform.records.person[:TOKENS]:
+            asked = ConsentRequest(platform.lender, person, "5e" * 32, "en", secrets.token_hex(8))
+            before = time.process_time()
+            made = maker.make(asked, platform.today)
+            spent.append(time.process_time() - before)
     return {"token_ms": median(spent) * 1e3, "token_bytes": float(len(made))}
-
-
-def _under(release: Release, plan: Plan) -> Release:
-    """The release with the same models under another plan's hash."""
-    fields = release.manifest.model_dump(mode="json") | {"plan": plan.hash}
-    return Release(Manifest.parse(fields), replace(release.content, plan=plan))
-
-
-def _charged(path: Path, identity: Identity, release: Release, group: str, lender: str) -> Ledger:
-    """A platform's ledger after training, in which the release is approved."""
-    ceilings = Ceilings(epsilon=10.0, delta=1e-5, signal_bits=8)
-    form = release.plan.alignment.identifier
-    column = release.plan.groups[group].table.person_column
-    ledger = Ledger.create(path, identity, "bench", ceilings, identified=Identify(column=column, form=form))
-    plan, manifest = release.plan, release.manifest
-    told = manifest.told[group]
-    entries = (
-        Approve(plan=plan.hash, text=plan.canonical().decode()),
-        Disclose(
-            plan=plan.hash,
-            run="bench",
-            phase=f"disclose_signal:{group}",
-            round=1,
-            attempt=1,
-            peer=lender,
-            event=Disclosure(bits=told.signal_bits, recipient=lender, count=1),
-            what=told.meaning,
-            persons=1000,
-            fresh=1000,
-            source="system",
-        ),
-        AdmitRelease(
-            release=release.hash,
-            plan=plan.hash,
-            text=manifest.canonical(),
-            limits={kind: TELL_LIMITS[kind] for kind in told.bits},
-        ),
-    )
-    for entry in entries:
-        ledger.append(lambda state, entry=entry: entry)  # type: ignore[misc]
-    return ledger
 
 
 def replays(release: Release, records: Records, folder: Path) -> dict[str, float]:

@@ -150,7 +150,7 @@ def test_a_clock_that_is_a_day_off_tells_nothing_uncharged(pair: Pair):
 def test_no_key_of_the_month_no_token(pair: Pair):
     maker = pair.maker()
     assert code_of(lambda: maker.make(request(known_at()[0]), APRIL)) == "no-key"
-    maker._peers = {}
+    maker.peers = {}
     assert code_of(lambda: maker.make(request(known_at()[0]), TODAY)) == "no-key"
     assert bits_told(pair) == []
 

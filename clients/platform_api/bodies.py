@@ -1,0 +1,166 @@
+"""What a platform's back end sends and gets, as checked types; the API's description is made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sealscore.clients.http.problems import HttpProblem
+
+_HEX = r"^[0-9a-f]{64}$"
+_MOST_ERRORS = 20
+Hash = Annotated[str, Field(pattern=_HEX, description="64 lower-case hexadecimal digits")]
+Person = Annotated[str, Field(min_length=1, max_length=200, description="the creator's identifier, as was verified")]
+LenderName = Annotated[str, Field(min_length=1, max_length=63, description="a lender of the release")]
+
+
+class ApiBody(BaseModel):
+    """A body that is taken strictly: no key more, and each of its type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class ConsentBody(ApiBody):
+    """A creator agreed, just now, that a lender may be told of her. Sent again with the same key it is the same one."""
+
+    key: Annotated[str, Field(min_length=1, max_length=200, description="idempotency key of this consent")]
+    person: Person
+    lender: LenderName
+    release: Annotated[Hash, Field(description="the release, by its hash; its purpose is that of the consent")]
+    kinds: Annotated[
+        list[Literal["signal", "capacity", "flag", "reasons"]],
+        Field(max_length=4, description="what the consent names beside the signal, which a token always tells"),
+    ] = []
+    text: Annotated[Hash, Field(description="SHA-256 of the text that was shown")]
+    language: Annotated[str, Field(min_length=2, max_length=20, description="the language of that text, as zh or en")]
+    retraining: Annotated[bool, Field(description="whether the consent names retraining, too")] = False
+
+
+class WithdrawalBody(ApiBody):
+    """A creator withdraws from a lender."""
+
+    person: Person
+    lender: LenderName
+
+
+class PersonBody(ApiBody):
+    """A creator asks what was told of her."""
+
+    person: Person
+
+
+class FactorsBody(ApiBody):
+    """A creator asks what moves her level, before she applies."""
+
+    person: Person
+    release: Hash
+
+
+class TokenAnswer(BaseModel):
+    """The token, base64 for URLs, which the creator gives to the lender; `expires` is its last day."""
+
+    token: str
+    release: str
+    lender: str
+    expires: str
+
+
+class WithdrawalAnswer(BaseModel):
+    """How many tokens the lender will be told not to use any more."""
+
+    lender: str
+    tokens: int
+
+
+class ToldRow(BaseModel):
+    """One value that was told for scoring. `bits` are those that were new: the same value costs once a month."""
+
+    kind: str
+    month: str
+    value: int
+    bits: int
+    lender: str
+    release: str
+    day: str | None
+    withdrawn: str | None
+
+
+class ToldAnswer(BaseModel):
+    """All that was told of a creator for scoring, in order."""
+
+    told: list[ToldRow]
+
+
+class Factor(BaseModel):
+    """A feature that moves the score behind the level: a code, and a sentence in English and in Chinese."""
+
+    code: str
+    en: str
+    zh: str
+
+
+class FactorsAnswer(BaseModel):
+    """What lowered and what raised the score behind the level, the most first, at most four each."""
+
+    lowered: list[Factor]
+    raised: list[Factor]
+
+
+class OfferedRelease(BaseModel):
+    """A release for which tokens are made: what it tells, to whom, for which purpose, and until when."""
+
+    release: str
+    name: str
+    purpose: str
+    lenders: list[str]
+    kinds: dict[str, int]
+    expires: str
+
+
+class ReleasesAnswer(BaseModel):
+    """The live releases. `kinds` has the bits of each."""
+
+    releases: list[OfferedRelease]
+
+
+BodyT = TypeVar("BodyT", bound=ApiBody)
+
+
+def checked(model: type[BodyT], given: Any) -> BodyT:
+    """The body as its type.
+
+    Raises:
+        HttpProblem: `malformed`; says which keys are wrong and how, and quotes nothing of the body.
+    """
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        known = set(model.model_fields)
+        # A key that is not known is the caller's own word, and may be anything.
+        found = [
+            f"{one['loc'][0]}: {_wrong(one['type'])}" if one["loc"] and one["loc"][0] in known else _wrong(one["type"])
+            for one in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+    fix = "send the keys that /openapi.json describes, each of its type and within its length"
+    raise HttpProblem(422, "malformed", "the body is not what this path takes", fix, sorted(set(found))[:_MOST_ERRORS])
+
+
+_KINDS = {
+    "missing": "is missing",
+    "extra_forbidden": "a key that this path does not know",
+    "string_too_short": "is too short",
+    "string_too_long": "is too long",
+    "too_long": "has too many entries",
+    "string_pattern_mismatch": "must be 64 lower-case hexadecimal digits",
+    "literal_error": "must be one of signal, capacity, flag, reasons",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "string_type": "must be text",
+    "string_unicode": "must be text in whole characters",
+    "model_type": "the body must be an object",
+}
+
+
+def _wrong(kind: str) -> str:
+    return _KINDS.get(kind, "is not of its type")

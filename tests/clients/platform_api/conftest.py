@@ -1,0 +1,23 @@
+"""What tests of a platform's API use: a platform after training, and its desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from platform_desk import Desk
+from small_release import Pair, small_release
+
+
+@pytest.fixture
+def pair() -> Pair:
+    """A wallet that tells a band and reasons beside the level, and a lender."""
+    return Pair(small_release(kinds=True))
+
+
+@pytest.fixture
+def desk(pair: Pair) -> Iterator[Desk]:
+    """The wallet's desk, which has read all that it needs."""
+    made = Desk(pair)
+    yield made
+    made.close()

@@ -1,0 +1,71 @@
+"""A platform's API over a real socket, in a thread of the test, and its back end as a client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from platform_desk import Desk
+from small_release import TEXT
+
+from sealscore.clients.http.binding import Binding
+from sealscore.clients.http.callers import Callers
+from sealscore.clients.http.server import HttpLimits, HttpServer
+from sealscore.clients.platform_api.app import RIGHTS, PlatformApi, caller_file
+from sealscore.clients.platform_api.description import description
+
+
+class BackEnd:
+    """What the platform's back end sends. `warned` is what the service told its operator."""
+
+    def __init__(self, desk: Desk, client: httpx.Client, server: HttpServer, folder: Path) -> None:
+        self.desk, self.client, self.server, self.folder = desk, client, server, folder
+
+    @property
+    def release(self) -> str:
+        """The hash of the release that is served."""
+        return self.desk.pair.release.hash
+
+    def post(self, path: str, body: Any, **more: Any) -> httpx.Response:
+        """POST a body as JSON."""
+        return self.client.post(path, json=body, **more)
+
+    def consent(self, person: str, key: str = "k", lender: str = "lender-1", **more: Any) -> dict[str, Any]:
+        """The body of a consent."""
+        given = {"key": key, "person": person, "lender": lender, "release": self.release}
+        return given | {"text": TEXT, "language": "en", **more}
+
+
+def new_caller(folder: Path, name: str = "back-end", *rights: str) -> str:
+    """A caller's token, with all rights if none is given."""
+    token = caller_file(folder).add(name, rights or RIGHTS)
+    assert token is not None
+    return token
+
+
+def api_of(desk: Desk, folder: Path) -> PlatformApi:
+    """The application of a desk, with the callers of a folder."""
+    return PlatformApi(desk.of, desk.worker, Callers(caller_file(folder), print), description("1"))
+
+
+@contextmanager
+def served(desk: Desk, folder: Path, limits: HttpLimits | None = None) -> Iterator[BackEnd]:
+    """Serve at a Unix socket in a folder until the block ends."""
+    path, listening = folder / "api.sock", threading.Event()
+    server = HttpServer(api_of(desk, folder), Binding(path=path), limits, ready=lambda place: listening.set())
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    assert listening.wait(30)
+    headers = {"authorization": f"Bearer {new_caller(folder)}"}
+    try:
+        with httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(path)), base_url="http://node", headers=headers, timeout=60
+        ) as client:
+            yield BackEnd(desk, client, server, folder)
+    finally:
+        server.stop()
+        thread.join()
