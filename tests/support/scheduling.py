@@ -9,6 +9,7 @@ from xdist.scheduler import LoadFileScheduling
 FEDERATIONS = (
     "tests/deploy/test_flower_deployment.py",
     "tests/deploy/test_partner_page.py",
+    "tests/deploy/test_scoring_live.py",
     "tests/deploy/test_survival.py",
     "tests/deploy/test_survival_server.py",
     "tests/deploy/test_whole_product.py",

@@ -95,23 +95,23 @@ class ServingTown:
         return path
 
 
-def plan_of(server: ServerDir, **changes: Any) -> Plan:
-    """The vertical plan with the cards of all that are enrolled."""
+def plan_of(server: ServerDir, bundle: str = BUNDLE, **changes: Any) -> Plan:
+    """The vertical plan with the cards of all that are enrolled, for an app bundle."""
     data = {**PLAN, "expires": datetime.now(UTC).date() + timedelta(days=90)}
     plan = Plan.loads(_toml(data)).replace(alignment__method="private", privacy__label_epsilon=4.0, **changes)
-    return with_cards(plan, server.identity().card, server.enrolments(), BUNDLE)
+    return with_cards(plan, server.identity().card, server.enrolments(), bundle)
 
 
-def new_serving_town(**changes: Any) -> ServingTown:
+def new_serving_town(bundle: str = BUNDLE, **changes: Any) -> ServingTown:
     """A town of which the plan was carried out; made once for the same changes, and copied."""
-    made = _made(tuple(sorted(changes.items())))
+    made = _made(bundle, tuple(sorted(changes.items())))
     folder = Path(mkdtemp(prefix="town-", dir=made.folder.parent))
     shutil.copytree(made.folder, folder, dirs_exist_ok=True)
     return ServingTown(folder, made.plan)
 
 
 @cache
-def _made(changes: tuple[tuple[str, Any], ...]) -> ServingTown:
+def _made(bundle: str, changes: tuple[tuple[str, Any], ...]) -> ServingTown:
     folder = Path(mkdtemp(prefix="serving-")) / "made"
     server = ServerDir(folder / "server")
     server.create()
@@ -119,7 +119,7 @@ def _made(changes: tuple[tuple[str, Any], ...]) -> ServingTown:
     for name in PARTIES:
         _node(folder / name, name)
         server.keep_card(Enrolment.from_text((folder / name / "card.txt").read_text("ascii")))
-    plan = plan_of(server, **dict(changes))
+    plan = plan_of(server, bundle, **dict(changes))
     (server.plans / f"{plan.name}.json").write_bytes(plan.canonical())
     town = ServingTown(folder, plan)
     records = federation_of(plan, PERSONS)
