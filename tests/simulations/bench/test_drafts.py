@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.bench import drafts
+from sealscore.simulations.bench.drafts.tables import BenchTable
 from sealscore.simulations.cli import app
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.experiments.oracle import Oracle
 
-TABLE = drafts.BenchTable("loans.csv", "status", "charged off", gaps=(1.0, 4.0))
+TABLE = BenchTable("loans.csv", "status", "charged off", gaps=(1.0, 4.0))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 `TABLE.epsE.gap` is the AUC of `pooled_xgboost` less the plan's, a mean over `SPLITS` split keys, each the key of a
 draft with another word; `.se` is its standard error over them. `TABLE.epsE.ahead` is the plan's AUC less that of
-`lender_alone_dp`, a mean over `SEEDS` seeds on one split, with its own standard error; UCI is cut for it until `ROWS`
+`lender_alone_dp`, a mean over `SEEDS` seeds on one split, with its own standard error; UCI is cut for it until 4,000
 rows train. Three lenders share the rows, as in any draft. Tables that are not there are left out.
 """
 
@@ -12,54 +12,19 @@ import math
 import statistics
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
+from sealscore.simulations.bench.drafts.tables import TABLES, drafted_scenario
 from sealscore.simulations.data.any_table import read_any
 from sealscore.simulations.data.datasets import data_folder
 from sealscore.simulations.data.scenario import Scenario
-from sealscore.simulations.draft.draft import Wishes, drafted
-from sealscore.simulations.draft.text import TEST_FRACTION, toml
 from sealscore.simulations.engine.federation import load_parties
 from sealscore.simulations.experiments.baselines import lender_alone_dp, pooled_xgboost, trained
 from sealscore.simulations.experiments.oracle import Oracle
 
-SPLITS, SEEDS, ROWS = 5, 5, 4000
+SPLITS, SEEDS = 5, 5
 LEADS = 1.0, 2.0
-
-
-@dataclass(frozen=True)
-class BenchTable:
-    """A table with its label, the budgets at which the gap to trees is measured, and the columns that are left out.
-
-    For the lead it is cut to `rows`, where there are any.
-    """
-
-    file: str
-    label: str
-    bad: str
-    gaps: tuple[float, ...] = ()
-    without: tuple[str, ...] = ()
-    rows: int | None = None
-
-
-TABLES = {
-    "uci": BenchTable(
-        "uci_credit_default.csv",
-        "default.payment.next.month",
-        "1",
-        gaps=(1.0, 2.0),
-        without=("SEX", "EDUCATION", "MARRIAGE", "AGE"),
-        rows=round(ROWS / (1 - TEST_FRACTION)),
-    ),
-    "belanche": BenchTable("belanche_credit.csv", "Status", "bad", gaps=(2.0,)),
-    "german": BenchTable("german_credit.csv", "creditability", "bad"),
-    "loanapp": BenchTable("loanapp.csv", "approve", "0"),
-}
 
 
 def run() -> dict[str, Any]:
@@ -113,12 +78,3 @@ def leads(scenario: Scenario, epsilons: Sequence[float]) -> dict[str, float]:
 def _mean(name: str, values: Sequence[float]) -> dict[str, float]:
     """The mean of some values, and its standard error."""
     return {name: statistics.mean(values), f"{name}.se": statistics.stdev(values) / math.sqrt(len(values))}
-
-
-def drafted_scenario(folder: Path, name: str, frame: pl.DataFrame, table: BenchTable) -> Scenario:
-    """The plan that `sealscore-sim draft` writes into a folder for a table of these rows; the rows lie beside it."""
-    file, wishes = folder / f"{name}.csv", Wishes(label=table.label, bad=table.bad)
-    frame.write_csv(file)
-    place = folder / f"{name}.toml"
-    place.write_text(toml(drafted([file], wishes, folder), wishes, date.today()), encoding="utf-8")
-    return Scenario.load(place)
