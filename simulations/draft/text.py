@@ -47,7 +47,8 @@ def guesses(draft: Draft) -> list[tuple[str, str, str]]:
         for column in side.columns:
             where = f"{side.group} column" if draft.platforms else "column"
             found.append((where, column.name, column.why if column.feature else f"left out: {column.why}"))
-        found += [("derived", column.name, column.why) for column in side.derived]
+        derived = f"{side.group} derived" if draft.platforms else "derived"
+        found += [(derived, column.name, column.why) for column in side.derived]
     return found
 
 
