@@ -55,7 +55,7 @@ def _value(feature: DerivedFeature, columns: Mapping[str, np.ndarray]) -> np.nda
     inputs = np.stack([columns[name] for name in formula.of])
     absent = np.isnan(inputs).any(axis=0)
     with np.errstate(all="ignore"):
-        value = _apply(formula, inputs)
+        value = applied(formula, inputs)
         if formula.per is not None and formula.floor is not None:
             parts = [columns[name] for name in formula.per]
             absent |= np.isnan(parts).any(axis=0)
@@ -65,8 +65,11 @@ def _value(feature: DerivedFeature, columns: Mapping[str, np.ndarray]) -> np.nda
     return np.where(np.isnan(value) & ~absent, feature.lower, value) + 0.0
 
 
-def _apply(formula: Formula, inputs: np.ndarray) -> np.ndarray:
-    """inputs float64 [columns, n] -> float64 [n]; NaN passes through every operation."""
+def applied(formula: Formula, inputs: np.ndarray) -> np.ndarray:
+    """What a formula makes of its columns `of`, before it is divided: inputs float64 [columns, n] -> float64 [n].
+
+    NaN passes through every operation.
+    """
     if formula.op == "max":
         return np.asarray(np.max(inputs, axis=0))
     if formula.op == "min":

@@ -21,6 +21,7 @@ from sealscore.simulations.draft.columns import ColumnGuess, guess
 from sealscore.simulations.draft.identifiers import RECORD, Identifiers, find_identifiers
 from sealscore.simulations.draft.names import resolve_all
 from sealscore.simulations.draft.outcome import OutcomeLabel, find_label
+from sealscore.simulations.draft.series import derived
 
 LENDER, PLATFORM = "lender", "platform"
 LENDERS = 3
@@ -48,12 +49,13 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Side:
-    """One group of the plan: its parties with their nominal records, its identifiers and its columns."""
+    """One group of the plan: its parties with their nominal records, its identifiers, its columns, what they give."""
 
     group: str
     parties: dict[str, int]
     identifiers: Identifiers
     columns: tuple[ColumnGuess, ...]
+    derived: tuple[ColumnGuess, ...] = ()
 
     @property
     def features(self) -> list[ColumnGuess]:
@@ -149,13 +151,15 @@ def drafted(paths: Sequence[Path], wishes: Wishes, folder: Path) -> Draft:
     at_platform = resolve_all(wishes.platform, [c.name for c in columns], "--platform") if wishes.platform else []
     persons, spread = _persons(lending, identifiers, label)
     lenders = _lenders(lending, wishes, len(persons), bool(at_platform or others))
-    side = Side(LENDER, lenders, identifiers, tuple(c for c in columns if c.name not in at_platform))
+    own_columns = tuple(column for column in columns if column.name not in at_platform)
+    side = Side(LENDER, lenders, identifiers, own_columns, _derived(own_columns, frame, outcomes))
     platforms: list[Side] = []
     own: dict[str, str] = {}
     overlap = len(persons)
     if at_platform:
         theirs = tuple(column for column in columns if column.name in at_platform)
-        platforms.append(Side(PLATFORM, {PLATFORM: len(persons)}, identifiers, theirs))
+        series = _derived(theirs, frame, outcomes)
+        platforms.append(Side(PLATFORM, {PLATFORM: len(persons)}, identifiers, theirs, series))
     for table in others:
         made, names = _platform(table, identifiers, taken=[other.group for other in platforms])
         platforms.append(made)
@@ -249,7 +253,14 @@ def _platform(table: _Table, lenders: Identifiers, taken: Sequence[str]) -> tupl
     if group in (*taken, LENDER) or not group[0].isalnum():
         group = f"{PLATFORM}-{len(taken) + 1}"
     columns = tuple(guess(table.frame[name]) for name in table.frame.columns if name != person)
-    return Side(group, {group: len(names)}, identifiers, columns), names
+    series = tuple(found for found, _ in derived(columns, table.frame))
+    return Side(group, {group: len(names)}, identifiers, columns, series), names
+
+
+def _derived(columns: Sequence[ColumnGuess], frame: pl.DataFrame, outcomes: np.ndarray) -> tuple[ColumnGuess, ...]:
+    """What series among the columns give, but for what tells the outcome by itself."""
+    found = (_checked(guessed, pl.Series(values), outcomes) for guessed, values in derived(columns, frame))
+    return tuple(guessed for guessed in found if guessed.feature is not None)
 
 
 def _checked(found: ColumnGuess, column: pl.Series, outcomes: np.ndarray) -> ColumnGuess:

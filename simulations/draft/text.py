@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from sealscore.shared.plan.settings import Training
 from sealscore.shared.text.foreign import plain
-from sealscore.simulations.draft.draft import Draft, Side, Wishes
+from sealscore.simulations.draft.columns import ColumnGuess
+from sealscore.simulations.draft.draft import Draft, Wishes
 from sealscore.simulations.draft.identifiers import RECORD
 
 TEST_FRACTION = 0.2
@@ -46,6 +47,8 @@ def guesses(draft: Draft) -> list[tuple[str, str, str]]:
         for column in side.columns:
             where = f"{side.group} column" if draft.platforms else "column"
             found.append((where, column.name, column.why if column.feature else f"left out: {column.why}"))
+        derived = f"{side.group} derived" if draft.platforms else "derived"
+        found += [(derived, column.name, column.why) for column in side.derived]
     return found
 
 
@@ -132,8 +135,12 @@ def _sides(draft: Draft) -> Iterator[str]:
             yield _comment(f"{told[0].upper()}{told[1:]}.")
         yield "read_from_data = true"
         yield "features = ["
-        yield from _features(side)
+        yield from _features(side.columns)
         yield "]"
+        if side.derived:
+            yield "derived = ["
+            yield from _features(side.derived)
+            yield "]"
         yield ""
     for side in draft.sides:
         for party, records in side.parties.items():
@@ -144,8 +151,8 @@ def _sides(draft: Draft) -> Iterator[str]:
             yield ""
 
 
-def _features(side: Side) -> Iterator[str]:
-    for column in side.columns:
+def _features(columns: Sequence[ColumnGuess]) -> Iterator[str]:
+    for column in columns:
         if column.feature is None:
             yield f"    # {plain(repr(column.name), 80)} is left out: {_short(column.why)}"
             continue

@@ -1,5 +1,5 @@
-"""A federation that scores, each part a process: SuperLink, nodes, the platform's API, the scorer, and curl in the place
-of the systems that call them. Its plan was carried out before, in this process.
+"""A federation that scores, each part a process: SuperLink, nodes, platform API, scorer, and curl in the place of the
+systems that call them. Its plan was carried out before, in this process.
 """
 
 from __future__ import annotations
