@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.coding import Coding, Crosses
-from sealscore.shared.model.tower import Tower
 from sealscore.shared.plan.features import tower_crosses
 from sealscore.shared.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from sealscore.shared.model.tower import Tower
 
 
 def crosses_of(plan: Plan, tower: str) -> Crosses:
@@ -21,4 +25,7 @@ def coding_of(plan: Plan, tower: str, binning: Binning) -> Coding:
 
 def initial_tower(plan: Plan, tower: str, binning: Binning) -> Tower:
     """A tower before training: its weights follow from the plan alone."""
+    # Late, since it brings torch: most commands read a release or a plan without it.
+    from sealscore.shared.model.tower import Tower
+
     return Tower(coding_of(plan, tower, binning).width, plan.model.hidden, plan.seed)
