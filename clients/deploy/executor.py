@@ -41,6 +41,7 @@ _UNPACKED = "sealscore-app-"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
 _CLIENT_TASK = "flwr-clientapp"
+_LONGEST_REST = 1.0  # seconds
 # All that the server learns: what a node runs, and why not, is its operator's affair.
 PUBLIC_REASON = "this node does not run this bundle"
 PUBLIC_FAULT = "this node could not run the courier"
@@ -99,7 +100,7 @@ def main() -> None:
     """Take tasks of the SuperNode at `--runtime` (host:port) until SIGTERM, or until the starting process is gone."""
     parser = argparse.ArgumentParser(prog="executor.py", description=__doc__)
     parser.add_argument("--runtime", required=True)
-    for name in ("secret", "allowed", "refusals"):
+    for name in ("secret", "allowed", "refusals", "arrived"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--poll", type=float, required=True)
     arguments = parser.parse_args()
@@ -112,7 +113,7 @@ def main() -> None:
     while os.getppid() == parent:
         _reap()
         if (token := _acquire(client, request)) is None:
-            time.sleep(arguments.poll)
+            _rest(arguments.arrived, arguments.poll)
         elif os.fork() == 0:
             _run(arguments.runtime, token)
 
@@ -142,6 +143,22 @@ def _acquire(client: Any, request: Any) -> str | None:
         time.sleep(0.5)
         return None
     return answer.token or None
+
+
+def _rest(arrived: Path, poll: float) -> None:
+    """Wait until the SuperNode is asked again: a tenth of the time since a message arrived there, by that file.
+
+    A question costs the two processes 10 ms together, a look at the file every `poll` seconds nothing.
+    """
+    began = time.monotonic()
+    while True:
+        time.sleep(poll)
+        try:
+            since = time.time() - arrived.stat().st_mtime
+        except OSError:
+            since = 10 * _LONGEST_REST
+        if time.monotonic() - began >= min(_LONGEST_REST, since / 10):
+            return
 
 
 def _run(runtime: str, token: str) -> None:

@@ -50,7 +50,7 @@ def main() -> None:
     """Arguments: those of this launcher, `--`, then those of `flower-supernode`."""
     cut = sys.argv.index("--")
     parser = argparse.ArgumentParser(prog="sealscore.clients.deploy.launcher", description=__doc__)
-    for name in ("allowed", "refusals", "contact"):
+    for name in ("allowed", "refusals", "contact", "arrived"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--poll", type=float, required=True)
     own = parser.parse_args(sys.argv[1:cut])
@@ -58,14 +58,19 @@ def main() -> None:
     follow_parent(os.getppid())
     module: Any = supernode
     module.http_request_response = watched(
-        module.http_request_response, own.allowed, own.refusals, own.contact, own.poll
+        module.http_request_response, own.allowed, own.refusals, own.contact, own.arrived, own.poll
     )
     module.time = _TaskClock
     flower_supernode()
 
 
 def watched(
-    connect: Callable[..., AbstractContextManager[Any]], allowed: Path, refusals: Path, contact: Path, poll: float
+    connect: Callable[..., AbstractContextManager[Any]],
+    allowed: Path,
+    refusals: Path,
+    contact: Path,
+    arrived: Path,
+    poll: float,
 ) -> Callable[..., AbstractContextManager[Any]]:
     """Flower's connection with a doorkeeper in it. `poll` is the longest wait between two questions, in seconds."""
 
@@ -75,7 +80,8 @@ def watched(
         with connect(*arguments, **options) as (node_id, receive, send, get_run, get_fab, pull, push, confirm):
             with suppress(OSError):  # a full disk is no reason to stay away
                 contact.write_text(f"{node_id}\n", encoding="ascii")
-            keeper = Doorkeeper(receive, send, get_run, get_fab, push, confirm, allowed, refusals, contact, poll)
+            files = (allowed, refusals, contact, arrived)
+            keeper = Doorkeeper(receive, send, get_run, get_fab, push, confirm, *files, poll)
             yield node_id, keeper.receive, send, keeper.get_run, keeper.get_fab, pull, push, confirm
 
     return connected
@@ -109,7 +115,8 @@ def _sign_off(contact: Path, server: str, insecure: bool, roots: Any, keys: Any,
 class Doorkeeper:
     """Lets a message in when the run that it belongs to brings an allowed bundle, and answers it otherwise.
 
-    The file `contact` is touched while the server answers, so its time is when the node last spoke with it.
+    The file `contact` is touched while the server answers, so its time is when the node last spoke with it; `arrived`
+    when a message is let in, so that the executor need not ask for one all the time.
     """
 
     def __init__(
@@ -123,6 +130,7 @@ class Doorkeeper:
         allowed: Path,
         refusals: Path,
         contact: Path,
+        arrived: Path,
         poll: float,
     ) -> None:
         self._receive = receive
@@ -134,6 +142,7 @@ class Doorkeeper:
         self._allowed = allowed
         self._refusals = refusals
         self._contact = contact
+        self._arrived = arrived
         self._poll = poll
         self._digests: dict[int, str] = {}  # run to the hash of the bundle that it brought
         self._brought: dict[int, tuple[Run, Fab]] = {}
@@ -159,6 +168,8 @@ class Doorkeeper:
                 record_refusal(self._refusals, refused, run=run_id)
                 self._turn_away(message)
                 continue
+            with suppress(OSError):  # the executor asks now and then all the same
+                self._arrived.touch(mode=0o600)
             return message, tree
 
     def _wait(self) -> float:

@@ -6,6 +6,7 @@ A SuperNode's folder, readable by its owner alone, has
     bundles.refused    what was refused, and why
     executor.secret    what the executor shows to the SuperNode
     contact            its time is the last that the server answered
+    arrived            its time is the last that a message came
     flower/            Flower's own folder (FLWR_HOME)
     logs/              supernode.log, executor.log
 
@@ -32,9 +33,9 @@ from sealscore.clients.deploy.socket_path import WORD
 from sealscore.shared.files import create
 from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
 
-_SECRET, _CONTACT, _FLOWER_HOME = "executor.secret", "contact", "flower"
+_SECRET, _CONTACT, _ARRIVED, _FLOWER_HOME = "executor.secret", "contact", "arrived", "flower"
 _KEPT = ("LANG", "LC_ALL", "TZ", "TMPDIR", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-_TASK_POLL = 0.05  # seconds between two questions to the SuperNode, on this machine
+_TASK_POLL = 0.05  # seconds between two looks for a message at the SuperNode, on this machine
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _node_command(settings: SuperNodeSettings) -> list[str]:
     return [
         *(sys.executable, "-m", "sealscore.clients.deploy.launcher"),
         *("--allowed", str(folder / ALLOWED), "--refusals", str(folder / REFUSALS)),
-        *("--contact", str(folder / _CONTACT), "--poll", str(settings.poll)),
+        *("--contact", str(folder / _CONTACT), "--arrived", str(folder / _ARRIVED), "--poll", str(settings.poll)),
         "--",
         *("--superlink", settings.server, "--root-certificates", str(settings.authority)),
         *("--auth-supernode-private-key", str(settings.key)),
@@ -181,7 +182,8 @@ def _executor_command(settings: SuperNodeSettings) -> list[str]:
         *(sys.executable, "-I", "-W", "ignore:Protobuf gencode version:UserWarning"),
         str(Path(executor.__file__).resolve()),
         *("--runtime", f"127.0.0.1:{settings.port}", "--secret", str(folder / _SECRET)),
-        *("--allowed", str(folder / ALLOWED), "--refusals", str(folder / REFUSALS), "--poll", str(_TASK_POLL)),
+        *("--allowed", str(folder / ALLOWED), "--refusals", str(folder / REFUSALS)),
+        *("--arrived", str(folder / _ARRIVED), "--poll", str(_TASK_POLL)),
     ]
 
 

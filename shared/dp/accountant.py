@@ -253,15 +253,20 @@ class OpacusAccountant:
             return math.inf
         if squares > 0:
             history.append((1.0 / math.sqrt(squares), 1.0, 1))
-        return self._compute(history, delta) if history else 0.0
+        return _opacus_epsilon(self.mechanism, tuple(history), delta, self.eps_error) if history else 0.0
 
-    def _compute(self, history: list[tuple[float, float, int]], delta: float) -> float:
-        from opacus.accountants import create_accountant
 
-        accountant = create_accountant(self.mechanism)
-        accountant.history = history
-        extra = {"eps_error": self.eps_error} if self.mechanism == "prv" else {}
-        with warnings.catch_warnings():
-            # PRV takes the logarithm of 0 where nothing is sampled, RDP's best order can be its last: both still bound.
-            warnings.simplefilter("ignore")
-            return max(0.0, float(accountant.get_epsilon(delta=delta, **extra)))
+@lru_cache(maxsize=64)
+def _opacus_epsilon(
+    mechanism: str, history: tuple[tuple[float, float, int], ...], delta: float, eps_error: float
+) -> float:
+    """Seconds of work, for a figure that all runs of a plan have in common."""
+    from opacus.accountants import create_accountant
+
+    accountant = create_accountant(mechanism)
+    accountant.history = list(history)
+    extra = {"eps_error": eps_error} if mechanism == "prv" else {}
+    with warnings.catch_warnings():
+        # PRV takes the logarithm of 0 where nothing is sampled, RDP's best order can be its last: both still bound.
+        warnings.simplefilter("ignore")
+        return max(0.0, float(accountant.get_epsilon(delta=delta, **extra)))

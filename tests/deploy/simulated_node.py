@@ -111,7 +111,7 @@ def main() -> None:
             party=party,
             node_socket=socket,
             port=settings["port"],
-            poll=0.5,
+            poll=1.0,
         )
 
     service = Supervisor(host, ledger, folder / "sockets", supernode, folder / "status.json")

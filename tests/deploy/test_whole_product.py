@@ -50,7 +50,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="process lists as Linux has them"),
 ]
-ROUNDS, KILLED_AFTER = 10, 2
+ROUNDS, KILLED_AFTER = 5, 2
 Result = TypeVar("Result")
 SHORT = {"rounds": f"rounds = 150 -> rounds = {ROUNDS}"}
 
@@ -81,7 +81,6 @@ class Consortium:
                 form='form = "creator-id" -> form = "exact"',
                 row_local="# row_local = true -> row_local = true",
                 port=f"port = 9494 -> port = {ports[name]}",
-                poll="poll = 0.5 -> poll = 0.2",
             )
             table_of(small_records(seed=int(name[-1]))).write_csv(self.lenders[name].home / "loans.csv")
             return FINGERPRINT.findall(said)[0]

@@ -209,7 +209,7 @@ class TestKilledOnce:
         for at in range(first * 4, bench.sends["vertical"], 12):
             assert resumed(bench, VERTICAL, at, when, monkeypatch) <= 1
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_anywhere_in_training_with_a_platform(self, bench: Bench, monkeypatch: pytest.MonkeyPatch):
         lost = [resumed(bench, VERTICAL, at, "after", monkeypatch) for at in range(bench.sends["vertical"])]
         # The platform: bins, two rounds, edges. The lenders: bins, two rounds, calibration, evaluation. The set-up

@@ -17,9 +17,12 @@ from builders import NO_NOISE, small_scenario
 from paths import ROOT
 
 from sealscore.server.transport.exchange import MissingParties, PhaseFailed
+from sealscore.shared.plan.errors import PlanError
 from sealscore.simulations import cli
 from sealscore.simulations.data import datasets
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine import federation
+from sealscore.simulations.experiments import job
 from sealscore.simulations.experiments.console import ProgressObserver
 from sealscore.simulations.experiments.runs import all_runs
 from sealscore.simulations.world import synthetic
@@ -319,8 +322,27 @@ def test_ctrl_c_in_mid_run(tmp_path: Path, runs: Path):
     assert list(runs.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_without_real_data_the_main_job_is_the_invented_one_and_says_so(tmp_path: Path, runs: Path):
+def test_without_real_data_the_main_job_is_the_invented_one_and_says_so(
+    sim: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Before it begins; `test_segments.py` has a run on a small world, and the test below the whole of it."""
+    begun: list[Scenario] = []
+
+    def begin(scenario: Scenario, *_: object) -> None:
+        begun.append(scenario)
+        raise PlanError("creators_small", ["far enough"])
+
+    monkeypatch.setenv("SEALSCORE_DATA", str(tmp_path))
+    monkeypatch.setattr(job, "run_job", begin)
+    found = sim("run", "--no-baselines")
+    assert found.code == 2, found.said
+    assert datasets.declaration(datasets.WORLD) in found.said
+    assert str(tmp_path) in found.err
+    assert [scenario.plan.name for scenario in begun] == ["creators_small"]
+
+
+@pytest.mark.long
+def test_without_real_data_the_main_job_learns_something(tmp_path: Path, runs: Path):
     done = subprocess.run(
         [sys.executable, "-m", "sealscore.simulations.cli", "run", "--no-baselines", "--json", "--runs", str(runs)],
         cwd=ROOT,
@@ -330,9 +352,8 @@ def test_without_real_data_the_main_job_is_the_invented_one_and_says_so(tmp_path
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    assert datasets.declaration(datasets.WORLD) in " ".join(done.stderr.split())
-    assert str(tmp_path) in done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert datasets.declaration(datasets.WORLD) in " ".join(done.stderr.split())
     assert result["plan"] == "creators_small"
     assert result["auc"]["mean"] > 0.7
     assert result["epsilon"] <= 2

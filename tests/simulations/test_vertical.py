@@ -48,6 +48,7 @@ from sealscore.simulations.engine.federation import Federation
 
 PLAN = vertical_plan()
 QUIET = quiet_plan(training__rounds=30, training__sample_rate=1.0)
+BRIEF = QUIET.replace(training__rounds=4)
 # What two nodes' messages of an alignment come to, of the lender and of the platform, in bytes.
 ALIGNMENTS = pytest.mark.parametrize(
     ("method", "asked", "answered"),
@@ -417,6 +418,13 @@ class TestGroups:
 
 
 class TestRepeating:
+    @pytest.fixture(scope="class")
+    def once(self, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+        """The models of a run of the plan under noise."""
+        folder = tmp_path_factory.mktemp("once")
+        trained(PLAN, folder)
+        return files_of(folder)
+
     def test_a_run_equals_itself_bit_for_bit(self, tmp_path: Path):
         """Keys of seals and of an alignment are fresh each time, and nothing of the model comes from them."""
         for name in ("one", "again"):
@@ -426,21 +434,20 @@ class TestRepeating:
         for key in ("evaluation", "score_tables", "privacy", "answered", "payloads"):
             assert one[key] == again[key]
 
-    def test_the_order_of_parties_and_of_records_does_not_matter(self, tmp_path: Path):
+    def test_the_order_of_parties_and_of_records_does_not_matter(self, once: dict[str, bytes], tmp_path: Path):
         records = federation_of(PLAN)
-        trained(PLAN, tmp_path / "one", records)
         trained(PLAN, tmp_path / "other", dict(reversed(records.items())))
-        assert files_of(tmp_path / "one") == files_of(tmp_path / "other")
+        assert once == files_of(tmp_path / "other")
         # In sums without sampling the order of a party's records is nothing either; under sampling it is whom it takes.
         shuffled = {name: part.take(np.random.default_rng(1).permutation(len(part))) for name, part in records.items()}
-        trained(QUIET, tmp_path / "quiet", records)
-        trained(QUIET, tmp_path / "shuffled", shuffled)
+        trained(BRIEF, tmp_path / "quiet", records)
+        trained(BRIEF, tmp_path / "shuffled", shuffled)
         assert files_of(tmp_path / "quiet") == files_of(tmp_path / "shuffled")
 
     def test_the_order_in_which_the_plan_names_them_does_not_either(self, tmp_path: Path):
-        data = QUIET.model_dump(mode="json")
+        data = BRIEF.model_dump(mode="json")
         data["parties"].reverse()
-        one, _ = trained(QUIET, tmp_path / "one")
+        one, _ = trained(BRIEF, tmp_path / "one")
         other, _ = trained(Plan.parse(data), tmp_path / "other")
         assert np.array_equal(one.weights.vector, other.weights.vector)
         assert (one.binning, one.calibration) == (other.binning, other.calibration)
@@ -454,10 +461,9 @@ class TestRepeating:
             for name in ("signal.video", "signal.wallet"):
                 assert np.array_equal(one.columns[name], two.columns[name], equal_nan=True)
 
-    def test_another_seed_is_another_model_and_other_labels(self, tmp_path: Path):
-        trained(PLAN, tmp_path / "one")
+    def test_another_seed_is_another_model_and_other_labels(self, once: dict[str, bytes], tmp_path: Path):
         trained(vertical_plan(seed=8), tmp_path / "other")
-        assert files_of(tmp_path / "one") != files_of(tmp_path / "other")
+        assert once != files_of(tmp_path / "other")
 
 
 class TestEvents:

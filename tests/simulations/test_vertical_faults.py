@@ -27,9 +27,9 @@ from sealscore.simulations.experiments import job
 
 TEXT = resolve("synthetic_vertical_eps2").read_text(encoding="utf-8")
 CHANGES = {
-    "creators = 15_000": "creators = 1_500",
-    "nominal_records = 9_000": "nominal_records = 900",
-    "min_overlap = 1000": "min_overlap = 50",
+    "creators = 15_000": "creators = 600",
+    "nominal_records = 9_000": "nominal_records = 360",
+    "min_overlap = 1000": "min_overlap = 20",
     "rounds = 50": "rounds = 2",
     # Where the alignment itself is not what is spoilt, it is the one that costs no time.
     'identifier = "creator-id"': 'method = "exact"\nidentifier = "creator-id"',
@@ -112,15 +112,15 @@ class TestAlignment:
         refused(
             run({'identifier = "creator-id"': 'identifier = "exact"', **method}),
             "pairs share fewer persons than the plan's alignment.min_overlap",
-            "lender-1 shares no person with video-1, and the plan's alignment.min_overlap is 50",
-            "video-1 shares no person with lender-1, and the plan's alignment.min_overlap is 50",
+            "lender-1 shares no person with video-1, and the plan's alignment.min_overlap is 20",
+            "video-1 shares no person with lender-1, and the plan's alignment.min_overlap is 20",
             "check that both write identifiers alike (alignment.identifier = 'exact')",
         )
 
     @BOTH
     def test_an_overlap_below_the_plans_minimum(self, run: Any, method: dict[str, str]):
         refused(
-            run({"min_overlap = 50": "min_overlap = 800", **method}),
+            run({"min_overlap = 20": "min_overlap = 800", **method}),
             "lender-1 shares",
             "persons with video-1, and the plan's alignment.min_overlap is 800",
             "or have the minimum lowered",
@@ -129,7 +129,7 @@ class TestAlignment:
     def test_hardly_anybody_consented(self, run: Any):
         refused(
             run({"consent = 0.95": "consent = 0.01"}),
-            "the plan's alignment.min_overlap is 50",
+            "the plan's alignment.min_overlap is 20",
             "that consents name the other side",
         )
 
@@ -170,7 +170,7 @@ class TestAlignment:
         [
             (lambda body: body[:33] * (len(body) // 33), "the platform's response has a person twice"),
             (
-                lambda body: b"".join(body[at : at + 33] * 2 for at in range(0, 1024 * 33, 66)) + body[1024 * 33 :],
+                lambda body: b"".join(body[at : at + 33] * 2 for at in range(0, 512 * 33, 66)) + body[512 * 33 :],
                 "the platform's response uses one of its persons for two",
             ),
             (
@@ -190,23 +190,23 @@ class TestAlignment:
     @pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"\0"], ids=["short", "long"])
     def test_a_response_of_another_size(self, run: Any, monkeypatch: pytest.MonkeyPatch, change: Any):
         spoil(monkeypatch, "video-1", "align", change)
-        refused(run(), "lender-1 cannot align with video-1: a response of this pair has 128 bytes, not 12")
+        refused(run(), "lender-1 cannot align with video-1: a response of this pair has 64 bytes, not 6")
 
     @pytest.mark.parametrize("change", [lambda body: body[:-1], lambda body: body + b"\0"], ids=["short", "long"])
     def test_a_private_response_of_another_size(self, run: Any, monkeypatch: pytest.MonkeyPatch, change: Any):
         spoil(monkeypatch, "video-1", "align", change)
         refused(
             run(PRIVATE),
-            "lender-1 cannot align with video-1: a response of this pair has 1024 and 1024 entries",
+            "lender-1 cannot align with video-1: a response of this pair has 512 and 512 entries",
             "ask its operator",
         )
 
     def test_a_lender_with_more_persons_than_its_messages_hold_stops_at_its_own_check(self, run: Any):
         """Twice the nominal records pass as records; the messages of an alignment hold fewer."""
         refused(
-            run({"nominal_records = 900": "nominal_records = 500"}),
+            run({"nominal_records = 360": "nominal_records = 200"}),
             "lender-1.parquet",
-            "persons do not fit into messages of 512 entries, as parties.0.nominal_records is 500",
+            "persons do not fit into messages of 256 entries, as parties.0.nominal_records is 200",
             "fix: have parties.0.nominal_records of the plan raised to about",
             code=2,
         )
@@ -216,8 +216,8 @@ class TestSignal:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            (lambda body: body[:-8], "a payload of this pair has 544 bytes, this one has 536"),
-            (lambda body: b"", "a payload of this pair has 544 bytes, this one has 0"),
+            (lambda body: body[:-8], "a payload of this pair has 288 bytes, this one has 280"),
+            (lambda body: b"", "a payload of this pair has 288 bytes, this one has 0"),
             (lambda body: bytes(32) + body[32:], "a payload speaks of handles that this pair does not have"),
             (lambda body: body[:32] + b"\xff" * (len(body) - 32), "a payload has a number that is not below 10"),
         ],
@@ -273,7 +273,7 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            (lambda body: body[:-1], "a payload of this pair has 160 bytes, this one has 159"),
+            (lambda body: body[:-1], "a payload of this pair has 96 bytes, this one has 95"),
             (lambda body: bytes(32) + body[32:], "a payload speaks of handles that this pair does not have"),
         ],
         ids=["too few", "other handles"],

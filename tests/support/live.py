@@ -95,14 +95,18 @@ class LiveNode:
         """Start the process; it connects by itself."""
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         environment |= self.scratch.environment
-        with (self.folder / "log").open("ab") as log:
+        # Through a pipe: a limit on the node's files, which stands for a full disk, must not cut off its log.
+        with (
+            (self.folder / "log").open("ab") as log,
+            subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log).stdin as pipe,  # type: ignore[union-attr]
+        ):
             self.process = subprocess.Popen(
                 [sys.executable, str(NODE), str(self.folder / "settings.json")],
                 env=environment,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=pipe,
+                stderr=pipe,
             )
 
     @property

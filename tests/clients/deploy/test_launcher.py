@@ -89,6 +89,7 @@ def keeper(server: Server, folder: Path) -> Doorkeeper:
         folder / ALLOWED,
         folder / REFUSALS,
         folder / "contact",
+        folder / "arrived",
         0.0,
     )
 
@@ -105,6 +106,7 @@ def test_a_message_of_an_allowed_run_comes_in_with_the_bundle_that_was_checked(f
     assert door.get_fab("stated", 1).content == GOOD
     assert server.fetched == [1]
     assert (folder / "contact").exists()
+    assert (folder / "arrived").exists()
 
 
 def test_a_message_of_another_run_is_answered_and_does_not_come_in(folder: Path):
@@ -159,13 +161,14 @@ def test_a_full_disk_keeps_nobody_away_and_still_refuses(folder: Path):
     server = Server({1: OTHER, 2: GOOD})
     server.coming = [message(1), message(2)]
     (folder / REFUSALS).symlink_to("/dev/full")
-    (folder / "contact").symlink_to(folder / "nowhere" / "contact")
+    for name in ("contact", "arrived"):
+        (folder / name).symlink_to(folder / "nowhere" / name)
 
     @contextmanager
     def connect(*_: object):
         yield 77, server.receive, server.send, server.get_run, server.get_fab, "", server.push_object, server.confirm
 
-    open_connection = watched(connect, folder / ALLOWED, folder / REFUSALS, folder / "contact", 0.0)
+    open_connection = watched(connect, folder / ALLOWED, folder / REFUSALS, folder / "contact", folder / "arrived", 0.0)
     with open_connection("127.0.0.1:1", False, None, (None, None)) as opened:
         assert opened[1]()[0].metadata.run_id == 2
     assert [reply.error.reason for reply in server.sent] == [PUBLIC_REASON]
@@ -188,7 +191,7 @@ def test_a_connection_hands_out_the_doorkeepers_functions(folder: Path):
             server.confirm,
         )
 
-    open_connection = watched(connect, folder / ALLOWED, folder / REFUSALS, folder / "contact", 0.0)
+    open_connection = watched(connect, folder / ALLOWED, folder / REFUSALS, folder / "contact", folder / "arrived", 0.0)
     with open_connection("127.0.0.1:1", False, None, (None, None)) as opened:
         assert (opened[0], opened[5]) == (77, "pull")
         assert opened[1]()[0].metadata.run_id == 1
