@@ -274,6 +274,7 @@ def test_by_certificate_over_tls_and_on_a_socket(home: ScorerHome, tmp_path: Pat
     assert not socket.exists()
 
 
+@pytest.mark.slow
 def test_memory_is_flat(scorer: ScorerProcess, home: ScorerHome):
     process = psutil.Process(scorer.process.pid)
     with scorer.client(headers=home.caller()) as client:
