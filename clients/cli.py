@@ -11,7 +11,7 @@ os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 
 from sealscore.clients.commands import doctor, draft, features, init, ledger, peer, plan, run
-from sealscore.clients.commands.serving import release, scores, tokens
+from sealscore.clients.commands.serving import decisions, policy, release, scores, tokens
 from sealscore.clients.commands.terminal import EXPECTED
 from sealscore.shared.text.terminal import run_app
 
@@ -39,6 +39,12 @@ app.add_typer(tokens.batch_app, name="batch")
 app.command()(scores.score)
 app.command()(scores.replay)
 app.command()(scores.erase)
+app.add_typer(policy.app, name="policy")
+app.command()(decisions.decide)
+app.add_typer(decisions.review_app, name="review")
+app.command()(decisions.notice)
+app.command()(decisions.dispute)
+app.add_typer(decisions.loan_app, name="loan")
 app.command()(doctor.doctor)
 
 

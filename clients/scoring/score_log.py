@@ -36,6 +36,8 @@ _NONCE = 12
 _SEQ_LENGTH, _PERSON_LENGTH, _HEAD_LENGTH = ((8).to_bytes(4, "big"), (32).to_bytes(4, "big"), (32).to_bytes(4, "big"))
 _BOUND, _CHAINED = pack_fields(_LABEL) + _SEQ_LENGTH, pack_fields(_LABEL) + _HEAD_LENGTH
 _OPEN_KEY = "SELECT key FROM persons WHERE person = ? AND retained = 0"
+# Lines that are of no person, and not encrypted.
+_OPEN_KINDS = ("erased", "policy")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, person BLOB NOT NULL, body BLOB NOT NULL,
@@ -43,6 +45,8 @@ CREATE TABLE IF NOT EXISTS lines (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, signature BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS lines_heads ON lines (head);
+CREATE INDEX IF NOT EXISTS lines_erased ON lines (seq) WHERE kind = 'erased';
+CREATE INDEX IF NOT EXISTS lines_policies ON lines (seq) WHERE kind = 'policy';
 CREATE TABLE IF NOT EXISTS persons (
     person BLOB NOT NULL, since INTEGER NOT NULL, key BLOB NOT NULL, retained INTEGER NOT NULL DEFAULT 0, until TEXT,
     PRIMARY KEY (person, since)
@@ -93,13 +97,17 @@ class LogKeys:
 
 
 class ScoreLine(NamedTuple):
-    """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when."""
+    """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when.
+
+    `person` is what stands for its person in the file.
+    """
 
     seq: int
     at: str
     kind: str
     content: dict[str, Any] | None
     erased: str = ""
+    person: bytes = b""
 
     def __repr__(self) -> str:
         return f"ScoreLine(seq={self.seq}, kind={self.kind!r})"
@@ -147,6 +155,18 @@ class ScoreLog:
             raise ScoreLogError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
 
     @property
+    def keys(self) -> LogKeys:
+        """What it is kept under."""
+        return self._keys
+
+    def extend(self, schema: str) -> None:
+        """Make tables beside the lines, which are written in the same commits; ScoreLogError where that fails."""
+        try:
+            self._database.executescript(schema)
+        except sqlite3.Error as error:
+            raise ScoreLogError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
+
+    @property
     def head(self) -> str:
         """The head of the chain, 64 hexadecimal digits."""
         return _last(self._database)[1].hex()
@@ -183,20 +203,27 @@ class ScoreLog:
 
     def lines(self, seqs: Sequence[int] | None = None) -> Iterator[ScoreLine]:
         """The lines in order, decrypted as far as their persons' keys are there."""
-        keys = self._person_keys()
+        where = "" if seqs is None else f"WHERE seq IN ({','.join('?' * len(seqs))})"
+        keys = self._person_keys(where, seqs or ())
         erased = {
             bytes(person): at
             for at, person in self._database.execute("SELECT at, person FROM lines WHERE kind = 'erased'")
         }
-        where = "" if seqs is None else f"WHERE seq IN ({','.join('?' * len(seqs))})"
         query = f"SELECT seq, at, kind, person, body FROM lines {where} ORDER BY seq"
         for seq, at, kind, person, body in self._database.execute(query, tuple(seqs or ())):
-            if kind != "score":
-                yield ScoreLine(seq, at, kind, json.loads(bytes(body)))
+            name = bytes(person)
+            if kind in _OPEN_KINDS:
+                yield ScoreLine(seq, at, kind, json.loads(bytes(body)), "", name)
                 continue
-            key = next((key for since, key in keys.get(bytes(person), ()) if since <= seq), None)
-            content = None if key is None else _opened(key, seq, bytes(person), bytes(body))
-            yield ScoreLine(seq, at, kind, content, "" if content is not None else erased.get(bytes(person), "unknown"))
+            key = next((key for since, key in keys.get(name, ()) if since <= seq), None)
+            content = None if key is None else _opened(key, seq, name, bytes(body))
+            yield ScoreLine(seq, at, kind, content, "" if content is not None else erased.get(name, "unknown"), name)
+
+    def notes(self) -> Iterator[ScoreLine]:
+        """The lines of policies, which are of no person, in order."""
+        query = "SELECT seq, at, body FROM lines WHERE kind = 'policy' ORDER BY seq"
+        for seq, at, body in self._database.execute(query):
+            yield ScoreLine(seq, at, "policy", json.loads(bytes(body)))
 
     def find(self, score: str) -> ScoreLine | None:
         """The line of a score by its id."""
@@ -207,12 +234,13 @@ class ScoreLog:
         """Close the file; the object is of no more use."""
         self._database.close()
 
-    def _person_keys(self) -> dict[bytes, list[tuple[int, AESGCM]]]:
-        """Each person's keys with the line from which on each is used, the latest first."""
+    def _person_keys(self, where: str, seqs: Sequence[int]) -> dict[bytes, list[tuple[int, AESGCM]]]:
+        """The keys of persons of these lines with the line from which on each is used, the latest first."""
         found: dict[bytes, list[tuple[int, AESGCM]]] = {}
         retention = AESGCM(self._keys.retention)
-        query = "SELECT person, since, key, retained FROM persons ORDER BY since DESC"
-        for person, since, key, retained in self._database.execute(query):
+        of = f"WHERE person IN (SELECT person FROM lines {where})" if where else ""
+        query = f"SELECT person, since, key, retained FROM persons {of} ORDER BY since DESC"
+        for person, since, key, retained in self._database.execute(query, tuple(seqs)):
             raw, name = bytes(key), bytes(person)
             # What another retention key wrapped is as good as destroyed.
             with suppress(InvalidTag):
@@ -251,15 +279,26 @@ class Batch:
 
     def write(self, content: dict[str, Any], application: str, person: str, version: int, digest: bytes) -> int:
         """A line of an answer; gives its number."""
-        name = self._keys.person(person)
-        key = self._key(name)
-        seq = self._seq + 1
-        nonce = os.urandom(_NONCE)
-        plain = msgspec.json.encode(content)
-        self._append("score", name, nonce + key.encrypt(nonce, plain, _bound(seq, name)))
+        seq = self.add("score", content, self._keys.person(person))
         row = (self._application(application), version, self._body(digest), content["score_id"], seq)
         self._database.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", row)
         return seq
+
+    def add(self, kind: str, content: dict[str, Any], person: bytes) -> int:
+        """A line of a person as the file names it (`LogKeys.person`), encrypted; gives its number."""
+        key, seq, nonce = self._key(person), self._seq + 1, os.urandom(_NONCE)
+        self._append(kind, person, nonce + key.encrypt(nonce, msgspec.json.encode(content), _bound(seq, person)))
+        return seq
+
+    def note_policy(self, content: dict[str, Any]) -> int:
+        """A line of a policy, which is of no person and not encrypted; gives its number."""
+        self._append("policy", b"", json.dumps(content, sort_keys=True).encode())
+        return self._seq
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The file in this commit's transaction, for tables that `ScoreLog.extend` made."""
+        return self._database
 
     def handle(self, handle: bytes) -> Handle | None:
         """What is known of a token's handle."""
