@@ -20,7 +20,7 @@ from sealscore.clients.decision.limits import (
     limits_of,
     monthly_income,
     sentence_of,
-    value_of,
+    values_of,
 )
 from sealscore.clients.decision.policy.model import Cell, PolicyProduct, PolicyRule, RoleCutoffs
 
@@ -65,24 +65,31 @@ class Evaluator:
 
     def __init__(self, product: PolicyProduct) -> None:
         self.product = product
-        self._edges: dict[str, list[float]] = {}
+        # In the order of names: policies of one hash propose the same, in whatever order a file declares inputs.
+        self._inputs = sorted((name, declared.required) for name, declared in product.inputs.items())
+        self._thresholds = [_threshold(rule) for rule in product.rules]
+        edges: dict[str, set[float]] = {}
         for rule in product.rules:
             if rule.input is not None and rule.comparison and isinstance(rule.comparison[1], float):
-                self._edges.setdefault(rule.input, []).append(rule.comparison[1])
-        self._edges = {name: sorted(set(edges)) for name, edges in self._edges.items()}
+                edges.setdefault(rule.input, set()).add(rule.comparison[1])
+        self._edges = {name: sorted(of) for name, of in edges.items()}
+        self._bands = {name: _bands(of) for name, of in self._edges.items()}
 
     def propose(self, role: str, one: Applicant, score_reasons: Sequence[Mapping[str, Any]] = ()) -> Proposal:
         """The proposal for an applicant; `role` chooses the cut-offs and is not read otherwise."""
         product, cutoffs = self.product, self.product.cutoffs(role)
-        missing = list(self._missing(one))
-        own = [(rule, self._own(rule, one)) for rule in product.rules]
-        stolen = _report("token.other-person", one.scored.token_of_another, "yes", "yes", "review")
+        values, without = values_of(product, one.inputs)
+        missing = self._missing(without, monthly_income(product, one, values))
+        rows = zip(product.rules, self._thresholds, strict=True)
+        own = [(rule, self._own(rule, threshold, one, values)) for rule, threshold in rows]
+        other = one.scored.token_of_another
+        stolen = _report("token.other-person", other, "yes" if other else "no", "yes", "review")
         finite = math.isfinite(one.scored.pd) and 0 <= one.scored.pd <= 1
         points = one.scored.points
         missing.append(_report("score.usable", not finite, "yes" if finite else "no", "no", "review"))
         low = _report("score.decline", points < cutoffs.review, points, cutoffs.review, "decline")
         grey = _report("score.review", cutoffs.review <= points < cutoffs.approve, points, cutoffs.approve, "review")
-        limits = limits_of(product, one)
+        limits = limits_of(product, one, values)
         capped = [self._limit(id, amount, one) for id, amount in limits.items()]
         known = [amount for amount in limits.values() if amount is not None]
         limit = min(known) if len(known) == len(limits) else None
@@ -105,7 +112,7 @@ class Evaluator:
             limit,
             product.band(points).annual_rate,
             rules,
-            tuple(self._reasons(kind, own, low["hit"] or grey["hit"], limits, one, score_reasons)),
+            tuple(self._reasons(kind, [*missing, stolen], own, low["hit"] or grey["hit"], limits, one, score_reasons)),
             self._queue(kind, own),
             drawn,
         )
@@ -122,27 +129,28 @@ class Evaluator:
         offered = min(limit, one.amount)
         return ("approve" if offered == one.amount else "counter"), offered
 
-    def _missing(self, one: Applicant) -> Iterator[Report]:
-        """A report for each input and for the income, whether it is there."""
-        for name, declared in self.product.inputs.items():
-            value = one.inputs.get(name)
-            gone = value is None or bool(declared.fault(value))
-            effect = "review" if declared.required else "none"
-            # An optional one that is missing has its neutral rule and never hits.
-            yield _report(f"input.{name}", gone and declared.required, _MISSING if gone else "given", _MISSING, effect)
-        if self.product.limits.affordable is not None:
-            gone = monthly_income(self.product, one) is None
-            yield _report("input.monthly-income", gone, _MISSING if gone else "given", _MISSING, "review")
+    def _missing(self, without: set[str], income: float | None) -> list[Report]:
+        """A report for each input and for the income, whether it is there.
 
-    def _own(self, rule: PolicyRule, one: Applicant) -> Report:
-        if rule.event is not None:
+        An optional one that is missing has its neutral rule and never hits.
+        """
+        found = []
+        for name, required in self._inputs:
+            gone = name in without
+            effect = "review" if required else "none"
+            found.append(_report(f"input.{name}", gone and required, _MISSING if gone else "given", _MISSING, effect))
+        if self.product.limits.affordable is not None:
+            gone = income is None
+            value = _MISSING if gone else "given"
+            found.append(_report("input.monthly-income", gone, value, _MISSING, "review"))
+        return found
+
+    def _own(self, rule: PolicyRule, threshold: str, one: Applicant, values: Mapping[str, Cell]) -> Report:
+        if rule.input is None:
             there = rule.event in one.scored.events
             return _report(rule.id, there, "yes" if there else "no", "yes", rule.effect)
-        name = str(rule.input)
-        value = value_of(self.product, one, name)
-        compares, threshold = rule.comparison or ("", None)
-        shown = list(threshold) if isinstance(threshold, tuple) else threshold
-        return _report(rule.id, rule.hits(value), self._shown(name, value, rule), f"{compares} {shown}", rule.effect)
+        value = values[rule.input]
+        return _report(rule.id, rule.hits(value), self._shown(rule.input, value, rule), threshold, rule.effect)
 
     def _shown(self, name: str, value: Cell, rule: PolicyRule) -> Any:
         """A value as it is reported: the band between thresholds, or yes or no, where it is sensitive."""
@@ -155,10 +163,7 @@ class Evaluator:
             return value
         if not declared.numeric:
             return "among them" if rule.hits(value) else "another"
-        edges = self._edges[name]
-        at = bisect_right(edges, float(value))
-        low = "" if at == 0 else f"from {edges[at - 1]:g}"
-        return " ".join(part for part in (low, "" if at == len(edges) else f"up to {edges[at]:g}") if part)
+        return self._bands[name][bisect_right(self._edges[name], float(value))]
 
     def _limit(self, id: str, amount: int | None, one: Applicant) -> Report:
         """A limit as a rule: it hits where it allows less than is asked for."""
@@ -188,6 +193,7 @@ class Evaluator:
     def _reasons(
         self,
         kind: ProposalKind,
+        fixed: Sequence[Report],
         own: Sequence[tuple[PolicyRule, Report]],
         score: bool,
         limits: Mapping[str, int | None],
@@ -197,6 +203,9 @@ class Evaluator:
         """Why it is no approval of what was asked for: those reasons alone that had a part in it."""
         if kind == "approve":
             return
+        for report in fixed:
+            if report["hit"]:
+                yield {"source": "input", "code": report["id"], **fixed_words(report["id"])}
         for rule, report in own:
             if report["hit"]:
                 yield {"source": "rule", "code": rule.id, "en": rule.reason.en, "zh": rule.reason.zh}
@@ -206,6 +215,30 @@ class Evaluator:
         for id in short if kind in ("counter", "decline-proposed") else ():
             words = sentence_of(id)
             yield {"source": "limit", "code": id, "en": words.en, "zh": words.zh}
+
+
+def fixed_words(id: str) -> dict[str, str]:
+    """The sentences of what is looked at whatever a policy says: missing inputs, the score, somebody else's token."""
+    if id == "token.other-person":
+        return {"en": "The consent that came with it is another person's.", "zh": "随附的授权属于他人。"}
+    name = id.partition(".")[2]
+    return {"en": f"Information is missing: {name}.", "zh": f"缺少信息:{name}。"}
+
+
+def _bands(edges: Sequence[float]) -> list[str]:
+    """The bands between thresholds in words, the lowest first."""
+    lows, highs = ["", *(f"from {edge:g}" for edge in edges)], [*(f"up to {edge:g}" for edge in edges), ""]
+    return [" ".join(filter(None, both)) for both in zip(lows, highs, strict=True)]
+
+
+def _threshold(rule: PolicyRule) -> str:
+    """A rule's comparison as it is read: "at_least 3", "equals no"."""
+    compares, threshold = rule.comparison or ("", None)
+    if isinstance(threshold, bool):
+        return f"{compares} {'yes' if threshold else 'no'}"
+    if isinstance(threshold, float):
+        return f"{compares} {threshold:g}"
+    return f"{compares} {', '.join(threshold) if isinstance(threshold, tuple) else threshold}"
 
 
 def _report(id: str, hit: bool, value: Any, threshold: Any, effect: str) -> Report:

@@ -53,34 +53,41 @@ def annuity(annual_rate: float, months: int) -> float:
     return float(_EXACT.divide(_EXACT.subtract(Decimal(1), grown), rate))
 
 
-def monthly_income(product: PolicyProduct, one: Applicant) -> float | None:
+def monthly_income(product: PolicyProduct, one: Applicant, values: Mapping[str, Cell]) -> float | None:
     """The income, or the lower edge of the capacity band where it is missing; None where neither is there."""
     affordable = product.limits.affordable
     if affordable is None:
         return None
-    own = value_of(product, one, affordable.income)
+    own = _number(values[affordable.income])
     if own is not None:
-        return float(own)
+        return own
     if affordable.capacity_unit is None or one.scored.capacity is None:
         return None
     return one.scored.capacity * affordable.capacity_unit
 
 
-def value_of(product: PolicyProduct, one: Applicant, name: str) -> Cell:
-    """An input as rules and limits read it: its neutral value where it is optional and missing.
+def values_of(product: PolicyProduct, given: Mapping[str, Cell]) -> tuple[dict[str, Cell], set[str]]:
+    """Inputs as rules and limits read them, and the names of those that are missing.
 
-    A value that is none of its input, NaN among them, is missing.
+    A value that is none of its input, NaN among them, is missing; an optional one that is has its neutral value, or
+    None where that is to skip it.
     """
-    value, declared = one.inputs.get(name), product.inputs[name]
-    if value is not None and declared.fault(value):
-        value = None
-    if value is None and not declared.required and declared.neutral != SKIP:
-        return declared.neutral
-    return value
+    found: dict[str, Cell] = {}
+    missing = set()
+    for name, declared in product.inputs.items():
+        value = given.get(name)
+        if value is None or declared.fault(value):
+            missing.add(name)
+            value = None if declared.required or declared.neutral == SKIP else declared.neutral
+        found[name] = value
+    return found, missing
 
 
-def limits_of(product: PolicyProduct, one: Applicant) -> dict[str, int | None]:
-    """Each limit by its id, in whole steps of the currency; None where what it needs is missing."""
+def limits_of(product: PolicyProduct, one: Applicant, values: Mapping[str, Cell]) -> dict[str, int | None]:
+    """Each limit by its id, in whole steps of the currency; None where what it needs is missing.
+
+    `values` are those of `values_of`.
+    """
     limits, band = product.limits, product.band(one.scored.points)
     found: dict[str, int | None] = {
         PRODUCT: limits.largest,
@@ -88,16 +95,16 @@ def limits_of(product: PolicyProduct, one: Applicant) -> dict[str, int | None]:
         EXPOSURE: max(0, limits.exposure - one.exposure),
     }
     if limits.affordable is not None:
-        income = monthly_income(product, one)
+        income = monthly_income(product, one, values)
         service: float | None = 0.0
         if limits.affordable.debt_service is not None:
-            service = _number(value_of(product, one, limits.affordable.debt_service))
+            service = _number(values[limits.affordable.debt_service])
         found[AFFORDABLE] = None
         if income is not None and service is not None:
             monthly = max(0.0, income * limits.affordable.share - service)
             found[AFFORDABLE] = math.floor(monthly * annuity(band.annual_rate, one.term))
     for advance in limits.advances:
-        amount = _number(value_of(product, one, advance.input))
+        amount = _number(values[advance.input])
         found[ADVANCE + advance.input] = None if amount is None else math.floor(amount * advance.share)
     for cap in limits.statutory:
         if cap.principal is not None:

@@ -1,6 +1,6 @@
 """The notice of a decision that is less than what was asked for: its specific reasons, how to object, until when.
 
-The wording is plain and makes no claim about any law; whether it suffices there is counsel's to say (docs/legal.md).
+The wording is plain and makes no claim about any law; whether it suffices is counsel's to say.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class Notices:
         amount = int(reviewed["amount"] if reviewed else content["amount"])
         if kept.state == "approved" and amount >= content["asked"]["amount"]:
             raise DecisionError("nothing-adverse", "what was asked for is approved; there is nothing to object to")
+        if not specific_reasons(content, language):
+            raise DecisionError("no-reasons", "no reason is on record that lowered it; write this notice by hand")
         first = date.fromisoformat(kept.noticed) if kept.noticed else today
         until = objections_until(policy, first)
         with self._log.commit() as batch:
@@ -98,7 +100,8 @@ def _text(
     lines = [getattr(terms.lender, language), ""]
     lines.append(words("application", application=content["application_id"]))
     lines.append(words("declined") if declined else words("less", amount=f"{amount:,}", currency=policy.currency))
-    lines += ["", words("reasons"), *(f"- {reason}" for reason in specific_reasons(content, language)), ""]
+    reasons = specific_reasons(content, language)
+    lines += ["", words("reasons"), *(f"- {reason}" for reason in reasons), ""]
     if reviewed is not None:
         lines.append(words("person"))
     else:

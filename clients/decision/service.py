@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from sealscore.clients.decision.evaluation import Evaluator, Proposal
 from sealscore.clients.decision.facts import Applicant, LoanRequest, ScoredFacts
@@ -16,13 +16,19 @@ from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import SCHEMA, DecisionError, DecisionState, KeptDecision, Register, draw_of
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.score_log import Batch, ScoreLog
-from sealscore.clients.scoring.service import ScoreService
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.settings import Form
 
 KIND = "decision"
 Draw = Callable[[str, str], float]
 """The number of a person for a series and a product (`draw_of`)."""
+
+
+class GivesScores(Protocol):
+    """What a decision needs of `ScoreService`."""
+
+    def score_many(self, batch: Sequence[Any], caller: str, today: date) -> list[dict[str, Any]]:
+        """The answers to applications, in their order."""
 
 
 class DecisionService:
@@ -34,7 +40,7 @@ class DecisionService:
         NoPolicy: none is live.
     """
 
-    def __init__(self, scores: ScoreService, log: ScoreLog, policies: ApprovedPolicies, form: Form) -> None:
+    def __init__(self, scores: GivesScores, log: ScoreLog, policies: ApprovedPolicies, form: Form) -> None:
         self._scores, self._log, self._form = scores, log, form
         self.policy = policies.live
         self._evaluators = {
@@ -51,20 +57,22 @@ class DecisionService:
     def decide_many(
         self, batch: Sequence[Any], caller: str, today: date, disputes: str | None = None
     ) -> list[dict[str, Any]]:
-        """Score applications and decide them, in their order; lines and reservations are on the disk at the end.
+        """Score applications and decide them, in their order.
+
+        Scores, decisions and reservations are one commit: on the disk when this returns, or none of them is.
 
         The same application with the same body gets the decision that it got. A decision that `disputes` another one
         goes to a person, whatever the policy proposes.
 
         Raises:
-            ApplicationError: one of them cannot be scored or decided; none of them was decided.
+            ApplicationError: one of them cannot be scored or decided; none of them was.
             NoModel: a model is missing for one of them.
             DecisionError: an application has an approval in force.
             ScoreLogError: they cannot be logged; nothing was answered.
         """
         requests = [LoanRequest.parse(data, self.policy) for data in batch]
-        scores = self._scores.score_many([one.application for one in requests], caller, today)
         with self._log.commit() as log:
+            scores = self._scores.score_many([one.application for one in requests], caller, today)
             return [
                 self.on_score(log, request, score, caller, today, disputes)
                 for request, score in zip(requests, scores, strict=True)

@@ -130,6 +130,7 @@ class ScoreLog:
 
     def __init__(self, keys: LogKeys, path: Path | None = None) -> None:
         self.path, self._keys = path, keys
+        self._batch: Batch | None = None
         try:
             # A key that is destroyed must leave no bytes in the file.
             self._database = open_durable(path, _SCHEMA, "secure_delete=ON")
@@ -140,14 +141,22 @@ class ScoreLog:
     def commit(self) -> Iterator[Batch]:
         """Lines that are written together: on the disk and signed when the block ends well, and none if it does not.
 
+        A commit within another is a part of it, so that a score and what is decided on it stand or fall together.
+
         Raises:
             ScoreLogError: they cannot be written; no answer may leave.
         """
+        if self._batch is not None:
+            yield self._batch
+            return
         try:
             with whole(self._database):
-                batch = Batch(self._database, self._keys)
-                yield batch
-                batch.sign()
+                batch = self._batch = Batch(self._database, self._keys)
+                try:
+                    yield batch
+                    batch.sign()
+                finally:
+                    self._batch = None
             if batch.shed:
                 # Nor in the file beside it, where pages wait for their place.
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

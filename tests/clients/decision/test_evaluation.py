@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policies import applicant, page_policy
+from policies import applicant, page_policy, policy_data
 
 from sealscore.clients.decision.evaluation import Evaluator, Proposal
 from sealscore.clients.decision.facts import Applicant
 from sealscore.clients.decision.limits import annuity
-from sealscore.clients.decision.policy.model import PolicyProduct
+from sealscore.clients.decision.policy.model import DecisionPolicy, PolicyProduct
 from sealscore.shared.serving.release import CHAMPION, FALLBACK
 
 POLICY = page_policy()
@@ -238,3 +238,14 @@ def test_random_approvals_are_of_those_whom_points_alone_decline():
         assert made.kind in ("review", "decline-proposed")
         assert not (made.random or {}).get("chosen")
     assert proposed("starter", applicant(points=470, draw=0.0)).random is None
+
+
+def test_policies_of_one_hash_propose_the_same():
+    """Also where the file declares inputs in another order."""
+    given = policy_data()
+    inputs = given["products"]["starter"]["inputs"]
+    given["products"]["starter"]["inputs"] = dict(reversed(inputs.items()))
+    other = DecisionPolicy.parse(given)
+    assert other.hash == POLICY.hash
+    for one in (applicant(), applicant({"identity_verified": None}), applicant(points=400)):
+        assert Evaluator(other.products["starter"]).propose(CHAMPION, one, REASONS) == proposed("starter", one)
