@@ -22,13 +22,13 @@ CREATE TABLE IF NOT EXISTS decisions (
     disputed TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS decisions_of ON decisions (application, version);
-CREATE INDEX IF NOT EXISTS decisions_person ON decisions (person);
 CREATE INDEX IF NOT EXISTS decisions_waiting ON decisions (due) WHERE state = 'waiting';
 CREATE TABLE IF NOT EXISTS reservations (
     application BLOB PRIMARY KEY, decision TEXT NOT NULL, person BLOB NOT NULL, amount INTEGER NOT NULL,
     until TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS reservations_of ON reservations (person);
+CREATE INDEX IF NOT EXISTS reservations_until ON reservations (until);
 CREATE TABLE IF NOT EXISTS loans (
     loan BLOB PRIMARY KEY, application BLOB, person BLOB NOT NULL, principal INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -80,7 +80,7 @@ def replay_decisions(lines: Iterable[ScoreLine], policies: Mapping[str, Decision
                 found.unknown.append(line.seq)
                 continue
             draw = partial(draw_of, keys, line.person)
-            proposal = evaluated(policy, evaluators[policy.hash], content, draw).plain()
+            proposal = evaluated(policy, evaluators[content["policy"]], content, draw).plain()
             owed = promises.exposure(content["day"], content["application_id"])
             same = (
                 all(content[name] == proposal[name] for name in proposal if name != "queue")
