@@ -192,6 +192,6 @@ def objections_until(policy: DecisionPolicy, noticed: date) -> date:
 def _row(kept: KeptDecision, content: Mapping[str, Any] | None) -> dict[str, Any]:
     if content is None:
         return {"decision_id": kept.decision, "queue": kept.queue, "due": kept.due, "proposal": "erased"}
-    hits = [rule["id"] for rule in content["rules"] if rule["hit"]]
+    hits = [row[0] for row in content["rules"] if row[1]]
     asked = {"product": content["product"], "proposal": content["proposal"], "limit": content["limit"]}
     return {"decision_id": kept.decision, "queue": kept.queue, "due": kept.due, **asked, "hits": hits}

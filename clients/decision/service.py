@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any, Protocol
 
-from sealscore.clients.decision.evaluation import Evaluator, Proposal
+from sealscore.clients.decision.evaluation import REPORT_KEYS, Evaluator, Proposal
 from sealscore.clients.decision.facts import Applicant, LoanRequest, ScoredFacts
 from sealscore.clients.decision.policy.approved import ApprovedPolicies
 from sealscore.clients.decision.policy.model import DecisionPolicy
@@ -207,9 +207,10 @@ def told(content: Mapping[str, Any]) -> dict[str, Any]:
     """What is told of a decision's line to whoever asked for it."""
     names = (
         *("decision_id", "application_id", "version", "score_id", "product", "proposal", "state", "amount", "limit"),
-        *("annual_rate", "valid_until", "queue", "due", "reasons", "rules", "random"),
+        *("annual_rate", "valid_until", "queue", "due", "reasons", "random"),
     )
     answer = {name: content[name] for name in names}
+    answer["rules"] = [dict(zip(REPORT_KEYS, row, strict=True)) for row in content["rules"]]
     answer["term_months"] = content["asked"]["term_months"]
     answer["policy"] = {"name": content["policy_name"], "hash": content["policy"]}
     answer["score"] = {name: content["scored"][name] for name in ("pd", "points")} | {"role": content["role"]}
