@@ -153,6 +153,10 @@ class Register:
         row = (one.application, one.decision, one.person, amount, until)
         self._database.execute("INSERT INTO reservations VALUES (?, ?, ?, ?, ?)", row)
 
+    def release(self, application: bytes) -> None:
+        """Promise nothing any more for an application: another amount takes its place."""
+        self._database.execute("DELETE FROM reservations WHERE application = ?", (application,))
+
     def open_loan(self, loan: str, person: bytes, principal: int) -> None:
         """A loan that came of no decision here; DecisionError where one of that id is open."""
         self._open(loan, None, person, principal)

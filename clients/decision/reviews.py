@@ -77,7 +77,8 @@ class ReviewDesk:
     def take(self, decision: str, word: PersonsWord, caller: str, today: date) -> dict[str, Any]:
         """A person decides what waits; gives what is in force now.
 
-        An approval keeps to the limits of the decision, and to what the exposure leaves today.
+        An approval keeps to the limits of the decision, and to what the exposure leaves today. Of an approval that was
+        disputed, another amount takes its place, and a decline leaves it as it was.
 
         Raises:
             DecisionError: it does not wait, the reviewer may not, or the amount is above a limit.
@@ -96,8 +97,11 @@ class ReviewDesk:
             made = self._word(register, kept, content, word, today)
             made |= {"reviewer": word.reviewer.strip(), "reason": word.reason.strip(), "caller": caller}
             seq = batch.add(REVIEW, made, kept.person)
-            register.move(decision, "approved" if word.outcome == "approve" else "declined")
+            stands = register.promised(kept.application, str(today))
+            register.move(decision, "approved" if word.outcome == "approve" or stands else "declined")
             if word.outcome == "approve":
+                if _disputed(kept):
+                    register.release(kept.application)
                 register.reserve(kept, made["amount"], made["valid_until"], str(today))
             register.reviewed(seq, decision, word.outcome, made["override"], made["reversal"])
         shown = ("decision_id", "outcome", "amount", "valid_until", "override", "reversal")
@@ -111,7 +115,6 @@ class ReviewDesk:
         amount = 0
         if approved:
             amount = self._amount(register, kept, content, word, policy, day)
-        disputed = kept.disputes is not None or kept.disputed is not None
         return {
             "decision_id": kept.decision,
             "application_id": content["application_id"],
@@ -120,7 +123,7 @@ class ReviewDesk:
             "amount": amount,
             "valid_until": str(today + timedelta(days=policy.valid_days)) if approved else None,
             "override": approved and content["proposal"] == "decline-proposed",
-            "reversal": approved and disputed,
+            "reversal": approved and _disputed(kept),
         }
 
     def _amount(
@@ -147,7 +150,7 @@ class ReviewDesk:
     def dispute(self, decision: str, why: str, caller: str, today: date) -> dict[str, Any]:
         """An applicant objects: the decision goes to the queue of disputes; gives the queue and its day.
 
-        What waits already stays where it is. An approval of less than was asked for stays in force meanwhile.
+        What waits already stays where it is. An approval of less than was asked for stays promised meanwhile.
 
         Raises:
             DecisionError: there is nothing to object to, or another version took its place.
@@ -167,7 +170,9 @@ class ReviewDesk:
             made = {"decision_id": decision, "day": str(today), "why": why.strip(), "caller": caller, "late": late}
             batch.add(DISPUTE, made, kept.person)
             register.disputed(decision, str(today))
-            if kept.state == "declined":
+            if kept.state == "waiting":
+                queue, due = str(kept.queue), str(kept.due)
+            else:
                 register.move(decision, "waiting", queue, due)
         return {"decision_id": decision, "queue": queue, "due": due, "late": late}
 
@@ -182,6 +187,10 @@ class ReviewDesk:
         if content is None:
             raise DecisionError("erased", "the record of this decision was erased; nothing can be done with it")
         return content
+
+
+def _disputed(kept: KeptDecision) -> bool:
+    return kept.disputes is not None or kept.disputed is not None
 
 
 def objections_until(policy: DecisionPolicy, noticed: date) -> date:

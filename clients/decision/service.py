@@ -99,7 +99,8 @@ class DecisionService:
                 what = "this application was decided, and its record is erased since; send a new one"
                 raise ApplicationError("withdrawn", [what])
             return told(line.content)
-        if register.promised(application, day):
+        # What disputes a decision goes to a person, and promises nothing by itself.
+        if disputes is None and register.promised(application, day):
             what = "an application has an approval in force; start its loan, or wait until the approval is over"
             raise DecisionError("approved-before", what)
         exposure = register.exposure(person, day, application)

@@ -39,8 +39,12 @@ def taken(pair: Pair, decision: str, outcome: Any, amount: int | None = None, **
 
 
 def exposure(pair: Pair) -> int:
+    return promised(pair, PERSON)
+
+
+def promised(pair: Pair, person: str) -> int:
     with pair.log.commit() as batch:
-        return Register(batch, pair.log.keys).exposure(pair.log.keys.person(PERSON), str(TODAY))
+        return Register(batch, pair.log.keys).exposure(pair.log.keys.person(person), str(TODAY))
 
 
 def replayed(pair: Pair) -> tuple[int, list[int]]:
@@ -136,6 +140,30 @@ def test_a_dispute_is_scored_as_a_new_version_and_a_person_decides(pair: Pair):
     with pytest.raises(DecisionError, match="superseded"):
         desk(pair).dispute(answer["decision_id"], "and once more of it", "me", TODAY)
     assert replayed(pair) == (2, [])
+
+
+def test_a_disputed_offer_stays_promised_until_another_takes_its_place(pair: Pair):
+    poor = INPUTS | {"income": 2500}
+    for number, (outcome, amount) in enumerate((("decline", None), ("approve", 5000))):
+        person = known_at()[number]
+        given = asked(person, application_id=f"a{number}", inputs=poor)
+        offer = decider(pair).decide(given, "me", TODAY)
+        assert (offer["proposal"], offer["amount"]) == ("counter", 5400)
+        assert desk(pair).dispute(offer["decision_id"], "more is affordable", "me", TODAY)["queue"] == "disputes"
+        assert promised(pair, person) == 5400
+        taken(pair, offer["decision_id"], outcome, amount)
+        assert promised(pair, person) == (5000 if outcome == "approve" else 5400)
+        LoanBook(pair.log, str).start(f"L{number}", offer["decision_id"], 5000, TODAY)
+    # What was corrected is a new version, whose approval takes the place of the old one.
+    person = known_at()[2]
+    offer = decider(pair).decide(asked(person, application_id="a2", inputs=poor), "me", TODAY)
+    desk(pair).dispute(offer["decision_id"], "income was wrong", "me", TODAY)
+    (again,) = decider(pair).decide_many([asked(person, application_id="a2")], "me", TODAY, offer["decision_id"])
+    assert (again["state"], promised(pair, person)) == ("waiting", 5400)
+    assert [row["decision_id"] for row in desk(pair).waiting()[0]] == [again["decision_id"]]
+    taken(pair, again["decision_id"], "approve")
+    assert promised(pair, person) == 8000
+    assert replayed(pair) == (4, [])
 
 
 def test_a_notice_has_the_reasons_and_one_clock(pair: Pair):
