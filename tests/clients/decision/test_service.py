@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from policies import INPUTS, applicant, asked, decider, lenient, page_policy
 from small_release import TODAY, Pair, known_at, small_release
 
@@ -360,3 +362,25 @@ def test_a_crash_between_line_and_reservation_leaves_neither(tmp_path: Path, at:
     assert (answer["state"], exposure(pair)) == ("approved", 8000)
     assert json.dumps(decided(pair)) == json.dumps(answer)
     pair.close()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.one_of(JSON, st.fixed_dictionaries({}, optional=dict.fromkeys(asked(PERSON), JSON))), st.booleans())
+def test_whatever_is_sent_is_decided_or_refused(given_data: Any, whole: bool):
+    pair = Pair(small_release(kinds=True))
+    service = decider(pair)
+    data = asked(PERSON) | given_data if whole and isinstance(given_data, dict) else given_data
+    try:
+        answer = service.decide(data, "me", TODAY)
+    except ApplicationError:
+        assert kinds(pair) == ["policy"]
+        return
+    assert answer["proposal"] in ("approve", "counter", "review", "decline-proposed")
+    assert replayed(pair).same == 1
