@@ -68,7 +68,7 @@ format: $(VENV)/ready
 	$(BIN)/ruff format .
 
 bench: $(VENV)/ready
-	for name in step engine crypto ledger overhead features; do $(BIN)/python -m sealscore.simulations.bench $$name || exit 1; done
+	for name in step engine crypto ledger overhead features decide; do $(BIN)/python -m sealscore.simulations.bench $$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) .smoke

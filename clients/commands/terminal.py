@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from sealscore.clients.data import DataError
+from sealscore.clients.decision.policy.approved import NoPolicy
+from sealscore.clients.decision.register import DecisionError
 from sealscore.clients.deploy.node_key import NodeKeyError
 from sealscore.clients.node.socket_server import SocketServerError
 from sealscore.clients.scoring.batches import BatchError
@@ -47,6 +49,8 @@ _BAD_INPUT = (
     ReleaseError,
     CertificateError,
     BatchError,
+    DecisionError,
+    NoPolicy,
 )
 _FAILED = (
     LedgerError,

@@ -5,7 +5,16 @@ from __future__ import annotations
 import typer
 
 from sealscore.clients.commands import doctor, draft, features, init, ledger, peer, plan, run
-from sealscore.clients.commands.serving import callers, platform_api, release, scores, serve, tokens
+from sealscore.clients.commands.serving import (
+    callers,
+    decisions,
+    platform_api,
+    policy,
+    release,
+    scores,
+    serve,
+    tokens,
+)
 
 app = typer.Typer(
     help="Run a node of a Sealscore federation: at a lender or a platform, beside its data.",
@@ -34,4 +43,10 @@ app.command()(serve.serve)
 app.add_typer(callers.app, name="caller")
 app.command()(scores.replay)
 app.command()(scores.erase)
+app.add_typer(policy.app, name="policy")
+app.command()(decisions.decide)
+app.add_typer(decisions.review_app, name="review")
+app.command()(decisions.notice)
+app.command()(decisions.dispute)
+app.add_typer(decisions.loan_app, name="loan")
 app.command()(doctor.doctor)

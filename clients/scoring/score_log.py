@@ -41,6 +41,8 @@ from sealscore.shared.serving.token import Token
 
 KEY_BYTES = 32
 _OPEN_KEY = "SELECT key FROM persons WHERE person = ? AND retained = 0"
+# Lines that are of no person, and not encrypted.
+_OPEN_KINDS = ("erased", "policy")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, person BLOB NOT NULL, body BLOB NOT NULL,
@@ -49,6 +51,7 @@ CREATE TABLE IF NOT EXISTS lines (
 CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, signature BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS lines_heads ON lines (head);
 CREATE INDEX IF NOT EXISTS lines_erased ON lines (person) WHERE kind = 'erased';
+CREATE INDEX IF NOT EXISTS lines_policies ON lines (seq) WHERE kind = 'policy';
 CREATE TABLE IF NOT EXISTS persons (
     person BLOB NOT NULL, since INTEGER NOT NULL, key BLOB NOT NULL, retained INTEGER NOT NULL DEFAULT 0, until TEXT,
     PRIMARY KEY (person, since)
@@ -99,13 +102,17 @@ class LogKeys:
 
 
 class ScoreLine(NamedTuple):
-    """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when."""
+    """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when.
+
+    `person` is what stands for its person in the file.
+    """
 
     seq: int
     at: str
     kind: str
     content: dict[str, Any] | None
     erased: str = ""
+    person: bytes = b""
 
     def __repr__(self) -> str:
         return f"ScoreLine(seq={self.seq}, kind={self.kind!r})"
@@ -129,6 +136,7 @@ class ScoreLog:
     def __init__(self, keys: LogKeys, path: Path | None = None, mode: int = OWNER_ONLY) -> None:
         self.path, self._keys = path, keys
         self._heads = None if path is None else HeadFile(path.with_suffix(".head"), mode)
+        self._batch: Batch | None = None
         try:
             # A key that is destroyed must leave no bytes in the file.
             self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA, "secure_delete=ON", mode=mode)
@@ -139,20 +147,40 @@ class ScoreLog:
     def commit(self) -> Iterator[Batch]:
         """Lines that are written together: on the disk and signed when the block ends well, and none if it does not.
 
+        A commit within another is a part of it, so that a score and what is decided on it stand or fall together.
+
         Raises:
             ScoreLogError: they cannot be written; no answer may leave.
         """
+        if self._batch is not None:
+            yield self._batch
+            return
         try:
             with whole(self._database):
-                batch = Batch(self._database, self._keys)
-                yield batch
-                batch.sign()
+                batch = self._batch = Batch(self._database, self._keys)
+                try:
+                    yield batch
+                    batch.sign()
+                finally:
+                    self._batch = None
             if batch.shed:
                 # Nor in the file beside it, where pages wait for their place.
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if self._heads is not None and batch.written:
                 self._heads.keep(*batch.last)
         except (sqlite3.Error, OSError) as error:
+            raise ScoreLogError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
+
+    @property
+    def keys(self) -> LogKeys:
+        """What it is kept under."""
+        return self._keys
+
+    def extend(self, schema: str) -> None:
+        """Make tables beside the lines, which are written in the same commits; ScoreLogError where that fails."""
+        try:
+            self._database.executescript(schema)
+        except sqlite3.Error as error:
             raise ScoreLogError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
 
     @property
@@ -210,24 +238,31 @@ class ScoreLog:
         ]
         return found
 
-    def lines(self, seqs: Sequence[int] | None = None, person: bytes | None = None) -> Iterator[ScoreLine]:
-        """The lines in order, decrypted as far as their persons' keys are there; `person` is whose keys will do."""
-        keys = self._person_keys(person)
+    def lines(self, seqs: Sequence[int] | None = None) -> Iterator[ScoreLine]:
+        """The lines in order, decrypted as far as their persons' keys are there."""
         where = "" if seqs is None else f"WHERE seq IN ({','.join('?' * len(seqs))})"
+        keys = self._person_keys(where, seqs or ())
         query = f"SELECT seq, at, kind, person, body FROM lines {where} ORDER BY seq"
         for seq, at, kind, person, body in self._database.execute(query, tuple(seqs or ())):
-            if kind != "score":
-                yield ScoreLine(seq, at, kind, json.loads(bytes(body)))
+            name = bytes(person)
+            if kind in _OPEN_KINDS:
+                yield ScoreLine(seq, at, kind, json.loads(bytes(body)), "", name)
                 continue
-            key = next((key for since, key in keys.get(bytes(person), ()) if since <= seq), None)
-            content = None if key is None else opened(key, seq, bytes(person), bytes(body))
-            yield ScoreLine(seq, at, kind, content, "" if content is not None else self._erased_at(bytes(person)))
+            key = next((key for since, key in keys.get(name, ()) if since <= seq), None)
+            content = None if key is None else opened(key, seq, name, bytes(body))
+            yield ScoreLine(seq, at, kind, content, "" if content is not None else self._erased_at(name), name)
+
+    def notes(self) -> Iterator[ScoreLine]:
+        """The lines of policies, which are of no person, in order."""
+        query = "SELECT seq, at, body FROM lines WHERE kind = 'policy' ORDER BY seq"
+        for seq, at, body in self._database.execute(query):
+            yield ScoreLine(seq, at, "policy", json.loads(bytes(body)))
 
     def find(self, score: str) -> ScoreLine | None:
         """The line of a score by its id."""
         query = "SELECT seq, person FROM answers JOIN lines USING (seq) WHERE score = ?"
         row = self._database.execute(query, (score,)).fetchone()
-        return None if row is None else next(self.lines([int(row[0])], bytes(row[1])))
+        return None if row is None else next(self.lines([int(row[0])]))
 
     def close(self) -> None:
         """Close the file; the object is of no more use."""
@@ -237,13 +272,13 @@ class ScoreLog:
         query = "SELECT MAX(at) FROM lines WHERE kind = 'erased' AND person = ?"
         return str(self._database.execute(query, (person,)).fetchone()[0] or "unknown")
 
-    def _person_keys(self, one: bytes | None = None) -> dict[bytes, list[tuple[int, AESGCM]]]:
-        """Each person's keys, or one's, with the line from which on each is used, the latest first."""
+    def _person_keys(self, where: str, seqs: Sequence[int]) -> dict[bytes, list[tuple[int, AESGCM]]]:
+        """The keys of persons of these lines with the line from which on each is used, the latest first."""
         found: dict[bytes, list[tuple[int, AESGCM]]] = {}
         retention = AESGCM(self._keys.retention)
-        where, of = ("", ()) if one is None else ("WHERE person = ?", (one,))
-        query = f"SELECT person, since, key, retained FROM persons {where} ORDER BY since DESC"
-        for person, since, key, retained in self._database.execute(query, of):
+        of = f"WHERE person IN (SELECT person FROM lines {where})" if where else ""
+        query = f"SELECT person, since, key, retained FROM persons {of} ORDER BY since DESC"
+        for person, since, key, retained in self._database.execute(query, tuple(seqs)):
             raw, name = bytes(key), bytes(person)
             # What another retention key wrapped is as good as destroyed.
             with suppress(InvalidTag):
@@ -282,15 +317,26 @@ class Batch:
 
     def write(self, content: dict[str, Any], application: str, person: str, version: int, digest: bytes) -> int:
         """A line of an answer; gives its number."""
-        name = self._keys.person(person)
-        key = self._key(name)
-        seq = self._seq + 1
-        nonce = os.urandom(NONCE)
-        plain = msgspec.json.encode(content)
-        self._append("score", name, nonce + key.encrypt(nonce, plain, bound(seq, name)))
+        seq = self.add("score", content, self._keys.person(person))
         row = (self._application(application), version, self._body(digest), content["score_id"], seq)
         self._database.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", row)
         return seq
+
+    def add(self, kind: str, content: dict[str, Any], person: bytes) -> int:
+        """A line of a person as the file names it (`LogKeys.person`), encrypted; gives its number."""
+        key, seq, nonce = self._key(person), self._seq + 1, os.urandom(NONCE)
+        self._append(kind, person, nonce + key.encrypt(nonce, msgspec.json.encode(content), bound(seq, person)))
+        return seq
+
+    def note_policy(self, content: dict[str, Any]) -> int:
+        """A line of a policy, which is of no person and not encrypted; gives its number."""
+        self._append("policy", b"", json.dumps(content, sort_keys=True).encode())
+        return self._seq
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The file in this commit's transaction, for tables that `ScoreLog.extend` made."""
+        return self._database
 
     def handle(self, handle: bytes) -> Handle | None:
         """What is known of a token's handle."""

@@ -14,8 +14,12 @@ import typer
 
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at
+from sealscore.clients.decision.policy.approved import ApprovedPolicies
+from sealscore.clients.decision.register import SCHEMA, Register
+from sealscore.clients.decision.replay import replay_decisions
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.log_days import close_days
+from sealscore.clients.scoring.replay import Replayed
 from sealscore.clients.scoring.replay import replay as replayed
 from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
 from sealscore.clients.scoring.scorer import NoModel
@@ -34,11 +38,11 @@ def score(
     folder: Folder = HERE,
 ) -> None:
     """Score applications: one JSON object a line, with PD, points and reasons. Each answer is in the log before."""
-    node_dir = _lender(folder)
-    given = _read(file)
+    node_dir = lender_at(folder)
+    given = read_json(file)
     batch = given if isinstance(given, list) else [given]
-    with _log(node_dir) as (ledger, log):
-        service = _service(node_dir, ledger, log)
+    with score_log(node_dir) as (ledger, log):
+        service = score_service(node_dir, ledger, log)
         try:
             answers = service.score_many(batch, f"command of {os.getuid()}", today())
         except ApplicationError as error:
@@ -54,9 +58,9 @@ def replay(
     folder: Folder = HERE,
 ) -> None:
     """Check the log's chain and compute its answers again; exit code 1 where anything differs."""
-    node_dir = _lender(folder)
+    node_dir = lender_at(folder)
     serving = ServingDir(node_dir)
-    with _log(node_dir, behind=True) as (ledger, log):
+    with score_log(node_dir, behind=True) as (ledger, log):
         state = ledger.state.serving
         wrong = log.check(day.head for day in state.log_days)
         releases = {hash: serving.release(hash) for hash in state.releases if serving.release_folder(hash).is_dir()}
@@ -68,16 +72,26 @@ def replay(
                 fail(f"{foreign(score_id)}: no such score in the log", BAD_INPUT)
             lines = iter([line])
         found = replayed(lines, releases)
+        decided = Replayed()
+        if score_id is None:
+            decided = replay_decisions(log.lines(), ApprovedPolicies.of(log).policies, log.keys)
     for what in wrong:
         errors.print(f"[red]the log:[/red] {what}")
     for seq in found.differ:
         errors.print(f"[red]line {seq}[/red]: the answer differs from what is computed now")
     for seq in found.unknown:
         errors.print(f"[red]line {seq}[/red]: of a release that is not here any more")
-    for seq, day in found.erased.items():
+    for seq in decided.differ:
+        errors.print(f"[red]line {seq}[/red]: the decision differs from what its policy proposes now")
+    for seq in decided.unknown:
+        errors.print(f"[red]line {seq}[/red]: of a policy that the log does not have")
+    for seq, day in (found.erased | decided.erased).items():
         console.print(f"line {seq}: erased on {day}")
     console.print(f"{found.same} the same, {len(found.differ)} differ, {len(found.erased)} erased")
-    if wrong or not found.good:
+    if decided.same or decided.erased or not decided.good:
+        counts = f"{decided.same} the same, {len(decided.differ)} differ, {len(decided.erased)} erased"
+        console.print(f"decisions: {counts}")
+    if wrong or not (found.good and decided.good):
         raise typer.Exit(FAILED)
 
 
@@ -87,18 +101,21 @@ def erase(
     folder: Folder = HERE,
 ) -> None:
     """Destroy the key of a person's lines in the log: they cannot be read again, and the chain still verifies."""
-    node_dir = _lender(folder)
+    node_dir = lender_at(folder)
     given = sys.stdin.readline().strip() if person == "-" else person
     name = NORMAL_FORMS[node_dir.config().data.form](given)
-    with _log(node_dir) as (_, log), log.commit() as batch:
-        gone = batch.erase(name, cause)
+    with score_log(node_dir) as (_, log):
+        log.extend(SCHEMA)
+        with log.commit() as batch:
+            gone = batch.erase(name, cause)
+            Register(batch, log.keys).forget(log.keys.person(name))
     if not gone:
         fail("the log has no key of this person: never scored, or erased already", BAD_INPUT)
     console.print("erased: the lines of this person cannot be read any more; the log has a signed line of it")
 
 
 @contextmanager
-def _log(node_dir: NodeDir, behind: bool = False) -> Iterator[tuple[Ledger, ScoreLog]]:
+def score_log(node_dir: NodeDir, behind: bool = False) -> Iterator[tuple[Ledger, ScoreLog]]:
     """Ledger and log for one command; days that are over get their head into the ledger first.
 
     A log that is older than the ledger is for looking alone (`behind`).
@@ -116,7 +133,7 @@ def _log(node_dir: NodeDir, behind: bool = False) -> Iterator[tuple[Ledger, Scor
             log.close()
 
 
-def _service(node_dir: NodeDir, ledger: Ledger, log: ScoreLog) -> ScoreService:
+def score_service(node_dir: NodeDir, ledger: Ledger, log: ScoreLog) -> ScoreService:
     serving, manifests = ServingDir(node_dir), [one.manifest for one in ledger.state.serving.live]
     live = {one.hash for one in manifests}
     retraining = {one.hash: one.retraining_code for one in manifests if one.retraining_code}
@@ -128,14 +145,14 @@ def _service(node_dir: NodeDir, ledger: Ledger, log: ScoreLog) -> ScoreService:
     return ScoreService(serving.release(pointer.live), keys, log, live, shadow, retraining)
 
 
-def _lender(folder: Path) -> NodeDir:
+def lender_at(folder: Path) -> NodeDir:
     node_dir = node_dir_at(folder)
     if node_dir.config().node.role != "lender":
         fail("this is a platform's node; lenders score", BAD_INPUT)
     return node_dir
 
 
-def _read(file: Path) -> Any:
+def read_json(file: Path) -> Any:
     try:
         data = file.read_bytes() if file.stat().st_size <= _MOST_BYTES else None
     except OSError as error:

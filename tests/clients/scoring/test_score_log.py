@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -399,3 +399,17 @@ def test_replay_across_a_rollback_of_releases_names_nothing():
     # Under the other release's models the answers would be others.
     swapped = {pair.release.hash: second, second.hash: pair.release}
     assert replay(pair.log.lines(), swapped).differ == [1, 2, 3, 4, 5]
+
+
+def test_a_commit_within_another_is_a_part_of_it(tmp_path: Path):
+    log = ScoreLog(KEYS, tmp_path / "log.db")
+    with log.commit():
+        write(log, "p0", "first")
+        write(log, "p1", "second")
+    assert log._database.execute("SELECT seq FROM commits").fetchall() == [(2,)]
+    with suppress(KeyError), log.commit():
+        write(log, "p2", "third")
+        raise KeyError("what follows a score")
+    write(log, "p3", "fourth")
+    assert readable(log) == [1, 2, 3]
+    assert log.check([log.head]) == []

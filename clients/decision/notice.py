@@ -1,0 +1,120 @@
+"""The notice of a decision that is less than what was asked for: its specific reasons, how to object, until when.
+
+The wording is plain and makes no claim about any law; whether it suffices is counsel's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Literal
+
+from sealscore.clients.decision.policy.approved import ApprovedPolicies
+from sealscore.clients.decision.policy.model import DecisionPolicy
+from sealscore.clients.decision.register import DecisionError, Register
+from sealscore.clients.decision.reviews import REVIEW, ReviewDesk, objections_until
+from sealscore.clients.scoring.score_log import ScoreLog
+
+Language = Literal["zh", "en"]
+NOTICE = "notice"
+_WORDS: Mapping[str, Mapping[Language, str]] = {
+    "declined": {"en": "We cannot approve your application.", "zh": "很抱歉,您的申请未获批准。"},
+    "less": {
+        "en": "We can approve {amount} {currency}, which is less than you asked for.",
+        "zh": "我们可批准的金额为 {amount} {currency},低于您申请的金额。",
+    },
+    "application": {"en": "Application: {application}", "zh": "申请编号:{application}"},
+    "reasons": {"en": "The reasons are:", "zh": "原因如下:"},
+    "person": {"en": "A person decided.", "zh": "该决定由工作人员作出。"},
+    "machine": {
+        "en": "A program decided, on the basis of: {source}.",
+        "zh": "该决定由程序自动作出,依据为:{source}。",
+    },
+    "offer": {
+        "en": "A program computed the amount by the rules of our policy.",
+        "zh": "该金额由程序按照我们的政策规则计算得出。",
+    },
+    "object": {
+        "en": "You can object, ask for a person to look at it again, and correct your data, until {until}: {contact}",
+        "zh": "您可在 {until} 之前提出异议、要求人工复核并更正您的信息:{contact}",
+    },
+    "decision": {"en": "Decision {decision} of {day}", "zh": "决定编号 {decision},日期 {day}"},
+}
+
+
+class Notices:
+    """Gives notices of decisions; the first of each starts its clock, and is a line of the log."""
+
+    def __init__(self, log: ScoreLog, policies: ApprovedPolicies) -> None:
+        self._log, self._policies = log, policies
+        self._desk = ReviewDesk(log, policies)
+
+    def give(self, decision: str, language: Language, caller: str, today: date) -> str:
+        """The notice's text. Asked again, it has the same last day to object.
+
+        Raises:
+            DecisionError: a person has not decided yet, or what was asked for was approved whole.
+            ScoreLogError: it cannot be logged; nothing was given.
+        """
+        kept, content = self._desk.content(decision)
+        policy = self._policies.policies[content["policy"]]
+        if kept.state == "waiting":
+            raise DecisionError("not-decided", "a person has to decide first: sealscore-node review take")
+        if kept.state == "superseded":
+            raise DecisionError("superseded", "a newer version took its place; give notice of that one")
+        reviewed = self._reviewed(decision)
+        amount = int(reviewed["amount"] if reviewed else content["amount"])
+        if kept.state == "approved" and amount >= content["asked"]["amount"]:
+            raise DecisionError("nothing-adverse", "what was asked for is approved; there is nothing to object to")
+        if not specific_reasons(content, language):
+            raise DecisionError("no-reasons", "no reason is on record that lowered it; write this notice by hand")
+        first = date.fromisoformat(kept.noticed) if kept.noticed else today
+        until = objections_until(policy, first)
+        with self._log.commit() as batch:
+            Register(batch, self._log.keys).noticed(decision, str(first))
+            said = {"decision_id": decision, "day": str(today), "language": language, "until": str(until)}
+            batch.add(NOTICE, said | {"caller": caller}, kept.person)
+        return _text(policy, content, reviewed, amount, kept.state == "declined", language, until)
+
+    def _reviewed(self, decision: str) -> dict[str, Any] | None:
+        """What a person decided of it last."""
+        with self._log.commit() as batch:
+            seq = Register(batch, self._log.keys).last_review(decision)
+        line = None if seq is None else next(self._log.lines([seq]))
+        return None if line is None or line.kind != REVIEW else line.content
+
+
+def _text(
+    policy: DecisionPolicy,
+    content: Mapping[str, Any],
+    reviewed: Mapping[str, Any] | None,
+    amount: int,
+    declined: bool,
+    language: Language,
+    until: date,
+) -> str:
+    def words(name: str, **values: object) -> str:
+        return _WORDS[name][language].format(**values)
+
+    terms = policy.notice
+    lines = [getattr(terms.lender, language), ""]
+    lines.append(words("application", application=content["application_id"]))
+    lines.append(words("declined") if declined else words("less", amount=f"{amount:,}", currency=policy.currency))
+    reasons = specific_reasons(content, language)
+    lines += ["", words("reasons"), *(f"- {reason}" for reason in reasons), ""]
+    if reviewed is not None:
+        lines.append(words("person"))
+    else:
+        lines.append(words("machine", source=content["basis"]) if declined else words("offer"))
+    lines.append(words("object", until=until, contact=getattr(terms.contact, language)))
+    lines += ["", words("decision", decision=content["decision_id"], day=content["day"])]
+    return "\n".join(lines)
+
+
+def specific_reasons(content: Mapping[str, Any], language: Language) -> list[str]:
+    """The sentences of a decision's reasons, each once, in their order.
+
+    Where the policy itself asked for nothing less (a person declined), they are those that lowered the score.
+    """
+    reasons = content["reasons"] or content["score_reasons"]
+    return list(dict.fromkeys(str(reason[language]) for reason in reasons))

@@ -1,0 +1,239 @@
+"""What a lender promised and lent to each person, and where each decision is: tables beside the lines of the log.
+
+They are written in the transaction that writes the line, so a reservation without its line, or a line without its
+reservation, cannot be. Persons, applications and loans are named by keyed digests, as the log names them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sealscore.clients.scoring.score_log import Batch, LogKeys
+from sealscore.shared.fields import pack_fields
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS decisions (
+    decision TEXT PRIMARY KEY, seq INTEGER NOT NULL, application BLOB NOT NULL, version INTEGER NOT NULL,
+    digest BLOB NOT NULL, person BLOB NOT NULL, state TEXT NOT NULL, queue TEXT, due TEXT, noticed TEXT, disputes TEXT,
+    disputed TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS decisions_of ON decisions (application, version);
+CREATE INDEX IF NOT EXISTS decisions_waiting ON decisions (due) WHERE state = 'waiting';
+CREATE TABLE IF NOT EXISTS reservations (
+    application BLOB PRIMARY KEY, decision TEXT NOT NULL, person BLOB NOT NULL, amount INTEGER NOT NULL,
+    until TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS reservations_of ON reservations (person);
+CREATE INDEX IF NOT EXISTS reservations_until ON reservations (until);
+CREATE TABLE IF NOT EXISTS loans (
+    loan BLOB PRIMARY KEY, application BLOB, person BLOB NOT NULL, principal INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS loans_of ON loans (person);
+CREATE INDEX IF NOT EXISTS loans_application ON loans (application);
+CREATE TABLE IF NOT EXISTS reviews (
+    seq INTEGER PRIMARY KEY, decision TEXT NOT NULL, outcome TEXT NOT NULL, override INTEGER NOT NULL,
+    reversal INTEGER NOT NULL
+) STRICT;
+"""
+DecisionState = Literal["approved", "declined", "waiting", "superseded"]
+_APPLICATION, _LOAN, _BODY, _DRAW = (
+    f"sealscore {name} 1".encode() for name in ("decided application", "loan", "decided body", "random approval")
+)
+_COLUMNS = "decision, seq, application, version, digest, person, state, queue, due, noticed, disputes, disputed"
+
+
+class DecisionError(ValueError):
+    """What cannot be done with a decision or a loan; `code` names the kind of fault, the message has the fix."""
+
+    def __init__(self, code: str, what: str) -> None:
+        super().__init__(f"{what} ({code})")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class KeptDecision:
+    """Where a decision is: its line, its state, who reviews it until when, on which day its notice was given.
+
+    `disputes` is the decision that this one was made anew for; `disputed` the day on which this one was objected to.
+    """
+
+    decision: str
+    seq: int
+    application: bytes
+    version: int
+    digest: bytes
+    person: bytes
+    state: DecisionState
+    queue: str | None
+    due: str | None
+    noticed: str | None
+    disputes: str | None
+    disputed: str | None = None
+
+
+class Register:
+    """The tables in one commit of the log. All amounts are whole units of the policy's currency."""
+
+    def __init__(self, batch: Batch, keys: LogKeys) -> None:
+        self._database, self._keys = batch.database, keys
+
+    def application(self, application: str) -> bytes:
+        """What stands for an application, 32 bytes."""
+        return self._name(_APPLICATION, application.encode())
+
+    def body(self, text: bytes) -> bytes:
+        """What stands for the body of a request, 32 bytes: of a plain digest anyone could try values."""
+        return self._name(_BODY, text)
+
+    def decision(self, id: str) -> KeptDecision:
+        """A decision by its id; DecisionError where there is none."""
+        row = self._database.execute(f"SELECT {_COLUMNS} FROM decisions WHERE decision = ?", (id,)).fetchone()
+        if row is None:
+            raise DecisionError("unknown", "there is no such decision; sealscore-node review list has those that wait")
+        return KeptDecision(*row)
+
+    def decisions(self, application: bytes) -> list[KeptDecision]:
+        """All versions of an application, in order."""
+        query = f"SELECT {_COLUMNS} FROM decisions WHERE application = ? ORDER BY version"
+        return [KeptDecision(*row) for row in self._database.execute(query, (application,))]
+
+    def waiting(self) -> list[KeptDecision]:
+        """Those that a person has to decide, the most urgent first."""
+        query = f"SELECT {_COLUMNS} FROM decisions WHERE state = 'waiting' ORDER BY due, decision"
+        return [KeptDecision(*row) for row in self._database.execute(query)]
+
+    def keep(self, one: KeptDecision) -> None:
+        """A new decision; earlier versions of its application that wait are superseded."""
+        self._database.execute(
+            "UPDATE decisions SET state = 'superseded' WHERE application = ? AND state = 'waiting'", (one.application,)
+        )
+        places = ", ".join("?" * len(_COLUMNS.split(", ")))
+        row = tuple(getattr(one, name) for name in _COLUMNS.split(", "))
+        self._database.execute(f"INSERT INTO decisions ({_COLUMNS}) VALUES ({places})", row)
+
+    def move(self, id: str, state: DecisionState, queue: str | None = None, due: str | None = None) -> None:
+        """Another state of a decision."""
+        self._database.execute(
+            "UPDATE decisions SET state = ?, queue = ?, due = ? WHERE decision = ?", (state, queue, due, id)
+        )
+
+    def noticed(self, id: str, day: str) -> None:
+        """A notice was given; its first day counts."""
+        self._database.execute("UPDATE decisions SET noticed = ? WHERE decision = ? AND noticed IS NULL", (day, id))
+
+    def disputed(self, id: str, day: str) -> None:
+        """An applicant objected."""
+        self._database.execute("UPDATE decisions SET disputed = ? WHERE decision = ?", (day, id))
+
+    def exposure(self, person: bytes, day: str, without: bytes = b"") -> int:
+        """What a person owes or was promised on a day, but for one application's promise."""
+        query = "SELECT COALESCE(SUM(amount), 0) FROM reservations WHERE person = ? AND until >= ? AND application <> ?"
+        promised = self._database.execute(query, (person, day, without)).fetchone()[0]
+        owed = self._database.execute("SELECT COALESCE(SUM(principal), 0) FROM loans WHERE person = ?", (person,))
+        return int(promised) + int(owed.fetchone()[0])
+
+    def promised(self, application: bytes, day: str) -> bool:
+        """Whether an application has an approval in force, or a loan that came of one."""
+        query = "SELECT 1 FROM reservations WHERE application = ? AND until >= ?"
+        if self._database.execute(query, (application, day)).fetchone():
+            return True
+        return (
+            self._database.execute("SELECT 1 FROM loans WHERE application = ?", (application,)).fetchone() is not None
+        )
+
+    def reserve(self, one: KeptDecision, amount: int, until: str, day: str) -> None:
+        """Promise an amount until a day; DecisionError where the application has an approval in force."""
+        self._database.execute("DELETE FROM reservations WHERE until < ?", (day,))
+        if self.promised(one.application, day):
+            raise DecisionError("approved-before", "this application has an approval in force; one is enough")
+        row = (one.application, one.decision, one.person, amount, until)
+        self._database.execute("INSERT INTO reservations VALUES (?, ?, ?, ?, ?)", row)
+
+    def release(self, application: bytes) -> None:
+        """Promise nothing any more for an application: another amount takes its place."""
+        self._database.execute("DELETE FROM reservations WHERE application = ?", (application,))
+
+    def open_loan(self, loan: str, person: bytes, principal: int) -> None:
+        """A loan that came of no decision here; DecisionError where one of that id is open."""
+        self._open(loan, None, person, principal)
+
+    def start_loan(self, loan: str, decision: KeptDecision, principal: int, day: str) -> None:
+        """A loan starts by an approval, whose reservation ends.
+
+        Raises:
+            DecisionError: the approval is over or for less, or a loan of that id is open.
+        """
+        query = "SELECT amount FROM reservations WHERE decision = ? AND until >= ?"
+        row = self._database.execute(query, (decision.decision, day)).fetchone()
+        if row is None:
+            raise DecisionError("not-approved", "this decision has no approval in force; decide the application anew")
+        if principal > int(row[0]):
+            raise DecisionError("too-much", "the principal is above what was approved; lend that or less")
+        self._database.execute("DELETE FROM reservations WHERE decision = ?", (decision.decision,))
+        self._open(loan, decision.application, decision.person, principal)
+
+    def _open(self, loan: str, application: bytes | None, person: bytes, principal: int) -> None:
+        name = self._name(_LOAN, loan.encode())
+        if self._database.execute("SELECT 1 FROM loans WHERE loan = ?", (name,)).fetchone():
+            raise DecisionError("loan", "a loan of this id is open already; close it first, or give another id")
+        self._database.execute("INSERT INTO loans VALUES (?, ?, ?, ?)", (name, application, person, principal))
+
+    def close_loan(self, loan: str) -> bytes:
+        """A loan is over; gives its person. DecisionError where none of that id is open."""
+        query = "DELETE FROM loans WHERE loan = ? RETURNING person"
+        row = self._database.execute(query, (self._name(_LOAN, loan.encode()),)).fetchone()
+        if row is None:
+            raise DecisionError("loan", "no loan of this id is open; see the id")
+        return bytes(row[0])
+
+    def loans(self) -> dict[bytes, tuple[bytes, int]]:
+        """Open loans: person and principal by what stands for the loan."""
+        rows = self._database.execute("SELECT loan, person, principal FROM loans")
+        return {bytes(loan): (bytes(person), int(principal)) for loan, person, principal in rows}
+
+    def loan(self, loan: str) -> bytes:
+        """What stands for a loan, 32 bytes."""
+        return self._name(_LOAN, loan.encode())
+
+    def change_loans(self, changed: dict[bytes, tuple[bytes, int]], closed: Iterator[bytes]) -> None:
+        """What a table of open loans says: new ones and other principals, and those that it has no more."""
+        for loan, (person, principal) in changed.items():
+            query = (
+                "INSERT INTO loans VALUES (?, NULL, ?, ?) ON CONFLICT (loan) DO UPDATE SET principal = ?, person = ?"
+            )
+            self._database.execute(query, (loan, person, principal, principal, person))
+        self._database.executemany("DELETE FROM loans WHERE loan = ?", [(loan,) for loan in closed])
+
+    def reviewed(self, seq: int, decision: str, outcome: str, override: bool, reversal: bool) -> None:
+        """Count what a person decided."""
+        row = (seq, decision, outcome, override, reversal)
+        self._database.execute("INSERT INTO reviews VALUES (?, ?, ?, ?, ?)", row)
+
+    def last_review(self, decision: str) -> int | None:
+        """The line of what a person decided last."""
+        found = self._database.execute("SELECT MAX(seq) FROM reviews WHERE decision = ?", (decision,)).fetchone()[0]
+        return None if found is None else int(found)
+
+    def counts(self) -> dict[str, int]:
+        """How many decisions persons took, and how many of them were overrides and reversals."""
+        query = "SELECT COUNT(*), COALESCE(SUM(override), 0), COALESCE(SUM(reversal), 0) FROM reviews"
+        return dict(zip(("taken", "overrides", "reversals"), self._database.execute(query).fetchone(), strict=True))
+
+    def forget(self, person: bytes) -> None:
+        """Take out what was decided and promised of a person; loans that are open stay until they are over."""
+        self._database.execute("DELETE FROM decisions WHERE person = ?", (person,))
+        self._database.execute("DELETE FROM reservations WHERE person = ?", (person,))
+
+    def _name(self, label: bytes, content: bytes) -> bytes:
+        return hmac.digest(self._keys.naming, pack_fields(label, content), hashlib.sha256)
+
+
+def draw_of(keys: LogKeys, person: bytes, series: str, product: str) -> float:
+    """A number in [0, 1) of a person in a series, uniform to who lacks the key, and the same each time: 53 bits."""
+    fields = pack_fields(_DRAW, series.encode(), product.encode(), person)
+    word = hmac.digest(keys.naming, fields, hashlib.sha256)[:8]
+    return (int.from_bytes(word, "big") >> 11) / 2**53

@@ -1,0 +1,206 @@
+"""What persons decide: reviews with a name and a reason, overrides and reversals, and disputes that begin one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from sealscore.clients.decision.policy.approved import ApprovedPolicies
+from sealscore.clients.decision.policy.model import DecisionPolicy
+from sealscore.clients.decision.register import SCHEMA, DecisionError, KeptDecision, Register
+from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.shared.text.foreign import plain
+
+ReviewOutcome = Literal["approve", "decline"]
+REVIEW, DISPUTE = "review", "dispute"
+# What is typed where a name is asked for and nobody is to be named.
+_NOBODY = {
+    "nobody",
+    "none",
+    "null",
+    "n/a",
+    "na",
+    "auto",
+    "automatic",
+    "system",
+    "model",
+    "anonymous",
+    "unknown",
+}
+_LEAST_NAME, _LEAST_REASON, _MOST = 2, 10, 1000
+
+
+@dataclass(frozen=True)
+class PersonsWord:
+    """Who decides what, and why. `amount` is what is approved; the amount that was asked for where it is None.
+
+    Raises:
+        DecisionError: nobody is named, or no reason.
+    """
+
+    reviewer: str
+    outcome: ReviewOutcome
+    reason: str = field(repr=False)
+    amount: int | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        name = self.reviewer.strip()
+        letters = sum(one.isalnum() for one in name)
+        if letters < _LEAST_NAME or name.casefold() in _NOBODY or plain(name, 80) != name:
+            raise DecisionError("reviewer", "a review needs the person who did it: a name or staff number")
+        check_reason(self.reason)
+
+
+def check_reason(reason: str) -> None:
+    """DecisionError where a reason says nothing."""
+    if len(reason.split()) == 0 or not _LEAST_REASON <= len(reason.strip()) <= _MOST:
+        raise DecisionError("reason", f"a reason has {_LEAST_REASON} to {_MOST} characters; say what was looked at")
+
+
+class ReviewDesk:
+    """Reviews and disputes of a lender, in its log of scores."""
+
+    def __init__(self, log: ScoreLog, policies: ApprovedPolicies) -> None:
+        self._log, self._policies = log, policies
+        log.extend(SCHEMA)
+
+    def waiting(self) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """What waits for a person, the most urgent first, and the counts of what persons decided."""
+        with self._log.commit() as batch:
+            register = Register(batch, self._log.keys)
+            rows, counts = register.waiting(), register.counts()
+        contents = {line.seq: line.content for line in self._log.lines([row.seq for row in rows])} if rows else {}
+        return [_row(row, contents[row.seq]) for row in rows], counts
+
+    def take(self, decision: str, word: PersonsWord, caller: str, today: date) -> dict[str, Any]:
+        """A person decides what waits; gives what is in force now.
+
+        An approval keeps to the limits of the decision, and to what the exposure leaves today. Of an approval that was
+        disputed, another amount takes its place, and a decline leaves it as it was.
+
+        Raises:
+            DecisionError: it does not wait, the reviewer may not, or the amount is above a limit.
+            ScoreLogError: it cannot be logged.
+        """
+        with self._log.commit() as batch:
+            register = Register(batch, self._log.keys)
+            kept = register.decision(decision)
+            content = self._content(kept)
+            policy = self._policies.policies[content["policy"]]
+            if kept.state != "waiting" or kept.queue is None:
+                raise DecisionError("not-waiting", f"this decision is {kept.state}; only what waits can be taken")
+            allowed = policy.queues[kept.queue].reviewers
+            if allowed and word.reviewer.strip() not in allowed:
+                raise DecisionError("reviewer", f"the policy names who reviews {kept.queue}: {', '.join(allowed)}")
+            made = self._word(register, kept, content, word, today)
+            made |= {"reviewer": word.reviewer.strip(), "reason": word.reason.strip(), "caller": caller}
+            seq = batch.add(REVIEW, made, kept.person)
+            stands = register.promised(kept.application, str(today))
+            register.move(decision, "approved" if word.outcome == "approve" or stands else "declined")
+            if word.outcome == "approve":
+                if _disputed(kept):
+                    register.release(kept.application)
+                register.reserve(kept, made["amount"], made["valid_until"], str(today))
+            register.reviewed(seq, decision, word.outcome, made["override"], made["reversal"])
+        shown = ("decision_id", "outcome", "amount", "valid_until", "override", "reversal")
+        return {name: made[name] for name in shown}
+
+    def _word(
+        self, register: Register, kept: KeptDecision, content: Mapping[str, Any], word: PersonsWord, today: date
+    ) -> dict[str, Any]:
+        policy: DecisionPolicy = self._policies.policies[content["policy"]]
+        day, approved = str(today), word.outcome == "approve"
+        amount = 0
+        if approved:
+            amount = self._amount(register, kept, content, word, policy, day)
+        return {
+            "decision_id": kept.decision,
+            "application_id": content["application_id"],
+            "day": day,
+            "outcome": word.outcome,
+            "amount": amount,
+            "valid_until": str(today + timedelta(days=policy.valid_days)) if approved else None,
+            "override": approved and content["proposal"] == "decline-proposed",
+            "reversal": approved and _disputed(kept),
+        }
+
+    def _amount(
+        self,
+        register: Register,
+        kept: KeptDecision,
+        content: Mapping[str, Any],
+        word: PersonsWord,
+        policy: DecisionPolicy,
+        day: str,
+    ) -> int:
+        limits = policy.products[content["product"]].limits
+        if content["limit"] is None:
+            what = "what its limits need is missing; send the application again with it, as a new version"
+            raise DecisionError("limit-unknown", what)
+        left = limits.exposure - register.exposure(kept.person, day, kept.application)
+        most = min(int(content["limit"]), left)
+        amount = int(content["asked"]["amount"]) if word.amount is None else word.amount
+        if not limits.smallest <= amount <= most:
+            least = f"{limits.smallest} to {most}" if most >= limits.smallest else "nothing"
+            raise DecisionError("above-limit", f"the limits leave {least} {policy.currency}; give --amount, or decline")
+        return amount
+
+    def dispute(self, decision: str, why: str, caller: str, today: date) -> dict[str, Any]:
+        """An applicant objects: the decision goes to the queue of disputes; gives the queue and its day.
+
+        What waits already stays where it is. An approval of less than was asked for stays promised meanwhile.
+
+        Raises:
+            DecisionError: there is nothing to object to, or another version took its place.
+        """
+        check_reason(why)
+        with self._log.commit() as batch:
+            register = Register(batch, self._log.keys)
+            kept = register.decision(decision)
+            content = self._content(kept)
+            policy = self._policies.policies[content["policy"]]
+            if kept.state == "superseded":
+                raise DecisionError("superseded", "a newer version took its place; dispute that one")
+            queue = policy.notice.queue
+            due = str(today + timedelta(days=policy.queues[queue].days))
+            last = None if kept.noticed is None else objections_until(policy, date.fromisoformat(kept.noticed))
+            late = last is not None and today > last
+            made = {"decision_id": decision, "day": str(today), "why": why.strip(), "caller": caller, "late": late}
+            batch.add(DISPUTE, made, kept.person)
+            register.disputed(decision, str(today))
+            if kept.state == "waiting":
+                queue, due = str(kept.queue), str(kept.due)
+            else:
+                register.move(decision, "waiting", queue, due)
+        return {"decision_id": decision, "queue": queue, "due": due, "late": late}
+
+    def content(self, decision: str) -> tuple[KeptDecision, dict[str, Any]]:
+        """A decision and what its line says; DecisionError where it cannot be read."""
+        with self._log.commit() as batch:
+            kept = Register(batch, self._log.keys).decision(decision)
+        return kept, self._content(kept)
+
+    def _content(self, kept: KeptDecision) -> dict[str, Any]:
+        content = next(self._log.lines([kept.seq])).content
+        if content is None:
+            raise DecisionError("erased", "the record of this decision was erased; nothing can be done with it")
+        return content
+
+
+def _disputed(kept: KeptDecision) -> bool:
+    return kept.disputes is not None or kept.disputed is not None
+
+
+def objections_until(policy: DecisionPolicy, noticed: date) -> date:
+    """The last day to object to what a notice said."""
+    return noticed + timedelta(days=policy.notice.object_days)
+
+
+def _row(kept: KeptDecision, content: Mapping[str, Any] | None) -> dict[str, Any]:
+    if content is None:
+        return {"decision_id": kept.decision, "queue": kept.queue, "due": kept.due, "proposal": "erased"}
+    hits = [row[0] for row in content["rules"] if row[1]]
+    asked = {"product": content["product"], "proposal": content["proposal"], "limit": content["limit"]}
+    return {"decision_id": kept.decision, "queue": kept.queue, "due": kept.due, **asked, "hits": hits}

@@ -1,0 +1,218 @@
+"""Decisions of a lender: a score, the proposal of its policy, what is promised, and a line of the log for each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import partial
+from typing import Any, Protocol
+
+from sealscore.clients.decision.evaluation import REPORT_KEYS, Evaluator, Proposal
+from sealscore.clients.decision.facts import Applicant, LoanRequest, ScoredFacts
+from sealscore.clients.decision.policy.approved import ApprovedPolicies
+from sealscore.clients.decision.policy.model import DecisionPolicy
+from sealscore.clients.decision.register import SCHEMA, DecisionError, DecisionState, KeptDecision, Register, draw_of
+from sealscore.clients.scoring.application import ApplicationError
+from sealscore.clients.scoring.score_log import Batch, ScoreLog
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.plan.settings import Form
+
+KIND = "decision"
+Draw = Callable[[str, str], float]
+"""The number of a person for a series and a product (`draw_of`)."""
+
+
+class GivesScores(Protocol):
+    """What a decision needs of `ScoreService`."""
+
+    def score_many(self, batch: Sequence[Any], caller: str, today: date) -> list[dict[str, Any]]:
+        """The answers to applications, in their order."""
+
+
+class DecisionService:
+    """Decides applications under the live policy; policies in the shadow are logged, and change nothing.
+
+    `form` is the normal form of persons, as the scores have it.
+
+    Raises:
+        NoPolicy: none is live.
+    """
+
+    def __init__(self, scores: GivesScores, log: ScoreLog, policies: ApprovedPolicies, form: Form) -> None:
+        self._scores, self._log, self._form = scores, log, form
+        self.policy = policies.live
+        self._evaluators = {
+            hash: {name: Evaluator(product) for name, product in policy.products.items()}
+            for hash, policy in (*policies.shadows.items(), (self.policy.hash, self.policy))
+        }
+        self._shadows = policies.shadows
+        log.extend(SCHEMA)
+
+    def decide(self, data: Any, caller: str, today: date) -> dict[str, Any]:
+        """The decision on one application, as plain data; see `decide_many`."""
+        return self.decide_many([data], caller, today)[0]
+
+    def decide_many(
+        self, batch: Sequence[Any], caller: str, today: date, disputes: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Score applications and decide them, in their order.
+
+        Scores, decisions and reservations are one commit: on the disk when this returns, or none of them is.
+
+        The same application with the same body gets the decision that it got. A decision that `disputes` another one
+        goes to a person, whatever the policy proposes.
+
+        Raises:
+            ApplicationError: one of them cannot be scored or decided; none of them was.
+            NoModel: a model is missing for one of them.
+            DecisionError: an application has an approval in force.
+            ScoreLogError: they cannot be logged; nothing was answered.
+        """
+        requests = [LoanRequest.parse(data, self.policy) for data in batch]
+        with self._log.commit() as log:
+            scores = self._scores.score_many([one.application for one in requests], caller, today)
+            return [
+                self.on_score(log, request, score, caller, today, disputes)
+                for request, score in zip(requests, scores, strict=True)
+            ]
+
+    def on_score(
+        self,
+        batch: Batch,
+        request: LoanRequest,
+        score: Mapping[str, Any],
+        caller: str,
+        today: date,
+        disputes: str | None = None,
+    ) -> dict[str, Any]:
+        """The decision on an application that has its score, in a commit of the log; see `decide_many`."""
+        register, keys, day = Register(batch, self._log.keys), self._log.keys, str(today)
+        application = register.application(str(request.application["application_id"]))
+        person = keys.person(NORMAL_FORMS[self._form](str(request.application["person"]).strip()))
+        digest = register.body(_body(request, score["score_id"]))
+        versions = register.decisions(application)
+        if same := next((one for one in versions if (one.digest, one.disputes) == (digest, disputes)), None):
+            line = next(self._log.lines([same.seq]))
+            if line.content is None:
+                what = "this application was decided, and its record is erased since; send a new one"
+                raise ApplicationError("withdrawn", [what])
+            return told(line.content)
+        # What disputes a decision goes to a person, and promises nothing by itself.
+        if disputes is None and register.promised(application, day):
+            what = "an application has an approval in force; start its loan, or wait until the approval is over"
+            raise DecisionError("approved-before", what)
+        exposure = register.exposure(person, day, application)
+        facts = ScoredFacts.of(score)
+        content: dict[str, Any] = {
+            "decision_id": secrets.token_hex(16),
+            "application_id": score["application_id"],
+            "version": len(versions) + 1,
+            "score_id": score["score_id"],
+            "role": score["model"]["role"],
+            "policy": self.policy.hash,
+            "policy_name": f"{self.policy.name} {self.policy.revision}",
+            "product": request.product,
+            "day": day,
+            "caller": caller,
+            "asked": {"amount": request.amount, "term_months": request.term},
+            "inputs": dict(request.inputs),
+            "scored": facts.plain(),
+            "score_reasons": list(score["reasons"]),
+            "exposure": exposure,
+        }
+        draw = partial(draw_of, keys, person)
+        proposal = evaluated(self.policy, self._evaluators[self.policy.hash], content, draw)
+        content |= proposal.plain()
+        content |= self._standing(proposal, score, today, disputes)
+        if self._shadows:
+            content["shadows"] = {
+                hash: _shadowed(shadow, self._evaluators[hash], content, draw) for hash, shadow in self._shadows.items()
+            }
+        seq = batch.add(KIND, content, person)
+        kept = KeptDecision(
+            content["decision_id"], seq, application, content["version"], digest, person, content["state"],
+            content["queue"], content["due"], None, disputes,
+        )  # fmt: skip
+        register.keep(kept)
+        if kept.state == "approved":
+            register.reserve(kept, proposal.amount, content["valid_until"], day)
+        return told(content)
+
+    def _standing(
+        self, proposal: Proposal, score: Mapping[str, Any], today: date, disputes: str | None
+    ) -> dict[str, Any]:
+        """What becomes of a proposal: in force, or waiting for a person, in which queue and until when."""
+        policy = self.policy
+        queue, state = proposal.queue, _state(policy, proposal)
+        if disputes is not None:
+            queue, state = policy.notice.queue, "waiting"
+        elif state == "waiting" and proposal.kind == "decline-proposed":
+            queue = policy.declines
+        due = str(today + timedelta(days=policy.queues[queue].days)) if queue and state == "waiting" else None
+        valid = min(date.fromisoformat(score["valid_until"]), today + timedelta(days=policy.valid_days))
+        basis = policy.automatic_declines
+        found: dict[str, Any] = {"state": state, "queue": queue, "due": due, "valid_until": str(valid)}
+        if state == "declined" and basis is not None:
+            found["basis"] = basis.source
+        if disputes is not None:
+            found["disputes"] = disputes
+        return found
+
+
+def evaluated(
+    policy: DecisionPolicy, evaluators: Mapping[str, Evaluator], content: Mapping[str, Any], draw: Draw
+) -> Proposal:
+    """What a policy proposes on what a line of a decision says; `draw` gives the number of a series and a product.
+
+    Raises:
+        KeyError: the policy has not the line's product.
+    """
+    name = str(content["product"])
+    random = policy.products[name].random
+    applicant = Applicant(
+        content["asked"]["amount"],
+        content["asked"]["term_months"],
+        content["inputs"],
+        ScoredFacts.kept(content["scored"]),
+        content["exposure"],
+        0.0 if random is None else draw(random.series, name),
+    )
+    return evaluators[name].propose(str(content["role"]), applicant, content["score_reasons"])
+
+
+def _shadowed(
+    policy: DecisionPolicy, evaluators: Mapping[str, Evaluator], content: Mapping[str, Any], draw: Draw
+) -> dict[str, Any]:
+    if content["product"] not in policy.products:
+        return {}
+    found = evaluated(policy, evaluators, content, draw)
+    return {"proposal": found.kind, "amount": found.amount, "limit": found.limit}
+
+
+def _state(policy: DecisionPolicy, proposal: Proposal) -> DecisionState:
+    if proposal.kind in ("approve", "counter"):
+        return "approved"
+    if proposal.kind == "decline-proposed" and policy.automatic_declines is not None:
+        return "declined"
+    return "waiting"
+
+
+def _body(request: LoanRequest, score: str) -> bytes:
+    asked = [score, request.product, request.amount, request.term, sorted(request.inputs.items())]
+    return json.dumps(asked, separators=(",", ":")).encode()
+
+
+def told(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a decision's line to whoever asked for it."""
+    names = (
+        *("decision_id", "application_id", "version", "score_id", "product", "proposal", "state", "amount", "limit"),
+        *("annual_rate", "valid_until", "queue", "due", "reasons", "random"),
+    )
+    answer = {name: content[name] for name in names}
+    answer["rules"] = [dict(zip(REPORT_KEYS, row, strict=True)) for row in content["rules"]]
+    answer["term_months"] = content["asked"]["term_months"]
+    answer["policy"] = {"name": content["policy_name"], "hash": content["policy"]}
+    answer["score"] = {name: content["scored"][name] for name in ("pd", "points")} | {"role": content["role"]}
+    return answer | {name: content[name] for name in ("basis", "disputes") if name in content}

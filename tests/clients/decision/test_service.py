@@ -1,0 +1,386 @@
+"""Decisions of a lender: what is promised, once and to no more than the limits, and what the log says of it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from policies import INPUTS, applicant, asked, decider, lenient, page_policy
+from small_release import TODAY, Pair, known_at, small_release
+
+from sealscore.clients.decision.evaluation import Evaluator
+from sealscore.clients.decision.facts import LOAN_KEYS
+from sealscore.clients.decision.loans import LoanBook
+from sealscore.clients.decision.policy.approved import ApprovedPolicies
+from sealscore.clients.decision.policy.model import DecisionPolicy
+from sealscore.clients.decision.register import DecisionError, Register, draw_of
+from sealscore.clients.decision.replay import replay_decisions
+from sealscore.clients.scoring.application import ApplicationError
+from sealscore.clients.scoring.replay import Replayed, replay
+from sealscore.clients.scoring.score_log import Batch, LogKeys
+from sealscore.shared.serving.release import CHAMPION, FALLBACK
+
+PERSON = known_at()[0]
+STARTER = "products__starter"
+
+
+def decided(pair: Pair, person: str = PERSON, *tokens: bytes, **changes: Any) -> dict[str, Any]:
+    return decider(pair).decide(asked(person, *tokens, **changes), "me", TODAY)
+
+
+def exposure(pair: Pair, person: str = PERSON, days: int = 0) -> int:
+    with pair.log.commit() as batch:
+        return Register(batch, pair.log.keys).exposure(pair.log.keys.person(person), str(TODAY + timedelta(days=days)))
+
+
+def replayed(pair: Pair) -> Replayed:
+    return replay_decisions(pair.log.lines(), ApprovedPolicies.of(pair.log).policies, pair.log.keys)
+
+
+def kinds(pair: Pair) -> list[str]:
+    return [line.kind for line in pair.log.lines()]
+
+
+def book(pair: Pair) -> LoanBook:
+    return LoanBook(pair.log, str)
+
+
+def test_an_approval_is_reserved_logged_and_replays(pair: Pair):
+    answer = decided(pair)
+    assert (answer["proposal"], answer["state"], answer["amount"]) == ("approve", "approved", 8000)
+    assert answer["valid_until"] == str(TODAY + timedelta(days=14))
+    assert kinds(pair) == ["policy", "score", "decision"]
+    assert exposure(pair) == 8000
+    assert exposure(pair, days=14) == 8000
+    assert exposure(pair, days=15) == 0
+    assert replayed(pair).same == 1
+    assert replay(pair.log.lines(), {pair.release.hash: pair.release}).same == 1
+    assert pair.log.check() == []
+
+
+def test_the_same_application_gets_the_same_decision_and_is_promised_once(pair: Pair):
+    first = decided(pair)
+    assert decided(pair) == first
+    assert exposure(pair) == 8000
+    for change in ({"amount": 9000}, {"inputs": INPUTS | {"income": 9001}}, {"features": {"income": 50.0, "late": 1}}):
+        with pytest.raises(DecisionError, match="approved-before"):
+            decided(pair, **change)
+    assert exposure(pair) == 8000
+    # Nor is a score kept of what could not be decided: it is of one commit with the decision.
+    assert kinds(pair) == ["policy", "score", "decision"]
+
+
+def test_approvals_of_one_person_keep_to_the_exposure_together(pair: Pair):
+    rich = INPUTS | {"income": 100_000}
+    amounts = [decided(pair, application_id=f"a{number}", amount=20_000, inputs=rich)["amount"] for number in range(5)]
+    # The lowest band lends 20,000, and the exposure is 80,000.
+    assert amounts == [20_000] * 4 + [0]
+    assert exposure(pair) == 80_000
+    assert decided(pair, known_at()[1], application_id="other", amount=20_000, inputs=rich)["amount"] == 20_000
+    assert (replayed(pair).same, replayed(pair).differ) == (6, [])
+
+
+def test_a_loan_takes_the_place_of_its_approval_and_frees_it_when_it_is_over(pair: Pair):
+    answer = decided(pair)
+    with pytest.raises(DecisionError, match="too-much"):
+        book(pair).start("L1", answer["decision_id"], 8001, TODAY)
+    book(pair).start("L1", answer["decision_id"], 7000, TODAY)
+    assert exposure(pair, days=100) == 7000
+    for again in ("L1", "L2"):
+        with pytest.raises(DecisionError, match="not-approved"):
+            book(pair).start(again, answer["decision_id"], 1000, TODAY)
+    with pytest.raises(DecisionError, match="approved-before"):
+        decided(pair, amount=5000)
+    book(pair).open("L3", PERSON, 500, TODAY)
+    with pytest.raises(DecisionError, match="loan"):
+        book(pair).open("L3", PERSON, 500, TODAY)
+    book(pair).close("L1", TODAY)
+    assert exposure(pair) == 500
+    with pytest.raises(DecisionError, match="loan"):
+        book(pair).close("L1", TODAY)
+    assert decided(pair, application_id="next")["state"] == "approved"
+    assert (replayed(pair).same, replayed(pair).differ) == (2, [])
+
+
+def test_an_approval_that_is_over_starts_no_loan(pair: Pair):
+    answer = decided(pair)
+    with pytest.raises(DecisionError, match="not-approved"):
+        book(pair).start("L1", answer["decision_id"], 8000, TODAY + timedelta(days=15))
+
+
+def test_what_cannot_be_decided_costs_nothing(pair: Pair):
+    service = decider(pair)
+    before = pair.log.head
+    for code, change in (
+        ("product", {"product": "stater"}),
+        ("product", {"product": None}),
+        ("inputs", {"amount": 999}),
+        ("inputs", {"amount": 5000.5}),
+        ("inputs", {"amount": True}),
+        ("inputs", {"amount": -5000}),
+        ("inputs", {"term_months": 5}),
+        ("inputs", {"inputs": []}),
+        ("inputs", {"inputs": INPUTS | {"incom": 1}}),
+        ("inputs", {"inputs": INPUTS | {"income": "4711"}}),
+        ("inputs", {"inputs": INPUTS | {"income": -4711}}),
+        ("inputs", {"inputs": INPUTS | {"income": float("inf")}}),
+        ("inputs", {"inputs": INPUTS | {"identity_verified": 1}}),
+        ("inputs", {"inputs": INPUTS | {"shared_phone": 0.5}}),
+        ("features", {"features": {"income": 4711}}),
+        ("purpose", {"purpose": "marketing"}),
+        ("malformed", {"person": 4711}),
+    ):
+        with pytest.raises(ApplicationError) as refused:
+            service.decide_many([asked(known_at()[1]), asked(PERSON) | change], "me", TODAY)
+        assert refused.value.code == code, change
+        assert "4711" not in str(refused.value)
+    with pytest.raises(ApplicationError):
+        service.decide("nothing", "me", TODAY)
+    assert pair.log.head == before
+    assert exposure(pair) == 0
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_required_input_without_a_value_goes_to_a_person(pair: Pair, value: Any):
+    answer = decided(pair, inputs=INPUTS | {"debt_service": value})
+    assert (answer["proposal"], answer["state"], answer["queue"]) == ("review", "waiting", "general")
+    assert exposure(pair) == 0
+    assert replayed(pair).same == 1
+
+
+def test_the_capacity_band_and_the_flag_of_a_token_are_read(pair: Pair):
+    token = pair.token(PERSON, kinds=frozenset({"signal", "capacity"}))
+    answer = decided(pair, PERSON, token, inputs=INPUTS | {"income": None})
+    told = next(line for line in pair.log.lines() if line.kind == "score").content["signals"][0]["told"]  # type: ignore[index]
+    assert answer["proposal"] in ("approve", "counter", "decline-proposed")
+    kept = next(line for line in pair.log.lines() if line.kind == "decision").content["scored"]  # type: ignore[index]
+    assert kept["capacity"] == (told["capacity"]["above"] or 0.0)
+    # A token of somebody else is none for this person, and a person looks at it.
+    other = pair.token(known_at()[1], "k2")
+    bought = decided(pair, PERSON, other, application_id="bought")
+    assert bought["proposal"] == "review"
+    assert "token.other-person" in {rule["id"] for rule in bought["rules"] if rule["hit"]}
+    assert decided(pair, PERSON, application_id="without")["proposal"] == "approve"
+
+
+def test_a_decline_without_a_lawful_basis_waits_for_a_person(pair: Pair):
+    bad = INPUTS | {"debt_service": 70_000}
+    answer = decided(pair, inputs=bad)
+    assert (answer["proposal"], answer["state"], answer["queue"]) == ("decline-proposed", "waiting", "declines")
+    assert answer["due"] == str(TODAY + timedelta(days=3))
+    basis = {"basis": "the words of counsel on it", "source": "the provision"}
+    service = decider(pair, lenient(automatic_declines=basis, revision=2))
+    answer = service.decide(asked(PERSON, application_id="b", inputs=bad), "me", TODAY)
+    assert (answer["state"], answer["queue"], answer["basis"]) == ("declined", None, "the provision")
+
+
+def test_a_shadow_changes_nothing(pair: Pair):
+    harsh = page_policy(name="harsh", **{f"{STARTER}__limits__affordable__share": 0.06})
+    plain, beside = Pair(small_release(kinds=True)), pair
+    answers = []
+    for one, shadows in ((plain, ()), (beside, (harsh,))):
+        service = decider(one, lenient(), *shadows)
+        made = [
+            service.decide(asked(person, application_id=f"a{number}"), "me", TODAY)
+            for number, person in enumerate(known_at()[:3])
+        ]
+        answers.append([{k: v for k, v in answer.items() if k not in ("decision_id", "score_id")} for answer in made])
+    assert answers[0] == answers[1]
+    assert exposure(plain) == exposure(beside) > 0
+    lines = [line.content for line in beside.log.lines() if line.kind == "decision"]
+    assert all(line["shadows"][harsh.hash]["proposal"] == "decline-proposed" for line in lines if line)
+    assert replayed(beside).same == 3
+
+
+def test_random_approvals_come_as_often_as_they_say_and_are_the_same_again():
+    random = {"series": "a", "start": 300, "propensity": 0.1, "largest": 5000}
+    changes = {f"{STARTER}__random": random, f"{STARTER}__bands__0__start": 300}
+    evaluator, keys = Evaluator(page_policy(**changes).products["starter"]), LogKeys.of(b"k" * 96)
+    persons = [keys.person(f"p{number}") for number in range(4000)]
+    draws = [draw_of(keys, person, "a", "starter") for person in persons]
+    chosen = [
+        evaluator.propose(CHAMPION, applicant(points=400, draw=draw)).kind != "decline-proposed" for draw in draws
+    ]
+    # 4000 draws at 0.1: a deviation of 19; five of them.
+    assert abs(sum(chosen) - 400) < 95
+    assert [draw_of(keys, person, "a", "starter") for person in persons] == draws
+    other = [draw_of(keys, person, "b", "starter") < 0.1 for person in persons]
+    assert 10 <= sum(one and two for one, two in zip(chosen, other, strict=True)) <= 80
+    assert draws != [draw_of(LogKeys.of(b"x" * 96), person, "a", "starter") for person in persons]
+
+
+def test_a_random_approval_replays_with_its_propensity(pair: Pair):
+    random = {"series": "a", "start": -1000, "propensity": 0.2, "largest": 5000}
+    top = {"approve": 2000, "review": 2000}
+    changes = {f"{STARTER}__champion": top, f"{STARTER}__fallback": top, f"{STARTER}__random": random}
+    service = decider(pair, page_policy(**changes, **{f"{STARTER}__bands__0__start": -1000}))
+    people = [f"stranger-{number}" for number in range(60)]
+    made = service.decide_many([asked(one, application_id=one) for one in people], "me", TODAY)
+    assert {one["random"]["propensity"] for one in made} == {0.2}
+    assert {one["proposal"] for one in made} == {"counter", "decline-proposed"}
+    assert [one["random"]["chosen"] for one in made] == [one["proposal"] == "counter" for one in made]
+    # Another application of the same person draws nothing new.
+    again = service.decide_many([asked(one, application_id=f"{one}-2") for one in people], "me", TODAY)
+    assert [one["random"] for one in again] == [one["random"] for one in made]
+    assert replayed(pair).same == 120
+
+
+def test_a_line_that_says_otherwise_is_found_by_a_replay(pair: Pair, monkeypatch: pytest.MonkeyPatch):
+    write = Batch.add
+
+    def forged(change: dict[str, Any]) -> Any:
+        def add(self: Batch, kind: str, content: dict[str, Any], person: bytes) -> int:
+            return write(self, kind, content | change if kind == "decision" else content, person)
+
+        return add
+
+    scored = {"points": 900, "pd": 0.01, "capacity": None, "events": [], "token_of_another": False}
+    changes: tuple[dict[str, Any], ...] = (
+        {"amount": 7999},
+        {"exposure": 5},
+        {"scored": scored},
+        {"rules": []},
+        {"limit": 10**6},
+        {"role": FALLBACK},
+        {"inputs": INPUTS | {"debt_service": 70_000.0}},
+    )
+    for number, change in enumerate(changes):
+        monkeypatch.setattr(Batch, "add", forged(change))
+        decided(pair, f"s{number}", application_id=f"a{number}")
+    monkeypatch.undo()
+    assert pair.log.check() == []
+    assert len(replayed(pair).differ) == len(changes)
+    decided(pair, "s99", application_id="good")
+    assert replayed(pair).same == 1
+    assert replay_decisions(pair.log.lines(), {}, pair.log.keys).unknown != []
+
+
+def test_an_erased_person_has_no_decision_and_no_promise(pair: Pair):
+    decided(pair)
+    book(pair).open("L9", PERSON, 700, TODAY)
+    with pair.log.commit() as batch:
+        assert batch.erase(PERSON, "asked for it")
+        Register(batch, pair.log.keys).forget(pair.log.keys.person(PERSON))
+    assert len(replayed(pair).erased) == 1
+    assert exposure(pair) == 700
+    assert pair.log.check() == []
+
+
+def test_a_withdrawal_leaves_a_decision_to_be_replayed(pair: Pair):
+    token = pair.token(PERSON)
+    decided(pair, PERSON, token)
+    handle = pair.log._database.execute("SELECT handle FROM handles").fetchone()[0]
+    with pair.log.commit() as batch:
+        assert batch.withdraw([bytes(handle)], "wallet", str(TODAY), "2035-01-01") == 1
+    assert replayed(pair).same == 1
+    with pytest.raises(ApplicationError, match="locked"):
+        decided(pair, PERSON, token)
+
+
+def _race(folder: Path, number: int, start: Any, results: Any) -> None:
+    pair = Pair(small_release(kinds=True), folder=folder)
+    service = decider(pair)
+    start.wait()
+    found = []
+    for turn in range(6):
+        # Each process has applications of its own, and one that both decide.
+        for name in (f"a{number}-{turn}", "both"):
+            data = asked(PERSON, application_id=name, amount=20_000, inputs=INPUTS | {"income": 100_000})
+            try:
+                found.append(service.decide(data | {"features": {"income": 40.0 + number, "late": 1}}, "me", TODAY))
+            except DecisionError:
+                found.append({})
+    results.put([(one.get("application_id"), one.get("amount")) for one in found])
+    pair.close()
+
+
+@pytest.mark.slow
+def test_two_processes_promise_no_more_than_one_would(tmp_path: Path):
+    first = Pair(small_release(kinds=True), folder=tmp_path)
+    decider(first)
+    first.close()
+    context = multiprocessing.get_context("fork")
+    start, results = context.Event(), context.Queue()
+    children = [context.Process(target=_race, args=(tmp_path, number, start, results)) for number in range(2)]
+    for child in children:
+        child.start()
+    start.set()
+    made = [one for _ in children for one in results.get(timeout=120)]
+    for child in children:
+        child.join(60)
+    granted = {one for one in made if one[1]}
+    pair = Pair(small_release(kinds=True), folder=tmp_path)
+    assert sum(amount for _, amount in granted) == exposure(pair) == 80_000
+    assert len({name for name, _ in granted}) == len(granted) == 4
+    assert replayed(pair).differ == []
+    assert pair.log.check() == []
+    pair.close()
+
+
+def _without_loan(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in LOAN_KEYS}
+
+
+def _killed(folder: Path, policy: DecisionPolicy, at: str) -> None:
+    pair = Pair(small_release(kinds=True), folder=folder)
+    service = decider(pair, policy)
+    target: Any = Register if at == "reserve" else Batch
+    whole = getattr(target, at)
+
+    def then_die(self: Any, *given: Any) -> Any:
+        whole(self, *given)
+        if at != "add" or given[0] == "decision":
+            os._exit(9)
+
+    setattr(target, at, then_die)
+    service.decide(asked(PERSON), "me", TODAY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["add", "reserve", "sign"])
+def test_a_crash_between_line_and_reservation_leaves_neither(tmp_path: Path, at: str):
+    first = Pair(small_release(kinds=True), folder=tmp_path)
+    decider(first)
+    first.service().score(_without_loan(asked(PERSON)), "me", TODAY)
+    first.close()
+    child = multiprocessing.get_context("fork").Process(target=_killed, args=(tmp_path, lenient(), at))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 9
+    pair = Pair(small_release(kinds=True), folder=tmp_path)
+    assert kinds(pair) == ["policy", "score"]
+    assert exposure(pair) == 0
+    assert pair.log.check() == []
+    answer = decided(pair)
+    assert (answer["state"], exposure(pair)) == ("approved", 8000)
+    assert json.dumps(decided(pair)) == json.dumps(answer)
+    pair.close()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.one_of(JSON, st.fixed_dictionaries({}, optional=dict.fromkeys(asked(PERSON), JSON))), st.booleans())
+def test_whatever_is_sent_is_decided_or_refused(given_data: Any, whole: bool):
+    pair = Pair(small_release(kinds=True))
+    service = decider(pair)
+    data = asked(PERSON) | given_data if whole and isinstance(given_data, dict) else given_data
+    try:
+        answer = service.decide(data, "me", TODAY)
+    except ApplicationError:
+        assert kinds(pair) == ["policy"]
+        return
+    assert answer["proposal"] in ("approve", "counter", "review", "decline-proposed")
+    assert replayed(pair).same == 1
