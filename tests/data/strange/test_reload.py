@@ -46,7 +46,7 @@ UNREADABLE: dict[str, tuple[str, bytes]] = {
     "zero byte": ("loans.csv", at_half(b"a\0b")),
     "no utf-8": ("loans.csv", at_half("\u8d37\u6b3e".encode("gbk"))),
     "utf-16 without its mark": ("loans.csv", CLEAN.decode().encode("utf-16-le")),
-    "gzip": ("loans.csv", gzip.compress(CLEAN)),
+    "gzip": ("loans.csv", gzip.compress(CLEAN, mtime=0)),
     "workbook": ("loans.csv", b"PK\x03\x04" + CLEAN),
     "titles": ("loans.csv", b"Loans\n" + CLEAN),
     "semicolons": ("loans.csv", CLEAN.replace(b",", b";")),
