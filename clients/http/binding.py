@@ -40,6 +40,19 @@ class TlsFiles:
     key: Path
     callers: Path
 
+    @classmethod
+    def given(cls, certificate: Path | None, key: Path | None, callers: Path | None) -> TlsFiles | None:
+        """Those that an operator gave, all three or none.
+
+        Raises:
+            BindingError: only some of them.
+        """
+        if certificate is not None and key is not None and callers is not None:
+            return cls(certificate, key, callers)
+        if certificate is not None or key is not None or callers is not None:
+            raise BindingError("give --certificate, --key and --callers-ca together: both sides show a certificate")
+        return None
+
     def context(self) -> ssl.SSLContext:
         """TLS 1.2 or newer, in which the caller shows a certificate of the authority.
 

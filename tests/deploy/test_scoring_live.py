@@ -128,9 +128,9 @@ def test_agreed_scored_withdrawn_and_scored_again_over_http_and_flower(operators
 
     scorer_socket, api_socket = lender.home / "s.sock", wallet.home / "a.sock"
     score_token = caller(lender, "caller", "add", "loans", "--right", "score", "--right", "replay")
-    consent_token = caller(wallet, "platform-api", "caller", "add", "app", "--right", "consent", "--right", "read")
+    consent_token = caller(wallet, "caller", "add", "app", "--right", "consent", "--right", "read")
     scorer = lender.begin("serve", "--listen", f"unix:{scorer_socket}")
-    api = wallet.begin("platform-api", "start", "--listen", f"unix:{api_socket}")
+    api = wallet.begin("platform-api", "--listen", f"unix:{api_socket}")
     assert until(lambda: scorer_socket.exists() and api_socket.exists(), PATIENCE), scorer.said + api.said
     assert until(lambda: "listens" in api.said, PATIENCE), api.said
 

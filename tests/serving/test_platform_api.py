@@ -33,7 +33,7 @@ PATIENCE = 120.0
 @contextmanager
 def started(home: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The process, until it has ended well by SIGTERM."""
-    command = [sys.executable, "-m", "sealscore.clients.cli", "platform-api", "start", "--home", str(home), *arguments]
+    command = [sys.executable, "-m", "sealscore.clients.cli", "platform-api", "--home", str(home), *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         yield process
@@ -70,10 +70,8 @@ def consent(release: str, person: str, key: str, **more: Any) -> dict[str, Any]:
 def test_from_a_consent_over_http_to_a_score_and_a_withdrawal(partners: Partners):
     partners.prepared()
     home, (person, row) = partners.town.folder / "wallet", partners.shared_person("wallet")
-    token = partners.good(
-        "wallet", "platform-api", "caller", "add", "back-end", "--right", "consent", "--right", "read"
-    )
-    assert "back-end" in partners.good("wallet", "platform-api", "caller", "list").text
+    token = partners.good("wallet", "caller", "add", "back-end", "--right", "consent", "--right", "read")
+    assert "back-end" in partners.good("wallet", "caller", "list").text
     headers = {"authorization": f"Bearer {token.out.strip()}"}
     with started(home) as process:
         path = place_of(process).removeprefix("unix:")
@@ -115,7 +113,7 @@ def test_from_a_consent_over_http_to_a_score_and_a_withdrawal(partners: Partners
             # SIGHUP has the data read again, and ends nothing.
             process.send_signal(signal.SIGHUP)
             assert client.get("/readyz").status_code == 200
-            partners.good("wallet", "platform-api", "caller", "remove", "back-end")
+            partners.good("wallet", "caller", "remove", "back-end")
             assert client.get("/v1/releases").status_code == 401
     assert not os.path.exists(path)
 
@@ -126,8 +124,8 @@ def test_over_a_network_both_sides_show_certificates(partners: Partners):
     authority = authority_files(folder)
     subject = "CN=back-end"
     arguments = ["--right", "read", "--subject", subject]
-    assert "sealscore" not in partners.good("wallet", "platform-api", "caller", "add", "back-end", *arguments).out
-    plain = partners.node("wallet", "platform-api", "start", "--listen", "0.0.0.0:0")
+    assert "sealscore" not in partners.good("wallet", "caller", "add", "back-end", *arguments).out
+    plain = partners.node("wallet", "platform-api", "--listen", "0.0.0.0:0")
     assert (plain.code, "certificate" in plain.text) == (2, True)
     files = [str(folder / name) for name in ("node.pem", "node.key", "ca.pem")]
     tls = ["--certificate", files[0], "--key", files[1], "--callers-ca", files[2]]
@@ -146,7 +144,7 @@ def test_over_a_network_both_sides_show_certificates(partners: Partners):
 
 
 def test_a_lenders_node_has_no_such_service(partners: Partners):
-    said = partners.node("lender-1", "platform-api", "start")
+    said = partners.node("lender-1", "platform-api")
     assert said.code == 2
 
 

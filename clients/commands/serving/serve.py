@@ -42,13 +42,10 @@ def serve(
         raise typer.BadParameter(f"{logs!r}: logs are text or json", param_hint="--log")
     scorer = scorer_dir_at(folder)
     log_to_stderr("sealscore", "json" if logs == "json" else "text")
-    files = (certificate, key, callers_ca)
-    if any(files) and not all(files):
-        fail("give --certificate, --key and --callers-ca together: both sides show a certificate", BAD_INPUT)
-    tls = TlsFiles(certificate, key, callers_ca) if certificate and key and callers_ca else None
     # What is loaded by now stays: the collector need not look at it with each request.
     gc.freeze()
     try:
+        tls = TlsFiles.given(certificate, key, callers_ca)
         binding = Binding.parse(listen or f"unix:{scorer.folder / SOCKET}", tls)
         run_scorer(scorer, binding, _listening)
     except BindingError as error:
