@@ -11,7 +11,8 @@ from typing import Any
 
 from sealscore.clients.decision.own_tables import rows_of
 from sealscore.clients.decision.register import SCHEMA, DecisionError, Register
-from sealscore.clients.scoring.score_log import Batch, ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.storage.batch import Batch
 
 LOAN = "loan"
 _COLUMNS = ("loan", "person", "principal")

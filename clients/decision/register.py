@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sealscore.clients.scoring.score_log import Batch, LogKeys
+from sealscore.clients.scoring.storage.batch import Batch
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.shared.fields import pack_fields
 
 SCHEMA = """

@@ -16,8 +16,9 @@ from sealscore.clients.decision.register import draw_of
 from sealscore.clients.decision.reviews import REVIEW
 from sealscore.clients.decision.service import KIND, evaluated
 from sealscore.clients.scoring.replay import Replayed
-from sealscore.clients.scoring.score_log import LogKeys, ScoreLine
+from sealscore.clients.scoring.score_log import ScoreLine
 from sealscore.clients.scoring.service import SHOPPING
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 
 
 @dataclass

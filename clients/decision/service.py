@@ -15,7 +15,8 @@ from sealscore.clients.decision.policy.approved import ApprovedPolicies
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import SCHEMA, DecisionError, DecisionState, KeptDecision, Register, draw_of
 from sealscore.clients.scoring.application import ApplicationError
-from sealscore.clients.scoring.score_log import Batch, ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.storage.batch import Batch
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.settings import Form
 

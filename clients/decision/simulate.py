@@ -12,7 +12,8 @@ from sealscore.clients.decision.evaluation import Evaluator
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import draw_of
 from sealscore.clients.decision.service import KIND, evaluated
-from sealscore.clients.scoring.score_log import LogKeys, ScoreLine
+from sealscore.clients.scoring.score_log import ScoreLine
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 
 OFFERS = ("approve", "counter")
 LEAST_IN_GROUP = 10

@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import Any
 
 from sealscore.clients.scoring.application import Application, ApplicationError
-from sealscore.clients.scoring.score_log import Batch, ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.scorer import NoModel, Scored, Scorer
+from sealscore.clients.scoring.storage.batch import Batch
 from sealscore.shared.crypto.sealing import SealError
 from sealscore.shared.serving.manifest import Kind, Told
 from sealscore.shared.serving.release import CHAMPION, Release

@@ -25,9 +25,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from sealscore.clients.scoring.score_log import KEY_BYTES, LogKeys, ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.scoring.storage.kept_levels import KeptLevels
+from sealscore.clients.scoring.storage.log_keys import KEY_BYTES, LogKeys
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError, passphrase
 from sealscore.shared.crypto.sealing import PlanKeys
 from sealscore.shared.files import OWNER_ONLY, write_whole

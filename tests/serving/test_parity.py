@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.scorer import Scorer
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.scoring.serving_store import ServingStore
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.clients.scoring.tokens import ConsentRequest, TokenMaker
 from sealscore.clients.setup.config import TELL_LIMITS
 from sealscore.server.releases.making import make_release

@@ -19,9 +19,10 @@ from ledgers import UNLIMITED, identified, identity_of
 from vertical_builders import PARTIES, RUN, federation_of, people, quiet_plan
 
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.scoring.serving_store import ServingStore
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker
 from sealscore.shared.crypto.sealing import PlanKeys
 from sealscore.shared.dp.events import Disclosure

@@ -23,7 +23,8 @@ from sealscore.clients.decision.policy.approved import ApprovedPolicies, use_pol
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.replay import replay_decisions
 from sealscore.clients.decision.service import DecisionService
-from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.shared.serving.release import CHAMPION
 from sealscore.simulations.bench.decide.made_up import (
     REASONS,

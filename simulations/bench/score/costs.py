@@ -14,9 +14,10 @@ import numpy as np
 
 from sealscore.clients.scoring.application import Application, feature_values
 from sealscore.clients.scoring.replay import replay
-from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.scorer import Scorer
 from sealscore.clients.scoring.service import line_content
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.clients.scoring.tokens import ConsentRequest
 from sealscore.shared.persons.records import Records
 from sealscore.shared.serving.release import CHAMPION, Release

@@ -24,7 +24,8 @@ from sealscore.clients.decision.register import DecisionError, Register, draw_of
 from sealscore.clients.decision.replay import replay_decisions
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.replay import Replayed, replay
-from sealscore.clients.scoring.score_log import Batch, LogKeys
+from sealscore.clients.scoring.storage.batch import Batch
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.shared.serving.release import CHAMPION, FALLBACK
 
 PERSON = known_at()[0]

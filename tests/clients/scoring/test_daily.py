@@ -12,8 +12,9 @@ from ledger_files import CEILINGS, PARTY, PLATFORM, append_raw, approval, enroll
 from serving_entries import LENDERS, admit, manifest, platform_ledger
 
 from sealscore.clients.scoring.daily import RETRY, Chore, Daily, lender_chores, platform_chores
-from sealscore.clients.scoring.score_log import LogKeys, ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.serving_store import ServingStore, ServingStoreError
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.shared.ledger.entries import EndRelease
 from sealscore.shared.ledger.ledger import Ledger
 

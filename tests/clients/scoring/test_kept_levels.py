@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from small_release import TODAY, Pair, application, content_of, crafted, everybody, known_at, request, small_release
 
-from sealscore.clients.scoring.score_log import LogKeys
 from sealscore.clients.scoring.storage.kept_levels import MOST_DAYS, KeptLevels
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.clients.scoring.tokens import Correction
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 

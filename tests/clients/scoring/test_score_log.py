@@ -15,7 +15,8 @@ from small_release import TODAY, Pair, application, small_release, trained_ledge
 from sealscore.clients.scoring.durable import HeadFile
 from sealscore.clients.scoring.log_days import note_days
 from sealscore.clients.scoring.replay import replay
-from sealscore.clients.scoring.score_log import LogKeys, ScoreLog, ScoreLogError
+from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
+from sealscore.clients.scoring.storage.log_keys import LogKeys
 
 KEYS = LogKeys.of(b"k" * 96)
 HANDLE = b"h" * 16
