@@ -1,12 +1,15 @@
 """What partners pass each other for scoring through the server once a day: a node takes its parcels and gives its own.
 
-A platform gives each lender the day's batch; a lender gives each platform its serving key and the receipts of batches.
+A platform gives each lender the day's batch; a lender gives each platform its serving key, the receipts of batches, and
+the releases under which it can open one.
 Each parcel is lines of text, the very ones of the files that operators can pass on by hand. What one side cannot take
 is told to its operator, and the other side sends it again: a batch without a receipt comes back, with what it had.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import date, timedelta
@@ -15,7 +18,8 @@ from sealscore.clients.scoring.batches import RECEIPT_HEAD, BatchError, batch_fo
 from sealscore.clients.scoring.log_days import note_days
 from sealscore.clients.setup.serving_dir import ServingDir
 from sealscore.shared.crypto.sealing import CertificateError
-from sealscore.shared.identity.identity import Card, Identity
+from sealscore.shared.fields import FieldsError, pack_fields, unpack_fields
+from sealscore.shared.identity.identity import BadSignature, Card, Identity
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.plan.errors import PlanError
@@ -25,10 +29,31 @@ from sealscore.shared.serving.serving_keys import KEY_HEAD, ServingPeer, month_o
 from sealscore.shared.text.foreign import plain
 
 MOST_LINES = 16
-"""Of a parcel; a lender's has two keys and a receipt for each batch that it took."""
+"""Of a parcel; a lender's has two keys, a line of releases, and a receipt for each batch that it took."""
 
 AHEAD_DAYS = 10
 """So many days before a month begins its key goes out, so that the first of the month has tokens."""
+
+_RELEASES_HEAD, _PURPOSE = "sealscore-releases-1.", "relay releases"
+_HASH, _MOST_RELEASES = 32, 64
+
+
+def _releases_line(identity: Identity, hashes: list[str]) -> str:
+    """The releases that a lender can open batches under, signed by it, on one line."""
+    fields = identity.name.encode(), b"".join(map(bytes.fromhex, hashes))
+    packed = pack_fields(*fields, identity.sign(_PURPOSE, *fields))
+    return _RELEASES_HEAD + base64.urlsafe_b64encode(packed).decode("ascii")
+
+
+def _read_releases(line: str, card: Card) -> set[str]:
+    """The hashes on such a line; BatchError where the holder of the card has not signed it."""
+    try:
+        raw = base64.b64decode(line.removeprefix(_RELEASES_HEAD).encode("ascii"), altchars=b"-_", validate=True)
+        name, joined, signature = unpack_fields(raw, 3)
+        card.check(signature, _PURPOSE, name, joined)
+    except (binascii.Error, UnicodeEncodeError, FieldsError, BadSignature):
+        raise BatchError(f"these are no releases that {card.name} signed") from None
+    return {joined[at : at + _HASH].hex() for at in range(0, len(joined), _HASH)}
 
 
 class _Relay:
@@ -86,6 +111,7 @@ class LenderRelay(_Relay):
         if not platforms:
             return {}
         keys = [self._serving.serving_key(self._identity, month).certificate for month in _months(today)]
+        keys.append(_releases_line(self._identity, [one.hash for one in releases][-_MOST_RELEASES:]))
         return {
             name: "\n".join([*keys, *self._receipts(name, parcels.get(name, b""), releases, today)]).encode("ascii")
             for name in sorted(platforms)
@@ -123,20 +149,24 @@ class PlatformRelay(_Relay):
     def exchange(self, parcels: Mapping[str, bytes], today: date) -> dict[str, bytes]:
         """Take lenders' serving keys and receipts; gives each lender the day's batch.
 
-        A lender without a key of this month gets none, and the operator is told.
+        It is under the newest release that the lender can open one under, if that is known. A lender without a key of
+        this month gets none, and the operator is told.
 
         Raises:
             LedgerError, ServingStoreError, OSError: it cannot be noted; nothing is given.
         """
-        found: dict[str, Release] = {}
+        of: dict[str, list[Release]] = {}
         for release in self._releases():
-            found |= dict.fromkeys(release.manifest.lenders, release)
+            for lender in release.manifest.lenders:
+                of.setdefault(lender, []).append(release)
         batches = {}
-        for lender, release in found.items():
-            card = release.plan.cards[lender]
+        for lender, releases in of.items():
+            card, opens = releases[-1].plan.cards[lender], set[str]()
             for line in self._lines(lender, parcels.get(lender, b"")):
-                self._take(line, card, today)
-            if (batch := self.batch(release, card, today)) is not None:
+                opens |= self._take(line, card, today)
+            # A lender that has approved none of them yet may have done so before it opens this.
+            release = next((one for one in reversed(releases) if one.hash in opens), releases[-1])
+            if (batch := self.batch(release, release.plan.cards[lender], today)) is not None:
                 batches[lender] = batch.encode("ascii")
             else:
                 self._tell(f"{lender} gets no batch today: there is no serving key of it for {month_of(today)}")
@@ -160,16 +190,20 @@ class PlatformRelay(_Relay):
         with closing(self._serving.store()) as store:
             return take_receipt(store, text, self._identity.name, card)
 
-    def _take(self, line: str, card: Card, today: date) -> None:
+    def _take(self, line: str, card: Card, today: date) -> set[str]:
+        """Take a line of a lender; gives the releases that it says it can open batches under, if it is about them."""
         try:
+            if line.startswith(_RELEASES_HEAD):
+                return _read_releases(line, card)
             if line.startswith(KEY_HEAD):
                 self._take_key(line, card, today)
             elif line.startswith(RECEIPT_HEAD):
                 self.receipt(line, card)
             else:
-                raise BatchError(f"a line begins with {KEY_HEAD} or {RECEIPT_HEAD}")
+                raise BatchError("it is no serving key and no receipt")
         except (BatchError, CertificateError) as error:
             self._tell(f"what came from {card.name} through the server is not taken: {plain(error)}")
+        return set()
 
     def _take_key(self, line: str, card: Card, today: date) -> None:
         """Keep a key of a month that has none. An old key that somebody sends again must not replace a newer one."""

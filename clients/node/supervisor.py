@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,15 @@ log = logging.getLogger("sealscore.node")
 LOOK = 1.0  # seconds between two looks at approvals and state
 
 
-def allowed_bundles(ledger: Ledger) -> dict[str, str]:
-    """The app bundles of live plans, and of those plans whose releases are live: SHA-256 to the name of the plan.
+def allowed_bundles(ledger: Ledger, today: date | None = None) -> dict[str, str]:
+    """The app bundles of live plans, and of plans whose tokens may still be used: SHA-256 to the name of the plan.
 
-    A plan that has ended answers nothing; its courier brings the day's batches for scoring.
+    A plan that has ended answers nothing; its courier brings the day's batches for scoring. So it does under a release
+    that was ended: creators withdraw what was told under it.
     """
-    state = ledger.state
-    serving = [state.plans[release.manifest.plan] for release in state.serving.live]
+    state, day = ledger.state, today or datetime.now(UTC).date()
+    manifests = [release.manifest for release in state.serving.releases.values()]
+    serving = [state.plans[one.plan] for one in manifests if day <= one.expires + timedelta(days=one.token_days)]
     plans = [*(plan for plan in serving if plan.state != "revoked"), *state.live]
     return {plan.plan.bundle: plan.plan.name for plan in plans if plan.plan.bundle is not None}
 

@@ -116,13 +116,23 @@ def take_receipt(store: ServingStore, text: str, platform: str, card: Card) -> i
 
 
 def late_batches(store: ServingStore, today: date) -> dict[str, list[int]]:
-    """By lender the batches of which no receipt came for `ALARM_DAYS` days or more; none where all is well."""
+    """By lender the batches of which no receipt came for `ALARM_DAYS` days or more; none where all is well.
+
+    A lender without a number has withdrawals that have been in no batch for so long.
+    """
     found: dict[str, list[int]] = {}
     with store.transaction() as own:
         for lender, number, day in own.unreceipted():
-            if (today - date.fromisoformat(day)).days >= ALARM_DAYS:
+            if _old(day, today):
                 found.setdefault(lender, []).append(number)
+        for lender, day in own.waiting():
+            if _old(day, today):
+                found.setdefault(lender, [])
     return found
+
+
+def _old(day: str, today: date) -> bool:
+    return (today - date.fromisoformat(day)).days >= ALARM_DAYS
 
 
 def _dummies(identity: Identity, lender: str, number: int, count: int) -> list[bytes]:

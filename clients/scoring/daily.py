@@ -121,6 +121,11 @@ def lender_chores(
 
 def late_words(lender: str, numbers: Sequence[int]) -> str:
     """What an operator is told of batches without a receipt."""
+    if not numbers:
+        return (
+            f"withdrawals for {lender} have been in no batch for {ALARM_DAYS} days or more; "
+            "see that the server's relay runs, or pass batches on by hand: batch make"
+        )
     listed = ", ".join(map(str, numbers))
     return f"no receipt of {lender} for {ALARM_DAYS} days or more of batch {listed}; send it again: batch make"
 

@@ -212,6 +212,13 @@ class Transaction:
         query = "UPDATE batches SET receipt = ? WHERE (lender, number) = (?, ?)"
         return self._database.execute(query, (receipt, lender, number)).rowcount == 1
 
+    def waiting(self) -> list[tuple[str, str]]:
+        """(lender, day of the first) of withdrawals that no batch has had yet, in order."""
+        query = (
+            "SELECT lender, MIN(withdrawn) FROM tokens WHERE withdrawn IS NOT NULL AND batch IS NULL GROUP BY lender"
+        )
+        return [(str(lender), str(day)) for lender, day in self._database.execute(f"{query} ORDER BY lender")]
+
     def unreceipted(self) -> list[tuple[str, int, str]]:
         """(lender, number, day) of the batches of which the lender gave no receipt yet, in order.
 

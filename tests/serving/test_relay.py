@@ -19,6 +19,7 @@ import sealscore.server.releases.relay as server_relay
 from sealscore.clients.inbox.relay import MOST_LINES
 from sealscore.clients.node.supervisor import allowed_bundles
 from sealscore.clients.scoring.batches import late_batches
+from sealscore.clients.scoring.daily import late_words
 from sealscore.clients.setup.serving_dir import today
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.server.run import deployed
@@ -240,15 +241,48 @@ def test_an_older_key_does_not_take_the_place_of_the_one_that_is_kept(
     assert "another serving key" in caplog.text
 
 
-def test_a_node_whose_plans_have_ended_is_reached_as_long_as_a_release_is_live(partners: Partners):
+def test_a_node_whose_plans_have_ended_is_reached_as_long_as_tokens_are_used(partners: Partners):
     ledger = partners.town.ledger("wallet")
     with closing(ledger):
         assert ledger.state.live == []
         assert allowed_bundles(ledger) == {}
         approved(partners)
-        assert allowed_bundles(ledger) == {partners.town.plan.bundle: partners.town.plan.name}
+        bundles = {partners.town.plan.bundle: partners.town.plan.name}
+        assert allowed_bundles(ledger) == bundles
+        # Who was told of under it withdraws also when it was ended, until its last token has ended.
         partners.good("wallet", "release", "withdraw", "first")
-        assert allowed_bundles(ledger) == {}
+        manifest = partners.town.release().manifest
+        last = manifest.expires + timedelta(days=manifest.token_days)
+        assert allowed_bundles(ledger, last) == bundles
+        assert allowed_bundles(ledger, last + timedelta(days=1)) == {}
+
+
+def test_withdrawals_that_no_batch_takes_are_an_alarm(partners: Partners, relayed: Callable[..., Any]):
+    """Where nobody relays, or the lender has no key, no batch is made that could miss its receipt."""
+    approved(partners)
+    relayed()
+    person, _ = partners.shared_person("video-1")
+    assert partners.token("video-1", person).code == 0
+    partners.good("video-1", "token", "withdraw", "--lender", "lender-1", "--person", person)
+    assert late(partners, "video-1", day_after(2)) == {}
+    assert late(partners, "video-1", day_after(3)) == {"lender-1": []}
+    assert "in no batch" in late_words("lender-1", [])
+    assert relayed(day_after(3)).code == 0
+    assert late(partners, "video-1", day_after(30)) == {}
+
+
+def test_a_batch_is_under_a_release_that_the_lender_has(partners: Partners, relayed: Callable[..., Any]):
+    approved(partners)
+    relayed()
+    person, row = partners.shared_person("video-1")
+    assert partners.token("video-1", person).code == 0
+    application = partners.town.application(person, row, tokens=partners.tokens("video-1-k1"))
+    partners.good("video-1", "token", "withdraw", "--lender", "lender-1", "--person", person)
+    # The platform has approved a second one, which the lender looks at later.
+    partners.good("video-1", "release", "approve", partners.release("second"), "--yes", "--unranked")
+    assert relayed(day_after(1)).code == 0
+    assert partners.scored(application)["signals"][0]["status"] == "withdrawn"
+    assert late(partners, "video-1", day_after(30)) == {}
 
 
 def test_without_a_release_there_is_nothing_to_carry(partners: Partners):
