@@ -74,14 +74,18 @@ class LiveRelease:
         return self._service
 
     def _look(self) -> None:
+        # Before anything is read: after a fault that nobody foresaw, no release is used that the files no longer name.
+        self._service = None
         try:
             self._service = self._made()
             self._why = ""
         except (NodeDirError, KeyFileError, PlanError, ReleaseError, OSError) as error:
-            self._service = self.release = None
             if str(error) != self._why:
                 self._why = str(error)
                 self._warn(self._why)
+        finally:
+            if self._service is None:
+                self.release = None
 
     def _made(self) -> ScoreService:
         lender, approved = self._folder.handed_over

@@ -39,7 +39,7 @@ def run_scorer(
     """Serve until SIGTERM or SIGINT; all that was accepted is answered before it returns.
 
     Raises:
-        ScorerError: another process serves this log.
+        ScorerError: another process serves this log, or the thread that answers has failed.
         BindingError: nothing can listen there.
         ScoreLogError, KeyFileError, NodeDirError: the log cannot be used.
     """
@@ -48,7 +48,12 @@ def run_scorer(
         committer.start()
         try:
             api = ScorerApi(committer, replayer, Callers(caller_file(folder), log.warning))
-            HttpServer(api, binding, limits, ready).serve_forever()
+            server = HttpServer(api, binding, limits, ready)
+            committer.on_failure = server.stop
+            server.serve_forever()
+            if committer.failed:
+                fix = "start it again, as its unit does, and report what its log says"
+                raise ScorerError(f"{folder.log_file}: the thread that answers has failed; {fix}")
         finally:
             committer.stop()
             replayer.stop()

@@ -252,6 +252,33 @@ def test_a_log_from_later_is_not_written_by_a_clock_that_is_behind(home: ScorerH
     assert scorer.end() == 0
 
 
+# The thread that answers meets what no handler of Exception catches.
+PANICS = """
+import sys
+from sealscore.clients.serve.committer import _Worker
+from sealscore.clients.cli import main
+
+class Panic(BaseException):
+    pass
+
+def answer(self, group):
+    raise Panic
+
+_Worker.answer = answer
+sys.argv = ["sealscore-node", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_scorer_that_cannot_answer_any_more_says_so_and_ends_with_one(home: ScorerHome):
+    scorer = ScorerProcess(home, program=("-c", PANICS)).ready()
+    with scorer.client(headers=home.caller()) as client:
+        assert code(client.post("/v1/scores", json=application())) == (500, "internal")
+    assert scorer.process.wait(PATIENCE) == 1
+    assert "Panic" in scorer.said()
+    assert scorer.end() == 1
+
+
 def test_by_certificate_over_tls_and_on_a_socket(home: ScorerHome, tmp_path: Path):
     from sealscore.clients.serve.process import caller_file
 
