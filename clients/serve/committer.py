@@ -116,7 +116,7 @@ class Committer:
             last = scores.last_at
             logged = 0.0 if last is None else datetime.fromisoformat(last).replace(tzinfo=UTC).timestamp()
             self.live = LiveRelease(self._folder, scores, log.warning)
-            worker = _Worker(self._folder, scores, self.live, ServiceClock(logged, self._time))
+            worker = _Worker(self._folder, scores, self.live, ServiceClock(logged, self._time, warn=log.warning))
             try:
                 self.live.service()
             except HttpProblem:
