@@ -26,7 +26,9 @@ class ScorerError(RuntimeError):
 
 def caller_file(folder: ScorerDir) -> CallerFile:
     """The file of who may ask a scorer."""
-    return CallerFile(folder.callers_file, RIGHTS, 0o640 if folder.shared else OWNER_ONLY)
+    mode = 0o640 if folder.shared else OWNER_ONLY
+    # What the node hands over is of its user, who adds callers.
+    return CallerFile(folder.callers_file, RIGHTS, mode, beside=[folder.scorer_file])
 
 
 def run_scorer(

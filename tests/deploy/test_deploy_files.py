@@ -112,9 +112,11 @@ class TestCompose:
         scorer, node = SERVICES["scorer"], SERVICES["node"]
         places = {mount["target"] for mount in scorer["volumes"]}
         assert not places & {mount["target"] for mount in node["volumes"] if mount["source"] != "scorer"}
-        user, group = scorer["user"].split(":")
+        user, callers = scorer["user"].split(":")
         assert user != node["user"].split(":")[0]
-        assert node["group_add"] == [group]
+        # The socket is of the process's group. That of the folder with the keys is another one: no caller is in it.
+        (group,) = scorer["group_add"]
+        assert node["group_add"] == [group] != [callers]
         assert scorer["environment"]["SEALSCORE_HOME"] in places
         (socket,) = [word.removeprefix("unix:") for word in scorer["command"] if word.startswith("unix:")]
         assert str(Path(socket).parent) in places
@@ -122,7 +124,9 @@ class TestCompose:
         compile(program, "healthcheck", "exec")
         assert socket in program
         made = " ".join(value for key, value in instructions() if key == "RUN")
-        assert f"--uid {user} " in made
+        assert f"--uid {user} --gid {group} " in made
+        (named,) = re.findall(rf"groupadd --gid {callers} (\S+)", made)
+        assert f"--group {named} --mode 0750 {Path(socket).parent}" in made
         assert "--mode 2770 /var/lib/sealscore-scorer" in made
 
     @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
@@ -221,6 +225,14 @@ class TestUnits:
         assert exists(command.removeprefix(BINARIES).split())
         (socket,) = re.findall(r"unix:(\S+)", command)
         assert Path(socket).parent == Path("/run") / service["RuntimeDirectory"][0]
+        # Folder and socket are of the process's group, which must not open what lies in the scorer's own folder.
+        head = (DEPLOY / SCORER).read_text(encoding="utf-8")
+        (made,) = re.findall(
+            rf"install -d -o {service['User'][0]} -g (\S+) -m 2770 {service['ReadWritePaths'][0]}", head
+        )
+        assert service["SupplementaryGroups"] == [made]
+        assert service["Group"] != [made]
+        assert service["RuntimeDirectoryMode"] == ["0750"]
 
     def test_a_node_reads_its_data_anew_on_reload(self):
         assert unit("sealscore-node.service")["Service"]["ExecReload"] == [f"{BINARIES}sealscore-node reload"]
