@@ -108,6 +108,15 @@ class TestCompose:
         if service is not SERVICES["scorer"]:
             assert exists(service["healthcheck"]["test"][1:])
 
+    def test_the_scorer_is_not_given_what_the_node_reads_its_database_with(self):
+        given = {name: {file["path"] for file in service["env_file"]} for name, service in SERVICES.items()}
+        assert given["node"]
+        assert given["scorer"]
+        assert not given["scorer"] & given["node"]
+        assert set(SERVICES["scorer"]["environment"]) == {"SEALSCORE_HOME"}
+        # Where there is no passphrase there is no file.
+        assert not [file for service in SERVICES.values() for file in service["env_file"] if file["required"]]
+
     def test_the_scorer_sees_nothing_of_the_node_and_the_node_shares_its_group(self):
         scorer, node = SERVICES["scorer"], SERVICES["node"]
         places = {mount["target"] for mount in scorer["volumes"]}
