@@ -7,7 +7,6 @@ pointer takes effect at the next.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -17,28 +16,16 @@ from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.serve.faults import clock_ahead, clock_behind, no_release
 from sealscore.clients.setup.node_dir import NodeDirError
 from sealscore.clients.setup.serving_dir import ScorerDir
+from sealscore.clients.steady_clock import ClockFault, SteadyClock, uptime
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.release import Release, ReleaseError
 
-# A clock that is corrected by NTP goes back or ahead by less.
-_STEP = 300.0
-
 Stamp = tuple[tuple[int, int, int], ...]
 
 
-def uptime() -> float:
-    """Seconds that have passed since some moment, whatever the clock was set to; those of a sleep too, on Linux."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
-
-
 class ServiceClock:
-    """The day, from a clock that goes neither back nor ahead by much against the time that passes.
-
-    Behind, tokens that have ended would be used again. Ahead, one bad reading would make all later ones look behind:
-    it is refused, and what was read before stays what others are held against. The first reading is taken, unless it is
-    behind `logged`, the time of the log's last line. `warn` hears of a fault once while it lasts. All in seconds.
-    """
+    """The day, by a clock that can be gone by: behind, tokens that have ended would be used again. All in seconds."""
 
     def __init__(
         self,
@@ -47,9 +34,7 @@ class ServiceClock:
         passed: Callable[[], float] = uptime,
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._latest, self._clock, self._passed, self._warn = logged, clock, passed, warn
-        self._taken: tuple[float, float] | None = None
-        self._fault = ""
+        self._clock = SteadyClock(logged, clock, passed, warn)
 
     def today(self) -> date:
         """The day in UTC.
@@ -58,30 +43,10 @@ class ServiceClock:
             HttpProblem: the clock is more than five minutes behind what it, or the log, said before, or more than five
                 minutes ahead of what it should say by now.
         """
-        now, passed = self._clock(), self._passed()
-        if now < self._latest - _STEP:
-            self._tell("clock-behind", now, f"it, or the log, said {_shown(self._latest)} before", "set the clock")
-            raise clock_behind()
-        if self._taken is not None:
-            due = self._taken[0] + passed - self._taken[1]
-            if now > due + _STEP:
-                fix = "set the clock; if it is right and was wrong before, restart this service"
-                self._tell("clock-ahead", now, f"by the time that has passed it should say {_shown(due)}", fix)
-                raise clock_ahead()
-        self._latest, self._taken, self._fault = max(self._latest, now), (now, passed), ""
-        return datetime.fromtimestamp(now, UTC).date()
-
-    def _tell(self, fault: str, now: float, against: str, fix: str) -> None:
-        if fault != self._fault:
-            self._fault = fault
-            self._warn(f"{fault}: the clock says {_shown(now)}, and {against}; nothing is answered; {fix}")
-
-
-def _shown(seconds: float) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except (OverflowError, ValueError, OSError):
-        return f"{seconds:.0f} s since 1970"
+        try:
+            return datetime.fromtimestamp(self._clock.now(), UTC).date()
+        except ClockFault as fault:
+            raise (clock_behind() if fault.way == "behind" else clock_ahead()) from None
 
 
 class LiveRelease:
