@@ -12,13 +12,15 @@ import re
 import socket
 import ssl
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+
+from sealscore.clients.http.own_socket import OwnSocket, one_at_a_time
 
 # A socket's name has 107 bytes at most on Linux, and fewer elsewhere.
 _LONGEST = 100
@@ -124,14 +126,25 @@ class Binding:
             raise BindingError(f"{text}: others reach this address, so both sides need certificates; {fix}")
         return cls(host=host, port=int(found[3]), tls=tls)
 
-    def open(self) -> socket.socket:
-        """The socket, listening.
+    @contextmanager
+    def opened(self) -> Iterator[socket.socket]:
+        """The socket, listening; at the end it is closed, and its path is taken away.
 
         Raises:
             BindingError: the port is taken, another process serves the socket, or the place cannot be used.
         """
-        if self.path is not None:
-            return self._open_path(self.path)
+        if self.path is None:
+            with self._open_port() as found:
+                yield found
+            return
+        found, own = self._open_path(self.path)
+        try:
+            with found:
+                yield found
+        finally:
+            own.remove()
+
+    def _open_port(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         found = socket.socket(family)
         try:
@@ -148,13 +161,6 @@ class Binding:
         found.setblocking(False)
         return found
 
-    def close(self, opened: socket.socket) -> None:
-        """Close it, and take its path away."""
-        opened.close()
-        if self.path is not None:
-            with suppress(FileNotFoundError):
-                self.path.unlink()
-
     def shown(self, opened: socket.socket) -> str:
         """The place as a caller names it."""
         if self.path is not None:
@@ -162,7 +168,7 @@ class Binding:
         host, port = opened.getsockname()[:2]
         return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def _open_path(self, path: Path) -> socket.socket:
+    def _open_path(self, path: Path) -> tuple[socket.socket, OwnSocket]:
         try:
             folder = path.parent.stat()
         except OSError as error:
@@ -171,14 +177,16 @@ class Binding:
             raise BindingError(f"{path.parent}: anyone may put another socket there; chmod o-w {path.parent}")
         found = socket.socket(socket.AF_UNIX)
         try:
-            _remove_dead(path)
-            # For its owner and group, from the first moment on.
-            before = os.umask(0o117)
-            try:
-                found.bind(str(path))
-            finally:
-                os.umask(before)
-            found.listen(_BACKLOG)
+            with one_at_a_time(path.parent):
+                _remove_dead(path)
+                # For its owner and group, from the first moment on.
+                before = os.umask(0o117)
+                try:
+                    found.bind(str(path))
+                finally:
+                    os.umask(before)
+                own = OwnSocket(path)
+                found.listen(_BACKLOG)
         except OSError as error:
             found.close()
             raise BindingError(f"{path}: nothing can listen there ({error.strerror}); choose another place") from None
@@ -186,7 +194,7 @@ class Binding:
             found.close()
             raise
         found.setblocking(False)
-        return found
+        return found, own
 
 
 class ReloadedTls:

@@ -14,7 +14,7 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
 from pathlib import Path
@@ -49,20 +49,29 @@ class Caller:
 
 
 class CallerFile:
-    """The file of a service's callers; `rights` are those that the service knows, `mode` is the file's."""
+    """The file of a service's callers; `rights` are those that the service knows, `mode` is the file's.
 
-    def __init__(self, path: Path, rights: Iterable[str], mode: int = OWNER_ONLY) -> None:
+    It must belong to this process's user, to the owner of its folder or of one of the files `beside` as they are now,
+    or to root: whoever else may write the folder could put another file in its place.
+    """
+
+    def __init__(self, path: Path, rights: Iterable[str], mode: int = OWNER_ONLY, beside: Iterable[Path] = ()) -> None:
         self.path, self.rights, self._mode = path, tuple(rights), mode
+        self._owners = {0, os.geteuid()}
+        for one in (path.parent, *beside):
+            with suppress(FileNotFoundError):
+                self._owners.add(one.stat().st_uid)
 
     def read(self) -> list[Caller]:
         """All callers in their order; none where there is no file.
 
         Raises:
-            CallersError: it cannot be read, or others may write it.
+            CallersError: it cannot be read, others may write it, or it is another user's.
         """
         try:
-            mode = self.path.stat().st_mode
-            data = json.loads(self.path.read_text("utf-8"))
+            with self.path.open(encoding="utf-8") as file:
+                status = os.fstat(file.fileno())
+                data = json.load(file)
             if data["format"] != _FORMAT:
                 raise ValueError("another format")
             found = [
@@ -74,7 +83,10 @@ class CallerFile:
             raise CallersError(
                 f"{self.path}: is no file of callers; restore it, or remove it and add them again"
             ) from None
-        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if status.st_uid not in self._owners:
+            fix = "see who may write its folder, remove it, and add the callers again"
+            raise CallersError(f"{self.path}: belongs to another user than the service's and the node's; {fix}")
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise CallersError(f"{self.path}: others may write it; chmod 600 {self.path}")
         return found
 
@@ -174,7 +186,7 @@ class Callers:
     def _look(self) -> None:
         try:
             status = os.stat(self._path)
-            seen: tuple[int, ...] = (status.st_mtime_ns, status.st_ino, status.st_size, status.st_mode)
+            seen: tuple[int, ...] = (status.st_mtime_ns, status.st_ino, status.st_size, status.st_mode, status.st_uid)
         except OSError:
             seen = ()
         if seen == self._seen:

@@ -80,12 +80,8 @@ class HttpServer(uvicorn.Server):
 
     def serve_forever(self) -> None:
         """Serve until the end."""
-        opened = self._binding.open()
-        try:
-            self._opened = opened
-            self.run(sockets=[opened])
-        finally:
-            self._binding.close(opened)
+        with self._binding.opened() as self._opened:
+            self.run(sockets=[self._opened])
 
     def stop(self) -> None:
         """Take no more callers, and end when all that was accepted is answered."""

@@ -20,7 +20,7 @@ import threading
 from asyncio.trsock import TransportSocket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from sealscore.clients.frames import (
     FrameError,
     OversizeError,
 )
+from sealscore.clients.http.own_socket import OwnSocket, one_at_a_time
 
 _BACKLOG = 128
 
@@ -84,8 +85,8 @@ class _SocketServer:
             if responder.name in paths:
                 raise SocketServerError(f"two nodes are named {responder.name!r}; each party has one node")
             path = socket_path(directory, responder.name)
-            listener = _listen(path)
-            self.cleanup.callback(_unlink_own, path, path.stat().st_ino)
+            listener, own = _listen(path)
+            self.cleanup.callback(own.remove)
             self.cleanup.callback(listener.close)
             listeners.append((responder, listener))
             paths[responder.name] = path
@@ -203,18 +204,20 @@ def _own_directory(directory: Path) -> None:
         )
 
 
-def _listen(path: Path) -> socket.socket:
-    if path.is_symlink() or path.exists():
-        _remove_stale(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(os.fspath(path))
-        path.chmod(0o600)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise SocketServerError(f"{path}: cannot listen there ({error.strerror})") from error
-    return listener
+def _listen(path: Path) -> tuple[socket.socket, OwnSocket]:
+    with one_at_a_time(path.parent):
+        if path.is_symlink() or path.exists():
+            _remove_stale(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(os.fspath(path))
+            path.chmod(0o600)
+            own = OwnSocket(path)
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            listener.close()
+            raise SocketServerError(f"{path}: cannot listen there ({error.strerror})") from error
+    return listener, own
 
 
 def _remove_stale(path: Path) -> None:
@@ -231,12 +234,6 @@ def _remove_stale(path: Path) -> None:
         except OSError:
             pass
     raise SocketServerError(f"{path}: another process serves this party; stop it first")
-
-
-def _unlink_own(path: Path, inode: int) -> None:
-    with suppress(FileNotFoundError):
-        if path.lstat().st_ino == inode:
-            path.unlink()
 
 
 def _caller(connection: socket.socket | TransportSocket) -> int | None:

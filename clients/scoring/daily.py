@@ -1,7 +1,8 @@
 """What serving needs of a running node each UTC day, whether or not anybody is scored.
 
 Each chore is done when the node starts, when a day begins, and when a release is approved or withdrawn. One that fails
-is told to the operator once and tried again; it ends nothing, and keeps no other chore from being done.
+is told to the operator once and tried again; it ends nothing, and keeps no other chore from being done. A clock that
+jumps is told as well, and nothing is done by it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sealscore.clients.scoring.log_days import close_days
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.scoring.tokens import charge_days
+from sealscore.clients.steady_clock import ClockFault, SteadyClock, uptime
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 
 RETRY = 60.0  # seconds until a chore that failed is tried again
@@ -39,19 +41,26 @@ class Daily:
         chores: Sequence[Chore],
         notice: Callable[[str], None],
         clock: Callable[[], float] = time.time,
+        passed: Callable[[], float] = uptime,
     ) -> None:
-        self._ledger, self._chores, self._notice, self._clock = ledger, chores, notice, clock
+        self._ledger, self._chores, self._notice = ledger, chores, notice
+        self._clock = SteadyClock(0.0, clock, passed, notice)
         self._done: dict[str, Hashable] = {}
         self._failed: dict[str, tuple[str, float]] = {}
 
     @property
     def undone(self) -> list[str]:
         """What could not be done, and why, one line each."""
-        return [f"{what}: {why}" for what, (why, _) in self._failed.items()]
+        clock = [] if self._clock.fault is None else [str(self._clock.fault)]
+        return clock + [f"{what}: {why}" for what, (why, _) in self._failed.items()]
 
     def look(self) -> None:
         """Do what is due; nothing is raised."""
-        now = self._clock()
+        try:
+            now = self._clock.now()
+        except ClockFault:
+            # A day that never was would destroy keys that are in use, and stand in the ledger.
+            return
         today = datetime.fromtimestamp(now, UTC).date()
         try:
             serving = self._ledger.state.serving

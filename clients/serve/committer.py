@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -50,7 +51,10 @@ class ScoreQuestion:
 
 
 class Committer:
-    """Answers requests of one event loop. `groups` and `committed` count commits and the answers in them."""
+    """Answers requests of one event loop. `groups` and `committed` count commits and the answers in them.
+
+    `failed` says that the thread ended by a fault: nothing is answered any more, and `on_failure` was called.
+    """
 
     def __init__(self, folder: ScorerDir, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._time = folder, clock
@@ -61,6 +65,8 @@ class Committer:
         self._stopped = False
         self.groups = self.committed = self.waiting = 0
         self.live: LiveRelease | None = None
+        self.failed = False
+        self.on_failure: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Open the log, and be ready to be asked.
@@ -110,7 +116,7 @@ class Committer:
             last = scores.last_at
             logged = 0.0 if last is None else datetime.fromisoformat(last).replace(tzinfo=UTC).timestamp()
             self.live = LiveRelease(self._folder, scores, log.warning)
-            worker = _Worker(self._folder, scores, self.live, ServiceClock(logged, self._time))
+            worker = _Worker(self._folder, scores, self.live, ServiceClock(logged, self._time, warn=log.warning))
             try:
                 self.live.service()
             except HttpProblem:
@@ -119,11 +125,17 @@ class Committer:
             self._opened.set_exception(error)
             return
         self._opened.set_result(None)
+        group: list[ScoreQuestion] = []
         try:
             while group := self._gathered():
                 count = worker.answer(group)
                 self.groups, self.committed = self.groups + 1, self.committed + count
-                self._hand_out(group)
+                self._on_loop(self._resolve, group)
+        except BaseException as error:
+            # Also what is no Exception, as a panic in a library of Rust: callers would wait for this thread for ever.
+            log.critical("the scorer's thread failed: %s", type(error).__name__)
+            self.failed = True
+            self._on_loop(self._fail, group)
         finally:
             scores.close()
 
@@ -143,9 +155,23 @@ class Committer:
             self._queue.put(None)
         return group
 
-    def _hand_out(self, group: list[ScoreQuestion]) -> None:
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._resolve, group)
+    def _on_loop(self, call: Callable[[list[ScoreQuestion]], None], group: list[ScoreQuestion]) -> None:
+        # On a loop that is closed nobody waits.
+        with suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(call, group)
+
+    def _fail(self, group: list[ScoreQuestion]) -> None:
+        """Refuse what waits and what comes. On the loop, where questions are put: none slips in behind it."""
+        self._stopped = True
+        for asked in group:
+            asked.result = internal()
+        while not self._queue.empty():
+            if (late := self._queue.get_nowait()) is not None:
+                late.result = stopping()
+                group.append(late)
+        self._resolve(group)
+        self.on_failure()
 
     def _resolve(self, group: list[ScoreQuestion]) -> None:
         self.waiting -= len(group)
@@ -161,7 +187,17 @@ class _Worker:
         self._folder, self._scores, self._live, self._clock = folder, scores, live, clock
 
     def answer(self, group: list[ScoreQuestion]) -> int:
-        """Give each its `result`; gives how many answers were committed."""
+        """Give each its `result`, also where a fault of ours meets all of them; gives how many were committed."""
+        try:
+            return self._answer(group)
+        except Exception as error:
+            # Never the text of an error: it may quote a value.
+            log.error("a group failed: %s", type(error).__name__)
+            for asked in group:
+                asked.result = asked.result or internal()
+            return 0
+
+    def _answer(self, group: list[ScoreQuestion]) -> int:
         try:
             today = self._clock.today()
             service = self._live.service()

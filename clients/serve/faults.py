@@ -52,8 +52,14 @@ def not_logged(error: ScoreLogError) -> HttpProblem:
 
 def clock_behind() -> HttpProblem:
     """The machine's clock is behind the log."""
-    fix = "set the machine's clock; nothing was answered"
+    fix = "set the machine's clock; nothing was answered, and the service's log has both times"
     return HttpProblem(503, "clock-behind", "the service's clock is behind its own log", fix, headers=_RETRY)
+
+
+def clock_ahead() -> HttpProblem:
+    """The machine's clock went ahead by more than the time that passed."""
+    fix = "set the machine's clock, or restart the service if it is right now; the service's log has both times"
+    return HttpProblem(503, "clock-ahead", "the service's clock went ahead of the time", fix, headers=_RETRY)
 
 
 def stopping() -> HttpProblem:

@@ -13,36 +13,40 @@ from datetime import UTC, date, datetime
 
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.service import ScoreService
-from sealscore.clients.serve.faults import clock_behind, no_release
+from sealscore.clients.serve.faults import clock_ahead, clock_behind, no_release
 from sealscore.clients.setup.node_dir import NodeDirError
 from sealscore.clients.setup.serving_dir import ScorerDir
+from sealscore.clients.steady_clock import ClockFault, SteadyClock, uptime
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.release import Release, ReleaseError
-
-# A clock that is corrected by NTP goes back by less.
-_BACK = 300.0
 
 Stamp = tuple[tuple[int, int, int], ...]
 
 
 class ServiceClock:
-    """The day, from a clock that never goes back by much: tokens that have ended would be used again."""
+    """The day, by a clock that can be gone by: behind, tokens that have ended would be used again. All in seconds."""
 
-    def __init__(self, logged: float = 0.0, clock: Callable[[], float] = time.time) -> None:
-        self._latest, self._clock = logged, clock
+    def __init__(
+        self,
+        logged: float = 0.0,
+        clock: Callable[[], float] = time.time,
+        passed: Callable[[], float] = uptime,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._clock = SteadyClock(logged, clock, passed, warn)
 
     def today(self) -> date:
         """The day in UTC.
 
         Raises:
-            HttpProblem: the clock is more than five minutes behind what it, or the log, said before.
+            HttpProblem: the clock is more than five minutes behind what it, or the log, said before, or more than five
+                minutes ahead of what it should say by now.
         """
-        now = self._clock()
-        if now < self._latest - _BACK:
-            raise clock_behind()
-        self._latest = max(self._latest, now)
-        return datetime.fromtimestamp(now, UTC).date()
+        try:
+            return datetime.fromtimestamp(self._clock.now(), UTC).date()
+        except ClockFault as fault:
+            raise (clock_behind() if fault.way == "behind" else clock_ahead()) from None
 
 
 class LiveRelease:
@@ -74,14 +78,18 @@ class LiveRelease:
         return self._service
 
     def _look(self) -> None:
+        # Before anything is read: after a fault that nobody foresaw, no release is used that the files no longer name.
+        self._service = None
         try:
             self._service = self._made()
             self._why = ""
         except (NodeDirError, KeyFileError, PlanError, ReleaseError, OSError) as error:
-            self._service = self.release = None
             if str(error) != self._why:
                 self._why = str(error)
                 self._warn(self._why)
+        finally:
+            if self._service is None:
+                self.release = None
 
     def _made(self) -> ScoreService:
         lender, approved = self._folder.handed_over

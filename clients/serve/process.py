@@ -26,7 +26,9 @@ class ScorerError(RuntimeError):
 
 def caller_file(folder: ScorerDir) -> CallerFile:
     """The file of who may ask a scorer."""
-    return CallerFile(folder.callers_file, RIGHTS, 0o640 if folder.shared else OWNER_ONLY)
+    mode = 0o640 if folder.shared else OWNER_ONLY
+    # What the node hands over is of its user, who adds callers.
+    return CallerFile(folder.callers_file, RIGHTS, mode, beside=[folder.scorer_file])
 
 
 def run_scorer(
@@ -39,7 +41,7 @@ def run_scorer(
     """Serve until SIGTERM or SIGINT; all that was accepted is answered before it returns.
 
     Raises:
-        ScorerError: another process serves this log.
+        ScorerError: another process serves this log, or the thread that answers has failed.
         BindingError: nothing can listen there.
         ScoreLogError, KeyFileError, NodeDirError: the log cannot be used.
     """
@@ -48,7 +50,12 @@ def run_scorer(
         committer.start()
         try:
             api = ScorerApi(committer, replayer, Callers(caller_file(folder), log.warning))
-            HttpServer(api, binding, limits, ready).serve_forever()
+            server = HttpServer(api, binding, limits, ready)
+            committer.on_failure = server.stop
+            server.serve_forever()
+            if committer.failed:
+                fix = "start it again, as its unit does, and report what its log says"
+                raise ScorerError(f"{folder.log_file}: the thread that answers has failed; {fix}")
         finally:
             committer.stop()
             replayer.stop()

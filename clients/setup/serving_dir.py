@@ -37,10 +37,11 @@ from sealscore.shared.identity.keyfile import read_key, write_key
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.manifest import MANIFEST, Manifest
 from sealscore.shared.serving.release import Release, ReleaseError
-from sealscore.shared.serving.serving_keys import KEPT_DAYS, ServingKeys, ServingPeer, month_of
+from sealscore.shared.serving.serving_keys import KEPT_DAYS, ServingKeys, ServingPeer, is_month, month_of
 
 Role = Literal["installed", "shadow", "live", "retired"]
 _KEY, _LOG = "serving-key", "score-log"
+_KEY_HEAD = "serving-"
 
 
 @dataclass(frozen=True)
@@ -201,12 +202,14 @@ class ScorerDir:
         return [self.serving_key(identity, month) for month in self._months()]
 
     def destroy_keys(self, today: date, token_days: int) -> list[str]:
-        """Destroy keys of months whose last token ended `KEPT_DAYS` ago; gives the months."""
-        oldest = month_of(today - timedelta(days=token_days + KEPT_DAYS))
-        gone = [month for month in self._months() if month < oldest]
-        for month in gone:
-            self._key_file(month).unlink()
-        return gone
+        """Destroy keys of months whose last token ended `KEPT_DAYS` ago, with copies beside them; gives the months."""
+        oldest, gone = month_of(today - timedelta(days=token_days + KEPT_DAYS)), set()
+        for path, text in self._key_files():
+            month = text[: len(oldest)]
+            if is_month(month) and month < oldest:
+                path.unlink()
+                gone.add(month)
+        return sorted(gone)
 
     def share(self, folder: Path) -> None:
         """Let the group read what was copied here, where the folder is for one."""
@@ -216,13 +219,18 @@ class ScorerDir:
                 path.chmod(0o2770 if path.is_dir() else 0o640)
 
     def _months(self) -> list[str]:
-        return sorted(path.name.removeprefix("serving-") for path in self.keys.glob("serving-*-*"))
+        # A copy that somebody made, as serving-2027-03.bak, is no key of a month.
+        return sorted(text for _, text in self._key_files() if is_month(text))
+
+    def _key_files(self) -> list[tuple[Path, str]]:
+        found = self.keys.glob(f"{_KEY_HEAD}*-*")
+        return [(path, path.name.removeprefix(_KEY_HEAD)) for path in found if path.is_file()]
 
     def _key(self, month: str) -> bytes:
         return read_key(self._key_file(month), _KEY, passphrase(), self.shared)[1]
 
     def _key_file(self, month: str) -> Path:
-        return self.keys / f"serving-{month}"
+        return self.keys / f"{_KEY_HEAD}{month}"
 
     def _make(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)

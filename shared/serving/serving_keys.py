@@ -21,7 +21,7 @@ KEPT_DAYS = 30
 _LABEL = b"sealscore serving key 1"
 KEY_HEAD = "sealscore-serving-key-1."
 """How the line of a serving key begins."""
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 def month_of(day: date) -> str:
@@ -29,9 +29,14 @@ def month_of(day: date) -> str:
     return f"{day.year:04}-{day.month:02}"
 
 
+def is_month(text: str) -> bool:
+    """Whether it is a calendar month, as 2027-03, and nothing else."""
+    return _MONTH.fullmatch(text) is not None
+
+
 def scope_of(month: str) -> str:
     """What stands in the place of a plan's hash in certificates of a month; ValueError where it is no month."""
-    if not _MONTH.fullmatch(month):
+    if not is_month(month):
         raise ValueError(f"{month!r} is no month such as 2027-03")
     return hashlib.sha256(pack_fields(_LABEL, month.encode())).hexdigest()
 

@@ -108,13 +108,24 @@ class TestCompose:
         if service is not SERVICES["scorer"]:
             assert exists(service["healthcheck"]["test"][1:])
 
+    def test_the_scorer_is_not_given_what_the_node_reads_its_database_with(self):
+        given = {name: {file["path"] for file in service["env_file"]} for name, service in SERVICES.items()}
+        assert given["node"]
+        assert given["scorer"]
+        assert not given["scorer"] & given["node"]
+        assert set(SERVICES["scorer"]["environment"]) == {"SEALSCORE_HOME"}
+        # Where there is no passphrase there is no file.
+        assert not [file for service in SERVICES.values() for file in service["env_file"] if file["required"]]
+
     def test_the_scorer_sees_nothing_of_the_node_and_the_node_shares_its_group(self):
         scorer, node = SERVICES["scorer"], SERVICES["node"]
         places = {mount["target"] for mount in scorer["volumes"]}
         assert not places & {mount["target"] for mount in node["volumes"] if mount["source"] != "scorer"}
-        user, group = scorer["user"].split(":")
+        user, callers = scorer["user"].split(":")
         assert user != node["user"].split(":")[0]
-        assert node["group_add"] == [group]
+        # The socket is of the process's group. That of the folder with the keys is another one: no caller is in it.
+        (group,) = scorer["group_add"]
+        assert node["group_add"] == [group] != [callers]
         assert scorer["environment"]["SEALSCORE_HOME"] in places
         (socket,) = [word.removeprefix("unix:") for word in scorer["command"] if word.startswith("unix:")]
         assert str(Path(socket).parent) in places
@@ -122,7 +133,9 @@ class TestCompose:
         compile(program, "healthcheck", "exec")
         assert socket in program
         made = " ".join(value for key, value in instructions() if key == "RUN")
-        assert f"--uid {user} " in made
+        assert f"--uid {user} --gid {group} " in made
+        (named,) = re.findall(rf"groupadd --gid {callers} (\S+)", made)
+        assert f"--group {named} --mode 0750 {Path(socket).parent}" in made
         assert "--mode 2770 /var/lib/sealscore-scorer" in made
 
     @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
@@ -221,6 +234,14 @@ class TestUnits:
         assert exists(command.removeprefix(BINARIES).split())
         (socket,) = re.findall(r"unix:(\S+)", command)
         assert Path(socket).parent == Path("/run") / service["RuntimeDirectory"][0]
+        # Folder and socket are of the process's group, which must not open what lies in the scorer's own folder.
+        head = (DEPLOY / SCORER).read_text(encoding="utf-8")
+        (made,) = re.findall(
+            rf"install -d -o {service['User'][0]} -g (\S+) -m 2770 {service['ReadWritePaths'][0]}", head
+        )
+        assert service["SupplementaryGroups"] == [made]
+        assert service["Group"] != [made]
+        assert service["RuntimeDirectoryMode"] == ["0750"]
 
     def test_a_node_reads_its_data_anew_on_reload(self):
         assert unit("sealscore-node.service")["Service"]["ExecReload"] == [f"{BINARIES}sealscore-node reload"]

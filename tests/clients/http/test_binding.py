@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -40,34 +41,53 @@ def test_places_that_are_our_own_and_any_with_certificates(files: TlsFiles, tmp_
         Binding.parse(f"unix:{tmp_path}/{'s' * 200}")
 
 
+def refused(place: Binding) -> None:
+    with pytest.raises(BindingError), place.opened():
+        pass
+
+
 def test_a_port_or_a_socket_that_is_served_is_not_taken(tmp_path: Path):
-    first = Binding.parse("127.0.0.1:0").open()
-    with pytest.raises(BindingError):
-        Binding.parse(f"127.0.0.1:{first.getsockname()[1]}").open()
-    first.close()
+    with Binding.parse("127.0.0.1:0").opened() as first:
+        refused(Binding.parse(f"127.0.0.1:{first.getsockname()[1]}"))
     place = Binding.parse(f"unix:{tmp_path}/s.sock")
-    second = place.open()
-    assert (tmp_path / "s.sock").stat().st_mode & 0o777 == 0o660
-    with pytest.raises(BindingError):
-        place.open()
-    place.close(second)
+    with place.opened():
+        assert (tmp_path / "s.sock").stat().st_mode & 0o777 == 0o660
+        refused(place)
     assert not (tmp_path / "s.sock").exists()
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_process_that_ends_leaves_the_socket_of_the_one_that_came_after_it(tmp_path: Path, closed: bool):
+    """Its own takes no more callers by then, and so the next one takes the place."""
+    path = tmp_path / "s.sock"
+    place = Binding.parse(f"unix:{path}")
+    with ExitStack() as later:
+        with place.opened() as ending:
+            ending.shutdown(socket.SHUT_RDWR)
+            if closed:
+                ending.close()
+            later.enter_context(place.opened())
+            # A file system may give the new file the number of the one that was taken away.
+            inode = path.stat().st_ino
+        assert path.stat().st_ino == inode
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(path))
+    assert not path.exists()
 
 
 def test_a_socket_that_a_crash_left_is_taken_and_a_file_is_not(tmp_path: Path):
     place = Binding.parse(f"unix:{tmp_path}/s.sock")
-    place.open().close()
+    with socket.socket(socket.AF_UNIX) as crashed:
+        crashed.bind(str(tmp_path / "s.sock"))
     assert (tmp_path / "s.sock").exists()
-    place.close(place.open())
+    with place.opened():
+        pass
     (tmp_path / "s.sock").write_text("a file")
-    with pytest.raises(BindingError):
-        place.open()
+    refused(place)
     assert (tmp_path / "s.sock").read_text() == "a file"
     os.chmod(tmp_path, 0o777)
-    with pytest.raises(BindingError):
-        Binding.parse(f"unix:{tmp_path}/t.sock").open()
-    with pytest.raises(BindingError):
-        Binding.parse(f"unix:{tmp_path}/none/t.sock").open()
+    refused(Binding.parse(f"unix:{tmp_path}/t.sock"))
+    refused(Binding.parse(f"unix:{tmp_path}/none/t.sock"))
 
 
 def test_files_of_tls_that_cannot_be_used_are_refused(tmp_path: Path):

@@ -109,6 +109,29 @@ def test_nobody_is_let_in_by_a_file_that_others_may_write_or_that_is_damaged(fil
     assert len(warned) == 5
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
+def test_a_file_of_a_third_user_lets_nobody_in(tmp_path: Path):
+    folder, node, scorer, third = tmp_path / "scorer", 20_001, 20_002, 20_003
+    folder.mkdir()
+    (folder / "scorer.json").touch()
+    os.chown(folder, scorer, scorer)
+    os.chown(folder / "scorer.json", node, node)
+    file = CallerFile(folder / "callers.json", RIGHTS, beside=[folder / "scorer.json"])
+    token, warned = file.add("loans", ["score"]), list[str]()
+    callers = Callers(file, warned.append)
+    for owner, found in ((node, 200), (scorer, 200), (third, 401), (node, 200)):
+        os.chown(file.path, owner, owner)
+        assert status(callers, token=token) == found
+    assert len(warned) == 1
+    os.chown(file.path, third, third)
+    # Nor does a command add to what it did not write.
+    with pytest.raises(CallersError):
+        file.add("other", ["score"])
+    # Who took the place of the node's file while the service runs is not the node.
+    os.chown(folder / "scorer.json", third, third)
+    assert status(callers, token=token) == 401
+
+
 def test_names_subjects_and_rights_are_checked(file: CallerFile):
     file.add("loans", RIGHTS, subject="CN=a")
     for name, rights, subject in (

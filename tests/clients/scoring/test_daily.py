@@ -39,7 +39,9 @@ class Node:
 
     def __init__(self, ledger: Ledger, chores: Sequence[Chore], day: str = "2031-01-05") -> None:
         self.ledger, self.clock, self.told = ledger, Clock(day), list[str]()
-        self.daily = Daily(ledger, chores, self.told.append, self.clock)
+        # The time passes as the clock says, but for a jump.
+        self.jumped = 0.0
+        self.daily = Daily(ledger, chores, self.told.append, self.clock, lambda: self.clock.now - self.jumped)
         self.keys = LogKeys.fresh()
         self.asked, self.done = list[tuple[date, int]](), list[date]()
 
@@ -125,6 +127,30 @@ class TestPlatform:
             platform.clock.forward(seconds=RETRY + 1)
         assert len(platform.told) == 1
         assert len(platform.daily.undone) == 1
+
+
+def test_one_bad_reading_of_the_clock_does_nothing_and_is_told_of_once(tmp_path: Path):
+    ledger = Ledger(platform_ledger(tmp_path / "ledger.db", admit(FIRST)), members()[PLATFORM])
+    done: list[date] = []
+
+    def work(today: date) -> list[str]:
+        done.append(today)
+        return []
+
+    node = Node(ledger, [Chore("destroying what is over", work)])
+    node.daily.look()
+    node.jumped = timedelta(days=300).total_seconds()
+    node.clock.forward(days=300)
+    for _ in range(3):
+        node.daily.look()
+    assert (len(node.told), len(node.daily.undone)) == (1, 1)
+    node.clock.forward(days=-300)
+    node.jumped = 0.0
+    node.clock.forward(days=1)
+    node.daily.look()
+    assert [str(day) for day in done] == ["2031-01-05", "2031-01-06"]
+    assert node.daily.undone == []
+    ledger.close()
 
 
 short = manifest("short", expires=date(2031, 1, 7))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from scorer_home import ScorerHome, application, new_home
 
 from sealscore.clients.http.problems import HttpProblem
 from sealscore.clients.scoring.service import ScoreService
-from sealscore.clients.serve.committer import Committer
+from sealscore.clients.serve.committer import Committer, _Worker
+from sealscore.clients.serve.live import LiveRelease
 
 
 @pytest.fixture
@@ -30,17 +32,19 @@ def committer(home: ScorerHome) -> Iterator[Committer]:
     made.stop()
 
 
+async def outcome(committer: Committer, given: list[Any], alone: bool = False) -> Any:
+    """An answer, or the code of a problem; who waits for ever fails."""
+    try:
+        return msgspec.json.decode(await asyncio.wait_for(committer.ask(given, "test", alone), 60.0))
+    except HttpProblem as problem:
+        return problem.code
+
+
 def asked(committer: Committer, *bodies: Any, alone: bool = False) -> list[Any]:
     """What comes of each, asked at once: an answer, or the code of a problem."""
 
-    async def one(body: Any) -> Any:
-        try:
-            return msgspec.json.decode(await committer.ask(body if alone else [body], "test", alone))
-        except HttpProblem as problem:
-            return problem.code
-
     async def all_of_them() -> list[Any]:
-        return await asyncio.gather(*map(one, bodies))
+        return await asyncio.gather(*(outcome(committer, body if alone else [body], alone) for body in bodies))
 
     # A loop of its own each time would be another one than the committer answers in.
     return asyncio.new_event_loop().run_until_complete(all_of_them())
@@ -97,3 +101,46 @@ def test_a_log_without_its_key_ends_the_start(home: ScorerHome):
     (home.dir.keys / "score-log").unlink()
     with pytest.raises(RuntimeError, match="restore"):
         Committer(home.dir).start()
+
+
+def test_a_copy_of_a_key_that_somebody_made_stops_nothing(home: ScorerHome, committer: Committer):
+    (key,) = home.dir.keys.glob("serving-*")
+    shutil.copy(key, key.with_name(f"{key.name}.bak"))
+    assert [one["version"] for one in asked(committer, application("a"))] == [1]
+
+
+def test_a_fault_while_the_files_are_looked_at_is_told_to_each_and_passes(home: ScorerHome, committer: Committer):
+    """No release answers meanwhile, not even the one that was live before: the files may no longer name it."""
+
+    async def all_of_it() -> None:
+        assert (await outcome(committer, [application("a")]))["version"] == 1
+        with patch.object(LiveRelease, "_made", side_effect=ValueError("a fault of ours")):
+            home.dir.point(home.dir.pointer)
+            for _ in range(2):
+                questions = ([application("b")], [], [application("c"), application("d")])
+                found = [await outcome(committer, one, alone=len(one) == 2) for one in questions]
+                assert found == ["internal"] * 3
+        assert (await outcome(committer, [application("b")]))["version"] == 1
+
+    asyncio.run(all_of_it())
+
+
+class Panic(BaseException):
+    """As a library in Rust raises it: no Exception."""
+
+
+def test_a_thread_that_ends_leaves_nobody_waiting(committer: Committer):
+    ended: list[bool] = []
+    committer.on_failure = lambda: ended.append(committer.failed)
+
+    async def all_of_it() -> None:
+        with patch.object(_Worker, "answer", side_effect=Panic):
+            found = await asyncio.gather(*(outcome(committer, [application(f"p{n}")]) for n in range(200)))
+        # Those that were being answered, and those behind them.
+        assert set(found) == {"internal", "stopping"}
+        assert await outcome(committer, [application("late")]) == "stopping"
+        assert await outcome(committer, []) == "stopping"
+
+    asyncio.run(all_of_it())
+    assert ended == [True]
+    assert committer.waiting == 0

@@ -46,14 +46,33 @@ import sealscore.clients.commands.serving.serve
 from sealscore.clients.cli import main
 from sealscore.clients.features.dictionary.digest import dictionary_digest
 dictionary_digest()
-user = int(sys.argv[1])
-os.setgroups([])
-os.setgid(user)
+user, group, *more = map(int, sys.argv[1].split(","))
+os.setgroups(more)
+os.setgid(group)
 os.setuid(user)
 sys.argv = ["sealscore-node", *sys.argv[2:]]
 main()
 """
 STRANGER = 65534
+# As the unit has it: of the folder's group beside that of the callers.
+FOLDER, CALLERS = 20_001, 20_002
+# A caller on the same machine: what it can open, and what the scorer answers it.
+CALLER = f"""
+import os, socket, sys
+os.setgroups([])
+os.setgid({CALLERS})
+os.setuid(20_003)
+for path in sys.argv[2:]:
+    try:
+        open(path).close()
+        print("open", path)
+    except PermissionError:
+        pass
+with socket.socket(socket.AF_UNIX) as one:
+    one.connect(sys.argv[1])
+    one.sendall(b"GET /readyz HTTP/1.1\\r\\nhost: scorer\\r\\n\\r\\n")
+    print(one.recv(100).decode().split()[1])
+"""
 SECRETS = (
     "keys/identity",
     "keys/label-secret",
@@ -199,7 +218,7 @@ class TestFolderOfTheScorer:
             home = ScorerHome(folder)
             home.use(home.approve(release_folder()))
             header = home.caller()
-            scorer = ScorerProcess(home, program=("-c", AS_ANOTHER, str(STRANGER))).ready()
+            scorer = ScorerProcess(home, program=("-c", AS_ANOTHER, f"{STRANGER},{STRANGER}")).ready()
             with scorer.client(headers=header) as client:
                 assert client.post("/v1/scores", json=application()).status_code == 200
                 # The node's user writes in the same log, beside it.
@@ -214,6 +233,30 @@ class TestFolderOfTheScorer:
         lines = f"import os; os.setuid({STRANGER}); open({str(node.folder / 'keys' / 'identity')!r})"
         done = subprocess.run([sys.executable, "-c", lines], capture_output=True, check=False)
         assert b"PermissionError" in done.stderr
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts a process of another user")
+    def test_a_caller_on_the_host_reaches_the_socket_and_reads_no_file(self):
+        with tempfile.TemporaryDirectory(dir="/tmp") as name:
+            Path(name).chmod(0o711)
+            folder, run = Path(name) / "scorer", Path(name) / "run"
+            for made, group, mode in ((folder, FOLDER, 0o2770), (run, CALLERS, 0o750)):
+                made.mkdir()
+                os.chown(made, STRANGER, group)
+                made.chmod(mode)
+            home = ScorerHome(folder)
+            home.use(home.approve(release_folder()))
+            home.caller()
+            place, listen = run / "scorer.sock", f"unix:{run / 'scorer.sock'}"
+            user = f"{STRANGER},{CALLERS},{FOLDER}"
+            scorer = ScorerProcess(home, listen=listen, program=("-c", AS_ANOTHER, user)).ready()
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            assert {"callers.json", "score-log", "scores.db"} <= {path.name for path in files}
+            assert {path.stat().st_gid for path in files} == {FOLDER}
+            assert (place.stat().st_gid, stat.S_IMODE(place.stat().st_mode)) == (CALLERS, 0o660)
+            asked = [sys.executable, "-S", "-E", "-c", CALLER, str(place), *map(str, files)]
+            done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
+            assert (done.stdout.split(), done.stderr) == (["200"], "")
+            assert scorer.end() == 0
 
     def test_keys_that_others_may_read_are_refused_there_too(self, apart: NodeDir, shared: Path):
         serving = ServingDir(apart)

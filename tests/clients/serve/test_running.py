@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 import resource
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from scorer_home import LENDER, PATIENCE, ScorerHome, ScorerProcess, application
 
 from sealscore.clients.http.problems import HttpProblem
 from sealscore.clients.scoring.replay import replay
-from sealscore.clients.serve.faults import clock_behind
+from sealscore.clients.serve.faults import clock_ahead, clock_behind
 from sealscore.clients.serve.live import ServiceClock
 
 
@@ -223,7 +225,7 @@ def test_two_on_one_log_or_one_port_are_refused(scorer: ScorerProcess, home: Sco
 
 def test_a_clock_that_goes_back_is_refused_and_a_corrected_one_is_not():
     now = [1_900_000_000.0]
-    clock = ServiceClock(logged=now[0], clock=lambda: now[0])
+    clock = ServiceClock(now[0], clock=lambda: now[0], passed=lambda: now[0])
     day = clock.today()
     now[0] -= 240
     assert clock.today() == day
@@ -233,6 +235,32 @@ def test_a_clock_that_goes_back_is_refused_and_a_corrected_one_is_not():
     assert refused.value.code == clock_behind().code
     now[0] += 86_400
     assert (clock.today() - day).days == 1
+
+
+def test_a_reading_ahead_of_the_time_that_passed_is_refused_and_not_kept():
+    now, passed, warned = [1_900_000_000.0], [50.0], list[str]()
+    clock = ServiceClock(0.0, lambda: now[0], lambda: passed[0], warned.append)
+    day = clock.today()
+    now[0] += 7 * 86_400
+    for _ in range(2):
+        with pytest.raises(HttpProblem) as refused:
+            clock.today()
+        assert refused.value.code == clock_ahead().code
+    # Once, with the time that it says and the one that it should say.
+    (line,) = warned
+    assert re.findall(r"20\d\d-\d\d-\d\d", line) == [str(day + timedelta(days=7)), str(day)]
+    now[0] -= 7 * 86_400
+    assert clock.today() == day
+    # A step that NTP makes, a week that passed, and a second bad reading, of which a word is said again.
+    now[0] += 299
+    assert clock.today() == day
+    now[0] += 7 * 86_400
+    passed[0] += 7 * 86_400
+    assert (clock.today() - day).days == 7
+    now[0] = 1e18
+    with pytest.raises(HttpProblem):
+        clock.today()
+    assert len(warned) == 2
 
 
 def test_a_log_from_later_is_not_written_by_a_clock_that_is_behind(home: ScorerHome):
@@ -250,6 +278,33 @@ def test_a_log_from_later_is_not_written_by_a_clock_that_is_behind(home: ScorerH
         assert code(client.post("/v1/scores", json=application())) == (503, "clock-behind")
         assert code(client.get("/readyz")) == (503, "clock-behind")
     assert scorer.end() == 0
+
+
+# The thread that answers meets what no handler of Exception catches.
+PANICS = """
+import sys
+from sealscore.clients.serve.committer import _Worker
+from sealscore.clients.cli import main
+
+class Panic(BaseException):
+    pass
+
+def answer(self, group):
+    raise Panic
+
+_Worker.answer = answer
+sys.argv = ["sealscore-node", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_scorer_that_cannot_answer_any_more_says_so_and_ends_with_one(home: ScorerHome):
+    scorer = ScorerProcess(home, program=("-c", PANICS)).ready()
+    with scorer.client(headers=home.caller()) as client:
+        assert code(client.post("/v1/scores", json=application())) == (500, "internal")
+    assert scorer.process.wait(PATIENCE) == 1
+    assert "Panic" in scorer.said()
+    assert scorer.end() == 1
 
 
 def test_by_certificate_over_tls_and_on_a_socket(home: ScorerHome, tmp_path: Path):

@@ -37,6 +37,22 @@ def test_a_key_is_destroyed_thirty_days_after_its_last_token(node: NodeDir):
     assert serving.serving_key(identity, "2030-02").certificate == serving.serving_key(identity, "2030-02").certificate
 
 
+def test_a_copy_of_a_key_is_no_month_and_goes_with_it(node: NodeDir):
+    serving, identity = ServingDir(node), node.identity()
+    for month in ("2030-01", "2030-02"):
+        serving.serving_key(identity, month)
+        for end in (".bak", "~", "-old"):
+            shutil.copy(serving.keys / f"serving-{month}", serving.keys / f"serving-{month}{end}")
+    for name in ("serving-2030-13", "serving-old-keys"):
+        shutil.copy(serving.keys / "serving-2030-01", serving.keys / name)
+    (serving.keys / "serving-2030-03").mkdir()
+    assert [keys.month for keys in serving.opening_keys("lender-1")] == ["2030-01", "2030-02"]
+    assert [keys.month for keys in serving.serving_keys(identity)] == ["2030-01", "2030-02"]
+    assert serving.destroy_keys(date(2030, 4, 2), 30) == ["2030-01"]
+    left = {path.name for path in serving.keys.glob("serving-2030-0[12]*")}
+    assert left == {f"serving-2030-02{end}" for end in ("", ".bak", "~", "-old")}
+
+
 @given(st.dates(date(2029, 1, 1), date(2032, 1, 1)), st.integers(1, 90), st.integers(0, 90))
 def test_no_key_goes_before_its_tokens_do(made: date, days: int, later: int):
     """By the rule alone: a token's key is there on its last day, and for thirty more."""
