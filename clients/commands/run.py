@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -224,8 +225,8 @@ def _daily(node_dir: NodeDir, config: NodeConfig, identity: Identity, ledger: Le
     serving, notice = ServingDir(node_dir), logging.getLogger("sealscore.node").info
     if config.node.role == "platform":
         return Daily(ledger, platform_chores(ledger, serving.store), notice)
-
-    return Daily(ledger, lender_chores(ledger, serving.log, serving.destroy_keys), notice)
+    scorer = partial(hand_over, node_dir, ledger)
+    return Daily(ledger, lender_chores(ledger, serving.log, serving.destroy_keys, scorer), notice)
 
 
 def _refuse_faulty_data(node_dir: NodeDir, config: NodeConfig, plans: list[Plan]) -> None:

@@ -74,7 +74,9 @@ class WithdrawalAnswer(BaseModel):
 
 
 class ToldRow(BaseModel):
-    """One value that was told for scoring. `bits` are those that were new: the same value costs once a month."""
+    """One value that was told for scoring. `bits` are those that were new: the same value costs once a month.
+    `corrected` is the cause where it took the place of a wrong one.
+    """
 
     kind: str
     month: str
@@ -84,6 +86,7 @@ class ToldRow(BaseModel):
     release: str
     day: str | None
     withdrawn: str | None
+    corrected: str | None = None
 
 
 class ToldAnswer(BaseModel):

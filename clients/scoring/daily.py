@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 
 from sealscore.clients.scoring.batches import ALARM_DAYS, late_batches
 from sealscore.clients.scoring.log_days import close_days
-from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError, lingering
 from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.scoring.tokens import charge_days
 from sealscore.clients.steady_clock import ClockFault, SteadyClock, uptime
@@ -107,11 +107,15 @@ def platform_chores(ledger: Ledger, open_store: Callable[[], ServingStore]) -> t
 
 
 def lender_chores(
-    ledger: Ledger, open_log: Callable[[], ScoreLog], destroy_keys: Callable[[date, int], Sequence[str]]
+    ledger: Ledger,
+    open_log: Callable[[], ScoreLog],
+    destroy_keys: Callable[[date, int], Sequence[str]],
+    hand_over: Callable[[], None],
 ) -> tuple[Chore, ...]:
-    """A lender's: keep the head of its log of scores, and destroy keys whose term has ended.
+    """A lender's: keep the head of its log of scores, and destroy keys whose term has ended, also from the disk.
 
     `destroy_keys` destroys the serving keys of months whose last token, of so many days, has ended, and names them.
+    `hand_over` tells the scorer which releases are approved: also where a command that should have was broken off.
     """
 
     def note(today: date) -> list[str]:
@@ -119,13 +123,30 @@ def lender_chores(
             gone = close_days(ledger, log, today)
         return [f"keys of {gone} persons in the log of scores are destroyed: their term has ended"] if gone else []
 
+    def clear(today: date) -> list[str]:
+        with closing(open_log()) as log:
+            with log.commit():
+                pass  # each commit tries
+            if log.lingers:
+                raise ScoreLogError(lingering(log.path))
+        return []
+
     def destroy(today: date) -> list[str]:
         days = max(release.manifest.token_days for release in ledger.state.serving.releases.values())
         return [
             f"the serving key of {month} is destroyed: its last token has ended" for month in destroy_keys(today, days)
         ]
 
-    return Chore("noting the log of scores", note), Chore("destroying serving keys", destroy)
+    def tell(today: date) -> list[str]:
+        hand_over()
+        return []
+
+    return (
+        Chore("telling the scorer which releases are approved", tell),
+        Chore("noting the log of scores", note),
+        Chore("clearing what was destroyed", clear),
+        Chore("destroying serving keys", destroy),
+    )
 
 
 def late_words(lender: str, numbers: Sequence[int]) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sealscore.shared.files import OWNER_ONLY, create
 
 ROOM = "see that the disk has room and the file is writable"
+_WAIT = 60.0  # seconds for another process's transaction
 _SLOT = 512
 _SEQ, _HEAD, _CHECK = 8, 32, 16
 
@@ -89,11 +90,27 @@ def open_durable(path: Path | None, schema: str, *pragmas: str, mode: int = OWNE
     if path is not None:
         with suppress(FileExistsError):
             create(path, b"", mode)
-    database = sqlite3.connect(path or ":memory:", timeout=60, isolation_level=None)
+    database = sqlite3.connect(path or ":memory:", timeout=_WAIT, isolation_level=None)
     for pragma in (*pragmas, "journal_mode=WAL", "synchronous=FULL"):
         database.execute(f"PRAGMA {pragma}")
     database.executescript(schema)
     return database
+
+
+def emptied(database: sqlite3.Connection, patience: float) -> bool:
+    """Bring all pages that wait beside the file into it, and cut what they lay in; False where a reader is in the way
+    for `patience` seconds, during which nobody writes.
+
+    Raises:
+        sqlite3.Error: the file cannot be written.
+    """
+    database.execute(f"PRAGMA busy_timeout = {int(1000 * patience)}")
+    try:
+        # That it is busy is a row, and no error.
+        ((busy, *_),) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        database.execute(f"PRAGMA busy_timeout = {int(1000 * _WAIT)}")
+    return not busy
 
 
 @contextmanager

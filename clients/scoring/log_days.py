@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import date, timedelta
 from functools import partial
 
-from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
+from sealscore.clients.scoring.score_log import ScoreLog, older
 from sealscore.shared.ledger.entries import LogDay
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.state import LedgerState
@@ -42,8 +42,9 @@ def note_days(ledger: Ledger, log: ScoreLog, today: date) -> None:
         LedgerError: the ledger cannot be written.
     """
     noted = ledger.state.serving.log_days
-    if not log.is_whole() or (noted and not log.holds(noted[-1].head)):
-        raise ScoreLogError(f"{log.path}: is older than the ledger or its own last head; restore the latest copy of it")
+    log.require_latest()
+    if noted and not log.holds(noted[-1].head):
+        raise older(log.path)
     yesterday, head = today - timedelta(days=1), log.head
     last = date.fromisoformat(noted[-1].day) if noted else yesterday - timedelta(days=1)
     first = max(last + timedelta(days=1), yesterday - timedelta(days=_MOST_DAYS))

@@ -9,6 +9,7 @@ a key of their own, so that each is kept to its own term.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sealscore.clients.scoring.durable import ROOM, HeadFile, open_durable, whole
+from sealscore.clients.scoring.durable import ROOM, HeadFile, emptied, open_durable, whole
 from sealscore.clients.scoring.storage.batch import Batch, last_line
 from sealscore.clients.scoring.storage.kept_levels import (
     LEVELS_SCHEMA,
@@ -27,6 +28,8 @@ from sealscore.clients.scoring.storage.lines import NONCE, START, chained, opene
 from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.shared.files import OWNER_ONLY
 
+# Seconds for which nobody writes while readers keep pages of what was destroyed.
+_PATIENCE = 1.0
 # Lines that are of no person, and not encrypted.
 _OPEN_KINDS = ("erased", "policy")
 _SCHEMA = """
@@ -51,6 +54,7 @@ CREATE TABLE IF NOT EXISTS handles (
     handle BLOB PRIMARY KEY, application BLOB, platform TEXT NOT NULL, person BLOB NOT NULL, expires TEXT NOT NULL,
     withdrawn TEXT
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shed (number INTEGER PRIMARY KEY AUTOINCREMENT) STRICT;
 CREATE TRIGGER IF NOT EXISTS lines_stay BEFORE UPDATE ON lines BEGIN SELECT RAISE(ABORT, 'a log only grows'); END;
 CREATE TRIGGER IF NOT EXISTS lines_last BEFORE DELETE ON lines BEGIN SELECT RAISE(ABORT, 'a log only grows'); END;
 """
@@ -91,6 +95,7 @@ class ScoreLog:
         try:
             # A key that is destroyed must leave no bytes in the file.
             self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA, "secure_delete=ON", mode=mode)
+            self._opened = _file_of(path)
         except (OSError, sqlite3.Error) as error:
             raise ScoreLogError(f"{path}: no log of scores can be used there ({error})") from None
 
@@ -101,24 +106,26 @@ class ScoreLog:
         A commit within another is a part of it, so that a score and what is decided on it stand or fall together.
 
         Raises:
-            ScoreLogError: they cannot be written; no answer may leave.
+            ScoreLogError: they cannot be written, or the log was put back or replaced; no answer may leave.
         """
         if self._batch is not None:
             yield self._batch
             return
         try:
             with whole(self._database):
+                self.require_latest()
                 batch = self._batch = Batch(self._database, self._keys)
                 try:
                     yield batch
                     batch.sign()
+                    if batch.shed:
+                        # In the same transaction, so that a crash before its end leaves it to the next commit.
+                        self._database.execute("INSERT INTO shed DEFAULT VALUES")
                 finally:
                     self._batch = None
-            if batch.shed:
-                # Nor in the file beside it, where pages wait for their place.
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if self._heads is not None and batch.written:
                 self._heads.keep(*batch.last)
+            self._clear(_PATIENCE if batch.shed else 0)
         except (sqlite3.Error, OSError) as error:
             raise ScoreLogError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
 
@@ -152,6 +159,25 @@ class ScoreLog:
         return (
             self._database.execute("SELECT 1 FROM lines WHERE head = ?", (bytes.fromhex(head),)).fetchone() is not None
         )
+
+    @property
+    def lingers(self) -> bool:
+        """Whether keys or levels that were destroyed may still lie in the file beside this one, as a reader keeps it:
+        each commit, of whichever process, tries again.
+        """
+        return self._database.execute("SELECT 1 FROM shed").fetchone() is not None
+
+    def require_latest(self) -> None:
+        """See that this is the file that was opened, and has the last head that was kept beside it.
+
+        Raises:
+            ScoreLogError: it is not: what was used or withdrawn since would be used again.
+        """
+        if _file_of(self.path) != self._opened:
+            fix = "restore the latest copy of it, and start again what uses it"
+            raise ScoreLogError(f"{self.path}: was replaced or removed while it was open; {fix}")
+        if not self.is_whole():
+            raise older(self.path)
 
     def is_whole(self) -> bool:
         """Whether the chain has the last head that was kept beside it; one that was put back by itself has not.
@@ -219,6 +245,14 @@ class ScoreLog:
         """Close the file; the object is of no more use."""
         self._database.close()
 
+    def _clear(self, patience: float) -> None:
+        """Let what was destroyed go from where pages wait for their place, too, unless a reader is in the way."""
+        # What was committed stays, and so does the mark where this fails.
+        with suppress(sqlite3.Error):
+            (last,) = self._database.execute("SELECT MAX(number) FROM shed").fetchone()
+            if last is not None and emptied(self._database, patience):
+                self._database.execute("DELETE FROM shed WHERE number <= ?", (last,))
+
     def _erased_at(self, person: bytes) -> str:
         query = "SELECT MAX(at) FROM lines WHERE kind = 'erased' AND person = ?"
         return str(self._database.execute(query, (person,)).fetchone()[0] or "unknown")
@@ -236,3 +270,24 @@ class ScoreLog:
                 opened = AESGCM(retention.decrypt(raw[:NONCE], raw[NONCE:], name) if retained else raw)
                 found.setdefault(name, []).append((since, opened))
         return found
+
+
+def lingering(path: Path | None) -> str:
+    """What is said where `ScoreLog.lingers`."""
+    return (
+        f"{path}-wal: keys or levels that were destroyed may still lie in it, since another process is reading the "
+        "log; end that, and the next line of the log, or the node's daily work, clears it"
+    )
+
+
+def older(path: Path | None) -> ScoreLogError:
+    """What is said of a log that lacks lines which it had."""
+    return ScoreLogError(f"{path}: is older than the ledger or its own last head; restore the latest copy of it")
+
+
+def _file_of(path: Path | None) -> tuple[int, int] | None:
+    """Which file lies there; None where none does."""
+    with suppress(FileNotFoundError):
+        found = os.stat(path) if path is not None else None
+        return None if found is None else (found.st_dev, found.st_ino)
+    return None

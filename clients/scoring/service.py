@@ -143,6 +143,8 @@ class ScoreService:
         # From here on nothing refuses: what is written of an application is written with its answer.
         for token in (one.token for one in judged if one.status == "used" and one.token is not None):
             log.use(token.handle, application.id, application.person, token.platform, token.expires.isoformat())
+            if token.retraining and (purpose := self._retraining.get(token.release)):
+                log.keep_level(token, application.person, purpose)
         log.write(content, application.id, application.person, version, application.digest)
         return _answer(content)
 
@@ -199,8 +201,6 @@ class ScoreService:
             return SeenToken("expired" if today > token.expires else "clock", token)
         if not log.free(known, application.id):
             return SeenToken("other-application", token)
-        if token.retraining and (purpose := self._retraining.get(token.release)):
-            log.keep_level(token, application.person, purpose)
         return seen
 
     def _content(

@@ -23,8 +23,10 @@ _START = bytes(32)
 # What follows the meaning in the row of a corrected value, before its cause; no meaning has it.
 _CORRECTED = "|corrected|"
 # `given` counts tokens by day: to count them anew would cost each consent of a day more than the one before. Files from
-# before it are counted once, in one transaction with the trigger that counts from then on, in whichever process.
-_SCHEMA = """
+# before it are counted once, in one transaction with the trigger that counts from then on, in whichever process. Of a
+# correction what it tells is kept before its token, and it takes nothing of the day's most: a trigger of before counted
+# it, too.
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS told (
     seq INTEGER PRIMARY KEY, person TEXT NOT NULL, kind TEXT NOT NULL, what TEXT NOT NULL, month TEXT NOT NULL,
     value INTEGER NOT NULL, bits INTEGER NOT NULL, lender TEXT NOT NULL, release TEXT NOT NULL, handle BLOB NOT NULL,
@@ -50,11 +52,14 @@ CREATE TABLE IF NOT EXISTS given (
     release TEXT NOT NULL, lender TEXT NOT NULL, day TEXT NOT NULL, tokens INTEGER NOT NULL,
     PRIMARY KEY (release, lender, day)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS tokens_given AFTER INSERT ON tokens BEGIN
+DROP TRIGGER IF EXISTS tokens_given;
+CREATE TRIGGER IF NOT EXISTS tokens_counted AFTER INSERT ON tokens WHEN NOT EXISTS (
+    SELECT 1 FROM told WHERE (person, handle) = (NEW.person, NEW.handle) AND instr(what, '{_CORRECTED}')
+) BEGIN
     INSERT INTO given VALUES (NEW.release, NEW.lender, NEW.day, 1) ON CONFLICT DO UPDATE SET tokens = tokens + 1;
 END;
 INSERT INTO given SELECT release, lender, day, COUNT(*) FROM tokens WHERE NOT EXISTS (SELECT 1 FROM given)
-    GROUP BY release, lender, day;
+    AND handle NOT IN (SELECT handle FROM told WHERE instr(what, '{_CORRECTED}')) GROUP BY release, lender, day;
 COMMIT;
 CREATE TRIGGER IF NOT EXISTS told_stay BEFORE UPDATE ON told BEGIN SELECT RAISE(ABORT, 'it only grows'); END;
 CREATE TRIGGER IF NOT EXISTS told_last BEFORE DELETE ON told BEGIN SELECT RAISE(ABORT, 'it only grows'); END;
@@ -175,6 +180,12 @@ class Transaction:
         self._database.execute(kept, (person, lender, day))
         query = "UPDATE tokens SET withdrawn = ? WHERE (person, lender) = (?, ?) AND withdrawn IS NULL"
         return self._database.execute(query, (day, person, lender)).rowcount
+
+    def consented(self, release: str, lender: str, person: str, request: bytes) -> str | None:
+        """The last day on which a person got a token by a consent, by the digest of what was asked."""
+        query = "SELECT MAX(day) FROM tokens WHERE (person, lender) = (?, ?) AND (release, request) = (?, ?)"
+        (day,) = self._database.execute(query, (person, lender, release, request)).fetchone()
+        return None if day is None else str(day)
 
     def withdrew(self, person: str, lender: str) -> str | None:
         """The last day on which a person withdrew from a lender."""

@@ -23,15 +23,14 @@ from sealscore.shared.ledger.entries import ServeCorrect, ServeDay
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.ledger.state import LedgerState
-from sealscore.shared.model.reasons import contributions
 from sealscore.shared.persons.consent import Consent, may
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
-from sealscore.shared.serving.manifest import Kind, Told
+from sealscore.shared.serving.manifest import Kind
 from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.serving_keys import ServingPeer, month_of
-from sealscore.shared.serving.signal_tower import SignalTower
 from sealscore.shared.serving.token import HANDLE_BYTES, Token, person_tag, seal_token
+from sealscore.shared.serving.told_values import told_values
 from sealscore.shared.text.foreign import encodable
 
 _LABEL = b"sealscore consent 1"
@@ -100,7 +99,8 @@ class TokenMaker:
 
     `peers` are the serving keys of lenders by name; another month's may take their place. The records are those of the
     release's plan. With `asking_consents` a request is a consent itself, given on its day, beside those of the records:
-    only where the operator says that whoever asks has the creator's word.
+    only where the operator says that whoever asks has the creator's word. For a correction the consent of a token of
+    the same month, lender and text stands then.
     """
 
     def __init__(
@@ -160,7 +160,8 @@ class TokenMaker:
             given = store.given_on(*place[:2], str(today))
             if correction is None and given >= self._release.manifest.most_a_day:
                 raise NoToken("day-full", "all tokens of the day for this lender are given; ask again tomorrow")
-            row = self._live_row(store, request, person, today)
+            asked_on = self._asked_on(store, request, person, today, correction is not None)
+            row = self._live_row(store, request, person, today, asked_on)
             handle = os.urandom(HANDLE_BYTES)
             if correction is None:
                 values = self._values(store, request, person, row, today, handle)
@@ -203,16 +204,31 @@ class TokenMaker:
             raise NoToken("person", "the identifier has no normal form; correct it")
         return peer
 
-    def _live_row(self, store: Transaction, request: ConsentRequest, person: str, today: date) -> int:
+    def _asked_on(
+        self, store: Transaction, request: ConsentRequest, person: str, today: date, corrects: bool
+    ) -> date | None:
+        """The day of the consent that a request is, or stands for; None where it is none."""
+        if self._records.consent is None or (self._asking_consents and not corrects):
+            return today
+        if not self._asking_consents:
+            return None
+        # Who corrects does not speak for the creator: the very consent by which she got what is corrected does.
+        found = store.consented(self._release.hash, request.lender, person, request.digest(person))
+        day = None if found is None else date.fromisoformat(found)
+        return day if day is not None and month_of(day) == month_of(today) else None
+
+    def _live_row(
+        self, store: Transaction, request: ConsentRequest, person: str, today: date, asked_on: date | None
+    ) -> int:
         """The row of a person who consents. Who is unknown and who does not consent get the same words."""
         rows, table, manifest = self._rows.get(person, []), self._records.consent, self._release.manifest
         lender, purposes = request.lender, [manifest.purpose_code]
         if request.retraining and manifest.retraining_code:
             purposes.append(manifest.retraining_code)
-        asks, day = table is None or self._asking_consents, store.withdrew(person, lender)
+        day = store.withdrew(person, lender)
         withdrawn = [] if day is None else [Consent(lender, withdrawn=date.fromisoformat(day))]
         for purpose in purposes:
-            asked = [Consent(lender, purpose, given=today)] if asks else []
+            asked = [Consent(lender, purpose, given=asked_on)] if asked_on else []
             given = [(*asked, *withdrawn, *(table[at] if table else ())) for at in rows]
             if not rows or not all(may(one, lender, purpose, today) for one in given):
                 words = " and ".join(purposes)
@@ -326,31 +342,6 @@ class TokenMaker:
 
     def _columns(self, row: int) -> dict[str, np.ndarray]:
         return {name: values[row : row + 1] for name, values in self._records.columns.items()}
-
-
-def told_values(tower: SignalTower, told: Told, columns: Mapping[str, np.ndarray]) -> dict[Kind, int]:
-    """Each kind's value of one record, from its columns as in Records, float64 [1] each."""
-    return {kind: int(values[0]) for kind, values in told_columns(tower, told, columns).items()}
-
-
-def told_columns(tower: SignalTower, told: Told, columns: Mapping[str, np.ndarray]) -> dict[Kind, np.ndarray]:
-    """Each kind's value of each record, int64 [n], from columns as in Records, float64 [n] each."""
-    values: dict[Kind, np.ndarray] = {"signal": tower.levels(columns)}
-    if told.capacity:
-        amounts = columns[told.capacity.column]
-        unknown = len(told.capacity.edges) + 1
-        values["capacity"] = np.where(np.isnan(amounts), unknown, np.searchsorted(told.capacity.edges, amounts))
-    if told.flag:
-        values["flag"] = (columns[told.flag.column] > told.flag.above).astype(np.int64)
-    if told.reasons:
-        names = [feature.name for feature in tower.model.features]
-        moved = contributions(tower.model, tower.model.binning.quantize(columns))
-        named = moved[:, [names.index(name) for name in told.reasons]]
-        order = np.argsort(-named, axis=1, kind="stable")[:, :2]
-        # Only what raised the PD is a reason; 0 says that there is none.
-        places = np.where(np.take_along_axis(named, order, axis=1) > 0, order + 1, 0)
-        values["reasons"] = 16 * places[:, 0] + (places[:, 1] if places.shape[1] > 1 else 0)
-    return values
 
 
 def charge_days(ledger: Ledger, store: ServingStore, release: str, today: date) -> None:

@@ -269,6 +269,7 @@ class _Worker:
             with self._scores.commit():
                 pass
         except (OSError, ScoreLogError) as error:
+            log.error("%s", error)
             return not_logged(ScoreLogError(str(error)))
         return b"{}" if room >= _LEAST_ROOM else not_logged(ScoreLogError("no room"))
 

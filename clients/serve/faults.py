@@ -46,7 +46,7 @@ def no_release(why: str) -> HttpProblem:
 
 def not_logged(error: ScoreLogError) -> HttpProblem:
     """Answers could not be committed, so none of them left."""
-    fix = "see that the disk has room and the log is writable; then send it again: nothing was answered or lost"
+    fix = "see the service's log, and that the disk has room; then send it again: nothing was answered or lost"
     return HttpProblem(503, "log", "the log of scores cannot be written", fix, headers=_RETRY)
 
 

@@ -107,7 +107,8 @@ class LiveRelease:
             fix = "use a release for this lender"
             raise ReleaseError(f"{self._folder.release_folder(pointer.live)}: is not for this lender; {fix}")
         beside = None if shadow is None else self._releases[shadow]
-        return ScoreService(self.release, self._folder.opening_keys(lender), self._log, approved, beside)
+        keys, codes = self._folder.opening_keys(lender), {hash: code for hash, code in approved.items() if code}
+        return ScoreService(self.release, keys, self._log, approved, beside, codes)
 
     def _stamp(self) -> Stamp:
         return tuple(_stamp(path) for path in self._watched)

@@ -18,14 +18,14 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
 from sealscore.clients.scoring.serving_store import ServingStore
 from sealscore.clients.scoring.storage.kept_levels import KeptLevels
 from sealscore.clients.scoring.storage.log_keys import KEY_BYTES, LogKeys
@@ -128,8 +128,12 @@ class ScorerDir:
             raise ReleaseError(f"{folder}: holds another release than was approved; restore the approved one")
         return found
 
-    def log(self) -> ScoreLog:
-        """The log of scores; ScoreLogError or KeyFileError where it cannot be used."""
+    def log(self, behind: bool = False) -> ScoreLog:
+        """The log of scores; one that was put back is opened only for looking (`behind`).
+
+        Raises:
+            ScoreLogError, KeyFileError, NodeDirError: it cannot be used.
+        """
         path, shared = self.keys / _LOG, self.shared
         if not path.exists():
             if self.log_file.exists():
@@ -137,7 +141,14 @@ class ScorerDir:
             self._make(self.keys)
             write_key(path, _LOG, {}, os.urandom(3 * KEY_BYTES), passphrase(), shared)
         keys = LogKeys.of(read_key(path, _LOG, passphrase(), shared)[1])
-        return ScoreLog(keys, self.log_file, 0o660 if shared else OWNER_ONLY)
+        log = ScoreLog(keys, self.log_file, 0o660 if shared else OWNER_ONLY)
+        try:
+            if not behind:
+                log.require_latest()
+        except ScoreLogError:
+            log.close()
+            raise
+        return log
 
     def kept_levels(self) -> KeptLevels:
         """Levels of tokens that a lender keeps for retraining."""
@@ -165,15 +176,19 @@ class ScorerDir:
         self._write(self.releases / "state.json", content | {"retired": list(pointer.retired)})
 
     @property
-    def handed_over(self) -> tuple[str, frozenset[str]]:
-        """Whose scorer this is, and the hashes of the releases that are approved and not withdrawn.
+    def handed_over(self) -> tuple[str, dict[str, str | None]]:
+        """Whose scorer this is, and by hash the releases that are approved and not withdrawn, with the purpose of
+        retraining of those that name one.
 
         Raises:
             NodeDirError: the node has not said it yet, or the file is damaged.
         """
         try:
             data = json.loads(self.scorer_file.read_text("utf-8"))
-            return str(data["lender"]), frozenset(map(str, data["approved"]))
+            approved = data["approved"]
+            # Earlier versions handed over a list of hashes.
+            codes = dict.fromkeys(approved) if isinstance(approved, list) else dict(approved)
+            return str(data["lender"]), {str(hash): code and str(code) for hash, code in codes.items()}
         except FileNotFoundError:
             fix = "at the node: sealscore-node release use NAME"
             raise NodeDirError(f"{self.scorer_file}: the node has handed nothing over to its scorer; {fix}") from None
@@ -181,9 +196,9 @@ class ScorerDir:
             fix = "sealscore-node release use NAME writes it anew"
             raise NodeDirError(f"{self.scorer_file}: cannot be read; {fix}") from None
 
-    def hand_over(self, lender: str, approved: Collection[str]) -> None:
-        """Tell a scorer whose it is, and the releases that the ledger has as approved."""
-        self._write(self.scorer_file, {"lender": lender, "approved": sorted(approved)})
+    def hand_over(self, lender: str, approved: Mapping[str, str | None]) -> None:
+        """Tell a scorer whose it is, and the releases that the ledger has as approved, as `handed_over` gives them."""
+        self._write(self.scorer_file, {"lender": lender, "approved": dict(sorted(approved.items()))})
 
     def opening_keys(self, lender: str) -> list[ServingKeys]:
         """All serving keys that are here, for opening tokens alone; no identity is needed."""

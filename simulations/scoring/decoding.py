@@ -26,13 +26,13 @@ from typing import Any
 import numpy as np
 
 from sealscore.clients.data.derive import derived_columns
-from sealscore.clients.scoring.tokens import told_columns
 from sealscore.server.releases.making import strongest
 from sealscore.shared.model.bins import Binning, FeatureBins
 from sealscore.shared.plan.schema import TableSchema
 from sealscore.shared.serving.manifest import Capacity, Told
 from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.signal_tower import SignalTower
+from sealscore.shared.serving.told_values import told_columns
 from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.federation import load_parties
 from sealscore.simulations.experiments.job import RELEASE, run_job

@@ -15,7 +15,9 @@ from disk import no_room_for
 from partners import Partners
 
 from sealscore.clients.commands.serving import scores, tokens
+from sealscore.clients.setup.node_dir import NodeDirError
 from sealscore.clients.setup.serving_dir import ServingDir
+from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.shared.ledger.ledger import read_ledger
 
 pytestmark = pytest.mark.slow
@@ -234,6 +236,27 @@ def test_rollback_of_releases_changes_no_answer_that_was_given(partners: Partner
     assert other["model"]["release"] != first["model"]["release"]
     partners.scored({**application, "application_id": "c"})
     assert "3 the same, 0 differ" in partners.good("lender-1", "replay").text
+
+
+def test_a_release_whose_withdrawal_was_broken_off_is_withdrawn_by_the_same_command(
+    partners: Partners, monkeypatch: pytest.MonkeyPatch
+):
+    partners.prepared(("wallet",))
+    serving = partners.town.serving("lender-1")
+
+    def broken(*given: object) -> None:
+        raise NodeDirError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ServingDir, "hand_over", broken)
+        assert partners.node("lender-1", "release", "withdraw", "first").code != 0
+    assert serving.pointer.live in serving.handed_over[1]
+    for _ in range(2):
+        partners.good("lender-1", "release", "withdraw", "first")
+        assert serving.pointer.live is None
+        assert serving.handed_over == ("lender-1", {})
+    found = verify_ledger(partners.town.node("lender-1").ledger_file)
+    assert not found.findings, found.findings
 
 
 def test_who_withdraws_after_a_release_ended_is_heard(partners: Partners):

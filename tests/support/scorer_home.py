@@ -59,7 +59,7 @@ class ScorerHome:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.dir = ScorerDir(folder)
-        self.approved: list[str] = []
+        self.approved: dict[str, str | None] = {}
         (folder / "keys").mkdir(mode=0o700, exist_ok=True)
         self.dir.share(folder / "keys")
         month = month_of(now())
@@ -69,12 +69,13 @@ class ScorerHome:
 
     def approve(self, source: Path) -> str:
         """Keep a release as approved; gives its hash."""
-        hash = Release.load(source).hash
+        manifest = Release.load(source).manifest
+        hash = manifest.hash
         if not self.dir.release_folder(hash).exists():
             self.dir.releases.mkdir(mode=0o700, exist_ok=True)
             shutil.copytree(source, self.dir.release_folder(hash))
             self.dir.share(self.dir.releases)
-        self.approved.append(hash)
+        self.approved[hash] = manifest.retraining_code
         self.dir.hand_over(LENDER, self.approved)
         return hash
 
@@ -90,7 +91,7 @@ class ScorerHome:
 
     def withdraw(self, hash: str) -> None:
         """End a release, as the node does: first by the list, then by the pointer."""
-        self.approved.remove(hash)
+        del self.approved[hash]
         self.dir.hand_over(LENDER, self.approved)
         self.dir.point(self.dir.pointer.without(hash))
 

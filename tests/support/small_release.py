@@ -281,6 +281,7 @@ class Pair:
             given["release"],
             records or everybody(self.platform),
             peers,
+            given.get("asking_consents", False),
         )
 
     def token(self, person: str, key: str = "k1", day: date | None = None, **asked: Any) -> bytes:
@@ -339,6 +340,11 @@ def code_of(make: Callable[[], Any]) -> str:
     except NoToken as error:
         return error.code
     raise AssertionError("a token was made")
+
+
+def level_of(maker: TokenMaker, person: str) -> int:
+    """The level of a person by a maker's tower and today's records."""
+    return int(maker._tower.levels(maker.record(person))[0])
 
 
 def bits_told(pair: Pair, kind: str | None = None) -> list[int]:

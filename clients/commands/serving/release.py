@@ -173,15 +173,20 @@ def withdraw(
     why: Annotated[str, typer.Option(help="The reason, for the ledger.")] = "withdrawn by the operator",
     folder: Folder = HERE,
 ) -> None:
-    """Withdraw a release: no token is made under it any more, and nothing is scored by it. It cannot be undone."""
+    """Withdraw a release: no token is made under it any more, and nothing is scored by it. It cannot be undone.
+
+    Where that was broken off, the same command again ends it.
+    """
     node_dir, why = node_dir_at(folder), reason(why)
-    hash, state = approved_release(node_dir, release)
+    hash, state = approved_release(node_dir, release, ended=True)
     serving = ServingDir(node_dir)
     with opened(node_dir) as ledger:
-        ledger.append(lambda folded: EndRelease(release=hash, why=why))
+        before = ledger.state.serving.releases[hash].state != "live"
+        if not before:
+            ledger.append(lambda folded: EndRelease(release=hash, why=why))
         hand_over(node_dir, ledger)
     serving.point(serving.pointer.without(hash))
-    console.print(f"withdrawn: {foreign(state.manifest.name)}")
+    console.print(f"withdrawn{' before' if before else ''}: {foreign(state.manifest.name)}")
     if node_dir.config().node.role == "lender" and serving.pointer.live is None:
         console.print("no release is live now: sealscore-node release use, or rollback")
 
@@ -190,8 +195,8 @@ def hand_over(node_dir: NodeDir, ledger: Ledger) -> None:
     """Tell a lender's scorer, which reads no ledger, what the ledger has as approved."""
     config = node_dir.config()
     if config.node.role == "lender":
-        live = [one.manifest.hash for one in ledger.state.serving.live]
-        ServingDir(node_dir).hand_over(config.node.name, live)
+        live = [one.manifest for one in ledger.state.serving.live]
+        ServingDir(node_dir).hand_over(config.node.name, {one.hash: one.retraining_code for one in live})
 
 
 def _lender(folder: Path) -> NodeDir:

@@ -21,7 +21,7 @@ from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.log_days import close_days
 from sealscore.clients.scoring.replay import Replayed
 from sealscore.clients.scoring.replay import replay as replayed
-from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
+from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError, lingering
 from sealscore.clients.scoring.scorer import NoModel
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.setup.node_dir import NodeDir
@@ -109,9 +109,12 @@ def erase(
         with log.commit() as batch:
             gone = batch.erase(name, cause)
             Register(batch, log.keys).forget(log.keys.person(name))
+        lingers = log.lingers
     if not gone:
         fail("the log has no key of this person: never scored, or erased already", BAD_INPUT)
     console.print("erased: the lines of this person cannot be read any more; the log has a signed line of it")
+    if lingers:
+        errors.print(f"[yellow]not yet gone from the disk:[/yellow] {lingering(log.path)}")
 
 
 @contextmanager
@@ -121,7 +124,7 @@ def score_log(node_dir: NodeDir, behind: bool = False) -> Iterator[tuple[Ledger,
     A log that is older than the ledger is for looking alone (`behind`).
     """
     with opened(node_dir) as ledger:
-        log = ServingDir(node_dir).log()
+        log = ServingDir(node_dir).log(behind)
         try:
             try:
                 close_days(ledger, log, today())

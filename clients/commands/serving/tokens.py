@@ -117,7 +117,9 @@ def _made(node_dir: NodeDir, release: str, asked: ConsentRequest, correction: Co
         try:
             records = loaded(node_dir, config, found.plan).records
             peers = serving.peers(cards, month_of(day))
-            maker = TokenMaker(node_dir.identity(), ledger, store, found, records, peers)
+            # A new token by hand needs a consent in the data; a correction goes by the one that it corrects.
+            asking = correction is not None and config.serving.consents == "request"
+            maker = TokenMaker(node_dir.identity(), ledger, store, found, records, peers, asking)
             return maker.make(asked, day, correction)
         except NoToken as error:
             fail(f"no token ({error.code}): {error}", FAILED)

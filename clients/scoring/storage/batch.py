@@ -115,6 +115,7 @@ class Batch:
         """
         count = 0
         for handle in handles:
+            self.shed |= drop_level(self._database, handle, platform)
             query = "SELECT person, platform, application IS NULL FROM handles WHERE handle = ?"
             row = self._database.execute(query, (handle,)).fetchone()
             if row is None:
@@ -125,7 +126,6 @@ class Batch:
             if row[1] != platform or row[2]:
                 continue
             count += 1
-            self.shed |= drop_level(self._database, handle)
             query = "UPDATE handles SET withdrawn = ? WHERE handle = ? AND withdrawn IS NULL"
             if self._database.execute(query, (day, handle)).rowcount == 1:
                 self._retain(bytes(row[0]), until)

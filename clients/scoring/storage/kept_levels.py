@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealscore.clients.scoring.durable import HeadFile
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.serving.token import Token
@@ -48,9 +49,10 @@ def keep_level(database: sqlite3.Connection, person: bytes, token: Token, purpos
     database.execute("INSERT OR IGNORE INTO levels VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
-def drop_level(database: sqlite3.Connection, handle: bytes) -> bool:
-    """Delete the level of a token that was withdrawn; False where none was kept."""
-    return database.execute("DELETE FROM levels WHERE handle = ?", (handle,)).rowcount > 0
+def drop_level(database: sqlite3.Connection, handle: bytes, platform: str) -> bool:
+    """Delete the level of a token that its platform withdrew; False where none was kept."""
+    query = "DELETE FROM levels WHERE (handle, platform) = (?, ?)"
+    return database.execute(query, (handle, platform)).rowcount > 0
 
 
 def drop_levels(database: sqlite3.Connection, person: bytes) -> bool:
@@ -59,8 +61,11 @@ def drop_levels(database: sqlite3.Connection, person: bytes) -> bool:
 
 
 def drop_old_levels(database: sqlite3.Connection, day: str) -> bool:
-    """Delete levels that are older than they may be on a day; False where none is."""
-    query = f"DELETE FROM levels WHERE as_of < date(?, '-{MOST_DAYS} days')"
+    """Delete levels that are older than they may be on a day, and those of tokens that no answer used, as an earlier
+    version kept them; False where none is.
+    """
+    used = "SELECT handle FROM handles WHERE application IS NOT NULL AND withdrawn IS NULL"
+    query = f"DELETE FROM levels WHERE as_of < date(?, '-{MOST_DAYS} days') OR handle NOT IN ({used})"
     return database.execute(query, (day,)).rowcount > 0
 
 
@@ -102,11 +107,21 @@ class KeptLevels:
         if not self.path.exists():
             return []
         try:
+            kept = HeadFile(self.path.with_suffix(".head")).read()
+        except OSError as error:
+            raise self._unreadable(error) from None
+        try:
             with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", timeout=60, uri=True)) as database:
                 # A log of before there were levels.
                 if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'level_deletions'").fetchone():
                     return []
+                # In one that was put back there are levels that were withdrawn since.
+                if kept and not database.execute("SELECT 1 FROM lines WHERE head = ?", (kept.head,)).fetchone():
+                    raise self._unreadable("it lacks its own last head")
                 return database.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            what = f"{self.path}: levels kept for retraining cannot be read ({error}); restore the file"
-            raise DisclosureStoreError(what) from None
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, why: object) -> DisclosureStoreError:
+        what = f"levels kept for retraining cannot be read ({why}); restore the latest copy"
+        return DisclosureStoreError(f"{self.path}: {what}")

@@ -200,7 +200,7 @@ def _home(folder: Path, source: Path, release: Release) -> tuple[ScorerDir, str]
     month = month_of(datetime.now(UTC).date())
     write_key(folder / "keys" / f"serving-{month}", "serving-key", {"month": month}, PlanKeys.secret(), None)
     shutil.copytree(source, found.release_folder(release.hash))
-    found.hand_over(release.manifest.lenders[0], [release.hash])
+    found.hand_over(release.manifest.lenders[0], {release.hash: release.manifest.retraining_code})
     found.point(Pointer().going_live(release.hash))
     token = caller_file(found).add("bench", ["score"])
     assert token is not None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from datetime import date
+import sqlite3
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +20,10 @@ from small_release import (
     bits_told,
     code_of,
     content_of,
+    crafted,
     everybody,
     known_at,
+    level_of,
     request,
     small_release,
     trained_ledger,
@@ -46,7 +51,7 @@ def moved(pair: Pair) -> tuple[str, TokenMaker]:
     for person in known_at(count=50):
         for inflow in (0.0, 100.0):
             maker = right(pair, person, inflow)
-            if maker.level(person) != pair.maker().level(person):
+            if level_of(maker, person) != level_of(pair.maker(), person):
                 return person, maker
     raise AssertionError("no level of the fixture moves")
 
@@ -63,7 +68,7 @@ def test_a_correction_tells_the_right_level_and_is_counted_with_its_cause(pair: 
     person, maker = moved(pair)
     wrong = content_of(pair, pair.token(person)).values["signal"]
     made = content_of(pair, correct(pair, person, maker))
-    assert made.values["signal"] == maker.level(person) != wrong
+    assert made.values["signal"] == level_of(maker, person) != wrong
     assert bits_told(pair) == [3, 3]
     (entry,) = corrections(pair)
     assert (entry.cause, entry.why, entry.bits, entry.peer) == (WRONG.cause, WRONG.why, {"signal": 3}, "lender-1")
@@ -180,3 +185,67 @@ def test_nothing_is_told_where_the_ledger_cannot_be_written(pair: Pair, monkeypa
         correct(pair, person, maker)
     assert bits_told(pair) == [3]
     assert pair.store.told_of(person)[-1].get("corrected") is None
+
+
+def test_a_correction_takes_nothing_of_the_days_most(tmp_path: Path):
+    pair = Pair(crafted(small_release(kinds=True), most_a_day=2), folder=tmp_path)
+    person, maker = moved(pair)
+    pair.token(person)
+    correct(pair, person, maker)
+    with pair.store.transaction() as own:
+        assert own.given_on(pair.release.hash, pair.lender, str(TODAY)) == 1
+    others = [one for one in known_at() if one != person]
+    pair.token(others[0], "other")
+    assert code_of(lambda: pair.token(others[1], "third")) == "day-full"
+    # Also where a file from before days were counted is counted once.
+    pair.close()
+    with closing(sqlite3.connect(tmp_path / "serving.db")) as database:
+        database.executescript("DROP TRIGGER tokens_counted; DROP TABLE given;")
+    with pair.store.transaction() as own:
+        assert own.given_on(pair.release.hash, pair.lender, str(TODAY)) == 2
+    pair.close()
+
+
+class TestByRequest:
+    """`consents = "request"`: the table has no consent of the creator; that of a token is the back end's word."""
+
+    def maker(self, pair: Pair, like: TokenMaker, day: date = TODAY, asking: bool = True) -> TokenMaker:
+        records = like._records
+        unsaid = dataclasses.replace(records, consent=tuple(() for _ in records.person))
+        return pair.maker(day, unsaid, asking_consents=asking)
+
+    def test_the_consent_of_the_token_stands_for_the_correction(self, pair: Pair):
+        person, right = moved(pair)
+        self.maker(pair, pair.maker()).make(request(person), TODAY)
+        assert code_of(lambda: correct(pair, person, self.maker(pair, right, asking=False))) == "no-consent"
+        made = correct(pair, person, self.maker(pair, right))
+        assert content_of(pair, made).values["signal"] == level_of(right, person)
+        assert len(corrections(pair)) == 1
+
+    @pytest.mark.parametrize(
+        "changes", [{"lender": "lender-2"}, {"text": "b" * 64}, {"language": "zh"}, {"kinds": BOTH}]
+    )
+    def test_another_consent_does_not(self, pair: Pair, changes: dict[str, Any]):
+        person, right = moved(pair)
+        self.maker(pair, pair.maker()).make(request(person), TODAY)
+        assert code_of(lambda: correct(pair, person, self.maker(pair, right), **changes)) == "no-consent"
+        assert corrections(pair) == []
+
+    def test_nor_one_that_was_withdrawn_until_she_consents_again(self, pair: Pair):
+        person, right = moved(pair)
+        tomorrow = TODAY + timedelta(days=1)
+        self.maker(pair, pair.maker()).make(request(person), TODAY)
+        with pair.store.transaction() as own:
+            own.withdraw(person, pair.lender, str(TODAY))
+        for day in (TODAY, tomorrow):
+            assert code_of(lambda day=day: correct(pair, person, self.maker(pair, right, day), day=day)) == "no-consent"
+        self.maker(pair, pair.maker(), tomorrow).make(request(person, "again"), tomorrow)
+        correct(pair, person, self.maker(pair, right, tomorrow), day=tomorrow)
+        assert len(corrections(pair)) == 1
+
+    def test_nor_one_of_another_month(self, pair: Pair):
+        person, right = moved(pair)
+        april = date(2030, 4, 1)
+        self.maker(pair, pair.maker()).make(request(person), TODAY)
+        self.maker(pair, pair.maker(), april).make(request(person, "april", "lender-2"), april)
+        assert code_of(lambda: correct(pair, person, self.maker(pair, right, april), day=april)) == "no-consent"

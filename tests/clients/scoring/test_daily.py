@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from ledger_files import CEILINGS, PARTY, PLATFORM, append_raw, approval, enrolled_plan, members, new_ledger
 from serving_entries import LENDERS, admit, manifest, platform_ledger
 
+from sealscore.clients.scoring import score_log
 from sealscore.clients.scoring.daily import RETRY, Chore, Daily, lender_chores, platform_chores
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.serving_store import ServingStore, ServingStoreError
@@ -44,6 +47,7 @@ class Node:
         self.daily = Daily(ledger, chores, self.told.append, self.clock, lambda: self.clock.now - self.jumped)
         self.keys = LogKeys.fresh()
         self.asked, self.done = list[tuple[date, int]](), list[date]()
+        self.handed = list[list[str]]()
 
     def days(self, release: str = FIRST.hash) -> dict[str, list[str]]:
         found = self.ledger.state.serving.releases[release].days
@@ -69,7 +73,10 @@ def lender(tmp_path: Path) -> Iterator[Node]:
         node.asked.append((today, days))
         return ["2030-09"]
 
-    node = Node(ledger, lender_chores(ledger, lambda: ScoreLog(node.keys, tmp_path / "scores.db"), destroy))
+    def tell() -> None:
+        node.handed.append([one.manifest.hash for one in ledger.state.serving.live])
+
+    node = Node(ledger, lender_chores(ledger, lambda: ScoreLog(node.keys, tmp_path / "scores.db"), destroy, tell))
     yield node
     ledger.close()
 
@@ -181,6 +188,36 @@ class TestLender:
             assert (next(log.lines([1])).content is not None) == readable
             lender.clock.forward(days=1)
         assert len([line for line in lender.told if "log of scores" in line]) == 1
+        log.close()
+
+    def test_the_scorer_hears_of_a_release_that_was_withdrawn(self, lender: Node, tmp_path: Path):
+        """By a command that ended with its entry in the ledger."""
+        lender.daily.look()
+        assert lender.handed == [[FIRST.hash]]
+        append_raw(tmp_path / "ledger.db", EndRelease(release=FIRST.hash, why="a test"), party=PARTY)
+        lender.daily.look()
+        assert lender.handed == [[FIRST.hash], []]
+
+    def test_what_a_reader_keeps_on_the_disk_is_said_and_cleared_later(
+        self, lender: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(score_log, "_PATIENCE", 0.05)
+        path = tmp_path / "scores.db"
+        log = ScoreLog(lender.keys, path)
+        with log.commit() as batch:
+            batch.write({"score_id": "s"}, "app", "ann", 1, b"d" * 32)
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT COUNT(*) FROM lines").fetchone()
+            with log.commit() as batch:
+                batch.erase("ann", "asked for it")
+            lender.daily.look()
+            assert len(lender.daily.undone) == 1
+            reader.execute("COMMIT")
+        lender.clock.forward(seconds=RETRY + 1)
+        lender.daily.look()
+        assert lender.daily.undone == []
+        assert not log.lingers
         log.close()
 
 

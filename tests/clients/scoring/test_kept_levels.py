@@ -7,8 +7,20 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from small_release import TODAY, Pair, application, content_of, crafted, everybody, known_at, request, small_release
+from small_release import (
+    TODAY,
+    Pair,
+    application,
+    content_of,
+    crafted,
+    everybody,
+    known_at,
+    level_of,
+    request,
+    small_release,
+)
 
+from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.storage.kept_levels import MOST_DAYS, KeptLevels
 from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.clients.scoring.tokens import Correction
@@ -60,7 +72,7 @@ def test_a_level_is_for_its_purpose_meaning_and_platform(pair: Pair, change: dic
 
 
 def test_of_several_levels_the_first_counts_whatever_came_later(pair: Pair):
-    person = next(one for one in known_at(count=50) if pair.maker().level(one) != 0)
+    person = next(one for one in known_at(count=50) if level_of(pair.maker(), one) != 0)
     first = used(pair, person)
     with sqlite3.connect(pair.folder / "scores.db") as database:  # type: ignore[operator]
         # The same level a month later, and another one.
@@ -91,6 +103,46 @@ def test_a_level_that_is_withdrawn_erased_or_too_old_is_gone_from_the_file(pair:
     with pair.log.commit() as batch:
         batch.destroy_expired(str(TODAY + timedelta(days=MOST_DAYS + 1)))
     assert levels(pair, left[1]) == {}
+
+
+def refused(pair: Pair, person: str) -> tuple[bytes, bytes]:
+    """Two tokens of an application that is refused within a commit that goes on, as a service's does; their handles."""
+    tokens = [pair.token(person, key, retraining=True) for key in "ab"]
+    service = pair.service()
+    opened = service.open([application(person, *tokens)], TODAY)
+    with pair.log.commit() as batch, pytest.raises(ApplicationError) as error:
+        service.answer(batch, opened[0], "test", TODAY)
+    assert error.value.code == "two-tokens"
+    first, second = (content_of(pair, token).handle for token in tokens)
+    return first, second
+
+
+def test_a_refused_application_leaves_no_level(pair: Pair):
+    person = known_at()[0]
+    handles = refused(pair, person)
+    assert levels(pair, person) == {}
+    with pair.log.commit() as batch:
+        assert [batch.handle(one) for one in handles] == [None, None]
+
+
+@pytest.mark.parametrize("way", ["withdrawn", "next day"])
+def test_a_level_that_an_earlier_version_kept_of_an_unused_token_goes(pair: Pair, way: str):
+    person = known_at()[0]
+    token = content_of(pair, pair.token(person, retraining=True))
+    with pair.log.commit() as batch:
+        batch.keep_level(token, person, PURPOSE)
+    assert set(levels(pair, person)) == {person}
+    before = kept(pair).deletions()
+    with pair.log.commit() as batch:
+        if way == "withdrawn":
+            batch.withdraw([token.handle], "video-1", str(TODAY), str(TODAY))
+            assert not batch.shed
+            batch.withdraw([token.handle], "wallet", str(TODAY), str(TODAY))
+        else:
+            batch.destroy_expired(str(TODAY))
+        assert batch.shed
+    assert levels(pair, person) == {}
+    assert kept(pair).deletions() > before
 
 
 def test_a_withdrawal_of_another_platform_deletes_nothing(pair: Pair):
@@ -126,7 +178,7 @@ def test_a_corrected_level_takes_the_place_of_the_wrong_one(pair: Pair):
         columns = {name: values.copy() for name, values in records.columns.items()}
         columns["inflow"][at] = inflow
         maker = pair.maker(records=type(records)(**{**vars(records), "columns": columns}))
-        if maker.level(person) != pair.maker().level(person):
+        if level_of(maker, person) != level_of(pair.maker(), person):
             break
     token = maker.make(request(person, "c", retraining=True), TODAY, Correction("wrong-rows", "x"))
     with pair.store.transaction() as own:
@@ -135,7 +187,7 @@ def test_a_corrected_level_takes_the_place_of_the_wrong_one(pair: Pair):
         batch.withdraw(handles, "wallet", str(TODAY), str(TODAY))
     assert levels(pair, person) == {}
     pair.service().score(application(person, token, application_id="again"), "test", TODAY)
-    assert levels(pair, person) == {person: maker.level(person)}
+    assert levels(pair, person) == {person: level_of(maker, person)}
 
 
 def test_a_log_of_before_has_no_levels_and_a_broken_one_says_so(tmp_path: Path):
@@ -147,3 +199,22 @@ def test_a_log_of_before_has_no_levels_and_a_broken_one_says_so(tmp_path: Path):
     path.write_bytes(b"no database" * 100)
     with pytest.raises(DisclosureStoreError):
         found.deletions()
+
+
+def test_of_a_log_that_was_put_back_no_level_is_used(pair: Pair):
+    """One that was withdrawn since would be."""
+    person, other = known_at()[:2]
+    used(pair, person)
+    pair.close()
+    path = kept(pair).path
+    copy = path.read_bytes()
+    assert set(levels(pair, person)) == {person}
+    with pair.log.commit() as batch:
+        batch.erase(person, "a right")
+    pair.close()
+    assert levels(pair, person, other) == {}
+    path.write_bytes(copy)
+    with pytest.raises(DisclosureStoreError):
+        levels(pair, person)
+    with pytest.raises(DisclosureStoreError):
+        kept(pair).deletions()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from small_release import TODAY, Pair, application, small_release, trained_ledger
 
+from sealscore.clients.scoring import score_log
 from sealscore.clients.scoring.durable import HeadFile
 from sealscore.clients.scoring.log_days import note_days
 from sealscore.clients.scoring.replay import replay
@@ -414,3 +415,73 @@ def test_a_commit_within_another_is_a_part_of_it(tmp_path: Path):
     write(log, "p3", "fourth")
     assert readable(log) == [1, 2, 3]
     assert log.check([log.head]) == []
+
+
+def beside(path: Path) -> bytes:
+    """All that lies in the log's files."""
+    return b"".join(one.read_bytes() for one in path.parent.glob(f"{path.name}*"))
+
+
+def test_a_key_goes_from_the_disk_when_no_reader_keeps_it_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(score_log, "_PATIENCE", 0.05)
+    path = tmp_path / "log.db"
+    log = written(path)
+    (key,) = log._database.execute("SELECT key FROM persons WHERE person = ?", (KEYS.person("p1"),)).fetchone()
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM lines").fetchone()
+        with log.commit() as batch:
+            assert batch.erase("p1", "asked for it")
+        assert log.lingers
+        assert bytes(key) in beside(path)
+        write(log, "p2", "while it reads")
+        assert log.lingers
+        # Another process, or this one after a crash.
+        with closing(ScoreLog(KEYS, path)) as other:
+            assert other.lingers
+        reader.execute("COMMIT")
+    write(log, "p2", "after")
+    assert not log.lingers
+    assert bytes(key) not in beside(path)
+    assert log.check() == []
+    log.close()
+
+
+def test_what_was_put_back_is_not_written_on_also_without_a_ledger(tmp_path: Path):
+    """Two commits on it, and the head beside it would be one of its own."""
+    path = tmp_path / "log.db"
+    log = written(path)
+    log.close()
+    copy = path.read_bytes()
+    log = ScoreLog(KEYS, path)
+    write(log, "p9", "later", HANDLE)
+    log.close()
+    path.write_bytes(copy)
+    old = ScoreLog(KEYS, path)
+    for _ in range(3):
+        with pytest.raises(ScoreLogError, match="older than"):
+            write(old, "p9", "again", HANDLE)
+    assert old.head != log_head(path)
+    assert not old.is_whole()
+    old.close()
+
+
+def log_head(path: Path) -> str:
+    found = HeadFile(path.with_suffix(".head")).read()
+    assert found is not None
+    return found.head.hex()
+
+
+@pytest.mark.parametrize("way", ["replaced", "removed"])
+def test_a_file_that_is_exchanged_under_a_process_gets_no_line_elsewhere(tmp_path: Path, way: str):
+    path = tmp_path / "log.db"
+    log = written(path)
+    shutil.copyfile(path, tmp_path / "copy.db")
+    if way == "replaced":
+        (tmp_path / "copy.db").rename(path)
+    else:
+        path.unlink()
+    with pytest.raises(ScoreLogError, match=r"log\.db: was replaced or removed"):
+        write(log, "p0", "nowhere")
+    assert log.find("score-nowhere") is None
+    log.close()

@@ -20,7 +20,7 @@ def test_a_file_from_before_days_were_counted_is_counted_once(tmp_path: Path):
     pair.token(two, "c")
     pair.close()
     with closing(sqlite3.connect(tmp_path / "serving.db")) as database:
-        database.executescript("DROP TRIGGER tokens_given; DROP TABLE given; DROP TABLE withdrawals;")
+        database.executescript("DROP TRIGGER tokens_counted; DROP TABLE given; DROP TABLE withdrawals;")
     # A process with the file open from before does not know the table, and its tokens are counted all the same.
     old = sqlite3.connect(tmp_path / "serving.db", isolation_level=None)
     old.execute("SELECT COUNT(*) FROM tokens").fetchone()

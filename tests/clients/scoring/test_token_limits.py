@@ -26,8 +26,9 @@ from small_release import (
     trained_ledger,
 )
 
-from sealscore.clients.scoring.tokens import charge_days, told_values
+from sealscore.clients.scoring.tokens import charge_days
 from sealscore.shared.ledger.entries import TellLimit
+from sealscore.shared.serving.told_values import told_values
 
 BOTH = frozenset({"signal", "capacity"})
 APRIL = date(2030, 4, 1)

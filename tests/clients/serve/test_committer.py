@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import msgspec
 import pytest
-from scorer_home import ScorerHome, application, new_home
+from scorer_home import ScorerHome, application, new_home, now, pair_of
+from small_release import known_at, small_folder
 
 from sealscore.clients.http.problems import HttpProblem
+from sealscore.clients.scoring.score_log import ScoreLogError
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.serve.committer import Committer, _Worker
 from sealscore.clients.serve.live import LiveRelease
+from sealscore.clients.serve.committer import Committer
+from sealscore.shared.serving.release import Release
 
 
 @pytest.fixture
@@ -32,6 +38,7 @@ def committer(home: ScorerHome) -> Iterator[Committer]:
     made.stop()
 
 
+<<<<<<< HEAD
 async def outcome(committer: Committer, given: list[Any], alone: bool = False) -> Any:
     """An answer, or the code of a problem; who waits for ever fails."""
     try:
@@ -42,12 +49,17 @@ async def outcome(committer: Committer, given: list[Any], alone: bool = False) -
 
 def asked(committer: Committer, *bodies: Any, alone: bool = False) -> list[Any]:
     """What comes of each, asked at once: an answer, or the code of a problem."""
+=======
+def asked(
+    committer: Committer, *bodies: Any, alone: bool = False, loop: asyncio.AbstractEventLoop | None = None
+) -> list[Any]:
+    """What comes of each, asked at once: an answer, or the code of a problem. A committer answers in one loop alone."""
+>>>>>>> refs/heads/fixa
 
     async def all_of_them() -> list[Any]:
         return await asyncio.gather(*(outcome(committer, body if alone else [body], alone) for body in bodies))
 
-    # A loop of its own each time would be another one than the committer answers in.
-    return asyncio.new_event_loop().run_until_complete(all_of_them())
+    return (loop or asyncio.new_event_loop()).run_until_complete(all_of_them())
 
 
 def test_requests_that_wait_share_a_commit_and_one_that_is_refused_spoils_none(committer: Committer):
@@ -103,6 +115,7 @@ def test_a_log_without_its_key_ends_the_start(home: ScorerHome):
         Committer(home.dir).start()
 
 
+<<<<<<< HEAD
 def test_a_copy_of_a_key_that_somebody_made_stops_nothing(home: ScorerHome, committer: Committer):
     (key,) = home.dir.keys.glob("serving-*")
     shutil.copy(key, key.with_name(f"{key.name}.bak"))
@@ -144,3 +157,78 @@ def test_a_thread_that_ends_leaves_nobody_waiting(committer: Committer):
     asyncio.run(all_of_it())
     assert ended == [True]
     assert committer.waiting == 0
+=======
+def retraining(name: str) -> Path:
+    """A release that names a purpose of retraining; all of them have the same towers."""
+    first = now() - timedelta(days=1)
+    return small_folder(name=name, issued=first, expires=first + timedelta(days=90), retraining_code="retraining")
+
+
+@pytest.fixture
+def retraining_home(tmp_path: Path) -> ScorerHome:
+    """Two such releases, of which the second is live."""
+    home = ScorerHome(tmp_path / "scorer")
+    home.approve(retraining("first"))
+    home.use(home.approve(retraining("second")))
+    return home
+
+
+def kept(home: ScorerHome) -> int:
+    with closing(home.dir.log()) as log:
+        (count,) = log._database.execute("SELECT COUNT(*) FROM levels").fetchone()
+        return int(count)
+
+
+def test_levels_are_kept_also_of_tokens_under_another_approved_release(retraining_home: ScorerHome, tmp_path: Path):
+    committer, (one, two) = Committer(retraining_home.dir), known_at()[:2]
+    committer.start()
+    loop = asyncio.new_event_loop()
+    for number, (hash, person) in enumerate(zip(retraining_home.approved, (one, two), strict=True), start=1):
+        pair = pair_of(tmp_path / hash, Release.load(retraining_home.dir.release_folder(hash)))
+        (answer,) = asked(committer, application(person, pair.token(person, retraining=True)), loop=loop)
+        assert answer["signals"][0]["status"] == "used"
+        assert kept(retraining_home) == number
+        pair.close()
+    committer.stop()
+
+
+def test_an_application_that_is_refused_leaves_no_level(retraining_home: ScorerHome, tmp_path: Path):
+    committer, person = Committer(retraining_home.dir), known_at()[0]
+    committer.start()
+    pair = pair_of(tmp_path / "pair", Release.load(retraining("second")))
+    tokens = [pair.token(person, key, retraining=True) for key in "ab"]
+    assert asked(committer, application(person, *tokens), application("p2"))[0] == "two-tokens"
+    assert kept(retraining_home) == 0
+    pair.close()
+    committer.stop()
+
+
+def test_a_log_that_was_put_back_is_not_served(home: ScorerHome):
+    first = Committer(home.dir)
+    first.start()
+    asked(first, application("a"))
+    first.stop()
+    copy = home.dir.log_file.read_bytes()
+    second = Committer(home.dir)
+    second.start()
+    asked(second, application("b"))
+    second.stop()
+    home.dir.log_file.write_bytes(copy)
+    with pytest.raises(ScoreLogError, match="restore the latest copy"):
+        Committer(home.dir).start()
+    # What is there can be looked at.
+    with closing(home.dir.log(behind=True)) as log:
+        assert len(log.check()) == 1
+
+
+def test_a_log_that_is_exchanged_under_it_gets_no_line_and_is_not_ready(committer: Committer, home: ScorerHome):
+    loop = asyncio.new_event_loop()
+    asked(committer, application("a"), loop=loop)
+    copy = home.dir.folder / "copy.db"
+    copy.write_bytes(home.dir.log_file.read_bytes())
+    copy.rename(home.dir.log_file)
+    assert asked(committer, application("b"), loop=loop) == ["log"]
+    with pytest.raises(HttpProblem) as refused:
+        loop.run_until_complete(committer.ready())
+    assert refused.value.code == "log"
+>>>>>>> refs/heads/fixa

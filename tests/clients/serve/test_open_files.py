@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -106,8 +107,10 @@ def noted_of(node: NodeDir, noted: Path) -> set[str]:
 
 def allowed(name: str) -> bool:
     """Also the drafts of what it makes itself, and folders, whose entries it lists."""
-    drafts = ("keys/.score-log.", ".scores.db.")
-    return name in (".", "keys", "releases") or name.startswith((*MAY, *drafts, "keys/serving-", "scores.db"))
+    drafts = ("keys/.score-log.", ".scores.db.", ".scores.head.")
+    return name in (".", "keys", "releases") or name.startswith(
+        (*MAY, *drafts, "keys/serving-", "scores.db", "scores.head")
+    )
 
 
 @pytest.fixture
@@ -171,7 +174,7 @@ class TestFolderOfTheScorer:
         serving = ServingDir(apart)
         assert serving.folder == shared
         assert serving.shared
-        serving.hand_over(LENDER, ["0" * 64])
+        serving.hand_over(LENDER, {"0" * 64: "again"})
         serving.point(serving.pointer.going_live("0" * 64))
         serving.serving_key(apart.identity(), month_of(now()))
         with serving.log().commit() as batch:
@@ -183,14 +186,14 @@ class TestFolderOfTheScorer:
         }
         folders = {name for name, mode in modes.items() if (shared / name).is_dir()}
         assert {modes[name] for name in folders} == {0o2770}
-        assert {mode for name, mode in modes.items() if name.startswith("scores.db")} == {0o660}
-        rest = {mode for name, mode in modes.items() if name not in folders and not name.startswith("scores.db")}
+        assert {mode for name, mode in modes.items() if name.startswith("scores.")} == {0o660}
+        rest = {mode for name, mode in modes.items() if name not in folders and not name.startswith("scores.")}
         assert rest == {0o640}
         assert not {Path(name).name for name in modes} & {Path(name).name for name in SECRETS}
         # The scorer reads it without the node: keys that open, and no identity.
         found = ScorerDir(shared)
         lender, approved = found.handed_over
-        assert (lender, approved) == (LENDER, frozenset({"0" * 64}))
+        assert (lender, approved) == (LENDER, {"0" * 64: "again"})
         (keys,) = found.opening_keys(lender)
         assert keys.month == month_of(now())
 
@@ -280,10 +283,10 @@ def test_the_scorer_hears_of_approvals_from_the_ledger_and_of_their_end(node: No
     with pytest.raises(NodeDirError):
         _ = ServingDir(node).handed_over
     hand_over(node, ledger)
-    assert ServingDir(node).handed_over == (LENDER, frozenset({release}))
+    assert ServingDir(node).handed_over == (LENDER, {release: None})
     ledger.append(lambda state: EndRelease(release=release, why="a test"))
     hand_over(node, ledger)
-    assert ServingDir(node).handed_over == (LENDER, frozenset())
+    assert ServingDir(node).handed_over == (LENDER, {})
     pair.close()
 
 
@@ -319,3 +322,18 @@ def test_what_serve_does_not_take(node: NodeDir, options: list[str], call: Calla
 
 def test_a_folder_without_a_lender_has_nothing_to_serve(tmp_path: Path, call: Callable[..., Said]):
     assert call("serve", "--home", tmp_path).code == 2
+
+
+def test_serve_does_not_begin_with_a_log_that_was_put_back(node: NodeDir, call: Callable[..., Said]):
+    home = ScorerHome(node.folder)
+    home.use(home.approve(release_folder()))
+    for name in "ab":
+        with closing(home.dir.log()) as log, log.commit() as batch:
+            batch.write({"score_id": name}, name, "p", 1, b"d")
+        if name == "a":
+            copy = home.dir.log_file.read_bytes()
+    home.dir.log_file.write_bytes(copy)
+    said = call("serve", "--home", node.folder, "--listen", "127.0.0.1:0")
+    assert said.code == 1
+    assert "scores.db" in said.text
+    assert "restore" in said.text

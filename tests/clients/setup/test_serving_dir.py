@@ -105,6 +105,23 @@ def test_a_pointer_that_cannot_be_read_is_named(node: NodeDir, text: str):
         _ = serving.pointer
 
 
+@pytest.mark.parametrize(
+    ("approved", "expected"), [('["b", "a"]', {"a": None, "b": None}), ('{"a": "again"}', {"a": "again"})]
+)
+def test_what_an_earlier_node_handed_over_is_read(node: NodeDir, approved: str, expected: dict[str, str | None]):
+    serving = ServingDir(node)
+    serving.scorer_file.write_text(f'{{"lender": "lender-1", "approved": {approved}}}', "utf-8")
+    assert serving.handed_over == ("lender-1", expected)
+
+
+@pytest.mark.parametrize("approved", ["7", '"ab"', "null"])
+def test_what_was_never_handed_over_is_named(node: NodeDir, approved: str):
+    serving = ServingDir(node)
+    serving.scorer_file.write_text(f'{{"lender": "lender-1", "approved": {approved}}}', "utf-8")
+    with pytest.raises(NodeDirError, match=r"scorer\.json"):
+        _ = serving.handed_over
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["use", "withdraw"]), st.sampled_from("abcd")), max_size=12)
 
 

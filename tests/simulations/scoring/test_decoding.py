@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sealscore.clients.data.derive import derived_columns
-from sealscore.clients.scoring.tokens import told_columns, told_values
 from sealscore.shared.model.additive.codes import BinTables
 from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.bins import Binning, histogram
@@ -18,6 +17,7 @@ from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.weights import admissible
 from sealscore.shared.plan.schema import TableSchema
 from sealscore.shared.serving.signal_tower import SignalTower
+from sealscore.shared.serving.told_values import told_columns, told_values
 from sealscore.simulations.scoring import decoding
 from sealscore.simulations.scoring.decoding import BOUND, CAPACITY, OWN, STATES, Attack, DecodedWorld, flips
 
