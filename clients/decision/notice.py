@@ -66,10 +66,7 @@ class Notices:
         amount = self._in_force(decision, reviewed)
         if amount >= content["asked"]["amount"]:
             raise DecisionError("nothing-adverse", "what was asked for is approved; there is nothing to object to")
-        reasons = specific_reasons(content, language)
-        if not reasons and reviewed is not None and (stands := reviewed.get("stands")):
-            # What was corrected lowered nothing; the offer that is left has the reasons why it is less.
-            reasons = specific_reasons(self._desk.content(stands["decision_id"])[1], language)
+        reasons = self._reasons(content, reviewed, language)
         if not reasons:
             raise DecisionError("no-reasons", "no reason is on record that lowered it; write this notice by hand")
         first = date.fromisoformat(kept.noticed) if kept.noticed else today
@@ -79,6 +76,17 @@ class Notices:
             said = {"decision_id": decision, "day": str(today), "language": language, "until": str(until)}
             batch.add(NOTICE, said | {"caller": caller}, kept.person)
         return _text(policy, content, reviewed, amount, reasons, language, until)
+
+    def _reasons(self, content: Mapping[str, Any], reviewed: Mapping[str, Any] | None, language: Language) -> list[str]:
+        found = content
+        while not found["reasons"] and found.get("held"):
+            # It waited for what an earlier version showed.
+            found = self._desk.content(found["held"]["decision_id"])[1]
+        reasons = specific_reasons(found, language)
+        if not reasons and reviewed is not None and (stands := reviewed.get("stands")):
+            # What was corrected lowered nothing; the offer that is left has the reasons why it is less.
+            reasons = specific_reasons(self._desk.content(stands["decision_id"])[1], language)
+        return reasons
 
     def _in_force(self, decision: str, reviewed: Mapping[str, Any] | None) -> int:
         """The amount that is approved: also by an earlier version, where a person declined more and left that."""

@@ -114,9 +114,10 @@ class Register:
         return [KeptDecision(*row) for row in self._database.execute(query, (application,))]
 
     def waiting(self) -> list[KeptDecision]:
-        """Those that a person has to decide, the most urgent first."""
+        """Those that a person has to decide, the most urgent first; of an application the last version alone."""
         query = f"SELECT {_COLUMNS} FROM decisions WHERE state = 'waiting' ORDER BY due, decision"
-        return [KeptDecision(*row) for row in self._database.execute(query)]
+        found = [KeptDecision(*row) for row in self._database.execute(query)]
+        return [one for one in found if self.is_last(one)]
 
     def keep(self, one: KeptDecision) -> None:
         """A new decision; earlier versions of its application that wait are superseded."""

@@ -211,6 +211,7 @@ def test_only_the_last_version_is_disputed_or_taken(pair: Pair):
     for outcome in ("approve", "decline"):
         with pytest.raises(DecisionError, match="superseded"):
             taken(pair, old["decision_id"], outcome)
+    assert desk(pair).waiting()[0] == []
     assert exposure(pair) == 8000
 
 

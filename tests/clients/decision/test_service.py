@@ -18,6 +18,7 @@ from small_release import TODAY, Pair, known_at, small_release
 from sealscore.clients.decision.evaluation import Evaluator
 from sealscore.clients.decision.facts import LOAN_KEYS
 from sealscore.clients.decision.loans import LoanBook
+from sealscore.clients.decision.notice import Notices
 from sealscore.clients.decision.policy.approved import ApprovedPolicies, NoPolicy, use_policy
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import DecisionError, Register, draw_of
@@ -178,6 +179,9 @@ def test_another_body_takes_no_application_from_a_person(pair: Pair, lost: str):
     (row,) = desk.waiting()[0]
     assert row["held"] == again["held"]["decision_id"]
     assert exposure(pair) == 0
+    desk.take(again["decision_id"], PersonsWord("staff 18", "decline", "somebody else's consent"), "me", TODAY)
+    notice = Notices(pair.log, ApprovedPolicies.of(pair.log)).give(again["decision_id"], "en", "me", TODAY)
+    assert f"- {stolen['reasons'][0]['en']}\n" in notice
     assert (replayed(pair).same, replayed(pair).differ) == (3, [])
 
 
