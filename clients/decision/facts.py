@@ -10,6 +10,7 @@ from typing import Any
 
 from sealscore.clients.decision.policy.model import Cell, DecisionPolicy, Event, PolicyProduct
 from sealscore.clients.scoring.application import ApplicationError
+from sealscore.clients.scoring.service import SHOPPING
 from sealscore.shared.text.foreign import plain
 
 LOAN_KEYS = ("amount", "term_months", "inputs")
@@ -94,9 +95,12 @@ class ScoredFacts:
         return "ScoredFacts()"
 
     @classmethod
-    def of(cls, answer: Mapping[str, Any]) -> ScoredFacts:
-        """Those of an answer of `ScoreService`."""
-        events: set[Event] = {"score-shopping"} if answer.get("alarm") == "score-shopping" else set()
+    def of(cls, answer: Mapping[str, Any], version: int = 1) -> ScoredFacts:
+        """Those of an answer of `ScoreService`, or of its line, for a version of a decision.
+
+        Another amount, or other inputs, are another decision on the same version of the score.
+        """
+        events: set[Event] = {"score-shopping"} if max(answer["version"], version) >= SHOPPING else set()
         edges: list[float] = []
         for signal in answer["signals"]:
             told = signal.get("told") or {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class LoanBook:
         _check(loan, principal)
         with self._log.commit() as batch:
             name = self._person(person)
-            Register(batch, self._log.keys).open_loan(loan, name, principal)
+            Register(batch, self._log.keys).open_loan(loan, name, principal, str(today))
             self._line(batch, name, loan, today, principal, None)
 
     def close(self, loan: str, today: date) -> None:
@@ -58,12 +58,20 @@ class LoanBook:
             person = Register(batch, self._log.keys).close_loan(loan)
             self._line(batch, person, loan, today, 0, None)
 
-    def read(self, rows: Iterable[LoanRow], today: date) -> dict[str, int]:
+    def read(self, rows: Iterable[LoanRow], today: date, as_of: date | None = None) -> dict[str, int]:
         """Open loans are those of a table, and no others; gives how many are new, changed and over.
 
+        `as_of` is the day for which the table was made, by default today: a loan that started on that day or after it
+        may be missing there, and stays open.
+
         Raises:
-            DecisionError: a row has no person or stands twice; nothing was written.
+            DecisionError: a row has no person or stands twice, or the day is still to come; nothing was written.
         """
+        as_of = as_of or today
+        if as_of > today:
+            raise DecisionError(
+                "as-of", "the table is of a day that is still to come; correct --as-of, or set the clock"
+            )
         with self._log.commit() as batch:
             register = Register(batch, self._log.keys)
             known, changed, seen, fresh = register.loans(), {}, set[bytes](), 0
@@ -80,11 +88,12 @@ class LoanBook:
                     batch.add(LOAN, _content(name, today, 0, None), known[name][0])
                 changed[name] = (person, row.principal)
                 self._line(batch, person, row.loan, today, row.principal, None)
-            over = known.keys() - seen
+            over = known.keys() - seen - register.loans_since(str(as_of))
             for name in sorted(over):
                 person = known[name][0]
                 batch.add(LOAN, _content(name, today, 0, None), person)
-            register.change_loans(changed, iter(over))
+            # What a table has was open when its day began, or else a later one of that day could not close it.
+            register.change_loans(changed, iter(over), str(as_of - timedelta(days=1)))
         return {"new": fresh, "changed": len(changed) - fresh, "over": len(over)}
 
     def _person(self, given: str, where: str = "") -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sealscore.clients.decision.policy.approved import ApprovedPolicies
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import DecisionError, Register
-from sealscore.clients.decision.reviews import REVIEW, ReviewDesk, objections_until
+from sealscore.clients.decision.reviews import REVIEW, ReviewDesk, objections_until, offered
 from sealscore.clients.scoring.score_log import ScoreLog
 
 Language = Literal["zh", "en"]
@@ -63,10 +63,11 @@ class Notices:
         if kept.state == "superseded":
             raise DecisionError("superseded", "a newer version took its place; give notice of that one")
         reviewed = self._reviewed(decision)
-        amount = int(reviewed["amount"] if reviewed else content["amount"])
-        if kept.state == "approved" and amount >= content["asked"]["amount"]:
+        amount = self._in_force(decision, reviewed)
+        if amount >= content["asked"]["amount"]:
             raise DecisionError("nothing-adverse", "what was asked for is approved; there is nothing to object to")
-        if not specific_reasons(content, language):
+        reasons = self._reasons(content, reviewed, language)
+        if not reasons:
             raise DecisionError("no-reasons", "no reason is on record that lowered it; write this notice by hand")
         first = date.fromisoformat(kept.noticed) if kept.noticed else today
         until = objections_until(policy, first)
@@ -74,7 +75,27 @@ class Notices:
             Register(batch, self._log.keys).noticed(decision, str(first))
             said = {"decision_id": decision, "day": str(today), "language": language, "until": str(until)}
             batch.add(NOTICE, said | {"caller": caller}, kept.person)
-        return _text(policy, content, reviewed, amount, kept.state == "declined", language, until)
+        return _text(policy, content, reviewed, amount, reasons, language, until)
+
+    def _reasons(self, content: Mapping[str, Any], reviewed: Mapping[str, Any] | None, language: Language) -> list[str]:
+        found = content
+        while not found["reasons"] and found.get("held"):
+            # It waited for what an earlier version showed.
+            found = self._desk.content(found["held"]["decision_id"])[1]
+        reasons = specific_reasons(found, language)
+        if not reasons and reviewed is not None and (stands := reviewed.get("stands")):
+            # What was corrected lowered nothing; the offer that is left has the reasons why it is less.
+            reasons = specific_reasons(self._desk.content(stands["decision_id"])[1], language)
+        return reasons
+
+    def _in_force(self, decision: str, reviewed: Mapping[str, Any] | None) -> int:
+        """The amount that is approved: also by an earlier version, where a person declined more and left that."""
+        if reviewed is not None and (stands := reviewed.get("stands")):
+            return int(stands["amount"])
+        with self._log.commit() as batch:
+            register = Register(batch, self._log.keys)
+            kept = register.decision(decision)
+            return offered(self._log, register, kept) if kept.state == "approved" else 0
 
     def _reviewed(self, decision: str) -> dict[str, Any] | None:
         """What a person decided of it last."""
@@ -89,7 +110,7 @@ def _text(
     content: Mapping[str, Any],
     reviewed: Mapping[str, Any] | None,
     amount: int,
-    declined: bool,
+    reasons: list[str],
     language: Language,
     until: date,
 ) -> str:
@@ -99,13 +120,12 @@ def _text(
     terms = policy.notice
     lines = [getattr(terms.lender, language), ""]
     lines.append(words("application", application=content["application_id"]))
-    lines.append(words("declined") if declined else words("less", amount=f"{amount:,}", currency=policy.currency))
-    reasons = specific_reasons(content, language)
+    lines.append(words("less", amount=f"{amount:,}", currency=policy.currency) if amount else words("declined"))
     lines += ["", words("reasons"), *(f"- {reason}" for reason in reasons), ""]
     if reviewed is not None:
         lines.append(words("person"))
     else:
-        lines.append(words("machine", source=content["basis"]) if declined else words("offer"))
+        lines.append(words("offer") if amount else words("machine", source=content["basis"]))
     lines.append(words("object", until=until, contact=getattr(terms.contact, language)))
     lines += ["", words("decision", decision=content["decision_id"], day=content["day"])]
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """What a lender promised and lent to each person, and where each decision is: tables beside the lines of the log.
 
 They are written in the transaction that writes the line, so a reservation without its line, or a line without its
-reservation, cannot be. Persons, applications and loans are named by keyed digests, as the log names them.
+reservation, cannot be. They end with the key of their line, whatever destroyed it; loans that are open stay until they
+are over. Persons, applications and loans are named by keyed digests, as the log names them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ CREATE TABLE IF NOT EXISTS decisions (
     disputed TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS decisions_of ON decisions (application, version);
+CREATE INDEX IF NOT EXISTS decisions_person ON decisions (person);
 CREATE INDEX IF NOT EXISTS decisions_waiting ON decisions (due) WHERE state = 'waiting';
 CREATE TABLE IF NOT EXISTS reservations (
     application BLOB PRIMARY KEY, decision TEXT NOT NULL, person BLOB NOT NULL, amount INTEGER NOT NULL,
@@ -39,6 +41,15 @@ CREATE TABLE IF NOT EXISTS reviews (
     seq INTEGER PRIMARY KEY, decision TEXT NOT NULL, outcome TEXT NOT NULL, override INTEGER NOT NULL,
     reversal INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS loan_days (loan BLOB PRIMARY KEY, since TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS loans_closed AFTER DELETE ON loans BEGIN
+    DELETE FROM loan_days WHERE loan = OLD.loan;
+END;
+CREATE TRIGGER IF NOT EXISTS decisions_end AFTER DELETE ON persons BEGIN
+    DELETE FROM decisions WHERE person = OLD.person
+        AND seq < COALESCE((SELECT MIN(since) FROM persons WHERE person = OLD.person), seq + 1);
+    DELETE FROM reservations WHERE person = OLD.person AND decision NOT IN (SELECT decision FROM decisions);
+END;
 """
 DecisionState = Literal["approved", "declined", "waiting", "superseded"]
 _APPLICATION, _LOAN, _BODY, _DRAW = (
@@ -103,9 +114,10 @@ class Register:
         return [KeptDecision(*row) for row in self._database.execute(query, (application,))]
 
     def waiting(self) -> list[KeptDecision]:
-        """Those that a person has to decide, the most urgent first."""
+        """Those that a person has to decide, the most urgent first; of an application the last version alone."""
         query = f"SELECT {_COLUMNS} FROM decisions WHERE state = 'waiting' ORDER BY due, decision"
-        return [KeptDecision(*row) for row in self._database.execute(query)]
+        found = [KeptDecision(*row) for row in self._database.execute(query)]
+        return [one for one in found if self.is_last(one)]
 
     def keep(self, one: KeptDecision) -> None:
         """A new decision; earlier versions of its application that wait are superseded."""
@@ -137,10 +149,26 @@ class Register:
         owed = self._database.execute("SELECT COALESCE(SUM(principal), 0) FROM loans WHERE person = ?", (person,))
         return int(promised) + int(owed.fetchone()[0])
 
+    def is_last(self, one: KeptDecision) -> bool:
+        """Whether a decision is the last version of its application."""
+        query = "SELECT MAX(version) FROM decisions WHERE application = ?"
+        return bool(self._database.execute(query, (one.application,)).fetchone()[0] == one.version)
+
+    def is_locked(self, seq: int, person: bytes) -> bool:
+        """Whether a line of a person is under the retention key, since a consent was withdrawn."""
+        query = "SELECT retained FROM persons WHERE person = ? AND since <= ? ORDER BY since DESC LIMIT 1"
+        row = self._database.execute(query, (person, seq)).fetchone()
+        return row is not None and bool(row[0])
+
+    def promise(self, application: bytes, day: str) -> tuple[str, int] | None:
+        """Decision and amount of an application's approval that is in force on a day and no loan yet."""
+        query = "SELECT decision, amount FROM reservations WHERE application = ? AND until >= ?"
+        row = self._database.execute(query, (application, day)).fetchone()
+        return None if row is None else (str(row[0]), int(row[1]))
+
     def promised(self, application: bytes, day: str) -> bool:
         """Whether an application has an approval in force, or a loan that came of one."""
-        query = "SELECT 1 FROM reservations WHERE application = ? AND until >= ?"
-        if self._database.execute(query, (application, day)).fetchone():
+        if self.promise(application, day) is not None:
             return True
         return (
             self._database.execute("SELECT 1 FROM loans WHERE application = ?", (application,)).fetchone() is not None
@@ -158,9 +186,9 @@ class Register:
         """Promise nothing any more for an application: another amount takes its place."""
         self._database.execute("DELETE FROM reservations WHERE application = ?", (application,))
 
-    def open_loan(self, loan: str, person: bytes, principal: int) -> None:
+    def open_loan(self, loan: str, person: bytes, principal: int, day: str) -> None:
         """A loan that came of no decision here; DecisionError where one of that id is open."""
-        self._open(loan, None, person, principal)
+        self._open(loan, None, person, principal, day)
 
     def start_loan(self, loan: str, decision: KeptDecision, principal: int, day: str) -> None:
         """A loan starts by an approval, whose reservation ends.
@@ -175,13 +203,14 @@ class Register:
         if principal > int(row[0]):
             raise DecisionError("too-much", "the principal is above what was approved; lend that or less")
         self._database.execute("DELETE FROM reservations WHERE decision = ?", (decision.decision,))
-        self._open(loan, decision.application, decision.person, principal)
+        self._open(loan, decision.application, decision.person, principal, day)
 
-    def _open(self, loan: str, application: bytes | None, person: bytes, principal: int) -> None:
+    def _open(self, loan: str, application: bytes | None, person: bytes, principal: int, day: str) -> None:
         name = self._name(_LOAN, loan.encode())
         if self._database.execute("SELECT 1 FROM loans WHERE loan = ?", (name,)).fetchone():
             raise DecisionError("loan", "a loan of this id is open already; close it first, or give another id")
         self._database.execute("INSERT INTO loans VALUES (?, ?, ?, ?)", (name, application, person, principal))
+        self._database.execute("INSERT INTO loan_days VALUES (?, ?)", (name, day))
 
     def close_loan(self, loan: str) -> bytes:
         """A loan is over; gives its person. DecisionError where none of that id is open."""
@@ -196,17 +225,26 @@ class Register:
         rows = self._database.execute("SELECT loan, person, principal FROM loans")
         return {bytes(loan): (bytes(person), int(principal)) for loan, person, principal in rows}
 
+    def loans_since(self, day: str) -> set[bytes]:
+        """Open loans that started, or were first in a table, on a day or after it."""
+        rows = self._database.execute("SELECT loan FROM loan_days WHERE since >= ?", (day,))
+        return {bytes(loan) for (loan,) in rows}
+
     def loan(self, loan: str) -> bytes:
         """What stands for a loan, 32 bytes."""
         return self._name(_LOAN, loan.encode())
 
-    def change_loans(self, changed: dict[bytes, tuple[bytes, int]], closed: Iterator[bytes]) -> None:
-        """What a table of open loans says: new ones and other principals, and those that it has no more."""
+    def change_loans(self, changed: dict[bytes, tuple[bytes, int]], closed: Iterator[bytes], since: str) -> None:
+        """What a table of open loans says: new ones and other principals, and those that it has no more.
+
+        `since` is the day that is kept as the first of those that are new.
+        """
         for loan, (person, principal) in changed.items():
             query = (
                 "INSERT INTO loans VALUES (?, NULL, ?, ?) ON CONFLICT (loan) DO UPDATE SET principal = ?, person = ?"
             )
             self._database.execute(query, (loan, person, principal, principal, person))
+            self._database.execute("INSERT OR IGNORE INTO loan_days VALUES (?, ?)", (loan, since))
         self._database.executemany("DELETE FROM loans WHERE loan = ?", [(loan,) for loan in closed])
 
     def reviewed(self, seq: int, decision: str, outcome: str, override: bool, reversal: bool) -> None:
@@ -214,9 +252,10 @@ class Register:
         row = (seq, decision, outcome, override, reversal)
         self._database.execute("INSERT INTO reviews VALUES (?, ?, ?, ?, ?)", row)
 
-    def last_review(self, decision: str) -> int | None:
-        """The line of what a person decided last."""
-        found = self._database.execute("SELECT MAX(seq) FROM reviews WHERE decision = ?", (decision,)).fetchone()[0]
+    def last_review(self, decision: str, outcome: str | None = None) -> int | None:
+        """The line of what a person decided last, or approved or declined last."""
+        query = "SELECT MAX(seq) FROM reviews WHERE decision = ? AND outcome = COALESCE(?, outcome)"
+        found = self._database.execute(query, (decision, outcome)).fetchone()[0]
         return None if found is None else int(found)
 
     def counts(self) -> dict[str, int]:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
 from sealscore.clients.decision.evaluation import Evaluator
 from sealscore.clients.decision.facts import ScoredFacts
 from sealscore.clients.decision.loans import LOAN
+from sealscore.clients.decision.policy.approved import PolicyUses
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import draw_of
-from sealscore.clients.decision.reviews import REVIEW
-from sealscore.clients.decision.service import KIND, evaluated
+from sealscore.clients.decision.reviews import DISPUTE, REVIEW
+from sealscore.clients.decision.service import KIND, Draw, evaluated, shadowed
+from sealscore.clients.decision.standing import LINE_FORM, STANDING, LastVersion, approved_until, standing
 from sealscore.clients.scoring.replay import Replayed
 from sealscore.clients.scoring.score_log import ScoreLine
-from sealscore.clients.scoring.service import SHOPPING
 from sealscore.clients.scoring.storage.log_keys import LogKeys
+
+_OF_SCORE = ("role", "points", "pd", "signals", "reasons", "version", "valid_until")
 
 
 @dataclass
@@ -39,70 +43,176 @@ class _Promises:
     def reserve(self, decision: str, application: str, amount: int, until: str) -> None:
         self.reserved[application] = (decision, amount, until)
 
-    def loan(self, content: Mapping[str, Any]) -> None:
+    def promise(self, application: str, day: str) -> tuple[str, int] | None:
+        """Decision and amount of what is in force for an application on a day."""
+        decision, amount, until = self.reserved.get(application, ("", 0, ""))
+        return (decision, amount) if until >= day else None
+
+    def loan(self, content: Mapping[str, Any]) -> bool:
+        """A loan's line; False where it started by an approval that is over, or by one of less."""
         self.loans.pop(content["loan"], None)
         if content["principal"]:
             self.loans[content["loan"]] = content["principal"]
         started = self.decided.get(content["decision_id"] or "")
-        if started is not None:
-            self.reserved.pop(started, None)
+        if started is None:
+            return content["decision_id"] is None or not self.readable
+        decision, amount = self.promise(started, content["day"]) or ("", 0)
+        if decision == content["decision_id"]:
+            del self.reserved[started]
+        return not self.readable or (decision == content["decision_id"] and content["principal"] <= amount)
+
+
+@dataclass
+class _Decided:
+    """What later lines need of a decision: the most that may be lent on it, and the last day of its score, too."""
+
+    application: str
+    product: str
+    limit: int | None
+    score_until: str
+    policy: DecisionPolicy
 
 
 def replay_decisions(lines: Iterable[ScoreLine], policies: Mapping[str, DecisionPolicy], keys: LogKeys) -> Replayed:
     """Compute proposals again, bit for bit, from inputs, the score's own line, exposure and draw.
 
-    A decision also differs where its score is not the one of the score's line, or its exposure not what the person's
-    earlier lines come to. `unknown` are those of a policy that is not among `policies`.
+    A decision also differs where its score is not the one of the score's line, its exposure not what the person's
+    earlier lines come to, its policy not the one that was live, or what became of it not what follows from the
+    proposal. So do an approval by a person beyond limit, exposure or score, and a loan beyond its approval. `unknown`
+    are those of a policy that is not among `policies`.
     """
-    found, scores = Replayed(), dict[str, dict[str, Any]]()
-    evaluators = {
-        hash: {name: Evaluator(product) for name, product in policy.products.items()}
-        for hash, policy in policies.items()
-    }
-    persons: defaultdict[bytes, _Promises] = defaultdict(_Promises)
+    replay = _Replay(policies, keys)
     for line in lines:
-        promises = persons[line.person]
-        if line.content is None:
+        replay.read(line)
+    return replay.found
+
+
+class _Replay:
+    def __init__(self, policies: Mapping[str, DecisionPolicy], keys: LogKeys) -> None:
+        self.found = Replayed()
+        self._policies, self._keys = policies, keys
+        self._evaluators = {
+            hash: {name: Evaluator(product) for name, product in policy.products.items()}
+            for hash, policy in policies.items()
+        }
+        self._uses, self._form, self._erased = PolicyUses(), 1, False
+        self._scores: dict[str, dict[str, Any]] = {}
+        self._persons: defaultdict[bytes, _Promises] = defaultdict(_Promises)
+        self._decided: dict[str, _Decided] = {}
+        self._last: dict[str, LastVersion] = {}
+
+    def read(self, line: ScoreLine) -> None:
+        """The next line of the log."""
+        promises, content = self._persons[line.person], line.content
+        if content is None:
             promises.readable = False
             if line.kind == KIND:
-                found.erased[line.seq] = line.erased
+                self.found.erased[line.seq] = line.erased
+                self._erased = True
+        elif line.kind == "policy":
+            self._uses.note(line)
         elif line.kind == "score":
-            scores[line.content["score_id"]] = _facts(line.content)
+            self._scores[content["score_id"]] = {name: content[name] for name in _OF_SCORE}
         elif line.kind == LOAN:
-            promises.loan(line.content)
-        elif line.kind == REVIEW and line.content["outcome"] == "approve":
-            content = line.content
-            ends = content["valid_until"]
-            promises.reserve(content["decision_id"], content["application_id"], content["amount"], ends)
+            self._told(line.seq, promises.loan(content))
+        elif line.kind == REVIEW:
+            self._told(line.seq, self._review(content, promises))
+        elif line.kind == DISPUTE:
+            self._dispute(content)
         elif line.kind == KIND:
-            content = line.content
-            policy = policies.get(content["policy"])
+            policy = self._policies.get(content["policy"])
             if policy is None or content["product"] not in policy.products:
-                found.unknown.append(line.seq)
-                continue
-            draw = partial(draw_of, keys, line.person)
-            proposal = evaluated(policy, evaluators[content["policy"]], content, draw).plain()
-            owed = promises.exposure(content["day"], content["application_id"])
-            same = (
-                all(content[name] == proposal[name] for name in proposal if name != "queue")
-                and scores.get(content["score_id"]) == _said(content)
-                and (content["exposure"] == owed or not promises.readable)
-            )
-            promises.decided[content["decision_id"]] = content["application_id"]
-            if content["state"] == "approved":
-                ends = content["valid_until"]
-                promises.reserve(content["decision_id"], content["application_id"], content["amount"], ends)
-            if same:
-                found.same += 1
+                self.found.unknown.append(line.seq)
             else:
-                found.differ.append(line.seq)
-    return found
+                same = self._decision(content, policy, promises, partial(draw_of, self._keys, line.person))
+                self.found.same += same
+                self._told(line.seq, same)
+            application = content["application_id"]
+            promises.decided[content["decision_id"]] = application
+            self._last[application] = LastVersion.of(content)
+            if content["state"] == "approved":
+                promises.reserve(content["decision_id"], application, content["amount"], content["valid_until"])
+
+    def _told(self, seq: int, good: bool) -> None:
+        if not good:
+            self.found.differ.append(seq)
+
+    def _decision(self, content: Mapping[str, Any], policy: DecisionPolicy, promises: _Promises, draw: Draw) -> bool:
+        form, day, application = content.get("form", 1), content["day"], content["application_id"]
+        score = self._scores.get(content["score_id"])
+        last = self._last.get(application)
+        held = last.held() if last is not None and content.get("disputes") is None else None
+        proposal = evaluated(policy, self._evaluators[content["policy"]], content, draw)
+        plain, owed = proposal.plain(), promises.exposure(day, application)
+        shadows = {
+            hash: shadowed(self._policies[hash], self._evaluators[hash], content, draw)
+            for hash in self._uses.shadow_hashes
+            if hash in self._policies
+        }
+        same = (
+            self._form <= form <= LINE_FORM
+            and content["policy"] == self._uses.live_hash
+            and all(content[name] == plain[name] for name in plain if name != "queue")
+            and score is not None
+            and _facts(score, content["version"] if form > 1 else 1) == _said(content)
+            and (content["exposure"] == owed or not promises.readable)
+            # An earlier version may be one that was erased.
+            and (form == 1 or day <= score["valid_until"])
+            and (form == 1 or content["held"] == held or (held is None and self._erased))
+            and {name: content[name] for name in STANDING if name in content}
+            == standing(policy, content, proposal, score["valid_until"])
+            and content.get("shadows", {}) == shadows
+        )
+        self._form = max(self._form, form)
+        until = content["valid_until"] if score is None else score["valid_until"]
+        limit = content["limit"]
+        self._decided[content["decision_id"]] = _Decided(application, content["product"], limit, until, policy)
+        return same
+
+    def _review(self, content: Mapping[str, Any], promises: _Promises) -> bool:
+        """What a person decided: whether it is within the limits of the decision and of the day."""
+        decision, day, application = content["decision_id"], content["day"], content["application_id"]
+        before, stands, of = promises.promise(application, day), content.get("stands"), self._decided.get(decision)
+        good = True
+        if content["outcome"] == "approve":
+            good = of is None or self._approvable(content, of, promises)
+            promises.reserve(decision, application, content["amount"], content["valid_until"])
+        elif before is not None and "form" in content:
+            good = stands == {"decision_id": before[0], "amount": before[1]}
+        last = self._last.get(application)
+        if last is not None and last.decision == decision:
+            approved = content["outcome"] == "approve" or (
+                before is not None if "form" not in content else (stands or {}).get("decision_id") == decision
+            )
+            last.state, last.queue, last.due = "approved" if approved else "declined", None, None
+        return good
+
+    def _approvable(self, content: Mapping[str, Any], of: _Decided, promises: _Promises) -> bool:
+        limits, day = of.policy.products[of.product].limits, content["day"]
+        left = limits.exposure - promises.exposure(day, of.application)
+        until = approved_until(of.policy, date.fromisoformat(day), of.score_until)
+        return (
+            of.limit is not None
+            and limits.smallest <= content["amount"] <= of.limit
+            and (content["amount"] <= left or not promises.readable)
+            and ("form" not in content or (content["valid_until"] == until and day <= of.score_until))
+        )
+
+    def _dispute(self, content: Mapping[str, Any]) -> None:
+        of = self._decided.get(content["decision_id"])
+        last = None if of is None else self._last.get(of.application)
+        if of is None or last is None or last.decision != content["decision_id"]:
+            return
+        last.disputed = True
+        if last.state != "waiting":
+            queue = of.policy.notice.queue
+            due = date.fromisoformat(content["day"]) + timedelta(days=of.policy.queues[queue].days)
+            last.state, last.queue, last.due = "waiting", queue, str(due)
 
 
-def _facts(score: Mapping[str, Any]) -> dict[str, Any]:
-    """What a decision reads of a score's line."""
-    alarm = {"alarm": "score-shopping"} if score["version"] >= SHOPPING else {}
-    facts = {"role": score["role"], "scored": ScoredFacts.of({**score, **alarm}).plain()}
+def _facts(score: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """What a version of a decision reads of a score's line."""
+    facts = {"role": score["role"], "scored": ScoredFacts.of(score, version).plain()}
     return facts | {"score_reasons": list(score["reasons"])}
 
 

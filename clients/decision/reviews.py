@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sealscore.clients.decision.policy.approved import ApprovedPolicies
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import SCHEMA, DecisionError, KeptDecision, Register
+from sealscore.clients.decision.standing import LINE_FORM, approved_until
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.shared.text.foreign import plain
 
@@ -78,10 +79,11 @@ class ReviewDesk:
         """A person decides what waits; gives what is in force now.
 
         An approval keeps to the limits of the decision, and to what the exposure leaves today. Of an approval that was
-        disputed, another amount takes its place, and a decline leaves it as it was.
+        disputed, another amount takes its place, and a decline leaves it as it was, which the line says (`stands`).
 
         Raises:
-            DecisionError: it does not wait, the reviewer may not, or the amount is above a limit.
+            DecisionError: it does not wait, the reviewer may not, or the amount is above a limit; of an approval also
+                where the score is over, or the record locked since it waits.
             ScoreLogError: it cannot be logged.
         """
         with self._log.commit() as batch:
@@ -91,20 +93,23 @@ class ReviewDesk:
             policy = self._policies.policies[content["policy"]]
             if kept.state != "waiting" or kept.queue is None:
                 raise DecisionError("not-waiting", f"this decision is {kept.state}; only what waits can be taken")
+            _check_last(register, kept)
             allowed = policy.queues[kept.queue].reviewers
             if allowed and word.reviewer.strip() not in allowed:
                 raise DecisionError("reviewer", f"the policy names who reviews {kept.queue}: {', '.join(allowed)}")
             made = self._word(register, kept, content, word, today)
             made |= {"reviewer": word.reviewer.strip(), "reason": word.reason.strip(), "caller": caller}
             seq = batch.add(REVIEW, made, kept.person)
-            stands = register.promised(kept.application, str(today))
-            register.move(decision, "approved" if word.outcome == "approve" or stands else "declined")
+            in_force = decision if word.outcome == "approve" else (made["stands"] or {}).get("decision_id")
+            register.move(decision, "approved" if in_force == decision else "declined")
             if word.outcome == "approve":
                 if _disputed(kept):
                     register.release(kept.application)
                 register.reserve(kept, made["amount"], made["valid_until"], str(today))
+            elif in_force is not None:
+                register.move(in_force, "approved")
             register.reviewed(seq, decision, word.outcome, made["override"], made["reversal"])
-        shown = ("decision_id", "outcome", "amount", "valid_until", "override", "reversal")
+        shown = ("decision_id", "outcome", "amount", "valid_until", "override", "reversal", "stands")
         return {name: made[name] for name in shown}
 
     def _word(
@@ -112,19 +117,52 @@ class ReviewDesk:
     ) -> dict[str, Any]:
         policy: DecisionPolicy = self._policies.policies[content["policy"]]
         day, approved = str(today), word.outcome == "approve"
-        amount = 0
+        amount, until = 0, None
         if approved:
+            score_until = self._score_until(register, kept, content, day)
             amount = self._amount(register, kept, content, word, policy, day)
+            until = approved_until(policy, today, score_until)
         return {
+            "form": LINE_FORM,
             "decision_id": kept.decision,
             "application_id": content["application_id"],
             "day": day,
             "outcome": word.outcome,
             "amount": amount,
-            "valid_until": str(today + timedelta(days=policy.valid_days)) if approved else None,
+            "valid_until": until,
             "override": approved and content["proposal"] == "decline-proposed",
             "reversal": approved and _disputed(kept),
+            "stands": None if approved else self._stands(register, kept, day),
         }
+
+    def _score_until(self, register: Register, kept: KeptDecision, content: Mapping[str, Any], day: str) -> str:
+        """The last day of a decision's score, where it may be approved on it.
+
+        Who withdrew is approved by nobody; but what was decided before can be put right.
+        """
+        reviewed = register.last_review(kept.decision)
+        decided = content["state"] != "waiting" or (reviewed is not None and register.is_locked(reviewed, kept.person))
+        if register.is_locked(kept.seq, kept.person) and not decided:
+            what = "a consent was withdrawn since, and the record is locked; decline, or send a new application"
+            raise DecisionError("withdrawn", what)
+        score = self._log.find(content["score_id"])
+        if score is None or score.content is None:
+            raise DecisionError("erased", "the record of the score was erased; nothing can be approved on it")
+        until = str(score.content["valid_until"])
+        if until < day:
+            what = "the score is over; decline, or send the application with a new as_of, as a new version"
+            raise DecisionError("score-expired", what)
+        return until
+
+    def _stands(self, register: Register, kept: KeptDecision, day: str) -> dict[str, Any] | None:
+        """What a decline leaves in force: decision and amount of an offer of the application, or of its loan."""
+        if found := register.promise(kept.application, day):
+            return {"decision_id": found[0], "amount": found[1]}
+        if register.promised(kept.application, day):
+            for one in reversed(register.decisions(kept.application)):
+                if amount := offered(self._log, register, one):
+                    return {"decision_id": one.decision, "amount": amount}
+        return None
 
     def _amount(
         self,
@@ -153,7 +191,7 @@ class ReviewDesk:
         What waits already stays where it is. An approval of less than was asked for stays promised meanwhile.
 
         Raises:
-            DecisionError: there is nothing to object to, or another version took its place.
+            DecisionError: all that was asked for is approved, or another version took its place.
         """
         check_reason(why)
         with self._log.commit() as batch:
@@ -161,8 +199,9 @@ class ReviewDesk:
             kept = register.decision(decision)
             content = self._content(kept)
             policy = self._policies.policies[content["policy"]]
-            if kept.state == "superseded":
-                raise DecisionError("superseded", "a newer version took its place; dispute that one")
+            _check_last(register, kept)
+            if kept.state == "approved" and offered(self._log, register, kept) >= content["asked"]["amount"]:
+                raise DecisionError("nothing-adverse", "what was asked for is approved; there is nothing to object to")
             queue = policy.notice.queue
             due = str(today + timedelta(days=policy.queues[queue].days))
             last = None if kept.noticed is None else objections_until(policy, date.fromisoformat(kept.noticed))
@@ -189,6 +228,18 @@ class ReviewDesk:
         return content
 
 
+def offered(log: ScoreLog, register: Register, kept: KeptDecision) -> int:
+    """What a decision approved, by a person or by itself; 0 where it did not, or its record was erased."""
+    reviewed = register.last_review(kept.decision, "approve")
+    content = next(log.lines([kept.seq if reviewed is None else reviewed])).content or {}
+    return int(content["amount"]) if content and (reviewed is not None or content["state"] == "approved") else 0
+
+
+def _check_last(register: Register, kept: KeptDecision) -> None:
+    if kept.state == "superseded" or not register.is_last(kept):
+        raise DecisionError("superseded", "a newer version took its place; use that one")
+
+
 def _disputed(kept: KeptDecision) -> bool:
     return kept.disputes is not None or kept.disputed is not None
 
@@ -203,4 +254,6 @@ def _row(kept: KeptDecision, content: Mapping[str, Any] | None) -> dict[str, Any
         return {"decision_id": kept.decision, "queue": kept.queue, "due": kept.due, "proposal": "erased"}
     hits = [row[0] for row in content["rules"] if row[1]]
     asked = {"product": content["product"], "proposal": content["proposal"], "limit": content["limit"]}
-    return {"decision_id": kept.decision, "queue": kept.queue, "due": kept.due, **asked, "hits": hits}
+    row = {"decision_id": kept.decision, "queue": kept.queue, "due": kept.due, **asked, "hits": hits}
+    # An earlier version was to be seen by a person, which this one may show no reason for.
+    return row | ({"held": content["held"]["decision_id"]} if content.get("held") else {})

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from typing import Any, Protocol
 
 from sealscore.clients.decision.evaluation import REPORT_KEYS, Evaluator, Proposal
 from sealscore.clients.decision.facts import Applicant, LoanRequest, ScoredFacts
-from sealscore.clients.decision.policy.approved import ApprovedPolicies
+from sealscore.clients.decision.policy.approved import ApprovedPolicies, NoPolicy
 from sealscore.clients.decision.policy.model import DecisionPolicy
-from sealscore.clients.decision.register import SCHEMA, DecisionError, DecisionState, KeptDecision, Register, draw_of
+from sealscore.clients.decision.register import SCHEMA, DecisionError, KeptDecision, Register, draw_of
+from sealscore.clients.decision.standing import LINE_FORM, LastVersion, standing
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.storage.batch import Batch
@@ -44,11 +45,7 @@ class DecisionService:
     def __init__(self, scores: GivesScores, log: ScoreLog, policies: ApprovedPolicies, form: Form) -> None:
         self._scores, self._log, self._form = scores, log, form
         self.policy = policies.live
-        self._evaluators = {
-            hash: {name: Evaluator(product) for name, product in policy.products.items()}
-            for hash, policy in (*policies.shadows.items(), (self.policy.hash, self.policy))
-        }
-        self._shadows = policies.shadows
+        self._use(policies)
         log.extend(SCHEMA)
 
     def decide(self, data: Any, caller: str, today: date) -> dict[str, Any]:
@@ -68,7 +65,8 @@ class DecisionService:
         Raises:
             ApplicationError: one of them cannot be scored or decided; none of them was.
             NoModel: a model is missing for one of them.
-            DecisionError: an application has an approval in force.
+            NoPolicy: another policy is live since, or none.
+            DecisionError: an application has an approval in force, or its score or approval is over.
             ScoreLogError: they cannot be logged; nothing was answered.
         """
         requests = [LoanRequest.parse(data, self.policy) for data in batch]
@@ -89,6 +87,7 @@ class DecisionService:
         disputes: str | None = None,
     ) -> dict[str, Any]:
         """The decision on an application that has its score, in a commit of the log; see `decide_many`."""
+        self._refresh()
         register, keys, day = Register(batch, self._log.keys), self._log.keys, str(today)
         application = register.application(str(request.application["application_id"]))
         person = keys.person(NORMAL_FORMS[self._form](str(request.application["person"]).strip()))
@@ -99,17 +98,25 @@ class DecisionService:
             if line.content is None:
                 what = "this application was decided, and its record is erased since; send a new one"
                 raise ApplicationError("withdrawn", [what])
+            if line.content["state"] == "approved" and line.content["valid_until"] < day:
+                what = "this approval is over; send the application with a new as_of, which is a new version"
+                raise DecisionError("approval-over", what)
             return told(line.content)
+        if score["valid_until"] < day:
+            # The same body of a score gets its old answer, and a loan's amount and inputs are no part of that body.
+            raise DecisionError("score-expired", "the score is over; send the application with a new as_of")
         # What disputes a decision goes to a person, and promises nothing by itself.
         if disputes is None and register.promised(application, day):
             what = "an application has an approval in force; start its loan, or wait until the approval is over"
             raise DecisionError("approved-before", what)
         exposure = register.exposure(person, day, application)
-        facts = ScoredFacts.of(score)
+        version = len(versions) + 1
+        facts = ScoredFacts.of(score, version)
         content: dict[str, Any] = {
+            "form": LINE_FORM,
             "decision_id": secrets.token_hex(16),
             "application_id": score["application_id"],
-            "version": len(versions) + 1,
+            "version": version,
             "score_id": score["score_id"],
             "role": score["model"]["role"],
             "policy": self.policy.hash,
@@ -122,14 +129,17 @@ class DecisionService:
             "scored": facts.plain(),
             "score_reasons": list(score["reasons"]),
             "exposure": exposure,
+            "held": self._held(versions) if disputes is None else None,
         }
+        if disputes is not None:
+            content["disputes"] = disputes
         draw = partial(draw_of, keys, person)
         proposal = evaluated(self.policy, self._evaluators[self.policy.hash], content, draw)
         content |= proposal.plain()
-        content |= self._standing(proposal, score, today, disputes)
+        content |= standing(self.policy, content, proposal, score["valid_until"])
         if self._shadows:
             content["shadows"] = {
-                hash: _shadowed(shadow, self._evaluators[hash], content, draw) for hash, shadow in self._shadows.items()
+                hash: shadowed(shadow, self._evaluators[hash], content, draw) for hash, shadow in self._shadows.items()
             }
         seq = batch.add(KIND, content, person)
         kept = KeptDecision(
@@ -141,25 +151,33 @@ class DecisionService:
             register.reserve(kept, proposal.amount, content["valid_until"], day)
         return told(content)
 
-    def _standing(
-        self, proposal: Proposal, score: Mapping[str, Any], today: date, disputes: str | None
-    ) -> dict[str, Any]:
-        """What becomes of a proposal: in force, or waiting for a person, in which queue and until when."""
-        policy = self.policy
-        queue, state = proposal.queue, _state(policy, proposal)
-        if disputes is not None:
-            queue, state = policy.notice.queue, "waiting"
-        elif state == "waiting" and proposal.kind == "decline-proposed":
-            queue = policy.declines
-        due = str(today + timedelta(days=policy.queues[queue].days)) if queue and state == "waiting" else None
-        valid = min(date.fromisoformat(score["valid_until"]), today + timedelta(days=policy.valid_days))
-        basis = policy.automatic_declines
-        found: dict[str, Any] = {"state": state, "queue": queue, "due": due, "valid_until": str(valid)}
-        if state == "declined" and basis is not None:
-            found["basis"] = basis.source
-        if disputes is not None:
-            found["disputes"] = disputes
-        return found
+    def _use(self, policies: ApprovedPolicies) -> None:
+        self._noted, self._shadows = policies.noted, policies.shadows
+        self._evaluators = {
+            hash: {name: Evaluator(product) for name, product in policy.products.items()}
+            for hash, policy in (*policies.shadows.items(), (self.policy.hash, self.policy))
+        }
+
+    def _refresh(self) -> None:
+        """What the log says of policies in this commit, since another process may have ended or replaced one."""
+        if self._log.noted == self._noted:
+            return
+        policies = ApprovedPolicies.of(self._log)
+        if policies.live_hash != self.policy.hash:
+            raise NoPolicy("the policy is live no more: sealscore-node policy list has the one that is; decide again")
+        self._use(policies)
+
+    def _held(self, versions: Sequence[KeptDecision]) -> dict[str, Any] | None:
+        if not versions:
+            return None
+        last = versions[-1]
+        content = next(self._log.lines([last.seq])).content
+        if content is None:
+            return None
+        found = LastVersion.of(content)
+        found.state, found.queue, found.due = last.state, last.queue, last.due
+        found.disputed = last.disputed is not None
+        return found.held()
 
 
 def evaluated(
@@ -183,21 +201,13 @@ def evaluated(
     return evaluators[name].propose(str(content["role"]), applicant, content["score_reasons"])
 
 
-def _shadowed(
+def shadowed(
     policy: DecisionPolicy, evaluators: Mapping[str, Evaluator], content: Mapping[str, Any], draw: Draw
 ) -> dict[str, Any]:
     if content["product"] not in policy.products:
         return {}
     found = evaluated(policy, evaluators, content, draw)
     return {"proposal": found.kind, "amount": found.amount, "limit": found.limit}
-
-
-def _state(policy: DecisionPolicy, proposal: Proposal) -> DecisionState:
-    if proposal.kind in ("approve", "counter"):
-        return "approved"
-    if proposal.kind == "decline-proposed" and policy.automatic_declines is not None:
-        return "declined"
-    return "waiting"
 
 
 def _body(request: LoanRequest, score: str) -> bytes:
@@ -216,4 +226,6 @@ def told(content: Mapping[str, Any]) -> dict[str, Any]:
     answer["term_months"] = content["asked"]["term_months"]
     answer["policy"] = {"name": content["policy_name"], "hash": content["policy"]}
     answer["score"] = {name: content["scored"][name] for name in ("pd", "points")} | {"role": content["role"]}
-    return answer | {name: content[name] for name in ("basis", "disputes") if name in content}
+    if "score-shopping" in content["scored"]["events"]:
+        answer["alarm"] = "score-shopping"
+    return answer | {name: content[name] for name in ("basis", "disputes", "held") if content.get(name) is not None}

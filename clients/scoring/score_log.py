@@ -229,6 +229,12 @@ class ScoreLog:
             content = None if key is None else opened(key, seq, name, bytes(body))
             yield ScoreLine(seq, at, kind, content, "" if content is not None else self._erased_at(name), name)
 
+    @property
+    def noted(self) -> int:
+        """The number of the last line of a policy; 0 where there is none."""
+        row = self._database.execute("SELECT MAX(seq) FROM lines WHERE kind = 'policy'").fetchone()
+        return int(row[0] or 0)
+
     def notes(self) -> Iterator[ScoreLine]:
         """The lines of policies, which are of no person, in order."""
         query = "SELECT seq, at, body FROM lines WHERE kind = 'policy' ORDER BY seq"

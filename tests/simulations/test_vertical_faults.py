@@ -74,6 +74,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, party: str, phase: str, change: Calla
     class Spoilt:
         def __init__(self, node: Node) -> None:
             self.plan, self.name, self.plan_ledger = node.plan, node.name, node.plan_ledger
+            self.disclosure_store = node.disclosure_store
             self._node = node
 
         def respond(self, request: Request, key: str) -> Reply:

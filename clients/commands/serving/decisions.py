@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -147,13 +148,18 @@ def close_loan(loan: LoanId, folder: Folder = HERE) -> None:
 @loan_app.command("read")
 def read_table(
     file: Annotated[Path, typer.Argument(help="A table of all open loans: loan, person, principal.")],
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="The day for which it was made; by default that of the file."),
+    ] = None,
     folder: Folder = HERE,
 ) -> None:
-    """Take open loans from a table: those in it are open, and no others."""
+    """Take open loans from a table: those in it are open, and no others but what started on its day or after it."""
     node_dir = lender_at(folder)
     rows = read_loans(file)
+    day = as_of.date() if as_of else min(datetime.fromtimestamp(file.stat().st_mtime, UTC).date(), today())
     with score_log(node_dir) as (_, log):
-        counts = _book(node_dir, log).read(rows, today())
+        counts = _book(node_dir, log).read(rows, today(), day)
     console.print(f"{counts['new']} new, {counts['changed']} changed, {counts['over']} over", highlight=False)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sealscore.clients.decision.policy.model import DecisionPolicy
-from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.scoring.score_log import ScoreLine, ScoreLog
 
 PolicyUse = Literal["live", "shadow", "retired"]
 
@@ -18,34 +18,49 @@ class NoPolicy(ValueError):
 
 
 @dataclass
-class ApprovedPolicies:
+class PolicyUses:
+    """What policies are used for, by hash, and the day since; `noted` is the number of the last line that says so."""
+
+    uses: dict[str, PolicyUse] = field(default_factory=dict)
+    since: dict[str, str] = field(default_factory=dict)
+    noted: int = 0
+
+    def note(self, line: ScoreLine) -> None:
+        """A line of a policy."""
+        content = line.content or {}
+        hash, use = str(content["policy"]), str(content["use"])
+        if use == "live" and (before := self.live_hash) not in (None, hash):
+            self.uses[str(before)], self.since[str(before)] = "retired", line.at
+        self.uses[hash] = "live" if use == "live" else "shadow" if use == "shadow" else "retired"
+        self.since[hash], self.noted = line.at, line.seq
+
+    @property
+    def live_hash(self) -> str | None:
+        """The hash of the live one."""
+        return next((hash for hash, use in self.uses.items() if use == "live"), None)
+
+    @property
+    def shadow_hashes(self) -> list[str]:
+        """The hashes of those that decide beside it."""
+        return [hash for hash, use in self.uses.items() if use == "shadow"]
+
+
+@dataclass
+class ApprovedPolicies(PolicyUses):
     """All policies by hash, what each is used for, and the day since."""
 
     policies: dict[str, DecisionPolicy] = field(default_factory=dict)
-    uses: dict[str, PolicyUse] = field(default_factory=dict)
-    since: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, log: ScoreLog) -> ApprovedPolicies:
         """Those of a log."""
         found = cls()
         for line in log.notes():
+            found.note(line)
             content = line.content or {}
-            hash, use = str(content["policy"]), str(content["use"])
-            if hash not in found.policies:
-                found.policies[hash] = DecisionPolicy.parse(json.loads(content["text"]))
-            found._use(hash, "live" if use == "live" else "shadow" if use == "shadow" else "retired", line.at)
+            if content["policy"] not in found.policies:
+                found.policies[content["policy"]] = DecisionPolicy.parse(json.loads(content["text"]))
         return found
-
-    def _use(self, hash: str, use: PolicyUse, at: str) -> None:
-        if use == "live" and (before := self.live_hash) not in (None, hash):
-            self.uses[str(before)], self.since[str(before)] = "retired", at
-        self.uses[hash], self.since[hash] = use, at
-
-    @property
-    def live_hash(self) -> str | None:
-        """The hash of the live one."""
-        return next((hash for hash, use in self.uses.items() if use == "live"), None)
 
     @property
     def live(self) -> DecisionPolicy:
@@ -58,7 +73,7 @@ class ApprovedPolicies:
     @property
     def shadows(self) -> Mapping[str, DecisionPolicy]:
         """Those that decide beside it, without effect."""
-        return {hash: self.policies[hash] for hash, use in self.uses.items() if use == "shadow"}
+        return {hash: self.policies[hash] for hash in self.shadow_hashes}
 
     def found(self, begins: str) -> DecisionPolicy:
         """The policy whose hash begins so; NoPolicy where there is none or several."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -84,22 +85,41 @@ def _with_line(problem: str, lines: dict[str, int]) -> str:
 def differences(one: DecisionPolicy, other: DecisionPolicy) -> list[tuple[str, str, str]]:
     """What two policies say otherwise: the dotted place, and both values as text ("" where there is none).
 
-    Rules, bands and caps are named by their id, so that one that was put in before others moves none.
+    Rules, bands and caps are named by their id, so that one that was put in before others moves none; where those that
+    both have are in another order, that is a place of its own, `PLACE.order`.
     """
     before, after = dict(_flat(one.model_dump(mode="json"))), dict(_flat(other.model_dump(mode="json")))
-    places = sorted({*before, *after})
-    return [
-        (place, before.get(place, ""), after.get(place, ""))
-        for place in places
-        if before.get(place) != after.get(place)
-    ]
+    found = []
+    for place in sorted({*before, *after}):
+        values = before.get(place), after.get(place)
+        if isinstance(values[0], _Order) and isinstance(values[1], _Order):
+            both = {*values[0]} & {*values[1]}
+            same = [id for id in values[0] if id in both] == [id for id in values[1] if id in both]
+        elif isinstance(values[0] or values[1], _Order):
+            # The entries themselves say what is there in one alone.
+            same = True
+        else:
+            # As JSON, since yes and the text "True" are two values, and so are 1 and yes.
+            same = json.dumps(values[0]) == json.dumps(values[1])
+        if not same:
+            found.append((place, _shown(values[0]), _shown(values[1])))
+    return found
 
 
-def _flat(data: Any, at: str = "") -> Iterator[tuple[str, str]]:
+class _Order(tuple[str, ...]):
+    """The ids of a list, in its order."""
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _flat(data: Any, at: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(data, list) and data and all(isinstance(one, dict) for one in data):
         data = {str(one.get("id") or one.get("name") or number): one for number, one in enumerate(data)}
+        yield f"{at}.order", _Order(data)
     if isinstance(data, dict):
         for key, value in data.items():
             yield from _flat(value, f"{at}.{key}" if at else str(key))
-    elif data is not None:
-        yield at, ", ".join(map(str, data)) if isinstance(data, list) else str(data)
+    elif data is not None and data != []:
+        yield at, data

@@ -194,6 +194,22 @@ def test_what_differs_is_named_by_id_and_not_by_place():
     assert differences(page_policy(), page_policy()) == []
 
 
+def test_policies_of_two_hashes_never_say_the_same():
+    data = policy_data()["products"]["starter"]
+    first = page_policy()
+    for name in ("rules", "bands"):
+        turned = page_policy(**{f"{STARTER}__{name}": data[name][::-1]})
+        assert turned.hash != first.hash
+        (found,) = differences(first, turned)
+        assert found[0] == f"products.starter.{name}.order"
+        assert found[1].split(", ") == found[2].split(", ")[::-1]
+    # An order is told beside what changed, too, and a yes is not the word.
+    changed = page_policy(**{f"{STARTER}__rules": [rule(), *data["rules"][::-1]]})
+    assert "products.starter.rules.order" in {place for place, _, _ in differences(first, changed)}
+    yes, word = (page_policy(**{f"{STARTER}__rules__0__equals": value}) for value in (True, "True"))
+    assert [place for place, _, _ in differences(yes, word)] == ["products.starter.rules.identity.equals"]
+
+
 def test_one_policy_is_live_and_the_log_says_since_when(pair: Pair):
     first, second, third = (page_policy(revision=number) for number in (1, 2, 3))
     with pytest.raises(NoPolicy):

@@ -166,6 +166,88 @@ def test_a_disputed_offer_stays_promised_until_another_takes_its_place(pair: Pai
     assert replayed(pair) == (4, [])
 
 
+def test_nobody_approves_on_a_score_that_is_over(pair: Pair):
+    answers = [decided(pair, inputs=POOR, application_id=f"a{number}") for number in range(2)]
+    made = taken(pair, answers[0]["decision_id"], "approve", days=30)
+    assert made["valid_until"] == str(TODAY + timedelta(days=30))
+    with pytest.raises(DecisionError, match="score-expired"):
+        taken(pair, answers[1]["decision_id"], "approve", days=31)
+    assert taken(pair, answers[1]["decision_id"], "decline", days=31)["amount"] == 0
+    assert replayed(pair) == (2, [])
+
+
+def test_who_withdrew_is_not_approved_on_what_was_locked(pair: Pair):
+    service, token = decider(pair), pair.token(PERSON)
+    waits = service.decide(asked(PERSON, token, inputs=POOR), "me", TODAY)
+    offer = service.decide(asked(PERSON, application_id="offer", inputs=INPUTS | {"income": 2500}), "me", TODAY)
+    (handle,) = pair.log._database.execute("SELECT handle FROM handles").fetchone()
+    with pair.log.commit() as batch:
+        assert batch.withdraw([bytes(handle)], "wallet", str(TODAY), "2035-01-01") == 1
+    head = pair.log.head
+    with pytest.raises(DecisionError, match="withdrawn"):
+        taken(pair, waits["decision_id"], "approve")
+    assert pair.log.head == head
+    # Nor by way of a decline that is disputed.
+    taken(pair, waits["decision_id"], "decline")
+    desk(pair).dispute(waits["decision_id"], "it was my own consent", "me", TODAY)
+    with pytest.raises(DecisionError, match="withdrawn"):
+        taken(pair, waits["decision_id"], "approve")
+    # What was decided before is put right.
+    desk(pair).dispute(offer["decision_id"], "more is affordable", "me", TODAY)
+    assert taken(pair, offer["decision_id"], "approve", 5000)["reversal"]
+    assert replayed(pair) == (2, [])
+
+
+def test_only_the_last_version_is_disputed_or_taken(pair: Pair):
+    policy = lenient(automatic_declines=BASIS)
+    old = decided(pair, policy, inputs=BAD)
+    new = decided(pair, policy)
+    assert (old["state"], new["state"]) == ("declined", "approved")
+    with pytest.raises(DecisionError, match="superseded"):
+        desk(pair).dispute(old["decision_id"], "the debt is not mine", "me", TODAY)
+    assert desk(pair).waiting()[0] == []
+    with pair.log.commit() as batch:
+        Register(batch, pair.log.keys).move(old["decision_id"], "waiting", "disputes", str(TODAY))
+    for outcome in ("approve", "decline"):
+        with pytest.raises(DecisionError, match="superseded"):
+            taken(pair, old["decision_id"], outcome)
+    assert desk(pair).waiting()[0] == []
+    assert exposure(pair) == 8000
+
+
+def test_a_declined_dispute_leaves_the_offer_and_its_notice_says_so(pair: Pair):
+    poor = INPUTS | {"income": 2500}
+    offer = decided(pair, inputs=poor)
+    notices = Notices(pair.log, ApprovedPolicies.of(pair.log))
+    desk(pair).dispute(offer["decision_id"], "more is affordable", "me", TODAY)
+    made = taken(pair, offer["decision_id"], "decline")
+    assert made["stands"] == {"decision_id": offer["decision_id"], "amount": 5400}
+    assert "5,400 CNY" in notices.give(offer["decision_id"], "en", "me", TODAY)
+    # Of what was corrected, too: the first version is what can be lent.
+    desk(pair).dispute(offer["decision_id"], "income was wrong", "me", TODAY)
+    (again,) = decider(pair).decide_many([asked(PERSON)], "me", TODAY, offer["decision_id"])
+    made = taken(pair, again["decision_id"], "decline")
+    assert made["stands"] == {"decision_id": offer["decision_id"], "amount": 5400}
+    for one in (offer, again):
+        assert "5,400 CNY" in notices.give(one["decision_id"], "en", "me", TODAY)
+    # And when its loan has started meanwhile.
+    desk(pair).dispute(again["decision_id"], "and once more of it", "me", TODAY)
+    LoanBook(pair.log, str).start("L1", offer["decision_id"], 5000, TODAY)
+    assert taken(pair, again["decision_id"], "decline")["stands"] == made["stands"]
+    assert "5,400 CNY" in notices.give(again["decision_id"], "en", "me", TODAY)
+    assert replayed(pair) == (2, [])
+
+
+def test_an_approval_of_all_is_not_disputed(pair: Pair):
+    whole = decided(pair)
+    by_person = decided(pair, application_id="b", inputs=POOR)
+    taken(pair, by_person["decision_id"], "approve")
+    for one in (whole, by_person):
+        with pytest.raises(DecisionError, match="nothing-adverse"):
+            desk(pair).dispute(one["decision_id"], "it is not enough", "me", TODAY)
+    assert desk(pair).waiting()[0] == []
+
+
 def test_a_notice_has_the_reasons_and_one_clock(pair: Pair):
     answer = decided(pair, inputs=BAD)
     notices = Notices(pair.log, ApprovedPolicies.of(pair.log))
@@ -222,6 +304,25 @@ def test_open_loans_are_those_of_a_table(pair: Pair, tmp_path: Path):
         with pytest.raises(DecisionError):
             book.read(bad, TODAY)
         assert pair.log.head == head
+
+
+def test_an_older_table_closes_no_loan_that_started_since(pair: Pair):
+    book, night = LoanBook(pair.log, str), TODAY - timedelta(days=1)
+    answer = decided(pair)
+    book.open("L0", PERSON, 30, night - timedelta(days=1))
+    book.start("L1", answer["decision_id"], 8000, TODAY)
+    old = [LoanRow("L9", PERSON, 5)]
+    for day in (night, TODAY):
+        assert book.read(old, TODAY, day)["over"] == (1 if day == night else 0)
+        assert exposure(pair) == 8005
+    # What a newer table has is not closed by an older one either.
+    assert book.read([], TODAY, night - timedelta(days=1))["over"] == 0
+    assert book.read([], TODAY + timedelta(days=1))["over"] == 2
+    assert exposure(pair) == 0
+    head = pair.log.head
+    with pytest.raises(DecisionError, match="as-of"):
+        book.read(old, TODAY, TODAY + timedelta(days=1))
+    assert pair.log.head == head
 
 
 def test_a_policy_is_tried_on_what_was_decided(pair: Pair):

@@ -12,17 +12,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policies import INPUTS, applicant, asked, decider, lenient, page_policy
+from policies import INPUTS, applicant, asked, decider, lenient, page_policy, policy_data
 from small_release import TODAY, Pair, known_at, small_release
 
 from sealscore.clients.decision.evaluation import Evaluator
 from sealscore.clients.decision.facts import LOAN_KEYS
 from sealscore.clients.decision.loans import LoanBook
-from sealscore.clients.decision.policy.approved import ApprovedPolicies
+from sealscore.clients.decision.notice import Notices
+from sealscore.clients.decision.policy.approved import ApprovedPolicies, NoPolicy, use_policy
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import DecisionError, Register, draw_of
 from sealscore.clients.decision.replay import replay_decisions
+from sealscore.clients.decision.reviews import PersonsWord, ReviewDesk
 from sealscore.clients.scoring.application import ApplicationError
+from sealscore.clients.scoring.log_days import close_days
 from sealscore.clients.scoring.replay import Replayed, replay
 from sealscore.clients.scoring.storage.batch import Batch
 from sealscore.clients.scoring.storage.log_keys import LogKeys
@@ -114,6 +117,87 @@ def test_an_approval_that_is_over_starts_no_loan(pair: Pair):
     answer = decided(pair)
     with pytest.raises(DecisionError, match="not-approved"):
         book(pair).start("L1", answer["decision_id"], 8000, TODAY + timedelta(days=15))
+
+
+def test_nothing_is_approved_on_a_score_that_is_over(pair: Pair):
+    service = decider(pair)
+    service.decide(asked(PERSON), "me", TODAY)
+    head = pair.log.head
+    for days, change, code in (
+        (20, {}, "approval-over"),
+        (31, {"amount": 5000}, "score-expired"),
+        (100, {"inputs": INPUTS | {"income": 9001}}, "score-expired"),
+    ):
+        with pytest.raises(DecisionError, match=code):
+            service.decide(asked(PERSON, **change), "me", TODAY + timedelta(days=days))
+    assert pair.log.head == head
+    # Until its last day a score carries another decision, and a new day makes a new score.
+    last = service.decide(asked(PERSON, amount=5000), "me", TODAY + timedelta(days=30))
+    assert (last["state"], last["valid_until"]) == ("approved", str(TODAY + timedelta(days=30)))
+    later = TODAY + timedelta(days=100)
+    again = service.decide(asked(PERSON, as_of=str(later)), "me", later)
+    assert (again["state"], again["version"]) == ("approved", 3)
+    assert (replayed(pair).same, replayed(pair).differ) == (3, [])
+
+
+def test_a_policy_that_is_live_no_more_decides_nothing(pair: Pair):
+    service, second = decider(pair), lenient(revision=2)
+    use_policy(pair.log, second, "shadow", "me")
+    # A shadow that came since decides beside it at once.
+    assert service.decide(asked(PERSON, application_id="a0"), "me", TODAY)["state"] == "approved"
+    (line,) = (line.content for line in pair.log.lines() if line.kind == "decision")
+    assert line is not None
+    assert set(line["shadows"]) == {second.hash}
+    use_policy(pair.log, second, "live", "me")
+    head = pair.log.head
+    with pytest.raises(NoPolicy):
+        service.decide(asked(PERSON, application_id="a1"), "me", TODAY)
+    use_policy(pair.log, second, "retired", "me")
+    with pytest.raises(NoPolicy):
+        service.decide(asked(PERSON, application_id="a1"), "me", TODAY)
+    assert head != pair.log.head
+    assert kinds(pair).count("score") == 1
+    assert (replayed(pair).same, replayed(pair).differ) == (1, [])
+
+
+@pytest.mark.parametrize("lost", ["waits", "declined"])
+def test_another_body_takes_no_application_from_a_person(pair: Pair, lost: str):
+    service = decider(pair)
+    stolen = service.decide(asked(PERSON, pair.token(known_at()[1])), "me", TODAY)
+    assert (stolen["state"], stolen["queue"]) == ("waiting", "general")
+    desk = ReviewDesk(pair.log, ApprovedPolicies.of(pair.log))
+    if lost == "declined":
+        word = PersonsWord("staff 17", "decline", "somebody else's consent")
+        desk.take(stolen["decision_id"], word, "me", TODAY)
+    for number, days in enumerate((1, 2), 2):
+        day = TODAY + timedelta(days=days)
+        again = service.decide(asked(PERSON, amount=8000 - number), "me", day)
+        assert (again["proposal"], again["state"], again["queue"]) == ("approve", "waiting", "general")
+        assert again["version"] == number
+        # Nor does it win time.
+        assert again["due"] == (stolen["due"] if lost == "waits" else str(TODAY + timedelta(days=3)))
+    (row,) = desk.waiting()[0]
+    assert row["held"] == again["held"]["decision_id"]
+    assert exposure(pair) == 0
+    desk.take(again["decision_id"], PersonsWord("staff 18", "decline", "somebody else's consent"), "me", TODAY)
+    notice = Notices(pair.log, ApprovedPolicies.of(pair.log)).give(again["decision_id"], "en", "me", TODAY)
+    assert f"- {stolen['reasons'][0]['en']}\n" in notice
+    assert (replayed(pair).same, replayed(pair).differ) == (3, [])
+
+
+def test_deciding_again_and_again_on_one_score_is_an_event(pair: Pair):
+    rule = {"id": "shopping", "event": "score-shopping", "effect": "review"}
+    rule["reason"] = {"en": "The application was sent again and again.", "zh": "多次提交申请。"}  # type: ignore[assignment]
+    rules = [*policy_data()["products"]["starter"]["rules"], rule]
+    service = decider(pair, lenient(products__starter__rules=rules))
+    made = [
+        service.decide(asked(PERSON, inputs=INPUTS | {"debt_service": None}, amount=5000 + number), "me", TODAY)
+        for number in range(3)
+    ]
+    assert len({one["score_id"] for one in made}) == 1
+    assert [one.get("alarm") for one in made] == [None, None, "score-shopping"]
+    assert [rule["id"] for rule in made[2]["rules"] if rule["hit"]] == ["input.debt_service", "shopping"]
+    assert (replayed(pair).same, replayed(pair).differ) == (3, [])
 
 
 def test_what_cannot_be_decided_costs_nothing(pair: Pair):
@@ -233,15 +317,19 @@ def test_a_random_approval_replays_with_its_propensity(pair: Pair):
     assert replayed(pair).same == 120
 
 
-def test_a_line_that_says_otherwise_is_found_by_a_replay(pair: Pair, monkeypatch: pytest.MonkeyPatch):
+def forged(change: dict[str, Any], of: str = "decision") -> Any:
+    """A `Batch.add` that writes something else into lines of a kind."""
     write = Batch.add
 
-    def forged(change: dict[str, Any]) -> Any:
-        def add(self: Batch, kind: str, content: dict[str, Any], person: bytes) -> int:
-            return write(self, kind, content | change if kind == "decision" else content, person)
+    def add(self: Batch, kind: str, content: dict[str, Any], person: bytes) -> int:
+        return write(self, kind, content | change if kind == of else content, person)
 
-        return add
+    return add
 
+
+def test_a_line_that_says_otherwise_is_found_by_a_replay(pair: Pair, monkeypatch: pytest.MonkeyPatch):
+    retired, later = lenient(revision=2), str(TODAY + timedelta(days=15))
+    use_policy(pair.log, retired, "live", "me")
     scored = {"points": 900, "pd": 0.01, "capacity": None, "events": [], "token_of_another": False}
     changes: tuple[dict[str, Any], ...] = (
         {"amount": 7999},
@@ -251,16 +339,67 @@ def test_a_line_that_says_otherwise_is_found_by_a_replay(pair: Pair, monkeypatch
         {"limit": 10**6},
         {"role": FALLBACK},
         {"inputs": INPUTS | {"debt_service": 70_000.0}},
+        {"state": "waiting"},
+        {"valid_until": later},
+        {"due": later},
+        {"queue": "general"},
+        {"basis": "the provision"},
+        {"shadows": {retired.hash: {"proposal": "approve", "amount": 8000, "limit": 20_000}}},
+        {"policy": retired.hash},
+        {"held": {"decision_id": "0" * 32, "queue": "general", "due": None}},
+        {"form": 1},
     )
+    decided(pair, "s98", application_id="before")
     for number, change in enumerate(changes):
-        monkeypatch.setattr(Batch, "add", forged(change))
-        decided(pair, f"s{number}", application_id=f"a{number}")
-    monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setattr(Batch, "add", forged(change))
+            decided(pair, f"s{number}", application_id=f"a{number}")
     assert pair.log.check() == []
     assert len(replayed(pair).differ) == len(changes)
     decided(pair, "s99", application_id="good")
-    assert replayed(pair).same == 1
+    assert replayed(pair).same == 2
     assert replay_decisions(pair.log.lines(), {}, pair.log.keys).unknown != []
+
+
+@pytest.mark.parametrize("change", [{"amount": 8001}, {"amount": 20_000}, {"valid_until": "2031-01-01"}])
+def test_an_approval_by_a_person_beyond_its_limit_is_found(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+):
+    service = decider(pair)
+    book(pair).open("L1", PERSON, 72_000, TODAY)
+    answer = service.decide(asked(PERSON, inputs=INPUTS | {"identity_verified": False}), "me", TODAY)
+    desk = ReviewDesk(pair.log, ApprovedPolicies.of(pair.log))
+    with monkeypatch.context() as patch:
+        patch.setattr(Batch, "add", forged(change, "review"))
+        desk.take(answer["decision_id"], PersonsWord("staff 17", "approve", "papers were seen"), "me", TODAY)
+    (seq,) = (line.seq for line in pair.log.lines() if line.kind == "review")
+    assert (replayed(pair).same, replayed(pair).differ) == (1, [seq])
+
+
+def test_a_loan_beyond_its_approval_is_found(pair: Pair, monkeypatch: pytest.MonkeyPatch):
+    answer = decided(pair)
+    with monkeypatch.context() as patch:
+        patch.setattr(Batch, "add", forged({"principal": 8001}, "loan"))
+        book(pair).start("L1", answer["decision_id"], 8000, TODAY)
+    (seq,) = (line.seq for line in pair.log.lines() if line.kind == "loan")
+    assert (replayed(pair).same, replayed(pair).differ) == (1, [seq])
+
+
+def test_decisions_end_with_the_term_of_their_lines(pair: Pair):
+    first = decided(pair, PERSON, pair.token(PERSON))
+    handle = pair.log._database.execute("SELECT handle FROM handles").fetchone()[0]
+    with pair.log.commit() as batch:
+        batch.withdraw([bytes(handle)], "wallet", str(TODAY), str(TODAY))
+    # What is decided after the withdrawal is under another key, and stays.
+    second = decided(pair, application_id="next")
+    close_days(pair.lender_ledger, pair.log, TODAY + timedelta(days=1))
+    with pair.log.commit() as batch:
+        register = Register(batch, pair.log.keys)
+        with pytest.raises(DecisionError, match="unknown"):
+            register.decision(first["decision_id"])
+        assert register.decision(second["decision_id"]).state == "approved"
+    assert exposure(pair) == 8000
+    assert (replayed(pair).same, len(replayed(pair).erased)) == (1, 1)
 
 
 def test_an_erased_person_has_no_decision_and_no_promise(pair: Pair):

@@ -21,7 +21,6 @@ from sealscore.clients.scoring.score_log import ScoreLogError
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.serve.committer import Committer, _Worker
 from sealscore.clients.serve.live import LiveRelease
-from sealscore.clients.serve.committer import Committer
 from sealscore.shared.serving.release import Release
 
 
@@ -38,7 +37,6 @@ def committer(home: ScorerHome) -> Iterator[Committer]:
     made.stop()
 
 
-<<<<<<< HEAD
 async def outcome(committer: Committer, given: list[Any], alone: bool = False) -> Any:
     """An answer, or the code of a problem; who waits for ever fails."""
     try:
@@ -47,14 +45,10 @@ async def outcome(committer: Committer, given: list[Any], alone: bool = False) -
         return problem.code
 
 
-def asked(committer: Committer, *bodies: Any, alone: bool = False) -> list[Any]:
-    """What comes of each, asked at once: an answer, or the code of a problem."""
-=======
 def asked(
     committer: Committer, *bodies: Any, alone: bool = False, loop: asyncio.AbstractEventLoop | None = None
 ) -> list[Any]:
     """What comes of each, asked at once: an answer, or the code of a problem. A committer answers in one loop alone."""
->>>>>>> refs/heads/fixa
 
     async def all_of_them() -> list[Any]:
         return await asyncio.gather(*(outcome(committer, body if alone else [body], alone) for body in bodies))
@@ -115,7 +109,6 @@ def test_a_log_without_its_key_ends_the_start(home: ScorerHome):
         Committer(home.dir).start()
 
 
-<<<<<<< HEAD
 def test_a_copy_of_a_key_that_somebody_made_stops_nothing(home: ScorerHome, committer: Committer):
     (key,) = home.dir.keys.glob("serving-*")
     shutil.copy(key, key.with_name(f"{key.name}.bak"))
@@ -157,7 +150,8 @@ def test_a_thread_that_ends_leaves_nobody_waiting(committer: Committer):
     asyncio.run(all_of_it())
     assert ended == [True]
     assert committer.waiting == 0
-=======
+
+
 def retraining(name: str) -> Path:
     """A release that names a purpose of retraining; all of them have the same towers."""
     first = now() - timedelta(days=1)
@@ -231,4 +225,3 @@ def test_a_log_that_is_exchanged_under_it_gets_no_line_and_is_not_ready(committe
     with pytest.raises(HttpProblem) as refused:
         loop.run_until_complete(committer.ready())
     assert refused.value.code == "log"
->>>>>>> refs/heads/fixa
