@@ -16,7 +16,7 @@ from sealscore.clients.decision.policy.approved import ApprovedPolicies, use_pol
 from sealscore.clients.decision.policy.file import differences, load_policy
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.simulate import LEAST_IN_GROUP, OFFERS, Simulated, SimulatedBook
-from sealscore.clients.decision.simulate import simulate as simulated
+from sealscore.clients.decision.simulate import simulate as tried
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.numbers import percent, plural, whole
 from sealscore.shared.text.terminal import foreign, grouped, ungrouped
@@ -107,7 +107,7 @@ def simulate(
     found = _found(policy, folder)
     given = None if groups is None else {row[0]: row[1] for row in rows_of(groups, *_GROUPS)}
     with score_log(lender_at(folder), behind=True) as (_, log):
-        done = simulated(log.lines(), found, log.keys, given)
+        done = tried(log.lines(), found, log.keys, given)
     _print_simulated(done, found)
 
 
