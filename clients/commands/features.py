@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -16,19 +16,24 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import TableSchema
 from sealscore.shared.text.terminal import foreign
 
+if TYPE_CHECKING:
+    from sealscore.clients.features.dictionary.dictionary import Kind
+
 _SHOWN = 20
+Today = Annotated[
+    str | None, typer.Option(metavar="YYYY-MM-DD", help="Nothing after this day is read; without it, today.")
+]
+Rate = Annotated[
+    list[str] | None, typer.Option(metavar="CODE=VALUE", help="What a unit of a currency is worth; CNY=1 if none.")
+]
 
 
 def features(
     plan: PlanArgument,
     tables: Annotated[Path, typer.Argument(help="Folder of the raw tables (Parquet), with mapping.toml if any.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write features.parquet into.")],
-    today: Annotated[
-        str | None, typer.Option(metavar="YYYY-MM-DD", help="Nothing after this day is read; without it, today.")
-    ] = None,
-    rate: Annotated[
-        list[str] | None, typer.Option(metavar="CODE=VALUE", help="What a unit of a currency is worth; CNY=1 if none.")
-    ] = None,
+    today: Today = None,
+    rate: Rate = None,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Lenders: all applications, and not closed loans with their outcome.")
     ] = False,
@@ -42,27 +47,23 @@ def features(
 
     from sealscore.clients.data.errors import why
     from sealscore.clients.features import Settings, build_table
-    from sealscore.clients.features.dictionary.dictionary import kind_of
 
     node_dir = node_dir_at(folder)
     found = find_plan(node_dir, plan)
     config = node_dir.config()
-    schema = _table_of(found, config.node.name)
-    try:
-        kind = kind_of(schema)
-    except KeyError as error:
-        fail(f"plan {found.name}: {error.args[0]}; this table must come from elsewhere", BAD_INPUT)
+    schema = table_of(found, config.node.name)
+    kind = kind_under(found, schema)
     if not tables.is_dir():
         fail(f"{tables}: there is no such folder; name the one with the raw tables", BAD_INPUT)
     settings = Settings(
         purpose=found.purpose_code,
         recipients={FEDERATION, *(party.name for party in found.parties)},
-        rates=_rates(rate or ["CNY=1"]),
+        rates=rates_of(rate),
         most_rejected=schema.most_rejected,
         labelled=not unlabelled,
         zone=config.data.zone,
     )
-    day = _day(today)
+    day = day_of(today)
     try:
         with errors.status(f"features of {foreign(tables)}"):
             built = build_table(tables, kind, output, day, settings)
@@ -82,23 +83,36 @@ def features(
     console.print(f"{foreign(built.table)}: {built.rows:,} rows; {built.flags:,} flags for your own officers")
 
 
-def _table_of(plan: Plan, party: str) -> TableSchema:
+def table_of(plan: Plan, party: str) -> TableSchema:
+    """The table of a party under a plan; ends with an error where it is no party."""
     for member in plan.parties:
         if member.name == party:
             return plan.groups[member.group].table
     fail(f"plan {plan.name} has no party {party!r}; its parties: {', '.join(p.name for p in plan.parties)}", BAD_INPUT)
 
 
-def _day(text: str | None) -> date:
+def kind_under(plan: Plan, schema: TableSchema) -> Kind:
+    """The kind of party whose table a plan's is; ends with an error where it has features of none."""
+    from sealscore.clients.features.dictionary.dictionary import kind_of
+
+    try:
+        return kind_of(schema)
+    except KeyError as error:
+        fail(f"plan {plan.name}: {error.args[0]}; this table must come from elsewhere", BAD_INPUT)
+
+
+def day_of(text: str | None) -> date:
+    """The day of `--today`; BadParameter where it is none."""
     try:
         return date.today() if text is None else date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no day; write 2026-03-31", param_hint="--today") from None
 
 
-def _rates(written: list[str]) -> dict[str, float]:
+def rates_of(written: list[str] | None) -> dict[str, float]:
+    """The rates of `--rate`, CNY=1 where none is given; BadParameter where one is none."""
     rates = {}
-    for text in written:
+    for text in written or ["CNY=1"]:
         code, _, value = text.partition("=")
         try:
             rates[code.strip()] = float(value)

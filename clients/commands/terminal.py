@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sealscore.clients.applicant.errors import UsedNumbersError
 from sealscore.clients.data import DataError
 from sealscore.clients.decision.policy.approved import NoPolicy
 from sealscore.clients.decision.register import DecisionError
@@ -60,6 +61,7 @@ _FAILED = (
     SocketServerError,
     ServingStoreError,
     ScoreLogError,
+    UsedNumbersError,
 )
 EXPECTED: dict[type[Exception], int] = dict.fromkeys(_BAD_INPUT, BAD_INPUT) | dict.fromkeys(_FAILED, FAILED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sealscore.clients.commands import doctor, draft, features, init, ledger, peer, plan, run
+from sealscore.clients.commands import applicant, doctor, draft, features, init, ledger, peer, plan, run
 from sealscore.clients.commands.serving import (
     callers,
     decisions,
@@ -28,6 +28,7 @@ app.add_typer(peer.app, name="peer")
 app.add_typer(plan.app, name="plan")
 app.command()(draft.draft)
 app.command()(features.features)
+app.add_typer(applicant.app, name="applicant")
 app.command()(run.start)
 app.command()(run.reload)
 app.command()(run.status)

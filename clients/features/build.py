@@ -51,6 +51,12 @@ class Settings:
     labelled: bool = True
     zone: str | None = None
 
+    def mapping_of(self, folder: Path, kind: Kind) -> PartyMapping | None:
+        """The mapping given, or else that in the folder of raw tables, if there is one; DataError where it is none."""
+        if self.mapping is None and (folder / FILE).is_file():
+            return PartyMapping.load(folder / FILE, kind)
+        return self.mapping
+
 
 @dataclass(frozen=True)
 class Built:
@@ -87,9 +93,7 @@ def build_table(
             or more of its rows are bad than the settings allow; or nobody is asked about.
     """
     settings = settings or Settings()
-    mapping = settings.mapping
-    if mapping is None and (folder / FILE).is_file():
-        mapping = PartyMapping.load(folder / FILE, kind)
+    mapping = settings.mapping_of(folder, kind)
     with unchanged(*(folder / table_file(name, mapping) for name in TABLES[kind])):
         return _build(folder, kind, out, today, settings, mapping, sentiment)
 
@@ -115,16 +119,14 @@ def _build(
         zone=settings.zone,
     )
     matched = match(sound, kind, folder)
-    raw = {name: _in_one_currency(table.frame, name, settings.rates) for name, table in sound.items()}
+    raw = {name: in_one_currency(table.frame, name, settings.rates) for name, table in sound.items()}
     live = live_consents(raw["consents"], today, settings.purpose, settings.recipients)
     problems = [problem for table in sound.values() for problem in table.problems]
     rejected = {name: (table.bad, table.rows) for name, table in sound.items()}
     if kind == "lender":
         asked = asked_of_lender(raw["applications"], live)
-        frame, flags = _lender(raw, _asked(asked, folder), settings)
     elif kind == "wallet":
         asked = asked_of_platform(live).join(raw["accounts"].select(PERSON).unique().collect(), on=PERSON, how="semi")
-        frame, flags = _wallet(raw, _asked(asked, folder)), None
     else:
         asked = asked_of_platform(live).join(raw["creators"].select(PERSON).collect(), on=PERSON, how="semi")
         crowded = _crowded(asked.lazy(), raw["videos"])
@@ -134,7 +136,9 @@ def _build(
             if over := too_many({f"{folder.name}: creators": rejected["creators"]}, settings.most_rejected):
                 raise DataError([*over, *problems])
             asked = asked.join(crowded, on=PERSON, how="anti")
-        frame, flags = _short_video(raw, _asked(asked, folder), sentiment or Sentiment.local())
+    frame, flags = computed(raw, kind, _asked(asked, folder), sentiment)
+    if kind == "lender" and settings.labelled:
+        frame = _labelled(frame, raw["outcomes"])
     table = bounded(frame.drop("at"), kind).sort(ID if kind == "lender" else PERSON).collect()
     with replacing(out / "features.parquet", OWNER_ONLY) as file:
         table.write_parquet(file, metadata={DIGEST: dictionary_digest()})
@@ -153,7 +157,7 @@ def _asked(asked: pl.DataFrame, folder: Path) -> pl.LazyFrame:
     return asked.lazy()
 
 
-def _in_one_currency(frame: pl.LazyFrame, name: str, rates: Mapping[str, float]) -> pl.LazyFrame:
+def in_one_currency(frame: pl.LazyFrame, name: str, rates: Mapping[str, float]) -> pl.LazyFrame:
     """Amounts in the plan's currency; currencies without a rate were rejected before."""
     amounts = {
         "orders": ("amount",),
@@ -186,6 +190,25 @@ def _leave_out(crowded: pl.DataFrame, out: Path, others: bool, folder: Path) -> 
     value = f"{crowded.height:,} with more than {MOST_VIDEOS:,} videos before the as-of day, left out"
     fix = "see in rejected/creators.parquet whether several accounts were exported as one"
     return Problem(folder.name, value, fix, column=PERSON)
+
+
+def computed(
+    raw: Mapping[str, pl.LazyFrame],
+    kind: Kind,
+    asked: pl.LazyFrame,
+    sentiment: Sentiment | None = None,
+    used: pl.LazyFrame | None = None,
+) -> tuple[pl.LazyFrame, pl.DataFrame | None]:
+    """`asked` with all features that the kind of party computes, and the flags raised (None at a wallet).
+
+    `raw` are sound tables in the plan's currency. `sentiment` is the model that reads comments, the machine's own where
+    none is given; `used` is as in `papers.paper_flags`.
+    """
+    if kind == "lender":
+        return _lender(raw, asked, used)
+    if kind == "wallet":
+        return _wallet(raw, asked), None
+    return _short_video(raw, asked, sentiment or Sentiment.local())
 
 
 def _joined(asked: pl.LazyFrame, parts: list[pl.LazyFrame], empty: Mapping[str, int]) -> pl.LazyFrame:
@@ -233,19 +256,19 @@ def _wallet(raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame) -> pl.LazyFram
 
 
 def _lender(
-    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, settings: Settings
+    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, used: pl.LazyFrame | None
 ) -> tuple[pl.LazyFrame, pl.DataFrame]:
-    flags = papers.paper_flags(raw["identity"], raw["applications"], asked)
+    flags = papers.paper_flags(raw["identity"], raw["applications"], asked, used)
     parts = [
         bureau.application_features(raw["applications"], asked),
         bureau.report_features(raw["bureau"], asked),
         bureau.repayment_features(raw["repayments"], raw["decisions"], raw["applications"], asked),
         papers.paper_features(flags, raw["identity"], asked),
     ]
-    frame = _joined(asked, parts, bureau.EMPTY)
-    if settings.labelled:
-        outcomes = raw["outcomes"].select(ID, LABEL)
-        frame = frame.join(outcomes, on=ID).select(
-            "at", ID, PERSON, AS_OF, CONSENT, LABEL, pl.exclude("at", ID, PERSON, AS_OF, CONSENT, LABEL)
-        )
-    return frame, flags.drop("at")
+    return _joined(asked, parts, bureau.EMPTY), flags.drop("at")
+
+
+def _labelled(frame: pl.LazyFrame, outcomes: pl.LazyFrame) -> pl.LazyFrame:
+    """The closed loans alone, with their outcome."""
+    first = ("at", ID, PERSON, AS_OF, CONSENT, LABEL)
+    return frame.join(outcomes.select(ID, LABEL), on=ID).select(*first, pl.exclude(*first))

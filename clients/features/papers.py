@@ -84,7 +84,7 @@ CHECKS = (
           "The age in the application is not that of the identity number", "申请年龄与身份证号码不符"),
     Check("ID06", "identity", _VALID_ID & (_age() < YOUNGEST), "The identity number is that of a minor",
           "身份证号码显示为未成年人"),
-    Check("ID07", "identity", pl.col("id_used_by_others"), "Another applicant used this identity number before",
+    Check("ID07", "identity", pl.col("identity_used"), "Another applicant used this identity number before",
           "该身份证号码曾被其他申请人使用",
           outside="compares the identity number with those of other applicants' earlier applications"),
     Check("LC01", "licence", _LICENSED & ~pl.col("licence_is_valid"), "The licence number is not valid",
@@ -98,7 +98,7 @@ CHECKS = (
     Check("LC05", "licence",
           _LICENSED & ((_AS_OF - pl.col("licence_registered")).dt.total_days().is_between(1, YOUNG_LICENCE_DAYS)),
           "The licence was registered within a month before the application", "营业执照在申请前一个月内注册"),
-    Check("LC06", "licence", pl.col("licence_used_by_others"), "Another applicant used this licence before",
+    Check("LC06", "licence", pl.col("licence_used"), "Another applicant used this licence before",
           "该营业执照曾被其他申请人使用",
           outside="compares the licence number with those of other applicants' earlier applications"),
     Check("LC07", "licence", _LICENSED & (pl.col("licence_name").str.strip_chars().fill_null("") == ""),
@@ -106,16 +106,26 @@ CHECKS = (
 )  # fmt: skip
 
 
-def paper_flags(identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame) -> pl.DataFrame:
+NUMBERS: dict[Paper, str] = {"identity": "id_number", "licence": "licence_number"}
+"""The numbers by which applicants are compared (ID07, LC06), by the paper that has each."""
+
+
+def paper_flags(
+    identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame, used: pl.LazyFrame | None = None
+) -> pl.DataFrame:
     """A row for each check that an application fails: at, application_id, paper, code, reason_en, reason_zh.
 
-    A check whose column is missing in an application does not fail there.
+    A check whose column is missing in an application does not fail there. `used` says of each application asked for
+    whether others used its numbers before (`application_id`, `identity_used`, `licence_used`); without it the tables
+    are the whole book, and are looked through.
     """
-    papers = _papers(identity, applications, asked)
-    failed = papers.select(
+    if used is None:
+        used = _used_in_book(filed_papers(identity, applications), identity, asked)
+    papers = _papers(identity, applications, asked, used)
+    failed = papers.lazy().select(
         "at", "application_id", *(check.fails.fill_null(False).alias(check.code) for check in CHECKS)
     )
-    known = pl.DataFrame(
+    known = pl.LazyFrame(
         [(check.code, check.paper, check.en, check.zh) for check in CHECKS],
         schema={"code": pl.String, "paper": pl.String, "reason_en": pl.String, "reason_zh": pl.String},
         orient="row",
@@ -126,6 +136,7 @@ def paper_flags(identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.La
         .join(known, on="code")
         .select("at", "application_id", "paper", "code", "reason_en", "reason_zh")
         .sort("at", "code")
+        .collect(engine="in-memory")
     )
 
 
@@ -142,34 +153,40 @@ def paper_features(flags: pl.DataFrame, identity: pl.LazyFrame, asked: pl.LazyFr
     return filed.join(counts, on="at", how="left").with_columns(pl.exclude("at").fill_null(0))
 
 
-def _papers(identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame) -> pl.DataFrame:
+def filed_papers(identity: pl.LazyFrame, applications: pl.LazyFrame) -> pl.DataFrame:
+    """Everybody's numbers, with whose they were said to be and since when: creator_id, applied_at, and NUMBERS."""
+    owners = applications.select("application_id", "creator_id", "applied_at")
+    filed = identity.select("application_id", *NUMBERS.values()).join(owners, on="application_id")
+    return filed.select("creator_id", "applied_at", *NUMBERS.values()).collect()
+
+
+def _papers(
+    identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame, used: pl.LazyFrame
+) -> pl.DataFrame:
     """The papers of each application asked for, its age as declared, and what earlier applications used."""
-    # Everybody's papers, also of applications that are not asked about: they may have used the same number earlier.
-    filed = identity.join(
-        applications.select("application_id", "creator_id", "applied_at"), on="application_id"
-    ).collect()
     papers = (
         asked.join(identity, on="application_id")
         .join(applications.select("application_id", "age"), on="application_id")
-        .collect()
+        .join(used, on="application_id")
+        .collect(engine="in-memory")
     )
-    for paper, number in (("id", "id_number"), ("licence", "licence_number")):
-        papers = (
-            papers.join(_first_users(filed, number), on=number, how="left")
-            .with_columns(
-                (
-                    ((pl.col("first_used") < _AS_OF) & (pl.col("first_user") != pl.col("creator_id")))
-                    | (pl.col("second_used") < _AS_OF)
-                )
-                .fill_null(False)
-                .alias(f"{paper}_used_by_others")
-            )
-            .drop("first_user", "first_used", "second_used")
-        )
     return papers.with_columns(
         _valid(papers["id_number"], lambda number: bool(NORMAL_FORMS["national-id"](number))).alias("id_is_valid"),
         _valid(papers["licence_number"], is_credit_code).alias("licence_is_valid"),
     )
+
+
+def _used_in_book(filed: pl.DataFrame, identity: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+    """Whether others used the numbers before: also those whose applications are not asked about."""
+    found = asked.join(identity.select("application_id", *NUMBERS.values()), on="application_id")
+    for paper, number in NUMBERS.items():
+        before = (pl.col("first_used") < _AS_OF) & (pl.col("first_user") != pl.col("creator_id"))
+        found = (
+            found.join(_first_users(filed, number).lazy(), on=number, how="left")
+            .with_columns((before | (pl.col("second_used") < _AS_OF)).fill_null(False).alias(f"{paper}_used"))
+            .drop("first_user", "first_used", "second_used")
+        )
+    return found.select("application_id", *(f"{paper}_used" for paper in NUMBERS))
 
 
 def _first_users(filed: pl.DataFrame, number: str) -> pl.DataFrame:

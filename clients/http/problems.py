@@ -97,6 +97,18 @@ def malformed(what: str, fix: str) -> HttpProblem:
     return HttpProblem(400, "malformed", what, fix)
 
 
+def rows_refused(errors: Sequence[str]) -> HttpProblem:
+    """Raw rows of an applicant that break a rule of their table; `errors` name table, column and row."""
+    fix = "correct what `errors` lists, and send it again"
+    return HttpProblem(422, "rows", "the raw rows of the applicant cannot be used", fix, errors)
+
+
+def other_features() -> HttpProblem:
+    """The plan's table has features of its own, or of another dictionary than this release's."""
+    fix = "compute the features where the plan's table comes from"
+    return HttpProblem(409, "other-features", "the features of this plan do not follow from raw rows here", fix)
+
+
 def slow() -> HttpProblem:
     """The request did not come whole in time."""
     return HttpProblem(

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from sealscore.clients.applicant.desk import ApplicantDesk
 from sealscore.clients.http.callers import CallerFile, Callers
 from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_json, send_json, send_problem
 from sealscore.clients.http.problems import HttpProblem, internal, not_found, wrong_method
@@ -32,8 +33,10 @@ from sealscore.shared.ledger.state import LedgerFault
 log = logging.getLogger("sealscore.platform_api")
 
 MOST_BODY = 16_384  # bytes; a consent has a tenth of it
-CONSENT, READ = "consent", "read"
-RIGHTS = (CONSENT, READ)
+MOST_ROWS_BODY = 8 * 2**20  # bytes of a creator's raw rows
+CONSENT, READ, APPLICANTS = "consent", "read", "features"
+RIGHTS = (CONSENT, READ, APPLICANTS)
+FEATURES = "/v1/features"
 T = TypeVar("T")
 
 
@@ -47,6 +50,7 @@ class Route:
     what: str
     body: type[bodies.ApiBody] | None
     answer: type[BaseModel] | None
+    most: int = MOST_BODY
 
 
 ROUTES = (
@@ -58,6 +62,8 @@ ROUTES = (
           bodies.ToldAnswer),
     Route("POST", "/v1/factors", READ, "What moves a creator's level, in words; nothing is charged",
           bodies.FactorsBody, bodies.FactorsAnswer),
+    Route("POST", FEATURES, APPLICANTS, "Features and flags of one creator from raw rows; nothing is kept",
+          bodies.FeaturesBody, bodies.FeaturesAnswer, MOST_ROWS_BODY),
     Route("GET", "/v1/releases", READ, "The releases for which tokens are made", None, bodies.ReleasesAnswer),
     Route("GET", "/healthz", None, "The service answers", None, None),
     Route("GET", "/readyz", None, "Tokens can be made", None, None),
@@ -73,16 +79,19 @@ def caller_file(folder: Path) -> CallerFile:
 
 
 class PlatformApi:
-    """The ASGI application. `worker` is the desk's one thread."""
+    """The ASGI application. `worker` is the desk's one thread; raw rows are worked on by that of `applicants`."""
 
-    def __init__(self, desk: ConsentDesk, worker: Executor, callers: Callers, description: bytes) -> None:
-        self._desk, self._worker, self._callers = desk, worker, callers
+    def __init__(
+        self, desk: ConsentDesk, worker: Executor, applicants: ApplicantDesk, callers: Callers, description: bytes
+    ) -> None:
+        self._desk, self._worker, self._applicants, self._callers = desk, worker, applicants, callers
         self._fixed = {"/openapi.json": description, "/healthz": b'{"status": "up"}'}
         self._handlers: Mapping[str, Callable[[Any], Any]] = {
             "/v1/consents": self._consent,
             "/v1/withdrawals": self._withdraw,
             "/v1/told": lambda body: {"told": desk.told(body.person)},
             "/v1/factors": lambda body: desk.factors(body.release, body.person),
+            FEATURES: lambda body: desk.table(body.release),
             "/v1/releases": lambda body: self._releases(),
             "/readyz": lambda body: self._ready(),
         }
@@ -115,9 +124,11 @@ class PlatformApi:
             return self._fixed[route.path]
         body = None
         if route.body is not None:
-            body = bodies.checked(route.body, await read_json(scope, receive, MOST_BODY))
+            body = bodies.checked(route.body, await read_json(scope, receive, route.most))
         handler = self._handlers[route.path]
         found = await asyncio.get_running_loop().run_in_executor(self._worker, _guarded, handler, body)
+        if isinstance(body, bodies.FeaturesBody):
+            return await self._applicants.answer({"as_of": body.as_of, "tables": body.tables}, found)
         return json.dumps(found, ensure_ascii=False).encode()
 
     def _consent(self, body: bodies.ConsentBody) -> dict[str, str]:

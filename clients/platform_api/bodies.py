@@ -57,6 +57,14 @@ class FactorsBody(ApiBody):
     release: Hash
 
 
+class FeaturesBody(ApiBody):
+    """Raw rows of one creator, by table as docs/features.md names tables and columns, as of a day."""
+
+    release: Hash
+    as_of: Annotated[str, Field(min_length=10, max_length=10, description="the day, as 2026-03-31")]
+    tables: Annotated[dict[str, list[dict[str, Any]]], Field(description="[] where the creator has no row")]
+
+
 class TokenAnswer(BaseModel):
     """The token, base64 for URLs, which the creator gives to the lender; `expires` is its last day."""
 
@@ -110,6 +118,21 @@ class FactorsAnswer(BaseModel):
     raised: list[Factor]
 
 
+class ApplicantFlag(BaseModel):
+    """A flag for who decides; no score counts it."""
+
+    code: str
+    reason_en: str
+    reason_zh: str
+
+
+class FeaturesAnswer(BaseModel):
+    """The features of the release's table for this kind of platform, None where missing, and the flags raised."""
+
+    features: dict[str, float | int | str | None]
+    flags: list[ApplicantFlag]
+
+
 class OfferedRelease(BaseModel):
     """A release for which tokens are made: what it tells, to whom, for which purpose, and until when."""
 
@@ -159,6 +182,7 @@ _KINDS = {
     "literal_error": "must be one of signal, capacity, flag, reasons",
     "bool_type": "must be true or false",
     "list_type": "must be a list",
+    "dict_type": "must be an object",
     "string_type": "must be text",
     "string_unicode": "must be text in whole characters",
     "model_type": "the body must be an object",

@@ -25,6 +25,7 @@ from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.schema import TableSchema
 from sealscore.shared.serving.manifest import Manifest, Told
 from sealscore.shared.serving.release import Release, ReleaseError
 from sealscore.shared.serving.serving_keys import ServingPeer, month_of
@@ -153,6 +154,11 @@ class ConsentDesk:
             return served.factors.of(served.maker.record(self._form(person)))
         except KeyError:
             raise NoToken("no-record", "there is no record of this creator in today's data") from None
+
+    def table(self, release: str) -> TableSchema:
+        """The table of this kind of platform under a release's plan; NoToken where no such release is live here."""
+        served = self._of(release)
+        return served.release.plan.groups[served.maker.group].table
 
     def look(self, worker: Executor, again: bool = False) -> bool:
         """Read what is new: releases that were approved, another day's data; `again` reads the data in any case.

@@ -9,16 +9,18 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
+from sealscore.clients.applicant.desk import ApplicantDesk
 from sealscore.clients.data import in_words
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import Callers
 from sealscore.clients.http.server import HttpLimits, HttpServer
 from sealscore.clients.platform_api.app import PlatformApi, caller_file
+from sealscore.clients.platform_api.applicants import made_at_platform
 from sealscore.clients.platform_api.description import description
 from sealscore.clients.platform_api.desk import ConsentDesk, DeskSources
 from sealscore.clients.scoring.daily import Daily, platform_chores
@@ -57,9 +59,18 @@ def desk_sources(node_dir: NodeDir, config: NodeConfig) -> DeskSources:
 
 
 class PlatformService:
-    """The service of one node, from its folder. `close` ends what `serve_forever` leaves."""
+    """The service of one node, from its folder. `close` ends what `serve_forever` leaves.
 
-    def __init__(self, node_dir: NodeDir, binding: Binding, limits: HttpLimits | None = None) -> None:
+    `rates` are what units of currencies in creators' raw rows are worth, CNY alone where none are given.
+    """
+
+    def __init__(
+        self,
+        node_dir: NodeDir,
+        binding: Binding,
+        limits: HttpLimits | None = None,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
         config, identity = node_dir.config(), node_dir.identity()
         self._ledger = node_dir.ledger(identity, config)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="desk")
@@ -78,7 +89,9 @@ class PlatformService:
             # Also where no node runs beside it: a day on which nobody agrees has its block, too.
             self._daily = Daily(self._ledger, platform_chores(self._ledger, ServingDir(node_dir).store), log.warning)
             callers = Callers(caller_file(node_dir.folder), log.warning)
-            api = PlatformApi(self.desk, self._worker, callers, description(version("sealscore")))
+            self._applicants = ApplicantDesk(made_at_platform(rates or {"CNY": 1.0}, config.data.zone), today)
+            said = description(version("sealscore"))
+            api = PlatformApi(self.desk, self._worker, self._applicants, callers, said)
             self.server = HttpServer(api, binding, limits, ready=self._ready)
         except BaseException:
             self.close()
@@ -107,6 +120,8 @@ class PlatformService:
 
     def close(self) -> None:
         """Close files, when all that was asked is done."""
+        if "_applicants" in vars(self):
+            self._applicants.stop()
         if "_store" in vars(self):
             self._worker.submit(self._store.close).result()
         self._worker.shutdown()

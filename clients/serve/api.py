@@ -18,21 +18,25 @@ from starlette.exceptions import HTTPException
 from sealscore.clients.http.callers import Callers
 from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_json, send_json, send_problem, send_text
 from sealscore.clients.http.problems import HttpProblem, internal, malformed, not_found, wrong_method
+from sealscore.clients.serve.applicants import ScorerApplicants
 from sealscore.clients.serve.committer import Committer
+from sealscore.clients.serve.faults import no_release
 from sealscore.clients.serve.metrics import KIND, Metrics
 from sealscore.clients.serve.openapi import (
     MOST_IN_BATCH,
     example,
     example_answer,
+    example_features,
+    example_rows,
     json_body,
     problems,
     schemas,
 )
 from sealscore.clients.serve.replayer import Replayer
 
-RIGHTS = ("score", "batch", "replay", "metrics")
+RIGHTS = ("score", "batch", "replay", "features", "metrics")
 MOST_BYTES, MOST_BATCH_BYTES = 2**20, 8 * 2**20
-SCORES, BATCH, REPLAY = "/v1/scores", "/v1/scores:batch", "/v1/replay/{score_id}"
+SCORES, BATCH, REPLAY, FEATURES = "/v1/scores", "/v1/scores:batch", "/v1/replay/{score_id}", "/v1/features"
 _TOKEN = {"type": "http", "scheme": "bearer", "description": "a token of `sealscore-node caller add`"}
 _BODY_CODES = (400, 408, 409, 413, 415, 422, 503)
 
@@ -44,8 +48,10 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 class ScorerApi:
     """The application that uvicorn serves."""
 
-    def __init__(self, committer: Committer, replayer: Replayer, callers: Callers) -> None:
-        self._committer, self._replayer, self._callers = committer, replayer, callers
+    def __init__(
+        self, committer: Committer, replayer: Replayer, applicants: ScorerApplicants, callers: Callers
+    ) -> None:
+        self._committer, self._replayer, self._applicants, self._callers = committer, replayer, applicants, callers
         self._metrics = Metrics()
         self._described: tuple[str, bytes] | None = None
         self._app = self._routed()
@@ -74,6 +80,16 @@ class ScorerApi:
     async def _replay(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._callers.check(scope, "replay")
         await send_json(send, await self._replayer.replay(scope["path_params"]["score_id"]))
+
+    async def _features(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._callers.check(scope, "features")
+        body = await read_json(scope, receive, MOST_BYTES)
+        await self._committer.ready()
+        live = self._committer.live
+        if live is None or live.release is None:
+            raise no_release("")
+        plan = live.release.plan
+        await send_json(send, await self._applicants.answer(body, plan.groups[plan.lenders].table))
 
     async def _healthy(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, b'{"status":"running"}')
@@ -105,6 +121,8 @@ class ScorerApi:
             several, answers = {"applications": [one]}, {"answers": [answer]}
             _describe(found["paths"][SCORES]["post"], "Application", one, "Answer", answer)
             _describe(found["paths"][BATCH]["post"], "Batch", several, "Answers", answers)
+            asked, told = example_rows(), example_features(release)
+            _describe(found["paths"][FEATURES]["post"], "RawRows", asked, "Features", told)
             self._described = (key, msgspec.json.encode(found))
         await send_json(send, self._described[1])
 
@@ -141,6 +159,8 @@ class ScorerApi:
         self._route(app, "POST", SCORES, self._score, "Score one application", "score", *_BODY_CODES)
         self._route(app, "POST", BATCH, self._batch, "Score several applications, or none", "batch", *_BODY_CODES)
         self._route(app, "POST", REPLAY, self._replay, "Compute an answer again", "replay", 404, 503)
+        what = "Features and flags of one applicant from raw rows"
+        self._route(app, "POST", FEATURES, self._features, what, "features", *_BODY_CODES)
         self._route(app, "GET", "/healthz", self._healthy, "Whether the process answers", "")
         self._route(app, "GET", "/readyz", self._ready, "Whether a score could be answered now", "", 503)
         self._route(app, "GET", "/metrics", self._counts, "Counts for Prometheus", "metrics")

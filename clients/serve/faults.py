@@ -44,6 +44,12 @@ def no_release(why: str) -> HttpProblem:
     return HttpProblem(503, "no-release", "no release is live that can be used", fix, headers=_RETRY)
 
 
+def no_index() -> HttpProblem:
+    """What other applicants used cannot be asked, so no flag that compares them would be true."""
+    fix = "at the lender: sealscore-node applicant index TABLES; the service's log says what is wrong"
+    return HttpProblem(503, "no-index", "there is no index of used numbers to ask", fix, headers=_RETRY)
+
+
 def not_logged(error: ScoreLogError) -> HttpProblem:
     """Answers could not be committed, so none of them left."""
     fix = "see the service's log, and that the disk has room; then send it again: nothing was answered or lost"

@@ -81,6 +81,27 @@ REPLAYED: dict[str, Any] = {
     },
 }
 
+_RAW_TABLES = {
+    "type": "object",
+    "description": "rows by table, of one person, as docs/features.md names tables and columns",
+    "additionalProperties": {"type": "array", "items": {"type": "object"}},
+}
+FEATURES_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["features", "flags"],
+    "properties": {
+        "features": {"type": "object", "description": "as POST /v1/scores takes them"},
+        "flags": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["paper", "code", "reason_en", "reason_zh"],
+                "properties": {name: {"type": "string"} for name in ("paper", "code", "reason_en", "reason_zh")},
+            },
+        },
+    },
+}
+
 
 def schemas(release: Release | None) -> dict[str, Any]:
     """The schemas by name. An application's features are those of the live release, if there is one."""
@@ -92,6 +113,10 @@ def schemas(release: Release | None) -> dict[str, Any]:
         "Batch": _closed({"applications": batch}),
         "Answer": ANSWER,
         "Answers": {"type": "object", "required": ["answers"], "properties": {"answers": answers}},
+        "RawRows": _closed(
+            {"application_id": _TEXT, "tables": _RAW_TABLES, "add": {"type": "boolean"}}, ["application_id", "tables"]
+        ),
+        "Features": FEATURES_ANSWER,
         "Reason": REASON,
         "Signal": SIGNAL,
         "Replayed": REPLAYED,
@@ -133,6 +158,24 @@ def example_answer(release: Release | None) -> dict[str, Any]:
         "valid_until": "2026-12-30",
         "model": {"release": "0" * 64 if release is None else release.hash, "role": "fallback"},
     }
+
+
+def example_rows() -> dict[str, Any]:
+    """The least that asks about an applicant: a first application, of whom nothing else is known."""
+    row: dict[str, Any] = {
+        "application_id": "A-4711",
+        "creator_id": "p00003",
+        "product": "starter",
+        "applied_at": "2026-11-30",
+    }
+    row |= {"amount": 8000, "term_months": 6, "currency": "CNY"}
+    empty: dict[str, Any] = {name: [] for name in ("bureau", "repayments", "identity", "decisions")}
+    return {"application_id": "A-4711", "tables": {"applications": [row]} | empty}
+
+
+def example_features(release: Release | None) -> dict[str, Any]:
+    """An answer of the form that there is."""
+    return {"features": {} if release is None else _features(release), "flags": []}
 
 
 def _purpose(release: Release) -> str:

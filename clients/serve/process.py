@@ -12,6 +12,7 @@ from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import CallerFile, Callers
 from sealscore.clients.http.server import HttpLimits, HttpServer
 from sealscore.clients.serve.api import RIGHTS, ScorerApi
+from sealscore.clients.serve.applicants import ScorerApplicants
 from sealscore.clients.serve.committer import Committer
 from sealscore.clients.serve.replayer import Replayer
 from sealscore.clients.setup.serving_dir import ScorerDir
@@ -46,10 +47,10 @@ def run_scorer(
         ScoreLogError, KeyFileError, NodeDirError: the log cannot be used.
     """
     with _alone(folder):
-        committer, replayer = Committer(folder, **more), Replayer(folder)
+        committer, replayer, applicants = Committer(folder, **more), Replayer(folder), ScorerApplicants(folder)
         committer.start()
         try:
-            api = ScorerApi(committer, replayer, Callers(caller_file(folder), log.warning))
+            api = ScorerApi(committer, replayer, applicants, Callers(caller_file(folder), log.warning))
             server = HttpServer(api, binding, limits, ready)
             committer.on_failure = server.stop
             server.serve_forever()
@@ -59,6 +60,7 @@ def run_scorer(
         finally:
             committer.stop()
             replayer.stop()
+            applicants.stop()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ releases/proposed/ releases by hash that the server sent, for the operator to lo
 serving.db         at a platform: what was told for scoring, of whom (never delete it, never give it away)
 scores.db          at a lender: the log of scores; scores.head the head of its last line
 scorer.json        at a lender: whose scorer this is, and which releases are approved; callers.json who may ask it
+numbers.db         at a lender: the index of numbers that others used, under keys/used-numbers
 keys/serving-M     at a lender: the serving key of a month; keys/score-log what the log is kept under
 serving-keys/      at a platform: lenders' serving keys, by lender and month
 """
@@ -138,7 +139,7 @@ class ScorerDir:
         if not path.exists():
             if self.log_file.exists():
                 raise NodeDirError(f"{path}: is missing, and {self.log_file} cannot be read without it; restore it")
-            self._make(self.keys)
+            self.make(self.keys)
             write_key(path, _LOG, {}, os.urandom(3 * KEY_BYTES), passphrase(), shared)
         keys = LogKeys.of(read_key(path, _LOG, passphrase(), shared)[1])
         log = ScoreLog(keys, self.log_file, 0o660 if shared else OWNER_ONLY)
@@ -208,7 +209,7 @@ class ScorerDir:
         """The lender's key of a month, made where there is none; KeyFileError where it cannot be."""
         path = self._key_file(month)
         if not path.exists():
-            self._make(self.keys)
+            self.make(self.keys)
             write_key(path, _KEY, {"month": month}, PlanKeys.secret(), passphrase(), self.shared)
         return ServingKeys.of(identity, month, self._key(month))
 
@@ -247,14 +248,15 @@ class ScorerDir:
     def _key_file(self, month: str) -> Path:
         return self.keys / f"{_KEY_HEAD}{month}"
 
-    def _make(self, folder: Path) -> None:
+    def make(self, folder: Path) -> None:
+        """Make a folder in it, where there is none, as the folder itself is: its owner's alone or its group's too."""
         folder.mkdir(mode=0o700, exist_ok=True)
         if self.shared and folder.stat().st_mode & 0o7777 == 0o2700:
             folder.chmod(0o2770)
 
     def _write(self, path: Path, content: dict[str, object]) -> None:
         try:
-            self._make(path.parent)
+            self.make(path.parent)
             write_whole(path, json.dumps(content, indent=1) + "\n", 0o640 if self.shared else OWNER_ONLY)
         except OSError as error:
             what = f"{path}: cannot be written ({error.strerror}); see to it, and repeat the command"

@@ -10,12 +10,14 @@ from typing import Any
 
 import httpx
 from platform_desk import Desk
-from small_release import TEXT
+from small_release import TEXT, TODAY
 
+from sealscore.clients.applicant.desk import ApplicantDesk
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import Callers
 from sealscore.clients.http.server import HttpLimits, HttpServer
 from sealscore.clients.platform_api.app import RIGHTS, PlatformApi, caller_file
+from sealscore.clients.platform_api.applicants import made_at_platform
 from sealscore.clients.platform_api.description import description
 
 
@@ -49,7 +51,8 @@ def new_caller(folder: Path, name: str = "back-end", *rights: str) -> str:
 
 def api_of(desk: Desk, folder: Path) -> PlatformApi:
     """The application of a desk, with the callers of a folder."""
-    return PlatformApi(desk.of, desk.worker, Callers(caller_file(folder), print), description("1"))
+    applicants = ApplicantDesk(made_at_platform({"CNY": 1.0}, None), lambda: TODAY)
+    return PlatformApi(desk.of, desk.worker, applicants, Callers(caller_file(folder), print), description("1"))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from paths import ROOT
 from small_release import Pair, serving_keys, small_folder
 from small_release import application as application_on
 
+from sealscore.clients.serve.api import RIGHTS
 from sealscore.clients.serve.process import caller_file
 from sealscore.clients.setup.serving_dir import Pointer, ScorerDir
 from sealscore.shared.crypto.sealing import PlanKeys
@@ -97,7 +98,7 @@ class ScorerHome:
 
     def caller(self, name: str = "loans", *rights: str) -> dict[str, str]:
         """A new caller with these rights, or all: the header that it sends."""
-        token = caller_file(self.dir).add(name, rights or ("score", "batch", "replay", "metrics"))
+        token = caller_file(self.dir).add(name, rights or RIGHTS)
         return {"authorization": f"Bearer {token}"}
 
 

@@ -24,7 +24,7 @@ def add(
     name: Name,
     right: Annotated[
         list[str],
-        typer.Option(help="At a lender score, batch, replay, metrics; at a platform consent, read. Once for each."),
+        typer.Option(help="At a lender score, batch, replay, features, metrics; a platform consent, read, features."),
     ],
     subject: Annotated[
         str | None,

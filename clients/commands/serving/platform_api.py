@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sealscore.clients.commands.features import Rate, rates_of
 from sealscore.clients.commands.serving.tokens import of_role
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, fail
 from sealscore.clients.http.binding import Binding, BindingError, TlsFiles
@@ -25,6 +26,7 @@ def platform_api(
     key: Annotated[Path | None, typer.Option(help="TLS: its key (PEM).")] = None,
     callers_ca: Annotated[Path | None, typer.Option(help="TLS: the authority of the callers' certificates.")] = None,
     logs: Annotated[str, typer.Option("--log", help="text, or json: one object a line.")] = "text",
+    rate: Rate = None,
     folder: Folder = HERE,
 ) -> None:
     """At a platform: serve consents and tokens over HTTP to its own back end, until Ctrl-C or SIGTERM.
@@ -44,7 +46,7 @@ def platform_api(
     try:
         tls = TlsFiles.given(certificate, key, callers_ca)
         binding = Binding.parse(listen or f"unix:{sockets / 'platform-api.sock'}", tls)
-        service = PlatformService(node_dir, binding)
+        service = PlatformService(node_dir, binding, rates=rates_of(rate))
     except BindingError as error:
         fail(error, BAD_INPUT)
     signal.signal(signal.SIGHUP, lambda number, frame: service.reload())

@@ -22,12 +22,16 @@ from typing import Any
 
 import numpy as np
 
+from sealscore.clients.applicant.desk import ApplicantDesk
+from sealscore.clients.applicant.used_numbers import CNY
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import Callers
 from sealscore.clients.http.server import HttpServer
 from sealscore.clients.platform_api.app import RIGHTS, PlatformApi, caller_file
+from sealscore.clients.platform_api.applicants import made_at_platform
 from sealscore.clients.platform_api.desk import ConsentDesk
 from sealscore.clients.scoring.serving_store import KeptToken, ServingStore
+from sealscore.clients.setup.serving_dir import today
 from sealscore.shared.persons.records import Records
 from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.serving_keys import month_of
@@ -105,7 +109,8 @@ def _served(platform: TrainedPlatform) -> Iterator[str]:
 
     desk, store = worker.submit(opened).result()
     desk.look(worker)
-    api = PlatformApi(desk, worker, Callers(caller_file(platform.folder), print), b"{}")
+    applicants = ApplicantDesk(made_at_platform(CNY, None), today)
+    api = PlatformApi(desk, worker, applicants, Callers(caller_file(platform.folder), print), b"{}")
     binding = Binding(path=platform.folder / "api.sock")
     server = HttpServer(api, binding, ready=lambda place: listening.set())
     thread = threading.Thread(target=server.serve_forever)

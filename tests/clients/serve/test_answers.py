@@ -118,13 +118,14 @@ def test_an_answer_can_be_computed_again(client: httpx.Client):
         assert (answer.status_code, problem(answer)) in {(404, "no-such-score"), (404, "not-found")}
 
 
-@pytest.mark.parametrize("right", ["score", "batch", "replay", "metrics"])
+@pytest.mark.parametrize("right", ["score", "batch", "replay", "features", "metrics"])
 def test_a_caller_can_do_what_it_has_the_right_to(scorer: ScorerProcess, home: ScorerHome, right: str):
     header = home.caller(f"only-{right}", right)
     calls = {
         "score": ("POST", "/v1/scores", application(f"right-{right}")),
         "batch": ("POST", "/v1/scores:batch", {"applications": [application(f"right-{right}")]}),
         "replay": ("POST", f"/v1/replay/{'0' * 32}", None),
+        "features": ("POST", "/v1/features", {}),
         "metrics": ("GET", "/metrics", None),
     }
     with scorer.client() as client:

@@ -54,6 +54,7 @@ def test_no_request_that_fits_or_nearly_fits_the_description_meets_a_fault(
         "POST /v1/scores",
         "POST /v1/scores:batch",
         "POST /v1/replay/{score_id}",
+        "POST /v1/features",
         "GET /healthz",
         "GET /readyz",
         "GET /metrics",

@@ -1,4 +1,5 @@
-"""Features of a short-video platform: a million video rows and 300,000 comments of 20,000 channels, on two cores.
+"""Features of a short-video platform: a million video rows and 300,000 comments of 20,000 channels, on two cores; and
+those of one applicant at a lender (`applicant`).
 
 The raw tables are drawn at random and written as Parquet; comments are Chinese reviews that the model has not seen,
 cut to the length of a comment, and English sentences. Timed is all that happens to a row: reading, checking, windows,
@@ -24,6 +25,7 @@ from sealscore.clients.features.raw.mapping import TableMap
 from sealscore.clients.features.raw.raw import TABLES
 from sealscore.clients.features.raw.tables import read_table
 from sealscore.clients.features.sentiment import held_out_reviews
+from sealscore.simulations.bench.features import applicant
 
 CHANNELS, VIDEOS, COMMENTS, TURNS = 20_000, 1_000_000, 300_000, 3
 TODAY, DAYS = date(2025, 1, 1), 330
@@ -182,4 +184,5 @@ def run() -> dict[str, Any]:
         "channels": CHANNELS,
         "threads": pl.thread_pool_size(),
         **held_out_accuracy(sentiment),
+        **applicant.run(),
     }
