@@ -110,7 +110,8 @@ class DecisionService:
             what = "an application has an approval in force; start its loan, or wait until the approval is over"
             raise DecisionError("approved-before", what)
         exposure = register.exposure(person, day, application)
-        version = len(versions) + 1
+        # Rows of earlier ones may be gone with their key.
+        version = versions[-1].version + 1 if versions else 1
         facts = ScoredFacts.of(score, version)
         content: dict[str, Any] = {
             "form": LINE_FORM,

@@ -402,6 +402,21 @@ def test_decisions_end_with_the_term_of_their_lines(pair: Pair):
     assert (replayed(pair).same, len(replayed(pair).erased)) == (1, 1)
 
 
+def test_versions_go_on_after_the_first_ones_are_gone(pair: Pair):
+    missing = INPUTS | {"debt_service": None}
+    decided(pair, PERSON, pair.token(PERSON), inputs=missing)
+    handle = pair.log._database.execute("SELECT handle FROM handles").fetchone()[0]
+    with pair.log.commit() as batch:
+        batch.withdraw([bytes(handle)], "wallet", str(TODAY), str(TODAY))
+    assert decided(pair, inputs=missing)["version"] == 2
+    close_days(pair.lender_ledger, pair.log, TODAY + timedelta(days=1))
+    last = decided(pair, inputs=INPUTS | {"identity_verified": False})
+    assert last["version"] == 3
+    desk = ReviewDesk(pair.log, ApprovedPolicies.of(pair.log))
+    assert [row["decision_id"] for row in desk.waiting()[0]] == [last["decision_id"]]
+    assert replayed(pair).differ == []
+
+
 def test_an_erased_person_has_no_decision_and_no_promise(pair: Pair):
     decided(pair)
     book(pair).open("L9", PERSON, 700, TODAY)
