@@ -11,6 +11,7 @@ _REFUSALS: dict[str, tuple[int, str, str]] = {
     "release-expired": (409, "today is none of the release's days", "use a release that is valid today"),
     "lender": (422, "that lender is none of the release's", _APPROVED),
     "kind": (422, "the release does not tell a kind that the consent names", _APPROVED),
+    "retraining": (422, "the release names no purpose of retraining", "leave `retraining` out: it would not count"),
     "malformed": (422, "text, language or key is not of its form", "see /openapi.json"),
     "person": (422, "the identifier has no normal form in this data set", "correct it"),
     "no-record": (404, "there is no record of this creator in today's data", "see that the data have the creator"),
