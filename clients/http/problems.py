@@ -127,6 +127,12 @@ def bad_request() -> HttpProblem:
     return HttpProblem(400, "bad-request", "this is no HTTP/1.1 request", "use a client that speaks HTTP/1.1")
 
 
+def no_upgrade() -> HttpProblem:
+    """The caller asks for another protocol, as clients of HTTP/2 do by themselves."""
+    fix = "send no `Upgrade` header; set the client to HTTP/1.1"
+    return HttpProblem(400, "bad-request", "the service speaks HTTP/1.1 alone", fix)
+
+
 def busy() -> HttpProblem:
     """There are as many connections as are allowed."""
     fix = "close connections that are not used, and try again in a second"

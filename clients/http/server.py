@@ -20,7 +20,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sealscore.clients.http.binding import Binding, ReloadedTls, subject_of
 from sealscore.clients.http.callers import SUBJECT
-from sealscore.clients.http.problems import HttpProblem, bad_request, busy, head_too_large, http_response, slow
+from sealscore.clients.http.problems import (
+    HttpProblem,
+    bad_request,
+    busy,
+    head_too_large,
+    http_response,
+    no_upgrade,
+    not_found,
+    slow,
+)
 
 # For requests that are half here when the service ends.
 _LAST_SECONDS = 2.0
@@ -144,6 +153,13 @@ class HttpServer(uvicorn.Server):
 _NEVER = float("inf")
 
 
+def _hidden_slash(url: bytes) -> bool:
+    """Whether a path has a slash that is written as %2F: one reader of it, as a proxy that keeps callers from some
+    paths, takes that for a letter of a name, and another for the path that it hides.
+    """
+    return b"%2f" in url.partition(b"?")[0].lower()
+
+
 class _LimitedProtocol(HttpToolsProtocol):
     """A connection with a deadline, by which the caller must have gone on."""
 
@@ -195,6 +211,13 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self._refused:
+            return
+        if self.parser.should_upgrade():
+            # The parser has no body of such a request, nor anything that comes after it.
+            self._refuse(no_upgrade())
+            return
+        if _hidden_slash(self.url):
+            self._refuse(not_found())
             return
         self._unread = 0
         super().on_headers_complete()

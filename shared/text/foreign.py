@@ -7,8 +7,10 @@ the screen. What is shown is what a reader sees, and the place of everything els
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from typing import Any
 
 MOST = 500
 """Characters of a foreign text that are shown where nothing else is said."""
@@ -48,6 +50,14 @@ def visible(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
     return "".join(one if one == "\n" or _seen(one) else _escape(one) for one in text)
+
+
+def json_line(value: Any) -> str:
+    """A value as JSON on one line, for screens and programs: what is invisible in it has escapes of JSON."""
+    text = json.dumps(value, ensure_ascii=False)
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(one if _seen(one) else json.dumps(one)[1:-1] for one in text)
 
 
 def grouped(digest: str) -> str:

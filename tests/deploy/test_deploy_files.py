@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import subprocess
+import sys
 import tomllib
 import zipfile
 from collections import defaultdict
@@ -30,7 +32,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 APPS = {"sealscore-node": node_cli.app, "sealscore-server": server_cli.app}
 UNITS = ("sealscore-node.service", "sealscore-server.service")
-SCORER = "sealscore-scorer.service"
+SCORER, PLATFORM_API = "sealscore-scorer.service", "sealscore-platform-api.service"
+SERVED = {"scorer": SCORER, "platform-api": PLATFORM_API}
+"""Services that are asked over HTTP: their names in the compose file, and their units."""
 BINARIES = "/opt/sealscore/venv/bin/"
 
 
@@ -95,17 +99,17 @@ class TestCompose:
     def test_no_port_but_the_partner_port_is_published(self):
         config = ServerConfig(hosts=())
         assert SERVICES["server"]["ports"] == [f"{config.partner_port}:{config.partner_port}"]
-        assert not {"ports", "expose"} & (set(SERVICES["node"]) | set(SERVICES["scorer"]))
+        assert not {"ports", "expose"} & {key for name in SERVICES if name != "server" for key in SERVICES[name]}
         assert str(config.control_port) not in (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
 
     def test_health_is_asked_of_our_own_commands(self):
-        tests = {name: service["healthcheck"]["test"] for name, service in SERVICES.items() if name != "scorer"}
+        tests = {name: service["healthcheck"]["test"] for name, service in SERVICES.items() if name not in SERVED}
         assert tests == {"node": ["CMD", "sealscore-node", "status"], "server": ["CMD", "sealscore-server", "nodes"]}
 
     @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
     def test_commands_are_there(self, service: dict[str, Any]):
         assert exists(service["command"])
-        if service is not SERVICES["scorer"]:
+        if service["healthcheck"]["test"][1] in APPS:
             assert exists(service["healthcheck"]["test"][1:])
 
     def test_the_scorer_is_not_given_what_the_node_reads_its_database_with(self):
@@ -127,16 +131,51 @@ class TestCompose:
         (group,) = scorer["group_add"]
         assert node["group_add"] == [group] != [callers]
         assert scorer["environment"]["SEALSCORE_HOME"] in places
-        (socket,) = [word.removeprefix("unix:") for word in scorer["command"] if word.startswith("unix:")]
-        assert str(Path(socket).parent) in places
-        program = scorer["healthcheck"]["test"][-1]
-        compile(program, "healthcheck", "exec")
-        assert socket in program
+        (place,) = [word.removeprefix("unix:") for word in scorer["command"] if word.startswith("unix:")]
         made = " ".join(value for key, value in instructions() if key == "RUN")
         assert f"--uid {user} --gid {group} " in made
         (named,) = re.findall(rf"groupadd --gid {callers} (\S+)", made)
-        assert f"--group {named} --mode 0750 {Path(socket).parent}" in made
+        assert f"--group {named} --mode 0750 {Path(place).parent}" in made
         assert "--mode 2770 /var/lib/sealscore-scorer" in made
+
+    @pytest.mark.parametrize("name", SERVED)
+    def test_what_is_asked_over_http_has_a_volume_for_its_socket_and_says_whether_it_is_ready(self, name: str):
+        service = SERVICES[name]
+        (place,) = [word.removeprefix("unix:") for word in service["command"] if word.startswith("unix:")]
+        (volume,) = [mount for mount in service["volumes"] if mount["target"] == str(Path(place).parent)]
+        assert volume["source"] in COMPOSE["volumes"]
+        # Nobody else here has it: who asks mounts it.
+        assert [one for one in SERVICES if volume in SERVICES[one]["volumes"]] == [name]
+        user, group = service["user"].split(":")
+        runs = " ".join(value for key, value in instructions() if key == "RUN")
+        names = {found[1]: found[2] for found in re.finditer(r"--[ug]id (\d+) (?:[^&]*? )?([\w-]+)\s+&&", runs)}
+        assert f"--owner {names[user]} --group {names[group]} --mode 0750 {Path(place).parent}" in runs
+
+        _, python, option, program, *given = service["healthcheck"]["test"]
+        assert (python, option, given) == ("python", "-c", [place])
+        compile(program, "healthcheck", "exec")
+
+    @pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b""])
+    def test_health_is_what_the_service_says_of_itself(self, answer: bytes, tmp_path: Path):
+        (program,) = {SERVICES[name]["healthcheck"]["test"][3] for name in SERVED}
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(tmp_path / "s.sock"))
+            listening.listen()
+            asking = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "s.sock")])
+            connection, _ = listening.accept()
+            with connection:
+                asked = connection.recv(1000)
+                connection.sendall(answer)
+            assert asking.wait(60) == (b" 200 " not in answer)
+        assert asked.startswith(b"GET /readyz HTTP/1.1\r\n")
+
+    def test_a_platforms_api_is_the_nodes_user_with_its_folder_and_tables_and_a_group_of_its_own(self):
+        service, node = SERVICES["platform-api"], SERVICES["node"]
+        (user, group), (own, its_group) = service["user"].split(":"), node["user"].split(":")
+        assert user == own
+        assert group not in (its_group, *node["group_add"], SERVICES["scorer"]["user"].split(":")[1])
+        mounts = [mount for mount in node["volumes"] if mount["source"] != "scorer"]
+        assert service["volumes"][:-1] == mounts
 
     @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
     def test_the_image_is_built_from_this_tree(self, service: dict[str, Any]):
@@ -157,8 +196,8 @@ class TestDockerfile:
         assert '/wheels/*.whl)[${ROLES}]"' in runs
         assert "--editable" not in runs
         (roles,) = [value.partition("=")[2] for key, value in instructions() if value.startswith("ROLES=")]
-        # A scorer is a node's command.
-        assert set(roles.split(",")) == set(SERVICES) - {"scorer"} <= set(PROJECT["optional-dependencies"])
+        # What is asked over HTTP is a node's command.
+        assert set(roles.split(",")) == set(SERVICES) - set(SERVED) <= set(PROJECT["optional-dependencies"])
         assert not re.search(r"\b(apt|apk|curl|wget|git|conda|npm)\b", runs)
         assert not [key for key, _ in instructions() if key == "ADD"]
 
@@ -191,7 +230,7 @@ class TestDockerfile:
 
 
 class TestUnits:
-    @pytest.mark.parametrize("name", [*UNITS, SCORER])
+    @pytest.mark.parametrize("name", [*UNITS, *SERVED.values()])
     def test_it_is_hardened_and_comes_back(self, name: str):
         service = {key: values[-1] for key, values in unit(name)["Service"].items()}
         wanted = {
@@ -230,10 +269,18 @@ class TestUnits:
         service, node = unit(SCORER)["Service"], unit("sealscore-node.service")["Service"]
         assert service["User"] != node["User"]
         assert service["InaccessiblePaths"] == [f"-{folder}" for folder in node["ReadWritePaths"]]
+
+    @pytest.mark.parametrize("name", SERVED.values())
+    def test_what_is_asked_over_http_listens_in_a_folder_of_its_group(self, name: str):
+        service = unit(name)["Service"]
         (command,) = service["ExecStart"]
         assert exists(command.removeprefix(BINARIES).split())
-        (socket,) = re.findall(r"unix:(\S+)", command)
-        assert Path(socket).parent == Path("/run") / service["RuntimeDirectory"][0]
+        (place,) = re.findall(r"unix:(\S+)", command)
+        assert Path(place).parent == Path("/run") / service["RuntimeDirectory"][0]
+        assert service["RuntimeDirectoryMode"] == ["0750"]
+
+    def test_the_scorers_socket_is_for_a_group_that_opens_no_file_of_its_folder(self):
+        service = unit(SCORER)["Service"]
         # Folder and socket are of the process's group, which must not open what lies in the scorer's own folder.
         head = (DEPLOY / SCORER).read_text(encoding="utf-8")
         (made,) = re.findall(
@@ -243,10 +290,17 @@ class TestUnits:
         assert service["Group"] != [made]
         assert service["RuntimeDirectoryMode"] == ["0750"]
 
+    def test_a_platforms_api_is_hardened_as_the_node_is_and_its_socket_is_for_another_group(self):
+        service, node = unit(PLATFORM_API)["Service"], unit("sealscore-node.service")["Service"]
+        same = set(node) - {"Group", "ExecStart", "ExecReload", "RestartSec", "StateDirectory", "StateDirectoryMode"}
+        assert {key: service[key] for key in same} == {key: node[key] for key in same}
+        assert service["Group"] not in (node["Group"], unit(SCORER)["Service"]["Group"])
+        assert service["ExecReload"][0].split()[1:] == ["-HUP", "$MAINPID"]
+
     def test_a_node_reads_its_data_anew_on_reload(self):
         assert unit("sealscore-node.service")["Service"]["ExecReload"] == [f"{BINARIES}sealscore-node reload"]
 
-    @pytest.mark.parametrize("name", [*UNITS, SCORER])
+    @pytest.mark.parametrize("name", [*UNITS, *SERVED.values()])
     def test_secrets_come_from_a_file_that_may_be_missing(self, name: str):
         text = (DEPLOY / name).read_text(encoding="utf-8")
         (file,) = unit(name)["Service"]["EnvironmentFile"]
@@ -254,7 +308,7 @@ class TestUnits:
         assert PASSPHRASE in text
         assert f"{PASSPHRASE}=" not in text
 
-    @pytest.mark.parametrize("name", [*UNITS, SCORER])
+    @pytest.mark.parametrize("name", [*UNITS, *SERVED.values()])
     @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
     def test_systemd_takes_it(self, name: str, tmp_path: Path):
         # What it would start is not installed here.

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from http_callers import HttpCallers
 from platform_http import new_caller
 from serving_child import ACKNOWLEDGED, PERSONS, SOCKET, Order, pair_at
 from serving_kills import PATIENCE, Children, acknowledged, begin, check_platform
@@ -31,28 +32,23 @@ def children() -> Iterator[Children]:
     made.close()
 
 
-class Load:
+class Load(HttpCallers):
     """Back ends that ask at once until the service is gone; what is acknowledged they write down.
 
     `sent` are the consents that were sent, by lender and key, whether or not an answer came.
     """
 
     def __init__(self, folder: Path, token: str, seed: int) -> None:
-        self.folder, self.sent, self.wrong = folder, dict[tuple[str, str], dict[str, Any]](), list[str]()
-        self._headers, self._seed = {"authorization": f"Bearer {token}"}, seed
+        super().__init__(CALLERS, self.client, self._sent_one)
+        self.folder, self.sent = folder, dict[tuple[str, str], dict[str, Any]]()
+        self._headers = {"authorization": f"Bearer {token}"}
+        self._chosen = [random.Random(seed * CALLERS + number) for number in range(CALLERS)]
+        self._persons = known_at(count=PERSONS)
         self._out = os.open(folder / ACKNOWLEDGED, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._threads: list[threading.Thread] = []
-
-    def begin(self) -> None:
-        """Ask, in threads."""
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(CALLERS)]
-        for thread in self._threads:
-            thread.start()
 
     def end(self) -> None:
         """Wait until all have found that the service is gone."""
-        for thread in self._threads:
-            thread.join()
+        self.join()
         os.close(self._out)
 
     def client(self) -> httpx.Client:
@@ -60,23 +56,16 @@ class Load:
         transport = httpx.HTTPTransport(uds=str(self.folder / SOCKET))
         return httpx.Client(transport=transport, base_url="http://node", headers=self._headers, timeout=PATIENCE)
 
-    def _ask(self, number: int) -> None:
-        chosen, persons = random.Random(self._seed * CALLERS + number), known_at(count=PERSONS)
-        with self.client() as client:
-            try:
-                while True:
-                    person, lender = chosen.choice(persons), chosen.choice(LENDERS)
-                    if chosen.random() < 0.05:
-                        client.post("/v1/withdrawals", json={"person": person, "lender": lender}).raise_for_status()
-                        self._said("withdrawn", lender, person)
-                        continue
-                    asked = consent(person, lender, f"{person}-{chosen.randrange(3)}")
-                    self.sent[lender, asked["key"]] = asked
-                    self._took(asked, client.post("/v1/consents", json=asked))
-            except httpx.TransportError:
-                return
-            except Exception as error:
-                self.wrong.append(repr(error))
+    def _sent_one(self, client: httpx.Client, number: int, turn: int) -> None:
+        chosen = self._chosen[number]
+        person, lender = chosen.choice(self._persons), chosen.choice(LENDERS)
+        if chosen.random() < 0.05:
+            client.post("/v1/withdrawals", json={"person": person, "lender": lender}).raise_for_status()
+            self._said("withdrawn", lender, person)
+            return
+        asked = consent(person, lender, f"{person}-{chosen.randrange(3)}")
+        self.sent[lender, asked["key"]] = asked
+        self._took(asked, client.post("/v1/consents", json=asked))
 
     def _took(self, asked: dict[str, Any], answer: httpx.Response) -> None:
         found = answer.json()

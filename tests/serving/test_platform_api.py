@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import os
 import signal
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,42 +13,26 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import Authority
 from partners import Partners
-from paths import ROOT
+from service_process import PATIENCE, ServiceProcess
 
 from sealscore.clients.setup.serving_dir import today
 
 pytestmark = pytest.mark.slow
-PATIENCE = 120.0
 
 
 @contextmanager
-def started(home: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(home: Path, *options: object) -> Iterator[ServiceProcess]:
     """The process, until it has ended well by SIGTERM."""
-    command = [sys.executable, "-m", "sealscore.clients.cli", "platform-api", "--home", str(home), *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    service = ServiceProcess("platform-api", home, *options)
     try:
-        yield process
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, said
+        service.wait()
+        yield service
+        assert service.end() == 0, service.said()
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-
-
-def place_of(process: subprocess.Popen[str]) -> str:
-    """Where it says that it listens."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "listens at " in line:
-            return line.rsplit("listens at ", 1)[1].strip()
-    raise AssertionError("it ended before it listened")
+        if service.process.poll() is None:
+            service.kill()
 
 
 def charged(partners: Partners, name: str) -> dict[str, list[str]]:
@@ -73,12 +53,12 @@ def test_from_a_consent_over_http_to_a_score_and_a_withdrawal(partners: Partners
     token = partners.good("wallet", "caller", "add", "back-end", "--right", "consent", "--right", "read")
     assert "back-end" in partners.good("wallet", "caller", "list").text
     headers = {"authorization": f"Bearer {token.out.strip()}"}
-    with started(home) as process:
-        path = place_of(process).removeprefix("unix:")
+    with started(home) as service:
+        path = service.place.removeprefix("unix:")
         # No node runs beside it, and nobody has agreed yet: the day is charged all the same.
         assert charged(partners, "wallet") == {"lender-1": [str(today())], "lender-2": [str(today())]}
         assert oct(os.stat(path).st_mode & 0o777) in ("0o600", "0o660")
-        with httpx.Client(transport=httpx.HTTPTransport(uds=path), base_url="http://node", headers=headers) as client:
+        with service.client(headers=headers) as client:
             (release,) = client.get("/v1/releases").json()["releases"]
             asked = {"person": person, "release": release["release"]}
             factors = client.post("/v1/factors", json=asked).json()
@@ -111,7 +91,7 @@ def test_from_a_consent_over_http_to_a_score_and_a_withdrawal(partners: Partners
                 time.sleep(0.2)
             assert answers[-1] == 403
             # SIGHUP has the data read again, and ends nothing.
-            process.send_signal(signal.SIGHUP)
+            service.process.send_signal(signal.SIGHUP)
             assert client.get("/readyz").status_code == 200
             partners.good("wallet", "caller", "remove", "back-end")
             assert client.get("/v1/releases").status_code == 401
@@ -121,24 +101,20 @@ def test_from_a_consent_over_http_to_a_score_and_a_withdrawal(partners: Partners
 def test_over_a_network_both_sides_show_certificates(partners: Partners):
     partners.prepared()
     home, folder = partners.town.folder / "wallet", partners.town.folder
-    authority = authority_files(folder)
-    subject = "CN=back-end"
-    arguments = ["--right", "read", "--subject", subject]
+    authority = Authority(folder / "tls")
+    arguments = ["--right", "read", "--subject", "CN=back-end"]
     assert "sealscore" not in partners.good("wallet", "caller", "add", "back-end", *arguments).out
     plain = partners.node("wallet", "platform-api", "--listen", "0.0.0.0:0")
     assert (plain.code, "certificate" in plain.text) == (2, True)
-    files = [str(folder / name) for name in ("node.pem", "node.key", "ca.pem")]
-    tls = ["--certificate", files[0], "--key", files[1], "--callers-ca", files[2]]
-    with started(home, "--listen", "127.0.0.1:0", *tls) as process:
-        place = place_of(process)
-        context = ssl.create_default_context(cafile=files[2])
+    files = authority.files()
+    tls = ["--certificate", str(files.certificate), "--key", str(files.key), "--callers-ca", str(files.callers)]
+    with started(home, "--listen", "127.0.0.1:0", *tls) as service:
+        place = service.place
+        context = ssl.create_default_context(cafile=files.callers)
         with pytest.raises(httpx.TransportError), httpx.Client(verify=context) as nobody:
             nobody.get(f"{place}/v1/releases")
         for name, status in (("back-end", 200), ("stranger", 401)):
-            context = ssl.create_default_context(cafile=files[2])
-            certificate(folder, authority, name)
-            context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
-            with httpx.Client(verify=context) as client:
+            with httpx.Client(verify=authority.client(name)) as client:
                 assert client.get(f"{place}/v1/releases").status_code == status
                 assert client.post(f"{place}/v1/consents", json={}).status_code == (403 if status == 200 else 401)
 
@@ -146,50 +122,3 @@ def test_over_a_network_both_sides_show_certificates(partners: Partners):
 def test_a_lenders_node_has_no_such_service(partners: Partners):
     said = partners.node("lender-1", "platform-api")
     assert said.code == 2
-
-
-Authority = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
-
-
-def authority_files(folder: Path) -> Authority:
-    """An authority in ca.pem, and the certificate of 127.0.0.1 in node.pem."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    made = built("authority", "authority", key.public_key(), key, x509.BasicConstraints(ca=True, path_length=0))
-    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    certificate(
-        folder, (made, key), "node", x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    )
-    return made, key
-
-
-def certificate(folder: Path, authority: Authority, name: str, *extensions: x509.ExtensionType) -> None:
-    """NAME.pem and NAME.key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    made = built(name, "authority", key.public_key(), authority[1], *extensions)
-    (folder / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / f"{name}.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-
-
-def built(
-    subject: str,
-    issuer: str,
-    public: ec.EllipticCurvePublicKey,
-    by: ec.EllipticCurvePrivateKey,
-    *extensions: x509.ExtensionType,
-) -> x509.Certificate:
-    """A certificate of two days."""
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-    )
-    for extension in extensions:
-        builder = builder.add_extension(extension, critical=False)
-    return builder.sign(by, hashes.SHA256())

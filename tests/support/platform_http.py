@@ -22,10 +22,10 @@ from sealscore.clients.platform_api.description import description
 
 
 class BackEnd:
-    """What the platform's back end sends. `warned` is what the service told its operator."""
+    """What the platform's back end sends. `place` is where the service listens."""
 
-    def __init__(self, desk: Desk, client: httpx.Client, server: HttpServer, folder: Path) -> None:
-        self.desk, self.client, self.server, self.folder = desk, client, server, folder
+    def __init__(self, desk: Desk, client: httpx.Client, server: HttpServer, folder: Path, place: str) -> None:
+        self.desk, self.client, self.server, self.folder, self.place = desk, client, server, folder, place
 
     @property
     def release(self) -> str:
@@ -56,19 +56,26 @@ def api_of(desk: Desk, folder: Path) -> PlatformApi:
 
 
 @contextmanager
-def served(desk: Desk, folder: Path, limits: HttpLimits | None = None) -> Iterator[BackEnd]:
-    """Serve at a Unix socket in a folder until the block ends."""
-    path, listening = folder / "api.sock", threading.Event()
-    server = HttpServer(api_of(desk, folder), Binding(path=path), limits, ready=lambda place: listening.set())
+def served(
+    desk: Desk, folder: Path, limits: HttpLimits | None = None, binding: Binding | None = None
+) -> Iterator[BackEnd]:
+    """Serve until the block ends: at a Unix socket in a folder, if no other place is given."""
+    binding, listening, places = binding or Binding(path=folder / "api.sock"), threading.Event(), list[str]()
+
+    def ready(place: str) -> None:
+        places.append(place)
+        listening.set()
+
+    server = HttpServer(api_of(desk, folder), binding, limits, ready)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     assert listening.wait(30)
     headers = {"authorization": f"Bearer {new_caller(folder)}"}
     try:
-        with httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(path)), base_url="http://node", headers=headers, timeout=60
-        ) as client:
-            yield BackEnd(desk, client, server, folder)
+        transport = httpx.HTTPTransport(uds=None if binding.path is None else str(binding.path))
+        base = places[0] if binding.path is None else "http://node"
+        with httpx.Client(transport=transport, base_url=base, headers=headers, timeout=60) as client:
+            yield BackEnd(desk, client, server, folder, places[0])
     finally:
         server.stop()
         thread.join()

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import httpx
-from paths import ROOT
+from service_process import ServiceProcess
 from small_release import Pair, serving_keys, small_folder
 from small_release import application as application_on
 
@@ -26,7 +21,6 @@ from sealscore.shared.identity.keyfile import write_key
 from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.serving_keys import ServingKeys, month_of
 
-PATIENCE = 120.0
 LENDER = "lender-1"
 
 
@@ -115,59 +109,14 @@ def new_home(folder: Path) -> ScorerHome:
     return home
 
 
-class ScorerProcess:
+class ScorerProcess(ServiceProcess):
     """`sealscore-node serve` in a process of its own."""
 
-    def __init__(
-        self,
-        home: ScorerHome,
-        *options: str,
-        listen: str = "127.0.0.1:0",
-        program: tuple[str, ...] = ("-m", "sealscore.clients.cli"),
-    ) -> None:
-        command = [sys.executable, *program, "serve", "--home", str(home.dir.folder)]
-        self.home, self.log = home, home.dir.folder.parent / f"{home.dir.folder.name}.log"
-        self._file = self.log.open("ab")
-        self.started = self.log.stat().st_size
-        self.process = subprocess.Popen([*command, "--listen", listen, *options], stderr=self._file, cwd=ROOT)
-        self.place = ""
+    def __init__(self, home: ScorerHome, *options: str, listen: str = "127.0.0.1:0", **more: Any) -> None:
+        self.home = home
+        super().__init__("serve", home.dir.folder, "--listen", listen, *options, **more)
 
     def ready(self) -> ScorerProcess:
         """Wait until it listens."""
-        end = time.monotonic() + PATIENCE
-        while " listening at " not in (said := self.said()):
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"the scorer did not start: {said}")
-            time.sleep(0.01)
-        self.place = said.partition(" listening at ")[2].split()[0]
+        self.wait()
         return self
-
-    def said(self) -> str:
-        """What it wrote into its log since it was started."""
-        return self.log.read_bytes()[self.started :].decode()
-
-    @property
-    def port(self) -> int:
-        """The port that it listens at."""
-        return int(self.place.rpartition(":")[2])
-
-    def client(self, **more: Any) -> httpx.Client:
-        """A client of it."""
-        return httpx.Client(base_url=self.place, timeout=PATIENCE, trust_env=False, **more)
-
-    def kill(self) -> None:
-        """kill -9."""
-        self.process.kill()
-        self.process.wait()
-        self._file.close()
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Ask it to end; gives its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            return self.process.wait(PATIENCE)
-        finally:
-            if self.process.poll() is None:
-                self.kill()
-            self._file.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from sealscore.clients.scoring.scorer import NoModel
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.serving_dir import today
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.text.foreign import json_line
 from sealscore.shared.text.numbers import percent, plural
 
 review_app = typer.Typer(help="Decisions that wait for a person.", no_args_is_help=True)
@@ -40,7 +40,7 @@ def decide(
     """Score applications and decide them: one JSON object a line. Each is in the log before it is printed."""
     given = read_json(file)
     for answer in _decided(lender_at(folder), given if isinstance(given, list) else [given]):
-        print(json.dumps(answer, ensure_ascii=False))
+        print(json_line(answer))
 
 
 @review_app.command("list")
@@ -49,7 +49,7 @@ def list_reviews(folder: Folder = HERE) -> None:
     with score_log(lender_at(folder), behind=True) as (_, log):
         rows, counts = ReviewDesk(log, ApprovedPolicies.of(log)).waiting()
     for row in rows:
-        print(json.dumps(row, ensure_ascii=False))
+        print(json_line(row))
     taken = counts["taken"]
     of = "".join(
         f"; {counts[name]} {name} ({percent(counts[name] / taken, 1)})" for name in ("overrides", "reversals") if taken
@@ -72,7 +72,7 @@ def take(
     word = PersonsWord(reviewer, "approve" if outcome == "approve" else "decline", reason, amount)
     with score_log(lender_at(folder)) as (_, log):
         made = ReviewDesk(log, ApprovedPolicies.of(log)).take(decision, word, _caller(), today())
-    print(json.dumps(made, ensure_ascii=False))
+    print(json_line(made))
 
 
 def notice(
@@ -106,10 +106,10 @@ def dispute(
             asked = corrected.get("application_id") if isinstance(corrected, dict) else None
             if asked != content["application_id"]:
                 fail("the corrected application has another application_id than the decision", BAD_INPUT)
-        print(json.dumps(desk.dispute(decision, why, _caller(), today()), ensure_ascii=False))
+        print(json_line(desk.dispute(decision, why, _caller(), today())))
     if corrected is not None:
         for answer in _decided(node_dir, [corrected], decision):
-            print(json.dumps(answer, ensure_ascii=False))
+            print(json_line(answer))
 
 
 @loan_app.command("open")

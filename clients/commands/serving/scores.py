@@ -28,6 +28,7 @@ from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.serving_dir import ServingDir, today
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
+from sealscore.shared.text.foreign import json_line
 from sealscore.shared.text.terminal import errors, foreign
 
 _MOST_BYTES = 64 * 2**20
@@ -50,7 +51,7 @@ def score(
         except NoModel as error:
             fail(f"not scored: {error}", FAILED)
     for answer in answers:
-        print(json.dumps(answer, ensure_ascii=False))
+        print(json_line(answer))
 
 
 def replay(

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,8 +48,17 @@ class Load:
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
-def burst(port: int, requests: Sequence[bytes], callers: int) -> np.ndarray:
+def burst(
+    port: int,
+    requests: Sequence[bytes],
+    callers: int,
+    rate: float | None = None,
+    keep: Callable[[bytes], object] | None = None,
+) -> np.ndarray:
     """Send requests by so many callers at once, over one connection each: how long each took, seconds [n].
+
+    A caller sends its next request when it has its answer or, with a `rate` (requests a second of all together), not
+    before its turn. `keep` gets the body of each answer.
 
     Raises:
         OSError: nobody answers there, or with another status than 200.
@@ -60,14 +69,19 @@ def burst(port: int, requests: Sequence[bytes], callers: int) -> np.ndarray:
     def caller(place: int) -> None:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT) as connection:
-                for request in requests[place::callers]:
+                for number, request in enumerate(requests[place::callers]):
+                    if rate is not None:
+                        time.sleep(max(0.0, began + (number * callers + place) / rate - time.perf_counter()))
                     before = time.perf_counter()
                     connection.sendall(request)
-                    _answer(connection)
+                    body = _answer(connection)
                     taken[place].append(time.perf_counter() - before)
+                    if keep is not None:
+                        keep(body)
         except OSError as error:
             failed.append(error)
 
+    began = time.perf_counter()
     threads = [threading.Thread(target=caller, args=(place,)) for place in range(callers)]
     for thread in threads:
         thread.start()

@@ -21,6 +21,7 @@ import httpx
 import pytest
 from certificates import Authority
 from paths import ROOT
+from raw_http import raw, rest
 
 from sealscore.clients.http.binding import Binding, TlsFiles
 from sealscore.clients.http.callers import SUBJECT
@@ -85,19 +86,7 @@ class Running:
 
     def raw(self, data: bytes) -> bytes:
         """All that comes back until the server hangs up."""
-        with self.connect() as connection:
-            connection.sendall(data)
-            return rest(connection)
-
-
-def rest(connection: socket.socket) -> bytes:
-    found = b""
-    try:
-        while part := connection.recv(65536):
-            found += part
-    except ConnectionResetError:
-        pass
-    return found
+        return raw(self.port, data)
 
 
 @pytest.fixture(scope="module")

@@ -103,6 +103,7 @@ def test_releases_readiness_and_the_description(back_end: BackEnd, desk: Desk):
         (404, "release", {"release": "0" * 64}),
         (422, "lender", {"lender": SECRET}),
         (422, "kind", {"kinds": ["flag"]}),
+        (422, "retraining", {"retraining": True}),
         (422, "malformed", {"kinds": [SECRET]}),
         (422, "malformed", {"release": SECRET}),
         (422, "malformed", {"text": SECRET}),
@@ -114,7 +115,6 @@ def test_releases_readiness_and_the_description(back_end: BackEnd, desk: Desk):
         (422, "malformed", {"person": SECRET + "x" * 200}),
         (422, "malformed", {SECRET: 1}),
         (422, "malformed", {"retraining": SECRET}),
-        (422, "retraining", {"retraining": True}),
         (403, "no-consent", {"person": SECRET}),
     ],
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from socket import create_connection
 from typing import Any
 
 import httpx
 import pytest
+from raw_http import raw, request, status_of
 from scorer_home import ScorerHome, ScorerProcess, application, new_home, pair_of, release_folder
 
 from sealscore.clients.http.problems import PROBLEM_TYPE
@@ -195,15 +195,9 @@ def test_what_is_wrong_is_named_without_a_value(client: httpx.Client, body: str,
 def test_paths_and_methods_that_are_none(
     scorer: ScorerProcess, all_rights: dict[str, str], method: str, path: str, status: int
 ):
-    """Sent as they are: a client would tidy them up."""
-    lines = [f"{method} {path} HTTP/1.1", "host: a", f"authorization: {all_rights['authorization']}"]
-    lines += ["content-type: application/json", "content-length: 17", "connection: close"]
-    with create_connection(("127.0.0.1", scorer.port)) as connection:
-        connection.sendall("\r\n".join(lines).encode() + b'\r\n\r\n{"applications":0')
-        answer = b""
-        while part := connection.recv(65536):
-            answer += part
-    found = int(answer.split()[1])
+    header = f"authorization: {all_rights['authorization']}"
+    answer = raw(scorer.port, request(method, path, header, body=b'{"applications":0'))
+    found = status_of(answer)
     assert found == status or (status == 422 and found == 400)
     assert PROBLEM_TYPE.encode() in answer
     assert CANARY.encode() not in answer

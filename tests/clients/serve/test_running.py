@@ -6,21 +6,20 @@ import random
 import re
 import resource
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
 from certificates import Authority
-from scorer_home import LENDER, PATIENCE, ScorerHome, ScorerProcess, application, new_home, release_folder
+from scorer_callers import ScorerCallers, whole
+from scorer_home import LENDER, ScorerHome, ScorerProcess, application, new_home, release_folder
+from service_process import PATIENCE
 
 from sealscore.clients.http.problems import HttpProblem
-from sealscore.clients.scoring.replay import replay
 from sealscore.clients.serve.faults import clock_ahead, clock_behind
 from sealscore.clients.serve.live import ServiceClock
 
@@ -37,74 +36,13 @@ def scorer(home: ScorerHome) -> Iterator[ScorerProcess]:
     assert made.end() == 0
 
 
-class Callers:
-    """So many callers at once, who ask until they are stopped; what was answered is kept."""
-
-    def __init__(self, scorer: ScorerProcess, header: dict[str, str], count: int, prefix: str = "load") -> None:
-        self.answers: list[dict[str, Any]] = []
-        self.refused: list[httpx.Response] = []
-        self._scorer, self._header, self._stopped = scorer, header, threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(f"{prefix}-{place}",)) for place in range(count)]
-        for thread in self._threads:
-            thread.start()
-
-    def wait(self, more: int) -> None:
-        """Until so many more were answered."""
-        wanted, end = len(self.answers) + more, time.monotonic() + PATIENCE
-        while len(self.answers) < wanted and time.monotonic() < end:
-            time.sleep(0.002)
-        assert len(self.answers) >= wanted
-
-    def stop(self) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, name: str) -> None:
-        number = 0
-        try:
-            with self._scorer.client(headers=self._header) as client:
-                while not self._stopped.is_set():
-                    number += 1
-                    answer = client.post("/v1/scores", json=application(f"{name}-{number}"))
-                    if answer.status_code == 200:
-                        self.answers.append(answer.json())
-                    else:
-                        self.refused.append(answer)
-        except httpx.TransportError:
-            return
-
-
-def whole(home: ScorerHome, answers: list[dict[str, Any]]) -> int:
-    """Check that all that was answered is in the log as it was answered, and the log itself; gives its lines."""
-    log = home.dir.log()
-    assert log.check() == []
-    lines = list(log.lines())
-    releases = {hash: home.dir.release(hash) for hash in set(home.approved)}
-    found = replay(lines, releases)
-    assert (found.differ, found.unknown) == ([], [])
-    kept = {line.content["score_id"]: line.content for line in lines if line.content is not None}
-    for answer in answers:
-        content = kept[answer["score_id"]]
-        for name in ("application_id", "version", "pd", "points", "band", "reasons", "valid_until"):
-            assert content[name] == answer[name]
-        assert content["release"] == answer["model"]["release"]
-    # No score is there without its line: each that can be asked for again is one of the chain.
-    rows = log._database.execute("SELECT score, seq FROM answers").fetchall()
-    assert {(content, line) for content, line in rows} == {
-        (line.content["score_id"], line.seq) for line in lines if line.content is not None
-    }
-    log.close()
-    return len(lines)
-
-
 def kills(tmp_path: Path, count: int, seed: int) -> None:
     """kill -9 at random moments under load, again and again on one log."""
     chosen, home = random.Random(seed), new_home(tmp_path / "home")
     header, answered = home.caller(), []
     for number in range(count):
         scorer = ScorerProcess(home).ready()
-        callers = Callers(scorer, header, 4, f"kill-{number}")
+        callers = ScorerCallers(scorer, header, 4, f"kill-{number}")
         callers.wait(chosen.randrange(1, 40))
         time.sleep(chosen.random() * 0.02)
         scorer.kill()
@@ -129,7 +67,7 @@ def test_it_ends_when_all_is_answered_and_begins_where_it_was(home: ScorerHome):
     header = home.caller()
     for number in (signal.SIGTERM, signal.SIGINT):
         scorer = ScorerProcess(home).ready()
-        callers = Callers(scorer, header, 4, f"end-{number}")
+        callers = ScorerCallers(scorer, header, 4, f"end-{number}")
         callers.wait(20)
         assert scorer.end(number) == 0
         callers.stop()
@@ -147,7 +85,7 @@ def test_it_ends_when_all_is_answered_and_begins_where_it_was(home: ScorerHome):
 def test_a_release_is_used_and_rolled_back_without_a_lost_or_mixed_answer(scorer: ScorerProcess, home: ScorerHome):
     first = home.dir.pointer.live
     second = home.approve(release_folder(seed=1, name="second"))
-    callers = Callers(scorer, home.caller(), 4)
+    callers = ScorerCallers(scorer, home.caller(), 4)
     seen = [first]
     for turn in range(6):
         callers.wait(10)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.shared.text.foreign import MOST, grouped, plain, ungrouped, visible
+from sealscore.shared.text.foreign import MOST, grouped, invisible, json_line, plain, ungrouped, visible
 
 HASH = hashlib.sha256(b"a plan").hexdigest()
 
@@ -64,3 +65,12 @@ def test_a_hash_is_shown_whole_and_taken_back_however_it_is_grouped():
     for written in (HASH, grouped(HASH), grouped(HASH).replace(" ", "-"), HASH.upper(), f" {HASH}\n"):
         assert ungrouped(written) == HASH
     assert ungrouped("my plan-1") == "my plan-1"
+
+
+@given(st.text() | st.sampled_from(["\x1b[2J\r\n", "\x9b2J", "\u202eevil", "\U000e0041", "\ud800", "消费贷 违约"]))
+def test_a_line_of_json_shows_all_and_means_the_same(text: str):
+    line = json_line({"application_id": text})
+    assert not any(map(invisible, line))
+    assert json.loads(line) == {"application_id": text}
+    if not any(map(invisible, text)):
+        assert line == json.dumps({"application_id": text}, ensure_ascii=False)
