@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,12 +9,9 @@ import numpy as np
 import pytest
 import tomli_w
 import xgboost
-from scorer_home import ScorerProcess, new_home
-from small_release import PURPOSE
 
 from sealscore.simulations.bench import serve
 from sealscore.simulations.bench.serve.load import Load, burst
-from sealscore.simulations.bench.serve.training import trainer
 
 
 @pytest.fixture
@@ -45,26 +41,3 @@ def test_the_plain_service_answers_and_is_measured(model: Path):
             burst(served.port, [load.plain("/none")], 1)
     with pytest.raises(OSError):  # noqa: PT011 - nobody listens
         burst(served.port, [load.plain("/score")], 1)
-
-
-@pytest.mark.slow
-def test_a_scorer_answers_the_same_beside_training(tmp_path: Path):
-    home = new_home(tmp_path / "home")
-    scorer, token = ScorerProcess(home).ready(), home.caller()["authorization"].removeprefix("Bearer ")
-    answers: dict[str, list[bytes]] = {"alone": [], "beside": [], "after": []}
-    load = Load([{"income": 20.0 + number, "late": number % 4} for number in range(40)], PURPOSE, token)
-    requests = [load.ours("/v1/scores") for _ in range(200)]
-    with trainer(10, serve._environment()) as training:
-        burst(scorer.port, requests[:100], 4, keep=answers["alone"].append)
-        with training.awake():
-            # Asked again, they are the same; new ones are answered as those with the same features were.
-            burst(scorer.port, requests, 4, keep=answers["beside"].append)
-        used = training.cpu
-        burst(scorer.port, requests[100:], 4, keep=answers["after"].append)
-    assert used > 0
-    assert scorer.end() == 0
-    found = {name: {json.loads(body)["application_id"]: body for body in bodies} for name, bodies in answers.items()}
-    assert found["alone"] | found["after"] == found["beside"]
-    pds = {(int(name[1:]) % 40, json.loads(body)["pd"]) for name, body in found["beside"].items()}
-    assert len(pds) == 40
-    assert len(found["beside"]) == 200
