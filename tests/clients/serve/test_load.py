@@ -72,10 +72,22 @@ class Rogues:
             self._ended.wait()
 
 
-def loaded(home: ScorerHome, seconds: float, block: float) -> dict[str, float]:
+@pytest.fixture
+def home(tmp_path: Path) -> ScorerHome:
+    return new_home(tmp_path / "home")
+
+
+@pytest.fixture
+def scorer(home: ScorerHome) -> Iterator[ScorerProcess]:
+    found = ScorerProcess(home).ready()
+    yield found
+    if found.process.poll() is None:
+        found.kill()
+
+
+def loaded(home: ScorerHome, scorer: ScorerProcess, seconds: float, block: float) -> dict[str, float]:
     """So many seconds in blocks, every other one with rogues beside: checks what must hold, and gives figures."""
     token = home.caller()["authorization"].removeprefix("Bearer ")
-    scorer = ScorerProcess(home).ready()
     process = psutil.Process(scorer.process.pid)
     load = Load([{"income": 20.0 + number, "late": number % 4} for number in range(60)], PURPOSE, token)
     scores: list[str] = []
@@ -89,7 +101,8 @@ def loaded(home: ScorerHome, seconds: float, block: float) -> dict[str, float]:
     rate = SHARE * 800 / (len(take(None, 800)) / 800 * (time.perf_counter() - began))
     used, p50 = list[int](), {False: list[float](), True: list[float]()}
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    # On a machine that became slow, so many blocks take longer.
+    while time.monotonic() < end or len(used) < 4:
         beside = len(used) % 2 == 1
         rogues = Rogues(scorer.port, token)
         if beside:
@@ -109,7 +122,6 @@ def loaded(home: ScorerHome, seconds: float, block: float) -> dict[str, float]:
     kept = [line.content["score_id"] for line in log.lines() if line.content is not None]
     log.close()
     assert sorted(kept) == sorted(scores)
-    assert len(used) >= 4
     assert used[-1] - used[1] < FLAT
     # The best of the one against the worst of the other: a machine that is busy for a while is slow in both.
     assert min(p50[True]) < TIMES * max(p50[False])
@@ -123,10 +135,10 @@ def loaded(home: ScorerHome, seconds: float, block: float) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_for_a_while_nothing_is_lost_memory_is_flat_and_rogues_hold_up_nobody(tmp_path: Path):
-    print(loaded(new_home(tmp_path / "home"), seconds=16.0, block=3.0))
+def test_for_a_while_nothing_is_lost_memory_is_flat_and_rogues_hold_up_nobody(home: ScorerHome, scorer: ScorerProcess):
+    print(loaded(home, scorer, seconds=16.0, block=3.0))
 
 
 @pytest.mark.long
-def test_for_ten_minutes(tmp_path: Path):
-    print(loaded(new_home(tmp_path / "home"), seconds=600.0, block=10.0))
+def test_for_ten_minutes(home: ScorerHome, scorer: ScorerProcess):
+    print(loaded(home, scorer, seconds=600.0, block=10.0))
