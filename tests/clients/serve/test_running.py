@@ -130,8 +130,8 @@ def test_without_a_release_it_says_so_until_there_is_one(scorer: ScorerProcess, 
         home.rollback()
         assert client.post("/v1/scores", json=application("b")).status_code == 200
     assert "was altered" in scorer.said()
-    home.approved.remove(other)
-    home.approved.append(live)
+    del home.approved[other]
+    home.approved[live] = None
 
 
 def test_a_full_disk_refuses_and_loses_nothing(scorer: ScorerProcess, home: ScorerHome):
