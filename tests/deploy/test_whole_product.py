@@ -246,6 +246,9 @@ def test_a_run_outlives_its_server_and_its_ledgers_verify():
         server.type("release", "new", "demo", "--name", "first")
         words = ("plan", "approve", "second", "--bundle", bundle, "--yes")
         found.each(lambda name: lenders[name].type(*words))
+        # A node looks at approvals each second, and runs no bundle before it has.
+        listed_now = "plans that are answered now: second"
+        assert until(lambda: all(listed_now in one.begun[0].said for one in lenders.values()), PATIENCE), found.told()
         said = server.type("release", "publish", "first")
         for name, listed in found.each(lambda name: lenders[name].type("release", "list")).items():
             assert re.search(rf"{name} +│ taken", said), said
