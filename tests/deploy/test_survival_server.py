@@ -18,8 +18,6 @@ from deployment import until
 from live import PATIENCE, Live, audited
 from rehearsal import ATTEMPTS, LENDERS, PLATFORM, history_of, lost_attempts, model_of, rehearsal_plan, replayed
 
-from sealscore.shared.ledger.entries import Disclose
-from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.plan.plan import Plan
 
 pytestmark = [
@@ -142,9 +140,5 @@ def test_between_a_lender_and_a_platform(federation: Live, tmp_path: Path, monke
     lost = lost_attempts(history)
     assert (LOOK, 2, 1) in lost
     assert {(phase, round) for phase, round, _ in lost} == {(LOOK, 2)}
-    # The server took nothing of the labels with it: each lender told them once.
-    for lender in LENDERS:
-        entries = [stored.entry for stored in read_ledger(federation.nodes[lender].ledger)]
-        assert len([one for one in entries if isinstance(one, Disclose) and one.phase == LABELS]) == 1
     assert model_of(output) == replayed(plan, history, tmp_path / "one", monkeypatch)
     audited(federation, plan)
