@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, cast
 
+import msgspec
 import numpy as np
 
 from sealscore.clients.scoring.score_log import ScoreLine
@@ -34,6 +35,34 @@ class Replayed:
         return not self.differ and not self.unknown
 
 
+class _Reason(TypedDict):
+    code: str
+    points: float
+
+
+class _Kept(TypedDict):
+    release: str
+    role: str
+    bins: list[int]
+    logit: str
+    pd: float
+    points: int
+    reasons: list[_Reason]
+
+
+_KEPT = msgspec.json.Decoder(_Kept)
+
+
+def replayed_part(plain: bytes) -> dict[str, Any]:
+    """Of a line's content what `replay` looks at, since reading all takes longer than computing it; all of what has not
+    that form. Raises msgspec.DecodeError where it is no JSON.
+    """
+    try:
+        return cast(dict[str, Any], _KEPT.decode(plain))
+    except msgspec.ValidationError:
+        return cast(dict[str, Any], msgspec.json.decode(plain))
+
+
 def replay(lines: Iterable[ScoreLine], releases: Mapping[str, Release]) -> Replayed:
     """Compute the answers of lines anew, bit for bit: those of a release and a role together.
 
@@ -47,7 +76,7 @@ def replay(lines: Iterable[ScoreLine], releases: Mapping[str, Release]) -> Repla
         if line.content is None:
             found.erased[line.seq] = line.erased
             continue
-        release, role = str(line.content["release"]), str(line.content["role"])
+        release, role = str(line.content.get("release")), str(line.content.get("role"))
         if release not in scorers or role not in scorers[release].models:
             found.unknown.append(line.seq)
             continue
@@ -72,22 +101,27 @@ def _block(found: Replayed, scorer: Scorer, role: str, block: list[tuple[int, di
     logits, pds, points = (figures.tolist() for figures in scorer.figures(role, bins))
     for place, reasons in enumerate(scorer.weights(role, bins)):
         seq, content = block[place]
-        # Sentences may be worded better by a later version; what was a reason, and of what weight, may not change.
-        same = (
-            content["logit"] == logits[place].hex()
-            and content["pd"] == pds[place]
-            and content["points"] == points[place]
-            and [(reason["code"], reason["points"]) for reason in content["reasons"]] == reasons
-        )
-        if same:
+        if _said(content) == (logits[place].hex(), pds[place], points[place], reasons):
             found.same += 1
         else:
             found.differ.append(seq)
+
+
+def _said(content: dict[str, Any]) -> tuple[Any, ...] | None:
+    """What a line says that follows from its bins; None where it lacks a part, or has one of another form.
+
+    Sentences may be worded better by a later version; what was a reason, and of what weight, may not change.
+    """
+    try:
+        reasons = [(reason["code"], reason["points"]) for reason in content["reasons"]]
+        return content["logit"], content["pd"], content["points"], reasons
+    except (KeyError, TypeError):
+        return None
 
 
 def _bins(block: list[tuple[int, dict[str, Any]]]) -> np.ndarray | None:
     """The bins of lines [n, features]; None where they are none of one model."""
     try:
         return np.array([content["bins"] for _, content in block], dtype=np.int16)
-    except (ValueError, OverflowError, TypeError):
+    except (KeyError, ValueError, OverflowError, TypeError):
         return None

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -215,8 +216,10 @@ class ScoreLog:
         ]
         return found
 
-    def lines(self, seqs: Sequence[int] | None = None) -> Iterator[ScoreLine]:
-        """The lines in order, decrypted as far as their persons' keys are there."""
+    def lines(
+        self, seqs: Sequence[int] | None = None, read: Callable[[bytes], dict[str, Any]] = msgspec.json.decode
+    ) -> Iterator[ScoreLine]:
+        """The lines in order, decrypted as far as their persons' keys are there; `read` may leave parts of them out."""
         where = "" if seqs is None else f"WHERE seq IN ({','.join('?' * len(seqs))})"
         keys = self._person_keys(where, seqs or ())
         query = f"SELECT seq, at, kind, person, body FROM lines {where} ORDER BY seq"
@@ -226,7 +229,7 @@ class ScoreLog:
                 yield ScoreLine(seq, at, kind, json.loads(bytes(body)), "", name)
                 continue
             key = next((key for since, key in keys.get(name, ()) if since <= seq), None)
-            content = None if key is None else opened(key, seq, name, bytes(body))
+            content = None if key is None else opened(key, seq, name, bytes(body), read)
             yield ScoreLine(seq, at, kind, content, "" if content is not None else self._erased_at(name), name)
 
     @property

@@ -19,7 +19,7 @@ from sealscore.clients.decision.register import SCHEMA, Register
 from sealscore.clients.decision.replay import replay_decisions
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.log_days import close_days
-from sealscore.clients.scoring.replay import Replayed
+from sealscore.clients.scoring.replay import Replayed, replayed_part
 from sealscore.clients.scoring.replay import replay as replayed
 from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError, lingering
 from sealscore.clients.scoring.scorer import NoModel
@@ -66,7 +66,7 @@ def replay(
         wrong = log.check(day.head for day in state.log_days)
         releases = {hash: serving.release(hash) for hash in state.releases if serving.release_folder(hash).is_dir()}
         if score_id is None:
-            lines = log.lines()
+            lines = log.lines(read=replayed_part)
         else:
             line = log.find(score_id)
             if line is None:

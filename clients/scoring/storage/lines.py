@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -30,11 +31,17 @@ def bound(seq: int, person: bytes) -> bytes:
     return _BOUND + seq.to_bytes(8, "big") + _PERSON_LENGTH + person
 
 
-def opened(key: AESGCM, seq: int, person: bytes, body: bytes) -> dict[str, Any] | None:
-    """The content of a body; None where the key does not open it there."""
+def opened(
+    key: AESGCM,
+    seq: int,
+    person: bytes,
+    body: bytes,
+    read: Callable[[bytes], dict[str, Any]] = msgspec.json.decode,
+) -> dict[str, Any] | None:
+    """The content of a body as `read` gives it; None where the key does not open it there."""
     try:
         plain = key.decrypt(body[:NONCE], body[NONCE:], bound(seq, person))
-        found: dict[str, Any] = msgspec.json.decode(plain)
+        found: dict[str, Any] = read(plain)
     except (InvalidTag, ValueError, msgspec.DecodeError):
         return None
     return found

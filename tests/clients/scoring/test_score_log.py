@@ -15,7 +15,7 @@ from small_release import TODAY, Pair, application, small_release, trained_ledge
 from sealscore.clients.scoring import score_log
 from sealscore.clients.scoring.durable import HeadFile
 from sealscore.clients.scoring.log_days import note_days
-from sealscore.clients.scoring.replay import replay
+from sealscore.clients.scoring.replay import replay, replayed_part
 from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
 from sealscore.clients.scoring.storage.log_keys import LogKeys
 
@@ -388,6 +388,24 @@ def test_replay_names_lines_that_differ_are_erased_or_of_a_release_that_is_gone(
         assert content[name] != value
         lines[0] = type(lines[0])(1, lines[0].at, "score", content | {name: value})
         assert replay(lines, releases).differ == [1]
+
+
+def test_a_replay_that_reads_only_what_it_compares_finds_what_one_that_reads_all_does():
+    pair = scored()
+    releases = {pair.release.hash: pair.release}
+    whole: dict[str, Any] = dict(next(pair.log.lines([1])).content or {})
+    person = pair.log.keys.person("p1")
+    forged = [
+        *({name: value for name, value in whole.items() if name != gone} for gone in ("pd", "bins", "reasons")),
+        *(whole | other for other in ({"pd": "0.5"}, {"bins": [0.5]}, {"bins": None}, {"reasons": [1]}, {"pd": 0.5})),
+        whole | {"release": 3},
+        {name: value for name, value in whole.items() if name != "release"},
+    ]
+    with pair.log.commit() as batch:
+        seqs = [batch.add("score", content, person) for content in forged]
+    for lines in (pair.log.lines(), pair.log.lines(read=replayed_part)):
+        found = replay(lines, releases)
+        assert (found.same, found.differ, found.unknown, found.erased) == (6, seqs[:-2], seqs[-2:], {})
 
 
 def test_replay_across_a_rollback_of_releases_names_nothing():
