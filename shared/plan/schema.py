@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -24,6 +27,19 @@ class Strict(BaseModel):
     """A frozen model that refuses unknown keys: a contract with a typo is no contract."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Hashed(Strict):
+    """A contract of its own that parties approve by its hash."""
+
+    def canonical(self) -> str:
+        """The text that is hashed and kept: sorted-key JSON without white space, ASCII, every default written out."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of `canonical()`, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical().encode("ascii")).hexdigest()
 
 
 class Extended(Strict):

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from sealscore.shared.plan.errors import PlanError, explain
-from sealscore.shared.plan.schema import Extended, Name, Strict
+from sealscore.shared.plan.schema import Extended, Hashed, Name, Strict
 from sealscore.shared.plan.toml import load_as
 
 MANIFEST = "release.toml"
@@ -114,7 +114,7 @@ class Cutoffs(Strict):
     fallback: int | None = None
 
 
-class Manifest(Extended):
+class Manifest(Hashed, Extended):
     """The whole of release.toml.
 
     `purpose_code` is that of scoring, another than the plan's: what was told for training is never used to score.
@@ -152,15 +152,6 @@ class Manifest(Extended):
         if any(".." in name or name.startswith("/") for name in self.files):
             raise ValueError("files lie in the folder of the release")
         return self
-
-    def canonical(self) -> str:
-        """The text that is hashed and that ledgers keep: sorted-key JSON without white space, ASCII."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-    @cached_property
-    def hash(self) -> str:
-        """SHA-256 of `canonical()`, 64 hexadecimal digits."""
-        return hashlib.sha256(self.canonical().encode("ascii")).hexdigest()
 
     @classmethod
     def parse(cls, data: Any, source: str = MANIFEST) -> Manifest:

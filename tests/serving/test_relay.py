@@ -68,6 +68,16 @@ def approved(partners: Partners, *options: object) -> None:
     partners.good("lender-1", "release", "use", "first")
 
 
+def withdrawn(partners: Partners, relayed: Callable[..., Any]) -> dict[str, Any]:
+    """Keys were relayed, a creator got a token of video-1 and withdrew: the application that carries it."""
+    approved(partners)
+    relayed()
+    person, row = partners.shared_person("video-1")
+    assert partners.token("video-1", person).code == 0
+    partners.good("video-1", "token", "withdraw", "--lender", "lender-1", "--person", person)
+    return partners.town.application(person, row, tokens=partners.tokens("video-1-k1"))
+
+
 def day_after(days: int) -> date:
     return datetime.now(UTC).date() + timedelta(days=days)
 
@@ -123,12 +133,7 @@ def test_what_the_server_sees_is_constant(partners: Partners, relayed: Callable[
 
 
 def test_a_party_that_is_away_for_a_week_gets_all_of_it(partners: Partners, relayed: Callable[..., Any]):
-    approved(partners)
-    relayed()
-    person, row = partners.shared_person("video-1")
-    assert partners.token("video-1", person).code == 0
-    application = partners.town.application(person, row, tokens=partners.tokens("video-1-k1"))
-    partners.good("video-1", "token", "withdraw", "--lender", "lender-1", "--person", person)
+    application = withdrawn(partners, relayed)
     for days in range(1, 7):
         said = relayed(day_after(days), away={"lender-1"})
         assert said.code == 1
@@ -259,11 +264,7 @@ def test_a_node_whose_plans_have_ended_is_reached_as_long_as_tokens_are_used(par
 
 def test_withdrawals_that_no_batch_takes_are_an_alarm(partners: Partners, relayed: Callable[..., Any]):
     """Where nobody relays, or the lender has no key, no batch is made that could miss its receipt."""
-    approved(partners)
-    relayed()
-    person, _ = partners.shared_person("video-1")
-    assert partners.token("video-1", person).code == 0
-    partners.good("video-1", "token", "withdraw", "--lender", "lender-1", "--person", person)
+    withdrawn(partners, relayed)
     assert late(partners, "video-1", day_after(2)) == {}
     assert late(partners, "video-1", day_after(3)) == {"lender-1": []}
     assert "in no batch" in late_words("lender-1", [])
@@ -272,12 +273,7 @@ def test_withdrawals_that_no_batch_takes_are_an_alarm(partners: Partners, relaye
 
 
 def test_a_batch_is_under_a_release_that_the_lender_has(partners: Partners, relayed: Callable[..., Any]):
-    approved(partners)
-    relayed()
-    person, row = partners.shared_person("video-1")
-    assert partners.token("video-1", person).code == 0
-    application = partners.town.application(person, row, tokens=partners.tokens("video-1-k1"))
-    partners.good("video-1", "token", "withdraw", "--lender", "lender-1", "--person", person)
+    application = withdrawn(partners, relayed)
     # The platform has approved a second one, which the lender looks at later.
     partners.good("video-1", "release", "approve", partners.release("second"), "--yes", "--unranked")
     assert relayed(day_after(1)).code == 0

@@ -7,8 +7,6 @@ role chooses between the two cut-offs, and that is all that it does.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -18,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from sealscore.shared.plan.errors import PlanError, explain
-from sealscore.shared.plan.schema import Sentence, Strict
+from sealscore.shared.plan.schema import Hashed, Sentence, Strict
 from sealscore.shared.serving.manifest import Code
 from sealscore.shared.serving.release import CHAMPION
 
@@ -235,7 +233,7 @@ class LawfulBasis(Strict):
     source: Annotated[str, Field(min_length=3, max_length=200)]
 
 
-class DecisionPolicy(Strict):
+class DecisionPolicy(Hashed):
     """The whole of policy.toml. `declines` is the queue of declines that a person has to decide."""
 
     version: Literal[1] = 1
@@ -248,15 +246,6 @@ class DecisionPolicy(Strict):
     automatic_declines: LawfulBasis | None = None
     queues: Annotated[dict[Code, ReviewQueue], Field(min_length=1)]
     products: Annotated[dict[Code, PolicyProduct], Field(min_length=1, max_length=100)]
-
-    def canonical(self) -> str:
-        """The text that is hashed and logged: sorted-key JSON without white space, ASCII."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-    @cached_property
-    def hash(self) -> str:
-        """SHA-256 of `canonical()`, 64 hexadecimal digits."""
-        return hashlib.sha256(self.canonical().encode("ascii")).hexdigest()
 
     @classmethod
     def parse(cls, data: Any, source: str = POLICY) -> DecisionPolicy:

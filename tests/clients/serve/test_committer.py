@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
-from scorer_home import ScorerHome, application, new_home, now, pair_of
+from scorer_home import ScorerHome, application, now, pair_of
 from small_release import known_at, small_folder
 
 from sealscore.clients.http.problems import HttpProblem
@@ -22,11 +22,6 @@ from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.serve.committer import Committer, _Worker
 from sealscore.clients.serve.live import LiveRelease
 from sealscore.shared.serving.release import Release
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> ScorerHome:
-    return new_home(tmp_path / "home")
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from raw_http import raw
-from scorer_home import ScorerHome, ScorerProcess, new_home
+from scorer_home import ScorerHome, ScorerProcess
 from small_release import PURPOSE
 
 from sealscore.simulations.bench.serve.load import Load, burst
@@ -70,19 +69,6 @@ class Rogues:
         with self._connected() as connection:
             connection.sendall(request * 200)
             self._ended.wait()
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> ScorerHome:
-    return new_home(tmp_path / "home")
-
-
-@pytest.fixture
-def scorer(home: ScorerHome) -> Iterator[ScorerProcess]:
-    found = ScorerProcess(home).ready()
-    yield found
-    if found.process.poll() is None:
-        found.kill()
 
 
 def loaded(home: ScorerHome, scorer: ScorerProcess, seconds: float, block: float) -> dict[str, float]:

@@ -7,7 +7,6 @@ import re
 import resource
 import signal
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,18 +21,6 @@ from service_process import PATIENCE
 from sealscore.clients.http.problems import HttpProblem
 from sealscore.clients.serve.faults import clock_ahead, clock_behind
 from sealscore.clients.serve.live import ServiceClock
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> ScorerHome:
-    return new_home(tmp_path / "home")
-
-
-@pytest.fixture
-def scorer(home: ScorerHome) -> Iterator[ScorerProcess]:
-    made = ScorerProcess(home).ready()
-    yield made
-    assert made.end() == 0
 
 
 def kills(tmp_path: Path, count: int, seed: int) -> None:

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from schema_cases import check_described
-from scorer_home import ScorerProcess, new_home
-
-
-@pytest.fixture
-def scorer(tmp_path: Path) -> Iterator[ScorerProcess]:
-    made = ScorerProcess(new_home(tmp_path / "home")).ready()
-    yield made
-    assert made.end() == 0
-    assert " ERROR " not in made.said()
+from scorer_home import ScorerProcess
 
 
 @pytest.mark.slow
@@ -35,3 +24,5 @@ def test_no_request_that_fits_or_nearly_fits_the_description_meets_a_fault(score
         "GET /openapi.json",
     }
     assert answered["GET /readyz"]
+    assert scorer.end() == 0
+    assert " ERROR " not in scorer.said()
