@@ -133,8 +133,8 @@ class PlatformService:
                 self._look()
             except LedgerError as error:
                 self._tell((str(error),))
-            except Exception as error:
-                # Its text can have cells. What was read before is still used.
+            except BaseException as error:
+                # Its text can have cells. What was read before is still used, whatever a library ends with.
                 self._tell((f"looking at the data failed ({type(error).__name__}); see sealscore-node check",))
 
     def _look(self) -> None:

@@ -18,6 +18,8 @@ from deployment import until
 from live import PATIENCE, Live, audited
 from rehearsal import ATTEMPTS, LENDERS, PLATFORM, history_of, lost_attempts, model_of, rehearsal_plan, replayed
 
+from sealscore.shared.ledger.entries import Disclose
+from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.plan.plan import Plan
 
 pytestmark = [
@@ -140,5 +142,11 @@ def test_between_a_lender_and_a_platform(federation: Live, tmp_path: Path, monke
     lost = lost_attempts(history)
     assert (LOOK, 2, 1) in lost
     assert {(phase, round) for phase, round, _ in lost} == {(LOOK, 2)}
+    # What a lender tells again, since the server died before it was passed on, is the same and no news of anybody.
+    for lender in LENDERS:
+        entries = [stored.entry for stored in read_ledger(federation.nodes[lender].ledger)]
+        told = [one for one in entries if isinstance(one, Disclose) and (one.plan, one.phase) == (plan.hash, LABELS)]
+        assert [one.fresh for one in told] == [told[0].persons] + [0] * (len(told) - 1)
+        assert {(one.peer, one.what, one.persons) for one in told} == {(PLATFORM, told[0].what, told[0].persons)}
     assert model_of(output) == replayed(plan, history, tmp_path / "one", monkeypatch)
     audited(federation, plan)
