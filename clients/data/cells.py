@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from typing import NamedTuple
 
 import numpy as np
@@ -46,9 +47,11 @@ ZONE = "UTC"
 """Where a day begins and ends that is read from a moment, unless a party states its own zone."""
 TORN = "a moment whose day is another in UTC than where it was written"
 TORN_FIX = 'state the zone of your days once, as zone = "Asia/Shanghai" under [data] in node.toml, or write days alone'
+# Earlier days are what programs write where there is none: 0001-01-01.
+_FIRST_DAY = date(1000, 1, 1)
 # A day, with or without a time of it, with or without where that is: 2024-05-31T10:00:00.5+08:00.
 _MOMENT = (
-    r"^(\d{4}-\d{2}-\d{2})"
+    r"^([1-9]\d{3}-\d{2}-\d{2})"
     r"(?:[Tt ]((?:[01]\d|2[0-3]):[0-5]\d)(:[0-5]\d(?:\.\d{1,9})?)?(?: ?(Z|z|UTC|[+-](?:0\d|1[0-8])(?::?[0-5]\d)?))?)?$"
 )
 
@@ -143,7 +146,8 @@ class Days(NamedTuple):
 def days(cells: pl.Series, zone: str | None = None) -> Days:
     """The day of each cell: as it is written, or where it is a moment with an offset or a zone, the day in `zone`.
 
-    Text is read as ISO 8601: 2024-05-31, with or without a time after it, in full-width characters as well. Without a
+    Text is read as ISO 8601: 2024-05-31, with or without a time after it, in full-width characters as well. A day
+    before the year 1000 is none: programs write the first that they can where there is no day. Without a
     `zone` days are in UTC, and a moment that another zone's offset makes another day is left open.
 
     Raises:
@@ -154,7 +158,7 @@ def days(cells: pl.Series, zone: str | None = None) -> Days:
         text = _stripped(cells)
         missing = _missing(text)
         # Nearly all columns hold nothing else, and this is several times as quick.
-        if (text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$").fill_null(False).to_numpy() | missing).all():
+        if (text.str.contains(r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$").fill_null(False).to_numpy() | missing).all():
             day, written = text.str.to_date("%Y-%m-%d", strict=False), None
         else:
             text = _half_width(text)
@@ -163,15 +167,18 @@ def days(cells: pl.Series, zone: str | None = None) -> Days:
             day, written = frame["wall"].cast(pl.Date), frame["written"].cast(pl.Date)
         unread = day.is_null().to_numpy() & ~missing
     elif cells.dtype in (pl.Date, pl.Null):
-        day, written, unread = cells.cast(pl.Date), None, none
+        day, written = cells.cast(pl.Date), None
+        unread = (day < _FIRST_DAY).fill_null(False).to_numpy()
     elif isinstance(cells.dtype, pl.Datetime):
         wall = cells.to_frame("cell").select(zoned(pl.col("cell"), cells.dtype, zone)).to_series()
-        day, unread = wall.cast(pl.Date), none
+        day = wall.cast(pl.Date)
+        unread = (day < _FIRST_DAY).fill_null(False).to_numpy()
         written = cells.dt.replace_time_zone(None).cast(pl.Date) if cells.dtype.time_zone else None
     else:
         raise WrongTypeError(f"a column of type {_type(cells)}, where days are needed")
     torn = none if zone or written is None else (written != day).fill_null(False).to_numpy()
-    return Days(day.to_numpy().astype("datetime64[D]"), unread, torn)
+    read = day.to_numpy().astype("datetime64[D]")
+    return Days(np.where(unread, np.datetime64("NaT"), read), unread, torn)
 
 
 def zoned(moment: pl.Expr, dtype: pl.Datetime, zone: str | None) -> pl.Expr:

@@ -110,8 +110,10 @@ class Scratch:
         return self.folder.stat().st_mtime
 
     def rested(self) -> float:
-        """`changed`, when nothing has been done there for a second: no message is at work any more."""
-        assert until(lambda: time.time() - self.changed > 1.0), list(self.folder.iterdir())
+        """`changed`, when no message is at work any more: nothing is unpacked there, nor has been for three seconds."""
+        assert until(lambda: time.time() - self.changed > 3.0 and not any(self.folder.glob("sealscore-app-*"))), list(
+            self.folder.iterdir()
+        )
         return self.changed
 
 

@@ -29,6 +29,7 @@ BLOCK = 1 << 21  # bytes; larger ones leave the cache between the two looks, and
 _LONGEST_RECORD = 1 << 25  # bytes
 QUOTES_FIX = 'put double quotes around the whole cell, and write a double quote within it twice: "5"" screen"'
 UTF8_FIX = "save it with the encoding UTF-8"
+ZERO_BYTE = "a zero byte, which is no text"
 
 
 class _Lines:
@@ -210,7 +211,7 @@ def _refuse_no_text(block: _CsvBlock) -> None:
             raise _not_utf8(block.path) from None
     if b"\0" in data:
         line = block.line + data.count(b"\n", 0, data.index(b"\0"))
-        raise refusal(block.path, "encoding", "a zero byte, which is no text", UTF8_FIX, (line,))
+        raise refusal(block.path, "encoding", ZERO_BYTE, UTF8_FIX, (line,))
 
 
 def _refuse_malformed(block: _CsvBlock) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import polars as pl
+
+from sealscore.clients.data.errors import DataError, Problem
+from sealscore.clients.data.sources.csv_file import UTF8_FIX, ZERO_BYTE
 from sealscore.clients.data.sources.files import read_table
 from sealscore.clients.data.sources.sql import SqlSource
 from sealscore.clients.data.table import Table
@@ -23,12 +27,24 @@ def read_source(source: Source, columns: Sequence[str] | None = None, identifier
         DataError: the source cannot be read as a table; it names the source (never its credentials) and the fix.
     """
     if isinstance(source, Path):
-        return read_table(source, columns)
+        return _without_zero_bytes(read_table(source, columns))
     # Each driver is imported when a source needs it: a node with files should not depend on a database's library.
     if source.is_sqlite:
         from sealscore.clients.data.sources.sqlite import read_sqlite
 
-        return read_sqlite(source, columns, identifiers)
+        return _without_zero_bytes(read_sqlite(source, columns, identifiers))
     from sealscore.clients.data.sources.postgres import read_postgres
 
     return read_postgres(source, columns, identifiers)
+
+
+def _without_zero_bytes(table: Table) -> Table:
+    """The table as it is; a zero byte in a text is refused, as a CSV's is: programs in C end the text there."""
+    problems = [
+        Problem(table.source, ZERO_BYTE, UTF8_FIX, column.name, table.rows(found), table.unit, code="encoding")
+        for column in table.frame.iter_columns()
+        if column.dtype == pl.String and (found := column.str.contains("\0", literal=True).arg_true().to_list())
+    ]
+    if problems:
+        raise DataError(problems)
+    return table

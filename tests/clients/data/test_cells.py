@@ -126,6 +126,16 @@ def test_days():
     assert cells.days(pl.Series(["2024-02-30"])).unread.all()
 
 
+@pytest.mark.parametrize(
+    "sentinel", [date(1, 1, 1), datetime(1, 1, 1), "0001-01-01", "0000-01-01", "0001-01-01T00:00:00Z"]
+)
+def test_a_day_that_programs_write_for_none_is_none(sentinel):
+    found = cells.days(pl.Series([sentinel, None]))
+    assert np.isnat(found.days).all()
+    np.testing.assert_array_equal(found.unread, [True, False])
+    assert not cells.days(pl.Series([date(1000, 1, 1), date(9999, 12, 31)])).unread.any()
+
+
 def test_decimals_keep_all_their_digits():
     raw = pl.Series(["12345678901234567890.50", "12345678901234567891.00", "-0.10", "100", None])
     texts = cells.texts(raw.cast(pl.Decimal(38, 2)))

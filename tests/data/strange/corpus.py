@@ -257,6 +257,12 @@ CASES = [
         file(text(set_cell(10, "note", LONG)).replace("L020,P020,1", "L020,P020,x")),
     ),
     Case("a zero byte", refused("encoding", None, 12), file(text(set_cell(10, "note", "a\0b")))),
+    Case(
+        "a zero byte in an id of a typed table",
+        refused("encoding", "person", 11),
+        typed=lambda: frame(person=series(lambda n: "P010\0" if n == 10 else f"P{n:03}")),
+        sources=("parquet", "sqlite"),
+    ),
     Case("a lone carriage return", refused("line-end", None, 12), file(_stray(10, "note", "a\rb"))),
     # Identity lost before it is compared.
     Case(
