@@ -26,7 +26,7 @@ def main() -> None:
         from sealscore.clients.commands.serving.serve import app as chosen
     else:
         from sealscore.clients.commands.together import app as chosen
-    run_app(chosen, EXPECTED, "interrupted; nothing is left half done")
+    run_app(chosen, lambda: EXPECTED, "interrupted; nothing is left half done")
 
 
 def __getattr__(name: str) -> Any:

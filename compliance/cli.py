@@ -208,6 +208,10 @@ def show(
 
 def main() -> None:
     """Entry point: expected errors become one message and an exit code; docs/errors.md has the table."""
+    run_app(app, _expected, "interrupted; nothing was written")
+
+
+def _expected() -> dict[type[Exception], int]:
     from sealscore.compliance.run_figures.record import NotARun
     from sealscore.compliance.verify.reading import Unreadable
     from sealscore.compliance.verify.verification import Fault
@@ -219,7 +223,7 @@ def main() -> None:
 
     bad = dict.fromkeys((AnchorError, CardError, NotARun, PlanError), BAD_INPUT)
     unreadable = dict.fromkeys((Unreadable, LedgerError, DisclosureStoreError), Fault.UNREADABLE.value)
-    run_app(app, bad | unreadable, "interrupted; nothing was written")
+    return bad | unreadable
 
 
 def _verified(

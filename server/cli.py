@@ -36,7 +36,7 @@ app.add_typer(running.receipts_app, name="receipts")
 
 def main() -> None:
     """Run the command line: exit codes are 1 (failed), 2 (bad input) and 130 (interrupted)."""
-    run_app(app, EXPECTED, "interrupted; continue a stopped run with sealscore-server run NAME --resume")
+    run_app(app, lambda: EXPECTED, "interrupted; continue a stopped run with sealscore-server run NAME --resume")
 
 
 if __name__ == "__main__":

@@ -154,6 +154,10 @@ app.command()(neighbours)
 
 def main() -> None:
     """Entry point: expected errors become one message and an exit code (1 failed, 2 bad input, 130 interrupted)."""
+    run_app(app, _expected, "interrupted; nothing was kept of the run that was under way")
+
+
+def _expected() -> dict[type[Exception], int]:
     from sealscore.clients.data import DataError
     from sealscore.clients.node.admission import NotApproved
     from sealscore.clients.scoring.scorer import NoModel
@@ -166,8 +170,7 @@ def main() -> None:
     from sealscore.simulations.experiments.runs import NoSuchRun
 
     bad = (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun, ReleaseError, NoModel)
-    expected = dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys((RunFailed, FlowerRunError), FAILED)
-    run_app(app, expected, "interrupted; nothing was kept of the run that was under way")
+    return dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys((RunFailed, FlowerRunError), FAILED)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ from sealscore.shared.model.recipe.fit import fitted
 from sealscore.shared.model.released.score_tables import ScoreTables
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.signal import CELLS, level_edges
-from sealscore.shared.model.tower import flatten
 from sealscore.shared.model.weights import TowerWeights
 from sealscore.shared.phases.additive.tower_budget import fit_shares, label_keep, tower_mu
 from sealscore.shared.phases.bin_rule import bin_rule
@@ -259,6 +258,8 @@ class Coordinator:
 
     def train_tower(self, phase: Phase, binning: Binning, parts: dict[str, str]) -> np.ndarray:
         """The tower's weights, float64 [p]: rounds of noisy gradients, or of averaged local steps."""
+        from sealscore.shared.model.tower import flatten  # late: torch comes with it, which additive towers do without
+
         weights = flatten(initial_tower(self._plan, phase.tower, binning))
         mechanism = self._mechanisms.mechanism(phase, len(weights))
         return fitted_tower(self._plan, self._rounds, phase, mechanism, weights, parts)

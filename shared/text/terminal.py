@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -20,7 +20,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _PIPE = 2000  # columns of what is no terminal: programs read lines, and a folded one is two
 _LINE, _LINES = 4000, 60
 
-Expected = Mapping[type[Exception], int]
+Expected = Callable[[], Mapping[type[Exception], int]]
 
 
 def foreign(text: object, most: int = MOST) -> str:
@@ -83,6 +83,7 @@ def fail(message: object, code: int = FAILED) -> NoReturn:
 def run_app(app: typer.Typer, expected: Expected, interrupted: str) -> NoReturn:
     """Run a command line: `expected` errors become one message and their exit code, Ctrl-C the given words and 130.
 
+    What is expected is asked for when there is an error: who asks for help should not wait for all that can fail.
     Whatever the program and what it starts write is its user's alone.
     """
     os.umask(0o077)
@@ -96,10 +97,13 @@ def run_app(app: typer.Typer, expected: Expected, interrupted: str) -> NoReturn:
             tell = f"Try '{error.ctx.command_path} --help' for help."
             errors.print(f"{error.ctx.get_usage()}\n{tell}\n", markup=False, highlight=False, soft_wrap=True)
         fail(error.format_message(), error.exit_code)
-    except tuple(expected) as error:
-        fail(error, next(code for kind, code in expected.items() if isinstance(error, kind)))
     except (KeyboardInterrupt, click.Abort):
         fail(interrupted, INTERRUPTED)
+    except Exception as error:
+        for kind, code in expected().items():
+            if isinstance(error, kind):
+                fail(error, code)
+        raise
 
 
 __all__ = [

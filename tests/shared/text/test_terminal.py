@@ -31,7 +31,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, command: Callable[[], None], *argumen
     app.command()(command)
     monkeypatch.setattr(sys, "argv", ["program", *arguments])
     with pytest.raises(SystemExit) as stopped:
-        run_app(app, {LookupError: BAD_INPUT, OSError: FAILED}, "interrupted; nothing is lost")
+        run_app(app, lambda: {LookupError: BAD_INPUT, OSError: FAILED}, "interrupted; nothing is lost")
     return stopped.value.code
 
 
@@ -76,7 +76,7 @@ def test_what_nobody_expected_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
     app.command()(raising(ZeroDivisionError("oh")))
     monkeypatch.setattr(sys, "argv", ["program"])
     with pytest.raises(ZeroDivisionError):
-        run_app(app, {}, "")
+        run_app(app, dict, "")
 
 
 def test_brackets_in_a_message_are_shown(capsys: pytest.CaptureFixture[str]):
