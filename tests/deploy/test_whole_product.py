@@ -38,7 +38,7 @@ from operators import (
 from processes import alive, family, kill
 from rehearsal import answers_of, history_of, lost_attempts, progress_of
 
-from sealscore.server.run.deployed import JOURNAL
+from sealscore.server.run.run_files import JOURNAL
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.journal import Journal
 from sealscore.shared.ledger.entries import Answer
