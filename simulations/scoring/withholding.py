@@ -242,7 +242,7 @@ def show(result: Mapping[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m sealscore.simulations.scoring.withholding", description=__doc__)
-    parser.add_argument("plan", nargs="?", default=DEFAULT_PLAN, help="a packaged plan with platforms, or the file of one")
+    parser.add_argument("plan", nargs="?", default=DEFAULT_PLAN, help="a plan with platforms, packaged or a file")
     parser.add_argument("--run", type=Path, help="the folder of a finished run of the plan")
     parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
     given = parser.parse_args(arguments)
