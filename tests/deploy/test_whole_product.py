@@ -55,7 +55,7 @@ pytestmark = [
 NAMES = LENDERS[:2]
 ROUNDS, KILLED_AFTER = 4, 1
 Result = TypeVar("Result")
-SHORT = {"rounds": f"rounds = 150 -> rounds = {ROUNDS}"}
+SHORT = {"rounds": f"rounds = 60 -> rounds = {ROUNDS}"}
 
 
 class Consortium:
