@@ -15,8 +15,8 @@ from rich.table import Column, Table
 
 from sealscore.server.commands.running import final_words, run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
-from sealscore.server.run.deployed import FAILURE, PUBLISHED
 from sealscore.server.run.earlier_run import check_earlier_run
+from sealscore.server.run.run_files import FAILURE, PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
 from sealscore.server.setup.retraining import retrained
 from sealscore.shared import bundle as bundles

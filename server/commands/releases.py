@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from sealscore.server.commands.running import run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.server.releases.making import PURPOSE, Wanted, make_release
-from sealscore.server.run.deployed import release_said
+from sealscore.server.run.run_files import release_said
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.serving.manifest import MANIFEST, Manifest

@@ -13,12 +13,11 @@ from rich.live import Live
 from rich.table import Table
 
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan, superlink_of
-from sealscore.server.deploy.control import ControlError, SubmittedRun
-from sealscore.server.run.deployed import FAILURE, JOURNAL
+from sealscore.server.deploy.control_answers import ControlError, SubmittedRun
 from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.run.progress import ProgressFollower, inode_of
 from sealscore.server.run.progress_table import RunTable
-from sealscore.server.run.run import PROGRESS
+from sealscore.server.run.run_files import FAILURE, JOURNAL, PROGRESS
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared import bundle as bundles
 from sealscore.shared.ledger.chain import Receipt, read_anchors, to_line

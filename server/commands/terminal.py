@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sealscore.server.deploy.certificates import TlsCertificateError
-from sealscore.server.deploy.control import ControlError
+from sealscore.server.deploy.control_answers import ControlError
 from sealscore.server.deploy.superlink import SuperLinkError, SuperLinkSettings
 from sealscore.server.setup.server_dir import ServerDir, ServerError
 from sealscore.shared.identity.identity import CardError

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 
 import httpx
@@ -29,48 +28,9 @@ from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.error import FlowerError
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 
+from sealscore.server.deploy.control_answers import ControlError, EnrolledNode, SubmittedRun
 from sealscore.server.deploy.superlink import SuperLinkSettings, read_token
 from sealscore.shared.bundle import Bundle
-
-_FINISHED = "finished"
-
-
-class ControlError(RuntimeError):
-    """The SuperLink refused or could not be asked; the text says what was wanted and why it failed."""
-
-
-@dataclass(frozen=True)
-class SubmittedRun:
-    """A run as the SuperLink knows it: `status` is pending, starting, running or finished; `outcome` is completed,
-    failed or stopped once it has finished, and empty before."""
-
-    run_id: int
-    status: str
-    outcome: str
-    details: str
-    bundle: str
-
-    @property
-    def finished(self) -> bool:
-        return self.status == _FINISHED
-
-    @property
-    def completed(self) -> bool:
-        return self.finished and self.outcome == "completed"
-
-
-@dataclass(frozen=True)
-class EnrolledNode:
-    """A node's key as the SuperLink knows it; `public_key` is one line in OpenSSH form."""
-
-    node_id: int
-    name: str
-    status: str
-    public_key: str
-
-    @property
-    def online(self) -> bool:
-        return self.status == "online"
 
 
 class Control:

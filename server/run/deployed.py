@@ -12,6 +12,7 @@ from typing import Any
 
 from sealscore.server.releases.relay import DayRelay, Mailbox
 from sealscore.server.run.run import run_coordinator, run_name
+from sealscore.server.run.run_files import FAILURE, JOURNAL, PUBLISHED, release_said
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import Exchange, Failure, MissingParties, PartyClient, PhaseFailed, wait_for
 from sealscore.server.transport.journal import Journal, JournalError
@@ -29,7 +30,6 @@ from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.serving.parcel import pack, recipients
 from sealscore.shared.serving.release import Release
 
-FAILURE, PUBLISHED, JOURNAL = "failure.json", "published.json", "journal.db"
 # A node that is restarted by its supervisor is back within a minute.
 PATIENCE, TIMEOUT = 120.0, 300.0
 
@@ -117,11 +117,6 @@ def relay(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
     report = DayRelay(exchange, server_dir.identity(), releases, Mailbox(server_dir.relay_waiting)).run()
     server_dir.relay_report.parent.mkdir(mode=0o700, exist_ok=True)
     write_whole(server_dir.relay_report, report.dumps())
-
-
-def release_said(server_dir: ServerDir, release: Release) -> Path:
-    """Where it is left what the parties said to a release: in the folder of its plan's run."""
-    return server_dir.run_folder(release.plan) / f"published-{release.hash[:12]}.json"
 
 
 def _run_folder(server_dir: ServerDir, plan: Plan) -> Path:

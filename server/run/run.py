@@ -14,6 +14,7 @@ from sealscore.server.run.coordinator import Coordinator, RunOutcome
 from sealscore.server.run.earlier_run import SIGNALS, TOWERS, check_earlier_run, take_over
 from sealscore.server.run.progress import FileObserver
 from sealscore.server.run.rounds import Observer
+from sealscore.server.run.run_files import PROGRESS, RECEIPTS
 from sealscore.server.transport.exchange import ClearMessenger, Exchange, Messenger
 from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.sealed import Receipts, SealedExchange
@@ -27,8 +28,6 @@ from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import FALLBACK, SERVER, Plan
-
-PROGRESS, RECEIPTS = "progress.jsonl", "receipts.jsonl"
 
 
 def run_coordinator(

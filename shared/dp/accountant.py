@@ -128,22 +128,36 @@ class PldAccountant:
                 return math.inf
         except (OverflowError, ZeroDivisionError):  # noise that is next to none, or counts that are no float
             return math.inf
-        parts = []
         for event in others:
-            if isinstance(event, SampledGaussian):
-                parts.append(_sampled(event, self.discretisation))
-            elif isinstance(event, RandomizedResponse):
-                parts.append(_randomized_response(event, self.discretisation))
-            elif not isinstance(event, Disclosure):
+            if not isinstance(event, SampledGaussian | RandomizedResponse | Disclosure):
                 raise UnsupportedEvent(f"the PLD accountant has no bound for {type(event).__name__}")
-        if squares > 0:
-            parts.append(_gaussian(squares, self.discretisation))
-        if not parts:
-            return 0.0
-        composed = parts[0]
-        for part in parts[1:]:
-            composed = composed.compose(part)
-        return max(0.0, float(composed.get_epsilon_for_delta(delta)))
+        return _figure(tuple(others), squares, self.discretisation, delta)
+
+
+@lru_cache(maxsize=4096)
+def _figure(others: tuple[Event, ...], squares: float, discretisation: float, delta: float) -> float:
+    """Verification, reports and reviews ask for the same figures many times."""
+    composed = _composed(others, squares, discretisation)
+    return 0.0 if composed is None else max(0.0, float(composed.get_epsilon_for_delta(delta)))
+
+
+@lru_cache(maxsize=8)
+def _composed(others: tuple[Event, ...], squares: float, discretisation: float) -> Any:
+    """The loss of everything, which has a figure at each delta; None where nothing is lost."""
+    parts = []
+    for event in others:
+        if isinstance(event, SampledGaussian):
+            parts.append(_sampled(event, discretisation))
+        elif isinstance(event, RandomizedResponse):
+            parts.append(_randomized_response(event, discretisation))
+    if squares > 0:
+        parts.append(_gaussian(squares, discretisation))
+    if not parts:
+        return None
+    composed = parts[0]
+    for part in parts[1:]:
+        composed = composed.compose(part)
+    return composed
 
 
 @lru_cache(maxsize=256)

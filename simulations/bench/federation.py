@@ -41,7 +41,8 @@ from sealscore.clients.node.plan_router import PlanRouter
 from sealscore.clients.node.socket_server import serve
 from sealscore.server.commands.terminal import superlink_of
 from sealscore.server.deploy.certificates import make_authority, make_server_certificate
-from sealscore.server.deploy.control import Control, ControlError
+from sealscore.server.deploy.control import Control
+from sealscore.server.deploy.control_answers import ControlError
 from sealscore.server.deploy.superlink import SuperLink
 from sealscore.server.setup.plan_making import PROFILES, made, with_cards
 from sealscore.server.setup.server_dir import ServerDir

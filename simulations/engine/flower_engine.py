@@ -91,7 +91,7 @@ def _nothing() -> None:
 
 
 def _follower(output_dir: Path, observer: Observer, plan_bytes: bytes) -> ProgressFollower:
-    from sealscore.server.run.run import PROGRESS  # late: torch comes with it
+    from sealscore.server.run.run_files import PROGRESS
     from sealscore.shared.phases.order import phases
     from sealscore.shared.plan.plan import Plan
 

@@ -29,7 +29,7 @@ from sealscore.shared.model.score_table import score_table
 from sealscore.shared.model.signal import merged_levels
 from sealscore.shared.persons.records import Records
 from sealscore.shared.serving.release import CHAMPION, FALLBACK, Release
-from sealscore.simulations.data.scenario import PLANS, Scenario
+from sealscore.simulations.data.scenario import Scenario, resolve
 from sealscore.simulations.engine.federation import load_parties
 from sealscore.simulations.experiments.job import RELEASE, run_job
 
@@ -199,7 +199,7 @@ def run(plan: str = DEFAULT_PLAN, made: Path | None = None) -> dict[str, Any]:
     Raises:
         ValueError: the run has no fallback, or no cut-offs.
     """
-    scenario = Scenario.load(PLANS / f"{plan}.toml")
+    scenario = Scenario.load(resolve(plan))
     if made is None:
         # Exact matching gives the same pairs as private set intersection, in less time.
         quick = scenario.replace(alignment__method="exact")
@@ -242,7 +242,7 @@ def show(result: Mapping[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m sealscore.simulations.scoring.withholding", description=__doc__)
-    parser.add_argument("plan", nargs="?", default=DEFAULT_PLAN, help="a packaged plan with platforms")
+    parser.add_argument("plan", nargs="?", default=DEFAULT_PLAN, help="a plan with platforms, packaged or a file")
     parser.add_argument("--run", type=Path, help="the folder of a finished run of the plan")
     parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
     given = parser.parse_args(arguments)

@@ -15,7 +15,7 @@ from sealscore.simulations.neighbours.watch import Watch, sized, watch_scenario
 
 pytestmark = pytest.mark.slow
 
-CREATORS, PERSONS, ROUNDS = 1000, 8, 16
+CREATORS, PERSONS, ROUNDS = 1000, 4, 6
 KINDS = {"bin", "train_tower", "signal_edges", "calibrate", "evaluate"}
 
 

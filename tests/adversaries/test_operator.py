@@ -30,8 +30,8 @@ from ledger_files import append_raw, every_kind, new_ledger
 
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.server.deploy import control
-from sealscore.server.deploy.control import EnrolledNode
-from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED
+from sealscore.server.deploy.control_answers import EnrolledNode
+from sealscore.server.run.run_files import FAILURE, JOURNAL, PUBLISHED
 from sealscore.shared.ledger.chain import Head, Receipt, to_line
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Limit, Refuse

@@ -127,13 +127,27 @@ def looking_on(database: Path) -> Iterator[Onlooker]:
         watcher.join()
 
 
+@dataclass(frozen=True)
+class SeenRun:
+    """A run of three rounds: what its server app wrote, what a node was asked, and what an onlooker saw meanwhile."""
+
+    found: dict[str, object]
+    asked: list[bytes]
+    seen: Onlooker
+
+
+@pytest.fixture(scope="module")
+def watched(federation: Federation) -> SeenRun:
+    with looking_on(federation.settings.database) as seen:
+        found = trial(federation, rounds=3, parties=2)
+    return SeenRun(found, federation.echoes["north"].asked[-3:], seen)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="process lists as Linux has them")
-def test_no_secret_stands_on_a_command_line(federation: Federation):
+def test_no_secret_stands_on_a_command_line(federation: Federation, watched: SeenRun):
     files = [federation.settings.token, federation.settings.folder / "executor.secret"]
     files += [node.settings.folder / "executor.secret" for node in federation.nodes.values()]
-    secrets = {path.read_text("ascii").strip() for path in files}
-    with looking_on(federation.settings.database) as seen:
-        trial(federation, rounds=3, parties=2)
+    secrets, seen = {path.read_text("ascii").strip() for path in files}, watched.seen
     assert seen.tokens  # the server app had one, and was there to be seen
     for program in ("sealscore.server.deploy.launcher", "sealscore.clients.deploy.launcher", "flwr-serverapp"):
         assert any(program in line for line in seen.lines), program
@@ -143,11 +157,11 @@ def test_no_secret_stands_on_a_command_line(federation: Federation):
     assert not shown
 
 
-def test_a_run_reaches_the_nodes_and_ends_as_completed(federation: Federation):
-    found = trial(federation, rounds=3, parties=2)
-    assert found["parties"] == ["north", "south"]
-    assert found["answers"] == [{party: f"{party} {number}" for party in ("north", "south")} for number in range(3)]
-    assert federation.echoes["north"].asked[-3:] == [b"0", b"1", b"2"]
+def test_a_run_reaches_the_nodes_and_ends_as_completed(watched: SeenRun):
+    assert watched.found["parties"] == ["north", "south"]
+    answers = [{party: f"{party} {number}" for party in ("north", "south")} for number in range(3)]
+    assert watched.found["answers"] == answers
+    assert watched.asked == [b"0", b"1", b"2"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the kernel in Linux's way")

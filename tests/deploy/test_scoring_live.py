@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from deployment import free_ports, until
-from operators import NODE, PATIENCE, SERVER, Operator, start_server, verify
+from operators import NODE, PATIENCE, SERVER, Operator, end_all, start_server, verify
 from serving_town import ServingTown, new_serving_town
 
 from sealscore.server.deploy.certificates import make_authority, make_server_certificate
@@ -72,8 +72,8 @@ class Operators:
 
     def end(self) -> None:
         """End every process."""
-        for operator in (*self.nodes.values(), self.server):
-            operator.end()
+        end_all(self.nodes.values())
+        self.server.end()
 
 
 @pytest.fixture
@@ -173,8 +173,7 @@ def test_agreed_scored_withdrawn_and_scored_again_over_http_and_flower(operators
     assert [one["withdrawn"] for one in told["told"]] == [str(datetime.now(UTC).date())]
 
     # Server and platforms away: scoring does not notice.
-    for operator in (server, wallet, nodes["video-1"]):
-        operator.end()
+    end_all((server, wallet, nodes["video-1"]))
     status, _ = curl(scorer_socket, score_token, "/v1/scores", town.application(person, row, application_id="late"))
     assert status == 200
     assert "0 differ" in lender.type("replay")

@@ -1,7 +1,7 @@
 """The SuperLink and the server app, killed with -9 and started on their files again: a run goes on from its journal.
 
-One run of lenders has all that befalls a server, and one with a platform all that befalls a pair of nodes: what
-precedes a run's first round and follows its last takes longer than its rounds.
+One run has all that befalls a server and a platform: what precedes a run's first round and follows its last takes
+longer than its rounds. Where else a server may be killed, `tests/server/test_resume.py` plays in one process.
 """
 
 from __future__ import annotations
@@ -33,11 +33,28 @@ def plan_for(federation: Live, name: str, **changes: object) -> Plan:
     return rehearsal_plan(name, bundle=federation.bundle.sha256, **changes)  # type: ignore[arg-type]
 
 
-def held(federation: Live, plan: Plan, party: str, phase: str, round: int, when: str, kill: Callable[[], None]) -> int:
-    """Begin a run or go on with it, and kill something while a party holds a request; Flower's number of the run."""
+def nothing() -> None:
+    """Nothing befalls a run before what is held."""
+
+
+def held(
+    federation: Live,
+    plan: Plan,
+    party: str,
+    phase: str,
+    round: int,
+    when: str,
+    kill: Callable[[], None],
+    before: Callable[[], None] = nothing,
+) -> int:
+    """Begin a run or go on with it, and kill something while a party holds a request; Flower's number of the run.
+
+    `before` is done in between, once the run has begun.
+    """
     node = federation.nodes[party]
     node.order(phase, round, "hold", when)
     number = federation.submit(plan)
+    before()
     assert until(node.obeyed, PATIENCE), (
         federation.failure(plan),
         federation.link.link.exits,
@@ -50,17 +67,39 @@ def held(federation: Live, plan: Plan, party: str, phase: str, round: int, when:
 
 
 @dataclass(frozen=True)
+class Kills:
+    """Where the server is killed among the lenders: who holds which request, before it is answered or after."""
+
+    name: str
+    server: tuple[tuple[str, str, int, str], ...]
+    rounds: int  # of training; in the last the SuperLink dies alone
+
+
+FEW = Kills("few", (("lender-3", TRAIN, 1, "before"),), 2)
+ALL = Kills(
+    "all",
+    (("lender-2", BIN, 0, "before"), ("lender-1", TRAIN, 1, "after"), ("lender-3", TRAIN, 2, "before")),
+    3,
+)
+
+
+@dataclass(frozen=True)
 class Outlived:
-    """A run that is done, whose server was killed: in its bins, in its first two rounds, and in part in its third."""
+    """A run that is done, whose server was killed, with the platform and alone, whose platform was, and a SuperLink."""
 
     federation: Live
     plan: Plan
-    first: int  # Flower's number of the run that was killed in its bins
+    kills: Kills
+    first: int  # Flower's number of the run that was killed while labels were on their way
     output: Path
 
     @property
     def history(self) -> dict[str, ATTEMPTS]:
         return history_of(self.output, self.plan)
+
+    def lost(self, phase: str) -> list[tuple[int, int]]:
+        """Round and attempt of what was lost in a phase."""
+        return [(round, attempt) for found, round, attempt in lost_attempts(self.history) if found == phase]
 
     @property
     def asked(self) -> dict[str, int]:
@@ -68,18 +107,30 @@ class Outlived:
         return {party: sum(party in cohort for _, _, cohort in self.history[TRAIN]) for party in LENDERS}
 
 
-@pytest.fixture(scope="module")
-def outlived(running: Live) -> Outlived:
+@pytest.fixture(scope="module", params=[FEW, pytest.param(ALL, marks=pytest.mark.long)], ids=lambda kills: kills.name)
+def outlived(running: Live, request: pytest.FixtureRequest) -> Outlived:
+    kills: Kills = request.param
     running.ready()
-    plan = plan_for(running, "outlived", platform=False, training__rounds=3, privacy__spare_attempts=1.0)
+    plan = plan_for(running, kills.name, training__rounds=kills.rounds, privacy__spare_attempts=1.0)
+    platform, server = running.nodes[PLATFORM], running.kill_server
     running.approve(plan)
-    server = running.kill_server
-    first = held(running, plan, "lender-2", BIN, 0, "before", server)
-    held(running, plan, "lender-1", TRAIN, 1, "after", server)
-    held(running, plan, "lender-3", TRAIN, 2, "before", server)
+    first = held(running, plan, PLATFORM, LABELS, 2, "before", server)
+    platform.kill()
+    running.start(PLATFORM)
+    platform.order(LOOK, 2, "hold", "after")
+
+    def kill_platform() -> None:
+        assert until(platform.obeyed, PATIENCE), running.failure(plan)
+        platform.kill()
+        running.start(PLATFORM)
+
+    before = kill_platform
+    for party, phase, round, when in kills.server:
+        held(running, plan, party, phase, round, when, server, before)
+        before = nothing
     # Where the server app lives on, the run does too: nobody resumes it.
-    last = held(running, plan, "lender-2", TRAIN, 3, "after", lambda: kill_superlink(running))
-    return Outlived(running, plan, first, running.completed(plan, last))
+    last = held(running, plan, "lender-2", TRAIN, kills.rounds, "after", lambda: kill_superlink(running))
+    return Outlived(running, plan, kills, first, running.completed(plan, last))
 
 
 def kill_superlink(federation: Live) -> None:
@@ -91,23 +142,42 @@ def kill_superlink(federation: Live) -> None:
     federation.link.wait_ready(PATIENCE)
 
 
+def test_between_a_lender_and_a_platform(outlived: Outlived):
+    """While labels are on their way, and the platform dies with the server: it knows the alignment when it is back."""
+    run = outlived.federation.wait(outlived.first)
+    assert (run.finished, run.completed) == (True, False), "Flower takes a run that died for one that failed"
+    # What a lender tells again, since the server died before it was passed on, is the same and no news of anybody.
+    for lender in LENDERS:
+        entries = [stored.entry for stored in read_ledger(outlived.federation.nodes[lender].ledger)]
+        mine = [one for one in entries if isinstance(one, Disclose) and one.plan == outlived.plan.hash]
+        told = [one for one in mine if one.phase == LABELS]
+        assert [one.fresh for one in told] == [told[0].persons] + [0] * (len(told) - 1)
+        assert {(one.peer, one.what, one.persons) for one in told} == {(PLATFORM, told[0].what, told[0].persons)}
+
+
+def test_a_platform_in_mid_round(outlived: Outlived):
+    """Nothing goes on without it; it is waited for, and knows labels when it is back."""
+    assert outlived.lost(LOOK) == [(2, 1)]
+
+
 def test_between_rounds(outlived: Outlived):
     """When the bins are asked for and no round has begun: nothing of them is lost."""
     assert len(outlived.history[BIN]) == 1
-    run = outlived.federation.wait(outlived.first)
-    assert (run.finished, run.completed) == (True, False), "Flower takes a run that died for one that failed"
+    assert {phase for phase, _, _ in lost_attempts(outlived.history)} == {LOOK, TRAIN}
 
 
 def test_in_mid_round(outlived: Outlived):
     """Once when all have charged the answer, once when one of them has not: the attempt is lost, and repeated."""
-    lost = lost_attempts(outlived.history)
-    assert lost[:2] == [(TRAIN, 1, 1), (TRAIN, 2, 1)]
-    assert [cohort for round, _, cohort in outlived.history[TRAIN] if round < 3] == [LENDERS] * 4
+    rounds = [round for _, phase, round, _ in outlived.kills.server if phase == TRAIN]
+    assert [at for at in outlived.lost(TRAIN) if at[0] < outlived.kills.rounds] == [(round, 1) for round in rounds]
+    cohorts = [cohort for round, _, cohort in outlived.history[TRAIN] if round in rounds]
+    assert cohorts == [LENDERS] * 2 * len(rounds)
 
 
 def test_the_superlink_alone(outlived: Outlived):
     """At most one answer is lost: what was on its way when the SuperLink died is asked for again."""
-    assert lost_attempts(outlived.history)[2:] in ([], [(TRAIN, 3, 1)])
+    last = outlived.kills.rounds
+    assert [at for at in outlived.lost(TRAIN) if at[0] == last] in ([], [(last, 1)])
 
 
 def test_the_model_and_the_ledgers_are_those_of_an_unbroken_run(
@@ -117,36 +187,5 @@ def test_the_model_and_the_ledgers_are_those_of_an_unbroken_run(
     assert model_of(outlived.output) == model
     spent = audited(outlived.federation, outlived.plan)
     # What was held before it was answered was answered in the end, to nobody, and charged.
-    assert {party: counts[TRAIN] for party, counts in spent.items()} == outlived.asked
-    assert {party: counts[BIN] for party, counts in spent.items()} == dict.fromkeys(LENDERS, 1)
-
-
-def test_between_a_lender_and_a_platform(federation: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """While labels are on their way, and the platform dies with the server; and later the platform alone, in mid round.
-
-    Nothing goes on without it; it is waited for, and knows alignment and labels when it is back.
-    """
-    plan = plan_for(federation, "pair", training__rounds=2, privacy__spare_attempts=1.0)
-    platform = federation.nodes[PLATFORM]
-    federation.approve(plan)
-    held(federation, plan, PLATFORM, LABELS, 2, "before", federation.kill_server)
-    platform.kill()
-    federation.start(PLATFORM)
-    platform.order(LOOK, 2, "hold", "after")
-    number = federation.submit(plan)
-    assert until(platform.obeyed, PATIENCE), federation.failure(plan)
-    platform.kill()
-    federation.start(PLATFORM)
-    output = federation.completed(plan, number)
-    history = history_of(output, plan)
-    lost = lost_attempts(history)
-    assert (LOOK, 2, 1) in lost
-    assert {(phase, round) for phase, round, _ in lost} == {(LOOK, 2)}
-    # What a lender tells again, since the server died before it was passed on, is the same and no news of anybody.
-    for lender in LENDERS:
-        entries = [stored.entry for stored in read_ledger(federation.nodes[lender].ledger)]
-        told = [one for one in entries if isinstance(one, Disclose) and (one.plan, one.phase) == (plan.hash, LABELS)]
-        assert [one.fresh for one in told] == [told[0].persons] + [0] * (len(told) - 1)
-        assert {(one.peer, one.what, one.persons) for one in told} == {(PLATFORM, told[0].what, told[0].persons)}
-    assert model_of(output) == replayed(plan, history, tmp_path / "one", monkeypatch)
-    audited(federation, plan)
+    assert {party: spent[party][TRAIN] for party in LENDERS} == outlived.asked
+    assert {party: spent[party][BIN] for party in LENDERS} == dict.fromkeys(LENDERS, 1)

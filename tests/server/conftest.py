@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from homes import BUNDLE, Said, Town, commands, new_town
 
-from sealscore.server.deploy.control import SubmittedRun
+from sealscore.server.deploy.control_answers import SubmittedRun
 from sealscore.shared.bundle import Bundle
 
 

@@ -155,7 +155,7 @@ def check_asked_again(folder: Path, sent: dict[tuple[str, str], dict[str, Any]])
 
 
 def test_killed_under_load(children: Children, tmp_path: Path):
-    kills(children, tmp_path, 20, seed=1)
+    kills(children, tmp_path, 10, seed=1)
 
 
 @pytest.mark.long

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from creator_scenarios import quick_creators
 
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.scorer import Scorer
@@ -28,7 +29,7 @@ from sealscore.shared.persons.records import Records
 from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer, month_of
 from sealscore.shared.serving.signal_tower import SignalTower
-from sealscore.simulations.data.scenario import PLANS, Scenario
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Federation, load_parties
 from sealscore.simulations.experiments.job import released
 
@@ -69,8 +70,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
-    quick = {"alignment__method": "exact", "training__rounds": 6, "training__optimizer__learning_rate": 1.0}
-    scenario = Scenario.load(PLANS / "creators_small.toml").replace(**quick)
+    scenario = Scenario.load(quick_creators(folder))
     records = load_parties(scenario)
     federation = Federation.of(scenario.plan, records, None, folder / "ledgers")
     federation.run(folder / "run")

@@ -17,7 +17,8 @@ from vertical_builders import federation_of, vertical_plan
 
 from sealscore.compliance.verify.anchoring import kept_anchors
 from sealscore.compliance.verify.verify import verify_ledger
-from sealscore.server.run.run import RECEIPTS, run_coordinator
+from sealscore.server.run.run import run_coordinator
+from sealscore.server.run.run_files import RECEIPTS
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.budget_check import BudgetCheck, label_epsilon
 from sealscore.shared.ledger.chain import Receipt, read_anchors

@@ -26,7 +26,8 @@ from rehearsal import PARTIES, SEED, answers_of, begin_ledger, ledger_at, progre
 from sealscore.clients.deploy.node_key import make_node_key
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.server.deploy.certificates import make_authority, make_server_certificate
-from sealscore.server.deploy.control import Control, SubmittedRun
+from sealscore.server.deploy.control import Control
+from sealscore.server.deploy.control_answers import SubmittedRun
 from sealscore.server.deploy.superlink import SuperLink, SuperLinkSettings
 from sealscore.shared.bundle import Bundle, build_bundle, courier_app
 from sealscore.shared.plan.plan import Plan

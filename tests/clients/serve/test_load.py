@@ -122,7 +122,7 @@ def loaded(home: ScorerHome, scorer: ScorerProcess, seconds: float, block: float
 
 @pytest.mark.slow
 def test_for_a_while_nothing_is_lost_memory_is_flat_and_rogues_hold_up_nobody(home: ScorerHome, scorer: ScorerProcess):
-    print(loaded(home, scorer, seconds=16.0, block=3.0))
+    print(loaded(home, scorer, seconds=8.0, block=2.0))
 
 
 @pytest.mark.long

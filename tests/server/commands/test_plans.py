@@ -15,7 +15,7 @@ from builders import LENDERS
 from homes import BUNDLE, Said, Town, plan_data
 
 from sealscore.server.commands.running import run_action
-from sealscore.server.run.deployed import FAILURE, PUBLISHED
+from sealscore.server.run.run_files import FAILURE, PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import grouped

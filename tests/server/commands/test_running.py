@@ -14,11 +14,11 @@ from doubles import DirectExchange
 from homes import Said, Town, running
 
 import sealscore.server.commands.running as commands
-from sealscore.server.deploy.control import ControlError
-from sealscore.server.run.deployed import FAILURE, JOURNAL, carry_out
+from sealscore.server.deploy.control_answers import ControlError
+from sealscore.server.run.deployed import carry_out
 from sealscore.server.run.progress import inode_of
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
-from sealscore.server.run.run import PROGRESS
+from sealscore.server.run.run_files import FAILURE, JOURNAL, PROGRESS
 from sealscore.server.setup.server_dir import PASSPHRASE
 from sealscore.server.transport.journal import Journal, JournalError
 from sealscore.shared.identity.identity import Identity

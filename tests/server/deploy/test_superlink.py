@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sealscore.server.deploy.certificates import make_authority, make_server_certificate
-from sealscore.server.deploy.control import Control, ControlError
+from sealscore.server.deploy.control import Control
+from sealscore.server.deploy.control_answers import ControlError
 from sealscore.server.deploy.superlink import SuperLink, SuperLinkError, SuperLinkSettings, prepare, read_token
 
 

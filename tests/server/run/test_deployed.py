@@ -14,7 +14,8 @@ from homes import Town, running
 
 import sealscore.server.run.deployed as deployed
 from sealscore.clients.node.plan_router import PlanRouter
-from sealscore.server.run.deployed import FAILURE, JOURNAL, PUBLISHED, carry_out, end, publish
+from sealscore.server.run.deployed import carry_out, end, publish
+from sealscore.server.run.run_files import FAILURE, JOURNAL, PUBLISHED
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.server.transport.exchange import Delivered, MissingParties, PhaseFailed, wait_for
 from sealscore.shared.ledger.chain import Receipt, read_anchors

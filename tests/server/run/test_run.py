@@ -13,7 +13,8 @@ from doubles import DirectExchange, Quiet, nodes_of
 from ledgers import own_epsilon
 
 from sealscore.clients.node.node import Node
-from sealscore.server.run.run import PROGRESS, run_coordinator
+from sealscore.server.run.run import run_coordinator
+from sealscore.server.run.run_files import PROGRESS
 from sealscore.server.transport.exchange import Delivered, Failure, MissingParties, PhaseFailed
 from sealscore.shared.messages.codec import decode
 from sealscore.shared.messages.messages import Finish, Hello, Publish, SumRequest

@@ -119,7 +119,10 @@ def test_a_run_that_fails_raises_with_its_reason_and_its_log(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 128 + signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [pytest.param(signal.SIGINT, 1, marks=pytest.mark.long), (signal.SIGTERM, 128 + signal.SIGTERM)],
+)
 def test_an_interrupt_ends_everything_that_was_started(tmp_path: Path, number: signal.Signals, status: int) -> None:
     script = (
         "import json, os, signal, sys\n"

@@ -46,8 +46,9 @@ def test_under_next_to_no_budget_it_stays_finite():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not real_data_found("uci"), reason="the UCI set is not on this machine; set SEALSCORE_DATA")
-def test_the_rows_of_uci_are_reproduced(monkeypatch):
-    monkeypatch.setattr(recipe, "SEEDS", 3)
+@pytest.mark.parametrize("seeds", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_the_rows_of_uci_are_reproduced(monkeypatch, seeds: int):
+    monkeypatch.setattr(recipe, "SEEDS", seeds)
     found = recipe.run()
     for epsilon, auc in (("0.5", 0.774), ("1", 0.778), ("2", 0.782)):
         assert found[f"epsilon {epsilon}: AUC"] == pytest.approx(auc, abs=0.005)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from creator_scenarios import quick_creators
 
 from sealscore.shared.model.score_model import points
 from sealscore.shared.serving.release import CHAMPION, FALLBACK, Release
-from sealscore.simulations.data.scenario import PLANS, Scenario
+from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import load_parties
 from sealscore.simulations.experiments.job import RELEASE, run_job
 from sealscore.simulations.scoring import withholding
@@ -97,28 +98,25 @@ def test_where_nobody_is_approved_there_is_no_bad_rate(found: tuple[ApprovedLoan
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    quick = {
-        "alignment__method": "exact",
-        "training__rounds": 4,
-        "training__optimizer__learning_rate": 1.0,
-        "simulation__creators": 6000,
-        "alignment__min_overlap": 50,
-    }
-    scenario = Scenario.load(PLANS / "creators_small.toml").replace(**quick)
-    return run_job(scenario, baselines=False, runs=tmp_path_factory.mktemp("runs")).folder
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return quick_creators(tmp_path_factory.mktemp("scenario"))
+
+
+@pytest.fixture(scope="module")
+def made(scenario: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_job(Scenario.load(scenario), baselines=False, runs=tmp_path_factory.mktemp("runs")).folder
 
 
 @pytest.mark.slow
-def test_the_command_reads_a_run(made: Path, capsys: pytest.CaptureFixture[str]):
-    assert withholding.main(["creators_small", "--run", str(made), "--json"]) == 0
+def test_the_command_reads_a_run(scenario: Path, made: Path, capsys: pytest.CaptureFixture[str]):
+    assert withholding.main([str(scenario), "--run", str(made), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["answers_without_signals"] in (CHAMPION, FALLBACK)
     assert result["books"][CONSENTING]["loans"] > 3 * result["books"][OWN]["loans"]
     release = Release.load(made / RELEASE)
-    records = load_parties(Scenario.load(PLANS / "creators_small.toml"))
+    records = load_parties(Scenario.load(scenario))
     test = withholding.loans_of(release, records, test=True)
     assert len(test.bad) == result["books"][EVERYBODY]["loans"]
     assert not np.isnan(test.level).any()
-    withholding.main(["creators_small", "--run", str(made)])
+    withholding.main([str(scenario), "--run", str(made)])
     assert len(capsys.readouterr().out.splitlines()) == len(result["books"]) + 2
