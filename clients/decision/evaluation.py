@@ -22,7 +22,7 @@ from sealscore.clients.decision.limits import (
     sentence_of,
     values_of,
 )
-from sealscore.clients.decision.policy.model import Cell, PolicyProduct, PolicyRule, RoleCutoffs
+from sealscore.clients.decision.policy.model import MANY, Cell, PolicyProduct, PolicyRule, RoleCutoffs
 
 ProposalKind = Literal["approve", "counter", "review", "decline-proposed"]
 Report = dict[str, Any]
@@ -148,8 +148,9 @@ class Evaluator:
 
     def _own(self, rule: PolicyRule, threshold: str, one: Applicant, values: Mapping[str, Cell]) -> Report:
         if rule.input is None:
-            there = rule.event in one.scored.events
-            return _report(rule.id, there, "yes" if there else "no", "yes", rule.effect)
+            there = rule.counts(one.recent) if rule.event == MANY else rule.event in one.scored.events
+            wanted = f"{threshold} in {rule.within_days} days" if rule.event == MANY else "yes"
+            return _report(rule.id, there, "yes" if there else "no", wanted, rule.effect)
         value = values[rule.input]
         return _report(rule.id, rule.hits(value), self._shown(rule.input, value, rule), threshold, rule.effect)
 

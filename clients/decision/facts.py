@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from sealscore.clients.decision.policy.model import Cell, DecisionPolicy, Event, PolicyProduct
-from sealscore.clients.scoring.application import ApplicationError
+from sealscore.clients.scoring.application import STRANGE, ApplicationError
 from sealscore.clients.scoring.service import SHOPPING
 from sealscore.shared.text.foreign import plain
 
@@ -65,7 +65,7 @@ class LoanRequest:
 
 def _inputs(product: PolicyProduct, given: Mapping[str, Any]) -> tuple[dict[str, Cell], list[str]]:
     known = product.inputs
-    wrong = [f"inputs.{plain(key, 40)}: unknown; leave it out" for key in islice(given, _MOST_KEYS) if key not in known]
+    wrong = [f"inputs.{plain(key, 40)}: {STRANGE}" for key in islice(given, _MOST_KEYS) if key not in known]
     found: dict[str, Cell] = {}
     for name, declared in known.items():
         value = given.get(name)
@@ -127,7 +127,10 @@ class ScoredFacts:
 
 @dataclass(frozen=True)
 class Applicant:
-    """All that an evaluation reads. `exposure` is what this person owes or was promised here; `draw` is in [0, 1)."""
+    """All that an evaluation reads. `exposure` is what this person owes or was promised here; `draw` is in [0, 1).
+
+    `recent` are the person's decisions before this one, of whatever application, as days ago.
+    """
 
     amount: int
     term: int
@@ -135,6 +138,7 @@ class Applicant:
     scored: ScoredFacts
     exposure: int
     draw: float
+    recent: Sequence[int] = ()
 
     def __repr__(self) -> str:
         return "Applicant()"

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
+from sealscore.clients.decision.policy.model import MOST_DAYS, MOST_MANY
 from sealscore.clients.scoring.storage.batch import Batch
 from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.shared.fields import pack_fields
@@ -45,6 +47,13 @@ CREATE TABLE IF NOT EXISTS loan_days (loan BLOB PRIMARY KEY, since TEXT NOT NULL
 CREATE TRIGGER IF NOT EXISTS loans_closed AFTER DELETE ON loans BEGIN
     DELETE FROM loan_days WHERE loan = OLD.loan;
 END;
+CREATE TABLE IF NOT EXISTS decision_days (
+    decision TEXT PRIMARY KEY, person BLOB NOT NULL, day TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS decision_days_of ON decision_days (person, day);
+CREATE TRIGGER IF NOT EXISTS decisions_gone AFTER DELETE ON decisions BEGIN
+    DELETE FROM decision_days WHERE decision = OLD.decision;
+END;
 CREATE TRIGGER IF NOT EXISTS decisions_end AFTER DELETE ON persons BEGIN
     DELETE FROM decisions WHERE person = OLD.person
         AND seq < COALESCE((SELECT MIN(since) FROM persons WHERE person = OLD.person), seq + 1);
@@ -56,6 +65,10 @@ _APPLICATION, _LOAN, _BODY, _DRAW = (
     f"sealscore {name} 1".encode() for name in ("decided application", "loan", "decided body", "random approval")
 )
 _COLUMNS = "decision, seq, application, version, digest, person, state, queue, due, noticed, disputes, disputed"
+
+
+# Of an application the last version; a newer one took the place of the others.
+_LAST = "version = (SELECT MAX(version) FROM decisions AS other WHERE other.application = decisions.application)"
 
 
 class DecisionError(ValueError):
@@ -113,11 +126,24 @@ class Register:
         query = f"SELECT {_COLUMNS} FROM decisions WHERE application = ? ORDER BY version"
         return [KeptDecision(*row) for row in self._database.execute(query, (application,))]
 
-    def waiting(self) -> list[KeptDecision]:
-        """Those that a person has to decide, the most urgent first; of an application the last version alone."""
-        query = f"SELECT {_COLUMNS} FROM decisions WHERE state = 'waiting' ORDER BY due, decision"
-        found = [KeptDecision(*row) for row in self._database.execute(query)]
-        return [one for one in found if self.is_last(one)]
+    def waiting(self, queue: str | None = None, most: int = -1) -> list[KeptDecision]:
+        """Those that a person has to decide, the most urgent first; of an application the last version alone.
+
+        Of one queue, or of all; no more than `most`, where that is not negative.
+        """
+        query = (
+            f"SELECT {_COLUMNS} FROM decisions WHERE state = 'waiting' AND queue = COALESCE(?, queue) AND {_LAST} "
+            "ORDER BY due, decision LIMIT ?"
+        )
+        return [KeptDecision(*row) for row in self._database.execute(query, (queue, most))]
+
+    def queued(self, today: str) -> dict[str, tuple[int, int]]:
+        """How many wait in each queue that has any, and how many of them are over their day."""
+        query = (
+            "SELECT queue, COUNT(*), SUM(due < ?) FROM decisions "
+            f"WHERE state = 'waiting' AND {_LAST} GROUP BY queue ORDER BY queue"
+        )
+        return {str(queue): (int(all), int(late)) for queue, all, late in self._database.execute(query, (today,))}
 
     def keep(self, one: KeptDecision) -> None:
         """A new decision; earlier versions of its application that wait are superseded."""
@@ -127,6 +153,15 @@ class Register:
         places = ", ".join("?" * len(_COLUMNS.split(", ")))
         row = tuple(getattr(one, name) for name in _COLUMNS.split(", "))
         self._database.execute(f"INSERT INTO decisions ({_COLUMNS}) VALUES ({places})", row)
+
+    def keep_day(self, one: KeptDecision, day: str) -> None:
+        """Count a decision among those of its person."""
+        self._database.execute("INSERT INTO decision_days VALUES (?, ?, ?)", (one.decision, one.person, day))
+
+    def recent(self, person: bytes, today: date) -> list[int]:
+        """How many days before a day each counted decision on a person was, the latest first; see `recent_days`."""
+        query = "SELECT day FROM decision_days WHERE person = ? ORDER BY day DESC LIMIT ?"
+        return recent_days([str(day) for (day,) in self._database.execute(query, (person, MOST_MANY))], today)
 
     def move(self, id: str, state: DecisionState, queue: str | None = None, due: str | None = None) -> None:
         """Another state of a decision."""
@@ -270,6 +305,15 @@ class Register:
 
     def _name(self, label: bytes, content: bytes) -> bytes:
         return hmac.digest(self._keys.naming, pack_fields(label, content), hashlib.sha256)
+
+
+def recent_days(days: Iterable[str], today: date) -> list[int]:
+    """Days of a person's decisions -> how many days before a day they were, the latest first.
+
+    As many and as far back as any policy may count: no more is logged.
+    """
+    ago = sorted((today - date.fromisoformat(day)).days for day in days)
+    return [one for one in ago if 0 <= one < MOST_DAYS][:MOST_MANY]
 
 
 def draw_of(keys: LogKeys, person: bytes, series: str, product: str) -> float:

@@ -13,11 +13,11 @@ from sealscore.clients.decision.evaluation import Evaluator
 from sealscore.clients.decision.facts import ScoredFacts
 from sealscore.clients.decision.loans import LOAN
 from sealscore.clients.decision.policy.approved import PolicyUses
-from sealscore.clients.decision.policy.model import DecisionPolicy
-from sealscore.clients.decision.register import draw_of
+from sealscore.clients.decision.policy.model import MOST_MANY, DecisionPolicy
+from sealscore.clients.decision.register import draw_of, recent_days
 from sealscore.clients.decision.reviews import DISPUTE, REVIEW
 from sealscore.clients.decision.service import KIND, Draw, evaluated, shadowed
-from sealscore.clients.decision.standing import LINE_FORM, STANDING, LastVersion, approved_until, standing
+from sealscore.clients.decision.standing import COUNTED, LINE_FORM, STANDING, LastVersion, approved_until, standing
 from sealscore.clients.scoring.replay import Replayed
 from sealscore.clients.scoring.score_log import ScoreLine
 from sealscore.clients.scoring.storage.log_keys import LogKeys
@@ -32,6 +32,7 @@ class _Promises:
     loans: dict[str, int] = field(default_factory=dict)
     reserved: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     decided: dict[str, str] = field(default_factory=dict)
+    days: list[str] = field(default_factory=list)
     readable: bool = True
 
     def exposure(self, day: str, application: str) -> int:
@@ -127,6 +128,9 @@ class _Replay:
                 same = self._decision(content, policy, promises, partial(draw_of, self._keys, line.person))
                 self.found.same += same
                 self._told(line.seq, same)
+            if content.get("form", 1) >= COUNTED and content.get("disputes") is None:
+                # As many as are ever counted.
+                promises.days = sorted([*promises.days, content["day"]])[-MOST_MANY:]
             application = content["application_id"]
             promises.decided[content["decision_id"]] = application
             self._last[application] = LastVersion.of(content)
@@ -144,6 +148,7 @@ class _Replay:
         held = last.held() if last is not None and content.get("disputes") is None else None
         proposal = evaluated(policy, self._evaluators[content["policy"]], content, draw)
         plain, owed = proposal.plain(), promises.exposure(day, application)
+        recent = recent_days(promises.days, date.fromisoformat(day))
         shadows = {
             hash: shadowed(self._policies[hash], self._evaluators[hash], content, draw)
             for hash in self._uses.shadow_hashes
@@ -156,6 +161,7 @@ class _Replay:
             and score is not None
             and _facts(score, content["version"] if form > 1 else 1) == _said(content)
             and (content["exposure"] == owed or not promises.readable)
+            and (form < COUNTED or content.get("recent") == recent or not promises.readable)
             # An earlier version may be one that was erased.
             and (form == 1 or day <= score["valid_until"])
             and (form == 1 or content["held"] == held or (held is None and self._erased))

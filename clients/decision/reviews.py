@@ -67,11 +67,14 @@ class ReviewDesk:
         self._log, self._policies = log, policies
         log.extend(SCHEMA)
 
-    def waiting(self) -> tuple[list[dict[str, Any]], dict[str, int]]:
-        """What waits for a person, the most urgent first, and the counts of what persons decided."""
+    def waiting(self, queue: str | None = None, most: int = -1) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """What waits for a person, the most urgent first, and the counts of what persons decided.
+
+        Of one queue, or of all; no more than `most`, where that is not negative. Each has the day since when, `since`.
+        """
         with self._log.commit() as batch:
             register = Register(batch, self._log.keys)
-            rows, counts = register.waiting(), register.counts()
+            rows, counts = register.waiting(queue, most), register.counts()
         contents = {line.seq: line.content for line in self._log.lines([row.seq for row in rows])} if rows else {}
         return [_row(row, contents[row.seq]) for row in rows], counts
 
@@ -244,6 +247,13 @@ def _disputed(kept: KeptDecision) -> bool:
     return kept.disputes is not None or kept.disputed is not None
 
 
+def aged(row: Mapping[str, Any], today: date) -> dict[str, Any]:
+    """A row of what waits with how long it has, in days, and whether its day is over."""
+    since = row.get("since")
+    age = None if since is None else (today - date.fromisoformat(since)).days
+    return {**row, "age_days": age, "overdue": row["due"] is not None and row["due"] < str(today)}
+
+
 def objections_until(policy: DecisionPolicy, noticed: date) -> date:
     """The last day to object to what a notice said."""
     return noticed + timedelta(days=policy.notice.object_days)
@@ -254,6 +264,7 @@ def _row(kept: KeptDecision, content: Mapping[str, Any] | None) -> dict[str, Any
         return {"decision_id": kept.decision, "queue": kept.queue, "due": kept.due, "proposal": "erased"}
     hits = [row[0] for row in content["rules"] if row[1]]
     asked = {"product": content["product"], "proposal": content["proposal"], "limit": content["limit"]}
-    row = {"decision_id": kept.decision, "queue": kept.queue, "due": kept.due, **asked, "hits": hits}
+    days = {"since": kept.disputed or content["day"], "due": kept.due}
+    row = {"decision_id": kept.decision, "queue": kept.queue, **days, **asked, "hits": hits}
     # An earlier version was to be seen by a person, which this one may show no reason for.
     return row | ({"held": content["held"]["decision_id"]} if content.get("held") else {})

@@ -14,6 +14,7 @@ from sealscore.clients.decision.facts import Applicant, LoanRequest, ScoredFacts
 from sealscore.clients.decision.policy.approved import ApprovedPolicies, NoPolicy
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import SCHEMA, DecisionError, KeptDecision, Register, draw_of
+from sealscore.clients.decision.reviews import ReviewDesk, objections_until
 from sealscore.clients.decision.standing import LINE_FORM, LastVersion, standing
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.score_log import ScoreLog
@@ -130,6 +131,7 @@ class DecisionService:
             "scored": facts.plain(),
             "score_reasons": list(score["reasons"]),
             "exposure": exposure,
+            "recent": register.recent(person, today),
             "held": self._held(versions) if disputes is None else None,
         }
         if disputes is not None:
@@ -148,9 +150,32 @@ class DecisionService:
             content["queue"], content["due"], None, disputes,
         )  # fmt: skip
         register.keep(kept)
+        if disputes is None:
+            # Nobody is held up for having objected.
+            register.keep_day(kept, day)
         if kept.state == "approved":
             register.reserve(kept, proposal.amount, content["valid_until"], day)
         return told(content)
+
+    def dispute(
+        self, desk: ReviewDesk, decision: str, why: str, corrected: Any, caller: str, today: date
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """An applicant objects, and what was corrected is scored as a new version: one commit, or nothing.
+
+        Gives queue and day of the objection, and the new decision, which waits for a person.
+
+        Raises:
+            DecisionError: as `ReviewDesk.dispute` and `decide_many`, or the application is another one.
+            ApplicationError, NoModel, NoPolicy, ScoreLogError: see `decide_many`.
+        """
+        with self._log.commit():
+            _, content = desk.content(decision)
+            asked = corrected.get("application_id") if isinstance(corrected, dict) else None
+            if asked != content["application_id"]:
+                what = "the corrected application has another application_id than the decision; send the same one"
+                raise DecisionError("other-application", what)
+            told = desk.dispute(decision, why, caller, today)
+            return told, self.decide_many([corrected], caller, today, decision)[0]
 
     def _use(self, policies: ApprovedPolicies) -> None:
         self._noted, self._shadows = policies.noted, policies.shadows
@@ -198,6 +223,7 @@ def evaluated(
         ScoredFacts.kept(content["scored"]),
         content["exposure"],
         0.0 if random is None else draw(random.series, name),
+        content.get("recent", ()),
     )
     return evaluators[name].propose(str(content["role"]), applicant, content["score_reasons"])
 
@@ -214,6 +240,31 @@ def shadowed(
 def _body(request: LoanRequest, score: str) -> bytes:
     asked = [score, request.product, request.amount, request.term, sorted(request.inputs.items())]
     return json.dumps(asked, separators=(",", ":")).encode()
+
+
+def shown(log: ScoreLog, policies: ApprovedPolicies, decision: str, today: date) -> dict[str, Any]:
+    """A decision as it was answered, with what became of it since.
+
+    `state`, `queue` and `due` are those of now; `reserved` is what is promised and no loan yet; `review` what a person
+    decided last, without the name; `noticed`, `disputed` and `object_until` are days, where there are any.
+
+    Raises:
+        DecisionError: there is none of this id, or its record was erased.
+    """
+    with log.commit() as batch:
+        register = Register(batch, log.keys)
+        kept, content = ReviewDesk(log, policies).content(decision)
+        promise = register.promise(kept.application, str(today))
+        seq = register.last_review(decision)
+        reviewed = None if seq is None else next(log.lines([seq])).content
+    answer = told(content) | {"state": kept.state, "queue": kept.queue, "due": kept.due}
+    answer["reserved"] = promise[1] if promise is not None and promise[0] == decision else 0
+    if reviewed is not None:
+        answer["review"] = {name: reviewed.get(name) for name in ("outcome", "amount", "valid_until", "day")}
+    if kept.noticed is not None:
+        until = objections_until(policies.policies[content["policy"]], date.fromisoformat(kept.noticed))
+        answer |= {"noticed": kept.noticed, "object_until": str(until)}
+    return answer | ({} if kept.disputed is None else {"disputed": kept.disputed})
 
 
 def told(content: Mapping[str, Any]) -> dict[str, Any]:

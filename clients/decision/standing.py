@@ -11,10 +11,13 @@ from sealscore.clients.decision.evaluation import Proposal
 from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import DecisionState
 
-LINE_FORM = 2
+LINE_FORM = 3
 """Form of the lines of decisions and reviews. A line without one is of form 1: its version alone never made the event
-`score-shopping`, nothing was held for a person, and an approval by a person did not end with its score.
+`score-shopping`, nothing was held for a person, and an approval by a person did not end with its score. Lines before
+form 3 have no `recent`, and are not counted among a person's decisions.
 """
+COUNTED = 3
+"""The form from which on a person's decisions are counted."""
 STANDING = ("state", "queue", "due", "valid_until", "basis")
 
 

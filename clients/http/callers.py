@@ -155,8 +155,8 @@ class Callers:
         self._known: list[tuple[bytes, Caller]] = []
         self._subjects: dict[str, Caller] = {}
 
-    def check(self, scope: Scope, right: str | None) -> Caller:
-        """Who sent a request, if it has the right; None is for whoever has any.
+    def check(self, scope: Scope, right: str | None, *others: str) -> Caller:
+        """Who sent a request, if it has the right or one of the others; None is for whoever has any.
 
         Raises:
             HttpProblem: `unauthenticated` (401) or `forbidden` (403).
@@ -165,7 +165,7 @@ class Callers:
         caller = self._of(scope)
         if caller is None:
             raise unauthenticated()
-        if right is not None and right not in caller.rights:
+        if right is not None and caller.rights.isdisjoint((right, *others)):
             raise forbidden(right)
         return caller
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from sealscore.clients.applicant.desk import ApplicantDesk
+from sealscore.clients.http.bodies import ApiBody, checked
 from sealscore.clients.http.callers import CallerFile, Callers
 from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_json, send_json, send_problem
 from sealscore.clients.http.problems import HttpProblem, internal, not_found, wrong_method
@@ -48,7 +49,7 @@ class Route:
     path: str
     right: str | None
     what: str
-    body: type[bodies.ApiBody] | None
+    body: type[ApiBody] | None
     answer: type[BaseModel] | None
     most: int = MOST_BODY
 
@@ -124,7 +125,7 @@ class PlatformApi:
             return self._fixed[route.path]
         body = None
         if route.body is not None:
-            body = bodies.checked(route.body, await read_json(scope, receive, route.most))
+            body = checked(route.body, await read_json(scope, receive, route.most))
         handler = self._handlers[route.path]
         found = await asyncio.get_running_loop().run_in_executor(self._worker, _guarded, handler, body)
         if isinstance(body, bodies.FeaturesBody):

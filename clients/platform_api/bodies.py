@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from sealscore.clients.http.problems import HttpProblem
+from sealscore.clients.http.bodies import ApiBody
 
 _HEX = r"^[0-9a-f]{64}$"
-_MOST_ERRORS = 20
 Hash = Annotated[str, Field(pattern=_HEX, description="64 lower-case hexadecimal digits")]
 Person = Annotated[str, Field(min_length=1, max_length=200, description="the creator's identifier, as was verified")]
 LenderName = Annotated[str, Field(min_length=1, max_length=63, description="a lender of the release")]
-
-
-class ApiBody(BaseModel):
-    """A body that is taken strictly: no key more, and each of its type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class ConsentBody(ApiBody):
@@ -31,7 +24,7 @@ class ConsentBody(ApiBody):
     kinds: Annotated[
         list[Literal["signal", "capacity", "flag", "reasons"]],
         Field(max_length=4, description="what the consent names beside the signal, which a token always tells"),
-    ] = []
+    ] = Field(default_factory=list)
     text: Annotated[Hash, Field(description="SHA-256 of the text that was shown")]
     language: Annotated[str, Field(min_length=2, max_length=20, description="the language of that text, as zh or en")]
     retraining: Annotated[bool, Field(description="whether the consent names retraining, too")] = False
@@ -148,46 +141,3 @@ class ReleasesAnswer(BaseModel):
     """The live releases. `kinds` has the bits of each."""
 
     releases: list[OfferedRelease]
-
-
-BodyT = TypeVar("BodyT", bound=ApiBody)
-
-
-def checked(model: type[BodyT], given: Any) -> BodyT:
-    """The body as its type.
-
-    Raises:
-        HttpProblem: `malformed`; says which keys are wrong and how, and quotes nothing of the body.
-    """
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        known = set(model.model_fields)
-        # A key that is not known is the caller's own word, and may be anything.
-        found = [
-            f"{one['loc'][0]}: {_wrong(one['type'])}" if one["loc"] and one["loc"][0] in known else _wrong(one["type"])
-            for one in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-    fix = "send the keys that /openapi.json describes, each of its type and within its length"
-    raise HttpProblem(422, "malformed", "the body is not what this path takes", fix, sorted(set(found))[:_MOST_ERRORS])
-
-
-_KINDS = {
-    "missing": "is missing",
-    "extra_forbidden": "a key that this path does not know",
-    "string_too_short": "is too short",
-    "string_too_long": "is too long",
-    "too_long": "has too many entries",
-    "string_pattern_mismatch": "must be 64 lower-case hexadecimal digits",
-    "literal_error": "must be one of signal, capacity, flag, reasons",
-    "bool_type": "must be true or false",
-    "list_type": "must be a list",
-    "dict_type": "must be an object",
-    "string_type": "must be text",
-    "string_unicode": "must be text in whole characters",
-    "model_type": "the body must be an object",
-}
-
-
-def _wrong(kind: str) -> str:
-    return _KINDS.get(kind, "is not of its type")

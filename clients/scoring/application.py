@@ -30,7 +30,8 @@ _NEEDED = ("application_id", "as_of", "person", "purpose", "features")
 _MOST_TOKENS, _MOST_TOKEN_BYTES, _MOST_TEXT = 16, 16_384, 200
 # A plan has at most 1000 features; looking for names that are close takes time.
 _MOST_KEYS = 1000
-_STRANGE = "unknown key; leave it out"
+STRANGE = "unknown key; leave it out"
+"""How a line ends that is of a key which is like none of ours."""
 
 
 class ApplicationError(ValueError):
@@ -43,7 +44,7 @@ class ApplicationError(ValueError):
     @property
     def answerable(self) -> list[str]:
         """The problems without keys that are like none of ours: such a key may be anything, a person's name too."""
-        return [_STRANGE if line.endswith(_STRANGE) else line for line in self.problems]
+        return [STRANGE if line.endswith(STRANGE) else line for line in self.problems]
 
 
 @dataclass(frozen=True)
@@ -199,4 +200,4 @@ def _tokens(given: Any) -> tuple[tuple[bytes, ...], list[str]]:
 
 def _unknown(key: Any, known: Any) -> str:
     close = difflib.get_close_matches(str(key)[:80], [str(one) for one in known], n=1)
-    return f"{plain(str(key), 80)}: " + (f"unknown key; did you mean {close[0]!r}?" if close else _STRANGE)
+    return f"{plain(str(key), 80)}: " + (f"unknown key; did you mean {close[0]!r}?" if close else STRANGE)

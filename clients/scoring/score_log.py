@@ -93,6 +93,7 @@ class ScoreLog:
         self.path, self._keys = path, keys
         self._heads = None if path is None else HeadFile(path.with_suffix(".head"), mode)
         self._batch: Batch | None = None
+        self._extended: set[str] = set()
         try:
             # A key that is destroyed must leave no bytes in the file.
             self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA, "secure_delete=ON", mode=mode)
@@ -136,9 +137,16 @@ class ScoreLog:
         return self._keys
 
     def extend(self, schema: str) -> None:
-        """Make tables beside the lines, which are written in the same commits; ScoreLogError where that fails."""
+        """Make tables beside the lines, which are written in the same commits; ScoreLogError where that fails.
+
+        A commit that is under way would end by it, so the first time is before any; later ones do nothing.
+        """
+        if schema in self._extended:
+            return
+        assert self._batch is None
         try:
             self._database.executescript(schema)
+            self._extended.add(schema)
         except sqlite3.Error as error:
             raise ScoreLogError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
 

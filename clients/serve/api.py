@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -20,53 +19,54 @@ from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_j
 from sealscore.clients.http.problems import HttpProblem, internal, malformed, not_found, wrong_method
 from sealscore.clients.serve.applicants import ScorerApplicants
 from sealscore.clients.serve.committer import Committer
+from sealscore.clients.serve.decisions.api import DECISION_RIGHTS, DecisionApi
+from sealscore.clients.serve.decisions.reader import DecisionReader
 from sealscore.clients.serve.faults import no_release
 from sealscore.clients.serve.metrics import KIND, Metrics
-from sealscore.clients.serve.openapi import (
-    MOST_IN_BATCH,
-    example,
-    example_answer,
-    example_features,
-    example_rows,
-    json_body,
-    problems,
-    schemas,
-)
+from sealscore.clients.serve.openapi import MOST_IN_BATCH, examples, schemas
 from sealscore.clients.serve.replayer import Replayer
+from sealscore.clients.serve.routes import BODY_CODES, Handler, ScorerRoute, in_path
+from sealscore.clients.serve.work import one_score, score_batch
 
-RIGHTS = ("score", "batch", "replay", "features", "metrics")
+RIGHTS = ("score", "batch", "replay", "features", *DECISION_RIGHTS, "metrics")
 MOST_BYTES, MOST_BATCH_BYTES = 2**20, 8 * 2**20
 SCORES, BATCH, REPLAY, FEATURES = "/v1/scores", "/v1/scores:batch", "/v1/replay/{score_id}", "/v1/features"
 _TOKEN = {"type": "http", "scheme": "bearer", "description": "a token of `sealscore-node caller add`"}
-_BODY_CODES = (400, 408, 409, 413, 415, 422, 503)
 
 log = logging.getLogger("sealscore.scorer")
-
-Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class ScorerApi:
     """The application that uvicorn serves."""
 
     def __init__(
-        self, committer: Committer, replayer: Replayer, applicants: ScorerApplicants, callers: Callers
+        self,
+        committer: Committer,
+        replayer: Replayer,
+        decisions: DecisionReader,
+        applicants: ScorerApplicants,
+        callers: Callers,
     ) -> None:
         self._committer, self._replayer, self._applicants, self._callers = committer, replayer, applicants, callers
+        self._decisions = decisions
         self._metrics = Metrics()
-        self._described: tuple[str, bytes] | None = None
+        self._described: tuple[tuple[str, str], bytes] | None = None
+        self._routes = [*self._own_routes(), *DecisionApi(committer.ask, decisions, callers).routes()]
+        self._direct = {(one.path, one.method): one.handler for one in self._routes if one.direct}
         self._app = self._routed()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["path"] == SCORES and scope["method"] == "POST":
-            await self._guarded(SCORES, self._score, scope, receive, send)
+        handler = self._direct.get((scope["path"], scope["method"]))
+        if handler is not None:
+            await self._guarded(scope["path"], handler, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _score(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._callers.check(scope, "score")
         body = await read_json(scope, receive, MOST_BYTES)
-        await send_json(send, await self._committer.ask([body], f"caller {caller.name}"))
+        await send_json(send, await self._committer.ask(one_score(body, f"caller {caller.name}")))
 
     async def _batch(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._callers.check(scope, "batch")
@@ -75,7 +75,7 @@ class ScorerApi:
         if not isinstance(given, list) or not 1 <= len(given) <= MOST_IN_BATCH:
             fix = f'send {{"applications": [...]}} with 1 to {MOST_IN_BATCH} applications'
             raise malformed("the body is no batch", fix)
-        await send_json(send, await self._committer.ask(given, f"caller {caller.name}", alone=True))
+        await send_json(send, await self._committer.ask(score_batch(given, f"caller {caller.name}")))
 
     async def _replay(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._callers.check(scope, "replay")
@@ -107,22 +107,22 @@ class ScorerApi:
             "answers_committed_total": ("counter", float(committer.committed)),
             "process_cpu_seconds_total": ("counter", time.process_time()),
         }
-        await send_text(send, self._metrics.text(gauges), KIND)
+        labelled = [("counter", f"{name}_total", labels, n) for (name, labels), n in committer.counts.items()]
+        for queue, counts in (await self._decisions.queued()).items():
+            for name, count in zip(("reviews_waiting", "reviews_overdue"), counts, strict=True):
+                labelled.append(("gauge", name, (("queue", queue),), count))
+        await send_text(send, self._metrics.text(gauges, labelled), KIND)
 
     async def _description(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._callers.check(scope, None)
         live = self._committer.live
-        release = None if live is None else live.release
-        key = "" if release is None else release.hash
+        release, policy = None if live is None else live.release, await self._decisions.policy()
+        key = ("" if release is None else release.hash, "" if policy is None else policy.hash)
         if self._described is None or self._described[0] != key:
-            found = self._app.openapi()
-            found["components"] = {"schemas": schemas(release), "securitySchemes": {"token": _TOKEN}}
-            one, answer = example(release), example_answer(release)
-            several, answers = {"applications": [one]}, {"answers": [answer]}
-            _describe(found["paths"][SCORES]["post"], "Application", one, "Answer", answer)
-            _describe(found["paths"][BATCH]["post"], "Batch", several, "Answers", answers)
-            asked, told = example_rows(), example_features(release)
-            _describe(found["paths"][FEATURES]["post"], "RawRows", asked, "Features", told)
+            found, shown = self._app.openapi(), examples(release, policy)
+            found["components"] = {"schemas": schemas(release, policy), "securitySchemes": {"token": _TOKEN}}
+            for route in self._routes:
+                found["paths"][route.path][route.method.lower()] |= route.described(shown)
             self._described = (key, msgspec.json.encode(found))
         await send_json(send, self._described[1])
 
@@ -156,37 +156,35 @@ class ScorerApi:
             redirect_slashes=False,
             exception_handlers={HTTPException: _not_routed},
         )
-        self._route(app, "POST", SCORES, self._score, "Score one application", "score", *_BODY_CODES)
-        self._route(app, "POST", BATCH, self._batch, "Score several applications, or none", "batch", *_BODY_CODES)
-        self._route(app, "POST", REPLAY, self._replay, "Compute an answer again", "replay", 404, 503)
-        what = "Features and flags of one applicant from raw rows"
-        self._route(app, "POST", FEATURES, self._features, what, "features", *_BODY_CODES)
-        self._route(app, "GET", "/healthz", self._healthy, "Whether the process answers", "")
-        self._route(app, "GET", "/readyz", self._ready, "Whether a score could be answered now", "", 503)
-        self._route(app, "GET", "/metrics", self._counts, "Counts for Prometheus", "metrics")
-        self._route(app, "GET", "/openapi.json", self._description, "This description", "any")
+        for route in self._routes:
+            # The description is ours: FastAPI's own of a validation by pydantic would promise what there is not.
+            app.add_api_route(
+                route.path, self._endpoint(route), methods=[route.method], summary=route.what, response_class=Response
+            )
         return app
 
-    def _route(
-        self, app: FastAPI, method: str, path: str, handler: Handler, what: str, right: str, *codes: int
-    ) -> None:
+    def _endpoint(self, route: ScorerRoute) -> Any:
         async def endpoint(request: Request) -> Response:
-            return _AsgiResponse(self._guarded, path, handler)
+            return _AsgiResponse(self._guarded, route.path, route.handler)
 
-        content: Any = {"application/json": {"schema": {"type": "object"}}}
-        if path == REPLAY:
-            content = json_body("Replayed")
-        elif path == "/metrics":
-            content = {KIND.partition(";")[0]: {"schema": {"type": "string"}}}
-        answers = {"200": {"description": what, "content": content}} | problems(*codes, *((401, 403) if right else ()))
-        extra: dict[str, Any] = {"responses": answers}
-        if path == REPLAY:
-            identifier = {"name": "score_id", "in": "path", "required": True, "schema": {"type": "string"}}
-            extra["parameters"] = [identifier]
-        if right:
-            extra["security"] = [{"token": []}]
-        # The description is ours: FastAPI's own of a validation by pydantic would promise what there is not.
-        app.add_api_route(path, endpoint, methods=[method], summary=what, openapi_extra=extra, response_class=Response)
+        return endpoint
+
+    def _own_routes(self) -> list[ScorerRoute]:
+        of, text = (in_path("score_id"),), KIND.partition(";")[0]
+        return [
+            ScorerRoute("POST", SCORES, self._score, "Score one application", ("score",), BODY_CODES, "Application",
+                        "Answer", direct=True),
+            ScorerRoute("POST", BATCH, self._batch, "Score several applications, or none", ("batch",), BODY_CODES,
+                        "Batch", "Answers"),
+            ScorerRoute("POST", REPLAY, self._replay, "Compute an answer again", ("replay",), (404, 503), None,
+                        "Replayed", of),
+            ScorerRoute("POST", FEATURES, self._features, "Features and flags of one applicant from raw rows",
+                        ("features",), BODY_CODES, "RawRows", "Features"),
+            ScorerRoute("GET", "/healthz", self._healthy, "Whether the process answers"),
+            ScorerRoute("GET", "/readyz", self._ready, "Whether a score could be answered now", (), (503,)),
+            ScorerRoute("GET", "/metrics", self._counts, "Counts for Prometheus", ("metrics",), (503,), kind=text),
+            ScorerRoute("GET", "/openapi.json", self._description, "This description", RIGHTS, (503,)),
+        ]  # fmt: skip
 
 
 class _AsgiResponse(Response):
@@ -217,8 +215,3 @@ async def _not_routed(request: Request, error: Exception) -> Response:
         allowed = (error.headers or {}).get("Allow", "")
         return _ProblemResponse(wrong_method(sorted(allowed.split(", "))))
     return _ProblemResponse(not_found())
-
-
-def _describe(operation: dict[str, Any], asked: str, body: Any, answered: str, answer: Any) -> None:
-    operation["requestBody"] = {"required": True, "content": json_body(asked, body)}
-    operation["responses"]["200"]["content"] = json_body(answered, answer)

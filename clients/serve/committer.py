@@ -12,22 +12,20 @@ import os
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime
 
 import msgspec
 
 from sealscore.clients.http.problems import HttpProblem, internal
-from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
-from sealscore.clients.scoring.scorer import NoModel
-from sealscore.clients.scoring.service import ScoreService
-from sealscore.clients.serve.faults import no_model, not_logged, refused, stopping
-from sealscore.clients.serve.live import LiveRelease, ServiceClock
+from sealscore.clients.serve.faults import REFUSALS, not_logged, refusal, stopping
+from sealscore.clients.serve.live import LiveDecisions, LiveRelease, ServiceClock
+from sealscore.clients.serve.work import Labels, Step, Work
 from sealscore.clients.setup.serving_dir import ScorerDir
 
 MOST_IN_GROUP = 64
@@ -39,19 +37,16 @@ log = logging.getLogger("sealscore.scorer")
 
 @dataclass(slots=True)
 class ScoreQuestion:
-    """What one request asks: applications, which are answered together or not at all, or with none whether the scorer
-    is ready. Its `repr` shows nothing.
-    """
+    """What one request asks: work, or with none whether the scorer is ready. Its `repr` shows nothing."""
 
-    applications: list[Any] = field(repr=False)
-    caller: str
-    alone: bool
+    work: Work | None = field(repr=False)
     answered: asyncio.Future[bytes | HttpProblem]
     result: bytes | HttpProblem = b""
 
 
 class Committer:
-    """Answers requests of one event loop. `groups` and `committed` count commits and the answers in them.
+    """Answers requests of one event loop. `groups` and `committed` count commits and the answers in them, `counts` new
+    answers by what is told of them in metrics.
 
     `failed` says that the thread ended by a fault: nothing is answered any more, and `on_failure` was called.
     """
@@ -64,6 +59,7 @@ class Committer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
         self.groups = self.committed = self.waiting = 0
+        self.counts: Counter[tuple[str, Labels]] = Counter()
         self.live: LiveRelease | None = None
         self.failed = False
         self.on_failure: Callable[[], None] = lambda: None
@@ -84,17 +80,17 @@ class Committer:
             self._queue.put(None)
         self._thread.join()
 
-    async def ask(self, applications: list[Any], caller: str, alone: bool = False) -> bytes:
-        """The answers, encoded, committed before: one object, or with `alone` an object of all in their own commit.
+    async def ask(self, work: Work | None) -> bytes:
+        """The answer, encoded, committed before.
 
         Raises:
-            HttpProblem: they cannot be answered; none of them was.
+            HttpProblem: it cannot be answered; nothing of it was done.
         """
         if self._stopped:
             raise stopping()
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        asked = ScoreQuestion(applications, caller, alone, self._loop.create_future())
+        asked = ScoreQuestion(work, self._loop.create_future())
         self.waiting += 1
         self._queue.put(asked)
         found = await asked.answered
@@ -108,7 +104,7 @@ class Committer:
         Raises:
             HttpProblem: why it could not.
         """
-        await self.ask([], "")
+        await self.ask(None)
 
     def _run(self) -> None:
         try:
@@ -116,7 +112,8 @@ class Committer:
             last = scores.last_at
             logged = 0.0 if last is None else datetime.fromisoformat(last).replace(tzinfo=UTC).timestamp()
             self.live = LiveRelease(self._folder, scores, log.warning)
-            worker = _Worker(self._folder, scores, self.live, ServiceClock(logged, self._time, warn=log.warning))
+            clock = ServiceClock(logged, self._time, warn=log.warning)
+            worker = _Worker(self._folder, scores, self.live, clock, self.counts)
             try:
                 self.live.service()
             except HttpProblem:
@@ -183,8 +180,16 @@ class Committer:
 class _Worker:
     """Answers groups, in the scorer's thread."""
 
-    def __init__(self, folder: ScorerDir, scores: ScoreLog, live: LiveRelease, clock: ServiceClock) -> None:
-        self._folder, self._scores, self._live, self._clock = folder, scores, live, clock
+    def __init__(
+        self,
+        folder: ScorerDir,
+        scores: ScoreLog,
+        live: LiveRelease,
+        clock: ServiceClock,
+        counts: Counter[tuple[str, Labels]],
+    ) -> None:
+        self._folder, self._scores, self._live, self._clock, self._counts = folder, scores, live, clock, counts
+        self._decisions = LiveDecisions(scores)
 
     def answer(self, group: list[ScoreQuestion]) -> int:
         """Give each its `result`, also where a fault of ours meets all of them; gives how many were committed."""
@@ -200,67 +205,77 @@ class _Worker:
     def _answer(self, group: list[ScoreQuestion]) -> int:
         try:
             today = self._clock.today()
-            service = self._live.service()
         except HttpProblem as problem:
             for asked in group:
                 asked.result = problem
             return 0
-        together = [asked for asked in group if asked.applications and not asked.alone]
+        together = [asked for asked in group if asked.work is not None and not asked.work.alone]
         count = 0
         try:
-            count += self._commit(service, together, today)
+            count += self._commit(together, today)
         except Exception as error:
             # One of them meets a fault of ours: each by itself, so that it spoils no other's answer.
             log.error("a group failed (%s); its requests are tried one by one", type(error).__name__)
             for asked in together:
-                count += self._by_itself(service, asked, today)
+                count += self._by_itself(asked, today)
         for asked in group:
-            if not asked.applications:
-                asked.result = self._room()
-            elif asked.alone:
-                count += self._by_itself(service, asked, today)
+            if asked.work is None:
+                asked.result = self._ready()
+            elif asked.work.alone:
+                count += self._by_itself(asked, today)
         return count
 
-    def _by_itself(self, service: ScoreService, asked: ScoreQuestion, today: Any) -> int:
+    def _by_itself(self, asked: ScoreQuestion, today: date) -> int:
         try:
-            return self._commit(service, [asked], today)
+            return self._commit([asked], today)
         except Exception as error:
             log.error("a request failed: %s", type(error).__name__)
             asked.result = internal()
             return 0
 
-    def _commit(self, service: ScoreService, group: list[ScoreQuestion], today: Any) -> int:
-        """Answer these in one commit; what one of them asks is answered as a whole or refused as a whole."""
-        opened = []
+    def _commit(self, group: list[ScoreQuestion], today: date) -> int:
+        """Answer these in one commit; what one of them asks is done as a whole or refused as a whole."""
+        begun: list[tuple[ScoreQuestion, Work, Step]] = []
         for asked in group:
-            try:
-                opened.append((asked, service.open(asked.applications, today)))
-            except ApplicationError as error:
-                asked.result = refused(error)
-        if not opened:
+            if asked.work is not None:
+                try:
+                    begun.append((asked, asked.work, asked.work.begin(self._live, self._decisions, today)))
+                except REFUSALS as error:
+                    asked.result = refusal(error)
+        if not begun:
             return 0
-        answers: list[tuple[ScoreQuestion, bytes]] = []
+        answers: list[tuple[ScoreQuestion, Work, bytes]] = []
+        counted = Counter[tuple[str, Labels]]()
         try:
             with self._scores.commit() as batch:
-                for asked, applications in opened:
+                for asked, work, step in begun:
+                    before = batch.last
                     try:
-                        found = [service.answer(batch, one, asked.caller, today) for one in applications]
-                    except (ApplicationError, NoModel) as error:
-                        asked.result = refused(error) if isinstance(error, ApplicationError) else no_model(error)
-                        if asked.alone:
-                            raise _Undone from None
+                        with batch.apart() if work.apart else nullcontext():
+                            found = step(batch)
+                    except REFUSALS as error:
+                        asked.result = refusal(error)
                         continue
-                    answers.append((asked, msgspec.json.encode({"answers": found} if asked.alone else found[0])))
-        except _Undone:
-            return 0
+                    answers.append((asked, work, msgspec.json.encode(found)))
+                    # What was answered before is no news.
+                    if work.counted is not None and batch.last != before:
+                        counted[work.counted(found)] += 1
         except ScoreLogError as error:
             log.error("%s", error)
-            for asked, _ in opened:
+            for asked, _, _ in begun:
                 asked.result = not_logged(error)
             return 0
-        for asked, answer in answers:
+        for asked, _, answer in answers:
             asked.result = answer
-        return sum(len(asked.applications) for asked, _ in answers)
+        self._counts.update(counted)
+        return sum(work.answers for _, work, _ in answers)
+
+    def _ready(self) -> bytes | HttpProblem:
+        try:
+            self._live.service()
+        except HttpProblem as problem:
+            return problem
+        return self._room()
 
     def _room(self) -> bytes | HttpProblem:
         try:
@@ -272,7 +287,3 @@ class _Worker:
             log.error("%s", error)
             return not_logged(ScoreLogError(str(error)))
         return b"{}" if room >= _LEAST_ROOM else not_logged(ScoreLogError("no room"))
-
-
-class _Undone(Exception):
-    """Some of a batch was written, and none of it is to stay."""

@@ -1,7 +1,7 @@
-"""What is live now: the release that the pointer names, the keys at hand, and the releases that are approved.
+"""What is live now: the release that the pointer names, the keys at hand, the approved releases, the policy.
 
 The files are looked at before each group of answers, so one group is of one release, and a command that changes the
-pointer takes effect at the next.
+pointer takes effect at the next. Which policy decides is read in the commit itself, as the log says it there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
+from sealscore.clients.decision.loans import LoanBook
+from sealscore.clients.decision.notice import Notices
+from sealscore.clients.decision.policy.approved import ApprovedPolicies
+from sealscore.clients.decision.register import SCHEMA
+from sealscore.clients.decision.reviews import ReviewDesk
+from sealscore.clients.decision.service import DecisionService
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.serve.faults import clock_ahead, clock_behind, no_release
@@ -18,7 +24,9 @@ from sealscore.clients.setup.node_dir import NodeDirError
 from sealscore.clients.setup.serving_dir import ScorerDir
 from sealscore.clients.steady_clock import ClockFault, SteadyClock, uptime
 from sealscore.shared.identity.keyfile import KeyFileError
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.errors import PlanError
+from sealscore.shared.plan.settings import Form
 from sealscore.shared.serving.release import Release, ReleaseError
 
 Stamp = tuple[tuple[int, int, int], ...]
@@ -47,6 +55,48 @@ class ServiceClock:
             return datetime.fromtimestamp(self._clock.now(), UTC).date()
         except ClockFault as fault:
             raise (clock_behind() if fault.way == "behind" else clock_ahead()) from None
+
+
+class LiveDecisions:
+    """What is done after a score, under the policies as the log has them in the commit that is under way."""
+
+    def __init__(self, log: ScoreLog) -> None:
+        self._log = log
+        log.extend(SCHEMA)
+        self._policies: ApprovedPolicies | None = None
+        self._made: tuple[ScoreService, ApprovedPolicies, DecisionService] | None = None
+
+    @property
+    def policies(self) -> ApprovedPolicies:
+        """The policies that were approved, whoever approved or ended one meanwhile.
+
+        Raises:
+            PlanError: the log has one that this version cannot read.
+        """
+        if self._policies is None or self._log.noted != self._policies.noted:
+            self._policies = ApprovedPolicies.of(self._log)
+        return self._policies
+
+    def service(self, scores: ScoreService, form: Form) -> DecisionService:
+        """Decides on these scores; NoPolicy where no policy is live."""
+        policies = self.policies
+        if self._made is None or self._made[0] is not scores or self._made[1] is not policies:
+            self._made = (scores, policies, DecisionService(scores, self._log, policies, form))
+        return self._made[2]
+
+    @property
+    def desk(self) -> ReviewDesk:
+        """Reviews and disputes."""
+        return ReviewDesk(self._log, self.policies)
+
+    @property
+    def notices(self) -> Notices:
+        """Notices of decisions."""
+        return Notices(self._log, self.policies)
+
+    def loans(self, form: Form = "exact") -> LoanBook:
+        """Open loans; `form` is that of persons, where one is named."""
+        return LoanBook(self._log, NORMAL_FORMS[form])
 
 
 class LiveRelease:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sealscore.clients.http.problems import PROBLEM_TYPE
+from sealscore.clients.decision.policy.model import DecisionPolicy
+from sealscore.clients.serve.decisions.description import decision_examples, decision_schemas
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
 from sealscore.shared.serving.release import Release
 
@@ -103,13 +104,14 @@ FEATURES_ANSWER: dict[str, Any] = {
 }
 
 
-def schemas(release: Release | None) -> dict[str, Any]:
-    """The schemas by name. An application's features are those of the live release, if there is one."""
-    one = {"$ref": "#/components/schemas/Application"}
+def schemas(release: Release | None, policy: DecisionPolicy | None) -> dict[str, Any]:
+    """The schemas by name: features are those of the live release, own inputs of the live policy, if there is one."""
+    one, application = {"$ref": "#/components/schemas/Application"}, _application(release)
     answers = {"type": "array", "items": {"$ref": "#/components/schemas/Answer"}}
     batch = {"type": "array", "items": one, "minItems": 1, "maxItems": MOST_IN_BATCH}
     return {
-        "Application": _application(release),
+        "Application": application,
+        **decision_schemas(application, policy),
         "Batch": _closed({"applications": batch}),
         "Answer": ANSWER,
         "Answers": {"type": "object", "required": ["answers"], "properties": {"answers": answers}},
@@ -124,26 +126,29 @@ def schemas(release: Release | None) -> dict[str, Any]:
     }
 
 
-def json_body(name: str, example: Any = None) -> dict[str, Any]:
-    """The content of a body in JSON by the name of its schema."""
-    content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{name}"}}
-    return {"application/json": content | ({} if example is None else {"example": example})}
+def examples(release: Release | None, policy: DecisionPolicy | None) -> dict[str, Any]:
+    """Invented bodies and answers by the names of their schemas."""
+    one, answer = _example(release), _example_answer(release)
+    features: dict[str, Any] = {} if release is None else _features(release)
+    return {
+        "Application": one,
+        "Answer": answer,
+        "Batch": {"applications": [one]},
+        "Answers": {"answers": [answer]},
+        "RawRows": _example_rows(),
+        "Features": {"features": features, "flags": []},
+        **decision_examples(one, policy),
+    }
 
 
-def problems(*statuses: int) -> dict[str, Any]:
-    """The answers that are problem documents."""
-    content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {str(status): {"description": "a problem document", "content": content} for status in sorted(statuses)}
-
-
-def example(release: Release | None) -> dict[str, Any]:
+def _example(release: Release | None) -> dict[str, Any]:
     """An invented application, which the schema allows: the middle of each number, the first of the levels."""
     found: dict[str, Any] = {"application_id": "A-4711", "as_of": "2026-11-30", "person": "p00003"}
     found |= {"product": "starter", "purpose": "credit-decision" if release is None else _purpose(release)}
     return found | {"features": {} if release is None else _features(release), "tokens": []}
 
 
-def example_answer(release: Release | None) -> dict[str, Any]:
+def _example_answer(release: Release | None) -> dict[str, Any]:
     """An answer of the form that there is, with invented figures."""
     return {
         "score_id": "5f0c3a9e7d1b4c2288e6f1a0b3c4d5e6",
@@ -160,7 +165,7 @@ def example_answer(release: Release | None) -> dict[str, Any]:
     }
 
 
-def example_rows() -> dict[str, Any]:
+def _example_rows() -> dict[str, Any]:
     """The least that asks about an applicant: a first application, of whom nothing else is known."""
     row: dict[str, Any] = {
         "application_id": "A-4711",
@@ -171,11 +176,6 @@ def example_rows() -> dict[str, Any]:
     row |= {"amount": 8000, "term_months": 6, "currency": "CNY"}
     empty: dict[str, Any] = {name: [] for name in ("bureau", "repayments", "identity", "decisions")}
     return {"application_id": "A-4711", "tables": {"applications": [row]} | empty}
-
-
-def example_features(release: Release | None) -> dict[str, Any]:
-    """An answer of the form that there is."""
-    return {"features": {} if release is None else _features(release), "flags": []}
 
 
 def _purpose(release: Release) -> str:

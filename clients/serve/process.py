@@ -14,6 +14,8 @@ from sealscore.clients.http.server import HttpLimits, HttpServer
 from sealscore.clients.serve.api import RIGHTS, ScorerApi
 from sealscore.clients.serve.applicants import ScorerApplicants
 from sealscore.clients.serve.committer import Committer
+from sealscore.clients.serve.decisions.reader import DecisionReader
+from sealscore.clients.serve.reader import LogReader
 from sealscore.clients.serve.replayer import Replayer
 from sealscore.clients.setup.serving_dir import ScorerDir
 from sealscore.shared.files import OWNER_ONLY
@@ -47,10 +49,11 @@ def run_scorer(
         ScoreLogError, KeyFileError, NodeDirError: the log cannot be used.
     """
     with _alone(folder):
-        committer, replayer, applicants = Committer(folder, **more), Replayer(folder), ScorerApplicants(folder)
+        committer, applicants, reader = Committer(folder, **more), ScorerApplicants(folder), LogReader(folder)
         committer.start()
         try:
-            api = ScorerApi(committer, replayer, applicants, Callers(caller_file(folder), log.warning))
+            callers, decisions = Callers(caller_file(folder), log.warning), DecisionReader(reader)
+            api = ScorerApi(committer, Replayer(folder, reader), decisions, applicants, callers)
             server = HttpServer(api, binding, limits, ready)
             committer.on_failure = server.stop
             server.serve_forever()
@@ -59,7 +62,7 @@ def run_scorer(
                 raise ScorerError(f"{folder.log_file}: the thread that answers has failed; {fix}")
         finally:
             committer.stop()
-            replayer.stop()
+            reader.stop()
             applicants.stop()
 
 

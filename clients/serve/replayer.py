@@ -1,18 +1,16 @@
-"""One logged answer, computed anew from its bins: by a thread and a connection of its own that delay no score."""
+"""One logged answer, computed anew from its bins."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import msgspec
 
 from sealscore.clients.http.problems import HttpProblem
 from sealscore.clients.scoring.replay import replay
-from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
-from sealscore.clients.serve.faults import not_logged
+from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.clients.serve.reader import LogReader
 from sealscore.clients.setup.serving_dir import ScorerDir
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.release import Release, ReleaseError
@@ -25,10 +23,8 @@ _MOST_RELEASES = 4
 class Replayer:
     """Replays by the log and the releases of a scorer's folder."""
 
-    def __init__(self, folder: ScorerDir) -> None:
-        self._folder = folder
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="replay")
-        self._log: ScoreLog | None = None
+    def __init__(self, folder: ScorerDir, reader: LogReader) -> None:
+        self._folder, self._reader = folder, reader
         self._releases: dict[str, Release] = {}
 
     async def replay(self, score: str) -> bytes:
@@ -37,26 +33,10 @@ class Replayer:
         Raises:
             HttpProblem: there is no such score, or the log cannot be read.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._replayed, score)
+        return await self._reader.read(lambda log: self._replayed(log, score))
 
-    def stop(self) -> None:
-        """Finish, and close the log."""
-        self._thread.submit(self._close).result()
-        self._thread.shutdown()
-
-    def _close(self) -> None:
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-
-    def _replayed(self, score: str) -> bytes:
-        line = None
-        if _ID.fullmatch(score):
-            try:
-                self._log = self._log or self._folder.log()
-                line = self._log.find(score)
-            except ScoreLogError as error:
-                raise not_logged(error) from None
+    def _replayed(self, log: ScoreLog, score: str) -> bytes:
+        line = log.find(score) if _ID.fullmatch(score) else None
         if line is None:
             fix = "give the `score_id` of an answer"
             raise HttpProblem(404, "no-such-score", "there is no such score in the log", fix)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sealscore.clients.cli import app
 from sealscore.clients.decision.policy.faults import faults
 from sealscore.clients.decision.policy.model import DecisionPolicy
+from sealscore.clients.serve.faults import _DECISIONS, _TITLES
 from sealscore.shared.text.terminal import grouped
 
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -65,3 +66,5 @@ def test_every_code_of_a_decision_is_explained_and_no_other():
     assert len(codes) > 15
     section = (ROOT / "docs" / "errors.md").read_text("utf-8").split("\n## Decisions")[1].split("\n## ")[0]
     assert set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)) == codes
+    # Each of them has a problem document, but for those of tables that no request brings.
+    assert codes - {*_DECISIONS, *_TITLES} == {"as-of", "columns"}

@@ -6,7 +6,7 @@ import re
 
 from paths import ROOT
 
-from sealscore.clients.serve.faults import _TITLES
+from sealscore.clients.serve.faults import _DECISIONS, _TITLES
 
 MADE = re.compile(r'HttpProblem\(\s*(\d+),\s*"([a-z-]+)"')
 
@@ -19,6 +19,7 @@ def test_codes_are_those_that_the_services_give():
     sources = [*(ROOT / "clients" / "http").glob("*.py"), *(ROOT / "clients" / "serve").glob("*.py")]
     made = {(int(status), code) for path in sources for status, code in MADE.findall(path.read_text("utf-8"))}
     assert {(401, "unauthenticated"), (503, "log")} <= made
+    made |= {(status, code) for code, (status, _, _) in _DECISIONS.items()}
     assert shown == {code for _, code in made} | set(_TITLES)
     for codes, statuses in rows:
         told = {int(status) for status in re.findall(r"\d+", statuses)}

@@ -26,8 +26,8 @@ def check_described(
 ) -> dict[str, int]:
     """Send so many requests for each operation that fit its description, and as many that do not where it has a body.
 
-    Every second body that fits gets what is `known` in place of what was drawn: names that a description cannot give,
-    so that not all are refused. Gives the number of requests that were answered with 200 by operation.
+    Every second request that fits gets what is `known` in place of what was drawn, in body and path: names that a
+    description cannot give, so that not all are refused. Gives the number of requests that were answered with 200 by operation.
     """
     counts = dict[str, int]()
     for found in schemathesis.openapi.from_dict(described).get_all_operations():
@@ -58,6 +58,8 @@ def _drawn(
     def each(case: Any) -> None:
         if known and len(results) % 2 and isinstance(case.body, dict):
             case.body |= {name: value for name, value in known.items() if name in case.body}
+        if known and len(results) % 2 and case.path_parameters:
+            case.path_parameters |= {name: value for name, value in known.items() if name in case.path_parameters}
         results.append(answered(case))
 
     each()

@@ -43,10 +43,11 @@ def whole(home: ScorerHome, answers: list[dict[str, Any]]) -> int:
     log = home.dir.log()
     assert log.check() == []
     lines = list(log.lines())
+    scores = [line for line in lines if line.kind == "score"]
     releases = {hash: home.dir.release(hash) for hash in set(home.approved)}
-    found = replay(lines, releases)
+    found = replay(scores, releases)
     assert (found.differ, found.unknown) == ([], [])
-    kept = {line.content["score_id"]: line.content for line in lines if line.content is not None}
+    kept = {line.content["score_id"]: line.content for line in scores if line.content is not None}
     for answer in answers:
         content = kept[answer["score_id"]]
         for name in ("application_id", "version", "pd", "points", "band", "reasons", "valid_until"):
@@ -55,7 +56,7 @@ def whole(home: ScorerHome, answers: list[dict[str, Any]]) -> int:
     # No score is there without its line: each that can be asked for again is one of the chain.
     rows = log._database.execute("SELECT score, seq FROM answers").fetchall()
     assert {(content, line) for content, line in rows} == {
-        (line.content["score_id"], line.seq) for line in lines if line.content is not None
+        (line.content["score_id"], line.seq) for line in scores if line.content is not None
     }
     log.close()
     return len(lines)

@@ -24,7 +24,10 @@ def add(
     name: Name,
     right: Annotated[
         list[str],
-        typer.Option(help="At a lender score, batch, replay, features, metrics; a platform consent, read, features."),
+        typer.Option(
+            help="At a lender score, batch, replay, features, decide, review, notice, loans, metrics; "
+            "at a platform consent, read, features."
+        ),
     ],
     subject: Annotated[
         str | None,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,7 +17,7 @@ from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder,
 from sealscore.clients.decision.loans import LoanBook, read_loans
 from sealscore.clients.decision.notice import Notices
 from sealscore.clients.decision.policy.approved import ApprovedPolicies
-from sealscore.clients.decision.reviews import PersonsWord, ReviewDesk
+from sealscore.clients.decision.reviews import PersonsWord, ReviewDesk, aged
 from sealscore.clients.decision.service import DecisionService
 from sealscore.clients.scoring.application import ApplicationError
 from sealscore.clients.scoring.score_log import ScoreLog
@@ -39,7 +41,9 @@ def decide(
 ) -> None:
     """Score applications and decide them: one JSON object a line. Each is in the log before it is printed."""
     given = read_json(file)
-    for answer in _decided(lender_at(folder), given if isinstance(given, list) else [given]):
+    with _deciding(lender_at(folder)) as (_, service):
+        answers = service.decide_many(given if isinstance(given, list) else [given], _caller(), today())
+    for answer in answers:
         print(json_line(answer))
 
 
@@ -49,7 +53,7 @@ def list_reviews(folder: Folder = HERE) -> None:
     with score_log(lender_at(folder), behind=True) as (_, log):
         rows, counts = ReviewDesk(log, ApprovedPolicies.of(log)).waiting()
     for row in rows:
-        print(json_line(row))
+        print(json_line(aged(row, today())))
     taken = counts["taken"]
     of = "".join(
         f"; {counts[name]} {name} ({percent(counts[name] / taken, 1)})" for name in ("overrides", "reversals") if taken
@@ -99,16 +103,14 @@ def dispute(
     """An applicant objects: a person looks at it, and what was corrected is scored as a new version."""
     node_dir = lender_at(folder)
     corrected = None if application is None else read_json(application)
-    with score_log(node_dir) as (_, log):
+    if corrected is None:
+        with score_log(node_dir) as (_, log):
+            desk = ReviewDesk(log, ApprovedPolicies.of(log))
+            print(json_line(desk.dispute(decision, why, _caller(), today())))
+        return
+    with _deciding(node_dir) as (log, service):
         desk = ReviewDesk(log, ApprovedPolicies.of(log))
-        _, content = desk.content(decision)
-        if corrected is not None:
-            asked = corrected.get("application_id") if isinstance(corrected, dict) else None
-            if asked != content["application_id"]:
-                fail("the corrected application has another application_id than the decision", BAD_INPUT)
-        print(json_line(desk.dispute(decision, why, _caller(), today())))
-    if corrected is not None:
-        for answer in _decided(node_dir, [corrected], decision):
+        for answer in service.dispute(desk, decision, why, corrected, _caller(), today()):
             print(json_line(answer))
 
 
@@ -163,12 +165,14 @@ def read_table(
     console.print(f"{counts['new']} new, {counts['changed']} changed, {counts['over']} over", highlight=False)
 
 
-def _decided(node_dir: NodeDir, batch: list[Any], disputes: str | None = None) -> list[dict[str, Any]]:
+@contextmanager
+def _deciding(node_dir: NodeDir) -> Iterator[tuple[ScoreLog, DecisionService]]:
+    """The log, and what decides under its live policy; says what cannot be decided."""
     with score_log(node_dir) as (ledger, log):
         policies = ApprovedPolicies.of(log)
         service = DecisionService(score_service(node_dir, ledger, log), log, policies, node_dir.config().data.form)
         try:
-            return service.decide_many(batch, _caller(), today(), disputes)
+            yield log, service
         except ApplicationError as error:
             fail([f"not decided ({error.code})", *error.problems], BAD_INPUT)
         except NoModel as error:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from sealscore.clients.decision.policy.model import (
+    MANY,
+    MOST_MANY,
     SKIP,
     Cell,
     DecisionPolicy,
@@ -87,7 +89,7 @@ def _rules(product: PolicyProduct) -> Iterator[Fault]:
     seen: dict[tuple[str, tuple[Cell, ...]], PolicyRule] = {}
     for number, rule in good:
         # What a rule hits follows from where it hits among the values between all thresholds.
-        reads = rule.event or str(rule.input)
+        reads = str(rule.input) if rule.event is None else f"{rule.event} {rule.within_days} {rule.at_least}"
         hit: tuple[Cell, ...] = ()
         if rule.input is not None:
             hit = tuple(value for value in _probes(product, rule.input) if rule.hits(value))
@@ -107,6 +109,11 @@ def _rule(product: PolicyProduct, rule: PolicyRule) -> Iterator[str]:
     if rule.effect == "decline" and rule.queue is not None:
         yield "queue goes with effect = 'review'; declines have their own"
     compared = sum(getattr(rule, name) is not None for name in (*_UP, *_DOWN, "equals", "among"))
+    if rule.event == MANY:
+        yield from _many(rule, compared)
+        return
+    if rule.within_days is not None:
+        yield f"within_days goes with event = {MANY!r}; leave it out"
     if rule.event is not None:
         if compared:
             yield "an event is there or it is not; leave the comparison out"
@@ -133,6 +140,16 @@ def _rule(product: PolicyProduct, rule: PolicyRule) -> Iterator[str]:
     hits = [rule.hits(value) for value in probes]
     if not any(hits) or all(hits):
         yield f"it hits at {'every' if all(hits) else 'no'} value of {name} within its bounds; correct the threshold"
+
+
+def _many(rule: PolicyRule, compared: int) -> Iterator[str]:
+    least = rule.at_least
+    if rule.within_days is None or least is None or compared != 1:
+        yield f"{MANY} needs within_days and at_least, and no other comparison"
+    elif not 2 <= least <= MOST_MANY or least != round(least):
+        yield f"at_least is how many decisions on one person are many: a whole number from 2 to {MOST_MANY}"
+    if rule.effect != "review":
+        yield f"asking often is for a person to look at, and no reason to decline; write effect = 'review' for {MANY}"
 
 
 def _twins(one: PolicyRule, other: PolicyRule) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
 from sealscore.shared.plan.errors import PlanError, explain
-from sealscore.shared.plan.schema import Hashed, Sentence, Strict
+from sealscore.shared.plan.schema import Extended, Hashed, Sentence, Strict
 from sealscore.shared.serving.manifest import Code
 from sealscore.shared.serving.release import CHAMPION
 
@@ -25,7 +25,10 @@ SKIP = "skip"
 """The neutral rule of an optional input that has no value: rules that read it do not hit."""
 Effect = Literal["review", "decline"]
 # Each stands against an applicant where it is there; that it is not there is no good sign, and cannot be read as one.
-Event = Literal["bought-traffic", "score-shopping"]
+Event = Literal["bought-traffic", "score-shopping", "many-applications"]
+MANY: Event = "many-applications"
+"""So many decisions on one person within some days, of whatever application: `at_least`, `within_days`."""
+MOST_MANY, MOST_DAYS = 20, 365
 InputName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Money = Annotated[int, Field(gt=0, le=10**12)]
 Points = Annotated[int, Field(ge=-1000, le=2000)]
@@ -70,11 +73,14 @@ class PolicyInput(Strict):
         return None
 
 
-class PolicyRule(Strict):
+class PolicyRule(Extended):
     """One check before a loan: what it reads, when it hits, what follows, and what an applicant is told then.
 
     It reads an own `input` with one comparison, or an `event`. `queue` is who reviews, by default the product's.
+    `within_days` goes with the event `many-applications`: on how many days decisions are counted, today's among them.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("within_days",)
 
     id: Code
     input: InputName | None = None
@@ -85,6 +91,7 @@ class PolicyRule(Strict):
     at_most: float | None = None
     equals: bool | str | None = None
     among: tuple[Code, ...] | None = None
+    within_days: Annotated[int, Field(ge=1, le=MOST_DAYS)] | None = None
     effect: Effect
     queue: Code | None = None
     reason: Sentence
@@ -101,6 +108,11 @@ class PolicyRule(Strict):
             return False
         name, threshold = self.comparison
         return COMPARISONS[name](value, threshold)
+
+    def counts(self, recent: Sequence[int]) -> bool:
+        """Whether `many-applications` hits: `recent` are days ago of the person's earlier decisions."""
+        days, least = self.within_days or 0, self.at_least or math.inf
+        return 1 + sum(ago < days for ago in recent) >= least
 
 
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {

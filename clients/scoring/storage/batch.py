@@ -7,7 +7,8 @@ import hmac
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -47,6 +48,24 @@ class Batch:
         self._open: dict[bytes, AESGCM] = {}
         self.shed = False
         """Whether a key was destroyed or wrapped, or a level deleted: what it was must go from the files, too."""
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """What is written in the block is written whole or not at all; the rest of the commit does not depend on it."""
+        before = (self._seq, self._head, self._written, self.shed)
+        self._database.execute("SAVEPOINT apart")
+        try:
+            yield
+        except BaseException:
+            # After some faults SQLite has undone all of the transaction by itself.
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK TO apart")
+                self._database.execute("RELEASE apart")
+            self._seq, self._head, self._written, self.shed = before
+            # Keys that were made in the block are gone with it.
+            self._open.clear()
+            raise
+        self._database.execute("RELEASE apart")
 
     def answered(self, application: str, digest: bytes) -> tuple[int, int | None]:
         """How many versions of an application were answered, and the line of the one with that body, if there is."""

@@ -21,6 +21,7 @@ from sealscore.clients.scoring.score_log import ScoreLogError
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.serve.committer import Committer, _Worker
 from sealscore.clients.serve.live import LiveRelease
+from sealscore.clients.serve.work import one_score, score_batch
 from sealscore.shared.serving.release import Release
 
 
@@ -34,8 +35,9 @@ def committer(home: ScorerHome) -> Iterator[Committer]:
 
 async def outcome(committer: Committer, given: list[Any], alone: bool = False) -> Any:
     """An answer, or the code of a problem; who waits for ever fails."""
+    work = (score_batch(given, "test") if alone else one_score(given[0], "test")) if given else None
     try:
-        return msgspec.json.decode(await asyncio.wait_for(committer.ask(given, "test", alone), 60.0))
+        return msgspec.json.decode(await asyncio.wait_for(committer.ask(work), 60.0))
     except HttpProblem as problem:
         return problem.code
 
@@ -85,11 +87,11 @@ def test_all_that_was_asked_is_answered_at_the_end_and_nothing_after(home: Score
     committer.start()
 
     async def end() -> tuple[list[Any], str]:
-        waiting = [asyncio.create_task(committer.ask([application(f"p{n}")], "test")) for n in range(200)]
+        waiting = [asyncio.create_task(committer.ask(one_score(application(f"p{n}"), "test"))) for n in range(200)]
         await asyncio.sleep(0)
         await asyncio.get_running_loop().run_in_executor(None, committer.stop)
         with pytest.raises(HttpProblem) as refused:
-            await committer.ask([application("late")], "test")
+            await committer.ask(one_score(application("late"), "test"))
         return await asyncio.gather(*waiting), refused.value.code
 
     answers, code = asyncio.run(end())

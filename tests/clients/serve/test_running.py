@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 from certificates import Authority
+from deciding_home import DecidingCallers, check_decisions, deciding_home
 from scorer_callers import ScorerCallers, whole
 from scorer_home import LENDER, ScorerHome, ScorerProcess, application, new_home, release_folder
 from service_process import PATIENCE
@@ -25,19 +26,25 @@ from sealscore.clients.serve.live import ServiceClock
 
 def kills(tmp_path: Path, count: int, seed: int) -> None:
     """kill -9 at random moments under load, again and again on one log."""
-    chosen, home = random.Random(seed), new_home(tmp_path / "home")
-    header, answered = home.caller(), []
+    chosen, home = random.Random(seed), deciding_home(tmp_path / "home")
+    header, answered, decided, loans = home.caller(), [], [], []
     for number in range(count):
         scorer = ScorerProcess(home).ready()
-        callers = ScorerCallers(scorer, header, 4, f"kill-{number}")
+        callers = DecidingCallers(scorer, header, 4, f"kill-{number}")
         callers.wait(chosen.randrange(1, 40))
         time.sleep(chosen.random() * 0.02)
         scorer.kill()
         callers.stop()
         assert callers.refused == []
         answered += callers.answers
-        assert whole(home, callers.answers) >= len(answered)
+        decided += callers.decisions
+        loans += callers.loans
+        assert whole(home, callers.answers) >= len(answered) + len(decided)
+        assert check_decisions(home, callers.decisions, callers.loans) >= len(decided)
     whole(home, answered)
+    check_decisions(home, decided, loans)
+    assert decided
+    assert loans
 
 
 @pytest.mark.slow

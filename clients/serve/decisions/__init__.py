@@ -1,0 +1,1 @@
+"""Decisions over HTTP: what follows a score at a lender."""
