@@ -7,11 +7,15 @@ equally. All others name a value of the plan, or with `simulation.` before them 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.schema import Extended
 from sealscore.simulations.data.scenario import Scenario
 
 MOST_PARTIES = 1000
@@ -47,12 +51,22 @@ def effective(scenario: Scenario, key: str) -> str | float | int | bool | None:
     if group := counted_group(key):
         return len(scenario.plan.members(group))
     place: Any = scenario.plan.model_dump(mode="json") | {"simulation": scenario.settings.model_dump(mode="json")}
+    model: Any = scenario.plan
     for step in key.split("."):
-        if isinstance(place, list) and step.isdigit() and int(step) < len(place):
-            place = place[int(step)]
-        else:
-            place = place.get(step) if isinstance(place, dict) else None
+        if isinstance(place, dict) and isinstance(model, Extended) and step in model.later:
+            # What has its default is in force, though it stands in no plan.
+            place = {step: to_jsonable_python(getattr(model, step))}
+        place, model = _inner(place, step), _inner(model, step)
     return json.dumps(place) if isinstance(place, dict | list) else place
+
+
+def _inner(place: Any, step: str) -> Any:
+    """What a step of a dotted key leads to in a model, a table or a list; None where there is nothing."""
+    if isinstance(place, Sequence) and not isinstance(place, str):
+        return place[int(step)] if step.isdigit() and int(step) < len(place) else None
+    if isinstance(place, BaseModel):
+        return getattr(place, step, None)
+    return place.get(step) if isinstance(place, Mapping) else None
 
 
 def counted_group(key: str) -> str | None:

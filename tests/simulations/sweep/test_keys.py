@@ -35,6 +35,8 @@ def test_what_is_in_force_is_told_also_where_it_was_not_changed(tiny: Scenario):
     assert effective(tiny, "training.rounds") == 5
     assert effective(tiny, "simulation.partition") == "equal"
     assert effective(tiny, "training.local.steps") is None
+    assert effective(tiny, "privacy.shares.fallback") == 0.2  # stands in no plan, since it came later
+    assert effective(tiny, "evaluation.validation") == tiny.plan.evaluation.validation
     assert effective(tiny, "parties.lender") == 3
     assert effective(tiny, "parties.0.name") == "lender-1"
     assert effective(tiny, "privacy.shares") == '{"bins": 0.05, "signal": 0.01, "calibration": 0.05, "evaluation": 1.0}'
