@@ -8,11 +8,12 @@ from scorer_home import ScorerProcess
 
 
 @pytest.mark.slow
-def test_no_request_that_fits_or_nearly_fits_the_description_meets_a_fault(scorer: ScorerProcess):
+@pytest.mark.parametrize("examples", [20, pytest.param(60, marks=pytest.mark.long)])
+def test_no_request_that_fits_or_nearly_fits_the_description_meets_a_fault(scorer: ScorerProcess, examples: int):
     header = scorer.home.caller()
     with scorer.client(headers=header) as client:
         described = client.get("/openapi.json").json()
-    answered = check_described(described, scorer.place, header, examples=60)
+    answered = check_described(described, scorer.place, header, examples)
     assert set(answered) == {
         "POST /v1/scores",
         "POST /v1/scores:batch",
