@@ -21,7 +21,7 @@ from sealscore.shared.persons.records import Records
 from sealscore.shared.randomness.streams import StreamSource
 
 LENDER = "lender-1"
-EPSILONS = (0.5, 1.0, 2.0)
+EPSILONS = (0.5, pytest.param(1.0, marks=pytest.mark.long), 2.0)
 
 
 def even(seed: int) -> dict[str, Records]:

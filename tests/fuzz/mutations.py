@@ -26,10 +26,11 @@ _FRESH = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 _SHARE = 1 if os.environ.get("SEALSCORE_EXAMPLES") == "all" else 4
 
 
-def fuzz(examples: int = 300) -> settings:
-    """Settings of a fuzz test: so many examples, or a share of them; see above."""
+def fuzz(examples: int = 300, few: int | None = None) -> settings:
+    """Settings of a fuzz test: so many examples, or a share of them (see above), or `few` where each takes seconds."""
+    shared = -(-examples // _SHARE) if few is None or _SHARE == 1 else few
     return settings(
-        max_examples=_FRESH or -(-examples // _SHARE),
+        max_examples=_FRESH or shared,
         derandomize=not _FRESH,
         database=None,
         deadline=None,

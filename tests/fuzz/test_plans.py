@@ -133,7 +133,7 @@ def extreme(draw: st.DrawFn) -> dict[str, Any]:
     return plain
 
 
-@fuzz(12)
+@fuzz(12, few=2)
 @given(extreme())
 @example(json.loads(WHOLE[0]) | {"training": {"rounds": 100_000, "sample_rate": 1e-6}})
 def test_a_review_ends_whatever_the_plan_asks(plain: dict[str, Any]):

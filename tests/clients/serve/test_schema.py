@@ -10,14 +10,15 @@ from scorer_home import ScorerProcess, now
 
 
 @pytest.mark.slow
-def test_no_request_that_fits_or_nearly_fits_the_description_meets_a_fault(scorer: ScorerProcess):
+@pytest.mark.parametrize("examples", [20, pytest.param(60, marks=pytest.mark.long)])
+def test_no_request_that_fits_or_nearly_fits_the_description_meets_a_fault(scorer: ScorerProcess, examples: int):
     approved(scorer.home, lenient())
     header = scorer.home.caller()
     with scorer.client(headers=header) as client:
         described = client.get("/openapi.json").json()
         waits = client.post("/v1/decisions", json=loan(inputs=INPUTS | {"identity_verified": False})).json()
     known = {"decision_id": waits["decision_id"], "as_of": str(now()), "person": "p1", "tokens": []}
-    answered = check_described(described, scorer.place, header, examples=40, known=known)
+    answered = check_described(described, scorer.place, header, examples=examples, known=known)
     assert set(answered) == {
         "POST /v1/scores",
         "POST /v1/scores:batch",
