@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -108,9 +109,11 @@ class ScorerApi:
             "process_cpu_seconds_total": ("counter", time.process_time()),
         }
         labelled = [("counter", f"{name}_total", labels, n) for (name, labels), n in committer.counts.items()]
-        for queue, counts in (await self._decisions.queued()).items():
-            for name, count in zip(("reviews_waiting", "reviews_overdue"), counts, strict=True):
-                labelled.append(("gauge", name, (("queue", queue),), count))
+        # Where the log cannot be read, the other counts are wanted most.
+        with suppress(HttpProblem):
+            for queue, counts in (await self._decisions.queued()).items():
+                for name, count in zip(("reviews_waiting", "reviews_overdue"), counts, strict=True):
+                    labelled.append(("gauge", name, (("queue", queue),), count))
         await send_text(send, self._metrics.text(gauges, labelled), KIND)
 
     async def _description(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -182,7 +185,7 @@ class ScorerApi:
                         ("features",), BODY_CODES, "RawRows", "Features"),
             ScorerRoute("GET", "/healthz", self._healthy, "Whether the process answers"),
             ScorerRoute("GET", "/readyz", self._ready, "Whether a score could be answered now", (), (503,)),
-            ScorerRoute("GET", "/metrics", self._counts, "Counts for Prometheus", ("metrics",), (503,), kind=text),
+            ScorerRoute("GET", "/metrics", self._counts, "Counts for Prometheus", ("metrics",), kind=text),
             ScorerRoute("GET", "/openapi.json", self._description, "This description", RIGHTS, (503,)),
         ]  # fmt: skip
 

@@ -10,10 +10,12 @@ import pytest
 from homes import Said
 from partners import Partners
 from policies import INPUTS, policy_text
+from service_process import ServiceProcess
 
 pytestmark = pytest.mark.slow
 
 LENDER = "lender-1"
+RIGHTS = [word for right in ("decide", "review", "loans") for word in ("--right", right)]
 LENIENT = (("champion = { approve = 540, review = 500 }", "champion = { approve = 100, review = 90 }"),
            ("fallback = { approve = 550, review = 510 }", "fallback = { approve = 100, review = 90 }"),
            ('{ name = "basic", start = 500,', '{ name = "basic", start = 90,'))  # fmt: skip
@@ -96,6 +98,38 @@ def test_from_a_policy_to_a_notice_and_a_dispute(partners: Partners):
     assert "decisions: 3 the same, 0 differ, 1 erased" in good("replay").text
     good("policy", "end", json.loads(json.dumps(approved["policy"]["hash"])))
     assert decide(partners, "d").code == 2
+
+
+def test_a_service_and_commands_decide_by_one_policy_on_one_log(partners: Partners):
+    partners.prepared(())
+    header = {"authorization": f"Bearer {partners.good(LENDER, 'caller', 'add', 'all', *RIGHTS).out.strip()}"}
+    data = partners.town.application("a", 0, amount=8000, term_months=12, inputs=INPUTS)
+    service = ServiceProcess("serve", partners.town.folder / LENDER, "--listen", f"unix:{partners.file('s.sock')}")
+    service.wait()
+    try:
+        with service.client(headers=header) as client:
+            assert client.post("/v1/decisions", json=data).json()["code"] == "no-policy"
+            first = policy(partners)
+            partners.good(LENDER, "policy", "approve", first, "--yes")
+            answer = client.post("/v1/decisions", json=data).json()
+            assert (answer["state"], answer["amount"]) == ("approved", 8000)
+            # The command knows what the service decided, and the other way round.
+            assert decided(partners, "a") == answer
+            waits = decided(partners, "b", inputs=INPUTS | {"identity_verified": False})
+            assert client.get("/v1/reviews").json()["waiting"][0]["decision_id"] == waits["decision_id"]
+            word = ("--reviewer", "staff 17", "--reason", "seen in person", "--outcome", "approve")
+            partners.good(LENDER, "review", "take", waits["decision_id"], *word)
+            assert client.get(f"/v1/decisions/{waits['decision_id']}").json()["reserved"] == 8000
+            opened = {"loan_id": "L1", "principal": 8000, "decision_id": waits["decision_id"]}
+            assert client.post("/v1/loans", json=opened).status_code == 200
+            partners.good(LENDER, "loan", "close", "L1")
+            raised = policy(partners, "next.toml", ("above = 60000", "above = 400"), ("revision = 1", "revision = 2"))
+            partners.good(LENDER, "policy", "approve", raised, "--yes")
+            other = client.post("/v1/decisions", json=data | {"application_id": "c", "person": "c"}).json()
+            assert (other["policy"]["name"], other["proposal"]) == ("retail 2", "decline-proposed")
+    finally:
+        assert service.end() == 0
+    assert "decisions: 3 the same, 0 differ, 0 erased" in partners.good(LENDER, "replay").text
 
 
 def test_what_cannot_be_decided_is_refused_without_a_value(partners: Partners, node: Callable[..., Said]):

@@ -50,6 +50,14 @@ def page_policy(**changes: Any) -> DecisionPolicy:
     return DecisionPolicy.parse(policy_data(**changes))
 
 
+def counting(days: int = 30, least: int = 3, **changes: Any) -> DecisionPolicy:
+    """The lenient policy with a rule on how often one person asks."""
+    rule = {"id": "asks-often", "event": "many-applications", "within_days": days, "at_least": least}
+    words = {"en": "There are several applications.", "zh": "近期有多次申请。"}
+    rules = [*policy_data()["products"]["starter"]["rules"], rule | {"effect": "review", "reason": words}]
+    return lenient(products__starter__rules=rules, **changes)
+
+
 def lenient(**changes: Any) -> DecisionPolicy:
     """The policy with cut-offs that every invented score passes."""
     easy = {"approve": -1000, "review": -1000}

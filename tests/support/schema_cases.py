@@ -27,7 +27,8 @@ def check_described(
     """Send so many requests for each operation that fit its description, and as many that do not where it has a body.
 
     Every second request that fits gets what is `known` in place of what was drawn, in body and path: names that a
-    description cannot give, so that not all are refused. Gives the number of requests that were answered with 200 by operation.
+    description cannot give, so that not all are refused. Gives the number of requests that were answered with 200 by
+    operation.
     """
     counts = dict[str, int]()
     for found in schemathesis.openapi.from_dict(described).get_all_operations():

@@ -2,7 +2,8 @@
 
 Both answer the same applicants of UCI credit default over 127.0.0.1, in processes of their own, and take turns. CPU is
 the service's own. The plain one keeps nothing and proves nothing: what a commit to the disk takes on this machine is
-among the figures, since it is in each answer of ours and in none of its.
+among the figures, since it is in each answer of ours and in none of its. Decisions under the policy of `bench decide`
+take turns with both.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ import psutil
 import tomli_w
 
 import sealscore
+from sealscore.clients.decision.policy.approved import use_policy
 from sealscore.clients.serve.process import caller_file
 from sealscore.clients.setup.serving_dir import Pointer, ScorerDir
 from sealscore.shared.crypto.sealing import PlanKeys
@@ -33,6 +35,7 @@ from sealscore.shared.identity.keyfile import write_key
 from sealscore.shared.persons.records import Records
 from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.serving_keys import month_of
+from sealscore.simulations.bench.decide.made_up import bench_policy
 from sealscore.simulations.bench.score.costs import features_of
 from sealscore.simulations.bench.serve.load import Load, burst
 from sealscore.simulations.data.scenario import PLANS, Scenario
@@ -62,7 +65,11 @@ def run(turns: int = TURNS, one: int = ONE, many: int = MANY) -> dict[str, Any]:
         found["ready_cpu_s"] = median(_ready_cpu([*serve, "--listen", f"127.0.0.1:{_free()}"]) for _ in range(RESTARTS))
         with _served([*serve, "--listen"], "{host}:{port}") as ours, _served(plain, "{port}") as theirs:
             load = Load(features_of(release, records, range(200)), release.manifest.purpose_code, token)
-            sides = {"ours": _Side(ours, "/v1/scores", load.ours), "plain": _Side(theirs, "/score", load.plain)}
+            sides = {
+                "ours": _Side(ours, "/v1/scores", load.ours),
+                "plain": _Side(theirs, "/score", load.plain),
+                "decided": _Side(ours, "/v1/decisions", load.decided),
+            }
             for side in sides.values():
                 side.turn(1, one // 4)
             for _ in range(turns):
@@ -73,6 +80,9 @@ def run(turns: int = TURNS, one: int = ONE, many: int = MANY) -> dict[str, Any]:
                     side.together.append(side.turn(CALLERS, many))
     for label, side in sides.items():
         found |= {f"{label}_{what}": value for what, value in side.figures().items()}
+    # What a decision costs on top of its score, of one caller and of many.
+    for what in ("cpu_ms", "busy_cpu_ms"):
+        found[f"decision_{what}"] = found[f"decided_{what}"] - found[f"ours_{what}"]
     for what in ("cpu_ms", "p50_ms", "busy_cpu_ms", "busy_p99_ms", "busy_per_s"):
         found[f"{what.removesuffix('_ms')}_ratio"] = found[f"ours_{what}"] / found[f"plain_{what}"]
     return found
@@ -194,7 +204,7 @@ def _free() -> int:
 
 
 def _home(folder: Path, source: Path, release: Release) -> tuple[ScorerDir, str]:
-    """A scorer's folder in which the release is live, and a caller's token."""
+    """A scorer's folder in which the release and a policy are live, and a caller's token."""
     found = ScorerDir(folder)
     (folder / "keys").mkdir(parents=True)
     month = month_of(datetime.now(UTC).date())
@@ -202,7 +212,9 @@ def _home(folder: Path, source: Path, release: Release) -> tuple[ScorerDir, str]
     shutil.copytree(source, found.release_folder(release.hash))
     found.hand_over(release.manifest.lenders[0], {release.hash: release.manifest.retraining_code})
     found.point(Pointer().going_live(release.hash))
-    token = caller_file(found).add("bench", ["score"])
+    with closing(found.log()) as log:
+        use_policy(log, bench_policy(), "live", "bench")
+    token = caller_file(found).add("bench", ["score", "decide"])
     assert token is not None
     return found, token
 

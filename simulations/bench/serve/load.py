@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from sealscore.clients.decision.facts import LOAN_KEYS
+from sealscore.simulations.bench.decide.made_up import invented_application
+
 _TIMEOUT = 60.0
 
 
@@ -21,17 +24,24 @@ class Load:
 
     def __init__(self, features: Sequence[Mapping[str, Any]], purpose: str, token: str) -> None:
         self._features, self._purpose, self._token = features, purpose, token
-        self._number = itertools.count()
+        self._number, self._loans = itertools.count(), itertools.count()
+        self._random = np.random.default_rng(3)
 
     def ours(self, path: str) -> bytes:
         """A request to the scorer."""
         return self._request(path, {"authorization": f"Bearer {self._token}"})
 
+    def decided(self, path: str) -> bytes:
+        """A request to the scorer for a decision under the policy of `bench decide`."""
+        asked = invented_application(next(self._loans), self._random)
+        own = {name: asked[name] for name in ("product", *LOAN_KEYS)}
+        return self._request(path, {"authorization": f"Bearer {self._token}"}, own)
+
     def plain(self, path: str) -> bytes:
         """The same to the plain service."""
         return self._request(path, {})
 
-    def _request(self, path: str, headers: Mapping[str, str]) -> bytes:
+    def _request(self, path: str, headers: Mapping[str, str], more: Mapping[str, Any] | None = None) -> bytes:
         number = next(self._number)
         body = {
             "application_id": f"a{number}",
@@ -41,6 +51,7 @@ class Load:
             "purpose": self._purpose,
             "features": self._features[number % len(self._features)],
             "tokens": [],
+            **(more or {}),
         }
         content = json.dumps(body).encode()
         given = {"host": "127.0.0.1", "content-type": "application/json", "content-length": len(content), **headers}

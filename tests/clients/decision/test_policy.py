@@ -19,6 +19,8 @@ from sealscore.shared.plan.toml import TomlError
 
 WORDS = {"en": "A reason.", "zh": "原因。"}
 STARTER = "products__starter"
+MANY = {"id": "often", "event": "many-applications", "within_days": 30, "at_least": 3, "effect": "review",
+        "reason": {"en": "There are several.", "zh": "近期有多次申请。"}}  # fmt: skip
 
 
 def rule(**given: Any) -> dict[str, Any]:
@@ -94,6 +96,13 @@ def test_the_policy_of_the_page_has_no_fault_and_one_hash(tmp_path: Path):
          "products.starter.limits.statutory.0"),
         ({f"{STARTER}__random": {"series": "a", "start": 505, "propensity": 0.1, "largest": 5000}},
          "products.starter.random.start"),
+        # Events that count.
+        *[({f"{STARTER}__rules": [MANY | wrong]}, "products.starter.rules.0")
+          for wrong in ({"at_least": 1}, {"at_least": 2.5}, {"at_least": 21}, {"above": 2}, {"effect": "decline"},
+                        {"event": "score-shopping"}, {"event": "bought-traffic", "at_least": None})],
+        *[({f"{STARTER}__rules": [{name: value for name, value in MANY.items() if name != gone}]},
+           "products.starter.rules.0") for gone in ("within_days", "at_least")],
+        ({f"{STARTER}__rules": [MANY, MANY | {"id": "same"}]}, "products.starter.rules.1"),
         # Queues.
         ({"declines": "nowhere"}, "declines"),
         ({"notice__queue": "nowhere"}, "notice.queue"),
@@ -128,6 +137,17 @@ def test_what_its_values_say_together_is_refused(changes: dict[str, Any], place:
 def test_a_value_that_is_not_allowed_is_refused(changes: dict[str, Any]):
     with pytest.raises(PlanError):
         page_policy(**changes)
+
+
+def test_two_windows_are_two_rules_and_a_policy_without_one_has_its_hash():
+    inputs = dict.fromkeys(("shared_phone", "identity_verified"))
+    few = {f"{STARTER}__inputs__{name}": gone for name, gone in inputs.items()}
+    policy = page_policy(
+        **few, **{f"{STARTER}__rules": [MANY, MANY | {"id": "year", "within_days": 365, "at_least": 9}]}
+    )
+    assert faults(policy) == []
+    assert "within_days" in policy.canonical()
+    assert "within_days" not in page_policy().canonical()
 
 
 def test_a_policy_that_would_punish_who_does_not_consent_cannot_be_written():

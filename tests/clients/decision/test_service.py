@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policies import INPUTS, applicant, asked, decider, lenient, page_policy, policy_data
+from policies import INPUTS, applicant, asked, counting, decider, lenient, page_policy, policy_data
 from small_release import TODAY, Pair, known_at, small_release
 
 from sealscore.clients.decision.evaluation import Evaluator
@@ -198,6 +198,67 @@ def test_deciding_again_and_again_on_one_score_is_an_event(pair: Pair):
     assert [one.get("alarm") for one in made] == [None, None, "score-shopping"]
     assert [rule["id"] for rule in made[2]["rules"] if rule["hit"]] == ["input.debt_service", "shopping"]
     assert (replayed(pair).same, replayed(pair).differ) == (3, [])
+
+
+def test_many_applications_of_one_person_wait_and_replay(pair: Pair):
+    """Whatever the application, the product and the body; those of other days and of other persons do not count."""
+    policy, shadow = counting(least=3), counting(days=1, least=2, revision=2)
+
+    def asks(name: str, day: int = 0, person: str = PERSON, **more: Any) -> dict[str, Any]:
+        data = asked(person, application_id=name, amount=1000, **more)
+        return decider(pair, policy, shadow).decide(data, "me", TODAY + timedelta(days=day))
+
+    first = asks("a0")
+    assert [first["state"], asks("a1")["state"], asks("b0", person="p2")["state"]] == ["approved"] * 3
+    assert asks("a0") == first  # again, and no further one
+    third = asks("a2", day=29)
+    assert rule(third, "asks-often") == (True, "yes", "at_least 3 in 30 days")
+    assert (third["state"], third["queue"]) == ("waiting", "general")
+    # The third day of the window is over for the first two.
+    assert asks("a3", day=31)["state"] == "approved"
+    # What was corrected after an objection is none; the one that is disputed is.
+    desk = ReviewDesk(pair.log, ApprovedPolicies.of(pair.log))
+    service, day = decider(pair, policy, shadow), TODAY + timedelta(days=32)
+    service.dispute(
+        desk, third["decision_id"], "it was not me who asked", asked(PERSON, application_id="a2"), "me", day
+    )
+    assert [line.content["recent"] for line in decisions(pair)][-2:] == [[2, 31, 31], [1, 3, 32, 32]]
+    assert asks("a4", day=33)["state"] == "waiting"
+    assert (replayed(pair).same, replayed(pair).differ) == (7, [])
+    # The shadow has a window of its own; its days count from each line.
+    found = [line.content["shadows"][shadow.hash]["proposal"] for line in decisions(pair)]
+    assert found.count("review") == 1
+
+
+def decisions(pair: Pair) -> list[Any]:
+    return [line for line in pair.log.lines() if line.kind == "decision"]
+
+
+def rule(answer: dict[str, Any], id: str) -> tuple[Any, ...]:
+    (found,) = (one for one in answer["rules"] if one["id"] == id)
+    return found["hit"], found["value"], found["threshold"]
+
+
+def test_a_line_that_counts_otherwise_is_found(pair: Pair, monkeypatch: pytest.MonkeyPatch):
+    service = decider(pair, counting())
+    with monkeypatch.context() as patch:
+        patch.setattr(Register, "recent", lambda self, person, today: [0, 0])
+        assert service.decide(asked(PERSON), "me", TODAY)["state"] == "waiting"
+    (line,) = decisions(pair)
+    assert replayed(pair).differ == [line.seq]
+
+
+def test_who_was_erased_or_is_over_counts_from_the_start(pair: Pair):
+    service = decider(pair, counting(least=2))
+    assert service.decide(asked(PERSON, application_id="a"), "me", TODAY)["state"] == "approved"
+    with pair.log.commit() as batch:
+        batch.erase(PERSON, "asked for it")
+        Register(batch, pair.log.keys).forget(pair.log.keys.person(PERSON))
+    assert service.decide(asked(PERSON, application_id="b"), "me", TODAY)["state"] == "approved"
+    assert service.decide(asked(PERSON, application_id="c"), "me", TODAY)["state"] == "waiting"
+    assert (replayed(pair).same, replayed(pair).differ) == (2, [])
+    rows = pair.log._database.execute("SELECT COUNT(*) FROM decision_days").fetchone()
+    assert rows == (2,)
 
 
 def test_what_cannot_be_decided_costs_nothing(pair: Pair):

@@ -440,6 +440,22 @@ def beside(path: Path) -> bytes:
     return b"".join(one.read_bytes() for one in path.parent.glob(f"{path.name}*"))
 
 
+def test_a_part_that_fails_leaves_the_rest_of_its_commit(tmp_path: Path):
+    """Also its place in the chain, the key of its person, and what was to go from the disk."""
+    log = ScoreLog(KEYS, tmp_path / "log.db")
+    with log.commit() as batch:
+        for name in ("a", "bad", "b", "bad", "bad"):
+            with suppress(ZeroDivisionError), batch.apart():
+                batch.write({"score_id": f"score-{name}"}, name, f"p-{name}", 1, name.encode())
+                if name == "bad":
+                    assert batch.erase("p-a", "a fault")
+                    assert 1 / 0
+        assert not batch.shed
+    assert log.check([log.head]) == []
+    assert [(line.content or {})["score_id"] for line in log.lines()] == ["score-a", "score-b"]
+    assert log._database.execute("SELECT COUNT(*) FROM persons").fetchone() == (2,)
+
+
 def test_a_key_goes_from_the_disk_when_no_reader_keeps_it_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(score_log, "_PATIENCE", 0.05)
     path = tmp_path / "log.db"

@@ -13,6 +13,8 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
+from deciding_home import approved, check_decisions, loan
+from policies import lenient
 from scorer_home import ScorerHome, application, now, pair_of
 from small_release import known_at, small_folder
 
@@ -20,6 +22,7 @@ from sealscore.clients.http.problems import HttpProblem
 from sealscore.clients.scoring.score_log import ScoreLogError
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.serve.committer import Committer, _Worker
+from sealscore.clients.serve.decisions.works import deciding
 from sealscore.clients.serve.live import LiveRelease
 from sealscore.clients.serve.work import one_score, score_batch
 from sealscore.shared.serving.release import Release
@@ -80,6 +83,29 @@ def test_a_fault_stays_with_the_request_that_meets_it(committer: Committer, home
     kept = [line.content["application_id"] for line in log.lines() if line.content is not None]
     assert sorted(kept) == ["app-a", "app-b", "app-c"]
     log.close()
+
+
+def test_what_cannot_be_decided_leaves_no_score_and_spoils_no_other(home: ScorerHome):
+    approved(home, lenient())
+    committer = Committer(home.dir)
+    committer.start()
+
+    async def all_of_it() -> list[Any]:
+        first = await committer.ask(deciding(loan("p1"), "test"))
+        # A new body of an application that has an approval is scored, refused, and undone.
+        works = [deciding(loan(f"q{n}"), "test") for n in range(6)]
+        works[3:3] = [deciding(loan("p1", amount=5000, features={"income": 40.0, "late": 2}), "test")]
+        again = await asyncio.gather(*map(committer.ask, works), return_exceptions=True)
+        return [first, *again]
+
+    found = asyncio.run(all_of_it())
+    assert [one.code for one in found if isinstance(one, HttpProblem)] == ["approved-before"]
+    committer.stop()
+    assert committer.groups < 8
+    answers = [msgspec.json.decode(one) for one in found if isinstance(one, bytes)]
+    assert check_decisions(home, answers) == 7
+    with closing(home.dir.log()) as log:
+        assert sum(line.kind == "score" for line in log.lines()) == 7
 
 
 def test_all_that_was_asked_is_answered_at_the_end_and_nothing_after(home: ScorerHome):

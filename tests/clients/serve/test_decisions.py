@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from deciding_home import approved, check_decisions, deciding_home, loan, offline
-from policies import INPUTS, lenient, policy_data
+from policies import INPUTS, counting, lenient
 from scorer_home import ScorerHome, ScorerProcess, now
 
 from sealscore.clients.decision.register import DecisionError
@@ -256,10 +256,7 @@ LOAN = ("amount", "term_months", "inputs")
 
 
 def test_who_asks_again_under_another_id_waits_for_a_person(client: httpx.Client, home: ScorerHome):
-    rule = {"id": "asks-often", "event": "many-applications", "within_days": 30, "at_least": 3, "effect": "review"}
-    words = {"en": "There are several applications.", "zh": "近期有多次申请。"}
-    rules = [*policy_data()["products"]["starter"]["rules"], rule | {"reason": words}]
-    approved(home, lenient(revision=2, products__starter__rules=rules))
+    approved(home, counting(revision=2))
     states = [good(client.post("/v1/decisions", json=loan("p1", application_id=f"a{n}")))["state"] for n in range(4)]
     assert states == ["approved", "approved", "waiting", "waiting"]
     # Others do not wait for it, and the same body is no further one.
