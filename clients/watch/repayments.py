@@ -83,15 +83,16 @@ class Repayments:
     columns: RepaymentTable
     frame: pl.DataFrame = field(repr=False)
 
-    def checked(self, loans: pl.DataFrame, unread: int, until: int) -> tuple[pl.DataFrame, int]:
+    def checked(self, loans: pl.DataFrame, unread: int, until: int, window: int) -> tuple[pl.DataFrame, int]:
         """The rows of loans that the log has, and how many loans were left out since their lines were not read.
 
         `loans` are those of the log (see `frames.LOANS`), of which `unread` may be missing; no row may be of a month
-        after `until`.
+        after `until`. A loan has rows until its window of so many months is over, or it is paid.
 
         Raises:
             DataError: a loan is unknown, a row stands twice, is before its loan or still to come, a month is missing,
-                days past due rise by more than the days that went by, or a loan is gone while it was past due.
+                days past due rise by more than the days that went by, or a loan is gone while it was past due and its
+                window open.
         """
         known = {loan: (start, over) for loan, start, over in loans.select("loan", "start", "over").iter_rows()}
         rows: dict[str, Rows] = {}
@@ -103,7 +104,7 @@ class Repayments:
             faults["unknown"] = [rows[loan][0][0] for loan in strange]
         latest = max((int(month) for _, month, _ in self.frame.iter_rows()), default=until)
         for loan in rows.keys() & known.keys():
-            for code, at in _faults(rows[loan], known[loan], until, latest):
+            for code, at in _faults(rows[loan], known[loan], min(until, latest), until, window):
                 faults.setdefault(code, []).append(at)
         if faults:
             raise DataError(
@@ -134,13 +135,15 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "gap": ("a month without a row before it, since the loan's last one", "give a row for each month of a loan"),
     "jump": ("days past due rose by more than the days that went by", "correct the rows"),
     "gone": (
-        "the last row of a loan that was past due, in a table that goes on",
+        "the last row of a loan that was past due, before its window is over",
         "keep its rows, also when it is written off; one that was paid ends with 0",
     ),
 }
 
 
-def _faults(rows: Rows, loan: tuple[int | None, int | None], until: int, latest: int) -> Iterator[tuple[str, int]]:
+def _faults(
+    rows: Rows, loan: tuple[int | None, int | None], latest: int, until: int, window: int
+) -> Iterator[tuple[str, int]]:
     """Codes and places of what is wrong with the rows of one loan."""
     start, over = loan
     rows = sorted(rows, key=lambda row: row[1])
@@ -161,7 +164,8 @@ def _faults(rows: Rows, loan: tuple[int | None, int | None], until: int, latest:
             yield "jump", at
         before = month, days
     at, month, days = rows[-1]
-    if days > 0 and month < min(latest, until) and (over is None or over > month + 1):
+    watched = start is not None and month < min(latest, start + window)
+    if days > 0 and watched and (over is None or over > month + 1):
         yield "gone", at
 
 

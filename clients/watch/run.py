@@ -62,7 +62,7 @@ def watched(
     if table is not None:
         told("reading the table of repayments")
         rows = table.read(log.keys)
-        kept, left = rows.checked(book.loans, reader.unread_loans, over)
+        kept, left = rows.checked(book.loans, reader.unread_loans, over, release.window)
         book = with_other(book, repayments=kept)
         last = min(over, rows.last if rows.last is not None else over)
     return Watched(book, release, settings, first, last, left, table is not None)

@@ -19,7 +19,7 @@ from sealscore.clients.watch.nulls import Null
 HORIZON = 24
 """Months over which the chance of an alert is bounded."""
 CHANCE = 0.05
-LIVES = 8000
+LIVES = 4000
 
 
 @dataclass(frozen=True)
