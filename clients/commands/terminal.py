@@ -18,6 +18,7 @@ from sealscore.clients.scoring.score_log import ScoreLogError
 from sealscore.clients.scoring.serving_store import ServingStoreError
 from sealscore.clients.setup.bundle_file import BundleFileError
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
+from sealscore.clients.watch.errors import WatchError
 from sealscore.shared.crypto.sealing import CertificateError
 from sealscore.shared.identity.identity import CardError
 from sealscore.shared.identity.keyfile import KeyFileError
@@ -52,6 +53,7 @@ _BAD_INPUT = (
     BatchError,
     DecisionError,
     NoPolicy,
+    WatchError,
 )
 _FAILED = (
     LedgerError,

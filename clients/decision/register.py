@@ -241,7 +241,7 @@ class Register:
         self._open(loan, decision.application, decision.person, principal, day)
 
     def _open(self, loan: str, application: bytes | None, person: bytes, principal: int, day: str) -> None:
-        name = self._name(_LOAN, loan.encode())
+        name = self.loan(loan)
         if self._database.execute("SELECT 1 FROM loans WHERE loan = ?", (name,)).fetchone():
             raise DecisionError("loan", "a loan of this id is open already; close it first, or give another id")
         self._database.execute("INSERT INTO loans VALUES (?, ?, ?, ?)", (name, application, person, principal))
@@ -250,7 +250,7 @@ class Register:
     def close_loan(self, loan: str) -> bytes:
         """A loan is over; gives its person. DecisionError where none of that id is open."""
         query = "DELETE FROM loans WHERE loan = ? RETURNING person"
-        row = self._database.execute(query, (self._name(_LOAN, loan.encode()),)).fetchone()
+        row = self._database.execute(query, (self.loan(loan),)).fetchone()
         if row is None:
             raise DecisionError("loan", "no loan of this id is open; see the id")
         return bytes(row[0])
@@ -267,7 +267,7 @@ class Register:
 
     def loan(self, loan: str) -> bytes:
         """What stands for a loan, 32 bytes."""
-        return self._name(_LOAN, loan.encode())
+        return loan_name(self._keys, loan)
 
     def change_loans(self, changed: dict[bytes, tuple[bytes, int]], closed: Iterator[bytes], since: str) -> None:
         """What a table of open loans says: new ones and other principals, and those that it has no more.
@@ -304,7 +304,16 @@ class Register:
         self._database.execute("DELETE FROM reservations WHERE person = ?", (person,))
 
     def _name(self, label: bytes, content: bytes) -> bytes:
-        return hmac.digest(self._keys.naming, pack_fields(label, content), hashlib.sha256)
+        return _named(self._keys, label, content)
+
+
+def loan_name(keys: LogKeys, loan: str) -> bytes:
+    """What stands for a loan in the log and its tables, 32 bytes."""
+    return _named(keys, _LOAN, loan.encode())
+
+
+def _named(keys: LogKeys, label: bytes, content: bytes) -> bytes:
+    return hmac.digest(keys.naming, pack_fields(label, content), hashlib.sha256)
 
 
 def recent_days(days: Iterable[str], today: date) -> list[int]:

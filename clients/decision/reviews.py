@@ -47,11 +47,16 @@ class PersonsWord:
     amount: int | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        name = self.reviewer.strip()
-        letters = sum(one.isalnum() for one in name)
-        if letters < _LEAST_NAME or name.casefold() in _NOBODY or plain(name, 80) != name:
+        if not names_person(self.reviewer):
             raise DecisionError("reviewer", "a review needs the person who did it: a name or staff number")
         check_reason(self.reason)
+
+
+def names_person(given: str) -> bool:
+    """Whether a text may be the name or staff number of a person, and no word for nobody."""
+    name = given.strip()
+    letters = sum(one.isalnum() for one in name)
+    return letters >= _LEAST_NAME and name.casefold() not in _NOBODY and plain(name, 80) == name
 
 
 def check_reason(reason: str) -> None:

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -31,8 +31,9 @@ from sealscore.shared.files import OWNER_ONLY
 
 # Seconds for which nobody writes while readers keep pages of what was destroyed.
 _PATIENCE = 1.0
-# Lines that are of no person, and not encrypted.
-_OPEN_KINDS = ("erased", "policy")
+NoteKind = Literal["policy", "watch"]
+"""Kinds of lines that are of no person: they hold nothing of one."""
+_OPEN_KINDS = ("erased", *get_args(NoteKind))
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, person BLOB NOT NULL, body BLOB NOT NULL,
@@ -42,6 +43,7 @@ CREATE TABLE IF NOT EXISTS commits (seq INTEGER PRIMARY KEY, signature BLOB NOT 
 CREATE INDEX IF NOT EXISTS lines_heads ON lines (head);
 CREATE INDEX IF NOT EXISTS lines_erased ON lines (person) WHERE kind = 'erased';
 CREATE INDEX IF NOT EXISTS lines_policies ON lines (seq) WHERE kind = 'policy';
+CREATE INDEX IF NOT EXISTS lines_watch ON lines (seq) WHERE kind = 'watch';
 CREATE TABLE IF NOT EXISTS persons (
     person BLOB NOT NULL, since INTEGER NOT NULL, key BLOB NOT NULL, retained INTEGER NOT NULL DEFAULT 0, until TEXT,
     PRIMARY KEY (person, since)
@@ -66,7 +68,8 @@ class ScoreLogError(RuntimeError):
 
 
 class ScoreLine(NamedTuple):
-    """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when.
+    """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when; of a
+    line that a withdrawal locked, and that was not to be read, `erased` is empty.
 
     `person` is what stands for its person in the file.
     """
@@ -225,20 +228,28 @@ class ScoreLog:
         return found
 
     def lines(
-        self, seqs: Sequence[int] | None = None, read: Callable[[bytes], dict[str, Any]] = msgspec.json.decode
+        self,
+        seqs: Sequence[int] | None = None,
+        read: Callable[[bytes], dict[str, Any]] = msgspec.json.decode,
+        locked: bool = True,
     ) -> Iterator[ScoreLine]:
-        """The lines in order, decrypted as far as their persons' keys are there; `read` may leave parts of them out."""
+        """The lines in order, decrypted as far as their persons' keys are there; `read` may leave parts of them out.
+
+        Those that a withdrawal moved under the retention key are not read where `locked` is false.
+        """
         where = "" if seqs is None else f"WHERE seq IN ({','.join('?' * len(seqs))})"
-        keys = self._person_keys(where, seqs or ())
+        keys = self._person_keys(where, seqs or (), locked)
         query = f"SELECT seq, at, kind, person, body FROM lines {where} ORDER BY seq"
         for seq, at, kind, person, body in self._database.execute(query, tuple(seqs or ())):
             name = bytes(person)
             if kind in _OPEN_KINDS:
                 yield ScoreLine(seq, at, kind, json.loads(bytes(body)), "", name)
                 continue
-            key = next((key for since, key in keys.get(name, ()) if since <= seq), None)
+            kept = next((one for one in keys.get(name, ()) if one[0] <= seq), None)
+            key = None if kept is None else kept[1]
             content = None if key is None else opened(key, seq, name, bytes(body), read)
-            yield ScoreLine(seq, at, kind, content, "" if content is not None else self._erased_at(name), name)
+            there = content is not None or (kept is not None and key is None)
+            yield ScoreLine(seq, at, kind, content, "" if there else self._erased_at(name), name)
 
     @property
     def noted(self) -> int:
@@ -246,11 +257,12 @@ class ScoreLog:
         row = self._database.execute("SELECT MAX(seq) FROM lines WHERE kind = 'policy'").fetchone()
         return int(row[0] or 0)
 
-    def notes(self) -> Iterator[ScoreLine]:
-        """The lines of policies, which are of no person, in order."""
-        query = "SELECT seq, at, body FROM lines WHERE kind = 'policy' ORDER BY seq"
+    def notes(self, kind: NoteKind = "policy") -> Iterator[ScoreLine]:
+        """The lines of a kind that is of no person, in order."""
+        # Written out, so that the index of the kind serves it.
+        query = f"SELECT seq, at, body FROM lines WHERE kind = '{kind}' ORDER BY seq"
         for seq, at, body in self._database.execute(query):
-            yield ScoreLine(seq, at, "policy", json.loads(bytes(body)))
+            yield ScoreLine(seq, at, kind, json.loads(bytes(body)))
 
     def find(self, score: str) -> ScoreLine | None:
         """The line of a score by its id."""
@@ -274,14 +286,21 @@ class ScoreLog:
         query = "SELECT MAX(at) FROM lines WHERE kind = 'erased' AND person = ?"
         return str(self._database.execute(query, (person,)).fetchone()[0] or "unknown")
 
-    def _person_keys(self, where: str, seqs: Sequence[int]) -> dict[bytes, list[tuple[int, AESGCM]]]:
-        """The keys of persons of these lines with the line from which on each is used, the latest first."""
-        found: dict[bytes, list[tuple[int, AESGCM]]] = {}
+    def _person_keys(
+        self, where: str, seqs: Sequence[int], locked: bool
+    ) -> dict[bytes, list[tuple[int, AESGCM | None]]]:
+        """The keys of persons of these lines with the line from which on each is used, the latest first; None for those
+        under the retention key that are not to be used.
+        """
+        found: dict[bytes, list[tuple[int, AESGCM | None]]] = {}
         retention = AESGCM(self._keys.retention)
         of = f"WHERE person IN (SELECT person FROM lines {where})" if where else ""
         query = f"SELECT person, since, key, retained FROM persons {of} ORDER BY since DESC"
         for person, since, key, retained in self._database.execute(query, tuple(seqs)):
             raw, name = bytes(key), bytes(person)
+            if retained and not locked:
+                found.setdefault(name, []).append((since, None))
+                continue
             # What another retention key wrapped is as good as destroyed.
             with suppress(InvalidTag):
                 opened = AESGCM(retention.decrypt(raw[:NONCE], raw[NONCE:], name) if retained else raw)

@@ -14,11 +14,13 @@ from sealscore.clients.data.persons import Persons
 from sealscore.clients.data.sources.sources import Source
 from sealscore.clients.data.sources.sql import SqlSource
 from sealscore.clients.roles.bands import GROUP_BITS, MayTell
+from sealscore.clients.watch.repayments import RepaymentTable
+from sealscore.clients.watch.settings import Family, Reference, WatchSettings
 from sealscore.shared.ledger.entries import Ceilings, Code, TellLimit
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import SERVER
-from sealscore.shared.plan.schema import Name, Strict
+from sealscore.shared.plan.schema import Name, Strict, Words
 from sealscore.shared.plan.settings import Form
 from sealscore.shared.plan.toml import load_as
 
@@ -119,6 +121,21 @@ class ConsentsSection(SourceSection):
         return ConsentTable(self.source(base), self.person, self.recipient, self.purpose, days)
 
 
+class RepaymentsSection(SourceSection):
+    """A lender's own table with one row for each loan and month, and the names of its columns, for `watch`.
+
+    `loan` has the ids of `loan open` and `loan read`, `month` a month or a day of it, `days_past_due` those at its end.
+    """
+
+    loan: Name = "loan"
+    month: Name = "month"
+    days_past_due: Name = "days_past_due"
+
+    def table_of(self, base: Path) -> RepaymentTable:
+        """The table of repayments."""
+        return RepaymentTable(self.source(base), self.loan, self.month, self.days_past_due)
+
+
 class DataSection(SourceSection):
     """The data set: its fixed id in the ledger, where it is, and one's own names of the plan's columns.
 
@@ -141,6 +158,7 @@ class DataSection(SourceSection):
     consent: Literal["required", "none"] = "required"
     consent_column: Name | None = None
     consents: ConsentsSection | None = None
+    repayments: RepaymentsSection | None = None
     zone: str | None = None
     missing_values: dict[Name, tuple[float, ...]] = Field(default_factory=dict)
     split: Path | None = None
@@ -222,6 +240,21 @@ class ServingSection(Strict):
         return self.limits.get(kind, TELL_LIMITS[kind])
 
 
+class WatchSection(Strict):
+    """How a lender watches a release: see `WatchSettings`. `owners` are by family of measures."""
+
+    bad_days: Annotated[int, Field(ge=1, le=365)] = 90
+    reference: Reference = "release"
+    reference_months: Annotated[int, Field(ge=1, le=12)] = 3
+    floor: Annotated[int, Field(ge=5, le=1000)] = 10
+    owners: dict[Family, Words] = Field(default_factory=dict)
+
+    def settings(self) -> WatchSettings:
+        """As a watch takes them."""
+        owners = {str(family): owner for family, owner in self.owners.items()}
+        return WatchSettings(self.bad_days, self.reference, self.reference_months, self.floor, owners)
+
+
 class NodeConfig(Strict):
     """The whole of node.toml. `budget` is what the operator lets be spent of one person of the data set."""
 
@@ -231,6 +264,7 @@ class NodeConfig(Strict):
     budget: Ceilings
     supernode: SuperNodeSection = SuperNodeSection()
     serving: ServingSection = ServingSection()
+    watch: WatchSection = WatchSection()
 
     @classmethod
     def load(cls, path: Path) -> NodeConfig:

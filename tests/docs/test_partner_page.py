@@ -22,9 +22,11 @@ from sealscore.clients.setup.config import (
     DataSection,
     NodeConfig,
     NodeSection,
+    RepaymentsSection,
     ServerSection,
     ServingSection,
     SuperNodeSection,
+    WatchSection,
 )
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.preflight import preflight
@@ -48,9 +50,11 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "server": ServerSection,
     "data": DataSection,
     "data.consents": ConsentsSection,
+    "data.repayments": RepaymentsSection,
     "budget": Ceilings,
     "supernode": SuperNodeSection,
     "serving": ServingSection,
+    "watch": WatchSection,
 }
 
 

@@ -4,44 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from deciding import LENDER, decide, decided, policy
 from homes import Said
 from partners import Partners
-from policies import INPUTS, policy_text
+from policies import INPUTS
 from service_process import ServiceProcess
 
 pytestmark = pytest.mark.slow
 
-LENDER = "lender-1"
 RIGHTS = [word for right in ("decide", "review", "loans") for word in ("--right", right)]
-LENIENT = (("champion = { approve = 540, review = 500 }", "champion = { approve = 100, review = 90 }"),
-           ("fallback = { approve = 550, review = 510 }", "fallback = { approve = 100, review = 90 }"),
-           ('{ name = "basic", start = 500,', '{ name = "basic", start = 90,'))  # fmt: skip
-
-
-def policy(partners: Partners, name: str = "policy.toml", *changes: tuple[str, str]) -> str:
-    """A policy's file: the page's with cut-offs that everybody passes, and other changes."""
-    text = policy_text()
-    for old, new in (*LENIENT, *changes):
-        assert old in text, old
-        text = text.replace(old, new, 1)
-    partners.file(name).write_text(text, encoding="utf-8")
-    return str(partners.file(name))
-
-
-def decide(partners: Partners, person: str, **changes: Any) -> Said:
-    asked = {"amount": 8000, "term_months": 12, "inputs": INPUTS, **changes}
-    data = partners.town.application(person, 0, **asked)
-    return partners.node(LENDER, "decide", partners.town.write("application.json", data))
-
-
-def decided(partners: Partners, person: str, **changes: Any) -> dict[str, Any]:
-    said = decide(partners, person, **changes)
-    assert said.code == 0, said.text
-    found: dict[str, Any] = json.loads(said.out.strip().splitlines()[-1])
-    return found
 
 
 def test_from_a_policy_to_a_notice_and_a_dispute(partners: Partners):

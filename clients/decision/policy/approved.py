@@ -87,4 +87,4 @@ def use_policy(log: ScoreLog, policy: DecisionPolicy, use: PolicyUse, caller: st
     """Use a policy from now on, as a signed line of the log; ScoreLogError where it cannot be written."""
     content = {"policy": policy.hash, "use": use, "caller": caller, "text": policy.canonical()}
     with log.commit() as batch:
-        batch.note_policy(content)
+        batch.note("policy", content)

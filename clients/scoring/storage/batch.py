@@ -97,9 +97,9 @@ class Batch:
         self._append(kind, person, nonce + key.encrypt(nonce, msgspec.json.encode(content), bound(seq, person)))
         return seq
 
-    def note_policy(self, content: dict[str, Any]) -> int:
-        """A line of a policy, which is of no person and not encrypted; gives its number."""
-        self._append("policy", b"", json.dumps(content, sort_keys=True).encode())
+    def note(self, kind: str, content: dict[str, Any]) -> int:
+        """A line of a kind that is of no person (`NoteKind`), and is not encrypted; gives its number."""
+        self._append(kind, b"", json.dumps(content, sort_keys=True).encode())
         return self._seq
 
     @property

@@ -1,0 +1,1 @@
+"""What a watch found in a month, as plain data and as a page."""

@@ -1,0 +1,187 @@
+"""The report of a month as plain data: what is printed as JSON, and what the page is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sealscore.clients.watch.journal import WatchJournal
+from sealscore.clients.watch.judged import JudgedMonth
+from sealscore.clients.watch.months import month_text
+from sealscore.clients.watch.nulls import LEAST
+from sealscore.clients.watch.portfolio import BUCKETS, ROLLS, outcomes, rolls, vintages
+from sealscore.clients.watch.report.cells import hidden, rate_cell
+from sealscore.clients.watch.run import Watched
+from sealscore.clients.watch.thresholds import CHANCE, HORIZON
+
+_TENTHS = 10
+
+
+def report_of(of: Watched, judged: JudgedMonth, journal: WatchJournal) -> dict[str, Any]:
+    """All that is shown of a month: rates with intervals, closed windows only, no cell of few cases."""
+    month, floor = judged.month, of.settings.floor
+    closed = outcomes(of.book.loans, of.book.repayments, month, of.release.window, of.settings.bad_days)
+    until = month_text(month)
+    return {
+        "form": 1,
+        "release": of.release.release,
+        "month": until,
+        "first_month": month_text(of.first),
+        "bad_days": of.settings.bad_days,
+        "window_months": of.release.window,
+        "first_window_closes": month_text(of.first + of.release.window),
+        "reference_months": of.settings.reference_months,
+        "floor": floor,
+        "least": LEAST,
+        "chance": {"alert": CHANCE, "months": HORIZON, "level": judged.level},
+        "read": _read(of, month),
+        "measures": [
+            {
+                "name": one.name,
+                "family": one.family,
+                "reference": one.reference,
+                "cases": one.cases or None,
+                "value": one.value,
+                "threshold": one.threshold,
+                "breach": one.breach,
+            }
+            for one in judged.measures
+        ],
+        "alerts": [
+            {
+                "id": alert.id,
+                "measure": alert.measure,
+                "month": alert.month,
+                "severity": alert.severity,
+                "owner": alert.owner,
+                "state": alert.state,
+            }
+            for alert in journal.alerts.values()
+            if alert.release == of.release.release and alert.month <= until
+        ],
+        "calibration": _calibration(closed, floor),
+        "vintages": _vintages(of, closed, month),
+        "rolls": _rolls(of, month),
+        "operations": _operations(of, month),
+        "signals": _split(closed.drop_nulls("signal"), pl.col("signal").cast(pl.String), floor),
+        "groups": _groups(of, closed, month),
+    }
+
+
+def _read(of: Watched, month: int) -> dict[str, Any]:
+    book = of.book
+    seen = set(book.repayments["loan"].to_list())
+    begun = book.loans.filter(pl.col("start") < month)
+    return {
+        "scores": book.scores.filter(pl.col("month") == month).height,
+        "decisions": book.decisions.filter(pl.col("month") == month).height,
+        "repayments": of.repayments,
+        "loans": len(seen),
+        "loans_without_row": begun.filter(~pl.col("loan").is_in([*seen])).height if of.repayments else None,
+        "loans_left_out": of.left_out,
+        "lines_erased": book.erased,
+        "lines_withdrawn": book.withdrawn,
+    }
+
+
+def _calibration(closed: pl.DataFrame, floor: int) -> list[dict[str, Any]]:
+    """Predicted and observed rates by role, in tenths of the loans by their PD."""
+    found = []
+    for (role,), loans in sorted(closed.drop_nulls("role").partition_by("role", as_dict=True).items()):
+        ordered = loans.sort("pd", "loan")
+        for place in np.array_split(np.arange(ordered.height), min(_TENTHS, max(1, ordered.height // floor))):
+            rows = ordered[place.tolist()]
+            cell = rate_cell(int(rows["bad"].sum()), rows.height, floor)
+            predicted = None if cell["rate"] is None else float(rows["pd"].to_numpy().mean())
+            found.append({"role": role, "predicted": predicted, **cell})
+    return found
+
+
+def _vintages(of: Watched, closed: pl.DataFrame, month: int) -> list[dict[str, Any]]:
+    floor, days = of.settings.floor, of.settings.bad_days
+    curves = vintages(of.book.loans, of.book.repayments, month, days).partition_by("start", as_dict=True)
+    found = []
+    for (start,), rows in sorted(curves.items()):
+        ended = closed.filter(pl.col("start") == start)
+        over = int(start) + of.release.window <= month
+        found.append(
+            {
+                "start": month_text(int(start)),
+                "closes": month_text(int(start) + of.release.window),
+                "closed": over,
+                # Of an open window nothing is counted.
+                **(rate_cell(int(ended["bad"].sum()), ended.height, floor) if over else rate_cell(0, 0, floor)),
+                "curve": [
+                    {"age": age, **rate_cell(int(late), int(loans), floor)} for _, age, loans, late in rows.iter_rows()
+                ],
+            }
+        )
+    return found
+
+
+def _rolls(of: Watched, month: int) -> list[dict[str, Any]]:
+    rows = {
+        before: (int(worse), int(loans))
+        for at, before, loans, worse in rolls(of.book.repayments).iter_rows()
+        if at == month
+    }
+    return [
+        {"from": before, "to": BUCKETS[place + 1], **rate_cell(*rows.get(place, (0, 0)), of.settings.floor)}
+        for place, (before, _) in enumerate(ROLLS)
+    ]
+
+
+def _operations(of: Watched, month: int) -> dict[str, Any]:
+    floor = of.settings.floor
+    decisions = of.book.decisions.filter(pl.col("month") == month)
+    reviews = of.book.reviews.filter(pl.col("month") == month)
+    declined, disputed = reviews.filter(pl.col("proposal") == "decline-proposed"), reviews.filter(pl.col("disputed"))
+    timed = reviews.drop_nulls("late")
+
+    def cell(rows: pl.DataFrame, of: pl.Expr) -> dict[str, Any]:
+        return rate_cell(int(rows.select(of.sum()).item() or 0), rows.height, floor)
+
+    rules = Counter(rule for row in declined.filter(pl.col("override"))["rules"].to_list() for rule in row)
+    enough = reviews.height >= floor
+    return {
+        "fallback": cell(decisions, pl.col("role") == "fallback"),
+        "without_signal": cell(decisions, ~pl.col("signal")),
+        "offered": cell(decisions, pl.col("offered")),
+        "waited": cell(decisions, pl.col("waited")),
+        "overrides": cell(declined, pl.col("override")),
+        "overridden_rules": {rule: count for rule, count in sorted(rules.items()) if count >= floor},
+        "reversals": cell(disputed, pl.col("reversal")),
+        "late": cell(timed, pl.col("late")),
+        "queue_days": {
+            "half": float(reviews["days"].quantile(0.5, "nearest") or 0) if enough else None,
+            "nine_in_ten": float(reviews["days"].quantile(0.9, "nearest") or 0) if enough else None,
+        },
+    }
+
+
+def _split(loans: pl.DataFrame, by: pl.Expr, floor: int) -> list[dict[str, Any]]:
+    """Predicted and observed rates of parts of the loans whose window closed."""
+    parts = sorted(loans.with_columns(part=by).partition_by("part", as_dict=True).items())
+    found = []
+    for ((part,), rows), few in zip(parts, hidden([rows.height for _, rows in parts], floor), strict=True):
+        cell = rate_cell(0, 0, floor) if few else rate_cell(int(rows["bad"].sum()), rows.height, floor)
+        predicted = None if few else float(rows["pd"].to_numpy().mean())
+        found.append({"part": part, "predicted": predicted, **cell})
+    return found
+
+
+def _groups(of: Watched, closed: pl.DataFrame, month: int) -> list[dict[str, Any]]:
+    """Offers of the month and bad rates of closed windows, by group."""
+    floor = of.settings.floor
+    decisions = of.book.decisions.filter(pl.col("month") == month).drop_nulls("group")
+    parts = sorted(decisions.partition_by("group", as_dict=True).items())
+    loans = {row["part"]: row for row in _split(closed.drop_nulls("group").drop_nulls("pd"), pl.col("group"), floor)}
+    found = []
+    for ((group,), rows), few in zip(parts, hidden([rows.height for _, rows in parts], floor), strict=True):
+        offers = rate_cell(0, 0, floor) if few else rate_cell(int(rows["offered"].sum()), rows.height, floor)
+        bads = loans.get(group, {"predicted": None, **rate_cell(0, 0, floor)})
+        found.append({"group": group, "offers": offers, "bads": {k: v for k, v in bads.items() if k != "part"}})
+    return found

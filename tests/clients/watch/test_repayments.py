@@ -1,0 +1,131 @@
+"""The lender's table of repayments: what is at fault is refused with its line and the fix, and no cell is printed."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sealscore.clients.data import DataError, SqlSource
+from sealscore.clients.decision.register import loan_name
+from sealscore.clients.scoring.storage.log_keys import LogKeys
+from sealscore.clients.watch.frames import LOANS
+from sealscore.clients.watch.months import month_number
+from sealscore.clients.watch.repayments import RepaymentTable
+
+KEYS = LogKeys.of(b"k" * 96)
+HEAD = "loan,month,days_past_due\n"
+SECRET = "L-77129"
+UNTIL = month_number("2026-06")
+
+
+def table_at(path: Path) -> RepaymentTable:
+    return RepaymentTable(path, "loan", "month", "days_past_due")
+
+
+def loans(**starts: str | None) -> pl.DataFrame:
+    rows = [
+        {
+            **dict.fromkeys(LOANS),
+            "loan": loan_name(KEYS, name.replace("_", "-")).hex(),
+            "start": None if start is None else month_number(start),
+        }
+        for name, start in starts.items()
+    ]
+    return pl.DataFrame(rows, schema=LOANS)
+
+
+KNOWN = loans(L_77129="2026-02", L_2="2026-02", OLD=None)
+
+
+def checked(path: Path, rows: str, unread: int = 0) -> tuple[pl.DataFrame, int]:
+    path.write_text(HEAD + rows, encoding="utf-8")
+    return table_at(path).read(KEYS).checked(KNOWN, unread, UNTIL, 3)
+
+
+def test_a_good_table_is_taken_whole(tmp_path: Path):
+    rows = f"{SECRET},2026-02,0\n{SECRET},2026-03-31,28\n{SECRET},2026-04,0\nOLD,2025-11,140\nOLD,2025-12,171\n"
+    kept, left = checked(tmp_path / "paid.csv", rows + "OLD,2026-01,202\nOLD,2026-02,230\nOLD,2026-03,0\n")
+    assert (kept.height, left) == (8, 0)
+    assert kept["month"].min() == month_number("2025-11")
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "lines"),
+    [
+        (f"{SECRET},2026-01,0\n", "before", "line 2"),
+        (f"OLD,2026-02,0\nX-1,2026-02,0\nX-2,2026-02,0\n{SECRET},2026-02,0\n", "unknown", "lines 3, 4"),
+        (f"{SECRET},2026-02,0\nOLD,2026-02,0\n{SECRET},2026-02,1\n", "twice", "line 4"),
+        (f"{SECRET},2026-02,0\n{SECRET},2026-03,32\n", "jump", "line 3"),
+        (f"{SECRET},2026-02,29\n", "jump", "line 2"),
+        (f"{SECRET},2026-02,0\n{SECRET},2026-04,0\n", "gap", "line 3"),
+        (f"{SECRET},2026-07,0\n", "to-come", "line 2"),
+        (f"{SECRET},2026-02,5\nL-2,2026-02,0\nL-2,2026-03,0\n", "gone", "line 2"),
+        (f"{SECRET},2026-02,-3\n", "repayment", "line 2"),
+        (f"{SECRET},2026-02,1.5\n", "repayment", "line 2"),
+        (f"{SECRET},2026-02,late\n", "repayment", "line 2"),
+        (f"{SECRET},2026-02,\n", "repayment", "line 2"),
+        (f"{SECRET},02/2026,0\n", "repayment", "line 2"),
+        (f"{SECRET},2026-13,0\n", "repayment", "line 2"),
+        (",2026-02,0\n", "repayment", "line 2"),
+        ("7.0129E+11,2026-02,0\n", "repayment", "line 2"),
+    ],
+)
+def test_what_is_at_fault_is_named_by_line_and_not_by_cell(tmp_path: Path, rows: str, code: str, lines: str):
+    path = tmp_path / "paid.csv"
+    with pytest.raises(DataError) as caught:
+        checked(path, rows)
+    said = str(caught.value)
+    assert [problem.code for problem in caught.value.problems] == [code]
+    assert path.name in said
+    assert lines in said
+    assert "fix: " in said
+    for cell in (SECRET, "X-1", "7.0129", "late"):
+        assert cell not in said.replace("'days_past_due'", "")
+
+
+def test_a_loan_that_was_past_due_may_end_with_its_window(tmp_path: Path):
+    rows = "".join(f"{SECRET},2026-0{month},{days}\n" for month, days in ((2, 20), (3, 50), (4, 80), (5, 100)))
+    other = "".join(f"OLD,2026-0{month},40\n" for month in (2, 3)) + "L-2,2026-06,0\n"
+    assert checked(tmp_path / "paid.csv", rows + other)[0].height == 7
+
+
+def test_a_table_without_its_columns_is_refused(tmp_path: Path):
+    path = tmp_path / "paid.csv"
+    path.write_text("id,month,dpd\nL-2,2026-02,0\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        table_at(path).read(KEYS)
+    assert [problem.column for problem in caught.value.problems] == ["loan", "days_past_due"]
+    assert {problem.code for problem in caught.value.problems} == {"columns"}
+
+
+def test_as_many_loans_as_were_not_read_may_be_unknown(tmp_path: Path):
+    rows = f"{SECRET},2026-02,0\nX-1,2026-02,0\nX-1,2026-03,0\n"
+    kept, left = checked(tmp_path / "paid.csv", rows, unread=1)
+    assert (kept.height, left) == (1, 1)
+
+
+def test_an_empty_table_has_no_month(tmp_path: Path):
+    path = tmp_path / "paid.csv"
+    path.write_text(HEAD + f"{SECRET},2026-02,0\n", encoding="utf-8")
+    found = table_at(path).read(KEYS)
+    assert found.last == month_number("2026-02")
+    assert found.__class__(found.table, found.columns, found.frame.clear()).last is None
+
+
+def test_other_sources_give_the_same_rows(tmp_path: Path):
+    rows = [(SECRET, date(2026, 2, 28), 0), ("OLD", date(2026, 2, 28), 12)]
+    frame = pl.DataFrame(rows, schema=["loan", "month", "days_past_due"], orient="row")
+    frame.write_parquet(tmp_path / "paid.parquet")
+    with sqlite3.connect(tmp_path / "paid.db") as database:
+        database.execute("CREATE TABLE paid (loan TEXT, month TEXT, days_past_due INTEGER)")
+        database.executemany("INSERT INTO paid VALUES (?, ?, ?)", [(a, str(b), c) for a, b, c in rows])
+    database.close()
+    parquet = table_at(tmp_path / "paid.parquet").read(KEYS).frame
+    own = SqlSource(f"sqlite:///{tmp_path / 'paid.db'}", "paid", None, None)
+    sql = RepaymentTable(own, "loan", "month", "days_past_due").read(KEYS).frame
+    assert parquet.sort("loan").equals(sql.sort("loan"))
+    assert parquet["month"].to_list() == [month_number("2026-02")] * 2
