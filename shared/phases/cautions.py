@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sealscore.shared.closed_forms import gaussian_mu
@@ -33,6 +34,20 @@ def signal_over_noise(plan: Plan) -> float:
     return Facts.of(records, records * (plan.outcome.bad_rate or LEAST_RATE), features, mu).signal_to_noise
 
 
+def gain_over_alone(plan: Plan) -> float:
+    """Signal over noise of all lenders together against that of the largest by itself at the same epsilon.
+
+    Together they have more records; but a person may be at several of them, and noise is shared among those only who
+    do not know it from inside, or, with local steps, among none.
+    """
+    lenders = plan.members(plan.lenders)
+    records = [plan.nominal_training(party) for party in lenders]
+    parties, insiders = len(lenders), plan.insiders(plan.lenders)
+    excess = parties if plan.training.local is not None else parties / (parties - insiders)
+    spread = plan.multiplicity(plan.lenders) / plan.privacy.max_records_per_person
+    return sum(records) / max(records) / spread / math.sqrt(excess)
+
+
 def cautions(plan: Plan) -> list[Caution]:
     """What to say of a plan before it runs; empty where there is nothing, or no noise."""
     if plan.privacy.noise == "none":
@@ -47,6 +62,17 @@ def cautions(plan: Plan) -> list[Caution]:
                 f"the noise will cover most of what there is to learn: signal over noise is {signal:.2g}, below "
                 f"{LEAST_SIGNAL:g} (for {assumed}); more records, a larger epsilon, fewer columns or fewer records and "
                 "parties a person would help",
+            )
+        )
+    # With platforms the lenders learn from columns that none of them has.
+    if not plan.platforms and len(plan.members(plan.lenders)) > 1 and (gain := gain_over_alone(plan)) < 1:
+        found.append(
+            Caution(
+                "no-gain-over-alone",
+                f"the lenders together have {gain:.2g} times the signal over noise that the largest has by itself at "
+                "the same epsilon, since a person may be at several of them or each adds noise of its own: unless "
+                "their borrowers differ, nobody gains; say at how many parties a person can be "
+                "(privacy.max_parties_per_person), or take more lenders",
             )
         )
     persons = sum(party.nominal_records for party in plan.members(plan.lenders))

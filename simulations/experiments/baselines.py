@@ -8,25 +8,33 @@ from pathlib import Path
 
 import numpy as np
 
+from sealscore.server.run.rounds import Observer
 from sealscore.shared.model.bins import Binning, histogram
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.engine.federation import Federation
+from sealscore.simulations.engine.grid import Faults
 from sealscore.simulations.experiments import trees
 from sealscore.simulations.experiments.oracle import Oracle, figures, pooled_labels, pooled_matrix, unprotected
 
 Baseline = Callable[[Plan, Oracle], float]
 
 
-def trained(plan: Plan, oracle: Oracle) -> float:
+def trained(plan: Plan, oracle: Oracle, observer: Observer | None = None, faults: Faults | None = None) -> float:
     """Exact AUC, on all lenders' test rows, of the model that another plan gives on the same records."""
     if len(plan.parties) == 1:
         return oracle.judge(alone_model(plan, oracle), oracle.lenders.values())["auc"]
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
-        federation = Federation.of(_quick(plan), {party.name: oracle.records[party.name] for party in plan.parties})
-        federation.run(Path(folder))
-        model = ScoreModel.load(Path(folder) / "model")
-        return oracle.judge(model, federation.scored_records())["auc"]
+        return trained_into(Path(folder), plan, oracle, observer, faults)
+
+
+def trained_into(
+    folder: Path, plan: Plan, oracle: Oracle, observer: Observer | None = None, faults: Faults | None = None
+) -> float:
+    """As `trained`, of a plan with several parties; the run's results are left in the folder."""
+    federation = Federation.of(_quick(plan), {party.name: oracle.records[party.name] for party in plan.parties})
+    federation.run(folder, observer, faults=faults)
+    return oracle.judge(ScoreModel.load(folder / "model"), federation.scored_records())["auc"]
 
 
 def alone_model(plan: Plan, oracle: Oracle) -> ScoreModel:
@@ -48,7 +56,7 @@ def _quick(plan: Plan) -> Plan:
 def towers(plan: Plan, oracle: Oracle) -> dict[str, float]:
     """Exact AUC of each tower of platforms by itself that a plan gives, by group."""
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
-        Federation.of(_quick(plan), oracle.records).run(Path(folder))
+        trained_into(Path(folder), plan, oracle)
         return judged_towers(plan, oracle, Path(folder))
 
 

@@ -20,7 +20,8 @@ ROWS = 4000
 class BenchTable:
     """A table with its label, the budgets at which the gap to trees is measured, and the columns that are left out.
 
-    For the lead it is cut to `rows`, where there are any.
+    For the lead it is cut to `rows`, where there are any. The columns of `platform` are a platform's, as `draft
+    --platform` names them.
     """
 
     file: str
@@ -29,6 +30,7 @@ class BenchTable:
     gaps: tuple[float, ...] = ()
     without: tuple[str, ...] = ()
     rows: int | None = None
+    platform: str | None = None
 
 
 TABLES = {
@@ -40,6 +42,12 @@ TABLES = {
         without=("SEX", "EDUCATION", "MARRIAGE", "AGE"),
         rows=round(ROWS / (1 - TEST_FRACTION)),
     ),
+    "uci-vertical": BenchTable(
+        "uci_credit_default.csv",
+        "default.payment.next.month",
+        "1",
+        platform="LIMIT_BAL,PAY_0,PAY_2,PAY_3,PAY_4,PAY_5",
+    ),
     "belanche": BenchTable("belanche_credit.csv", "Status", "bad", gaps=(2.0,)),
     "german": BenchTable("german_credit.csv", "creditability", "bad"),
     "loanapp": BenchTable("loanapp.csv", "approve", "0"),
@@ -48,7 +56,7 @@ TABLES = {
 
 def drafted_scenario(folder: Path, name: str, frame: pl.DataFrame, table: BenchTable) -> Scenario:
     """The plan that `sealscore-sim draft` writes into a folder for a table of these rows; the rows lie beside it."""
-    file, wishes = folder / f"{name}.csv", Wishes(label=table.label, bad=table.bad)
+    file, wishes = folder / f"{name}.csv", Wishes(label=table.label, bad=table.bad, platform=table.platform)
     frame.write_csv(file)
     place = folder / f"{name}.toml"
     place.write_text(toml(drafted([file], wishes, folder), wishes, date.today()), encoding="utf-8")

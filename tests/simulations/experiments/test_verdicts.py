@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from builders import small_plan
+from vertical_builders import vertical_plan
 
-from sealscore.shared.phases.cautions import cautions, signal_over_noise
+from sealscore.shared.phases.cautions import cautions, gain_over_alone, signal_over_noise
 from sealscore.simulations.experiments.verdicts import verdicts
 
 
@@ -35,6 +36,25 @@ def test_signal_is_what_the_rule_says():
     even = signal_over_noise(small_plan(outcome__bad_rate=0.5))
     assert even == pytest.approx(one * 0.25 / (0.02 * 0.98))
     assert signal_over_noise(small_plan(outcome__bad_rate=0.9)) == even
+
+
+def test_lenders_whose_noise_grows_as_their_records_do_gain_nothing():
+    """Three alike, of whom one knows its own noise: 3 / sqrt(3 / 2), less by as many as a person may be at."""
+    one = gain_over_alone(small_plan())
+    assert one == pytest.approx(6**0.5)
+    assert gain_over_alone(small_plan(privacy__max_parties_per_person=None)) == pytest.approx(one / 3)
+    assert gain_over_alone(small_plan(privacy__max_records_per_person=2)) == pytest.approx(one)
+    assert gain_over_alone(small_plan(parties__0__nominal_records=1600)) == pytest.approx(one / 2)
+    local = {"training__algorithm": "fedavg", "training__local": {"steps": 2, "learning_rate": 1.0}}
+    assert gain_over_alone(small_plan(**local)) == pytest.approx(3**0.5)
+    assert codes(privacy__max_parties_per_person=None) == ["no-gain-over-alone"]
+    assert codes(parties__0__nominal_records=4000) == ["no-gain-over-alone"]
+    assert codes(privacy__max_parties_per_person=2) == []
+
+
+def test_platforms_bring_what_no_lender_has():
+    assert gain_over_alone(vertical_plan()) < 1
+    assert "no-gain-over-alone" not in [caution.code for caution in cautions(vertical_plan())]
 
 
 @pytest.mark.parametrize(
