@@ -11,19 +11,27 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache, lru_cache
 from typing import Any
 
 import polars as pl
 
-from sealscore.clients.applicant.rows import applicant_tables, read_day
+from sealscore.clients.applicant.query import FrameQuery
+from sealscore.clients.applicant.rows import applicant_tables, read_by, read_day
 from sealscore.clients.applicant.used_numbers import CNY, Numbers, UsedNumbers
 from sealscore.clients.data.errors import DataError, Problem
-from sealscore.clients.features.build import computed, in_one_currency
-from sealscore.clients.features.dictionary.dictionary import AS_OF, ID, PERSON, Kind, bounded, entries
+from sealscore.clients.features.build import REASONS, computed, in_one_currency
+from sealscore.clients.features.dictionary.dictionary import AS_OF, ID, KINDS, PERSON, Kind, bounded, entries
 from sealscore.clients.features.papers import NUMBERS
+from sealscore.clients.features.raw.raw import COUNT, DAY, FLAG, TABLES, TEXT
+from sealscore.clients.features.raw.windows import AS_ASKED
 from sealscore.clients.features.sentiment import Sentiment
 
-_TOLD = ("paper", "code", "reason_en", "reason_zh")
+_DATED: dict[str, pl.DataType] = {AS_ASKED: DAY, "at": pl.UInt32()}
+_ASKED: Mapping[Kind, dict[str, pl.DataType]] = {
+    kind: {PERSON: TEXT, AS_OF: DAY, "at": pl.UInt32()} | ({ID: TEXT} if kind == "lender" else {}) for kind in KINDS
+}
+_COMPARED: dict[str, pl.DataType] = {"age": COUNT, **{f"{paper}_used": FLAG for paper in NUMBERS}}
 _OWNERS: Mapping[Kind, str] = {"short-video": "creators", "wallet": "accounts", "lender": "applications"}
 
 
@@ -86,23 +94,20 @@ class OneApplicant:
             raise DataError([Problem("body", "nobody is asked about", fix, PERSON if key == AS_OF else ID)])
         person = owner[PERSON][place]
         day = owner["applied_at"][place] if self.kind == "lender" else _as_of(given[key], today)
-        columns: dict[str, list[Any]] = {PERSON: [person], AS_OF: [day]}
-        if self.kind == "lender":
-            columns = {ID: [given[key]], **columns}
-        asked = pl.LazyFrame(columns | {"at": pl.Series([0], dtype=pl.UInt32)})
-        filed, used = self._compared(frames, given[key], person, day) if self.numbers is not None else (None, None)
-        raw = {name: in_one_currency(frame.lazy(), name, self.rates) for name, frame in frames.items()}
-        frame, flags = computed(raw, self.kind, asked, self.sentiment, used)
-        wanted = [entry.name for entry in entries(self.kind) if not entry.protected]
-        # By the engine of whole tables: another one adds a row's floats in another order.
-        row = bounded(frame.drop("at"), self.kind).collect().row(0, named=True)
-        names = wanted if self.names is None else [name for name in wanted if name in self.names]
-        raised = (
-            []
-            if flags is None
-            else [{name: flag[name] for name in _TOLD if name in flag} for flag in flags.iter_rows(named=True)]
+        asked, filed = {PERSON: person, AS_OF: day, "at": 0}, None
+        if self.numbers is not None:
+            papers = _place(frames["identity"], given[key])
+            frames["applications"] = owner.slice(place, 1)
+            frames["identity"] = frames["identity"].slice(papers or 0, 0 if papers is None else 1)
+            asked[ID] = given[key]
+            filed, frames["identity"] = self._compared(frames["identity"], owner["age"][place], person, day)
+        query = _query(self.kind, tuple(sorted(self.rates.items())), _Same(self.sentiment))
+        row = query.of(_dated(frames, day) | {"asked": pl.DataFrame([asked], schema=_ASKED[self.kind])}).row(
+            0, named=True
         )
-        return ApplicantFeatures({name: row[name] for name in names}, raised, filed)
+        names = _told(self.kind) if self.names is None else [name for name in _told(self.kind) if name in self.names]
+        flags = [dict(told) for code, told in REASONS[self.kind].items() if row[code]]
+        return ApplicantFeatures({name: row[name] for name in names}, flags, filed)
 
     def add(self, applicant: ApplicantFeatures) -> None:
         """Have the index know of an application from now on; UsedNumbersError where it cannot."""
@@ -110,18 +115,63 @@ class OneApplicant:
             self.numbers.add(*applicant.filed)
 
     def _compared(
-        self, frames: Mapping[str, pl.DataFrame], application: str, person: str, day: date
-    ) -> tuple[tuple[str, date, Numbers], pl.LazyFrame]:
-        """The numbers that the application filed, and which of them others used before."""
+        self, papers: pl.DataFrame, age: int | None, person: str, day: date
+    ) -> tuple[tuple[str, date, Numbers], pl.DataFrame]:
+        """The numbers that the application filed, and its papers beside the age and which numbers others used."""
         assert self.numbers is not None
-        papers = frames["identity"]
-        place = _place(papers, application)
-        numbers: Numbers = {
-            paper: None if place is None else papers[column][place] for paper, column in NUMBERS.items()
-        }
+        numbers: Numbers = {paper: _only(papers[column]) for paper, column in NUMBERS.items()}
         found = self.numbers.used_by_others(person, day, numbers)
-        used = pl.LazyFrame({ID: [application], **{f"{paper}_used": [shared] for paper, shared in found.items()}})
-        return (person, day, numbers), used
+        beside = [{"age": age} | {f"{paper}_used": shared for paper, shared in found.items()}]
+        compared = pl.DataFrame(beside, schema=_COMPARED).slice(0, papers.height)
+        return (person, day, numbers), papers.hstack(compared)
+
+
+class _Same:
+    """A model that is another one where it is another object: its arrays are not compared."""
+
+    def __init__(self, model: Sentiment | None) -> None:
+        self.model = model
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.model is self.model
+
+    def __hash__(self) -> int:
+        return id(self.model)
+
+
+@lru_cache(8)
+def _query(kind: Kind, rates: tuple[tuple[str, float], ...], sentiment: _Same) -> FrameQuery:
+    """All features of an applicant's row, and which flags are raised."""
+
+    def made(frames: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+        raw = {name: in_one_currency(frame, name, dict(rates)) for name, frame in frames.items()}
+        return bounded(computed(raw, kind, frames["asked"], sentiment.model, alone=True), kind)
+
+    schemas = {name: table.columns | _DATED for name, table in read_by(kind).items()}
+    if kind == "lender":
+        schemas["identity"] = TABLES[kind]["identity"].columns | _COMPARED | _DATED
+    return FrameQuery(schemas | {"asked": _ASKED[kind]}, made)
+
+
+@cache
+def _told(kind: Kind) -> list[str]:
+    """The features that an answer has."""
+    return [entry.name for entry in entries(kind) if not entry.protected]
+
+
+def _dated(frames: Mapping[str, pl.DataFrame], day: date) -> dict[str, pl.DataFrame]:
+    """The rows as those of the one who is asked about."""
+    dated = pl.DataFrame([{AS_ASKED: day, "at": 0}], schema=_DATED)
+    beside = [dated[name] for name in _DATED]
+    return {
+        name: frame.hstack([column.new_from_index(0, frame.height) for column in beside])
+        for name, frame in frames.items()
+    }
+
+
+def _only(column: pl.Series) -> Any:
+    """The value of the only row, None where there is none."""
+    return column[0] if len(column) else None
 
 
 def _place(table: pl.DataFrame, application: Any) -> int | None:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from sealscore.clients.applicant.query import FrameQuery
 from sealscore.clients.data.cells import ZONE
 from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.features.build import MOST_VIDEOS
@@ -72,22 +73,36 @@ def applicant_tables(
     if problems:
         raise DataError(problems)
     frames: dict[str, pl.DataFrame] = {}
-    persons: set[str] = set()
+    held: dict[str, Rows] = {}
     for name, table in known.items():
         faults = _shape(name, table, given[name])
         if not faults:
-            columns, faults = _columns(name, table, given[name], zone)
+            held[name], faults = _read(name, table, given[name], zone)
             if not faults:
-                frames[name] = pl.DataFrame(columns)
-                persons |= set(columns[PERSON]) if PERSON in columns else set()
-                faults = _repeated(columns, table, name)
+                frames[name] = pl.DataFrame(held[name], schema=table.columns) if held[name] else _no_row(name, kind)
+                faults = _repeated(held[name], table, name)
         problems += faults
     problems += _broken(frames, kind, today, currencies)
-    if len(persons) > 1:
+    if len({row[PERSON] for rows in held.values() for row in rows if PERSON in row}) > 1:
         problems.append(Problem("tables", "rows of more than one person", "give those of one", PERSON))
     if problems:
         raise DataError(problems[:_MOST_PROBLEMS])
-    return frames
+    return {name: _owned(frame, name, held, known) for name, frame in frames.items()}
+
+
+@lru_cache
+def _no_row(name: str, kind: Kind) -> pl.DataFrame:
+    return pl.DataFrame(schema=TABLES[kind][name].columns)
+
+
+def _owned(frame: pl.DataFrame, name: str, held: Mapping[str, Rows], known: Mapping[str, RawTable]) -> pl.DataFrame:
+    """The rows that are the person's, as in whole tables: who owns what names an unknown account is not known."""
+    if PERSON in frame.columns:
+        return frame
+    owner, (key, *_) = next((owner, table.key) for owner, table in known.items() if table.owner)
+    theirs = {row[key] for row in held[owner]}
+    own = [row[key] in theirs for row in held[name]]
+    return frame if all(own) else frame.filter(pl.Series(own))
 
 
 def _shape(name: str, table: RawTable, rows: Any) -> list[Problem]:
@@ -102,63 +117,68 @@ def _shape(name: str, table: RawTable, rows: Any) -> list[Problem]:
     return []
 
 
-def _columns(name: str, table: RawTable, rows: Rows, zone: str | None) -> tuple[dict[str, pl.Series], list[Problem]]:
-    found, problems = {}, []
+def _read(name: str, table: RawTable, rows: Rows, zone: str | None) -> tuple[Rows, list[Problem]]:
+    """The rows with each value as its column has it."""
+    found: Rows = [{} for _ in rows]
+    problems = []
     for column, dtype in table.columns.items():
         read, wanted = _READERS[dtype]
-        values, unread, blank = [], [], []
-        for at, row in enumerate(rows, 1):
+        unread, blank = [], []
+        for at, row in enumerate(rows):
             value = row.get(column)
             if value is None:
-                blank.append(at)
+                blank.append(at + 1)
             else:
                 try:
                     value = read(value, zone)
                 except (ValueError, OverflowError):
-                    unread.append(at)
-            values.append(value)
+                    unread.append(at + 1)
+            found[at][column] = value
         if unread:
             problems.append(Problem(name, f"no {wanted}", f"give a {wanted}", column, tuple(unread)))
         elif blank and column not in table.blank:
             problems.append(Problem(name, "a value is missing", "fill it in", column, tuple(blank)))
-        elif not problems:
-            series = pl.Series(column, values, dtype=pl.Datetime("us") if dtype == TIME else dtype)
-            found[column] = series.dt.replace_time_zone("UTC") if dtype == TIME else series
     return found, problems
 
 
 def _broken(frames: Mapping[str, pl.DataFrame], kind: Kind, today: date, currencies: tuple[str, ...]) -> list[Problem]:
     """What the rules of the tables say, asked all at once: a query costs more than what is in it."""
-    filled = {name: frame for name, frame in frames.items() if not frame.is_empty()}
-    if not filled:
-        return []
-    known = {name: _rules(name, kind, today, currencies) for name in filled}
-    asked = [frame.lazy().select(known[name][1]) for name, frame in filled.items()]
-    (bad,) = pl.concat(asked, how="horizontal").collect(engine="in-memory").rows()
-    found = [(name, rule) for name, (table, _) in known.items() for rule in table]
+    found, query = _rules(kind, today, currencies)
+    (bad,) = query.of({name: frames[name] if name in frames else _no_row(name, kind) for name in read_by(kind)}).rows()
     return [
-        Problem(name, rule.value, rule.fix, rule.column, _places(filled[name], rule.bad))
+        Problem(name, rule.value, rule.fix, rule.column, _places(frames[name], rule.bad))
         for (name, rule), breaks in zip(found, bad, strict=True)
         if breaks
     ]
 
 
-@lru_cache(64)
-def _rules(name: str, kind: Kind, today: date, currencies: tuple[str, ...]) -> tuple[list[TableRule], list[pl.Expr]]:
-    """The rules of a table on a day, and an expression for each that says whether any row breaks it."""
-    found = rules(name, TABLES[kind][name], today, currencies)
-    return found, [rule.bad.fill_null(False).any().alias(f"{name} {at}") for at, rule in enumerate(found)]
+@lru_cache(8)
+def _rules(kind: Kind, today: date, currencies: tuple[str, ...]) -> tuple[list[tuple[str, TableRule]], FrameQuery]:
+    """The rules of all tables on a day, and a query that says of each whether any row breaks it."""
+    tables = read_by(kind)
+    found = {name: rules(name, table, today, currencies) for name, table in tables.items()}
+
+    def asked(frames: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+        broken = [
+            frames[name].select(rule.bad.any().alias(f"{name} {at}") for at, rule in enumerate(of))
+            for name, of in found.items()
+        ]
+        return pl.concat(broken, how="horizontal")
+
+    query = FrameQuery({name: table.columns for name, table in tables.items()}, asked)
+    return [(name, rule) for name, of in found.items() for rule in of], query
 
 
 def _places(frame: pl.DataFrame, bad: pl.Expr) -> tuple[int, ...]:
     return tuple((frame.select(bad.fill_null(False).arg_true() + 1)).to_series().to_list())
 
 
-def _repeated(columns: Mapping[str, pl.Series], table: RawTable, name: str) -> list[Problem]:
+def _repeated(rows: Rows, table: RawTable, name: str) -> list[Problem]:
     if not table.key:
         return []
     seen, later = set(), []
-    for at, key in enumerate(zip(*(columns[column].to_list() for column in table.key), strict=True), 1):
+    for at, row in enumerate(rows, 1):
+        key = tuple(row[column] for column in table.key)
         if key in seen:
             later.append(at)
         seen.add(key)

@@ -7,7 +7,7 @@ dictionary's bounds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,6 @@ from sealscore.clients.data.errors import DataError, Problem
 from sealscore.clients.data.sources.file_kinds import unchanged
 from sealscore.clients.features import bureau, channel, papers, traffic, wallet
 from sealscore.clients.features.comments import comment_features
-from sealscore.clients.features.detector import shipped
 from sealscore.clients.features.dictionary.dictionary import AS_OF, CONSENT, ID, LABEL, PERSON, Kind, bounded
 from sealscore.clients.features.dictionary.digest import DIGEST, dictionary_digest
 from sealscore.clients.features.raw.consents import PURPOSE, asked_of_lender, asked_of_platform, live_consents
@@ -29,6 +28,12 @@ from sealscore.clients.features.raw.tables import MOST_REJECTED, match, read_tab
 from sealscore.clients.features.sentiment import Sentiment
 from sealscore.shared.files import OWNER_ONLY, replacing
 
+REASONS: Mapping[Kind, Mapping[str, dict[str, str]]] = {
+    "short-video": traffic.REASONS,
+    "wallet": {},
+    "lender": papers.REASONS,
+}
+"""Of each kind of party the flags that it raises, by code: what is told of them."""
 MOST_VIDEOS = 100_000
 """A creator with more videos is left out: no channel posts so many, and one row would cost as much as all others."""
 
@@ -136,10 +141,13 @@ def _build(
             if over := too_many({f"{folder.name}: creators": rejected["creators"]}, settings.most_rejected):
                 raise DataError([*over, *problems])
             asked = asked.join(crowded, on=PERSON, how="anti")
-    frame, flags = computed(raw, kind, _asked(asked, folder), sentiment)
+    frame = computed(raw, kind, _asked(asked, folder), sentiment)
+    if REASONS[kind]:
+        frame = _collected(frame)
+    flags = raised(frame, kind).collect() if REASONS[kind] else None
     if kind == "lender" and settings.labelled:
         frame = _labelled(frame, raw["outcomes"])
-    table = bounded(frame.drop("at"), kind).sort(ID if kind == "lender" else PERSON).collect()
+    table = bounded(frame.drop("at", *REASONS[kind]), kind).sort(ID if kind == "lender" else PERSON).collect()
     with replacing(out / "features.parquet", OWNER_ONLY) as file:
         table.write_parquet(file, metadata={DIGEST: dictionary_digest()})
     if flags is not None:
@@ -197,18 +205,38 @@ def computed(
     kind: Kind,
     asked: pl.LazyFrame,
     sentiment: Sentiment | None = None,
-    used: pl.LazyFrame | None = None,
-) -> tuple[pl.LazyFrame, pl.DataFrame | None]:
-    """`asked` with all features that the kind of party computes, and the flags raised (None at a wallet).
+    *,
+    alone: bool = False,
+) -> pl.LazyFrame:
+    """`asked` with all features that the kind of party computes, and by the codes of REASONS which flags are raised.
 
     `raw` are sound tables in the plan's currency. `sentiment` is the model that reads comments, the machine's own where
-    none is given; `used` is as in `papers.paper_flags`.
+    none is given. `alone` says that `asked` has one row and the tables rows of that person only, as `windows` has them
+    where there is nobody to look for; applications and papers are those of the application alone (see
+    `papers.failed_checks`). Then nothing is computed yet: what comes back is a query.
     """
+    of = None if alone else asked
     if kind == "lender":
-        return _lender(raw, asked, used)
+        return _joined(asked, _lender(raw, of), bureau.EMPTY)
     if kind == "wallet":
-        return _wallet(raw, asked), None
-    return _short_video(raw, asked, sentiment or Sentiment.local())
+        return _joined(asked, _wallet(raw, of), wallet.EMPTY)
+    held = pl.LazyFrame.cache if alone else _collected
+    frame = _joined(asked, _short_video(raw, of, sentiment or Sentiment.local(), held), channel.EMPTY)
+    return frame.with_columns((pl.col("traffic_anomaly_180d") > traffic.FLAGGED).alias(traffic.CODE))
+
+
+def raised(frame: pl.LazyFrame, kind: Kind) -> pl.LazyFrame:
+    """The flags of what `computed` gives, a row each: whose they are, and what REASONS has of them."""
+    codes, of = list(REASONS[kind]), [ID] if kind == "lender" else [PERSON, AS_OF]
+    known = pl.LazyFrame(list(REASONS[kind].values()))
+    flags = frame.select("at", *of, *codes).unpivot(codes, index=["at", *of], variable_name="code", value_name="fails")
+    told = flags.filter("fails").join(known, on="code").sort("at" if kind == "lender" else PERSON, "code")
+    return told.select(*of, *known.collect_schema())
+
+
+def _collected(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Of whole tables, what is used several times is small beside them, and is computed once."""
+    return frame.collect(engine="streaming").lazy()
 
 
 def _joined(asked: pl.LazyFrame, parts: list[pl.LazyFrame], empty: Mapping[str, int]) -> pl.LazyFrame:
@@ -219,53 +247,41 @@ def _joined(asked: pl.LazyFrame, parts: list[pl.LazyFrame], empty: Mapping[str, 
 
 
 def _short_video(
-    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, sentiment: Sentiment
-) -> tuple[pl.LazyFrame, pl.DataFrame]:
-    # What was seen is small beside the tables and is used several times.
-    videos = channel.video_window(raw["videos"], asked).collect(engine="streaming").lazy()
-    followers = channel.follower_window(raw["followers"], asked).collect(engine="streaming").lazy()
-    scores = shipped().score(traffic.inputs(videos, followers).collect())
-    parts = [
-        channel.account_features(raw["creators"], asked),
+    raw: Mapping[str, pl.LazyFrame],
+    of: pl.LazyFrame | None,
+    sentiment: Sentiment,
+    held: Callable[[pl.LazyFrame], pl.LazyFrame],
+) -> list[pl.LazyFrame]:
+    videos = held(channel.video_window(raw["videos"], of))
+    followers = held(channel.follower_window(raw["followers"], of))
+    return [
+        channel.account_features(raw["creators"], of),
         channel.video_features(videos),
         channel.follower_features(followers),
-        channel.audience_features(raw["audience"], asked),
-        channel.order_features(raw["orders"], asked),
-        comment_features(raw["comments"], asked, sentiment),
+        channel.audience_features(raw["audience"], of),
+        channel.order_features(raw["orders"], of),
+        comment_features(raw["comments"], of, sentiment),
         traffic.burst_features(videos),
-        scores.lazy(),
+        traffic.anomaly(traffic.inputs(videos, followers)),
     ]
-    frame = _joined(asked, parts, channel.EMPTY).collect()
-    flags = frame.filter(pl.col("traffic_anomaly_180d") > traffic.FLAGGED).select(
-        PERSON,
-        AS_OF,
-        code=pl.lit("TR01"),
-        reason_en=pl.lit(traffic.REASON_EN),
-        reason_zh=pl.lit(traffic.REASON_ZH),
-    )
-    return frame.lazy(), flags
 
 
-def _wallet(raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame) -> pl.LazyFrame:
-    parts = [
-        wallet.account_features(raw["accounts"], asked),
-        wallet.flow_features(raw["flows"], raw["accounts"], asked),
-        wallet.bill_features(raw["bills"], raw["accounts"], asked),
+def _wallet(raw: Mapping[str, pl.LazyFrame], of: pl.LazyFrame | None) -> list[pl.LazyFrame]:
+    return [
+        wallet.account_features(raw["accounts"], of),
+        wallet.flow_features(raw["flows"], raw["accounts"], of),
+        wallet.bill_features(raw["bills"], raw["accounts"], of),
     ]
-    return _joined(asked, parts, wallet.EMPTY)
 
 
-def _lender(
-    raw: Mapping[str, pl.LazyFrame], asked: pl.LazyFrame, used: pl.LazyFrame | None
-) -> tuple[pl.LazyFrame, pl.DataFrame]:
-    flags = papers.paper_flags(raw["identity"], raw["applications"], asked, used)
-    parts = [
-        bureau.application_features(raw["applications"], asked),
-        bureau.report_features(raw["bureau"], asked),
-        bureau.repayment_features(raw["repayments"], raw["decisions"], raw["applications"], asked),
-        papers.paper_features(flags, raw["identity"], asked),
+def _lender(raw: Mapping[str, pl.LazyFrame], of: pl.LazyFrame | None) -> list[pl.LazyFrame]:
+    return [
+        bureau.application_features(raw["applications"], of),
+        bureau.report_features(raw["bureau"], of),
+        bureau.loan_features(raw["decisions"], raw["applications"], of),
+        bureau.repayment_features(raw["repayments"], raw["applications"], of),
+        papers.paper_features(papers.failed_checks(raw["identity"], raw["applications"], of)),
     ]
-    return _joined(asked, parts, bureau.EMPTY), flags.drop("at")
 
 
 def _labelled(frame: pl.LazyFrame, outcomes: pl.LazyFrame) -> pl.LazyFrame:

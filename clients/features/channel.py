@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from sealscore.clients.features.raw.windows import (
+    AS_ASKED,
     FINE,
     HUNDRED,
     LONG,
@@ -26,6 +27,7 @@ from sealscore.clients.features.raw.windows import (
     monthly,
     over,
     seen,
+    theirs,
     total,
     variation,
     whole,
@@ -38,10 +40,10 @@ FEW_DAYS, FEW_SNAPSHOTS = 4, 5
 _COUNTS = ("views", "likes", "comments", "shares")
 
 
-def account_features(creators: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+def account_features(creators: pl.LazyFrame, asked: pl.LazyFrame | None) -> pl.LazyFrame:
     """How old the account is and what it is; an account registered on the as-of day or later has no age."""
-    days = (pl.col("as_of") - pl.col("registered_at")).dt.total_days()
-    return asked.join(creators, on="creator_id").select(
+    days = (pl.col(AS_ASKED) - pl.col("registered_at")).dt.total_days()
+    return theirs(creators, asked).select(
         "at",
         "category",
         pl.when(days > 0).then(by(days, DAYS_A_MONTH)).alias("account_age_months"),
@@ -49,19 +51,19 @@ def account_features(creators: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFram
     )
 
 
-def video_window(videos: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+def video_window(videos: pl.LazyFrame, asked: pl.LazyFrame | None) -> pl.LazyFrame:
     """The videos that are seen, for `video_features` and `traffic.inputs`."""
-    return seen(videos, asked, "published_at", [*_COUNTS, "completion_rate"])
+    return seen(theirs(videos, asked), "published_at", [*_COUNTS, "completion_rate"])
 
 
-def count_seen(videos: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+def count_seen(videos: pl.LazyFrame, asked: pl.LazyFrame | None) -> pl.LazyFrame:
     """`at` and `videos`: how many videos came before the as-of day, in all the time."""
-    return seen(videos, asked, "published_at", [], None).group_by("at").agg(pl.len().alias("videos"))
+    return seen(theirs(videos, asked), "published_at", [], None).group_by("at").agg(pl.len().alias("videos"))
 
 
-def follower_window(followers: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+def follower_window(followers: pl.LazyFrame, asked: pl.LazyFrame | None) -> pl.LazyFrame:
     """The snapshots that are seen, for `follower_features` and `traffic.inputs`."""
-    return seen(followers, asked, "as_of", ["followers"])
+    return seen(theirs(followers, asked), "as_of", ["followers"])
 
 
 def video_features(window: pl.LazyFrame) -> pl.LazyFrame:
@@ -127,20 +129,19 @@ def follower_features(window: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def audience_features(audience: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+def audience_features(audience: pl.LazyFrame, asked: pl.LazyFrame | None) -> pl.LazyFrame:
     """How concentrated the audience is, from the last monthly snapshot."""
-    return last_seen(audience, asked, "as_of", ["top_region_share", "top_age_share", "active_fan_share"], 92)
+    return last_seen(theirs(audience, asked), "as_of", ["top_region_share", "top_age_share", "active_fan_share"], 92)
 
 
-def order_features(orders: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+def order_features(orders: pl.LazyFrame, asked: pl.LazyFrame | None) -> pl.LazyFrame:
     """Turnover, refunds and livestreams. A refund is seen when it, too, came before the as-of day.
 
     `amount` is in one currency already.
     """
-    window = seen(orders, asked, "ordered_at", ["amount", "channel", "refunded_at"])
-    window = window.join(asked.select("at", "as_of"), on="at")
+    window = seen(theirs(orders, asked), "ordered_at", ["amount", "channel", "refunded_at", AS_ASKED])
     amount, recent = hundredths(pl.col("amount")), pl.col("ago") < MIDDLE
-    refunded = pl.col("refunded_at").dt.date() < pl.col("as_of")
+    refunded = pl.col("refunded_at").dt.date() < pl.col(AS_ASKED)
     sums = window.group_by("at").agg(
         *monthly(amount, "turnover", HUNDRED),
         recent.sum().alias("orders_90d"),

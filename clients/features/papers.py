@@ -13,6 +13,7 @@ from typing import Literal
 
 import polars as pl
 
+from sealscore.clients.features.raw.windows import AS_ASKED, added, theirs
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 
 Paper = Literal["identity", "licence"]
@@ -25,7 +26,7 @@ _WEIGHTS = tuple(pow(3, place, 31) for place in range(17))
 
 @dataclass(frozen=True)
 class Check:
-    """A rule: `fails` is an expression over the joined papers of an application (see `_papers`).
+    """A rule: `fails` is an expression over the joined papers of an application (see `failed_checks`).
 
     One that is not `counted` raises a flag alone and enters no feature, for the reason in `outside`: it reads a column
     without a day, so whether it failed on the day of the application is not known; or it compares persons, so that one
@@ -54,12 +55,11 @@ def is_credit_code(number: str) -> bool:
     return CREDIT_CODE[-total % 31] == text[17]
 
 
-def _birthday() -> pl.Expr:
-    return pl.col("id_number").str.slice(6, 8).str.to_date("%Y%m%d", strict=False)
+_AS_OF = pl.col(AS_ASKED)
 
 
 def _age() -> pl.Expr:
-    born, day = _birthday(), pl.col("as_of")
+    born, day = pl.col("born"), _AS_OF
     before = (day.dt.month() * 100 + day.dt.day()) < (born.dt.month() * 100 + born.dt.day())
     return day.dt.year() - born.dt.year() - before.cast(pl.Int32)
 
@@ -69,9 +69,7 @@ def _name(column: str) -> pl.Expr:
     return pl.col(column).str.normalize("NFKC").str.to_lowercase().str.replace_all(r"[\s·•]", "")
 
 
-_VALID_ID = pl.col("id_is_valid")
-_LICENSED = pl.col("licence_number").is_not_null()
-_AS_OF = pl.col("as_of")
+_VALID_ID, _AGE, _LICENSED = pl.col("id_is_valid"), pl.col("age_by_number"), pl.col("is_licensed")
 
 CHECKS = (
     Check("ID01", "identity", ~_VALID_ID, "The identity number is not valid", "身份证号码无效"),
@@ -80,9 +78,9 @@ CHECKS = (
     Check("ID03", "identity", pl.col("id_expires") < _AS_OF, "The identity card has expired", "身份证已过期"),
     Check("ID04", "identity", pl.col("id_issued") >= _AS_OF, "The identity card was issued after the application",
           "身份证签发日期晚于申请日期"),
-    Check("ID05", "identity", _VALID_ID & ((_age() - pl.col("age")).abs() > 1),
+    Check("ID05", "identity", _VALID_ID & ((_AGE - pl.col("age")).abs() > 1),
           "The age in the application is not that of the identity number", "申请年龄与身份证号码不符"),
-    Check("ID06", "identity", _VALID_ID & (_age() < YOUNGEST), "The identity number is that of a minor",
+    Check("ID06", "identity", _VALID_ID & (_AGE < YOUNGEST), "The identity number is that of a minor",
           "身份证号码显示为未成年人"),
     Check("ID07", "identity", pl.col("identity_used"), "Another applicant used this identity number before",
           "该身份证号码曾被其他申请人使用",
@@ -110,47 +108,39 @@ NUMBERS: dict[Paper, str] = {"identity": "id_number", "licence": "licence_number
 """The numbers by which applicants are compared (ID07, LC06), by the paper that has each."""
 
 
-def paper_flags(
-    identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame, used: pl.LazyFrame | None = None
-) -> pl.DataFrame:
-    """A row for each check that an application fails: at, application_id, paper, code, reason_en, reason_zh.
+REASONS = {
+    check.code: {"paper": check.paper, "code": check.code, "reason_en": check.en, "reason_zh": check.zh}
+    for check in CHECKS
+}
+"""What is told of an application that fails a check."""
 
-    A check whose column is missing in an application does not fail there. `used` says of each application asked for
-    whether others used its numbers before (`application_id`, `identity_used`, `licence_used`); without it the tables
-    are the whole book, and are looked through.
+
+def failed_checks(identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame | None) -> pl.LazyFrame:
+    """`at`, and of each application with papers whether it fails each of CHECKS, by its code.
+
+    A check whose column is missing in an application does not fail there. The tables are the whole book, and are looked
+    through for numbers that others used before. Where nobody is to be looked for (`windows`), `identity` has the papers
+    of the one application, with its `age` and whether others used its numbers (`identity_used`, `licence_used`).
     """
-    if used is None:
-        used = _used_in_book(filed_papers(identity, applications), identity, asked)
-    papers = _papers(identity, applications, asked, used)
-    failed = papers.lazy().select(
-        "at", "application_id", *(check.fails.fill_null(False).alias(check.code) for check in CHECKS)
+    papers = identity if asked is None else _compared(identity, applications, asked)
+    valid = papers.with_columns(
+        _valid("id_number", lambda number: bool(NORMAL_FORMS["national-id"](number))).alias("id_is_valid"),
+        _valid("licence_number", is_credit_code).alias("licence_is_valid"),
+        pl.col("licence_number").is_not_null().alias("is_licensed"),
+        pl.col("id_number").str.slice(6, 8).str.to_date("%Y%m%d", strict=False).alias("born"),
     )
-    known = pl.LazyFrame(
-        [(check.code, check.paper, check.en, check.zh) for check in CHECKS],
-        schema={"code": pl.String, "paper": pl.String, "reason_en": pl.String, "reason_zh": pl.String},
-        orient="row",
-    )
-    return (
-        failed.unpivot(index=["at", "application_id"], variable_name="code", value_name="fails")
-        .filter("fails")
-        .join(known, on="code")
-        .select("at", "application_id", "paper", "code", "reason_en", "reason_zh")
-        .sort("at", "code")
-        .collect(engine="in-memory")
+    return valid.with_columns(age_by_number=_age()).select(
+        "at", *(check.fails.fill_null(False).alias(check.code) for check in CHECKS)
     )
 
 
-def paper_features(flags: pl.DataFrame, identity: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
-    """How many of the counted checks of each kind an application fails; missing where it has no papers."""
-    filed = asked.join(identity.select("application_id"), on="application_id", how="semi").select("at")
-    counted = [check.code for check in CHECKS if check.counted]
-    counts = (
-        flags.lazy()
-        .filter(pl.col("code").is_in(counted))
-        .group_by("at")
-        .agg((pl.col("paper") == paper).sum().alias(f"{paper}_flags") for paper in ("identity", "licence"))
-    )
-    return filed.join(counts, on="at", how="left").with_columns(pl.exclude("at").fill_null(0))
+def paper_features(failed: pl.LazyFrame) -> pl.LazyFrame:
+    """How many of the counted checks of each kind an application with papers fails, beside what it fails."""
+    counted = {
+        paper: [pl.col(check.code).cast(pl.Int64) for check in CHECKS if check.counted and check.paper == paper]
+        for paper in NUMBERS
+    }
+    return failed.with_columns(added(fails).alias(f"{paper}_flags") for paper, fails in counted.items())
 
 
 def filed_papers(identity: pl.LazyFrame, applications: pl.LazyFrame) -> pl.DataFrame:
@@ -160,19 +150,13 @@ def filed_papers(identity: pl.LazyFrame, applications: pl.LazyFrame) -> pl.DataF
     return filed.select("creator_id", "applied_at", *NUMBERS.values()).collect()
 
 
-def _papers(
-    identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame, used: pl.LazyFrame
-) -> pl.DataFrame:
-    """The papers of each application asked for, its age as declared, and what earlier applications used."""
-    papers = (
-        asked.join(identity, on="application_id")
+def _compared(identity: pl.LazyFrame, applications: pl.LazyFrame, asked: pl.LazyFrame) -> pl.LazyFrame:
+    """The papers of each application asked for, its age as declared, and whether others used its numbers before."""
+    used = _used_in_book(filed_papers(identity, applications), identity, asked)
+    return (
+        theirs(identity, asked, "application_id")
         .join(applications.select("application_id", "age"), on="application_id")
         .join(used, on="application_id")
-        .collect(engine="in-memory")
-    )
-    return papers.with_columns(
-        _valid(papers["id_number"], lambda number: bool(NORMAL_FORMS["national-id"](number))).alias("id_is_valid"),
-        _valid(papers["licence_number"], is_credit_code).alias("licence_is_valid"),
     )
 
 
@@ -180,10 +164,10 @@ def _used_in_book(filed: pl.DataFrame, identity: pl.LazyFrame, asked: pl.LazyFra
     """Whether others used the numbers before: also those whose applications are not asked about."""
     found = asked.join(identity.select("application_id", *NUMBERS.values()), on="application_id")
     for paper, number in NUMBERS.items():
-        before = (pl.col("first_used") < _AS_OF) & (pl.col("first_user") != pl.col("creator_id"))
+        before = (pl.col("first_used") < pl.col("as_of")) & (pl.col("first_user") != pl.col("creator_id"))
         found = (
             found.join(_first_users(filed, number).lazy(), on=number, how="left")
-            .with_columns((before | (pl.col("second_used") < _AS_OF)).fill_null(False).alias(f"{paper}_used"))
+            .with_columns((before | (pl.col("second_used") < pl.col("as_of"))).fill_null(False).alias(f"{paper}_used"))
             .drop("first_user", "first_used", "second_used")
         )
     return found.select("application_id", *(f"{paper}_used" for paper in NUMBERS))
@@ -203,5 +187,9 @@ def _first_users(filed: pl.DataFrame, number: str) -> pl.DataFrame:
     )
 
 
-def _valid(numbers: pl.Series, valid: Callable[[str], bool]) -> pl.Series:
-    return pl.Series([valid(number) if number is not None else False for number in numbers.to_list()], dtype=pl.Boolean)
+def _valid(column: str, valid: Callable[[str], bool]) -> pl.Expr:
+    def found(numbers: pl.Series) -> pl.Series:
+        said = [valid(number) if number is not None else False for number in numbers.to_list()]
+        return pl.Series(said, dtype=pl.Boolean)
+
+    return pl.col(column).map_batches(found, return_dtype=pl.Boolean)

@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import polars as pl
 
-from sealscore.clients.features.detector import INPUTS
+from sealscore.clients.features.detector import INPUTS, shipped
 from sealscore.clients.features.raw.windows import by, whole
 
 FEWEST_VIDEOS, FEWEST_WEEKS = 4, 5
 FLAGGED = 0.6
 """Scores above are flagged; about 0.5 is ordinary (Liu et al. 2008, section 2)."""
-REASON_EN = "Views or followers look bought: engagement does not fit them"
-REASON_ZH = "疑似购买播放量或粉丝 (互动数据与播放量不符)"
+CODE = "TR01"
+REASONS = {
+    CODE: {
+        "code": CODE,
+        "reason_en": "Views or followers look bought: engagement does not fit them",
+        "reason_zh": "疑似购买播放量或粉丝 (互动数据与播放量不符)",
+    }
+}
+"""What is told of a flagged channel."""
 # Views and likes that every video is given, so that a handful of views makes no rate.
 _VIEWS, _LIKES, _COMMENTS = 200.0, 4.0, 0.6
 
@@ -59,6 +66,16 @@ def inputs(videos: pl.LazyFrame, followers: pl.LazyFrame) -> pl.LazyFrame:
         .join(_jumps(followers), on="at", how="full", coalesce=True)
         .with_columns(pl.exclude("at", "low_likes").fill_null(0.0))
         .select("at", *(pl.col(name).cast(pl.Float64) for name in INPUTS))
+    )
+
+
+def anomaly(channels: pl.LazyFrame) -> pl.LazyFrame:
+    """`at` and `traffic_anomaly_180d` of what `inputs` gives, by the shipped detector."""
+    return channels.map_batches(
+        shipped().score,
+        predicate_pushdown=False,
+        projection_pushdown=False,
+        schema={"at": pl.UInt32, "traffic_anomaly_180d": pl.Float64},
     )
 
 

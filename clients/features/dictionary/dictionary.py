@@ -6,7 +6,6 @@ computed values are cut (`bounded`) and docs/features.md all come from these ent
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Literal, get_args
 
 import polars as pl
@@ -62,14 +61,9 @@ def bounded(frame: pl.LazyFrame, kind: Kind) -> pl.LazyFrame:
 
     A feature that the frame lacks is missing in every row, where the dictionary allows that.
     """
-    present = set(frame.collect_schema().names())
+    present = frame.collect_schema()
     known = entries(kind)
-    kept = [name for name in frame.collect_schema().names() if name not in {found.name for found in known}]
+    kept = [name for name in present if name not in {found.name for found in known}]
     absent = [pl.lit(None).alias(found.name) for found in known if found.name not in present]
-    return frame.with_columns(absent).select(*kept, *_bounds(kind))
-
-
-@cache
-def _bounds(kind: Kind) -> tuple[pl.Expr, ...]:
-    """For one applicant, making the expressions would cost as much as what they say."""
-    return tuple(found.bounded() for found in entries(kind))
+    counts = {name for name, dtype in present.items() if dtype.is_integer()}
+    return frame.with_columns(absent).select(*kept, *(found.bounded(found.name in counts) for found in known))

@@ -75,12 +75,17 @@ class Entry:
         bounds = {"lower": self.lower, "upper": self.upper, "scale": self.scale, "integer": self.integer}
         return NumericFeature.model_validate({**common, **bounds})
 
-    def bounded(self) -> pl.Expr:
-        """The column cut to its bounds and in its type; what is no finite number or no level becomes missing."""
+    def bounded(self, counts: bool = False) -> pl.Expr:
+        """The column cut to its bounds and in its type; what is no finite number or no level becomes missing.
+
+        `counts` says that the column has whole numbers: they are finite, and stay whole.
+        """
         column = pl.col(self.name)
         if self.levels:
             text = column.cast(pl.String)
             return pl.when(text.is_in(self.levels)).then(text).alias(self.name)
+        if self.integer and counts:
+            return column.cast(pl.Int64).clip(int(self.lower), int(self.upper)).alias(self.name)
         value = column.cast(pl.Float64)
         finite = pl.when(value.is_finite()).then(value.clip(self.lower, self.upper))
         return (finite.round().cast(pl.Int64) if self.integer else finite).alias(self.name)

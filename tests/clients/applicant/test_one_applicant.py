@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,31 @@ def lender_body() -> tuple[OneApplicant, dict[str, Any]]:
         "application_id": "A00003",
         "tables": rows_of(frames, "lender", "C00003"),
     }
+
+
+def test_rows_of_an_application_that_is_not_there_are_nobodys(parties: dict[str, Party]):
+    """As in whole tables; they count neither as loans nor as instalments, and rules look at them all the same."""
+    lender = parties["lender"]
+    row = lender.table.sort("earlier_loans").row(-1, named=True)
+    body = lender.body(row)
+    assert row["earlier_loans"] > 0
+    found = lender.one.of(body, DAY)
+    for name in ("decisions", "repayments"):
+        rows = body["tables"][name]
+        rows += [one | {"application_id": f"not-there-{at}"} for at, one in enumerate(rows)]
+    assert lender.one.of(body, DAY) == found
+    body["tables"]["repayments"][-1]["due_amount"] = -1.0
+    with pytest.raises(DataError, match="due_amount"):
+        lender.one.of(body, DAY)
+
+
+def test_threads_that_ask_at_once_get_their_own_answers(parties: dict[str, Party]):
+    wallet = parties["wallet"]
+    bodies = [wallet.body(row) for row in wallet.table.head(12).iter_rows(named=True)]
+    alone = [wallet.one.of(body, DAY) for body in bodies]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(5):
+            assert list(threads.map(lambda body: wallet.one.of(body, DAY), bodies)) == alone
 
 
 def spoilt(body: dict[str, Any], table: str, **changed: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sealscore.clients.applicant.errors import UsedNumbersError
 from sealscore.clients.applicant.used_numbers import KEY_BYTES, UsedNumbers
-from sealscore.clients.features.papers import filed_papers, paper_flags
+from sealscore.clients.features.build import raised
+from sealscore.clients.features.papers import failed_checks, filed_papers
 from sealscore.clients.features.raw.raw import TABLES
 
 KEY = bytes(KEY_BYTES)
@@ -43,7 +44,8 @@ def frames(book: list[tuple]) -> tuple[pl.LazyFrame, pl.LazyFrame]:
 def test_one_by_one_as_at_once_as_the_whole_book(book: list[tuple], order):
     identity, applications = frames(book)
     asked = applications.select("application_id", "creator_id", as_of="applied_at").with_row_index("at")
-    flags = paper_flags(identity, applications, asked).filter(pl.col("code").is_in(["ID07", "LC06"]))
+    found = asked.join(failed_checks(identity, applications, asked), on="at")
+    flags = raised(found, "lender").filter(pl.col("code").is_in(["ID07", "LC06"])).collect()
     at_once, one_by_one = UsedNumbers(KEY), UsedNumbers(KEY)
     at_once.build(filed_papers(identity, applications))
     one_by_one.build(pl.DataFrame(schema=FILED))

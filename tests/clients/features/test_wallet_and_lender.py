@@ -110,8 +110,9 @@ def test_repayments_as_they_were_known():
     due = [AS_OF - timedelta(days=days) for days in (90, 60, 30, 1, 0)]
     paid = [due[0], due[1] + timedelta(days=7), AS_OF, None, due[4]]
     repayments = pl.LazyFrame({"application_id": ["old"] * 5, "due_at": due, "paid_at": paid})
-    (row,) = bureau.repayment_features(repayments, decisions, applications, asked()).collect().to_dicts()
-    assert row["earlier_loans"] == 1
+    (loans,) = bureau.loan_features(decisions, applications, asked()).collect().to_dicts()
+    assert loans["earlier_loans"] == 1
+    (row,) = bureau.repayment_features(repayments, applications, asked()).collect().to_dicts()
     # In time, seven days late, 29 days late and unpaid as far as known, unpaid since yesterday; today's is not seen.
     assert row["late_instalment_share"] == pytest.approx(3 / 4)
     assert row["worst_days_late"] == 29
