@@ -67,6 +67,8 @@ _APPLICATION, _LOAN, _BODY, _DRAW = (
 _COLUMNS = "decision, seq, application, version, digest, person, state, queue, due, noticed, disputes, disputed"
 
 
+_NAMES = _COLUMNS.split(", ")
+_INSERT = f"INSERT INTO decisions ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
 # Of an application the last version; a newer one took the place of the others.
 _LAST = "version = (SELECT MAX(version) FROM decisions AS other WHERE other.application = decisions.application)"
 
@@ -147,12 +149,11 @@ class Register:
 
     def keep(self, one: KeptDecision) -> None:
         """A new decision; earlier versions of its application that wait are superseded."""
-        self._database.execute(
-            "UPDATE decisions SET state = 'superseded' WHERE application = ? AND state = 'waiting'", (one.application,)
-        )
-        places = ", ".join("?" * len(_COLUMNS.split(", ")))
-        row = tuple(getattr(one, name) for name in _COLUMNS.split(", "))
-        self._database.execute(f"INSERT INTO decisions ({_COLUMNS}) VALUES ({places})", row)
+        if one.version > 1:
+            query = "UPDATE decisions SET state = 'superseded' WHERE application = ? AND state = 'waiting'"
+            self._database.execute(query, (one.application,))
+        row = tuple(getattr(one, name) for name in _NAMES)
+        self._database.execute(_INSERT, row)
 
     def keep_day(self, one: KeptDecision, day: str) -> None:
         """Count a decision among those of its person."""
@@ -179,10 +180,12 @@ class Register:
 
     def exposure(self, person: bytes, day: str, without: bytes = b"") -> int:
         """What a person owes or was promised on a day, but for one application's promise."""
-        query = "SELECT COALESCE(SUM(amount), 0) FROM reservations WHERE person = ? AND until >= ? AND application <> ?"
-        promised = self._database.execute(query, (person, day, without)).fetchone()[0]
-        owed = self._database.execute("SELECT COALESCE(SUM(principal), 0) FROM loans WHERE person = ?", (person,))
-        return int(promised) + int(owed.fetchone()[0])
+        query = (
+            "SELECT COALESCE((SELECT SUM(amount) FROM reservations"
+            " WHERE person = ? AND until >= ? AND application <> ?), 0)"
+            " + COALESCE((SELECT SUM(principal) FROM loans WHERE person = ?), 0)"
+        )
+        return int(self._database.execute(query, (person, day, without, person)).fetchone()[0])
 
     def is_last(self, one: KeptDecision) -> bool:
         """Whether a decision is the last version of its application."""
@@ -203,11 +206,11 @@ class Register:
 
     def promised(self, application: bytes, day: str) -> bool:
         """Whether an application has an approval in force, or a loan that came of one."""
-        if self.promise(application, day) is not None:
-            return True
-        return (
-            self._database.execute("SELECT 1 FROM loans WHERE application = ?", (application,)).fetchone() is not None
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM reservations WHERE application = ? AND until >= ?)"
+            " OR EXISTS (SELECT 1 FROM loans WHERE application = ?)"
         )
+        return bool(self._database.execute(query, (application, day, application)).fetchone()[0])
 
     def reserve(self, one: KeptDecision, amount: int, until: str, day: str) -> None:
         """Promise an amount until a day; DecisionError where the application has an approval in force."""

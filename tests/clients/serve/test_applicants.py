@@ -49,9 +49,10 @@ class Served:
         async def ready() -> None:
             return None
 
-        committer: Any = SimpleNamespace(live=live, ready=ready)
+        committer: Any = SimpleNamespace(live=live, ready=ready, ask=None)
         callers = Callers(caller_file(self.home.dir), print)
-        api: Any = ScorerApi(committer, SimpleNamespace(), self.applicants, callers)  # type: ignore[arg-type]
+        none: Any = SimpleNamespace()
+        api: Any = ScorerApi(committer, none, none, self.applicants, callers)
 
         async def asked() -> httpx.Response:
             transport = httpx.ASGITransport(app=api)
