@@ -13,10 +13,10 @@ from sealscore.clients.watch.journal import WatchJournal, keep_month
 from sealscore.clients.watch.judged import JudgedMonth, alerts_of, judged_month
 from sealscore.clients.watch.measures import watched_measures
 from sealscore.clients.watch.months import month_text
+from sealscore.clients.watch.noise.thresholds import LIVES
 from sealscore.clients.watch.reading import LogReader
 from sealscore.clients.watch.repayments import RepaymentTable
 from sealscore.clients.watch.settings import WatchedRelease, WatchSettings
-from sealscore.clients.watch.thresholds import LIVES
 
 Told = Callable[[str], None]
 _AGAIN = "sealscore-node watch run --month"

@@ -11,11 +11,11 @@ import polars as pl
 from sealscore.clients.watch.journal import WatchJournal
 from sealscore.clients.watch.judged import JudgedMonth
 from sealscore.clients.watch.months import month_text
-from sealscore.clients.watch.nulls import LEAST
+from sealscore.clients.watch.noise.nulls import LEAST
+from sealscore.clients.watch.noise.thresholds import CHANCE, HORIZON
 from sealscore.clients.watch.portfolio import BUCKETS, ROLLS, outcomes, rolls, vintages
 from sealscore.clients.watch.report.cells import hidden, rate_cell
 from sealscore.clients.watch.run import WatchedLog
-from sealscore.clients.watch.thresholds import CHANCE, HORIZON
 
 _TENTHS = 10
 
