@@ -11,9 +11,9 @@ import numpy as np
 
 from sealscore.clients.watch.measures import WatchedMeasure
 from sealscore.clients.watch.months import month_text
-from sealscore.clients.watch.nulls import Null
+from sealscore.clients.watch.noise.nulls import Null
+from sealscore.clients.watch.noise.thresholds import LIVES, horizon, thresholds
 from sealscore.clients.watch.settings import WatchSettings
-from sealscore.clients.watch.thresholds import LIVES, horizon, thresholds
 
 Severity = Literal["medium", "high"]
 _HIGH = 2.0

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from sealscore.clients.watch.frames import WatchBook
-from sealscore.clients.watch.nulls import ExpectedNull, Null, RateNull, SharesNull
+from sealscore.clients.watch.noise.nulls import ExpectedNull, Null, RateNull, SharesNull
+from sealscore.clients.watch.noise.thresholds import Planned
 from sealscore.clients.watch.portfolio import ROLLS, outcomes, rolls
 from sealscore.clients.watch.settings import Family, WatchedRelease, WatchSettings
-from sealscore.clients.watch.thresholds import Planned
 
 _BANDS = 10
 

@@ -13,17 +13,17 @@ from sealscore.clients.watch.journal import WatchJournal, keep_month
 from sealscore.clients.watch.judged import JudgedMonth, alerts_of, judged_month
 from sealscore.clients.watch.measures import watched_measures
 from sealscore.clients.watch.months import month_text
+from sealscore.clients.watch.noise.thresholds import LIVES
 from sealscore.clients.watch.reading import LogReader
 from sealscore.clients.watch.repayments import RepaymentTable
 from sealscore.clients.watch.settings import WatchedRelease, WatchSettings
-from sealscore.clients.watch.thresholds import LIVES
 
 Told = Callable[[str], None]
 _AGAIN = "sealscore-node watch run --month"
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedLog:
     """What is watched: the frames, and up to which month they reach.
 
     `left_out` counts loans of the repayments whose lines were not read; `repayments` says whether there is a table.
@@ -46,7 +46,7 @@ def watched(
     table: RepaymentTable | None,
     over: int,
     told: Told,
-) -> Watched:
+) -> WatchedLog:
     """Read a log and the table of repayments, up to the last month that is over.
 
     Raises:
@@ -65,10 +65,10 @@ def watched(
         kept, left = rows.checked(book.loans, reader.unread_loans, over, release.window)
         book = with_other(book, repayments=kept)
         last = min(over, rows.last if rows.last is not None else over)
-    return Watched(book, release, settings, first, last, left, table is not None)
+    return WatchedLog(book, release, settings, first, last, left, table is not None)
 
 
-def months_to_judge(of: Watched, journal: WatchJournal, month: int | None, over: int) -> list[int]:
+def months_to_judge(of: WatchedLog, journal: WatchJournal, month: int | None, over: int) -> list[int]:
     """The month that was asked for, or all that are over and were not judged yet.
 
     Raises:
@@ -93,7 +93,7 @@ def months_to_judge(of: Watched, journal: WatchJournal, month: int | None, over:
     return [month]
 
 
-def judge(of: Watched, log: ScoreLog, month: int, lives: int = LIVES) -> JudgedMonth:
+def judge(of: WatchedLog, log: ScoreLog, month: int, lives: int = LIVES) -> JudgedMonth:
     """Judge a month and keep it: one signed line of the log, none where the log has the very same already.
 
     Raises:

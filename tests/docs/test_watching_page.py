@@ -12,10 +12,10 @@ from watched_lives import FIRST, RELEASE, InventedLife
 from sealscore.clients.cli import app
 from sealscore.clients.setup.config import RepaymentsSection, WatchSection
 from sealscore.clients.watch.measures import watched_measures
-from sealscore.clients.watch.nulls import LEAST
+from sealscore.clients.watch.noise.nulls import LEAST
+from sealscore.clients.watch.noise.thresholds import CHANCE, HORIZON, LIVES
 from sealscore.clients.watch.repayments import _WORDS
 from sealscore.clients.watch.settings import WatchSettings
-from sealscore.clients.watch.thresholds import CHANCE, HORIZON, LIVES
 
 TEXT = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
 SOURCES = [

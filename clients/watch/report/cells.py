@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sealscore.clients.watch.statistics import rate_interval
+from sealscore.clients.watch.noise.statistics import rate_interval
 
 
 def rate_cell(hits: int, of: int, floor: int) -> dict[str, Any]:

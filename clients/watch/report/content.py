@@ -11,16 +11,16 @@ import polars as pl
 from sealscore.clients.watch.journal import WatchJournal
 from sealscore.clients.watch.judged import JudgedMonth
 from sealscore.clients.watch.months import month_text
-from sealscore.clients.watch.nulls import LEAST
+from sealscore.clients.watch.noise.nulls import LEAST
+from sealscore.clients.watch.noise.thresholds import CHANCE, HORIZON
 from sealscore.clients.watch.portfolio import BUCKETS, ROLLS, outcomes, rolls, vintages
 from sealscore.clients.watch.report.cells import hidden, rate_cell
-from sealscore.clients.watch.run import Watched
-from sealscore.clients.watch.thresholds import CHANCE, HORIZON
+from sealscore.clients.watch.run import WatchedLog
 
 _TENTHS = 10
 
 
-def report_of(of: Watched, judged: JudgedMonth, journal: WatchJournal) -> dict[str, Any]:
+def report_of(of: WatchedLog, judged: JudgedMonth, journal: WatchJournal) -> dict[str, Any]:
     """All that is shown of a month: rates with intervals, closed windows only, no cell of few cases."""
     month, floor = judged.month, of.settings.floor
     closed = outcomes(of.book.loans, of.book.repayments, month, of.release.window, of.settings.bad_days)
@@ -71,7 +71,7 @@ def report_of(of: Watched, judged: JudgedMonth, journal: WatchJournal) -> dict[s
     }
 
 
-def _read(of: Watched, month: int) -> dict[str, Any]:
+def _read(of: WatchedLog, month: int) -> dict[str, Any]:
     book = of.book
     seen = set(book.repayments["loan"].to_list())
     begun = book.loans.filter(pl.col("start") < month)
@@ -100,7 +100,7 @@ def _calibration(closed: pl.DataFrame, floor: int) -> list[dict[str, Any]]:
     return found
 
 
-def _vintages(of: Watched, closed: pl.DataFrame, month: int) -> list[dict[str, Any]]:
+def _vintages(of: WatchedLog, closed: pl.DataFrame, month: int) -> list[dict[str, Any]]:
     floor, days = of.settings.floor, of.settings.bad_days
     curves = vintages(of.book.loans, of.book.repayments, month, days).partition_by("start", as_dict=True)
     found = []
@@ -122,7 +122,7 @@ def _vintages(of: Watched, closed: pl.DataFrame, month: int) -> list[dict[str, A
     return found
 
 
-def _rolls(of: Watched, month: int) -> list[dict[str, Any]]:
+def _rolls(of: WatchedLog, month: int) -> list[dict[str, Any]]:
     rows = {
         before: (int(worse), int(loans))
         for at, before, loans, worse in rolls(of.book.repayments).iter_rows()
@@ -134,7 +134,7 @@ def _rolls(of: Watched, month: int) -> list[dict[str, Any]]:
     ]
 
 
-def _operations(of: Watched, month: int) -> dict[str, Any]:
+def _operations(of: WatchedLog, month: int) -> dict[str, Any]:
     floor = of.settings.floor
     decisions = of.book.decisions.filter(pl.col("month") == month)
     reviews = of.book.reviews.filter(pl.col("month") == month)
@@ -173,7 +173,7 @@ def _split(loans: pl.DataFrame, by: pl.Expr, floor: int) -> list[dict[str, Any]]
     return found
 
 
-def _groups(of: Watched, closed: pl.DataFrame, month: int) -> list[dict[str, Any]]:
+def _groups(of: WatchedLog, closed: pl.DataFrame, month: int) -> list[dict[str, Any]]:
     """Offers of the month and bad rates of closed windows, by group."""
     floor = of.settings.floor
     decisions = of.book.decisions.filter(pl.col("month") == month).drop_nulls("group")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sealscore.clients.watch.thresholds import HORIZON, thresholds
+from sealscore.clients.watch.noise.thresholds import HORIZON, thresholds
 from sealscore.simulations.bench.watch.quiet import QuietLender, with_alert
 
 LENDERS, SEEDS = 4, 500

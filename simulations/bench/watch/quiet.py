@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.clients.watch.nulls import ExpectedNull, RateNull, SharesNull
-from sealscore.clients.watch.statistics import against_expected, psi, two_rates
-from sealscore.clients.watch.thresholds import HORIZON, LIVES, Planned, Thresholds, thresholds
+from sealscore.clients.watch.noise.nulls import ExpectedNull, RateNull, SharesNull
+from sealscore.clients.watch.noise.statistics import against_expected, psi, two_rates
+from sealscore.clients.watch.noise.thresholds import HORIZON, LIVES, Planned, Thresholds, thresholds
 
 _REFERENCE, _WINDOW = 3, 12
 _FEATURES, _RATES = 10, (0.3, 0.05, 0.4)

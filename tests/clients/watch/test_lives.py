@@ -20,7 +20,7 @@ from sealscore.clients.watch.months import month_text
 from sealscore.clients.watch.report.cells import hidden, rate_cell
 from sealscore.clients.watch.report.content import report_of
 from sealscore.clients.watch.report.page import watch_page
-from sealscore.clients.watch.run import Watched, judge, months_to_judge
+from sealscore.clients.watch.run import WatchedLog, judge, months_to_judge
 from sealscore.clients.watch.settings import WatchedRelease, WatchSettings
 
 LIVES = 500
@@ -30,11 +30,11 @@ def new_log() -> ScoreLog:
     return ScoreLog(LogKeys.of(b"k" * 96))
 
 
-def watched_of(book: WatchBook, months: int, release: WatchedRelease = RELEASE, **settings: Any) -> Watched:
-    return Watched(book, release, WatchSettings(**settings), FIRST, FIRST + months - 1, 0, True)
+def watched_of(book: WatchBook, months: int, release: WatchedRelease = RELEASE, **settings: Any) -> WatchedLog:
+    return WatchedLog(book, release, WatchSettings(**settings), FIRST, FIRST + months - 1, 0, True)
 
 
-def judged(of: Watched, log: ScoreLog) -> list[JudgedMonth]:
+def judged(of: WatchedLog, log: ScoreLog) -> list[JudgedMonth]:
     return [judge(of, log, month, LIVES) for month in range(of.first, of.last + 1)]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealscore.clients.watch.months import days_in, last_day, month_number, month_text, window_months
-from sealscore.clients.watch.statistics import against_expected, psi, rate_interval, two_rates
+from sealscore.clients.watch.noise.statistics import against_expected, psi, rate_interval, two_rates
 
 COUNTS = st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 5000)), min_size=2, max_size=20)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sealscore.clients.watch.nulls import LEAST, ExpectedNull, RateNull, SharesNull
-from sealscore.clients.watch.statistics import psi
-from sealscore.clients.watch.thresholds import CHANCE, HORIZON, Planned, horizon, thresholds
+from sealscore.clients.watch.noise.nulls import LEAST, ExpectedNull, RateNull, SharesNull
+from sealscore.clients.watch.noise.statistics import psi
+from sealscore.clients.watch.noise.thresholds import CHANCE, HORIZON, Planned, horizon, thresholds
 from sealscore.simulations.bench.watch import LENDERS, SEEDS
 from sealscore.simulations.bench.watch.quiet import QuietLender, with_alert
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.clients.watch.nulls import Null
+from sealscore.clients.watch.noise.nulls import Null
 
 HORIZON = 24
 """Months over which the chance of an alert is bounded."""

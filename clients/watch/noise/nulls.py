@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sealscore.clients.watch.statistics import against_expected, psi, smoothed, two_rates
+from sealscore.clients.watch.noise.statistics import against_expected, psi, smoothed, two_rates
 
 LEAST = 30
 """Cases below which a month of a measure is not judged."""
