@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from sealscore.clients.http.callers import Callers
 from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_json, send_json, send_problem, send_text
 from sealscore.clients.http.problems import HttpProblem, internal, malformed, not_found, wrong_method
+from sealscore.clients.http.rates import CallerRates
 from sealscore.clients.serve.applicants import ScorerApplicants
 from sealscore.clients.serve.committer import Committer
 from sealscore.clients.serve.faults import no_release
@@ -38,7 +39,7 @@ RIGHTS = ("score", "batch", "replay", "features", "metrics")
 MOST_BYTES, MOST_BATCH_BYTES = 2**20, 8 * 2**20
 SCORES, BATCH, REPLAY, FEATURES = "/v1/scores", "/v1/scores:batch", "/v1/replay/{score_id}", "/v1/features"
 _TOKEN = {"type": "http", "scheme": "bearer", "description": "a token of `sealscore-node caller add`"}
-_BODY_CODES = (400, 408, 409, 413, 415, 422, 503)
+_BODY_CODES = (400, 408, 409, 413, 415, 422, 429, 503)
 
 log = logging.getLogger("sealscore.scorer")
 
@@ -49,9 +50,15 @@ class ScorerApi:
     """The application that uvicorn serves."""
 
     def __init__(
-        self, committer: Committer, replayer: Replayer, applicants: ScorerApplicants, callers: Callers
+        self,
+        committer: Committer,
+        replayer: Replayer,
+        applicants: ScorerApplicants,
+        callers: Callers,
+        rates: CallerRates | None = None,
     ) -> None:
         self._committer, self._replayer, self._applicants, self._callers = committer, replayer, applicants, callers
+        self._rates = rates or CallerRates()
         self._metrics = Metrics()
         self._described: tuple[str, bytes] | None = None
         self._app = self._routed()
@@ -65,6 +72,7 @@ class ScorerApi:
 
     async def _score(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._callers.check(scope, "score")
+        self._rates.take(caller.name)
         body = await read_json(scope, receive, MOST_BYTES)
         await send_json(send, await self._committer.ask([body], f"caller {caller.name}"))
 
@@ -75,14 +83,15 @@ class ScorerApi:
         if not isinstance(given, list) or not 1 <= len(given) <= MOST_IN_BATCH:
             fix = f'send {{"applications": [...]}} with 1 to {MOST_IN_BATCH} applications'
             raise malformed("the body is no batch", fix)
+        self._rates.take(caller.name, len(given))
         await send_json(send, await self._committer.ask(given, f"caller {caller.name}", alone=True))
 
     async def _replay(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._callers.check(scope, "replay")
+        self._rates.take(self._callers.check(scope, "replay").name)
         await send_json(send, await self._replayer.replay(scope["path_params"]["score_id"]))
 
     async def _features(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._callers.check(scope, "features")
+        self._rates.take(self._callers.check(scope, "features").name)
         body = await read_json(scope, receive, MOST_BYTES)
         await self._committer.ready()
         live = self._committer.live
@@ -158,7 +167,7 @@ class ScorerApi:
         )
         self._route(app, "POST", SCORES, self._score, "Score one application", "score", *_BODY_CODES)
         self._route(app, "POST", BATCH, self._batch, "Score several applications, or none", "batch", *_BODY_CODES)
-        self._route(app, "POST", REPLAY, self._replay, "Compute an answer again", "replay", 404, 503)
+        self._route(app, "POST", REPLAY, self._replay, "Compute an answer again", "replay", 404, 429, 503)
         what = "Features and flags of one applicant from raw rows"
         self._route(app, "POST", FEATURES, self._features, what, "features", *_BODY_CODES)
         self._route(app, "GET", "/healthz", self._healthy, "Whether the process answers", "")
