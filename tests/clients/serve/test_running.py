@@ -138,6 +138,24 @@ def test_a_full_disk_refuses_and_loses_nothing(scorer: ScorerProcess, home: Scor
     assert whole(home, answers + later) == 6
 
 
+def test_a_disk_that_fills_and_is_emptied_under_load_loses_nothing(scorer: ScorerProcess, home: ScorerHome):
+    callers = ScorerCallers(scorer, home.caller(), 4, "disk")
+    callers.wait(40)
+    _, most = resource.prlimit(scorer.process.pid, resource.RLIMIT_FSIZE)
+    for _ in range(3):
+        resource.prlimit(scorer.process.pid, resource.RLIMIT_FSIZE, (4096, most))
+        refused, end = len(callers.refused), time.monotonic() + PATIENCE
+        while len(callers.refused) < refused + 10 and time.monotonic() < end:
+            time.sleep(0.002)
+        resource.prlimit(scorer.process.pid, resource.RLIMIT_FSIZE, (most, most))
+        callers.wait(40)
+    callers.stop()
+    assert len(callers.refused) >= 30
+    assert {code(answer) for answer in callers.refused} == {(503, "log")}
+    # What was refused is nowhere: the log has the answers and no other line.
+    assert whole(home, callers.answers) == len(callers.answers)
+
+
 def test_two_on_one_log_or_one_port_are_refused(scorer: ScorerProcess, home: ScorerHome, tmp_path: Path):
     second = ScorerProcess(home)
     assert second.process.wait(PATIENCE) == 1
