@@ -13,11 +13,15 @@ _STEP = 300.0
 
 
 class ClockFault(RuntimeError):
-    """A reading that is not taken: `behind` what was read before, or `ahead` of the time that has passed since."""
+    """A reading that is not taken: `behind` what was read before, or `ahead` of the time that has passed since.
 
-    def __init__(self, way: Literal["behind", "ahead"], text: str) -> None:
+    `early` is the first reading, behind what was written before this process began. In `wait` seconds a clock that is
+    behind has come to what was said.
+    """
+
+    def __init__(self, way: Literal["behind", "ahead", "early"], text: str, wait: float = 0.0) -> None:
         super().__init__(text)
-        self.way = way
+        self.way, self.wait = way, wait
 
 
 def uptime() -> float:
@@ -58,8 +62,11 @@ class SteadyClock:
 
     def _wrong(self, now: float, passed: float) -> ClockFault | None:
         if now < self._latest - _STEP:
-            text = f"the clock says {_shown(now)}, and it or the log said {_shown(self._latest)} before; set the clock"
-            return ClockFault("behind", text)
+            said, wait = f"the clock says {_shown(now)}, and", self._latest - _STEP - now
+            if self._taken is None:
+                fix = "set the clock if it is wrong; if it is right, that was written by one that was ahead"
+                return ClockFault("early", f"{said} the log's last line is of {_shown(self._latest)}; {fix}", wait)
+            return ClockFault("behind", f"{said} it or the log said {_shown(self._latest)} before; set the clock", wait)
         if self._taken is None:
             return None
         due = self._taken[0] + passed - self._taken[1]

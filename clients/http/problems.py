@@ -67,6 +67,13 @@ def forbidden(right: str) -> HttpProblem:
     return HttpProblem(403, "forbidden", f"this caller has not the right {right!r}", fix)
 
 
+def too_many(seconds: int) -> HttpProblem:
+    """The caller sends more than the service lets it."""
+    fix = "send it again after Retry-After, in seconds; whoever runs the service sets the most: serve --most-a-second"
+    headers = {"retry-after": str(seconds)}
+    return HttpProblem(429, "too-many", "this caller sends more requests than it may", fix, headers=headers)
+
+
 def not_found() -> HttpProblem:
     """There is nothing at a path. The path is not quoted: it may have an identifier in it."""
     return HttpProblem(

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from sealscore.clients.http.callers import Callers
 from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_json, send_json, send_problem, send_text
 from sealscore.clients.http.problems import HttpProblem, internal, malformed, not_found, wrong_method
+from sealscore.clients.http.rates import CallerRates, LimitedCallers
 from sealscore.clients.serve.applicants import ScorerApplicants
 from sealscore.clients.serve.committer import Committer
 from sealscore.clients.serve.decisions.api import DECISION_RIGHTS, DecisionApi
@@ -47,12 +48,14 @@ class ScorerApi:
         decisions: DecisionReader,
         applicants: ScorerApplicants,
         callers: Callers,
+        rates: CallerRates | None = None,
     ) -> None:
         self._committer, self._replayer, self._applicants, self._callers = committer, replayer, applicants, callers
-        self._decisions = decisions
+        self._decisions, self._rates = decisions, rates or CallerRates()
+        self._limited = LimitedCallers(callers, self._rates)
         self._metrics = Metrics()
         self._described: tuple[tuple[str, str], bytes] | None = None
-        self._routes = [*self._own_routes(), *DecisionApi(committer.ask, decisions, callers).routes()]
+        self._routes = [*self._own_routes(), *DecisionApi(committer.ask, decisions, self._limited).routes()]
         self._direct = {(one.path, one.method): one.handler for one in self._routes if one.direct}
         self._app = self._routed()
 
@@ -65,7 +68,7 @@ class ScorerApi:
             await self._app(scope, receive, send)
 
     async def _score(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = self._callers.check(scope, "score")
+        caller = self._limited.check(scope, "score")
         body = await read_json(scope, receive, MOST_BYTES)
         await send_json(send, await self._committer.ask(one_score(body, f"caller {caller.name}")))
 
@@ -76,14 +79,15 @@ class ScorerApi:
         if not isinstance(given, list) or not 1 <= len(given) <= MOST_IN_BATCH:
             fix = f'send {{"applications": [...]}} with 1 to {MOST_IN_BATCH} applications'
             raise malformed("the body is no batch", fix)
+        self._rates.take(caller.name, len(given))
         await send_json(send, await self._committer.ask(score_batch(given, f"caller {caller.name}")))
 
     async def _replay(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._callers.check(scope, "replay")
+        self._limited.check(scope, "replay")
         await send_json(send, await self._replayer.replay(scope["path_params"]["score_id"]))
 
     async def _features(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._callers.check(scope, "features")
+        self._rates.take(self._callers.check(scope, "features").name)
         body = await read_json(scope, receive, MOST_BYTES)
         await self._committer.ready()
         live = self._committer.live
@@ -179,7 +183,7 @@ class ScorerApi:
                         "Answer", direct=True),
             ScorerRoute("POST", BATCH, self._batch, "Score several applications, or none", ("batch",), BODY_CODES,
                         "Batch", "Answers"),
-            ScorerRoute("POST", REPLAY, self._replay, "Compute an answer again", ("replay",), (404, 503), None,
+            ScorerRoute("POST", REPLAY, self._replay, "Compute an answer again", ("replay",), (404, 429, 503), None,
                         "Replayed", of),
             ScorerRoute("POST", FEATURES, self._features, "Features and flags of one applicant from raw rows",
                         ("features",), BODY_CODES, "RawRows", "Features"),

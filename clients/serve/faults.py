@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from sealscore.clients.decision.policy.approved import NoPolicy
@@ -145,6 +146,16 @@ def clock_behind() -> HttpProblem:
     """The machine's clock is behind the log."""
     fix = "set the machine's clock; nothing was answered, and the service's log has both times"
     return HttpProblem(503, "clock-behind", "the service's clock is behind its own log", fix, headers=_RETRY)
+
+
+def log_ahead(seconds: float) -> HttpProblem:
+    """The log's last line is of a time to come, in so many seconds, by a clock that has said nothing else."""
+    fix = (
+        "set the machine's clock if it is wrong; if it is right, the last line was written by one that was ahead, and "
+        "scoring goes on by itself after Retry-After, in seconds; the service's log has both times"
+    )
+    headers = {"retry-after": str(max(1, math.ceil(seconds)))}
+    return HttpProblem(503, "log-ahead", "the log's last line is of a time to come", fix, headers=headers)
 
 
 def clock_ahead() -> HttpProblem:

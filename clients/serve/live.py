@@ -19,7 +19,7 @@ from sealscore.clients.decision.reviews import ReviewDesk
 from sealscore.clients.decision.service import DecisionService
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.service import ScoreService
-from sealscore.clients.serve.faults import clock_ahead, clock_behind, no_release
+from sealscore.clients.serve.faults import clock_ahead, clock_behind, log_ahead, no_release
 from sealscore.clients.setup.node_dir import NodeDirError
 from sealscore.clients.setup.serving_dir import ScorerDir
 from sealscore.clients.steady_clock import ClockFault, SteadyClock, uptime
@@ -49,11 +49,13 @@ class ServiceClock:
 
         Raises:
             HttpProblem: the clock is more than five minutes behind what it, or the log, said before, or more than five
-                minutes ahead of what it should say by now.
+                minutes ahead of what it should say by now; `log-ahead` where it was behind the log from the start.
         """
         try:
             return datetime.fromtimestamp(self._clock.now(), UTC).date()
         except ClockFault as fault:
+            if fault.way == "early":
+                raise log_ahead(fault.wait) from None
             raise (clock_behind() if fault.way == "behind" else clock_ahead()) from None
 
 

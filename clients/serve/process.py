@@ -10,6 +10,7 @@ from typing import Any
 
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import CallerFile, Callers
+from sealscore.clients.http.rates import CallerRates
 from sealscore.clients.http.server import HttpLimits, HttpServer
 from sealscore.clients.serve.api import RIGHTS, ScorerApi
 from sealscore.clients.serve.applicants import ScorerApplicants
@@ -39,9 +40,12 @@ def run_scorer(
     binding: Binding,
     ready: Callable[[str], None] = log.info,
     limits: HttpLimits | None = None,
+    most_a_second: float | None = None,
     **more: Any,
 ) -> None:
     """Serve until SIGTERM or SIGINT; all that was accepted is answered before it returns.
+
+    `most_a_second` is how many applications, features and replays each caller may ask for in a second, None for any.
 
     Raises:
         ScorerError: another process serves this log, or the thread that answers has failed.
@@ -53,7 +57,9 @@ def run_scorer(
         committer.start()
         try:
             callers, decisions = Callers(caller_file(folder), log.warning), DecisionReader(reader)
-            api = ScorerApi(committer, Replayer(folder, reader), decisions, applicants, callers)
+            api = ScorerApi(
+                committer, Replayer(folder, reader), decisions, applicants, callers, CallerRates(most_a_second)
+            )
             server = HttpServer(api, binding, limits, ready)
             committer.on_failure = server.stop
             server.serve_forever()

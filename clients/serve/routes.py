@@ -10,7 +10,7 @@ from sealscore.clients.http.exchange import Receive, Scope, Send
 from sealscore.clients.http.problems import PROBLEM_TYPE
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
-BODY_CODES = (400, 408, 409, 413, 415, 422, 503)
+BODY_CODES = (400, 408, 409, 413, 415, 422, 429, 503)
 
 
 @dataclass(frozen=True)

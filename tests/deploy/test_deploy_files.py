@@ -293,6 +293,7 @@ class TestUnits:
     def test_a_platforms_api_is_hardened_as_the_node_is_and_its_socket_is_for_another_group(self):
         service, node = unit(PLATFORM_API)["Service"], unit("sealscore-node.service")["Service"]
         same = set(node) - {"Group", "ExecStart", "ExecReload", "RestartSec", "StateDirectory", "StateDirectoryMode"}
+        same -= {"Nice", "CPUWeight", "IOWeight"}  # see the last test
         assert {key: service[key] for key in same} == {key: node[key] for key in same}
         assert service["Group"] not in (node["Group"], unit(SCORER)["Service"]["Group"])
         assert service["ExecReload"][0].split()[1:] == ["-HUP", "$MAINPID"]
@@ -318,3 +319,15 @@ class TestUnits:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         assert name not in done.stderr
+
+
+def test_who_is_waited_for_goes_before_training():
+    def weights(name: str) -> tuple[int, int]:
+        text = (DEPLOY / name).read_text(encoding="utf-8")
+        found = {key: re.search(rf"^{key}=(\d+)$", text, re.MULTILINE) for key in ("CPUWeight", "IOWeight")}
+        return tuple(int(one[1]) if one else 100 for one in found.values())  # type: ignore[return-value]
+
+    training = weights("sealscore-node.service")
+    for unit in SERVED.values():
+        assert all(served > 4 * node for served, node in zip(weights(unit), training, strict=True))
+    assert all(SERVICES[name]["cpu_shares"] > 4 * SERVICES["node"]["cpu_shares"] for name in SERVED)

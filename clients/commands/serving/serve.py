@@ -34,6 +34,10 @@ def serve(
     certificate: Annotated[Path | None, typer.Option(help="The service's certificate, in PEM.")] = None,
     key: Annotated[Path | None, typer.Option(help="The key of the certificate, in PEM.")] = None,
     callers_ca: Annotated[Path | None, typer.Option(help="The authority of callers' certificates, in PEM.")] = None,
+    most_a_second: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Applications a second that each caller may send; any where not given."),
+    ] = None,
     logs: Annotated[str, typer.Option("--log", help="text, or json: one object a line.")] = "text",
     folder: Folder = HERE,
 ) -> None:
@@ -47,7 +51,7 @@ def serve(
     try:
         tls = TlsFiles.given(certificate, key, callers_ca)
         binding = Binding.parse(listen or f"unix:{scorer.folder / SOCKET}", tls)
-        run_scorer(scorer, binding, _listening)
+        run_scorer(scorer, binding, _listening, most_a_second=most_a_second)
     except BindingError as error:
         fail(str(error), BAD_INPUT)
     except ScorerError as error:

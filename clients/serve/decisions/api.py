@@ -11,9 +11,9 @@ import msgspec
 
 from sealscore.clients.decision.register import DecisionError
 from sealscore.clients.http.bodies import checked
-from sealscore.clients.http.callers import Callers
 from sealscore.clients.http.exchange import Receive, Scope, Send, read_json, send_json
 from sealscore.clients.http.problems import HttpProblem
+from sealscore.clients.http.rates import LimitedCallers
 from sealscore.clients.serve.decisions import works
 from sealscore.clients.serve.decisions.bodies import (
     DECISION_ID,
@@ -38,7 +38,9 @@ _QUEUES = {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"}
 class DecisionApi:
     """Answers about decisions. `ask` is that of the committer."""
 
-    def __init__(self, ask: Callable[[Work], Awaitable[bytes]], reader: DecisionReader, callers: Callers) -> None:
+    def __init__(
+        self, ask: Callable[[Work], Awaitable[bytes]], reader: DecisionReader, callers: LimitedCallers
+    ) -> None:
         self._ask, self._reader, self._callers = ask, reader, callers
 
     def routes(self) -> list[ScorerRoute]:
@@ -50,13 +52,13 @@ class DecisionApi:
             ScorerRoute("POST", DECISIONS, self._decide, "Score and decide one application", (DECIDE,), BODY_CODES,
                         "LoanApplication", "Decision", direct=True),
             ScorerRoute("GET", ONE, self._decision, "A decision, and what became of it", (DECIDE, REVIEW),
-                        (404, 409, 422, 503), None, "DecisionNow", of),
+                        (404, 409, 422, 429, 503), None, "DecisionNow", of),
             ScorerRoute("POST", f"{ONE}/review", self._review, "A person decides what waits", (REVIEW,), codes,
                         "ReviewBody", "Reviewed", of),
             ScorerRoute("GET", "/v1/reviews", self._waiting, "What waits for a person, the most urgent first",
-                        (REVIEW,), (422, 503), None, "Waiting", (queue,)),
+                        (REVIEW,), (422, 429, 503), None, "Waiting", (queue,)),
             ScorerRoute("GET", f"{ONE}/notice", self._notice, "The notice of a decision; the first starts its clock",
-                        (NOTICE,), (404, 409, 422, 503), None, "Notice", (*of, lang)),
+                        (NOTICE,), (404, 409, 422, 429, 503), None, "Notice", (*of, lang)),
             ScorerRoute("POST", f"{ONE}/dispute", self._dispute, "An applicant objects", (NOTICE,), codes,
                         "DisputeBody", "Disputed", of),
             ScorerRoute("POST", "/v1/loans", self._open, "A loan starts", (LOANS,), codes, "OpenLoanBody", "Loan"),

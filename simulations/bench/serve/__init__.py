@@ -4,6 +4,8 @@ Both answer the same applicants of UCI credit default over 127.0.0.1, in process
 the service's own. The plain one keeps nothing and proves nothing: what a commit to the disk takes on this machine is
 among the figures, since it is in each answer of ours and in none of its. Decisions under the policy of `bench decide`
 take turns with both.
+
+The scorer is measured beside training at full load, too, in turns with itself while that training sleeps.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,12 +40,14 @@ from sealscore.shared.serving.serving_keys import month_of
 from sealscore.simulations.bench.decide.made_up import bench_policy
 from sealscore.simulations.bench.score.costs import features_of
 from sealscore.simulations.bench.serve.load import Load, burst
+from sealscore.simulations.bench.serve.training import trainer
 from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.federation import load_parties
 from sealscore.simulations.experiments.job import RELEASE, run_job
 from sealscore.simulations.experiments.trees import Trees
 
 PLAN, TURNS, ONE, MANY, CALLERS, RESTARTS = "uci_vertical_eps2", 5, 400, 1600, 16, 3
+NICE = 10
 _TREES, _DEPTH = 200, 4
 _PATIENCE = 300.0
 
@@ -78,6 +82,7 @@ def run(turns: int = TURNS, one: int = ONE, many: int = MANY) -> dict[str, Any]:
             for _ in range(turns):
                 for side in sides.values():
                     side.together.append(side.turn(CALLERS, many))
+            found |= _beside_training(lambda: _Side(ours, "/v1/scores", load.ours), turns, one, many)
     for label, side in sides.items():
         found |= {f"{label}_{what}": value for what, value in side.figures().items()}
     # What a decision costs on top of its score, of one caller and of many.
@@ -86,6 +91,23 @@ def run(turns: int = TURNS, one: int = ONE, many: int = MANY) -> dict[str, Any]:
     for what in ("cpu_ms", "p50_ms", "busy_cpu_ms", "busy_p99_ms", "busy_per_s"):
         found[f"{what.removesuffix('_ms')}_ratio"] = found[f"ours_{what}"] / found[f"plain_{what}"]
     return found
+
+
+def _beside_training(side: Callable[[], _Side], turns: int, one: int, many: int) -> dict[str, float]:
+    """Figures of the scorer beside training, their ratios to those while it sleeps, and the cores that it took."""
+    beside, quiet = side(), side()
+    with trainer(NICE, _environment()) as training:
+        for _ in range(turns):
+            quiet.alone.append(quiet.turn(1, one))
+            with training.awake():
+                beside.alone.append(beside.turn(1, one))
+            quiet.together.append(quiet.turn(CALLERS, many))
+            with training.awake():
+                beside.together.append(beside.turn(CALLERS, many))
+    figures, before = beside.figures(), quiet.figures()
+    found = {f"training_{what}": value for what, value in figures.items()}
+    found |= {f"training_{what.removesuffix('_ms')}_ratio": figures[what] / before[what] for what in figures}
+    return found | {"training_nice": NICE, "training_cores": training.cpu / training.wall}
 
 
 @dataclass(frozen=True)

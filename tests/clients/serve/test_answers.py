@@ -155,6 +155,8 @@ def nested(depth: int) -> str:
         (json.dumps(application(CANARY, as_of="2999-01-01")), "clock"),
         (json.dumps(application(CANARY, features={CANARY: 1, "income": 1.0})), "features"),
         (json.dumps(application(CANARY, features={"income": CANARY})), "features"),
+        (json.dumps(application(CANARY, features={})), "features"),
+        (json.dumps(application(CANARY, product={CANARY: CANARY})), "malformed"),
         (json.dumps(application(CANARY, features={"income": {CANARY: CANARY}})), "features"),
         (json.dumps(application(CANARY, features={"income": 1e308})), "features"),
         (json.dumps(application(CANARY, tokens=[CANARY + "!"])), "malformed"),

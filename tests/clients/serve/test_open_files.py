@@ -33,6 +33,8 @@ noted = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 def hook(event, given):
     if event in ("open", "sqlite3.connect") and isinstance(given[0], (str, bytes, os.PathLike)):
         os.write(noted, os.fsencode(given[0]) + b"\\n")
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        os.write(noted, b"CALLED\\n")
 
 sys.addaudithook(hook)
 sys.argv = ["sealscore-node", *sys.argv[2:]]
@@ -139,6 +141,9 @@ def test_it_opens_what_it_scores_with_and_nothing_else_of_the_node(served: tuple
     inside = {str(Path(name).relative_to(node.folder)) for name in held if name.startswith(f"{node.folder}/")}
     assert "scores.db" in inside
     assert {name for name in inside if not allowed(name)} == set()
+    # Server and platforms may be away, since nobody is called: its connections are callers' own.
+    assert "CALLED" not in noted.read_text("utf-8", "replace").split()
+    assert {one.laddr.port for one in process.net_connections("inet")} == {scorer.port}
     # Nor are their libraries loaded, whose import takes seconds.
     libraries = Path(f"/proc/{process.pid}/maps").read_text()
     assert "scipy" in libraries
@@ -151,6 +156,13 @@ def test_the_hook_would_see_a_secret(node: NodeDir, tmp_path: Path):
     command = [sys.executable, "-c", DRIVER, str(noted), "release", "list", "--home", str(node.folder)]
     subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=ROOT)
     assert {"keys/identity", "ledger.db"} <= noted_of(node, noted)
+    calling = DRIVER.replace(
+        "from sealscore.clients.cli",
+        "import socket\nsocket.socket().connect_ex(('127.0.0.1', 9))\nfrom sealscore.clients.cli",
+    )
+    command[2] = calling
+    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=ROOT)
+    assert "CALLED" in noted.read_text("utf-8", "replace").split()
 
 
 class TestFolderOfTheScorer:

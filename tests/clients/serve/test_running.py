@@ -145,6 +145,24 @@ def test_a_full_disk_refuses_and_loses_nothing(scorer: ScorerProcess, home: Scor
     assert whole(home, answers + later) == 6
 
 
+def test_a_disk_that_fills_and_is_emptied_under_load_loses_nothing(scorer: ScorerProcess, home: ScorerHome):
+    callers = ScorerCallers(scorer, home.caller(), 4, "disk")
+    callers.wait(40)
+    _, most = resource.prlimit(scorer.process.pid, resource.RLIMIT_FSIZE)
+    for _ in range(3):
+        resource.prlimit(scorer.process.pid, resource.RLIMIT_FSIZE, (4096, most))
+        refused, end = len(callers.refused), time.monotonic() + PATIENCE
+        while len(callers.refused) < refused + 10 and time.monotonic() < end:
+            time.sleep(0.002)
+        resource.prlimit(scorer.process.pid, resource.RLIMIT_FSIZE, (most, most))
+        callers.wait(40)
+    callers.stop()
+    assert len(callers.refused) >= 30
+    assert {code(answer) for answer in callers.refused} == {(503, "log")}
+    # What was refused is nowhere: the log has the answers and no other line.
+    assert whole(home, callers.answers) == len(callers.answers)
+
+
 def test_two_on_one_log_or_one_port_are_refused(scorer: ScorerProcess, home: ScorerHome, tmp_path: Path):
     second = ScorerProcess(home)
     assert second.process.wait(PATIENCE) == 1
@@ -207,9 +225,42 @@ def test_a_log_from_later_is_not_written_by_a_clock_that_is_behind(home: ScorerH
     log.close()
     scorer = ScorerProcess(home).ready()
     with scorer.client(headers=home.caller()) as client:
-        assert code(client.post("/v1/scores", json=application())) == (503, "clock-behind")
-        assert code(client.get("/readyz")) == (503, "clock-behind")
+        answer = client.post("/v1/scores", json=application())
+        assert code(answer) == (503, "log-ahead")
+        assert int(answer.headers["retry-after"]) > 900 * 365 * 86_400
+        assert code(client.get("/readyz")) == (503, "log-ahead")
     assert scorer.end() == 0
+
+
+def test_a_clock_that_was_ahead_and_is_right_again_goes_on_when_the_logs_last_line_has_come():
+    line, warned = 1_900_000_000.0, list[str]()
+    now = [line - 86_400]
+    clock = ServiceClock(line, lambda: now[0], lambda: now[0], warned.append)
+    with pytest.raises(HttpProblem) as refused:
+        clock.today()
+    assert (refused.value.code, refused.value.headers) == ("log-ahead", {"retry-after": str(86_400 - 300)})
+    now[0] += 86_400 - 300
+    clock.today()
+    assert len(warned) == 1
+
+
+def test_a_caller_that_sends_too_much_is_told_when_to_come_again_and_holds_up_nobody(home: ScorerHome):
+    """What is refused is nowhere in the log."""
+    scorer = ScorerProcess(home, "--most-a-second", "2").ready()
+    wild, other = home.caller("wild"), home.caller("other")
+    with scorer.client() as client:
+        batch = {"applications": [application(f"p{at}", application_id=f"B-{at}") for at in range(40)]}
+        assert client.post("/v1/scores:batch", json=batch, headers=wild).status_code == 200
+        for path, body in (("/v1/scores", application()), ("/v1/scores:batch", batch), ("/v1/features", {})):
+            refused = client.post(path, json=body, headers=wild)
+            assert code(refused) == (429, "too-many")
+            assert 10 < int(refused.headers["retry-after"]) <= 20
+        assert code(client.post(f"/v1/replay/{'0' * 32}", headers=wild)) == (429, "too-many")
+        assert client.post("/v1/scores", json=application(), headers=other).status_code == 200
+    assert scorer.end() == 0
+    log = home.dir.log()
+    assert len(list(log.lines())) == 41
+    log.close()
 
 
 # The thread that answers meets what no handler of Exception catches.
