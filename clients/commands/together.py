@@ -14,6 +14,7 @@ from sealscore.clients.commands.serving import (
     scores,
     serve,
     tokens,
+    warning,
 )
 
 app = typer.Typer(
@@ -50,4 +51,5 @@ app.add_typer(decisions.review_app, name="review")
 app.command()(decisions.notice)
 app.command()(decisions.dispute)
 app.add_typer(decisions.loan_app, name="loan")
+app.add_typer(warning.app, name="warning")
 app.command()(doctor.doctor)
