@@ -40,7 +40,7 @@ from sealscore.simulations.world.people.lending import Loans, draw_loans
 from sealscore.simulations.world.people.repayment import PERIOD_DAYS
 
 PLAN, WALLET = "creators_eps2", "wallet"
-CREATORS, EPSILON = 20_000, 2.0
+CREATORS, EPSILON = 50_000, 2.0
 SHARE, AHEAD = 0.2, 30
 WORST = tuple(round(0.02 * place, 2) for place in range(3, 21))
 # Beside the agreed end: days in which the last instalments may still be open.
