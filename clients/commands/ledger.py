@@ -10,12 +10,12 @@ from rich.table import Table
 
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, node_dir_at, reason
-from sealscore.clients.setup.config import TELL_LIMITS
 from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient, label_epsilon
 from sealscore.shared.ledger.entries import Entry, Limit, TellLimit
 from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.ledger.scoring_bits import ToldForScoring, told_by_lender
 from sealscore.shared.ledger.serving_state import ServingState
+from sealscore.shared.serving.watch import period_name
 from sealscore.shared.text.numbers import plural
 from sealscore.shared.text.terminal import foreign, plain
 
@@ -65,9 +65,7 @@ def budget(
             table.add_row(name, str(getattr(now, name)), str(getattr(wanted, name)))
         console.print(table)
         if node_dir.config().node.role == "platform":
-            console.print(
-                _limits(own.state.serving, {kind: node_dir.config().serving.limit(kind) for kind in TELL_LIMITS})
-            )
+            console.print(_limits(own.state.serving, node_dir.config().serving.all_limits))
         if wanted == now:
             return
         if why is None:
@@ -84,7 +82,9 @@ def _limits(serving: ServingState, wanted: Mapping[str, TellLimit]) -> Table:
     told = charged.bits
     for kind, limit in wanted.items():
         limits = [one.limits.get(kind) for one in serving.live]
-        shown = [f"{one.month} a month, {one.life} ever" if one else "not told" for one in (limit, *limits)]
+        shown = [
+            f"{one.month} a {period_name(kind)}, {one.life} ever" if one else "not told" for one in (limit, *limits)
+        ]
         table.add_row(kind, *shown, f"at most {told[kind]}" if kind in told else "nothing")
     if charged.corrections:
         table.caption = f"charged with {plural(charged.corrections, 'correction')} of wrong data, beyond the limits"

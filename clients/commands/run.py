@@ -222,9 +222,14 @@ def _relay(
 
 
 def _daily(node_dir: NodeDir, config: NodeConfig, identity: Identity, ledger: Ledger) -> Daily:
+    from sealscore.clients.setup.plan_data import loader
+    from sealscore.clients.warning.daily import watch_chore
+
     serving, notice = ServingDir(node_dir), logging.getLogger("sealscore.node").info
     if config.node.role == "platform":
-        return Daily(ledger, platform_chores(ledger, serving.store), notice)
+        # Charged, withdrawn and late ones first: the watch needs the data, and they do not.
+        told = watch_chore(config.node.name, ledger, serving.store, serving.release, loader(node_dir, config))
+        return Daily(ledger, (*platform_chores(ledger, serving.store), told), notice)
     scorer = partial(hand_over, node_dir, ledger)
     return Daily(ledger, lender_chores(ledger, serving.log, serving.destroy_keys, scorer), notice)
 

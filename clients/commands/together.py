@@ -14,6 +14,7 @@ from sealscore.clients.commands.serving import (
     scores,
     serve,
     tokens,
+    warning,
     watch,
 )
 
@@ -52,4 +53,5 @@ app.command()(decisions.notice)
 app.command()(decisions.dispute)
 app.add_typer(decisions.loan_app, name="loan")
 app.add_typer(watch.app, name="watch")
+app.add_typer(warning.app, name="warning")
 app.command()(doctor.doctor)

@@ -1,4 +1,5 @@
-"""The day's batch of a platform for a lender: handles of tokens that were withdrawn, and dummies, sealed, of one size.
+"""The day's batch of a platform for a lender: handles of tokens that were withdrawn, entries of the watch, and dummies,
+sealed, of one size.
 
 A batch is repeated, with what it had and more, until the lender's signed receipt of it came. Handles leave tombstones
 at the lender, so one that comes late, twice or out of order restores nothing.
@@ -46,10 +47,11 @@ def batch_for(
     """
     places, lender = release.manifest.batch_places, peer.key.name
     with store.transaction() as own:
-        number, handles = own.take_batch(lender, str(today), places)
+        number, handles, entries = own.take_batch(lender, str(today), places)
     entry = ServeWithdraw(peer=lender, direction="passed", batch=number, persons=len(handles))
     _note(ledger, entry)
-    mixed = sorted([*handles, *_dummies(identity, lender, number, places - len(handles))])
+    told = [*handles, *entries]
+    mixed = sorted([*told, *_dummies(identity, lender, number, places - len(told))])
     body = pack_fields(_LABEL, b"".join(mixed))
     address = Address(release.hash, peer.month, _PHASE, number, 0, identity.name, lender)
     return BATCH_HEAD + base64.urlsafe_b64encode(seal(address, _KIND, body, identity, peer.key)).decode("ascii")
@@ -65,7 +67,8 @@ def take_batch(
     today: date,
     retention_days: int,
 ) -> tuple[str, int]:
-    """Use the tokens of a platform's batch no more: the receipt, and how many of them were known here.
+    """Use the tokens of a platform's batch no more, and keep its watch bits: the receipt, and how many of the tokens
+    were known here.
 
     Raises:
         BatchError: it is none for this lender.
@@ -89,6 +92,7 @@ def take_batch(
     handles = [joined[at : at + HANDLE_BYTES] for at in range(0, len(joined), HANDLE_BYTES)]
     with log.commit() as batch:
         until = str(today + timedelta(days=retention_days))
+        handles = batch.take_watch(handles, address.sender, today)
         count = batch.withdraw(handles, address.sender, str(today), until)
     _note(ledger, ServeWithdraw(peer=address.sender, direction="received", batch=address.round, persons=count))
     fields = (counter(address.round), address.sender.encode(), address.recipient.encode())

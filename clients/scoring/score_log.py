@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -27,6 +28,7 @@ from sealscore.clients.scoring.storage.kept_levels import (
 )
 from sealscore.clients.scoring.storage.lines import NONCE, START, chained, opened, verified
 from sealscore.clients.scoring.storage.log_keys import LogKeys
+from sealscore.clients.scoring.storage.watch_bits import WATCH_SCHEMA, WatchBit, bits_on
 from sealscore.shared.files import OWNER_ONLY
 
 # Seconds for which nobody writes while readers keep pages of what was destroyed.
@@ -99,7 +101,7 @@ class ScoreLog:
         self._extended: set[str] = set()
         try:
             # A key that is destroyed must leave no bytes in the file.
-            self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA, "secure_delete=ON", mode=mode)
+            self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA + WATCH_SCHEMA, "secure_delete=ON", mode=mode)
             self._opened = _file_of(path)
         except (OSError, sqlite3.Error) as error:
             raise ScoreLogError(f"{path}: no log of scores can be used there ({error})") from None
@@ -269,6 +271,15 @@ class ScoreLog:
         query = "SELECT seq, person FROM answers JOIN lines USING (seq) WHERE score = ?"
         row = self._database.execute(query, (score,)).fetchone()
         return None if row is None else next(self.lines([int(row[0])]))
+
+    def watch_bits(self, day: date) -> list[WatchBit]:
+        """The watch bits that hold on a day."""
+        return bits_on(self._database, day)
+
+    def erased(self) -> set[bytes]:
+        """The persons, as the file names them, of whom nothing can be read any more: erased, or their term is over."""
+        query = "SELECT person FROM lines WHERE kind = 'erased' AND person NOT IN (SELECT person FROM persons)"
+        return {bytes(person) for (person,) in self._database.execute(query)}
 
     def close(self) -> None:
         """Close the file; the object is of no more use."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealscore.clients.scoring.durable import ROOM, open_durable, whole
+from sealscore.clients.scoring.storage.subscriptions import SUBSCRIPTIONS_SCHEMA, entries_of, fill
 from sealscore.shared.fields import counter, pack_fields
 
 _LABEL = b"sealscore serving store 1"
@@ -193,8 +194,9 @@ class Transaction:
         row = self._database.execute(query, (person, lender)).fetchone()
         return None if row is None else str(row[0])
 
-    def take_batch(self, lender: str, day: str, places: int) -> tuple[int, list[bytes]]:
-        """The day's batch of a lender: its number, and the handles in it, withdrawals in the order in which they came.
+    def take_batch(self, lender: str, day: str, places: int) -> tuple[int, list[bytes], list[bytes]]:
+        """The day's batch of a lender: its number, the handles in it, withdrawals in the order in which they came, and
+        entries of the watch in the places that are left.
 
         What an earlier one had goes into this one too, until it is receipted. What does not fit waits.
         """
@@ -210,13 +212,20 @@ class Transaction:
                 "(SELECT number FROM batches WHERE lender = tokens.lender AND receipt IS NULL)) "
                 "ORDER BY withdrawn, rowid LIMIT ?"
             )
-            self._database.execute(f"UPDATE tokens SET batch = ? WHERE rowid IN ({waiting})", (number, lender, places))
+            query = f"UPDATE tokens SET batch = ? WHERE rowid IN ({waiting})"
+            taken = self._database.execute(query, (number, lender, places)).rowcount
+            fill(self._database, lender, number, places - taken)
         else:
             number = int(row[0])
         rows = self._database.execute(
             "SELECT handle FROM tokens WHERE (lender, batch) = (?, ?) ORDER BY rowid", (lender, number)
         )
-        return number, [bytes(handle) for (handle,) in rows]
+        return number, [bytes(handle) for (handle,) in rows], entries_of(self._database, lender, number)
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The file in this transaction, for the tables of `storage`."""
+        return self._database
 
     def receipted(self, lender: str, number: int, receipt: bytes) -> bool:
         """Note a lender's receipt of a batch; False where there is no such batch."""
@@ -253,7 +262,7 @@ class ServingStore:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         try:
-            self._database = open_durable(path, _SCHEMA)
+            self._database = open_durable(path, _SCHEMA + SUBSCRIPTIONS_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise ServingStoreError(f"{path}: no serving store can be used there ({error})") from None
 
@@ -295,8 +304,8 @@ class ServingStore:
     def told_of(self, person: str) -> list[Mapping[str, object]]:
         """All that was told of a person, in order, for whoever has a right to see it.
 
-        `day` is that of the token which told it, `withdrawn` that from which on the lender is told not to use it, or
-        None. A correction has its cause, `corrected`.
+        `day` is that of the token which told it (of a watch bit the one that its consent names), `withdrawn` that from
+        which on the lender is told not to use it, or None. A correction has its cause, `corrected`.
         """
         names = ("kind", "month", "value", "bits", "lender", "release", "day", "withdrawn")
         query = (

@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from sealscore.clients.scoring.consented import ConsentedRows
 from sealscore.clients.scoring.serving_store import KeptToken, ServingStore, ServingStoreError, Transaction
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.identity import Identity
@@ -23,7 +24,6 @@ from sealscore.shared.ledger.entries import ServeCorrect, ServeDay
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.ledger.state import LedgerState
-from sealscore.shared.persons.consent import Consent, may
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
 from sealscore.shared.serving.manifest import Kind
@@ -118,9 +118,7 @@ class TokenMaker:
         self.group = release.plan.party(identity.name).group
         self._tower = release.content.towers[self.group]
         self._told = release.manifest.told[self.group]
-        self._rows: dict[str, list[int]] = {}
-        for row, one in enumerate(records.person):
-            self._rows.setdefault(one, []).append(row)
+        self._rows = ConsentedRows(records)
         self._form = NORMAL_FORMS[release.plan.alignment.identifier]
 
     def make(self, request: ConsentRequest, today: date, correction: Correction | None = None) -> bytes:
@@ -178,7 +176,7 @@ class TokenMaker:
         Raises:
             KeyError: there is no record of that person.
         """
-        return self._columns(self._rows[self._form(person)][0])
+        return self._columns(self._rows.row(self._form(person)))
 
     def _checked(self, request: ConsentRequest, person: str, today: date) -> ServingPeer:
         manifest = self._release.manifest
@@ -186,7 +184,7 @@ class TokenMaker:
             raise NoToken("lender", f"{request.lender} is none of the release's lenders: {', '.join(manifest.lenders)}")
         if not manifest.issued <= today <= manifest.expires:
             raise NoToken("release-expired", f"the release is for {manifest.issued} to {manifest.expires}; use another")
-        if unknown := request.kinds - set(self._told.bits):
+        if unknown := request.kinds - set(self._told.token_bits):
             raise NoToken("kind", f"the release tells no {', '.join(sorted(unknown))} of {self.group}")
         if request.retraining and manifest.retraining_code is None:
             raise NoToken("retraining", "the release names no purpose of retraining, so no consent to it counts")
@@ -221,19 +219,15 @@ class TokenMaker:
         self, store: Transaction, request: ConsentRequest, person: str, today: date, asked_on: date | None
     ) -> int:
         """The row of a person who consents. Who is unknown and who does not consent get the same words."""
-        rows, table, manifest = self._rows.get(person, []), self._records.consent, self._release.manifest
-        lender, purposes = request.lender, [manifest.purpose_code]
+        manifest = self._release.manifest
+        purposes = [manifest.purpose_code]
         if request.retraining and manifest.retraining_code:
             purposes.append(manifest.retraining_code)
-        day = store.withdrew(person, lender)
-        withdrawn = [] if day is None else [Consent(lender, withdrawn=date.fromisoformat(day))]
-        for purpose in purposes:
-            asked = [Consent(lender, purpose, given=asked_on)] if asked_on else []
-            given = [(*asked, *withdrawn, *(table[at] if table else ())) for at in rows]
-            if not rows or not all(may(one, lender, purpose, today) for one in given):
-                words = " and ".join(purposes)
-                raise NoToken("no-consent", f"there is no live consent for {lender} and the purpose {words}")
-        return rows[0]
+        row = self._rows.live_row(store, person, request.lender, purposes, asked_on, today)
+        if row is None:
+            words = " and ".join(purposes)
+            raise NoToken("no-consent", f"there is no live consent for {request.lender} and the purpose {words}")
+        return row
 
     def _values(
         self, store: Transaction, request: ConsentRequest, person: str, row: int, today: date, handle: bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
@@ -23,6 +23,7 @@ from sealscore.shared.plan.plan import SERVER
 from sealscore.shared.plan.schema import Name, Strict, Words
 from sealscore.shared.plan.settings import Form
 from sealscore.shared.plan.toml import load_as
+from sealscore.shared.serving.watch import WATCH
 
 CONFIG = "node.toml"
 Port = Annotated[int, Field(ge=1024, le=65535)]
@@ -33,7 +34,9 @@ TELL_LIMITS = {
     "flag": TellLimit(month=1, life=12),
     "reasons": TellLimit(month=8, life=32),
 }
-"""Bits by kind where node.toml says nothing: one level, band, flag and pair of reasons a month; a year of the first."""
+"""Bits by kind where node.toml says nothing: one level, band, flag and pair of reasons a month; a year of the first.
+
+No watch bit is told unless node.toml has a limit of it."""
 
 
 # What the operator of a node.toml from before these keys reads.
@@ -214,7 +217,8 @@ class SuperNodeSection(Strict):
 
 
 class ServingSection(Strict):
-    """What a platform's operator lets be told of a person for scoring, by kind, in bits: in a calendar month, and ever.
+    """What a platform's operator lets be told of a person for scoring, by kind, in bits: in a calendar month, and ever;
+    of the watch bit, whose limit is written with `quarter`, in a calendar quarter.
 
     An approval of a release puts it into force for that release. `retention_days` is how long a lender keeps the record
     of a decision whose signal was withdrawn. `folder` is where a lender keeps what its scorer needs, if not in the
@@ -228,16 +232,29 @@ class ServingSection(Strict):
     retention_days: Annotated[int, Field(ge=30, le=3660)] = 1826
     folder: str | None = None
 
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _by_quarter(cls, limits: Any) -> Any:
+        """The limit of the watch bit under the name that entries of ledgers have for the period of any kind."""
+        given = limits.get(WATCH) if isinstance(limits, dict) else None
+        if not isinstance(given, dict):
+            return limits
+        if "month" in given:
+            raise ValueError("watch is told once a quarter; write it as watch = { quarter = 1, life = 8 }")
+        return limits | {WATCH: {"month" if key == "quarter" else key: value for key, value in given.items()}}
+
     @field_validator("limits")
     @classmethod
     def _all_kinds(cls, limits: dict[str, TellLimit]) -> dict[str, TellLimit]:
-        if unknown := set(limits) - set(TELL_LIMITS):
-            raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(TELL_LIMITS)}")
+        kinds = (*TELL_LIMITS, WATCH)
+        if unknown := set(limits) - set(kinds):
+            raise ValueError(f"unknown kinds {sorted(unknown)}; there are {', '.join(kinds)}")
         return limits
 
-    def limit(self, kind: str) -> TellLimit:
-        """The limits of a kind; KeyError where there is none of that name."""
-        return self.limits.get(kind, TELL_LIMITS[kind])
+    @property
+    def all_limits(self) -> dict[str, TellLimit]:
+        """The limits by kind; a kind without one may not be told."""
+        return TELL_LIMITS | self.limits
 
 
 class WatchSection(Strict):

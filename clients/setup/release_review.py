@@ -12,14 +12,17 @@ from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.plan_data import loaded
 from sealscore.clients.setup.serving_dir import ServingDir, today
-from sealscore.shared.ledger.entries import AdmitRelease
+from sealscore.shared.ledger.entries import AdmitRelease, TellLimit
 from sealscore.shared.ledger.serving_state import signals_under, told_meanings
 from sealscore.shared.ledger.state import LedgerState
+from sealscore.shared.serving.manifest import Kind, Manifest, WatchRule
 from sealscore.shared.serving.release import Release
+from sealscore.shared.serving.watch import WATCH, period_name
 from sealscore.shared.text.terminal import grouped
 
 # Standard errors by which a tower must rank the platform's own noisy labels better than chance.
 _CLEARLY = 2.0
+_QUARTER_DAYS = 90
 NEW = "not approved"
 
 
@@ -79,15 +82,12 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
         if told.flag:
             lines.append(("flag is", f"whether {told.flag.column} is above {told.flag.above:g}"))
         lines.append(("a day", f"of at most {manifest.most_a_day} persons for each lender"))
+        if told.watch is not None:
+            lines += watch_lines(told.watch, manifest)
         for kind, bits in told.bits.items():
-            limit = config.serving.limit(kind)
-            lines.append((f"ceiling of {kind}", f"{limit.month} bits a person and month, {limit.life} ever"))
-            for which in ("month", "life"):
-                if getattr(limit, which) < bits:
-                    obstacles.append(
-                        f"{kind} has {bits} bits, and node.toml allows {getattr(limit, which)}: raise {which} of "
-                        f"serving.limits.{kind} to {bits} or more, or ask for a release without it"
-                    )
+            words, wrong = _ceiling(kind, bits, config.serving.all_limits.get(kind), told.watch)
+            lines.append((f"ceiling of {kind}", words))
+            obstacles += wrong
         told_most = ServingDir(node_dir).store().most_bits() if ServingDir(node_dir).store_file.exists() else {}
         used = ", ".join(f"{kind} {bits}" for kind, bits in told_most.items())
         lines.append(("told so far, most bits of a person", used or "nothing"))
@@ -104,12 +104,47 @@ def review(node_dir: NodeDir, release: Release, state: LedgerState) -> ReleaseRe
     return ReleaseReview(release, tuple(lines), tuple(obstacles), unranked, approved.state if approved else NEW)
 
 
+def watch_lines(watch: WatchRule, manifest: Manifest) -> list[tuple[str, str]]:
+    """What the watch bit says, what it costs, and of how many persons a quarter has room for it, in words."""
+    room = manifest.batch_places * _QUARTER_DAYS
+    return [
+        ("watch is", f"whether a quarter's score is where the worst {watch.worst:.0%} of the training persons were"),
+        ("its purpose", f"{manifest.monitoring_code}, a consent of its own"),
+        ("watch costs", f"1 bit a quarter, 4 a year; of one consent at most {watch.quarters}, told to its last day"),
+        (
+            "watch has room for",
+            f"{room} persons of a lender a quarter, in {manifest.batch_places} places a day; more wait",
+        ),
+    ]
+
+
+def _ceiling(kind: Kind, bits: int, limit: TellLimit | None, watch: WatchRule | None) -> tuple[str, list[str]]:
+    """A ceiling in words, and what is in the way of a kind of so many bits."""
+    period = period_name(kind)
+    # All that one consent lets be told has to fit, or it would end before its last day.
+    wanted = {"month": bits, "life": watch.quarters * bits if kind == WATCH and watch else bits}
+    if limit is None:
+        written = f"{kind} = {{ {period} = {wanted['month']}, life = {wanted['life']} }}"
+        return "none: it may not be told", [
+            f"{kind} has {bits} bit{'' if bits == 1 else 's'} a {period}, and node.toml allows none: write {written} "
+            "under [serving.limits], or ask for a release without it"
+        ]
+    wrong = [
+        f"{kind} has {least} bits{' of one consent' if kind == WATCH and which == 'life' else ''}, and node.toml "
+        f"allows {getattr(limit, which)}: raise {period if which == 'month' else which} of serving.limits.{kind} to "
+        f"{least} or more, or ask for a release without it"
+        for which, least in wanted.items()
+        if getattr(limit, which) < least
+    ]
+    return f"{limit.month} bits a person and {period}, {limit.life} ever", wrong
+
+
 def admit(release: Release, config: NodeConfig) -> AdmitRelease:
     """The entry of an approval; the operator's limits of today go with it at a platform."""
     manifest = release.manifest
     party = release.plan.party(config.node.name)
     kinds = manifest.told[party.group].bits if party.group in manifest.told else {}
-    limits = {kind: config.serving.limit(kind) for kind in kinds}
+    limits = {kind: config.serving.all_limits[kind] for kind in kinds}
     text = manifest.canonical()
     return AdmitRelease(release=release.hash, plan=manifest.plan, text=text, limits=limits)
 

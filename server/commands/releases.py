@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from sealscore.server.commands.running import run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
-from sealscore.server.releases.making import PURPOSE, Wanted, make_release
+from sealscore.server.releases.making import MONITORING, PURPOSE, Wanted, make_release
 from sealscore.server.run.run_files import release_said
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.toml import load_toml
@@ -39,6 +39,15 @@ def new(
     ] = None,
     flag: Annotated[list[str] | None, typer.Option(help="KIND:COLUMN:ABOVE told as 1 bit.")] = None,
     reasons: Annotated[list[str] | None, typer.Option(help="KIND of platforms that tell reasons, 8 bits.")] = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KIND:WORST:QUARTERS, the worst share, of platforms that tell the watch bit, 1 bit a quarter."
+        ),
+    ] = None,
+    monitoring: Annotated[
+        str, typer.Option(help="The purpose's code by which consents name the watch bit.")
+    ] = MONITORING,
     retraining: Annotated[
         str | None, typer.Option(help="The purpose's code by which consents name retraining; none names it without.")
     ] = None,
@@ -66,6 +75,8 @@ def new(
         lenders=tuple(lender or ()),
         capacity=dict(_capacity(one) for one in capacity or ()),
         flag=dict(_flag(one) for one in flag or ()),
+        watch=dict(_watch(one) for one in watch or ()),
+        monitoring_code=monitoring,
         reasons=tuple(reasons or ()),
         retraining_code=retraining,
         sentences=None if sentences is None else load_toml(sentences),
@@ -129,6 +140,11 @@ def _flag(text: str) -> tuple[str, dict[str, object]]:
     return group, {"column": column, "above": _number(above, "--flag")}
 
 
+def _watch(text: str) -> tuple[str, dict[str, object]]:
+    group, worst, quarters = _three(text, "--watch", "KIND:WORST:QUARTERS")
+    return group, {"worst": _number(worst, "--watch"), "quarters": _whole(quarters, "--watch")}
+
+
 def _three(text: str, option: str, form: str) -> tuple[str, str, str]:
     parts = text.split(":")
     if len(parts) != 3:
@@ -141,3 +157,10 @@ def _number(text: str, option: str) -> float:
         return float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no number", param_hint=option) from None
+
+
+def _whole(text: str, option: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no whole number", param_hint=option) from None

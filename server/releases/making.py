@@ -20,7 +20,7 @@ from sealscore.shared.serving.manifest import MOST_REASONS, Manifest
 from sealscore.shared.serving.release import ReleaseContent, ReleaseError, write_release
 from sealscore.shared.serving.sentences import SentencesError, checked_sentences
 
-PURPOSE = "credit-decision"
+PURPOSE, MONITORING = "credit-decision", "monitoring"
 # Features that reasons may name, where more would give away more of the channel than a level does
 # (docs/threat-model.md: of four 14 % of applicants are named, of nine 26 %).
 NAMED = 4
@@ -31,8 +31,9 @@ _RECORD = "run.json"
 class Wanted:
     """What its operator wants of a release beside what follows from the run.
 
-    `capacity` and `flag` are by kind of platform, plain data as the manifest has them; `reasons` are kinds of platforms
-    that tell reasons. `retraining_code` is the purpose under which consents let levels of tokens enter a training.
+    `capacity`, `flag` and `watch` are by kind of platform, plain data as the manifest has them; `reasons` are kinds of
+    platforms that tell reasons. `retraining_code` is the purpose under which consents let levels of tokens enter a
+    training, `monitoring_code` that of consents to the watch bit.
     `sentences` are those of reasons by lenders' feature, plain data like a plan's `reason`.
     """
 
@@ -46,8 +47,10 @@ class Wanted:
     lenders: Sequence[str] = ()
     capacity: Mapping[str, Any] | None = None
     flag: Mapping[str, Any] | None = None
+    watch: Mapping[str, Any] | None = None
     reasons: Sequence[str] = ()
     retraining_code: str | None = None
+    monitoring_code: str = MONITORING
     sentences: Mapping[str, Any] | None = None
 
 
@@ -63,7 +66,8 @@ def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
     content = ReleaseContent.read(run)
     record = json.loads((run / _RECORD).read_text("utf-8"))
     plan = content.plan
-    if unknown := {*(wanted.capacity or {}), *(wanted.flag or {}), *wanted.reasons} - set(plan.platforms):
+    kinds = {"capacity": wanted.capacity or {}, "flag": wanted.flag or {}, "watch": wanted.watch or {}}
+    if unknown := {*wanted.reasons, *(group for given in kinds.values() for group in given)} - set(plan.platforms):
         raise ReleaseError(f"{', '.join(sorted(unknown))}: no kind of platform of the plan")
     if wanted.sentences:
         try:
@@ -75,9 +79,7 @@ def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
     for group in plan.platforms:
         told[group] = {"meaning": content.towers[group].meaning, "signal_bits": plan.model.signal_bits}
         told[group] |= {"reasons": strongest(content.towers[group].model, NAMED)} if group in wanted.reasons else {}
-        for key, given in (("capacity", wanted.capacity), ("flag", wanted.flag)):
-            if given and group in given:
-                told[group][key] = given[group]
+        told[group] |= {key: given[group] for key, given in kinds.items() if group in given}
     fields: dict[str, Any] = {
         "name": wanted.name,
         "purpose_code": wanted.purpose_code,
@@ -91,6 +93,8 @@ def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
     }
     if wanted.retraining_code is not None:
         fields["retraining_code"] = wanted.retraining_code
+    if wanted.watch:
+        fields["monitoring_code"] = wanted.monitoring_code
     cutoffs = {"champion": _cutoff(plan, record.get("score_tables"), content.model.calibration)}
     if content.fallback is not None:
         cutoffs["fallback"] = _cutoff(plan, record.get("fallback_tables"), content.fallback.calibration)

@@ -203,7 +203,10 @@ Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
 class TellLimit(_Entry):
-    """The most bits of one kind that may be told of a person for scoring: in a calendar month, and ever."""
+    """The most bits of one kind that may be told of a person for scoring: in a calendar month, and ever.
+
+    Of the watch bit `month` is a calendar quarter: the name is that of entries from before it.
+    """
 
     month: Count
     life: Count

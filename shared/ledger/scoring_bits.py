@@ -1,11 +1,11 @@
 """How many bits scoring can have told of one person, by the entries of the platform's ledger alone.
 
-Formal guarantee. A level is computed once a person, tower and calendar month, and nothing is told on a day that is not
-charged. So by kind no more is told of anybody than the bits of each meaning in each month of which a day is charged;
-within the approvals' limits of a month and of a life, which the node keeps person by person. A correction of wrong data
-is beyond the limits; the node makes one of a person, kind, meaning and month at most, of what was told within them, so
-corrections at most double the bits. The ledger knows no person, so all that is charged is taken to be of one: an upper
-bound. Bits of training are counted apart.
+Formal guarantee. A level is computed once a person, tower and calendar month (a watch bit once a quarter), and nothing
+is told on a day that is not charged. So by kind no more is told of anybody than the bits of each meaning in each of
+these periods of which a day is charged; within the approvals' limits of a period and of a life, which the node keeps
+person by person. A correction of wrong data is beyond the limits; the node makes one of a person, kind, meaning and
+month at most, of what was told within them, so corrections at most double the bits. The ledger knows no person, so all
+that is charged is taken to be of one: an upper bound. Bits of training are counted apart.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from sealscore.shared.ledger.entries import ServeCorrect, ServeDay
 from sealscore.shared.ledger.serving_state import ReleaseState, ServingState
+from sealscore.shared.serving.watch import period_of
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,14 @@ def _meaning(release: ReleaseState, kind: str) -> str:
     return next((release.told.definition(one) for one in release.told.bits if one == kind), "") if release.told else ""
 
 
+def _period(kind: str, day: str) -> str:
+    """The period of a day; an entry that is not allowed can have one that no calendar has, in whose month it is."""
+    try:
+        return period_of(kind, date.fromisoformat(day))
+    except ValueError:
+        return day[:7]
+
+
 def _with_corrections(
     bits: Mapping[str, int], corrections: Iterable[tuple[ReleaseState, ServeCorrect]]
 ) -> dict[str, int]:
@@ -91,8 +101,8 @@ def _bits(charged: list[tuple[ReleaseState, ServeDay]]) -> dict[str, int]:
     month_limit: defaultdict[tuple[str, str], float] = defaultdict(float)
     life_limit: defaultdict[str, float] = defaultdict(float)
     for release, day in charged:
-        month = day.day[:7]
         for kind, bits in day.bits.items():
+            month = _period(kind, day.day)
             known, meaning = told[kind, month], _meaning(release, kind)
             known[meaning] = max(known.get(meaning, 0), bits)
             limit = release.limits.get(kind)

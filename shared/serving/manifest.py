@@ -18,11 +18,13 @@ from pydantic import Field, ValidationError, model_validator
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.schema import Extended, Hashed, Name, Strict
 from sealscore.shared.plan.toml import load_as
+from sealscore.shared.serving.watch import MOST_QUARTERS
 
 MANIFEST = "release.toml"
-Kind = Literal["signal", "capacity", "flag", "reasons"]
+Kind = Literal["signal", "capacity", "flag", "reasons", "watch"]
 KINDS: tuple[Kind, ...] = ("signal", "capacity", "flag", "reasons")
-CAPACITY_BITS, FLAG_BITS, REASON_BITS = 3, 1, 8
+"""What a token tells; the watch bit comes after it, quarter by quarter."""
+CAPACITY_BITS, FLAG_BITS, REASON_BITS, WATCH_BITS = 3, 1, 8, 1
 # Two of them are told, four bits each; 0 says none.
 MOST_REASONS = 15
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -54,22 +56,41 @@ class Flag(Strict):
     above: float
 
 
-class Told(Strict):
+class WatchRule(Strict):
+    """Whether a quarter's score of the tower is beyond what that share of the training persons, the worst, was at: 1
+    bit a quarter (see `SignalTower.cut`).
+
+    A creator agrees to be watched for a number of quarters that is fixed when she does, at most `quarters`.
+    """
+
+    worst: Annotated[float, Field(gt=0, lt=1)]
+    quarters: Annotated[int, Field(ge=1, le=MOST_QUARTERS)]
+
+
+class Told(Extended):
     """What one kind of platform may tell. `meaning` is that of its levels, as ledgers of its platforms have it.
 
     `reasons` are the features of its tower that a reason may name, at most 15: 8 bits tell the two of them that lowered
-    the level most.
+    the level most. `watch` is told of who agreed to that, too, in batches and not in a token.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("watch",)
 
     meaning: Hash
     signal_bits: Annotated[int, Field(ge=1, le=8)]
     capacity: Capacity | None = None
     flag: Flag | None = None
     reasons: Annotated[tuple[Name, ...], Field(max_length=MOST_REASONS)] = ()
+    watch: WatchRule | None = None
 
     @cached_property
     def bits(self) -> dict[Kind, int]:
-        """Bits of each kind that is told."""
+        """Bits of each kind that is told, of each period in which it is (see `watch.period_of`)."""
+        return self.token_bits | ({"watch": WATCH_BITS} if self.watch else {})
+
+    @cached_property
+    def token_bits(self) -> dict[Kind, int]:
+        """Bits of each kind that a token may tell."""
         found: dict[Kind, int] = {"signal": self.signal_bits}
         if self.capacity:
             found["capacity"] = CAPACITY_BITS
@@ -91,7 +112,7 @@ class Told(Strict):
         first, second = divmod(values.get("reasons", 0), 16)
         return (
             "signal" in values
-            and set(values) <= set(self.bits)
+            and set(values) <= set(self.token_bits)
             and all(0 <= value < known.get(kind, 256) for kind, value in values.items())
             and first <= places
             and second <= places
@@ -104,6 +125,9 @@ class Told(Strict):
         given: Any = [self.meaning, *self.reasons]
         if kind in ("capacity", "flag"):
             given = getattr(self, kind).model_dump(mode="json")
+        if kind == "watch" and self.watch:
+            # For how long somebody is watched changes no bit.
+            given = [self.meaning, self.watch.worst]
         return hashlib.sha256(json.dumps([kind, given], sort_keys=True).encode()).hexdigest()
 
 
@@ -119,17 +143,19 @@ class Manifest(Hashed, Extended):
 
     `purpose_code` is that of scoring, another than the plan's: what was told for training is never used to score.
     `retraining_code` is that under which a consent lets the level enter a later training; without it none does.
+    `monitoring_code` is that under which a consent lets the watch bit be told; a release that tells none has none.
     `most_a_day` bounds the tokens of one platform for one lender a day; `batch_places` and `batch_hour` (UTC) are the
     size and the hour of the day's sealed batch of a pair. `files` has the SHA-256 of every other file by its name.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("retraining_code",)
+    later: ClassVar[tuple[str, ...]] = ("retraining_code", "monitoring_code")
 
     version: Literal[1] = 1
     name: Version
     plan: Hash
     purpose_code: Code
     retraining_code: Code | None = None
+    monitoring_code: Code | None = None
     lenders: Annotated[tuple[Version, ...], Field(min_length=1, max_length=1000)]
     issued: date
     expires: date
@@ -147,6 +173,12 @@ class Manifest(Hashed, Extended):
             raise ValueError(f"expires = {self.expires}: must be after issued = {self.issued}")
         if self.retraining_code == self.purpose_code:
             raise ValueError(f"retraining_code = {self.retraining_code!r}: is that of scoring; it needs one of its own")
+        if self.monitoring_code is not None and self.monitoring_code in (self.purpose_code, self.retraining_code):
+            raise ValueError(
+                f"monitoring_code = {self.monitoring_code!r}: is that of scoring or retraining; it needs its own"
+            )
+        if (self.monitoring_code is None) == any(told.watch for told in self.told.values()):
+            raise ValueError("monitoring_code: is needed where a watch bit is told, and only there")
         if len(set(self.lenders)) != len(self.lenders):
             raise ValueError("lenders must be distinct")
         if any(".." in name or name.startswith("/") for name in self.files):

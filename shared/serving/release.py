@@ -164,6 +164,8 @@ def _check(folder: Path, manifest: Manifest, content: ReleaseContent) -> None:
         wrong.append("purpose_code is that of training; consents to training are none to scoring")
     if manifest.retraining_code == plan.purpose_code:
         wrong.append("retraining_code is that of training; consents to training are none to training on what is scored")
+    if manifest.monitoring_code is not None and manifest.monitoring_code == plan.purpose_code:
+        wrong.append("monitoring_code is that of training; consents to training are none to being watched")
     if manifest.told.keys() != set(plan.platforms):
         wrong.append("told must have each kind of platform of the plan")
     for group, told in manifest.told.items():
@@ -192,6 +194,10 @@ def _told_problems(plan: Plan, group: str, meaning: str, manifest: Manifest) -> 
             )
     if told.flag is not None and told.flag.column in scored:
         wrong.append(f"told.{group}.flag.column = {told.flag.column!r}: enters the score; a flag must not")
+    least = 1 / plan.model.signal_levels
+    if told.watch is not None and not least <= told.watch.worst <= 1 - least:
+        what = f"the edges of the plan's levels cut between {least:g} and {1 - least:g}"
+        wrong.append(f"told.{group}.watch.worst = {told.watch.worst:g}: {what}")
     if unknown := set(told.reasons) - scored:
         wrong.append(f"told.{group}.reasons: {', '.join(sorted(unknown))} is no feature of its tower")
     return wrong

@@ -57,6 +57,11 @@ class SignalTower:
         edges = edges_from_bytes(parts["edges"], plan.model.signal_levels)
         return cls(group, model, edges, signal_meaning(plan, group, parts))
 
+    def cut(self, worst: float) -> float:
+        """The logit beyond which that share of the training persons, the worst, was: between the published edges."""
+        count = len(self.edges) + 1
+        return float(np.interp(1 - worst, np.arange(1, count) / count, self.edges))
+
     def levels(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Level of each record, int64 [n], from columns as in Records, float64 [n] each.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from serving_child import PERSONS, POINTS, Order, pair_at
-from serving_kills import Children, acknowledged, begin, check_platform
+from serving_kills import Children, acknowledged, begin, check_platform, check_watches
 from small_release import TODAY, known_at, request
 
 from sealscore.clients.scoring.replay import replay
@@ -19,6 +19,7 @@ from sealscore.clients.scoring.tokens import NoToken
 
 STEPS = {
     "tokens": ("charge", "tell", "register", "seal", "batch", "note", "wallet.db", "serving.db"),
+    "watches": ("charge", "tell", "wait", "batch", "note", "wallet.db", "serving.db"),
     "scores": ("use", "write", "sign", "retain", "erase", "days", "lender-1.db", "scores.db"),
 }
 
@@ -55,7 +56,7 @@ def check_lender(folder: Path) -> None:
     pair.close()
 
 
-CHECKS = {"tokens": check_platform, "scores": check_lender}
+CHECKS = {"tokens": check_platform, "watches": check_watches, "scores": check_lender}
 
 
 def kills(children: Children, tmp_path: Path, count: int, seed: int) -> None:
@@ -66,13 +67,13 @@ def kills(children: Children, tmp_path: Path, count: int, seed: int) -> None:
         if number % 5 == 0:
             folder = begin(tmp_path / f"random-{number}")
         assert folder is not None
-        work = ("tokens", "scores")[number % 2]
+        work = ("tokens", "scores", "watches")[number % 3]
         order = Order(str(folder), work, seed=chosen.randrange(2**31))
         children.killed(order, answers=chosen.randrange(12), wait=chosen.random() * 0.02)
         CHECKS[work](folder)
 
 
-@pytest.mark.parametrize("work", ["tokens", "scores"])
+@pytest.mark.parametrize("work", ["tokens", "scores", "watches"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_each_step(children: Children, tmp_path: Path, work: str, after: bool):
     for number, point in enumerate(STEPS[work]):

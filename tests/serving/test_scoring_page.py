@@ -55,4 +55,4 @@ def test_the_ceilings_of_the_page_are_those_of_a_node_that_says_nothing():
 
     (block,) = re.findall(r"```toml\n(\[serving\].*?)```", PAGE, re.DOTALL)
     written = ServingSection.model_validate(tomllib.loads(block)["serving"])
-    assert written.limits == {kind: ServingSection().limit(kind) for kind in TELL_LIMITS}
+    assert written.limits == ServingSection().all_limits == TELL_LIMITS

@@ -14,6 +14,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,11 +26,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from platform_desk import Desk
 from platform_http import api_of
-from small_release import TODAY, Pair, application, known_at, request, small_release
+from small_release import TEXT, TODAY, Pair, application, everybody, known_at, request, watched_release
 
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.server import HttpServer
 from sealscore.clients.scoring import batches, log_days, score_log, serving_store, tokens
+from sealscore.clients.warning import watching
 from sealscore.shared.ledger import ledger as ledgers
 
 ACKNOWLEDGED, TOKENS, SOCKET = "acknowledged.txt", "tokens.json", "api.sock"
@@ -39,6 +41,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "tell": (serving_store.Transaction, "tell"),
     "register": (serving_store.Transaction, "keep"),
     "seal": (tokens, "seal_token"),
+    "wait": (watching, "put"),
     "batch": (serving_store.Transaction, "take_batch"),
     "note": (batches, "_note"),
     "use": (score_log.Batch, "use"),
@@ -70,7 +73,7 @@ class Order:
 
 def pair_at(folder: str | Path) -> Pair:
     """The platform and the lender whose files are in a folder."""
-    return Pair(small_release(kinds=True), folder=Path(folder))
+    return Pair(watched_release(), folder=Path(folder))
 
 
 def _die(order: Order) -> None:
@@ -144,6 +147,25 @@ class Child:
             if chance() < 0.2:
                 day += timedelta(days=1)
 
+    def watches(self) -> None:
+        """Consents to be watched, bits quarter by quarter, batches, and now and then an end."""
+        pair, persons = self._pair, known_at(count=PERSONS)
+        charged = pair.ledger.state.serving.releases[pair.release.hash].days.values()
+        day = max([TODAY, *(date.fromisoformat(days[-1].day) for days in charged)])
+        records = everybody(pair.platform)
+        desk = watching.Watching(pair.platform, pair.ledger, pair.store, pair.release, records)
+        while True:
+            for person in persons:
+                asked = watching.WatchRequest("lender-1", person, f"begin-{person}", TEXT, "en", 6)
+                with suppress(tokens.NoToken):
+                    self._said("watch", desk.begin(asked, day).handle.hex())
+            if self._random.random() < 0.3:
+                person = persons[self._random.integers(PERSONS)]
+                watching.stop_watching(pair.store, person, "lender-1", day)
+            day += timedelta(days=23)
+            self._said("told", day, desk.tell(day).told)
+            batches.batch_for(pair.identity(), pair.ledger, pair.store, pair.release, pair.peer(day), day)
+
     def scores(self) -> None:
         """Applications with and without tokens, some sent again; withdrawals and erasures; day after day."""
         pair, chance = self._pair, self._random.random
@@ -179,7 +201,7 @@ class Child:
 
 def main() -> None:
     """See the module."""
-    small_release(kinds=True)
+    watched_release()
     for line in sys.stdin:
         order = Order(**json.loads(line))
         pid = os.fork()

@@ -10,16 +10,18 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 from paths import ROOT
 from processes import alive
 from serving_child import ACKNOWLEDGED, PERSONS, TOKENS, Order, pair_at
-from small_release import Pair, known_at, serving_keys
+from small_release import LIMITS, Pair, known_at, serving_keys
 
 from sealscore.shared.ledger.ledger import read_ledger
 from sealscore.shared.serving.serving_keys import month_of
 from sealscore.shared.serving.token import Token, claimed_release, open_token
+from sealscore.shared.serving.watch import end_entry, quarter_of, watch_entry
 
 # A busy machine is slow, and a quick one does not wait.
 PATIENCE = 300.0
@@ -126,4 +128,42 @@ def check_platform(folder: Path) -> None:
             lender, key, text = said
             (data,) = [one[5] for one in tokens if one[:2] == (lender, key)]
             assert base64.urlsafe_b64decode(text) == data
+    pair.close()
+
+
+def check_watches(folder: Path) -> None:
+    """No bit without its charge and its row, none twice, none beyond a ceiling, and what waits is what was told."""
+    check_platform(folder)
+    pair = pair_at(folder)
+    rule, limit = pair.release.manifest.told["wallet"], LIMITS["watch"]
+    with sqlite3.connect(folder / "serving.db") as database:
+        rows = database.execute(
+            "SELECT seq, person, what, month, value, bits, handle FROM told WHERE kind = 'watch'"
+        ).fetchall()
+        waiting = database.execute("SELECT entry, handle, quarter FROM watch_outbox").fetchall()
+        begun = dict(database.execute("SELECT handle, ended FROM subscriptions").fetchall())
+    told = {(handle, quarter): value for _, _, _, quarter, value, _, handle in rows}
+    assert len(told) == len(rows)
+    spent: dict[tuple[str, str], int] = {}
+    days = pair.ledger.state.serving.releases[pair.release.hash].days["lender-1"]
+    heads = {entry.store_head for entry in days}
+    charged = {quarter_of(date.fromisoformat(entry.day)) for entry in days}
+    assert all(pair.store.holds(head) for head in heads)
+    for _, person, what, quarter, _, bits, handle in rows:
+        assert what == f"{rule.definition('watch')}|{quarter}"
+        assert quarter in charged
+        assert handle in begun
+        spent[person, quarter] = spent.get((person, quarter), 0) + bits
+    assert set(spent.values()) <= {limit.month}
+    people = {person for person, _ in spent}
+    assert all(sum(bits for (one, _), bits in spent.items() if one == person) <= limit.life for person in people)
+    for entry, handle, quarter in waiting:
+        if quarter is None:
+            assert (entry, begun[handle] is None) == (end_entry(handle), False)
+        else:
+            assert entry == watch_entry(handle, quarter, told[handle, quarter])
+            assert begun[handle] is None
+    for what, *said in acknowledged(folder):
+        if what == "watch":
+            assert bytes.fromhex(said[0]) in begun
     pair.close()

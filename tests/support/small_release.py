@@ -165,6 +165,7 @@ LIMITS = {
     "capacity": TellLimit(month=3, life=36),
     "flag": TellLimit(month=1, life=12),
     "reasons": TellLimit(month=8, life=96),
+    "watch": TellLimit(month=1, life=12),
 }
 
 
@@ -351,3 +352,11 @@ def bits_told(pair: Pair, kind: str | None = None) -> list[int]:
     """Bits of each row of what a platform told, of one kind or of all."""
     query = "SELECT bits FROM told WHERE kind = COALESCE(?, kind) ORDER BY seq"
     return [int(bits) for (bits,) in pair.store._database.execute(query, (kind,))]
+
+
+def watched_release(worst: float = 0.5, quarters: int = 6, **fields: Any) -> Release:
+    """A release of which the wallet tells the watch bit, too."""
+    told = small_release(kinds=True).manifest.model_dump(mode="json")["told"]
+    told["wallet"]["watch"] = {"worst": worst, "quarters": quarters}
+    given = {"told": told, "monitoring_code": "monitoring", "expires": "2032-12-31", **fields}
+    return crafted(small_release(kinds=True), **given)

@@ -64,7 +64,7 @@ def token(
 ) -> None:
     """At a platform: make the token of a creator who agreed, for one lender, and charge what it tells."""
     node_dir = of_role(folder, "platform")
-    asked = ConsentRequest(lender, _given(person), _digest(text), language, key, _kinds(kind), retraining)
+    asked = ConsentRequest(lender, typed(person), digest_of(text), language, key, _kinds(kind), retraining)
     _give(output, _made(node_dir, release, asked), lender)
 
 
@@ -88,7 +88,7 @@ def correct(
     Put the data right first. Tokens that told the wrong values are in the next batches as withdrawn.
     """
     node_dir = of_role(folder, "platform")
-    asked = ConsentRequest(lender, _given(person), _digest(text), language, key, _kinds(kind), retraining)
+    asked = ConsentRequest(lender, typed(person), digest_of(text), language, key, _kinds(kind), retraining)
     _give(output, _made(node_dir, release, asked, Correction(cause, reason(why))), lender)
 
 
@@ -98,7 +98,8 @@ def _kinds(given: list[str] | None) -> frozenset[Kind]:
     return frozenset({"signal", *(kind for kind in KINDS if kind in (given or ()))})
 
 
-def _digest(text: Path) -> str:
+def digest_of(text: Path) -> str:
+    """The SHA-256 of a file; ends with an error where it cannot be read."""
     try:
         return hashlib.sha256(text.read_bytes()).hexdigest()
     except OSError as error:
@@ -157,7 +158,7 @@ def withdraw(lender: Lender, person: Person, folder: Folder = HERE) -> None:
     table of consents, too.
     """
     node_dir = of_role(folder, "platform")
-    form = _normal(node_dir, person)
+    form = normal_form(node_dir, person)
     store = ServingDir(node_dir).store()
     try:
         with store.transaction() as own:
@@ -171,7 +172,7 @@ def withdraw(lender: Lender, person: Person, folder: Folder = HERE) -> None:
 def factors(release: ReleaseArgument, person: Person, folder: Folder = HERE) -> None:
     """At a platform: what moves a creator's level, in words, for her to see before she applies; nothing is charged."""
     node_dir = of_role(folder, "platform")
-    form = _normal(node_dir, person)
+    form = normal_form(node_dir, person)
     serving, config = ServingDir(node_dir), node_dir.config()
     hash, _ = approved_release(node_dir, release)
     found = serving.release(hash)
@@ -255,7 +256,7 @@ def take_key(
 def told(person: Person, folder: Folder = HERE) -> None:
     """At a platform: show all that was told of a person for scoring, as one JSON object a line."""
     node_dir = of_role(folder, "platform")
-    form = _normal(node_dir, person)
+    form = normal_form(node_dir, person)
     store = ServingDir(node_dir).store()
     try:
         for row in store.told_of(form):
@@ -276,14 +277,15 @@ def of_role(folder: Path, role: str) -> NodeDir:
     return node_dir
 
 
-def _given(person: str) -> str:
+def typed(person: str) -> str:
     """An identifier as it was typed; - takes it from standard input, where no list of processes shows it."""
     return sys.stdin.readline().strip() if person == "-" else person
 
 
-def _normal(node_dir: NodeDir, person: str) -> str:
+def normal_form(node_dir: NodeDir, person: str) -> str:
+    """The normal form of an identifier that was typed; ends with an error where it has none."""
     form = node_dir.config().data.form
-    found = NORMAL_FORMS[form](_given(person))
+    found = NORMAL_FORMS[form](typed(person))
     if not found:
         fail(f"the identifier has no normal form as {form}; correct it", BAD_INPUT)
     return found

@@ -7,10 +7,10 @@ import hmac
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from sealscore.clients.scoring.storage.kept_levels import (
 )
 from sealscore.clients.scoring.storage.lines import NONCE, SIGNED, START, bound, chained, opened
 from sealscore.clients.scoring.storage.log_keys import KEY_BYTES, LogKeys
+from sealscore.clients.scoring.storage.watch_bits import drop_bits, drop_bits_of, drop_old_bits, take_entries
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.serving.token import Token
 
@@ -126,6 +127,12 @@ class Batch:
         """Keep the level of a token that is used here, for a purpose of retraining that its consent names."""
         keep_level(self._database, self._keys.person(person), token, purpose)
 
+    def take_watch(self, entries: Sequence[bytes], platform: str, day: date) -> list[bytes]:
+        """Keep the watch bits among the entries of a platform's batch; gives those that are none."""
+        others, deleted = take_entries(self._database, entries, platform, day)
+        self.shed |= deleted
+        return others
+
     def withdraw(self, handles: Iterable[bytes], platform: str, day: str, until: str) -> int:
         """Use these tokens of a platform no more; their persons' lines move under the retention key until a day.
 
@@ -147,19 +154,20 @@ class Batch:
             count += 1
             query = "UPDATE handles SET withdrawn = ? WHERE handle = ? AND withdrawn IS NULL"
             if self._database.execute(query, (day, handle)).rowcount == 1:
+                self.shed |= drop_bits(self._database, handle)
                 self._retain(bytes(row[0]), until)
         return count
 
     def erase(self, person: str, cause: str) -> bool:
         """Destroy a person's keys for good, with a line that says why; False where there was none."""
         name = self._keys.person(person)
-        self.shed |= drop_levels(self._database, name)
+        self.shed |= drop_levels(self._database, name) | drop_bits_of(self._database, name)
         gone = self._database.execute("DELETE FROM persons WHERE person = ?", (name,)).rowcount
         return self._erased(name, cause, gone)
 
     def destroy_expired(self, day: str) -> int:
         """Destroy the keys whose term has ended, and levels that are kept no longer; gives how many keys."""
-        self.shed |= drop_old_levels(self._database, day)
+        self.shed |= drop_old_levels(self._database, day) | drop_old_bits(self._database, day)
         query = "DELETE FROM persons WHERE retained = 1 AND until < ? RETURNING person"
         names = [bytes(person) for (person,) in self._database.execute(query, (day,))]
         return sum(self._erased(name, "term-ended", 1) for name in names)

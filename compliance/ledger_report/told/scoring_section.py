@@ -11,6 +11,7 @@ from sealscore.compliance.pages.page import Column, Html, join, paragraph, soft,
 from sealscore.shared.ledger.entries import LogDay, ServeCorrect, ServeWithdraw
 from sealscore.shared.ledger.scoring_bits import ToldForScoring
 from sealscore.shared.ledger.serving_state import ReleaseState
+from sealscore.shared.serving.watch import period_name
 from sealscore.shared.text.foreign import grouped
 from sealscore.shared.text.numbers import listed, plural, whole
 
@@ -22,9 +23,10 @@ def scoring(review: LedgerReview) -> Html:
         return paragraph("No ledger here records a release: no model of these parties has been put to use.")
     said = paragraph(
         "After training, a platform tells a lender something of a person who agreed to be scored there: a level, and "
-        "what else the release names. It is computed once a person and calendar month, is the same for every lender, "
-        "and is told without noise, so it is counted in bits. What was told in training counts apart and stands in "
-        "“Disclosures by recipient”: the two do not share a limit, and who has both has both."
+        "what else the release names. It is computed once a person and calendar month (the watch bit once a quarter), "
+        "is the same for every lender, and is told without noise, so it is counted in bits. What was told in training "
+        "counts apart and stands in “Disclosures by recipient”: the two do not share a limit, and who has both has "
+        "both."
     )
     return join([said, _releases(releases), _told(review), _corrections(review), _withdrawals(review), _logs(review)])
 
@@ -40,10 +42,12 @@ def _releases(releases: list[tuple[PartyReview, ReleaseState]]) -> Html:
         manifest, told = release.manifest, release.told
         tells = "nothing: it is a lender" if told is None else _bits(told.bits)
         limits = ", ".join(
-            f"{kind} {limit.month} a month, {limit.life} ever" for kind, limit in sorted(release.limits.items())
+            f"{kind} {limit.month} a {period_name(kind)}, {limit.life} ever"
+            for kind, limit in sorted(release.limits.items())
         )
         valid = f"{manifest.issued} to {manifest.expires}"
-        purposes = ", ".join(filter(None, (manifest.purpose_code, manifest.retraining_code)))
+        codes = (manifest.purpose_code, manifest.retraining_code, manifest.monitoring_code)
+        purposes = ", ".join(filter(None, codes))
         row = (party.account.party, release_title(release), party.account.plan_name(manifest.plan), purposes)
         rows.append((*row, listed(manifest.lenders), valid, tells, limits or soft("none"), release.state))
     columns = ["ledger of", "release", "of the plan", "consented to as", "for", "valid"]

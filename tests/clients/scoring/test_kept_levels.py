@@ -182,7 +182,7 @@ def test_a_corrected_level_takes_the_place_of_the_wrong_one(pair: Pair):
             break
     token = maker.make(request(person, "c", retraining=True), TODAY, Correction("wrong-rows", "x"))
     with pair.store.transaction() as own:
-        _, handles = own.take_batch(pair.lender, str(TODAY), 8)
+        _, handles, _ = own.take_batch(pair.lender, str(TODAY), 8)
     with pair.log.commit() as batch:
         batch.withdraw(handles, "wallet", str(TODAY), str(TODAY))
     assert levels(pair, person) == {}

@@ -1,0 +1,127 @@
+"""Watch bits that platforms told a lender, by the handle of the token that an application used, for two quarters.
+
+They lie in the log of scores, by the pseudonym under which its lines are, so that a withdrawal or an erasure deletes
+them with the batch or the line that brings it. A handle that was withdrawn, ended or of an erased person is read by no
+batch any more, so one that comes late or again restores nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from sealscore.shared.serving.watch import (
+    MOST_QUARTERS,
+    end_entry,
+    last_day,
+    quarter_after,
+    quarter_of,
+    watch_entry,
+)
+
+WATCH_SCHEMA = """
+CREATE TABLE IF NOT EXISTS watch_bits (
+    handle BLOB NOT NULL, quarter TEXT NOT NULL, value INTEGER NOT NULL, person BLOB NOT NULL, platform TEXT NOT NULL,
+    PRIMARY KEY (handle, quarter)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS watch_bits_of ON watch_bits (person);
+CREATE TABLE IF NOT EXISTS watch_ended (handle BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+"""
+# A quarter has at most 92 days; the token was used at most a quarter before the first one.
+_LONGEST = timedelta(days=92 * (MOST_QUARTERS + 2))
+
+
+class WatchBit(NamedTuple):
+    """A bit of a person, as the log names persons, that a platform told of a quarter."""
+
+    person: bytes
+    platform: str
+    quarter: str
+    value: int
+
+
+def take_entries(
+    database: sqlite3.Connection, entries: Sequence[bytes], platform: str, day: date
+) -> tuple[list[bytes], bool]:
+    """Keep the bits among the entries of a platform's batch, and end what it ends; gives the entries that are neither,
+    and whether bits were deleted.
+
+    Bits are those of the quarter of the day and of the one before it.
+    """
+    meant, deleted = _meant(database, platform, day), False
+    # Ends first: a batch that has both keeps no bit.
+    for handle, person, quarter, bit in sorted((meant[entry] for entry in entries if entry in meant), key=_ends_first):
+        if quarter is None:
+            deleted |= drop_bits(database, handle)
+            database.execute("INSERT OR IGNORE INTO watch_ended VALUES (?)", (handle,))
+            continue
+        database.execute(
+            "INSERT INTO watch_bits SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS "
+            "(SELECT 1 FROM watch_ended WHERE handle = ?1) ON CONFLICT DO NOTHING",
+            (handle, quarter, bit, person, platform),
+        )
+    return [entry for entry in entries if entry not in meant], deleted
+
+
+def _ends_first(meaning: tuple[bytes, bytes, str | None, int]) -> bool:
+    return meaning[2] is not None
+
+
+def _meant(database: sqlite3.Connection, platform: str, day: date) -> dict[bytes, tuple[bytes, bytes, str | None, int]]:
+    """What each entry would mean, of tokens that may be told of: handle, person, quarter (None of an end) and bit."""
+    query = (
+        "SELECT handle, person FROM handles WHERE platform = ? AND application IS NOT NULL AND withdrawn IS NULL "
+        "AND expires >= ? AND handle NOT IN (SELECT handle FROM watch_ended)"
+    )
+    found: dict[bytes, tuple[bytes, bytes, str | None, int]] = {}
+    quarters = _told_now(day)
+    for raw, person in database.execute(query, (platform, str(day - _LONGEST))):
+        handle = bytes(raw)
+        found[end_entry(handle)] = (handle, bytes(person), None, 0)
+        for quarter in quarters:
+            for bit in (0, 1):
+                found[watch_entry(handle, quarter, bit)] = (handle, bytes(person), quarter, bit)
+    return found
+
+
+def _told_now(day: date) -> tuple[str, str]:
+    """The quarters of which bits are taken and kept on a day."""
+    quarter = quarter_of(day)
+    return quarter_after(quarter, -1), quarter
+
+
+def drop_bits(database: sqlite3.Connection, handle: bytes) -> bool:
+    """Delete the bits of a token; False where none was kept."""
+    return database.execute("DELETE FROM watch_bits WHERE handle = ?", (handle,)).rowcount > 0
+
+
+def drop_bits_of(database: sqlite3.Connection, person: bytes) -> bool:
+    """Delete all bits of a person who is erased, and take none by her tokens any more; False where none was kept."""
+    database.execute("INSERT OR IGNORE INTO watch_ended SELECT handle FROM handles WHERE person = ?", (person,))
+    return database.execute("DELETE FROM watch_bits WHERE person = ?", (person,)).rowcount > 0
+
+
+def drop_old_bits(database: sqlite3.Connection, day: str) -> bool:
+    """Delete bits of quarters that are over for more than one; False where none is."""
+    oldest = _told_now(date.fromisoformat(day))[0]
+    return database.execute("DELETE FROM watch_bits WHERE quarter < ?", (oldest,)).rowcount > 0
+
+
+def bits_on(database: sqlite3.Connection, day: date) -> list[WatchBit]:
+    """The bits that hold on a day, in the order of persons, platforms and quarters: of a platform and person the latest
+    quarter alone, the worse one where two tokens told of it.
+    """
+    query = (
+        "SELECT person, platform, quarter, MAX(value) FROM watch_bits AS one WHERE quarter >= ? AND quarter = "
+        "(SELECT MAX(quarter) FROM watch_bits WHERE (person, platform) = (one.person, one.platform)) "
+        "GROUP BY person, platform, quarter ORDER BY person, platform"
+    )
+    rows = database.execute(query, (_told_now(day)[0],))
+    return [WatchBit(bytes(person), platform, quarter, value) for person, platform, quarter, value in rows]
+
+
+def expires_on(quarter: str) -> date:
+    """The last day on which a bit of a quarter is used."""
+    return last_day(quarter_after(quarter, 1))

@@ -1,0 +1,115 @@
+"""The borrowers to contact first: a lender's own arrears rules, and the watch bits that hold today.
+
+Nobody is listed who was erased. A bit whose consent was withdrawn or ended is gone from the log, so it lists nobody;
+what a borrower owes by the lender's own table stays the lender's to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sealscore.clients.scoring.storage.watch_bits import WatchBit, expires_on
+from sealscore.clients.warning.arrears import LoanArrears
+from sealscore.clients.warning.rules import ArrearsRules
+
+URGENT, ARREARS, WATCHED = 1, 2, 3
+PRIORITIES = {
+    URGENT: "urgent: far in arrears, or in arrears with a watch bit",
+    ARREARS: "in arrears",
+    WATCHED: "a watch bit alone",
+}
+_BY_BIT = {
+    "en": "Contact the borrower first, and ask how things are. Change no limit, price or term by this bit alone.",
+    "zh": "请先联系借款人了解情况。不得仅凭平台预警位调整额度、价格或期限。",
+}
+_BY_ARREARS = {
+    "en": "Contact the borrower first, and agree on how the open instalments are paid.",
+    "zh": "请先联系借款人并协商逾期款项的还款安排。",
+}
+
+
+@dataclass(frozen=True)
+class WarnedLoan:
+    """A loan whose borrower is to be contacted. `reasons` have a code and a sentence in English and in Chinese; `until`
+    is the last day of the watch bit, if one is among them. Its `repr` shows neither loan nor person.
+    """
+
+    loan: str = field(repr=False)
+    person: str = field(repr=False)
+    priority: int
+    days_past_due: int
+    missed: int
+    reasons: tuple[Mapping[str, str], ...]
+    until: str | None = None
+
+    @property
+    def contact(self) -> Mapping[str, str]:
+        """What to do first, in both languages."""
+        return _BY_BIT if self.until else _BY_ARREARS
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        names = ("loan", "person", "priority", "days_past_due", "missed", "until")
+        found: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return found | {"reasons": [dict(one) for one in self.reasons], "contact": dict(self.contact)}
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As a table has it: the sentences of a language in one cell."""
+        found = {name: value for name, value in self.plain.items() if name not in ("reasons", "contact")}
+        for key in ("code", "en", "zh"):
+            found[f"reasons_{key}"] = "; ".join(one[key] for one in self.reasons)
+        return found | {f"contact_{language}": words for language, words in self.contact.items()}
+
+
+def warned_loans(
+    loans: Iterable[LoanArrears],
+    rules: ArrearsRules,
+    bits: Sequence[WatchBit],
+    names: Mapping[str, bytes],
+    erased: Collection[bytes],
+) -> list[WarnedLoan]:
+    """The loans to look at, the most urgent first; `names` are what stands for persons in the log, by normal form."""
+    set_bits: dict[bytes, list[WatchBit]] = {}
+    for bit in bits:
+        if bit.value:
+            set_bits.setdefault(bit.person, []).append(bit)
+    found = []
+    for loan in loans:
+        name = names[loan.person]
+        if name not in erased and (warned := _warned(loan, rules, set_bits.get(name, []))) is not None:
+            found.append(warned)
+    return sorted(found, key=lambda one: (one.priority, -one.days_past_due, -one.missed, one.loan))
+
+
+def _warned(loan: LoanArrears, rules: ArrearsRules, bits: Sequence[WatchBit]) -> WarnedLoan | None:
+    reasons = []
+    if loan.days >= rules.days:
+        days = loan.days
+        reasons.append(_reason("arrears.days", f"An instalment is {days} days past due", f"有一期还款已逾期{days}天"))
+    if loan.missed >= rules.missed:
+        missed = loan.missed
+        words = f"{missed} instalments are open past their day"
+        reasons.append(_reason("arrears.missed", words, f"已有{missed}期到期未还"))
+    late = bool(reasons)
+    reasons += [
+        _reason(
+            "watch",
+            f"{bit.platform} gave an early warning for {bit.quarter}",
+            f"{bit.platform}就{bit.quarter}季度给出预警",
+        )
+        for bit in bits
+    ]
+    if not reasons:
+        return None
+    far = loan.days >= rules.urgent_days or loan.missed >= rules.urgent_missed
+    priority = URGENT if late and (far or bits) else ARREARS if late else WATCHED
+    until = max((str(expires_on(bit.quarter)) for bit in bits), default=None)
+    return WarnedLoan(loan.loan, loan.person, priority, loan.days, loan.missed, tuple(reasons), until)
+
+
+def _reason(code: str, en: str, zh: str) -> dict[str, str]:
+    return {"code": code, "en": en, "zh": zh}

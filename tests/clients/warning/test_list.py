@@ -1,0 +1,143 @@
+"""Whom a lender contacts first: own arrears and watch bits, in order, in both languages, and of nobody who is gone."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from small_release import Pair, known_at, watched_release
+from watches import NEXT, begun, exchanged, told
+
+from sealscore.clients.decision.register import DecisionError
+from sealscore.clients.scoring.storage.watch_bits import WatchBit
+from sealscore.clients.warning.arrears import LoanArrears, read_arrears
+from sealscore.clients.warning.borrowers import ARREARS, URGENT, WATCHED, WarnedLoan, warned_loans
+from sealscore.clients.warning.rules import ArrearsRules, WarningRules
+from sealscore.clients.warning.watching import stop_watching
+from sealscore.shared.plan.errors import PlanError
+
+DAY = date(2030, 4, 10)
+RULES = ArrearsRules()
+
+
+def bit(person: str, value: int = 1) -> WatchBit:
+    return WatchBit(person.encode(), "wallet", "2030-q2", value)
+
+
+def listed(loans: list[LoanArrears], bits: list[WatchBit], erased: set[bytes] = frozenset()) -> list[WarnedLoan]:  # type: ignore[assignment]
+    names = {loan.person: loan.person.encode() for loan in loans}
+    return warned_loans(loans, RULES, bits, names, erased)
+
+
+def test_the_most_urgent_come_first_with_their_reasons():
+    loans = [
+        LoanArrears("quiet", "a", 4, 1),
+        LoanArrears("bit", "b", 0, 0),
+        LoanArrears("late", "c", 5, 1),
+        LoanArrears("later", "d", 20, 2),
+        LoanArrears("far", "e", 30, 1),
+        LoanArrears("both", "f", 6, 1),
+        LoanArrears("none", "g", 0, 0),
+    ]
+    found = listed(loans, [bit("b"), bit("f"), bit("g", 0), bit("stranger")])
+    assert [(one.loan, one.priority) for one in found] == [
+        ("far", URGENT),
+        ("both", URGENT),
+        ("later", ARREARS),
+        ("late", ARREARS),
+        ("bit", WATCHED),
+    ]
+    codes = {one.loan: [reason["code"] for reason in one.reasons] for one in found}
+    assert codes == {
+        "far": ["arrears.days"],
+        "both": ["arrears.days", "watch"],
+        "later": ["arrears.days", "arrears.missed"],
+        "late": ["arrears.days"],
+        "bit": ["watch"],
+    }
+    for one in found:
+        assert all(reason["en"] and reason["zh"] for reason in (*one.reasons, one.contact))
+        # A bit is used to the end of the quarter after its own.
+        assert one.until == ("2030-09-30" if one.loan in ("both", "bit") else None)
+    assert found[0].contact != found[-1].contact
+    assert "far" not in repr(found)
+
+
+def test_who_is_erased_is_absent_whatever_is_owed():
+    loans = [LoanArrears("one", "a", 90, 3), LoanArrears("two", "b", 90, 3)]
+    assert [one.loan for one in listed(loans, [bit("a")], {b"a"})] == ["two"]
+
+
+def test_arrears_are_counted_on_the_day_from_what_is_open(tmp_path: Path):
+    path = tmp_path / "repayments.csv"
+    rows = [
+        "loan,person,due_at,paid_at,extra",
+        "L1,ann,2030-03-01,2030-03-02,x",
+        "L1,ann,2030-04-01,,x",
+        "L1,ann,2030-05-01,,x",
+        "L2,bob,2030-03-01,,x",
+        "L2,bob,2030-04-10,,x",
+        "L3,cid,2030-03-01,2030-03-01,x",
+        # Paid after the day that is asked for: open on it.
+        "L4,dan,2030-04-04,2030-04-20,x",
+    ]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    found = {one.loan: (one.days, one.missed) for one in read_arrears(path, str.strip, DAY)}
+    # What is due on the day itself is not late yet, and a loan of which all is paid is over.
+    assert found == {"L1": (9, 1), "L2": (40, 1), "L4": (6, 1)}
+    assert {one.loan for one in read_arrears(path, str.strip, date(2030, 5, 1))} == {"L1", "L2"}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "loan,person,due_at\nL1,ann,2030-03-01",
+        "loan,person,due_at,paid_at\n,ann,2030-03-01,",
+        "loan,person,due_at,paid_at\nL1,,2030-03-01,",
+        "loan,person,due_at,paid_at\nL1,secret-ann,01.03.2030,",
+        "loan,person,due_at,paid_at\nL1,secret-ann,2030-03-01,\nL1,bob,2030-04-01,",
+    ],
+    ids=["column", "loan", "person", "day", "two persons"],
+)
+def test_a_table_that_cannot_be_read_is_refused_without_a_cell(tmp_path: Path, rows: str):
+    path = tmp_path / "repayments.csv"
+    path.write_text(rows, encoding="utf-8")
+    with pytest.raises(DecisionError) as error:
+        read_arrears(path, str.strip, DAY)
+    assert "secret-ann" not in str(error.value)
+    assert "L1" not in str(error.value).replace(str(tmp_path), "")
+
+
+def test_rules_are_read_and_checked(tmp_path: Path):
+    path = tmp_path / "warning.toml"
+    path.write_text("[arrears]\ndays = 3\nurgent_missed = 2\n", encoding="utf-8")
+    assert WarningRules.load(path).arrears == ArrearsRules(days=3, urgent_missed=2)
+    for text in ("[arrears]\ndays = 0", "[arrears]\ndays = 31", "[arrears]\nday = 3", "arrears = 3", "x ="):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(PlanError):
+            WarningRules.load(path)
+
+
+def test_bits_of_the_log_list_borrowers_until_the_consent_ends():
+    pair = Pair(watched_release(worst=0.6, batch_places=32))
+    persons = known_at(count=24)
+    for person in persons:
+        begun(pair, person)
+    told(pair)
+    exchanged(pair)
+    bits = pair.log.watch_bits(NEXT)
+    loans = [LoanArrears(f"loan of {person}", person, 0, 0) for person in persons]
+    names = {person: pair.log.keys.person(person) for person in persons}
+    found = warned_loans(loans, RULES, bits, names, pair.log.erased())
+    flagged = {bit.person for bit in bits if bit.value}
+    assert {names[one.person] for one in found} == flagged
+    assert 2 < len(found) < len(persons)
+    leaves, erased = found[0].person, found[1].person
+    stop_watching(pair.store, leaves, pair.lender, NEXT)
+    with pair.log.commit() as batch:
+        batch.erase(erased, "a right")
+    later = NEXT + timedelta(days=1)
+    exchanged(pair, later)
+    left = warned_loans(loans, RULES, pair.log.watch_bits(later), names, pair.log.erased())
+    assert [one.person for one in left] == [one.person for one in found[2:]]
