@@ -96,8 +96,12 @@ def _write_all(config: WorldConfig, folder: Path, tell: Tell) -> dict[str, Any]:
     tell("agents and their months")
     agents = draw_agents(config)
     tell("loans and true PDs")
-    loans = draw_loans(agents)
-    consents = draw_consents(agents, loans)
+    return write_world(agents, draw_loans(agents), folder, tell)
+
+
+def write_world(agents: Agents, loans: Loans, folder: Path, tell: Tell) -> dict[str, Any]:
+    """Write every party's tables of these agents and loans, the truth and the manifest; gives the manifest."""
+    config, consents = agents.config, draw_consents(agents, loans)
     creators, applications = creator_ids(agents), application_ids(agents, loans)
     rows: dict[str, dict[str, int]] = defaultdict(dict)
     for party, table, frame in _tables(agents, loans, consents, creators, applications, tell):
