@@ -1,7 +1,7 @@
-"""Write the tables of knobs of docs/world.md from the config of the world: `python docs/world_page.py`.
+"""Write the tables of knobs of docs/world.md and docs/life.md from their configs: `python docs/world_page.py`.
 
-Default, range and meaning of each knob come from the pydantic models. The page's own text stands outside the markers
-and is left alone. A test compares the page with what this writes.
+Default, range and meaning of each knob come from the pydantic models. A page's own text stands outside the markers
+and is left alone. Tests compare the pages with what this writes.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from sealscore.simulations.life import config as life
 from sealscore.simulations.world import config
 
-PAGE = Path(__file__).with_name("world.md")
+PAGES = tuple(Path(__file__).with_name(name) for name in ("world.md", "life.md"))
 MODELS: tuple[type[BaseModel], ...] = (
     config.WorldConfig,
     config.Calendar,
@@ -32,13 +33,23 @@ MODELS: tuple[type[BaseModel], ...] = (
     config.Product,
     config.LenderConfig,
 )
+LIFE_MODELS: tuple[type[BaseModel], ...] = (
+    life.LifeConfig,
+    life.Opening,
+    life.LifeConsents,
+    life.FraudWave,
+    life.Shock,
+    life.PlatformAway,
+    life.LifeProducts,
+    life.Reviewers,
+)
 _MARKED = re.compile(r"(<!-- knobs of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BOUNDS = (("minimum", "≥ "), ("exclusiveMinimum", "> "), ("maximum", "≤ "), ("exclusiveMaximum", "< "))
 
 
 def refresh(text: str) -> str:
     """The page with every table between markers rewritten; KeyError for a marker that names no model."""
-    models = {model.__name__: model for model in MODELS}
+    models = {model.__name__: model for model in (*MODELS, *LIFE_MODELS)}
     return _MARKED.sub(lambda found: found[1] + table(models[found[2]]) + found[3], text)
 
 
@@ -81,4 +92,5 @@ def _plain(value: float) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(refresh(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(refresh(page.read_text(encoding="utf-8")), encoding="utf-8")

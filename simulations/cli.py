@@ -12,6 +12,7 @@ import typer
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, foreign, run_app, visible
 from sealscore.simulations.audit.command import audit
 from sealscore.simulations.draft.command import draft
+from sealscore.simulations.life.command import life
 from sealscore.simulations.neighbours.command import neighbours
 from sealscore.simulations.scoring.command import score
 from sealscore.simulations.sweep.command import app as sweep
@@ -150,6 +151,7 @@ app.command()(draft)
 app.command()(score)
 app.command()(audit)
 app.command()(neighbours)
+app.command()(life)
 
 
 def main() -> None:

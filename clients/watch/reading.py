@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 @dataclass
-class LogReader:
+class WatchReader:
     """Takes the lines of a log in order, as `ScoreLog.lines(locked=False)` gives them; `book` is what they come to.
 
     `groups` has the group of applications by their id. `unread_loans` counts lines of loans that were not read: as many

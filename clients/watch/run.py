@@ -14,7 +14,7 @@ from sealscore.clients.watch.judged import JudgedMonth, alerts_of, judged_month
 from sealscore.clients.watch.measures import watched_measures
 from sealscore.clients.watch.months import month_text
 from sealscore.clients.watch.noise.thresholds import LIVES
-from sealscore.clients.watch.reading import LogReader
+from sealscore.clients.watch.reading import WatchReader
 from sealscore.clients.watch.repayments import RepaymentTable
 from sealscore.clients.watch.settings import WatchedRelease, WatchSettings
 
@@ -40,7 +40,7 @@ class WatchedLog:
 
 def watched(
     log: ScoreLog,
-    reader: LogReader,
+    reader: WatchReader,
     release: WatchedRelease,
     settings: WatchSettings,
     table: RepaymentTable | None,

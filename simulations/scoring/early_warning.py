@@ -179,7 +179,7 @@ def _features(agents: Agents, who: np.ndarray, days: np.ndarray, table: Any) -> 
         "bills": bill_rows(agents, accounts).lazy(),
     }
     asked = pl.DataFrame({"creator_id": ids.gather(who.astype(np.uint32)), "as_of": days}).with_row_index("at").lazy()
-    frame = bounded(computed(raw, "wallet", asked)[0], "wallet").sort("at").collect()
+    frame = bounded(computed(raw, "wallet", asked), "wallet").sort("at").collect()
     found = {}
     for feature in table.features:
         values = frame[feature.name]

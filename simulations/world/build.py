@@ -9,6 +9,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,24 @@ def build(config: WorldConfig, folder: Path, tell: Tell = lambda _: None) -> dic
     Raises:
         WorldFolderError: the folder holds something, or cannot be written.
     """
+    with whole_folder(folder) as unfinished:
+        return _write_all(config, unfinished, tell)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into: moved to `folder`, which is absent or empty, when the block ends well, and else removed.
+
+    Raises:
+        WorldFolderError: the folder holds something, or cannot be written.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise WorldFolderError(f"{folder} is not empty; name a new folder, or delete this one first")
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        manifest = _write_all(config, unfinished, tell)
+        yield unfinished
         if folder.exists():
             folder.rmdir()
         unfinished.rename(folder)
@@ -71,7 +83,6 @@ def build(config: WorldConfig, folder: Path, tell: Tell = lambda _: None) -> dic
         raise WorldFolderError(f"{folder} cannot be written: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return manifest
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -96,8 +107,12 @@ def _write_all(config: WorldConfig, folder: Path, tell: Tell) -> dict[str, Any]:
     tell("agents and their months")
     agents = draw_agents(config)
     tell("loans and true PDs")
-    loans = draw_loans(agents)
-    consents = draw_consents(agents, loans)
+    return write_world(agents, draw_loans(agents), folder, tell)
+
+
+def write_world(agents: Agents, loans: Loans, folder: Path, tell: Tell) -> dict[str, Any]:
+    """Write every party's tables of these agents and loans, the truth and the manifest; gives the manifest."""
+    config, consents = agents.config, draw_consents(agents, loans)
     creators, applications = creator_ids(agents), application_ids(agents, loans)
     rows: dict[str, dict[str, int]] = defaultdict(dict)
     for party, table, frame in _tables(agents, loans, consents, creators, applications, tell):

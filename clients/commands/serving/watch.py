@@ -19,7 +19,7 @@ from sealscore.clients.watch.journal import WatchJournal
 from sealscore.clients.watch.journal import acknowledge as acknowledged
 from sealscore.clients.watch.judged import JudgedMonth
 from sealscore.clients.watch.months import month_number, month_text
-from sealscore.clients.watch.reading import LogReader
+from sealscore.clients.watch.reading import WatchReader
 from sealscore.clients.watch.report.content import report_of
 from sealscore.clients.watch.report.page import watch_page
 from sealscore.clients.watch.run import judge, months_to_judge, watched
@@ -53,7 +53,7 @@ def run(
     table = None if config.data.repayments is None else config.data.repayments.table_of(node_dir.folder)
     settings = config.watch.settings()
     watched_release = _release(node_dir, release)
-    reader = LogReader(watched_release.release, {} if groups is None else read_groups(groups))
+    reader = WatchReader(watched_release.release, {} if groups is None else read_groups(groups))
     now = today()
     over = 12 * now.year + now.month - 2
     with score_log(node_dir) as (_, log):

@@ -1,4 +1,7 @@
-"""Applications, and lenders' own choice of whom they take; repayment itself is in `repayment`."""
+"""Applications, and lenders' own choice of whom they take; repayment itself is in `repayment`.
+
+What somebody asks for depends on no decision, so a life that decides by itself draws it with the same code.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +45,22 @@ class Loans:
         return len(self.who)
 
 
+@dataclass(frozen=True)
+class AskedLoans:
+    """What applicants ask for, [a] each: `product` is a place in PRODUCTS, `term` counts instalments.
+
+    `amount` and `declared_income` (a month) are in the currency.
+    """
+
+    product: np.ndarray
+    amount: np.ndarray
+    term: np.ndarray
+    declared_income: np.ndarray
+
+
 def draw_loans(agents: Agents) -> Loans:
     """All applications, one number after the other: what was granted before weighs on what comes later."""
-    order = _lender_order(agents)
+    order = lender_order(agents)
     service = np.zeros((len(agents.creators), agents.config.calendar.months))
     cutoffs: dict[int, float] = {}
     # Of each creator: how many lenders were asked, the last of them, and whether it granted the loan.
@@ -53,11 +69,11 @@ def draw_loans(agents: Agents) -> Loans:
     parts = []
     for number in range(MOST):
         who, applied = agents.timeline.application_days(number)
-        chance = stream(agents.config, f"back to the lender {number}").random(len(who))
-        back = granted[who] & (chance < agents.config.lending.same_lender)
+        back = granted[who] & would_return(agents, number)
         lender = np.where(back, last[who], order[who, asked[who]])
         part = _number(agents, number, who, applied, lender, service, cutoffs)
-        _add_service(agents, service, part)
+        taken = np.flatnonzero(part.approved)
+        add_service(agents, service, who[taken], applied[taken], part.term[taken], part.instalment[taken])
         asked[who] += ~back
         last[who], granted[who] = lender, part.approved
         parts.append(part)
@@ -66,7 +82,13 @@ def draw_loans(agents: Agents) -> Loans:
     return Loans(**{name: values[sorting] for name, values in joined.items()})
 
 
-def _lender_order(agents: Agents) -> np.ndarray:
+def would_return(agents: Agents, number: int) -> np.ndarray:
+    """Who of those that file an application of that number goes back to a lender that granted the one before, [a]."""
+    chance = stream(agents.config, f"back to the lender {number}")
+    return chance.random(len(agents.timeline.application_days(number)[0])) < agents.config.lending.same_lender
+
+
+def lender_order(agents: Agents) -> np.ndarray:
     """Lenders in the order in which each creator turns to them, [n, MOST]; the last repeated where there are fewer."""
     creators = agents.creators
     random = stream(agents.config, "choice of lender")
@@ -91,6 +113,31 @@ def _number(
     cutoffs: dict[int, float],
 ) -> Loans:
     """The applications of one number: what is asked for, the decision, and repayment as if granted."""
+    config = agents.config
+    asked = draw_asked(agents, number, who, applied)
+    instalment = instalments(agents, lender, asked.amount, asked.term)
+    loans = borrowers(agents, who, applied, instalment, asked.term, service)
+    paid_in, bad = lived(agents, loans, stream(config, f"repayment {number}"))
+    futures = stream(config, f"futures {number}")
+    return Loans(
+        who=who,
+        number=np.full(len(who), number),
+        lender=lender,
+        applied=applied,
+        product=asked.product,
+        amount=asked.amount,
+        term=asked.term,
+        instalment=instalment,
+        declared_income=asked.declared_income,
+        approved=_decide(agents, number, who, lender, asked.amount, asked.declared_income, cutoffs),
+        paid_in=paid_in,
+        bad=bad,
+        pd=true_pd(agents, loans, applied, futures) if config.lending.pd_rollouts else np.full(len(who), np.nan),
+    )
+
+
+def draw_asked(agents: Agents, number: int, who: np.ndarray, applied: np.ndarray) -> AskedLoans:
+    """What creators `who` ask for in their application of that number on days `applied`, [a] each."""
     config, creators = agents.config, agents.creators
     knobs, random = config.lending, stream(config, f"applications {number}")
     traffic = np.where(creators.is_business[who], knobs.traffic_business, knobs.traffic_individual)
@@ -101,29 +148,16 @@ def _number(
         of = product == code
         base = turnover[of] * np.exp(knobs.amount_leverage * creators.leverage[who[of]])
         amount[of], term[of] = _asked(terms, base, random)
-    rate = np.array([lender.annual_rate for lender in knobs.lenders])[lender] * PERIOD_DAYS / 365
-    instalment = np.round(amount * rate / (1 - (1 + rate) ** -term), 2)
     income = agents.rules.margin[who] * turnover
     income = income * np.exp(-knobs.overstated * creators.honesty[who] + 0.2 * random.standard_normal(len(who)))
-    income = np.maximum(100.0, np.round(income, -1))
-    loans = borrowers(agents, who, applied, instalment, term, service)
-    paid_in, bad = lived(agents, loans, stream(config, f"repayment {number}"))
-    futures = stream(config, f"futures {number}")
-    return Loans(
-        who=who,
-        number=np.full(len(who), number),
-        lender=lender,
-        applied=applied,
-        product=product,
-        amount=amount,
-        term=term,
-        instalment=instalment,
-        declared_income=income,
-        approved=_decide(agents, number, who, lender, amount, income, cutoffs),
-        paid_in=paid_in,
-        bad=bad,
-        pd=true_pd(agents, loans, applied, futures) if knobs.pd_rollouts else np.full(len(who), np.nan),
-    )
+    return AskedLoans(product, amount, term, np.maximum(100.0, np.round(income, -1)))
+
+
+def instalments(agents: Agents, lender: np.ndarray, amount: np.ndarray, term: np.ndarray) -> np.ndarray:
+    """What falls due each period of loans of that amount and number of instalments at lenders' rates, [a]."""
+    knobs = agents.config.lending
+    rate = np.array([lender.annual_rate for lender in knobs.lenders])[lender] * PERIOD_DAYS / 365
+    return np.asarray(np.round(amount * rate / (1 - (1 + rate) ** -term), 2))
 
 
 def _asked(product: Product, base: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -160,9 +194,11 @@ def _decide(
     return np.asarray(approved & ~(agents.frauds.papers_show[who] & noticed))
 
 
-def _add_service(agents: Agents, service: np.ndarray, loans: Loans) -> None:
-    """Add what granted loans cost in each month to `service` [n, months]."""
-    months = due_months(agents, loans.applied)
+def add_service(
+    agents: Agents, service: np.ndarray, who: np.ndarray, applied: np.ndarray, term: np.ndarray, instalment: np.ndarray
+) -> None:
+    """Add what granted loans [a] cost in each month to `service` [n, months]."""
+    months = due_months(agents, applied)
     for period in range(1, PERIODS + 1):
-        running = np.flatnonzero(loans.approved & (loans.term >= period))
-        np.add.at(service, (loans.who[running], months[running, period - 1]), loans.instalment[running])
+        running = np.flatnonzero(term >= period)
+        np.add.at(service, (who[running], months[running, period - 1]), instalment[running])

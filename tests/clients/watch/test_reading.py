@@ -21,7 +21,7 @@ from sealscore.clients.watch.groups import read_groups
 from sealscore.clients.watch.journal import keep_month
 from sealscore.clients.watch.judged import Judged, JudgedMonth
 from sealscore.clients.watch.months import month_number
-from sealscore.clients.watch.reading import LogReader
+from sealscore.clients.watch.reading import WatchReader
 from sealscore.clients.watch.run import watched
 from sealscore.clients.watch.settings import WatchedRelease, WatchSettings
 
@@ -30,8 +30,8 @@ BAD = INPUTS | {"debt_service": 70_000, "income": 250_000}
 MONTH = month_number(str(TODAY))
 
 
-def read(pair: Pair, **more: Any) -> LogReader:
-    found = LogReader(pair.release.hash, **more)
+def read(pair: Pair, **more: Any) -> WatchReader:
+    found = WatchReader(pair.release.hash, **more)
     found.read(pair.log.lines(locked=False))
     return found
 
@@ -92,14 +92,14 @@ def test_the_last_version_of_an_application_counts(pair: Pair):
 
 def test_lines_of_other_releases_are_left_aside(pair: Pair):
     lived(pair)
-    found = LogReader("cd" * 32)
+    found = WatchReader("cd" * 32)
     found.read(pair.log.lines(locked=False))
     book = found.book()
     assert book.first is None
     assert book.loans.select("role", "pd").rows() == [(None, None)]
     release = WatchedRelease("cd" * 32, 3, {})
     with pytest.raises(WatchError) as caught:
-        watched(pair.log, LogReader("cd" * 32), release, WatchSettings(), None, MONTH, lambda what: None)
+        watched(pair.log, WatchReader("cd" * 32), release, WatchSettings(), None, MONTH, lambda what: None)
     assert caught.value.code == "empty"
 
 

@@ -1,0 +1,1 @@
+"""The parties of a life: what trained the first model, the lenders, the platforms."""

@@ -1,0 +1,303 @@
+"""The months of a life: consents, tokens, scores, decisions, reviews, loans and repayments, day by day."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from sealscore.clients.scoring.tokens import NoToken
+from sealscore.shared.serving.manifest import Kind
+from sealscore.simulations.life.config import FIRST_MONTH, LifeConfig
+from sealscore.simulations.life.features import LifeFeatures
+from sealscore.simulations.life.market import LoanPath, Market
+from sealscore.simulations.life.parties.lenders import LifeLender
+from sealscore.simulations.life.parties.platforms import LifePlatform
+from sealscore.simulations.world.people.latent import stream, top_share
+from sealscore.simulations.world.people.repayment import NEVER, PERIOD_DAYS
+
+Row = dict[str, Any]
+CEILING = "ceiling"
+_DAY = timedelta(days=1)
+_LAST_REVIEWS = 20
+_MOST_INPUT = 100_000_000
+
+
+@dataclass
+class Played:
+    """What happened, as rows of tables: of parties' own view, and of what only the oracle knows."""
+
+    applications: list[Row] = field(default_factory=list)
+    scores: list[Row] = field(default_factory=list)
+    decisions: list[Row] = field(default_factory=list)
+    loans: list[Row] = field(default_factory=list)
+    repayments: list[Row] = field(default_factory=list)
+    oracle: list[Row] = field(default_factory=list)
+
+
+class Life:
+    """One life: everybody in it, and what happened so far."""
+
+    def __init__(
+        self,
+        config: LifeConfig,
+        market: Market,
+        features: LifeFeatures,
+        lenders: Sequence[LifeLender],
+        platforms: Mapping[str, LifePlatform],
+    ) -> None:
+        self.played = Played()
+        self._config, self._market, self._features = config, market, features
+        self._lenders, self._platforms = lenders, platforms
+        agents, filed = market.agents, market.filed
+        frauds = agents.frauds
+        self.fraud = (frauds.buys_traffic | frauds.false_identity | frauds.false_licence)[filed.who]
+        self._buyer = frauds.buys_traffic[filed.who]
+        self._consent = self._drawn_consents()
+        self._chance = stream(agents.config, "offers taken").random(len(filed))
+        self._closing: defaultdict[date, list[tuple[int, str]]] = defaultdict(list)
+        self._rows: dict[int, Row] = {}
+        self._decided: dict[int, Row] = {}
+
+    def play(self, tell: Callable[[str], None]) -> Played:
+        """Live all months, and the days in which the last reviews are taken."""
+        filed, day = self._market.filed, FIRST_MONTH
+        days = filed.applied.astype("datetime64[D]").astype(object)
+        of_day: defaultdict[date, list[int]] = defaultdict(list)
+        of_month: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for at, applied in enumerate(days):
+            of_day[applied].append(at)
+            of_month[applied.year, applied.month].append(at)
+        first = date(FIRST_MONTH.year, FIRST_MONTH.month, 1)
+        end = _months_after(first, self._config.months)
+        while day < end + _LAST_REVIEWS * _DAY:
+            if day.day == 1:
+                month = (day.year - first.year) * 12 + day.month - first.month
+                if day < end:
+                    tell(f"month {month + 1} of {self._config.months}")
+                peers = {lender.name: lender.begin_month(day) for lender in self._lenders}
+                for platform in self._platforms.values():
+                    platform.begin_month(np.array(of_month[day.year, day.month], dtype=np.int64), peers)
+            self._reviews(day)
+            self._close(day)
+            if of_day[day]:
+                self._apply(of_day[day], day)
+            day += _DAY
+        return self.played
+
+    def _apply(self, places: list[int], today: date) -> None:
+        groups: defaultdict[int, list[int]] = defaultdict(list)
+        for at in places:
+            chosen = self._market.lender(at)
+            self._market.keep_future(at, chosen)
+            groups[chosen].append(at)
+        for place in sorted(groups):
+            lender = self._lenders[place]
+            asked = [self._asked(at, lender, today) for at in groups[place]]
+            for at, body, answer in zip(groups[place], asked, lender.decide(asked, groups[place], today), strict=True):
+                self._answered(at, lender, body, answer, today)
+
+    def _asked(self, at: int, lender: LifeLender, today: date) -> Row:
+        filed, features = self._market.filed, self._features
+        tokens, told_capacity = [], False
+        row: Row = {"application_id": features.ids[at], "lender": lender.name, "applied_at": today}
+        for name, platform in self._platforms.items():
+            if platform.rows[at] < 0:
+                row[name] = "unknown"
+                continue
+            kinds = self._consent[name].get(at)
+            if kinds is None:
+                row[name] = "withheld"
+                continue
+            if self._away(name, today):
+                row[name] = "away"
+                continue
+            try:
+                tokens.append(platform.token(lender.name, features.persons[at], features.ids[at], kinds, today))
+                row[name] = "token"
+                told_capacity |= "capacity" in kinds
+            except NoToken as refused:
+                # A platform that refuses for any other reason is at fault, and the life with it.
+                if refused.code != CEILING:
+                    raise
+                row[name] = CEILING
+        amount = max(500, round(float(filed.amount[at])))
+        product = str(filed.product[at])
+        self._rows[at] = row | {"product": product, "amount": amount, "term_months": int(filed.term[at])}
+        body = {
+            "application_id": features.ids[at],
+            "as_of": str(today),
+            "person": features.persons[at],
+            "product": product,
+            "purpose": lender.release.manifest.purpose_code,
+            "features": features.given(at),
+            "tokens": tokens,
+            "amount": amount,
+            "term_months": int(filed.term[at]),
+            "inputs": self._inputs(at, lender, product, told_capacity),
+        }
+        return body
+
+    def _inputs(self, at: int, lender: LifeLender, product: str, told_capacity: bool) -> Row:
+        """What a lender knows beside the score. Who lets the wallet tell the capacity is asked for no other proof."""
+        flags = sum(
+            0.0 if math.isnan(value) else value
+            for value in (self._features.value(name, at) for name in ("identity_flags", "licence_flags"))
+        )
+        if product == "invoices":
+            return {"invoice": min(_MOST_INPUT, round(self._market.turnover(at), 2)), "paper_flags": flags}
+        debt = round(min(_MOST_INPUT, self._market.known_debt(at, lender.place)), 2)
+        income = None if told_capacity else min(_MOST_INPUT, float(self._market.filed.declared_income[at]))
+        return {"income": income, "debt_service": debt, "paper_flags": flags}
+
+    def _answered(self, at: int, lender: LifeLender, body: Row, answer: Row, today: date) -> None:
+        features, score = self._features, answer["score"]
+        identity = {"application_id": features.ids[at], "lender": lender.name}
+        hits = [rule["id"] for rule in answer["rules"] if rule["hit"]]
+        line = next(iter(lender.log.lines([lender.log.find(answer["score_id"]).seq]))).content or {}  # type: ignore[union-attr]
+        told = [said.get("told") or {} for said in line["signals"]]
+        capacity = [one["capacity"] for one in told if one.get("capacity")]
+        self.played.applications.append(self._rows.pop(at))
+        self.played.scores.append(
+            {
+                **identity,
+                "day": today,
+                "role": score["role"],
+                "pd": score["pd"],
+                "points": score["points"],
+                "levels": sum(said["status"] == "used" for said in line["signals"]),
+                "capacity_above": capacity[0]["above"] if capacity else None,
+                "flag": any(one.get("flag") for one in told),
+            }
+        )
+        row = {
+            **identity,
+            "day": today,
+            "proposal": answer["proposal"],
+            "queue": answer["queue"],
+            "limit": answer["limit"],
+            "offered": int(answer["amount"]),
+            "hits": hits,
+            "decided_at": today,
+            "approved": answer["state"] == "approved",
+            "amount": int(answer["amount"]) if answer["state"] == "approved" else 0,
+        }
+        self._decided[at] = row
+        self.played.decisions.append(row)
+        self._known_to_nobody(at, lender, body, answer, identity)
+        if row["approved"]:
+            self._offer(at, lender, answer["decision_id"], row["amount"], today)
+
+    def _known_to_nobody(self, at: int, lender: LifeLender, body: Row, answer: Row, identity: Row) -> None:
+        market, path = self._market, self._market.path(at, lender.place, float(body["amount"]))
+        who = market.filed.who[at]
+        row = {
+            **identity,
+            "bad_if_granted": path.bad,
+            "loss_if_granted": _loss(path, float(body["amount"]), int(body["term_months"])),
+            "owed": market.owed(at),
+            "income": market.income(at),
+            "instalment": path.instalment,
+            "fraud": bool(self.fraud[at]),
+            "buys_traffic": bool(self._buyer[at]),
+            "thin_file": bool(market.agents.creators.thin_file[who]),
+            "declared_income": float(market.filed.declared_income[at]),
+        }
+        self.played.oracle.append(row)
+
+    def _reviews(self, today: date) -> None:
+        for lender in self._lenders:
+            for verdict, decision in lender.review(today, self.fraud):
+                row = self._decided[verdict.at]
+                row |= {"decided_at": today, "approved": verdict.amount > 0, "amount": verdict.amount}
+                if verdict.amount:
+                    self._offer(verdict.at, lender, decision, verdict.amount, today)
+
+    def _offer(self, at: int, lender: LifeLender, decision: str, amount: int, today: date) -> None:
+        """An applicant takes what is offered, or not; a loan starts, and its path is known to the world alone."""
+        filed, knobs = self._market.filed, self._config.reviewers
+        asked = max(500, round(float(filed.amount[at])))
+        if self._chance[at] >= (knobs.takes if amount >= asked else knobs.counter):
+            return
+        loan = f"L-{self._features.ids[at]}"
+        path = self._market.path(at, lender.place, float(amount))
+        lender.book.start(loan, decision, amount, today)
+        self._market.grant(at, lender.place, path.instalment)
+        term, applied = int(filed.term[at]), filed.applied[at].astype(object)
+        closed = applied + timedelta(days=PERIOD_DAYS * _last_period(path, term) + 5)
+        self._closing[max(closed, today + _DAY)].append((lender.place, loan))
+        self.played.loans.append(
+            {
+                "application_id": self._features.ids[at],
+                "lender": lender.name,
+                "product": str(filed.product[at]),
+                "started_at": today,
+                "principal": amount,
+                "term_months": term,
+                "instalment": path.instalment,
+                "bad": path.bad,
+                "loss": _loss(path, float(amount), term),
+            }
+        )
+        for number in range(term):
+            period = int(path.paid_in[number])
+            paid = None if period == NEVER else applied + timedelta(days=PERIOD_DAYS * period)
+            self.played.repayments.append(
+                {
+                    "application_id": self._features.ids[at],
+                    "number": number + 1,
+                    "due_at": applied + timedelta(days=PERIOD_DAYS * (number + 1)),
+                    "due": path.instalment,
+                    "paid_at": paid,
+                }
+            )
+
+    def _close(self, today: date) -> None:
+        for place, loan in self._closing.pop(today, []):
+            self._lenders[place].book.close(loan, today)
+
+    def _away(self, party: str, today: date) -> bool:
+        away = self._config.away
+        since = _months_after(FIRST_MONTH, away.month)
+        return party == away.party and since <= today < since + timedelta(days=away.days)
+
+    def _drawn_consents(self) -> Mapping[str, dict[int, frozenset[Kind]]]:
+        """Which kinds each application's consent to a platform names; none where it is withheld."""
+        knobs, agents, filed = self._config.consents, self._market.agents, self._market.filed
+        worst = top_share(-agents.creators.honesty, knobs.worst)[filed.who]
+        found: dict[str, dict[int, frozenset[Kind]]] = {}
+        for name, platform in self._platforms.items():
+            random = stream(agents.config, f"consents of the life {name}").random((2, len(filed)))
+            share = knobs.given - knobs.withheld * worst
+            more = {"capacity": np.full(len(filed), knobs.capacity)}
+            more["flag"] = knobs.flag * np.where(self._buyer, knobs.buyers, 1.0)
+            found[name] = {}
+            for at in np.flatnonzero((platform.rows >= 0) & (random[0] < share)).tolist():
+                named: set[Kind] = {"signal"}
+                named |= {kind for kind in platform.kinds if kind in more and random[1, at] < more[kind][at]}
+                found[name][at] = frozenset(named)
+        return found
+
+
+def _last_period(path: LoanPath, term: int) -> int:
+    """The period after which a loan is over: when its last instalment is paid, or when it is written off."""
+    paid = path.paid_in[:term]
+    if (paid == NEVER).any():
+        return int(np.argmax(paid == NEVER)) + 1 + 3
+    return int(paid.max())
+
+
+def _loss(path: LoanPath, principal: float, term: int) -> float:
+    """What of the principal is not paid back, instalments counted in full against it; 0 where all of it is."""
+    paid = int((path.paid_in[:term] != NEVER).sum())
+    return round(max(0.0, principal - paid * path.instalment), 2)
+
+
+def _months_after(day: date, months: int) -> date:
+    count = day.year * 12 + day.month - 1 + months
+    return date(count // 12, count % 12 + 1, 1)

@@ -1,0 +1,203 @@
+"""The report of a life: one page that a lender's risk officer reads, from the files of its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sealscore.compliance.pages.figures import Line, Rule, line_figure
+from sealscore.compliance.pages.page import Column, Html, Page, cards, figure, figures, join, notice, paragraph, table
+from sealscore.compliance.pages.svg import STYLES, Axis
+from sealscore.shared.files import write_whole
+from sealscore.shared.text.numbers import fixed, percent, plural, whole
+
+REPORT = "report.html"
+RECORD, ORACLE, FIGURES = "life.json", "oracle", "figures.json"
+_ALONE, _FEDERATION, _NO_BAND = "lender alone", "federation", "federation, no capacity band"
+_WAYS: Mapping[str, tuple[str, bool]] = {
+    "approved": ("approved", True),
+    "thin_approved": ("thin files approved", True),
+    "bad_rate": ("bad of these", True),
+    "loss_rate": ("lost of what is lent", True),
+    "beyond_capacity": ("beyond capacity", True),
+    "identity_reviewed": ("reviewed for papers or traffic", True),
+    "frauds_stopped": ("frauds without a loan", True),
+    "frauds_stopped_by_review": ("of these by that review", True),
+    "wave_stopped": ("of the wave without a loan", True),
+    "days_median": ("days, median", False),
+    "days_90": ("days, 90th percentile", False),
+}
+
+
+def write_report(folder: Path) -> Path:
+    """Write the report of the life in a folder as `report.html`; where it is. OSError where that fails."""
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    oracle = json.loads((folder / ORACLE / FIGURES).read_text(encoding="utf-8"))
+    months = pl.read_parquet(folder / "months.parquet")
+    target = folder / REPORT
+    write_whole(target, life_report(record, oracle, months))
+    return target
+
+
+def life_report(record: Mapping[str, Any], oracle: Mapping[str, Any], months: pl.DataFrame) -> str:
+    """The report as a whole document."""
+    config, happened = record["config"], record["happened"]
+    page = Page(
+        "A life, simulated",
+        f"{whole(config['creators'])} creators, {plural(config['months'], 'month')}, seed {config['seed']}",
+    )
+    page.section(
+        "In short",
+        notice("Invented data.", paragraph("Nothing here was measured on anybody; docs/life.md says what is planted.")),
+        _short(oracle),
+    )
+    page.section("The same applicants, decided in other ways", _explained(), _ways(oracle))
+    page.section("Month by month", _months(config, months))
+    page.section("What lenders saw", _happened(happened))
+    page.section("What was told of each person", _told(record))
+    page.section("What was checked at the end", _checks(record))
+    return page.render()
+
+
+def changes(oracle: Mapping[str, Any]) -> dict[str, float | None]:
+    """The figures that a life is judged by: changes against the best lender alone or no band, as shares."""
+    ways, ranking = oracle["ways"], oracle["ranking"]
+    best = f"{_ALONE}, the best"
+    return {
+        "bad_rate_at_equal_approvals": _change(ranking["bad_rate"][_FEDERATION], ranking["bad_rate"][best]),
+        "thin_files_at_equal_bad_rate": _change(ranking["thin_approved"][_FEDERATION], ranking["thin_approved"][best]),
+        "beyond_capacity": _change(ways[_FEDERATION]["beyond_capacity"], ways[_NO_BAND]["beyond_capacity"]),
+        "frauds_stopped": ways[_FEDERATION]["frauds_stopped"],
+        "identity_reviewed": ways[_FEDERATION]["identity_reviewed"],
+        "days_median": ways[_FEDERATION]["days_median"],
+        "days_90": ways[_FEDERATION]["days_90"],
+        "days_90_alone": ways[_ALONE]["days_90"],
+    }
+
+
+def _change(value: float, base: float) -> float | None:
+    return None if base == 0 else value / base - 1
+
+
+def _short(oracle: Mapping[str, Any]) -> Html:
+    found, ranking = changes(oracle), oracle["ranking"]
+    best = f"{_ALONE}, the best"
+    return cards(
+        [
+            (
+                "Bad rate at equal approvals",
+                percent(found["bad_rate_at_equal_approvals"], 1, sign=True),
+                f"{percent(ranking['bad_rate'][_FEDERATION], 1)} of the best {percent(ranking['approved'])} by the "
+                f"federation's score; {percent(ranking['bad_rate'][best], 1)} by {ranking['best_lender']}'s own.",
+            ),
+            (
+                "Thin files at equal bad rate",
+                percent(found["thin_files_at_equal_bad_rate"], 1, sign=True),
+                f"{percent(ranking['thin_approved'][_FEDERATION], 1)} of them could be approved, "
+                f"{percent(ranking['thin_approved'][best], 1)} by the lender alone.",
+            ),
+            (
+                "Loans beyond capacity",
+                percent(found["beyond_capacity"], 1, sign=True),
+                "Approvals whose true instalments exceed the policy's share of the true income, against the same "
+                "policy with the declared income in the place of the capacity band.",
+            ),
+            (
+                "Frauds without a loan",
+                percent(found["frauds_stopped"], 1),
+                f"Of those that were planted, with {percent(found['identity_reviewed'], 1)} of all applications "
+                "reviewed for papers or traffic.",
+            ),
+        ]
+    )
+
+
+def _explained() -> Html:
+    return paragraph(
+        "Each way is a score and the policy, evaluated by the lender's own code on the same inputs. A lender alone has "
+        "its own model, without noise, no flag and the declared income. No privacy has boosted trees on all columns of "
+        "all parties. All approve by a cut-off at which as many pass by score as in the life. Outcomes are those of "
+        "what was asked for, also of who was declined, which only the oracle knows."
+    )
+
+
+def _ways(oracle: Mapping[str, Any]) -> Html:
+    ways = oracle["ways"]
+    rows = [
+        (words, *(percent(ways[way][name], 1) if share else fixed(ways[way][name], 1) for way in ways))
+        for name, (words, share) in _WAYS.items()
+    ]
+    return table(["", *(Column(way, number=True) for way in ways)], rows)
+
+
+def _months(config: Mapping[str, Any], months: pl.DataFrame) -> Html:
+    first: date = months["month"].min()  # type: ignore[assignment]
+    planted = [("shock", config["shock"]["month"])]
+    planted += [("fraud wave", config["wave"]["month"])] if config["wave"]["months"] else []
+    planted += [("platform away", config["away"]["month"])] if config["away"]["days"] else []
+    rules = [Rule(name, x=float(at)) for name, at in planted if at is not None and at < config["months"]]
+    drawn = []
+    for column, title, words in (
+        ("bad_rate", "Bad loans by the month of the application", "A vintage's loans that turn bad within 12 months."),
+        ("approved_share", "Approved applications", "Reviews counted when they are decided."),
+        ("days_mean", "Days to a decision, mean", "Most wait for nobody; declines wait for a person."),
+    ):
+        lines = []
+        for style, (lender, of) in zip(STYLES, months.group_by("lender", maintain_order=True), strict=False):
+            known = of.filter(pl.col(column).is_not_null())
+            xs = [float(_months_between(first, month)) for month in known["month"].to_list()]
+            lines.append(Line(str(lender[0]), xs, known[column].to_list(), style))
+        top = max((max(line.y, default=0.0) for line in lines), default=1.0)
+        across = Axis("month of the life", 0.0, float(max(1, config["months"] - 1)))
+        drawing = line_figure(title, across, Axis(title.lower(), 0.0, max(top * 1.1, 1e-6)), lines, rules, width=520)
+        drawn.append(figure(drawing, title, words))
+    return figures(*drawn)
+
+
+def _months_between(first: date, month: date) -> int:
+    return (month.year - first.year) * 12 + month.month - first.month
+
+
+def _happened(happened: Mapping[str, Any]) -> Html:
+    tokens = happened["tokens"]
+    rows = [
+        ("applications", whole(happened["applications"])),
+        ("tokens", whole(tokens.get("token", 0))),
+        ("consents withheld", whole(tokens.get("withheld", 0))),
+        ("no token, as the platform was away", whole(tokens.get("away", 0))),
+        ("applications without any level", percent(happened["without_a_level"], 1)),
+        ("answered by the fallback", percent(happened["fallback_share"], 1)),
+        ("approved", percent(happened["approved_share"], 1)),
+        ("decided by a person", percent(happened["reviewed_share"], 1)),
+        ("days to a decision, median and 90th percentile", f"{happened['days_median']:g}, {happened['days_90']:g}"),
+        ("loans", whole(happened["loans"])),
+        ("bad of these", percent(happened["bad_rate"], 1)),
+        ("lost of what was lent", percent(happened["lost"] / max(1, happened["lent"]), 1)),
+    ]
+    return table(["", Column("in the life", number=True)], rows)
+
+
+def _told(record: Mapping[str, Any]) -> Html:
+    rows = [
+        (party, kind, whole(of["persons"]), fixed(of["mean"], 1), whole(of["most"]))
+        for party, kinds in record["bits"].items()
+        for kind, of in kinds.items()
+    ]
+    numbers = (Column(name, number=True) for name in ("persons", "bits, mean", "bits, most"))
+    budget = max(one["epsilon"] for one in record["training"].values())
+    delta = next(iter(record["training"].values()))["delta"]
+    words = paragraph(
+        f"Training: epsilon {fixed(budget, 3)} at delta {delta:g}, of persons of the opening. Of those who live in the "
+        "life tokens told this, each person at each platform:"
+    )
+    return join([words, table(["platform", "kind", *numbers], rows)])
+
+
+def _checks(record: Mapping[str, Any]) -> Html:
+    rows = [(one["party"], one["what"], whole(one["looked_at"]), whole(one["failed"])) for one in record["checks"]]
+    return table(["party", "what", Column("looked at", number=True), Column("failed", number=True)], rows)

@@ -1,0 +1,144 @@
+"""A small life: what holds at its end, what it writes, and that nothing of the oracle stands elsewhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from sealscore.simulations.life.checks import LifeCheck
+from sealscore.simulations.life.compare import WAYS
+from sealscore.simulations.life.config import FraudWave, LifeConfig, Opening, PlatformAway, Shock
+from sealscore.simulations.life.life import ORACLE, TABLES, LifeFailed, run_life
+from sealscore.simulations.life.report import changes, life_report
+
+pytestmark = pytest.mark.slow
+
+LENDERS, PLATFORMS = ("lender-1", "lender-2", "lender-3"), ("video-1", "video-2", "wallet")
+CONFIG = LifeConfig(
+    creators=300,
+    months=3,
+    futures=5,
+    opening=Opening(creators=2000, rounds=2),
+    wave=FraudWave(month=1, months=1, share=0.5),
+    shock=Shock(month=2),
+    away=PlatformAway(party="wallet", month=1, days=7),
+)
+
+
+@dataclass(frozen=True)
+class Lived:
+    """A life's folder and record."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    def table(self, name: str) -> pl.DataFrame:
+        """One of its tables."""
+        return pl.read_parquet(self.folder / f"{name}.parquet")
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    folder = tmp_path_factory.mktemp("life") / "out"
+    return Lived(folder, run_life(CONFIG, folder, lambda what: None))
+
+
+def test_the_end_holds_at_every_party(lived: Lived):
+    checks = [LifeCheck(**one) for one in lived.record["checks"]]
+    assert all(one.good for one in checks)
+    wanted = {(lender, what) for lender in LENDERS for what in ("log", "scores", "decisions", "ledger")}
+    wanted |= {(platform, what) for platform in PLATFORMS for what in ("bits", "ledger")}
+    assert {(one.party, one.what) for one in checks} == wanted
+    applications = lived.record["happened"]["applications"]
+    for what in ("scores", "decisions"):
+        assert sum(one.looked_at for one in checks if one.what == what) == applications
+    assert lived.record["happened"]["loans"] > 0
+
+
+def test_a_life_that_does_not_hold_is_named():
+    failed = LifeCheck("lender-2", "scores", 100, 3)
+    assert not failed.good
+    assert not LifeCheck("lender-2", "scores", 0, 0).good
+    assert any("lender-2" in line for line in LifeFailed([failed]).lines)
+
+
+def test_tables_fit_together(lived: Lived):
+    applications, scores, decisions, loans, repayments = map(lived.table, TABLES)
+    ids = set(applications["application_id"])
+    assert len(ids) == len(applications) == len(scores) == len(decisions)
+    assert set(scores["application_id"]) == set(decisions["application_id"]) == ids
+    approved = decisions.filter("approved")
+    assert (approved["amount"] > 0).all()
+    lent = loans.join(approved, on="application_id")
+    assert len(lent) == len(loans)
+    assert (lent["principal"] == lent["amount"]).all()
+    assert (decisions["decided_at"] >= decisions["day"]).all()
+    assert len(repayments) == loans["term_months"].sum()
+    tokens = sum((applications[name] == "token").cast(pl.Int64).sum() for name in PLATFORMS)
+    assert tokens == scores["levels"].sum() > 0
+    assert {*applications["product"]} == {"traffic", "starter", "consumer", "invoices"}
+
+
+def test_a_platform_that_is_away_makes_no_token(lived: Lived):
+    applications = lived.table("applications")
+    of = pl.col("applied_at").is_between(pl.date(2025, 5, 1), pl.date(2025, 5, 7))
+    away = applications.filter(of)
+    assert "token" not in set(away["wallet"])
+    assert "away" in set(away["wallet"])
+    assert "away" not in set(applications.filter(~of)["wallet"])
+
+
+def test_what_nobody_may_know_stays_with_the_oracle(lived: Lived):
+    oracle = set(pl.read_parquet(lived.folder / ORACLE / "applications.parquet").columns)
+    hidden = oracle - {"application_id", "lender", "instalment"}
+    assert {"true_pd", "fraud", "wave", "bad_if_granted", "owed", "income"} <= hidden
+    for path in lived.folder.glob("*.parquet"):
+        assert not hidden & set(pl.read_parquet(path).columns), path.name
+    # Outcomes are those of loans that started, and of no other application.
+    loans, decisions = lived.table("loans"), lived.table("decisions")
+    assert set(loans["application_id"]) < set(decisions["application_id"])
+    record = json.loads((lived.folder / "life.json").read_text(encoding="utf-8"))
+    assert "oracle" not in record
+    assert "fraud" not in json.dumps({name: value for name, value in record.items() if name != "config"})
+
+
+def test_the_comparison_decides_every_applicant_in_every_way(lived: Lived):
+    ways = pl.read_parquet(lived.folder / ORACLE / "ways.parquet")
+    assert dict(ways["way"].value_counts().iter_rows()) == dict.fromkeys(WAYS, len(lived.table("decisions")))
+    own = ways.filter(pl.col("way") == "federation").join(lived.table("decisions"), on="application_id")
+    # What the policy settles by itself is what was lived; persons draw their own chance.
+    alone = own.filter(pl.col("proposal").is_in(["approve", "counter"]))
+    assert (alone["amount"] == alone["offered"]).all()
+    assert (own.filter(pl.col("proposal") == "decline-proposed")["queue"] == "declines").all()
+    figures = lived.record["oracle"]
+    assert 0 < figures["ways"]["federation"]["bad_rate"] < 1
+    assert set(changes(figures)) >= {"bad_rate_at_equal_approvals", "thin_files_at_equal_bad_rate", "beyond_capacity"}
+
+
+def test_the_report_stands_by_itself(lived: Lived):
+    page = (lived.folder / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+    again = json.loads((lived.folder / ORACLE / "figures.json").read_text(encoding="utf-8"))
+    assert life_report(lived.record, again, lived.table("months")) == page
+
+
+def test_the_same_seed_gives_the_same_tables(lived: Lived, tmp_path: Path):
+    again = Lived(tmp_path / "again", run_life(CONFIG, tmp_path / "again", lambda what: None))
+    for name in (*TABLES, "months", f"{ORACLE}/applications", f"{ORACLE}/ways"):
+        assert again.table(name).equals(lived.table(name)), name
+
+
+def test_an_interrupted_life_leaves_nothing(tmp_path: Path):
+    def stop(what: str) -> None:
+        if what.startswith("training"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_life(CONFIG, tmp_path / "out", stop)
+    assert list(tmp_path.iterdir()) == []
