@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sealscore.clients.http.problems import HttpProblem
+from sealscore.shared.serving.watch import MOST_QUARTERS
 
 _HEX = r"^[0-9a-f]{64}$"
 _MOST_ERRORS = 20
@@ -37,8 +38,20 @@ class ConsentBody(ApiBody):
     retraining: Annotated[bool, Field(description="whether the consent names retraining, too")] = False
 
 
+class WatchBody(ApiBody):
+    """A creator agreed to be watched for a lender, by the token whose consent had that key."""
+
+    key: Annotated[str, Field(min_length=1, max_length=200, description="the key of the consent to the token")]
+    person: Person
+    lender: LenderName
+    release: Hash
+    quarters: Annotated[int, Field(ge=1, le=MOST_QUARTERS, description="for so many quarters after this one")]
+    text: Annotated[Hash, Field(description="SHA-256 of the text that was shown")]
+    language: Annotated[str, Field(min_length=2, max_length=20, description="the language of that text, as zh or en")]
+
+
 class WithdrawalBody(ApiBody):
-    """A creator withdraws from a lender."""
+    """A creator withdraws from a lender, or ends what she agreed to be told of her."""
 
     person: Person
     lender: LenderName
@@ -79,6 +92,22 @@ class WithdrawalAnswer(BaseModel):
 
     lender: str
     tokens: int
+
+
+class WatchAnswer(BaseModel):
+    """The first and the last quarter, as 2027-q1, of which a bit is told."""
+
+    lender: str
+    release: str
+    first: str
+    last: str
+
+
+class WatchEndAnswer(BaseModel):
+    """How many watches were ended."""
+
+    lender: str
+    watches: int
 
 
 class ToldRow(BaseModel):
@@ -180,6 +209,9 @@ _KINDS = {
     "too_long": "has too many entries",
     "string_pattern_mismatch": "must be 64 lower-case hexadecimal digits",
     "literal_error": "must be one of signal, capacity, flag, reasons",
+    "int_type": "must be a whole number",
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
     "bool_type": "must be true or false",
     "list_type": "must be a list",
     "dict_type": "must be an object",
