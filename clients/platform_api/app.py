@@ -28,6 +28,7 @@ from sealscore.clients.platform_api.desk import ConsentDesk
 from sealscore.clients.platform_api.refusals import not_ready, refusal, unavailable
 from sealscore.clients.scoring.serving_store import ServingStoreError
 from sealscore.clients.scoring.tokens import ConsentRequest, NoToken
+from sealscore.clients.warning.watching import WatchRequest
 from sealscore.shared.ledger.ledger import LedgerError
 from sealscore.shared.ledger.state import LedgerFault
 
@@ -57,6 +58,10 @@ class Route:
 ROUTES = (
     Route("POST", "/v1/consents", CONSENT, "A creator agreed: charge, and make the token", bodies.ConsentBody,
           bodies.TokenAnswer),
+    Route("POST", "/v1/watches", CONSENT, "A creator agreed to be watched, for a fixed number of quarters",
+          bodies.WatchBody, bodies.WatchAnswer),
+    Route("POST", "/v1/watches/end", CONSENT, "A creator ends that: the lender deletes its bits; tokens stay",
+          bodies.WithdrawalBody, bodies.WatchEndAnswer),
     Route("POST", "/v1/withdrawals", CONSENT, "A creator withdraws: nothing more is told to that lender",
           bodies.WithdrawalBody, bodies.WithdrawalAnswer),
     Route("POST", "/v1/told", READ, "What was told of a creator for scoring, and when", bodies.PersonBody,
@@ -89,6 +94,8 @@ class PlatformApi:
         self._fixed = {"/openapi.json": description, "/healthz": b'{"status": "up"}'}
         self._handlers: Mapping[str, Callable[[Any], Any]] = {
             "/v1/consents": self._consent,
+            "/v1/watches": self._watch,
+            "/v1/watches/end": self._end_watch,
             "/v1/withdrawals": self._withdraw,
             "/v1/told": lambda body: {"told": desk.told(body.person)},
             "/v1/factors": lambda body: desk.factors(body.release, body.person),
@@ -140,6 +147,14 @@ class PlatformApi:
         kept = self._desk.consent(body.release, asked)
         token = base64.urlsafe_b64encode(kept.token).decode("ascii")
         return {"token": token, "release": body.release, "lender": body.lender, "expires": kept.expires}
+
+    def _watch(self, body: bodies.WatchBody) -> dict[str, str]:
+        asked = WatchRequest(body.lender, body.person, body.key, body.text, body.language, body.quarters)
+        made = self._desk.watch(body.release, asked)
+        return {"lender": made.lender, "release": made.release, "first": made.first, "last": made.last}
+
+    def _end_watch(self, body: bodies.WithdrawalBody) -> dict[str, Any]:
+        return {"lender": body.lender, "watches": self._desk.end_watch(body.person, body.lender)}
 
     def _withdraw(self, body: bodies.WithdrawalBody) -> dict[str, Any]:
         return {"lender": body.lender, "tokens": self._desk.withdraw(body.person, body.lender)}

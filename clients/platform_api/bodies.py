@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from sealscore.clients.http.bodies import ApiBody
+from sealscore.shared.serving.watch import MOST_QUARTERS
 
 _HEX = r"^[0-9a-f]{64}$"
 Hash = Annotated[str, Field(pattern=_HEX, description="64 lower-case hexadecimal digits")]
@@ -30,8 +31,20 @@ class ConsentBody(ApiBody):
     retraining: Annotated[bool, Field(description="whether the consent names retraining, too")] = False
 
 
+class WatchBody(ApiBody):
+    """A creator agreed to be watched for a lender, by the token whose consent had that key."""
+
+    key: Annotated[str, Field(min_length=1, max_length=200, description="the key of the consent to the token")]
+    person: Person
+    lender: LenderName
+    release: Hash
+    quarters: Annotated[int, Field(ge=1, le=MOST_QUARTERS, description="for so many quarters after this one")]
+    text: Annotated[Hash, Field(description="SHA-256 of the text that was shown")]
+    language: Annotated[str, Field(min_length=2, max_length=20, description="the language of that text, as zh or en")]
+
+
 class WithdrawalBody(ApiBody):
-    """A creator withdraws from a lender."""
+    """A creator withdraws from a lender, or ends what she agreed to be told of her."""
 
     person: Person
     lender: LenderName
@@ -72,6 +85,22 @@ class WithdrawalAnswer(BaseModel):
 
     lender: str
     tokens: int
+
+
+class WatchAnswer(BaseModel):
+    """The first and the last quarter, as 2027-q1, of which a bit is told."""
+
+    lender: str
+    release: str
+    first: str
+    last: str
+
+
+class WatchEndAnswer(BaseModel):
+    """How many watches were ended."""
+
+    lender: str
+    watches: int
 
 
 class ToldRow(BaseModel):

@@ -17,7 +17,9 @@ from datetime import date
 from sealscore.clients.data import DataError
 from sealscore.clients.platform_api.factors import LevelFactors
 from sealscore.clients.scoring.serving_store import KeptToken, ServingStore
+from sealscore.clients.scoring.storage.subscriptions import Subscription
 from sealscore.clients.scoring.tokens import ConsentRequest, NoToken, TokenMaker
+from sealscore.clients.warning.watching import Watching, WatchRequest, stop_watching
 from sealscore.shared.crypto.sealing import CertificateError
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
@@ -59,6 +61,7 @@ class _OpenRelease:
     release: Release
     maker: TokenMaker
     factors: LevelFactors
+    watching: Watching | None
 
 
 class ConsentDesk:
@@ -119,6 +122,27 @@ class ConsentDesk:
         # A month has begun, or a key came.
         self._take_keys(served, today)
         return served.maker.give(request, today)
+
+    def watch(self, release: str, request: WatchRequest) -> Subscription:
+        """The subscription of a creator who agreed to be watched; nothing is told yet (see `Watching.begin`).
+
+        Raises:
+            NoToken: it cannot be; nothing was kept.
+            LedgerError, ServingStoreError: it cannot be kept.
+        """
+        watching = self._of(release).watching
+        if watching is None:
+            raise NoToken("kind", "the release tells no watch bit of this platform")
+        return watching.begin(request, self._sources.today())
+
+    def end_watch(self, person: str, lender: str) -> int:
+        """End what a creator agreed to be watched for; gives how many watches.
+
+        Raises:
+            NoToken: the identifier has no normal form.
+            ServingStoreError: it cannot be noted.
+        """
+        return stop_watching(self._store, self._form(person), lender, self._sources.today())
 
     def withdraw(self, person: str, lender: str) -> int:
         """Note that a creator withdrew from a lender; gives how many tokens the lender will be told not to use.
@@ -200,7 +224,12 @@ class ConsentDesk:
         maker = TokenMaker(
             self._identity, self._ledger, self._store, release, records, peers, asking_consents=self._asking_consents
         )
-        return _OpenRelease(release, maker, LevelFactors(release.plan, release.content.towers[maker.group]))
+        watching = None
+        if release.manifest.told[maker.group].watch is not None:
+            name, asking = self._identity.name, self._asking_consents
+            watching = Watching(name, self._ledger, self._store, release, records, asking)
+        factors = LevelFactors(release.plan, release.content.towers[maker.group])
+        return _OpenRelease(release, maker, factors, watching)
 
     def _take_keys(self, served: _OpenRelease, today: date) -> None:
         served.maker.peers = self._peers(served.release, today)

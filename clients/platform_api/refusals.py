@@ -16,6 +16,12 @@ _REFUSALS: dict[str, tuple[int, str, str]] = {
         "the release names no purpose of retraining, so no consent to it counts",
         "ask without `retraining`, or under a release that names one",
     ),
+    "no-token": (
+        404,
+        "there is no token of this creator for that lender by this key under this release",
+        "POST /v1/consents first, and name its key",
+    ),
+    "quarters": (422, "more quarters than the release allows", "ask for fewer"),
     "malformed": (422, "text, language or key is not of its form", "see /openapi.json"),
     "person": (422, "the identifier has no normal form in this data set", "correct it"),
     "no-record": (404, "there is no record of this creator in today's data", "see that the data have the creator"),

@@ -90,9 +90,13 @@ def take_batch(
     if label != _LABEL or len(joined) != HANDLE_BYTES * places or not 1 <= address.round < 2**31:
         raise BatchError("this is no batch of the release's size")
     handles = [joined[at : at + HANDLE_BYTES] for at in range(0, len(joined), HANDLE_BYTES)]
+    # A lender whose releases tell no watch bit looks for none.
+    watches = any(told.watch for one in releases.values() for told in one.manifest.told.values())
+    before = log.watch_meanings(address.sender, today) if watches else None
     with log.commit() as batch:
         until = str(today + timedelta(days=retention_days))
-        handles = batch.take_watch(handles, address.sender, today)
+        if watches:
+            handles = batch.take_watch(handles, address.sender, today, before)
         count = batch.withdraw(handles, address.sender, str(today), until)
     _note(ledger, ServeWithdraw(peer=address.sender, direction="received", batch=address.round, persons=count))
     fields = (counter(address.round), address.sender.encode(), address.recipient.encode())

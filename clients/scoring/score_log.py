@@ -28,7 +28,7 @@ from sealscore.clients.scoring.storage.kept_levels import (
 )
 from sealscore.clients.scoring.storage.lines import NONCE, START, chained, opened, verified
 from sealscore.clients.scoring.storage.log_keys import LogKeys
-from sealscore.clients.scoring.storage.watch_bits import WATCH_SCHEMA, WatchBit, bits_on
+from sealscore.clients.scoring.storage.watch_bits import WATCH_SCHEMA, Meanings, WatchBit, bits_on, meanings
 from sealscore.shared.files import OWNER_ONLY
 
 # Seconds for which nobody writes while readers keep pages of what was destroyed.
@@ -271,6 +271,10 @@ class ScoreLog:
         query = "SELECT seq, person FROM answers JOIN lines USING (seq) WHERE score = ?"
         row = self._database.execute(query, (score,)).fetchone()
         return None if row is None else next(self.lines([int(row[0])]))
+
+    def watch_meanings(self, platform: str, day: date) -> Meanings:
+        """What entries of a platform's batch would mean, computed before the commit that takes it."""
+        return meanings(self._database, platform, day)
 
     def watch_bits(self, day: date) -> list[WatchBit]:
         """The watch bits that hold on a day."""

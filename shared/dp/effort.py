@@ -21,8 +21,8 @@ MOST_COMPOSED = 4_000_000
 MOST_SINGLE = 600_000
 """Points of one release, as one with one record a person has them: losses up to 600, or 120 with several; some 10 s."""
 
-MOST_TO_SOLVE = 6_000_000
-"""Points of all compositions on the way to the noise of a plan: about a minute."""
+MOST_TO_SOLVE = 700_000
+"""Points of all compositions on the way to the noise of a plan: some ten seconds."""
 
 # The losses that are kept: a Gaussian has less than e^-50 of its mass farther out.
 _TAIL = 10.0

@@ -241,9 +241,14 @@ def _within(figure: float, epsilon: float) -> bool:
     return epsilon * (1.0 - TOLERANCE) <= figure <= epsilon
 
 
-def _composed(releases: tuple[PlannedRelease, ...], scale: float, delta: float, accountant: PldAccountant) -> Solved:
+def _at(releases: tuple[PlannedRelease, ...], scale: float) -> tuple[dict[str, float], tuple[Event, ...]]:
+    """The noise multipliers of a scale by release, and the events that they make."""
     noise = {release.name: release.noise_multiplier(scale) for release in releases}
-    events = tuple(release.event(noise[release.name]) for release in releases)
+    return noise, tuple(release.event(noise[release.name]) for release in releases)
+
+
+def _composed(releases: tuple[PlannedRelease, ...], scale: float, delta: float, accountant: PldAccountant) -> Solved:
+    noise, events = _at(releases, scale)
     return Solved(scale, accountant.epsilon(events, delta), delta, noise, events)
 
 
@@ -254,17 +259,16 @@ def _search(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, 
     scale = max(floor, _round(target / math.sqrt(sum(release.share for release in releases)), 6))
     low, high, work = 0.0, math.inf, 0.0
     for _ in range(100):
-        solved = _composed(releases, scale, delta, accountant)
+        noise, events = _at(releases, scale)
         # Counted whether or not a figure was known: who solves a plan must not find what others do not.
-        work += sum(_points(event, accountant.discretisation) for event in solved.events)
+        work += sum(_points(event, accountant.discretisation) for event in events)
+        if work > MOST_TO_SOLVE:
+            raise _too_long(epsilon, delta)
+        solved = Solved(scale, accountant.epsilon(events, delta), delta, noise, events)
         if _within(solved.epsilon, epsilon):
             return solved
-        if work > MOST_TO_SOLVE or (scale <= floor and math.isinf(solved.epsilon)):
-            raise UnreachableBudget(
-                f"epsilon {epsilon:g} at delta {delta:g}: to find the noise takes too long with so many records a "
-                "person and so small a rate: lower max_records_per_person or max_parties_per_person, or raise "
-                "sample_rate"
-            )
+        if scale <= floor and math.isinf(solved.epsilon):
+            raise _too_long(epsilon, delta)
         if solved.epsilon < epsilon:
             low = scale
         elif scale <= floor:
@@ -282,6 +286,13 @@ def _search(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, 
     raise UnreachableBudget(
         f"epsilon {epsilon:g} at delta {delta:g}: the accountant's figure jumps over the budget between the "
         f"scales {low:g} and {high:g}; choose another epsilon or a finer discretisation"
+    )
+
+
+def _too_long(epsilon: float, delta: float) -> UnreachableBudget:
+    return UnreachableBudget(
+        f"epsilon {epsilon:g} at delta {delta:g}: to find the noise takes too long with so many records a person and "
+        "so small a rate: lower max_records_per_person or max_parties_per_person, or raise sample_rate"
     )
 
 

@@ -18,7 +18,7 @@ from http_callers import HttpCallers
 from platform_http import new_caller
 from serving_child import ACKNOWLEDGED, PERSONS, SOCKET, Order, pair_at
 from serving_kills import PATIENCE, Children, acknowledged, begin, check_platform
-from small_release import TEXT, TODAY, known_at, request, small_release
+from small_release import TEXT, TODAY, known_at, request, watched_release
 
 from sealscore.clients.scoring.tokens import NoToken
 
@@ -81,7 +81,7 @@ class Load(HttpCallers):
 def consent(person: str, lender: str, key: str) -> dict[str, Any]:
     # A key stands for one consent, so its kinds follow from it.
     kinds = ["capacity"] if key.endswith("0") else []
-    given = {"key": key, "person": person, "lender": lender, "release": small_release(kinds=True).hash}
+    given = {"key": key, "person": person, "lender": lender, "release": watched_release().hash}
     return given | {"kinds": kinds, "text": TEXT, "language": "en"}
 
 

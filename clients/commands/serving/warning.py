@@ -134,7 +134,9 @@ def _write(output: Path, found: list[WarnedLoan]) -> None:
         text = "".join(f"{json_line(one.plain)}\n" for one in found)
     else:
         empty = WarnedLoan("", "", 0, 0, 0, ())
-        text = pl.DataFrame([one.row for one in found], schema=list(empty.row)).write_csv()
+        # Types are those of all rows: the first hundred may have no watch bit.
+        table = pl.DataFrame([one.row for one in found], schema=list(empty.row), infer_schema_length=None)
+        text = table.write_csv()
     try:
         write_whole(output, text, _OWNER)
     except OSError as error:

@@ -24,7 +24,14 @@ from sealscore.clients.scoring.storage.kept_levels import (
 )
 from sealscore.clients.scoring.storage.lines import NONCE, SIGNED, START, bound, chained, opened
 from sealscore.clients.scoring.storage.log_keys import KEY_BYTES, LogKeys
-from sealscore.clients.scoring.storage.watch_bits import drop_bits, drop_bits_of, drop_old_bits, take_entries
+from sealscore.clients.scoring.storage.watch_bits import (
+    Meanings,
+    drop_bits,
+    drop_bits_of,
+    drop_old_bits,
+    meanings,
+    take_entries,
+)
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.serving.token import Token
 
@@ -127,9 +134,14 @@ class Batch:
         """Keep the level of a token that is used here, for a purpose of retraining that its consent names."""
         keep_level(self._database, self._keys.person(person), token, purpose)
 
-    def take_watch(self, entries: Sequence[bytes], platform: str, day: date) -> list[bytes]:
-        """Keep the watch bits among the entries of a platform's batch; gives those that are none."""
-        others, deleted = take_entries(self._database, entries, platform, day)
+    def take_watch(
+        self, entries: Sequence[bytes], platform: str, day: date, before: Meanings | None = None
+    ) -> list[bytes]:
+        """Keep the watch bits among the entries of a platform's batch; gives those that are none. `before` is what
+        `ScoreLog.watch_meanings` gave for that platform and day.
+        """
+        meant = meanings(self._database, platform, day, before)
+        others, deleted = take_entries(self._database, entries, platform, meant)
         self.shed |= deleted
         return others
 

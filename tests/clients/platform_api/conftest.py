@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from platform_desk import Desk
-from small_release import Pair, small_release
+from small_release import Pair, watched_release
 
 
 @pytest.fixture
 def pair() -> Pair:
-    """A wallet that tells a band and reasons beside the level, and a lender."""
-    return Pair(small_release(kinds=True))
+    """A wallet that tells a band, reasons and the watch bit beside the level, and a lender."""
+    return Pair(watched_release())
 
 
 @pytest.fixture

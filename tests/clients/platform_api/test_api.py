@@ -18,7 +18,7 @@ import pytest
 from paths import ROOT
 from platform_desk import Desk
 from platform_http import BackEnd, new_caller, served
-from small_release import TODAY, bits_told, content_of, crafted, known_at
+from small_release import TEXT, TODAY, bits_told, content_of, crafted, known_at
 
 from sealscore.clients.http import problems
 from sealscore.clients.http.problems import PROBLEM_TYPE
@@ -28,6 +28,7 @@ from sealscore.clients.platform_api.app import FEATURES, RIGHTS, ROUTES
 from sealscore.clients.platform_api.refusals import CODES
 from sealscore.clients.scoring import tokens
 from sealscore.clients.scoring.serving_store import ServingStore, Transaction
+from sealscore.clients.warning import watching
 from sealscore.shared.ledger.entries import EndRelease
 
 SECRET = "secret-person"
@@ -135,9 +136,9 @@ def test_refusals_have_a_code_and_quote_nothing(
 
 
 def test_every_code_of_the_maker_of_tokens_is_known():
-    """Those of its source and the desk's: one that is new must get a status and a fix. The API corrects nothing."""
+    """Those of its source, the watch's and the desk's: a new one needs a status and a fix. The API corrects nothing."""
     named = set()
-    for module in (tokens, desk_module):
+    for module in (tokens, watching, desk_module):
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "NoToken":
                 code = node.args[0]
@@ -158,9 +159,43 @@ def test_every_code_stands_on_its_page():
     assert shown == http | CODES
 
 
+def watch_body(back_end: BackEnd, person: str, **more: Any) -> dict[str, Any]:
+    """The body of a consent to be watched, by the token of the key `k`."""
+    given = {"key": "k", "person": person, "lender": "lender-1", "release": back_end.release, "quarters": 2}
+    return given | {"text": TEXT, "language": "en", **more}
+
+
+def test_a_creator_agrees_to_be_watched_and_ends_it(back_end: BackEnd):
+    one, other = known_at()[:2]
+    assert code(back_end.post("/v1/watches", watch_body(back_end, one)), 404) == "no-token"
+    back_end.post("/v1/consents", back_end.consent(one))
+    answer = back_end.post("/v1/watches", watch_body(back_end, one)).json()
+    assert answer == {"lender": "lender-1", "release": back_end.release, "first": "2030-q2", "last": "2030-q3"}
+    assert back_end.post("/v1/watches", watch_body(back_end, one)).json() == answer
+    for changes, status, why in (
+        ({"quarters": 3}, 409, "key-used"),
+        ({"quarters": 7}, 422, "quarters"),
+        ({"quarters": 13}, 422, "malformed"),
+        ({"quarters": "2"}, 422, "malformed"),
+        ({"person": other}, 404, "no-token"),
+        ({"lender": "lender-9"}, 422, "lender"),
+        ({"release": "0" * 64}, 404, "release"),
+    ):
+        refused = back_end.post("/v1/watches", watch_body(back_end, one) | changes)
+        assert code(refused, status) == why
+        assert one not in refused.text
+    ended = back_end.post("/v1/watches/end", {"person": one, "lender": "lender-1"}).json()
+    assert ended == {"lender": "lender-1", "watches": 1}
+    assert code(back_end.post("/v1/watches", watch_body(back_end, one)), 409) == "withdrawn"
+    # Nothing was told of her but the token.
+    assert [row["kind"] for row in back_end.post("/v1/told", {"person": one}).json()["told"]] == ["signal"]
+
+
 def test_a_caller_has_its_rights_and_no_more(back_end: BackEnd, tmp_path: Path):
     bodies: dict[str, Any] = {
         "/v1/consents": back_end.consent(known_at()[0]),
+        "/v1/watches": watch_body(back_end, known_at()[0]),
+        "/v1/watches/end": {"person": known_at()[0], "lender": "lender-1"},
         "/v1/withdrawals": {"person": known_at()[0], "lender": "lender-1"},
         "/v1/told": {"person": known_at()[0]},
         "/v1/factors": {"person": known_at()[0], "release": back_end.release},

@@ -25,8 +25,8 @@ from small_release import (
     known_at,
     request,
     small_plan,
-    small_release,
     trained_ledger,
+    watched_release,
 )
 
 from sealscore.shared.ledger.entries import LogDay, TellLimit
@@ -44,7 +44,7 @@ def told(folder: Path) -> dict[tuple[str, str], int]:
 
 def limited(folder: Path, **limits: TellLimit) -> Path:
     """A platform's files, with these ceilings."""
-    release = small_release(kinds=True)
+    release = watched_release()
     ledger = trained_ledger("wallet", folder / "wallet.db", release.manifest.told["wallet"].meaning)
     ledger.append(lambda state: admit_entry(release, "wallet", LIMITS | limits))
     ledger.close()
@@ -98,7 +98,7 @@ def test_two_desks_of_one_file_know_what_the_other_told_at_once(tmp_path: Path):
 
 def test_training_that_holds_the_ledger_keeps_no_consent_waiting(tmp_path: Path):
     """A round that reserves its noise composes budgets under the ledger's write lock: that can take seconds."""
-    desk, hash = Desk(pair_at(tmp_path)), small_release(kinds=True).hash
+    desk, hash = Desk(pair_at(tmp_path)), watched_release().hash
     persons = known_at(count=6)
     # The day's first consent charges the day, as a running node does each morning.
     desk.do(lambda: desk.of.consent(hash, request(persons[0], "first")))

@@ -25,6 +25,8 @@ def test_no_request_that_fits_or_nearly_fits_the_description_meets_a_fault(
         headers = {"authorization": back_end.client.headers["authorization"]}
         answered = check_described(described, back_end.place, headers, examples=30, known=known)
     assert set(answered) == {f"{route.method} {route.path}" for route in ROUTES}
-    # Each of them was answered well, too: what an answer is was checked. Raw rows are not drawn by chance.
-    assert all(count for path, count in answered.items() if path != "POST /v1/features")
+    # Each of them was answered well, too: what an answer is was checked. Raw rows and keys of tokens are not drawn by
+    # chance.
+    rare = {"POST /v1/features", "POST /v1/watches"}
+    assert all(count for path, count in answered.items() if path not in rare)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from sealscore.clients.commands.init import _text
 from sealscore.clients.data import DataError
 from sealscore.clients.data.sources.sql import SqlSource
-from sealscore.clients.setup.config import ConfigError, NodeConfig
+from sealscore.clients.setup.config import TELL_LIMITS, ConfigError, NodeConfig, ServingSection
+from sealscore.shared.ledger.entries import TellLimit
+from sealscore.shared.serving.watch import WATCH
 
 WHOLE = """
 [node]
@@ -177,3 +180,14 @@ def test_any_text_is_a_configuration_or_explained(tmp_path_factory: pytest.TempP
     path.write_text(text, encoding="utf-8", errors="replace", newline="")
     with pytest.raises(ConfigError):
         NodeConfig.load(path)
+
+
+def test_the_limit_of_the_watch_bit_is_by_quarter_and_absent_unless_written():
+    assert WATCH not in ServingSection().all_limits
+    written = ServingSection.model_validate({"limits": {"watch": {"quarter": 1, "life": 8}}})
+    assert written.all_limits == TELL_LIMITS | {WATCH: TellLimit(month=1, life=8)}
+    for wrong in ({"month": 1, "life": 8}, {"quarter": 1}, {"quarter": 0, "life": 8}, {"quarter": 1, "months": 2}, 3):
+        with pytest.raises(ValidationError):
+            ServingSection.model_validate({"limits": {"watch": wrong}})
+    with pytest.raises(ValidationError):
+        ServingSection.model_validate({"limits": {"signal": {"quarter": 4, "life": 8}}})

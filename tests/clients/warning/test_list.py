@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from small_release import Pair, known_at, watched_release
 from watches import NEXT, begun, exchanged, told
 
+from sealscore.clients.commands.serving.warning import _write
 from sealscore.clients.decision.register import DecisionError
 from sealscore.clients.scoring.storage.watch_bits import WatchBit
 from sealscore.clients.warning.arrears import LoanArrears, read_arrears
@@ -62,6 +64,17 @@ def test_the_most_urgent_come_first_with_their_reasons():
         assert one.until == ("2030-09-30" if one.loan in ("both", "bit") else None)
     assert found[0].contact != found[-1].contact
     assert "far" not in repr(found)
+
+
+def test_a_table_of_many_without_a_bit_has_the_bit_of_the_last(tmp_path: Path):
+    loans = [LoanArrears(f"L{number}", f"p{number}", 90, 3) for number in range(300)]
+    found = listed([*loans, LoanArrears("last", "z", 0, 0)], [bit("z")])
+    _write(tmp_path / "list.csv", found)
+    rows = pl.read_csv(tmp_path / "list.csv", infer_schema_length=None)
+    assert rows["until"].to_list() == [None] * 300 + ["2030-09-30"]
+    assert rows["reasons_code"][-1] == "watch"
+    _write(tmp_path / "none.csv", [])
+    assert (tmp_path / "none.csv").read_text("utf-8").split(",")[0] == "loan"
 
 
 def test_who_is_erased_is_absent_whatever_is_owed():

@@ -246,6 +246,23 @@ def test_another_platform_tells_nothing_by_a_handle_that_it_learned(pair: Pair):
     assert len(bits_of(pair, person)) == 1
 
 
+def test_what_changed_while_entries_were_looked_up_counts(pair: Pair):
+    """Looking up takes seconds at a large lender, so it is done before the commit."""
+    stays, leaves = known_at()[:2]
+    begun(pair, leaves)
+    before = pair.log.watch_meanings("wallet", NEXT)
+    begun(pair, stays)
+    told(pair)
+    query = "SELECT entry FROM watch_outbox ORDER BY number"
+    entries = [bytes(row[0]) for row in pair.store._database.execute(query)]
+    handle = next(iter(before.handles))
+    with pair.log.commit() as batch:
+        batch.withdraw([handle], "wallet", str(NEXT), "2035-01-01")
+    with pair.log.commit() as batch:
+        assert batch.take_watch(entries, "wallet", NEXT, before) == entries[:1]
+    assert (len(bits_of(pair, stays)), bits_of(pair, leaves)) == (1, [])
+
+
 def test_begin_refuses_what_cannot_be_and_keeps_nothing(pair: Pair):
     person, other = known_at()[:2]
     pair.token(person, person)

@@ -9,7 +9,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_release import small_release
+from small_release import small_release, watched_release
 
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.manifest import KINDS, Manifest
@@ -61,6 +61,8 @@ def test_every_other_text_is_refused(data):
         {"files": {"/etc/passwd": "0" * 64}},
         {"version": 2},
         {"unknown": 1},
+        {"monitoring_code": "monitoring"},
+        {"monitoring_code": "credit-decision"},
     ],
 )
 def test_a_value_that_is_not_allowed_is_named(change):
@@ -112,3 +114,28 @@ def test_a_kind_means_the_same_in_releases_that_define_it_alike():
     assert told.definition("capacity") == tower.definition("capacity")
     assert told.definition("signal") == other.definition("signal") != tower.definition("signal")
     assert told.definition("reasons") == other.definition("reasons") != tower.definition("reasons")
+
+
+def test_a_release_without_a_watch_bit_keeps_its_text_and_one_with_it_needs_a_purpose():
+    text = small_release(kinds=True).manifest.canonical()
+    assert "watch" not in text
+    assert "monitoring" not in text
+    watched = watched_release().manifest
+    assert watched.told["wallet"].bits["watch"] == 1
+    assert "watch" not in watched.told["wallet"].token_bits
+    data = watched.model_dump(mode="json")
+    for change in ({"monitoring_code": None}, {"monitoring_code": watched.purpose_code}):
+        with pytest.raises(PlanError, match="monitoring_code"):
+            Manifest.parse({**data, **change})
+    # For how long somebody is watched is no part of what a bit means, what it is cut at is.
+    meanings = {watched_release(**more).manifest.told["wallet"].definition("watch") for more in ({}, {"quarters": 2})}
+    assert len(meanings) == 1
+    assert watched_release(worst=0.3).manifest.told["wallet"].definition("watch") not in meanings
+
+
+@pytest.mark.parametrize("rule", [{"worst": 0.0}, {"worst": 1.0}, {"quarters": 0}, {"quarters": 13}])
+def test_a_rule_of_the_watch_that_cannot_be_is_named(rule):
+    data = watched_release().manifest.model_dump(mode="json")
+    data["told"]["wallet"]["watch"] |= rule
+    with pytest.raises(PlanError, match=next(iter(rule))):
+        Manifest.parse(data)

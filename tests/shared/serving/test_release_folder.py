@@ -119,6 +119,9 @@ def test_golden_vectors_of_a_release_with_a_model_less_are_refused(made: Path):
         ({"wallet": {"capacity": {"column": "region", "edges": [0.5]}}}, {}, "numeric"),
         ({"wallet": {"capacity": {"column": "nothing", "edges": [0.5]}}}, {}, "numeric"),
         ({"wallet": {"flag": {"column": "inflow", "above": 1.0}}}, {}, "enters the score"),
+        # The edges of five levels cut between a fifth and four.
+        ({"wallet": {"watch": {"worst": 0.1, "quarters": 4}}}, {"monitoring_code": "monitoring"}, "watch.worst"),
+        ({"wallet": {"watch": {"worst": 0.9, "quarters": 4}}}, {"monitoring_code": "monitoring"}, "watch.worst"),
         ({"wallet": {"reasons": ["views"]}}, {}, "no feature of its tower"),
         ({"wallet": {"meaning": "0" * 64}}, {}, "another tower"),
         ({"wallet": {"signal_bits": 2}}, {}, "levels have"),

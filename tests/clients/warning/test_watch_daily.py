@@ -1,0 +1,94 @@
+"""The running node tells a quarter's bits by itself, and reads release and data only where one is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_release import TODAY, Pair, bits_told, everybody, known_at
+from watches import NEXT, begun, exchanged
+
+from sealscore.clients.data import DataError
+from sealscore.clients.scoring.serving_store import ServingStore
+from sealscore.clients.warning.daily import watch_chore
+from sealscore.shared.ledger.entries import EndRelease
+from sealscore.shared.serving.watch import last_day, quarter_after, quarter_of
+
+
+class Kept:
+    """The pair's store under another name, which a chore may close."""
+
+    def __init__(self, store: ServingStore) -> None:
+        self.transaction, self.close = store.transaction, lambda: None
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def chore_of(pair: Pair, reads: list[str], fault: bool = False) -> Callable[[date], Any]:
+    def records(plan: Any) -> Any:
+        reads.append("data")
+        if fault:
+            raise DataError([])
+        return everybody(pair.platform)
+
+    return watch_chore(
+        pair.platform,
+        pair.ledger,
+        lambda: Kept(pair.store),  # type: ignore[arg-type, return-value]
+        lambda hash: pair.release,
+        records,
+    ).work
+
+
+def test_a_quarters_bits_are_told_on_its_first_day_or_when_the_node_is_back(pair: Pair):
+    person, reads = known_at()[0], list[str]()
+    begun(pair, person)
+    work = chore_of(pair, reads)
+    assert list(work(TODAY)) == []
+    assert reads == []
+    (line,) = work(NEXT)
+    assert person not in line
+    assert reads == ["data"]
+    # All is told: the days after read nothing.
+    for number in range(1, 4):
+        assert list(work(NEXT + timedelta(days=number))) == []
+    assert reads == ["data"]
+    # The node was away for the first weeks of the next quarter.
+    assert len(work(date(2030, 7, 20))) == 1
+    assert bits_told(pair, "watch") == [1, 1]
+
+
+def test_data_that_cannot_be_read_lose_nothing(pair: Pair):
+    begun(pair, known_at()[0])
+    with pytest.raises(DataError):
+        chore_of(pair, [], fault=True)(NEXT)
+    assert bits_told(pair, "watch") == []
+    assert len(chore_of(pair, [])(NEXT + timedelta(days=1))) == 1
+
+
+def test_with_the_release_its_watches_end(pair: Pair):
+    begun(pair, known_at()[0])
+    hash = pair.release.hash
+    pair.ledger.append(lambda state: EndRelease(release=hash, why="a test"))
+    assert list(chore_of(pair, [])(NEXT)) == []
+    assert bits_told(pair, "watch") == []
+    assert exchanged(pair) == 0
+
+
+@given(st.dates(date(2000, 1, 1), date(2999, 1, 1)), st.integers(-40, 40))
+def test_quarters_are_those_of_the_calendar(day: date, count: int):
+    quarter = quarter_of(day)
+    assert quarter_of(last_day(quarter)) == quarter
+    assert last_day(quarter) >= day
+    assert quarter_of(last_day(quarter) + timedelta(days=1)) == quarter_after(quarter, 1)
+    assert quarter_after(quarter_after(quarter, count), -count) == quarter
+    assert (quarter_after(quarter, count) > quarter) == (count > 0)
+    for wrong in ("2030-q5", "2030-03", "", "2030-q1x"):
+        with pytest.raises(ValueError, match="quarter"):
+            last_day(wrong)
