@@ -69,7 +69,7 @@ def forbidden(right: str) -> HttpProblem:
 
 def too_many(seconds: int) -> HttpProblem:
     """The caller sends more than the service lets it."""
-    fix = "send it again after Retry-After, in seconds; whoever runs the service sets the most: serve --most-a-second"
+    fix = "send it again after Retry-After, in seconds; whoever runs the service sets the most: --most-a-second"
     headers = {"retry-after": str(seconds)}
     return HttpProblem(429, "too-many", "this caller sends more requests than it may", fix, headers=headers)
 

@@ -39,8 +39,8 @@ class CallerRates:
 class LimitedCallers:
     """Callers of whom each request is counted as it is checked."""
 
-    def __init__(self, callers: Callers, rates: CallerRates) -> None:
-        self._callers, self._rates = callers, rates
+    def __init__(self, callers: Callers, rates: CallerRates | None = None) -> None:
+        self._callers, self._rates = callers, rates or CallerRates()
 
     def check(self, scope: Scope, right: str | None, *others: str) -> Caller:
         """As `Callers.check`; HttpProblem `too-many` where the caller asks too often."""

@@ -20,9 +20,10 @@ from pydantic import BaseModel
 
 from sealscore.clients.applicant.desk import ApplicantDesk
 from sealscore.clients.http.bodies import ApiBody, checked
-from sealscore.clients.http.callers import CallerFile, Callers
+from sealscore.clients.http.callers import CallerFile
 from sealscore.clients.http.exchange import HungUp, Receive, Scope, Send, read_json, send_json, send_problem
 from sealscore.clients.http.problems import HttpProblem, internal, not_found, wrong_method
+from sealscore.clients.http.rates import LimitedCallers
 from sealscore.clients.platform_api import bodies
 from sealscore.clients.platform_api.desk import ConsentDesk
 from sealscore.clients.platform_api.refusals import not_ready, refusal, unavailable
@@ -88,7 +89,12 @@ class PlatformApi:
     """The ASGI application. `worker` is the desk's one thread; raw rows are worked on by that of `applicants`."""
 
     def __init__(
-        self, desk: ConsentDesk, worker: Executor, applicants: ApplicantDesk, callers: Callers, description: bytes
+        self,
+        desk: ConsentDesk,
+        worker: Executor,
+        applicants: ApplicantDesk,
+        callers: LimitedCallers,
+        description: bytes,
     ) -> None:
         self._desk, self._worker, self._applicants, self._callers = desk, worker, applicants, callers
         self._fixed = {"/openapi.json": description, "/healthz": b'{"status": "up"}'}

@@ -18,6 +18,7 @@ from sealscore.clients.applicant.desk import ApplicantDesk
 from sealscore.clients.data import in_words
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import Callers
+from sealscore.clients.http.rates import CallerRates, LimitedCallers
 from sealscore.clients.http.server import HttpLimits, HttpServer
 from sealscore.clients.platform_api.app import PlatformApi, caller_file
 from sealscore.clients.platform_api.applicants import made_at_platform
@@ -61,7 +62,8 @@ def desk_sources(node_dir: NodeDir, config: NodeConfig) -> DeskSources:
 class PlatformService:
     """The service of one node, from its folder. `close` ends what `serve_forever` leaves.
 
-    `rates` are what units of currencies in creators' raw rows are worth, CNY alone where none are given.
+    `rates` are what units of currencies in creators' raw rows are worth, CNY alone where none are given;
+    `most_a_second` is how many requests each caller may send in a second, None for any.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class PlatformService:
         binding: Binding,
         limits: HttpLimits | None = None,
         rates: Mapping[str, float] | None = None,
+        most_a_second: float | None = None,
     ) -> None:
         config, identity = node_dir.config(), node_dir.identity()
         self._ledger = node_dir.ledger(identity, config)
@@ -88,7 +91,7 @@ class PlatformService:
             )
             # Also where no node runs beside it: a day on which nobody agrees has its block, too.
             self._daily = Daily(self._ledger, platform_chores(self._ledger, ServingDir(node_dir).store), log.warning)
-            callers = Callers(caller_file(node_dir.folder), log.warning)
+            callers = LimitedCallers(Callers(caller_file(node_dir.folder), log.warning), CallerRates(most_a_second))
             self._applicants = ApplicantDesk(made_at_platform(rates or {"CNY": 1.0}, config.data.zone), today)
             said = description(version("sealscore"))
             api = PlatformApi(self.desk, self._worker, self._applicants, callers, said)

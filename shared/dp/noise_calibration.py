@@ -259,12 +259,11 @@ def _search(releases: tuple[PlannedRelease, ...], epsilon: float, delta: float, 
     scale = max(floor, _round(target / math.sqrt(sum(release.share for release in releases)), 6))
     low, high, work = 0.0, math.inf, 0.0
     for _ in range(100):
-        noise, events = _at(releases, scale)
         # Counted whether or not a figure was known: who solves a plan must not find what others do not.
-        work += sum(_points(event, accountant.discretisation) for event in events)
+        work += sum(_points(event, accountant.discretisation) for event in _at(releases, scale)[1])
         if work > MOST_TO_SOLVE:
             raise _too_long(epsilon, delta)
-        solved = Solved(scale, accountant.epsilon(events, delta), delta, noise, events)
+        solved = _composed(releases, scale, delta, accountant)
         if _within(solved.epsilon, epsilon):
             return solved
         if scale <= floor and math.isinf(solved.epsilon):

@@ -15,6 +15,7 @@ from small_release import TEXT, TODAY
 from sealscore.clients.applicant.desk import ApplicantDesk
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import Callers
+from sealscore.clients.http.rates import CallerRates, LimitedCallers
 from sealscore.clients.http.server import HttpLimits, HttpServer
 from sealscore.clients.platform_api.app import RIGHTS, PlatformApi, caller_file
 from sealscore.clients.platform_api.applicants import made_at_platform
@@ -49,15 +50,20 @@ def new_caller(folder: Path, name: str = "back-end", *rights: str) -> str:
     return token
 
 
-def api_of(desk: Desk, folder: Path) -> PlatformApi:
+def api_of(desk: Desk, folder: Path, most_a_second: float | None = None) -> PlatformApi:
     """The application of a desk, with the callers of a folder."""
     applicants = ApplicantDesk(made_at_platform({"CNY": 1.0}, None), lambda: TODAY)
-    return PlatformApi(desk.of, desk.worker, applicants, Callers(caller_file(folder), print), description("1"))
+    callers = LimitedCallers(Callers(caller_file(folder), print), CallerRates(most_a_second))
+    return PlatformApi(desk.of, desk.worker, applicants, callers, description("1"))
 
 
 @contextmanager
 def served(
-    desk: Desk, folder: Path, limits: HttpLimits | None = None, binding: Binding | None = None
+    desk: Desk,
+    folder: Path,
+    limits: HttpLimits | None = None,
+    binding: Binding | None = None,
+    most_a_second: float | None = None,
 ) -> Iterator[BackEnd]:
     """Serve until the block ends: at a Unix socket in a folder, if no other place is given."""
     binding, listening, places = binding or Binding(path=folder / "api.sock"), threading.Event(), list[str]()
@@ -66,7 +72,7 @@ def served(
         places.append(place)
         listening.set()
 
-    server = HttpServer(api_of(desk, folder), binding, limits, ready)
+    server = HttpServer(api_of(desk, folder, most_a_second), binding, limits, ready)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     assert listening.wait(30)

@@ -25,6 +25,10 @@ def platform_api(
     certificate: Annotated[Path | None, typer.Option(help="TLS: the service's certificate (PEM).")] = None,
     key: Annotated[Path | None, typer.Option(help="TLS: its key (PEM).")] = None,
     callers_ca: Annotated[Path | None, typer.Option(help="TLS: the authority of the callers' certificates.")] = None,
+    most_a_second: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Requests a second that each caller may send; any where not given."),
+    ] = None,
     logs: Annotated[str, typer.Option("--log", help="text, or json: one object a line.")] = "text",
     rate: Rate = None,
     folder: Folder = HERE,
@@ -46,7 +50,7 @@ def platform_api(
     try:
         tls = TlsFiles.given(certificate, key, callers_ca)
         binding = Binding.parse(listen or f"unix:{sockets / 'platform-api.sock'}", tls)
-        service = PlatformService(node_dir, binding, rates=rates_of(rate))
+        service = PlatformService(node_dir, binding, rates=rates_of(rate), most_a_second=most_a_second)
     except BindingError as error:
         fail(error, BAD_INPUT)
     signal.signal(signal.SIGHUP, lambda number, frame: service.reload())

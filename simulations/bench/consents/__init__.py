@@ -26,6 +26,7 @@ from sealscore.clients.applicant.desk import ApplicantDesk
 from sealscore.clients.applicant.used_numbers import CNY
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import Callers
+from sealscore.clients.http.rates import LimitedCallers
 from sealscore.clients.http.server import HttpServer
 from sealscore.clients.platform_api.app import RIGHTS, PlatformApi, caller_file
 from sealscore.clients.platform_api.applicants import made_at_platform
@@ -110,7 +111,8 @@ def _served(platform: TrainedPlatform) -> Iterator[str]:
     desk, store = worker.submit(opened).result()
     desk.look(worker)
     applicants = ApplicantDesk(made_at_platform(CNY, None), today)
-    api = PlatformApi(desk, worker, applicants, Callers(caller_file(platform.folder), print), b"{}")
+    callers = Callers(caller_file(platform.folder), print)
+    api = PlatformApi(desk, worker, applicants, LimitedCallers(callers), b"{}")
     binding = Binding(path=platform.folder / "api.sock")
     server = HttpServer(api, binding, ready=lambda place: listening.set())
     thread = threading.Thread(target=server.serve_forever)

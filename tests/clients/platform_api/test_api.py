@@ -222,6 +222,18 @@ def test_a_caller_has_its_rights_and_no_more(back_end: BackEnd, tmp_path: Path):
         assert nobody.get("/healthz").status_code == 200
 
 
+def test_a_caller_that_asks_too_often_is_told_when_to_ask_again(desk: Desk, tmp_path: Path):
+    with served(desk, tmp_path, most_a_second=1.0) as found:
+        first, second = (found.post("/v1/consents", found.consent(f"nobody-{at}")) for at in range(2))
+        assert (first.status_code, first.json()["code"]) == (403, "no-consent")
+        assert (second.status_code, second.json()["code"]) == (429, "too-many")
+        assert int(second.headers["retry-after"]) >= 1
+        # Another caller is not held up, and nothing is counted of what nobody may ask for.
+        other = {"authorization": f"Bearer {new_caller(tmp_path, 'other')}"}
+        assert found.post("/v1/told", {"person": "nobody"}, headers=other).status_code == 200
+        assert found.client.get("/healthz").status_code == 200
+
+
 def test_paths_methods_and_bodies_that_are_none(back_end: BackEnd):
     assert code(back_end.client.get("/v1/told/secret"), 404) == "not-found"
     assert code(back_end.client.get("/v1/told?person=secret"), 405) == "wrong-method"
