@@ -22,7 +22,8 @@ from sealscore.simulations.world.people.latent import stream, top_share
 from sealscore.simulations.world.people.repayment import NEVER, PERIOD_DAYS
 
 Row = dict[str, Any]
-CEILING = "ceiling"
+CEILING, WITHHELD = "ceiling", "withheld"
+"""What became of a platform's token where a ceiling was reached, and where there was no consent."""
 _DAY = timedelta(days=1)
 _LAST_REVIEWS = 20
 _MOST_INPUT = 100_000_000
@@ -112,7 +113,7 @@ class Life:
                 continue
             kinds = self._consent[name].get(at)
             if kinds is None:
-                row[name] = "withheld"
+                row[name] = WITHHELD
                 continue
             if self._away(name, today):
                 row[name] = "away"

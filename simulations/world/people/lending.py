@@ -46,7 +46,7 @@ class Loans:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedLoans:
     """What applicants ask for, [a] each: `product` is a place in PRODUCTS, `term` counts instalments.
 
     `amount` and `declared_income` (a month) are in the currency.
@@ -136,7 +136,7 @@ def _number(
     )
 
 
-def draw_asked(agents: Agents, number: int, who: np.ndarray, applied: np.ndarray) -> Asked:
+def draw_asked(agents: Agents, number: int, who: np.ndarray, applied: np.ndarray) -> AskedLoans:
     """What creators `who` ask for in their application of that number on days `applied`, [a] each."""
     config, creators = agents.config, agents.creators
     knobs, random = config.lending, stream(config, f"applications {number}")
@@ -150,7 +150,7 @@ def draw_asked(agents: Agents, number: int, who: np.ndarray, applied: np.ndarray
         amount[of], term[of] = _asked(terms, base, random)
     income = agents.rules.margin[who] * turnover
     income = income * np.exp(-knobs.overstated * creators.honesty[who] + 0.2 * random.standard_normal(len(who)))
-    return Asked(product, amount, term, np.maximum(100.0, np.round(income, -1)))
+    return AskedLoans(product, amount, term, np.maximum(100.0, np.round(income, -1)))
 
 
 def instalments(agents: Agents, lender: np.ndarray, amount: np.ndarray, term: np.ndarray) -> np.ndarray:
