@@ -29,8 +29,8 @@ _WAYS: Mapping[str, tuple[str, bool]] = {
     "reviewed": ("decided by a person", True),
     "identity_reviewed": ("reviewed for papers or traffic", True),
     "frauds_stopped": ("frauds without a loan", True),
-    "frauds_stopped_by_review": ("of these by that review", True),
-    "wave_stopped": ("of the wave without a loan", True),
+    "frauds_stopped_by_review": ("frauds stopped by that review", True),
+    "wave_stopped": ("frauds of the wave without a loan", True),
     "days_median": ("days, median", False),
     "days_90": ("days, 90th percentile", False),
 }
@@ -127,7 +127,8 @@ def _explained() -> Html:
         "Each way is a score and the policy, evaluated by the lender's own code on the same inputs. A lender alone has "
         "its own model, without noise, no flag and the declared income. No privacy has boosted trees on all columns of "
         "all parties. All approve by a cut-off at which as many pass by score as in the life. Outcomes are those of "
-        "what was asked for, also of who was declined, which only the oracle knows."
+        "what was asked for, also of who was declined, which only the oracle knows. Declines wait for a person, so most "
+        "of those that a person decides are declines."
     )
 
 

@@ -22,7 +22,7 @@ _ROWS: Mapping[str, tuple[str, bool]] = {
     "thin_files_at_equal_bad_rate": ("thin files approved at equal bad rate, against the same", True),
     "beyond_capacity": ("share of loans beyond capacity, against no capacity band", True),
     "frauds_stopped": ("planted frauds without a loan", False),
-    "frauds_stopped_by_review": ("of all frauds, stopped by a review for papers or traffic", False),
+    "frauds_stopped_by_review": ("planted frauds stopped by a review for papers or traffic", False),
     "frauds_stopped_alone": ("planted frauds without a loan, lender alone", False),
     "identity_reviewed": ("applications reviewed for papers or traffic", False),
 }

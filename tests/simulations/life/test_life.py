@@ -124,6 +124,7 @@ def test_the_comparison_decides_every_applicant_in_every_way(lived: Lived):
 def test_the_report_stands_by_itself(lived: Lived):
     page = (lived.folder / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page
+    assert "&lt;" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     again = json.loads((lived.folder / ORACLE / "figures.json").read_text(encoding="utf-8"))
     assert life_report(lived.record, again, lived.table("months")) == page
