@@ -127,8 +127,8 @@ def _explained() -> Html:
         "Each way is a score and the policy, evaluated by the lender's own code on the same inputs. A lender alone has "
         "its own model, without noise, no flag and the declared income. No privacy has boosted trees on all columns of "
         "all parties. All approve by a cut-off at which as many pass by score as in the life. Outcomes are those of "
-        "what was asked for, also of who was declined, which only the oracle knows. Declines wait for a person, so most "
-        "of those that a person decides are declines."
+        "what was asked for, also of who was declined, which only the oracle knows. Declines wait for a person, so "
+        "most of what a person decides are declines."
     )
 
 
