@@ -27,7 +27,7 @@ from sealscore.simulations.life.config import LifeConfig, Reviewers
 from sealscore.simulations.life.features import LifeFeatures
 from sealscore.simulations.life.parties.lenders import DECLINES, IDENTITY, LifeLender, life_policy
 from sealscore.simulations.life.parties.opening import Opened
-from sealscore.simulations.life.play import Played
+from sealscore.simulations.life.play import WITHHELD, Played
 
 FEDERATION, NO_BAND, NO_POLICY = "federation", "federation, no capacity band", "federation, score alone"
 ALONE, NO_PRIVACY = "lender alone", "no privacy"
@@ -108,7 +108,11 @@ def compared(
     share = lenders[0].policy.products["starter"].limits.affordable
     most = 1.0 if share is None else share.share
     affordable = np.array([row["product"] != "invoices" for row in played.applications])
+    withheld = np.array([any(row[name] == WITHHELD for name in features.platforms) for row in played.applications])
     figures = {
+        "consents": {
+            name: _group(scores.served, truth.bad, of) for name, of in ((WITHHELD, withheld), ("given", ~withheld))
+        },
         "ways": {way: _figures(one, truth, most, affordable) for way, one in decided.items()},
         "ranking": _ranking(scores, truth, float((decided[FEDERATION].amount > 0).mean())),
         "frauds_planted": float(truth.fraud.mean()),
@@ -216,6 +220,7 @@ def _figures(one: Decided, truth: Truth, most: float, affordable: np.ndarray) ->
         "lent": float(one.amount.sum()),
         "loss_rate": float((truth.loss * part)[got].sum() / one.amount.sum()),
         "beyond_capacity": float(beyond.sum() / (got & affordable).sum()),
+        "beyond_loans": int(beyond.sum()),
         "reviewed": float((one.queue != "").mean()),
         "identity_reviewed": float(identity.mean()),
         "frauds_stopped": float(stopped.sum() / truth.fraud.sum()),
@@ -224,6 +229,16 @@ def _figures(one: Decided, truth: Truth, most: float, affordable: np.ndarray) ->
         "days_mean": float(one.days.mean()),
         "days_median": float(np.median(one.days)),
         "days_90": float(np.quantile(one.days, 0.9)),
+    }
+
+
+def _group(pd: np.ndarray, bad: np.ndarray, of: np.ndarray) -> dict[str, float | None]:
+    """A group of applicants: its share, how many would be bad if all were granted, and what was predicted."""
+    some = bool(of.any())
+    return {
+        "share": float(of.mean()),
+        "bad_if_granted": float(bad[of].mean()) if some else None,
+        "mean_pd": float(pd[of].mean()) if some else None,
     }
 
 

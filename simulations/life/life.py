@@ -96,7 +96,7 @@ def run_life(config: LifeConfig, output: Path, tell: Callable[[str], None]) -> d
         record: dict[str, Any] = {
             "format": FORMAT,
             "config": config.model_dump(mode="json"),
-            "happened": happened(played, config),
+            "happened": happened(played),
             "training": {name: asdict(one) for name, one in budgets.items()},
             "bits": told,
             "checks": [asdict(one) for one in checks],
@@ -107,7 +107,7 @@ def run_life(config: LifeConfig, output: Path, tell: Callable[[str], None]) -> d
     return record | {"oracle": figures}
 
 
-def happened(played: Played, config: LifeConfig) -> dict[str, Any]:
+def happened(played: Played) -> dict[str, Any]:
     """What parties can count themselves: applications, tokens, decisions, days, loans."""
     decisions, loans = played.decisions, played.loans
     days = np.array([(row["decided_at"] - row["day"]).days for row in decisions])

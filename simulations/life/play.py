@@ -22,9 +22,9 @@ from sealscore.simulations.world.people.latent import stream, top_share
 from sealscore.simulations.world.people.repayment import NEVER, PERIOD_DAYS
 
 Row = dict[str, Any]
-CEILING = "ceiling"
+CEILING, WITHHELD = "ceiling", "withheld"
+"""What became of a platform's token where a ceiling was reached, and where there was no consent."""
 _DAY = timedelta(days=1)
-_LAST_REVIEWS = 20
 _MOST_INPUT = 100_000_000
 
 
@@ -65,7 +65,7 @@ class Life:
         self._decided: dict[int, Row] = {}
 
     def play(self, tell: Callable[[str], None]) -> Played:
-        """Live all months, and the days in which the last reviews are taken."""
+        """Live all months, and the days until nobody waits for a review."""
         filed, day = self._market.filed, FIRST_MONTH
         days = filed.applied.astype("datetime64[D]").astype(object)
         of_day: defaultdict[date, list[int]] = defaultdict(list)
@@ -73,11 +73,10 @@ class Life:
         for at, applied in enumerate(days):
             of_day[applied].append(at)
             of_month[applied.year, applied.month].append(at)
-        first = date(FIRST_MONTH.year, FIRST_MONTH.month, 1)
-        end = _months_after(first, self._config.months)
-        while day < end + _LAST_REVIEWS * _DAY:
+        end = _months_after(FIRST_MONTH, self._config.months)
+        while day < end or any(lender.waits for lender in self._lenders):
             if day.day == 1:
-                month = (day.year - first.year) * 12 + day.month - first.month
+                month = (day.year - FIRST_MONTH.year) * 12 + day.month - FIRST_MONTH.month
                 if day < end:
                     tell(f"month {month + 1} of {self._config.months}")
                 peers = {lender.name: lender.begin_month(day) for lender in self._lenders}
@@ -112,7 +111,7 @@ class Life:
                 continue
             kinds = self._consent[name].get(at)
             if kinds is None:
-                row[name] = "withheld"
+                row[name] = WITHHELD
                 continue
             if self._away(name, today):
                 row[name] = "away"
@@ -159,8 +158,9 @@ class Life:
         features, score = self._features, answer["score"]
         identity = {"application_id": features.ids[at], "lender": lender.name}
         hits = [rule["id"] for rule in answer["rules"] if rule["hit"]]
-        line = next(iter(lender.log.lines([lender.log.find(answer["score_id"]).seq]))).content or {}  # type: ignore[union-attr]
-        told = [said.get("told") or {} for said in line["signals"]]
+        line = lender.log.find(answer["score_id"])
+        signals = ((line.content if line else None) or {})["signals"]
+        told = [said.get("told") or {} for said in signals]
         capacity = [one["capacity"] for one in told if one.get("capacity")]
         self.played.applications.append(self._rows.pop(at))
         self.played.scores.append(
@@ -170,7 +170,7 @@ class Life:
                 "role": score["role"],
                 "pd": score["pd"],
                 "points": score["points"],
-                "levels": sum(said["status"] == "used" for said in line["signals"]),
+                "levels": sum(said["status"] == "used" for said in signals),
                 "capacity_above": capacity[0]["above"] if capacity else None,
                 "flag": any(one.get("flag") for one in told),
             }

@@ -24,11 +24,13 @@ _WAYS: Mapping[str, tuple[str, bool]] = {
     "thin_approved": ("thin files approved", True),
     "bad_rate": ("bad of these", True),
     "loss_rate": ("lost of what is lent", True),
-    "beyond_capacity": ("beyond capacity", True),
+    "beyond_capacity": ("of the approved, beyond capacity", True),
+    "beyond_loans": ("loans beyond capacity", False),
+    "reviewed": ("decided by a person", True),
     "identity_reviewed": ("reviewed for papers or traffic", True),
     "frauds_stopped": ("frauds without a loan", True),
-    "frauds_stopped_by_review": ("of these by that review", True),
-    "wave_stopped": ("of the wave without a loan", True),
+    "frauds_stopped_by_review": ("frauds stopped by that review", True),
+    "wave_stopped": ("frauds of the wave without a loan", True),
     "days_median": ("days, median", False),
     "days_90": ("days, 90th percentile", False),
 }
@@ -57,6 +59,7 @@ def life_report(record: Mapping[str, Any], oracle: Mapping[str, Any], months: pl
         _short(oracle),
     )
     page.section("The same applicants, decided in other ways", _explained(), _ways(oracle))
+    page.section("Who withholds consent", _consents(oracle))
     page.section("Month by month", _months(config, months))
     page.section("What lenders saw", _happened(happened))
     page.section("What was told of each person", _told(record))
@@ -73,6 +76,8 @@ def changes(oracle: Mapping[str, Any]) -> dict[str, float | None]:
         "thin_files_at_equal_bad_rate": _change(ranking["thin_approved"][_FEDERATION], ranking["thin_approved"][best]),
         "beyond_capacity": _change(ways[_FEDERATION]["beyond_capacity"], ways[_NO_BAND]["beyond_capacity"]),
         "frauds_stopped": ways[_FEDERATION]["frauds_stopped"],
+        "frauds_stopped_by_review": ways[_FEDERATION]["frauds_stopped_by_review"],
+        "frauds_stopped_alone": ways[_ALONE]["frauds_stopped"],
         "identity_reviewed": ways[_FEDERATION]["identity_reviewed"],
         "days_median": ways[_FEDERATION]["days_median"],
         "days_90": ways[_FEDERATION]["days_90"],
@@ -122,17 +127,37 @@ def _explained() -> Html:
         "Each way is a score and the policy, evaluated by the lender's own code on the same inputs. A lender alone has "
         "its own model, without noise, no flag and the declared income. No privacy has boosted trees on all columns of "
         "all parties. All approve by a cut-off at which as many pass by score as in the life. Outcomes are those of "
-        "what was asked for, also of who was declined, which only the oracle knows."
+        "what was asked for, also of who was declined, which only the oracle knows. Declines wait for a person, so "
+        "most of what a person decides are declines."
     )
 
 
 def _ways(oracle: Mapping[str, Any]) -> Html:
     ways = oracle["ways"]
     rows = [
-        (words, *(percent(ways[way][name], 1) if share else fixed(ways[way][name], 1) for way in ways))
+        (
+            words,
+            *(
+                percent(ways[way][name], 1) if share else fixed(ways[way][name], 0 if name == "beyond_loans" else 1)
+                for way in ways
+            ),
+        )
         for name, (words, share) in _WAYS.items()
     ]
     return table(["", *(Column(way, number=True) for way in ways)], rows)
+
+
+def _consents(oracle: Mapping[str, Any]) -> Html:
+    rows = [
+        (f"consent {name}", *(percent(of[key], 1) for key in ("share", "bad_if_granted", "mean_pd")))
+        for name, of in oracle["consents"].items()
+    ]
+    words = paragraph(
+        "Those who withhold a consent at one platform or more, and all others: how many of each would turn bad if all "
+        "were granted what they ask for, and what the score predicts of them."
+    )
+    heads = (Column(name, number=True) for name in ("applications", "bad if granted", "PD, mean"))
+    return join([words, table(["", *heads], rows)])
 
 
 def _months(config: Mapping[str, Any], months: pl.DataFrame) -> Html:

@@ -43,9 +43,7 @@ class Verdict:
     """What came of an application that waited: `amount` is 0 where it was declined."""
 
     at: int
-    day: date
     amount: int
-    queue: str
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class LifeLender:
                 # Another loan or approval took the room meanwhile.
                 amount = 0
                 self._take(one, amount, today)
-            found.append((Verdict(one.at, today, amount, one.queue), one.decision))
+            found.append((Verdict(one.at, amount), one.decision))
         return found
 
     @property

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,9 @@ from sealscore.clients.decision.policy.faults import faults
 from sealscore.clients.decision.policy.file import load_policy
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.manifest import Cutoffs
+from sealscore.shared.text.numbers import percent
+from sealscore.simulations import cli
+from sealscore.simulations.life import seeds
 from sealscore.simulations.life.config import FIRST_MONTH, FraudWave, LifeConfig, load_life
 from sealscore.simulations.life.market import Market, draw_filed, living_agents
 from sealscore.simulations.life.parties.lenders import POLICY_FILE, life_policy
@@ -112,3 +118,51 @@ def test_true_pds_rank_what_becomes_of_loans():
     pds = market.true_pds()
     assert market.order == list(range(len(filed)))
     assert pds[np.array(bad)].mean() > pds[~np.array(bad)].mean() + 0.1
+
+
+def test_lives_of_several_seeds_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = ("bad_rate", "thin_approved")
+    best, way = "lender alone, the best", {"frauds_stopped_by_review": 0.2, "days_median": 0.0, "days_90": 3.0}
+    for seed, (federation, beyond) in enumerate(((0.12, 0.2), (0.1296, 0.3))):
+        ranking = {name: {"federation": federation, best: 0.16} for name in names}
+        one = way | {"frauds_stopped": 0.5, "identity_reviewed": 0.05}
+        ways = {
+            "federation": one | {"beyond_capacity": beyond},
+            "federation, no capacity band": {"beyond_capacity": 0.4},
+            "lender alone": one,
+        }
+        folder = tmp_path / f"life-{seed}"
+        (folder / "oracle").mkdir(parents=True)
+        (folder / "oracle" / "figures.json").write_text(json.dumps({"ways": ways, "ranking": ranking}))
+        config = LifeConfig(seed=seed).model_dump(mode="json")
+        (folder / "life.json").write_text(json.dumps({"config": config}))
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- figures of lives -->\nold\n<!-- end -->\nafter\n")
+    folders = [str(tmp_path / f"life-{seed}") for seed in (0, 1)]
+    assert seeds.main(folders) == 0
+    table = capsys.readouterr().out
+    assert seeds.main([*folders, "--page", str(page)]) == 0
+    assert page.read_text() == f"before\n<!-- figures of lives -->\n{table}<!-- end -->\nafter\n"
+    # -25 % and -19 %.
+    assert table.count(percent(-0.22, 1, sign=True)) == 2
+    (tmp_path / "life-1" / "life.json").write_text(json.dumps({"config": LifeConfig(months=3).model_dump(mode="json")}))
+    with pytest.raises(SystemExit):
+        seeds.main(folders)
+
+
+def test_bad_input_ends_before_anything_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("x")
+    (tmp_path / "bad.toml").write_text("[shock]\nmonth = 99\n")
+    for arguments, expected in (
+        (("-o", tmp_path / "full"), "is not empty"),
+        ((tmp_path / "bad.toml", "-o", tmp_path / "new"), "shock.month"),
+        ((tmp_path / "none.toml", "-o", tmp_path / "new"), "no such file"),
+        (("--months", 1, "-o", tmp_path / "new"), "months"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["sealscore-sim", "life", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == 2
+        assert expected in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "new").exists()

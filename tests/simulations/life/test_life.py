@@ -116,6 +116,7 @@ def test_the_comparison_decides_every_applicant_in_every_way(lived: Lived):
     assert (alone["amount"] == alone["offered"]).all()
     assert (own.filter(pl.col("proposal") == "decline-proposed")["queue"] == "declines").all()
     figures = lived.record["oracle"]
+    assert sum(of["share"] for of in figures["consents"].values()) == pytest.approx(1)
     assert 0 < figures["ways"]["federation"]["bad_rate"] < 1
     assert set(changes(figures)) >= {"bad_rate_at_equal_approvals", "thin_files_at_equal_bad_rate", "beyond_capacity"}
 
@@ -123,6 +124,7 @@ def test_the_comparison_decides_every_applicant_in_every_way(lived: Lived):
 def test_the_report_stands_by_itself(lived: Lived):
     page = (lived.folder / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page
+    assert "&lt;" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     again = json.loads((lived.folder / ORACLE / "figures.json").read_text(encoding="utf-8"))
     assert life_report(lived.record, again, lived.table("months")) == page

@@ -1,0 +1,81 @@
+"""The figures of several lives side by side, their mean and standard deviation, as the table of docs/life.md.
+
+`python -m sealscore.simulations.life.seeds life-0 life-1 ... --page docs/life.md` writes it between its markers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sealscore.shared.files import write_whole
+from sealscore.shared.text.numbers import fixed, percent
+from sealscore.simulations.life.report import FIGURES, ORACLE, RECORD, changes
+
+_ROWS: Mapping[str, tuple[str, bool]] = {
+    "bad_rate_at_equal_approvals": ("bad rate at equal approvals, against the best lender alone", True),
+    "thin_files_at_equal_bad_rate": ("thin files approved at equal bad rate, against the same", True),
+    "beyond_capacity": ("share of loans beyond capacity, against no capacity band", True),
+    "frauds_stopped": ("planted frauds without a loan", False),
+    "frauds_stopped_by_review": ("planted frauds stopped by a review for papers or traffic", False),
+    "frauds_stopped_alone": ("planted frauds without a loan, lender alone", False),
+    "identity_reviewed": ("applications reviewed for papers or traffic", False),
+}
+_DAYS = {
+    "days_median": "days to a decision, median",
+    "days_90": "days to a decision, 90th percentile",
+    "days_90_alone": "days to a decision, 90th percentile, lender alone",
+}
+_MARKED = re.compile(r"(<!-- figures of lives -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def figures_of(folder: Path) -> dict[str, float | None]:
+    """What one life is judged by; OSError or ValueError where the folder holds none."""
+    return changes(json.loads((folder / ORACLE / FIGURES).read_text(encoding="utf-8")))
+
+
+def across(lives: Sequence[Mapping[str, float | None]], config: Mapping[str, Any]) -> str:
+    """The table of some lives of one config, one row a figure: mean, and standard deviation where there are several."""
+    head = f"{len(lives)} lives, {config['creators']:,} creators, {config['months']} months"
+    lines = [f"| {head} | mean | standard deviation |", "|---|---|---|"]
+    for name, (words, sign) in _ROWS.items():
+        mean, deviation = _moments([one[name] for one in lives])
+        lines.append(f"| {words} | {percent(mean, 1, sign=sign)} | {percent(deviation, 1)} |")
+    for name, words in _DAYS.items():
+        mean, deviation = _moments([one[name] for one in lives])
+        lines.append(f"| {words} | {fixed(mean, 1)} | {fixed(deviation, 1)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _moments(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None, None
+    return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table, or write it into a page."""
+    parser = argparse.ArgumentParser(prog="python -m sealscore.simulations.life.seeds", description=__doc__)
+    parser.add_argument("lives", nargs="+", type=Path, help="folders of lives that differ in nothing but the seed")
+    parser.add_argument("--page", type=Path, help="a page with the markers of this table")
+    given = parser.parse_args(arguments)
+    configs = [json.loads((life / RECORD).read_text(encoding="utf-8"))["config"] for life in given.lives]
+    if any({**one, "seed": 0} != {**configs[0], "seed": 0} for one in configs):
+        parser.error("the lives differ in more than the seed; give those of one config")
+    found = across([figures_of(life) for life in given.lives], configs[0])
+    if given.page is None:
+        print(found, end="")
+    else:
+        text = given.page.read_text(encoding="utf-8")
+        write_whole(given.page, _MARKED.sub(lambda marked: marked[1] + found + marked[2], text))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
