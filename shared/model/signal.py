@@ -25,7 +25,9 @@ def level_edges(noisy: np.ndarray, levels: int) -> np.ndarray:
     counts = consistent_counts(noisy, float(max(1.0, noisy.sum())))
     below = np.cumsum(counts)[:-1] / counts.sum()
     wanted = np.arange(1, levels) / levels
-    return np.asarray(cell_edges(CELLS)[np.abs(below[None, :] - wanted[:, None]).argmin(axis=1)])
+    nearest = np.abs(below[None, :] - wanted[:, None]).argmin(axis=1)
+    # Cells that hold next to nothing are as near as each other but for rounding, and the first of them may be either.
+    return np.asarray(cell_edges(CELLS)[np.maximum.accumulate(nearest)])
 
 
 def signal_levels(logits: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -285,7 +285,7 @@ def _row_local(patch: pytest.MonkeyPatch) -> None:
     dictionary_digest()
     key = creators._key
     patch.setattr(creators, "_key", lambda config: f"weak-{key(config)}")
-    patch.setattr("sealscore.clients.features.build.shipped", OwnChannels)
+    patch.setattr("sealscore.clients.features.traffic.shipped", OwnChannels)
     counted = tuple(dataclasses.replace(check, outside="") for check in CHECKS)
     patch.setattr("sealscore.clients.features.papers.CHECKS", counted)
 

@@ -56,5 +56,11 @@ def test_levels_keep_the_order_of_logits_and_an_edge_belongs_to_the_lower_level(
     assert signal_levels(np.array([-2.0, -1.0, -0.5, 0.0, 1.0, 1.5]), edges).tolist() == [0, 0, 1, 1, 2, 3]
 
 
+def test_cells_that_hold_next_to_nothing_do_not_turn_edges_round():
+    noisy = np.zeros(CELLS)
+    noisy[[28, 79, 32, 90]] = [1e-8, 1e-8, 1.0, 1e-7]
+    assert (np.diff(level_edges(noisy, 17)) >= 0).all()
+
+
 def test_a_level_between_equal_edges_is_never_used():
     assert signal_levels(np.array([-1.0, 0.0, 1.0]), np.array([0.0, 0.0])).tolist() == [0, 0, 2]
