@@ -141,6 +141,46 @@ def test_a_server_that_holds_batches_back_or_repeats_them_changes_no_bit_and_rev
     assert pair.log.watch_bits(date(2030, 10, 1)) == []
 
 
+def test_an_end_before_the_first_use_of_a_token_stands_against_a_batch_that_was_held_back():
+    pair, person = Pair(watched_release(batch_places=8)), known_at()[0]
+    start, later = date(2030, 3, 25), NEXT + timedelta(days=1)
+    token = pair.token(person, person, start)
+    watching(pair).begin(watch_request(person), start)
+    told(pair)
+    held = batch_of(pair)
+    assert stop_watching(pair.store, person, pair.lender, later) == 1
+    taken(pair, batch_of(pair, later), later)
+    used = later + timedelta(days=1)
+    scored = pair.service(used, start).score(application(person, token, day=used), "me", used)
+    assert scored["signals"][0]["status"] == "used"
+    for _ in range(2):
+        taken(pair, held, receipted=False)
+        assert bits_of(pair, person) == []
+
+
+@pytest.mark.parametrize("carried", [[False, True], [True, True], [True, False]])
+def test_what_came_before_the_first_use_of_a_token_is_read_with_it(carried: list[bool]):
+    """What was receipted never comes again: the bit would be charged and lost, and an end undone."""
+    pair, person = Pair(watched_release(batch_places=8)), known_at()[0]
+    start, later = date(2030, 3, 25), NEXT + timedelta(days=1)
+    token = pair.token(person, person, start)
+    watching(pair).begin(watch_request(person), start)
+    told(pair)
+    first = batch_of(pair)
+    if carried[0]:
+        taken(pair, first)
+    if carried[1]:
+        stop_watching(pair.store, person, pair.lender, later)
+        taken(pair, batch_of(pair, later), later)
+    used = later + timedelta(days=1)
+    pair.service(used, start).score(application(person, token, day=used), "me", used)
+    assert len(bits_of(pair, person)) == (not carried[1])
+    # Of an entry that was read nothing is left among the tombstones.
+    entries = [opened(pair, first, NEXT)[at : at + 16] for at in range(0, 8 * 16, 16)]
+    left = [pair.log._database.execute("SELECT 1 FROM handles WHERE handle = ?", (one,)).fetchone() for one in entries]
+    assert left.count(None) == (1 if carried[0] else 8)
+
+
 def test_entries_of_a_batch_are_told_apart_by_the_handle_alone():
     """Who opened a batch without having been given the token finds no bit in it: bits, ends and dummies are keyed."""
     pair = Pair(watched_release(batch_places=8))

@@ -7,10 +7,22 @@ import sqlite3
 from datetime import date, timedelta
 
 import pytest
-from small_release import LIMITS, TODAY, Pair, admit_entry, bits_told, code_of, everybody, known_at, trained_ledger
+from small_release import (
+    LIMITS,
+    TODAY,
+    Pair,
+    admit_entry,
+    application,
+    bits_told,
+    code_of,
+    everybody,
+    known_at,
+    trained_ledger,
+)
 from small_release import watched_release as release_with
 from watches import NEXT, batch_of, begun, bits_of, exchanged, taken, told, watch_request, watching
 
+from sealscore.clients.scoring.batches import take_batch
 from sealscore.clients.warning.watching import ToldQuarter, stop_watching
 from sealscore.shared.ledger.entries import TellLimit
 from sealscore.shared.ledger.scoring_bits import ToldForScoring
@@ -231,6 +243,26 @@ def test_what_the_lender_never_used_says_nothing_to_it(pair: Pair):
     assert told(pair) == ToldQuarter(told=1)
     exchanged(pair)
     assert pair.log.watch_bits(NEXT) == []
+
+
+def test_a_bit_of_the_last_quarter_waits_for_the_first_use_of_its_token(pair: Pair):
+    person, start, used = known_at()[0], date(2030, 6, 25), date(2030, 7, 3)
+    token = pair.token(person, person, start)
+    watching(pair).begin(watch_request(person), TODAY)
+    told(pair, start)
+    exchanged(pair, start)
+    pair.service(used, start).score(application(person, token, day=used), "me", used)
+    assert [bit.quarter for bit in bits_of(pair, person, used)] == ["2030-q2"]
+
+
+def test_a_lender_whose_clock_is_behind_at_a_quarters_midnight_loses_no_bit(pair: Pair):
+    person, eve = known_at()[0], NEXT - timedelta(days=1)
+    begun(pair, person)
+    told(pair)
+    text = batch_of(pair)
+    releases, lender = {pair.release.hash: pair.release}, pair.identity(pair.lender)
+    take_batch(text, lender, pair.lender_ledger, pair.log, releases, [pair.keys(NEXT)], eve, 100)
+    assert [bit.quarter for bit in bits_of(pair, person)] == ["2030-q2"]
 
 
 def test_another_platform_tells_nothing_by_a_handle_that_it_learned(pair: Pair):
