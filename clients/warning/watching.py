@@ -18,6 +18,7 @@ import numpy as np
 from sealscore.clients.scoring.consented import ConsentedRows
 from sealscore.clients.scoring.serving_store import ServingStore, Transaction
 from sealscore.clients.scoring.storage.subscriptions import (
+    AT_ONCE,
     Subscription,
     due,
     end,
@@ -34,12 +35,10 @@ from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
 from sealscore.shared.serving.manifest import WATCH_BITS, Manifest, WatchRule
 from sealscore.shared.serving.release import Release
-from sealscore.shared.serving.watch import WATCH, end_entry, last_day, quarter_after, quarter_of, watch_entry
+from sealscore.shared.serving.watch import WATCH, last_day, quarter_after, quarter_of, watch_entry
 from sealscore.shared.text.foreign import encodable
 
 _LABEL = b"sealscore watch consent 1"
-# Of one transaction, so that a consent beside it waits for moments alone.
-_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class Watching:
         limit, quarter, after, counts = self._limit(), quarter_of(today), 0, [0, 0, 0]
         while True:
             with self._store.transaction() as own:
-                found = due(own.database, self._release.hash, quarter, after, _AT_ONCE)
+                found = due(own.database, self._release.hash, quarter, after, AT_ONCE)
                 for one in found:
                     counts[self._tell(own, one, quarter, limit, today)] += 1
             if not found:
@@ -170,7 +169,7 @@ class Watching:
         asked = self._asked_on(one.asked, date.fromisoformat(one.day))
         row = self._rows.live_row(own, one.person, one.lender, [self._purpose], asked, today)
         if row is None:
-            end(own.database, one, end_entry(one.handle), str(today))
+            end(own.database, one, today)
             return 1
         what = f"{self._told.definition('watch')}|{quarter}"
         known = own.told(one.person, WATCH, what)
@@ -225,7 +224,7 @@ def stop_watching(store: ServingStore, person: str, lender: str, today: date) ->
     with store.transaction() as own:
         found = live_subscriptions(own.database, person, lender)
         for one in found:
-            end(own.database, one, end_entry(one.handle), str(today))
+            end(own.database, one, today)
     return len(found)
 
 

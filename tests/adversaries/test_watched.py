@@ -4,7 +4,6 @@ not. It gets receipts, of one form and number whatever happens; and whom it tell
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -14,14 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_release import TODAY, Pair, application, content_of, known_at, watched_release
-from watches import NEXT, batch_of, begun, bits_of, taken, told, watch_request, watching
+from watches import NEXT, batch_of, begun, bits_of, opened, taken, told, watch_request, watching
 
 from sealscore.clients.scoring import tokens
 from sealscore.clients.scoring.batches import take_batch
 from sealscore.clients.warning.watching import stop_watching
-from sealscore.shared.crypto.sealing import unseal
-from sealscore.shared.fields import unpack_fields
-from sealscore.shared.serving.token import _Under
 
 PERSONS = 6
 DAYS = [NEXT, NEXT + timedelta(days=1), date(2030, 7, 1), date(2030, 10, 1), date(2031, 1, 1), date(2031, 4, 1)]
@@ -41,13 +37,6 @@ def same_handles() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokens.os, "urandom", lambda size: next(count).to_bytes(size, "big"))
         yield
-
-
-def opened(pair: Pair, text: str, day: date) -> bytes:
-    """What the lender finds in a batch: the seal itself is of chance."""
-    data = base64.urlsafe_b64decode(text.removeprefix("sealscore-batch-1."))
-    _, _, body = unseal(data, _Under(pair.release.hash, pair.keys(day).keys), pair.plan.cards)
-    return unpack_fields(body, 2)[1]
 
 
 def lived(

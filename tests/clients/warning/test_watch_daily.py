@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_release import TODAY, Pair, bits_told, everybody, known_at
-from watches import NEXT, begun, exchanged
+from watches import NEXT, begun, bits_of, exchanged
 
 from sealscore.clients.data import DataError
 from sealscore.clients.scoring.serving_store import ServingStore
@@ -79,6 +79,24 @@ def test_with_the_release_its_watches_end(pair: Pair):
     assert list(chore_of(pair, [])(NEXT)) == []
     assert bits_told(pair, "watch") == []
     assert exchanged(pair) == 0
+
+
+def test_bits_that_were_told_are_deleted_with_the_release_and_those_that_wait_are_not_sent(pair: Pair):
+    sent, waits = known_at()[:2]
+    begun(pair, sent)
+    work = chore_of(pair, [])
+    work(NEXT)
+    exchanged(pair)
+    assert len(bits_of(pair, sent)) == 1
+    begun(pair, waits, day=NEXT)
+    second = date(2030, 7, 1)
+    work(second)
+    hash = pair.release.hash
+    pair.ledger.append(lambda state: EndRelease(release=hash, why="a test"))
+    exchanged(pair, second)
+    assert [bits_of(pair, person, second) for person in (sent, waits)] == [[], []]
+    with pair.store.transaction() as own:
+        assert own.take_batch(pair.lender, str(second + timedelta(days=1)), 8)[1:] == ([], [])
 
 
 @given(st.dates(date(2000, 1, 1), date(2999, 1, 1)), st.integers(-40, 40))

@@ -20,11 +20,11 @@ from small_release import (
     trained_ledger,
 )
 from small_release import watched_release as release_with
-from watches import NEXT, batch_of, begun, bits_of, exchanged, taken, told, watch_request, watching
+from watches import NEXT, batch_of, begun, bits_of, exchanged, opened, taken, told, watch_request, watching
 
 from sealscore.clients.scoring.batches import take_batch
 from sealscore.clients.warning.watching import ToldQuarter, stop_watching
-from sealscore.shared.ledger.entries import TellLimit
+from sealscore.shared.ledger.entries import EndRelease, TellLimit
 from sealscore.shared.ledger.scoring_bits import ToldForScoring
 from sealscore.shared.persons.consent import parse_consents
 from sealscore.shared.serving.watch import quarter_after, quarter_of
@@ -171,6 +171,46 @@ def test_a_bit_that_waits_is_not_sent_after_a_withdrawal(pair: Pair):
         own.withdraw(person, pair.lender, str(NEXT))
         number, handles, entries = own.take_batch(pair.lender, str(NEXT), 8)
     assert (number, len(handles), entries) == (1, 1, [])
+
+
+@pytest.mark.parametrize("change", ["end", "withdraw", "tell", "release"])
+def test_a_batch_that_is_made_again_on_its_day_holds_the_same(pair: Pair, change: str):
+    """What differed would tell who opens both which entries are dummies, and whom a change is of."""
+    persons = known_at(count=3)
+    for person in persons:
+        begun(pair, person)
+    told(pair)
+    day = NEXT if change != "tell" else date(2030, 7, 1)
+    first = opened(pair, batch_of(pair, day), day)
+    if change == "end":
+        stop_watching(pair.store, persons[0], pair.lender, day)
+    elif change == "withdraw":
+        with pair.store.transaction() as own:
+            own.withdraw(persons[0], pair.lender, str(day))
+    elif change == "tell":
+        assert told(pair, day).told == 3
+    else:
+        hash = pair.release.hash
+        pair.ledger.append(lambda state: EndRelease(release=hash, why="a test"))
+    again = batch_of(pair, day)
+    assert opened(pair, again, day) == first
+    taken(pair, again, day)
+    # The change comes with the next one.
+    after = day + timedelta(days=1)
+    withdrawn = taken(pair, batch_of(pair, after), after)
+    assert withdrawn == (change == "withdraw")
+    found = [[bit.quarter for bit in bits_of(pair, person, after)] for person in persons]
+    assert (
+        found
+        == {
+            "end": [[], ["2030-q2"], ["2030-q2"]],
+            "withdraw": [[], ["2030-q2"], ["2030-q2"]],
+            "tell": [["2030-q3"]] * 3,
+            "release": [[]] * 3,
+        }[change]
+    )
+    with pair.store.transaction() as own:
+        assert own.take_batch(pair.lender, str(after + timedelta(days=1)), 8)[1:] == ([], [])
 
 
 @pytest.mark.parametrize("by", ["command", "table"])
