@@ -129,7 +129,7 @@ def take_receipt(store: ServingStore, text: str, platform: str, card: Card) -> i
 def late_batches(store: ServingStore, today: date) -> dict[str, list[int]]:
     """By lender the batches of which no receipt came for `ALARM_DAYS` days or more; none where all is well.
 
-    A lender without a number has withdrawals that have been in no batch for so long.
+    A lender without a number has withdrawals, or ends of watches, that have been in no batch for so long.
     """
     found: dict[str, list[int]] = {}
     with store.transaction() as own:

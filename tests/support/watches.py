@@ -6,7 +6,7 @@ import base64
 from datetime import date
 from typing import Any
 
-from small_release import TEXT, TODAY, Pair, application, everybody
+from small_release import TEXT, TODAY, Pair, agreed, application
 
 from sealscore.clients.scoring.batches import batch_for, take_batch, take_receipt
 from sealscore.clients.scoring.storage.subscriptions import Subscription
@@ -22,7 +22,7 @@ NEXT = date(2030, 4, 1)
 
 def watching(pair: Pair, records: Any = None, asking: bool = False) -> Watching:
     """The platform's part, by its records or others."""
-    return Watching(pair.platform, pair.ledger, pair.store, pair.release, records or everybody(pair.platform), asking)
+    return Watching(pair.platform, pair.ledger, pair.store, pair.release, records or agreed(pair.platform), asking)
 
 
 def watch_request(person: str, quarters: int = 4, **more: Any) -> WatchRequest:

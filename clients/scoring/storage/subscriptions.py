@@ -37,6 +37,12 @@ _LIVE = (
     "WHERE one.ended IS NULL AND tokens.withdrawn IS NULL"
 )
 
+ENDS_THAT_WAIT = (
+    "SELECT one.lender, one.ended AS day FROM watch_outbox JOIN subscriptions AS one USING (handle) "
+    "WHERE watch_outbox.quarter IS NULL AND watch_outbox.batch IS NULL"
+)
+"""A query of the ends that no batch has: lender and day of each."""
+
 
 @dataclass(frozen=True)
 class Subscription:

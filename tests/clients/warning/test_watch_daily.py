@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_release import TODAY, Pair, bits_told, everybody, known_at
+from small_release import TODAY, Pair, agreed, bits_told, known_at
 from watches import NEXT, begun, bits_of, exchanged
 
 from sealscore.clients.data import DataError
 from sealscore.clients.scoring.serving_store import ServingStore
-from sealscore.clients.warning.daily import watch_chore
+from sealscore.clients.warning.daily import NotTold, watch_chore
 from sealscore.shared.ledger.entries import EndRelease
 from sealscore.shared.serving.watch import last_day, quarter_after, quarter_of
 
@@ -35,7 +35,7 @@ def chore_of(pair: Pair, reads: list[str], fault: bool = False) -> Callable[[dat
         reads.append("data")
         if fault:
             raise DataError([])
-        return everybody(pair.platform)
+        return agreed(pair.platform)
 
     return watch_chore(
         pair.platform,
@@ -66,7 +66,7 @@ def test_a_quarters_bits_are_told_on_its_first_day_or_when_the_node_is_back(pair
 
 def test_data_that_cannot_be_read_lose_nothing(pair: Pair):
     begun(pair, known_at()[0])
-    with pytest.raises(DataError):
+    with pytest.raises(NotTold, match=pair.release.manifest.name):
         chore_of(pair, [], fault=True)(NEXT)
     assert bits_told(pair, "watch") == []
     assert len(chore_of(pair, [])(NEXT + timedelta(days=1))) == 1

@@ -12,6 +12,7 @@ from small_release import (
     TODAY,
     Pair,
     admit_entry,
+    agreed,
     application,
     bits_told,
     code_of,
@@ -22,12 +23,12 @@ from small_release import (
 from small_release import watched_release as release_with
 from watches import NEXT, batch_of, begun, bits_of, exchanged, opened, taken, told, watch_request, watching
 
-from sealscore.clients.scoring.batches import take_batch
+from sealscore.clients.scoring.batches import late_batches, take_batch
 from sealscore.clients.warning.watching import ToldQuarter, stop_watching
 from sealscore.shared.ledger.entries import EndRelease, TellLimit
 from sealscore.shared.ledger.scoring_bits import ToldForScoring
-from sealscore.shared.persons.consent import parse_consents
-from sealscore.shared.serving.watch import quarter_after, quarter_of
+from sealscore.shared.persons.consent import Consent, parse_consents
+from sealscore.shared.serving.watch import LONGEST_QUARTER, quarter_after, quarter_of
 
 QUARTERS = [date(2030, 4, 1), date(2030, 7, 2), date(2030, 10, 3), date(2031, 1, 4), date(2031, 4, 5)]
 
@@ -277,6 +278,21 @@ def test_what_does_not_fit_waits_behind_withdrawals_and_is_sent_again_until_rece
         assert own.take_batch(pair.lender, str(third + timedelta(days=1)), 8)[1:] == ([], [])
 
 
+def test_an_end_that_no_batch_has_is_missed_after_three_days(pair: Pair):
+    persons = known_at(count=10)
+    for person in persons:
+        begun(pair, person)
+        stop_watching(pair.store, person, pair.lender, NEXT)
+    third = NEXT + timedelta(days=3)
+    assert late_batches(pair.store, NEXT) == {}
+    assert late_batches(pair.store, third) == {pair.lender: []}
+    # Eight places: two wait for another batch.
+    exchanged(pair)
+    assert late_batches(pair.store, third) == {pair.lender: []}
+    exchanged(pair, third)
+    assert late_batches(pair.store, third + timedelta(days=9)) == {}
+
+
 def test_what_the_lender_never_used_says_nothing_to_it(pair: Pair):
     person = known_at()[0]
     begun(pair, person, used=False)
@@ -353,8 +369,17 @@ def test_begin_refuses_what_cannot_be_and_keeps_nothing(pair: Pair):
     cells = tuple(parse_consents("lender-1 for credit-decision") for _ in records.person)
     strict = dataclasses.replace(records, consent=cells)
     assert code_of(lambda: watching(pair, strict).begin(watch_request(person), TODAY)) == "no-consent"
+    assert pair.store._database.execute("SELECT COUNT(*) FROM subscriptions").fetchone() == (0,)
+    # One for every purpose is none to be watched, nor is what the data do not say.
+    for cell in (Consent("lender-1"), Consent("lender-1", withdrawn=date(2031, 1, 1))):
+        wide = dataclasses.replace(records, consent=tuple((cell,) for _ in records.person))
+        assert code_of(lambda wide=wide: watching(pair, wide).begin(watch_request(person), TODAY)) == "no-consent"
+    assert code_of(lambda: watching(pair, records).begin(watch_request(person), TODAY)) == "no-consent"
+    # A withdrawal without a purpose ends also a consent that names one.
+    ended = (Consent("lender-1", "monitoring"), Consent("lender-1", withdrawn=TODAY))
+    gone = dataclasses.replace(records, consent=tuple(ended for _ in records.person))
+    assert code_of(lambda: watching(pair, gone).begin(watch_request(person), TODAY)) == "no-consent"
     assert watching(pair, strict, asking=True).begin(watch_request(person), TODAY).first == "2030-q2"
-    assert pair.store._database.execute("SELECT COUNT(*) FROM subscriptions").fetchone() == (1,)
     # A consent that was a request ends by a withdrawal alone.
     assert watching(pair, strict).tell(NEXT) == ToldQuarter(told=1)
     # The same request again is the same subscription; another length is none.
@@ -364,6 +389,36 @@ def test_begin_refuses_what_cannot_be_and_keeps_nothing(pair: Pair):
     short.token(person, person)
     assert code_of(lambda: watching(short).begin(watch_request(person, 3), TODAY)) == "release-expired"
     assert watching(short).begin(watch_request(person, 2), TODAY).last == "2030-q3"
+
+
+def test_rows_that_are_missing_for_a_day_end_no_watch(pair: Pair):
+    person = known_at()[0]
+    begun(pair, person)
+    records = agreed("wallet")
+    rows = [at for at, one in enumerate(records.person) if one != person]
+    without = dataclasses.replace(
+        records,
+        person=tuple(records.person[at] for at in rows),
+        consent=tuple((records.consent or ())[at] for at in rows),
+        columns={name: values[rows] for name, values in records.columns.items()},
+    )
+    assert watching(pair, without).tell(NEXT) == ToldQuarter(absent=1)
+    # Nor does an export without its column of consents.
+    assert watching(pair, everybody("wallet")).tell(NEXT) == ToldQuarter(absent=1)
+    assert bits_told(pair, "watch") == []
+    assert told(pair) == ToldQuarter(told=1)
+
+
+def test_a_token_that_ended_more_than_a_quarter_ago_begins_no_watch(pair: Pair):
+    person, other = known_at()[:2]
+    for one in (person, other):
+        pair.token(one, one)
+    last = TODAY + timedelta(days=pair.release.manifest.token_days) + LONGEST_QUARTER
+    assert watching(pair).begin(watch_request(person), last).first == quarter_after(quarter_of(last), 1)
+    after = last + timedelta(days=1)
+    assert code_of(lambda: watching(pair).begin(watch_request(other), after)) == "withdrawn"
+    # One that began comes again.
+    assert watching(pair).begin(watch_request(person), after).day == str(last)
 
 
 def test_the_quarters_of_a_consent_cannot_be_changed(pair: Pair):
