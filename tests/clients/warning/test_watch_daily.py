@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_release import TODAY, Pair, agreed, bits_told, known_at
-from watches import NEXT, begun, bits_of, exchanged
+from small_release import LIMITS, TODAY, Pair, admit_entry, agreed, bits_told, known_at, watched_release
+from watches import NEXT, begun, bits_of, exchanged, watch_request, watching
 
 from sealscore.clients.data import DataError
 from sealscore.clients.scoring.serving_store import ServingStore
-from sealscore.clients.warning.daily import NotTold, watch_chore
-from sealscore.shared.ledger.entries import EndRelease
+from sealscore.clients.warning.daily import NotTold, tell_bits, watch_chore
+from sealscore.clients.warning.watching import ToldQuarter
+from sealscore.shared.ledger.entries import EndRelease, TellLimit
+from sealscore.shared.serving.release import Release, ReleaseError
 from sealscore.shared.serving.watch import last_day, quarter_after, quarter_of
 
 
@@ -70,6 +73,44 @@ def test_data_that_cannot_be_read_lose_nothing(pair: Pair):
         chore_of(pair, [], fault=True)(NEXT)
     assert bits_told(pair, "watch") == []
     assert len(chore_of(pair, [])(NEXT + timedelta(days=1))) == 1
+
+
+def test_a_release_that_cannot_be_told_keeps_no_other_from_it(pair: Pair):
+    person = known_at()[0]
+    second = watched_release(worst=0.3, name="second", batch_places=8)
+    pair.ledger.append(
+        lambda state: admit_entry(second, pair.platform, LIMITS | {"watch": TellLimit(month=2, life=24)})
+    )
+    twin = dataclasses.replace(pair, release=second)
+    twin.__dict__.update({name: getattr(pair, name) for name in ("ledger", "store", "log", "lender_ledger")})
+    begun(pair, person)
+    twin.token(person, "again")
+    watching(twin).begin(watch_request(person, key="again"), TODAY)
+
+    def release(hash: str) -> Release:
+        if hash == pair.release.hash:
+            raise ReleaseError("its folder is gone")
+        return second
+
+    with pytest.raises(NotTold, match=pair.release.manifest.name) as error:
+        tell_bits(pair.platform, pair.ledger, pair.store, release, lambda plan: agreed(pair.platform), NEXT)
+    assert error.value.found == {"second": ToldQuarter(told=1)}
+
+
+def test_what_a_ceiling_keeps_back_has_no_data_read_day_by_day(pair: Pair):
+    person, reads = known_at()[0], list[str]()
+    begun(pair, person)
+    second = watched_release(worst=0.3, name="second", batch_places=8)
+    pair.ledger.append(lambda state: admit_entry(second, pair.platform))
+    twin = dataclasses.replace(pair, release=second)
+    twin.__dict__.update({name: getattr(pair, name) for name in ("ledger", "store", "log", "lender_ledger")})
+    twin.token(person, "again")
+    watching(twin).begin(watch_request(person, key="again"), TODAY)
+    watching(twin).tell(NEXT)
+    # The ceiling of the quarter is reached by the other release.
+    assert list(chore_of(pair, reads)(NEXT)) == []
+    assert reads == []
+    assert bits_told(pair, "watch") == [1]
 
 
 def test_with_the_release_its_watches_end(pair: Pair):
