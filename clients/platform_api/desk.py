@@ -139,10 +139,12 @@ class ConsentDesk:
         """End what a creator agreed to be watched for; gives how many watches.
 
         Raises:
-            NoToken: the identifier has no normal form.
+            NoToken: the identifier has no normal form, or no release was ever for such a lender.
             ServingStoreError: it cannot be noted.
         """
-        return stop_watching(self._store, self._form(person), lender, self._sources.today())
+        form = self._form(person)
+        self._require_lender(lender)
+        return stop_watching(self._store, form, lender, self._sources.today())
 
     def withdraw(self, person: str, lender: str) -> int:
         """Note that a creator withdrew from a lender; gives how many tokens the lender will be told not to use.
@@ -152,13 +154,7 @@ class ConsentDesk:
             ServingStoreError: it cannot be noted.
         """
         form = self._form(person)
-        # A ledger that cannot be read keeps nobody from withdrawing.
-        with suppress(LedgerError):
-            # Also of a release that has ended: what was told under it is withdrawn.
-            known = {name for one in self._ledger.state.serving.releases.values() for name in one.manifest.lenders}
-            if lender not in known:
-                listed = ", ".join(sorted(known))
-                raise NoToken("lender", f"no release of this node is for that lender; there are {listed}")
+        self._require_lender(lender)
         with self._store.transaction() as own:
             return own.withdraw(form, lender, str(self._sources.today()))
 
@@ -230,6 +226,15 @@ class ConsentDesk:
             watching = Watching(name, self._ledger, self._store, release, records, asking)
         factors = LevelFactors(release.plan, release.content.towers[maker.group])
         return _OpenRelease(release, maker, factors, watching)
+
+    def _require_lender(self, lender: str) -> None:
+        # A ledger that cannot be read keeps nobody from withdrawing.
+        with suppress(LedgerError):
+            # Also of a release that has ended: what was told under it is withdrawn.
+            known = {name for one in self._ledger.state.serving.releases.values() for name in one.manifest.lenders}
+            if lender not in known:
+                listed = ", ".join(sorted(known))
+                raise NoToken("lender", f"no release of this node is for that lender; there are {listed}")
 
     def _take_keys(self, served: _OpenRelease, today: date) -> None:
         served.maker.peers = self._peers(served.release, today)

@@ -15,6 +15,7 @@ from datetime import date, timedelta
 
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.scoring.serving_store import ServingStore
+from sealscore.clients.scoring.storage.subscriptions import AT_ONCE, end, live_under
 from sealscore.shared.crypto.sealing import SealError, claimed_address, seal
 from sealscore.shared.fields import FieldsError, counter, pack_fields, unpack_fields
 from sealscore.shared.identity.identity import BadSignature, Card, Identity
@@ -25,6 +26,7 @@ from sealscore.shared.messages.codec import Address
 from sealscore.shared.serving.release import Release
 from sealscore.shared.serving.serving_keys import ServingKeys, ServingPeer
 from sealscore.shared.serving.token import HANDLE_BYTES, open_sealed
+from sealscore.shared.serving.watch import quarter_after, quarter_of
 
 ALARM_DAYS = 3
 _KIND, _PHASE, _PURPOSE, _DUMMIES = "batch", "batch", "batch receipt", "batch dummies"
@@ -45,6 +47,7 @@ def batch_for(
     Raises:
         LedgerError, ServingStoreError: it cannot be noted; nothing is sent.
     """
+    _end_watches(ledger, store, today)
     places, lender = release.manifest.batch_places, peer.key.name
     with store.transaction() as own:
         number, handles, entries = own.take_batch(lender, str(today), places)
@@ -126,7 +129,7 @@ def take_receipt(store: ServingStore, text: str, platform: str, card: Card) -> i
 def late_batches(store: ServingStore, today: date) -> dict[str, list[int]]:
     """By lender the batches of which no receipt came for `ALARM_DAYS` days or more; none where all is well.
 
-    A lender without a number has withdrawals that have been in no batch for so long.
+    A lender without a number has withdrawals, or ends of watches, that have been in no batch for so long.
     """
     found: dict[str, list[int]] = {}
     with store.transaction() as own:
@@ -141,6 +144,27 @@ def late_batches(store: ServingStore, today: date) -> dict[str, list[int]]:
 
 def _old(day: str, today: date) -> bool:
     return (today - date.fromisoformat(day)).days >= ALARM_DAYS
+
+
+def _end_watches(ledger: Ledger, store: ServingStore, today: date) -> None:
+    """End the watches of releases that were withdrawn: what waits of them is dropped, and lenders delete what came.
+
+    Of a watch that is over for more than a quarter no bit is left to delete.
+    """
+    oldest = quarter_after(quarter_of(today), -1)
+    over = [hash for hash, one in ledger.state.serving.releases.items() if one.state != "live"]
+    for hash in over:
+        while _end_some(store, hash, oldest, today):
+            pass
+
+
+def _end_some(store: ServingStore, release: str, oldest: str, today: date) -> bool:
+    """End some watches of a release, whose last quarter is not before the oldest; False where none was left."""
+    with store.transaction() as own:
+        found = live_under(own.database, release, oldest, AT_ONCE)
+        for one in found:
+            end(own.database, one, today)
+    return bool(found)
 
 
 def _dummies(identity: Identity, lender: str, number: int, count: int) -> list[bytes]:

@@ -153,7 +153,7 @@ def late_words(lender: str, numbers: Sequence[int]) -> str:
     """What an operator is told of batches without a receipt."""
     if not numbers:
         return (
-            f"withdrawals for {lender} have been in no batch for {ALARM_DAYS} days or more; "
+            f"withdrawals or ends of watches for {lender} have been in no batch for {ALARM_DAYS} days or more; "
             "see that the server's relay runs, or pass batches on by hand: batch make"
         )
     listed = ", ".join(map(str, numbers))

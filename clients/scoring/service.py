@@ -142,7 +142,8 @@ class ScoreService:
             content["shadow"] = self._in_shadow(self._shadow, application, levels)
         # From here on nothing refuses: what is written of an application is written with its answer.
         for token in (one.token for one in judged if one.status == "used" and one.token is not None):
-            log.use(token.handle, application.id, application.person, token.platform, token.expires.isoformat())
+            last = token.expires.isoformat()
+            log.use(token.handle, application.id, application.person, token.platform, last, today)
             if token.retraining and (purpose := self._retraining.get(token.release)):
                 log.keep_level(token, application.person, purpose)
         log.write(content, application.id, application.person, version, application.digest)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealscore.clients.scoring.durable import ROOM, open_durable, whole
-from sealscore.clients.scoring.storage.subscriptions import SUBSCRIPTIONS_SCHEMA, entries_of, fill
+from sealscore.clients.scoring.storage.subscriptions import ENDS_THAT_WAIT, SUBSCRIPTIONS_SCHEMA, entries_of, fill
 from sealscore.shared.fields import counter, pack_fields
 
 _LABEL = b"sealscore serving store 1"
@@ -233,11 +233,12 @@ class Transaction:
         return self._database.execute(query, (receipt, lender, number)).rowcount == 1
 
     def waiting(self) -> list[tuple[str, str]]:
-        """(lender, day of the first) of withdrawals that no batch has had yet, in order."""
+        """(lender, day of the first) of withdrawals and ends of watches that no batch has now, in order."""
         query = (
-            "SELECT lender, MIN(withdrawn) FROM tokens WHERE withdrawn IS NOT NULL AND batch IS NULL GROUP BY lender"
+            f"SELECT lender, MIN(day) FROM (SELECT lender, withdrawn AS day FROM tokens WHERE withdrawn IS NOT NULL "
+            f"AND batch IS NULL UNION ALL {ENDS_THAT_WAIT}) GROUP BY lender ORDER BY lender"
         )
-        return [(str(lender), str(day)) for lender, day in self._database.execute(f"{query} ORDER BY lender")]
+        return [(str(lender), str(day)) for lender, day in self._database.execute(query)]
 
     def unreceipted(self) -> list[tuple[str, int, str]]:
         """(lender, number, day) of the batches of which the lender gave no receipt yet, in order.

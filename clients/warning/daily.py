@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import date
 
-from sealscore.clients.scoring.daily import Chore
+from sealscore.clients.data import DataError
+from sealscore.clients.scoring.daily import Chore, reason_of
 from sealscore.clients.scoring.serving_store import ServingStore
-from sealscore.clients.scoring.storage.subscriptions import due
-from sealscore.clients.warning.watching import ToldQuarter, Watching
+from sealscore.clients.scoring.storage.subscriptions import AT_ONCE, due
+from sealscore.clients.scoring.tokens import NoToken
+from sealscore.clients.warning.watching import ToldQuarter, Watching, has_room
 from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
-from sealscore.shared.serving.release import Release
-from sealscore.shared.serving.watch import quarter_of
+from sealscore.shared.serving.release import Release, ReleaseError
+from sealscore.shared.serving.watch import WATCH, quarter_of
+
+
+class NotTold(RuntimeError):
+    """Releases whose bits could not be told; `found` is what was told of the others."""
+
+    def __init__(self, found: Mapping[str, ToldQuarter], failed: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"release {name}: {why}" for name, why in failed.items()))
+        self.found = found
 
 
 def tell_bits(
@@ -27,23 +39,42 @@ def tell_bits(
 ) -> dict[str, ToldQuarter]:
     """Tell the quarter's bits under each live release of which some are due, by the release's name.
 
-    Release and data are read where a bit is due, and not every day.
+    Release and data are read where a bit is due and fits the ceilings, and not every day. What keeps one release from
+    being told keeps no other: it is raised when all others were.
 
     Raises:
-        NoToken, LedgerError, ServingStoreError: it cannot be charged.
-        DataError, ReleaseError, PlanError: the data or the release cannot be read.
+        NotTold: releases cannot be told; each is named, with why.
+        LedgerError, ServingStoreError: nothing can be charged.
     """
-    found = {}
+    found, failed = {}, {}
     for state in ledger.state.serving.live:
-        if state.told is None or state.told.watch is None:
+        if not _waits(store, state, quarter_of(today)):
             continue
-        with store.transaction() as own:
-            waits = due(own.database, state.manifest.hash, quarter_of(today), 0, 1)
-        if waits:
+        name = state.manifest.name
+        try:
             release = load_release(state.manifest.hash)
             records = load_records(release.plan)
-            found[state.manifest.name] = Watching(platform, ledger, store, release, records).tell(today)
+            found[name] = Watching(platform, ledger, store, release, records).tell(today)
+        except (NoToken, DataError, ReleaseError, PlanError, OSError) as error:
+            failed[name] = reason_of(error)
+    if failed:
+        raise NotTold(found, failed)
     return found
+
+
+def _waits(store: ServingStore, state: ReleaseState, quarter: str) -> bool:
+    """Whether a bit of a quarter is due under a release that the ceilings leave room for."""
+    if state.told is None or state.told.watch is None:
+        return False
+    after = 0
+    while True:
+        with store.transaction() as own:
+            some = due(own.database, state.manifest.hash, quarter, after, AT_ONCE)
+            if any(has_room(own, one, state.told, quarter, state.limits[WATCH]) for one in some):
+                return True
+        if not some:
+            return False
+        after = some[-1].number
 
 
 def watch_chore(
@@ -66,4 +97,6 @@ def watch_chore(
 def told_words(name: str, found: ToldQuarter) -> str:
     """What the operator is told of a quarter: counts alone."""
     back = f", {found.kept_back} kept back by a ceiling" if found.kept_back else ""
+    if found.absent:
+        back += f", {found.absent} kept until the data have the creator and consents again"
     return f"release {name}: {found.told} watch bits wait for the day's batch, {found.ended} watches ended{back}"

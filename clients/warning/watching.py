@@ -18,6 +18,7 @@ import numpy as np
 from sealscore.clients.scoring.consented import ConsentedRows
 from sealscore.clients.scoring.serving_store import ServingStore, Transaction
 from sealscore.clients.scoring.storage.subscriptions import (
+    AT_ONCE,
     Subscription,
     due,
     end,
@@ -32,14 +33,12 @@ from sealscore.shared.ledger.entries import TellLimit
 from sealscore.shared.ledger.ledger import Ledger
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.persons.records import Records
-from sealscore.shared.serving.manifest import WATCH_BITS, Manifest, WatchRule
+from sealscore.shared.serving.manifest import WATCH_BITS, Manifest, Told, WatchRule
 from sealscore.shared.serving.release import Release
-from sealscore.shared.serving.watch import WATCH, end_entry, last_day, quarter_after, quarter_of, watch_entry
+from sealscore.shared.serving.watch import LONGEST_QUARTER, WATCH, last_day, quarter_after, quarter_of, watch_entry
 from sealscore.shared.text.foreign import encodable
 
 _LABEL = b"sealscore watch consent 1"
-# Of one transaction, so that a consent beside it waits for moments alone.
-_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -68,19 +67,21 @@ class WatchRequest:
 
 @dataclass(frozen=True)
 class ToldQuarter:
-    """How many bits of a quarter were told, how many subscriptions ended since the consent did, and how many bits a
-    ceiling kept back.
+    """How many bits of a quarter were told, how many subscriptions ended since the consent did, how many bits a ceiling
+    kept back, and how many wait since today's data lack the creator, or all consents.
     """
 
     told: int = 0
     ended: int = 0
     kept_back: int = 0
+    absent: int = 0
 
 
 class Watching:
     """Watches under one release, by records as they are today.
 
-    With `asking_consents` a request is a consent itself (see `TokenMaker`).
+    A consent counts that names the purpose of watching itself. With `asking_consents` a request is one, given on its
+    day (see `TokenMaker`), and without it data that have no consents let nobody be watched.
 
     Raises:
         NoToken: `kind`, where the release tells no watch bit of this platform.
@@ -131,12 +132,16 @@ class Watching:
                 if known.ended:
                     raise NoToken("withdrawn", "this consent was ended; a new one needs a new token")
                 return known
+            if today > date.fromisoformat(token.expires) + LONGEST_QUARTER:
+                what = f"the token of this key ended on {token.expires}, too long ago; name the key of a new one"
+                raise NoToken("withdrawn", what)
             if last_day(last) > ends:
                 what = f"the release ends on {ends}, before the last of {request.quarters} quarters; ask for fewer"
                 raise NoToken("release-expired", what)
-            asked_on = self._asked_on(self._asking, today)
-            if self._rows.live_row(own, person, request.lender, [self._purpose], asked_on, today) is None:
-                what = f"there is no live consent for {request.lender} and the purpose {self._purpose}"
+            if self._live_row(own, person, request.lender, today if self._asking else None, today) is None:
+                what = f"there is no live consent for {request.lender} that names the purpose {self._purpose}"
+                if self._rows.records.consent is None:
+                    what += '; the data have no consents: where her request is one, write consents = "request"'
                 raise NoToken("no-consent", what)
             needed = own.bits(person, WATCH) + request.quarters * WATCH_BITS
             if needed > limit.life:
@@ -155,10 +160,10 @@ class Watching:
             LedgerError, ServingStoreError: it cannot be charged; what was told before is whole.
         """
         charge_days(self._ledger, self._store, self._release.hash, today)
-        limit, quarter, after, counts = self._limit(), quarter_of(today), 0, [0, 0, 0]
+        limit, quarter, after, counts = self._limit(), quarter_of(today), 0, [0, 0, 0, 0]
         while True:
             with self._store.transaction() as own:
-                found = due(own.database, self._release.hash, quarter, after, _AT_ONCE)
+                found = due(own.database, self._release.hash, quarter, after, AT_ONCE)
                 for one in found:
                     counts[self._tell(own, one, quarter, limit, today)] += 1
             if not found:
@@ -167,17 +172,19 @@ class Watching:
 
     def _tell(self, own: Transaction, one: Subscription, quarter: str, limit: TellLimit, today: date) -> int:
         """Tell one bit; gives the place in `ToldQuarter` where it counts."""
-        asked = self._asked_on(one.asked, date.fromisoformat(one.day))
-        row = self._rows.live_row(own, one.person, one.lender, [self._purpose], asked, today)
+        row = self._live_row(own, one.person, one.lender, date.fromisoformat(one.day) if one.asked else None, today)
         if row is None:
-            end(own.database, one, end_entry(one.handle), str(today))
+            # Rows or a column that today's export lacks say nothing of what she agreed to.
+            if not self._rows.has(one.person) or (self._rows.records.consent is None and not one.asked):
+                return 3
+            end(own.database, one, today)
             return 1
-        what = f"{self._told.definition('watch')}|{quarter}"
-        known = own.told(one.person, WATCH, what)
-        new = 0 if known is not None else WATCH_BITS
-        if own.bits(one.person, WATCH, quarter) + new > limit.month or own.bits(one.person, WATCH) + new > limit.life:
+        if not has_room(own, one, self._told, quarter, limit):
             return 2
+        what = _meaning(self._told, quarter)
+        known = own.told(one.person, WATCH, what)
         bit = self._bit(row) if known is None else known
+        new = 0 if known is not None else WATCH_BITS
         own.tell(one.person, WATCH, what, quarter, bit, new, one.lender, one.release, one.handle)
         put(own.database, one, watch_entry(one.handle, quarter, bit), quarter)
         return 0
@@ -187,8 +194,8 @@ class Watching:
         logit = self._tower.model.logits({name: values[row : row + 1] for name, values in columns.items()})[0]
         return int(logit > self._cut)
 
-    def _asked_on(self, asked: bool, day: date) -> date | None:
-        return day if asked or self._rows.records.consent is None else None
+    def _live_row(self, own: Transaction, person: str, lender: str, asked_on: date | None, today: date) -> int | None:
+        return self._rows.live_row(own, person, lender, [self._purpose], asked_on, today, named=True)
 
     def _limit(self) -> TellLimit:
         found = self._ledger.state.serving.releases.get(self._release.hash)
@@ -225,8 +232,19 @@ def stop_watching(store: ServingStore, person: str, lender: str, today: date) ->
     with store.transaction() as own:
         found = live_subscriptions(own.database, person, lender)
         for one in found:
-            end(own.database, one, end_entry(one.handle), str(today))
+            end(own.database, one, today)
     return len(found)
+
+
+def has_room(own: Transaction, one: Subscription, told: Told, quarter: str, limit: TellLimit) -> bool:
+    """Whether the ceilings leave room for the bit of a quarter; one that was told to another lender needs none."""
+    known = own.told(one.person, WATCH, _meaning(told, quarter))
+    new = 0 if known is not None else WATCH_BITS
+    return own.bits(one.person, WATCH, quarter) + new <= limit.month and own.bits(one.person, WATCH) + new <= limit.life
+
+
+def _meaning(told: Told, quarter: str) -> str:
+    return f"{told.definition('watch')}|{quarter}"
 
 
 def _watched(manifest: Manifest, group: str) -> tuple[WatchRule, str]:

@@ -19,6 +19,8 @@ from sealscore.shared.serving.serving_keys import month_of
 WATCH = "watch"
 MOST_QUARTERS = 12
 ENTRY_BYTES = 16
+LONGEST_QUARTER = timedelta(days=92)
+"""No calendar quarter has more days."""
 _LABEL = b"sealscore watch 1"
 _ENDED = "ended"
 _QUARTER = re.compile(r"([0-9]{4})-q([1-4])")

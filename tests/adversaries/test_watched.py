@@ -4,7 +4,6 @@ not. It gets receipts, of one form and number whatever happens; and whom it tell
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -14,14 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_release import TODAY, Pair, application, content_of, known_at, watched_release
-from watches import NEXT, batch_of, begun, bits_of, taken, told, watch_request, watching
+from watches import NEXT, batch_of, begun, bits_of, opened, taken, told, watch_request, watching
 
 from sealscore.clients.scoring import tokens
 from sealscore.clients.scoring.batches import take_batch
 from sealscore.clients.warning.watching import stop_watching
-from sealscore.shared.crypto.sealing import unseal
-from sealscore.shared.fields import unpack_fields
-from sealscore.shared.serving.token import _Under
 
 PERSONS = 6
 DAYS = [NEXT, NEXT + timedelta(days=1), date(2030, 7, 1), date(2030, 10, 1), date(2031, 1, 1), date(2031, 4, 1)]
@@ -41,13 +37,6 @@ def same_handles() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokens.os, "urandom", lambda size: next(count).to_bytes(size, "big"))
         yield
-
-
-def opened(pair: Pair, text: str, day: date) -> bytes:
-    """What the lender finds in a batch: the seal itself is of chance."""
-    data = base64.urlsafe_b64decode(text.removeprefix("sealscore-batch-1."))
-    _, _, body = unseal(data, _Under(pair.release.hash, pair.keys(day).keys), pair.plan.cards)
-    return unpack_fields(body, 2)[1]
 
 
 def lived(
@@ -139,6 +128,46 @@ def test_a_server_that_holds_batches_back_or_repeats_them_changes_no_bit_and_rev
     assert bits_of(pair, leaves, later) == []
     assert bits_of(pair, stays, later) == [bit]
     assert pair.log.watch_bits(date(2030, 10, 1)) == []
+
+
+def test_an_end_before_the_first_use_of_a_token_stands_against_a_batch_that_was_held_back():
+    pair, person = Pair(watched_release(batch_places=8)), known_at()[0]
+    start, later = date(2030, 3, 25), NEXT + timedelta(days=1)
+    token = pair.token(person, person, start)
+    watching(pair).begin(watch_request(person), start)
+    told(pair)
+    held = batch_of(pair)
+    assert stop_watching(pair.store, person, pair.lender, later) == 1
+    taken(pair, batch_of(pair, later), later)
+    used = later + timedelta(days=1)
+    scored = pair.service(used, start).score(application(person, token, day=used), "me", used)
+    assert scored["signals"][0]["status"] == "used"
+    for _ in range(2):
+        taken(pair, held, receipted=False)
+        assert bits_of(pair, person) == []
+
+
+@pytest.mark.parametrize("carried", [[False, True], [True, True], [True, False]])
+def test_what_came_before_the_first_use_of_a_token_is_read_with_it(carried: list[bool]):
+    """What was receipted never comes again: the bit would be charged and lost, and an end undone."""
+    pair, person = Pair(watched_release(batch_places=8)), known_at()[0]
+    start, later = date(2030, 3, 25), NEXT + timedelta(days=1)
+    token = pair.token(person, person, start)
+    watching(pair).begin(watch_request(person), start)
+    told(pair)
+    first = batch_of(pair)
+    if carried[0]:
+        taken(pair, first)
+    if carried[1]:
+        stop_watching(pair.store, person, pair.lender, later)
+        taken(pair, batch_of(pair, later), later)
+    used = later + timedelta(days=1)
+    pair.service(used, start).score(application(person, token, day=used), "me", used)
+    assert len(bits_of(pair, person)) == (not carried[1])
+    # Of an entry that was read nothing is left among the tombstones.
+    entries = [opened(pair, first, NEXT)[at : at + 16] for at in range(0, 8 * 16, 16)]
+    left = [pair.log._database.execute("SELECT 1 FROM handles WHERE handle = ?", (one,)).fetchone() for one in entries]
+    assert left.count(None) == (1 if carried[0] else 8)
 
 
 def test_entries_of_a_batch_are_told_apart_by_the_handle_alone():

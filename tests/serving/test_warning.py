@@ -19,6 +19,9 @@ from sealscore.shared.serving.watch import last_day, quarter_after, quarter_of
 
 pytestmark = pytest.mark.slow
 
+# The records have no consents: what the operator types is one.
+SERVING = '\n[serving]\nconsents = "request"\n'
+
 # The worst 80 %, so that of few persons some have a bit of 1.
 OPTIONS = ("--watch", "wallet:0.8:3", "--days", "900")
 
@@ -28,7 +31,9 @@ def allowed(partners: Partners) -> Partners:
     """A wallet whose operator allows the watch bit."""
     config = partners.town.node("wallet").config_file
     text = config.read_text("utf-8")
-    config.write_text(f"{text}\n[serving]\nlimits.watch = {{ quarter = 1, life = 6 }}\n", encoding="utf-8")
+    config.write_text(
+        f'{text}\n[serving]\nconsents = "request"\nlimits.watch = {{ quarter = 1, life = 6 }}\n', encoding="utf-8"
+    )
     return partners
 
 
@@ -119,7 +124,7 @@ def test_a_release_with_the_bit_is_approved_only_where_the_operator_allows_it(pa
     config = partners.town.node("wallet").config_file
     text = config.read_text("utf-8")
     for limit, code in (("month = 1, life = 9", 2), ("quarter = 1, life = 2", 1), ("quarter = 1, life = 3", 0)):
-        config.write_text(f"{text}\n[serving]\nlimits.watch = {{ {limit} }}\n", encoding="utf-8")
+        config.write_text(f'{text}\n[serving]\nconsents = "request"\nlimits.watch = {{ {limit} }}\n', encoding="utf-8")
         assert partners.node("wallet", "release", "approve", folder, "--yes", "--unranked").code == code, limit
     # Others have nothing to allow, and no bit of theirs is told.
     for name in ("video-1", "lender-1"):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any, TypeVar
 
-from small_release import TODAY, Pair, everybody
+from small_release import TODAY, Pair, agreed, everybody
 
 from sealscore.clients.platform_api.desk import ConsentDesk, DeskSources
 from sealscore.shared.persons.records import Records
@@ -22,7 +22,8 @@ class Desk:
 
     def __init__(self, pair: Pair, **more: Any) -> None:
         self.pair, self.today, self.version, self.keys, self.reads, self.now = pair, TODAY, 0, 0, 0, 0.0
-        self.records: Callable[[], Records] = lambda: everybody(pair.platform)
+        everyone = agreed if pair.release.manifest.monitoring_code else everybody
+        self.records: Callable[[], Records] = lambda: everyone(pair.platform)
         self.releases = {pair.release.hash: pair.release}
         self.worker = ThreadPoolExecutor(1)
         self.of = self.do(lambda: self._made(**more))

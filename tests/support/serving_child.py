@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from platform_desk import Desk
 from platform_http import api_of
-from small_release import TEXT, TODAY, Pair, application, everybody, known_at, request, watched_release
+from small_release import TEXT, TODAY, Pair, agreed, application, known_at, request, watched_release
 
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.server import HttpServer
@@ -152,7 +152,7 @@ class Child:
         pair, persons = self._pair, known_at(count=PERSONS)
         charged = pair.ledger.state.serving.releases[pair.release.hash].days.values()
         day = max([TODAY, *(date.fromisoformat(days[-1].day) for days in charged)])
-        records = everybody(pair.platform)
+        records = agreed(pair.platform)
         desk = watching.Watching(pair.platform, pair.ledger, pair.store, pair.release, records)
         while True:
             for person in persons:

@@ -140,7 +140,7 @@ def check_watches(folder: Path) -> None:
         rows = database.execute(
             "SELECT seq, person, what, month, value, bits, handle FROM told WHERE kind = 'watch'"
         ).fetchall()
-        waiting = database.execute("SELECT entry, handle, quarter FROM watch_outbox").fetchall()
+        waiting = database.execute("SELECT entry, handle, quarter, batch FROM watch_outbox").fetchall()
         begun = dict(database.execute("SELECT handle, ended FROM subscriptions").fetchall())
     told = {(handle, quarter): value for _, _, _, quarter, value, _, handle in rows}
     assert len(told) == len(rows)
@@ -157,12 +157,13 @@ def check_watches(folder: Path) -> None:
     assert set(spent.values()) <= {limit.month}
     people = {person for person, _ in spent}
     assert all(sum(bits for (one, _), bits in spent.items() if one == person) <= limit.life for person in people)
-    for entry, handle, quarter in waiting:
+    for entry, handle, quarter, batch in waiting:
         if quarter is None:
             assert (entry, begun[handle] is None) == (end_entry(handle), False)
         else:
             assert entry == watch_entry(handle, quarter, told[handle, quarter])
-            assert begun[handle] is None
+            # What a batch was made with stays in it until the next one is made.
+            assert begun[handle] is None or batch is not None
     for what, *said in acknowledged(folder):
         if what == "watch":
             assert bytes.fromhex(said[0]) in begun

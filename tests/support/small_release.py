@@ -5,6 +5,7 @@ levels in training and approved it. For tests of what happens after training.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from sealscore.shared.model.build import coding_of
 from sealscore.shared.model.calibration import Calibration
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.weights import TowerWeights, admissible
+from sealscore.shared.persons.consent import Consent
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import SERVER, Plan
@@ -46,6 +48,7 @@ from sealscore.shared.serving.token import Token, claimed_release, open_token
 
 TODAY = date(2030, 3, 10)
 PURPOSE = "credit-decision"
+MONITORING = "monitoring"
 TEXT = "a" * 64
 ALL_KINDS: dict[str, dict[str, Any]] = {
     "wallet": {
@@ -70,6 +73,14 @@ def small_plan() -> Plan:
 def everybody(party: str) -> Records:
     """A party's records."""
     return federation_of(small_plan(), 200)[party]
+
+
+@cache
+def agreed(party: str) -> Records:
+    """The same with consents of everybody to each lender, for scoring and for being watched."""
+    lenders = [one.name for one in small_plan().parties if one.name.startswith("lender")]
+    cell = tuple(Consent(lender, purpose) for lender in lenders for purpose in (PURPOSE, MONITORING))
+    return dataclasses.replace(everybody(party), consent=tuple(cell for _ in everybody(party).person))
 
 
 def small_run(folder: Path, plan: Plan | None = None, seed: int = 0) -> Path:
@@ -358,5 +369,5 @@ def watched_release(worst: float = 0.5, quarters: int = 6, **fields: Any) -> Rel
     """A release of which the wallet tells the watch bit, too."""
     told = small_release(kinds=True).manifest.model_dump(mode="json")["told"]
     told["wallet"]["watch"] = {"worst": worst, "quarters": quarters}
-    given = {"told": told, "monitoring_code": "monitoring", "expires": "2032-12-31", **fields}
+    given = {"told": told, "monitoring_code": MONITORING, "expires": "2032-12-31", **fields}
     return crafted(small_release(kinds=True), **given)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import date
 from typing import Any
 
-from small_release import TEXT, TODAY, Pair, application, everybody
+from small_release import TEXT, TODAY, Pair, agreed, application
 
 from sealscore.clients.scoring.batches import batch_for, take_batch, take_receipt
 from sealscore.clients.scoring.storage.subscriptions import Subscription
 from sealscore.clients.scoring.storage.watch_bits import WatchBit
 from sealscore.clients.warning.watching import ToldQuarter, Watching, WatchRequest
+from sealscore.shared.crypto.sealing import unseal
+from sealscore.shared.fields import unpack_fields
+from sealscore.shared.serving.token import _Under
 
 NEXT = date(2030, 4, 1)
 """The first day of the quarter after `TODAY`."""
@@ -18,7 +22,7 @@ NEXT = date(2030, 4, 1)
 
 def watching(pair: Pair, records: Any = None, asking: bool = False) -> Watching:
     """The platform's part, by its records or others."""
-    return Watching(pair.platform, pair.ledger, pair.store, pair.release, records or everybody(pair.platform), asking)
+    return Watching(pair.platform, pair.ledger, pair.store, pair.release, records or agreed(pair.platform), asking)
 
 
 def watch_request(person: str, quarters: int = 4, **more: Any) -> WatchRequest:
@@ -43,6 +47,13 @@ def told(pair: Pair, day: date = NEXT) -> ToldQuarter:
 def batch_of(pair: Pair, day: date = NEXT) -> str:
     """The day's batch."""
     return batch_for(pair.identity(), pair.ledger, pair.store, pair.release, pair.peer(day), day)
+
+
+def opened(pair: Pair, text: str, day: date) -> bytes:
+    """What the lender finds in a batch: the seal itself is of chance."""
+    data = base64.urlsafe_b64decode(text.removeprefix("sealscore-batch-1."))
+    _, _, body = unseal(data, _Under(pair.release.hash, pair.keys(day).keys), pair.plan.cards)
+    return unpack_fields(body, 2)[1]
 
 
 def taken(pair: Pair, text: str, day: date = NEXT, receipted: bool = True) -> int:

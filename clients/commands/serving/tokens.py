@@ -29,6 +29,7 @@ from sealscore.shared.identity.identity import Card
 from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.serving.manifest import KINDS, Kind
 from sealscore.shared.serving.serving_keys import month_of
+from sealscore.shared.serving.watch import WATCH
 from sealscore.shared.text.terminal import foreign
 
 _OWNER = 0o600
@@ -93,6 +94,9 @@ def correct(
 
 
 def _kinds(given: list[str] | None) -> frozenset[Kind]:
+    if WATCH in (given or ()):
+        what = f"{WATCH}: no token tells it, and what was told of it is not corrected; warning begin, warning end"
+        raise typer.BadParameter(what, param_hint="--kind")
     if unknown := set(given or ()) - set(KINDS):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: one of {', '.join(KINDS)}", param_hint="--kind")
     return frozenset({"signal", *(kind for kind in KINDS if kind in (given or ()))})

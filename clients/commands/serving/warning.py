@@ -29,7 +29,7 @@ from sealscore.clients.setup.plan_data import loaded, loader
 from sealscore.clients.setup.serving_dir import ServingDir, today
 from sealscore.clients.warning.arrears import read_arrears
 from sealscore.clients.warning.borrowers import PRIORITIES, WarnedLoan, warned_loans
-from sealscore.clients.warning.daily import tell_bits, told_words
+from sealscore.clients.warning.daily import NotTold, tell_bits, told_words
 from sealscore.clients.warning.rules import WarningRules
 from sealscore.clients.warning.watching import Watching, WatchRequest, stop_watching
 from sealscore.shared.files import write_whole
@@ -64,7 +64,8 @@ def begin(
     with opened(node_dir) as ledger, closing(serving.store()) as store:
         records = loaded(node_dir, config, found.plan).records
         try:
-            made = Watching(config.node.name, ledger, store, found, records).begin(asked, today())
+            asking = config.serving.consents == "request"
+            made = Watching(config.node.name, ledger, store, found, records, asking).begin(asked, today())
         except NoToken as error:
             fail(f"not begun ({error.code}): {error}", FAILED)
     console.print(f"begun: one bit a quarter for {foreign(lender)}, from {made.first} to {made.last}, whatever is lent")
@@ -89,12 +90,15 @@ def tell(folder: Folder = HERE) -> None:
     node_dir = of_role(folder, "platform")
     serving, config = ServingDir(node_dir), node_dir.config()
     with opened(node_dir) as ledger, closing(serving.store()) as store:
+        why: NotTold | None = None
         try:
             found = tell_bits(config.node.name, ledger, store, serving.release, loader(node_dir, config), today())
-        except NoToken as error:
-            fail(f"not told ({error.code}): {error}", FAILED)
+        except NotTold as error:
+            found, why = dict(error.found), error
     for name, one in found.items():
         console.print(foreign(told_words(name, one)))
+    if why is not None:
+        fail(f"not told: {foreign(str(why))}", FAILED)
     if not found:
         console.print("no bit of this quarter is due")
 

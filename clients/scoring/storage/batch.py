@@ -31,6 +31,7 @@ from sealscore.clients.scoring.storage.watch_bits import (
     drop_old_bits,
     meanings,
     take_entries,
+    take_tombstones,
 )
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.serving.token import Token
@@ -125,10 +126,12 @@ class Batch:
         """Whether a token of which so much is known may serve an application: it is bound to no other one."""
         return known is None or known.application == self._application(application)
 
-    def use(self, handle: bytes, application: str, person: str, platform: str, expires: str) -> None:
-        """Bind a free token to an application."""
-        row = (handle, self._application(application), platform, self._keys.person(person), expires)
+    def use(self, handle: bytes, application: str, person: str, platform: str, expires: str, day: date) -> None:
+        """Bind a free token to an application, and read what batches up to that day told of it before."""
+        name = self._keys.person(person)
+        row = (handle, self._application(application), platform, name, expires)
         self._database.execute("INSERT OR IGNORE INTO handles VALUES (?, ?, ?, ?, ?, NULL)", row)
+        self.shed |= take_tombstones(self._database, handle, name, platform, day)
 
     def keep_level(self, token: Token, person: str, purpose: str) -> None:
         """Keep the level of a token that is used here, for a purpose of retraining that its consent names."""

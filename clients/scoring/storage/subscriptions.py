@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import date
+
+from sealscore.shared.serving.watch import end_entry
+
+AT_ONCE = 200
+"""Subscriptions of one transaction, so that a consent beside it waits for moments alone."""
 
 SUBSCRIPTIONS_SCHEMA = """
 CREATE TABLE IF NOT EXISTS subscriptions (
@@ -30,6 +36,12 @@ _LIVE = (
     "FROM subscriptions AS one JOIN tokens USING (person, lender, handle) "
     "WHERE one.ended IS NULL AND tokens.withdrawn IS NULL"
 )
+
+ENDS_THAT_WAIT = (
+    "SELECT one.lender, one.ended AS day FROM watch_outbox JOIN subscriptions AS one USING (handle) "
+    "WHERE watch_outbox.quarter IS NULL AND watch_outbox.batch IS NULL"
+)
+"""A query of the ends that no batch has: lender and day of each."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +101,24 @@ def due(database: sqlite3.Connection, release: str, quarter: str, after: int, mo
     return [Subscription(*row) for row in database.execute(query, (after, release, quarter, quarter, most))]
 
 
-def end(database: sqlite3.Connection, one: Subscription, entry: bytes, day: str) -> None:
+def live_under(database: sqlite3.Connection, release: str, quarter: str, most: int) -> list[Subscription]:
+    """At most so many subscriptions under a release that nothing has ended, of a last quarter not before this one."""
+    query = f"SELECT {_NAMES} {_LIVE} AND one.release = ? AND one.last >= ? ORDER BY one.number LIMIT ?"
+    return [Subscription(*row) for row in database.execute(query, (release, quarter, most))]
+
+
+def end(database: sqlite3.Connection, one: Subscription, day: date) -> None:
     """Nothing more is told of a subscription, and the lender is told that by an entry."""
-    database.execute("UPDATE subscriptions SET ended = ? WHERE handle = ? AND ended IS NULL", (day, one.handle))
-    database.execute("DELETE FROM watch_outbox WHERE handle = ?", (one.handle,))
-    put(database, one, entry, None)
+    database.execute("UPDATE subscriptions SET ended = ? WHERE handle = ? AND ended IS NULL", (str(day), one.handle))
+    put(database, one, end_entry(one.handle), None)
 
 
 def put(database: sqlite3.Connection, one: Subscription, entry: bytes, quarter: str | None) -> None:
-    """Let the entry of a quarter (None of an end) wait for a batch, in the place of that of an earlier quarter."""
-    database.execute("DELETE FROM watch_outbox WHERE handle = ?", (one.handle,))
+    """Let the entry of a quarter (None of an end) wait for the next batch, in the place of what waited before.
+
+    What is in a batch stays in it, for as long as that may be made again.
+    """
+    database.execute("DELETE FROM watch_outbox WHERE handle = ? AND batch IS NULL", (one.handle,))
     row = (entry, one.handle, one.lender, quarter)
     database.execute("INSERT INTO watch_outbox VALUES (NULL, ?, ?, ?, ?, NULL)", row)
 
@@ -106,9 +126,11 @@ def put(database: sqlite3.Connection, one: Subscription, entry: bytes, quarter: 
 def fill(database: sqlite3.Connection, lender: str, number: int, places: int) -> None:
     """Put entries that wait into a new batch, as far as there are places: ends first, then bits as they came.
 
-    What a batch that was not receipted had waits again; what was receipted, or is of a token that was withdrawn, does
-    not.
+    What a batch that was not receipted had waits again; what was receipted, or is of a token that was withdrawn, or of
+    which a later entry says more, does not.
     """
+    latest = "SELECT MAX(number) FROM watch_outbox WHERE lender = ?1 GROUP BY handle"
+    database.execute(f"DELETE FROM watch_outbox WHERE lender = ?1 AND number NOT IN ({latest})", (lender,))
     withdrawn = "SELECT handle FROM tokens WHERE withdrawn IS NOT NULL"
     receipted = "SELECT number FROM batches WHERE lender = ?1 AND receipt IS NOT NULL"
     over = f"(handle IN ({withdrawn}) OR batch IN ({receipted}))"
@@ -119,9 +141,6 @@ def fill(database: sqlite3.Connection, lender: str, number: int, places: int) ->
 
 
 def entries_of(database: sqlite3.Connection, lender: str, number: int) -> list[bytes]:
-    """The entries in a batch, but those of tokens that were withdrawn since."""
-    query = (
-        "SELECT entry FROM watch_outbox WHERE (lender, batch) = (?, ?) "
-        "AND handle NOT IN (SELECT handle FROM tokens WHERE withdrawn IS NOT NULL) ORDER BY number"
-    )
+    """The entries that a batch was made with; what ended or was withdrawn since is for the next one to say."""
+    query = "SELECT entry FROM watch_outbox WHERE (lender, batch) = (?, ?) ORDER BY number"
     return [bytes(entry) for (entry,) in database.execute(query, (lender, number))]

@@ -184,6 +184,7 @@ def test_a_creator_agrees_to_be_watched_and_ends_it(back_end: BackEnd):
         refused = back_end.post("/v1/watches", watch_body(back_end, one) | changes)
         assert code(refused, status) == why
         assert one not in refused.text
+    assert code(back_end.post("/v1/watches/end", {"person": one, "lender": "lender-9"}), 422) == "lender"
     ended = back_end.post("/v1/watches/end", {"person": one, "lender": "lender-1"}).json()
     assert ended == {"lender": "lender-1", "watches": 1}
     assert code(back_end.post("/v1/watches", watch_body(back_end, one)), 409) == "withdrawn"

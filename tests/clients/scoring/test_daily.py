@@ -180,7 +180,7 @@ class TestLender:
     def test_keys_of_the_log_whose_term_has_ended_are_destroyed(self, lender: Node, tmp_path: Path):
         log = ScoreLog(lender.keys, tmp_path / "scores.db")
         with log.commit() as batch:
-            batch.use(b"h" * 32, "app", "ann", PLATFORM, "2031-02-01")
+            batch.use(b"h" * 32, "app", "ann", PLATFORM, "2031-02-01", date(2031, 1, 5))
             batch.write({"score_id": "s"}, "app", "ann", 1, b"d" * 32)
             batch.withdraw([b"h" * 32], PLATFORM, "2031-01-05", "2031-01-06")
         for readable in (True, True, False):

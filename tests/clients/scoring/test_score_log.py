@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing, suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def write(log: ScoreLog, person: str, name: str, handle: bytes | None = None) ->
     with log.commit() as batch:
         if handle is not None:
             assert batch.free(batch.handle(handle), name)
-            batch.use(handle, name, person, "wallet", "2030-04-01")
+            batch.use(handle, name, person, "wallet", "2030-04-01", date(2030, 3, 10))
         batch.write({"score_id": f"score-{name}", "said": f"secret of {person}"}, name, person, 1, name.encode())
 
 
@@ -310,7 +310,7 @@ def test_a_commit_that_fails_leaves_nothing():
 
     def fails() -> None:
         with log.commit() as batch:
-            batch.use(HANDLE, "x", "p0", "wallet", "2030-04-01")
+            batch.use(HANDLE, "x", "p0", "wallet", "2030-04-01", date(2030, 3, 10))
             batch.write({"score_id": "x"}, "x", "p0", 1, b"x")
             batch.erase("p1", "x")
             raise KeyError("x")

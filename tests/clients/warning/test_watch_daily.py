@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_release import TODAY, Pair, bits_told, everybody, known_at
-from watches import NEXT, begun, exchanged
+from small_release import LIMITS, TODAY, Pair, admit_entry, agreed, bits_told, known_at, watched_release
+from watches import NEXT, begun, bits_of, exchanged, watch_request, watching
 
 from sealscore.clients.data import DataError
 from sealscore.clients.scoring.serving_store import ServingStore
-from sealscore.clients.warning.daily import watch_chore
-from sealscore.shared.ledger.entries import EndRelease
+from sealscore.clients.warning.daily import NotTold, tell_bits, watch_chore
+from sealscore.clients.warning.watching import ToldQuarter
+from sealscore.shared.ledger.entries import EndRelease, TellLimit
+from sealscore.shared.serving.release import Release, ReleaseError
 from sealscore.shared.serving.watch import last_day, quarter_after, quarter_of
 
 
@@ -35,7 +38,7 @@ def chore_of(pair: Pair, reads: list[str], fault: bool = False) -> Callable[[dat
         reads.append("data")
         if fault:
             raise DataError([])
-        return everybody(pair.platform)
+        return agreed(pair.platform)
 
     return watch_chore(
         pair.platform,
@@ -66,10 +69,48 @@ def test_a_quarters_bits_are_told_on_its_first_day_or_when_the_node_is_back(pair
 
 def test_data_that_cannot_be_read_lose_nothing(pair: Pair):
     begun(pair, known_at()[0])
-    with pytest.raises(DataError):
+    with pytest.raises(NotTold, match=pair.release.manifest.name):
         chore_of(pair, [], fault=True)(NEXT)
     assert bits_told(pair, "watch") == []
     assert len(chore_of(pair, [])(NEXT + timedelta(days=1))) == 1
+
+
+def test_a_release_that_cannot_be_told_keeps_no_other_from_it(pair: Pair):
+    person = known_at()[0]
+    second = watched_release(worst=0.3, name="second", batch_places=8)
+    pair.ledger.append(
+        lambda state: admit_entry(second, pair.platform, LIMITS | {"watch": TellLimit(month=2, life=24)})
+    )
+    twin = dataclasses.replace(pair, release=second)
+    twin.__dict__.update({name: getattr(pair, name) for name in ("ledger", "store", "log", "lender_ledger")})
+    begun(pair, person)
+    twin.token(person, "again")
+    watching(twin).begin(watch_request(person, key="again"), TODAY)
+
+    def release(hash: str) -> Release:
+        if hash == pair.release.hash:
+            raise ReleaseError("its folder is gone")
+        return second
+
+    with pytest.raises(NotTold, match=pair.release.manifest.name) as error:
+        tell_bits(pair.platform, pair.ledger, pair.store, release, lambda plan: agreed(pair.platform), NEXT)
+    assert error.value.found == {"second": ToldQuarter(told=1)}
+
+
+def test_what_a_ceiling_keeps_back_has_no_data_read_day_by_day(pair: Pair):
+    person, reads = known_at()[0], list[str]()
+    begun(pair, person)
+    second = watched_release(worst=0.3, name="second", batch_places=8)
+    pair.ledger.append(lambda state: admit_entry(second, pair.platform))
+    twin = dataclasses.replace(pair, release=second)
+    twin.__dict__.update({name: getattr(pair, name) for name in ("ledger", "store", "log", "lender_ledger")})
+    twin.token(person, "again")
+    watching(twin).begin(watch_request(person, key="again"), TODAY)
+    watching(twin).tell(NEXT)
+    # The ceiling of the quarter is reached by the other release.
+    assert list(chore_of(pair, reads)(NEXT)) == []
+    assert reads == []
+    assert bits_told(pair, "watch") == [1]
 
 
 def test_with_the_release_its_watches_end(pair: Pair):
@@ -79,6 +120,24 @@ def test_with_the_release_its_watches_end(pair: Pair):
     assert list(chore_of(pair, [])(NEXT)) == []
     assert bits_told(pair, "watch") == []
     assert exchanged(pair) == 0
+
+
+def test_bits_that_were_told_are_deleted_with_the_release_and_those_that_wait_are_not_sent(pair: Pair):
+    sent, waits = known_at()[:2]
+    begun(pair, sent)
+    work = chore_of(pair, [])
+    work(NEXT)
+    exchanged(pair)
+    assert len(bits_of(pair, sent)) == 1
+    begun(pair, waits, day=NEXT)
+    second = date(2030, 7, 1)
+    work(second)
+    hash = pair.release.hash
+    pair.ledger.append(lambda state: EndRelease(release=hash, why="a test"))
+    exchanged(pair, second)
+    assert [bits_of(pair, person, second) for person in (sent, waits)] == [[], []]
+    with pair.store.transaction() as own:
+        assert own.take_batch(pair.lender, str(second + timedelta(days=1)), 8)[1:] == ([], [])
 
 
 @given(st.dates(date(2000, 1, 1), date(2999, 1, 1)), st.integers(-40, 40))

@@ -7,15 +7,28 @@ import sqlite3
 from datetime import date, timedelta
 
 import pytest
-from small_release import LIMITS, TODAY, Pair, admit_entry, bits_told, code_of, everybody, known_at, trained_ledger
+from small_release import (
+    LIMITS,
+    TODAY,
+    Pair,
+    admit_entry,
+    agreed,
+    application,
+    bits_told,
+    code_of,
+    everybody,
+    known_at,
+    trained_ledger,
+)
 from small_release import watched_release as release_with
-from watches import NEXT, batch_of, begun, bits_of, exchanged, taken, told, watch_request, watching
+from watches import NEXT, batch_of, begun, bits_of, exchanged, opened, taken, told, watch_request, watching
 
+from sealscore.clients.scoring.batches import late_batches, take_batch
 from sealscore.clients.warning.watching import ToldQuarter, stop_watching
-from sealscore.shared.ledger.entries import TellLimit
+from sealscore.shared.ledger.entries import EndRelease, TellLimit
 from sealscore.shared.ledger.scoring_bits import ToldForScoring
-from sealscore.shared.persons.consent import parse_consents
-from sealscore.shared.serving.watch import quarter_after, quarter_of
+from sealscore.shared.persons.consent import Consent, parse_consents
+from sealscore.shared.serving.watch import LONGEST_QUARTER, quarter_after, quarter_of
 
 QUARTERS = [date(2030, 4, 1), date(2030, 7, 2), date(2030, 10, 3), date(2031, 1, 4), date(2031, 4, 5)]
 
@@ -161,6 +174,46 @@ def test_a_bit_that_waits_is_not_sent_after_a_withdrawal(pair: Pair):
     assert (number, len(handles), entries) == (1, 1, [])
 
 
+@pytest.mark.parametrize("change", ["end", "withdraw", "tell", "release"])
+def test_a_batch_that_is_made_again_on_its_day_holds_the_same(pair: Pair, change: str):
+    """What differed would tell who opens both which entries are dummies, and whom a change is of."""
+    persons = known_at(count=3)
+    for person in persons:
+        begun(pair, person)
+    told(pair)
+    day = NEXT if change != "tell" else date(2030, 7, 1)
+    first = opened(pair, batch_of(pair, day), day)
+    if change == "end":
+        stop_watching(pair.store, persons[0], pair.lender, day)
+    elif change == "withdraw":
+        with pair.store.transaction() as own:
+            own.withdraw(persons[0], pair.lender, str(day))
+    elif change == "tell":
+        assert told(pair, day).told == 3
+    else:
+        hash = pair.release.hash
+        pair.ledger.append(lambda state: EndRelease(release=hash, why="a test"))
+    again = batch_of(pair, day)
+    assert opened(pair, again, day) == first
+    taken(pair, again, day)
+    # The change comes with the next one.
+    after = day + timedelta(days=1)
+    withdrawn = taken(pair, batch_of(pair, after), after)
+    assert withdrawn == (change == "withdraw")
+    found = [[bit.quarter for bit in bits_of(pair, person, after)] for person in persons]
+    assert (
+        found
+        == {
+            "end": [[], ["2030-q2"], ["2030-q2"]],
+            "withdraw": [[], ["2030-q2"], ["2030-q2"]],
+            "tell": [["2030-q3"]] * 3,
+            "release": [[]] * 3,
+        }[change]
+    )
+    with pair.store.transaction() as own:
+        assert own.take_batch(pair.lender, str(after + timedelta(days=1)), 8)[1:] == ([], [])
+
+
 @pytest.mark.parametrize("by", ["command", "table"])
 def test_ending_the_consent_deletes_the_bits_and_leaves_the_token(pair: Pair, by: str):
     person = known_at()[0]
@@ -225,12 +278,47 @@ def test_what_does_not_fit_waits_behind_withdrawals_and_is_sent_again_until_rece
         assert own.take_batch(pair.lender, str(third + timedelta(days=1)), 8)[1:] == ([], [])
 
 
+def test_an_end_that_no_batch_has_is_missed_after_three_days(pair: Pair):
+    persons = known_at(count=10)
+    for person in persons:
+        begun(pair, person)
+        stop_watching(pair.store, person, pair.lender, NEXT)
+    third = NEXT + timedelta(days=3)
+    assert late_batches(pair.store, NEXT) == {}
+    assert late_batches(pair.store, third) == {pair.lender: []}
+    # Eight places: two wait for another batch.
+    exchanged(pair)
+    assert late_batches(pair.store, third) == {pair.lender: []}
+    exchanged(pair, third)
+    assert late_batches(pair.store, third + timedelta(days=9)) == {}
+
+
 def test_what_the_lender_never_used_says_nothing_to_it(pair: Pair):
     person = known_at()[0]
     begun(pair, person, used=False)
     assert told(pair) == ToldQuarter(told=1)
     exchanged(pair)
     assert pair.log.watch_bits(NEXT) == []
+
+
+def test_a_bit_of_the_last_quarter_waits_for_the_first_use_of_its_token(pair: Pair):
+    person, start, used = known_at()[0], date(2030, 6, 25), date(2030, 7, 3)
+    token = pair.token(person, person, start)
+    watching(pair).begin(watch_request(person), TODAY)
+    told(pair, start)
+    exchanged(pair, start)
+    pair.service(used, start).score(application(person, token, day=used), "me", used)
+    assert [bit.quarter for bit in bits_of(pair, person, used)] == ["2030-q2"]
+
+
+def test_a_lender_whose_clock_is_behind_at_a_quarters_midnight_loses_no_bit(pair: Pair):
+    person, eve = known_at()[0], NEXT - timedelta(days=1)
+    begun(pair, person)
+    told(pair)
+    text = batch_of(pair)
+    releases, lender = {pair.release.hash: pair.release}, pair.identity(pair.lender)
+    take_batch(text, lender, pair.lender_ledger, pair.log, releases, [pair.keys(NEXT)], eve, 100)
+    assert [bit.quarter for bit in bits_of(pair, person)] == ["2030-q2"]
 
 
 def test_another_platform_tells_nothing_by_a_handle_that_it_learned(pair: Pair):
@@ -281,8 +369,17 @@ def test_begin_refuses_what_cannot_be_and_keeps_nothing(pair: Pair):
     cells = tuple(parse_consents("lender-1 for credit-decision") for _ in records.person)
     strict = dataclasses.replace(records, consent=cells)
     assert code_of(lambda: watching(pair, strict).begin(watch_request(person), TODAY)) == "no-consent"
+    assert pair.store._database.execute("SELECT COUNT(*) FROM subscriptions").fetchone() == (0,)
+    # One for every purpose is none to be watched, nor is what the data do not say.
+    for cell in (Consent("lender-1"), Consent("lender-1", withdrawn=date(2031, 1, 1))):
+        wide = dataclasses.replace(records, consent=tuple((cell,) for _ in records.person))
+        assert code_of(lambda wide=wide: watching(pair, wide).begin(watch_request(person), TODAY)) == "no-consent"
+    assert code_of(lambda: watching(pair, records).begin(watch_request(person), TODAY)) == "no-consent"
+    # A withdrawal without a purpose ends also a consent that names one.
+    ended = (Consent("lender-1", "monitoring"), Consent("lender-1", withdrawn=TODAY))
+    gone = dataclasses.replace(records, consent=tuple(ended for _ in records.person))
+    assert code_of(lambda: watching(pair, gone).begin(watch_request(person), TODAY)) == "no-consent"
     assert watching(pair, strict, asking=True).begin(watch_request(person), TODAY).first == "2030-q2"
-    assert pair.store._database.execute("SELECT COUNT(*) FROM subscriptions").fetchone() == (1,)
     # A consent that was a request ends by a withdrawal alone.
     assert watching(pair, strict).tell(NEXT) == ToldQuarter(told=1)
     # The same request again is the same subscription; another length is none.
@@ -292,6 +389,36 @@ def test_begin_refuses_what_cannot_be_and_keeps_nothing(pair: Pair):
     short.token(person, person)
     assert code_of(lambda: watching(short).begin(watch_request(person, 3), TODAY)) == "release-expired"
     assert watching(short).begin(watch_request(person, 2), TODAY).last == "2030-q3"
+
+
+def test_rows_that_are_missing_for_a_day_end_no_watch(pair: Pair):
+    person = known_at()[0]
+    begun(pair, person)
+    records = agreed("wallet")
+    rows = [at for at, one in enumerate(records.person) if one != person]
+    without = dataclasses.replace(
+        records,
+        person=tuple(records.person[at] for at in rows),
+        consent=tuple((records.consent or ())[at] for at in rows),
+        columns={name: values[rows] for name, values in records.columns.items()},
+    )
+    assert watching(pair, without).tell(NEXT) == ToldQuarter(absent=1)
+    # Nor does an export without its column of consents.
+    assert watching(pair, everybody("wallet")).tell(NEXT) == ToldQuarter(absent=1)
+    assert bits_told(pair, "watch") == []
+    assert told(pair) == ToldQuarter(told=1)
+
+
+def test_a_token_that_ended_more_than_a_quarter_ago_begins_no_watch(pair: Pair):
+    person, other = known_at()[:2]
+    for one in (person, other):
+        pair.token(one, one)
+    last = TODAY + timedelta(days=pair.release.manifest.token_days) + LONGEST_QUARTER
+    assert watching(pair).begin(watch_request(person), last).first == quarter_after(quarter_of(last), 1)
+    after = last + timedelta(days=1)
+    assert code_of(lambda: watching(pair).begin(watch_request(other), after)) == "withdrawn"
+    # One that began comes again.
+    assert watching(pair).begin(watch_request(person), after).day == str(last)
 
 
 def test_the_quarters_of_a_consent_cannot_be_changed(pair: Pair):
