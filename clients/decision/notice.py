@@ -92,15 +92,15 @@ class Notices:
         """The amount that is approved: also by an earlier version, where a person declined more and left that."""
         if reviewed is not None and (stands := reviewed.get("stands")):
             return int(stands["amount"])
-        with self._log.commit() as batch:
-            register = Register(batch, self._log.keys)
+        with self._log.reading() as view:
+            register = Register(view, self._log.keys)
             kept = register.decision(decision)
             return offered(self._log, register, kept) if kept.state == "approved" else 0
 
     def _reviewed(self, decision: str) -> dict[str, Any] | None:
         """What a person decided of it last."""
-        with self._log.commit() as batch:
-            seq = Register(batch, self._log.keys).last_review(decision)
+        with self._log.reading() as view:
+            seq = Register(view, self._log.keys).last_review(decision)
         line = None if seq is None else next(self._log.lines([seq]))
         return None if line is None or line.kind != REVIEW else line.content
 

@@ -15,7 +15,7 @@ from datetime import date
 from typing import Literal
 
 from sealscore.clients.decision.policy.model import MOST_DAYS, MOST_MANY
-from sealscore.clients.scoring.storage.batch import Batch
+from sealscore.clients.scoring.storage.batch import LogView
 from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.shared.fields import pack_fields
 
@@ -69,7 +69,8 @@ _COLUMNS = "decision, seq, application, version, digest, person, state, queue, d
 
 _NAMES = _COLUMNS.split(", ")
 _INSERT = f"INSERT INTO decisions ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
-# Of an application the last version; a newer one took the place of the others.
+# Of an application the last version; a newer one took the place of the others. `keep` supersedes those that wait, but
+# logs of earlier versions may have an older one that was disputed after that. The index of versions answers it.
 _LAST = "version = (SELECT MAX(version) FROM decisions AS other WHERE other.application = decisions.application)"
 
 
@@ -103,10 +104,10 @@ class KeptDecision:
 
 
 class Register:
-    """The tables in one commit of the log. All amounts are whole units of the policy's currency."""
+    """The tables in one commit of the log, or as it is read. All amounts are whole units of the policy's currency."""
 
-    def __init__(self, batch: Batch, keys: LogKeys) -> None:
-        self._database, self._keys = batch.database, keys
+    def __init__(self, view: LogView, keys: LogKeys) -> None:
+        self._database, self._keys = view.database, keys
 
     def application(self, application: str) -> bytes:
         """What stands for an application, 32 bytes."""

@@ -77,10 +77,10 @@ class ReviewDesk:
 
         Of one queue, or of all; no more than `most`, where that is not negative. Each has the day since when, `since`.
         """
-        with self._log.commit() as batch:
-            register = Register(batch, self._log.keys)
+        with self._log.reading() as view:
+            register = Register(view, self._log.keys)
             rows, counts = register.waiting(queue, most), register.counts()
-        contents = {line.seq: line.content for line in self._log.lines([row.seq for row in rows])} if rows else {}
+            contents = {line.seq: line.content for line in self._log.lines([row.seq for row in rows])} if rows else {}
         return [_row(row, contents[row.seq]) for row in rows], counts
 
     def take(self, decision: str, word: PersonsWord, caller: str, today: date) -> dict[str, Any]:
@@ -225,9 +225,9 @@ class ReviewDesk:
 
     def content(self, decision: str) -> tuple[KeptDecision, dict[str, Any]]:
         """A decision and what its line says; DecisionError where it cannot be read."""
-        with self._log.commit() as batch:
-            kept = Register(batch, self._log.keys).decision(decision)
-        return kept, self._content(kept)
+        with self._log.reading() as view:
+            kept = Register(view, self._log.keys).decision(decision)
+            return kept, self._content(kept)
 
     def _content(self, kept: KeptDecision) -> dict[str, Any]:
         content = next(self._log.lines([kept.seq])).content

@@ -23,6 +23,8 @@ from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.plan.settings import Form
 
 KIND = "decision"
+LOCKED_NAMES = ("decision_id", "state", "amount", "valid_until", "due")
+"""What of an answer is still told of a record that a withdrawal locked."""
 Draw = Callable[[str, str], float]
 """The number of a person for a series and a product (`draw_of`)."""
 
@@ -242,22 +244,31 @@ def _body(request: LoanRequest, score: str) -> bytes:
     return json.dumps(asked, separators=(",", ":")).encode()
 
 
-def shown(log: ScoreLog, policies: ApprovedPolicies, decision: str, today: date) -> dict[str, Any]:
+def shown(
+    log: ScoreLog, policies: ApprovedPolicies, decision: str, today: date, reads_locked: bool = False
+) -> dict[str, Any]:
     """A decision as it was answered, with what became of it since.
 
     `state`, `queue` and `due` are those of now; `reserved` is what is promised and no loan yet; `review` what a person
-    decided last, without the name; `noticed`, `disputed` and `object_until` are days, where there are any.
+    decided last, without the name; `noticed`, `disputed` and `object_until` are days, where there are any. Of a record
+    that a withdrawal locked, which `locked` says, only who `reads_locked` is told more than states, amounts and days:
+    the rest was made with what was withdrawn.
 
     Raises:
         DecisionError: there is none of this id, or its record was erased.
+        ScoreLogError: the log cannot be read.
     """
-    with log.commit() as batch:
-        register = Register(batch, log.keys)
-        kept, content = ReviewDesk(log, policies).content(decision)
+    desk = ReviewDesk(log, policies)
+    with log.reading() as view:
+        register = Register(view, log.keys)
+        kept, content = desk.content(decision)
         promise = register.promise(kept.application, str(today))
         seq = register.last_review(decision)
         reviewed = None if seq is None else next(log.lines([seq])).content
+        locked = register.is_locked(kept.seq, kept.person)
     answer = told(content) | {"state": kept.state, "queue": kept.queue, "due": kept.due}
+    if locked:
+        answer = (answer if reads_locked else {name: answer[name] for name in LOCKED_NAMES}) | {"locked": True}
     answer["reserved"] = promise[1] if promise is not None and promise[0] == decision else 0
     if reviewed is not None:
         answer["review"] = {name: reviewed.get(name) for name in ("outcome", "amount", "valid_until", "day")}

@@ -44,6 +44,11 @@ class Caller:
     token: str | None = None
     subject: str | None = None
 
+    def require(self, right: str, *others: str) -> None:
+        """HttpProblem `forbidden` (403) where it has neither the right nor one of the others."""
+        if self.rights.isdisjoint((right, *others)):
+            raise forbidden(right)
+
     def __repr__(self) -> str:
         return f"Caller(name={self.name!r}, rights={sorted(self.rights)})"
 
@@ -165,8 +170,8 @@ class Callers:
         caller = self._of(scope)
         if caller is None:
             raise unauthenticated()
-        if right is not None and caller.rights.isdisjoint((right, *others)):
-            raise forbidden(right)
+        if right is not None:
+            caller.require(right, *others)
         return caller
 
     def _of(self, scope: Scope) -> Caller | None:

@@ -24,13 +24,25 @@ class CallerRates:
         Raises:
             HttpProblem: `too-many` (429), with `Retry-After` in seconds; nothing is counted.
         """
+        self._count(caller, count, 1)
+
+    def take_rest(self, caller: str, count: int) -> None:
+        """Count the rest of a request of which one was taken before it was read; it is let in as `take` would.
+
+        Raises:
+            HttpProblem: `too-many`: what was let in meanwhile left this caller in debt; the rest is not counted.
+        """
+        if count > 0:
+            self._count(caller, count, 0)
+
+    def _count(self, caller: str, count: int, least: int) -> None:
         if self._most is None:
             return
         room = max(self._most, 1.0)
         now = self._clock()
         left, since = self._left.get(caller, (room, now))
         left = min(room, left + (now - since) * self._most)
-        if left < 1:
+        if left < least:
             self._left[caller] = (left, now)
             raise too_many(math.ceil((1 - left) / self._most))
         self._left[caller] = (left - count, now)

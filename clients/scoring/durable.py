@@ -114,13 +114,15 @@ def emptied(database: sqlite3.Connection, patience: float) -> bool:
 
 
 @contextmanager
-def whole(database: sqlite3.Connection) -> Iterator[None]:
+def whole(database: sqlite3.Connection, write: bool = True) -> Iterator[None]:
     """A transaction that is on the disk when the block ends well, and undone when it does not.
+
+    One that does not write sees the file as it is at its first query, and holds off nobody.
 
     Raises:
         sqlite3.Error: it cannot be written; nothing of it was.
     """
-    database.execute("BEGIN IMMEDIATE")
+    database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
     try:
         yield
         database.execute("COMMIT")

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealscore.clients.scoring.durable import ROOM, HeadFile, emptied, open_durable, whole
-from sealscore.clients.scoring.storage.batch import Batch, last_line
+from sealscore.clients.scoring.storage.batch import Batch, LogView, last_line
 from sealscore.clients.scoring.storage.kept_levels import (
     LEVELS_SCHEMA,
 )
@@ -69,6 +69,10 @@ class ScoreLogError(RuntimeError):
     """A log that cannot be used; the message names the file and the fix."""
 
 
+class HeadNotKept(ScoreLogError):
+    """A commit is on the disk, but its head is not beside the log: put back now, the log would not be found out."""
+
+
 class ScoreLine(NamedTuple):
     """A line as it was written: `content` is None where its person's key is gone, and `erased` says since when; of a
     line that a withdrawal locked, and that was not to be read, `erased` is empty.
@@ -98,7 +102,9 @@ class ScoreLog:
         self.path, self._keys = path, keys
         self._heads = None if path is None else HeadFile(path.with_suffix(".head"), mode)
         self._batch: Batch | None = None
+        self._view: LogView | None = None
         self._extended: set[str] = set()
+        self._unkept = False
         try:
             # A key that is destroyed must leave no bytes in the file.
             self._database = open_durable(path, _SCHEMA + LEVELS_SCHEMA + WATCH_SCHEMA, "secure_delete=ON", mode=mode)
@@ -114,6 +120,7 @@ class ScoreLog:
 
         Raises:
             ScoreLogError: they cannot be written, or the log was put back or replaced; no answer may leave.
+            HeadNotKept: they are written, but no answer may leave; until a head is kept, each commit says so.
         """
         if self._batch is not None:
             yield self._batch
@@ -130,11 +137,35 @@ class ScoreLog:
                         self._database.execute("INSERT INTO shed DEFAULT VALUES")
                 finally:
                     self._batch = None
-            if self._heads is not None and batch.written:
-                self._heads.keep(*batch.last)
-            self._clear(_PATIENCE if batch.shed else 0)
         except (sqlite3.Error, OSError) as error:
             raise ScoreLogError(f"{self.path}: cannot be written ({error}); {ROOM}") from None
+        try:
+            self._keep_head(batch)
+        finally:
+            self._clear(_PATIENCE if batch.shed else 0)
+
+    @contextmanager
+    def reading(self) -> Iterator[LogView]:
+        """The log as it is at one moment, while others go on writing it. Within a commit, or another such block, it is
+        a part of that; no commit is begun within it.
+
+        Raises:
+            ScoreLogError: it cannot be read, or the log was put back or replaced.
+        """
+        if (under_way := self._batch or self._view) is not None:
+            yield under_way
+            return
+        try:
+            with whole(self._database, write=False):
+                # Before any other query: a head is kept after its line, so what is seen has the one that was kept.
+                self.require_latest()
+                view = self._view = LogView(self._database)
+                try:
+                    yield view
+                finally:
+                    self._view = None
+        except (sqlite3.Error, OSError) as error:
+            raise ScoreLogError(f"{self.path}: cannot be read ({error})") from None
 
     @property
     def keys(self) -> LogKeys:
@@ -149,6 +180,7 @@ class ScoreLog:
         if schema in self._extended:
             return
         assert self._batch is None
+        assert self._view is None
         try:
             self._database.executescript(schema)
             self._extended.add(schema)
@@ -288,6 +320,17 @@ class ScoreLog:
     def close(self) -> None:
         """Close the file; the object is of no more use."""
         self._database.close()
+
+    def _keep_head(self, batch: Batch) -> None:
+        if self._heads is None or not (batch.written or self._unkept):
+            return
+        self._unkept = True
+        try:
+            self._heads.keep(*batch.last)
+        except OSError as error:
+            what = f"cannot be written ({error.strerror or error}), though what was to be logged is in the log"
+            raise HeadNotKept(f"{self._heads.path}: {what}; {ROOM}") from None
+        self._unkept = False
 
     def _clear(self, patience: float) -> None:
         """Let what was destroyed go from where pages wait for their place, too, unless a reader is in the way."""

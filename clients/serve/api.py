@@ -73,13 +73,13 @@ class ScorerApi:
         await send_json(send, await self._committer.ask(one_score(body, f"caller {caller.name}")))
 
     async def _batch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = self._callers.check(scope, "batch")
+        caller = self._limited.check(scope, "batch")
         body = await read_json(scope, receive, MOST_BATCH_BYTES)
         given = body.get("applications") if isinstance(body, dict) and len(body) == 1 else None
         if not isinstance(given, list) or not 1 <= len(given) <= MOST_IN_BATCH:
             fix = f'send {{"applications": [...]}} with 1 to {MOST_IN_BATCH} applications'
             raise malformed("the body is no batch", fix)
-        self._rates.take(caller.name, len(given))
+        self._rates.take_rest(caller.name, len(given) - 1)
         await send_json(send, await self._committer.ask(score_batch(given, f"caller {caller.name}")))
 
     async def _replay(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +87,7 @@ class ScorerApi:
         await send_json(send, await self._replayer.replay(scope["path_params"]["score_id"]))
 
     async def _features(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._rates.take(self._callers.check(scope, "features").name)
+        self._limited.check(scope, "features")
         body = await read_json(scope, receive, MOST_BYTES)
         await self._committer.ready()
         live = self._committer.live
@@ -112,11 +112,13 @@ class ScorerApi:
             "answers_committed_total": ("counter", float(committer.committed)),
             "process_cpu_seconds_total": ("counter", time.process_time()),
         }
-        labelled = [("counter", f"{name}_total", labels, n) for (name, labels), n in committer.counts.items()]
+        # A copy: the scorer's thread may add a label meanwhile.
+        counts = dict(committer.counts)
+        labelled = [("counter", f"{name}_total", labels, n) for (name, labels), n in counts.items()]
         # Where the log cannot be read, the other counts are wanted most.
         with suppress(HttpProblem):
-            for queue, counts in (await self._decisions.queued()).items():
-                for name, count in zip(("reviews_waiting", "reviews_overdue"), counts, strict=True):
+            for queue, waits in (await self._decisions.queued()).items():
+                for name, count in zip(("reviews_waiting", "reviews_overdue"), waits, strict=True):
                     labelled.append(("gauge", name, (("queue", queue),), count))
         await send_text(send, self._metrics.text(gauges, labelled), KIND)
 

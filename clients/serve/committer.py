@@ -22,8 +22,8 @@ from datetime import UTC, date, datetime
 import msgspec
 
 from sealscore.clients.http.problems import HttpProblem, internal
-from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
-from sealscore.clients.serve.faults import REFUSALS, not_logged, refusal, stopping
+from sealscore.clients.scoring.score_log import HeadNotKept, ScoreLog, ScoreLogError
+from sealscore.clients.serve.faults import REFUSALS, not_logged, refusal, stopping, unconfirmed
 from sealscore.clients.serve.live import LiveDecisions, LiveRelease, ServiceClock
 from sealscore.clients.serve.work import Labels, Step, Work
 from sealscore.clients.setup.serving_dir import ScorerDir
@@ -84,7 +84,7 @@ class Committer:
         """The answer, encoded, committed before.
 
         Raises:
-            HttpProblem: it cannot be answered; nothing of it was done.
+            HttpProblem: it cannot be answered; nothing of it was done, unless the code is `unconfirmed`.
         """
         if self._stopped:
             raise stopping()
@@ -260,13 +260,18 @@ class _Worker:
                     # What was answered before is no news.
                     if work.counted is not None and batch.last != before:
                         counted[work.counted(found)] += 1
+        except HeadNotKept as error:
+            log.error("%s", error)
+            for asked, _, _ in answers:
+                asked.result = unconfirmed()
         except ScoreLogError as error:
             log.error("%s", error)
             for asked, _, _ in begun:
                 asked.result = not_logged(error)
             return 0
-        for asked, _, answer in answers:
-            asked.result = answer
+        else:
+            for asked, _, answer in answers:
+                asked.result = answer
         self._counts.update(counted)
         return sum(work.answers for _, work, _ in answers)
 

@@ -142,6 +142,15 @@ def not_logged(error: ScoreLogError) -> HttpProblem:
     return HttpProblem(503, "log", "the log of scores cannot be written", fix, headers=_RETRY)
 
 
+def unconfirmed() -> HttpProblem:
+    """What was asked is done, but the log's head could not be kept after it, so no answer left."""
+    fix = (
+        "see the service's log, and that the disk has room; an application can be sent again as it is; of a review, an "
+        "objection or a loan, GET /v1/decisions/{decision_id} says what is in force"
+    )
+    return HttpProblem(503, "unconfirmed", "it is done, and cannot be confirmed", fix, headers=_RETRY)
+
+
 def clock_behind() -> HttpProblem:
     """The machine's clock is behind the log."""
     fix = "set the machine's clock; nothing was answered, and the service's log has both times"

@@ -47,11 +47,24 @@ class Handle:
     withdrawn: str | None
 
 
-class Batch:
+class LogView:
+    """The file of a log in one transaction."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The file in this transaction, for tables that `ScoreLog.extend` made."""
+        return self._database
+
+
+class Batch(LogView):
     """Lines, answers and handles of one commit."""
 
     def __init__(self, database: sqlite3.Connection, keys: LogKeys) -> None:
-        self._database, self._keys = database, keys
+        super().__init__(database)
+        self._keys = keys
         self._seq, self._head = last_line(database)
         self._written = False
         self._open: dict[bytes, AESGCM] = {}
@@ -110,11 +123,6 @@ class Batch:
         """A line of a kind that is of no person (`NoteKind`), and is not encrypted; gives its number."""
         self._append(kind, b"", json.dumps(content, sort_keys=True).encode())
         return self._seq
-
-    @property
-    def database(self) -> sqlite3.Connection:
-        """The file in this commit's transaction, for tables that `ScoreLog.extend` made."""
-        return self._database
 
     def handle(self, handle: bytes) -> Handle | None:
         """What is known of a token's handle."""

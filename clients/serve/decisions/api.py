@@ -72,9 +72,10 @@ class DecisionApi:
         await send_json(send, await self._ask(works.deciding(body, _named(caller.name))))
 
     async def _decision(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._callers.check(scope, DECIDE, REVIEW)
+        caller = self._callers.check(scope, DECIDE, REVIEW)
         _asked(scope)
-        await send_json(send, msgspec.json.encode(await self._reader.decision(_id(scope))))
+        found = await self._reader.decision(_id(scope), REVIEW in caller.rights)
+        await send_json(send, msgspec.json.encode(found))
 
     async def _review(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = self._callers.check(scope, REVIEW)
@@ -101,7 +102,7 @@ class DecisionApi:
         caller = self._callers.check(scope, NOTICE)
         body = checked(DisputeBody, await read_json(scope, receive, MOST_BYTES))
         if body.application is not None:
-            self._callers.check(scope, DECIDE)
+            caller.require(DECIDE)
         asked = works.disputing(_id(scope), body.why, body.application, _named(caller.name))
         await send_json(send, await self._ask(asked))
 

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 from sealscore.clients.decision.evaluation import REPORT_KEYS, ProposalKind
 from sealscore.clients.decision.policy.model import DecisionPolicy, PolicyInput, PolicyProduct
 from sealscore.clients.decision.register import DecisionState
+from sealscore.clients.decision.service import LOCKED_NAMES
 from sealscore.clients.serve.decisions.bodies import BODIES, DECISION_ID
 
 _ID = {"type": "string", "pattern": DECISION_ID}
@@ -68,6 +69,7 @@ _NOW = {
     "noticed": _DAY,
     "object_until": _DAY,
     "disputed": _DAY,
+    "locked": {"const": True, "description": "a consent was withdrawn since, and the record is locked"},
 }
 _REVIEWED: dict[str, Any] = {
     "decision_id": _ID,
@@ -110,7 +112,12 @@ def decision_schemas(application: dict[str, Any], policy: DecisionPolicy | None)
         **models["$defs"],
         "LoanApplication": _loan_application(application, policy),
         "Decision": _open(_DECISION),
-        "DecisionNow": _open(_DECISION | _NOW, [*_DECISION, "reserved"]),
+        "DecisionNow": {
+            "anyOf": [
+                _open(_DECISION | _NOW, [*_DECISION, "reserved"]),
+                _open({name: _DECISION[name] for name in LOCKED_NAMES} | _NOW, [*LOCKED_NAMES, "reserved", "locked"]),
+            ]
+        },
         "Reviewed": _open(_REVIEWED),
         "Waiting": _open(_WAITING),
         "WaitingRow": _open(_ROW, ["decision_id", "queue", "due", "age_days", "overdue", "proposal"]),

@@ -25,16 +25,24 @@ class DecisionReader:
         self._reader = reader
         self._live: LiveDecisions | None = None
 
-    async def decision(self, id: str) -> dict[str, Any]:
-        """A decision and what became of it; HttpProblem where there is none."""
-        return await self._reader.read(lambda log: shown(log, self._of(log).policies, id, today()))
+    async def decision(self, id: str, reads_locked: bool) -> dict[str, Any]:
+        """A decision and what became of it, see `shown`; HttpProblem where there is none."""
+
+        def found(log: ScoreLog) -> dict[str, Any]:
+            live = self._of(log)
+            with log.reading():
+                return shown(log, live.policies, id, today(), reads_locked)
+
+        return await self._reader.read(found)
 
     async def waiting(self, queue: str | None) -> dict[str, Any]:
         """What waits, the most urgent first, at most `MOST_ROWS`; how many wait in all, and what persons decided."""
 
         def found(log: ScoreLog) -> dict[str, Any]:
-            rows, counts = self._of(log).desk.waiting(queue, MOST_ROWS)
-            queues = {name: {"waiting": all, "overdue": late} for name, (all, late) in _queued(log).items()}
+            live = self._of(log)
+            with log.reading():
+                rows, counts = live.desk.waiting(queue, MOST_ROWS)
+                queues = {name: {"waiting": all, "overdue": late} for name, (all, late) in _queued(log).items()}
             return {"waiting": [aged(row, today()) for row in rows], "queues": queues, **counts}
 
         return await self._reader.read(found)
@@ -65,5 +73,5 @@ class DecisionReader:
 
 
 def _queued(log: ScoreLog) -> dict[str, tuple[int, int]]:
-    with log.commit() as batch:
-        return Register(batch, log.keys).queued(str(today()))
+    with log.reading() as view:
+        return Register(view, log.keys).queued(str(today()))

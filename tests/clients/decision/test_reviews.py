@@ -17,6 +17,7 @@ from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import DecisionError, Register
 from sealscore.clients.decision.replay import replay_decisions
 from sealscore.clients.decision.reviews import PersonsWord, ReviewDesk
+from sealscore.clients.decision.service import shown
 from sealscore.clients.decision.simulate import simulate
 
 PERSON = known_at()[0]
@@ -350,3 +351,25 @@ def test_a_policy_is_tried_on_what_was_decided(pair: Pair):
     assert found.logged.loss == pytest.approx(expected)
     other = lenient(products__starter__limits__terms=[3])
     assert simulate(lines(), other, keys).uncovered == 24
+
+
+def test_of_a_locked_record_only_state_amounts_and_days_are_shown_to_who_may_not_review(pair: Pair):
+    service = decider(pair)
+    policies = ApprovedPolicies.of(pair.log)
+    waits = service.decide(asked(PERSON, pair.token(PERSON), inputs=POOR), "me", TODAY)
+    id = waits["decision_id"]
+    assert shown(pair.log, policies, id, TODAY) == waits | {"reserved": 0}
+    (handle,) = pair.log._database.execute("SELECT handle FROM handles").fetchone()
+    with pair.log.commit() as batch:
+        assert batch.withdraw([bytes(handle)], "wallet", str(TODAY), "2035-01-01") == 1
+    less = {name: waits[name] for name in ("decision_id", "state", "amount", "valid_until", "due")}
+    assert shown(pair.log, policies, id, TODAY) == less | {"reserved": 0, "locked": True}
+    assert shown(pair.log, policies, id, TODAY, reads_locked=True) == waits | {"reserved": 0, "locked": True}
+    taken(pair, id, "decline")
+    desk(pair).dispute(id, "it was my own consent", "me", TODAY)
+    now = shown(pair.log, policies, id, TODAY)
+    assert (now["state"], now["review"]["outcome"], now["disputed"]) == ("waiting", "decline", str(TODAY))
+    assert now.keys() == less.keys() | {"reserved", "locked", "review", "disputed"}
+    # Another application of this person is under a key of its own.
+    later = decided(pair, inputs=POOR, application_id="later")
+    assert shown(pair.log, policies, later["decision_id"], TODAY) == later | {"reserved": 0}

@@ -53,3 +53,25 @@ def test_over_any_time_no_more_than_the_limit_and_one_request(most: float, steps
         if not taken(rates, "a", count):
             let_in, last = let_in + count, count
             assert let_in - last <= max(most, 1.0) + most * now[0] + 1e-6
+
+
+def rest(rates: CallerRates, caller: str, count: int) -> int:
+    """Seconds to wait for the rest of a request, 0 where it was let in."""
+    try:
+        rates.take_rest(caller, count)
+    except HttpProblem as problem:
+        return int(problem.headers["retry-after"])
+    return 0
+
+
+def test_the_rest_of_a_request_is_owed_and_of_two_that_were_begun_one_is_let_in():
+    now = [0.0]
+    rates = CallerRates(2.0, lambda: now[0])
+    assert (taken(rates, "a"), taken(rates, "a")) == (0, 0)
+    assert (rest(rates, "a", 9), rest(rates, "a", 9)) == (0, 5)
+    # One that has no rest was counted whole.
+    assert rest(rates, "a", 0) == 0
+    now[0] = 4.9
+    assert taken(rates, "a") == 1
+    now[0] = 5.0
+    assert taken(rates, "a") == 0

@@ -16,7 +16,7 @@ from sealscore.clients.scoring import score_log
 from sealscore.clients.scoring.durable import HeadFile
 from sealscore.clients.scoring.log_days import note_days
 from sealscore.clients.scoring.replay import replay, replayed_part
-from sealscore.clients.scoring.score_log import ScoreLog, ScoreLogError
+from sealscore.clients.scoring.score_log import HeadNotKept, ScoreLog, ScoreLogError
 from sealscore.clients.scoring.storage.log_keys import LogKeys
 
 KEYS = LogKeys.of(b"k" * 96)
@@ -518,4 +518,71 @@ def test_a_file_that_is_exchanged_under_a_process_gets_no_line_elsewhere(tmp_pat
     with pytest.raises(ScoreLogError, match=r"log\.db: was replaced or removed"):
         write(log, "p0", "nowhere")
     assert log.find("score-nowhere") is None
+    log.close()
+
+
+def test_who_reads_holds_off_no_writer_and_is_held_off_by_none(tmp_path: Path):
+    path = tmp_path / "log.db"
+    log = written(path)
+    with closing(ScoreLog(KEYS, path)) as other:
+        # One that waited for the lock would wait for a minute.
+        other._database.execute("PRAGMA busy_timeout = 0")
+        log._database.execute("PRAGMA busy_timeout = 0")
+        with log.commit() as batch:
+            batch.write({"score_id": "x"}, "x", "p0", 1, b"x")
+            with other.reading():
+                assert len(readable(other)) == 12
+        with other.reading() as view:
+            before = readable(other)
+            write(log, "p1", "while it reads")
+            with other.reading() as within:
+                assert within is view
+            assert readable(other) == before
+        assert len(readable(other)) == len(before) + 1
+        # Within a commit it sees what is written there, and ends nothing of it.
+        with other.commit() as batch:
+            batch.write({"score_id": "y"}, "y", "p0", 1, b"y")
+            with other.reading() as part:
+                assert part is batch
+                assert other.find("y") is not None
+        assert other.find("y") is not None
+    log.close()
+
+
+def test_what_was_put_back_is_not_read_as_if_it_were_the_latest(tmp_path: Path):
+    path = tmp_path / "log.db"
+    written(path).close()
+    copy = path.read_bytes()
+    with closing(ScoreLog(KEYS, path)) as log:
+        write(log, "p0", "later")
+    path.write_bytes(copy)
+    with closing(ScoreLog(KEYS, path)) as log, pytest.raises(ScoreLogError), log.reading():
+        pass
+
+
+def test_no_answer_leaves_until_a_head_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Not even one that needs no new line: put back, the log would forget what it was made of."""
+    path = tmp_path / "log.db"
+    log = written(path)
+    (key,) = log._database.execute("SELECT key FROM persons WHERE person = ?", (KEYS.person("p1"),)).fetchone()
+
+    def full(file: HeadFile, seq: int, head: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HeadFile, "keep", full)
+        with pytest.raises(HeadNotKept), log.commit() as batch:
+            assert batch.erase("p1", "asked for it")
+        # What was destroyed goes from the disk all the same.
+        assert not log.lingers
+        assert bytes(key) not in beside(path)
+        with pytest.raises(HeadNotKept), log.commit():
+            pass
+        with log.reading():
+            assert len(readable(log)) == 9
+    with log.commit():
+        pass
+    kept = HeadFile(path.with_suffix(".head")).read()
+    assert kept is not None
+    assert kept.head.hex() == log.head
     log.close()

@@ -14,17 +14,20 @@ from unittest.mock import patch
 import msgspec
 import pytest
 from deciding_home import approved, check_decisions, loan
-from policies import lenient
+from policies import INPUTS, lenient
 from scorer_home import ScorerHome, application, now, pair_of
 from small_release import known_at, small_folder
 
+from sealscore.clients.decision.policy.approved import ApprovedPolicies
+from sealscore.clients.decision.service import shown
 from sealscore.clients.http.problems import HttpProblem
+from sealscore.clients.scoring.durable import HeadFile
 from sealscore.clients.scoring.score_log import ScoreLogError
 from sealscore.clients.scoring.service import ScoreService
 from sealscore.clients.serve.committer import Committer, _Worker
-from sealscore.clients.serve.decisions.works import deciding
+from sealscore.clients.serve.decisions.works import deciding, reviewing
 from sealscore.clients.serve.live import LiveRelease
-from sealscore.clients.serve.work import one_score, score_batch
+from sealscore.clients.serve.work import Work, one_score, score_batch
 from sealscore.shared.serving.release import Release
 
 
@@ -39,6 +42,11 @@ def committer(home: ScorerHome) -> Iterator[Committer]:
 async def outcome(committer: Committer, given: list[Any], alone: bool = False) -> Any:
     """An answer, or the code of a problem; who waits for ever fails."""
     work = (score_batch(given, "test") if alone else one_score(given[0], "test")) if given else None
+    return await came_of(committer, work)
+
+
+async def came_of(committer: Committer, work: Work | None) -> Any:
+    """What comes of one request."""
     try:
         return msgspec.json.decode(await asyncio.wait_for(committer.ask(work), 60.0))
     except HttpProblem as problem:
@@ -248,3 +256,33 @@ def test_a_log_that_is_exchanged_under_it_gets_no_line_and_is_not_ready(committe
     with pytest.raises(HttpProblem) as refused:
         loop.run_until_complete(committer.ready())
     assert refused.value.code == "log"
+
+
+def test_what_is_committed_and_not_confirmed_says_so(home: ScorerHome):
+    """A review that is sent again would be refused, so nobody may be told that nothing was done."""
+    approved(home, lenient())
+    committer = Committer(home.dir)
+    committer.start()
+    loop = asyncio.new_event_loop()
+
+    def done(work: Work) -> Any:
+        return loop.run_until_complete(came_of(committer, work))
+
+    waits = done(deciding(loan("p2", inputs=INPUTS | {"identity_verified": False}), "me"))
+    word = (waits["decision_id"], "approve", "staff 17", "papers were seen in person", 6000, "me")
+    full = OSError(28, "No space left on device")
+    with patch.object(HeadFile, "keep", side_effect=full):
+        assert done(reviewing(*word)) == "unconfirmed"
+        # What is refused is refused for its own reason, and what was answered before is not confirmed either.
+        assert done(reviewing(*word)) == "not-waiting"
+        assert done(one_score(application("p5"), "me")) == "unconfirmed"
+        assert done(one_score(application("p5"), "me")) == "unconfirmed"
+        with pytest.raises(HttpProblem, match="log"):
+            loop.run_until_complete(committer.ready())
+    assert committer.counts["reviews", (("outcome", "approve"),)] == 1
+    assert done(one_score(application("p5"), "me"))["version"] == 1
+    loop.run_until_complete(committer.ready())
+    committer.stop()
+    with closing(home.dir.log()) as log:
+        now_is = shown(log, ApprovedPolicies.of(log), waits["decision_id"], now())
+    assert (now_is["state"], now_is["reserved"]) == ("approved", 6000)

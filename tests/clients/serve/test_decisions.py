@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from deciding_home import approved, check_decisions, deciding_home, loan, offline
 from policies import INPUTS, counting, lenient
-from scorer_home import ScorerHome, ScorerProcess, now
+from scorer_home import ScorerHome, ScorerProcess, application, now, pair_of
 
 from sealscore.clients.decision.register import DecisionError
 from sealscore.clients.http.problems import PROBLEM_TYPE
@@ -329,3 +330,56 @@ def test_commands_and_callers_at_once_do_not_both_reserve(client: httpx.Client, 
     # One application that both asked about got one decision.
     assert sum((made | other).values()) == 80_000
     check_decisions(home, answers)
+
+
+def test_a_locked_record_is_read_by_who_reviews(client: httpx.Client, home: ScorerHome, tmp_path: Path):
+    (hash,) = home.approved
+    token = pair_of(tmp_path / "pair", home.dir.release(hash)).token("p00001", "k1")
+    body = loan("p00001", tokens=application("p00001", token)["tokens"])
+    made = good(client.post("/v1/decisions", json=body))
+    place = f"/v1/decisions/{made['decision_id']}"
+    asking = {right: home.caller(f"only-{right}", right) for right in ("decide", "review")}
+    assert {right: good(client.get(place, headers=header)) for right, header in asking.items()} == dict.fromkeys(
+        asking, made | {"reserved": made["amount"]}
+    )
+    with closing(home.dir.log()) as log:
+        (handle,) = log._database.execute("SELECT handle FROM handles").fetchone()
+        with log.commit() as batch:
+            assert batch.withdraw([bytes(handle)], "wallet", str(now()), "2035-01-01") == 1
+    assert code(client.post("/v1/decisions", json=body, headers=asking["decide"])) == (409, "withdrawn")
+    less = good(client.get(place, headers=asking["decide"]))
+    assert less.keys() == {"decision_id", "state", "amount", "valid_until", "due", "reserved", "locked"}
+    assert (less["state"], less["amount"]) == (made["state"], made["amount"])
+    more = good(client.get(place, headers=asking["review"]))
+    assert more == made | {"reserved": made["amount"], "locked": True}
+    # Both forms are in the description.
+    described = client.get("/openapi.json").json()
+    whole, locked = described["components"]["schemas"]["DecisionNow"]["anyOf"]
+    assert set(locked["required"]) == less.keys()
+    assert set(whole["required"]) | {"locked"} <= more.keys()
+
+
+def test_what_is_read_does_not_wait_for_who_writes(client: httpx.Client, home: ScorerHome):
+    waits = good(client.post("/v1/decisions", json=loan("p2", inputs=POOR)))
+    with closing(sqlite3.connect(home.dir.log_file, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        # Who waited would wait for the writer, which waits for these.
+        for path in (f"/v1/decisions/{waits['decision_id']}", "/v1/reviews", "/metrics"):
+            answer = client.get(path, timeout=20.0)
+            assert answer.status_code == 200
+        assert 'reviews_waiting{queue="identity"} 1' in answer.text
+        writer.execute("ROLLBACK")
+
+
+def test_a_correction_is_one_request(home: ScorerHome):
+    scorer = ScorerProcess(home, "--most-a-second", "1").ready()
+    deciding, objecting = home.caller("loans", "decide"), home.caller("desk", "notice", "decide")
+    lacking = home.caller("lacking", "notice")
+    with scorer.client() as client:
+        made = good(client.post("/v1/decisions", json=loan("p2", inputs=POOR), headers=deciding))
+        place = f"/v1/decisions/{made['decision_id']}/dispute"
+        body = {"why": "the papers are mine", "application": loan("p2")}
+        assert code(client.post(place, json=body, headers=lacking)) == (403, "forbidden")
+        assert good(client.post(place, json=body, headers=objecting))["decision"]["version"] == 2
+        assert code(client.post(place, json=body, headers=objecting)) == (429, "too-many")
+    assert scorer.end() == 0

@@ -257,6 +257,10 @@ def test_a_caller_that_sends_too_much_is_told_when_to_come_again_and_holds_up_no
             assert 10 < int(refused.headers["retry-after"]) <= 20
         assert code(client.post(f"/v1/replay/{'0' * 32}", headers=wild)) == (429, "too-many")
         assert client.post("/v1/scores", json=application(), headers=other).status_code == 200
+        # What cannot be read is counted, too.
+        broken = home.caller("broken")
+        answers = [client.post("/v1/scores:batch", json={"nonsense": 1}, headers=broken) for _ in range(3)]
+        assert [code(one) for one in answers] == [(400, "malformed")] * 2 + [(429, "too-many")]
     assert scorer.end() == 0
     log = home.dir.log()
     assert len(list(log.lines())) == 41
