@@ -145,6 +145,30 @@ def test_a_vintage_that_is_not_shown_cannot_be_found_from_the_closed_ones():
         assert all((cell["cases"] is None) == (row["cases"] is None) for cell in row["curve"])
 
 
+def test_a_role_of_few_loans_cannot_be_found_from_the_other_one():
+    book = InventedLife(seed=8, months=5, size=60).book()
+    fallback = book.loans.filter(pl.col("role") == "fallback")["loan"].to_list()
+    few = replace(book, loans=book.loans.filter(~pl.col("loan").is_in(fallback[3:])))
+    of, log = watched_of(few, 5), new_log()
+    assert report_of(of, judge(of, log, FIRST + 4, LIVES), WatchJournal.of(log))["calibration"] == []
+
+
+def test_what_a_person_decides_later_changes_no_offers_of_a_month_that_was_judged():
+    book, waits = InventedLife(seed=9, months=5, size=60, groups=("north",)).book(), pl.col("waited")
+    found = []
+    for settled, offered in ((None, False), (FIRST + 4, True)):
+        decisions = book.decisions.with_columns(
+            settled=pl.when(waits & (pl.col("month") == FIRST + 3)).then(settled).otherwise(pl.col("settled")),
+            offered=pl.when(waits & (pl.col("month") == FIRST + 3)).then(offered).otherwise(pl.col("offered")),
+        )
+        of, log = watched_of(replace(book, decisions=decisions), 5), new_log()
+        judged_one = judge(of, log, FIRST + 3, LIVES)
+        report = report_of(of, judged_one, WatchJournal.of(log))
+        found.append((judged_one, report["groups"], report["operations"]))
+    assert {one.name for one in found[0][0].measures} >= {"offers.north"}
+    assert found[0] == found[1]
+
+
 def test_loans_of_another_release_are_in_no_vintage():
     book = InventedLife(seed=8, months=5, size=60).book()
     others = book.loans.with_columns(role=pl.lit(None, pl.String))
