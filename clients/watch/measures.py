@@ -142,6 +142,6 @@ def _cells(rows: pl.DataFrame, size: int) -> dict[int, np.ndarray]:
 
 
 def _hits(rows: pl.DataFrame, of: pl.Expr) -> dict[int, tuple[int, int]]:
-    """Hits and cases by month."""
-    counted = rows.group_by("month").agg(of.sum().alias("hits"), pl.len().alias("of"))
+    """Hits and cases by month, in order: lives are drawn in it, and the same run again must draw the same."""
+    counted = rows.group_by("month").agg(of.sum().alias("hits"), pl.len().alias("of")).sort("month")
     return {int(month): (int(hits), int(all)) for month, hits, all in counted.iter_rows()}
