@@ -12,7 +12,7 @@ SCORES: Schema = {
 }  # fmt: skip
 DECISIONS: Schema = {
     "decision": pl.String, "month": pl.Int64, "role": pl.String, "points": pl.Int64, "signal": pl.Boolean,
-    "offered": pl.Boolean, "waited": pl.Boolean, "group": pl.String,
+    "offered": pl.Boolean, "waited": pl.Boolean, "group": pl.String, "settled": pl.Int64,
 }  # fmt: skip
 REVIEWS: Schema = {
     "month": pl.Int64, "proposal": pl.String, "disputed": pl.Boolean, "override": pl.Boolean, "reversal": pl.Boolean,
@@ -30,7 +30,8 @@ class WatchBook:
     """All that a lender may read of one release, a frame a kind; months are numbers (`months.month_number`).
 
     `scores` has the last version of each application in a month; of a score `bins` are those of its role's model.
-    `decisions` are those on such scores: `offered` by a program or a person, `waited` for a person. Of a review `days`
+    `decisions` are those on such scores: `offered` by a program or a person in the month that `settled` it (null
+    while it waits), `waited` for a person. Of a review `days`
     went by until a person decided, `late` where its day had passed, `rules` are those that had hit. `loans` began by a
     decision (`start`, `role`, `pd`), or are any of the lender's (null there); `over` is the month that closed it.
     `repayments` have the days past due of a loan at a month's end. `erased` and `withdrawn` count lines that were not

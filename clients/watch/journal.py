@@ -9,7 +9,7 @@ from sealscore.clients.decision.reviews import check_reason, names_person
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.watch.errors import WatchError
 from sealscore.clients.watch.judged import JudgedMonth
-from sealscore.clients.watch.months import month_number
+from sealscore.clients.watch.months import month_number, month_text
 
 KIND: Literal["watch"] = "watch"
 
@@ -53,8 +53,18 @@ class WatchJournal:
         return self.months.get(release, {})
 
     def going_on(self, release: str, month: int) -> set[str]:
-        """Measures that breached in both of the months before this one: their alert was made."""
-        return self._breached(release, month - 1) & self._breached(release, month - 2)
+        """Measures that breached in all months since one that made their alert, up to the month before this one."""
+        found, lasting = set[str](), self._breached(release, month - 1)
+        while lasting:
+            month -= 1
+            text = month_text(month)
+            found |= {
+                alert.measure
+                for alert in self.alerts.values()
+                if (alert.release, alert.month) == (release, text) and alert.measure in lasting
+            }
+            lasting &= self._breached(release, month - 1)
+        return found
 
     def _breached(self, release: str, month: int) -> set[str]:
         rows = self.of_release(release).get(month, {}).get("measures", ())

@@ -30,6 +30,8 @@ class Judged:
     cases: int
     value: float | None = None
     threshold: float | None = None
+    unreferenced: bool = False
+    """Whether its reference months are over and had too few cases: it is never judged."""
 
     @property
     def breach(self) -> bool:
@@ -92,7 +94,8 @@ def judged_month(
         null: Null | None = one.planned.null if one.planned.begins <= month else None
         cases = null.sizes.get(month, 0) if null is not None else 0
         value = null.statistic(month) if null is not None and one.name in found.values else None
-        rows.append(Judged(one.name, one.family, one.reference, cases, value, found.values.get(one.name)))
+        without = one.planned.null is None and one.planned.begins <= month
+        rows.append(Judged(one.name, one.family, one.reference, cases, value, found.values.get(one.name), without))
     return JudgedMonth(release, month, found.level, tuple(rows))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from sealscore.clients.watch.frames import WatchBook
-from sealscore.clients.watch.noise.nulls import ExpectedNull, Null, RateNull, SharesNull
+from sealscore.clients.watch.noise.nulls import LEAST, ExpectedNull, Null, RateNull, SharesNull
 from sealscore.clients.watch.noise.thresholds import Planned
 from sealscore.clients.watch.portfolio import ROLLS, outcomes, rolls
 from sealscore.clients.watch.settings import Family, WatchedRelease, WatchSettings
@@ -67,7 +67,7 @@ class _Maker:
 
     def calibration(self) -> Iterator[WatchedMeasure]:
         """Bads of the vintage whose window closed, against what was predicted, by role."""
-        begins = self._first + self._release.window
+        begins = self._release.closes(self._first)
         loans = self._book.loans.drop_nulls("role")
         found = outcomes(loans, self._book.repayments, self._month, self._release.window, self._settings.bad_days)
         for role in sorted(self._release.shares):
@@ -100,7 +100,8 @@ class _Maker:
 
     def fairness(self) -> Iterator[WatchedMeasure]:
         """Offers by group, where groups were given."""
-        decisions = self._until(self._book.decisions).drop_nulls("group")
+        # By the month that settled them: what is decided later by a person changes no month that was judged.
+        decisions = self._until(self._book.decisions.with_columns(month="settled")).drop_nulls("group")
         for group in sorted(decisions["group"].unique().to_list()):
             rows = decisions.filter(pl.col("group") == group)
             yield self._rate(f"offers.{group}", "fairness", _hits(rows, pl.col("offered")))
@@ -120,7 +121,7 @@ class _Maker:
         """Shares against those of the reference months."""
         before = sum((one for month, one in counts.items() if month < self._judged), np.zeros(cells, dtype=np.int64))
         later = {month: one for month, one in counts.items() if month >= self._judged}
-        null = SharesNull(later, before, int(before.sum())) if before.sum() else None
+        null = SharesNull(later, before, int(before.sum())) if before.sum() >= LEAST else None
         return WatchedMeasure(name, "population", "the first months", Planned(self._judged, null))
 
     def _rate(self, name: str, family: Family, counts: dict[int, tuple[int, int]]) -> WatchedMeasure:
@@ -128,7 +129,7 @@ class _Maker:
         before = [counts[month] for month in counts if month < self._judged]
         hits, of = (sum(one[place] for one in before) for place in (0, 1))
         later = {month: one for month, one in counts.items() if month >= self._judged}
-        null: Null | None = RateNull(later, (hits, of)) if of else None
+        null: Null | None = RateNull(later, (hits, of)) if of >= LEAST else None
         return WatchedMeasure(name, family, "the first months", Planned(self._judged, null))
 
 
@@ -141,6 +142,6 @@ def _cells(rows: pl.DataFrame, size: int) -> dict[int, np.ndarray]:
 
 
 def _hits(rows: pl.DataFrame, of: pl.Expr) -> dict[int, tuple[int, int]]:
-    """Hits and cases by month."""
-    counted = rows.group_by("month").agg(of.sum().alias("hits"), pl.len().alias("of"))
+    """Hits and cases by month, in order: lives are drawn in it, and the same run again must draw the same."""
+    counted = rows.group_by("month").agg(of.sum().alias("hits"), pl.len().alias("of")).sort("month")
     return {int(month): (int(hits), int(all)) for month, hits, all in counted.iter_rows()}

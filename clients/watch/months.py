@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from datetime import date
+from datetime import date, timedelta
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
@@ -32,6 +32,6 @@ def last_day(month: int) -> date:
     return date(month // 12, month % 12 + 1, days_in(month))
 
 
-def window_months(days: int) -> int:
-    """Whole months after that of a loan's start until a window of so many days is over: 90 is 3, 365 is 12."""
-    return -(-days // 31)
+def closing_month(start: int, days: int) -> int:
+    """The month in which a window of so many days is over for all loans of a month, also those of its last day."""
+    return month_number(str(last_day(start) + timedelta(days=days)))

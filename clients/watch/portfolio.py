@@ -6,18 +6,23 @@ from itertools import pairwise
 
 import polars as pl
 
+from sealscore.clients.watch.months import closing_month
+
 BUCKETS = ("0", "1-29", "30-59", "60-89", "90+")
 _EDGES = (1, 30, 60, 90)
 ROLLS = tuple(pairwise(BUCKETS))
 
 
 def outcomes(loans: pl.DataFrame, repayments: pl.DataFrame, month: int, window: int, bad_days: int) -> pl.DataFrame:
-    """Loans whose window of so many months was over by the end of a month, with `bad` and the month that closed it.
+    """Loans whose window of so many days was over by the end of a month, with `bad` and the month that closed it.
 
-    A loan is bad that was so many days past due at the end of a month within its window. Loans whose window is open,
-    or that have no row at all, are not in it: nothing is known of them yet.
+    A loan is bad that was so many days past due at the end of a month until the one that closed its window. Loans whose
+    window is open, or that have no row at all, are not in it: nothing is known of them yet.
     """
-    closed = loans.drop_nulls("start").with_columns(closes=pl.col("start") + window).filter(pl.col("closes") <= month)
+    begun = loans.drop_nulls("start")
+    closing = {start: closing_month(start, window) for start in begun["start"].unique().to_list()}
+    closes = pl.col("start").replace_strict(closing, default=None, return_dtype=pl.Int64)
+    closed = begun.with_columns(closes=closes).filter(pl.col("closes") <= month)
     rows = closed.select("loan", "closes").join(repayments, on="loan").filter(pl.col("month") <= pl.col("closes"))
     worst = rows.group_by("loan").agg(pl.col("days_past_due").max().alias("worst"))
     return closed.join(worst, on="loan").with_columns(bad=pl.col("worst") >= bad_days).sort("loan")

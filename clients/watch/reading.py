@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,13 +24,14 @@ Row = dict[str, Any]
 class WatchReader:
     """Takes the lines of a log in order, as `ScoreLog.lines(locked=False)` gives them; `book` is what they come to.
 
-    `groups` has the group of applications by their id. `unread_loans` counts lines of loans that were not read: as many
-    loans of a table may be missing among those that were.
+    `groups` has the group of applications by their id. Of who has lines of loans that cannot be read, `unread_lines`
+    counts them by what stands for the person, and `unread_loans` has the loans that later lines name again.
     """
 
     release: str
     groups: Mapping[str, str] = field(default_factory=dict)
-    unread_loans: int = 0
+    unread_lines: Counter[bytes] = field(default_factory=Counter)
+    unread_loans: set[str] = field(default_factory=set)
     erased: int = 0
     withdrawn: int = 0
     _signals: dict[str, bool] = field(default_factory=dict)
@@ -46,9 +48,9 @@ class WatchReader:
             if line.content is None:
                 self.erased += bool(line.erased)
                 self.withdrawn += not line.erased
-                self.unread_loans += line.kind == LOAN
+                self.unread_lines[line.person] += line.kind == LOAN
             elif line.kind == "score":
-                self._score(line.content)
+                self._score(line.content, line.at)
             elif line.kind == KIND:
                 self._decision(line.content)
             elif line.kind == DISPUTE:
@@ -56,7 +58,24 @@ class WatchReader:
             elif line.kind == REVIEW:
                 self._review(line.content)
             elif line.kind == LOAN:
-                self._loan(line.content)
+                self._loan(line.content, line.person)
+
+    def left_out(self, open_loans: Mapping[bytes, tuple[bytes, int]]) -> tuple[set[str], int]:
+        """The loans that are known to have unread lines, and how many others may have some.
+
+        `open_loans` has the person of each loan that is open (`Register.loans`). A loan that is not has two lines or
+        more, that of its start and that of its end.
+        """
+        still = {
+            (person, loan.hex())
+            for loan, (person, _) in open_loans.items()
+            if self.unread_lines[person] and loan.hex() not in self._loans
+        }
+        named = Counter(person for person, _ in still)
+        others = sum(
+            (lines - named[person]) // 2 for person, lines in self.unread_lines.items() if lines > named[person]
+        )
+        return self.unread_loans | {loan for _, loan in still}, others
 
     def book(self, repayments: pl.DataFrame | None = None) -> WatchBook:
         """All that was read, with the rows of a table of repayments."""
@@ -71,11 +90,12 @@ class WatchReader:
             self.withdrawn,
         )
 
-    def _score(self, content: Mapping[str, Any]) -> None:
+    def _score(self, content: Mapping[str, Any], at: str) -> None:
         if content["release"] != self.release:
             return
         self._signals[content["score_id"]] = any(signal["status"] == "used" for signal in content["signals"])
-        month, application = month_number(content["as_of"]), content["application_id"]
+        # Not by as_of, which the caller chooses: one that is wrong would move the first month of all.
+        month, application = month_number(at), content["application_id"]
         row = {name: content[name] for name in ("role", "points", "bins")}
         self._scores[application, month] = {"application": application, "month": month, **row}
 
@@ -93,6 +113,7 @@ class WatchReader:
             "offered": content["state"] == "approved",
             "waited": content["state"] == "waiting",
             "group": self.groups.get(application),
+            "settled": None if content["state"] == "waiting" else month,
         }
         self._decisions[application, month] = row
         self._by_id[content["decision_id"]] = row, content
@@ -101,7 +122,9 @@ class WatchReader:
         row, decided = self._by_id.get(content["decision_id"], (None, None))
         if row is None or decided is None:
             return
-        row["offered"] = content["outcome"] == "approve" or content.get("stands") is not None
+        if row["settled"] is None:
+            row["settled"] = month_number(content["day"])
+            row["offered"] = content["outcome"] == "approve" or content.get("stands") is not None
         objected = self._disputed.get(content["decision_id"])
         since, due = date.fromisoformat(objected or decided["day"]), decided["due"]
         self._reviews.append(
@@ -118,8 +141,12 @@ class WatchReader:
             }
         )
 
-    def _loan(self, content: Mapping[str, Any]) -> None:
+    def _loan(self, content: Mapping[str, Any], person: bytes) -> None:
         name, month = content["loan"], month_number(content["day"])
+        if self.unread_lines[person] and content["decision_id"] is None and name not in self._loans:
+            # Later lines have a key of their own, and would bring back a loan whose first ones are not to be read.
+            self.unread_loans.add(name)
+            return
         row = self._loans.setdefault(name, dict.fromkeys(LOANS) | {"loan": name})
         if not content["principal"]:
             row["over"] = month

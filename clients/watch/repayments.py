@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from sealscore.clients.data.cells import IDENTIFIER_MEND, NO_IDENTIFIER, WrongTy
 from sealscore.clients.decision.register import loan_name
 from sealscore.clients.scoring.storage.log_keys import LogKeys
 from sealscore.clients.watch.frames import REPAYMENTS
-from sealscore.clients.watch.months import days_in, month_number
+from sealscore.clients.watch.months import closing_month, days_in, month_number
 
 _MONTH = r"^\d{4}-(0[1-9]|1[0-2])(-\d{2})?$"
 _MOST_DAYS = 36_500
@@ -83,16 +83,19 @@ class Repayments:
     columns: RepaymentTable
     frame: pl.DataFrame = field(repr=False)
 
-    def checked(self, loans: pl.DataFrame, unread: int, until: int, window: int) -> tuple[pl.DataFrame, int]:
+    def checked(
+        self, loans: pl.DataFrame, unread: Set[str], others: int, until: int, window: int
+    ) -> tuple[pl.DataFrame, int]:
         """The rows of loans that the log has, and how many loans were left out since their lines were not read.
 
-        `loans` are those of the log (see `frames.LOANS`), of which `unread` may be missing; no row may be of a month
-        after `until`. A loan has rows until its window of so many months is over, or it is paid.
+        `loans` are those of the log (see `frames.LOANS`), of which the `unread` and so many `others` may be missing; no
+        row may be of a month after `until`. A loan has rows from the month of its start until its window of so many
+        days is over, or it is paid.
 
         Raises:
             DataError: a loan is unknown, a row stands twice, is before its loan or still to come, a month is missing,
-                days past due rise by more than the days that went by, or a loan is gone while it was past due and its
-                window open.
+                days past due rise by more than the days that went by, or a loan is gone while its window was open and
+                it was past due, or open by the log.
         """
         known = {loan: (start, over) for loan, start, over in loans.select("loan", "start", "over").iter_rows()}
         rows: dict[str, Rows] = {}
@@ -100,8 +103,9 @@ class Repayments:
             rows.setdefault(loan, []).append((at, month, days))
         strange = [loan for loan in rows if loan not in known]
         faults: dict[str, list[int]] = {}
-        if len(strange) > unread:
-            faults["unknown"] = [rows[loan][0][0] for loan in strange]
+        unnamed = [loan for loan in strange if loan not in unread]
+        if len(unnamed) > others:
+            faults["unknown"] = [rows[loan][0][0] for loan in unnamed]
         latest = max((int(month) for _, month, _ in self.frame.iter_rows()), default=until)
         for loan in rows.keys() & known.keys():
             for code, at in _faults(rows[loan], known[loan], min(until, latest), until, window):
@@ -130,13 +134,17 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "sealscore-node loan read, or loan open, tells of them; or correct the id",
     ),
     "twice": ("a second row of a loan and month", "keep one"),
-    "before": ("a row before the month in which its loan started", "correct the month or the loan"),
+    "before": ("a row more than a month before that in which its loan started", "correct the month or the loan"),
     "to-come": ("a row of a month that is not over", "leave it out until then"),
-    "gap": ("a month without a row before it, since the loan's last one", "give a row for each month of a loan"),
+    "gap": (
+        "a month without a row before it, since the loan's start or last row",
+        "give a row for each month of a loan, from that of its start",
+    ),
     "jump": ("days past due rose by more than the days that went by", "correct the rows"),
     "gone": (
-        "the last row of a loan that was past due, before its window is over",
-        "keep its rows, also when it is written off; one that was paid ends with 0",
+        "the last row of a loan before its window is over, though it was past due, or is open in the log",
+        "keep its rows, also when it is written off; one that was paid ends with 0, and sealscore-node loan close, or "
+        "loan read, tells of it",
     ),
 }
 
@@ -151,10 +159,13 @@ def _faults(
     for at, month, days in rows:
         if month > until:
             yield "to-come", at
-        elif start is not None and month < start:
+        # A loan of a month's last day may be told of on the next.
+        elif start is not None and month < start - 1:
             yield "before", at
         elif before is None:
-            if start is not None and days > sum(days_in(one) for one in range(start, month + 1)):
+            if start is not None and month > start:
+                yield "gap", at
+            elif start is not None and days > days_in(month):
                 yield "jump", at
         elif month == before[0]:
             yield "twice", at
@@ -164,8 +175,9 @@ def _faults(
             yield "jump", at
         before = month, days
     at, month, days = rows[-1]
-    watched = start is not None and month < min(latest, start + window)
-    if days > 0 and watched and (over is None or over > month + 1):
+    watched = start is not None and month < min(latest, closing_month(start, window))
+    # A loan that was written off is closed, too, so that only a row of 0 says that it was paid.
+    if watched and (days > 0 or over is None or over > month + 1):
         yield "gone", at
 
 

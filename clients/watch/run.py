@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as with_other
 
+from sealscore.clients.decision.register import SCHEMA, Register
 from sealscore.clients.scoring.score_log import ScoreLog
 from sealscore.clients.watch.errors import WatchError
 from sealscore.clients.watch.frames import WatchBook
@@ -62,7 +63,10 @@ def watched(
     if table is not None:
         told("reading the table of repayments")
         rows = table.read(log.keys)
-        kept, left = rows.checked(book.loans, reader.unread_loans, over, release.window)
+        log.extend(SCHEMA)
+        with log.commit() as batch:
+            unread, others = reader.left_out(Register(batch, log.keys).loans())
+        kept, left = rows.checked(book.loans, unread, others, over, release.window)
         book = with_other(book, repayments=kept)
         last = min(over, rows.last if rows.last is not None else over)
     return WatchedLog(book, release, settings, first, last, left, table is not None)
@@ -76,8 +80,9 @@ def months_to_judge(of: WatchedLog, journal: WatchJournal, month: int | None, ov
             not judged yet.
     """
     known = journal.of_release(of.release.release)
+    missing = [one for one in range(of.first, of.last + 1) if one not in known]
     if month is None:
-        return list(range(max(known) + 1 if known else of.first, of.last + 1))
+        return missing
     if month > over:
         raise WatchError("open", f"{month_text(month)} is not over; {_AGAIN} {month_text(over)} is the last that is")
     if month > of.last:
@@ -87,10 +92,27 @@ def months_to_judge(of: WatchedLog, journal: WatchJournal, month: int | None, ov
         raise WatchError("repayments", f"{what}; export it again, or {_AGAIN} {month_text(of.last)}")
     if month < of.first:
         raise WatchError("month", f"the first score of this release is of {month_text(of.first)}; watch from there on")
-    if known and month > max(known) + 1:
-        before = month_text(max(known) + 1)
+    if missing and month > missing[0]:
+        before = month_text(missing[0])
         raise WatchError("order", f"{before} was not judged yet, and months count in a row; {_AGAIN} {before} first")
     return [month]
+
+
+def judge_in_row(
+    of: WatchedLog, log: ScoreLog, months: Sequence[int], told: Told, lives: int = LIVES
+) -> Iterator[JudgedMonth]:
+    """Judge months in their order, and the later ones that were judged before again: breaches count in a row.
+
+    All of them, whether or not a line changed: one that did may have been kept just before a crash.
+
+    Raises:
+        ScoreLogError: see `judge`.
+    """
+    known = WatchJournal.of(log).of_release(of.release.release)
+    for month in range(months[0], of.last + 1):
+        if month in months or month in known:
+            told(f"judging {month_text(month)}")
+            yield judge(of, log, month, lives)
 
 
 def judge(of: WatchedLog, log: ScoreLog, month: int, lives: int = LIVES) -> JudgedMonth:

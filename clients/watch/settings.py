@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sealscore.clients.watch.errors import WatchError
-from sealscore.clients.watch.months import window_months
+from sealscore.clients.watch.months import closing_month
 from sealscore.shared.serving.release import CHAMPION, FALLBACK, Release
 
 Family = Literal["population", "calibration", "repayment", "operations", "fairness"]
@@ -35,7 +35,7 @@ class WatchSettings:
 
 @dataclass(frozen=True)
 class WatchedRelease:
-    """What a watch needs of a release: its window in months, and the released shares [bins] of each feature by role.
+    """What a watch needs of a release: its window in days, and the released shares [bins] of each feature by role.
 
     Features are in the order of the bins that lines keep.
     """
@@ -43,6 +43,10 @@ class WatchedRelease:
     release: str
     window: int
     shares: Mapping[str, Mapping[str, tuple[float, ...]]]
+
+    def closes(self, start: int) -> int:
+        """The month in which the window of all loans of a month is over."""
+        return closing_month(start, self.window)
 
     @classmethod
     def of(cls, release: Release, reference: Reference = "release") -> WatchedRelease:
@@ -61,4 +65,4 @@ class WatchedRelease:
                     what = f"{role}, {part.feature.name}: the release has no shares of its bins"
                     raise WatchError("shares", f'{what}; write reference = "months" under [watch] in node.toml')
                 shares[role][part.feature.name] = part.reference or (1.0,) * part.size
-        return cls(release.hash, window_months(release.plan.outcome.window_days), shares)
+        return cls(release.hash, release.plan.outcome.window_days, shares)

@@ -16,7 +16,7 @@ SHARES = {
     "champion": {"income": (0.1, 0.2, 0.3, 0.4), "late": (0.7, 0.2, 0.1), "signal.wallet": (0.2,) * 5},
     "fallback": {"income": (0.1, 0.2, 0.3, 0.4), "late": (0.7, 0.2, 0.1)},
 }
-RELEASE = WatchedRelease("ab" * 32, 3, SHARES)
+RELEASE = WatchedRelease("ab" * 32, 90, SHARES)
 _DAYS = (0, 15, 45, 75, 100)
 _BEFORE, _LASTS = 8, 6
 
@@ -64,7 +64,7 @@ class InventedLife:
             override = declined and random.random() < 0.08
             self._rows["d"].append(
                 {"decision": name, "month": month, "role": role, "points": points, "signal": signal,
-                 "offered": offered or override, "waited": waited, "group": group}
+                 "offered": offered or override, "waited": waited, "group": group, "settled": month}
             )  # fmt: skip
             if waited:
                 days = int(random.integers(0, 4))

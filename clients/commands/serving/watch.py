@@ -22,7 +22,7 @@ from sealscore.clients.watch.months import month_number, month_text
 from sealscore.clients.watch.reading import WatchReader
 from sealscore.clients.watch.report.content import report_of
 from sealscore.clients.watch.report.page import watch_page
-from sealscore.clients.watch.run import judge, months_to_judge, watched
+from sealscore.clients.watch.run import judge_in_row, months_to_judge, watched
 from sealscore.clients.watch.settings import WatchedRelease
 from sealscore.shared.files import OWNER_ONLY, write_whole
 from sealscore.shared.text.numbers import plural
@@ -63,13 +63,16 @@ def run(
             # The report of the last month again, which changes nothing.
             months = [of.last] if of.last >= of.first else []
         if not months:
-            fail(f"no month is over yet: the first score of this release is of {month_text(of.first)}", BAD_INPUT)
-        for one in months:
-            _tell(f"judging {month_text(one)}")
-            judged = judge(of, log, one)
+            scored = f"the first score of this release is of {month_text(of.first)}"
+            if over < of.first:
+                fail(f"no month is over yet: {scored}", BAD_INPUT)
+            fail(f"the table of repayments ends with {month_text(of.last)}, and {scored}; export it again", BAD_INPUT)
+        judged = {}
+        for one in judge_in_row(of, log, months, _tell):
+            judged[one.month] = one
             if not as_json:
-                _print(judged)
-        report = report_of(of, judged, WatchJournal.of(log))
+                _print(one)
+        report = report_of(of, judged[months[-1]], WatchJournal.of(log))
     if out is not None:
         try:
             write_whole(out, watch_page(report, config.node.name), OWNER_ONLY)
@@ -148,5 +151,7 @@ def _print(judged: JudgedMonth) -> None:
     console.print(f"{month_text(judged.month)}: {', '.join(counts)}", highlight=False)
     for one in breaches:
         console.print(f"  {foreign(one.name)}: {one.value:.4f}, threshold {one.threshold:.4f}", highlight=False)
+    if lacking := [foreign(one.name) for one in judged.measures if one.unreferenced]:
+        console.print(f"  never judged, too few cases in the first months: {', '.join(lacking)}", highlight=False)
     for alert in judged.alerts:
         console.print(f"  alert {alert.id} ({alert.severity}, {foreign(alert.owner)}): {foreign(alert.measure)}")

@@ -17,11 +17,17 @@ def rate_cell(hits: int, of: int, floor: int) -> dict[str, Any]:
 
 
 def hidden(cases: Sequence[int], floor: int) -> list[bool]:
-    """Which of the parts of a known whole are not shown: those of few cases, and of a single one also the next
-    smallest, since it would follow from the others.
+    """Which of the parts of a known whole are not shown: those of few cases, and the next smallest until all that is
+    hidden is not few, since its sum follows from the others.
     """
     found = [count < floor for count in cases]
     rest = [place for place, few in enumerate(found) if not few]
-    if sum(found) == 1 and cases[found.index(True)] and rest:
-        found[min(rest, key=lambda place: cases[place])] = True
+    rest.sort(key=lambda place: cases[place], reverse=True)
+    while rest and 0 < sum(count for count, few in zip(cases, found, strict=True) if few) < floor:
+        found[rest.pop()] = True
     return found
+
+
+def count_cell(count: int, floor: int) -> int | None:
+    """A count; None where it is few, and not 0."""
+    return None if 0 < count < floor else count

@@ -52,9 +52,9 @@ def _short(data: Data) -> Html:
             (
                 "Chance of an alert for nothing",
                 percent(chance["alert"]),
-                f"over all measures in {chance['months']} quiet months, by simulation",
+                f"over all measures in {chance['months']} quiet months, if they and months are independent",
             ),
-            ("Scores", whole(data["read"]["scores"]), f"applications of {data['month']} under this release"),
+            ("Scores", _count(data["read"]["scores"]), f"applications of {data['month']} under this release"),
         ]
     )
 
@@ -93,12 +93,14 @@ def _measures(data: Data) -> Html:
         ]
         for one in data["measures"]
     ]
-    return Html(said + table(columns, rows))
+    names = ", ".join(data["without_reference"])
+    lacking = paragraph(f"Never judged, since the first months had too few cases: {names}.") if names else ""
+    return Html(said + table(columns, rows) + lacking)
 
 
 def _calibration(data: Data) -> Html:
     rows = [row for row in data["calibration"] if row["rate"] is not None]
-    window = plural(data["window_months"], "month")
+    window = plural(data["window_days"], "day")
     if not rows:
         return paragraph(
             f"No window of {window} is closed yet, or too few loans are in one; the first closes with "
@@ -213,12 +215,12 @@ def _groups(data: Data) -> Html:
 def _read(data: Data) -> Html:
     read = data["read"]
     rows: Iterable[tuple[str, object]] = (
-        ("decisions of the month", whole(read["decisions"])),
-        ("loans in the table of repayments", whole(read["loans"]) if read["repayments"] else "no table is named"),
-        ("loans of the log without a row", whole(read["loans_without_row"]) if read["repayments"] else ""),
-        ("loans whose lines were not read", whole(read["loans_left_out"])),
-        ("lines of the log that were erased", whole(read["lines_erased"])),
-        ("lines that a withdrawal locked", whole(read["lines_withdrawn"])),
+        ("decisions of the month", _count(read["decisions"])),
+        ("loans in the table of repayments", _count(read["loans"]) if read["repayments"] else "no table is named"),
+        ("loans of the log without a row", _count(read["loans_without_row"]) if read["repayments"] else ""),
+        ("loans whose lines were not read", _count(read["loans_left_out"])),
+        ("lines of the log that were erased", _count(read["lines_erased"])),
+        ("lines that a withdrawal locked", _count(read["lines_withdrawn"])),
     )
     return Html(
         table(["", Column("", True)], rows)
@@ -230,7 +232,11 @@ def _read(data: Data) -> Html:
 
 
 def _cases(cell: Data) -> str:
-    return "too few" if cell["cases"] is None else whole(cell["cases"])
+    return _count(cell["cases"])
+
+
+def _count(count: int | None) -> str:
+    return "too few" if count is None else whole(count)
 
 
 def _rate(cell: Data) -> str:

@@ -43,6 +43,15 @@ def test_two_breaches_in_a_row_make_one_alert_until_they_end(pair: Pair):
     assert pair.log.check() == []
 
 
+def test_two_breaches_that_made_no_alert_hide_none(pair: Pair):
+    """A month was quiet, and breached by a table that was corrected after the next had been judged."""
+    for at, value in ((0, 1.0), (1, 5.0), (0, 5.0)):
+        keep(pair, month_of(MONTH + at, value))
+    assert WatchJournal.of(pair.log).alerts == {}
+    alerts = [keep(pair, month_of(MONTH + at)).alerts for at in (2, 3)]
+    assert [len(found) for found in alerts] == [1, 0]
+
+
 def test_a_month_that_is_missing_breaks_the_row(pair: Pair):
     keep(pair, month_of(MONTH))
     assert keep(pair, month_of(MONTH + 2)).alerts == ()

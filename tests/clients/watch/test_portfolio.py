@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealscore.clients.watch.frames import LOANS, REPAYMENTS
+from sealscore.clients.watch.months import closing_month
 from sealscore.clients.watch.portfolio import outcomes, rolls, vintages
 
-MONTH, WINDOW, BAD = 20, 3, 60
+MONTH, WINDOW, BAD = 24_020, 90, 60
 # A loan: the month of its start, and the days past due at the ends of the months from then on.
 LIVES = st.lists(
-    st.tuples(st.one_of(st.none(), st.integers(10, 22)), st.lists(st.integers(0, 130), max_size=10)), max_size=25
+    st.tuples(st.one_of(st.none(), st.integers(24_010, 24_022)), st.lists(st.integers(0, 130), max_size=10)),
+    max_size=25,
 )
 Loan = tuple[int | None, list[int]]
 
@@ -22,7 +24,7 @@ Loan = tuple[int | None, list[int]]
 def frames(lives: list[Loan]) -> tuple[pl.DataFrame, pl.DataFrame]:
     loans = [{**dict.fromkeys(LOANS), "loan": str(at), "start": start} for at, (start, _) in enumerate(lives)]
     rows = [
-        {"loan": str(at), "month": (start or 12) + age, "days_past_due": days}
+        {"loan": str(at), "month": (start or 24_012) + age, "days_past_due": days}
         for at, (start, life) in enumerate(lives)
         for age, days in enumerate(life)
     ]
@@ -34,9 +36,9 @@ def frames(lives: list[Loan]) -> tuple[pl.DataFrame, pl.DataFrame]:
 def test_only_closed_windows_have_an_outcome(lives: list[Loan]):
     found = outcomes(*frames(lives), MONTH, WINDOW, BAD)
     expected = {
-        str(at): max(life[: WINDOW + 1]) >= BAD
+        str(at): max(life[: closing_month(start, WINDOW) - start + 1]) >= BAD
         for at, (start, life) in enumerate(lives)
-        if start is not None and start + WINDOW <= MONTH and life
+        if start is not None and closing_month(start, WINDOW) <= MONTH and life
     }
     assert dict(found.select("loan", "bad").iter_rows()) == expected
     assert all(closes <= MONTH for closes in found["closes"])
@@ -67,8 +69,8 @@ def test_rolls_are_those_of_a_loop(lives: list[Loan]):
         for age in range(1, len(life)):
             before, now = bucket(life[age - 1]), bucket(life[age])
             if before < 4:
-                loans[(start or 12) + age, before] += 1
-                worse[(start or 12) + age, before] += now > before
+                loans[(start or 24_012) + age, before] += 1
+                worse[(start or 24_012) + age, before] += now > before
     found = rolls(frames(lives)[1])
     assert {(month, before): (of, hits) for month, before, of, hits in found.iter_rows()} == {
         key: (of, worse[key]) for key, of in loans.items()

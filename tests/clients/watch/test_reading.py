@@ -10,7 +10,7 @@ import pytest
 from policies import INPUTS, asked, decider
 from small_release import TODAY, Pair, known_at
 
-from sealscore.clients.decision.loans import LoanBook
+from sealscore.clients.decision.loans import LoanBook, LoanRow
 from sealscore.clients.decision.policy.approved import ApprovedPolicies
 from sealscore.clients.decision.register import SCHEMA, Register, loan_name
 from sealscore.clients.decision.replay import replay_decisions
@@ -62,8 +62,9 @@ def test_frames_say_what_the_log_says(pair: Pair):
     made = lived(pair)
     reader = read(pair, groups={f"app-{PERSONS[0]}": "north"})
     book = reader.book()
-    assert (reader.erased, reader.withdrawn, reader.unread_loans) == (0, 0, 0)
-    assert book.first == MONTH
+    assert (reader.erased, reader.withdrawn, reader.left_out({})) == (0, 0, (set(), 0))
+    # The day of the line, not that of the application.
+    assert book.first == month_number(str(pair.log.last_at))
     assert book.scores.height == 3
     assert all(len(bins) > 1 for bins in book.scores["bins"].to_list())
     rows = {row["decision"]: row for row in book.decisions.to_dicts()}
@@ -117,9 +118,65 @@ def test_what_is_erased_or_withdrawn_is_counted_and_not_read(pair: Pair):
     assert book.scores["application"].to_list() == [f"app-{PERSONS[2]}"]
     assert book.loans.height == 0
     # Score, decision and loan of the one; score, decision and review of the other.
-    assert (reader.withdrawn, reader.unread_loans, reader.erased) == (3, 1, 3)
+    assert (reader.withdrawn, reader.erased) == (3, 3)
+    with pair.log.commit() as batch:
+        still = Register(batch, pair.log.keys).loans()
+    name = loan_name(pair.log.keys, "L-1").hex()
+    assert reader.left_out(still) == ({name}, 0)
     # For a replay the locked lines are still there.
     assert sum(line.content is None for line in pair.log.lines()) == 3
+
+
+def withdrawn(pair: Pair) -> None:
+    with pair.log.commit() as batch:
+        handle = batch.database.execute("SELECT handle FROM handles").fetchone()[0]
+        assert batch.withdraw([bytes(handle)], pair.platform, str(TODAY), "2035-01-01") == 1
+
+
+def test_later_lines_bring_no_loan_of_who_withdrew_back(pair: Pair):
+    lived(pair)
+    withdrawn(pair)
+    name = loan_name(pair.log.keys, "L-1").hex()
+    books = loan_book(pair)
+    for principal in (7000, 6000):
+        books.read([LoanRow("L-1", PERSONS[0], principal)], TODAY + timedelta(days=40))
+    reader = read(pair)
+    assert reader.book().loans.height == 0
+    assert reader.left_out({}) == ({name}, 0)
+    books.close("L-1", TODAY + timedelta(days=70))
+    reader = read(pair)
+    assert reader.book().loans.height == 0
+    assert reader.left_out({}) == ({name}, 0)
+
+
+def test_lines_of_one_loan_excuse_no_other_loan(pair: Pair):
+    lived(pair)
+    books = loan_book(pair)
+    for principal in range(7000, 6000, -100):
+        books.read([LoanRow("L-1", PERSONS[0], principal)], TODAY + timedelta(days=40))
+    withdrawn(pair)
+    with pair.log.commit() as batch:
+        still = Register(batch, pair.log.keys).loans()
+    reader = read(pair)
+    assert reader.withdrawn > 10
+    assert reader.left_out(still) == ({loan_name(pair.log.keys, "L-1").hex()}, 5)
+
+
+def test_a_late_review_changes_no_month_that_is_over(pair: Pair):
+    service = decider(pair)
+    groups = {f"app-{PERSONS[1]}": "north"}
+    made = service.decide(asked(PERSONS[1], inputs=BAD), "me", TODAY)
+
+    def offers(month: int) -> list[tuple[bool]]:
+        decisions = read(pair, groups=groups).book().decisions
+        return decisions.filter(decisions["settled"] == month).select("offered").rows()
+
+    assert offers(MONTH) == offers(MONTH + 1) == []
+    word = PersonsWord("staff 1", "approve", "papers were looked at", 1000)
+    late = TODAY + timedelta(days=25)
+    ReviewDesk(pair.log, ApprovedPolicies.of(pair.log)).take(made["decision_id"], word, "me", late)
+    assert offers(MONTH) == []
+    assert offers(MONTH + 1) == [(True,)]
 
 
 def test_lines_of_a_watch_change_no_replay(pair: Pair):

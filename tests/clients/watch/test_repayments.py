@@ -41,9 +41,11 @@ def loans(**starts: str | None) -> pl.DataFrame:
 KNOWN = loans(L_77129="2026-02", L_2="2026-02", OLD=None)
 
 
-def checked(path: Path, rows: str, unread: int = 0) -> tuple[pl.DataFrame, int]:
+def checked(
+    path: Path, rows: str, others: int = 0, unread: frozenset[str] = frozenset(), known: pl.DataFrame = KNOWN
+) -> tuple[pl.DataFrame, int]:
     path.write_text(HEAD + rows, encoding="utf-8")
-    return table_at(path).read(KEYS).checked(KNOWN, unread, UNTIL, 3)
+    return table_at(path).read(KEYS).checked(known, unread, others, UNTIL, 90)
 
 
 def test_a_good_table_is_taken_whole(tmp_path: Path):
@@ -56,7 +58,10 @@ def test_a_good_table_is_taken_whole(tmp_path: Path):
 @pytest.mark.parametrize(
     ("rows", "code", "lines"),
     [
-        (f"{SECRET},2026-01,0\n", "before", "line 2"),
+        (f"{SECRET},2025-12,0\n", "before", "line 2"),
+        (f"{SECRET},2026-03,0\n", "gap", "line 2"),
+        (f"{SECRET},2026-06,0\n", "gap", "line 2"),
+        (f"{SECRET},2026-02,0\nOLD,2026-03,0\n", "gone", "line 2"),
         (f"OLD,2026-02,0\nX-1,2026-02,0\nX-2,2026-02,0\n{SECRET},2026-02,0\n", "unknown", "lines 3, 4"),
         (f"{SECRET},2026-02,0\nOLD,2026-02,0\n{SECRET},2026-02,1\n", "twice", "line 4"),
         (f"{SECRET},2026-02,0\n{SECRET},2026-03,32\n", "jump", "line 3"),
@@ -89,8 +94,34 @@ def test_what_is_at_fault_is_named_by_line_and_not_by_cell(tmp_path: Path, rows:
 
 def test_a_loan_that_was_past_due_may_end_with_its_window(tmp_path: Path):
     rows = "".join(f"{SECRET},2026-0{month},{days}\n" for month, days in ((2, 20), (3, 50), (4, 80), (5, 100)))
-    other = "".join(f"OLD,2026-0{month},40\n" for month in (2, 3)) + "L-2,2026-06,0\n"
-    assert checked(tmp_path / "paid.csv", rows + other)[0].height == 7
+    other = "".join(f"OLD,2026-0{month},40\n" for month in (2, 3)) + "OLD,2026-04,0\nOLD,2026-05,0\nOLD,2026-06,0\n"
+    assert checked(tmp_path / "paid.csv", rows + other)[0].height == 9
+
+
+def ended(month: str) -> pl.DataFrame:
+    return KNOWN.with_columns(over=pl.lit(month_number(month), pl.Int64))
+
+
+def test_a_loan_that_was_written_off_keeps_its_rows(tmp_path: Path):
+    rows = f"{SECRET},2026-02,0\n{SECRET},2026-03,30\n{SECRET},2026-04,60\nOLD,2026-05,0\n"
+    with pytest.raises(DataError) as caught:
+        checked(tmp_path / "paid.csv", rows, known=ended("2026-05"))
+    assert [problem.code for problem in caught.value.problems] == ["gone"]
+    kept, _ = checked(tmp_path / "paid.csv", rows + f"{SECRET},2026-05,91\n", known=ended("2026-05"))
+    assert kept.height == 5
+
+
+def test_a_loan_that_was_paid_ends_where_the_log_closed_it(tmp_path: Path):
+    rows = f"{SECRET},2026-02,0\n{SECRET},2026-03,0\nOLD,2026-06,0\n"
+    assert checked(tmp_path / "paid.csv", rows, known=ended("2026-04"))[0].height == 3
+    with pytest.raises(DataError) as caught:
+        checked(tmp_path / "paid.csv", rows, known=ended("2026-05"))
+    assert [problem.code for problem in caught.value.problems] == ["gone"]
+
+
+def test_a_loan_may_be_told_of_in_the_month_after_it_began(tmp_path: Path):
+    rows = f"{SECRET},2026-01,0\n{SECRET},2026-02,28\n"
+    assert checked(tmp_path / "paid.csv", rows)[0].height == 2
 
 
 def test_a_table_without_its_columns_is_refused(tmp_path: Path):
@@ -103,9 +134,14 @@ def test_a_table_without_its_columns_is_refused(tmp_path: Path):
 
 
 def test_as_many_loans_as_were_not_read_may_be_unknown(tmp_path: Path):
-    rows = f"{SECRET},2026-02,0\nX-1,2026-02,0\nX-1,2026-03,0\n"
-    kept, left = checked(tmp_path / "paid.csv", rows, unread=1)
-    assert (kept.height, left) == (1, 1)
+    rows = f"{SECRET},2026-02,0\nX-1,2026-01,0\nX-1,2026-02,0\n"
+    named = frozenset({loan_name(KEYS, "X-1").hex()})
+    for found in (checked(tmp_path / "paid.csv", rows, 1), checked(tmp_path / "paid.csv", rows, unread=named)):
+        assert (found[0].height, found[1]) == (1, 1)
+    with pytest.raises(DataError) as caught:
+        checked(tmp_path / "paid.csv", rows + "X-2,2026-02,0\n", unread=named)
+    assert [problem.code for problem in caught.value.problems] == ["unknown"]
+    assert "line 5" in str(caught.value)
 
 
 def test_an_empty_table_has_no_month(tmp_path: Path):

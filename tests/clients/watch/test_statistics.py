@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.clients.watch.months import days_in, last_day, month_number, month_text, window_months
+from sealscore.clients.watch.months import closing_month, days_in, last_day, month_number, month_text
 from sealscore.clients.watch.noise.statistics import against_expected, psi, rate_interval, two_rates
 
 COUNTS = st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 5000)), min_size=2, max_size=20)
@@ -69,7 +69,10 @@ def test_an_interval_has_its_rate_in_it(hits: int, more: int):
 def test_months_are_numbers_in_a_row():
     assert month_text(month_number("2027-12-31") + 1) == "2028-01"
     assert (days_in(month_number("2028-02")), str(last_day(month_number("2028-02")))) == (29, "2028-02-29")
-    assert [window_months(days) for days in (1, 30, 31, 90, 180, 365, 730)] == [1, 1, 1, 3, 6, 12, 24]
+    january, june = month_number("2027-01"), month_number("2027-06")
+    # The loan of 31 January is over 90 days old on 1 May alone; one of 30 June on 28 September.
+    assert [closing_month(january, days) - january for days in (1, 30, 90, 180, 365, 730)] == [1, 2, 4, 6, 12, 24]
+    assert [closing_month(june, days) - june for days in (1, 30, 90, 180, 365, 730)] == [1, 1, 3, 6, 12, 24]
     for text in ("2027-13", "27-01", "", "2027/01"):
         with pytest.raises(ValueError, match="month"):
             month_number(text)
