@@ -29,6 +29,8 @@ from sealscore.compliance.pages.svg import (
 from sealscore.shared.text.numbers import fixed
 
 _ROW = 25.0
+# From one row of rules' names to the next.
+_NAME_ROW = 15.0
 # Room for a marker before a name.
 _KEY = 14.0
 # Between the texts of one panel and the axis of the next.
@@ -90,8 +92,7 @@ def line_figure(
     keys = {line.label: 0 if line.joined else _KEY for line in named}
     right = max((words_width(label, SMALL) + key for label, key in keys.items()), default=8.0) + 12
     plot = Plot(across, up, width, height, right=right)
-    for rule in rules:
-        _rule(plot, rule)
+    _rules(plot, rules)
     for line in lines:
         _line(plot, line)
     ends_at = [plot.y(float(line.y[-1])) + 4 for line in named]
@@ -114,14 +115,29 @@ def _name(plot: Plot, label: Label) -> Html:
     return words(start + size / 2, height, label.text, "middle", colour=label.colour)
 
 
-def _rule(plot: Plot, rule: Rule) -> None:
+def _rules(plot: Plot, rules: Sequence[Rule]) -> None:
+    """All rules; names of upright ones that would meet lie below each other."""
+    taken: list[tuple[float, float, float]] = []
+    # A name has a rim over the lines of all rules, so they come first.
+    for rule in rules:
+        if rule.x is not None:
+            at = plot.x(rule.x)
+            plot.parts.append(straight(at, plot.top, at, plot.bottom, SOFT, 1.2, "5 4"))
+    for rule in rules:
+        _named_rule(plot, rule, taken)
+
+
+def _named_rule(plot: Plot, rule: Rule, taken: list[tuple[float, float, float]]) -> None:
+    """A level rule with its name, or the name of an upright one; `taken` are the start, end and height of names."""
     if rule.x is not None:
-        at = plot.x(rule.x)
-        plot.parts.append(straight(at, plot.top, at, plot.bottom, SOFT, 1.2, "5 4"))
-        if at + 8 + words_width(rule.label, SMALL) > plot.right_edge:
-            plot.parts.append(words(at - 5, plot.top + 11, rule.label, "end", SMALL))
-        else:
-            plot.parts.append(words(at + 5, plot.top + 11, rule.label, size=SMALL))
+        at, size = plot.x(rule.x), words_width(rule.label, SMALL)
+        anchor = "end" if at + 8 + size > plot.right_edge else "start"
+        start = at - 5 - size if anchor == "end" else at + 5
+        height = plot.top + 11
+        while any(start < end and first < start + size and height == level for first, end, level in taken):
+            height += _NAME_ROW
+        taken.append((start, start + size, height))
+        plot.parts.append(words(at - 5 if anchor == "end" else at + 5, height, rule.label, anchor, SMALL))
     if rule.y is not None:
         at = plot.y(rule.y)
         plot.parts.append(straight(plot.left, at, plot.right_edge, at, SOFT, 1.2, "5 4"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
@@ -100,8 +100,11 @@ def unprotected(plan: Plan) -> list[NumericFeature | CategoricalFeature]:
     return list(found.values())
 
 
-def pooled_matrix(plan: Plan, parts: Iterable[Records]) -> np.ndarray:
-    """The unprotected columns of all parties, one after the other, in joined parts: float64 [n, d], NaN if missing."""
+def pooled_matrix(plan: Plan, parts: Iterable[Records], without: Collection[str] = ()) -> np.ndarray:
+    """The unprotected columns of all parties, one after the other, in joined parts: float64 [n, d], NaN if missing.
+
+    Lenders' columns named in `without` are left out.
+    """
     names = [
         *(
             f"{party.name}.{name}"
@@ -109,7 +112,7 @@ def pooled_matrix(plan: Plan, parts: Iterable[Records]) -> np.ndarray:
             for party in plan.members(group)
             for name in _own(plan, group)
         ),
-        *_own(plan, plan.lenders),
+        *(name for name in _own(plan, plan.lenders) if name not in without),
     ]
     return np.vstack([np.column_stack([part.columns[name] for name in names]) for part in parts])
 

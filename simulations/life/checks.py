@@ -16,17 +16,24 @@ from sealscore.simulations.life.parties.platforms import LifePlatform
 
 @dataclass(frozen=True)
 class LifeCheck:
-    """One check of one party: what was looked at, how many, and how many of them failed."""
+    """One check of one party: what was looked at, how many, how many of them failed, and the least that there is."""
 
     party: str
     what: str
     looked_at: int
     failed: int
+    least: int = 1
 
     @property
     def good(self) -> bool:
-        """Whether there was something to look at, and none of it failed."""
-        return self.looked_at > 0 and self.failed == 0
+        """Whether all that there is was looked at, and none of it failed."""
+        return self.looked_at >= self.least and self.failed == 0
+
+    @property
+    def said(self) -> str:
+        """The check in words, for a life that fails by it."""
+        missing = f", of {self.least} or more" if self.looked_at < self.least else ""
+        return f"{self.party}: {self.what}: looked at {self.looked_at}{missing}; {self.failed} failed"
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,11 @@ class TrainingBudget:
     delta: float
 
 
-def check_lenders(lenders: Sequence[LifeLender]) -> list[LifeCheck]:
-    """Each line of each log: the chain with the heads that the ledger keeps of it, scores and decisions."""
+def check_lenders(lenders: Sequence[LifeLender], applications: Mapping[str, int]) -> list[LifeCheck]:
+    """Each line of each log: the chain with the heads that the ledger keeps of it, scores and decisions.
+
+    `applications` counts those of each lender: so many scores and decisions must be there.
+    """
     found = []
     for lender in lenders:
         heads = [day.head for day in lender.ledger.state.serving.log_days]
@@ -49,7 +59,8 @@ def check_lenders(lenders: Sequence[LifeLender]) -> list[LifeCheck]:
         decisions = replay_decisions(lines, policies, lender.log.keys)
         for what, replayed in (("scores", scores), ("decisions", decisions)):
             failed = len(replayed.differ) + len(replayed.unknown) + len(replayed.erased)
-            found.append(LifeCheck(lender.name, what, replayed.same + failed, failed))
+            least = applications.get(lender.name, 0)
+            found.append(LifeCheck(lender.name, what, replayed.same + failed, failed, least))
     return found
 
 
@@ -64,8 +75,14 @@ def check_ledgers(opened: Opened) -> tuple[list[LifeCheck], Mapping[str, Trainin
     return found, budgets
 
 
-def check_bits(platform: LifePlatform, persons: Collection[str]) -> tuple[LifeCheck, dict[str, list[int]]]:
-    """Bits of each person by kind, in each month and ever, against the ceilings; and the bits ever, by kind."""
+def check_bits(
+    platform: LifePlatform, persons: Collection[str], told_of: Collection[str]
+) -> tuple[LifeCheck, dict[str, list[int]]]:
+    """Bits of each person by kind, in each month and ever, against the ceilings; and the bits ever, by kind.
+
+    `told_of` are those for whom the platform made a token: of each of them something must be in its store, and where
+    nobody consents there is nothing to look at.
+    """
     failed, ever = 0, dict[str, list[int]]()
     for person in sorted(persons):
         months: dict[tuple[str, str], int] = {}
@@ -77,4 +94,5 @@ def check_bits(platform: LifePlatform, persons: Collection[str]) -> tuple[LifeCh
             limit = platform.limits[kind]
             failed += sum(bits > limit.month for bits in of) + (sum(of) > limit.life)
             ever.setdefault(kind, []).append(sum(of))
-    return LifeCheck(platform.name, "bits", sum(map(len, ever.values())), failed), ever
+    looked_at = sum(map(len, ever.values()))
+    return LifeCheck(platform.name, "bits", looked_at, failed, len(set(told_of))), ever

@@ -38,10 +38,15 @@ def life(
         raise typer.BadParameter(str(error), param_hint="--output") from error
     except LifeFailed as error:
         raise RunFailed(error.lines[0], error.lines[1:]) from error
+    except OSError as error:
+        beside = f"a file beside the folder cannot be written or read: {error}; set TMPDIR, or free space"
+        raise RunFailed("the life did not end; nothing was written", [beside]) from error
     happened = record["happened"]
+    bad = "no rate" if happened["bad_rate"] is None else f"{happened['bad_rate']:.1%} bad"
     console.print(
         f"{happened['applications']:,} applications, {happened['approved_share']:.1%} approved, {happened['loans']:,} "
-        f"loans, {happened['bad_rate']:.1%} of them bad; every line replays, every ledger verifies"
+        f"loans; {bad} of the {happened['bad_known']:,} whose 12 months are over; "
+        "every line replays, every ledger verifies"
     )
     console.print(f"written to {foreign(output)}; read {foreign(output / 'report.html')}. Invented data")
     if as_json:

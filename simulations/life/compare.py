@@ -2,7 +2,9 @@
 
 Each way is a score and a policy, evaluated by the lender's own code on the inputs that the log has. Reviews and their
 days are drawn with one chance an application for all ways, and outcomes are those of what was asked for, also of who
-was declined: so ways differ by what they decide, and by nothing else.
+was declined. All ways meet the applications of the federation's life: what that life lent before is in the room that
+limits leave, in the debts that a lender knows and a person owes, in what becomes of loans, and in the lender to which a
+person turns next. A way is not lived: what its own decisions would change later is in no figure.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from sealscore.simulations.experiments.oracle import Oracle, pooled_labels, pool
 from sealscore.simulations.experiments.trees import Trees, tuned_pd
 from sealscore.simulations.life.config import LifeConfig, Reviewers
 from sealscore.simulations.life.features import LifeFeatures
-from sealscore.simulations.life.parties.lenders import DECLINES, IDENTITY, LifeLender, life_policy
+from sealscore.simulations.life.market import UNLIVED
+from sealscore.simulations.life.parties.lenders import DECLINES, IDENTITY, LifeLender, lendable, life_policy
 from sealscore.simulations.life.parties.opening import Opened
 from sealscore.simulations.life.play import WITHHELD, Played
 
@@ -39,7 +42,7 @@ _TREES = (Trees(3, 20.0),)
 @dataclass(frozen=True)
 class Scores:
     """PDs of all applications in the order in which they were decided, [a] each: as served, of each lender's own model
-    on everybody, and of trees on all columns of all parties.
+    on everybody, and of trees on all columns of all parties but UNLIVED.
     """
 
     served: np.ndarray
@@ -190,7 +193,7 @@ class _Way:
             return float(found.amount), "", 0.0
         queue = DECLINES if found.kind == "decline-proposed" else str(found.queue)
         days = 1.0 + np.floor(chance[1] * policy.queues[queue].days)
-        most = min(float(found.limit or 0), asked)
+        most = lendable(policy, line["product"], min(float(found.limit or 0), asked))
         return (most if self._reviewed(queue, fraud, chance[0]) else 0.0), queue, days
 
     def _reviewed(self, queue: str, fraud: bool, chance: float) -> bool:
@@ -207,7 +210,12 @@ class _Way:
         return Decided(amount, queue, days)
 
 
-def _figures(one: Decided, truth: Truth, most: float, affordable: np.ndarray) -> dict[str, float]:
+def _of(part: float, whole: float) -> float | None:
+    """A share; None of nothing."""
+    return float(part / whole) if whole else None
+
+
+def _figures(one: Decided, truth: Truth, most: float, affordable: np.ndarray) -> dict[str, float | None]:
     got = one.amount > 0
     part = one.amount / truth.asked
     beyond = got & affordable & ((truth.owed + truth.instalment * part) / truth.income > most)
@@ -215,17 +223,17 @@ def _figures(one: Decided, truth: Truth, most: float, affordable: np.ndarray) ->
     stopped = truth.fraud & ~got
     return {
         "approved": float(got.mean()),
-        "thin_approved": float(got[truth.thin].mean()),
-        "bad_rate": float(truth.bad[got].mean()),
+        "thin_approved": _of((got & truth.thin).sum(), truth.thin.sum()),
+        "bad_rate": _of(truth.bad[got].sum(), got.sum()),
         "lent": float(one.amount.sum()),
-        "loss_rate": float((truth.loss * part)[got].sum() / one.amount.sum()),
-        "beyond_capacity": float(beyond.sum() / (got & affordable).sum()),
+        "loss_rate": _of((truth.loss * part)[got].sum(), one.amount.sum()),
+        "beyond_capacity": _of(beyond.sum(), (got & affordable).sum()),
         "beyond_loans": int(beyond.sum()),
         "reviewed": float((one.queue != "").mean()),
         "identity_reviewed": float(identity.mean()),
-        "frauds_stopped": float(stopped.sum() / truth.fraud.sum()),
-        "frauds_stopped_by_review": float((stopped & identity).sum() / truth.fraud.sum()),
-        "wave_stopped": float((stopped & truth.wave).sum() / max(1, truth.wave.sum())),
+        "frauds_stopped": _of(stopped.sum(), truth.fraud.sum()),
+        "frauds_stopped_by_review": _of((stopped & identity).sum(), truth.fraud.sum()),
+        "wave_stopped": _of((stopped & truth.wave).sum(), truth.wave.sum()),
         "days_mean": float(one.days.mean()),
         "days_median": float(np.median(one.days)),
         "days_90": float(np.quantile(one.days, 0.9)),
@@ -283,7 +291,7 @@ def _scores(opened: Opened, features: LifeFeatures, served: Sequence[float], ids
         for party in plan.members(plan.lenders)
     }
     seed = plan.seed
-    training, labels = pooled_matrix(plan, oracle.training), pooled_labels(oracle.training)
+    training, labels = pooled_matrix(plan, oracle.training, UNLIVED), pooled_labels(oracle.training)
     pooled = tuned_pd(training, labels, _all_columns(plan, features), _TREES, seed)
     return Scores(np.array(served), own, pooled[order])
 
@@ -295,4 +303,4 @@ def _all_columns(plan: Plan, features: LifeFeatures) -> np.ndarray:
         rows = features.rows[party]
         for name, values in records.columns.items():
             columns[f"{party}.{name}"] = np.where(rows >= 0, values[rows], np.nan)
-    return pooled_matrix(plan, [replace(features.own, columns=columns)])
+    return pooled_matrix(plan, [replace(features.own, columns=columns)], UNLIVED)

@@ -1,6 +1,7 @@
 """A whole life: the opening, the months, the checks at the end, and a folder of tables, figures and a report.
 
-What parties hold is in the folder itself; what nobody may know, and what is compared by it, under `oracle`.
+What parties hold on the last day is in the folder itself; what nobody may know, also what comes after that day, and
+what is compared by it, under `oracle`.
 """
 
 from __future__ import annotations
@@ -22,12 +23,19 @@ from sealscore.simulations.life.compare import compared
 from sealscore.simulations.life.config import LifeConfig
 from sealscore.simulations.life.features import life_features
 from sealscore.simulations.life.market import Market, draw_filed, living_agents
+from sealscore.simulations.life.outcomes import (
+    closed,
+    known_loans,
+    known_repayments,
+    loan_paths,
+    repayment_paths,
+)
 from sealscore.simulations.life.parties.lenders import LifeLender
 from sealscore.simulations.life.parties.opening import open_life
 from sealscore.simulations.life.parties.platforms import LifePlatform
-from sealscore.simulations.life.play import Life, Played, Row
+from sealscore.simulations.life.play import TOKEN, Life, Played, Row
 from sealscore.simulations.life.report import write_report
-from sealscore.simulations.world.build import whole_folder
+from sealscore.simulations.world.build import naming, whole_folder
 from sealscore.simulations.world.tables import write
 
 FORMAT = 1
@@ -40,7 +48,7 @@ class LifeFailed(RuntimeError):
 
     def __init__(self, failed: Sequence[LifeCheck]) -> None:
         self.lines = ["the life's end does not hold; nothing was written"]
-        self.lines += [f"{one.party}: {one.what}: {one.failed} of {one.looked_at} failed" for one in failed]
+        self.lines += [one.said for one in failed]
         super().__init__("\n".join(self.lines))
 
 
@@ -51,6 +59,7 @@ def run_life(config: LifeConfig, output: Path, tell: Callable[[str], None]) -> d
         WorldFolderError: the folder holds something, or cannot be written.
         RunFailed: the opening is too small.
         LifeFailed: a replay, a ledger, a log or a ceiling does not hold at the end.
+        OSError: a file beside the folder cannot be written or read: the opening's world, or a party's in TMPDIR.
     """
     with whole_folder(output) as folder, tempfile.TemporaryDirectory(prefix="sealscore-life-") as aside:
         home = Path(aside)
@@ -74,11 +83,16 @@ def run_life(config: LifeConfig, output: Path, tell: Callable[[str], None]) -> d
                 stack.callback(close)
             played = Life(config, market, features, lenders, platforms).play(tell)
             tell("replaying and verifying everything")
-            checks = check_lenders(lenders)
+            checks = check_lenders(lenders, Counter(row["lender"] for row in played.decisions))
             bits: dict[str, dict[str, list[int]]] = {}
+            person_of = dict(zip(features.ids, features.persons, strict=True))
+            told = {
+                name: {person_of[row["application_id"]] for row in played.applications if row[name] == TOKEN}
+                for name in platforms
+            }
             for name, platform in platforms.items():
                 known = {features.platforms[name].person[row] for row in features.rows[name] if row >= 0}
-                check, bits[name] = check_bits(platform, known)
+                check, bits[name] = check_bits(platform, known, told[name])
                 checks.append(check)
             own, budgets = check_ledgers(opened)
             checks += own
@@ -92,28 +106,44 @@ def run_life(config: LifeConfig, output: Path, tell: Callable[[str], None]) -> d
                     "wave": bool(ring[filed.who[at]]),
                 }
             figures, by_way = compared(config, opened, features, lenders, played)
-        told = {name: {kind: _spread(of) for kind, of in kinds.items()} for name, kinds in bits.items()}
+        spread = {name: {kind: _spread(of) for kind, of in kinds.items()} for name, kinds in bits.items()}
+        tables = tables_of(played)
         record: dict[str, Any] = {
             "format": FORMAT,
             "config": config.model_dump(mode="json"),
-            "happened": happened(played),
+            "happened": happened(played, tables["loans"]),
             "training": {name: asdict(one) for name, one in budgets.items()},
-            "bits": told,
+            "bits": spread,
             "checks": [asdict(one) for one in checks],
         }
-        _write(folder, played, by_way, budgets, told, figures, record)
-        write_report(folder)
+        with naming(output):
+            _write(folder, played, tables, by_way, budgets, figures, record)
+            write_report(folder)
         tell("done")
     return record | {"oracle": figures}
 
 
-def happened(played: Played) -> dict[str, Any]:
-    """What parties can count themselves: applications, tokens, decisions, days, loans."""
-    decisions, loans = played.decisions, played.loans
+def tables_of(played: Played) -> dict[str, pl.DataFrame]:
+    """The tables of all parties on the last day, by TABLES."""
+    return {
+        **{name: _frame(getattr(played, name)) for name in ("applications", "scores", "decisions")},
+        "loans": known_loans(loan_paths(played.loans), played.last),
+        "repayments": known_repayments(repayment_paths(played.repayments), played.last),
+    }
+
+
+def happened(played: Played, loans: pl.DataFrame) -> dict[str, Any]:
+    """What parties can count themselves on the last day: applications, tokens, decisions, days, loans.
+
+    `bad_rate` is of the `bad_known` loans of which that is known, and `loss_rate` of what was lent in those of which
+    the loss is; None where there are none.
+    """
+    decisions, ended, over = played.decisions, loans.drop_nulls("bad"), loans.drop_nulls("loss")
     days = np.array([(row["decided_at"] - row["day"]).days for row in decisions])
     reviewed = [row for row in decisions if row["queue"] is not None]
     tokens = Counter(row[name] for row in played.applications for name in ("video-1", "video-2", "wallet"))
     return {
+        "last_day": str(played.last),
         "applications": len(decisions),
         "tokens": dict(sorted(tokens.items())),
         "without_a_level": sum(row["levels"] == 0 for row in played.scores) / max(1, len(decisions)),
@@ -125,9 +155,11 @@ def happened(played: Played) -> dict[str, Any]:
         "days_median": float(np.median(days)),
         "days_90": float(np.quantile(days, 0.9)),
         "loans": len(loans),
-        "lent": sum(row["principal"] for row in loans),
-        "bad_rate": sum(row["bad"] for row in loans) / max(1, len(loans)),
-        "lost": sum(row["loss"] for row in loans),
+        "lent": int(loans["principal"].sum()),
+        "bad_known": len(ended),
+        "bad_rate": ended["bad"].sum() / len(ended) if len(ended) else None,
+        "loss_known": len(over),
+        "loss_rate": float(over["loss"].sum()) / float(over["principal"].sum()) if len(over) else None,
     }
 
 
@@ -142,22 +174,25 @@ def _frame(rows: Sequence[Row]) -> pl.DataFrame:
 def _write(
     folder: Path,
     played: Played,
+    tables: Mapping[str, pl.DataFrame],
     by_way: pl.DataFrame,
     budgets: Mapping[str, TrainingBudget],
-    bits: Mapping[str, Mapping[str, Mapping[str, float]]],
     figures: Mapping[str, Any],
     record: Mapping[str, Any],
 ) -> None:
     for name in TABLES:
-        write(folder / f"{name}.parquet", _frame(getattr(played, name)))
-    write(folder / "months.parquet", months(played))
+        write(folder / f"{name}.parquet", tables[name])
+    write(folder / "months.parquet", months(tables))
     parties = [
         {"party": name, "epsilon": one.epsilon, "delta": one.delta}
-        | {f"{kind}_bits_most": of["most"] for kind, of in bits.get(name, {}).items()}
+        | {f"{kind}_bits_most": of["most"] for kind, of in record["bits"].get(name, {}).items()}
         for name, one in budgets.items()
     ]
     write(folder / "parties.parquet", _frame(parties))
     write(folder / ORACLE / "applications.parquet", _frame(played.oracle))
+    paths = loan_paths(played.loans).select("application_id", "bad", "loss")
+    write(folder / ORACLE / "loans.parquet", paths)
+    write(folder / ORACLE / "repayments.parquet", repayment_paths(played.repayments))
     write(folder / ORACLE / "ways.parquet", by_way)
     (folder / ORACLE / "figures.json").write_text(_json(figures), encoding="utf-8")
     (folder / RECORD).write_text(_json(record), encoding="utf-8")
@@ -167,12 +202,13 @@ def _json(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=2) + "\n"
 
 
-def months(played: Played) -> pl.DataFrame:
-    """A row a month and lender: applications, levels at hand, approvals, reviews, days to decide, and loans."""
-    decided = _frame(played.decisions).join(
-        _frame(played.scores).select("application_id", "levels"), on="application_id"
-    )
-    loans = _frame(played.loans).select("application_id", "principal", "bad", "loss")
+def months(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """A row a month and lender: applications, levels at hand, approvals, reviews, days to decide, and loans.
+
+    `bad_rate` and `lost` are null until they are known of all loans of the row.
+    """
+    decided = tables["decisions"].join(tables["scores"].select("application_id", "levels"), on="application_id")
+    loans = tables["loans"].select("application_id", "principal", "bad", "loss")
     waited = (pl.col("decided_at") - pl.col("day")).dt.total_days()
     return (
         decided.join(loans, on="application_id", how="left")
@@ -185,8 +221,8 @@ def months(played: Played) -> pl.DataFrame:
             waited.mean().alias("days_mean"),
             pl.col("principal").count().alias("loans"),
             pl.col("principal").sum().alias("lent"),
-            pl.col("bad").mean().alias("bad_rate"),
-            pl.col("loss").sum().alias("lost"),
+            pl.when(closed("bad")).then(pl.col("bad").mean()).alias("bad_rate"),
+            pl.when(closed("loss")).then(pl.col("loss").sum()).alias("lost"),
         )
         .sort("month", "lender")
     )

@@ -27,6 +27,10 @@ from sealscore.simulations.world.people.lending import (
 )
 from sealscore.simulations.world.people.repayment import NEVER, PERIOD_DAYS, Borrowers, borrowers, lived, true_pd
 
+UNLIVED = ("earlier_loans", "late_instalment_share", "worst_days_late")
+"""Columns of a lender's table that count its own earlier loans: empty where the life's features are built, which is
+before anything is decided. They enter no score."""
+
 
 @dataclass(frozen=True)
 class Filed:
@@ -110,7 +114,7 @@ def draw_filed(config: LifeConfig, agents: Agents) -> Filed:
 
 
 def ungranted(filed: Filed) -> Loans:
-    """The applications as the world writes them, all at one lender and none decided: for features alone."""
+    """The applications as the world writes them, all at one lender, none decided: for features but UNLIVED."""
     a = len(filed)
     return Loans(
         who=filed.who,

@@ -22,16 +22,20 @@ from sealscore.simulations.world.people.latent import stream, top_share
 from sealscore.simulations.world.people.repayment import NEVER, PERIOD_DAYS
 
 Row = dict[str, Any]
-CEILING, WITHHELD = "ceiling", "withheld"
-"""What became of a platform's token where a ceiling was reached, and where there was no consent."""
+TOKEN, CEILING, WITHHELD = "token", "ceiling", "withheld"
+"""What became of a platform's token: it was made, a ceiling was reached, or there was no consent."""
 _DAY = timedelta(days=1)
 _MOST_INPUT = 100_000_000
 
 
 @dataclass
 class Played:
-    """What happened, as rows of tables: of parties' own view, and of what only the oracle knows."""
+    """What happened up to the `last` day, as rows of tables: of parties' own view, and of what only the oracle knows.
 
+    `loans` and `repayments` hold whole paths, also what comes after the last day: outcomes.py cuts them.
+    """
+
+    last: date = FIRST_MONTH
     applications: list[Row] = field(default_factory=list)
     scores: list[Row] = field(default_factory=list)
     decisions: list[Row] = field(default_factory=list)
@@ -86,6 +90,7 @@ class Life:
             self._close(day)
             if of_day[day]:
                 self._apply(of_day[day], day)
+            self.played.last = day
             day += _DAY
         return self.played
 
@@ -118,7 +123,7 @@ class Life:
                 continue
             try:
                 tokens.append(platform.token(lender.name, features.persons[at], features.ids[at], kinds, today))
-                row[name] = "token"
+                row[name] = TOKEN
                 told_capacity |= "capacity" in kinds
             except NoToken as refused:
                 # A platform that refuses for any other reason is at fault, and the life with it.
@@ -236,6 +241,7 @@ class Life:
                 "application_id": self._features.ids[at],
                 "lender": lender.name,
                 "product": str(filed.product[at]),
+                "applied_at": applied,
                 "started_at": today,
                 "principal": amount,
                 "term_months": term,

@@ -29,6 +29,7 @@ _WAYS: Mapping[str, tuple[str, bool]] = {
     "reviewed": ("decided by a person", True),
     "identity_reviewed": ("reviewed for papers or traffic", True),
     "frauds_stopped": ("frauds without a loan", True),
+    "frauds_stopped_excess": ("that less the share of all, in points", True),
     "frauds_stopped_by_review": ("frauds stopped by that review", True),
     "wave_stopped": ("frauds of the wave without a loan", True),
     "days_median": ("days, median", False),
@@ -71,11 +72,18 @@ def changes(oracle: Mapping[str, Any]) -> dict[str, float | None]:
     """The figures that a life is judged by: changes against the best lender alone or no band, as shares."""
     ways, ranking = oracle["ways"], oracle["ranking"]
     best = f"{_ALONE}, the best"
+    lived, unbanded = ways[_FEDERATION], ways[_NO_BAND]
     return {
         "bad_rate_at_equal_approvals": _change(ranking["bad_rate"][_FEDERATION], ranking["bad_rate"][best]),
         "thin_files_at_equal_bad_rate": _change(ranking["thin_approved"][_FEDERATION], ranking["thin_approved"][best]),
-        "beyond_capacity": _change(ways[_FEDERATION]["beyond_capacity"], ways[_NO_BAND]["beyond_capacity"]),
-        "frauds_stopped": ways[_FEDERATION]["frauds_stopped"],
+        "beyond_capacity": _change(lived["beyond_capacity"], unbanded["beyond_capacity"]),
+        "beyond_loans": _change(lived["beyond_loans"], unbanded["beyond_loans"]),
+        "approved": lived["approved"],
+        "approved_no_band": unbanded["approved"],
+        "approved_alone": ways[_ALONE]["approved"],
+        "frauds_stopped": lived["frauds_stopped"],
+        "frauds_stopped_excess": excess(lived),
+        "frauds_stopped_excess_alone": excess(ways[_ALONE]),
         "frauds_stopped_by_review": ways[_FEDERATION]["frauds_stopped_by_review"],
         "frauds_stopped_alone": ways[_ALONE]["frauds_stopped"],
         "identity_reviewed": ways[_FEDERATION]["identity_reviewed"],
@@ -85,8 +93,17 @@ def changes(oracle: Mapping[str, Any]) -> dict[str, float | None]:
     }
 
 
-def _change(value: float, base: float) -> float | None:
-    return None if base == 0 else value / base - 1
+def excess(way: Mapping[str, float | None]) -> float | None:
+    """By how much the share of frauds without a loan exceeds that of all applications: 0 where chance alone stops them.
+
+    A way that approves less stops more frauds, whoever they are, so the share alone does not compare ways.
+    """
+    stopped, approved = way["frauds_stopped"], way["approved"]
+    return None if stopped is None or approved is None else stopped - (1 - approved)
+
+
+def _change(value: float | None, base: float | None) -> float | None:
+    return None if value is None or not base else value / base - 1
 
 
 def _short(oracle: Mapping[str, Any]) -> Html:
@@ -115,8 +132,9 @@ def _short(oracle: Mapping[str, Any]) -> Html:
             (
                 "Frauds without a loan",
                 percent(found["frauds_stopped"], 1),
-                f"Of those that were planted, with {percent(found['identity_reviewed'], 1)} of all applications "
-                "reviewed for papers or traffic.",
+                f"Of those that were planted; {percent(1 - oracle['ways'][_FEDERATION]['approved'], 1)} of all "
+                f"applications got none. {percent(found['identity_reviewed'], 1)} of all were reviewed for papers or "
+                "traffic.",
             ),
         ]
     )
@@ -126,25 +144,25 @@ def _explained() -> Html:
     return paragraph(
         "Each way is a score and the policy, evaluated by the lender's own code on the same inputs. A lender alone has "
         "its own model, without noise, no flag and the declared income. No privacy has boosted trees on all columns of "
-        "all parties. All approve by a cut-off at which as many pass by score as in the life. Outcomes are those of "
-        "what was asked for, also of who was declined, which only the oracle knows. Declines wait for a person, so "
-        "most of what a person decides are declines."
+        "all parties but those of earlier loans. All approve by a cut-off at which as many pass by score as in the "
+        "life. Outcomes are those of what was asked for, also of who was declined, which only the oracle knows. "
+        "Declines wait for a person, so most of what a person decides are declines. All ways meet the applications of "
+        "the federation's life: its earlier loans are in what limits leave, in what people owe and repay, and in the "
+        "lender they turn to; what a way would have changed by deciding otherwise is not played."
     )
 
 
 def _ways(oracle: Mapping[str, Any]) -> Html:
-    ways = oracle["ways"]
+    named = oracle["ways"]
+    ways = [{**way, "frauds_stopped_excess": excess(way)} for way in named.values()]
     rows = [
         (
             words,
-            *(
-                percent(ways[way][name], 1) if share else fixed(ways[way][name], 0 if name == "beyond_loans" else 1)
-                for way in ways
-            ),
+            *(percent(way[name], 1) if share else fixed(way[name], 0 if name == "beyond_loans" else 1) for way in ways),
         )
         for name, (words, share) in _WAYS.items()
     ]
-    return table(["", *(Column(way, number=True) for way in ways)], rows)
+    return table(["", *(Column(way, number=True) for way in named)], rows)
 
 
 def _consents(oracle: Mapping[str, Any]) -> Html:
@@ -168,16 +186,22 @@ def _months(config: Mapping[str, Any], months: pl.DataFrame) -> Html:
     rules = [Rule(name, x=float(at)) for name, at in planted if at is not None and at < config["months"]]
     drawn = []
     for column, title, words in (
-        ("bad_rate", "Bad loans by the month of the application", "A vintage's loans that turn bad within 12 months."),
+        (
+            "bad_rate",
+            "Bad loans by the month of the application",
+            "A vintage's loans that turned bad within 12 months; vintages whose 12 months are over alone.",
+        ),
         ("approved_share", "Approved applications", "Reviews counted when they are decided."),
         ("days_mean", "Days to a decision, mean", "Most wait for nobody; declines wait for a person."),
     ):
         lines = []
         for style, (lender, of) in zip(STYLES, months.group_by("lender", maintain_order=True), strict=False):
             known = of.filter(pl.col(column).is_not_null())
+            if known.is_empty():
+                continue
             xs = [float(_months_between(first, month)) for month in known["month"].to_list()]
             lines.append(Line(str(lender[0]), xs, known[column].to_list(), style))
-        top = max((max(line.y, default=0.0) for line in lines), default=1.0)
+        top = max((max(line.y) for line in lines), default=1.0)
         across = Axis("month of the life", 0.0, float(max(1, config["months"] - 1)))
         drawing = line_figure(title, across, Axis(title.lower(), 0.0, max(top * 1.1, 1e-6)), lines, rules, width=520)
         drawn.append(figure(drawing, title, words))
@@ -201,10 +225,13 @@ def _happened(happened: Mapping[str, Any]) -> Html:
         ("decided by a person", percent(happened["reviewed_share"], 1)),
         ("days to a decision, median and 90th percentile", f"{happened['days_median']:g}, {happened['days_90']:g}"),
         ("loans", whole(happened["loans"])),
+        ("loans whose 12 months are over", whole(happened["bad_known"])),
         ("bad of these", percent(happened["bad_rate"], 1)),
-        ("lost of what was lent", percent(happened["lost"] / max(1, happened["lent"]), 1)),
+        ("loans of which the loss is known", whole(happened["loss_known"])),
+        ("lost of what was lent in these", percent(happened["loss_rate"], 1)),
     ]
-    return table(["", Column("in the life", number=True)], rows)
+    heads = ["", Column(f"up to the last day, {happened['last_day']}", number=True)]
+    return table(heads, rows)
 
 
 def _told(record: Mapping[str, Any]) -> Html:

@@ -14,16 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from sealscore.shared.files import write_whole
-from sealscore.shared.text.numbers import fixed, percent
+from sealscore.shared.text.numbers import fixed, percent, plural
 from sealscore.simulations.life.report import FIGURES, ORACLE, RECORD, changes
 
 _ROWS: Mapping[str, tuple[str, bool]] = {
     "bad_rate_at_equal_approvals": ("bad rate at equal approvals, against the best lender alone", True),
     "thin_files_at_equal_bad_rate": ("thin files approved at equal bad rate, against the same", True),
     "beyond_capacity": ("share of loans beyond capacity, against no capacity band", True),
+    "beyond_loans": ("number of loans beyond capacity, against the same", True),
+    "approved": ("applications approved", False),
+    "approved_no_band": ("applications approved, no capacity band", False),
+    "approved_alone": ("applications approved, lender alone", False),
     "frauds_stopped": ("planted frauds without a loan", False),
+    "frauds_stopped_excess": ("the same less the share of all applications, in points", True),
     "frauds_stopped_by_review": ("planted frauds stopped by a review for papers or traffic", False),
     "frauds_stopped_alone": ("planted frauds without a loan, lender alone", False),
+    "frauds_stopped_excess_alone": ("the same less the share of all applications, in points, lender alone", True),
     "identity_reviewed": ("applications reviewed for papers or traffic", False),
 }
 _DAYS = {
@@ -39,9 +45,16 @@ def figures_of(folder: Path) -> dict[str, float | None]:
     return changes(json.loads((folder / ORACLE / FIGURES).read_text(encoding="utf-8")))
 
 
-def across(lives: Sequence[Mapping[str, float | None]], config: Mapping[str, Any]) -> str:
-    """The table of some lives of one config, one row a figure: mean, and standard deviation where there are several."""
-    head = f"{len(lives)} lives, {config['creators']:,} creators, {config['months']} months"
+def across(lives: Sequence[Mapping[str, float | None]], configs: Sequence[Mapping[str, Any]]) -> str:
+    """The table of some lives, one row a figure: mean, and standard deviation where there are several.
+
+    `configs` are those of the lives, in their order; they differ in nothing but the seed.
+    """
+    one, found = configs[0], sorted(config["seed"] for config in configs)
+    run = len(found) > 1 and found == list(range(found[0], found[0] + len(found)))
+    seeds = f"{found[0]} to {found[-1]}" if run else ", ".join(map(str, found))
+    head = f"{plural(len(lives), 'life', 'lives')}, seed{'s' * (len(found) > 1)} {seeds}, "
+    head += f"{one['creators']:,} creators, {one['months']} months"
     lines = [f"| {head} | mean | standard deviation |", "|---|---|---|"]
     for name, (words, sign) in _ROWS.items():
         mean, deviation = _moments([one[name] for one in lives])
@@ -68,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configs = [json.loads((life / RECORD).read_text(encoding="utf-8"))["config"] for life in given.lives]
     if any({**one, "seed": 0} != {**configs[0], "seed": 0} for one in configs):
         parser.error("the lives differ in more than the seed; give those of one config")
-    found = across([figures_of(life) for life in given.lives], configs[0])
+    if len({one["seed"] for one in configs}) < len(configs):
+        parser.error("two of the lives have one seed, so they are one life; give each seed once")
+    found = across([figures_of(life) for life in given.lives], configs)
     if given.page is None:
         print(found, end="")
     else:

@@ -58,13 +58,28 @@ def build(config: WorldConfig, folder: Path, tell: Tell = lambda _: None) -> dic
     Raises:
         WorldFolderError: the folder holds something, or cannot be written.
     """
-    with whole_folder(folder) as unfinished:
+    with whole_folder(folder) as unfinished, naming(folder):
         return _write_all(config, unfinished, tell)
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Say which folder it is that cannot be written, of what fails in the block.
+
+    Raises:
+        WorldFolderError: in the place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WorldFolderError(f"{folder} cannot be written: {error}") from error
 
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """A folder to write into: moved to `folder`, which is absent or empty, when the block ends well, and else removed.
+
+    An OSError of the block is its own: not all that a block does is to write into the folder.
 
     Raises:
         WorldFolderError: the folder holds something, or cannot be written.
@@ -73,14 +88,14 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         raise WorldFolderError(f"{folder} is not empty; name a new folder, or delete this one first")
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
+        with naming(folder):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
         yield unfinished
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
-    except OSError as error:
-        raise WorldFolderError(f"{folder} cannot be written: {error}") from error
+        with naming(folder):
+            if folder.exists():
+                folder.rmdir()
+            unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -71,6 +71,11 @@ def life_policy(cutoffs: Cutoffs | None) -> DecisionPolicy:
     return DecisionPolicy.parse(data)
 
 
+def lendable(policy: DecisionPolicy, product: str, most: float) -> float:
+    """What a reviewer can approve of an amount: all of it, or nothing below the product's smallest loan."""
+    return most if most >= policy.products[product].limits.smallest else 0.0
+
+
 class LifeLender:
     """One lender: its ledger, its log, its services for the month, and what waits for its reviewers."""
 
@@ -111,7 +116,7 @@ class LifeLender:
             if answer["state"] == "waiting":
                 days = self.policy.queues[answer["queue"]].days
                 due = date.fromordinal(today.toordinal() + int(self._random.integers(1, days + 1)))
-                most = min(int(answer["limit"] or 0), int(one["amount"]))
+                most = int(lendable(self.policy, one["product"], min(int(answer["limit"] or 0), int(one["amount"]))))
                 kept = _Waiting(at, due, answer["decision_id"], answer["queue"], answer["proposal"], most)
                 self._waiting.append(kept)
         return answers
@@ -123,7 +128,6 @@ class LifeLender:
         found = []
         for one in due:
             amount = one.most if self._approves(one, bool(fraud[one.at])) else 0
-            amount = amount if amount >= self._smallest else 0
             try:
                 self._take(one, amount, today)
             except DecisionError:
@@ -132,10 +136,6 @@ class LifeLender:
                 self._take(one, amount, today)
             found.append((Verdict(one.at, amount), one.decision))
         return found
-
-    @property
-    def _smallest(self) -> int:
-        return min(product.limits.smallest for product in self.policy.products.values())
 
     def _approves(self, one: _Waiting, fraud: bool) -> bool:
         if one.queue == IDENTITY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ET
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -131,6 +131,16 @@ class TestLines:
             if element.text in ("first", "second")
         }
         assert abs(places["first"] - places["second"]) >= 14
+
+    def test_names_of_rules_that_would_meet_lie_below_each_other(self):
+        names = ["a platform away", "a wave", "the shock", "far"]
+        drawing = self.drawn(rules=[Rule(name, x=x) for name, x in zip(names, (3, 4, 4.2, 9), strict=True)])
+        at = {one.text: one.attrib for one in parse(drawing).iter("text") if one.text in names}
+        heights = [float(at[name]["y"]) for name in names]
+        assert len(set(heights[:3])) == 3
+        assert min(abs(one - other) for one, other in combinations(heights[:3], 2)) >= 14
+        assert heights[3] == heights[0]
+        assert inside(drawing)
 
     def test_points_lie_where_their_values_say(self):
         plot = Plot(UNIT, UP, right=words_width("second", 11.5) + 12)

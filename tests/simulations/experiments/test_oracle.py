@@ -108,6 +108,11 @@ class TestPooling:
         assert matrix.shape == (len(pooled_labels(parts)), 3)
         assert np.array_equal(matrix[:, 0], np.concatenate([part.columns["income"] for part in parts]))
 
+    def test_named_columns_of_lenders_are_left_out(self):
+        parts = [part.training_part() for part in small_federation().values()]
+        whole, less = (pooled_matrix(small_plan(), parts, without) for without in ((), ("income",)))
+        assert np.array_equal(less, whole[:, 1:], equal_nan=True)
+
     def test_the_folder_of_a_run_is_enough(self, model: ScoreModel, tmp_path: Path):
         model.save(tmp_path / "model")
         records = small_federation()

@@ -19,10 +19,12 @@ from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.manifest import Cutoffs
 from sealscore.shared.text.numbers import percent
 from sealscore.simulations import cli
+from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.life import seeds
 from sealscore.simulations.life.config import FIRST_MONTH, FraudWave, LifeConfig, load_life
-from sealscore.simulations.life.market import Market, draw_filed, living_agents
-from sealscore.simulations.life.parties.lenders import POLICY_FILE, life_policy
+from sealscore.simulations.life.market import UNLIVED, Market, draw_filed, living_agents
+from sealscore.simulations.life.parties.lenders import POLICY_FILE, lendable, life_policy
+from sealscore.simulations.life.parties.opening import BASE_PLAN
 
 PAGE = (ROOT / "docs" / "life.md").read_text(encoding="utf-8")
 SMALL = LifeConfig(creators=400, months=6, futures=3, wave=FraudWave(month=2, months=1, share=0.5))
@@ -49,6 +51,19 @@ def test_the_knobs_of_the_page_are_those_of_the_code():
     assert generator["refresh"](PAGE) == PAGE, "run: python docs/world_page.py"
     models = {model.__name__ for model in generator["LIFE_MODELS"]}
     assert set(re.findall(r"<!-- knobs of (\w+) -->", PAGE)) == models
+
+
+def test_nothing_below_the_smallest_loan_is_lent():
+    policy = load_policy(POLICY_FILE)
+    assert [lendable(policy, "starter", most) for most in (0.0, 499.0, 500.0, 900.0)] == [0.0, 0.0, 500.0, 900.0]
+
+
+def test_columns_that_a_life_does_not_live_are_lenders_own_and_enter_no_score():
+    plan = Scenario.load(PLANS / f"{BASE_PLAN}.toml").plan
+    table = plan.groups[plan.lenders].table
+    assert set(UNLIVED) <= {feature.name for feature in table.features}
+    assert not set(UNLIVED) & {feature.name for feature in table.scored}
+    assert not set(UNLIVED) & {name for derived in table.derived for name in derived.inputs}
 
 
 def test_the_policy_has_no_fault_whatever_the_cutoffs():
@@ -125,10 +140,10 @@ def test_lives_of_several_seeds_are_one_table(tmp_path: Path, capsys: pytest.Cap
     best, way = "lender alone, the best", {"frauds_stopped_by_review": 0.2, "days_median": 0.0, "days_90": 3.0}
     for seed, (federation, beyond) in enumerate(((0.12, 0.2), (0.1296, 0.3))):
         ranking = {name: {"federation": federation, best: 0.16} for name in names}
-        one = way | {"frauds_stopped": 0.5, "identity_reviewed": 0.05}
+        one = way | {"frauds_stopped": 0.5, "identity_reviewed": 0.05, "approved": 0.6, "beyond_loans": 80}
         ways = {
             "federation": one | {"beyond_capacity": beyond},
-            "federation, no capacity band": {"beyond_capacity": 0.4},
+            "federation, no capacity band": {"beyond_capacity": 0.4, "approved": 0.7, "beyond_loans": 100},
             "lender alone": one,
         }
         folder = tmp_path / f"life-{seed}"
@@ -143,8 +158,12 @@ def test_lives_of_several_seeds_are_one_table(tmp_path: Path, capsys: pytest.Cap
     table = capsys.readouterr().out
     assert seeds.main([*folders, "--page", str(page)]) == 0
     assert page.read_text() == f"before\n<!-- figures of lives -->\n{table}<!-- end -->\nafter\n"
+    assert "seeds 0 to 1" in table
     # -25 % and -19 %.
     assert table.count(percent(-0.22, 1, sign=True)) == 2
+    assert table.count(percent(-0.2, 1, sign=True)) == 1
+    with pytest.raises(SystemExit):
+        seeds.main([*folders, folders[0]])
     (tmp_path / "life-1" / "life.json").write_text(json.dumps({"config": LifeConfig(months=3).model_dump(mode="json")}))
     with pytest.raises(SystemExit):
         seeds.main(folders)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from sealscore.simulations.life.checks import LifeCheck
 from sealscore.simulations.life.compare import WAYS
-from sealscore.simulations.life.config import FraudWave, LifeConfig, Opening, PlatformAway, Shock
+from sealscore.simulations.life.config import FraudWave, LifeConfig, LifeConsents, Opening, PlatformAway, Shock
 from sealscore.simulations.life.life import ORACLE, TABLES, LifeFailed, run_life
 from sealscore.simulations.life.report import changes, life_report
 
@@ -64,6 +66,8 @@ def test_a_life_that_does_not_hold_is_named():
     failed = LifeCheck("lender-2", "scores", 100, 3)
     assert not failed.good
     assert not LifeCheck("lender-2", "scores", 0, 0).good
+    assert not LifeCheck("lender-2", "scores", 99, 0, least=100).good
+    assert LifeCheck("video-1", "bits", 0, 0, least=0).good
     assert any("lender-2" in line for line in LifeFailed([failed]).lines)
 
 
@@ -78,7 +82,11 @@ def test_tables_fit_together(lived: Lived):
     assert len(lent) == len(loans)
     assert (lent["principal"] == lent["amount"]).all()
     assert (decisions["decided_at"] >= decisions["day"]).all()
-    assert len(repayments) == loans["term_months"].sum()
+    due = repayments.group_by("application_id").len().join(loans, on="application_id")
+    assert 0 < len(due) <= len(loans)
+    assert (due["len"] <= due["term_months"]).all()
+    paths = pl.read_parquet(lived.folder / ORACLE / "repayments.parquet")
+    assert len(paths) == loans["term_months"].sum()
     tokens = sum((applications[name] == "token").cast(pl.Int64).sum() for name in PLATFORMS)
     assert tokens == scores["levels"].sum() > 0
     assert {*applications["product"]} == {"traffic", "starter", "consumer", "invoices"}
@@ -107,6 +115,50 @@ def test_what_nobody_may_know_stays_with_the_oracle(lived: Lived):
     assert "fraud" not in json.dumps({name: value for name, value in record.items() if name != "config"})
 
 
+def test_nothing_after_the_last_day_stands_outside_the_oracle(lived: Lived):
+    last = date.fromisoformat(lived.record["happened"]["last_day"])
+    assert last >= date(2025, 6, 30)
+    for path in lived.folder.glob("*.parquet"):
+        for column in pl.read_parquet(path).select(pl.col(pl.Date)):
+            assert column.is_null().all() or column.max() <= last, (path.name, column.name)
+    # No loan of three months has twelve behind it.
+    loans, months = lived.table("loans"), lived.table("months")
+    assert loans["bad"].is_null().all()
+    assert loans["loss"].is_null().all()
+    assert months["bad_rate"].is_null().all()
+    assert months["lost"].is_null().all()
+    happened = lived.record["happened"]
+    assert (happened["bad_known"], happened["bad_rate"], happened["loss_rate"]) == (0, None, None)
+    paths = pl.read_parquet(lived.folder / ORACLE / "loans.parquet")
+    assert set(paths["application_id"]) == set(loans["application_id"])
+    assert paths["bad"].any()
+    assert not paths["bad"].all()
+    assert pl.read_parquet(lived.folder / ORACLE / "repayments.parquet")["paid_at"].max() > last
+
+
+def test_a_life_in_which_nobody_consents_ends_well(tmp_path: Path):
+    config = CONFIG.model_copy(
+        update={
+            "creators": 200,
+            "months": 2,
+            "futures": 0,
+            "consents": LifeConsents(given=0.0),
+            "wave": FraudWave(months=0),
+        }
+    )
+    lived = Lived(tmp_path / "out", run_life(config, tmp_path / "out", lambda what: None))
+    assert all(set(lived.table("applications")[name]) <= {"unknown", "withheld"} for name in PLATFORMS)
+    assert lived.record["bits"] == {name: {} for name in PLATFORMS}
+    assert lived.record["oracle"]["ways"]["federation"]["wave_stopped"] is None
+
+
+def test_a_failure_beside_the_folder_is_not_laid_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError):
+        run_life(CONFIG, tmp_path / "out", lambda what: None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_comparison_decides_every_applicant_in_every_way(lived: Lived):
     ways = pl.read_parquet(lived.folder / ORACLE / "ways.parquet")
     assert dict(ways["way"].value_counts().iter_rows()) == dict.fromkeys(WAYS, len(lived.table("decisions")))
@@ -115,6 +167,8 @@ def test_the_comparison_decides_every_applicant_in_every_way(lived: Lived):
     alone = own.filter(pl.col("proposal").is_in(["approve", "counter"]))
     assert (alone["amount"] == alone["offered"]).all()
     assert (own.filter(pl.col("proposal") == "decline-proposed")["queue"] == "declines").all()
+    # A person lends nothing below the smallest loan, as in the life.
+    assert ways.filter(pl.col("amount") > 0)["amount"].min() >= 500
     figures = lived.record["oracle"]
     assert sum(of["share"] for of in figures["consents"].values()) == pytest.approx(1)
     assert 0 < figures["ways"]["federation"]["bad_rate"] < 1

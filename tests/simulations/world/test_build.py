@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 
 from sealscore.simulations.world import build as build_module
-from sealscore.simulations.world.build import MANIFEST, WorldFolderError, build, read_manifest, steps
+from sealscore.simulations.world.build import MANIFEST, WorldFolderError, build, read_manifest, steps, whole_folder
 from sealscore.simulations.world.config import WorldConfig
 from sealscore.simulations.world.tables import OWN_NAMES, TABLES, kind_of, mapping, write_table
 
@@ -138,6 +139,30 @@ def test_an_empty_folder_is_taken(tmp_path: Path):
     folder.mkdir()
     build(SMALL, folder)
     assert read_manifest(folder)["creators"] == 120
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_other_failures_are_not_laid_to_it(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(WorldFolderError), whole_folder(tmp_path / "file" / "w"):
+        pass
+
+    def full(folder: Path) -> None:
+        with whole_folder(folder):
+            raise OSError(errno.ENOSPC, "of another folder")
+
+    with pytest.raises(OSError, match="of another folder"):
+        full(tmp_path / "w")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_build_that_runs_out_of_space_names_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(build_module, "write_table", full)
+    with pytest.raises(WorldFolderError, match="no space left"):
+        build(SMALL, tmp_path / "w")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupted_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
