@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,17 @@ def test_bad_input_ends_before_anything_is_done(tmp_path: Path, capsys: pytest.C
         assert stopped.value.code == 2
         assert expected in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "new").exists()
+
+
+def test_a_failure_beside_the_folder_is_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    monkeypatch.setattr(sys, "argv", ["sealscore-sim", "life", "-o", str(tmp_path / "new")])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "TMPDIR" in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
