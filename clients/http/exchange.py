@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sealscore.clients.http.problems import PROBLEM_TYPE, HttpProblem, malformed, too_large, wrong_type
@@ -18,7 +19,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 
 
 class HungUp(Exception):
-    """The caller has closed its connection before its request was whole."""
+    """The caller has closed its connection before its request was whole, or before it was answered."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
@@ -111,14 +112,13 @@ def _no_number(text: str) -> float:
 async def send_json(send: Send, body: bytes, status: int = 200) -> None:
     """Answer with JSON that is encoded already."""
     length = (b"content-length", str(len(body)).encode())
-    headers = [_JSON_HEADER, length, _NO_STORE]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await _answer(send, body, status, [_JSON_HEADER, length, _NO_STORE])
 
 
 async def send_problem(send: Send, problem: HttpProblem) -> None:
-    """Answer with a problem document."""
-    await send_text(send, problem.body(), PROBLEM_TYPE, problem.status, problem.headers)
+    """Answer with a problem document; nothing where the caller is gone."""
+    with suppress(HungUp):
+        await send_text(send, problem.body(), PROBLEM_TYPE, problem.status, problem.headers)
 
 
 async def send_text(
@@ -126,6 +126,15 @@ async def send_text(
 ) -> None:
     """Answer with a body of any type."""
     given = {"content-type": kind, "content-length": str(len(body)), "cache-control": "no-store", **(headers or {})}
-    pairs = [(name.encode("ascii"), value.encode("ascii")) for name, value in given.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body})
+    await _answer(send, body, status, [(name.encode("ascii"), value.encode("ascii")) for name, value in given.items()])
+
+
+async def _answer(send: Send, body: bytes, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    try:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+    except RuntimeError as error:
+        # What uvloop says of a connection that its other end closed while the answer was made.
+        if "handler is closed" in str(error):
+            raise HungUp from None
+        raise
