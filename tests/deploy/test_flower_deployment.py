@@ -23,7 +23,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from deployment import BODY_LIMIT, Federation, federated, free_ports, trial_bundle, until
+from deployment import BODY_LIMIT, Federation, federated, free_ports, trial_bundle, unpacked_of, until
 
 from sealscore.clients.deploy.connection import check_connection
 from sealscore.clients.deploy.node_key import make_node_key, read_node_key
@@ -246,9 +246,9 @@ class TestPinning:
         assert other.sha256 != federation.bundle.sha256
         asked = {party: len(federation.echoes[party].asked) for party in federation.nodes}
         before = {party: len(node.refusals()) for party, node in federation.nodes.items()}
-        unpacked = {party: scratch.rested() for party, scratch in federation.scratch.items()}
         output = federation.folder / "trial.json"
-        with Control(federation.settings) as control:
+        with ExitStack() as stack, Control(federation.settings) as control:
+            seen = {party: stack.enter_context(scratch.watched()) for party, scratch in federation.scratch.items()}
             run_id = control.submit(other, {"output": str(output), "parties": 2, "rounds": 1})
             # Whoever was refused is asked again; by the third time the first would have been at work.
             refused = until(lambda: all(len(n.refusals()) >= before[p] + 3 for p, n in federation.nodes.items()))
@@ -259,12 +259,14 @@ class TestPinning:
             assert other.sha256 in last.reason
             assert last.run == run_id
             assert len(federation.echoes[party].asked) == asked[party]
-            assert federation.scratch[party].changed == unpacked[party]
+            assert not unpacked_of(other, seen[party])
             assert f"bundle {other.sha256} is refused" in node.node.tail()
 
         # The allowed bundle runs on as before, and is unpacked there.
-        assert trial(federation, rounds=1, parties=2)["parties"] == ["north", "south"]
-        assert all(federation.scratch[party].changed > unpacked[party] for party in federation.nodes)
+        with ExitStack() as stack:
+            seen = {party: stack.enter_context(scratch.watched()) for party, scratch in federation.scratch.items()}
+            assert trial(federation, rounds=1, parties=2)["parties"] == ["north", "south"]
+        assert all(unpacked_of(federation.bundle, seen[party]) for party in federation.nodes)
 
 
 class TestTroubles:

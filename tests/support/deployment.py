@@ -7,6 +7,7 @@ import random
 import socket
 import ssl
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -104,17 +105,32 @@ class Scratch:
         """What the processes must find in their environment."""
         return {"TMPDIR": str(self.folder)}
 
-    @property
-    def changed(self) -> float:
-        """When something was last made or removed there: it moves on when a bundle is unpacked, however briefly."""
-        return self.folder.stat().st_mtime
+    @contextmanager
+    def watched(self) -> Iterator[set[str]]:
+        """What is unpacked there from now on, as names of apps: Flower puts eight digits of a bundle's hash into them.
 
-    def rested(self) -> float:
-        """`changed`, when no message is at work any more: nothing is unpacked there, nor has been for three seconds."""
-        assert until(lambda: time.time() - self.changed > 3.0 and not any(self.folder.glob("sealscore-app-*"))), list(
-            self.folder.iterdir()
-        )
-        return self.changed
+        A bundle lies there for as long as an app runs, which is many times the moment between two looks.
+        """
+        seen: set[str] = set()
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(0.005):
+                with suppress(OSError):
+                    seen.update(app.name for app in self.folder.glob("sealscore-app-*/apps/*"))
+
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        try:
+            yield seen
+        finally:
+            over.set()
+            watcher.join()
+
+
+def unpacked_of(bundle: Bundle, seen: set[str]) -> bool:
+    """Whether one of the apps that were seen is this bundle's."""
+    return any(bundle.sha256[:8] in name for name in seen)
 
 
 @dataclass
