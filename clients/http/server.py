@@ -41,7 +41,7 @@ log = logging.getLogger("sealscore.http")
 class HttpLimits:
     """What a caller may take. Seconds: to send a request's head, to send its body, to read an answer or send the next
     request; `grace` is how long the end of the service waits for answers. `head` are bytes of a request's line and
-    headers, `refused` bytes of a body that are read and thrown away after its request was refused.
+    headers, `refused` bytes that are read and thrown away after a request was refused.
     """
 
     connections: int = 256
@@ -185,6 +185,7 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
+            self._throw_away(len(data))
             return
         # The parser keeps a header that does not end, however long it is.
         if self._unread > self._limits.head:
@@ -228,9 +229,7 @@ class _LimitedProtocol(HttpToolsProtocol):
             return
         super().on_body(body)
         if self.cycle.response_complete:
-            self._thrown += len(body)
-            if self._thrown > self._limits.refused:
-                self.transport.abort()
+            self._throw_away(len(body))
 
     def on_message_complete(self) -> None:
         if self._refused:
@@ -267,10 +266,17 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def _count(self, size: int) -> None:
         self._head += size
-        if self._head > self._limits.head and not self._refused:
+        if self._head > self._limits.head:
             self._refuse(head_too_large(self._limits.head))
 
+    def _throw_away(self, size: int) -> None:
+        self._thrown += size
+        if self._thrown > self._limits.refused:
+            self.transport.abort()
+
     def _refuse(self, problem: HttpProblem) -> None:
+        if self._refused:
+            return
         self._refused = True
         self.deadline = self.loop.time() + 2.0
         if self.cycle is not None and not self.cycle.response_complete:
@@ -278,4 +284,8 @@ class _LimitedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.write(http_response(problem))
-        self.transport.close()
+        if (self._in_request or self._unread) and self.transport.can_write_eof():
+            # Hanging up on bytes that nobody read would take the answer back from whoever is still sending them.
+            self.transport.write_eof()
+        else:
+            self.transport.close()

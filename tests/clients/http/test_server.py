@@ -31,7 +31,7 @@ from sealscore.clients.http.server import HttpLimits, HttpServer
 
 MOST = 1000
 LIMITS = HttpLimits(
-    connections=8, head=2000, head_seconds=0.5, body_seconds=0.5, idle_seconds=1.0, grace=5.0, refused=300_000
+    connections=8, head=2000, head_seconds=0.5, body_seconds=0.5, idle_seconds=1.0, grace=5.0, refused=2**22
 )
 SECONDS = 20.0
 
@@ -222,6 +222,17 @@ def test_a_body_that_was_refused_is_thrown_away_up_to_a_limit(running: Running):
 )
 def test_what_is_no_request_or_does_not_come_is_refused(running: Running, data: bytes, expected: str):
     assert code(running.raw(data)) == expected
+
+
+def test_a_refusal_reaches_a_caller_that_is_still_sending(running: Running):
+    with running.connect() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nx: " + b"a" * 1_000_000)
+        assert connection.recv(16) == b"HTTP/1.1 431 Req"
+        connection.sendall(b"a" * 2**21)
+        assert code(b"HTTP/1.1 431 Req" + rest(connection)) == "head-too-large"
+    with running.connect() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nx: ")
+        assert sent_until_it_hangs_up(connection, b"a" * 65536) < 64 * 2**20
 
 
 def test_a_silent_connection_ends_without_a_word(running: Running):
