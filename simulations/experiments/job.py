@@ -81,7 +81,7 @@ def run_job(
         if short := federation.shortfalls:
             raise RunFailed("pairs share fewer persons than the plan's alignment.min_overlap", short)
         exact = oracle.judge(ScoreModel.load(new.folder / "model"), federation.scored_records())
-        own = {}
+        own: dict[str, dict[str, float]] = {}
         if plan.model.fallback:
             own[FALLBACK] = oracle.judge(ScoreModel.load(new.folder / FALLBACK), oracle.lenders.values())
         compared = {}
@@ -96,7 +96,10 @@ def run_job(
             "baselines": compared,
             "data": scenario.settings.model_dump(mode="json"),
             "judge": judge,
-            "warnings": [asdict(caution) for caution in (*cautions(plan), *verdicts(exact["auc"], compared))],
+            "warnings": [
+                asdict(caution)
+                for caution in (*cautions(plan), *verdicts(exact["auc"], compared, own.get(FALLBACK, {}).get("auc")))
+            ],
         }
         if baselines is True and scenario.settings.dataset == WORLD and judge == "test":
             model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()

@@ -16,9 +16,22 @@ FORM_MARGIN = 0.02
 """AUC that the protocol without noise may lie below the best additive model before it counts as underfitted."""
 
 
-def verdicts(auc: float, baselines: Mapping[str, float]) -> list[Caution]:
-    """What to say of an exact AUC beside those of baselines that were run; others are not asked for."""
+def verdicts(auc: float, baselines: Mapping[str, float], fallback: float | None = None) -> list[Caution]:
+    """What to say of an exact AUC beside those of baselines that were run; others are not asked for.
+
+    `fallback` is the AUC of the plan's fallback, if it has one.
+    """
     found = []
+    alone = baselines.get("lender_alone_dp")
+    if fallback is not None and alone is not None and fallback < alone - ALONE_MARGIN:
+        found.append(
+            Caution(
+                "fallback-worse-than-lender-alone-dp",
+                f"the fallback's AUC {fallback:.4f} is below the {alone:.4f} of a lender alone under the whole budget: "
+                "whoever has no signals is scored worse than without the federation; privacy.shares.fallback gives the "
+                "fallback more of the budget",
+            )
+        )
     for name, who in (("lender_alone_dp", "a lender alone"), ("platform_alone_dp", "the platforms alone")):
         if name in baselines and auc < baselines[name] - ALONE_MARGIN:
             found.append(

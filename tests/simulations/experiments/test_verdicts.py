@@ -70,3 +70,9 @@ def test_platforms_bring_what_no_lender_has():
 )
 def test_what_is_said_of_a_run(auc: float, baselines: dict[str, float], said: list[str]):
     assert [caution.code for caution in verdicts(auc, baselines)] == said
+
+
+@pytest.mark.parametrize(("fallback", "said"), [(0.75, []), (0.74, ["fallback-worse-than-lender-alone-dp"])])
+def test_what_is_said_of_a_fallback(fallback: float, said: list[str]):
+    assert [caution.code for caution in verdicts(0.78, {"lender_alone_dp": 0.75}, fallback)] == said
+    assert verdicts(0.78, {}, fallback) == []
