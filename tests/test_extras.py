@@ -161,8 +161,8 @@ print(sealscore.plan("creators_small").hash, pd[0])
     ("extra", "without"),
     [
         ("", {"torch", "flwr", "scikit-learn", "xgboost", "ray", "opendp"}),
-        ("node", {"xgboost", "ray", "opendp"}),
-        ("server", {"scikit-learn", "openmined-psi", "phonenumbers", "psycopg", "xgboost", "ray", "opendp"}),
+        ("node", {"scikit-learn", "snownlp", "xgboost", "ray", "opendp"}),
+        ("server", {"scikit-learn", "snownlp", "openmined-psi", "phonenumbers", "psycopg", "xgboost", "ray", "opendp"}),
         ("sim", {"opendp", "pytest"}),
     ],
 )

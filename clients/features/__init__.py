@@ -9,7 +9,7 @@ from sealscore.clients.features.dictionary.dictionary import entries, entry
 from sealscore.clients.features.dictionary.entry import Entry
 from sealscore.clients.features.dictionary.schema import table_schema
 from sealscore.clients.features.raw.mapping import PartyMapping
-from sealscore.clients.features.sentiment import Sentiment, held_out_accuracy
+from sealscore.clients.features.sentiment import Sentiment
 
 __all__ = [
     "Built",
@@ -20,6 +20,5 @@ __all__ = [
     "build_table",
     "entries",
     "entry",
-    "held_out_accuracy",
     "table_schema",
 ]

@@ -221,7 +221,7 @@ def computed(
     if kind == "wallet":
         return _joined(asked, _wallet(raw, of), wallet.EMPTY)
     held = pl.LazyFrame.cache if alone else _collected
-    frame = _joined(asked, _short_video(raw, of, sentiment or Sentiment.local(), held), channel.EMPTY)
+    frame = _joined(asked, _short_video(raw, of, sentiment or Sentiment.shipped(), held), channel.EMPTY)
     return frame.with_columns((pl.col("traffic_anomaly_180d") > traffic.FLAGGED).alias(traffic.CODE))
 
 

@@ -1,6 +1,6 @@
 """The traffic detector that is shipped: an isolation forest as plain arrays, the same at every party.
 
-It was fitted once, on invented channels (simulations/world/fit_detector.py grows it again), so a score depends on the
+It was fitted once, on invented channels (simulations/world/fits/detector.py grows it again), so a score depends on the
 channel's own rows and on public constants, and on no other person. Scoring follows scikit-learn's `IsolationForest`
 (Liu, Ting & Zhou 2008, "Isolation Forest", section 4): the mean path length over the trees, as a power of two.
 """

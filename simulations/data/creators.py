@@ -33,7 +33,7 @@ from sealscore.simulations.world.party_features import KINDS, party_features
 
 _PACKAGE = IMPORT_ROOT / "sealscore"
 _CODE = ("simulations/world", "clients/features")
-_LIBRARIES = ("numpy", "polars", "scikit-learn", "snownlp", "vaderSentiment")
+_LIBRARIES = ("numpy", "polars", "vaderSentiment")
 _MANIFEST, _FEATURES, _REJECTED = "world.json", "features.parquet", "rejected.json"
 
 Tell = Callable[[str], None]
@@ -164,7 +164,7 @@ def _make(config: WorldConfig, folder: Path, tell: Tell) -> None:
         raw, kept = Path(aside) / "raw", Path(aside) / "kept"
         manifest = build(config, raw, lambda what: tell(f"creator world: {what}"))
         tell("creator world: tone of comments")
-        sentiment = Sentiment.local()
+        sentiment = Sentiment.shipped()
         for party in manifest["parties"]:
             tell(f"creator world: features of {party}")
             built = party_features(raw, manifest, party, kept / party, sentiment)

@@ -68,7 +68,7 @@ def life_features(agents: Agents, filed: Filed, plan: Plan, tell: Callable[[str]
         raw = Path(folder)
         manifest = write_world(agents, loans, raw, lambda what: tell(f"world of the life: {what}"))
         ids, persons = application_ids(agents, loans), creator_ids(agents).gather(filed.who)
-        sentiment = Sentiment.local()
+        sentiment = Sentiment.shipped()
         lender = agents.config.lending.lenders[0].name
         tell("features of applications")
         built = party_features(raw, manifest, lender, raw / "built", sentiment, labelled=False)

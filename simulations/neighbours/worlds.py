@@ -70,7 +70,7 @@ class RawWorld:
     def __init__(self, plan: Plan, raw: Path, rewrite_ids: bool = False) -> None:
         self.plan = plan
         self._raw, self._manifest, self._rewrite = raw, read_manifest(raw), rewrite_ids
-        self._sentiment = Sentiment.local()
+        self._sentiment = Sentiment.shipped()
         self._parties = [party.name for party in plan.parties]
         form = NORMAL_FORMS[plan.alignment.identifier]
         self._persons = {party: {spelt: form(spelt) for spelt in self._spellings(party)} for party in self._parties}

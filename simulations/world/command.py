@@ -122,10 +122,24 @@ def detector(
 ) -> None:
     """Grow the shipped traffic detector of sealscore.clients.features again, and say whether it is the same."""
     from sealscore.clients.features.detector import digest
-    from sealscore.simulations.world.fit_detector import CREATORS, SEED, fit
+    from sealscore.simulations.world.fits.detector import CREATORS, SEED, fit
 
-    content = fit()
+    _write(output, fit(), digest(), f"fitted on {CREATORS:,} invented creators, seed {SEED}")
+
+
+@app.command()
+def tone(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, tone.npz.")],
+) -> None:
+    """Fit the shipped tone of Chinese comments of sealscore.clients.features again, and say whether it is the same."""
+    from sealscore.clients.features.sentiment import digest
+    from sealscore.simulations.world.fits.tone import fit, training_reviews
+
+    _write(output, fit(), digest(), f"fitted on {len(training_reviews()[0]):,} public reviews")
+
+
+def _write(output: Path, content: bytes, shipped: str, fitted: str) -> None:
     output.write_bytes(content)
     found = hashlib.sha256(content).hexdigest()
-    same = "as shipped" if found == digest() else f"not the one that is shipped, {digest()}"
-    console.print(f"{output}: {found}, {same}; fitted on {CREATORS:,} invented creators, seed {SEED}")
+    same = "as shipped" if found == shipped else f"not the one that is shipped, {shipped}"
+    console.print(f"{output}: {found}, {same}; {fitted}")

@@ -55,7 +55,7 @@ from sealscore.shared.randomness.noise import grid_scale
 from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource
 from sealscore.simulations.data import creators
 from sealscore.simulations.engine.enrolment import enrolled, identities
-from sealscore.simulations.world.fit_detector import grow
+from sealscore.simulations.world.fits.detector import grow
 
 
 class ClearSums(MaskedSum):

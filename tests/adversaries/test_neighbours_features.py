@@ -35,7 +35,7 @@ def world(tmp_path_factory) -> tuple[Path, dict]:
 
 @pytest.fixture(scope="module")
 def sentiment() -> Sentiment:
-    return Sentiment.local()
+    return Sentiment.shipped()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sealscore.clients.features import model_cache
 from sealscore.shared.caches import cache_folder
 from sealscore.shared.dp import noise_calibration_cache
 from sealscore.simulations.data import creators
@@ -35,7 +34,6 @@ def test_by_default_it_is_where_it_has_always_been(monkeypatch: pytest.MonkeyPat
     ("path", "below"),
     [
         (noise_calibration_cache.path, "noise.json"),
-        (lambda: model_cache.path("tone"), "tone.npz"),
         (creators._cache, "worlds"),
     ],
 )

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sealscore.clients.features import Sentiment, build_table, channel, detector, held_out_accuracy, traffic
+from sealscore.clients.features import Sentiment, build_table, channel, detector, traffic
 from sealscore.clients.features.comments import comment_features
 from sealscore.clients.features.raw.consents import asked_of_platform, live_consents
 from sealscore.clients.features.raw.mapping import TableMap
 from sealscore.clients.features.raw.raw import TABLES
 from sealscore.clients.features.raw.tables import read_table
-from sealscore.clients.features.sentiment import held_out_reviews
 from sealscore.simulations.bench.features import applicant
+from sealscore.simulations.world.fits.tone import held_out_accuracy, held_out_reviews
 
 CHANNELS, VIDEOS, COMMENTS, TURNS = 20_000, 1_000_000, 300_000, 3
 TODAY, DAYS = date(2025, 1, 1), 330
@@ -160,7 +160,7 @@ def run() -> dict[str, Any]:
 
     A second of a core counts processor time of all threads, which says more where other work shares the machine.
     """
-    sentiment = Sentiment.local()
+    sentiment = Sentiment.shipped()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "raw"
         draw(folder, CHANNELS, VIDEOS, COMMENTS)

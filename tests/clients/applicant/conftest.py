@@ -9,4 +9,4 @@ from sealscore.clients.features.sentiment import Sentiment
 
 @pytest.fixture(scope="session")
 def sentiment() -> Sentiment:
-    return Sentiment.local()
+    return Sentiment.shipped()

@@ -27,4 +27,4 @@ def drawn() -> dict[str, dict[str, pl.DataFrame]]:
 
 @pytest.fixture(scope="session")
 def sentiment() -> Sentiment:
-    return Sentiment.local()
+    return Sentiment.shipped()

@@ -1,4 +1,4 @@
-"""The tone of comments: both languages, other scripts, the cache, and what the model was trained on."""
+"""The tone of comments: both languages, other scripts, and what the model was trained on."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sealscore.clients.features import model_cache
 from sealscore.clients.features import sentiment as module
-from sealscore.clients.features.sentiment import (
-    Sentiment,
-    grams,
-    held_out_accuracy,
-    held_out_reviews,
-    languages,
-    training_reviews,
-)
+from sealscore.clients.features.sentiment import Sentiment, grams, languages
+from sealscore.simulations.world.fits.tone import fit_reviews, held_out_accuracy, held_out_reviews, training_reviews
 
 
 def test_plain_cases(sentiment: Sentiment):
@@ -53,7 +46,7 @@ def test_a_text_scores_alone_as_among_others(sentiment: Sentiment):
     texts = pl.Series(["很好", "差评\0退款", "love it", "x", "这个 app 不错", None, "bad bad bad"])
     together = sentiment.score(texts).to_list()
     alone = [sentiment.score(texts.slice(at, 1)).to_list()[0] for at in range(len(texts))]
-    assert together == pytest.approx(alone)
+    assert together == alone
 
 
 def test_languages():
@@ -80,17 +73,22 @@ def test_held_out_reviews_are_held_out(sentiment: Sentiment):
     assert found["english_accuracy"] == "unmeasured"
 
 
-def test_the_model_is_cached_and_refit_for_another_version(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    fits = []
-    weights = np.zeros(2**module.BITS + 1)
-    monkeypatch.setattr(module, "training_reviews", lambda: (pl.Series(["x"]), np.array([True])))
-    monkeypatch.setattr(module, "fit", lambda *_: fits.append(1) or (weights, 0.5))
-    assert Sentiment.local().intercept == Sentiment.local().intercept == 0.5
-    assert len(fits) == 1
-    monkeypatch.setattr(module, "_version", lambda: "another")
-    Sentiment.local()
-    assert len(fits) == 2
-    model_cache.path("sentiment").write_bytes(b"spoilt")
-    Sentiment.local()
-    assert len(fits) == 3
+def test_the_shipped_file_is_fitted_again_from_public_reviews(sentiment: Sentiment):
+    """Within one step: another machine's solver may end a little beside this one's."""
+    weights, intercept = fit_reviews(*training_reviews())
+    assert np.abs(weights * module.STEPS - sentiment.weights[:-1]).max() < 1.5
+    assert abs(intercept * module.STEPS - sentiment.intercept) < 1.5
+
+
+def test_a_file_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
+    with pytest.raises(ValueError, match="install one release"):
+        module._shipped.__wrapped__()
+
+
+def test_another_word_list_is_another_dictionary(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    before = module.constants()
+    other = tmp_path / "lexicon.txt"
+    other.write_bytes(module._lexicon().read_bytes() + b"x\t1.0\n")
+    monkeypatch.setattr(module, "_lexicon", lambda: other)
+    assert module.constants() != before

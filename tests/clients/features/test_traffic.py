@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from sealscore.clients.features import detector as shipped_one
 from sealscore.clients.features.detector import INPUTS, Detector, shipped
 from sealscore.clients.features.traffic import FEWEST_VIDEOS, FLAGGED, burst_features, inputs
-from sealscore.simulations.world import fit_detector
+from sealscore.simulations.world.fits import detector as fit_detector
 
 
 def windows(channels: int = 300, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:

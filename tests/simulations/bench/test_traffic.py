@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from sealscore.simulations.bench import traffic
-from sealscore.simulations.world.fit_detector import SEED
+from sealscore.simulations.world.fits.detector import SEED
 
 SEEDS = traffic.SEEDS
 

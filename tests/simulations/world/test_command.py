@@ -11,14 +11,16 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from paths import ROOT
 
 from sealscore.simulations import cli
-from sealscore.simulations.world import describe, fit_detector
+from sealscore.simulations.world import describe
 from sealscore.simulations.world.build import read_manifest
 from sealscore.simulations.world.figures import FIGURES
+from sealscore.simulations.world.fits import detector, tone
 
 PAGE = (ROOT / "docs" / "world.md").read_text(encoding="utf-8")
 Call = Callable[..., tuple[int, str]]
@@ -108,11 +110,15 @@ def test_the_knobs_on_the_page_are_those_of_the_config():
     assert generator["refresh"](spoilt) == PAGE
 
 
-def test_the_detector_says_whether_it_is_the_shipped_one(sim: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path, shipped = tmp_path / "detector.npz", files("sealscore.clients.features").joinpath("detector.npz").read_bytes()
+@pytest.mark.parametrize(("command", "module"), [("detector", detector), ("tone", tone)])
+def test_a_fit_says_whether_it_is_the_shipped_one(
+    sim: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, module: ModuleType
+):
+    path = tmp_path / f"{command}.npz"
+    shipped = files("sealscore.clients.features").joinpath(path.name).read_bytes()
     for content, same in ((shipped, True), (b"another", False)):
-        monkeypatch.setattr(fit_detector, "fit", lambda content=content: content)
-        code, said = sim("detector", "-o", path)
+        monkeypatch.setattr(module, "fit", lambda content=content: content)
+        code, said = sim(command, "-o", path)
         assert code == 0
         assert path.read_bytes() == content
         assert hashlib.sha256(content).hexdigest() in said
