@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn
 
 import click
 import typer
@@ -80,6 +81,20 @@ def fail(message: object, code: int = FAILED) -> NoReturn:
     sys.exit(code)
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"sealscore {version('sealscore')}")
+        raise typer.Exit()
+
+
+def _program(
+    _: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """What every program takes before its command."""
+
+
 def run_app(app: typer.Typer, expected: Expected, interrupted: str) -> NoReturn:
     """Run a command line: `expected` errors become one message and their exit code, Ctrl-C the given words and 130.
 
@@ -87,6 +102,8 @@ def run_app(app: typer.Typer, expected: Expected, interrupted: str) -> NoReturn:
     Whatever the program and what it starts write is its user's alone.
     """
     os.umask(0o077)
+    if app.registered_callback is None and len(app.registered_commands) + len(app.registered_groups) > 1:
+        app.callback()(_program)
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer turns Ctrl-C into this code, without a word

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,20 @@ def test_errors_are_one_message_and_their_code(
     assert said in err
     assert "Traceback" not in err
     assert out == ""
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["one"]])
+def test_a_program_of_several_commands_tells_its_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+):
+    app = typer.Typer()
+    app.command("one")(lambda: print("ran"))
+    app.command("two")(lambda: None)
+    monkeypatch.setattr(sys, "argv", ["program", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        run_app(app, dict, "")
+    assert not stopped.value.code
+    assert capsys.readouterr().out == {"--version": f"sealscore {version('sealscore')}\n"}.get(arguments[0], "ran\n")
 
 
 def test_an_unknown_option_is_bad_input(monkeypatch: pytest.MonkeyPatch):
