@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import expit
 
 from sealscore.shared.dp.rounding import CLIP_SLACK
 from sealscore.shared.model.additive.codes import CODE_LIMIT, Codes
+from sealscore.shared.model.logistic import expit
 
 # Codes are scaled for it, so noise, grid and moduli are constants of a plan whatever codes a server publishes.
 CLIP = 1.0

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
 
+from sealscore.shared.model.logistic import expit
 from sealscore.shared.model.score_grid import cell_logits
 
 MIN_SLOPE = 0.05
@@ -33,7 +33,7 @@ class Calibration:
 
     def pd(self, logits: np.ndarray) -> np.ndarray:
         """Logits -> probabilities of default, float64 of the same shape."""
-        return np.asarray(expit(self.slope * logits + self.intercept), dtype=np.float64)
+        return expit(self.slope * logits + self.intercept)
 
 
 def fit(table: np.ndarray, noise_std: float) -> Calibration:

@@ -81,7 +81,7 @@ def troubled(running: Live) -> Troubled:
     second.order(TRAIN, 3, "readonly")
     third.order(TRAIN, 5, "hold")
     running.approve(plan)
-    number = running.submit(plan, timeout=25.0)
+    number = running.submit(plan, timeout=20.0)
 
     def obeyed(node: LiveNode) -> None:
         assert until(node.obeyed, PATIENCE), running.failure(plan)

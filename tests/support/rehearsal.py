@@ -55,9 +55,15 @@ def trust() -> TrustStore:
     return TrustStore.simulated(identity_of(name).card for name in (SERVER, *PARTIES))
 
 
-def rehearsal_plan(name: str = "rehearsal", platform: bool = True, bundle: str | None = None, **changes: Any) -> Plan:
+def rehearsal_plan(
+    name: str = "rehearsal",
+    platform: bool = True,
+    bundle: str | None = None,
+    lenders: tuple[str, ...] = LENDERS,
+    **changes: Any,
+) -> Plan:
     """A plan with cards; without its platform it is plain horizontal training. `bundle` is the app bundle's hash."""
-    parties = PARTIES if platform else LENDERS
+    parties = (*lenders, PLATFORM) if platform else lenders
     data = Plan.parse(PLAN).model_dump(mode="json")
     groups = {"lender": data["groups"]["lender"]} | ({"video": data["groups"]["video"]} if platform else {})
     if platform:

@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import expit
+
+from sealscore.shared.model.logistic import expit
 
 KNOTS = 8
 CURVE_LENGTH = 1 + KNOTS

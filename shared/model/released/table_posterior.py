@@ -18,9 +18,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
 
 from sealscore.shared.model.calibration import Calibration
+from sealscore.shared.model.logistic import expit
 from sealscore.shared.model.score_grid import HIGHEST, LOWEST
 
 DRAWS = 400
