@@ -12,18 +12,27 @@ from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.codec import Address
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import SERVER
+from sealscore.shared.randomness.noise import FastDiscreteGaussian
 from sealscore.shared.randomness.streams import Purpose
+from sealscore.simulations.engine.fast.cohort import CohortBins, Place, together
+from sealscore.simulations.engine.fast.keyed import PartyStreams
 from sealscore.simulations.engine.fast.parties import Parties
 
 
 class PlainSums:
     """`CohortSums` over roles: what each answers is what its node would, and no party ever fails alone.
 
-    Formal guarantees: none. The integers are those of the in-process engine, of the same samples and noise.
+    Formal guarantees: none. The integers are those of the in-process engine, of the same samples and noise: of most
+    phases since the roles' own code makes them, of clipped sums over bins as `segments` argues.
+
+    `by_role` counts the vectors that float order left to the roles.
     """
 
     def __init__(self, parties: Parties) -> None:
         self._parties, self._run = parties, run_name(parties.plan)
+        self._streams = PartyStreams({name: party.secret for name, party in parties.of.items()})
+        self._bins: tuple[str, CohortBins] | None = None
+        self.by_role = 0
 
     def attempt(
         self,
@@ -40,24 +49,42 @@ class PlainSums:
         Raises:
             PhaseFailed: the work of a party fails, or its role refuses it; names the party.
         """
-        bodies, total = self._parties.parts(parts), np.zeros(mechanism.length, dtype=np.int64)
-        for name in cohort:
-            address = Address(self._parties.plan.hash, self._run, phase.name, round, attempt, name, SERVER)
-            context = RoundContext(self._parties.of[name].secret, address, mechanism, len(cohort))
-            try:
-                total += self._answer(phase, context, parameters, bodies)
-            except Refused as refusal:
-                raise PhaseFailed(f"{phase.name}: {name} refuses: {refusal.code}", final=True) from refusal
-            except LocalFault as fault:
-                raise PhaseFailed(f"{phase.name}: {fault}", final=True) from fault
+        bodies, place = self._parties.parts(parts), Place(self._run, phase, round, attempt, cohort)
+        if together(self._parties.plan, phase):
+            total = self._together(place, mechanism, parameters, bodies)
+        else:
+            total = np.zeros(mechanism.length, dtype=np.int64)
+            for name in cohort:
+                total += self._vector(name, place, mechanism, parameters, bodies)
+        if not mechanism.own_noise_only:
+            streams = self._streams.at(cohort, self._run, phase.name, round, attempt, Purpose.NOISE)
+            total += FastDiscreteGaussian().total(streams, mechanism.own_scale(len(cohort)), mechanism.length)
         return total, {}
 
-    def _answer(
-        self, phase: Phase, context: RoundContext, parameters: np.ndarray, bodies: dict[str, bytes]
+    def _together(
+        self, place: Place, mechanism: Mechanism, parameters: np.ndarray, bodies: dict[str, bytes]
     ) -> np.ndarray:
-        """What one party answers, with its noise: int64 [length]."""
-        work, mechanism = self._parties.of[context.address.sender].role.sum(phase, parameters, bodies)
-        vector = bounded(work(context), mechanism)
-        if mechanism.own_noise_only:
-            return vector
-        return mechanism.noised(vector, context.stream(Purpose.NOISE), context.cohort)
+        phase, cohort = place.phase, place.cohort
+        kept = self._bins
+        if kept is None or (kept[0], kept[1].cohort, kept[1].parts) != (phase.name, cohort, bodies):
+            kept = self._bins = phase.name, CohortBins(self._parties, phase, cohort, bodies)
+        vectors, certain = kept[1].exact(place, mechanism, parameters, self._streams)
+        for row in np.flatnonzero(~certain):
+            vectors[row] = self._vector(cohort[row], place, mechanism, parameters, bodies)
+            self.by_role += 1
+        return np.asarray(vectors.sum(axis=0))
+
+    def _vector(
+        self, party: str, place: Place, mechanism: Mechanism, parameters: np.ndarray, bodies: dict[str, bytes]
+    ) -> np.ndarray:
+        """What one party's role computes, int64 [length], with noise only where local steps have it."""
+        name, found = place.phase.name, self._parties.of[party]
+        address = Address(self._parties.plan.hash, self._run, name, place.round, place.attempt, party, SERVER)
+        context = RoundContext(found.secret, address, mechanism, len(place.cohort))
+        try:
+            work, own = found.role.sum(place.phase, parameters, bodies)
+            return bounded(work(context), own)
+        except Refused as refusal:
+            raise PhaseFailed(f"{name}: {party} refuses: {refusal.code}", final=True) from refusal
+        except LocalFault as fault:
+            raise PhaseFailed(f"{name}: {fault}", final=True) from fault
