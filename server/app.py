@@ -51,7 +51,7 @@ def main(grid: Grid, context: Context) -> None:
     if not config.get("home"):
         from sealscore.server.run.run import run_coordinator
 
-        run_coordinator(Path(config["plan"]).read_bytes(), exchange, Path(config["output"]))
+        run_coordinator(Path(config["plan"]).read_bytes(), exchange, Path(config["output"]), engine="flower")
         return
     from sealscore.server.run.deployed import carry_out, end, publish, publish_release, relay
     from sealscore.server.setup.server_dir import ServerDir

@@ -43,7 +43,12 @@ def run(
         typer.Argument(help="A plan file or the name of one that comes with Sealscore; by default the main job."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Run this many seeds, counted up from the plan's own.")] = 1,
-    engine: Annotated[str, typer.Option(help="in-process, or flower (its simulation engine on Ray).")] = "in-process",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="in-process; fast, the same model with nothing sealed; or flower (its simulation engine on Ray)."
+        ),
+    ] = "in-process",
     judge: Annotated[str, typer.Option(help="test, or validation: part of the training persons.")] = "test",
     baselines: Annotated[bool, typer.Option(help="Also run what the plan is compared with.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
@@ -60,7 +65,7 @@ def run(
 
     chosen = ENGINES.get(engine)
     if chosen is None:
-        raise typer.BadParameter(f"{engine!r}: the engines are {' and '.join(ENGINES)}", param_hint="--engine")
+        raise typer.BadParameter(f"{engine!r}: the engines are {', '.join(ENGINES)}", param_hint="--engine")
     if judge not in JUDGES:
         raise typer.BadParameter(f"{judge!r}: a run is judged on {' or '.join(JUDGES)}", param_hint="--judge")
     scenario = Scenario.load(resolve(plan or main_job()))

@@ -89,6 +89,11 @@ class RunFolder:
         """See `Protection`."""
         return Protection.of(self.record)
 
+    @property
+    def unsealed(self) -> bool:
+        """Whether the run was one of the research engine: nothing was sent, and no ledger was written."""
+        return bool(self.record.get("engine") == "fast")
+
     @cached_property
     def tables(self) -> ScoreTables:
         """The noisy tables of scores by label."""

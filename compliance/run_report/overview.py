@@ -67,13 +67,18 @@ def _cautions(found: Findings) -> Html:
         said.append("This plan adds no noise, so it gives no guarantee of privacy whatever.")
     several = [name for name in run.plan.groups if len(run.plan.members(name)) > 1]
     whose = "the group" if len(several) == 1 else "the groups"
-    if several and not run.protection.masked:
+    if run.unsealed:
+        said.append(
+            "The research engine carried this run out: nothing was sealed, masked or written into a ledger, and no "
+            "message was sent. Samples, noise, sums and accounting are those that the same plan has among nodes."
+        )
+    elif several and not run.protection.masked:
         said.append(
             "The record does not say that sums were masked. Without masks the server sees each party's own "
             f"contribution (of {whose} {listed(several)}), which carries only a part of the noise: epsilon then holds "
             "for the results, and not against the server."
         )
-    if run.plan.platforms and not run.protection.sealed:
+    if run.plan.platforms and not run.protection.sealed and not run.unsealed:
         said.append(
             "The record does not say that payloads between lenders and platforms were sealed. Without seals the "
             "server can read them: noisy labels, signal levels and groups."
@@ -178,6 +183,8 @@ def _traffic_card(found: Findings) -> tuple[object, object, object]:
     record = found.run.record
     each = record["payload_bytes_per_applicant"]
     seconds = f"The run took {short(record['seconds'])} seconds"
+    if found.run.unsealed:
+        return "What crossed", "nothing", f"The research engine sends no messages. {seconds}."
     moved = f"{data_size(record['bytes_per_party'])} went to and from the busiest party"
     if known(each):
         said = f"Between lenders and platforms, for each training applicant. {moved}. {seconds}."

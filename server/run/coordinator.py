@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sealscore.server.run.additive_fit import FederatedSums
+from sealscore.server.run.cohort_sums import AskedSums, CohortSums
 from sealscore.server.run.rounds import Observer, Rounds
 from sealscore.server.run.tower_fit import fitted_tower
 from sealscore.server.transport.exchange import Messenger, PartyClient, PhaseFailed, wait_for
@@ -85,7 +86,8 @@ class Coordinator:
     """Runs a plan. Every party must be there before the first phase; MissingParties names those that are not.
 
     With the journal of a run that was killed, it continues that run. A party without which the plan cannot continue
-    may be away for `absence` seconds in mid-run.
+    may be away for `absence` seconds in mid-run. `sums` make the sums, where parties are not to be asked for them by
+    messages.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Coordinator:
         timeout: float | None = None,
         journal: Journal | None = None,
         absence: float = 0.0,
+        sums: CohortSums | None = None,
     ) -> None:
         self._plan = plan
         self._messenger = messenger
@@ -106,7 +109,8 @@ class Coordinator:
         self._mechanisms = Mechanisms(plan)
         self._asker = PartyClient(plan, run, messenger, timeout, absence)
         self._journal = journal = journal or Journal(plan.hash, run)
-        self._rounds = Rounds(plan, run, self._asker, aggregation, observer, journal)
+        sums = sums or AskedSums(self._asker, aggregation)
+        self._rounds = Rounds(plan, run, self._asker, sums, observer, journal)
         self._pairs = PairExchange(plan, self._asker, journal)
         self._counted: dict[str, _CountedRecords] = {}
         # The lenders' rate of bad outcomes.

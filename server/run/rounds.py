@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sealscore.server.transport.exchange import INVALID, PartyClient, PhaseFailed, lost_for_good
+from sealscore.server.run.cohort_sums import CohortSums
+from sealscore.server.transport.exchange import PartyClient, PhaseFailed, lost_for_good
 from sealscore.server.transport.journal import Journal, Sum
-from sealscore.shared.crypto.aggregation import Aggregation, AggregationError
 from sealscore.shared.dp.mechanisms import Mechanism
-from sealscore.shared.messages.messages import Hello, Ready, SumAnswer, SumRequest
+from sealscore.shared.messages.messages import Hello, Ready
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 
@@ -58,14 +58,14 @@ class Rounds:
         plan: Plan,
         run: str,
         asker: PartyClient,
-        aggregation: Aggregation,
+        sums: CohortSums,
         observer: Observer,
         journal: Journal | None = None,
     ) -> None:
         self.plan = plan
         self.run = run
         self._asker = asker
-        self._aggregation = aggregation
+        self._sums = sums
         self._journal = journal or Journal(plan.hash, run)
         self._observer = observer
         self.rows: list[dict[str, Any]] = []
@@ -149,15 +149,10 @@ class Rounds:
         for attempt in range(first, first + phase.attempts - len(before)):
             cohort = self._cohort(phase, failures)
             self._journal.attempt(phase.name, round, attempt, cohort)
-            requests = {
-                party: SumRequest(self._asker.header(phase, round, attempt, party), cohort, parameters, parts)
-                for party in cohort
-            }
-            contributions, failed = self._contributions(requests, mechanism)
-            if not failed:
+            total, failed = self._sums.attempt(phase, round, attempt, cohort, mechanism, parameters, parts)
+            if total is not None:
                 for party in cohort:
                     del self._strikes[party]
-                total = self._aggregation.total(cohort, mechanism.shape, contributions)
                 found = Sum(total * mechanism.grid, cohort, attempt, failures, time.monotonic() - started)
                 self._journal.add(phase.name, round, found)
                 return found
@@ -192,18 +187,3 @@ class Rounds:
         ready = {party for party, reply in self._asker.ask(requests, Ready).items() if isinstance(reply, Ready)}
         self._asker.publish_again(phase, sorted(ready))
         return ready
-
-    def _contributions(
-        self, requests: dict[str, SumRequest], mechanism: Mechanism
-    ) -> tuple[dict[str, bytes], dict[str, str]]:
-        contributions, failed = {}, {}
-        for party, reply in self._asker.ask(requests, SumAnswer).items():
-            if isinstance(reply, str):
-                failed[party] = reply
-                continue
-            try:
-                mechanism.shape.unpack(reply.contribution)
-                contributions[party] = reply.contribution
-            except AggregationError:
-                failed[party] = INVALID
-        return contributions, failed

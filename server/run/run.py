@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,9 @@ from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import FALLBACK, SERVER, Plan
 
+# What `run.json` says of a run among real parties; simulations name their engine.
+DEPLOYED = "deployed"
+
 
 def run_coordinator(
     plan_bytes: bytes,
@@ -44,6 +49,7 @@ def run_coordinator(
     journal: Path | None = None,
     absence: float = 0.0,
     earlier: Path | None = None,
+    engine: str = DEPLOYED,
 ) -> None:
     """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
 
@@ -56,7 +62,7 @@ def run_coordinator(
     output. With a `journal`, a run that was killed continues when it is carried out again; without one it
     is kept in memory. For `absence` seconds a party may be away that is needed. `earlier` is the folder of the run
     from which the plan takes its signals: its towers are copied. `run.json` is written last: a folder without it is
-    not a whole run.
+    not a whole run. `engine` is what it says of how the run was carried out.
 
     Raises:
         PlanError: the plan takes its signals from an earlier one, and `earlier` is not the folder of that run.
@@ -77,6 +83,32 @@ def run_coordinator(
             messenger = stack.enter_context(closing(SealedExchange(exchange, plan, name, server, keeps, kept)))
         sums = aggregation or PlainSum()
         outcome = Coordinator(plan, name, messenger, sums, observer, patience, timeout, kept, absence).run()
+    carriage = Carriage(engine, protection(plan, plan.enrolled), exchange.traffic.summary())
+    leave_results(plan, name, outcome, output, started, carriage, earlier)
+
+
+@dataclass(frozen=True)
+class Carriage:
+    """How a run was carried out: by which engine, under what protection, and what went to and from each party.
+
+    `traffic` is None where nothing was sent.
+    """
+
+    engine: str
+    protection: dict[str, str]
+    traffic: dict[str, Any] | None
+
+
+def leave_results(
+    plan: Plan,
+    run: str,
+    outcome: RunOutcome,
+    output: Path,
+    started: float,
+    carriage: Carriage,
+    earlier: Path | None = None,
+) -> None:
+    """Write what a run gave into its folder, as `run_coordinator` says; `started` is in seconds since 1970."""
     write_whole(output / "plan.json", plan.canonical())
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():
@@ -90,7 +122,7 @@ def run_coordinator(
     if outcome.fallback is not None:
         outcome.fallback.save(output / FALLBACK)
     pl.DataFrame(_flat(outcome.rows)).write_parquet(output / "rounds.parquet")
-    record = _record(plan, name, outcome, exchange, started)
+    record = _record(plan, run, outcome, carriage, started)
     write_whole(output / "run.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
@@ -104,15 +136,17 @@ def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: len(row[name]) if name == "failures" else row.get(name) for name in names} for row in rows]
 
 
-def _record(plan: Plan, run: str, outcome: RunOutcome, exchange: Exchange, started: float) -> dict[str, Any]:
-    traffic = exchange.traffic.summary()
-    moved = {name: flow["bytes_sent"] + flow["bytes_received"] for name, flow in traffic["parties"].items()}
+def _record(plan: Plan, run: str, outcome: RunOutcome, carriage: Carriage, started: float) -> dict[str, Any]:
+    traffic = carriage.traffic or {"parties": {}, "couriers": {}}
+    crossed = {} if carriage.traffic is None else outcome.crossed
+    moved = [flow["bytes_sent"] + flow["bytes_received"] for flow in traffic["parties"].values()]
     return {
         "plan": {"name": plan.name, "hash": plan.hash, "purpose": plan.purpose, "seed": plan.seed},
         "run": run,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": time.time() - started,
-        "protection": _protection(plan),
+        "engine": carriage.engine,
+        "protection": carriage.protection,
         "privacy": _privacy(plan, outcome),
         "evaluation": _evaluation(outcome.tables, outcome.model),
         "score_tables": outcome.tables.as_record(),
@@ -125,11 +159,9 @@ def _record(plan: Plan, run: str, outcome: RunOutcome, exchange: Exchange, start
         ],
         "answered": outcome.answered,
         "traffic": traffic,
-        "bytes_per_party": max(moved.values(), default=0),
-        "payloads": [
-            {"from": sender, "to": recipient, "bytes": size} for (sender, recipient), size in outcome.crossed.items()
-        ],
-        "payload_bytes_per_applicant": _per_applicant(plan, outcome),
+        "bytes_per_party": None if carriage.traffic is None else max(moved, default=0),
+        "payloads": [{"from": sender, "to": recipient, "bytes": size} for (sender, recipient), size in crossed.items()],
+        "payload_bytes_per_applicant": _per_applicant(plan, crossed),
     }
 
 
@@ -148,20 +180,20 @@ def _evaluation(tables: ScoreTables, model: ScoreModel) -> dict[str, Any]:
     return {name: TableFigures.of(table, calibration, std).as_dict() for name, (table, std) in known.items()}
 
 
-def _protection(plan: Plan) -> dict[str, str]:
+def protection(plan: Plan, sealed: bool) -> dict[str, str]:
     """What kept the server and peers from more than they are due, by the forms that the plan's parties used."""
     alignment = {"private": "psi", "exact": "exact"}[plan.alignment.method]
-    if not plan.enrolled:
+    if not sealed:
         return {"sums": "clear", "payloads": "clear", "alignment": alignment}
     return {"sums": "masked", "payloads": "sealed", "alignment": alignment}
 
 
-def _per_applicant(plan: Plan, outcome: RunOutcome) -> float | None:
+def _per_applicant(plan: Plan, crossed: Mapping[tuple[str, str], int]) -> float | None:
     """Bytes of payloads between lenders and platforms over the nominal training applicants of the lenders."""
-    if not outcome.crossed:
+    if not crossed:
         return None
     applicants = sum(plan.nominal_training(party) for party in plan.members(plan.lenders))
-    return sum(outcome.crossed.values()) / applicants
+    return sum(crossed.values()) / applicants
 
 
 def _privacy(plan: Plan, outcome: RunOutcome) -> dict[str, Any]:

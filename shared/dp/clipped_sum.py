@@ -42,9 +42,7 @@ def clipped_sum(codes: Codes, bins: np.ndarray, slopes: np.ndarray) -> np.ndarra
     Formal guarantees: adding or removing a record moves the result by at most CLIP (1 + `clip_error`) in L2 norm, at
     any codes, provided that its slope depends on no other record but for the last bits of functions of one entry.
     """
-    norms = np.sqrt(codes.squared_norms.sums(bins))
-    finite = np.where(np.isfinite(slopes), slopes, 0.0)
-    weights = finite * np.minimum(1.0, CLIP / (np.abs(finite) * norms + CLIP_SLACK))
+    weights = clipped_weights(slopes, codes.squared_norms.sums(bins), CLIP)
     parts = [np.array([codes.intercept * weights.sum()])]
     for main, at in zip(codes.mains, bins, strict=True):
         parts.append(np.bincount(at, weights=weights, minlength=len(main)) @ main)
@@ -54,6 +52,12 @@ def clipped_sum(codes: Codes, bins: np.ndarray, slopes: np.ndarray) -> np.ndarra
         counts = np.bincount(at, weights=weights, minlength=len(left) * len(right)).reshape(len(left), len(right))
         parts.append((left.T @ counts @ right)[codes.mask(pair)])
     return np.concatenate(parts)
+
+
+def clipped_weights(slopes: np.ndarray, squared_norms: np.ndarray, clip: float) -> np.ndarray:
+    """What each record's code counts with in a clipped sum, float64 [n], from the squared norms of codes [n]."""
+    finite = np.where(np.isfinite(slopes), slopes, 0.0)
+    return np.asarray(finite * np.minimum(1.0, clip / (np.abs(finite) * np.sqrt(squared_norms) + CLIP_SLACK)))
 
 
 def clip_error(records: int, length: int, bins: int) -> float:

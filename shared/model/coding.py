@@ -139,6 +139,11 @@ class Coding:
             code[:, place] = table[tuple(bins[:, index] for index in features)]
         return code
 
+    @property
+    def tables(self) -> list[tuple[tuple[int, ...], np.ndarray]]:
+        """(indices of the features, the units of each bin or pair of bins, float64 [bins, ..., units]), in order."""
+        return list(self._tables)
+
     def weighed(self, weights: np.ndarray) -> list[tuple[tuple[int, ...], np.ndarray]]:
         """What linear weights [width] make of each feature's bins, and of those of each pair: float64 [bins, ...].
 

@@ -12,6 +12,7 @@ distances below: docs/proofs/noise.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import lru_cache
@@ -37,6 +38,8 @@ MIN_SHARED_SCALE = 3.0
 _TABLE_BITS = 16
 _TABLE = 1 << _TABLE_BITS
 _ACCEPT_BITS = 24
+# Words that are judged at once: what is made of them stays in a core's cache.
+_TOGETHER = 1 << 15
 _EXACT = Context(prec=60)
 
 
@@ -205,15 +208,57 @@ class FastDiscreteGaussian:
         if scale == 0.0 or size == 0:
             return np.zeros(size, dtype=np.int64)
         tables = _proposal(scale)
-        draws = _accepted(stream, tables, size)
-        while len(draws) < size:
-            draws = np.concatenate([draws, _accepted(stream, tables, size - len(draws))])
-        return draws[:size].copy()
+        return _filled(stream, tables, _accepted(stream, tables, size), size)
+
+    def total(self, streams: Sequence[Stream], scale: float, size: int) -> NDArray[np.int64]:
+        """The sum of what `sample` draws from each of the streams, shape (size,): the same draws, taken together.
+
+        Raises:
+            ValueError: as `sample`.
+        """
+        scale = _checked(scale)
+        if size < 0:
+            raise ValueError(f"size must be at least 0, got {size}")
+        found = np.zeros(size, dtype=np.int64)
+        if scale == 0.0 or size == 0:
+            return found
+        tables, read = _proposal(scale), _proposals(size)
+        together = max(1, _TOGETHER // read)
+        for start in range(0, len(streams), together):
+            part = streams[start : start + together]
+            words = np.concatenate([stream.words(read) for stream in part]).reshape(len(part), read)
+            x, accepted = _judged(part, tables, words)
+            there = accepted.sum(axis=1)
+            for row in np.flatnonzero(there < size):
+                found += _filled(part[int(row)], tables, x[row][accepted[row]], size)
+                accepted[row] = False
+            accepted &= np.cumsum(accepted, axis=1) <= size
+            found += x[accepted].reshape(-1, size).sum(axis=0)
+        return found
+
+
+def _filled(stream: Stream, tables: _Proposal, draws: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """The first `size` draws, from further words of the stream where there are not as many yet."""
+    while len(draws) < size:
+        draws = np.concatenate([draws, _accepted(stream, tables, size - len(draws))])
+    return draws[:size].copy()
 
 
 def _accepted(stream: Stream, tables: _Proposal, wanted: int) -> NDArray[np.int64]:
     """The accepted draws of one batch of proposals, in order; about 5 % more than `wanted`."""
-    words = stream.words(wanted + wanted // 12 + 32)
+    x, accepted = _judged([stream], tables, stream.words(_proposals(wanted))[None])
+    return x[accepted]
+
+
+def _proposals(wanted: int) -> int:
+    """How many words are read at once for so many draws."""
+    return wanted + wanted // 12 + 32
+
+
+def _judged(
+    streams: Sequence[Stream], tables: _Proposal, words: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """What is proposed by words [streams, n], each row from its stream, and whether it is accepted, in that shape."""
     block = tables.table[(words >> np.uint64(64 - _TABLE_BITS)).view(np.int64)].astype(np.int64)
     offset = (words >> np.uint64(_ACCEPT_BITS)) & np.uint64((1 << tables.offset_bits) - 1)
     x = ((block - len(tables.entries) // 2) << tables.offset_bits) + offset.view(np.int64)
@@ -222,9 +267,10 @@ def _accepted(stream: Stream, tables: _Proposal, wanted: int) -> NDArray[np.int6
     # 2^24 U is in [u, u + 1): below p for every U if gap < -1.5, above it for every U if gap > 0.5,
     # with half a unit to spare for the error of the approximation.
     accepted = gap < -1.5
-    for i in np.flatnonzero(np.abs(gap + 0.5) <= 1.0):
-        high, low = (int(word) for word in stream.words(2))
-        uniform = (int(u[i]) << 128) | (high << 64) | low
-        threshold = _EXACT.multiply(tables.exact(int(block[i]), int(x[i])), Decimal(2 ** (_ACCEPT_BITS + 128)))
-        accepted[i] = Decimal(uniform) < threshold
-    return x[accepted]
+    for row, i in zip(*np.nonzero(np.abs(gap + 0.5) <= 1.0), strict=True):
+        high, low = (int(word) for word in streams[row].words(2))
+        uniform = (int(u[row, i]) << 128) | (high << 64) | low
+        exact = tables.exact(int(block[row, i]), int(x[row, i]))
+        threshold = _EXACT.multiply(exact, Decimal(2 ** (_ACCEPT_BITS + 128)))
+        accepted[row, i] = Decimal(uniform) < threshold
+    return x, accepted

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -137,18 +138,27 @@ class StreamSource:
         Raises:
             ValueError: `round`, `attempt` or `step` is negative or beyond 64 bits.
         """
-        info = pack_fields(
-            _LABEL,
-            run.encode(),
-            phase.encode(),
-            _counter("round", round),
-            _counter("attempt", attempt),
-            party.encode(),
-            Purpose(purpose).value.encode(),
-            _counter("step", step),
-        )
+        info = stream_info(run, phase, round, attempt, party, purpose, step)
         key = HKDF(algorithm=hashes.SHA256(), length=SECRET_BYTES, salt=None, info=info).derive(self.secret)
         return Stream(key, self.source)
+
+
+def stream_info(run: str, phase: str, round: int, attempt: int, party: str, purpose: Purpose, step: int = 0) -> bytes:
+    """What the key of a stream is bound to, beside its secret.
+
+    Raises:
+        ValueError: as `StreamSource.stream`.
+    """
+    return pack_fields(
+        _LABEL,
+        run.encode(),
+        phase.encode(),
+        _counter("round", round),
+        _counter("attempt", attempt),
+        party.encode(),
+        Purpose(purpose).value.encode(),
+        _counter("step", step),
+    )
 
 
 def poisson_sample(stream: Stream, records: int, rate: float) -> NDArray[np.int64]:
@@ -172,9 +182,17 @@ def poisson_sample(stream: Stream, records: int, rate: float) -> NDArray[np.int6
     """
     if records < 0:
         raise ValueError(f"records must be at least 0, got {records}")
+    return sampled([stream.words32(records)], rate)
+
+
+def sampled(words: Sequence[NDArray[np.uint32]], rate: float) -> NDArray[np.int64]:
+    """Indices of the sampled records of several parties, counted through, from the words of each: as `poisson_sample`.
+
+    Raises:
+        ValueError: `rate` is out of range.
+    """
     if not (math.isfinite(rate) and 1 / _WORD <= rate <= 1.0):
         raise ValueError(f"sample rate must be in [2^-32, 1], got {rate}")
     # Scaling by a power of two is exact in float64, so floor sees the rate itself.
     threshold = np.uint64(math.floor(rate * _WORD))
-    taken = stream.words32(records) < threshold
-    return np.flatnonzero(taken).astype(np.int64, copy=False)
+    return np.flatnonzero(np.concatenate(words) < threshold).astype(np.int64, copy=False)

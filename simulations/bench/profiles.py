@@ -53,6 +53,6 @@ def _auc(like: Plan, profile: Profile, seed: int, records: Mapping[str, Records]
     plan = like.replace(seed=seed, training=training)
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
         federation = Federation.of(plan, records)
-        federation.run(Path(folder), None, "in-process")
+        federation.run(Path(folder))
         model = ScoreModel.load(Path(folder) / "model")
         return Oracle(plan, records).judge(model, federation.scored_records())["auc"]

@@ -71,4 +71,4 @@ def draft(
         console.print(f"{found.dropped:,} of {found.records:,} rows are left out: further ones of a person")
     console.print(f"[yellow]{foreign('; '.join(text.LOOK))}")
     console.print("[yellow]protected columns are guessed from their names: confirm them in the file")
-    console.print(f"written to {foreign(target)}; next: sealscore-sim run {foreign(target)}")
+    console.print(f"written to {foreign(target)}; next: sealscore-sim run {foreign(target)} --engine fast")

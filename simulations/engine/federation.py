@@ -32,7 +32,8 @@ from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.enrolment import enrolled, identities
 from sealscore.simulations.engine.grid import Faults, run_in_process
 
-Engine = Literal["in-process", "flower"]
+SealedEngine = Literal["in-process", "flower"]
+Engine = Literal[SealedEngine, "fast"]
 ENGINES: dict[str, Engine] = {name: name for name in get_args(Engine)}
 
 
@@ -49,6 +50,7 @@ class Federation:
     doors: Mapping[str, SealedNode]
     ledgers: Mapping[str, Ledger]
     faults: list[str]
+    engine: SealedEngine = "in-process"
 
     @classmethod
     def of(
@@ -57,6 +59,7 @@ class Federation:
         records: Mapping[str, Records],
         progress: Progress | None = None,
         ledgers: Path | None = None,
+        engine: SealedEngine = "in-process",
     ) -> Federation:
         """Nodes with simulation identities: their secrets follow from the plan's seed, so they protect nobody.
 
@@ -86,34 +89,30 @@ class Federation:
             for name, ledger in kept.items()
         }
         doors = {name: SealedNode(node, masks[name], members[name], trust) for name, node in nodes.items()}
-        return cls(plan, nodes, doors, kept, faults)
+        return cls(plan, nodes, doors, kept, faults, engine)
 
-    def run(
-        self,
-        output: Path,
-        observer: Observer | None = None,
-        engine: Engine = "in-process",
-        faults: Faults | None = None,
-    ) -> None:
+    def run(self, output: Path, observer: Observer | None = None, faults: Faults | None = None) -> None:
         """Carry out the plan, once, and leave its results in `output`; then the keys of all parties are destroyed."""
         # One thread, one party at a time: float sums must not depend on how work was split.
         torch.set_num_threads(1)
         try:
-            self._run(output, observer, engine, faults)
+            self._run(output, observer, faults)
         finally:
             for name, door in self.doors.items():
                 door.close()
                 self.ledgers[name].close()
 
-    def _run(self, output: Path, observer: Observer | None, engine: Engine, faults: Faults | None) -> None:
-        if engine == "flower":
+    def _run(self, output: Path, observer: Observer | None, faults: Faults | None) -> None:
+        if self.engine == "flower":
             from sealscore.simulations.engine.flower_engine import run_with_flower
 
             run_with_flower(self.doors, self.plan.canonical(), output, observer=observer)
             return
 
         def main(exchange: Exchange) -> None:
-            run_coordinator(self.plan.canonical(), exchange, output, observer=observer, timeout=10.0)
+            run_coordinator(
+                self.plan.canonical(), exchange, output, observer=observer, timeout=10.0, engine=self.engine
+            )
 
         run_in_process(self.doors, main, faults)
 

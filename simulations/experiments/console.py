@@ -97,7 +97,9 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "delta": privacy[0]["delta"],
         "label_epsilon": privacy[0]["label_epsilon"],
         "seconds": float(np.mean([run.record["seconds"] for run in runs])),
-        "bytes_per_party": max(run.record["bytes_per_party"] for run in runs),
+        "engine": runs[0].record.get("engine"),
+        # None where the research engine sent nothing.
+        "bytes_per_party": max((size for run in runs if (size := run.record["bytes_per_party"])), default=None),
         "baselines": {name: float(np.mean([run.oracle["baselines"][name] for run in runs])) for name in names},
         "warnings": [
             {"code": code, "words": words}
@@ -143,7 +145,9 @@ def closing_table(console: Console, result: dict[str, Any]) -> None:
         segments_table(console, result["segments"])
     for warning in result["warnings"]:
         console.print(f"[yellow]warning ({warning['code']}): {foreign(warning['words'])}")
-    console.print(f"{result['seconds']:.1f} s a run, {result['bytes_per_party'] / 1e6:.2f} MB to and from a party")
+    size = result["bytes_per_party"]
+    moved = "nothing was sealed or sent" if size is None else f"{size / 1e6:.2f} MB to and from a party"
+    console.print(f"{result['seconds']:.1f} s a run, {moved}")
 
 
 def segments_table(console: Console, found: dict[str, Any]) -> None:
@@ -212,6 +216,6 @@ def run_figures(run: Run) -> dict[str, float | None]:
         **{f"{FALLBACK} {name}": value for name, value in run.oracle.get(FALLBACK, {}).items()},
         "epsilon": run.record["privacy"]["epsilon"],
         "seconds": run.record["seconds"],
-        "megabytes per party": run.record["bytes_per_party"] / 1e6,
+        "megabytes per party": None if (size := run.record["bytes_per_party"]) is None else size / 1e6,
         **run.oracle["baselines"],
     }

@@ -20,7 +20,8 @@ from sealscore.shared.plan.plan import FALLBACK, Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.simulations.data.datasets import REAL, WORLD
 from sealscore.simulations.data.scenario import Scenario
-from sealscore.simulations.engine.federation import Engine, Federation
+from sealscore.simulations.engine.engines import federated
+from sealscore.simulations.engine.federation import Engine
 from sealscore.simulations.experiments.baselines import BASELINES, baselines_of, judged_towers
 from sealscore.simulations.experiments.judges import Judge, judged_parties
 from sealscore.simulations.experiments.oracle import Oracle
@@ -72,9 +73,9 @@ def run_job(
     plan, records = judged_parties(scenario, judge, tell)
     oracle = Oracle(plan, records, progress or (lambda done, total: None))
     with NewRun(f"{plan.name}-seed{plan.seed}", runs) as new:
-        federation = Federation.of(plan, records, progress, new.folder / LEDGERS)
+        federation = federated(engine, plan, records, progress, new.folder / LEDGERS)
         try:
-            federation.run(new.folder, observer, engine)
+            federation.run(new.folder, observer)
         except (PhaseFailed, MissingParties) as error:
             raise RunFailed(str(error), federation.faults) from error
         # Nodes go on, since their server must not learn it; here it is the researcher's own mistake.

@@ -205,9 +205,9 @@ def _closing(folder: Path) -> None:
     for setting in results.settings:
         auc, ks = setting.spread("auc"), setting.spread("ks")
         size, seconds = setting.spread("bytes_per_party"), setting.spread("seconds")
-        if auc and ks and size and seconds:
+        if auc and ks and seconds:
             told = f"{auc.mean:.4f} ({auc.low:.4f} to {auc.high:.4f})"
-            cost = (f"{size.mean / 1e6:.2f}", f"{seconds.mean:.1f}")
+            cost = (f"{size.mean / 1e6:.2f}" if size else "", f"{seconds.mean:.1f}")
             table.add_row(foreign(setting.name or "all"), str(setting.rows.height), told, f"{ks.mean:.4f}", *cost)
     console.print(table)
     page = write_report(folder)

@@ -7,7 +7,7 @@ import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -22,6 +22,8 @@ from sealscore.simulations.experiments.baselines import BASELINES, baselines_of
 from sealscore.simulations.experiments.judges import TEST, Judge
 from sealscore.simulations.sweep.keys import applied, effective, flat
 
+SweepEngine = Literal["fast", "in-process"]
+FAST: SweepEngine = "fast"
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 MOST_RUNS, MOST_SEEDS = 10_000, 1000
 LABEL = "label"
@@ -39,6 +41,7 @@ class SweepFile(Strict):
     `seeds` are seeds, or how many, counted up from the plan's own. `set` holds keys that all runs have, `grid` lists of
     values of which every combination is run, and `points` settings that are run one by one, each with every
     combination of the grid; a point may have a `label`. `baselines` are computed for every run: all, none, or some.
+    `engine` is "fast", or "in-process" for the real path with seals and ledgers: the same figures, and what was sent.
     `judge` is "validation", or "test" where the figures choose nothing: what was chosen on test persons is not judged
     by them any more.
     """
@@ -49,6 +52,7 @@ class SweepFile(Strict):
     seeds: int | tuple[int, ...] = 1
     baselines: bool | tuple[str, ...] = False
     judge: Judge = "validation"
+    engine: SweepEngine = FAST
     set: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, Any] = Field(default_factory=dict)
     points: tuple[dict[str, Any], ...] = ()
@@ -85,6 +89,7 @@ class Task:
     keys: dict[str, Any]
     baselines: bool | tuple[str, ...]
     judge: Judge
+    engine: SweepEngine = FAST
 
     @property
     def id(self) -> str:
@@ -94,6 +99,8 @@ class Task:
         parts = [_FORM, self.scenario.plan.hash, settings, self.label, sorted(self.keys), self.baselines]
         # Rows of before there was a choice were judged on test.
         parts += [self.judge] if self.judge != TEST else []
+        # Figures are the same on every engine, so a row that is there already serves the default.
+        parts += [self.engine] if self.engine != FAST else []
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -144,6 +151,7 @@ class Sweep:
                 {key: effective(one, key) for key in keys},
                 found.baselines,
                 found.judge,
+                found.engine,
             )
             for setting, one in zip(settings, changed, strict=True)
             for seed in _seeds(found.seeds, scenario)

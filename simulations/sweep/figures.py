@@ -137,11 +137,13 @@ def _comparison(results: Results) -> Drawn | None:
     settings = results.settings
     if not worded or len(settings) > MOST_ROWS:
         return None
-    panels = [
-        _panel(settings, "auc", "AUC, all test persons", lambda value: fixed(value, 4), _three, STYLES[0]),
-        _panel(settings, "bytes_per_party", "MB, busiest party", _megabytes, _megabytes, STYLES[1], zero=True),
-        _panel(settings, "rounds", "sums in all phases", _whole, _whole, STYLES[2], zero=True),
-    ]
+    panels = [_panel(settings, "auc", "AUC, all test persons", lambda value: fixed(value, 4), _three, STYLES[0])]
+    # The research engine sends nothing.
+    if any(setting.spread("bytes_per_party") for setting in settings):
+        panels.append(
+            _panel(settings, "bytes_per_party", "MB, busiest party", _megabytes, _megabytes, STYLES[1], zero=True)
+        )
+    panels.append(_panel(settings, "rounds", "sums in all phases", _whole, _whole, STYLES[2], zero=True))
     words = f"{band_words(results)} A sum is one request to all parties and their answers."
     return Drawn("Settings compared: quality and cost.", words, dot_figure("AUC and cost by setting", panels, 1000))
 

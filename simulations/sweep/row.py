@@ -51,7 +51,12 @@ def carry_out(task: Task, keep: Path | None = None) -> Done:
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
         try:
             run = run_job(
-                task.scenario, observer=Unheard(), baselines=task.baselines, runs=Path(folder), judge=task.judge
+                task.scenario,
+                task.engine,
+                observer=Unheard(),
+                baselines=task.baselines,
+                runs=Path(folder),
+                judge=task.judge,
             )
         except (DataError, PlanError, UnreachableBudget, RunFailed) as error:
             return Done(task.id, None, str(error))

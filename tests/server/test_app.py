@@ -23,11 +23,11 @@ def test_without_a_home_a_plan_of_a_path_is_run(tmp_path: Path, monkeypatch: pyt
     for module in ("sealscore.server.run.deployed", "sealscore.server.setup.server_dir"):
         monkeypatch.setitem(sys.modules, module, None)
     ran: list[Any] = []
-    monkeypatch.setattr(entry, "run_coordinator", lambda *given: ran.append(given))
+    monkeypatch.setattr(entry, "run_coordinator", lambda *given, engine: ran.append((*given, engine)))
     (tmp_path / "plan").write_bytes(b"the plan")
     started({"plan": str(tmp_path / "plan"), "output": str(tmp_path / "out"), "home": ""})
-    ((plan, exchange, output),) = ran
-    assert (plan, output) == (b"the plan", tmp_path / "out")
+    ((plan, exchange, output, engine),) = ran
+    assert (plan, output, engine) == (b"the plan", tmp_path / "out", "flower")
     assert isinstance(exchange, FlowerExchange)
 
 

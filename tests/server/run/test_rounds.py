@@ -25,6 +25,7 @@ from builders import (
 )
 from doubles import DirectExchange, Quiet, nodes_of
 
+from sealscore.server.run.cohort_sums import AskedSums
 from sealscore.server.run.rounds import STRIKES, AttemptsSpent, Rounds
 from sealscore.server.transport.exchange import ClearMessenger, Delivered, Failure, PartyClient, PhaseFailed
 from sealscore.shared.crypto.aggregation import PlainSum
@@ -47,7 +48,7 @@ class Bench:
         self.nodes, self.charges = nodes_of(plan, self.records)
         self.exchange = DirectExchange(self.nodes, spoil, away)
         self.asker = PartyClient(plan, "run-1", ClearMessenger(self.exchange), None)
-        self.rounds = Rounds(plan, "run-1", self.asker, PlainSum(), Quiet())
+        self.rounds = Rounds(plan, "run-1", self.asker, AskedSums(self.asker, PlainSum()), Quiet())
         self.binning = binning_of(plan, small_records(seed=1))
 
     def publish(self) -> dict[str, str]:
@@ -246,7 +247,7 @@ class TestAbsence:
     def bench(self, monkeypatch: pytest.MonkeyPatch) -> Bench:
         bench, now = Bench(away={"lender-1", "lender-2"}), [0.0]
         bench.asker = PartyClient(PLAN, "run-1", ClearMessenger(bench.exchange), None, 60.0)
-        bench.rounds = Rounds(PLAN, "run-1", bench.asker, PlainSum(), Quiet())
+        bench.rounds = Rounds(PLAN, "run-1", bench.asker, AskedSums(bench.asker, PlainSum()), Quiet())
         bench.back = 30.0  # type: ignore[attr-defined]
 
         def sleep(seconds: float) -> None:

@@ -278,12 +278,12 @@ def test_only_a_plausible_process_id_is_counted(pid: int | float) -> None:
 def test_main_hands_bytes_and_paths_to_the_coordinator(tmp_path, monkeypatch) -> None:
     seen: list[object] = []
 
-    def fake(plan_bytes: bytes, exchange: Exchange, output_dir: object) -> None:
-        seen.extend([plan_bytes, exchange.online(), output_dir])
+    def fake(plan_bytes: bytes, exchange: Exchange, output_dir: object, engine: str) -> None:
+        seen.extend([plan_bytes, exchange.online(), output_dir, engine])
 
     monkeypatch.setitem(sys.modules, "sealscore.server.run.run", SimpleNamespace(run_coordinator=fake))
     (tmp_path / "plan").write_bytes(b"\x00plan")
     config = {"plan": str(tmp_path / "plan"), "output": str(tmp_path / "out")}
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config=config)
     server_app.app(ScriptedGrid({2: node("a", echo)}), context)  # type: ignore[arg-type]
-    assert seen == [b"\x00plan", {"a"}, tmp_path / "out"]
+    assert seen == [b"\x00plan", {"a"}, tmp_path / "out", "flower"]

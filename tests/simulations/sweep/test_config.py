@@ -76,7 +76,7 @@ def test_a_run_keeps_its_name_when_others_come_and_go(write: Write):
     [
         (
             "seed = 3\n",
-            "seed: unknown key; did you mean 'seeds'? allowed: baselines, grid, judge, name, plan, points",
+            "seed: unknown key; did you mean 'seeds'? allowed: baselines, engine, grid, judge, name, plan",
         ),
         ("seeds = 0\n", "seeds = 0: must be a list of seeds from 0 up, or how many: 1 to 1000"),
         ("seeds = [1, -1]\n", "seeds = [1, -1]: must be a list of seeds from 0 up"),
