@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome, WatchOutcome
 from sealscore.server.run.earlier_run import SIGNALS, TOWERS, check_earlier_run, take_over
 from sealscore.server.run.progress import FileObserver
 from sealscore.server.run.rounds import Observer
-from sealscore.server.run.run_files import PROGRESS, RECEIPTS
+from sealscore.server.run.run_files import PROGRESS, RECEIPTS, WATCH
 from sealscore.server.transport.exchange import ClearMessenger, Exchange, Messenger
 from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.sealed import Receipts, SealedExchange
@@ -26,6 +26,8 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.model.released.score_tables import OVERALL, ScoreTables
 from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.monitoring.figures import WatchFigures
+from sealscore.shared.monitoring.text import watch_text
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import FALLBACK, SERVER, Plan
 
@@ -46,6 +48,8 @@ def run_coordinator(
     earlier: Path | None = None,
 ) -> None:
     """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
+
+    A plan of counts leaves no model; its figures are in `run.json`, and as text in `watch.txt`.
 
     The towers of platforms, whose logits become signals, are left under `towers/`, by group, and the parts from which
     their levels follow under `signals/`, as they were published. The score without signals is left in `fallback/`.
@@ -76,8 +80,21 @@ def run_coordinator(
             keeps = Receipts(server, receipts or output / RECEIPTS)
             messenger = stack.enter_context(closing(SealedExchange(exchange, plan, name, server, keeps, kept)))
         sums = aggregation or PlainSum()
-        outcome = Coordinator(plan, name, messenger, sums, observer, patience, timeout, kept, absence).run()
+        coordinator = Coordinator(plan, name, messenger, sums, observer, patience, timeout, kept, absence)
+        outcome = coordinator.carry_out()
     write_whole(output / "plan.json", plan.canonical())
+    record = _record(plan, name, outcome, exchange, started)
+    if isinstance(outcome, WatchOutcome):
+        record["monitoring"] = WatchFigures.of(plan, outcome.values, outcome.noise).as_record(plan, outcome.values)
+        write_whole(output / WATCH, "\n".join(watch_text(record)) + "\n")
+    else:
+        record |= _judged(outcome)
+        _save_models(plan, outcome, output, earlier)
+    pl.DataFrame(_flat(outcome.rows)).write_parquet(output / "rounds.parquet")
+    write_whole(output / "run.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+def _save_models(plan: Plan, outcome: RunOutcome, output: Path, earlier: Path | None) -> None:
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():
         tower.save(output / TOWERS / group)
@@ -89,9 +106,6 @@ def run_coordinator(
     take_over(plan, earlier, output)
     if outcome.fallback is not None:
         outcome.fallback.save(output / FALLBACK)
-    pl.DataFrame(_flat(outcome.rows)).write_parquet(output / "rounds.parquet")
-    record = _record(plan, name, outcome, exchange, started)
-    write_whole(output / "run.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 def run_name(plan: Plan) -> str:
@@ -104,7 +118,9 @@ def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: len(row[name]) if name == "failures" else row.get(name) for name in names} for row in rows]
 
 
-def _record(plan: Plan, run: str, outcome: RunOutcome, exchange: Exchange, started: float) -> dict[str, Any]:
+def _record(
+    plan: Plan, run: str, outcome: RunOutcome | WatchOutcome, exchange: Exchange, started: float
+) -> dict[str, Any]:
     traffic = exchange.traffic.summary()
     moved = {name: flow["bytes_sent"] + flow["bytes_received"] for name, flow in traffic["parties"].items()}
     return {
@@ -114,9 +130,6 @@ def _record(plan: Plan, run: str, outcome: RunOutcome, exchange: Exchange, start
         "seconds": time.time() - started,
         "protection": _protection(plan),
         "privacy": _privacy(plan, outcome),
-        "evaluation": _evaluation(outcome.tables, outcome.model),
-        "score_tables": outcome.tables.as_record(),
-        **_fallback(outcome),
         "early": outcome.early,
         "failures": [
             {"phase": row["phase"], "round": row["round"], "parties": row["failures"]}
@@ -131,6 +144,12 @@ def _record(plan: Plan, run: str, outcome: RunOutcome, exchange: Exchange, start
         ],
         "payload_bytes_per_applicant": _per_applicant(plan, outcome),
     }
+
+
+def _judged(outcome: RunOutcome) -> dict[str, Any]:
+    """Figures of the score, and the tables that they are from."""
+    tables = outcome.tables
+    return {"evaluation": _evaluation(tables, outcome.model), "score_tables": tables.as_record(), **_fallback(outcome)}
 
 
 def _fallback(outcome: RunOutcome) -> dict[str, Any]:
@@ -156,7 +175,7 @@ def _protection(plan: Plan) -> dict[str, str]:
     return {"sums": "masked", "payloads": "sealed", "alignment": alignment}
 
 
-def _per_applicant(plan: Plan, outcome: RunOutcome) -> float | None:
+def _per_applicant(plan: Plan, outcome: RunOutcome | WatchOutcome) -> float | None:
     """Bytes of payloads between lenders and platforms over the nominal training applicants of the lenders."""
     if not outcome.crossed:
         return None
@@ -164,7 +183,7 @@ def _per_applicant(plan: Plan, outcome: RunOutcome) -> float | None:
     return sum(outcome.crossed.values()) / applicants
 
 
-def _privacy(plan: Plan, outcome: RunOutcome) -> dict[str, Any]:
+def _privacy(plan: Plan, outcome: RunOutcome | WatchOutcome) -> dict[str, Any]:
     """The claim for a person: planned for all attempts in the budget, and for those that may have been answered."""
     mechanisms = Mechanisms(plan)
     private = plan.privacy.noise != "none"
