@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from sealscore.shared.plan.monitoring import Monitoring
 from sealscore.shared.plan.plan import Group, Party, Plan
 from sealscore.shared.plan.schema import (
     CategoricalFeature,
@@ -53,6 +54,7 @@ MODELS: dict[type[BaseModel], str] = {
     Model: "model",
     Alignment: "alignment",
     SignalsFrom: "signals_from",
+    Monitoring: "monitoring",
     Evaluation: "evaluation",
     Split: "evaluationsplit",
     Group: "groupsname",
@@ -87,10 +89,11 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "alignment": "How persons of lenders and platforms are matched.",
         "signals_from": "Makes the plan one for the lenders' towers alone, on levels that platforms told under an "
         "earlier plan.",
+        "monitoring": "Makes the plan one of counts only: nothing is trained, and lenders count first passages.",
         "model": "The form of the score.",
         "privacy": "The claim, and what bounds it.",
         "training": "The algorithm of the towers.",
-        "evaluation": "Who is a test person, and how the model is judged.",
+        "evaluation": "Who is a test person, and how the model is judged. A plan with `monitoring` leaves it out.",
     },
     SignalsFrom: {
         "plan": "Hash of the plan under which platforms told the levels.",
@@ -98,6 +101,19 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "release has it as `meaning` under `[told.GROUP]`; `sealscore-server plan sign` says what it must be.",
         "retraining": "The purpose, as a release has it (`retraining_code`), by which consents let a lender train on "
         "the level of a token: persons of whom nothing was told then have it. Absent: no token's level is used.",
+    },
+    Monitoring: {
+        "first_month": "First row of a table, as 2027-01.",
+        "last_month": "Last row. It must be over by `outcome.cutoff`, and at most 120 months after the first.",
+        "rows": "`month`: a loan is in the row of the month in which it passed. `vintage`: in that of the month in "
+        "which it was opened, with passages until the cut-off day.",
+        "originations": "Whether a loan is also counted when it is opened. Rates need it, and then the bands of loans "
+        "opened are compared, else those of loans first 30 days past due.",
+        "by": "The columns whose bands make a table each, with the inner edges of the bands (an edge belongs to the "
+        "lower band); a categorical column has its levels and takes `[]`.",
+        "reference_months": "The first months, with which the bands of each later one are compared.",
+        "passing": "Public guess of the share of loans that are ever 30 days past due. The power of the comparison is "
+        "judged by it where originations are not counted; nothing that parties compute depends on it.",
     },
     Party: {
         "name": "Name by which all messages and errors call the party.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,10 @@ from sealscore.simulations.world.command import app as world
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+if TYPE_CHECKING:
+    from sealscore.simulations.data.scenario import Scenario
+    from sealscore.simulations.engine.federation import Engine
 
 app = typer.Typer(
     help="Simulate federations of lenders and platforms that train one loan-default model together.",
@@ -73,6 +77,9 @@ def run(
         console.print(f"[yellow]warning ({caution.code}): {foreign(caution.words)}")
     if note := scenario.declaration:
         console.print(f"[yellow]{foreign(note)}")
+    if scenario.plan.monitoring is not None:
+        _watch(scenario, seeds, chosen, runs, as_json)
+        return
     finished = []
     for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
         console.print(f"[bold]{scenario.plan.name}[/bold], seed {seed}")
@@ -95,6 +102,26 @@ def run(
     closing_table(console, result)
     if as_json:
         print(json.dumps(result))
+
+
+def _watch(scenario: Scenario, seeds: int, engine: Engine, runs: Path, as_json: bool) -> None:
+    """Run a plan of counts, which has nothing to judge or to compare with, and show what its tables say."""
+    from sealscore.shared.monitoring.power import too_weak
+    from sealscore.shared.monitoring.text import watch_text
+    from sealscore.simulations.experiments.console import ProgressObserver
+    from sealscore.simulations.monitoring.job import run_monitoring
+
+    for what in too_weak(scenario.plan):
+        console.print(f"[yellow]warning (little-power): {foreign(what)}; a real node refuses it")
+    for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
+        with ProgressObserver(console) as observer:
+            done = run_monitoring(scenario.with_seed(seed), engine, observer, observer.tell, runs)
+        if not as_json:
+            for line in watch_text(done.record):
+                print(visible(line))
+        console.print(f"written to {foreign(done.folder)}; its figures are in run.json, the same text in watch.txt")
+    if as_json:
+        print(json.dumps({name: done.record[name] for name in ("plan", "privacy", "monitoring")}))
 
 
 @app.command("list")

@@ -60,28 +60,30 @@ def load(source: Source | ColumnMapping, plan: Plan, party_name: str, split_fold
         raise DataError([Problem(f"plan {plan.name}", f"it has no party named {party_name!r}", fix)])
     party = plan.party(party_name)
     group = plan.groups[party.group]
-    lender = group.role == "lender"
+    labelled = group.table.label is not None
     own = source if isinstance(source, ColumnMapping) else ColumnMapping(source)
     if group.table.dictionary is not None:
         # Only where it is named: a table of own columns needs nothing of the features' code.
         from sealscore.clients.features.dictionary.row_local import check_dictionary
 
         check_dictionary(plan, party_name, own.source)
-    table = own.read(group.table, lender, plan.alignment.identifier)
+    table = own.read(group.table, labelled, plan.alignment.identifier)
     checked = check_table(
         table,
         own.schema(group.table),
-        label_required=lender,
+        label_required=labelled,
         max_records_per_person=plan.privacy.max_records_per_person,
         nominal=Nominal(party.nominal_records, f"parties.{names.index(party_name)}.nominal_records"),
         identifier=plan.alignment.identifier,
         zone=own.zone,
         missing_values=own.missing_in(own.schema(group.table)),
     )
-    if lender and checked.dates is not None:
+    if labelled and checked.dates is not None:
         check_windows(table, checked.dates, plan)
     if plan.platforms:
         _check_messages(table, checked.records, party, f"parties.{names.index(party_name)}.nominal_records")
+    if plan.monitoring is not None:  # nobody is set apart
+        return Loaded(checked.records, checked.rows, checked.together)
     split = plan.evaluation.split
     folder = split_folder or own.folder
     if folder is None:

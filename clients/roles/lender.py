@@ -28,6 +28,7 @@ from sealscore.shared.model.additive.curve import CURVE_LENGTH, SUMS, PdCurve, r
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.score_table import score_table
 from sealscore.shared.model.signal import merged_levels
+from sealscore.shared.monitoring.counting import first_passages
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
 from sealscore.shared.phases.evaluate import entry_weights
@@ -83,6 +84,8 @@ class Lender(PartyRole):
             return self.count_outcomes(phase, parameters)
         if phase.kind is Kind.BIN:
             return self.bin(phase, parameters)
+        if phase.kind is Kind.PASSAGES:
+            return self.count_passages(phase, parameters)
         make = {
             Kind.FIRST: self.fit_units,
             Kind.PAIRS: self.fit_units,
@@ -217,6 +220,17 @@ class Lender(PartyRole):
                 for index in range(len(self._plan.bands(name))):
                     tables.append(score_table(logits[band == index], labels[band == index], cells))
             return mechanism.counts(np.concatenate(tables), weights)
+
+        return work, mechanism
+
+    def count_passages(self, phase: Phase, parameters: np.ndarray) -> Sum:
+        """Counts of all loans by the month, the event and the bands of the plan's first-passage tables."""
+        expect(parameters, 0)
+        mechanism = self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
+
+        def work(context: RoundContext) -> np.ndarray:
+            loans = self._records.take(self._records.live(FEDERATION, self._plan.purpose_code))
+            return mechanism.counts(first_passages(self._plan, loans.columns))
 
         return work, mechanism
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sealscore.clients.data import DataError, Given, Loaded, in_words, load, read_given
+from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.features.dictionary.row_local import check_row_local
+from sealscore.clients.monitoring.passages import MonitoredLoans
 from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.persons.records import Records
@@ -29,12 +31,20 @@ def loaded(node_dir: NodeDir, config: NodeConfig, plan: Plan) -> Loaded:
     """
     split = None if config.data.split is None else node_dir.folder / config.data.split
     check_row_local(plan, config.node.name, config.data.row_local)
-    return load(config.data.own(node_dir.folder), plan, config.node.name, split)
+    return load(_source(node_dir, config, plan), plan, config.node.name, split)
 
 
 def given_reader(node_dir: NodeDir, config: NodeConfig) -> Callable[[Plan], Given]:
     """How it reads by themselves who is in its data and the consents."""
-    return lambda plan: read_given(config.data.own(node_dir.folder), plan, config.node.name)
+    return lambda plan: read_given(_source(node_dir, config, plan), plan, config.node.name)
+
+
+def _source(node_dir: NodeDir, config: NodeConfig, plan: Plan) -> ColumnMapping:
+    """The data as they are read under a plan: one of counts takes the months of loans from the table of repayments."""
+    own, named = config.data.own(node_dir.folder), config.data.repayments
+    if plan.monitoring is None:
+        return own
+    return MonitoredLoans.of(own, None if named is None else named.table_of(node_dir.folder))
 
 
 def faults(node_dir: NodeDir, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[Plan, DataError]]:

@@ -21,6 +21,7 @@ from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.earlier_signals import earlier_signal_problems
 from sealscore.shared.ledger.state import LedgerState, PlanState
+from sealscore.shared.monitoring.power import too_weak
 from sealscore.shared.phases.cautions import cautions
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.hazards import hazards, simulated_only
@@ -113,7 +114,7 @@ def _obstacles(plan: Plan, own: Card, trusted: Mapping[str, Card], today: date) 
             found.append(f"its {what} has {len(words):,} characters, more than are shown and anybody reads")
     if plan.bundle is None:
         found.append("the plan names no app bundle, so this node could not know which code may carry its messages")
-    return found + simulated_only(plan) + hazards(plan) + _alignments_too_large(plan, own.name)
+    return found + simulated_only(plan) + too_weak(plan) + hazards(plan) + _alignments_too_large(plan, own.name)
 
 
 def _alignments_too_large(plan: Plan, party: str) -> list[str]:

@@ -36,6 +36,17 @@ class RepaymentTable:
         Raises:
             DataError: it cannot be read, lacks a column, or has cells that are no loan, month or days.
         """
+        table, frame = self.rows()
+        names_of = {loan: loan_name(keys, loan).hex() for loan in frame["loan"].unique().to_list()}
+        named = frame.with_columns(pl.Series("loan", [names_of[loan] for loan in frame["loan"].to_list()], pl.String))
+        return Repayments(table, self, named)
+
+    def rows(self) -> tuple[Table, pl.DataFrame]:
+        """The table, and its rows with loans as they are named there.
+
+        Raises:
+            DataError: as `read`.
+        """
         names = [self.loan, self.month, self.days_past_due]
         table = read_source(self.source, names, (self.loan,))
         if lacking := [name for name in names if name not in table.frame.columns]:
@@ -57,16 +68,15 @@ class RepaymentTable:
         ]  # fmt: skip
         if problems:
             raise DataError(problems)
-        names_of = {loan: loan_name(keys, loan).hex() for loan in loans.unique().to_list()}
         frame = pl.DataFrame(
             {
-                "loan": [names_of[loan] for loan in loans.to_list()],
+                "loan": loans.to_list(),
                 "month": [month_number(month) for month in months.to_list()],
                 "days_past_due": days.astype(np.int64),
             },
             schema=REPAYMENTS,
         )
-        return Repayments(table, self, frame)
+        return table, frame
 
     def _column(self, table: Table, name: str, read: Any) -> Any:
         try:

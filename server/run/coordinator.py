@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -41,6 +42,8 @@ from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.plan import FALLBACK, Plan
 from sealscore.shared.plan.towers import planned_tower, towers
 
+_Outcome = TypeVar("_Outcome")
+
 
 @dataclass
 class RunOutcome:
@@ -64,6 +67,21 @@ class RunOutcome:
     fallback_tables: ScoreTables | None = None
     signals: dict[str, dict[str, bytes]] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class WatchOutcome:
+    """What a run of a plan of counts gives: the noisy sum, float64 [cells], and the standard deviation of its noise.
+
+    The rest is as in `RunOutcome`.
+    """
+
+    values: np.ndarray
+    noise: float
+    answered: dict[str, dict[str, int]]
+    rows: list[dict[str, Any]]
+    crossed: dict[tuple[str, str], int] = field(default_factory=dict)
+    early: dict[str, str] = field(default_factory=dict)
 
 
 class _Trained(NamedTuple):
@@ -121,8 +139,24 @@ class Coordinator:
 
         Where it never can be, all parties are told that it is over, and the error says who heard it.
         """
+        return self._to_the_end(self._carried_out)
+
+    def carry_out(self) -> RunOutcome | WatchOutcome:
+        """What the plan asks for: a model, or counts; raises as `run`."""
+        return self.run() if self._plan.monitoring is None else self.watch()
+
+    def watch(self) -> WatchOutcome:
+        """The one phase of a plan of counts; raises as `run`."""
+        return self._to_the_end(self._watched)
+
+    def _to_the_end(self, carry_out: Callable[[], _Outcome]) -> _Outcome:
         try:
-            return self._carried_out()
+            if not self._journal.ended:
+                wait_for(self._messenger, [party.name for party in self._plan.parties], self._patience, poll=0.2)
+            found = carry_out()
+            self._journal.end(self._asker.run)
+            self._asker.finish(self._mechanisms.phases[-1])
+            return found
         except PhaseFailed as error:
             if error.final:
                 settled = self._asker.finish(self._mechanisms.phases[-1])
@@ -132,8 +166,6 @@ class Coordinator:
             raise
 
     def _carried_out(self) -> RunOutcome:
-        if not self._journal.ended:
-            wait_for(self._messenger, [party.name for party in self._plan.parties], self._patience, poll=0.2)
         lenders = self._plan.lenders
         if self._plan.training.auto:
             self._rate = self.count_outcomes(self._phase(Kind.RATE, lenders))
@@ -144,16 +176,13 @@ class Coordinator:
             else:
                 self.reuse_signal(self._phase(Kind.REUSE, group))
         scores = {tower.name: self._scored(tower.name) for tower in towers(self._plan) if tower.scores}
-        self._journal.end(self._asker.run)
-        self._asker.finish(self._mechanisms.phases[-1])
-        summed = (phase for phase in self._mechanisms.phases if not phase.paired)
         model, tables = scores.pop(lenders)
         fallback, fallback_tables = scores.get(FALLBACK, (None, None))
         return RunOutcome(
             model,
             {group: tower for group, (tower, _) in pairs.items()},
             tables,
-            {phase.name: dict(self._rounds.answered(phase)) for phase in summed},
+            self._answered(),
             dict(self._pairs.crossed),
             self._rounds.early,
             fallback,
@@ -161,6 +190,14 @@ class Coordinator:
             {group: parts for group, (_, parts) in pairs.items()},
             self._rounds.rows,
         )
+
+    def _watched(self) -> WatchOutcome:
+        values, noise = self.count_passages(self._phase(Kind.PASSAGES, self._plan.lenders))
+        return WatchOutcome(values, noise, self._answered(), self._rounds.rows)
+
+    def _answered(self) -> dict[str, dict[str, int]]:
+        summed = (phase for phase in self._mechanisms.phases if not phase.paired)
+        return {phase.name: dict(self._rounds.answered(phase)) for phase in summed}
 
     def _platforms(self, group: str) -> tuple[ScoreModel, dict[str, bytes]]:
         """The phases of one kind of platform; gives its tower, and the parts from which its levels follow."""
@@ -221,6 +258,12 @@ class Coordinator:
         tables = TableScore(score.codes.tables(score.weights), curve)
         model = ScoreModel(tower_features(self._plan, tower), binning, tables, Calibration(), card)
         return _Trained(model, score.weights, sums.parts)
+
+    def count_passages(self, phase: Phase) -> tuple[np.ndarray, float]:
+        """Noisy counts of first passages, float64 [cells], and the standard deviation of the noise in each."""
+        mechanism = self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
+        found = self._rounds.single(phase, mechanism, np.zeros(0), {})
+        return found.values, mechanism.total_std(len(found.cohort))
 
     def align(self, phase: Phase) -> None:
         """Each lender and each platform find the persons that both know, and name them by handles."""

@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.run.coordinator import Coordinator, RunOutcome, WatchOutcome
 from sealscore.server.run.earlier_run import SIGNALS, TOWERS, check_earlier_run, take_over
 from sealscore.server.run.progress import FileObserver
 from sealscore.server.run.rounds import Observer
-from sealscore.server.run.run_files import PROGRESS, RECEIPTS
+from sealscore.server.run.run_files import PROGRESS, RECEIPTS, WATCH
 from sealscore.server.transport.exchange import ClearMessenger, Exchange, Messenger
 from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.sealed import Receipts, SealedExchange
@@ -28,6 +28,8 @@ from sealscore.shared.identity.identity import Identity
 from sealscore.shared.model.released.score_tables import OVERALL, ScoreTables
 from sealscore.shared.model.released.table_figures import TableFigures
 from sealscore.shared.model.score_model import ScoreModel
+from sealscore.shared.monitoring.figures import WatchFigures
+from sealscore.shared.monitoring.text import watch_text
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import FALLBACK, SERVER, Plan
 
@@ -52,6 +54,8 @@ def run_coordinator(
     engine: str = DEPLOYED,
 ) -> None:
     """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
+
+    A plan of counts leaves no model; its figures are in `run.json`, and as text in `watch.txt`.
 
     The towers of platforms, whose logits become signals, are left under `towers/`, by group, and the parts from which
     their levels follow under `signals/`, as they were published. The score without signals is left in `fallback/`.
@@ -82,7 +86,7 @@ def run_coordinator(
             keeps = Receipts(server, receipts or output / RECEIPTS)
             messenger = stack.enter_context(closing(SealedExchange(exchange, plan, name, server, keeps, kept)))
         sums = aggregation or PlainSum()
-        outcome = Coordinator(plan, name, messenger, sums, observer, patience, timeout, kept, absence).run()
+        outcome = Coordinator(plan, name, messenger, sums, observer, patience, timeout, kept, absence).carry_out()
     carriage = Carriage(engine, protection(plan, plan.enrolled), exchange.traffic.summary())
     leave_results(plan, name, outcome, output, started, carriage, earlier)
 
@@ -102,7 +106,7 @@ class Carriage:
 def leave_results(
     plan: Plan,
     run: str,
-    outcome: RunOutcome,
+    outcome: RunOutcome | WatchOutcome,
     output: Path,
     started: float,
     carriage: Carriage,
@@ -110,6 +114,18 @@ def leave_results(
 ) -> None:
     """Write what a run gave into its folder, as `run_coordinator` says; `started` is in seconds since 1970."""
     write_whole(output / "plan.json", plan.canonical())
+    record = _record(plan, run, outcome, carriage, started)
+    if isinstance(outcome, WatchOutcome):
+        record["monitoring"] = WatchFigures.of(plan, outcome.values, outcome.noise).as_record(plan, outcome.values)
+        write_whole(output / WATCH, "\n".join(watch_text(record)) + "\n")
+    else:
+        record |= _judged(outcome)
+        _save_models(plan, outcome, output, earlier)
+    pl.DataFrame(_flat(outcome.rows)).write_parquet(output / "rounds.parquet")
+    write_whole(output / "run.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+def _save_models(plan: Plan, outcome: RunOutcome, output: Path, earlier: Path | None) -> None:
     outcome.model.save(output / "model")
     for group, tower in outcome.towers.items():
         tower.save(output / TOWERS / group)
@@ -121,9 +137,6 @@ def leave_results(
     take_over(plan, earlier, output)
     if outcome.fallback is not None:
         outcome.fallback.save(output / FALLBACK)
-    pl.DataFrame(_flat(outcome.rows)).write_parquet(output / "rounds.parquet")
-    record = _record(plan, run, outcome, carriage, started)
-    write_whole(output / "run.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 def run_name(plan: Plan) -> str:
@@ -136,7 +149,9 @@ def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: len(row[name]) if name == "failures" else row.get(name) for name in names} for row in rows]
 
 
-def _record(plan: Plan, run: str, outcome: RunOutcome, carriage: Carriage, started: float) -> dict[str, Any]:
+def _record(
+    plan: Plan, run: str, outcome: RunOutcome | WatchOutcome, carriage: Carriage, started: float
+) -> dict[str, Any]:
     traffic = carriage.traffic or {"parties": {}, "couriers": {}}
     crossed = {} if carriage.traffic is None else outcome.crossed
     moved = [flow["bytes_sent"] + flow["bytes_received"] for flow in traffic["parties"].values()]
@@ -148,9 +163,6 @@ def _record(plan: Plan, run: str, outcome: RunOutcome, carriage: Carriage, start
         "engine": carriage.engine,
         "protection": carriage.protection,
         "privacy": _privacy(plan, outcome),
-        "evaluation": _evaluation(outcome.tables, outcome.model),
-        "score_tables": outcome.tables.as_record(),
-        **_fallback(outcome),
         "early": outcome.early,
         "failures": [
             {"phase": row["phase"], "round": row["round"], "parties": row["failures"]}
@@ -163,6 +175,12 @@ def _record(plan: Plan, run: str, outcome: RunOutcome, carriage: Carriage, start
         "payloads": [{"from": sender, "to": recipient, "bytes": size} for (sender, recipient), size in crossed.items()],
         "payload_bytes_per_applicant": _per_applicant(plan, crossed),
     }
+
+
+def _judged(outcome: RunOutcome) -> dict[str, Any]:
+    """Figures of the score, and the tables that they are from."""
+    tables = outcome.tables
+    return {"evaluation": _evaluation(tables, outcome.model), "score_tables": tables.as_record(), **_fallback(outcome)}
 
 
 def _fallback(outcome: RunOutcome) -> dict[str, Any]:
@@ -196,7 +214,7 @@ def _per_applicant(plan: Plan, crossed: Mapping[tuple[str, str], int]) -> float 
     return sum(crossed.values()) / applicants
 
 
-def _privacy(plan: Plan, outcome: RunOutcome) -> dict[str, Any]:
+def _privacy(plan: Plan, outcome: RunOutcome | WatchOutcome) -> dict[str, Any]:
     """The claim for a person: planned for all attempts in the budget, and for those that may have been answered."""
     mechanisms = Mechanisms(plan)
     private = plan.privacy.noise != "none"

@@ -8,6 +8,7 @@ from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared.serving.release import Release
 
 PROGRESS, RECEIPTS = "progress.jsonl", "receipts.jsonl"
+WATCH = "watch.txt"
 FAILURE, PUBLISHED, JOURNAL = "failure.json", "published.json", "journal.db"
 
 

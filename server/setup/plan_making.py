@@ -11,6 +11,7 @@ from typing import Any
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Card
+from sealscore.shared.monitoring.power import too_weak
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.hazards import simulated_only
 from sealscore.shared.plan.plan import Plan, as_authored
@@ -142,7 +143,8 @@ def with_cards(plan: Plan, server: Card, enrolled: Mapping[str, Enrolment], bund
     """The plan with the cards of the server and all parties, and the hash of the app bundle.
 
     Raises:
-        PlanError: a party is not enrolled, the plan is one for simulations, or no noise gives what it claims.
+        PlanError: a party is not enrolled, the plan is one for simulations, no noise gives what it claims, or that
+            noise would hide what a plan of counts is to show.
     """
     lacking = [party.name for party in plan.parties if party.name not in enrolled]
     if lacking:
@@ -158,6 +160,8 @@ def with_cards(plan: Plan, server: Card, enrolled: Mapping[str, Enrolment], bund
     data["parties"] = [party | {"card": enrolled[party["name"]].card.text} for party in data["parties"]]
     signed = Plan.parse(data, plan.name)
     Mechanisms(signed).claim()
+    if found := too_weak(signed):
+        raise PlanError(plan.name, found)
     return signed
 
 

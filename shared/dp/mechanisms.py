@@ -155,10 +155,11 @@ class Mechanisms:
         """The phases with a sum, in parts of which each person is in one only: what a part releases composes.
 
         Training and test persons are two parts, unless the split is by date, which moves persons: two parties may not
-        agree in which part a person is, and after a newer export one party may not agree with itself.
+        agree in which part a person is, and after a newer export one party may not agree with itself. Counts of first
+        passages are of everybody.
         """
         summed = tuple(phase for phase in self.phases if not phase.paired)
-        if self.plan.evaluation.split.moves:
+        if self.plan.undivided:
             return (summed,)
         return tuple(tuple(phase for phase in summed if phase.test is test) for test in (False, True))
 

@@ -129,9 +129,10 @@ class PlanState:
 
     @cached_property
     def division(self) -> Division | None:
-        """The rule by which persons are training or test persons; None where it moves persons, as by date."""
+        """The rule by which persons are training or test persons; None where it moves persons, as by date, or where
+        everybody is counted."""
         plan, split = self.plan, self.plan.evaluation.split
-        if split.moves:
+        if plan.undivided:
             return None
         table = plan.groups[plan.party(self.party).group].table
         return Division(split.model_dump_json(), plan.alignment.identifier, table.person_column)

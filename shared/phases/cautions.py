@@ -52,8 +52,8 @@ def cautions(plan: Plan) -> list[Caution]:
     """What to say of a plan before it runs; empty where there is nothing, or no noise."""
     if plan.privacy.noise == "none":
         return []
-    found = []
-    if (signal := signal_over_noise(plan)) < LEAST_SIGNAL:
+    found, trains = [], plan.monitoring is None
+    if trains and (signal := signal_over_noise(plan)) < LEAST_SIGNAL:
         rate = plan.outcome.bad_rate
         assumed = f"a bad rate of {rate:g}" if rate else f"a bad rate of {LEAST_RATE:g}, as none is declared"
         found.append(
@@ -65,7 +65,7 @@ def cautions(plan: Plan) -> list[Caution]:
             )
         )
     # With platforms the lenders learn from columns that none of them has.
-    if not plan.platforms and len(plan.members(plan.lenders)) > 1 and (gain := gain_over_alone(plan)) < 1:
+    if trains and not plan.platforms and len(plan.members(plan.lenders)) > 1 and (gain := gain_over_alone(plan)) < 1:
         found.append(
             Caution(
                 "no-gain-over-alone",

@@ -29,6 +29,7 @@ class Kind(Enum):
     CALIBRATE = "calibrate"
     RESIDUALS = "sum_residuals"
     EVALUATE = "evaluate"
+    PASSAGES = "count_passages"
 
 
 class PhaseKind:

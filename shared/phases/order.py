@@ -15,6 +15,7 @@ from sealscore.shared.phases.additive.tower_budget import fit_shares
 from sealscore.shared.phases.align import Align
 from sealscore.shared.phases.bin import Bin
 from sealscore.shared.phases.calibrate import Calibrate
+from sealscore.shared.phases.count_passages import CountPassages
 from sealscore.shared.phases.disclose_groups import DiscloseGroups
 from sealscore.shared.phases.evaluate import Evaluate
 from sealscore.shared.phases.kind import Kind, PairedKind, PhaseKind, SummedKind
@@ -44,6 +45,7 @@ KINDS: dict[Kind, PhaseKind] = {
         Calibrate(),
         SumResiduals(),
         Evaluate(),
+        CountPassages(),
     )
 }
 """All kinds of phases: what a new one needs beside its file is a line here, and its method at coordinator and role."""
@@ -114,7 +116,8 @@ def spare_attempts(rounds: int, fraction: float) -> int:
 def phases(plan: Plan) -> tuple[Phase, ...]:
     """All phases of the plan, in order: each kind of platform in turn, then the lenders, then their fallback.
 
-    Where the signals are those of an earlier plan, platforms have one phase, in which they agree.
+    Where the signals are those of an earlier plan, platforms have one phase, in which they agree. A plan of counts has
+    one phase in all.
     """
 
     auto = plan.training.auto
@@ -122,6 +125,9 @@ def phases(plan: Plan) -> tuple[Phase, ...]:
     def summed(kind: Kind, tower: TowerPlan, rounds: int = 1, steps: int = 1, codes: bool = False) -> Phase:
         spare = spare_attempts(rounds, plan.privacy.spare_attempts)
         return Phase(kind, tower.name, tower.group, rounds, rounds + spare, steps, codes)
+
+    if plan.monitoring is not None:
+        return (summed(Kind.PASSAGES, planned_tower(plan, plan.lenders)),)
 
     def training(tower: TowerPlan) -> list[Phase]:
         if auto:

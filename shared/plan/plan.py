@@ -30,6 +30,7 @@ from sealscore.shared.plan.bounds import (
     MOST_RECORDS,
 )
 from sealscore.shared.plan.errors import PlanError, explain
+from sealscore.shared.plan.monitoring import EVERYBODY, PURPOSE, Monitoring
 from sealscore.shared.plan.schema import CategoricalFeature, Extended, Name, NumericFeature, Strict, TableSchema
 from sealscore.shared.plan.settings import (
     AUTO,
@@ -69,8 +70,11 @@ def as_authored(data: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a plan as an author wrote them, with what canonical bytes never leave open.
 
     A plan with platforms that says nothing of a fallback gets one. Canonical bytes without the key mean a plan without
-    it, as they did before there was one.
+    it, as they did before there was one. A plan of counts, which judges no model, gets the evaluation that it must
+    have.
     """
+    if "monitoring" in data and "evaluation" not in data:
+        data = {**data, "evaluation": EVERYBODY.model_dump(mode="json")}
     groups, model = data.get("groups"), data.get("model", {})
     parties = groups.values() if isinstance(groups, Mapping) else ()
     platforms = any(isinstance(group, Mapping) and group.get("role") == "platform" for group in parties)
@@ -124,10 +128,11 @@ class Plan(Extended):
 
     `purpose` says in words what the model is for; `purpose_code` is what consents and budgets know it by. `bundle` is
     the SHA-256 of the app bundle that carries messages in a deployment: nodes run no other. With `signals_from` only
-    the lenders train, on levels that they were told under an earlier plan: platforms tell nothing new.
+    the lenders train, on levels that they were told under an earlier plan: platforms tell nothing new. With
+    `monitoring` nothing is trained: lenders count first passages of their loans.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("signals_from",)
+    later: ClassVar[tuple[str, ...]] = ("signals_from", "monitoring")
 
     version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -145,6 +150,7 @@ class Plan(Extended):
     outcome: Outcome
     alignment: Alignment = Alignment()
     signals_from: SignalsFrom | None = None
+    monitoring: Monitoring | None = None
     model: Model = Model()
     privacy: Privacy
     training: Training = AUTO
@@ -162,6 +168,8 @@ class Plan(Extended):
         self._check_cards()
         self._check_sizes()
         self._check_auto()
+        if self.monitoring is not None:
+            self._check_monitoring(self.monitoring)
         return self
 
     def _check_parties(self) -> None:
@@ -204,8 +212,11 @@ class Plan(Extended):
             for pair in group.crosses:
                 if not set(pair) <= scored or pair[0] == pair[1]:
                     raise ValueError(f"groups.{name}.crosses: {list(pair)} must be two different scored features")
-            if (group.role == "lender") != (group.table.label is not None):
-                raise ValueError(f"groups.{name}.table.label: lenders need one, platforms have none")
+            if (group.role == "lender" and self.monitoring is None) != (group.table.label is not None):
+                raise ValueError(
+                    f"groups.{name}.table.label: lenders need one where a model is trained; platforms and plans with "
+                    "[monitoring] have none"
+                )
             if self.evaluation.split.kind == "date" and group.role == "lender" and group.table.date is None:
                 raise ValueError(f"groups.{name}.table.date: the split by date needs the lenders' date column")
 
@@ -249,6 +260,30 @@ class Plan(Extended):
                 f"evaluation.groups: with signals_from platforms tell no bands, and {', '.join(told)} would be told by "
                 "them; leave it out, or have it in the lenders' table"
             )
+
+    def _check_monitoring(self, asked: Monitoring) -> None:
+        """A plan of counts reads nothing of what others say of models: it would mislead whoever approves it."""
+        if self.purpose_code != PURPOSE:
+            raise ValueError(f"purpose_code = {self.purpose_code!r}: a plan with [monitoring] has {PURPOSE!r}")
+        unused = {
+            "signals_from": self.signals_from is not None,
+            "training": not self.training.auto,
+            "evaluation": self.evaluation != EVERYBODY,
+            "privacy.label_epsilon": self.privacy.label_epsilon is not None,
+            "privacy.shares": self.privacy.shares != Shares(),
+        }
+        if given := [name for name, there in unused.items() if there]:
+            raise ValueError(f"{', '.join(given)}: a plan with [monitoring] trains nothing; leave it out")
+        if self.platforms:
+            raise ValueError(
+                f"groups.{self.platforms[0]}: a plan with [monitoring] counts lenders' loans alone; leave platforms out"
+            )
+        if asked.last_day > self.outcome.cutoff:
+            raise ValueError(
+                f"outcome.cutoff = {self.outcome.cutoff}: monitoring.last_month ends on {asked.last_day}, and a month "
+                "must be over; move the cut-off"
+            )
+        asked.check_columns(f"groups.{self.lenders}.table", self.groups[self.lenders].table)
 
     def _check_fallback(self) -> None:
         if not self.model.fallback:
@@ -469,6 +504,18 @@ class Plan(Extended):
         own share of the noise comes off. So `max_colluding` = 0 counts on one party less than all, too.
         """
         return max(self.groups[group].max_colluding, min(1, len(self.members(group)) - 1))
+
+    @property
+    def counted(self) -> Monitoring:
+        """What a plan of counts asks for; TypeError for a plan that trains."""
+        if self.monitoring is None:
+            raise TypeError(f"plan {self.name} trains a model and counts no first passages")
+        return self.monitoring
+
+    @property
+    def undivided(self) -> bool:
+        """True where a person can be in what test persons release and in what others do, so that all of it adds up."""
+        return self.monitoring is not None or self.evaluation.split.moves
 
     def nominal_training(self, party: Party) -> int:
         """The public number of training records that stands for a party's: nominal records less the test fraction."""

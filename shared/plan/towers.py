@@ -70,7 +70,12 @@ FALLBACK_CALIBRATION = 0.1
 
 
 def towers(plan: Plan) -> tuple[TowerPlan, ...]:
-    """All that the plan trains: those of the platforms' groups, the lenders', and the fallback where there is one."""
+    """All that the plan trains: those of the platforms' groups, the lenders', and the fallback where there is one.
+
+    None under a plan of counts.
+    """
+    if plan.monitoring is not None:
+        return ()
     fallback = (FALLBACK,) if plan.model.fallback else ()
     return tuple(planned_tower(plan, name) for name in (*plan.trained, *fallback))
 

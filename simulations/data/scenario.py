@@ -24,8 +24,9 @@ from sealscore.shared.plan.toml import load_toml
 from sealscore.simulations.data import creators, datasets
 from sealscore.simulations.data.identities import consents, everybody, rewritten
 from sealscore.simulations.data.partition import overlapping, partition, split_columns
+from sealscore.simulations.data.world_loans import world_loans
 from sealscore.simulations.world import synthetic
-from sealscore.simulations.world.config import PRESETS, load_config
+from sealscore.simulations.world.config import PRESETS, WorldConfig, load_config
 
 PLANS = Path(__file__).parents[1] / "plans"
 MAIN_JOB, MAIN_DATASET = "uci_vertical_eps2", "uci"
@@ -175,7 +176,7 @@ class Scenario:
             DataError: it is not there, cannot be read, or disagrees with the plan.
         """
         if self.settings.dataset == datasets.WORLD:
-            return self._lenders_rows(self.world().tables(self.plan))
+            return self._lenders_rows(self._world_tables())
         # Their own tables are checked as well: whoever asks for the data set wants to know whether a run can begin.
         self._own_tables()
         return self._agreed(self._loaded(), self._dealt_groups)
@@ -186,11 +187,19 @@ class Scenario:
         Raises:
             PlanError: its config cannot be used.
         """
+        return creators.CreatorWorld.of(self._world_config(), tell)
+
+    def _world_config(self) -> WorldConfig:
         settings, config = self.settings, self.settings.world or "default"
         named = config if config in PRESETS else str(self.path.parent / config)
-        return creators.CreatorWorld.of(
-            load_config(named, creators=settings.creators, seed=settings.creators_seed), tell
-        )
+        return load_config(named, creators=settings.creators, seed=settings.creators_seed)
+
+    def _world_tables(self, tell: Callable[[str], None] = lambda what: None) -> dict[str, pl.DataFrame]:
+        """The table of each party of the world: of features, or under a plan of counts of loans."""
+        if self.plan.monitoring is None:
+            return self.world(tell).tables(self.plan)
+        tell("creator world: loans")
+        return world_loans(self._world_config(), self.plan)
 
     def _lenders_rows(self, tables: dict[str, pl.DataFrame]) -> datasets.Dataset:
         for party in self.plan.parties:
@@ -198,7 +207,7 @@ class Scenario:
             check_table(
                 Table.of(tables[party.name], f"the world's table of {party.name}"),
                 group.table,
-                label_required=group.role == "lender",
+                label_required=group.table.label is not None,
                 max_records_per_person=self.plan.privacy.max_records_per_person,
             )
         rows = pl.concat([tables[party.name] for party in self.plan.members(self.plan.lenders)])
@@ -270,7 +279,7 @@ class Scenario:
         files = {}
         if self.settings.dataset == datasets.WORLD:
             folder.mkdir(parents=True, exist_ok=True)
-            for party, table in self.world(tell).tables(self.plan).items():
+            for party, table in self._world_tables(tell).items():
                 files[party] = folder / f"{party}.parquet"
                 self._written(party, table, False).write_parquet(files[party])
             return files

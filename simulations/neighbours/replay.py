@@ -119,7 +119,7 @@ def record(plan: Plan, records: Mapping[str, Records]) -> list[RecordedRequest]:
     nodes = nodes_of(plan, records, told.append)
     wire = _Wire(nodes)
     try:
-        Coordinator(plan, RUN, wire, PlainSum(), _NoProgress(), patience=1.0).run()
+        Coordinator(plan, RUN, wire, PlainSum(), _NoProgress(), patience=1.0).carry_out()
     except RuntimeError as error:
         for what in told:
             error.add_note(what)

@@ -1,0 +1,1 @@
+"""A lender's loans as a plan of counts reads them."""
