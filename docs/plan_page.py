@@ -32,6 +32,7 @@ from sealscore.shared.plan.settings import (
     Optimizer,
     Outcome,
     Privacy,
+    ScoresFrom,
     Shares,
     SignalsFrom,
     Split,
@@ -53,6 +54,7 @@ MODELS: dict[type[BaseModel], str] = {
     Model: "model",
     Alignment: "alignment",
     SignalsFrom: "signals_from",
+    ScoresFrom: "scores_from",
     Evaluation: "evaluation",
     Split: "evaluationsplit",
     Group: "groupsname",
@@ -87,6 +89,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "alignment": "How persons of lenders and platforms are matched.",
         "signals_from": "Makes the plan one for the lenders' towers alone, on levels that platforms told under an "
         "earlier plan.",
+        "scores_from": "Makes the plan one that trains nothing: scores of an earlier plan are calibrated and evaluated "
+        "again.",
         "model": "The form of the score.",
         "privacy": "The claim, and what bounds it.",
         "training": "The algorithm of the towers.",
@@ -98,6 +102,11 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "release has it as `meaning` under `[told.GROUP]`; `sealscore-server plan sign` says what it must be.",
         "retraining": "The purpose, as a release has it (`retraining_code`), by which consents let a lender train on "
         "the level of a token: persons of whom nothing was told then have it. Absent: no token's level is used.",
+    },
+    ScoresFrom: {
+        "plan": "Hash of the plan whose run left the scores.",
+        "towers": "By tower that scores (the lenders' group, and `fallback`), a digest of its bins, codes and weights, "
+        "as `sealscore-server plan recalibrate` puts it in.",
     },
     Party: {
         "name": "Name by which all messages and errors call the party.",
