@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,10 +64,13 @@ class Price:
         """As an operator reads it."""
         of = "no ceiling" if self.ceiling is None else f"{self.ceiling:g}"
         left = "" if self.ceiling is None else f", {max(0.0, self.ceiling - self.after):.3g} left"
+        after = f"epsilon {self.after:.3g} of {of} at most{left}"
+        if not math.isfinite(self.after):
+            after = "no figure: the noise of all plans together takes all of the ceilings' delta"
         found = [
             ("epsilon", f"{self.epsilon:.3g} at delta {self.delta:g} for a person"),
             ("spent", f"epsilon {self.spent:.3g} of {of} over the life of the data set"),
-            ("with this plan", f"epsilon {self.after:.3g} of {of} at most{left}"),
+            ("with this plan", after),
         ]
         if self.labels:
             ceiling = "no ceiling" if self.labels_ceiling is None else f"{self.labels_ceiling:g}"
@@ -81,7 +85,7 @@ class Price:
             "epsilon": self.epsilon,
             "delta": self.delta,
             "spent": self.spent,
-            "after": self.after,
+            "after": self.after if math.isfinite(self.after) else None,
             "ceiling": self.ceiling,
             "label_epsilon": self.labels,
             "bits": {

@@ -94,7 +94,7 @@ def judged_pair(
     }
 
 
-def order_lost(person: Sequence[bytes], bad: np.ndarray, pd: np.ndarray) -> tuple[Figure, float]:
+def order_lost(person: Sequence[bytes], bad: np.ndarray, pd: np.ndarray, draws: int = DRAWS) -> tuple[Figure, float]:
     """The AUC of PDs [n] less the one that they promise, with its interval, and the AUC itself.
 
     Promised is the AUC that loans with these PDs would have, were they right once all are shifted to the bad rate by
@@ -102,7 +102,7 @@ def order_lost(person: Sequence[bytes], bad: np.ndarray, pd: np.ndarray) -> tupl
     chose them.
     """
     observed, missing = [], []
-    for weights in drawn(person):
+    for weights in drawn(person, draws):
         auc, _ = separation(pd, weights * bad, weights * (1 - bad))
         observed.append(auc)
         missing.append(auc - _promised(pd, bad, weights))
