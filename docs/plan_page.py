@@ -33,6 +33,7 @@ from sealscore.shared.plan.settings import (
     Optimizer,
     Outcome,
     Privacy,
+    ScoresFrom,
     Shares,
     SignalsFrom,
     Split,
@@ -55,6 +56,7 @@ MODELS: dict[type[BaseModel], str] = {
     Alignment: "alignment",
     SignalsFrom: "signals_from",
     Monitoring: "monitoring",
+    ScoresFrom: "scores_from",
     Evaluation: "evaluation",
     Split: "evaluationsplit",
     Group: "groupsname",
@@ -90,6 +92,8 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "signals_from": "Makes the plan one for the lenders' towers alone, on levels that platforms told under an "
         "earlier plan.",
         "monitoring": "Makes the plan one of counts only: nothing is trained, and lenders count first passages.",
+        "scores_from": "Makes the plan one that trains nothing: scores of an earlier plan are calibrated and evaluated "
+        "again.",
         "model": "The form of the score.",
         "privacy": "The claim, and what bounds it.",
         "training": "The algorithm of the towers.",
@@ -114,6 +118,11 @@ MEANINGS: dict[type[BaseModel], dict[str, str]] = {
         "reference_months": "The first months, with which the bands of each later one are compared.",
         "passing": "Public guess of the share of loans that are ever 30 days past due. The power of the comparison is "
         "judged by it where originations are not counted; nothing that parties compute depends on it.",
+    },
+    ScoresFrom: {
+        "plan": "Hash of the plan whose run left the scores.",
+        "towers": "By tower that scores (the lenders' group, and `fallback`), a digest of its bins, codes and weights, "
+        "as `sealscore-server plan recalibrate` puts it in.",
     },
     Party: {
         "name": "Name by which all messages and errors call the party.",

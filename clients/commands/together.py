@@ -11,6 +11,7 @@ from sealscore.clients.commands.serving import (
     platform_api,
     policy,
     release,
+    retraining,
     scores,
     serve,
     tokens,
@@ -36,6 +37,7 @@ app.command()(run.reload)
 app.command()(run.status)
 app.command()(ledger.ledger)
 app.command()(ledger.budget)
+release.app.command()(retraining.compare)
 app.add_typer(release.app, name="release")
 app.add_typer(tokens.key_app, name="serving-key")
 app.add_typer(tokens.tokens_app, name="token")
@@ -52,6 +54,7 @@ app.add_typer(decisions.review_app, name="review")
 app.command()(decisions.notice)
 app.command()(decisions.dispute)
 app.add_typer(decisions.loan_app, name="loan")
+watch.app.command()(retraining.propose)
 app.add_typer(watch.app, name="watch")
 app.add_typer(warning.app, name="warning")
 app.command()(doctor.doctor)

@@ -24,6 +24,7 @@ from sealscore.shared.crypto.payloads import bits_for
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.dp.events import Disclosure, Event, NoNoise, RandomizedResponse
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms, to_grid
+from sealscore.shared.messages.parts import score_digest
 from sealscore.shared.model.additive.curve import CURVE_LENGTH, SUMS, PdCurve, residual_sums
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.score_table import score_table
@@ -193,6 +194,7 @@ class Lender(PartyRole):
         encoder = self._encoders[phase.tower]
         length = encoder.score_length(parts)
         expect(parameters, length + CURVE_LENGTH)
+        self._check_kept(phase, parameters[:length], parts)
         score = encoder.scorer(parameters[:length], parts)
         mechanism = self._mechanisms.mechanism(phase, SUMS)
         try:
@@ -376,8 +378,18 @@ class Lender(PartyRole):
         return score("test" if test else "training", self._part(test).columns)
 
     def _scorer(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> tuple[Scorer, Mechanism]:
-        score = self._encoders[phase.tower].scorer(parameters, parts, calibrated=phase.codes)
+        encoder = self._encoders[phase.tower]
+        self._check_kept(phase, parameters[: encoder.score_length(parts)], parts)
+        score = encoder.scorer(parameters, parts, calibrated=phase.codes)
         return score, self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
+
+    def _check_kept(self, phase: Phase, weights: np.ndarray, parts: Mapping[str, bytes]) -> None:
+        """Refuse another score than the one that the plan keeps, where it keeps any."""
+        source = self._plan.scores_from
+        if source is None:
+            return
+        if source.towers[phase.tower] != score_digest(parts["bins"], parts.get("codes"), weights):
+            raise Refused("bad-parameters")
 
     def _band(self, name: str) -> np.ndarray:
         """Bands of the test records in a group: by an own column, or as platforms have told; the last is missing."""

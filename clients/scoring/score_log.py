@@ -33,7 +33,7 @@ from sealscore.shared.files import OWNER_ONLY
 
 # Seconds for which nobody writes while readers keep pages of what was destroyed.
 _PATIENCE = 1.0
-NoteKind = Literal["policy", "watch"]
+NoteKind = Literal["policy", "watch", "release"]
 """Kinds of lines that are of no person: they hold nothing of one."""
 _OPEN_KINDS = ("erased", *get_args(NoteKind))
 _SCHEMA = """

@@ -19,7 +19,7 @@ from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Card
 from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
-from sealscore.shared.ledger.earlier_signals import earlier_signal_problems
+from sealscore.shared.ledger.earlier_signals import earlier_score_problems, earlier_signal_problems
 from sealscore.shared.ledger.state import LedgerState, PlanState
 from sealscore.shared.monitoring.power import too_weak
 from sealscore.shared.phases.cautions import cautions
@@ -70,6 +70,7 @@ def review(
         obstacles += data.persons.disagreeing(plan, own.name)
         obstacles += data.may_tell.obstacles(plan, own.name)
         obstacles += earlier_signal_problems(plan, own.name, ledger_state.plans, ledger_state.serving.releases)
+        obstacles += earlier_score_problems(plan, own.name, ledger_state.plans)
     unsolved = _unsolved(plan)
     obstacles += unsolved
     bits: list[tuple[str, str]] = []
@@ -194,6 +195,9 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
             lines.append(("levels of tokens", f"of persons not told of then, whose consent names {code}"))
     elif plan.platforms:
         lines.append(("signals", f"{plan.model.signal_bits} bits of each consented, aligned applicant, no epsilon"))
+    if plan.scores_from is not None:
+        what = "calibrated and evaluated again, and no weight trained: those of the plan named here"
+        lines.append(("scores", f"{what}: {grouped(plan.scores_from.plan)}"))
     for name in plan.platforms:
         if told_names(plan, name):
             lines.append((f"bands disclosed by {name} parties", told_in_words(plan, name)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tomli_w
 import typer
@@ -16,13 +16,15 @@ from rich.table import Column, Table
 from sealscore.server.commands.running import final_words, run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.server.run.earlier_run import check_earlier_run
+from sealscore.server.run.kept_scores import kept_scores, score_digests
 from sealscore.server.run.run_files import FAILURE, PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
-from sealscore.server.setup.retraining import retrained
+from sealscore.server.setup.retraining import recalibrated, retrained
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
 from sealscore.shared.phases.cautions import cautions
+from sealscore.shared.plan.derived import NewPlan
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.text.foreign import GROUP
@@ -62,12 +64,7 @@ def new(
     counts = {party: _number(count) for party, count in _pairs(records, "--records", enrolled).items()}
     data = made(base, name, PROFILES[profile], enrolled, chosen, counts, seed, expires)
     plan = Plan.parse(data, str(path))
-    expected = _expected(plan, profile)
-    path.write_text(tomli_w.dumps(data), encoding="utf-8")
-    console.print(expected)
-    console.print(
-        f"written to {foreign(path)}; look through it, then [bold]sealscore-server plan sign {foreign(name)}[/bold]"
-    )
+    _written(path, data, _expected(plan, profile), name)
 
 
 @app.command()
@@ -82,6 +79,44 @@ def retrain(
     folder: Folder = HERE,
 ) -> None:
     """Make a plan that trains the lenders' towers again: platforms tell nothing new, and their phases are skipped."""
+
+    def draft(old: Plan, run: Path, new: NewPlan) -> dict[str, Any]:
+        return retrained(old, run, new, retraining)
+
+    _derive(folder, name, of, records, days, draft)
+
+
+@app.command()
+def recalibrate(
+    name: Annotated[str, typer.Argument(help="The new plan's name: a-z, 0-9, '.', '_', '-'.")],
+    of: Annotated[str, typer.Option(help="The plan that ran, whose scores stay as they are.")],
+    epsilon: Annotated[
+        float | None, typer.Option(help="What it may cost a person; by default a quarter of the earlier plan's.")
+    ] = None,
+    records: Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records now.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
+    retraining: Annotated[
+        str | None, typer.Option(help="Use levels of tokens whose consent names this purpose, as the release has it.")
+    ] = None,
+    folder: Folder = HERE,
+) -> None:
+    """Make a plan that trains nothing: PDs of the scores that there are are calibrated and evaluated again."""
+
+    def draft(old: Plan, run: Path, new: NewPlan) -> dict[str, Any]:
+        return recalibrated(old, run, new, score_digests(run, old), epsilon, retraining)
+
+    _derive(folder, name, of, records, days, draft)
+
+
+def _derive(
+    folder: Path,
+    name: str,
+    of: str,
+    records: list[str] | None,
+    days: int,
+    draft: Callable[[Plan, Path, NewPlan], dict[str, Any]],
+) -> None:
+    """Write the file of a plan that is made from one that ran."""
     server_dir = server_dir_at(folder)
     old = signed_plan(server_dir.signed_plans(), of)
     path = server_dir.plans / f"{name}.toml"
@@ -90,9 +125,12 @@ def retrain(
     expires = datetime.now(UTC).date() + timedelta(days=days)
     enrolled = server_dir.enrolments()
     counts = {party: _number(count) for party, count in _pairs(records, "--records", enrolled).items()}
-    data = retrained(old, server_dir.run_folder(old), name, secrets.randbelow(2**32), expires, counts, retraining)
+    data = draft(old, server_dir.run_folder(old), NewPlan(name, secrets.randbelow(2**32), expires, counts))
     plan = Plan.parse(data, str(path))
-    expected = _expected(plan, "few")
+    _written(path, data, _expected(plan, "few"), name)
+
+
+def _written(path: Path, data: dict[str, Any], expected: Table, name: str) -> None:
     path.write_text(tomli_w.dumps(data), encoding="utf-8")
     console.print(expected)
     console.print(
@@ -114,6 +152,7 @@ def sign(name: Annotated[str, typer.Argument(help="The plan's name.")], folder: 
     if plan.name != name:
         fail(f"{path}: the plan in it is named {plan.name!r}", BAD_INPUT)
     check_earlier_run(plan, server_dir.earlier_run(plan))
+    kept_scores(plan, server_dir.calibrated_run(plan))
     write_whole(signed, plan.canonical())
     console.print(f"signed: {name}, hash\n  [bold]{grouped(plan.hash)}[/bold]")
     console.print(
@@ -181,7 +220,8 @@ def _expected(plan: Plan, profile: str) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
     rounds, rate = plan.training.rounds, plan.training.sample_rate
     by = "the additive recipe" if plan.training.auto else profile
-    table.add_row("training", f"{by}: {rounds} rounds, sample rate {rate:g}")
+    trains = f"{by}: {rounds} rounds, sample rate {rate:g}"
+    table.add_row("training", "none: scores are kept, and calibrated again" if plan.scores_from else trains)
     table.add_row("privacy", f"epsilon {claim:.3g} at delta {plan.privacy.delta:g} for a person")
     table.add_row("exchanges", f"{sums(plan)} sums and {payloads(plan)} payloads")
     table.add_row("duration", f"about {minutes(duration(plan, SECONDS_A_ROUND))}, alignment aside")
@@ -190,7 +230,7 @@ def _expected(plan: Plan, profile: str) -> Table:
         table.add_row("signals", f"{needed} bits of each aligned person, {most} at most over the life of a data set")
     for caution in cautions(plan):
         table.add_row("warning", caution.words)
-    if not plan.training.auto:
+    if not plan.training.auto and plan.scores_from is None:
         table.add_row("cost in AUC", f"{PROFILES[profile].auc_cost} (measured on UCI credit default)")
     return table
 

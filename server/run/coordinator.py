@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from scipy.special import logit
 
 from sealscore.server.run.additive_fit import FederatedSums
 from sealscore.server.run.cohort_sums import AskedSums, CohortSums
+from sealscore.server.run.kept_scores import KeptScore, PublishedScore
 from sealscore.server.run.rounds import Observer, Rounds
 from sealscore.server.run.tower_fit import fitted_tower
 from sealscore.server.transport.exchange import Messenger, PartyClient, PhaseFailed, wait_for
@@ -23,12 +26,15 @@ from sealscore.server.transport.pairs import PairExchange
 from sealscore.shared.crypto.aggregation import Aggregation
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.parts import edges_to_bytes, weights_to_bytes
+from sealscore.shared.model.additive.curve import SUMS, PdCurve
 from sealscore.shared.model.additive.table_score import TableScore
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, crosses_of, initial_tower
 from sealscore.shared.model.calibration import Calibration, fit
+from sealscore.shared.model.recipe.calibrator import calibrated
 from sealscore.shared.model.recipe.facts import LEAST_RECORDS, Facts
 from sealscore.shared.model.recipe.fit import fitted
+from sealscore.shared.model.recipe.solver import Released
 from sealscore.shared.model.released.score_tables import ScoreTables
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.model.signal import CELLS, level_edges
@@ -54,7 +60,7 @@ class RunOutcome:
     says why a training phase ended before its last round, where it did. `fallback` is the score that reads no signal,
     with `fallback_tables`, where the plan has one. `signals` are, by group of platforms, the published parts from which
     its levels follow, byte for byte: `bins`, `tower`, `edges`, and `codes` of an additive tower. `rows` are
-    what the observer got of rounds.
+    what the observer got of rounds. `scores` are, by tower that scores, what parties were asked for before calibration.
     """
 
     model: ScoreModel
@@ -67,6 +73,7 @@ class RunOutcome:
     fallback_tables: ScoreTables | None = None
     signals: dict[str, dict[str, bytes]] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    scores: dict[str, PublishedScore] = field(default_factory=dict)
 
 
 @dataclass
@@ -105,7 +112,7 @@ class Coordinator:
 
     With the journal of a run that was killed, it continues that run. A party without which the plan cannot continue
     may be away for `absence` seconds in mid-run. `sums` make the sums, where parties are not to be asked for them by
-    messages.
+    messages. `kept` are the scores that the plan calibrates again, where it names any.
     """
 
     def __init__(
@@ -120,6 +127,7 @@ class Coordinator:
         journal: Journal | None = None,
         absence: float = 0.0,
         sums: CohortSums | None = None,
+        kept: Mapping[str, KeptScore] = MappingProxyType({}),
     ) -> None:
         self._plan = plan
         self._messenger = messenger
@@ -131,6 +139,8 @@ class Coordinator:
         self._rounds = Rounds(plan, run, self._asker, sums, observer, journal)
         self._pairs = PairExchange(plan, self._asker, journal)
         self._counted: dict[str, _CountedRecords] = {}
+        self._kept = kept
+        self._published: dict[str, PublishedScore] = {}
         # The lenders' rate of bad outcomes.
         self._rate = math.nan
 
@@ -167,7 +177,7 @@ class Coordinator:
 
     def _carried_out(self) -> RunOutcome:
         lenders = self._plan.lenders
-        if self._plan.training.auto:
+        if self._plan.training.auto and self._plan.scores_from is None:
             self._rate = self.count_outcomes(self._phase(Kind.RATE, lenders))
         pairs = {}
         for group in self._plan.platforms:
@@ -189,6 +199,7 @@ class Coordinator:
             fallback_tables,
             {group: parts for group, (_, parts) in pairs.items()},
             self._rounds.rows,
+            self._published,
         )
 
     def _watched(self) -> WatchOutcome:
@@ -211,13 +222,38 @@ class Coordinator:
 
     def _scored(self, tower: str) -> tuple[ScoreModel, ScoreTables]:
         """A score of the lenders, calibrated, and its evaluation."""
-        model, weights, parts = self._trained(tower)
+        model, weights, parts = self._kept_score(tower) if tower in self._kept else self._trained(tower)
+        bodies = {name: self._rounds.bodies[key] for name, key in parts.items()}
+        self._published[tower] = PublishedScore(bodies["bins"], weights, bodies.get("codes"))
         if isinstance(model.weights, TableScore):
             curve = model.weights.curve
             weights = weights if curve is None else np.concatenate([weights, curve.vector()])
         else:
             model.calibration = self.calibrate(self._phase(Kind.CALIBRATE, tower), weights, parts)
         return model, self.evaluate(self._phase(Kind.EVALUATE, tower), weights, parts)
+
+    def _kept_score(self, tower: str) -> _Trained:
+        """A score of an earlier plan as it was published then; an additive one with a curve from new sums."""
+        kept, first = self._kept[tower], next(one for one in self._mechanisms.phases if one.tower == tower)
+        model, weights = kept.model, kept.published.weights
+        parts: dict[str, str] = {}
+        for name, body in kept.published.parts.items():
+            parts |= self._rounds.publish(first, name, body)
+        tables, calibration = model.weights, Calibration()
+        card = model.card | self._card(tower)
+        if isinstance(tables, TableScore):
+            start = tables.curve or PdCurve.around(float(logit(card["recipe"]["rate"]["value"])))
+            phase = self._phase(Kind.RESIDUALS, tower)
+            mechanism = self._mechanisms.mechanism(phase, SUMS)
+
+            def ask(round: int, curve: PdCurve) -> Released | None:
+                parameters = np.concatenate([weights, curve.vector()])
+                found = self._rounds.summed(phase, round, mechanism, parameters, parts)
+                return None if found is None else Released(found.values, mechanism.total_std(len(found.cohort)))
+
+            tables = TableScore(tables.tables, calibrated(start, ask))
+        crosses = None if model.coding is None else model.coding.crosses
+        return _Trained(ScoreModel(model.features, model.binning, tables, calibration, card, crosses), weights, parts)
 
     def _trained(self, tower: str) -> _Trained:
         """Bins and a tower, not calibrated where it is linear or a network."""

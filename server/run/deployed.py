@@ -54,6 +54,7 @@ def carry_out(server_dir: ServerDir, name: str, exchange: Exchange) -> None:
             receipts=server_dir.receipts,
             journal=folder / JOURNAL,
             earlier=server_dir.earlier_run(plan),
+            calibrated=server_dir.calibrated_run(plan),
         )
     except (PhaseFailed, MissingParties, JournalError, AnchorError, KeyFileError, PlanError, OSError) as error:
         content: dict[str, Any] = {"reason": str(error), "kind": type(error).__name__}

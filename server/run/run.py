@@ -14,6 +14,7 @@ import polars as pl
 
 from sealscore.server.run.coordinator import Coordinator, RunOutcome, WatchOutcome
 from sealscore.server.run.earlier_run import SIGNALS, TOWERS, check_earlier_run, take_over
+from sealscore.server.run.kept_scores import SCORES, kept_scores
 from sealscore.server.run.progress import FileObserver
 from sealscore.server.run.rounds import Observer
 from sealscore.server.run.run_files import PROGRESS, RECEIPTS, WATCH
@@ -52,41 +53,46 @@ def run_coordinator(
     absence: float = 0.0,
     earlier: Path | None = None,
     engine: str = DEPLOYED,
+    calibrated: Path | None = None,
 ) -> None:
     """Carry out the plan (its canonical bytes) and leave `plan.json`, `model/`, `run.json`, `rounds.parquet`.
 
     A plan of counts leaves no model; its figures are in `run.json`, and as text in `watch.txt`.
 
     The towers of platforms, whose logits become signals, are left under `towers/`, by group, and the parts from which
-    their levels follow under `signals/`, as they were published. The score without signals is left in `fallback/`.
+    their levels follow under `signals/`, as they were published. The score without signals is left in `fallback/`, and
+    under `scores/` what parties were asked for of both, which a later plan can calibrate again.
 
     `run` names the run in every message; by default it follows from the plan, which runs once in a node's history.
     A plan that names cards is carried out behind seals, under `identity`; the server of a simulated plan has the one
     that follows from the plan's seed. `receipts` is the server's file of them over all runs, by default one of the
     output. With a `journal`, a run that was killed continues when it is carried out again; without one it
     is kept in memory. For `absence` seconds a party may be away that is needed. `earlier` is the folder of the run
-    from which the plan takes its signals: its towers are copied. `run.json` is written last: a folder without it is
-    not a whole run. `engine` is what it says of how the run was carried out.
+    from which the plan takes its signals: its towers are copied. `calibrated` is that of the run whose scores the plan
+    keeps. `run.json` is written last: a folder without it is not a whole run. `engine` is what it says of how the run
+    was carried out.
 
     Raises:
-        PlanError: the plan takes its signals from an earlier one, and `earlier` is not the folder of that run.
+        PlanError: the plan takes signals or scores from an earlier one, and the folder is not that of its run.
     """
     plan = Plan.from_canonical(plan_bytes)
     check_earlier_run(plan, earlier)
+    kept = kept_scores(plan, calibrated)
     output.mkdir(parents=True, exist_ok=True)
     name = run or run_name(plan)
     started = time.time()
-    kept = Journal(plan.hash, name, journal)
+    held = Journal(plan.hash, name, journal)
     observer = observer or FileObserver(output / PROGRESS)  # only now: another process may have the journal
     with ExitStack() as stack:
-        stack.callback(kept.close)
+        stack.callback(held.close)
         messenger: Messenger = ClearMessenger(exchange)
         if plan.enrolled:
             server = identity or Identity.simulated(plan.seed, SERVER, "server")
             keeps = Receipts(server, receipts or output / RECEIPTS)
-            messenger = stack.enter_context(closing(SealedExchange(exchange, plan, name, server, keeps, kept)))
+            messenger = stack.enter_context(closing(SealedExchange(exchange, plan, name, server, keeps, held)))
         sums = aggregation or PlainSum()
-        outcome = Coordinator(plan, name, messenger, sums, observer, patience, timeout, kept, absence).carry_out()
+        coordinator = Coordinator(plan, name, messenger, sums, observer, patience, timeout, held, absence, kept=kept)
+        outcome = coordinator.carry_out()
     carriage = Carriage(engine, protection(plan, plan.enrolled), exchange.traffic.summary())
     leave_results(plan, name, outcome, output, started, carriage, earlier)
 
@@ -134,6 +140,8 @@ def _save_models(plan: Plan, outcome: RunOutcome, output: Path, earlier: Path | 
         folder.mkdir(parents=True, exist_ok=True)
         for part, body in parts.items():
             write_whole(folder / part, body)
+    for scored, score in outcome.scores.items():
+        score.save(output / SCORES / scored)
     take_over(plan, earlier, output)
     if outcome.fallback is not None:
         outcome.fallback.save(output / FALLBACK)

@@ -161,8 +161,14 @@ class ServerDir:
 
     def earlier_run(self, plan: Plan) -> Path | None:
         """The folder of the run from which a plan takes its signals; None where it takes none, or there is no such."""
-        source = plan.signals_from
-        return next(self.folder.glob(f"runs/*-{source.plan[:12]}"), None) if source else None
+        return self._run_of(plan.signals_from.plan) if plan.signals_from else None
+
+    def calibrated_run(self, plan: Plan) -> Path | None:
+        """The folder of the run whose scores a plan calibrates again; None where it does not, or there is no such."""
+        return self._run_of(plan.scores_from.plan) if plan.scores_from else None
+
+    def _run_of(self, plan: str) -> Path | None:
+        return next(self.folder.glob(f"runs/*-{plan[:12]}"), None)
 
     @property
     def _identity_file(self) -> Path:

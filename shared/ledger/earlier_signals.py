@@ -56,6 +56,34 @@ def earlier_signal_problems(
     return found
 
 
+def earlier_score_problems(plan: Plan, party: str, plans: Mapping[str, TrainedPlan]) -> list[str]:
+    """What is in the way of `scores_from`, each with the fix; empty where nothing is, and for a plan without it.
+
+    The plan whose scores are kept is in the ledger of this party, with the same tables, model and outcome: else its
+    columns would be read as others, and PDs would mean something else.
+    """
+    source = plan.scores_from
+    if source is None:
+        return []
+    earlier = plans.get(source.plan)
+    if earlier is None:
+        what = f"scores_from.plan = {source.plan}: {party} never approved that plan; name one whose score it knows"
+        return [f"{what}, or leave scores_from out, so that a score is trained"]
+    lenders, before = plan.lenders, earlier.plan
+    same = {
+        f"groups.{lenders}": plan.groups[lenders].table == before.groups.get(lenders, plan.groups[lenders]).table
+        and lenders == before.lenders,
+        "model": plan.model == before.model,
+        "outcome": plan.outcome.meaning == before.outcome.meaning,
+        "training": plan.training == before.training,
+    }
+    return [
+        f"{key}: is not that of the plan whose score is kept, so PDs would mean something else; copy it from there"
+        for key, alike in same.items()
+        if not alike
+    ]
+
+
 def _named(source: SignalsFrom, plan: Plan, party: str, release: ReleaseState) -> bool:
     """Whether consents under a release can have named the purpose, for levels of this party's kind or of any."""
     group, told = plan.party(party).group, release.manifest.told

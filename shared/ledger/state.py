@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 from sealscore.shared.dp.events import Event
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.identity.identity import Card, CardError
-from sealscore.shared.ledger.earlier_signals import earlier_signal_problems
+from sealscore.shared.ledger.earlier_signals import earlier_score_problems, earlier_signal_problems
 from sealscore.shared.ledger.entries import (
     PARTS,
     Abort,
@@ -284,7 +284,9 @@ class LedgerState:
                 f"the plan names persons in the normal form {form!r}, and this data set in {identified.form!r} for good"
             )
             raise LedgerFault("identifier", seq, what)
-        if problems := earlier_signal_problems(plan, self.card.name, self.plans, self.serving.releases):
+        problems = earlier_signal_problems(plan, self.card.name, self.plans, self.serving.releases)
+        problems += earlier_score_problems(plan, self.card.name, self.plans)
+        if problems:
             raise LedgerFault("approval", seq, "; ".join(problems))
         self.plans[entry.plan] = PlanState(plan, seq, entry.plan, self.card.name)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
+from sealscore.shared.fields import pack_fields
 from sealscore.shared.model.weights import admissible
 
 _FLOAT = np.dtype("<f8")
+_SCORE = b"sealscore score 1"
 
 
 def weights_to_bytes(weights: np.ndarray) -> bytes:
@@ -20,6 +24,12 @@ def weights_from_bytes(data: bytes, length: int) -> np.ndarray:
     if not np.array_equal(weights, admissible(weights)):
         raise ValueError("weights must be admissible")
     return weights
+
+
+def score_digest(bins: bytes, codes: bytes | None, weights: np.ndarray) -> str:
+    """What stands for a score that is not calibrated, by its published parts and weights: 64 hexadecimal digits."""
+    parts = (_SCORE, bins, b"" if codes is None else codes, weights_to_bytes(weights))
+    return hashlib.sha256(pack_fields(*parts)).hexdigest()
 
 
 def edges_to_bytes(edges: np.ndarray) -> bytes:

@@ -116,11 +116,11 @@ def spare_attempts(rounds: int, fraction: float) -> int:
 def phases(plan: Plan) -> tuple[Phase, ...]:
     """All phases of the plan, in order: each kind of platform in turn, then the lenders, then their fallback.
 
-    Where the signals are those of an earlier plan, platforms have one phase, in which they agree. A plan of counts has
-    one phase in all.
+    Where the signals are those of an earlier plan, platforms have one phase, in which they agree; where the scores are,
+    they are calibrated and evaluated, and nothing else. A plan of counts has one phase in all.
     """
 
-    auto = plan.training.auto
+    auto, kept = plan.training.auto, plan.scores_from is not None
 
     def summed(kind: Kind, tower: TowerPlan, rounds: int = 1, steps: int = 1, codes: bool = False) -> Phase:
         spare = spare_attempts(rounds, plan.privacy.spare_attempts)
@@ -140,9 +140,10 @@ def phases(plan: Plan) -> tuple[Phase, ...]:
     def calibration(tower: TowerPlan) -> list[Phase]:
         if not auto:
             return [summed(Kind.CALIBRATE, tower)]
-        return [summed(Kind.RESIDUALS, tower, CALIBRATION_ROUNDS)] if fit_shares(plan, tower.name).calibration else []
+        worth = kept or fit_shares(plan, tower.name).calibration
+        return [summed(Kind.RESIDUALS, tower, CALIBRATION_ROUNDS)] if worth else []
 
-    order: list[Phase] = [summed(Kind.RATE, planned_tower(plan, plan.lenders))] if auto else []
+    order: list[Phase] = [summed(Kind.RATE, planned_tower(plan, plan.lenders))] if auto and not kept else []
     for group in plan.platforms:
         if plan.signals_from is not None:
             order.append(Phase(Kind.REUSE, group, group))
@@ -159,6 +160,8 @@ def phases(plan: Plan) -> tuple[Phase, ...]:
         if plan.groups_at(group):
             order.append(Phase(Kind.GROUPS, group, group))
     for tower in (tower for tower in towers(plan) if tower.scores):
-        order += [summed(Kind.BIN, tower)] if tower.bins == tower.name else []
-        order += [*training(tower), *calibration(tower), summed(Kind.EVALUATE, tower, codes=auto)]
+        if not kept:
+            order += [summed(Kind.BIN, tower)] if tower.bins == tower.name else []
+            order += training(tower)
+        order += [*calibration(tower), summed(Kind.EVALUATE, tower, codes=auto)]
     return tuple(order)

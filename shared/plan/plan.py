@@ -40,6 +40,7 @@ from sealscore.shared.plan.settings import (
     Outcome,
     Positive,
     Privacy,
+    ScoresFrom,
     Shares,
     SignalsFrom,
     Training,
@@ -129,10 +130,11 @@ class Plan(Extended):
     `purpose` says in words what the model is for; `purpose_code` is what consents and budgets know it by. `bundle` is
     the SHA-256 of the app bundle that carries messages in a deployment: nodes run no other. With `signals_from` only
     the lenders train, on levels that they were told under an earlier plan: platforms tell nothing new. With
-    `monitoring` nothing is trained: lenders count first passages of their loans.
+    `monitoring` nothing is trained: lenders count first passages of their loans. With `scores_from` nobody trains:
+    scores of an earlier plan are calibrated and evaluated again.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("signals_from", "monitoring")
+    later: ClassVar[tuple[str, ...]] = ("signals_from", "monitoring", "scores_from")
 
     version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -151,6 +153,7 @@ class Plan(Extended):
     alignment: Alignment = Alignment()
     signals_from: SignalsFrom | None = None
     monitoring: Monitoring | None = None
+    scores_from: ScoresFrom | None = None
     model: Model = Model()
     privacy: Privacy
     training: Training = AUTO
@@ -165,6 +168,7 @@ class Plan(Extended):
         self._check_evaluation()
         self._check_platforms()
         self._check_fallback()
+        self._check_scores_from()
         self._check_cards()
         self._check_sizes()
         self._check_auto()
@@ -297,6 +301,18 @@ class Plan(Extended):
             raise ValueError(
                 f"privacy.shares.fallback = {shares.fallback:g}: bins + signal + calibration + fallback must leave a "
                 "share for the other towers, so be below 1"
+            )
+
+    def _check_scores_from(self) -> None:
+        if self.scores_from is None:
+            return
+        if self.platforms and self.signals_from is None:
+            raise ValueError("scores_from: scores are kept with the levels that they read, so signals_from is needed")
+        scored = {self.lenders, *([FALLBACK] if self.model.fallback else [])}
+        if set(self.scores_from.towers) != scored:
+            raise ValueError(
+                f"scores_from.towers has {sorted(self.scores_from.towers)}: it must name those that score, "
+                f"{sorted(scored)}"
             )
 
     def _check_cards(self) -> None:

@@ -105,6 +105,19 @@ class SignalsFrom(Extended):
     _sorted = field_validator("meanings")(sort_keys)
 
 
+class ScoresFrom(Strict):
+    """Which scores a plan keeps that trains nothing and calibrates them anew: those of another plan's run.
+
+    `plan` is that plan's hash. `towers` has, by the name of each tower that scores, a digest of its bins, codes and
+    weights (`messages.parts.score_digest`): parties sum at no others.
+    """
+
+    plan: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    towers: dict[Name, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(min_length=1)
+
+    _sorted = field_validator("towers")(sort_keys)
+
+
 class Evaluation(Extended):
     """How the model is judged.
 

@@ -47,7 +47,7 @@ def planned_tower(plan: Plan, name: str) -> TowerPlan:
             scores=True,
             part=fallback,
             training=fallback * (1 - FALLBACK_CALIBRATION),
-            calibration=fallback * FALLBACK_CALIBRATION,
+            calibration=fallback * (1.0 if plan.scores_from is not None else FALLBACK_CALIBRATION),
             evaluation=shares.evaluation * judged,
         )
     lends = plan.groups[name].role == "lender"
@@ -60,7 +60,8 @@ def planned_tower(plan: Plan, name: str) -> TowerPlan:
         scores=lends,
         part=(1 - signal - fallback) / len(plan.trained),
         training=(1 - shares.bins - shares.calibration - signal - fallback) / len(plan.trained),
-        calibration=shares.calibration,
+        # Where nothing is trained, calibrating has all that there is.
+        calibration=1 - fallback if plan.scores_from is not None else shares.calibration,
         evaluation=shares.evaluation * (1 - judged),
     )
 

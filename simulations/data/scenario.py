@@ -117,9 +117,9 @@ class Scenario:
             problems += error.problems
         try:
             plan = Plan.parse(as_authored(data), str(path))
-            if plan.signals_from is not None:
-                what = "signals_from: a simulation runs one plan, so nothing was told before; leave it out"
-                raise PlanError(str(path), [what])
+            for key, given in (("signals_from", plan.signals_from), ("scores_from", plan.scores_from)):
+                if given is not None:
+                    raise PlanError(str(path), [f"{key}: a simulation runs one plan, so none ran before; leave it out"])
         except PlanError as error:
             problems += error.problems
         if settings is not None and plan is not None:

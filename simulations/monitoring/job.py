@@ -14,7 +14,8 @@ from sealscore.server.transport.exchange import MissingParties, PhaseFailed
 from sealscore.shared.monitoring.counting import first_passages, tables_of
 from sealscore.shared.phases.cautions import cautions
 from sealscore.simulations.data.scenario import Scenario
-from sealscore.simulations.engine.federation import Engine, Federation, load_parties
+from sealscore.simulations.engine.engines import federated
+from sealscore.simulations.engine.federation import Engine, load_parties
 from sealscore.simulations.experiments.job import LEDGERS, RunFailed
 from sealscore.simulations.experiments.runs import RUNS, NewRun, Run
 
@@ -31,9 +32,9 @@ def run_monitoring(
     tell("reading and checking records")
     records = load_parties(scenario, tell)
     with NewRun(f"{plan.name}-seed{plan.seed}", runs) as new:
-        federation = Federation.of(plan, records, None, new.folder / LEDGERS)
+        federation = federated(engine, plan, records, None, new.folder / LEDGERS)
         try:
-            federation.run(new.folder, observer, engine)
+            federation.run(new.folder, observer)
         except (PhaseFailed, MissingParties) as error:
             raise RunFailed(str(error), federation.faults) from error
         counted = np.sum([first_passages(plan, loans.columns) for loans in records.values()], axis=0)

@@ -29,6 +29,7 @@ import polars as pl
 from sealscore.clients.features.build import computed
 from sealscore.clients.features.dictionary.dictionary import bounded
 from sealscore.shared.plan.features import tower_features
+from sealscore.shared.plan.schema import TableSchema
 from sealscore.shared.serving.watch import MOST_QUARTERS, quarter_after, quarter_of
 from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.experiments.central import Budget, fit
@@ -139,7 +140,7 @@ def watched_loans(creators: int, seed: int, epsilon: float | None) -> WatchedLoa
     row, quarter = np.nonzero(told)
     asked_days = np.concatenate([loans.applied[chosen], days[row, quarter]])
     asked_who = np.concatenate([loans.who[chosen], loans.who[chosen][row]])
-    columns = _features(agents, asked_who, asked_days, plan.groups[WALLET].table)
+    columns = wallet_columns(agents, asked_who, asked_days, plan.groups[WALLET].table)
     own = {name: values[: len(chosen)] for name, values in columns.items()}
     first_test = np.datetime64(plan.evaluation.split.first_test_day, "D")
     test, bad = loans.applied[chosen] >= first_test, loans.bad[chosen]
@@ -170,7 +171,7 @@ def _day(day: np.datetime64) -> date:
     return found
 
 
-def _features(agents: Agents, who: np.ndarray, days: np.ndarray, table: Any) -> dict[str, np.ndarray]:
+def wallet_columns(agents: Agents, who: np.ndarray, days: np.ndarray, table: TableSchema) -> dict[str, np.ndarray]:
     """The wallet's features of creators on days, by its own code: float64 [rows] each, as Records have them."""
     accounts, ids = draw_accounts(agents), creator_ids(agents)
     raw = {
@@ -180,6 +181,11 @@ def _features(agents: Agents, who: np.ndarray, days: np.ndarray, table: Any) -> 
     }
     asked = pl.DataFrame({"creator_id": ids.gather(who.astype(np.uint32)), "as_of": days}).with_row_index("at").lazy()
     frame = bounded(computed(raw, "wallet", asked), "wallet").sort("at").collect()
+    return columns_of(frame, table)
+
+
+def columns_of(frame: pl.DataFrame, table: TableSchema) -> dict[str, np.ndarray]:
+    """A table's features as Records have them, float64 [rows] each: levels of a category by their place."""
     found = {}
     for feature in table.features:
         values = frame[feature.name]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
-from typing import Any
+from contextlib import closing
 
 import pytest
 import tomli_w
-from doubles import DirectExchange
-from homes import running
 from partners import Partners
+from plans_carried import SIGNAL_BITS, carried_out, no_ceiling_of_epsilon
 from serving_town import plan_of
 from vertical_builders import PARTIES
 
@@ -18,47 +16,12 @@ from sealscore.compliance.run_figures.record import RunFolder
 from sealscore.compliance.run_report.run_report import run_report
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.server.run.earlier_run import check_earlier_run
-from sealscore.server.run.run import run_coordinator
-from sealscore.shared.ledger.entries import Limit
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import KINDS
 from sealscore.shared.plan.errors import PlanError
-from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.release import ReleaseContent
 
 pytestmark = pytest.mark.slow
-
-# What platforms' operators let be told here, for towers of their own in three plans.
-SIGNAL_BITS = 12
-
-
-def no_ceiling_of_epsilon(partners: Partners, name: str) -> None:
-    """The test's plans have hardly any noise, so that it is quick; it is about bits."""
-    with closing(partners.town.ledger(name)) as ledger:
-        more = {"epsilon": None, "signal_bits": SIGNAL_BITS}
-        ceilings = partners.town.node(name).config().budget.model_copy(update=more)
-        ledger.append(lambda state: Limit(ceilings=ceilings, why="a test"))
-
-
-def carried_out(partners: Partners, plan: Plan) -> None:
-    """The plan, approved by all, through real nodes in this process."""
-    town = partners.town
-    with ExitStack() as stack:
-        nodes = {name: town.node(name) for name in PARTIES}
-        hosts: dict[str, Any] = {
-            name: stack.enter_context(running(node, plan, may_tell=node.config().data.may_tell))
-            for name, node in nodes.items()
-        }
-        run_coordinator(
-            plan.canonical(),
-            DirectExchange(hosts),
-            town.server.run_folder(plan),
-            patience=0.0,
-            timeout=None,
-            identity=town.server.identity(),
-            receipts=town.server.receipts,
-            earlier=town.server.earlier_run(plan),
-        )
 
 
 def test_a_second_and_a_third_plan_are_told_levels_and_a_fourth_is_known_not_to_fit(partners: Partners):

@@ -60,9 +60,11 @@ def reserved(made: Mechanisms, phase: Phase, party: str) -> Iterable[Reserve]:
     cohort = len(plan.members(phase.group))
     alone = plan.training.local is not None and phase.kind.value == "train_tower"
     event = made.event(phase)
+    everybody = plan.monitoring is not None or plan.evaluation.split.kind == "date"
+    part = "all" if everybody else "test" if phase.test else "training"
     plain: dict[str, Any] = {
         **{"plan": plan.hash, "run": RUN, "phase": phase.name, "event": event, "source": "seeded"},
-        "part": "all" if plan.monitoring or plan.evaluation.split.kind == "date" else "test" if phase.test else "training",
+        "part": part,
         "own_noise": 1.0 if alone else 1 / math.sqrt(max(1, cohort - group.max_colluding)),
         **{"cohort": cohort, "max_colluding": group.max_colluding},
     }

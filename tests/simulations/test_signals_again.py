@@ -10,22 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 from ledgers import ledger_of
+from plans_again import FIRST, FIRST_AUTO, PLATFORMS, agreed, meanings
 from vertical_builders import (
     LENDERS,
     PARTIES,
     REQUESTS,
-    VIDEOS,
     Wire,
-    auto_vertical_plan,
     carry_out,
     federation_of,
     payloads,
-    vertical_plan,
 )
 
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.compliance.verify.conformance import disclose_faults
-from sealscore.server.run.coordinator import RunOutcome
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.ledger.budget_check import BudgetCheck
 from sealscore.shared.ledger.entries import AdmitRelease, TellLimit
@@ -34,19 +31,9 @@ from sealscore.shared.messages.codec import decode, encode
 from sealscore.shared.messages.messages import Refusal, SumAnswer, SumRequest
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import phases
-from sealscore.shared.phases.signal.meaning import signal_meaning
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.manifest import Manifest, Told
-
-PLATFORMS = (*VIDEOS, "wallet")
-OWN_BANDS: dict[str, Any] = {"evaluation__groups": {"age": [40]}}
-FIRST = vertical_plan(privacy__epsilon=3.0, **OWN_BANDS)
-FIRST_AUTO = auto_vertical_plan(privacy__epsilon=3.0, **OWN_BANDS)
-
-
-def meanings(plan: Plan, outcome: RunOutcome) -> dict[str, str]:
-    return {group: signal_meaning(plan, group, parts) for group, parts in outcome.signals.items()}
 
 
 def again(plan: Plan, told: dict[str, str], **changes: Any) -> Plan:
@@ -214,13 +201,6 @@ def trained() -> tuple[Wire, Plan]:
     wire = Wire(FIRST)
     outcome, _ = carry_out(wire)
     return wire, again(FIRST, meanings(FIRST, outcome))
-
-
-def agreed(wire: Wire) -> None:
-    """Every platform has agreed with every lender."""
-    for lender in LENDERS:
-        for platform in PLATFORMS:
-            wire.give(Kind.REUSE, lender, platform, 2, wire.give(Kind.REUSE, platform, lender, 1))
 
 
 def ledger_state(wire: Wire, party: str) -> LedgerState:

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.roles.errors import Refused
 from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.server.run.coordinator import Coordinator, RunOutcome
+from sealscore.server.run.kept_scores import KeptScore
 from sealscore.server.transport.exchange import ClearMessenger
 from sealscore.shared.crypto.aggregation import PlainSum
 from sealscore.shared.dp.events import Disclosure, Event
@@ -371,11 +373,16 @@ class Wire:
         return self.ask(Kind.SIGNAL, platform, lender, 1, parts=parts, attempt=attempt)
 
 
-def carry_out(wire: Wire, spoil: Callable[[str, bytes, bytes], Any] | None = None) -> tuple[RunOutcome, DirectExchange]:
-    """Run the whole plan over the nodes of a wire."""
+def carry_out(
+    wire: Wire,
+    spoil: Callable[[str, bytes, bytes], Any] | None = None,
+    kept: Mapping[str, KeptScore] = MappingProxyType({}),
+) -> tuple[RunOutcome, DirectExchange]:
+    """Run the whole plan over the nodes of a wire; `kept` are the scores that it calibrates again, if it does."""
     exchange = DirectExchange(wire.nodes, spoil)
-    outcome = Coordinator(wire.plan, wire.run, ClearMessenger(exchange), PlainSum(), Quiet(), patience=1.0).run()
-    return outcome, exchange
+    messenger = ClearMessenger(exchange)
+    coordinator = Coordinator(wire.plan, wire.run, messenger, PlainSum(), Quiet(), patience=1.0, kept=kept)
+    return coordinator.run(), exchange
 
 
 def payloads(exchange: DirectExchange) -> list[tuple[str, PairRequest]]:

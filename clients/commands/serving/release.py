@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Column, Table
 
 from sealscore.clients.commands.plan import opened
+from sealscore.clients.commands.serving.scores import score_log
 from sealscore.clients.commands.terminal import (
     BAD_INPUT,
     FAILED,
@@ -149,7 +151,10 @@ def use(
     pointer = serving.pointer
     if shadow and pointer.live == hash:
         fail(f"release {state.manifest.name} is live; another one can be in the shadow", BAD_INPUT)
-    serving.point(Pointer(pointer.live, pointer.before, hash, pointer.retired) if shadow else pointer.going_live(hash))
+    if shadow:
+        _point(node_dir, Pointer(pointer.live, pointer.before, hash, pointer.retired), "shadow")
+    else:
+        _point(node_dir, pointer.going_live(hash), "live")
     console.print(f"{'in the shadow' if shadow else 'live'}: {foreign(state.manifest.name)}")
 
 
@@ -163,7 +168,7 @@ def rollback(folder: Folder = HERE) -> None:
         fail("there is no release to go back to; sealscore-node release list shows what there is", BAD_INPUT)
     hash, state = approved_release(node_dir, before)
     serving.release(hash)
-    serving.point(serving.pointer.going_live(hash))
+    _point(node_dir, serving.pointer.going_live(hash), "rollback")
     console.print(f"live: {foreign(state.manifest.name)}")
 
 
@@ -189,6 +194,18 @@ def withdraw(
     console.print(f"withdrawn{' before' if before else ''}: {foreign(state.manifest.name)}")
     if node_dir.config().node.role == "lender" and serving.pointer.live is None:
         console.print("no release is live now: sealscore-node release use, or rollback")
+
+
+def _point(node_dir: NodeDir, pointer: Pointer, what: Literal["live", "shadow", "rollback"]) -> None:
+    """Use releases otherwise from now on, with a signed line of the log: it says what answered when, and by whose word.
+
+    The line comes first. Where what follows is broken off, it stands alone, and the same command again ends it.
+    """
+    serving = ServingDir(node_dir)
+    now = {"live": pointer.live, "shadow": pointer.shadow, "before": serving.pointer.live}
+    with score_log(node_dir) as (_, log), log.commit() as batch:
+        batch.note("release", {"form": 1, "what": what, "caller": f"command of {os.getuid()}", **now})
+    serving.point(pointer)
 
 
 def hand_over(node_dir: NodeDir, ledger: Ledger) -> None:

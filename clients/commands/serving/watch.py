@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -52,12 +53,11 @@ def run(
     config, asked = node_dir.config(), None if month is None else _month(month)
     table = None if config.data.repayments is None else config.data.repayments.table_of(node_dir.folder)
     settings = config.watch.settings()
-    watched_release = _release(node_dir, release)
+    watched_release = release_to_watch(node_dir, release)
     reader = WatchReader(watched_release.release, {} if groups is None else read_groups(groups))
-    now = today()
-    over = 12 * now.year + now.month - 2
+    over = last_over(today())
     with score_log(node_dir) as (_, log):
-        of = watched(log, reader, watched_release, settings, table, over, _tell)
+        of = watched(log, reader, watched_release, settings, table, over, tell)
         months = months_to_judge(of, WatchJournal.of(log), asked, over)
         if not months:
             # The report of the last month again, which changes nothing.
@@ -68,7 +68,7 @@ def run(
                 fail(f"no month is over yet: {scored}", BAD_INPUT)
             fail(f"the table of repayments ends with {month_text(of.last)}, and {scored}; export it again", BAD_INPUT)
         judged = {}
-        for one in judge_in_row(of, log, months, _tell):
+        for one in judge_in_row(of, log, months, tell):
             judged[one.month] = one
             if not as_json:
                 _print(one)
@@ -111,6 +111,11 @@ def acknowledge(
     console.print(f"acknowledged: {foreign(found.measure)}, since {found.month}")
 
 
+def last_over(now: date) -> int:
+    """The last month that is over on a day."""
+    return 12 * now.year + now.month - 2
+
+
 def _month(given: str) -> int:
     try:
         found = month_number(given)
@@ -121,7 +126,8 @@ def _month(given: str) -> int:
     return found
 
 
-def _release(node_dir: NodeDir, begins: str | None) -> WatchedRelease:
+def release_to_watch(node_dir: NodeDir, begins: str | None) -> WatchedRelease:
+    """The release of a hash that begins so, by default the live one; ends with an error where there is none."""
     serving = ServingDir(node_dir)
     if begins is None:
         hash = serving.pointer.live
@@ -136,7 +142,8 @@ def _release(node_dir: NodeDir, begins: str | None) -> WatchedRelease:
     return WatchedRelease.of(serving.release(hash), node_dir.config().watch.reference)
 
 
-def _tell(what: str) -> None:
+def tell(what: str) -> None:
+    """Say what takes its time."""
     errors.print(f"{what} ...", highlight=False)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sealscore.shared.model.additive.curve import FIRST_KNOT, KNOTS, PdCurve
-from sealscore.shared.model.recipe.facts import Facts
 from sealscore.shared.model.recipe.solver import Released
 
 ROUNDS = 2
@@ -16,13 +17,16 @@ _MOST_STEP = 1.0
 
 
 class Calibrator:
-    """Kalman steps with the known noise, from a smooth prior; the curve is made monotone after the last."""
+    """Kalman steps with the known noise, from a smooth prior; the curve is made monotone after the last.
 
-    def __init__(self, facts: Facts) -> None:
-        self._start = PdCurve.around(facts.log_odds)
+    The prior's mean is no correction, or the corrections of an earlier curve.
+    """
+
+    def __init__(self, start: PdCurve) -> None:
+        self._start = start
         distance = FIRST_KNOT + np.arange(KNOTS)
         apart = distance[:, None] - distance
-        self._mean = np.zeros(KNOTS)
+        self._mean = np.array(start.corrections)
         self._covariance = (
             _LEVEL**2 + _SLOPE**2 * np.outer(distance, distance) + _BEND**2 * np.exp(-0.5 * (apart / _REACH) ** 2)
         )
@@ -52,3 +56,14 @@ class Calibrator:
         self._mean = self._mean + np.clip(gain @ residuals, -_MOST_STEP, _MOST_STEP)
         covariance = self._covariance - gain @ information @ self._covariance
         self._covariance = (covariance + covariance.T) / 2
+
+
+def calibrated(start: PdCurve, ask: Callable[[int, PdCurve], Released | None]) -> PdCurve:
+    """The curve after all rounds of sums, which `ask` gives for a round and a curve: None where no more can be had."""
+    calibrator = Calibrator(start)
+    for round in range(1, ROUNDS + 1):
+        released = ask(round, calibrator.curve)
+        if released is None:
+            break
+        calibrator.update(released)
+    return calibrator.curve

@@ -14,8 +14,7 @@ from sealscore.shared.model.additive.codes import Codes
 from sealscore.shared.model.additive.curve import PdCurve
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.recipe.budget import FitShares
-from sealscore.shared.model.recipe.calibrator import ROUNDS as CALIBRATION_ROUNDS
-from sealscore.shared.model.recipe.calibrator import Calibrator
+from sealscore.shared.model.recipe.calibrator import calibrated
 from sealscore.shared.model.recipe.design import Design, carried_over, designed
 from sealscore.shared.model.recipe.facts import Facts
 from sealscore.shared.model.recipe.kernels import basis, power
@@ -91,12 +90,12 @@ def fitted(binning: Binning, facts: Facts, sums: Sums, shares: FitShares) -> Sco
     last = designed(bases, found.common, share, prior)
     weights = _second(sums, last, facts, carried_over(opening.weights, design.codes, last.codes))
 
-    calibrator = Calibrator(facts)
-    for round in range(1, (CALIBRATION_ROUNDS if shares.calibration else 0) + 1):
-        released = sums.residuals(round, last.codes, weights, calibrator.curve)
-        if released is None:
-            break
-        calibrator.update(released)
+    def residuals(round: int, curve: PdCurve) -> Released | None:
+        return sums.residuals(round, last.codes, weights, curve)
+
+    curve = PdCurve.around(facts.log_odds)
+    if shares.calibration:
+        curve = calibrated(curve, residuals)
     rules: dict[str, RuledNumber] = {
         "records": {"value": facts.records, "rule": "totals of the noisy histogram, weighted by their noise"},
         "rate": {"value": facts.rate, "rule": "noisy bad outcomes over all, within [0.02, 0.5]"},
@@ -108,7 +107,7 @@ def fitted(binning: Binning, facts: Facts, sums: Sums, shares: FitShares) -> Sco
         "pair_share": {"value": prior.share if prior else 0.0, "rule": "posterior where the evidence is at least 10"},
         "units": {"value": last.codes.length, "rule": "eigenvalues above 0.002 of a feature's first"},
     }
-    return Score(last.codes, weights, calibrator.curve, rules)
+    return Score(last.codes, weights, curve, rules)
 
 
 def _second(sums: Sums, design: Design, facts: Facts, weights: np.ndarray) -> np.ndarray:

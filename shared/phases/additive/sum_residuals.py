@@ -6,6 +6,7 @@ from sealscore.shared.model.additive.curve import SUMS
 from sealscore.shared.phases.additive.tower_budget import part_of
 from sealscore.shared.phases.kind import Kind, SummedKind, Written
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.towers import planned_tower
 
 
 class SumResiduals(SummedKind):
@@ -20,5 +21,7 @@ class SumResiduals(SummedKind):
         return SUMS
 
     def share(self, plan: Plan, tower: str) -> float:
-        """As the recipe says."""
+        """As the recipe says; all of the tower's part where nothing is trained."""
+        if plan.scores_from is not None:
+            return planned_tower(plan, tower).calibration
         return part_of(plan, tower, lambda shares: shares.calibration)

@@ -75,7 +75,7 @@ class FastFederation:
                 observer,
                 journal=journal,
                 sums=PlainSums(self._parties),
-            ).run()
+            ).carry_out()
         leave_results(self.plan, name, outcome, output, started, Carriage(FAST, protection(self.plan, False), None))
 
     @property

@@ -81,7 +81,7 @@ def test_ranks_stay_as_they_are(fitted, more):
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 5.0, 300.0]))
 def test_a_curve_never_falls_and_is_finite_under_any_noise(seed, noise):
     random = np.random.default_rng(seed)
-    calibrator = Calibrator(facts(1000, 5))
+    calibrator = Calibrator(PdCurve.around(facts(1000, 5).log_odds))
     for _ in range(ROUNDS):
         calibrator.update(Released(random.normal(0, noise + 50, SUMS), noise))
     found = calibrator.curve.logits(np.linspace(-30, 30, 2000))
@@ -99,7 +99,7 @@ def test_a_shifted_and_stretched_score_is_put_right():
     fitted = np.where(p <= 0.5, logit(np.clip(expit(inverted) / (1 - expit(inverted)) / 2, 1e-9, 1 - 1e-9)), 0.0)
     fitted = np.where(p > 0.5, -logit(np.clip((1 - p) / p / 2, 1e-9, 1 - 1e-9)), fitted)
     assert unclipped(fitted) == pytest.approx(inverted, abs=1e-6)
-    calibrator = Calibrator(facts(30_000, 5, labels.mean()))
+    calibrator = Calibrator(PdCurve.around(facts(30_000, 5, labels.mean()).log_odds))
     for _ in range(ROUNDS):
         sums = residual_sums(calibrator.curve, fitted, labels)
         calibrator.update(Released(sums + 3.0 * random.standard_normal(SUMS), 3.0))
