@@ -53,7 +53,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
 def test_the_end_holds_at_every_party(lived: Lived):
     checks = [LifeCheck(**one) for one in lived.record["checks"]]
     assert all(one.good for one in checks)
-    wanted = {(lender, what) for lender in LENDERS for what in ("log", "scores", "decisions", "ledger")}
+    wanted = {(lender, what) for lender in LENDERS for what in ("log", "scores", "decisions", "ledger", "withdrawals")}
     wanted |= {(platform, what) for platform in PLATFORMS for what in ("bits", "ledger")}
     assert {(one.party, one.what) for one in checks} == wanted
     applications = lived.record["happened"]["applications"]
