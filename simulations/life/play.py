@@ -15,7 +15,7 @@ from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.serving.manifest import Kind
 from sealscore.simulations.life.config import FIRST_MONTH, LifeConfig
 from sealscore.simulations.life.events.warnings import LIST_DAY, WarningDesk
-from sealscore.simulations.life.events.withdrawals import Withdrawals, pass_on
+from sealscore.simulations.life.events.withdrawals import Withdrawing, pass_on
 from sealscore.simulations.life.features import LifeFeatures
 from sealscore.simulations.life.market import LoanPath, Market
 from sealscore.simulations.life.parties.lenders import LifeLender
@@ -49,7 +49,7 @@ class Life:
         self._form = form
         self._desks = [WarningDesk(lender, form, folder) for lender in lenders]
         self._withdrawals = {
-            name: Withdrawals(
+            name: Withdrawing(
                 platform, config.consents.withdraws, stream(market.agents.config, f"withdrawals of the life {name}")
             )
             for name, platform in platforms.items()

@@ -20,7 +20,7 @@ from sealscore.simulations.life.rows import Row
 _DAYS = 28
 
 
-class Withdrawals:
+class Withdrawing:
     """Who withdraws at one platform, with chance `share` in a month; `random` draws it.
 
     `holders` are persons (in normal form) by the lender for which tokens of theirs were made, with the application of
