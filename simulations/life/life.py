@@ -173,7 +173,7 @@ def happened(played: Played, loans: pl.DataFrame) -> dict[str, Any]:
         "queues": dict(sorted(Counter(str(row["queue"]) for row in reviewed).items())),
         "days_median": float(np.median(days)),
         "days_90": float(np.quantile(days, 0.9)),
-        "withdrawn": len({(row["platform"], row["application_id"]) for row in played.withdrawals}),
+        "withdrawn": len(played.withdrawals),
         "withdrawn_status": dict(sorted(Counter(row["status"] for row in played.withdrawals).items())),
         "watch": played.watch,
         "loans": len(loans),

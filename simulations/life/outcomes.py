@@ -46,7 +46,6 @@ _WITHDRAWALS = {
     "platform": pl.String,
     "lender": pl.String,
     "day": pl.Date,
-    "tokens": pl.Int64,
     "application_id": pl.String,
     "status": pl.String,
 }

@@ -127,6 +127,8 @@ class Life:
         self._watch["batches"] += pass_on(self._platforms, self._lenders, today)
         for row in gone:
             row["status"] = self._asked_again(row, today)
+            lender = self._lenders[[one.name for one in self._lenders].index(row["lender"])]
+            self._desks[lender.place].withdrawn(row["application_id"])
         self.played.withdrawals += gone
 
     def _asked_again(self, row: Row, today: date) -> str:

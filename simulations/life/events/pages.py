@@ -83,7 +83,7 @@ def ended_rows(happened: Mapping[str, Any]) -> list[tuple[str, str]]:
     status = ", ".join(f"{name} {whole(count)}" for name, count in happened["withdrawn_status"].items())
     return [
         ("no token, as the consent was withdrawn before", whole(happened["tokens"].get("withdrawn", 0))),
-        ("tokens withdrawn, by person and platform", whole(happened["withdrawn"])),
+        ("tokens withdrawn", whole(happened["withdrawn"])),
         ("the same tokens, brought once more", status or "none"),
         ("consents to be watched", whole(watch.get("begun", 0))),
         ("watch bits told", whole(watch.get("told", 0))),

@@ -28,16 +28,23 @@ class WarningDesk:
         self._lender, self._form, self._file = lender, form, folder / f"{lender.name}.repayments.parquet"
         self._rules = WarningRules.load(RULES_FILE)
         self._rows: list[tuple[str, str, date, date | None, int]] = []
+        self._withdrawn: set[str] = set()
 
     def due(self, loan: str, person: str, due_at: date, paid_at: date | None, points: int) -> None:
         """An instalment of a loan that started; `paid_at` may be to come, and is not looked at before."""
         self._rows.append((loan, person, due_at, paid_at, points))
 
+    def withdrawn(self, loan: str) -> None:
+        """A consent was withdrawn by which the loan was scored: its points are used no more."""
+        self._withdrawn.add(loan)
+
     def listed(self, today: date) -> tuple[list[Row], list[Row]]:
         """The list of a day, one row a loan; and the bits of the quarter, of each open loan whose person has one."""
         frame = pl.DataFrame(self._rows, schema=_SCHEMA, orient="row")
         paid = pl.col("paid_at")
-        frame.with_columns(pl.when(paid <= today).then(paid).alias("paid_at")).write_parquet(self._file)
+        scored = ~pl.col("loan").is_in(list(self._withdrawn))
+        known = (pl.when(paid <= today).then(paid), pl.when(scored).then("points"))
+        frame.with_columns(*known).write_parquet(self._file)
         loans, log = read_arrears(self._file, self._form, today), self._lender.log
         names = {loan.person: log.keys.person(loan.person) for loan in loans}
         bits = log.watch_bits(today)

@@ -23,19 +23,19 @@ _DAYS = 28
 class Withdrawing:
     """Who withdraws at one platform, with chance `share` in a month; `random` draws it.
 
-    `holders` are persons (in normal form) by the lender for which tokens of theirs were made, with the application of
-    the last one.
+    Persons are in normal form.
     """
 
     def __init__(self, platform: LifePlatform, share: float, random: np.random.Generator) -> None:
         self._platform, self._share, self._random = platform, share, random
-        self._holders: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._holders: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        """The applications for which tokens were made, by person and lender."""
         self._days: defaultdict[int, list[str]] = defaultdict(list)
         self._gone: set[str] = set()
 
     def told(self, person: str, lender: str, application: str) -> None:
         """A token was made."""
-        self._holders[person][lender] = application
+        self._holders[person][lender].append(application)
 
     def has(self, person: str) -> bool:
         """Whether a person withdrew here, and gives no consent any more."""
@@ -49,14 +49,14 @@ class Withdrawing:
                 self._days[int(self._random.integers(1, _DAYS + 1))].append(person)
 
     def of_day(self, today: date) -> list[Row]:
-        """Withdraw those of a day; a row a person and lender."""
+        """Withdraw those of a day; a row a token."""
         found = []
         for person in self._days.pop(today.day, []):
             self._gone.add(person)
-            for lender, application in sorted(self._holders.pop(person).items()):
-                tokens = self._platform.withdraw(person, lender, today)
-                row = {"platform": self._platform.name, "lender": lender, "day": today, "tokens": tokens}
-                found.append({**row, "application_id": application})
+            for lender, applications in sorted(self._holders.pop(person).items()):
+                self._platform.withdraw(person, lender, today)
+                row = {"platform": self._platform.name, "lender": lender, "day": today}
+                found += [{**row, "application_id": one} for one in applications]
         return found
 
 
