@@ -40,6 +40,8 @@ LIFE_MODELS: tuple[type[BaseModel], ...] = (
     life.FraudWave,
     life.Shock,
     life.PlatformAway,
+    life.LifeWatch,
+    life.LifeRetraining,
     life.LifeProducts,
     life.Reviewers,
 )

@@ -12,17 +12,22 @@ from typing import Any
 
 from sealscore.clients.scoring.storage.watch_bits import WatchBit, expires_on
 from sealscore.clients.warning.arrears import LoanArrears
-from sealscore.clients.warning.rules import ArrearsRules
+from sealscore.clients.warning.rules import PointsRule, WarningRules
 
-URGENT, ARREARS, WATCHED = 1, 2, 3
+URGENT, ARREARS, WATCHED, SCORED = 1, 2, 3, 4
 PRIORITIES = {
     URGENT: "urgent: far in arrears, or in arrears with a watch bit",
     ARREARS: "in arrears",
     WATCHED: "a watch bit alone",
+    SCORED: "a low score at the application alone",
 }
 _BY_BIT = {
     "en": "Contact the borrower first, and ask how things are. Change no limit, price or term by this bit alone.",
     "zh": "请先联系借款人了解情况。不得仅凭平台预警位调整额度、价格或期限。",
+}
+_BY_SCORE = {
+    "en": "Contact the borrower before the next instalment, and ask how things are. Nothing is in arrears.",
+    "zh": "请在下一期还款前联系借款人了解情况。目前没有逾期。",
 }
 _BY_ARREARS = {
     "en": "Contact the borrower first, and agree on how the open instalments are paid.",
@@ -47,7 +52,7 @@ class WarnedLoan:
     @property
     def contact(self) -> Mapping[str, str]:
         """What to do first, in both languages."""
-        return _BY_BIT if self.until else _BY_ARREARS
+        return _BY_BIT if self.until else _BY_SCORE if self.priority == SCORED else _BY_ARREARS
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -67,7 +72,7 @@ class WarnedLoan:
 
 def warned_loans(
     loans: Iterable[LoanArrears],
-    rules: ArrearsRules,
+    rules: WarningRules,
     bits: Sequence[WatchBit],
     names: Mapping[str, bytes],
     erased: Collection[bytes],
@@ -85,16 +90,18 @@ def warned_loans(
     return sorted(found, key=lambda one: (one.priority, -one.days_past_due, -one.missed, one.loan))
 
 
-def _warned(loan: LoanArrears, rules: ArrearsRules, bits: Sequence[WatchBit]) -> WarnedLoan | None:
-    reasons = []
-    if loan.days >= rules.days:
+def _warned(loan: LoanArrears, rules: WarningRules, bits: Sequence[WatchBit]) -> WarnedLoan | None:
+    reasons, arrears = [], rules.arrears
+    if loan.days >= arrears.days:
         days = loan.days
         reasons.append(_reason("arrears.days", f"An instalment is {days} days past due", f"有一期还款已逾期{days}天"))
-    if loan.missed >= rules.missed:
+    if loan.missed >= arrears.missed:
         missed = loan.missed
         words = f"{missed} instalments are open past their day"
         reasons.append(_reason("arrears.missed", words, f"已有{missed}期到期未还"))
     late = bool(reasons)
+    # Beside arrears a bit counts whatever the score was.
+    bits = bits if late or _within(loan, rules.watch) else ()
     reasons += [
         _reason(
             "watch",
@@ -103,12 +110,20 @@ def _warned(loan: LoanArrears, rules: ArrearsRules, bits: Sequence[WatchBit]) ->
         )
         for bit in bits
     ]
+    if rules.score is not None and loan.points is not None and _within(loan, rules.score):
+        points = loan.points
+        reasons.append(_reason("score", f"The application was scored with {points} points", f"申请时评分为{points}分"))
     if not reasons:
         return None
-    far = loan.days >= rules.urgent_days or loan.missed >= rules.urgent_missed
-    priority = URGENT if late and (far or bits) else ARREARS if late else WATCHED
+    far = loan.days >= arrears.urgent_days or loan.missed >= arrears.urgent_missed
+    priority = URGENT if late and (far or bits) else ARREARS if late else WATCHED if bits else SCORED
     until = max((str(expires_on(bit.quarter)) for bit in bits), default=None)
     return WarnedLoan(loan.loan, loan.person, priority, loan.days, loan.missed, tuple(reasons), until)
+
+
+def _within(loan: LoanArrears, rule: PointsRule) -> bool:
+    """Whether a loan is among those that a rule is of; one without points is, as nothing speaks for it."""
+    return rule.points is None or loan.points is None or loan.points <= rule.points
 
 
 def _reason(code: str, en: str, zh: str) -> dict[str, str]:

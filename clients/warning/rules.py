@@ -31,10 +31,22 @@ class ArrearsRules(Strict):
         return self
 
 
+class PointsRule(Strict):
+    """Up to how many points, at its application, a loan is listed; None for whichever."""
+
+    points: int | None = None
+
+
 class WarningRules(Strict):
-    """The whole of the file; what it leaves out has its default."""
+    """The whole of the file; what it leaves out has its default.
+
+    `watch` is of loans with a watch bit of 1, and `score`, where it is given, of those that have no more than a low
+    score of the lender's own at their application.
+    """
 
     arrears: ArrearsRules = ArrearsRules()
+    watch: PointsRule = PointsRule()
+    score: PointsRule | None = None
 
     @classmethod
     def load(cls, path: Path) -> WarningRules:

@@ -38,10 +38,15 @@ def quarter_after(quarter: str, count: int) -> str:
     return f"{year + place // 4:04}-q{place % 4 + 1}"
 
 
+def first_day(quarter: str) -> date:
+    """The first day of a quarter; ValueError for what is none."""
+    year, place = _parts(quarter)
+    return date(year, 3 * place - 2, 1)
+
+
 def last_day(quarter: str) -> date:
     """The last day of a quarter; ValueError for what is none."""
-    year, place = _parts(quarter_after(quarter, 1))
-    return date(year, 3 * place - 2, 1) - timedelta(days=1)
+    return first_day(quarter_after(quarter, 1)) - timedelta(days=1)
 
 
 def period_of(kind: str, day: date) -> str:

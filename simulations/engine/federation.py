@@ -42,7 +42,8 @@ class Federation:
     """The nodes of a plan in this process, each behind its seals, with its own ledger.
 
     `plan` is the enrolled one. `doors` are what the server reaches: the nodes behind seals and masks. `faults` is what
-    nodes told their own operators, which the server never learns.
+    nodes told their own operators, which the server never learns. `lifetimes` are what parties remember of their data
+    sets beyond the plan; `earlier` is the folder of the run from which the plan takes its signals, if it does.
     """
 
     plan: Plan
@@ -50,6 +51,8 @@ class Federation:
     doors: Mapping[str, SealedNode]
     ledgers: Mapping[str, Ledger]
     faults: list[str]
+    lifetimes: Mapping[str, Lifetime]
+    earlier: Path | None = None
     engine: SealedEngine = "in-process"
 
     @classmethod
@@ -60,16 +63,62 @@ class Federation:
         progress: Progress | None = None,
         ledgers: Path | None = None,
         engine: SealedEngine = "in-process",
+        ceilings: Ceilings | None = None,
     ) -> Federation:
         """Nodes with simulation identities: their secrets follow from the plan's seed, so they protect nobody.
 
-        Each party's ledger is a new file under `ledgers`, or in memory; its ceiling is the plan's own epsilon.
+        Each party's ledger is a new file under `ledgers`, or in memory; its ceiling is the plan's own epsilon, or what
+        `ceilings` say.
         """
         plan, members = enrolled(plan), identities(plan)
+        kept = {party.name: opened(plan, members[party.name], ledgers, ceilings) for party in plan.parties}
+        lifetimes = {
+            party.name: Lifetime.fresh(
+                StreamSource.seeded(plan.seed, f"{party.name} labels"),
+                plan.privacy.signal_bits,
+                told_bits(plan, plan.party(party.name).group),
+            )
+            for party in plan.parties
+        }
+        return cls._of(plan, records, kept, lifetimes, progress, engine=engine)
+
+    @classmethod
+    def again(
+        cls,
+        plan: Plan,
+        records: Mapping[str, Records],
+        ledgers: Mapping[str, Ledger],
+        lifetimes: Mapping[str, Lifetime],
+        earlier: Path,
+    ) -> Federation:
+        """Nodes of the same parties under a plan that takes its signals from one they ran, in the folder `earlier`.
+
+        The plan has the seed of that one, from which identities follow; noise follows from the plan's hash, too, so it
+        is other noise.
+
+        Raises:
+            LedgerFault: a ledger does not bear out that the plan takes its signals from there, or has no room for it.
+        """
+        plan = enrolled(plan)
+        for ledger in ledgers.values():
+            approve(ledger, plan)
+        return cls._of(plan, records, ledgers, lifetimes, None, earlier)
+
+    @classmethod
+    def _of(
+        cls,
+        plan: Plan,
+        records: Mapping[str, Records],
+        kept: Mapping[str, Ledger],
+        lifetimes: Mapping[str, Lifetime],
+        progress: Progress | None,
+        earlier: Path | None = None,
+        engine: SealedEngine = "in-process",
+    ) -> Federation:
+        members = identities(plan)
         trust = TrustStore.simulated(identity.card for identity in members.values())
         masks = {party.name: masks_of(plan, party.name) for party in plan.parties}
         faults: list[str] = []
-        kept = {party.name: opened(plan, members[party.name], ledgers) for party in plan.parties}
         nodes = {
             name: Node(
                 plan,
@@ -77,11 +126,7 @@ class Federation:
                 records[name],
                 StreamSource.seeded(plan.seed, name),
                 masks[name],
-                Lifetime.fresh(
-                    StreamSource.seeded(plan.seed, f"{name} labels"),
-                    plan.privacy.signal_bits,
-                    told_bits(plan, plan.party(name).group),
-                ),
+                lifetimes[name],
                 ledger,
                 faults.append,
                 progress,
@@ -89,7 +134,7 @@ class Federation:
             for name, ledger in kept.items()
         }
         doors = {name: SealedNode(node, masks[name], members[name], trust) for name, node in nodes.items()}
-        return cls(plan, nodes, doors, kept, faults, engine)
+        return cls(plan, nodes, doors, kept, faults, lifetimes, earlier, engine)
 
     def run(self, output: Path, observer: Observer | None = None, faults: Faults | None = None) -> None:
         """Carry out the plan, once, and leave its results in `output`; then the keys of all parties are destroyed."""
@@ -106,12 +151,20 @@ class Federation:
         if self.engine == "flower":
             from sealscore.simulations.engine.flower_engine import run_with_flower
 
+            if self.earlier is not None:
+                raise ValueError("the flower engine of simulations carries out no plan with signals_from")
             run_with_flower(self.doors, self.plan.canonical(), output, observer=observer)
             return
 
         def main(exchange: Exchange) -> None:
             run_coordinator(
-                self.plan.canonical(), exchange, output, observer=observer, timeout=10.0, engine=self.engine
+                self.plan.canonical(),
+                exchange,
+                output,
+                observer=observer,
+                timeout=10.0,
+                earlier=self.earlier,
+                engine=self.engine,
             )
 
         run_in_process(self.doors, main, faults)

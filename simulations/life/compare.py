@@ -24,13 +24,14 @@ from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.manifest import Cutoffs
 from sealscore.simulations.experiments.baselines import alone, alone_model, without_noise
 from sealscore.simulations.experiments.oracle import Oracle, pooled_labels, pooled_matrix
+from sealscore.simulations.experiments.segments import auc
 from sealscore.simulations.experiments.trees import Trees, tuned_pd
 from sealscore.simulations.life.config import LifeConfig, Reviewers
 from sealscore.simulations.life.features import LifeFeatures
 from sealscore.simulations.life.market import UNLIVED
 from sealscore.simulations.life.parties.lenders import DECLINES, IDENTITY, LifeLender, lendable, life_policy
 from sealscore.simulations.life.parties.opening import Opened
-from sealscore.simulations.life.play import WITHHELD, Played
+from sealscore.simulations.life.rows import WITHHELD, Played
 
 FEDERATION, NO_BAND, NO_POLICY = "federation", "federation, no capacity band", "federation, score alone"
 ALONE, NO_PRIVACY = "lender alone", "no privacy"
@@ -97,6 +98,7 @@ def compared(
     scores = _scores(opened, features, [row["pd"] for row in played.scores], ids)
     truth = Truth.of(played)
     by_lender = np.array([row["lender"] for row in played.decisions])
+    policies = np.array([lines[one]["policy"] for one in ids])
     incomes = {row["application_id"]: row["declared_income"] for row in played.oracle}
     random = np.random.default_rng([config.seed, 1])
     chance = random.random((2, len(ids)))
@@ -104,15 +106,17 @@ def compared(
     for way in WAYS:
         found = _Way(config.reviewers, way)
         for lender in lenders:
-            own = np.flatnonzero(by_lender == lender.name)
             pds = scores.alone[lender.name] if way == ALONE else scores.pooled if way == NO_PRIVACY else None
-            found.lender(lender, own, [lines[ids[at]] for at in own], pds, incomes, chance, truth.fraud)
+            for hash, policy in lender.policies.items():
+                own = np.flatnonzero((by_lender == lender.name) & (policies == hash))
+                found.lender(policy, own, [lines[ids[at]] for at in own], pds, incomes, chance, truth.fraud)
         decided[way] = found.whole(len(ids))
     share = lenders[0].policy.products["starter"].limits.affordable
     most = 1.0 if share is None else share.share
     affordable = np.array([row["product"] != "invoices" for row in played.applications])
     withheld = np.array([any(row[name] == WITHHELD for name in features.platforms) for row in played.applications])
     figures = {
+        "retraining": _retrained(lenders, ids, truth.bad),
         "consents": {
             name: _group(scores.served, truth.bad, of) for name, of in ((WITHHELD, withheld), ("given", ~withheld))
         },
@@ -149,7 +153,7 @@ class _Way:
 
     def lender(
         self,
-        lender: LifeLender,
+        live: DecisionPolicy,
         places: np.ndarray,
         lines: Sequence[Mapping[str, Any]],
         pds: np.ndarray | None,
@@ -157,10 +161,14 @@ class _Way:
         chance: np.ndarray,
         fraud: np.ndarray,
     ) -> None:
-        """Decide one lender's applications; `pds` [a] take the place of the served ones, at the same share of them."""
+        """Decide a lender's applications under one policy; `pds` [a] take the place of the served ones, at the same
+        share of them.
+        """
+        if not len(places):
+            return
         served = np.array([line["scored"]["points"] for line in lines])
-        cut = lender.policy.products["starter"].champion.approve
-        own, policy = served, lender.policy
+        cut = live.products["starter"].champion.approve
+        own, policy = served, live
         if pds is not None:
             own = np.rint(points(pds[places])).astype(np.int64)
             threshold = int(np.quantile(own, 1 - float((served >= cut).mean()), method="nearest"))
@@ -238,6 +246,25 @@ def _figures(one: Decided, truth: Truth, most: float, affordable: np.ndarray) ->
         "days_median": float(np.median(one.days)),
         "days_90": float(np.quantile(one.days, 0.9)),
     }
+
+
+def _retrained(lenders: Sequence[LifeLender], ids: Sequence[str], bad: np.ndarray) -> dict[str, Any] | None:
+    """Both models of a retraining on the applications that the new one answered and the old one scored in shadow."""
+    both: dict[str, tuple[float, float]] = {}
+    for lender in lenders:
+        for line in lender.log.lines():
+            content = line.content if line.kind == "score" else None
+            shadow = None if content is None else content.get("shadow")
+            if content is not None and shadow and "pd" in shadow:
+                both.setdefault(content["application_id"], (content["pd"], shadow["pd"]))
+    if not both:
+        return None
+    places = [at for at, one in enumerate(ids) if one in both]
+    outcome, pds = bad[places], np.array([both[ids[at]] for at in places])
+    found: dict[str, Any] = {"applications": len(places), "bad_if_granted": float(outcome.mean())}
+    for name, pd in (("new", pds[:, 0]), ("old", pds[:, 1])):
+        found[name] = {"auc": auc(outcome, pd), "mean_pd": float(pd.mean())}
+    return found
 
 
 def _group(pd: np.ndarray, bad: np.ndarray, of: np.ndarray) -> dict[str, float | None]:

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from sealscore.shared.plan.errors import PlanError, explain
 from sealscore.shared.plan.schema import Strict
 from sealscore.shared.plan.toml import load_toml
+from sealscore.shared.serving.watch import MOST_QUARTERS
 from sealscore.simulations.world.config import PERIODS, PLATFORM_PARTIES, Calendar, Economy, Share, WorldConfig
 
 DEFAULT = "default"
@@ -36,6 +37,11 @@ class LifeConsents(Strict):
     capacity: Share = Field(0.8, description="Share of the consents to the wallet that name the capacity band.")
     flag: Share = Field(0.7, description="Share of the consents to video platforms that name the traffic flag.")
     buyers: Share = Field(0.5, description="Times that share among those who bought traffic.")
+    retraining: Share = Field(0.8, description="Share of the consents that let the level enter a later training.")
+    watch: Share = Field(0.8, description="Share of the consents to the wallet with one to be watched beside them.")
+    withdraws: Share = Field(
+        0.004, description="Chance in a month that somebody withdraws all that a platform was let tell."
+    )
 
 
 class FraudWave(Strict):
@@ -65,6 +71,20 @@ class PlatformAway(Strict):
         if self.party not in PLATFORM_PARTIES:
             raise ValueError(f"away.party must be one of {', '.join(PLATFORM_PARTIES)}")
         return self
+
+
+class LifeWatch(Strict):
+    """The watch bit: the wallet tells lenders once a quarter who is among the worst."""
+
+    worst: float = Field(0.22, gt=0, lt=1, description="Share of the training persons who would have a bit of 1.")
+    quarters: int = Field(5, ge=1, le=MOST_QUARTERS, description="So many quarters are asked for from everybody.")
+
+
+class LifeRetraining(Strict):
+    """The lenders' part of the model is trained again on loans whose outcome is known; towers stay as they are."""
+
+    month: Month | None = Field(18, description="Its month; the new release is live from that month's first day.")
+    epsilon: float = Field(1.0, gt=0, le=20, description="Epsilon of its plan.")
 
 
 class LifeProducts(Strict):
@@ -97,6 +117,8 @@ class LifeConfig(Strict):
     wave: FraudWave = Field(FraudWave(), description="Fraud wave.")
     shock: Shock = Field(Shock(), description="Shock.")
     away: PlatformAway = Field(PlatformAway(), description="A platform away.")
+    watch: LifeWatch = Field(LifeWatch(), description="The watch bit.")
+    retraining: LifeRetraining = Field(LifeRetraining(), description="A retraining.")
     products: LifeProducts = Field(LifeProducts(), description="Products.")
     reviewers: Reviewers = Field(Reviewers(), description="Reviewers.")
 
@@ -113,6 +135,11 @@ class LifeConfig(Strict):
             calendar=Calendar(start=date(months // 12, months % 12 + 1, 1), vintages=self.months),
             economy=Economy(shock_month=at, shock_size=self.shock.size),
         )
+
+    @property
+    def retrains(self) -> bool:
+        """Whether there is a retraining before the last month of applications is over."""
+        return self.retraining.month is not None and self.retraining.month < self.months
 
     @property
     def opening_seed(self) -> int:

@@ -12,19 +12,29 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from sealscore.simulations.life.checks import LifeCheck, TrainingBudget, check_bits, check_ledgers, check_lenders
+from sealscore.simulations.life.checks import (
+    LifeCheck,
+    TrainingBudget,
+    check_bits,
+    check_ledgers,
+    check_lenders,
+    check_withdrawn,
+)
 from sealscore.simulations.life.compare import compared
 from sealscore.simulations.life.config import LifeConfig
+from sealscore.simulations.life.events.early import early_figures
 from sealscore.simulations.life.features import life_features
 from sealscore.simulations.life.market import Market, draw_filed, living_agents
 from sealscore.simulations.life.outcomes import (
     closed,
+    consent_tables,
     known_loans,
     known_repayments,
     loan_paths,
@@ -33,14 +43,17 @@ from sealscore.simulations.life.outcomes import (
 from sealscore.simulations.life.parties.lenders import LifeLender
 from sealscore.simulations.life.parties.opening import open_life
 from sealscore.simulations.life.parties.platforms import LifePlatform
-from sealscore.simulations.life.play import TOKEN, Life, Played, Row
+from sealscore.simulations.life.parties.retraining import retrain
+from sealscore.simulations.life.play import Life
 from sealscore.simulations.life.report import write_report
+from sealscore.simulations.life.rows import TOKEN, Played, Row
 from sealscore.simulations.world.build import naming, whole_folder
 from sealscore.simulations.world.tables import write
 
 FORMAT = 1
 RECORD, ORACLE = "life.json", "oracle"
 TABLES = ("applications", "scores", "decisions", "loans", "repayments")
+CONSENTS = ("withdrawals", "warnings", "watch")
 
 
 class LifeFailed(RuntimeError):
@@ -66,14 +79,14 @@ def run_life(config: LifeConfig, output: Path, tell: Callable[[str], None]) -> d
         opened = open_life(config, home / "opening", tell)
         agents, ring = living_agents(config)
         filed = draw_filed(config, agents)
-        features = life_features(agents, filed, opened.plan, tell)
+        features = life_features(config, agents, filed, opened.plan, tell)
         market = Market(agents, filed)
         with ExitStack() as stack:
             parties = home / "parties"
             parties.mkdir()
             platforms = {
-                name: LifePlatform(name, opened, parties, features.platforms[name], features.rows[name])
-                for name in features.platforms
+                name: LifePlatform(name, opened, parties, records, features.rows[name], features.watched.get(name, {}))
+                for name, records in features.platforms.items()
             }
             lenders = [
                 LifeLender(place, lender.name, opened, parties, config.reviewers, config.seed)
@@ -81,11 +94,13 @@ def run_life(config: LifeConfig, output: Path, tell: Callable[[str], None]) -> d
             ]
             for close in [one.close for one in platforms.values()] + [one.close for one in lenders]:
                 stack.callback(close)
-            played = Life(config, market, features, lenders, platforms).play(tell)
+            again = partial(retrain, config, opened, features, lenders, folder=home / "again")
+            played = Life(config, market, features, lenders, platforms, parties, again).play(tell)
             tell("replaying and verifying everything")
             checks = check_lenders(lenders, Counter(row["lender"] for row in played.decisions))
             bits: dict[str, dict[str, list[int]]] = {}
-            person_of = dict(zip(features.ids, features.persons, strict=True))
+            person_of = dict(zip(features.ids, features.own.person, strict=True))
+            checks += check_withdrawn(platforms, lenders, played.withdrawals, person_of, played.last)
             told = {
                 name: {person_of[row["application_id"]] for row in played.applications if row[name] == TOKEN}
                 for name in platforms
@@ -108,11 +123,14 @@ def run_life(config: LifeConfig, output: Path, tell: Callable[[str], None]) -> d
             figures, by_way = compared(config, opened, features, lenders, played)
         spread = {name: {kind: _spread(of) for kind, of in kinds.items()} for name, kinds in bits.items()}
         tables = tables_of(played)
+        paths = loan_paths(played.loans), repayment_paths(played.repayments)
+        figures["early"] = early_figures(*paths, tables["warnings"], tables["watch"], played.last)
         record: dict[str, Any] = {
             "format": FORMAT,
             "config": config.model_dump(mode="json"),
             "happened": happened(played, tables["loans"]),
             "training": {name: asdict(one) for name, one in budgets.items()},
+            "retraining": played.retraining,
             "bits": spread,
             "checks": [asdict(one) for one in checks],
         }
@@ -129,6 +147,7 @@ def tables_of(played: Played) -> dict[str, pl.DataFrame]:
         **{name: _frame(getattr(played, name)) for name in ("applications", "scores", "decisions")},
         "loans": known_loans(loan_paths(played.loans), played.last),
         "repayments": known_repayments(repayment_paths(played.repayments), played.last),
+        **consent_tables(played),
     }
 
 
@@ -154,6 +173,9 @@ def happened(played: Played, loans: pl.DataFrame) -> dict[str, Any]:
         "queues": dict(sorted(Counter(str(row["queue"]) for row in reviewed).items())),
         "days_median": float(np.median(days)),
         "days_90": float(np.quantile(days, 0.9)),
+        "withdrawn": len(played.withdrawals),
+        "withdrawn_status": dict(sorted(Counter(row["status"] for row in played.withdrawals).items())),
+        "watch": played.watch,
         "loans": len(loans),
         "lent": int(loans["principal"].sum()),
         "bad_known": len(ended),
@@ -180,7 +202,7 @@ def _write(
     figures: Mapping[str, Any],
     record: Mapping[str, Any],
 ) -> None:
-    for name in TABLES:
+    for name in (*TABLES, *CONSENTS):
         write(folder / f"{name}.parquet", tables[name])
     write(folder / "months.parquet", months(tables))
     parties = [

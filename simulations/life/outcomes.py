@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from sealscore.simulations.life.rows import Played
 from sealscore.simulations.world.config import PERIODS
 from sealscore.simulations.world.people.repayment import PERIOD_DAYS, WINDOW
 
@@ -39,6 +40,34 @@ _REPAYMENTS = {
     "due": pl.Float64,
     "paid_at": pl.Date,
 }
+
+
+_WITHDRAWALS = {
+    "platform": pl.String,
+    "lender": pl.String,
+    "day": pl.Date,
+    "application_id": pl.String,
+    "status": pl.String,
+}
+_WARNINGS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "application_id": pl.String,
+    "lender": pl.String,
+    "day": pl.Date,
+    "priority": pl.Int64,
+    "days_past_due": pl.Int64,
+    "missed": pl.Int64,
+    "reasons": pl.List(pl.String),
+}
+_BITS = {"application_id": pl.String, "lender": pl.String, "day": pl.Date, "value": pl.Int64}
+
+
+def consent_tables(played: Played) -> dict[str, pl.DataFrame]:
+    """What came of consents that ended and of those to be watched: tables that may be empty, by name."""
+    return {
+        "withdrawals": pl.DataFrame(played.withdrawals, schema=_WITHDRAWALS),
+        "warnings": pl.DataFrame(played.warnings, schema=_WARNINGS),
+        "watch": pl.DataFrame(played.bits, schema=_BITS),
+    }
 
 
 def loan_paths(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:

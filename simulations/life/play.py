@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from sealscore.clients.scoring.tokens import NoToken
+from sealscore.shared.persons.identifiers import NORMAL_FORMS
 from sealscore.shared.serving.manifest import Kind
 from sealscore.simulations.life.config import FIRST_MONTH, LifeConfig
+from sealscore.simulations.life.events.warnings import LIST_DAY, WarningDesk
+from sealscore.simulations.life.events.withdrawals import Withdrawing, pass_on
 from sealscore.simulations.life.features import LifeFeatures
 from sealscore.simulations.life.market import LoanPath, Market
 from sealscore.simulations.life.parties.lenders import LifeLender
 from sealscore.simulations.life.parties.platforms import LifePlatform
+from sealscore.simulations.life.parties.retraining import Retrained
+from sealscore.simulations.life.rows import CEILING, TOKEN, WITHDRAWN, WITHHELD, Played, Row
 from sealscore.simulations.world.people.latent import stream, top_share
 from sealscore.simulations.world.people.repayment import NEVER, PERIOD_DAYS
 
-Row = dict[str, Any]
-TOKEN, CEILING, WITHHELD = "token", "ceiling", "withheld"
-"""What became of a platform's token: it was made, a ceiling was reached, or there was no consent."""
 _DAY = timedelta(days=1)
 _MOST_INPUT = 100_000_000
-
-
-@dataclass
-class Played:
-    """What happened up to the `last` day, as rows of tables: of parties' own view, and of what only the oracle knows.
-
-    `loans` and `repayments` hold whole paths, also what comes after the last day: outcomes.py cuts them.
-    """
-
-    last: date = FIRST_MONTH
-    applications: list[Row] = field(default_factory=list)
-    scores: list[Row] = field(default_factory=list)
-    decisions: list[Row] = field(default_factory=list)
-    loans: list[Row] = field(default_factory=list)
-    repayments: list[Row] = field(default_factory=list)
-    oracle: list[Row] = field(default_factory=list)
 
 
 class Life:
@@ -54,19 +39,33 @@ class Life:
         features: LifeFeatures,
         lenders: Sequence[LifeLender],
         platforms: Mapping[str, LifePlatform],
+        folder: Path,
+        retrain: Callable[[Played, date], Retrained],
     ) -> None:
         self.played = Played()
         self._config, self._market, self._features = config, market, features
-        self._lenders, self._platforms = lenders, platforms
+        self._lenders, self._platforms, self._retrain = lenders, platforms, retrain
+        form = NORMAL_FORMS[lenders[0].release.plan.alignment.identifier]
+        self._form = form
+        self._desks = [WarningDesk(lender, form, folder) for lender in lenders]
+        self._withdrawals = {
+            name: Withdrawing(
+                platform, config.consents.withdraws, stream(market.agents.config, f"withdrawals of the life {name}")
+            )
+            for name, platform in platforms.items()
+        }
         agents, filed = market.agents, market.filed
         frauds = agents.frauds
         self.fraud = (frauds.buys_traffic | frauds.false_identity | frauds.false_licence)[filed.who]
         self._buyer = frauds.buys_traffic[filed.who]
         self._consent = self._drawn_consents()
+        self._watch: Counter[str] = Counter()
         self._chance = stream(agents.config, "offers taken").random(len(filed))
         self._closing: defaultdict[date, list[tuple[int, str]]] = defaultdict(list)
         self._rows: dict[int, Row] = {}
         self._decided: dict[int, Row] = {}
+        self._points: dict[int, int] = {}
+        self._places = {name: at for at, name in enumerate(features.ids)}
 
     def play(self, tell: Callable[[str], None]) -> Played:
         """Live all months, and the days until nobody waits for a review."""
@@ -83,16 +82,74 @@ class Life:
                 month = (day.year - FIRST_MONTH.year) * 12 + day.month - FIRST_MONTH.month
                 if day < end:
                     tell(f"month {month + 1} of {self._config.months}")
+                if self._config.retrains and month == self._config.retraining.month:
+                    self._new_release(day, tell)
                 peers = {lender.name: lender.begin_month(day) for lender in self._lenders}
                 for platform in self._platforms.values():
                     platform.begin_month(np.array(of_month[day.year, day.month], dtype=np.int64), peers)
+                for one in self._withdrawals.values():
+                    one.begin_month()
+                self._tell_bits(day)
+            self._consents_end(day)
             self._reviews(day)
             self._close(day)
             if of_day[day]:
                 self._apply(of_day[day], day)
+            if day.day == LIST_DAY:
+                for desk in self._desks:
+                    listed, bits = desk.listed(day)
+                    self.played.warnings += listed
+                    self.played.bits += bits
             self.played.last = day
             day += _DAY
+        self.played.watch = dict(self._watch)
         return self.played
+
+    def _new_release(self, today: date, tell: Callable[[str], None]) -> None:
+        """Train again on what is known by now; from this month on everybody uses what comes of it."""
+        tell("training again on the loans whose outcome is known")
+        found = self._retrain(self.played, today)
+        for lender in self._lenders:
+            lender.use(found.release)
+        for platform in self._platforms.values():
+            platform.use(found.release)
+        self.played.retraining = found.plain(today)
+
+    def _tell_bits(self, today: date) -> None:
+        for platform in self._platforms.values():
+            told = platform.tell_bits(today)
+            for name in ("told", "ended", "kept_back", "absent"):
+                self._watch[name] += getattr(told, name)
+
+    def _consents_end(self, today: date) -> None:
+        """Who withdraws today, and the day's batches; of who withdrew, lenders ask for the score once more."""
+        gone = [row for one in self._withdrawals.values() for row in one.of_day(today)]
+        self._watch["batches"] += pass_on(self._platforms, self._lenders, today)
+        for row in gone:
+            row["status"] = self._asked_again(row, today)
+            lender = self._lenders[[one.name for one in self._lenders].index(row["lender"])]
+            self._desks[lender.place].withdrawn(row["application_id"])
+        self.played.withdrawals += gone
+
+    def _asked_again(self, row: Row, today: date) -> str:
+        """What a lender's scorer says of a token that was withdrawn, brought once more with its application."""
+        at, name = self._places[row["application_id"]], row["platform"]
+        lender = next(one for one in self._lenders if one.name == row["lender"])
+        token = self._platforms[name].given(lender.name, row["application_id"])
+        answer = lender.score_again(self._scored(at, lender, [token], today), today)
+        return next(str(said["status"]) for said in answer["signals"] if said.get("platform") in (name, None))
+
+    def _scored(self, at: int, lender: LifeLender, tokens: list[str], today: date) -> Row:
+        """What a lender's system sends for a score."""
+        return {
+            "application_id": self._features.ids[at],
+            "as_of": str(today),
+            "person": self._features.persons[at],
+            "product": str(self._market.filed.product[at]),
+            "purpose": lender.release.manifest.purpose_code,
+            "features": self._features.given(at),
+            "tokens": tokens,
+        }
 
     def _apply(self, places: list[int], today: date) -> None:
         groups: defaultdict[int, list[int]] = defaultdict(list)
@@ -114,6 +171,10 @@ class Life:
             if platform.rows[at] < 0:
                 row[name] = "unknown"
                 continue
+            person = self._form(features.persons[at])
+            if self._withdrawals[name].has(person):
+                row[name] = WITHDRAWN
+                continue
             kinds = self._consent[name].get(at)
             if kinds is None:
                 row[name] = WITHHELD
@@ -122,30 +183,41 @@ class Life:
                 row[name] = "away"
                 continue
             try:
-                tokens.append(platform.token(lender.name, features.persons[at], features.ids[at], kinds, today))
+                asked = (lender.name, features.persons[at], features.ids[at])
+                tokens.append(platform.token(*asked, kinds, bool(self._retrains[name][at]), today))
                 row[name] = TOKEN
                 told_capacity |= "capacity" in kinds
+                self._withdrawals[name].told(person, lender.name, features.ids[at])
             except NoToken as refused:
                 # A platform that refuses for any other reason is at fault, and the life with it.
                 if refused.code != CEILING:
                     raise
                 row[name] = CEILING
+        row["watched"] = any(self._begin_watch(at, name, row, lender, today) for name in self._platforms)
         amount = max(500, round(float(filed.amount[at])))
         product = str(filed.product[at])
         self._rows[at] = row | {"product": product, "amount": amount, "term_months": int(filed.term[at])}
-        body = {
-            "application_id": features.ids[at],
-            "as_of": str(today),
-            "person": features.persons[at],
-            "product": product,
-            "purpose": lender.release.manifest.purpose_code,
-            "features": features.given(at),
-            "tokens": tokens,
+        return self._scored(at, lender, tokens, today) | {
             "amount": amount,
             "term_months": int(filed.term[at]),
             "inputs": self._inputs(at, lender, product, told_capacity),
         }
-        return body
+
+    def _begin_watch(self, at: int, name: str, row: Row, lender: LifeLender, today: date) -> bool:
+        """Whether somebody who has a token agrees to be watched: asked of all alike, whatever becomes of the loan."""
+        platform = self._platforms[name]
+        if row[name] != TOKEN or not platform.watches or not self._watched[at]:
+            return False
+        asked = (lender.name, self._features.persons[at], self._features.ids[at])
+        try:
+            platform.begin_watch(*asked, self._config.watch.quarters, today)
+        except NoToken as refused:
+            if refused.code not in (CEILING, "release-expired"):
+                raise
+            self._watch["refused"] += 1
+            return False
+        self._watch["begun"] += 1
+        return True
 
     def _inputs(self, at: int, lender: LifeLender, product: str, told_capacity: bool) -> Row:
         """What a lender knows beside the score. Who lets the wallet tell the capacity is asked for no other proof."""
@@ -180,6 +252,7 @@ class Life:
                 "flag": any(one.get("flag") for one in told),
             }
         )
+        self._points[at] = int(score["points"])
         row = {
             **identity,
             "day": today,
@@ -253,11 +326,14 @@ class Life:
         for number in range(term):
             period = int(path.paid_in[number])
             paid = None if period == NEVER else applied + timedelta(days=PERIOD_DAYS * period)
+            due_at = applied + timedelta(days=PERIOD_DAYS * (number + 1))
+            ids = (self._features.ids[at], self._features.persons[at])
+            self._desks[lender.place].due(*ids, due_at, paid, self._points[at])
             self.played.repayments.append(
                 {
                     "application_id": self._features.ids[at],
                     "number": number + 1,
-                    "due_at": applied + timedelta(days=PERIOD_DAYS * (number + 1)),
+                    "due_at": due_at,
                     "due": path.instalment,
                     "paid_at": paid,
                 }
@@ -275,6 +351,9 @@ class Life:
     def _drawn_consents(self) -> Mapping[str, dict[int, frozenset[Kind]]]:
         """Which kinds each application's consent to a platform names; none where it is withheld."""
         knobs, agents, filed = self._config.consents, self._market.agents, self._market.filed
+        also = stream(agents.config, "further consents of the life").random((1 + len(self._platforms), len(filed)))
+        self._watched = also[0] < knobs.watch
+        self._retrains = dict(zip(self._platforms, also[1:] < knobs.retraining, strict=True))
         worst = top_share(-agents.creators.honesty, knobs.worst)[filed.who]
         found: dict[str, dict[int, frozenset[Kind]]] = {}
         for name, platform in self._platforms.items():

@@ -15,6 +15,7 @@ from sealscore.compliance.pages.page import Column, Html, Page, cards, figure, f
 from sealscore.compliance.pages.svg import STYLES, Axis
 from sealscore.shared.files import write_whole
 from sealscore.shared.text.numbers import fixed, percent, plural, whole
+from sealscore.simulations.life.events.pages import early_section, ended_rows, retraining_section
 
 REPORT = "report.html"
 RECORD, ORACLE, FIGURES = "life.json", "oracle", "figures.json"
@@ -61,6 +62,8 @@ def life_report(record: Mapping[str, Any], oracle: Mapping[str, Any], months: pl
     )
     page.section("The same applicants, decided in other ways", _explained(), _ways(oracle))
     page.section("Who withholds consent", _consents(oracle))
+    page.section("Early warnings", early_section(oracle))
+    page.section("Trained again", retraining_section(record, oracle))
     page.section("Month by month", _months(config, months))
     page.section("What lenders saw", _happened(happened))
     page.section("What was told of each person", _told(record))
@@ -90,7 +93,24 @@ def changes(oracle: Mapping[str, Any]) -> dict[str, float | None]:
         "days_median": ways[_FEDERATION]["days_median"],
         "days_90": ways[_FEDERATION]["days_90"],
         "days_90_alone": ways[_ALONE]["days_90"],
+        **_early(oracle["early"]),
+        **_again(oracle["retraining"]),
     }
+
+
+def _early(early: Mapping[str, Any]) -> dict[str, float | None]:
+    """How much of what turned bad was flagged in time: by the lists, by own scores, by bits; and of the watched."""
+    found: dict[str, float | None] = {}
+    for place, group in (("early", early), ("early_watched", early["watched"])):
+        for name in ("rule", "score", "bit"):
+            for figure_ in ("flagged", "caught", "lead"):
+                found[f"{place}_{name}_{figure_}"] = group[name][figure_]
+    return found | {"early_ones": early["bits"]["ones"]}
+
+
+def _again(both: Mapping[str, Any] | None) -> dict[str, float | None]:
+    """AUC of the models before and after a retraining, on the same applications."""
+    return {f"auc_{name}": None if both is None else both[name]["auc"] for name in ("old", "new")}
 
 
 def excess(way: Mapping[str, float | None]) -> float | None:
@@ -230,6 +250,7 @@ def _happened(happened: Mapping[str, Any]) -> Html:
         ("loans of which the loss is known", whole(happened["loss_known"])),
         ("lost of what was lent in these", percent(happened["loss_rate"], 1)),
     ]
+    rows += ended_rows(happened)
     heads = ["", Column(f"up to the last day, {happened['last_day']}", number=True)]
     return table(heads, rows)
 
@@ -244,8 +265,8 @@ def _told(record: Mapping[str, Any]) -> Html:
     budget = max(one["epsilon"] for one in record["training"].values())
     delta = next(iter(record["training"].values()))["delta"]
     words = paragraph(
-        f"Training: epsilon {fixed(budget, 3)} at delta {delta:g}, of persons of the opening. Of those who live in the "
-        "life tokens told this, each person at each platform:"
+        f"All training: epsilon {fixed(budget, 3)} at delta {delta:g}. Of those who live in the life tokens and "
+        "batches told this, each person at each platform:"
     )
     return join([words, table(["platform", "kind", *numbers], rows)])
 

@@ -31,11 +31,25 @@ _ROWS: Mapping[str, tuple[str, bool]] = {
     "frauds_stopped_alone": ("planted frauds without a loan, lender alone", False),
     "frauds_stopped_excess_alone": ("the same less the share of all applications, in points, lender alone", True),
     "identity_reviewed": ("applications reviewed for papers or traffic", False),
+    "early_rule_flagged": ("loans ever flagged by the lists", False),
+    "early_rule_caught": ("bad loans warned of in time by the lists", False),
+    "early_score_flagged": ("loans flagged by the score of their application", False),
+    "early_score_caught": ("bad loans warned of in time by that score", False),
+    "early_ones": ("watch bits that are 1", False),
+    "early_watched_bit_flagged": ("watched loans with a bit of 1, ever", False),
+    "early_watched_bit_caught": ("bad watched loans warned of in time by a bit", False),
+    "early_watched_rule_flagged": ("watched loans ever flagged by the lists", False),
+    "early_watched_rule_caught": ("bad watched loans warned of in time by the lists", False),
 }
 _DAYS = {
     "days_median": "days to a decision, median",
     "days_90": "days to a decision, 90th percentile",
     "days_90_alone": "days to a decision, 90th percentile, lender alone",
+    "early_rule_lead": "days from the first list to 30 days past due, median",
+}
+_AUCS = {
+    "auc_old": "AUC of the first model on applications after the retraining",
+    "auc_new": "AUC of the new model on the same",
 }
 _MARKED = re.compile(r"(<!-- figures of lives -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -62,6 +76,9 @@ def across(lives: Sequence[Mapping[str, float | None]], configs: Sequence[Mappin
     for name, words in _DAYS.items():
         mean, deviation = _moments([one[name] for one in lives])
         lines.append(f"| {words} | {fixed(mean, 1)} | {fixed(deviation, 1)} |")
+    for name, words in _AUCS.items():
+        mean, deviation = _moments([one[name] for one in lives])
+        lines.append(f"| {words} | {fixed(mean, 3)} | {fixed(deviation, 3)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -30,7 +30,7 @@ from sealscore.clients.features.build import computed
 from sealscore.clients.features.dictionary.dictionary import bounded
 from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.schema import TableSchema
-from sealscore.shared.serving.watch import MOST_QUARTERS, quarter_after, quarter_of
+from sealscore.shared.serving.watch import MOST_QUARTERS, first_day, quarter_after, quarter_of
 from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.experiments.central import Budget, fit
 from sealscore.simulations.world.config import WorldConfig
@@ -162,7 +162,7 @@ def _quarters(loans: Loans, at: int) -> list[np.datetime64]:
     quarter, ends, found = quarter_of(_day(applied)), quarter_of(_day(last)), list[np.datetime64]()
     while quarter < ends and len(found) < MOST_QUARTERS:
         quarter = quarter_after(quarter, 1)
-        found.append(np.datetime64(date(int(quarter[:4]), 3 * int(quarter[-1]) - 2, 1), "D"))
+        found.append(np.datetime64(first_day(quarter), "D"))
     return found
 
 

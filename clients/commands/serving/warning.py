@@ -115,13 +115,13 @@ def list_warnings(
     if output is not None and output.suffix not in (".csv", ".json"):
         raise typer.BadParameter(f"{output.name!r}: name a .csv or a .json file", param_hint="--output")
     node_dir, day = of_role(folder, "lender"), _day(as_of)
-    arrears = (WarningRules() if rules is None else WarningRules.load(rules)).arrears
+    applied = WarningRules() if rules is None else WarningRules.load(rules)
     form = NORMAL_FORMS[node_dir.config().data.form]
     loans = read_arrears(repayments, form, day)
     with score_log(node_dir) as (_, log):
         names = {loan.person: log.keys.person(loan.person) for loan in loans}
         # Of a day that is over it is the bits that hold today that count: those of then are gone.
-        found = warned_loans(loans, arrears, log.watch_bits(today()), names, log.erased())
+        found = warned_loans(loans, applied, log.watch_bits(today()), names, log.erased())
     if output is None:
         for one in found:
             print(json_line(one.plain))

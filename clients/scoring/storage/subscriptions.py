@@ -144,3 +144,9 @@ def entries_of(database: sqlite3.Connection, lender: str, number: int) -> list[b
     """The entries that a batch was made with; what ended or was withdrawn since is for the next one to say."""
     query = "SELECT entry FROM watch_outbox WHERE (lender, batch) = (?, ?) ORDER BY number"
     return [bytes(entry) for (entry,) in database.execute(query, (lender, number))]
+
+
+def lenders_with_bits(database: sqlite3.Connection) -> list[str]:
+    """The lenders for which bits of a quarter wait that no batch has, in order."""
+    query = "SELECT DISTINCT lender FROM watch_outbox WHERE quarter IS NOT NULL AND batch IS NULL ORDER BY lender"
+    return [str(lender) for (lender,) in database.execute(query)]

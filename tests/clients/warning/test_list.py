@@ -14,13 +14,13 @@ from sealscore.clients.commands.serving.warning import _write
 from sealscore.clients.decision.register import DecisionError
 from sealscore.clients.scoring.storage.watch_bits import WatchBit
 from sealscore.clients.warning.arrears import LoanArrears, read_arrears
-from sealscore.clients.warning.borrowers import ARREARS, URGENT, WATCHED, WarnedLoan, warned_loans
-from sealscore.clients.warning.rules import ArrearsRules, WarningRules
+from sealscore.clients.warning.borrowers import ARREARS, SCORED, URGENT, WATCHED, WarnedLoan, warned_loans
+from sealscore.clients.warning.rules import ArrearsRules, PointsRule, WarningRules
 from sealscore.clients.warning.watching import stop_watching
 from sealscore.shared.plan.errors import PlanError
 
 DAY = date(2030, 4, 10)
-RULES = ArrearsRules()
+RULES = WarningRules()
 
 
 def bit(person: str, value: int = 1) -> WatchBit:
@@ -120,6 +120,34 @@ def test_a_table_that_cannot_be_read_is_refused_without_a_cell(tmp_path: Path, r
         read_arrears(path, str.strip, DAY)
     assert "secret-ann" not in str(error.value)
     assert "L1" not in str(error.value).replace(str(tmp_path), "")
+
+
+def test_points_say_whom_a_bit_lists_alone_and_whom_a_low_score_does(tmp_path: Path):
+    path = tmp_path / "loans.csv"
+    rows = [("low", "a", 500), ("high", "b", 560), ("worst", "c", 470), ("good", "d", 600), ("unscored", "e", "")]
+    lines = [f"{loan},{person},2030-05-01,,{points}" for loan, person, points in rows]
+    path.write_text("\n".join(["loan,person,due_at,paid_at,points", *lines]), encoding="utf-8")
+    loans = [*read_arrears(path, str.strip, DAY), LoanArrears("late", "f", 6, 1, 600)]
+    names = {loan.person: loan.person.encode() for loan in loans}
+    rules = WarningRules(watch=PointsRule(points=520), score=PointsRule(points=480))
+    found = warned_loans(loans, rules, [bit(person) for person in "abef"], names, ())
+    assert [(one.loan, one.priority, [reason["code"] for reason in one.reasons]) for one in found] == [
+        # Beside arrears a bit counts whatever the score was.
+        ("late", URGENT, ["arrears.days", "watch"]),
+        ("low", WATCHED, ["watch"]),
+        ("unscored", WATCHED, ["watch"]),
+        ("worst", SCORED, ["score"]),
+    ]
+    # Without such a rule the column changes nothing, and neither does its absence.
+    assert {one.loan for one in warned_loans(loans, RULES, [bit("b")], names, ())} == {"late", "high"}
+
+
+@pytest.mark.parametrize("second", ["501", "", "much"])
+def test_points_of_a_loan_are_one_whole_number(tmp_path: Path, second: str):
+    path = tmp_path / "loans.csv"
+    path.write_text(f"loan,person,due_at,paid_at,points\nL1,ann,2030-05-01,,500\nL1,ann,2030-06-01,,{second}\n")
+    with pytest.raises(DecisionError, match="row 2"):
+        read_arrears(path, str.strip, DAY)
 
 
 def test_rules_are_read_and_checked(tmp_path: Path):

@@ -14,8 +14,17 @@ import pytest
 
 from sealscore.simulations.life.checks import LifeCheck
 from sealscore.simulations.life.compare import WAYS
-from sealscore.simulations.life.config import FraudWave, LifeConfig, LifeConsents, Opening, PlatformAway, Shock
-from sealscore.simulations.life.life import ORACLE, TABLES, LifeFailed, run_life
+from sealscore.simulations.life.config import (
+    FraudWave,
+    LifeConfig,
+    LifeConsents,
+    LifeRetraining,
+    LifeWatch,
+    Opening,
+    PlatformAway,
+    Shock,
+)
+from sealscore.simulations.life.life import CONSENTS, ORACLE, TABLES, LifeFailed, run_life
 from sealscore.simulations.life.report import changes, life_report
 
 pytestmark = pytest.mark.slow
@@ -23,12 +32,15 @@ pytestmark = pytest.mark.slow
 LENDERS, PLATFORMS = ("lender-1", "lender-2", "lender-3"), ("video-1", "video-2", "wallet")
 CONFIG = LifeConfig(
     creators=300,
-    months=3,
+    months=4,
     futures=5,
     opening=Opening(creators=2000, rounds=2),
     wave=FraudWave(month=1, months=1, share=0.5),
     shock=Shock(month=2),
     away=PlatformAway(party="wallet", month=1, days=7),
+    consents=LifeConsents(withdraws=0.2),
+    retraining=LifeRetraining(month=2, epsilon=1.0),
+    watch=LifeWatch(worst=0.4),
 )
 
 
@@ -53,13 +65,64 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
 def test_the_end_holds_at_every_party(lived: Lived):
     checks = [LifeCheck(**one) for one in lived.record["checks"]]
     assert all(one.good for one in checks)
-    wanted = {(lender, what) for lender in LENDERS for what in ("log", "scores", "decisions", "ledger")}
+    wanted = {(lender, what) for lender in LENDERS for what in ("log", "scores", "decisions", "ledger", "withdrawals")}
     wanted |= {(platform, what) for platform in PLATFORMS for what in ("bits", "ledger")}
     assert {(one.party, one.what) for one in checks} == wanted
     applications = lived.record["happened"]["applications"]
-    for what in ("scores", "decisions"):
-        assert sum(one.looked_at for one in checks if one.what == what) == applications
+    # The score of an application of which a token was withdrawn is asked for once more.
+    again = lived.record["happened"]["withdrawn"]
+    for what, count in (("scores", applications + again), ("decisions", applications)):
+        assert sum(one.looked_at for one in checks if one.what == what) == count
     assert lived.record["happened"]["loans"] > 0
+
+
+def test_who_withdraws_is_scored_without_the_token_and_stays_counted(lived: Lived):
+    withdrawals, applications = lived.table("withdrawals"), lived.table("applications")
+    # A serving key is destroyed in the third month after its own, and then nobody opens its tokens.
+    both = withdrawals.join(applications, on="application_id")
+    readable = both["day"].dt.month() - both["applied_at"].dt.month() <= 2
+    assert set(both.filter(readable)["status"]) == {"withdrawn"}
+    assert set(both.filter(~readable)["status"]) <= {"expired"}
+    first = withdrawals.group_by("platform").agg(pl.col("day").min())
+    for platform, day in first.iter_rows():
+        gone = applications.filter(pl.col(platform) == "withdrawn")
+        assert (gone["applied_at"] >= day).all()
+    assert any("withdrawn" in set(applications[name]) for name in PLATFORMS)
+    # Whoever got a token is counted, also after a withdrawal.
+    checks = {(one["party"], one["what"]): one for one in lived.record["checks"]}
+    for name in PLATFORMS:
+        assert checks[name, "bits"]["least"] <= lived.record["bits"][name]["signal"]["persons"]
+    assert sum(checks[name, "withdrawals"]["looked_at"] for name in LENDERS) == len(withdrawals) > 0
+
+
+def test_the_wallet_tells_one_bit_a_quarter_of_those_who_agreed(lived: Lived):
+    watch, applications, happened = lived.table("watch"), lived.table("applications"), lived.record["happened"]
+    assert set(watch["day"]) == {date(2025, 7, 5)}
+    agreed = applications.filter("watched")
+    assert (agreed["wallet"] == "token").all()
+    assert len(agreed) == happened["watch"]["begun"]
+    assert set(watch["application_id"]) < set(agreed["application_id"])
+    assert set(watch["value"]) == {0, 1}
+    bits = lived.record["bits"]["wallet"]["watch"]
+    # A bit that two lenders are told is one bit.
+    assert (bits["mean"], bits["most"]) == (1.0, 1)
+    assert 0 < bits["persons"] <= happened["watch"]["told"]
+    # A bit of 1 lists a loan; who has none of it is listed for something else.
+    ones = set(watch.filter(pl.col("value") == 1)["application_id"])
+    listed = lived.table("warnings").filter(pl.col("day") == date(2025, 7, 5))
+    assert set(listed.filter(pl.col("reasons").list.contains("watch"))["application_id"]) <= ones
+
+
+def test_a_retraining_is_charged_and_its_release_answers(lived: Lived):
+    made, oracle = lived.record["retraining"], lived.record["oracle"]["retraining"]
+    assert made["day"] == "2025-06-01"
+    # No loan's window is over after two months.
+    assert sum(made["loans"].values()) == 0
+    for budget in lived.record["training"].values():
+        assert 0.5 < budget["plans"][made["plan"]] <= 1.0
+        assert max(budget["plans"].values()) < budget["epsilon"] <= 3.0
+    later = lived.table("applications").filter(pl.col("applied_at") >= date(2025, 6, 1))
+    assert oracle["applications"] == len(later) > 0
 
 
 def test_a_life_that_does_not_hold_is_named():
@@ -117,11 +180,11 @@ def test_what_nobody_may_know_stays_with_the_oracle(lived: Lived):
 
 def test_nothing_after_the_last_day_stands_outside_the_oracle(lived: Lived):
     last = date.fromisoformat(lived.record["happened"]["last_day"])
-    assert last >= date(2025, 6, 30)
+    assert last >= date(2025, 7, 31)
     for path in lived.folder.glob("*.parquet"):
         for column in pl.read_parquet(path).select(pl.col(pl.Date)):
             assert column.is_null().all() or column.max() <= last, (path.name, column.name)
-    # No loan of three months has twelve behind it.
+    # No loan of four months has twelve behind it.
     loans, months = lived.table("loans"), lived.table("months")
     assert loans["bad"].is_null().all()
     assert loans["loss"].is_null().all()
@@ -186,7 +249,7 @@ def test_the_report_stands_by_itself(lived: Lived):
 
 def test_the_same_seed_gives_the_same_tables(lived: Lived, tmp_path: Path):
     again = Lived(tmp_path / "again", run_life(CONFIG, tmp_path / "again", lambda what: None))
-    for name in (*TABLES, "months", f"{ORACLE}/applications", f"{ORACLE}/ways"):
+    for name in (*TABLES, *CONSENTS, "months", f"{ORACLE}/applications", f"{ORACLE}/ways"):
         assert again.table(name).equals(lived.table(name)), name
 
 
