@@ -62,7 +62,11 @@ def reserved(made: Mechanisms, phase: Phase, party: str) -> Iterable[Reserve]:
     event = made.event(phase)
     plain: dict[str, Any] = {
         **{"plan": plan.hash, "run": RUN, "phase": phase.name, "event": event, "source": "seeded"},
-        "part": "all" if plan.monitoring or plan.evaluation.split.kind == "date" else "test" if phase.test else "training",
+        "part": "all"
+        if plan.monitoring or plan.evaluation.split.kind == "date"
+        else "test"
+        if phase.test
+        else "training",
         "own_noise": 1.0 if alone else 1 / math.sqrt(max(1, cohort - group.max_colluding)),
         **{"cohort": cohort, "max_colluding": group.max_colluding},
     }
