@@ -79,7 +79,8 @@ def simulate(
 
     Writes a run folder below `runs` and returns the run: `run.record` has what the server of a real federation may
     know, `run.oracle` what only a simulation knows, `run.folder` the model, or of a plan of counts its figures.
-    `engine` is "in-process" or "flower". `changes` replace keys as in `plan`, and `simulation__...` those of the simulation.
+    `engine` is "in-process" or "flower". `changes` replace keys as in `plan`, and `simulation__...` those of the
+    simulation.
 
     Raises:
         PlanError: there is no such scenario, or it is wrong.

@@ -220,7 +220,7 @@ def _implementation(mechanisms: Mechanisms, simulated: bool) -> dict[str, Any]:
     return {
         "pre_processing_eda_hyperparameter_tuning": f"{tuning}, if there was any, is outside of epsilon.",
         "mechanisms": f"Discrete Gaussian noise on integer sums of counts {summed}. Noise multipliers: {noise}. "
-        "Integer noise leaves no floating-point channel; its distance from the accounted distribution is charged to delta. "
-        f"{secrets}",
+        "Integer noise leaves no floating-point channel; its distance from the accounted distribution is charged to "
+        f"delta. {secrets}",
         "justification": None,
     }
