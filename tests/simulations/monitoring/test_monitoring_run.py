@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from counted_loans import counts_plan, loans
@@ -13,6 +14,7 @@ from independent import composed
 from ledger_entries import folded, opening
 from ledger_files import approval, reserve
 
+import sealscore
 from sealscore.clients.node.admission import NotApproved, admit
 from sealscore.compliance.figures.registry import registry_record
 from sealscore.compliance.run_figures.record import NotARun, RunFolder
@@ -27,8 +29,12 @@ from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import SERVER, Plan
 from sealscore.shared.serving.release import ReleaseError
+from sealscore.simulations import cli
+from sealscore.simulations.audit.audited import Setting
+from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.federation import Federation
-from sealscore.simulations.experiments.job import released
+from sealscore.simulations.experiments.job import released, run_job
+from sealscore.simulations.neighbours.watch import watch_scenario
 
 PARTIES = ("lender-1", "lender-2", "lender-3")
 
@@ -174,3 +180,50 @@ def test_records_of_who_withdrew_are_not_counted(tmp_path: Path):
     record = json.loads((tmp_path / "run.json").read_text())
     exact = sum(first_passages(plan, part.take(np.arange(len(part)) % 2 == 1).columns) for part in records.values())
     assert np.array_equal(np.array(record["monitoring"]["tables"]["sector_0"]["counts"]).ravel(), exact)
+
+
+@pytest.fixture
+def small_world(tmp_path: Path) -> Path:
+    """The packaged plan on a world of 600 creators."""
+    path = tmp_path / "few.toml"
+    path.write_text(f'extends = "{PLANS / "creators_monitoring.toml"}"\nname = "few"\n[simulation]\ncreators = 600\n')
+    return path
+
+
+def test_the_command_runs_the_packaged_plan_on_a_small_world(
+    small_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    runs = tmp_path / "runs"
+    cli.app(["run", str(small_world), "--json", "--runs", str(runs)], standalone_mode=False)
+    said = json.loads(capsys.readouterr().out)
+    (folder,) = runs.iterdir()
+    assert said["monitoring"] == json.loads((folder / "run.json").read_text())["monitoring"]
+    exact = json.loads((folder / "oracle.json").read_text())["tables"]["bureau_score"]
+    counted = np.array(exact)
+    assert counted.shape == (18, 4, 6)
+    # Nobody is first 60 days past due before 30, and loans that never passed are many.
+    opened, *passed = counted.sum(axis=(0, 2)).tolist()
+    assert opened > passed[0] >= passed[1] >= passed[2] > 0
+    cli.app(["list", "--runs", str(runs)], standalone_mode=False)
+    with pytest.raises(click.UsageError):
+        cli.app(["compare", "last", "last", "--runs", str(runs)], standalone_mode=False)
+
+
+def test_what_judges_models_refuses_a_plan_of_counts(small_world: Path):
+    scenario = Scenario.load(small_world)
+    for refused in (lambda: run_job(scenario), lambda: Setting.of(scenario.plan)):
+        with pytest.raises(PlanError, match="monitoring"):
+            refused()
+
+
+def test_in_python_a_plan_of_counts_runs_as_any_other(small_world: Path, tmp_path: Path):
+    found = sealscore.simulate(small_world, runs=tmp_path / "runs", simulation__creators=300)
+    assert set(found.record["monitoring"]["tables"]) == {"bureau_score"}
+
+
+def test_nobody_moves_the_counts_of_the_packaged_plan_by_more_than_is_claimed(small_world: Path):
+    found = watch_scenario(Scenario.load(small_world), 4, 1)
+    assert [str(finding) for finding in found.findings] == []
+    ((phase, (moved, _)),) = found.largest().items()
+    assert phase == "count_passages:lender"
+    assert 0 < moved.distance <= moved.allowed == pytest.approx(12.0)
