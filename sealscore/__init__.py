@@ -78,8 +78,9 @@ def simulate(
     """Run a scenario (a plan file with a table `[simulation]`, or the name of one) with all parties on this machine.
 
     Writes a run folder below `runs` and returns the run: `run.record` has what the server of a real federation may
-    know, `run.oracle` what only a simulation knows, `run.folder` the model. `engine` is "in-process" or "flower".
-    `changes` replace keys as in `plan`, and `simulation__...` those of the simulation.
+    know, `run.oracle` what only a simulation knows, `run.folder` the model, or of a plan of counts its figures.
+    `engine` is "in-process" or "flower". `changes` replace keys as in `plan`, and `simulation__...` those of the
+    simulation.
 
     Raises:
         PlanError: there is no such scenario, or it is wrong.
@@ -88,12 +89,15 @@ def simulate(
     """
     from sealscore.simulations.data.scenario import Scenario, resolve
     from sealscore.simulations.experiments.job import run_job
+    from sealscore.simulations.monitoring.job import run_monitoring
 
     scenario = Scenario.load(resolve(str(source)))
     if changes:
         scenario = scenario.replace(**changes)
     if seed is not None:
         scenario = scenario.with_seed(seed)
+    if scenario.plan.monitoring is not None:
+        return run_monitoring(scenario, engine, runs=Path(runs))
     return run_job(scenario, engine, None, baselines, runs=Path(runs))
 
 

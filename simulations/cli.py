@@ -147,7 +147,12 @@ def compare(
     from sealscore.simulations.experiments.console import comparison
     from sealscore.simulations.experiments.runs import find_run
 
-    comparison(Terminal(), find_run(first, runs), find_run(second, runs))
+    found = [find_run(name, runs) for name in (first, second)]
+    for run in found:
+        if "monitoring" in run.record:
+            what = f"{run.folder.name} is a run of a plan of counts, which has no score to compare; see its watch.txt"
+            raise typer.BadParameter(what)
+    comparison(Terminal(), *found)
 
 
 @app.command()

@@ -23,13 +23,25 @@ def reading(plan: Plan, party: str, data: DataSection) -> Lines:
     group = plan.party(party).group
     table = plan.groups[group].table
     return [
-        ("reads", _columns(table, data)),
+        ("reads", _columns(table, data, plan.monitoring is not None)),
         ("bounds", _bounds(table, data)),
         ("consents", _consents(plan, party, table, data)),
         ("person", f"{_own(table.person or table.id, data)}, in the normal form {plan.alignment.identifier!r}"),
-        ("test persons", split_in_words(plan.evaluation.split)),
+        _of_whom(plan),
         ("a person", _limits(plan, group)),
     ]
+
+
+def _of_whom(plan: Plan) -> tuple[str, str]:
+    """Who is set apart, or of everybody what is counted."""
+    if plan.monitoring is None:
+        return "test persons", split_in_words(plan.evaluation.split)
+    asked, table = plan.monitoring, plan.groups[plan.lenders].table
+    columns = _listed(
+        f"{plain(name, _NAME)} ({plural(len(asked.band_keys(table, name)), 'band')})" for name in asked.by
+    )
+    months = f"{asked.first_month} to {asked.last_month}"
+    return "counts", f"of everybody's loans, by {asked.rows} ({months}), of {_listed(asked.events)}, by {columns}"
 
 
 def split_in_words(split: Split) -> str:
@@ -42,13 +54,13 @@ def split_in_words(split: Split) -> str:
     return f"who has a record of {split.first_test_day} or later; {share}"
 
 
-def _columns(table: TableSchema, data: DataSection) -> str:
+def _columns(table: TableSchema, data: DataSection, monitored: bool) -> str:
     special = [("id", table.id), ("person", table.person), ("label", table.label), ("date", table.date)]
     inputs = [f.name for f in table.features if getattr(f, "input_only", False)]
     read = {feature.name for feature in table.features}
     parts = [f"{what} {_own(name, data)}" for what, name in special if name]
     for what, names in (
-        ("scored", [feature.name for feature in table.scored if feature.name in read]),
+        ("counted by" if monitored else "scored", [feature.name for feature in table.scored if feature.name in read]),
         ("to derive others", inputs),
         ("for the evaluation only", [feature.name for feature in table.protected]),
     ):

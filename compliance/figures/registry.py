@@ -109,15 +109,17 @@ def _absent(deployment: dict[str, Any], fields: Sequence[str]) -> list[str]:
 
 
 def _product(plan: Plan) -> dict[str, Any]:
+    parties = f"{len(plan.parties)} parties that keep their records"
+    what = f"A score of the chance of default, trained across {parties}, with its noisy evaluation. Default is: "
+    if plan.monitoring is not None:
+        what = f"Counts of loans of {parties}, by month, band and what became of them: "
     return {
         "name": plan.name,
         "data_curators": [party.name for party in plan.parties],
         "intended_use": plan.purpose,
-        "data_product_type": "Machine learning model",
+        "data_product_type": "Machine learning model" if plan.monitoring is None else "Summary statistics",
         "data_product_region": None,
-        "description": "A score of the chance of default, trained across "
-        f"{len(plan.parties)} parties that keep their records, with its noisy evaluation. Default is: "
-        f"{plan.outcome.definition}, within {plan.outcome.window_days} days.",
+        "description": f"{what}{plan.outcome.definition}, within {plan.outcome.window_days} days.",
         "publication_date": None,
         # The registry's list of sectors has grown; which of them fits is for the author to say.
         "data_product_sector": None,
@@ -188,13 +190,14 @@ def _model(claim: JointClaim, ledgers: Sequence[Verification]) -> dict[str, Any]
 
 def _accounting(mechanisms: Mechanisms) -> dict[str, Any]:
     accountant = PldAccountant()
-    apart = (
-        "Training and test persons compose in parallel."
-        if len(mechanisms.composed) > 1
-        else "All phases compose in sequence, since a person can be in both parts."
-    )
+    together = "All phases compose in sequence, since a person can be in both parts."
+    if mechanisms.plan.monitoring is not None:
+        together = "One sum counts everybody; with other plans on the same data it composes in sequence."
+    apart = "Training and test persons compose in parallel." if len(mechanisms.composed) > 1 else together
     return {
-        "post_processing": "The server's optimizer, bin edges, calibration and reports are computed from noisy sums.",
+        "post_processing": "The server's optimizer, bin edges, calibration and reports are computed from noisy sums."
+        if mechanisms.plan.monitoring is None
+        else "Rates, intervals and shifts of bands are computed from noisy counts.",
         "composition": "Privacy loss distributions of all attempts of all phases "
         f"({accountant.version}, discretisation {DISCRETISATION:g}), failed attempts included. {apart}",
     }
@@ -203,6 +206,10 @@ def _accounting(mechanisms: Mechanisms) -> dict[str, Any]:
 def _implementation(mechanisms: Mechanisms, simulated: bool) -> dict[str, Any]:
     plan = mechanisms.plan
     clip = ", ".join(f"{plan.clip_norm(p.group):g} ({p.name})" for p in mechanisms.phases if p.of.clips)
+    summed = f"and of clipped gradients (clip norm {clip}; Poisson sampling at rate {plan.training.sample_rate:g})"
+    tuning = "Bins come from noisy histograms that are charged. Tuning of settings on private data"
+    if plan.monitoring is not None:
+        summed, tuning = "(no sampling)", "Months and bands are the plan's. A choice of them on private data"
     noise = ", ".join(f"{name} {multiplier:.6g}" for name, multiplier in mechanisms.noise_multipliers.items())
     secrets = (
         "This was a simulation: keys and noise follow from a seed and protect nobody."
@@ -211,11 +218,9 @@ def _implementation(mechanisms: Mechanisms, simulated: bool) -> dict[str, Any]:
         "sealed and signed."
     )
     return {
-        "pre_processing_eda_hyperparameter_tuning": "Bins come from noisy histograms that are charged. Tuning of "
-        "settings on private data, if there was any, is outside of epsilon.",
-        "mechanisms": "Discrete Gaussian noise on integer sums of counts and of clipped gradients (clip norm "
-        f"{clip}; Poisson sampling at rate {plan.training.sample_rate:g}). Noise multipliers: {noise}. Integer noise "
-        "leaves no floating-point channel; its distance from the accounted distribution is charged to delta. "
-        f"{secrets}",
+        "pre_processing_eda_hyperparameter_tuning": f"{tuning}, if there was any, is outside of epsilon.",
+        "mechanisms": f"Discrete Gaussian noise on integer sums of counts {summed}. Noise multipliers: {noise}. "
+        "Integer noise leaves no floating-point channel; its distance from the accounted distribution is charged to "
+        f"delta. {secrets}",
         "justification": None,
     }

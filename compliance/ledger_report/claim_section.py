@@ -88,7 +88,8 @@ def _stated(review: LedgerReview) -> list[tuple[object, object]]:
         ("random source", _sources(review)),
         (
             "post-processing",
-            "the model, its calibration and all figures of its quality follow from the sums and cost nothing more",
+            "models, their calibration and all figures of their quality, and what is read of counted loans, follow "
+            "from the sums and cost nothing more",
         ),
         (
             "hyperparameters",

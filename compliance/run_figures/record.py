@@ -68,6 +68,8 @@ class RunFolder:
         try:
             record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             plan = Plan.from_canonical((folder / "plan.json").read_bytes())
+            if plan.monitoring is not None:
+                raise ValueError("its plan counts and trains nothing; its figures are in watch.txt and run.json")
             rounds = pl.read_parquet(folder / "rounds.parquet")
             model = ScoreModel.load(folder / "model")
             towers = {group: ScoreModel.load(folder / "towers" / group) for group in plan.platforms}

@@ -17,14 +17,15 @@ from sealscore.server.deploy.control_answers import ControlError, SubmittedRun
 from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.run.progress import ProgressFollower, inode_of
 from sealscore.server.run.progress_table import RunTable
-from sealscore.server.run.run_files import FAILURE, JOURNAL, PROGRESS
+from sealscore.server.run.run_files import FAILURE, JOURNAL, PROGRESS, WATCH
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared import bundle as bundles
 from sealscore.shared.ledger.chain import Receipt, read_anchors, to_line
+from sealscore.shared.monitoring.text import watch_text
 from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.numbers import recorded
-from sealscore.shared.text.terminal import BAD_INPUT, FAILED, fail, foreign, grouped
+from sealscore.shared.text.terminal import BAD_INPUT, FAILED, fail, foreign, grouped, visible
 
 LOOK = 0.5  # seconds between two looks at a run
 BEAR = 60.0  # seconds without an answer of the SuperLink: a restart takes a few, and the run outlives it
@@ -62,6 +63,11 @@ def run(
     if record["early"]:
         why = [f"{phase}: {reason}" for phase, reason in record["early"].items()]
         fail(["the plan was not carried out whole:", *why, f"{spent}; the model of those rounds is in {output}"])
+    if "monitoring" in record:
+        for line in watch_text(record):
+            print(visible(line))
+        console.print(f"done: {spent}; the figures are in {foreign(output)}: run.json, and as text {WATCH}")
+        return
     console.print(f"done: {spent}; the model is in {foreign(output)}")
 
 
@@ -219,7 +225,8 @@ def _state(output: Path) -> tuple[str, str, str]:
         record = json.loads((output / "run.json").read_text(encoding="utf-8"))
         epsilon = record["privacy"]["epsilon"]
         state = "ended early" if record["early"] else "done"
-        return state, f"{epsilon:.4g}" if epsilon is not None else "", recorded(record["evaluation"]["all"], "auc")
+        auc = "counts only" if "monitoring" in record else recorded(record["evaluation"]["all"], "auc")
+        return state, f"{epsilon:.4g}" if epsilon is not None else "", auc
     if (output / FAILURE).exists():
         return "cannot go on" if final_words(output, "") else "stopped", "", ""
     return ("begun" if (output / JOURNAL).exists() else "published"), "", ""

@@ -63,8 +63,10 @@ def make_release(run: Path, folder: Path, wanted: Wanted) -> Manifest:
     """
     if not (run / _RECORD).is_file():
         raise ReleaseError(f"{run}: holds no finished run; carry the plan out first, or resume it")
-    content = ReleaseContent.read(run)
     record = json.loads((run / _RECORD).read_text("utf-8"))
+    if "monitoring" in record:
+        raise ReleaseError(f"{run}: its plan counts and trains nothing, so there is no model to release")
+    content = ReleaseContent.read(run)
     plan = content.plan
     kinds = {"capacity": wanted.capacity or {}, "flag": wanted.flag or {}, "watch": wanted.watch or {}}
     if unknown := {*wanted.reasons, *(group for given in kinds.values() for group in given)} - set(plan.platforms):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.stats import chi2, ncx2
+from scipy.special import chdtr, chdtri, chndtr, chndtrinc
 
 from sealscore.shared.closed_forms import gaussian_mu
 from sealscore.shared.dp.mechanisms import Mechanisms
@@ -46,11 +46,11 @@ class Comparison:
     @property
     def threshold(self) -> float:
         """The index above which bands have moved."""
-        return self.scale * float(chi2.isf(self.level, self.freedom)) - self.by_chance
+        return self.scale * float(chdtri(self.freedom, self.level)) - self.by_chance
 
     def power(self, shift: float = SHIFT) -> float:
         """The chance of finding a shift of that index."""
-        return float(ncx2.sf(chi2.isf(self.level, self.freedom), self.freedom, shift / self.scale))
+        return 1.0 - float(chndtr(chdtri(self.freedom, self.level), self.freedom, shift / self.scale))
 
     def interval(self, index: float) -> tuple[float, float]:
         """The 95 % interval of the true index, by inverting its distribution."""
@@ -59,16 +59,9 @@ class Comparison:
 
     def _shift_of(self, seen: float, below: float) -> float:
         """The index of which so large a part of months shows less than what was seen; 0 where none does."""
-        if chi2.cdf(seen, self.freedom) <= below:
+        if chdtr(self.freedom, seen) <= below:
             return 0.0
-        low, high = 0.0, 10 * (seen + self.freedom + 10)
-        for _ in range(80):
-            middle = (low + high) / 2
-            if ncx2.cdf(seen, self.freedom, middle) > below:
-                low = middle
-            else:
-                high = middle
-        return low * self.scale
+        return float(chndtrinc(seen, self.freedom, below)) * self.scale
 
 
 @dataclass(frozen=True)

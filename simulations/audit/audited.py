@@ -71,6 +71,8 @@ class Setting:
         """
         if plan.privacy.noise == "none":
             raise PlanError(plan.name, ["privacy.noise = 'none': the plan claims nothing that could be audited"])
+        if plan.monitoring is not None:
+            raise PlanError(plan.name, ["monitoring: the audit puts canaries into towers; neighbours reads counts"])
         if plan.training.auto:
             raise PlanError(plan.name, ['training = "auto": the audit puts canaries into towers; neighbours reads it'])
         if group is None:

@@ -177,8 +177,8 @@ def runs_table(console: Console, runs: Sequence[Run]) -> None:
     for name in ("run", "epsilon", "AUC", "KS", "ECE", "seconds", "started"):
         table.add_column(name, justify="left" if name in ("run", "started") else "right", overflow="fold")
     for run in runs:
-        epsilon, exact = run.record["privacy"]["epsilon"], run.oracle["exact"]
-        figures = (f"{exact[metric]:.4f}" for metric in ("auc", "ks", "ece"))
+        epsilon, exact = run.record["privacy"]["epsilon"], run.oracle.get("exact", {})
+        figures = (f"{exact[metric]:.4f}" if metric in exact else "counts" for metric in ("auc", "ks", "ece"))
         shown = "none" if epsilon is None else f"{epsilon:.3f}"
         table.add_row(
             foreign(run.folder.name), shown, *figures, f"{run.record['seconds']:.1f}", foreign(run.record["started"])

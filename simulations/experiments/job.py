@@ -16,6 +16,7 @@ from sealscore.server.transport.exchange import MissingParties, PhaseFailed
 from sealscore.shared.crypto.psi import Progress
 from sealscore.shared.model.score_model import ScoreModel
 from sealscore.shared.phases.cautions import cautions
+from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import FALLBACK, Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.simulations.data.datasets import REAL, WORLD
@@ -69,6 +70,9 @@ def run_job(
     total) of an alignment or a baseline. `judge` says on whom figures are made. DataError or PlanError before anything
     is charged where the input is bad; RunFailed where the federation fails; no folder is left then.
     """
+    if scenario.plan.monitoring is not None:
+        what = "monitoring: a plan of counts has no model to judge or to compare; sealscore-sim run shows its figures"
+        raise PlanError(scenario.plan.name, [what])
     tell("reading and checking records")
     plan, records = judged_parties(scenario, judge, tell)
     oracle = Oracle(plan, records, progress or (lambda done, total: None))

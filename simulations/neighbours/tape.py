@@ -171,6 +171,8 @@ class HeardRole:
 def counted_columns(plan: Plan, party: str, records: Records) -> frozenset[str]:
     """The columns of a party's records that some sum or value is made from."""
     group = plan.party(party).group
+    if plan.monitoring is not None:
+        return frozenset(records.columns)
     scored = {feature.name for feature in tower_features(plan, group)}
     return frozenset((scored | set(plan.evaluation.groups)) & set(records.columns))
 

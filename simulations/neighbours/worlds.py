@@ -222,7 +222,8 @@ def world_of(
     settings = scenario.settings
     with tempfile.TemporaryDirectory(prefix="sealscore-") as name:
         folder = Path(name)
-        if settings.dataset == WORLD:
+        # Loans under a plan of counts come of no feature: a lender's rows of a person are all that there is.
+        if settings.dataset == WORLD and (plan or scenario.plan).monitoring is None:
             config = settings.world or "default"
             named = config if config in PRESETS else str(scenario.path.parent / config)
             drawn = load_config(named, creators=settings.creators, seed=settings.creators_seed)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import tomli_w
 from builders import PLAN, small_plan
+from counted_loans import counts_plan
 from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import MEBIBYTE, ODD, TEXT_ONLY, altered, deep, fuzz, limits, noise
@@ -28,7 +29,7 @@ from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.engine.enrolment import enrolled
 
-WHOLE = [enrolled(plan).canonical() for plan in (small_plan(), vertical_plan())]
+WHOLE = [enrolled(plan).canonical() for plan in (small_plan(), vertical_plan(), counts_plan())]
 PLAIN = [json.loads(data) for data in WHOLE]
 TOML = [tomli_w.dumps(plan).encode() for plan in (PLAN, VERTICAL)]
 PARTY = Identity.simulated(7, "lender-1", "lender")
@@ -123,7 +124,7 @@ def _with(plain: dict[str, Any], key: str, value: Any) -> None:
 @st.composite
 def extreme(draw: st.DrawFn) -> dict[str, Any]:
     """A plan whose numbers are at the borders of what they may be."""
-    plain: dict[str, Any] = json.loads(draw(st.sampled_from(WHOLE)))
+    plain: dict[str, Any] = json.loads(draw(st.sampled_from(WHOLE[:2])))
     for key in draw(st.lists(st.sampled_from(sorted(NUMBERS)), min_size=1, max_size=5, unique=True)):
         _with(plain, key, draw(st.sampled_from(NUMBERS[key])))
     if plain["training"]["algorithm"] == "fedavg" and plain["training"]["local"] is None:
@@ -137,6 +138,29 @@ def extreme(draw: st.DrawFn) -> dict[str, Any]:
 @given(extreme())
 @example(json.loads(WHOLE[0]) | {"training": {"rounds": 100_000, "sample_rate": 1e-6}})
 def test_a_review_ends_whatever_the_plan_asks(plain: dict[str, Any]):
+    _reviewed(plain)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"parties.0.nominal_records": 10**9, "privacy.epsilon": 0.01},
+        {"parties.0.nominal_records": 1, "privacy.epsilon": 50.0, "privacy.delta": 1e-30},
+        {"monitoring.last_month": "2025-02", "monitoring.reference_months": 1},
+        {"monitoring.last_month": "2034-12", "outcome.cutoff": "2034-12-31", "privacy.max_records_per_person": 100},
+        {"monitoring.originations": False, "monitoring.passing": 1e-300},
+    ],
+    ids=str,
+)
+def test_a_review_of_a_plan_of_counts_ends(values: dict[str, Any]):
+    plain: dict[str, Any] = json.loads(WHOLE[2])
+    for key, value in values.items():
+        _with(plain, key, value)
+    Plan.parse(plain)
+    _reviewed(plain)
+
+
+def _reviewed(plain: dict[str, Any]) -> None:
     try:
         plan = Plan.parse(plain)
     except PlanError:

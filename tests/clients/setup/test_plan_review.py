@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from homes import Town, deployable
+from counted_loans import counts_plan
+from homes import BUNDLE, Town, deployable
 from rehearsal import PARTIES, identity_of, rehearsal_plan
 
 from sealscore.clients.node.plan_ledger import approve
 from sealscore.clients.setup.config import DataSection
 from sealscore.clients.setup.plan_review import PlanReview, review
+from sealscore.server.setup.plan_making import with_cards
 from sealscore.shared.identity.identity import Card, Identity
 from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.plan.errors import PlanError
@@ -172,3 +174,31 @@ def test_an_alignment_that_no_message_can_hold_is_known_before_the_run(nominal: 
         ]
         assert len(found) == (0 if words is None else 1 if party == "lender-1" else 3)
         assert all(f"a message of {words}" in obstacle for obstacle in found)
+
+
+class TestPlansOfCounts:
+    def signed(self, town: Town, **changes: Any) -> Plan:
+        """A plan of counts under the cards of all, its table named as the town's data sets are."""
+        plan = counts_plan(expires=str(date.today() + timedelta(days=30)), **changes)
+        table = plan.groups["lender"].table.model_dump(mode="json") | {"id": "loan", "person": "id"}
+        cards = town.server.enrolments()
+        return with_cards(plan.replace(groups__lender__table=table), town.server.identity().card, cards, BUNDLE)
+
+    def test_what_is_counted_and_what_it_shows_is_told(self, town: Town):
+        seen = look(town, self.signed(town))
+        assert seen.obstacles == ()
+        told = words(seen)
+        assert "2025-01 to 2026-12" in told["counts"]
+        assert "sector_0 (3 bands)" in told["counts"]
+        assert "counted by" in told["reads"]
+        assert float(told["shows"].split("chance ")[1].split(",")[0]) > 0.9
+        assert "(monitoring)" in told["purpose"]
+        assert "test persons" not in told
+
+    def test_one_that_would_show_nothing_is_not_signed_and_cannot_be_approved(self, town: Town):
+        with pytest.raises(PlanError, match=r"privacy\.epsilon"):
+            self.signed(town, privacy__epsilon=0.1)
+        good = self.signed(town)
+        weak = good.replace(privacy__epsilon=0.1)
+        (why,) = look(town, weak).obstacles
+        assert "below 0.8" in why

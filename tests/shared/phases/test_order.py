@@ -6,6 +6,7 @@ import math
 
 import pytest
 from builders import BIN, CALIBRATE, EVALUATE, TRAIN, small_plan
+from counted_loans import counts_plan
 from hypothesis import given
 from hypothesis import strategies as st
 from vertical_builders import auto_vertical_plan, vertical_plan
@@ -73,10 +74,10 @@ def test_every_phase_is_of_the_lenders_whatever_their_group_is_called():
     assert phases(renamed)[0].name == "bin:banks"
 
 
-def test_every_kind_says_what_it_is():
+@pytest.mark.parametrize("plan", [vertical_plan(model__fallback=True), counts_plan()], ids=["trains", "counts"])
+def test_every_kind_says_what_it_is(plan: Plan):
     """A kind is paired or summed; a summed one has a share, a length and a sensitivity under any plan."""
     assert set(KINDS) == set(Kind)
-    plan = vertical_plan(model__fallback=True)
     for phase in phases(plan):
         if phase.paired:
             assert set(phase.of.gives) == {"lender", "platform"}
@@ -145,3 +146,10 @@ def test_spare_attempts(rounds, fraction, spare):
 def test_bad_spare_attempts_are_refused(rounds, fraction):
     with pytest.raises(ValueError, match="at least 0"):
         spare_attempts(rounds, fraction)
+
+
+def test_a_plan_of_counts_has_one_phase_of_everybody():
+    plan = counts_plan()
+    (phase,) = phases(plan)
+    assert (phase.name, phase.parts, phase.paired) == ("count_passages:lender", frozenset(), False)
+    assert Mechanisms(plan).composed == ((phase,),)

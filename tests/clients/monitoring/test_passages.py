@@ -1,0 +1,115 @@
+"""A loan's months from the lender's own table of repayments, corrected or not, as a node reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from counted_loans import counts_plan
+from homes import new_node
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealscore.clients.data import DataError
+from sealscore.clients.monitoring.passages import passages
+from sealscore.clients.setup.plan_data import given_reader, loaded, loader
+from sealscore.clients.watch.months import month_number
+from sealscore.shared.monitoring.counting import first_passages
+from sealscore.shared.plan.monitoring import OPENED, PASSAGES
+from sealscore.shared.plan.plan import Plan
+
+SECTION = """
+[data.repayments]
+file = "paid.csv"
+loan = "number"
+month = "month"
+days_past_due = "days"
+"""
+
+
+def rows(*cells: tuple[str, str, int]) -> pl.DataFrame:
+    columns = {"loan": pl.String, "month": pl.Int64, "days_past_due": pl.Int64}
+    return pl.DataFrame(
+        [(loan, month_number(month), days) for loan, month, days in cells], schema=columns, orient="row"
+    )
+
+
+def test_a_loan_passes_in_the_first_month_at_whose_end_it_was_so_late():
+    found = passages(
+        rows(
+            *[
+                ("a", "2025-11", 0),
+                ("a", "2025-12", 31),
+                ("a", "2026-01", 62),
+                ("a", "2026-02", 0),
+                ("a", "2026-03", 45),
+            ],
+            *[("b", "2026-02", 0), ("b", "2026-03", 12)],
+        )
+    )
+    assert found.rows() == [("a", 202511, 202512, 202601, None), ("b", 202602, None, None, None)]
+    assert found.columns == ["loan", OPENED, *PASSAGES]
+
+
+@given(st.lists(st.integers(0, 120), min_size=1, max_size=24), st.integers(0, 23), st.integers(0, 120))
+@settings(max_examples=50, deadline=None)
+def test_a_correction_moves_a_loan_and_never_counts_it_twice(days: list[int], at: int, corrected: int):
+    months = [f"{2025 + place // 12}-{place % 12 + 1:02d}" for place in range(len(days))]
+    plan = counts_plan()
+    for version in (days, [corrected if place == at else one for place, one in enumerate(days)]):
+        (found,) = passages(rows(*[("a", month, one) for month, one in zip(months, version, strict=True)])).rows()
+        columns = {
+            name: np.array([np.nan if cell is None else cell], dtype=np.float64)
+            for name, cell in zip((OPENED, *PASSAGES), found[1:], strict=True)
+        }
+        counted = first_passages(plan, columns | {"sector_0": np.zeros(1)}).reshape(24, 4, 3)
+        limits = (0, 30, 60, 90)
+        assert counted.sum(axis=(0, 2)).tolist() == [int(max(version) >= limit) for limit in limits]
+
+
+@pytest.fixture
+def lender(tmp_path: Path):
+    home = new_node(tmp_path / "lender-1")
+    text = home.config_file.read_text(encoding="utf-8").replace('identifier = "id"', 'identifier = "person"')
+    home.config_file.write_text(text + SECTION, encoding="utf-8")
+    return home
+
+
+def test_a_node_counts_from_its_own_tables(lender):
+    plan: Plan = counts_plan()
+    frame = pl.DataFrame(
+        {
+            "loan": ["L1", "L2", "L3"],
+            "person": ["p", "p", "q"],
+            "sector_0": ["food", "other", "food"],
+            "consent": ["federation for monitoring", "federation", "lender-2"],
+        }
+    )
+    frame.write_csv(lender.folder / "loans.csv")
+    pl.DataFrame(
+        {
+            "number": ["L1", "L1", "L1", "L3", "L9"],
+            "month": ["2025-03", "2025-04-30", "2025-05", "2025-03", "2025-03"],
+            "days": [0, 30, 61, 0, 0],
+        }
+    ).write_csv(lender.folder / "paid.csv")
+    records = loader(lender, lender.config())(plan)
+    assert records.columns[OPENED].tolist()[0] == 202503
+    assert np.isnan(records.columns[OPENED][1])  # no row in the table of repayments: in no cell
+    assert [records.columns[name][0] for name in PASSAGES[:2]] == [202504, 202505]
+    assert not records.test.any()
+    counted = first_passages(plan, records.take(records.live("federation", "monitoring")).columns)
+    assert counted.sum() == 3  # q consented to no sums
+    assert loaded(lender, lender.config(), plan).rows == 3
+    assert len(given_reader(lender, lender.config())(plan).records) == 3
+
+
+def test_a_node_without_a_table_of_repayments_says_what_to_name(lender):
+    text = lender.config_file.read_text(encoding="utf-8").replace(SECTION, "")
+    lender.config_file.write_text(text, encoding="utf-8")
+    pl.DataFrame({"loan": ["L1"], "person": ["p"], "sector_0": ["food"]}).write_csv(lender.folder / "loans.csv")
+    with pytest.raises(DataError) as caught:
+        loader(lender, lender.config())(counts_plan())
+    assert "[data.repayments]" in str(caught.value)
