@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from sealscore.clients.retraining.both_scored import BothReader
-from sealscore.clients.retraining.ranking import FIGURES, LEAST_BADS, LEAST_LOANS, Figure, enough, judged_pair
+from sealscore.clients.retraining.ranking import FIGURES, LEAST_BADS, LEAST_LOANS, PairFigure, enough, judged_pair
 from sealscore.clients.scoring.service import cutoff
 from sealscore.clients.watch.errors import WatchError
 from sealscore.clients.watch.months import month_text
@@ -89,8 +89,7 @@ def comparison(of: Compared) -> dict[str, Any]:
 
 def simulated() -> dict[str, Any]:
     """What labels of approved loans alone do to a model in the invented world: measured figures with their command."""
-    text = resources.files("sealscore.clients.retraining").joinpath(SIMULATED).read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
+    found: dict[str, Any] = json.loads(Path(__file__).with_name(SIMULATED).read_text("utf-8"))
     return found
 
 
@@ -163,8 +162,8 @@ def _swaps(last: pl.DataFrame, closed: pl.DataFrame, floor: int) -> list[dict[st
     return [
         {
             "swap": name,
-            "applications": None if few[place] else rows.height,
-            "share": None if few[place] else rows.height / judged.height,
+            "applications": None if few[place] and rows.height else rows.height,
+            "share": None if few[place] and rows.height else rows.height / judged.height,
             "loans": rate_cell(0, 0, floor) if few_loans[place] else _bads(loans, floor),
         }
         for place, (name, (rows, loans)) in enumerate(cells.items())
@@ -193,7 +192,7 @@ def _outcomes(closed: pl.DataFrame, floor: int) -> dict[str, Any]:
 _NAMES = ((1, "champion"), (2, "challenger"))
 
 
-def _figures(name: str, one: Figure, other: Figure, difference: Figure) -> dict[str, Any]:
+def _figures(name: str, one: PairFigure, other: PairFigure, difference: PairFigure) -> dict[str, Any]:
     better = (difference.value > 0) == (name in LARGER_IS_BETTER)
     says = ("challenger" if better else "champion") if difference.away else "lost in noise"
     found = {"champion": one.plain(), "challenger": other.plain(), "difference": difference.plain()}

@@ -97,7 +97,7 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class RetrainingProposal:
     """A draft and its price."""
 
     remedy: Remedy
@@ -114,7 +114,7 @@ class Proposal:
         return f"{comments}\n{tomli_w.dumps(dict(self.data))}"
 
 
-def proposed(remedy: Remedy, release: Release, name: str, state: LedgerState, today: date) -> Proposal:
+def proposed(remedy: Remedy, release: Release, name: str, state: LedgerState, today: date) -> RetrainingProposal:
     """The draft of a plan like that of a release, and its price by this node's ledger.
 
     Raises:
@@ -135,7 +135,7 @@ def proposed(remedy: Remedy, release: Release, name: str, state: LedgerState, to
     else:
         raise ValueError("nothing is proposed")
     plan = Plan.parse(data, name)
-    return Proposal(remedy, plan, data, price_of(plan, state))
+    return RetrainingProposal(remedy, plan, data, price_of(plan, state))
 
 
 def _label_epsilon(old: Plan, state: LedgerState) -> float | None:
@@ -177,24 +177,27 @@ def _told(state: LedgerState, group: str) -> int:
     )
 
 
-def next_commands(proposal: Proposal, old: str, draft: str, release: str) -> list[str]:
+def next_commands(proposal: RetrainingProposal, old: str, draft: str, release: str) -> list[str]:
     """What is typed next, by whom: nothing of it happens by itself."""
-    name = proposal.plan.name
-    source = proposal.plan.signals_from
+    plan, name = proposal.plan, proposal.plan.name
+    source = plan.signals_from
     code = f" --retraining {source.retraining}" if source is not None and source.retraining else ""
-    make = {
-        "recalibrate": f"sealscore-server plan recalibrate {name} --of {old}{code}",
-        "head": f"sealscore-server plan retrain {name} --of {old}{code}",
-    }
-    like = f"sealscore-server plan new {name} --like {draft}"
-    trains = proposal.plan.platforms and source is None
+    if plan.scores_from is not None:
+        made = f"sealscore-server plan recalibrate {name} --of {old}{code}"
+    elif source is not None:
+        made = f"sealscore-server plan retrain {name} --of {old}{code}"
+    else:
+        several = plan.platforms if len(plan.platforms) > 1 else ()
+        groups = [f" --group {party.name}={party.group}" for party in plan.parties if party.group in several]
+        records = [f" --records {party.name}={party.nominal_records}" for party in plan.parties]
+        made = f"sealscore-server plan new {name} --like {draft}{''.join(groups)}{''.join(records)}"
     return [
-        like if trains or not (proposal.plan.platforms or proposal.plan.scores_from) else make[proposal.remedy.kind],
+        made,
         f"sealscore-server plan sign {name}",
-        f"sealscore-node plan show {name}.json          # each party, then plan approve",
+        f"sealscore-node plan show {name}.json (each party; then plan approve)",
         f"sealscore-server run {name}",
         f"sealscore-server release new {name} --name {name}",
-        "sealscore-node release approve FOLDER         # each party",
+        "sealscore-node release approve FOLDER (each party)",
         f"sealscore-node release use {name} --shadow",
         f"sealscore-node release compare {release} {name}",
     ]

@@ -19,7 +19,7 @@ _FARTHEST = 30.0
 
 
 @dataclass(frozen=True)
-class Figure:
+class PairFigure:
     """A figure with its interval (95 %)."""
 
     value: float
@@ -84,7 +84,7 @@ def enough(bad: np.ndarray) -> bool:
 
 def judged_pair(
     person: Sequence[bytes], bad: np.ndarray, first: np.ndarray, second: np.ndarray
-) -> Mapping[str, tuple[Figure, Figure, Figure]]:
+) -> Mapping[str, tuple[PairFigure, PairFigure, PairFigure]]:
     """Each of `FIGURES` of two PDs [n] of the same loans, and the second's less the first's, by the same draws."""
     blocks = [(figures_of(first, bad, weights), figures_of(second, bad, weights)) for weights in drawn(person)]
     one, other = (np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True))
@@ -94,7 +94,9 @@ def judged_pair(
     }
 
 
-def order_lost(person: Sequence[bytes], bad: np.ndarray, pd: np.ndarray, draws: int = DRAWS) -> tuple[Figure, float]:
+def order_lost(
+    person: Sequence[bytes], bad: np.ndarray, pd: np.ndarray, draws: int = DRAWS
+) -> tuple[PairFigure, float]:
     """The AUC of PDs [n] less the one that they promise, with its interval, and the AUC itself.
 
     Promised is the AUC that loans with these PDs would have, were they right once all are shifted to the bad rate by
@@ -129,7 +131,7 @@ def shifted_to(pd: np.ndarray, rate: float) -> np.ndarray:
     return np.asarray(expit(logits + brentq(beyond, -_FARTHEST, _FARTHEST)))
 
 
-def interval_of(values: np.ndarray) -> Figure:
+def interval_of(values: np.ndarray) -> PairFigure:
     """The first value of draws, and the interval of the others."""
     low, high = np.nanquantile(values[1:], [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-    return Figure(float(values[0]), float(low), float(high))
+    return PairFigure(float(values[0]), float(low), float(high))

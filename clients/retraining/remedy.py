@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from sealscore.clients.retraining.ranking import Figure, drawn, enough, interval_of, order_lost
+from sealscore.clients.retraining.ranking import PairFigure, drawn, enough, interval_of, order_lost
 
 RemedyKind = Literal["recalibrate", "head", "tower", "none"]
 _LONGEST = 12
@@ -25,8 +25,8 @@ class Evidence:
     months: int
     loans: int
     auc: float
-    order: Figure
-    level: Figure
+    order: PairFigure
+    level: PairFigure
 
     @property
     def order_is_lost(self) -> bool:

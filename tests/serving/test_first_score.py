@@ -93,7 +93,7 @@ def test_an_altered_log_is_found(partners: Partners):
     path = partners.town.serving("lender-1").log_file
     with sqlite3.connect(path) as database:
         database.executescript(
-            "DROP TRIGGER lines_last; DELETE FROM lines WHERE seq = 3; DELETE FROM commits WHERE seq = 3;"
+            "DROP TRIGGER lines_last; DELETE FROM lines WHERE seq = 4; DELETE FROM commits WHERE seq = 4;"
         )
     # The head beside it shows a log that was cut at a signature, whose own file does not.
     assert partners.node("lender-1", "replay").code == 1

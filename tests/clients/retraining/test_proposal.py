@@ -10,7 +10,7 @@ from plans_again import OWN_BANDS, meanings
 from vertical_builders import Wire, carry_out, vertical_plan
 
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.retraining.proposal import Price, Proposal, next_commands, price_of
+from sealscore.clients.retraining.proposal import Price, RetrainingProposal, next_commands, price_of
 from sealscore.clients.retraining.remedy import Remedy
 from sealscore.clients.setup.bits_review import Bits
 from sealscore.shared.ledger.budget_check import BudgetCheck
@@ -87,7 +87,7 @@ def test_the_draft_is_a_plan_and_the_commands_make_it(wire: tuple[Wire, dict[str
     }[kind]
     plan = Plan.parse(data)
     price = price_of(plan, parties.nodes["lender-1"].plan_ledger.ledger.state)
-    proposal = Proposal(Remedy(kind, "code", "words"), plan, data, price)  # type: ignore[arg-type]
+    proposal = RetrainingProposal(Remedy(kind, "code", "words"), plan, data, price)  # type: ignore[arg-type]
     assert Plan.parse(tomllib.loads(proposal.toml())) == plan
     steps = next_commands(proposal, "first", "draft.toml", "live")
     command = {"recalibrate": "plan recalibrate", "head": "plan retrain", "tower": "plan new"}[kind]

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from scipy.special import expit, logit
 
-from sealscore.clients.retraining.ranking import Figure
+from sealscore.clients.retraining.ranking import PairFigure
 from sealscore.clients.retraining.remedy import Evidence, evidence_of, remedy_of
 
-SURE, NONE, WORSE = Figure(0.0, -0.1, 0.1), Figure(0.0, -0.02, 0.02), Figure(-0.1, -0.15, -0.05)
+SURE, NONE, WORSE = PairFigure(0.0, -0.1, 0.1), PairFigure(0.0, -0.02, 0.02), PairFigure(-0.1, -0.15, -0.05)
 
 
 def closed(worse: float, gone: bool = False, size: int = 400, closes: int = 100) -> pl.DataFrame:

@@ -48,6 +48,8 @@ class TestTheFolder:
             PROGRESS,
             "model/card.json",
             "model/model.safetensors",
+            "scores/lender/bins",
+            "scores/lender/weights",
         }
 
     def test_the_plan_is_the_very_one(self, done: Path):
