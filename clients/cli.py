@@ -19,22 +19,23 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the command line: exit codes are 1 (failed), 2 (bad input) and 130 (interrupted)."""
     from sealscore.clients.commands.terminal import EXPECTED
+    from sealscore.clients.commands.together import COMMANDS, together
     from sealscore.shared.text.terminal import run_app
 
-    if sys.argv[1:2] == ["serve"]:
-        # A scorer starts within a second or two, without torch and Flower, which other commands import.
-        from sealscore.clients.commands.serving.serve import app as chosen
-    else:
-        from sealscore.clients.commands.together import app as chosen
-    run_app(chosen, lambda: EXPECTED, "interrupted; nothing is left half done")
+    # What is typed starts within a second or two, without what other commands import.
+    run_app(
+        together(*(word for word in sys.argv[1:2] if word in COMMANDS)),
+        lambda: EXPECTED,
+        "interrupted; nothing is left half done",
+    )
 
 
 def __getattr__(name: str) -> Any:
     """`app`, the whole of the command line."""
     if name == "app":
-        from sealscore.clients.commands.together import app
+        from sealscore.clients.commands.together import together
 
-        return app
+        return together()
     raise AttributeError(name)
 
 

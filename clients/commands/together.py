@@ -1,60 +1,149 @@
-"""All commands of `sealscore-node`, put together."""
+"""All commands of `sealscore-node`, put together; of one that is typed, no other's modules are imported."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
-from sealscore.clients.commands import applicant, doctor, draft, features, init, ledger, peer, plan, run
-from sealscore.clients.commands.serving import (
-    callers,
-    decisions,
-    platform_api,
-    policy,
-    release,
-    retraining,
-    scores,
-    serve,
-    tokens,
-    warning,
-    watch,
+from sealscore.shared.text.terminal import program
+
+COMMANDS = (
+    "init",
+    "check",
+    "peer",
+    "plan",
+    "draft",
+    "features",
+    "applicant",
+    "start",
+    "reload",
+    "status",
+    "ledger",
+    "budget",
+    "release",
+    "serving-key",
+    "token",
+    "batch",
+    "platform-api",
+    "score",
+    "serve",
+    "caller",
+    "replay",
+    "erase",
+    "policy",
+    "decide",
+    "review",
+    "notice",
+    "dispute",
+    "loan",
+    "watch",
+    "warning",
+    "doctor",
 )
 
-app = typer.Typer(
-    help="Run a node of a Sealscore federation: at a lender or a platform, beside its data.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(init.init)
-app.command()(run.check)
-app.add_typer(peer.app, name="peer")
-app.add_typer(plan.app, name="plan")
-app.command()(draft.draft)
-app.command()(features.features)
-app.add_typer(applicant.app, name="applicant")
-app.command()(run.start)
-app.command()(run.reload)
-app.command()(run.status)
-app.command()(ledger.ledger)
-app.command()(ledger.budget)
-release.app.command()(retraining.compare)
-app.add_typer(release.app, name="release")
-app.add_typer(tokens.key_app, name="serving-key")
-app.add_typer(tokens.tokens_app, name="token")
-app.add_typer(tokens.batch_app, name="batch")
-app.command()(platform_api.platform_api)
-app.command()(scores.score)
-app.command()(serve.serve)
-app.add_typer(callers.app, name="caller")
-app.command()(scores.replay)
-app.command()(scores.erase)
-app.add_typer(policy.app, name="policy")
-app.command()(decisions.decide)
-app.add_typer(decisions.review_app, name="review")
-app.command()(decisions.notice)
-app.command()(decisions.dispute)
-app.add_typer(decisions.loan_app, name="loan")
-watch.app.command()(retraining.propose)
-app.add_typer(watch.app, name="watch")
-app.add_typer(warning.app, name="warning")
-app.command()(doctor.doctor)
+
+def together(*words: str) -> typer.Typer:
+    """A command line of these commands, in the order given; of all where none is. KeyError for a word that is none."""
+    app = typer.Typer(
+        help="Run a node of a Sealscore federation: at a lender or a platform, beside its data.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(program)
+    for word in words or COMMANDS:
+        found = _command(word)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=word)
+        else:
+            app.command(word)(found)
+    return app
+
+
+def _command(word: str) -> Any:
+    """The command, or the group of commands, that is so typed."""
+    match word:
+        case "init":
+            from sealscore.clients.commands import init
+
+            return init.init
+        case "check" | "start" | "reload" | "status":
+            from sealscore.clients.commands import run
+
+            return getattr(run, word)
+        case "peer":
+            from sealscore.clients.commands import peer
+
+            return peer.app
+        case "plan":
+            from sealscore.clients.commands import plan
+
+            return plan.app
+        case "draft":
+            from sealscore.clients.commands import draft
+
+            return draft.draft
+        case "features":
+            from sealscore.clients.commands import features
+
+            return features.features
+        case "applicant":
+            from sealscore.clients.commands import applicant
+
+            return applicant.app
+        case "ledger" | "budget":
+            from sealscore.clients.commands import ledger
+
+            return getattr(ledger, word)
+        case "release":
+            from sealscore.clients.commands.serving import retraining
+
+            return retraining.release_app
+        case "serving-key" | "token" | "batch":
+            from sealscore.clients.commands.serving import tokens
+
+            return {"serving-key": tokens.key_app, "token": tokens.tokens_app, "batch": tokens.batch_app}[word]
+        case "platform-api":
+            from sealscore.clients.commands.serving import platform_api
+
+            return platform_api.platform_api
+        case "score" | "replay" | "erase":
+            from sealscore.clients.commands.serving import scores
+
+            return getattr(scores, word)
+        case "serve":
+            from sealscore.clients.commands.serving import serve
+
+            return serve.serve
+        case "caller":
+            from sealscore.clients.commands.serving import callers
+
+            return callers.app
+        case "policy":
+            from sealscore.clients.commands.serving import policy
+
+            return policy.app
+        case "decide" | "review" | "notice" | "dispute" | "loan":
+            from sealscore.clients.commands.serving import decisions
+
+            return {
+                "decide": decisions.decide,
+                "review": decisions.review_app,
+                "notice": decisions.notice,
+                "dispute": decisions.dispute,
+                "loan": decisions.loan_app,
+            }[word]
+        case "watch":
+            from sealscore.clients.commands.serving import retraining
+
+            return retraining.watch_app
+        case "warning":
+            from sealscore.clients.commands.serving import warning
+
+            return warning.app
+        case "doctor":
+            from sealscore.clients.commands import doctor
+
+            return doctor.doctor
+    raise KeyError(word)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import scipy.special  # noqa: F401 - the model's: no request waits for it, and a service may be kept from files later
+
 from sealscore.clients.http.binding import Binding
 from sealscore.clients.http.callers import CallerFile, Callers
 from sealscore.clients.http.rates import CallerRates

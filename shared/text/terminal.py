@@ -87,7 +87,7 @@ def _say_version(asked: bool) -> None:
         raise typer.Exit()
 
 
-def _program(
+def program(
     _: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and end.")
     ] = False,
@@ -103,7 +103,7 @@ def run_app(app: typer.Typer, expected: Expected, interrupted: str) -> NoReturn:
     """
     os.umask(0o077)
     if app.registered_callback is None and len(app.registered_commands) + len(app.registered_groups) > 1:
-        app.callback()(_program)
+        app.callback()(program)
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer turns Ctrl-C into this code, without a word
@@ -134,6 +134,7 @@ __all__ = [
     "grouped",
     "lines",
     "plain",
+    "program",
     "run_app",
     "ungrouped",
     "visible",

@@ -1,16 +1,22 @@
-"""What commands say is shown as it is: brackets in a message, a path or a plan are no markup."""
+"""What commands say is shown as it is: brackets in a message, a path or a plan are no markup. And what is typed finds
+its command, without what other commands import.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import typer
 from builders import small_plan
 from typer.testing import CliRunner
 
-from sealscore.clients.cli import app
+from sealscore.clients.cli import app, main
 from sealscore.clients.commands.init import init
 from sealscore.clients.commands.plan import opened
+from sealscore.clients.commands.together import COMMANDS, together
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.ledger.entries import Limit
 from sealscore.shared.text.terminal import fail
@@ -63,3 +69,40 @@ def test_a_node_that_was_stopped_is_not_connected(home: NodeDir):
     assert told.exit_code == 1
     assert "connected" in told.output
     assert "yes" not in told.output
+
+
+def test_one_command_is_the_same_alone_as_among_all():
+    whole = typer.main.get_group(app).commands
+    assert set(whole) == set(COMMANDS)
+    for word in COMMANDS:
+        (alone,) = typer.main.get_group(together(word)).commands.items()
+        assert alone[0] == word
+        assert alone[1].to_info_dict(_context(alone[1])) == whole[word].to_info_dict(_context(whole[word]))
+
+
+def _context(command: typer.core.TyperCommand) -> typer.Context:
+    return typer.Context(command)
+
+
+@pytest.mark.parametrize("typed", [[], ["nonsense"], ["--help"]])
+def test_what_is_no_command_is_told_of_all_of_them(
+    typed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys, "argv", ["sealscore-node", *typed])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    if typed == ["nonsense"]:
+        assert ended.value.code == 2
+        assert "No such command" in told.err
+    else:
+        assert all(word in told.out for word in COMMANDS)
+
+
+def test_a_command_imports_nothing_that_others_need():
+    words = "import sys; sys.argv[1:] = ['peer', '--help']; from sealscore.clients.cli import main\n"
+    words += "try: main()\n"
+    words += "finally: print(*{'torch', 'fastapi', 'scipy', 'flwr'} & set(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert "trust" in done.stdout
+    assert done.stderr.split() == []

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from sealscore.clients.commands.serving.release import app as release_app
 from sealscore.clients.commands.serving.release import approved_release
 from sealscore.clients.commands.serving.scores import lender_at, score_log
+from sealscore.clients.commands.serving.watch import app as watch_app
 from sealscore.clients.commands.serving.watch import last_over, tell
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail
 from sealscore.clients.retraining.both_scored import BothReader
@@ -32,6 +34,7 @@ from sealscore.shared.text.numbers import plural
 from sealscore.shared.text.terminal import foreign
 
 
+@watch_app.command()
 def propose(
     alert: Annotated[str, typer.Argument(help="The alert's id, as watch list shows it.")],
     out: Annotated[Path | None, typer.Option(help="The draft's file; by default NAME.toml.")] = None,
@@ -79,6 +82,7 @@ def propose(
             console.print(f"  {foreign(step)}", highlight=False)
 
 
+@release_app.command()
 def compare(
     champion: Annotated[str, typer.Argument(help="A release's name or at least eight digits of its hash.")],
     challenger: Annotated[str, typer.Argument(help="The other one, which was in the shadow, or had it there.")],

@@ -16,17 +16,9 @@ from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.serving_dir import ScorerDir, ServingDir
 from sealscore.shared.text.logs import log_to_stderr
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
 SOCKET = "scorer.sock"
 
 
-@app.callback()
-def _with_its_name() -> None:
-    """A command line of one command, which is typed all the same."""
-
-
-@app.command()
 def serve(
     listen: Annotated[
         str | None, typer.Option(help="unix:PATH, 127.0.0.1:PORT or, with certificates, ADDRESS:PORT.")
