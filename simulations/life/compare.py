@@ -255,7 +255,8 @@ def _retrained(lenders: Sequence[LifeLender], ids: Sequence[str], bad: np.ndarra
         for line in lender.log.lines():
             content = line.content if line.kind == "score" else None
             shadow = None if content is None else content.get("shadow")
-            if content is not None and shadow and "pd" in shadow:
+            # What is scored once more after a withdrawal is no new application.
+            if content is not None and content["version"] == 1 and shadow and "pd" in shadow:
                 both.setdefault(content["application_id"], (content["pd"], shadow["pd"]))
     if not both:
         return None
