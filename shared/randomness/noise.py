@@ -39,7 +39,7 @@ _TABLE_BITS = 16
 _TABLE = 1 << _TABLE_BITS
 _ACCEPT_BITS = 24
 # Words that are judged at once: what is made of them stays in a core's cache.
-_TOGETHER = 1 << 15
+TOGETHER = 1 << 15
 _EXACT = Context(prec=60)
 
 
@@ -113,7 +113,7 @@ def grid_scale(std: float, shares: int = 1) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Proposal:
+class Proposal:
     """Tables for one scale: which block 16 random bits name, and what acceptance needs.
 
     The support is cut into blocks of 2^offset_bits integers; block i starts at (i - blocks / 2) *
@@ -152,7 +152,7 @@ class _Proposal:
 
 
 @lru_cache(maxsize=64)
-def _proposal(scale: float) -> _Proposal:
+def proposal(scale: float) -> Proposal:
     """The tables for a scale in (0, 2^28]."""
     offset_bits = max(0, math.floor(math.log2(scale / 16))) if scale >= 16 else 0
     width = 1 << offset_bits
@@ -179,7 +179,7 @@ def _proposal(scale: float) -> _Proposal:
     factor = low * (1.0 - 2.0**-30)
     table = np.repeat(np.arange(2 * half, dtype=np.int16), entries)
     weight = factor / entries * 2.0**_ACCEPT_BITS
-    return _Proposal(scale, offset_bits, factor, table, entries, exponent, weight)
+    return Proposal(scale, offset_bits, factor, table, entries, exponent, weight)
 
 
 class FastDiscreteGaussian:
@@ -207,7 +207,7 @@ class FastDiscreteGaussian:
             raise ValueError(f"size must be at least 0, got {size}")
         if scale == 0.0 or size == 0:
             return np.zeros(size, dtype=np.int64)
-        tables = _proposal(scale)
+        tables = proposal(scale)
         return _filled(stream, tables, _accepted(stream, tables, size), size)
 
     def total(self, streams: Sequence[Stream], scale: float, size: int) -> NDArray[np.int64]:
@@ -222,8 +222,8 @@ class FastDiscreteGaussian:
         found = np.zeros(size, dtype=np.int64)
         if scale == 0.0 or size == 0:
             return found
-        tables, read = _proposal(scale), _proposals(size)
-        together = max(1, _TOGETHER // read)
+        tables, read = proposal(scale), proposals(size)
+        together = max(1, TOGETHER // read)
         for start in range(0, len(streams), together):
             part = streams[start : start + together]
             words = np.concatenate([stream.words(read) for stream in part]).reshape(len(part), read)
@@ -237,26 +237,26 @@ class FastDiscreteGaussian:
         return found
 
 
-def _filled(stream: Stream, tables: _Proposal, draws: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def _filled(stream: Stream, tables: Proposal, draws: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """The first `size` draws, from further words of the stream where there are not as many yet."""
     while len(draws) < size:
         draws = np.concatenate([draws, _accepted(stream, tables, size - len(draws))])
     return draws[:size].copy()
 
 
-def _accepted(stream: Stream, tables: _Proposal, wanted: int) -> NDArray[np.int64]:
+def _accepted(stream: Stream, tables: Proposal, wanted: int) -> NDArray[np.int64]:
     """The accepted draws of one batch of proposals, in order; about 5 % more than `wanted`."""
-    x, accepted = _judged([stream], tables, stream.words(_proposals(wanted))[None])
+    x, accepted = _judged([stream], tables, stream.words(proposals(wanted))[None])
     return x[accepted]
 
 
-def _proposals(wanted: int) -> int:
+def proposals(wanted: int) -> int:
     """How many words are read at once for so many draws."""
     return wanted + wanted // 12 + 32
 
 
 def _judged(
-    streams: Sequence[Stream], tables: _Proposal, words: NDArray[np.uint64]
+    streams: Sequence[Stream], tables: Proposal, words: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """What is proposed by words [streams, n], each row from its stream, and whether it is accepted, in that shape."""
     block = tables.table[(words >> np.uint64(64 - _TABLE_BITS)).view(np.int64)].astype(np.int64)

@@ -155,3 +155,6 @@ _COUNTS = {"applications": "scored by both", "loans": "loans of them", "closed_l
 
 def _few(count: int | None) -> str:
     return "too few" if count is None else f"{count:,}"
+
+
+__all__ = ["compare", "propose", "release_app", "watch_app"]

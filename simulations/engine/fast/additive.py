@@ -6,9 +6,9 @@ well, and a clipped sum as counts by bin times the codes. No code is ever built.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -16,76 +16,76 @@ from sealscore.shared.dp.clipped_sum import CLIP
 from sealscore.shared.model.additive.codes import BinTables, Codes, PairTable
 from sealscore.shared.model.coding import Coding
 from sealscore.shared.model.weights import admissible
+from sealscore.simulations.engine.fast.kernels import flat
 
 # Weighted counts float64 [parties, cells of the block] -> their part of the sum, float64 [parties, units].
 Spread = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Block:
-    """The units of one feature, or of a pair: `cells` bins, or pairs of bins with those of the `right` feature."""
-
-    left: int
-    right: int | None
-    cells: int
-    spread: Spread
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AdditiveCode:
-    """The code of a tower over bins: its units in the order of the sum, with the constant one first or last.
+    """The code of a tower over bins: the units of each block in the order of the sum, the constant unit first or last.
 
-    `intercept` is the code of the constant unit, `largest` no entry of a code is above, in absolute value.
+    `squared_norms` has a table for each block, in that order. `spreads` make a block's part of the sum. `intercept` is
+    the code of the constant unit, and no entry of a code is above `largest` in absolute value.
     """
 
-    blocks: tuple[Block, ...]
+    squared_norms: BinTables
+    spreads: tuple[Spread, ...]
     intercept: float
     intercept_first: bool
-    squared_norms: BinTables
     clip: float
     largest: float
+
+    @cached_property
+    def layout(self) -> tuple[np.ndarray, np.ndarray]:
+        """As `kernels.flat` gives it."""
+        return flat(self.squared_norms)
+
+    @cached_property
+    def one_norm(self) -> np.ndarray | None:
+        """The squared norm of all codes, float64 [1], added up as `BinTables.sums` does; None where it varies."""
+        tables = [*self.squared_norms.mains, *(pair.table for pair in self.squared_norms.pairs)]
+        if any(table.min(initial=np.inf) != table.max(initial=-np.inf) for table in tables):
+            return None
+        return np.array([sum((float(table.flat[0]) for table in tables), start=self.squared_norms.constant)])
 
     @property
     def cells(self) -> int:
         """Cells of all blocks."""
-        return sum(block.cells for block in self.blocks)
+        return len(self.layout[1])
 
 
 def of_codes(codes: Codes) -> AdditiveCode:
     """The recipe's published codes."""
-    blocks = [Block(place, None, len(main), partial(_times, main)) for place, main in enumerate(codes.mains)]
+    spreads: list[Spread] = [partial(_times, main) for main in codes.mains]
     for pair in codes.pairs:
-        left, right = codes.factors[pair.left], codes.factors[pair.right]
-        spread = partial(_products, left, right, codes.mask(pair))
-        blocks.append(Block(pair.left, pair.right, len(left) * len(right), spread))
-    tables = [np.array([codes.intercept]), *codes.mains, *codes.factors]
-    largest = max((float(np.abs(table).max(initial=0.0)) for table in tables), default=0.0)
-    return AdditiveCode(
-        tuple(blocks), codes.intercept, True, codes.squared_norms, CLIP, max(largest, largest**2 if codes.pairs else 0)
+        spreads.append(partial(_products, codes.factors[pair.left], codes.factors[pair.right], codes.mask(pair)))
+    largest, factor = (
+        max((float(np.abs(table).max(initial=0.0)) for table in tables), default=0.0)
+        for tables in ((np.array([codes.intercept]), *codes.mains), codes.factors if codes.pairs else ())
     )
+    return AdditiveCode(codes.squared_norms, tuple(spreads), codes.intercept, True, CLIP, max(largest, factor**2))
 
 
 def of_coding(coding: Coding, clip: float) -> AdditiveCode:
     """The code of a linear tower, with crosses where it has any, under the plan's clip norm."""
-    blocks, mains, pairs = [], [], []
-    for features, table in coding.tables:
-        flat = table.reshape(-1, table.shape[-1])
-        blocks.append(Block(features[0], features[1] if len(features) > 1 else None, len(flat), partial(_times, flat)))
-        squares = (table**2).sum(axis=-1)
-        if len(features) == 1:
-            mains.append(squares)
-        else:
-            pairs.append(PairTable(features[0], features[1], squares))
-    return AdditiveCode(tuple(blocks), 1.0, False, BinTables(1.0, tuple(mains), tuple(pairs)), clip, 1.0)
+    squares = _tables(coding, 1.0, [(table**2).sum(axis=-1) for _, table in coding.tables])
+    spreads = tuple(partial(_times, table.reshape(-1, table.shape[-1])) for _, table in coding.tables)
+    return AdditiveCode(squares, spreads, 1.0, False, clip, 1.0)
 
 
 def linear_tables(coding: Coding, parameters: np.ndarray) -> BinTables:
     """The logit of a linear tower at weights float64 [width + 1] as tables: exact, as its matrix product is."""
     weights = admissible(parameters)
-    weighed = coding.weighed(weights[:-1])
-    mains = tuple(table for features, table in weighed if len(features) == 1)
-    pairs = tuple(PairTable(features[0], features[1], table) for features, table in weighed if len(features) == 2)
-    return BinTables(float(weights[-1]), mains, pairs)
+    return _tables(coding, float(weights[-1]), [table for _, table in coding.weighed(weights[:-1])])
+
+
+def _tables(coding: Coding, constant: float, tables: Sequence[np.ndarray]) -> BinTables:
+    """One table for each block of a coding: features come before crosses there."""
+    named = list(zip((features for features, _ in coding.tables), tables, strict=True))
+    pairs = (PairTable(features[0], features[1], table) for features, table in named if len(features) == 2)
+    return BinTables(constant, tuple(table for features, table in named if len(features) == 1), tuple(pairs))
 
 
 def _times(table: np.ndarray, counts: np.ndarray) -> np.ndarray:

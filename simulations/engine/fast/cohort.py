@@ -16,6 +16,7 @@ from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose, sampled
 from sealscore.simulations.engine.fast.additive import AdditiveCode, linear_tables, of_codes, of_coding
+from sealscore.simulations.engine.fast.kernels import words32
 from sealscore.simulations.engine.fast.keyed import PartyStreams
 from sealscore.simulations.engine.fast.parties import Parties
 from sealscore.simulations.engine.fast.segments import Segments, clipped_sums, error_bound, rounded
@@ -87,8 +88,8 @@ class CohortBins:
     def _sampled(self, place: Place, streams: PartyStreams) -> Segments:
         if self._rate == 1.0:
             return self._all
-        opened = streams.at(place.cohort, place.run, place.phase.name, place.round, place.attempt, Purpose.SAMPLING)
-        words = [stream.words32(size) for stream, size in zip(opened, self._all.sizes.tolist(), strict=True)]
+        keys = streams.keys(place.cohort, place.run, place.phase.name, place.round, place.attempt, Purpose.SAMPLING)
+        words = words32(keys, streams.source, self._all.sizes)
         return self._all.take(sampled(words, self._rate))
 
     def _tables(self, parameters: np.ndarray) -> BinTables:

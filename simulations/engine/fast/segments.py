@@ -16,6 +16,7 @@ import numpy as np
 from sealscore.shared.dp.clipped_sum import clipped_weights, slopes
 from sealscore.shared.model.additive.codes import BinTables
 from sealscore.simulations.engine.fast.additive import AdditiveCode
+from sealscore.simulations.engine.fast.kernels import count, gather, look_up
 
 _UNIT_ROUNDOFF = 2.0**-53
 
@@ -41,7 +42,7 @@ class Segments:
     def take(self, rows: np.ndarray) -> Segments:
         """Some of the records: ascending indices."""
         starts = np.searchsorted(rows, self.starts)
-        return Segments(self.bins.take(rows, axis=1), self.targets.take(rows), starts)
+        return Segments(gather(self.bins, rows), self.targets.take(rows), starts)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -51,24 +52,17 @@ class Segments:
 
 def clipped_sums(code: AdditiveCode, tables: BinTables, records: Segments, keep: float = 1.0) -> np.ndarray:
     """Clipped sums of all parties at logits given by tables: float64 [parties, units]; `keep` as in `slopes`."""
-    parties = len(records.starts) - 1
-    slope = slopes(tables.sums(records.bins), records.targets, keep)
-    weights = clipped_weights(slope, code.squared_norms.sums(records.bins), code.clip)
-    owner = np.repeat(np.arange(parties), records.sizes)
-    constant = code.intercept * np.bincount(owner, weights=weights, minlength=parties)[:, None]
-    parts = []
-    for block in code.blocks:
-        at = owner * block.cells + records.bins[block.left] * _stride(code, block.right)
-        if block.right is not None:
-            at += records.bins[block.right]
-        counts = np.bincount(at, weights=weights, minlength=parties * block.cells)
-        parts.append(block.spread(counts.reshape(parties, block.cells)))
+    slope = slopes(look_up(tables, records.bins), records.targets, keep)
+    # One number for all records where every bin of a feature has a code of the same norm.
+    squares = code.one_norm if code.one_norm is not None else look_up(code.squared_norms, records.bins)
+    weights = clipped_weights(slope, squares, code.clip)
+    owner = np.repeat(np.arange(len(records.starts) - 1), records.sizes)
+    constant = code.intercept * np.bincount(owner, weights=weights, minlength=len(records.starts) - 1)[:, None]
+    layout, _ = code.layout
+    counts = count(records.bins, layout, code.cells, weights, records.starts)
+    by_block = np.split(counts, layout[1:, 3], axis=1)
+    parts = [spread(part) for spread, part in zip(code.spreads, by_block, strict=True)]
     return np.concatenate([constant, *parts] if code.intercept_first else [*parts, constant], axis=1)
-
-
-def _stride(code: AdditiveCode, right: int | None) -> np.int64:
-    """Bins of the right feature of a pair; 1 where there is none."""
-    return np.int64(1 if right is None else len(code.squared_norms.mains[right]))
 
 
 def error_bound(code: AdditiveCode, sizes: np.ndarray) -> np.ndarray:

@@ -12,9 +12,9 @@ from sealscore.shared.dp.mechanisms import Mechanism
 from sealscore.shared.messages.codec import Address
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import SERVER
-from sealscore.shared.randomness.noise import FastDiscreteGaussian
 from sealscore.shared.randomness.streams import Purpose
 from sealscore.simulations.engine.fast.cohort import CohortBins, Place, together
+from sealscore.simulations.engine.fast.kernels import noise
 from sealscore.simulations.engine.fast.keyed import PartyStreams
 from sealscore.simulations.engine.fast.parties import Parties
 
@@ -57,8 +57,8 @@ class PlainSums:
             for name in cohort:
                 total += self._vector(name, place, mechanism, parameters, bodies)
         if not mechanism.own_noise_only:
-            streams = self._streams.at(cohort, self._run, phase.name, round, attempt, Purpose.NOISE)
-            total += FastDiscreteGaussian().total(streams, mechanism.own_scale(len(cohort)), mechanism.length)
+            keys = self._streams.keys(cohort, self._run, phase.name, round, attempt, Purpose.NOISE)
+            total += noise(keys, self._streams.source, mechanism.own_scale(len(cohort)), mechanism.length)
         return total, {}
 
     def _together(

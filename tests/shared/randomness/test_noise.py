@@ -35,7 +35,7 @@ def pmf(scale, bound):
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 3.0, 15.9, 33.0, 200.0])
 def test_proposal_times_acceptance_is_the_density(scale):
-    tables = noise._proposal(scale)
+    tables = noise.proposal(scale)
     width = 1 << tables.offset_bits
     blocks = len(tables.entries)
     assert np.array_equal(np.bincount(tables.table, minlength=blocks), tables.entries)
@@ -56,7 +56,7 @@ def test_proposal_times_acceptance_is_the_density(scale):
 
 @pytest.mark.parametrize("scale", [0.001, 0.3, 3.0, 33.0, 4000.0, 6e4, 1e7, MAX_SCALE])
 def test_the_float_acceptance_is_as_near_as_the_decision_assumes(scale):
-    tables = noise._proposal(scale)
+    tables = noise.proposal(scale)
     half = len(tables.entries) // 2
     x = np.unique(np.linspace(-support_bound(scale), support_bound(scale), 101).astype(np.int64))
     block = (x >> tables.offset_bits) + half
@@ -83,7 +83,7 @@ class Scripted:
 
 def test_a_tie_is_decided_by_further_bits_and_exact_arithmetic():
     scale = 3.0
-    tables = noise._proposal(scale)
+    tables = noise.proposal(scale)
     half = len(tables.entries) // 2
     entry = int(np.flatnonzero(tables.table == half + 4)[0])
     with localcontext(prec=60):
@@ -106,7 +106,7 @@ def test_a_tie_is_decided_by_further_bits_and_exact_arithmetic():
 
 
 def test_nothing_beyond_the_support_even_if_every_bit_says_accept():
-    tables = noise._proposal(3.0)
+    tables = noise.proposal(3.0)
     first = int(np.flatnonzero(tables.table == 0)[0])
     assert -(len(tables.entries) // 2) == -37 < -support_bound(3.0)
     assert noise._accepted(Scripted([first << 48] * 33), tables, 1).tolist() == []
