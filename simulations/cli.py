@@ -50,41 +50,39 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
-    from sealscore.compliance.run_report.run_report import write_report
+    from sealscore.compliance.run_report.run_report import REPORT
     from sealscore.shared.phases.cautions import cautions
     from sealscore.simulations.data.scenario import Scenario, main_job, resolve
-    from sealscore.simulations.engine.federation import ENGINES
     from sealscore.simulations.experiments.console import ProgressObserver, closing_table, summary
-    from sealscore.simulations.experiments.job import run_job
-    from sealscore.simulations.experiments.judges import JUDGES
+    from sealscore.simulations.experiments.seeds import BadSetting, engine_named, judge_named, run_seeds
 
-    chosen = ENGINES.get(engine)
-    if chosen is None:
-        raise typer.BadParameter(f"{engine!r}: the engines are {' and '.join(ENGINES)}", param_hint="--engine")
-    if judge not in JUDGES:
-        raise typer.BadParameter(f"{judge!r}: a run is judged on {' or '.join(JUDGES)}", param_hint="--judge")
+    try:
+        chosen, judged = engine_named(engine), judge_named(judge)
+    except BadSetting as error:
+        raise typer.BadParameter(error.words, param_hint=f"--{error.setting}") from None
     scenario = Scenario.load(resolve(plan or main_job()))
     for caution in cautions(scenario.plan):
         console.print(f"[yellow]warning ({caution.code}): {foreign(caution.words)}")
     if note := scenario.declaration:
         console.print(f"[yellow]{foreign(note)}")
-    finished = []
-    for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
+
+    def watching(seed: int) -> ProgressObserver:
         console.print(f"[bold]{scenario.plan.name}[/bold], seed {seed}")
-        with ProgressObserver(console) as observer:
-            done = run_job(
-                scenario.with_seed(seed),
-                chosen,
-                observer,
-                baselines,
-                observer.tell,
-                runs,
-                observer.progress,
-                JUDGES[judge],
-            )
-            observer.tell("report")
-            page = write_report(done.folder)
-        console.print(f"written to {foreign(done.folder)}; read {foreign(page)}")
+        return ProgressObserver(console)
+
+    finished = []
+    made = run_seeds(
+        scenario,
+        seeds,
+        engine=chosen,
+        judge=judged,
+        baselines=baselines,
+        runs=runs,
+        watching=watching,
+        report=True,
+    )
+    for done in made:
+        console.print(f"written to {foreign(done.folder)}; read {foreign(done.folder / REPORT)}")
         finished.append(done)
     result = summary(finished)
     closing_table(console, result)
