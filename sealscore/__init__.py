@@ -12,19 +12,24 @@ Nothing heavy is loaded before it is used. docs/python.md is the reference.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sealscore.shared.model.score_model import ScoreModel
     from sealscore.simulations.data.scenario import Scenario
+    from sealscore.simulations.experiments.custom_baseline import CustomBaseline
     from sealscore.simulations.experiments.runs import Run
+    from sealscore.simulations.research.audits import AuditedSeeds, PlanCost
     from sealscore.simulations.research.drafts import DraftedPlan
     from sealscore.simulations.research.plan import ResearchPlan as Plan
     from sealscore.simulations.research.results import SimulatedRuns
+    from sealscore.simulations.research.sweeps import SweepRuns
 
-__all__ = ["Plan", "draft", "load_model", "load_run", "plan", "simulate"]
+__all__ = ["Plan", "account", "audit", "draft", "load_model", "load_run", "plan", "simulate", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
@@ -110,7 +115,7 @@ def simulate(
     seed: int | None = None,
     engine: str = "in-process",
     judge: str = "test",
-    baselines: bool | Collection[str] = False,
+    baselines: bool | Collection[str | CustomBaseline] = False,
     runs: str | Path = "runs",
     progress: bool = False,
     **changes: Any,
@@ -123,7 +128,7 @@ def simulate(
         seed: start at this seed instead.
         engine: as `sealscore-sim run --engine` takes it.
         judge: "test", or "validation": a part of the training persons, while you tune.
-        baselines: all (True), none, or those named.
+        baselines: all (True), none, or those named; a function `(training, label, test)` is one of your own.
         runs: the folder under which run folders are made.
         progress: draw bars on the error stream.
         changes: keys to replace, as `Plan.with_` takes them.
@@ -133,7 +138,7 @@ def simulate(
 
     Raises:
         PlanError: there is no such plan, it is wrong, or says nothing of data.
-        BadSetting: there is no such engine, judge or number of seeds.
+        BadSetting: there is no such engine, judge, baseline or number of seeds.
         DataError: a party's table does not fit the plan.
         RunFailed: the federation could not carry it out; it says why.
         KeyboardInterrupt: Ctrl-C; runs of finished seeds stay, of the one under way nothing does.
@@ -151,6 +156,93 @@ def simulate(
         progress=progress,
         changes=changes,
     )
+
+
+def sweep(
+    source: str | Path | Plan | Scenario,
+    *,
+    seeds: int | Collection[int] = 1,
+    judge: str = "validation",
+    baselines: bool | Collection[str] = False,
+    folder: str | Path | None = None,
+    jobs: int = 1,
+    heard: Callable[[str, str | None], None] = lambda run, failure: None,
+    **keys: Any,
+) -> SweepRuns:
+    """Run a plan under many keys and seeds, as `sealscore-sim sweep` does; finished runs are kept.
+
+    Called again, it goes on where it was, and runs only what is new.
+
+    Args:
+        source: as `simulate` takes it.
+        seeds: how many, counted up from the plan's own, or the seeds themselves.
+        judge: "validation", or "test" where the figures choose nothing.
+        baselines: computed for every run: all (True), none, or those named.
+        folder: where rows, table and report go; by default runs/sweep-NAME.
+        jobs: so many processes; with more than one a script needs `if __name__ == "__main__":`.
+        heard: told of each run, and why it failed, or None.
+        keys: a list for each key that varies (`epsilon=[0.5, 1, 2]`), of which every combination is run, or one value.
+            Keys are those of `Plan.with_`.
+
+    Returns:
+        `frame` has a row a run, `settings` a row a setting.
+
+    Raises:
+        PlanError, DataError: a key, a value or the data are wrong; before anything is run.
+        BadSetting: the folder cannot be written, or another sweep writes into it.
+        RunFailed: no run came to an end.
+        KeyboardInterrupt: Ctrl-C; finished runs are kept.
+    """
+    from sealscore.simulations.research.sweeps import swept
+
+    where = None if folder is None else Path(folder)
+    return swept(source, seeds=seeds, judge=judge, baselines=baselines, folder=where, jobs=jobs, heard=heard, keys=keys)
+
+
+def account(source: str | Path | Plan) -> PlanCost:
+    """What a plan may cost a person if its whole budget is used, by phase; nothing is run.
+
+    Returns:
+        `epsilon`, `delta`, `label_epsilon`, `against_platforms`, and `phases`, a frame with a row a phase.
+
+    Raises:
+        PlanError: there is no such plan, or it is wrong.
+        UnreachableBudget: no noise is large enough for its epsilon.
+    """
+    from sealscore.simulations.research.audits import cost_of
+
+    return cost_of(source)
+
+
+def audit(
+    source: str | Path | Plan | Scenario,
+    *,
+    seeds: int = 1,
+    attack: Callable[[np.ndarray], np.ndarray] | None = None,
+    fault: str | None = None,
+    **settings: Any,
+) -> AuditedSeeds:
+    """Hold what an adversary learns against what a plan claims, as `sealscore-sim audit` does.
+
+    Args:
+        source: as `simulate` takes it.
+        seeds: so many audits, counted up from the plan's own seed.
+        attack: an attack of your own: what each round's noisy sum has along each canary's direction, float64
+            [rounds, canaries] -> a score for each canary, float64 [canaries], the higher the likelier it is in.
+        fault: break this on purpose, by the names of the command's `--break`.
+        settings: `group`, `party`, `canaries` (at least 1000), `guesses`, `confidence`, as the command has them.
+
+    Returns:
+        `bound`, `claim`, `exceeded`, and `frame`, a row a seed.
+
+    Raises:
+        PlanError: the plan claims nothing that could be audited, or has no such group or party.
+        ValueError: a setting is not allowed (BadSetting for `attack` and `fault`).
+        DataError, RunFailed: as `simulate`.
+    """
+    from sealscore.simulations.research.audits import audited
+
+    return audited(source, seeds, attack, fault, **settings)
 
 
 def load_run(name: str | Path = "last", runs: str | Path = "runs") -> SimulatedRuns:

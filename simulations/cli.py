@@ -54,7 +54,8 @@ def run(
     from sealscore.shared.phases.cautions import cautions
     from sealscore.simulations.data.scenario import Scenario, main_job, resolve
     from sealscore.simulations.experiments.console import ProgressObserver, closing_table, summary
-    from sealscore.simulations.experiments.seeds import BadSetting, engine_named, judge_named, run_seeds
+    from sealscore.simulations.experiments.runs import BadSetting
+    from sealscore.simulations.experiments.seeds import engine_named, judge_named, run_seeds
 
     try:
         chosen, judged = engine_named(engine), judge_named(judge)

@@ -21,7 +21,8 @@ from sealscore.shared.plan.toml import load_toml
 from sealscore.simulations.data.datasets import REAL, WORLD
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Engine, Federation
-from sealscore.simulations.experiments.baselines import BASELINES, baselines_of, judged_towers
+from sealscore.simulations.experiments.baselines import judged_towers
+from sealscore.simulations.experiments.custom_baseline import CustomBaseline, chosen_baselines
 from sealscore.simulations.experiments.judges import Judge, judged_parties
 from sealscore.simulations.experiments.oracle import Oracle
 from sealscore.simulations.experiments.runs import RUNS, NewRun, Run
@@ -56,7 +57,7 @@ def run_job(
     scenario: Scenario,
     engine: Engine = "in-process",
     observer: Observer | None = None,
-    baselines: bool | Collection[str] = True,
+    baselines: bool | Collection[str | CustomBaseline] = True,
     tell: Callable[[str], None] = lambda what: None,
     runs: Path = RUNS,
     progress: Progress | None = None,
@@ -64,10 +65,11 @@ def run_job(
 ) -> Run:
     """One whole run, as a folder under `runs`.
 
-    `baselines` are all, none, or those named. `tell` is told in a few words what is being done, `progress` (done,
-    total) of an alignment or a baseline. `judge` says on whom figures are made. DataError or PlanError before anything
-    is charged where the input is bad; RunFailed where the federation fails; no folder is left then.
+    `baselines` are all, none, or those named or given. `tell` is told in a few words what is being done, `progress`
+    (done, total) of an alignment or a baseline. `judge` says on whom figures are made. DataError or PlanError before
+    anything is charged where the input is bad; RunFailed where the federation fails; no folder is left then.
     """
+    wanted = chosen_baselines(scenario.plan, baselines)
     tell("reading and checking records")
     plan, records = judged_parties(scenario, judge, tell)
     oracle = Oracle(plan, records, progress or (lambda done, total: None))
@@ -85,9 +87,9 @@ def run_job(
         if plan.model.fallback:
             own[FALLBACK] = oracle.judge(ScoreModel.load(new.folder / FALLBACK), oracle.lenders.values())
         compared = {}
-        for name in baselines_of(plan) if baselines is True else baselines or ():
+        for name, baseline in wanted.items():
             tell(f"baseline {name}")
-            compared[name] = BASELINES[name](plan, oracle)
+            compared[name] = baseline(plan, oracle)
         if baselines is True and plan.platforms:
             compared["platform_alone_dp"] = float(np.mean(list(judged_towers(plan, oracle, new.folder).values())))
         found = {

@@ -105,7 +105,13 @@ def pooled_matrix(plan: Plan, parts: Iterable[Records], without: Collection[str]
 
     Lenders' columns named in `without` are left out.
     """
-    names = [
+    names = pooled_names(plan, without)
+    return np.vstack([np.column_stack([part.columns[name] for name in names]) for part in parts])
+
+
+def pooled_names(plan: Plan, without: Collection[str] = ()) -> list[str]:
+    """The columns of `pooled_matrix`: those of platforms as PARTY.COLUMN, then the lenders'."""
+    return [
         *(
             f"{party.name}.{name}"
             for group in plan.platforms
@@ -114,7 +120,6 @@ def pooled_matrix(plan: Plan, parts: Iterable[Records], without: Collection[str]
         ),
         *(name for name in _own(plan, plan.lenders) if name not in without),
     ]
-    return np.vstack([np.column_stack([part.columns[name] for name in names]) for part in parts])
 
 
 def _own(plan: Plan, group: str) -> list[str]:

@@ -11,19 +11,12 @@ from sealscore.shared.phases.order import Phase
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import ENGINES, Engine
 from sealscore.simulations.experiments import job
+from sealscore.simulations.experiments.custom_baseline import CustomBaseline
 from sealscore.simulations.experiments.judges import JUDGES, TEST, Judge
-from sealscore.simulations.experiments.runs import RUNS, Run
+from sealscore.simulations.experiments.runs import RUNS, BadSetting, Run
 
 
-class BadSetting(ValueError):
-    """A choice that there is not; `setting` is its name, `words` say what is allowed."""
-
-    def __init__(self, setting: str, words: str) -> None:
-        super().__init__(f"{setting}: {words}")
-        self.setting, self.words = setting, words
-
-
-class Watch(Protocol):
+class RunWatch(Protocol):
     """Whoever is told how far a run is."""
 
     def phase(self, phase: Phase) -> None:
@@ -65,7 +58,7 @@ class Unheard:
         """How far an alignment or a baseline is."""
 
 
-Watching = Callable[[int], AbstractContextManager[Watch]]
+Watching = Callable[[int], AbstractContextManager[RunWatch]]
 
 
 def engine_named(name: str) -> Engine:
@@ -95,7 +88,7 @@ def run_seeds(
     *,
     engine: Engine = "in-process",
     judge: Judge = TEST,
-    baselines: bool | Collection[str] = True,
+    baselines: bool | Collection[str | CustomBaseline] = True,
     runs: Path = RUNS,
     watching: Watching = lambda seed: Unheard(),
     report: bool = False,

@@ -11,7 +11,7 @@ from sealscore.shared.files import write_whole
 from sealscore.shared.plan.errors import PlanError
 from sealscore.simulations.draft.draft import Wishes
 from sealscore.simulations.draft.making import checked_draft
-from sealscore.simulations.experiments.seeds import BadSetting
+from sealscore.simulations.experiments.runs import BadSetting
 from sealscore.simulations.research.frames import as_frame
 from sealscore.simulations.research.plan import ResearchPlan
 

@@ -111,7 +111,7 @@ class ResearchPlan(Plan):
         Raises:
             PlanError: there is no such key, or the value is not allowed.
         """
-        keys = {SHORT.get(name, name.replace("__", ".")): value for name, value in changes.items()}
+        keys = dotted(changes)
         if self._settings is None and not any(key.startswith("simulation.") or counted_group(key) for key in keys):
             return self.replace(**{key.replace(".", "__"): value for key, value in keys.items()})
         return ResearchPlan.of(applied(self.scenario, keys), self._kept)
@@ -129,6 +129,11 @@ class ResearchPlan(Plan):
         return f"<plan {self.name}: {len(self.parties)} parties, {cost}, {data}, hash {self.hash[:8]}>"
 
     __str__ = __repr__
+
+
+def dotted(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys as Python writes them, by the names that a plan's file has."""
+    return {SHORT.get(name, name.replace("__", ".")): value for name, value in changes.items()}
 
 
 def scenario_of(source: str | Path | Plan | Scenario) -> Scenario:

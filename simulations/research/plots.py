@@ -13,7 +13,7 @@ from sealscore.compliance.run_figures.curves import Curve
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.record import RunFolder
 from sealscore.compliance.run_report.quality_sections import with_interval
-from sealscore.simulations.experiments.seeds import BadSetting
+from sealscore.simulations.experiments.runs import BadSetting
 from sealscore.simulations.research.extras import optional
 
 if TYPE_CHECKING:

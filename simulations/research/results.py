@@ -11,8 +11,7 @@ import polars as pl
 
 from sealscore.shared.plan.plan import FALLBACK
 from sealscore.simulations.experiments.console import METRICS, summary
-from sealscore.simulations.experiments.runs import RUNS, Run, find_run
-from sealscore.simulations.experiments.seeds import BadSetting
+from sealscore.simulations.experiments.runs import RUNS, BadSetting, Run, find_run
 from sealscore.simulations.research.model import ResearchModel
 from sealscore.simulations.research.plan import ResearchPlan
 from sealscore.simulations.research.plots import RunPlots

@@ -11,6 +11,7 @@ from sealscore.shared.text.numbers import plural
 from sealscore.shared.text.terminal import Terminal
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.experiments.console import ProgressObserver
+from sealscore.simulations.experiments.custom_baseline import CustomBaseline
 from sealscore.simulations.experiments.runs import Run
 from sealscore.simulations.experiments.seeds import Unheard, Watching, engine_named, judge_named, run_seeds, seeds_of
 from sealscore.simulations.research.plan import ResearchPlan, scenario_of
@@ -24,7 +25,7 @@ def simulated(
     seed: int | None,
     engine: str,
     judge: str,
-    baselines: bool | Collection[str],
+    baselines: bool | Collection[str | CustomBaseline],
     runs: Path,
     progress: bool,
     changes: dict[str, Any],

@@ -16,7 +16,7 @@ from sealscore.shared.plan.errors import PlanError
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.draft.draft import Wishes
 from sealscore.simulations.draft.making import checked_draft
-from sealscore.simulations.experiments.seeds import BadSetting
+from sealscore.simulations.experiments.runs import BadSetting
 from sealscore.simulations.research.drafts import DraftedPlan
 
 

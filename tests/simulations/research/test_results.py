@@ -14,8 +14,7 @@ from sklearn.metrics import roc_auc_score
 import sealscore as ss
 from sealscore.clients.data import DataError
 from sealscore.simulations.experiments import job
-from sealscore.simulations.experiments.runs import NoSuchRun
-from sealscore.simulations.experiments.seeds import BadSetting
+from sealscore.simulations.experiments.runs import BadSetting, NoSuchRun
 from sealscore.simulations.research.drafts import DraftedPlan
 from sealscore.simulations.research.extras import NoExtra
 from sealscore.simulations.research.results import SimulatedRuns
