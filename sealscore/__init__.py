@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from sealscore.simulations.experiments.runs import Run
     from sealscore.simulations.research.audits import AuditedSeeds, PlanCost
     from sealscore.simulations.research.drafts import DraftedPlan
+    from sealscore.simulations.research.estimator import FederatedScore
     from sealscore.simulations.research.plan import ResearchPlan as Plan
     from sealscore.simulations.research.results import SimulatedRuns
     from sealscore.simulations.research.sweeps import SweepRuns
 
-__all__ = ["Plan", "account", "audit", "draft", "load_model", "load_run", "plan", "simulate", "sweep"]
+__all__ = ["FederatedScore", "Plan", "account", "audit", "draft", "load_model", "load_run", "plan", "simulate", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
@@ -37,6 +38,10 @@ def __getattr__(name: str) -> Any:
         from sealscore.simulations.research.plan import ResearchPlan
 
         return ResearchPlan
+    if name == "FederatedScore":
+        from sealscore.simulations.research.estimator import FederatedScore
+
+        return FederatedScore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

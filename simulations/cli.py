@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sealscore.shared.text.foreign import json_line
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, foreign, run_app, visible
 from sealscore.simulations.audit.command import audit
 from sealscore.simulations.draft.command import draft
@@ -17,6 +18,9 @@ from sealscore.simulations.neighbours.command import neighbours
 from sealscore.simulations.scoring.command import score
 from sealscore.simulations.sweep.command import app as sweep
 from sealscore.simulations.world.command import app as world
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # Flower and Ray report their use to their makers unless told not to; they read this when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
@@ -34,6 +38,9 @@ app.add_typer(world, name="world")
 app.add_typer(sweep, name="sweep")
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on one line instead.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV instead.")]
 
 
 @app.command()
@@ -92,29 +99,74 @@ def run(
 
 
 @app.command("list")
-def list_runs(runs: Runs = Path("runs")) -> None:
+def list_runs(runs: Runs = Path("runs"), as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """List the runs, oldest first."""
     from sealscore.simulations.experiments.console import runs_table
     from sealscore.simulations.experiments.runs import all_runs
+    from sealscore.simulations.research.comparison import listed_runs
 
     found = all_runs(runs)
-    if not found:
+    if as_json or as_csv:
+        _written(listed_runs(found), as_csv)
+    elif not found:
         console.print(f"no runs under {foreign(runs)}; `sealscore-sim run PLAN` makes one")
-        return
-    runs_table(Terminal(), found)
+    else:
+        runs_table(Terminal(), found)
 
 
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(help="A run: its folder, its name or the start of it, or `last`.")],
-    second: Annotated[str, typer.Argument(help="Another run.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Runs: their folders, names or the starts of them, or `last`.", metavar="RUN...")
+    ],
     runs: Runs = Path("runs"),
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """Show the figures of two runs side by side."""
+    """Show runs side by side: the settings in which they differ, and their figures."""
     from sealscore.simulations.experiments.console import comparison
     from sealscore.simulations.experiments.runs import find_run
+    from sealscore.simulations.research.comparison import compared_runs, differing
 
-    comparison(Terminal(), find_run(first, runs), find_run(second, runs))
+    found = [find_run(name, runs) for name in names]
+    if len(found) < 2:
+        raise typer.BadParameter("name at least two runs", param_hint="RUN")
+    frame = compared_runs(found)
+    if as_json or as_csv:
+        _written(frame, as_csv)
+        return
+    comparison(Terminal(), found, [(name, frame[name].to_list()) for name in differing(frame, found)])
+
+
+@app.command()
+def card(
+    run: Annotated[str, typer.Argument(help="A run: its folder, its name or the start of it, or `last`.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A CSV file to write; by default CSV is printed.")
+    ] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write the scorecard of a run as CSV: bins, shares, points, and what a simulation knows of outcomes."""
+    from sealscore.compliance.run_figures.bin_table import card_csv
+    from sealscore.simulations.experiments.runs import find_run
+    from sealscore.simulations.research.model import ResearchModel
+
+    model = ResearchModel.of_run(find_run(run, runs).folder)
+    if output is None:
+        print(card_csv(model.scorecard()), end="")
+        return
+    try:
+        console.print(f"written to {foreign(model.to_csv(output))}")
+    except OSError as error:
+        raise typer.BadParameter(f"{output} cannot be written: {error}", param_hint="--output") from error
+
+
+def _written(frame: pl.DataFrame, as_csv: bool) -> None:
+    """A frame for programs: CSV, or a list of objects on one line; names of others have escapes."""
+    if as_csv:
+        print(visible(frame.write_csv()), end="")
+    else:
+        print(json_line(frame.to_dicts()))
 
 
 @app.command()
@@ -138,10 +190,16 @@ def report(
 
 
 @app.command()
-def plans() -> None:
+def plans(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """List the plans that come with Sealscore."""
     from sealscore.simulations.data.scenario import packaged
 
+    if as_json or as_csv:
+        import polars as pl
+
+        rows = [(name, str(path)) for name, path in packaged().items()]
+        _written(pl.DataFrame(rows, schema=["plan", "file"], orient="row"), as_csv)
+        return
     for name, path in packaged().items():
         print(f"{name:36} {path}")
 
@@ -168,9 +226,19 @@ def _expected() -> dict[type[Exception], int]:
     from sealscore.shared.serving.release import ReleaseError
     from sealscore.simulations.engine.flower_engine import FlowerRunError
     from sealscore.simulations.experiments.job import RunFailed
-    from sealscore.simulations.experiments.runs import NoSuchRun
+    from sealscore.simulations.experiments.runs import BadSetting, NoSuchRun
 
-    bad = (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun, ReleaseError, NoModel)
+    bad = (
+        DataError,
+        PlanError,
+        UnreachableBudget,
+        NotApproved,
+        Untrusted,
+        NoSuchRun,
+        ReleaseError,
+        NoModel,
+        BadSetting,
+    )
     return dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys((RunFailed, FlowerRunError), FAILED)
 
 

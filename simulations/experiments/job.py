@@ -24,7 +24,7 @@ from sealscore.simulations.engine.federation import Engine, Federation
 from sealscore.simulations.experiments.baselines import judged_towers
 from sealscore.simulations.experiments.custom_baseline import CustomBaseline, chosen_baselines
 from sealscore.simulations.experiments.judges import Judge, judged_parties
-from sealscore.simulations.experiments.oracle import Oracle
+from sealscore.simulations.experiments.oracle import Oracle, outcomes_by_bin
 from sealscore.simulations.experiments.runs import RUNS, NewRun, Run
 from sealscore.simulations.experiments.segments import segments
 from sealscore.simulations.experiments.verdicts import verdicts
@@ -82,7 +82,8 @@ def run_job(
         # Nodes go on, since their server must not learn it; here it is the researcher's own mistake.
         if short := federation.shortfalls:
             raise RunFailed("pairs share fewer persons than the plan's alignment.min_overlap", short)
-        exact = oracle.judge(ScoreModel.load(new.folder / "model"), federation.scored_records())
+        model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()
+        exact = oracle.judge(model, scored)
         own = {}
         if plan.model.fallback:
             own[FALLBACK] = oracle.judge(ScoreModel.load(new.folder / FALLBACK), oracle.lenders.values())
@@ -94,6 +95,7 @@ def run_job(
             compared["platform_alone_dp"] = float(np.mean(list(judged_towers(plan, oracle, new.folder).values())))
         found = {
             "exact": exact,
+            "bins": outcomes_by_bin(model, (part.training_part() for part in scored)),
             **own,
             "baselines": compared,
             "data": scenario.settings.model_dump(mode="json"),
@@ -101,7 +103,6 @@ def run_job(
             "warnings": [asdict(caution) for caution in (*cautions(plan), *verdicts(exact["auc"], compared))],
         }
         if baselines is True and scenario.settings.dataset == WORLD and judge == "test":
-            model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()
             found["segments"] = segments(plan, oracle, model, scored, scenario.world().facts(plan), tell)
         make_release(new.folder, new.folder / RELEASE, released(plan, scenario.settings.dataset))
         (new.folder / "oracle.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")

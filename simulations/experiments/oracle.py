@@ -33,6 +33,18 @@ def figures(label: np.ndarray, pd: np.ndarray) -> dict[str, float]:
     }
 
 
+def outcomes_by_bin(model: ScoreModel, parts: Iterable[Records]) -> dict[str, list[list[int]]]:
+    """By feature of a model, the numbers of good and of bad loans in each bin, in records with their signals."""
+    found = {part.feature.name: np.zeros((2, part.size), dtype=np.int64) for part in model.binning.features}
+    for records in parts:
+        if records.label is None:
+            continue
+        bins = model.binning.quantize(records.columns)
+        for place, counts in enumerate(found.values()):
+            np.add.at(counts, (records.label.astype(np.int64), bins[:, place]), 1)
+    return {name: counts.tolist() for name, counts in found.items()}
+
+
 class Oracle:
     """All parties' records in one hand.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import polars as pl
 
 from sealscore.clients.data import Table
 from sealscore.clients.scoring.scorer import MOST_REASONS
+from sealscore.compliance.run_figures.bin_table import bin_table, card_csv
+from sealscore.shared.files import write_whole
 from sealscore.shared.serving.release import Release, ReleaseError
 from sealscore.simulations.experiments.job import RELEASE
 from sealscore.simulations.research.frames import as_frame
@@ -30,8 +34,8 @@ class ResearchModel:
     fallback. Frames are polars or pandas, with the lenders' columns of the plan; further columns are ignored.
     """
 
-    def __init__(self, release: Release, run: Path) -> None:
-        self.release, self._run = release, run
+    def __init__(self, release: Release, outcomes: Mapping[str, Any] | None = None) -> None:
+        self.release, self._outcomes = release, outcomes
 
     @classmethod
     def of_run(cls, run: Path) -> ResearchModel:
@@ -43,7 +47,9 @@ class ResearchModel:
         folder = run / RELEASE
         if not folder.is_dir():
             raise ReleaseError(f"{folder}: this run has no release, as it is of an earlier version; run the plan again")
-        return cls(Release.load(folder), run)
+        oracle = run / "oracle.json"
+        known = json.loads(oracle.read_text(encoding="utf-8")) if oracle.is_file() else {}
+        return cls(Release.load(folder), known.get("bins"))
 
     def score(self, frame: Any) -> pl.DataFrame:
         """PD, points, which model answered, and up to four reason codes: a row for each row, in its order.
@@ -77,6 +83,19 @@ class ResearchModel:
             if code is not None
         ]
         return pl.DataFrame(rows, schema=_REASONS, orient="row")
+
+    def scorecard(self) -> pl.DataFrame:
+        """The score as a card: base points first, then a row a bin, the largest feature first.
+
+        Columns: `feature`, `bin`, `share` (released), `points` (added to the base points), `contribution` (to the log
+        odds of default), and as only a simulation knows them, of its training records: `bad_rate`, `woe`, `iv`.
+        """
+        return bin_table(self.release.content.model, self._outcomes)
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the card as CSV; returns where it is. OSError where it cannot be written; nothing is left then."""
+        write_whole(Path(path), card_csv(self.scorecard()))
+        return Path(path)
 
     def _scored(self, frame: Any) -> TableScores:
         return score_table(self.release, Table.of(as_frame(frame), "the frame"))

@@ -76,6 +76,22 @@ class TestModel:
             assert "often" not in str(refused.value)
 
 
+def test_the_card_in_python_as_csv_and_in_the_report(run: SimulatedRuns, tmp_path: Path):
+    card = run.model.scorecard()
+    counts = run.oracle["bins"]["late"]
+    assert sum(map(sum, counts)) == pytest.approx(0.8 * 1500, rel=0.1)
+    late = card.filter(pl.col("feature") == "late")
+    assert late["bad_rate"].to_list() == [
+        bad / (good + bad) if good + bad else None for good, bad in zip(*counts, strict=True)
+    ]
+    # Those who were late often are worse, and the card takes points off.
+    seen = late.drop_nulls("bad_rate")
+    assert np.corrcoef(seen["bad_rate"], seen["points"])[0, 1] < -0.5
+    assert pl.read_csv(run.model.to_csv(tmp_path / "card.csv"))["points"].to_list() == card["points"].to_list()
+    page = run.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count(">late<") >= late.height
+
+
 def test_plots_are_figures_of_matplotlib(run: SimulatedRuns, tmp_path: Path):
     figures = [run.plot.roc(), run.plot.calibration(), run.plot.scores(), run.plot.privacy(), run.plot.training()]
     for place, figure in enumerate([*figures, run.plot.bins("late")]):
@@ -92,10 +108,6 @@ def test_without_the_extra_it_says_what_to_install(run: SimulatedRuns, monkeypat
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(NoExtra, match=r"pip install 'sealscore\[notebooks\]'"):
         run.seed(1).plot.roc()
-
-
-def test_the_report(run: SimulatedRuns, tmp_path: Path):
-    assert run.report(tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_ctrl_c_keeps_whole_runs_and_says_so(plan: DraftedPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
