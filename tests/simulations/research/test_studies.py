@@ -15,7 +15,7 @@ from sealscore.shared.plan.errors import PlanError
 from sealscore.simulations.audit.server import scored, summed
 from sealscore.simulations.experiments.runs import BadSetting
 from sealscore.simulations.research.drafts import DraftedPlan
-from sealscore.simulations.research.own_parts import last_rounds, one_column_stump
+from sealscore.simulations.research.examples.own_parts import last_rounds, one_column_stump
 from sealscore.simulations.research.results import SimulatedRuns
 from sealscore.simulations.sweep import carrying
 
