@@ -1,35 +1,47 @@
 """Sealscore: lenders and platforms train one loan-default model together; every raw record stays with its owner.
 
-    import sealscore
+    import sealscore as ss
 
-    plan = sealscore.plan("creators_small", privacy__epsilon=1.0)
-    run = sealscore.simulate("creators_small", privacy__epsilon=1.0)
-    model = sealscore.load_model(run)
+    plan = ss.draft("loans.csv", label="default")
+    run = ss.simulate(plan.with_(epsilon=1.0), seeds=5)
+    run.metrics["auc"].mean, run.rounds, run.plot.roc(), run.report("report.html")
+    run.model.pd(frame), run.model.reasons(frame), run.model.scorecard()
 
-`plan` gives what parties would approve, `simulate` carries it out with all parties on this machine, and `model.pd` maps
-columns to probabilities of default. Nothing heavy is loaded before it is used.
+Nothing heavy is loaded before it is used. docs/python.md is the reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sealscore.shared.model.score_model import ScoreModel
-    from sealscore.shared.plan.plan import Plan
-    from sealscore.simulations.engine.federation import Engine
-    from sealscore.simulations.experiments.runs import Run
+    import numpy as np
 
-__all__ = ["Plan", "load_model", "plan", "simulate"]
+    from sealscore.shared.model.score_model import ScoreModel
+    from sealscore.simulations.data.scenario import Scenario
+    from sealscore.simulations.experiments.custom_baseline import CustomBaseline
+    from sealscore.simulations.experiments.runs import Run
+    from sealscore.simulations.research.audits import AuditedSeeds, PlanCost
+    from sealscore.simulations.research.drafts import DraftedPlan
+    from sealscore.simulations.research.estimator import FederatedScore
+    from sealscore.simulations.research.plan import ResearchPlan as Plan
+    from sealscore.simulations.research.results import SimulatedRuns
+    from sealscore.simulations.research.sweeps import SweepRuns
+
+__all__ = ["FederatedScore", "Plan", "account", "audit", "draft", "load_model", "load_run", "plan", "simulate", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "Plan":
-        from sealscore.shared.plan.plan import Plan
+        from sealscore.simulations.research.plan import ResearchPlan
 
-        return Plan
+        return ResearchPlan
+    if name == "FederatedScore":
+        from sealscore.simulations.research.estimator import FederatedScore
+
+        return FederatedScore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -42,67 +54,217 @@ def plan(source: str | Path | Mapping[str, Any], **changes: Any) -> Plan:
 
     A mapping is read as a file is: with platforms, a plan that says nothing of a fallback has one.
 
-    `changes` replace keys; a dotted key is written with `__` for the dot (`privacy__epsilon=1.0`). What only
-    simulations know (the table `[simulation]`) is left out.
+    Args:
+        source: a TOML file, canonical JSON (`.json`), a name from `sealscore-sim plans`, or the keys.
+        changes: keys to replace, as `Plan.with_` takes them (`epsilon=1.0`, `privacy__delta=1e-6`).
 
     Raises:
         PlanError: there is no such plan, or it is wrong; a line for each problem.
     """
-    from sealscore.shared.plan.plan import Plan, as_authored
+    from sealscore.simulations.research.plan import ResearchPlan
 
-    if isinstance(source, Mapping):
-        found = Plan.parse(as_authored(_without_simulation(source)))
-    elif Path(source).suffix == ".json":
-        found = Plan.from_canonical(Path(source).read_bytes())
-    else:
-        from sealscore.simulations.data.scenario import read_tables, resolve
-
-        path = resolve(str(source))
-        found = Plan.parse(as_authored(_without_simulation(read_tables(path))), str(path))
-    return found.replace(**changes) if changes else found
+    found = ResearchPlan.named(source)
+    return found.with_(**changes) if changes else found
 
 
-def _without_simulation(tables: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in tables.items() if key != "simulation"}
+def draft(
+    tables: Any,
+    *,
+    label: str | None = None,
+    bad: str | None = None,
+    good: str | None = None,
+    id: str | None = None,
+    person: str | None = None,
+    lenders: int | None = None,
+    platform: str | None = None,
+    epsilon: float = 1.0,
+    label_epsilon: float = 2.0,
+    output: str | Path | None = None,
+    force: bool = False,
+) -> DraftedPlan:
+    """A plan for tables of your own that runs as it is: each value a guess, with its reason in the plan's `text`.
+
+    For public or simulated tables: bounds and levels are read from the records, and a real node refuses such a plan.
+
+    Args:
+        tables: a CSV or Parquet file, a list of them, a frame (polars or pandas), or frames by name. Tables with the
+            label are lenders', those without it platforms'.
+        label: column of the outcome, or the beginning of its name.
+        bad: how the label writes a bad loan; `good` how it writes a good one, where it has further words.
+        good: see `bad`.
+        id: column that names records or persons.
+        person: column that names the person of a record.
+        lenders: lenders that share the rows; by default 3, with platforms 1.
+        platform: columns that a platform holds instead, as "LIMIT_BAL,PAY_*": a vertical plan.
+        epsilon: epsilon for a person.
+        label_epsilon: label epsilon of a vertical plan.
+        output: also write the plan's file there; `force` writes over one that is there.
+        force: see `output`.
+
+    Raises:
+        DataError: a table cannot be read, or is none.
+        PlanError: something cannot be guessed; the message names the command's option, which is the argument here.
+        BadSetting: the file is there already, or cannot be written.
+    """
+    from sealscore.simulations.draft.draft import Wishes
+    from sealscore.simulations.research.drafts import drafted_plan
+
+    wishes = Wishes(label, bad, good, id, person, lenders, platform, epsilon, label_epsilon)
+    return drafted_plan(tables, wishes, None if output is None else Path(output), force)
 
 
 def simulate(
-    source: str | Path,
+    source: str | Path | Plan | Scenario,
     *,
+    seeds: int = 1,
     seed: int | None = None,
-    engine: Engine = "in-process",
-    baselines: bool = False,
+    engine: str = "in-process",
+    judge: str = "test",
+    baselines: bool | Collection[str | CustomBaseline] = False,
     runs: str | Path = "runs",
+    progress: bool = False,
     **changes: Any,
-) -> Run:
-    """Run a scenario (a plan file with a table `[simulation]`, or the name of one) with all parties on this machine.
+) -> SimulatedRuns:
+    """Run a plan with all parties on this machine, as `sealscore-sim run` does; a folder a seed is written.
 
-    Writes a run folder below `runs` and returns the run: `run.record` has what the server of a real federation may
-    know, `run.oracle` what only a simulation knows, `run.folder` the model, or of a plan of counts its figures.
-    `engine` is "in-process" or "flower". `changes` replace keys as in `plan`, and `simulation__...` those of the
-    simulation.
+    Args:
+        source: a plan that knows its data, its file, or the name of one that comes with Sealscore.
+        seeds: so many runs that differ in nothing but the seed, counted up from the plan's own.
+        seed: start at this seed instead.
+        engine: as `sealscore-sim run --engine` takes it.
+        judge: "test", or "validation": a part of the training persons, while you tune.
+        baselines: all (True), none, or those named; a function `(training, label, test)` is one of your own.
+        runs: the folder under which run folders are made.
+        progress: draw bars on the error stream.
+        changes: keys to replace, as `Plan.with_` takes them.
+
+    Returns:
+        The runs: `metrics["auc"].mean`, `seed(2)`, `rounds`, `model`, `plot.roc()`, `report("report.html")`.
 
     Raises:
-        PlanError: there is no such scenario, or it is wrong.
+        PlanError: there is no such plan, it is wrong, or says nothing of data.
+        BadSetting: there is no such engine, judge, baseline or number of seeds.
         DataError: a party's table does not fit the plan.
         RunFailed: the federation could not carry it out; it says why.
+        KeyboardInterrupt: Ctrl-C; runs of finished seeds stay, of the one under way nothing does.
     """
-    from sealscore.simulations.data.scenario import Scenario, resolve
-    from sealscore.simulations.experiments.job import run_job
-    from sealscore.simulations.monitoring.job import run_monitoring
+    from sealscore.simulations.research.simulate import simulated
 
-    scenario = Scenario.load(resolve(str(source)))
-    if changes:
-        scenario = scenario.replace(**changes)
-    if seed is not None:
-        scenario = scenario.with_seed(seed)
-    if scenario.plan.monitoring is not None:
-        return run_monitoring(scenario, engine, runs=Path(runs))
-    return run_job(scenario, engine, None, baselines, runs=Path(runs))
+    return simulated(
+        source,
+        seeds=seeds,
+        seed=seed,
+        engine=engine,
+        judge=judge,
+        baselines=baselines,
+        runs=Path(runs),
+        progress=progress,
+        changes=changes,
+    )
 
 
-def load_model(source: Run | str | Path) -> ScoreModel:
-    """The model of a run, of a run's folder or of a folder that a model was saved into.
+def sweep(
+    source: str | Path | Plan | Scenario,
+    *,
+    seeds: int | Collection[int] = 1,
+    judge: str = "validation",
+    baselines: bool | Collection[str] = False,
+    folder: str | Path | None = None,
+    jobs: int = 1,
+    heard: Callable[[str, str | None], None] = lambda run, failure: None,
+    **keys: Any,
+) -> SweepRuns:
+    """Run a plan under many keys and seeds, as `sealscore-sim sweep` does; finished runs are kept.
+
+    Called again, it goes on where it was, and runs only what is new.
+
+    Args:
+        source: as `simulate` takes it.
+        seeds: how many, counted up from the plan's own, or the seeds themselves.
+        judge: "validation", or "test" where the figures choose nothing.
+        baselines: computed for every run: all (True), none, or those named.
+        folder: where rows, table and report go; by default runs/sweep-NAME.
+        jobs: so many processes; with more than one a script needs `if __name__ == "__main__":`.
+        heard: told of each run, and why it failed, or None.
+        keys: a list for each key that varies (`epsilon=[0.5, 1, 2]`), of which every combination is run, or one value.
+            Keys are those of `Plan.with_`.
+
+    Returns:
+        `frame` has a row a run, `settings` a row a setting.
+
+    Raises:
+        PlanError, DataError: a key, a value or the data are wrong; before anything is run.
+        BadSetting: the folder cannot be written, or another sweep writes into it.
+        RunFailed: no run came to an end.
+        KeyboardInterrupt: Ctrl-C; finished runs are kept.
+    """
+    from sealscore.simulations.research.sweeps import swept
+
+    where = None if folder is None else Path(folder)
+    return swept(source, seeds=seeds, judge=judge, baselines=baselines, folder=where, jobs=jobs, heard=heard, keys=keys)
+
+
+def account(source: str | Path | Plan) -> PlanCost:
+    """What a plan may cost a person if its whole budget is used, by phase; nothing is run.
+
+    Returns:
+        `epsilon`, `delta`, `label_epsilon`, `against_platforms`, and `phases`, a frame with a row a phase.
+
+    Raises:
+        PlanError: there is no such plan, or it is wrong.
+        UnreachableBudget: no noise is large enough for its epsilon.
+    """
+    from sealscore.simulations.research.audits import cost_of
+
+    return cost_of(source)
+
+
+def audit(
+    source: str | Path | Plan | Scenario,
+    *,
+    seeds: int = 1,
+    attack: Callable[[np.ndarray], np.ndarray] | None = None,
+    fault: str | None = None,
+    **settings: Any,
+) -> AuditedSeeds:
+    """Hold what an adversary learns against what a plan claims, as `sealscore-sim audit` does.
+
+    Args:
+        source: as `simulate` takes it.
+        seeds: so many audits, counted up from the plan's own seed.
+        attack: an attack of your own: what each round's noisy sum has along each canary's direction, float64
+            [rounds, canaries] -> a score for each canary, float64 [canaries], the higher the likelier it is in.
+        fault: break this on purpose, by the names of the command's `--break`.
+        settings: `group`, `party`, `canaries` (at least 1000), `guesses`, `confidence`, as the command has them.
+
+    Returns:
+        `bound`, `claim`, `exceeded`, and `frame`, a row a seed.
+
+    Raises:
+        PlanError: the plan claims nothing that could be audited, or has no such group or party.
+        ValueError: a setting is not allowed (BadSetting for `attack` and `fault`).
+        DataError, RunFailed: as `simulate`.
+    """
+    from sealscore.simulations.research.audits import audited
+
+    return audited(source, seeds, attack, fault, **settings)
+
+
+def load_run(name: str | Path = "last", runs: str | Path = "runs") -> SimulatedRuns:
+    """A run that was made before: its folder, its name or the start of it under `runs`, or "last".
+
+    Raises:
+        NoSuchRun: there is none of that name, or more than one.
+    """
+    from sealscore.simulations.research.results import SimulatedRuns
+
+    return SimulatedRuns.found(name, runs)
+
+
+def load_model(source: Run | SimulatedRuns | str | Path) -> ScoreModel:
+    """The bare model of a run, of a run's folder or of a folder that a model was saved into.
+
+    `pd(columns)` takes arrays as `Records` have them, float64 [rows] by feature. For frames there is `run.model`.
 
     Raises:
         ModelFileError: there is no model, or its files are damaged.

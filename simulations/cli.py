@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sealscore.shared.text.foreign import json_line
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, foreign, run_app, visible
 from sealscore.simulations.audit.command import audit
 from sealscore.simulations.draft.command import draft
@@ -18,14 +19,16 @@ from sealscore.simulations.scoring.command import score
 from sealscore.simulations.sweep.command import app as sweep
 from sealscore.simulations.world.command import app as world
 
+if TYPE_CHECKING:
+    import polars as pl
+
+    from sealscore.simulations.data.scenario import Scenario
+    from sealscore.simulations.engine.federation import Engine
+
 # Flower and Ray report their use to their makers unless told not to; they read this when they are imported.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
-if TYPE_CHECKING:
-    from sealscore.simulations.data.scenario import Scenario
-    from sealscore.simulations.engine.federation import Engine
 
 app = typer.Typer(
     help="Simulate federations of lenders and platforms that train one loan-default model together.",
@@ -38,6 +41,9 @@ app.add_typer(world, name="world")
 app.add_typer(sweep, name="sweep")
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on one line instead.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV instead.")]
 
 
 @app.command()
@@ -59,19 +65,17 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a plan: train, evaluate and calibrate the model, and judge it against baselines."""
-    from sealscore.compliance.run_report.run_report import write_report
+    from sealscore.compliance.run_report.run_report import REPORT
     from sealscore.shared.phases.cautions import cautions
     from sealscore.simulations.data.scenario import Scenario, main_job, resolve
-    from sealscore.simulations.engine.federation import ENGINES
     from sealscore.simulations.experiments.console import ProgressObserver, closing_table, summary
-    from sealscore.simulations.experiments.job import run_job
-    from sealscore.simulations.experiments.judges import JUDGES
+    from sealscore.simulations.experiments.runs import BadSetting
+    from sealscore.simulations.experiments.seeds import engine_named, judge_named, run_seeds
 
-    chosen = ENGINES.get(engine)
-    if chosen is None:
-        raise typer.BadParameter(f"{engine!r}: the engines are {', '.join(ENGINES)}", param_hint="--engine")
-    if judge not in JUDGES:
-        raise typer.BadParameter(f"{judge!r}: a run is judged on {' or '.join(JUDGES)}", param_hint="--judge")
+    try:
+        chosen, judged = engine_named(engine), judge_named(judge)
+    except BadSetting as error:
+        raise typer.BadParameter(error.words, param_hint=f"--{error.setting}") from None
     scenario = Scenario.load(resolve(plan or main_job()))
     for caution in cautions(scenario.plan):
         console.print(f"[yellow]warning ({caution.code}): {foreign(caution.words)}")
@@ -80,23 +84,24 @@ def run(
     if scenario.plan.monitoring is not None:
         _watch(scenario, seeds, chosen, runs, as_json)
         return
-    finished = []
-    for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
+
+    def watching(seed: int) -> ProgressObserver:
         console.print(f"[bold]{scenario.plan.name}[/bold], seed {seed}")
-        with ProgressObserver(console) as observer:
-            done = run_job(
-                scenario.with_seed(seed),
-                chosen,
-                observer,
-                baselines,
-                observer.tell,
-                runs,
-                observer.progress,
-                JUDGES[judge],
-            )
-            observer.tell("report")
-            page = write_report(done.folder)
-        console.print(f"written to {foreign(done.folder)}; read {foreign(page)}")
+        return ProgressObserver(console)
+
+    finished = []
+    made = run_seeds(
+        scenario,
+        seeds,
+        engine=chosen,
+        judge=judged,
+        baselines=baselines,
+        runs=runs,
+        watching=watching,
+        report=True,
+    )
+    for done in made:
+        console.print(f"written to {foreign(done.folder)}; read {foreign(done.folder / REPORT)}")
         finished.append(done)
     result = summary(finished)
     closing_table(console, result)
@@ -109,13 +114,11 @@ def _watch(scenario: Scenario, seeds: int, engine: Engine, runs: Path, as_json: 
     from sealscore.shared.monitoring.power import too_weak
     from sealscore.shared.monitoring.text import watch_text
     from sealscore.simulations.experiments.console import ProgressObserver
-    from sealscore.simulations.monitoring.job import run_monitoring
+    from sealscore.simulations.experiments.seeds import run_seeds
 
     for what in too_weak(scenario.plan):
         console.print(f"[yellow]warning (little-power): {foreign(what)}; a real node refuses it")
-    for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
-        with ProgressObserver(console) as observer:
-            done = run_monitoring(scenario.with_seed(seed), engine, observer, observer.tell, runs)
+    for done in run_seeds(scenario, seeds, engine=engine, runs=runs, watching=lambda seed: ProgressObserver(console)):
         if not as_json:
             for line in watch_text(done.record):
                 print(visible(line))
@@ -125,34 +128,78 @@ def _watch(scenario: Scenario, seeds: int, engine: Engine, runs: Path, as_json: 
 
 
 @app.command("list")
-def list_runs(runs: Runs = Path("runs")) -> None:
+def list_runs(runs: Runs = Path("runs"), as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """List the runs, oldest first."""
     from sealscore.simulations.experiments.console import runs_table
     from sealscore.simulations.experiments.runs import all_runs
+    from sealscore.simulations.research.comparison import listed_runs
 
     found = all_runs(runs)
-    if not found:
+    if as_json or as_csv:
+        _written(listed_runs(found), as_csv)
+    elif not found:
         console.print(f"no runs under {foreign(runs)}; `sealscore-sim run PLAN` makes one")
-        return
-    runs_table(Terminal(), found)
+    else:
+        runs_table(Terminal(), found)
 
 
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(help="A run: its folder, its name or the start of it, or `last`.")],
-    second: Annotated[str, typer.Argument(help="Another run.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Runs: their folders, names or the starts of them, or `last`.", metavar="RUN...")
+    ],
     runs: Runs = Path("runs"),
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """Show the figures of two runs side by side."""
+    """Show runs side by side: the settings in which they differ, and their figures."""
     from sealscore.simulations.experiments.console import comparison
     from sealscore.simulations.experiments.runs import find_run
+    from sealscore.simulations.research.comparison import compared_runs, differing
 
-    found = [find_run(name, runs) for name in (first, second)]
+    found = [find_run(name, runs) for name in names]
+    if len(found) < 2:
+        raise typer.BadParameter("name at least two runs", param_hint="RUN")
     for run in found:
         if "monitoring" in run.record:
             what = f"{run.folder.name} is a run of a plan of counts, which has no score to compare; see its watch.txt"
             raise typer.BadParameter(what)
-    comparison(Terminal(), *found)
+    frame = compared_runs(found)
+    if as_json or as_csv:
+        _written(frame, as_csv)
+        return
+    comparison(Terminal(), found, [(name, frame[name].to_list()) for name in differing(frame, found)])
+
+
+@app.command()
+def card(
+    run: Annotated[str, typer.Argument(help="A run: its folder, its name or the start of it, or `last`.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A CSV file to write; by default CSV is printed.")
+    ] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write the scorecard of a run as CSV: bins, shares, points, and what a simulation knows of outcomes."""
+    from sealscore.compliance.run_figures.bin_table import card_csv
+    from sealscore.simulations.experiments.runs import find_run
+    from sealscore.simulations.research.model import ResearchModel
+
+    model = ResearchModel.of_run(find_run(run, runs).folder)
+    if output is None:
+        print(card_csv(model.scorecard()), end="")
+        return
+    try:
+        console.print(f"written to {foreign(model.to_csv(output))}")
+    except OSError as error:
+        raise typer.BadParameter(f"{output} cannot be written: {error}", param_hint="--output") from error
+
+
+def _written(frame: pl.DataFrame, as_csv: bool) -> None:
+    """A frame for programs: CSV, or a list of objects on one line; names of others have escapes."""
+    if as_csv:
+        print(visible(frame.write_csv()), end="")
+    else:
+        print(json_line(frame.to_dicts()))
 
 
 @app.command()
@@ -176,10 +223,16 @@ def report(
 
 
 @app.command()
-def plans() -> None:
+def plans(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """List the plans that come with Sealscore."""
     from sealscore.simulations.data.scenario import packaged
 
+    if as_json or as_csv:
+        import polars as pl
+
+        rows = [(name, str(path)) for name, path in packaged().items()]
+        _written(pl.DataFrame(rows, schema=["plan", "file"], orient="row"), as_csv)
+        return
     for name, path in packaged().items():
         print(f"{name:36} {path}")
 
@@ -206,9 +259,19 @@ def _expected() -> dict[type[Exception], int]:
     from sealscore.shared.serving.release import ReleaseError
     from sealscore.simulations.engine.flower_engine import FlowerRunError
     from sealscore.simulations.experiments.job import RunFailed
-    from sealscore.simulations.experiments.runs import NoSuchRun
+    from sealscore.simulations.experiments.runs import BadSetting, NoSuchRun
 
-    bad = (DataError, PlanError, UnreachableBudget, NotApproved, Untrusted, NoSuchRun, ReleaseError, NoModel)
+    bad = (
+        DataError,
+        PlanError,
+        UnreachableBudget,
+        NotApproved,
+        Untrusted,
+        NoSuchRun,
+        ReleaseError,
+        NoModel,
+        BadSetting,
+    )
     return dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys((RunFailed, FlowerRunError), FAILED)
 
 

@@ -18,7 +18,7 @@ from sealscore.shared.model.score_model import POINTS_TO_DOUBLE, ScoreModel, poi
 from sealscore.shared.model.signal import merged_levels
 from sealscore.shared.plan.plan import signal_name
 from sealscore.shared.serving.lookup import LookUp
-from sealscore.shared.serving.reason_texts import Texts, reasons_of
+from sealscore.shared.serving.reason_texts import Reason, Texts, reasons_of
 from sealscore.shared.serving.release import CHAMPION, FALLBACK, Release
 from sealscore.shared.serving.sentences import with_others
 
@@ -79,6 +79,11 @@ class Scorer:
         shares = {part.feature.name: part.reference[-1] for part in content.model.binning.features}
         # Read from the released, noisy shares of the champion's own bins.
         self.often_missing = {group: shares[name] >= LEAST_MISSING for group, name in self._signals.items()}
+
+    @property
+    def texts(self) -> dict[str, Reason]:
+        """What each reason code of the release's models says."""
+        return {text.code: text for of in self._texts.values() for part in of for text in part if text is not None}
 
     def role(self, groups: Mapping[str, Sequence[int]]) -> str:
         """Which model answers for one of whom levels of these kinds of platforms are at hand.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from sealscore.compliance.pages.figures import Dot, Panel, dot_figure, meter_figure, strip_figure
 from sealscore.compliance.pages.page import Column, Html, element, figure, join, paragraph, table
 from sealscore.compliance.pages.svg import STYLES, Axis, Style, span
+from sealscore.compliance.run_figures.bin_table import bin_table
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.scorecard import REASONS, FeatureEffect
 from sealscore.shared.plan.features import tower_crosses
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.towers import planned_tower
-from sealscore.shared.text.numbers import fixed, percent
+from sealscore.shared.text.numbers import fixed, percent, whole
 
 _OWN = Style("#000000", marker="diamond")
 # Name, what it is, and whether it is private.
@@ -92,7 +93,37 @@ def scorecard(found: Findings) -> Html:
     ]
     for tower, effects in found.effects.items():
         parts += [element("h3", _titled(plan, tower)), _effects_table(effects), _crosses(plan, tower)]
-    return join(parts)
+    return join([*parts, _card(found)])
+
+
+def _card(found: Findings) -> Html:
+    """The lenders' score as a card, bin by bin, to be opened by who wants it."""
+    run = found.run
+    card = bin_table(run.model, (run.oracle or {}).get("bins"))
+    rows = [
+        (
+            row["feature"],
+            row["bin"],
+            "" if row["share"] is None else percent(row["share"], 1),
+            "" if row["bad_rate"] is None else percent(row["bad_rate"], 1),
+            fixed(row["woe"], 2, sign=True),
+            fixed(row["iv"], 3),
+            whole(row["points"]),
+            fixed(row["contribution"], 3, sign=True),
+        )
+        for row in card.iter_rows(named=True)
+    ]
+    told = "simulation only" if found.simulated else "not released"
+    heads = ("share", f"bad rate ({told})", f"WOE ({told})", f"IV ({told})", "points", "contribution")
+    columns = ["feature", "bin", *(Column(head, number=True) for head in heads)]
+    said = paragraph(
+        "Points are added to the base points, those of the average applicant; the contribution is to the log odds of "
+        "default. The protocol releases no outcomes by bin, so bad rates, weights of evidence and information values "
+        "are known of the training records of a simulation only."
+    )
+    return element(
+        "details", element("summary", "The lenders' score as a card, bin by bin"), said, table(columns, rows)
+    )
 
 
 def _titled(plan: Plan, tower: str) -> str:

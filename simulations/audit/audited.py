@@ -27,11 +27,12 @@ from sealscore.simulations.audit.breaks import claimed_event
 from sealscore.simulations.audit.canaries import LEAST_CANARIES
 from sealscore.simulations.audit.faults import Break
 from sealscore.simulations.audit.parties import ToldSums, WidenedRole
-from sealscore.simulations.audit.server import AuditingServer, Seen
+from sealscore.simulations.audit.server import Attack, AuditingServer, Seen
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.federation import Federation, load_parties
 from sealscore.simulations.engine.grid import run_in_process
 from sealscore.simulations.experiments.job import RunFailed
+from sealscore.simulations.experiments.seeds import Unheard, Watching, seeds_of
 from sealscore.simulations.world.seeding import generator
 
 
@@ -125,7 +126,23 @@ class Audit:
         return found | figures | bounds
 
 
-def audit_run(scenario: Scenario, setting: Setting, observer: Observer) -> Audit:
+def audit_seeds(
+    scenario: Scenario,
+    count: int,
+    setting: Setting,
+    watching: Watching = lambda seed: Unheard(),
+    attack: Attack | None = None,
+) -> list[Audit]:
+    """Audit a scenario under `count` seeds, counted up from its own. Raises as `audit_run`, and BadSetting."""
+    audits = []
+    for seed in seeds_of(scenario, count):
+        with watching(seed) as watch:
+            watch.tell(f"seed {seed}: reading and checking records")
+            audits.append(audit_run(scenario.with_seed(seed), setting, watch, attack))
+    return audits
+
+
+def audit_run(scenario: Scenario, setting: Setting, observer: Observer, attack: Attack | None = None) -> Audit:
     """Run the scenario's plan up to the audited phase and through it, once, and bound its epsilon from below.
 
     Persons of lenders and platforms are matched by `exact`, which finds the same pairs in less time and is no part of
@@ -139,7 +156,7 @@ def audit_run(scenario: Scenario, setting: Setting, observer: Observer) -> Audit
     federation = Federation.of(plan, load_parties(scenario))
     torch.set_num_threads(1)
     try:
-        seen = observe(federation, setting, np.flatnonzero(coins), observer)
+        seen = observe(federation, setting, np.flatnonzero(coins), observer, attack)
     except (PhaseFailed, MissingParties) as error:
         raise RunFailed(str(error), federation.faults) from error
     finally:
@@ -170,7 +187,13 @@ def right_guesses(scores: np.ndarray, coins: np.ndarray, guesses: int) -> int:
     return int(np.sum(coins[order[-half:]]) + np.sum(~coins[order[:half]]))
 
 
-def observe(federation: Federation, setting: Setting, numbers: np.ndarray, observer: Observer) -> Seen:
+def observe(
+    federation: Federation,
+    setting: Setting,
+    numbers: np.ndarray,
+    observer: Observer,
+    attack: Attack | None = None,
+) -> Seen:
     """What the server sees where the canaries of these numbers are in; as many parties collude with it as may.
 
     The nodes of the audited group get their audited roles here, so a federation serves one audit.
@@ -199,7 +222,8 @@ def observe(federation: Federation, setting: Setting, numbers: np.ndarray, obser
         run = f"audit-{plan.hash[:16]}"
         sealed = SealedExchange(exchange, plan, run, Identity.simulated(plan.seed, SERVER, "server"))
         try:
-            server = AuditingServer(plan, run, sealed, observer, setting.canaries, loss, told, setting.fault)
+            settled = (setting.canaries, loss, told, setting.fault, attack)
+            server = AuditingServer(plan, run, sealed, observer, *settled)
             return server.audit(tower)
         finally:
             sealed.close()

@@ -29,7 +29,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
 ) -> None:
     """Audit the privacy of a plan's training by canaries; 1 where a lower bound on epsilon exceeds the claim."""
-    from sealscore.simulations.audit.audited import Setting, audit_run
+    from sealscore.simulations.audit.audited import Setting, audit_seeds
     from sealscore.simulations.audit.report import audits_table, page, summary
     from sealscore.simulations.data.scenario import Scenario, main_job, resolve
     from sealscore.simulations.experiments.console import ProgressObserver
@@ -43,11 +43,7 @@ def audit(
         raise typer.BadParameter(str(error)) from None
     if note := scenario.declaration:
         console.print(f"[yellow]{foreign(note)}")
-    audits = []
-    for seed in range(scenario.plan.seed, scenario.plan.seed + seeds):
-        with ProgressObserver(console) as observer:
-            observer.tell(f"seed {seed}: reading and checking records")
-            audits.append(audit_run(scenario.with_seed(seed), setting, observer))
+    audits = audit_seeds(scenario, seeds, setting, lambda seed: ProgressObserver(console))
     console.print(audits_table(audits))
     if output is not None:
         try:

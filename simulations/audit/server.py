@@ -6,6 +6,7 @@ what the parties that collude with it sent. It does not know coins, samples and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,29 @@ from sealscore.simulations.audit.breaks import batches, broken_mechanism, in_tur
 from sealscore.simulations.audit.canaries import AuditBlock, AuditedGradientSum
 from sealscore.simulations.audit.faults import Break
 from sealscore.simulations.audit.parties import ToldSums
+from sealscore.simulations.experiments.runs import BadSetting
+
+Attack = Callable[[np.ndarray], np.ndarray]
+"""A guess at which canaries were there: `along` float64 [rounds, canaries] -> scores float64 [canaries], the higher the
+likelier it is in.
+
+`along` is what each round's noisy sum has along a canary's own direction. An attack does not see the coins, so whatever
+it does, the bound that follows from its guesses holds.
+"""
+
+
+def summed(along: np.ndarray) -> np.ndarray:
+    """The attack of the audit itself: the sum over rounds, float64 [canaries]."""
+    return np.asarray(along.sum(axis=0), dtype=np.float64)
+
+
+def scored(attack: Attack, along: np.ndarray) -> np.ndarray:
+    """An attack's scores; BadSetting where it gives anything but a finite number for each canary."""
+    found = np.asarray(attack(along.copy()), dtype=np.float64)
+    if found.shape != (along.shape[1],) or not np.isfinite(found).all():
+        told = f"it gave an array of shape {found.shape}; it must give {along.shape[1]} finite numbers"
+        raise BadSetting("attack", told)
+    return found
 
 
 @dataclass(frozen=True)
@@ -55,9 +79,11 @@ class AuditingServer(Coordinator):
         loss: Loss,
         told: ToldSums,
         fault: Break | None,
+        attack: Attack | None = None,
     ) -> None:
         super().__init__(plan, run, messenger, PlainSum(), observer, timeout=10.0)
         self._canaries, self._loss, self._told, self._fault = canaries, loss, told, fault
+        self._attack = attack or summed
 
     def audit(self, tower: str) -> Seen:
         """All phases before the tower's training as ever, then that training, audited."""
@@ -85,7 +111,7 @@ class AuditingServer(Coordinator):
         weights = flatten(tower)
         sums = GradientSums(self._plan, phase, mechanism)
         optimizer = ServerOptimizer(training.optimizer, phase.rounds, len(weights))
-        scores, answers, reach = np.zeros(block.canaries), 0, np.inf
+        along, answers, reach = np.zeros((phase.rounds, block.canaries)), 0, np.inf
         for round in range(1, phase.rounds + 1):
             # The block's weights stay at zero, so that every canary's gradient stays large.
             wide = block.widened(weights)
@@ -94,10 +120,10 @@ class AuditingServer(Coordinator):
             answer = found.values - self._told.take(round, found.attempts, block.length) * mechanism.grid
             direction = engine.of_canary(wide)
             reach = min(reach, float(np.linalg.norm(direction)) / clip)
-            scores += self._correlation(direction @ answer[block.block], round)
+            along[round - 1] = self._correlation(direction @ answer[block.block], round)
             weights = optimizer.step(weights, sums.gradient(found)[block.own], round)
             self._rounds.report(phase, round, found)
-        return Seen(scores, answers, reach)
+        return Seen(scored(self._attack, along), answers, reach)
 
     def _correlation(self, along: np.ndarray, round: int) -> np.ndarray:
         """What a round says of each canary: nothing of those whose batch, where there are fixed ones, it was not."""

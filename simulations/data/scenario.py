@@ -108,7 +108,16 @@ class Scenario:
         Raises:
             PlanError: the file is missing, not TOML, or plan or settings are wrong; one line for each problem.
         """
-        data = read_tables(path)
+        return cls.parse(read_tables(path), path)
+
+    @classmethod
+    def parse(cls, tables: Mapping[str, Any], path: Path) -> Scenario:
+        """The scenario of a file's tables; `path` is the file that they are of, or will be.
+
+        Raises:
+            PlanError: as `load` does.
+        """
+        data = dict(tables)
         problems: list[str] = []
         settings, plan = None, None
         try:

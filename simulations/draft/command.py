@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -40,27 +39,20 @@ def draft(
     For public or simulated tables: bounds and levels are read from the records, and a real node refuses such a plan.
     """
     from sealscore.shared.files import write_whole
-    from sealscore.simulations.data.scenario import Scenario
     from sealscore.simulations.draft import text
-    from sealscore.simulations.draft.draft import Wishes, drafted
+    from sealscore.simulations.draft.draft import Wishes
+    from sealscore.simulations.draft.making import checked_draft
 
     wishes = Wishes(label, bad, good, id, person, lenders, platform, epsilon, label_epsilon)
     target = output or Path(f"{tables[0].stem}.toml")
     if target.exists() and not force:
         raise typer.BadParameter(f"{target} is there already; --force writes over it", param_hint="--output")
-    found = drafted(tables, wishes, target.parent)
-    written = text.toml(found, wishes, date.today())
-    # Beside the file that it becomes: paths of tables are seen from there, and what was there stays until it is good.
-    trial = target.with_name(f".{target.name}.new")
+    checked = checked_draft(tables, wishes, target)
     try:
-        write_whole(trial, written)
-        # As a run would: what the draft says is read from the file, and the tables are checked against it.
-        Scenario.load(trial).dataset()
-        trial.replace(target)
+        write_whole(target, checked.text)
     except OSError as error:
         raise typer.BadParameter(f"{target} cannot be written: {error}", param_hint="--output") from error
-    finally:
-        trial.unlink(missing_ok=True)
+    found = checked.draft
     for told in found.told:
         console.print(foreign(told))
     shown = Table("guess", "of", "why")

@@ -20,6 +20,9 @@ _BAD = frozenset(_BAD_WORDS.split()) | {"charged off", "not paid", "past due"}
 _GOOD_WORDS = "0 good no n false f paid repaid current approved g good 好 正常 否"
 _GOOD = frozenset(_GOOD_WORDS.split()) | {"fully paid", "paid off"}
 
+_MOST_WORDS = 50
+"""Words of an outcome: a column with more values holds numbers or names, which are not shown."""
+
 
 @dataclass(frozen=True)
 class OutcomeLabel:
@@ -57,6 +60,9 @@ def find_label(frame: pl.DataFrame, wanted: str | None, bad: str | None, good: s
     counts = Counter(_words(frame[name]))
     if len(counts) < 2:
         raise PlanError(source, [f"column {name!r} has one value only: a label has two"])
+    if bad is None and len(counts) > _MOST_WORDS:
+        what = f"column {name!r} has {len(counts):,} different values, so it is no outcome"
+        raise PlanError(source, [f"{what}: name another, --label COLUMN, or say which value is bad, --bad VALUE"])
     if bad is None:
         bad = _bad_word(name, counts, source)
         why += f"; {bad!r} is bad by its meaning"

@@ -186,18 +186,28 @@ def runs_table(console: Console, runs: Sequence[Run]) -> None:
     console.print(table)
 
 
-def comparison(console: Console, left: Run, right: Run) -> None:
-    """Two runs side by side, and how far the second is from the first."""
-    table = Table(title="comparison")
-    for name in ("", foreign(left.folder.name), foreign(right.folder.name), "difference"):
+def comparison(console: Console, runs: Sequence[Run], settings: Sequence[tuple[str, Sequence[Any]]] = ()) -> None:
+    """Runs side by side: `settings` in which they differ, by run, then figures; of two runs also the difference."""
+    table, two = Table(title="comparison"), len(runs) == 2
+    for name in ("", *(foreign(run.folder.name) for run in runs), *(["difference"] if two else [])):
         table.add_column(name, justify="left" if not name else "right", overflow="fold")
-    rows = [(metric, run_figures(left).get(metric), run_figures(right).get(metric)) for metric in run_figures(left)]
-    for metric, a, b in rows:
-        difference = "" if a is None or b is None else f"{b - a:+.4f}"
-        table.add_row(foreign(metric), *("" if v is None else f"{v:.4f}" for v in (a, b)), difference)
-    released = [run.record["evaluation"]["all"] for run in (left, right)]
-    table.add_row("auc_dp", *(recorded(figures, "auc") for figures in released), _released_difference(*released))
+    for name, values in settings:
+        table.add_row(foreign(name), *("" if value is None else foreign(value) for value in values))
+    if settings:
+        table.add_section()
+    figures = [run_figures(run) for run in runs]
+    for metric in dict.fromkeys(name for one in figures for name in one):
+        values = [one.get(metric) for one in figures]
+        shown = ["" if value is None else f"{value:.4f}" for value in values]
+        table.add_row(foreign(metric), *shown, *([_difference(*values)] if two else []))
+    released = [run.record["evaluation"]["all"] for run in runs]
+    told = [recorded(one, "auc") for one in released]
+    table.add_row("auc_dp", *told, *([_released_difference(*released)] if two else []))
     console.print(table)
+
+
+def _difference(left: float | None, right: float | None) -> str:
+    return "" if left is None or right is None else f"{right - left:+.4f}"
 
 
 def _released_difference(left: dict[str, Any], right: dict[str, Any]) -> str:

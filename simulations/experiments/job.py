@@ -23,9 +23,10 @@ from sealscore.simulations.data.datasets import REAL, WORLD
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.engine.engines import federated
 from sealscore.simulations.engine.federation import Engine
-from sealscore.simulations.experiments.baselines import BASELINES, baselines_of, judged_towers
+from sealscore.simulations.experiments.baselines import judged_towers
+from sealscore.simulations.experiments.custom_baseline import CustomBaseline, chosen_baselines
 from sealscore.simulations.experiments.judges import Judge, judged_parties
-from sealscore.simulations.experiments.oracle import Oracle
+from sealscore.simulations.experiments.oracle import Oracle, outcomes_by_bin
 from sealscore.simulations.experiments.runs import RUNS, NewRun, Run
 from sealscore.simulations.experiments.segments import segments
 from sealscore.simulations.experiments.verdicts import verdicts
@@ -58,7 +59,7 @@ def run_job(
     scenario: Scenario,
     engine: Engine = "in-process",
     observer: Observer | None = None,
-    baselines: bool | Collection[str] = True,
+    baselines: bool | Collection[str | CustomBaseline] = True,
     tell: Callable[[str], None] = lambda what: None,
     runs: Path = RUNS,
     progress: Progress | None = None,
@@ -66,13 +67,14 @@ def run_job(
 ) -> Run:
     """One whole run, as a folder under `runs`.
 
-    `baselines` are all, none, or those named. `tell` is told in a few words what is being done, `progress` (done,
-    total) of an alignment or a baseline. `judge` says on whom figures are made. DataError or PlanError before anything
-    is charged where the input is bad; RunFailed where the federation fails; no folder is left then.
+    `baselines` are all, none, or those named or given. `tell` is told in a few words what is being done, `progress`
+    (done, total) of an alignment or a baseline. `judge` says on whom figures are made. DataError or PlanError before
+    anything is charged where the input is bad; RunFailed where the federation fails; no folder is left then.
     """
     if scenario.plan.monitoring is not None:
         what = "monitoring: a plan of counts has no model to judge or to compare; sealscore-sim run shows its figures"
         raise PlanError(scenario.plan.name, [what])
+    wanted = chosen_baselines(scenario.plan, baselines)
     tell("reading and checking records")
     plan, records = judged_parties(scenario, judge, tell)
     oracle = Oracle(plan, records, progress or (lambda done, total: None))
@@ -85,18 +87,20 @@ def run_job(
         # Nodes go on, since their server must not learn it; here it is the researcher's own mistake.
         if short := federation.shortfalls:
             raise RunFailed("pairs share fewer persons than the plan's alignment.min_overlap", short)
-        exact = oracle.judge(ScoreModel.load(new.folder / "model"), federation.scored_records())
+        model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()
+        exact = oracle.judge(model, scored)
         own: dict[str, dict[str, float]] = {}
         if plan.model.fallback:
             own[FALLBACK] = oracle.judge(ScoreModel.load(new.folder / FALLBACK), oracle.lenders.values())
         compared = {}
-        for name in baselines_of(plan) if baselines is True else baselines or ():
+        for name, baseline in wanted.items():
             tell(f"baseline {name}")
-            compared[name] = BASELINES[name](plan, oracle)
+            compared[name] = baseline(plan, oracle)
         if baselines is True and plan.platforms:
             compared["platform_alone_dp"] = float(np.mean(list(judged_towers(plan, oracle, new.folder).values())))
         found = {
             "exact": exact,
+            "bins": outcomes_by_bin(model, (part.training_part() for part in scored)),
             **own,
             "baselines": compared,
             "data": scenario.settings.model_dump(mode="json"),
@@ -107,7 +111,6 @@ def run_job(
             ],
         }
         if baselines is True and scenario.settings.dataset == WORLD and judge == "test":
-            model, scored = ScoreModel.load(new.folder / "model"), federation.scored_records()
             found["segments"] = segments(plan, oracle, model, scored, scenario.world().facts(plan), tell)
         make_release(new.folder, new.folder / RELEASE, released(plan, scenario.settings.dataset))
         (new.folder / "oracle.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")

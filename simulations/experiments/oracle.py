@@ -33,6 +33,18 @@ def figures(label: np.ndarray, pd: np.ndarray) -> dict[str, float]:
     }
 
 
+def outcomes_by_bin(model: ScoreModel, parts: Iterable[Records]) -> dict[str, list[list[int]]]:
+    """By feature of a model, the numbers of good and of bad loans in each bin, in records with their signals."""
+    found = {part.feature.name: np.zeros((2, part.size), dtype=np.int64) for part in model.binning.features}
+    for records in parts:
+        if records.label is None:
+            continue
+        bins = model.binning.quantize(records.columns)
+        for place, counts in enumerate(found.values()):
+            np.add.at(counts, (records.label.astype(np.int64), bins[:, place]), 1)
+    return {name: counts.tolist() for name, counts in found.items()}
+
+
 class Oracle:
     """All parties' records in one hand.
 
@@ -105,7 +117,13 @@ def pooled_matrix(plan: Plan, parts: Iterable[Records], without: Collection[str]
 
     Lenders' columns named in `without` are left out.
     """
-    names = [
+    names = pooled_names(plan, without)
+    return np.vstack([np.column_stack([part.columns[name] for name in names]) for part in parts])
+
+
+def pooled_names(plan: Plan, without: Collection[str] = ()) -> list[str]:
+    """The columns of `pooled_matrix`: those of platforms as PARTY.COLUMN, then the lenders'."""
+    return [
         *(
             f"{party.name}.{name}"
             for group in plan.platforms
@@ -114,7 +132,6 @@ def pooled_matrix(plan: Plan, parts: Iterable[Records], without: Collection[str]
         ),
         *(name for name in _own(plan, plan.lenders) if name not in without),
     ]
-    return np.vstack([np.column_stack([part.columns[name] for name in names]) for part in parts])
 
 
 def _own(plan: Plan, group: str) -> list[str]:

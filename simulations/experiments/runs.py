@@ -17,6 +17,14 @@ class NoSuchRun(ValueError):
     """No run of that name, or more than one."""
 
 
+class BadSetting(ValueError):
+    """A choice that there is not; `setting` is its name, `words` say what is allowed."""
+
+    def __init__(self, setting: str, words: str) -> None:
+        super().__init__(f"{setting}: {words}")
+        self.setting, self.words = setting, words
+
+
 @dataclass(frozen=True)
 class Run:
     """A whole run: its folder, `run.json` (what the server may know) and `oracle.json` (what a simulation knows)."""

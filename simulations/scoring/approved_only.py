@@ -29,7 +29,7 @@ from sealscore.clients.features.dictionary.dictionary import bounded
 from sealscore.clients.retraining import comparison
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.data.scenario import PLANS, Scenario
-from sealscore.simulations.experiments.central import Budget, fit
+from sealscore.simulations.experiments.central.fit import Budget, fit
 from sealscore.simulations.scoring.early_warning import WALLET, columns_of, wallet_columns
 from sealscore.simulations.world.config import WorldConfig
 from sealscore.simulations.world.parties.channel import creator_ids

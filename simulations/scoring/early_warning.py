@@ -32,7 +32,7 @@ from sealscore.shared.plan.features import tower_features
 from sealscore.shared.plan.schema import TableSchema
 from sealscore.shared.serving.watch import MOST_QUARTERS, first_day, quarter_after, quarter_of
 from sealscore.simulations.data.scenario import PLANS, Scenario
-from sealscore.simulations.experiments.central import Budget, fit
+from sealscore.simulations.experiments.central.fit import Budget, fit
 from sealscore.simulations.world.config import WorldConfig
 from sealscore.simulations.world.parties.channel import creator_ids
 from sealscore.simulations.world.parties.wallet import account_rows, bill_rows, draw_accounts, flow_rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -13,9 +13,11 @@ from sealscore.clients.scoring.scorer import MOST_REASONS, Scorer
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.schema import TableSchema
+from sealscore.shared.serving.reason_texts import Reason
 from sealscore.shared.serving.release import Release
 
 ROW = "row"
+_LOST = [f"lost_{place + 1}" for place in range(MOST_REASONS)]
 _BLOCK = 65_536
 
 
@@ -23,12 +25,15 @@ _BLOCK = 65_536
 class TableScores:
     """A row of `frame` for each row of the table: its id, PD, points, the model's role and reasons.
 
-    `extra` are columns of the table that no model reads; `with_signal` counts rows with a level, by kind.
+    `extra` are columns of the table that no model reads; `with_signal` counts rows with a level, by kind. `lost` are
+    the points of each reason, float64 [rows, 4], and `texts` what the codes of reasons say.
     """
 
     frame: pl.DataFrame
     extra: tuple[str, ...]
     with_signal: dict[str, int]
+    lost: np.ndarray = field(repr=False)
+    texts: Mapping[str, Reason] = field(repr=False)
 
 
 def score_table(release: Release, table: Table) -> TableScores:
@@ -47,14 +52,19 @@ def score_table(release: Release, table: Table) -> TableScores:
     frame = (
         pl.concat(parts).sort(ROW)
         if parts
-        else _frame(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.empty((0, MOST_REASONS), object), "")
+        else _frame(
+            *(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64)),
+            *(np.empty((0, MOST_REASONS), object), np.zeros((0, MOST_REASONS)), ""),
+        )
     )
+    lost, frame = frame.select(_LOST).to_numpy(), frame.drop(_LOST)
     id_name = plan.groups[plan.lenders].table.id
     if id_name in table.header:
         ids = pl.Series(id_name, lender.ids, dtype=pl.String)
         frame = frame.with_columns(ids).select(id_name, *(name for name in frame.columns if name != ROW))
     extra = tuple(name for name in table.header if name not in read and name != id_name)
-    return TableScores(frame, extra, {group: int(mask.sum()) for group, mask in known.items()})
+    signals = {group: int(mask.sum()) for group, mask in known.items()}
+    return TableScores(frame, extra, signals, lost, scorer.texts)
 
 
 def _roles(scorer: Scorer, known: Mapping[str, np.ndarray], rows: int) -> list[tuple[str, np.ndarray]]:
@@ -78,11 +88,20 @@ def _scored(
         columns = {name: values[block] for name, values in lender.columns.items()}
         bins = scorer.bins(role, columns, {group: told[block] for group, told in levels.items()})
         _, pds, points = scorer.figures(role, bins)
-        parts.append(_frame(block, pds, points, scorer.reason_codes(role, bins)[0], role))
+        codes, lost = (_four(found) for found in scorer.reason_codes(role, bins))
+        parts.append(_frame(block, pds, points, codes, lost, role))
     return pl.concat(parts)
 
 
-def _frame(rows: np.ndarray, pds: np.ndarray, points: np.ndarray, codes: np.ndarray, role: str) -> pl.DataFrame:
+def _four(found: np.ndarray) -> np.ndarray:
+    """Codes or points of reasons [n, k] with empty columns up to four: a model may have fewer features."""
+    more = np.full((len(found), MOST_REASONS - found.shape[1]), None if found.dtype == object else np.nan)
+    return np.hstack([found, more])
+
+
+def _frame(
+    rows: np.ndarray, pds: np.ndarray, points: np.ndarray, codes: np.ndarray, lost: np.ndarray, role: str
+) -> pl.DataFrame:
     columns: dict[str, pl.Series] = {
         ROW: pl.Series(rows + 1, dtype=pl.Int64),
         "pd": pl.Series(pds, dtype=pl.Float64),
@@ -91,6 +110,7 @@ def _frame(rows: np.ndarray, pds: np.ndarray, points: np.ndarray, codes: np.ndar
     }
     for place in range(MOST_REASONS):
         columns[f"reason_{place + 1}"] = pl.Series(codes[:, place].tolist(), dtype=pl.String)
+        columns[_LOST[place]] = pl.Series(lost[:, place], dtype=pl.Float64)
     return pl.DataFrame(columns)
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
-from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
@@ -19,7 +16,6 @@ from typer.core import TyperGroup
 from sealscore.shared.text.terminal import Terminal, foreign, visible
 
 if TYPE_CHECKING:
-    from sealscore.simulations.sweep.config import Task
     from sealscore.simulations.sweep.store import Store
 
 RUN = "run"
@@ -60,8 +56,10 @@ def run(
 
     from sealscore.shared.text.numbers import plural
     from sealscore.simulations.experiments.job import RunFailed
+    from sealscore.simulations.sweep.carrying import judged_best
     from sealscore.simulations.sweep.cluster import NoCluster, RunsLost
     from sealscore.simulations.sweep.config import Sweep, resolve
+    from sealscore.simulations.sweep.pool import in_processes
     from sealscore.simulations.sweep.store import Store, SweepFolderError
 
     if ray is not None and (keep_runs or jobs != 1):
@@ -84,7 +82,7 @@ def run(
         with store.opened():
             failures = _carry_out(store, jobs, ray, folder / "runs" if keep_runs else None)
             frame = store.write_table()
-            best = None if failures else _judge_best(store)
+            best = None if failures else judged_best(store, _tell, lambda tasks: in_processes(tasks, 1))
     except SweepFolderError as error:
         raise typer.BadParameter(str(error), param_hint="--output") from error
     except NoCluster as error:
@@ -121,77 +119,38 @@ def report(
         raise typer.BadParameter(f"the report cannot be written: {error}") from error
 
 
+def _tell(told: str) -> None:
+    console.print(foreign(told))
+
+
 def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> dict[str, str]:
     """Run what is missing; each row is kept as soon as it is there. What failed, by run."""
-    from sealscore.shared.text.numbers import plural
     from sealscore.simulations.engine.flower_processes import terminable
+    from sealscore.simulations.sweep.carrying import collected, stopped
     from sealscore.simulations.sweep.cluster import on_cluster
     from sealscore.simulations.sweep.pool import in_processes
 
     missing = store.missing()
     if keep is not None:
         keep.mkdir(exist_ok=True)
-    differing = {key for key in store.sweep.keys if len({task.keys[key] for task in store.sweep.tasks}) > 1}
-    named = {task.id: _name(task, differing) for task in missing}
-    failures: dict[str, str] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with terminable(), Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         bar = progress.add_task("runs", total=len(missing))
-        runs = on_cluster(missing, ray) if ray is not None else in_processes(missing, jobs, keep)
+
+        def heard(name: str, failure: str | None) -> None:
+            if failure is None:
+                progress.update(bar, description=foreign(name))
+            else:
+                told = f"[red]failed:[/red] {foreign(name)}: {foreign(failure)}"
+                progress.console.print(told, highlight=False)
+            progress.advance(bar)
+
         try:
-            with closing(runs):
-                for done in runs if missing else ():
-                    if done.row is not None:
-                        store.add(done.row)
-                        store.write_table()
-                        progress.update(bar, description=foreign(named[done.id]))
-                    else:
-                        failures[named[done.id]] = str(done.failure)
-                        progress.console.print(
-                            f"[red]failed:[/red] {foreign(named[done.id])}: {foreign(done.failure)}", highlight=False
-                        )
-                    progress.advance(bar)
+            runs = on_cluster(missing, ray) if ray is not None else in_processes(missing, jobs, keep)
+            return collected(store, runs, heard)
         except (KeyboardInterrupt, SystemExit):
-            kept = store.write_table().height
-            told = plural(kept, "finished run")
-            progress.console.print(f"stopped; {told} kept, and the same command goes on from there")
+            progress.console.print(stopped(store))
             raise
-    return failures
-
-
-def _judge_best(store: Store) -> dict[str, Any] | None:
-    """Run the setting that validation chose on the test persons, once; its row, None where nothing was chosen."""
-    from sealscore.simulations.experiments.job import RunFailed
-    from sealscore.simulations.experiments.judges import TEST, VALIDATION
-    from sealscore.simulations.sweep.pool import in_processes
-    from sealscore.simulations.sweep.results import Results
-
-    results = Results.read(store.folder)
-    if results.judge != VALIDATION or len(results.settings) < 2:
-        return None
-    ranked = [(spread.mean, setting) for setting in results.settings if (spread := setting.spread("auc"))]
-    _, chosen = max(ranked, key=lambda one: one[0])
-    first = str(chosen.rows.sort("seed")["id"][0])
-    task = replace(next(task for task in store.sweep.tasks if task.id == first), judge=TEST)
-    if (known := store.best()) is not None and known["id"] == task.id:
-        return known
-    console.print(f"best on validation: {foreign(chosen.name)}; judged once on test")
-    (done,) = in_processes([task], 1)
-    if done.row is None:
-        raise RunFailed("the best setting failed on test", [str(done.failure)])
-    row = done.row | {"chosen": chosen.name}
-    store.keep_best(row)
-    console.print(f"on test: AUC {row['auc']:.4f}, KS {row['ks']:.4f}")
-    return row
-
-
-def _name(task: Task, differing: Collection[str]) -> str:
-    """What a run is called on the console: its label, or the keys by which runs differ."""
-    from sealscore.simulations.sweep.results import shown
-
-    keys = {key: value for key, value in task.keys.items() if key in differing and value is not None}
-    told = [task.label] if task.label else [shown(key, value) for key, value in keys.items()]
-    return ", ".join([*told, f"seed {task.scenario.plan.seed}"])
 
 
 def _closing(folder: Path) -> None:

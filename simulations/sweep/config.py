@@ -113,7 +113,7 @@ class Sweep:
     title: str
     keys: tuple[str, ...]
     tasks: tuple[Task, ...]
-    source: Path
+    text: str
     judge: Judge
 
     @property
@@ -131,7 +131,15 @@ class Sweep:
             DataError: the data set is not there, cannot be read, or disagrees with the plan.
         """
         found = load_as(SweepFile, path)
-        scenario = Scenario.load(_plan(found.plan, path))
+        return cls.of(found, Scenario.load(_plan(found.plan, path)), path, path.read_text(encoding="utf-8"))
+
+    @classmethod
+    def of(cls, found: SweepFile, scenario: Scenario, path: Path, text: str) -> Sweep:
+        """The sweep of a scenario by the keys of a file; `path` is what messages call it, `text` what it says.
+
+        Raises:
+            PlanError, DataError: as `load`.
+        """
         problems: list[str] = []
         fixed = dict(flat(found.set))
         grid = _grid(dict(flat(found.grid)), problems)
@@ -158,7 +166,7 @@ class Sweep:
         ]
         _check_distinct(path, tasks)
         name = found.name or path.stem
-        return cls(name, found.title or name, keys, tuple(tasks), path, found.judge)
+        return cls(name, found.title or name, keys, tuple(tasks), text, found.judge)
 
 
 def packaged() -> dict[str, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,16 +28,6 @@ class Done:
     failure: str | None = None
 
 
-class Unheard:
-    """An observer that says nothing."""
-
-    def phase(self, phase: Any) -> None:
-        """A phase begins."""
-
-    def round(self, row: Mapping[str, Any]) -> None:
-        """A round is done."""
-
-
 def carry_out(task: Task, keep: Path | None = None) -> Done:
     """Run a task and give its row; the run's folder is moved to `keep`, or removed.
 
@@ -47,6 +37,7 @@ def carry_out(task: Task, keep: Path | None = None) -> Done:
     from sealscore.shared.dp.noise_calibration import UnreachableBudget
     from sealscore.shared.plan.errors import PlanError
     from sealscore.simulations.experiments.job import RunFailed, run_job
+    from sealscore.simulations.experiments.seeds import Unheard
 
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
         try:

@@ -91,7 +91,7 @@ class Store:
             "runs": len(self.sweep.tasks),
             "declaration": self.sweep.declaration,
             "judge": self.sweep.judge,
-            "file": self.sweep.source.read_text(encoding="utf-8"),
+            "file": self.sweep.text,
         }
         write_whole(self.folder / RECORD, json.dumps(record, indent=1))
 

@@ -25,7 +25,7 @@ from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.engine.federation import Federation
-from sealscore.simulations.experiments.central import Budget, fit
+from sealscore.simulations.experiments.central.fit import Budget, fit
 
 RECORDS = {f"lender-{place}": small_records(1500, seed=place) for place in (1, 2, 3)}
 BIG = auto_plan(parties=[party | {"nominal_records": 1500} for party in PLAN["parties"]])

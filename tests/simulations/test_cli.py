@@ -254,6 +254,32 @@ class TestListAndCompare:
         assert sim("run", tiny, "--seeds", 2, "--no-baselines", "--runs", runs).code == 0
         return [run.folder.name for run in all_runs(runs)]
 
+    def test_for_programs(self, sim: Any, runs: Path, two: list[str]):
+        listed = json.loads(sim("list", "--json", "--runs", runs).out)
+        assert [run["run"] for run in listed] == two
+        compared = json.loads(sim("compare", *two, two[0], "--json", "--runs", runs).out)
+        assert [run["run"] for run in compared] == [*two, two[0]]
+        # Both runs are of one plan, but for the seed.
+        settings = list(compared[0])[1 : list(compared[0]).index("auc")]
+        assert settings == ["seed"]
+        assert [run["seed"] for run in compared] == [run["seed"] for run in (*listed, listed[0])]
+        assert compared[0]["auc"] == listed[0]["auc"]
+        for command in (["list"], ["compare", *two]):
+            rows = pl.read_csv(sim(*command, "--csv", "--runs", runs).out.encode())
+            assert rows["run"].to_list() == two
+        assert sim("compare", two[0], "--runs", runs).code == 2
+        named = [plan["plan"] for plan in json.loads(sim("plans", "--json").out)]
+        assert named == pl.read_csv(sim("plans", "--csv").out.encode())["plan"].to_list()
+        assert "uci_horizontal_eps1" in named
+
+    def test_the_card_as_csv(self, sim: Any, runs: Path, two: list[str], tmp_path: Path):
+        printed = sim("card", two[0], "--runs", runs).out
+        assert sim("card", two[0], "-o", tmp_path / "card.csv", "--runs", runs).code == 0
+        assert (tmp_path / "card.csv").read_text(encoding="utf-8") == printed
+        card = pl.read_csv(printed.encode())
+        assert {"feature", "bin", "share", "bad_rate", "woe", "iv", "points", "contribution"} == set(card.columns)
+        assert sim("card", two[0], "-o", tmp_path / "absent" / "card.csv", "--runs", runs).code == 2
+
     def test_list_and_compare(self, sim: Any, runs: Path, two: list[str]):
         listed = sim("list", "--runs", runs)
         assert listed.code == 0

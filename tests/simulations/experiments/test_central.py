@@ -5,8 +5,8 @@ from sklearn.metrics import roc_auc_score
 
 from sealscore.shared.plan.schema import CategoricalFeature, NumericFeature
 from sealscore.simulations.data.datasets import real_data_found
-from sealscore.simulations.experiments import recipe
-from sealscore.simulations.experiments.central import Budget, fit
+from sealscore.simulations.experiments.central import recipe
+from sealscore.simulations.experiments.central.fit import Budget, fit
 
 FEATURES = (
     NumericFeature(name="income", lower=0, upper=1e7),

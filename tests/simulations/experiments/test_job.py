@@ -56,7 +56,7 @@ def test_a_run_leaves_a_whole_folder(scenario: Scenario, tmp_path: Path):
 
 def test_what_only_a_simulation_knows_is_kept_apart(scenario: Scenario, tmp_path: Path):
     found = run(scenario, tmp_path / "runs", baselines=True)
-    assert set(found.oracle) == {"exact", "baselines", "data", "judge", "warnings"}
+    assert set(found.oracle) == {"exact", "bins", "baselines", "data", "judge", "warnings"}
     assert set(found.oracle["exact"]) == {"auc", "ks", "brier", "ece"}
     assert found.oracle["data"]["dataset"] == "synthetic"
     # Without noise the run is its own baseline.

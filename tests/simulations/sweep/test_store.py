@@ -108,4 +108,4 @@ def test_a_folder_without_a_sweep(sweep: Sweep, tmp_path: Path):
     (tmp_path / "out" / TABLE).write_bytes(b"PAR1")
     with pytest.raises(SweepFolderError, match="holds no sweep"):
         read_sweep(tmp_path / "out")
-    assert json.loads((tmp_path / "out" / RECORD).read_text())["file"] == sweep.source.read_text()
+    assert json.loads((tmp_path / "out" / RECORD).read_text())["file"] == sweep.text

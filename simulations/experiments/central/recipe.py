@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from sealscore.shared.plan.schema import NumericFeature
 from sealscore.simulations.data.datasets import load
-from sealscore.simulations.experiments.central import Budget, Columns, fit
+from sealscore.simulations.experiments.central.fit import Budget, Columns, fit
 
 SEEDS = 5
 EPSILONS: tuple[float | None, ...] = (0.5, 1.0, 2.0, None)

@@ -1,0 +1,1 @@
+"""The additive recipe with all records in one place, as a reference without parties."""

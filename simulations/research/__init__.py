@@ -1,0 +1,1 @@
+"""What `import sealscore` gives a researcher: plans with their data, runs with their figures, models, audits."""

@@ -1,0 +1,75 @@
+"""Runs as tables: all of a folder, and several side by side with the settings in which they differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from sealscore.shared.plan.plan import Plan
+from sealscore.simulations.experiments.console import METRICS, run_figures
+from sealscore.simulations.experiments.runs import Run
+from sealscore.simulations.sweep.keys import flat
+from sealscore.simulations.sweep.store import tidy
+
+# They follow from the seed, and tell nothing of a setting.
+_CARDS = ("card", "server_card")
+
+
+def listed_runs(runs: Sequence[Run]) -> pl.DataFrame:
+    """A row a run: `run`, `plan`, `seed`, `epsilon`, exact figures, `seconds`, `started`."""
+    names = ("run", "plan", "seed", "epsilon", *METRICS, "seconds", "started")
+    rows = [
+        (
+            run.folder.name,
+            run.record["plan"]["name"],
+            run.record["plan"]["seed"],
+            run.record["privacy"]["epsilon"],
+            *(run.oracle["exact"][metric] for metric in METRICS),
+            run.record["seconds"],
+            run.record["started"],
+        )
+        for run in runs
+    ]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def compared_runs(runs: Sequence[Run]) -> pl.DataFrame:
+    """A row a run: `run`, the settings in which any two differ by their dotted names, then the figures.
+
+    Settings are those of the plan, and after `simulation.` those of its data; a list is JSON. A figure that a run lacks
+    is null. Both AUCs stand there: `auc` exact, `auc_dp` as the protocol released it.
+    """
+    settings = [_settings(run) for run in runs]
+    names = dict.fromkeys(name for one in settings for name in one)
+    differing = [name for name in names if len({json.dumps(one.get(name)) for one in settings}) > 1]
+    rows = [
+        {
+            "run": run.folder.name,
+            **{name: one.get(name) for name in differing},
+            **run_figures(run),
+            "auc_dp": run.record["evaluation"]["all"]["auc"],
+        }
+        for run, one in zip(runs, settings, strict=True)
+    ]
+    return tidy(rows)
+
+
+def differing(frame: pl.DataFrame, runs: Sequence[Run]) -> list[str]:
+    """The columns of `compared_runs` that are settings."""
+    known = {name for run in runs for name in _settings(run)}
+    return [name for name in frame.columns if name in known]
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    plan = Plan.from_canonical((run.folder / "plan.json").read_bytes()).model_dump(mode="json")
+    plan["parties"] = [_bare(party) for party in plan["parties"]]
+    data = {"simulation": run.oracle.get("data", {}), "judge": run.oracle.get("judge", "test")}
+    found = flat(_bare(plan) | data)
+    return {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in found}
+
+
+def _bare(table: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name not in _CARDS}

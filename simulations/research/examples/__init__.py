@@ -1,0 +1,1 @@
+"""What a researcher adds, as examples that tests run."""
