@@ -114,11 +114,14 @@ def _watch(scenario: Scenario, seeds: int, engine: Engine, runs: Path, as_json: 
     from sealscore.shared.monitoring.power import too_weak
     from sealscore.shared.monitoring.text import watch_text
     from sealscore.simulations.experiments.console import ProgressObserver
-    from sealscore.simulations.experiments.seeds import run_seeds
+    from sealscore.simulations.experiments.seeds import seeds_of
+    from sealscore.simulations.monitoring.job import run_monitoring
 
     for what in too_weak(scenario.plan):
         console.print(f"[yellow]warning (little-power): {foreign(what)}; a real node refuses it")
-    for done in run_seeds(scenario, seeds, engine=engine, runs=runs, watching=lambda seed: ProgressObserver(console)):
+    for seed in seeds_of(scenario, seeds):
+        with ProgressObserver(console) as observer:
+            done = run_monitoring(scenario.with_seed(seed), engine, observer, observer.tell, runs)
         if not as_json:
             for line in watch_text(done.record):
                 print(visible(line))

@@ -113,7 +113,7 @@ def grid_scale(std: float, shares: int = 1) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Proposal:
+class NoiseProposal:
     """Tables for one scale: which block 16 random bits name, and what acceptance needs.
 
     The support is cut into blocks of 2^offset_bits integers; block i starts at (i - blocks / 2) *
@@ -152,7 +152,7 @@ class Proposal:
 
 
 @lru_cache(maxsize=64)
-def proposal(scale: float) -> Proposal:
+def proposal(scale: float) -> NoiseProposal:
     """The tables for a scale in (0, 2^28]."""
     offset_bits = max(0, math.floor(math.log2(scale / 16))) if scale >= 16 else 0
     width = 1 << offset_bits
@@ -179,7 +179,7 @@ def proposal(scale: float) -> Proposal:
     factor = low * (1.0 - 2.0**-30)
     table = np.repeat(np.arange(2 * half, dtype=np.int16), entries)
     weight = factor / entries * 2.0**_ACCEPT_BITS
-    return Proposal(scale, offset_bits, factor, table, entries, exponent, weight)
+    return NoiseProposal(scale, offset_bits, factor, table, entries, exponent, weight)
 
 
 class FastDiscreteGaussian:
@@ -237,14 +237,14 @@ class FastDiscreteGaussian:
         return found
 
 
-def _filled(stream: Stream, tables: Proposal, draws: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def _filled(stream: Stream, tables: NoiseProposal, draws: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """The first `size` draws, from further words of the stream where there are not as many yet."""
     while len(draws) < size:
         draws = np.concatenate([draws, _accepted(stream, tables, size - len(draws))])
     return draws[:size].copy()
 
 
-def _accepted(stream: Stream, tables: Proposal, wanted: int) -> NDArray[np.int64]:
+def _accepted(stream: Stream, tables: NoiseProposal, wanted: int) -> NDArray[np.int64]:
     """The accepted draws of one batch of proposals, in order; about 5 % more than `wanted`."""
     x, accepted = _judged([stream], tables, stream.words(proposals(wanted))[None])
     return x[accepted]
@@ -256,7 +256,7 @@ def proposals(wanted: int) -> int:
 
 
 def _judged(
-    streams: Sequence[Stream], tables: Proposal, words: NDArray[np.uint64]
+    streams: Sequence[Stream], tables: NoiseProposal, words: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """What is proposed by words [streams, n], each row from its stream, and whether it is accepted, in that shape."""
     block = tables.table[(words >> np.uint64(64 - _TABLE_BITS)).view(np.int64)].astype(np.int64)

@@ -14,7 +14,6 @@ from sealscore.simulations.experiments import job
 from sealscore.simulations.experiments.custom_baseline import CustomBaseline
 from sealscore.simulations.experiments.judges import JUDGES, TEST, Judge
 from sealscore.simulations.experiments.runs import RUNS, BadSetting, Run
-from sealscore.simulations.monitoring.job import run_monitoring
 
 
 class RunWatch(Protocol):
@@ -96,8 +95,6 @@ def run_seeds(
 ) -> Iterator[Run]:
     """Run a scenario under `count` seeds and give each run, whole, as it is done; `watching` gives each seed's watch.
 
-    A plan of counts has nobody to judge, no baselines and no report.
-
     Raises:
         BadSetting: `count` is below one.
         DataError, PlanError, RunFailed: as `run_job`; runs of earlier seeds stay.
@@ -106,9 +103,6 @@ def run_seeds(
 
     for seed in seeds_of(scenario, count):
         with watching(seed) as watch:
-            if scenario.plan.monitoring is not None:
-                yield run_monitoring(scenario.with_seed(seed), engine, watch, watch.tell, runs)
-                continue
             done = job.run_job(
                 scenario.with_seed(seed), engine, watch, baselines, watch.tell, runs, watch.progress, judge
             )

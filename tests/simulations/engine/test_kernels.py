@@ -61,7 +61,7 @@ def test_noise_is_the_sum_of_what_each_draws(way: str, scale: float, size: int):
 
 
 def drawn(seed: int, sizes: list[int], scale: float | None = None) -> tuple[Any, Segments, Any, np.ndarray]:
-    """Codes with pairs, records of parties, the tables of random weights, and the weights; any scale by default."""
+    """Codes with pairs, records of parties, tables of random weights, and these weights: by default of any scale."""
     random = np.random.default_rng(seed)
     codes = crafted(random)
     parts = []

@@ -1,6 +1,6 @@
 """A client-round of the research engine against a bare Opacus loop: 100 lenders of 300 records, one core.
 
-`_fixed_work` has the work of both. `ratio` is the CPU of one step of the loop over that of one lender's part of a
+`fixed_work` has the work of both. `ratio` is the CPU of one step of the loop over that of one lender's part of a
 round: sampling, clipped sum, rounding, noise, addition and the server's step.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sealscore.simulations.bench._fixed_work import RoundClock, opacus_seconds, plan_of, records_of
+from sealscore.simulations.bench.research.fixed_work import RoundClock, opacus_seconds, plan_of, records_of
 from sealscore.simulations.engine.fast.federation import FastFederation
 
 LENDERS, RECORDS, ROUNDS = 100, 300, 54

@@ -1,7 +1,7 @@
 """A client-round of the sealed in-process engine against a bare Opacus loop: 10 lenders of 3,000 records, one core.
 
-`_fixed_work` has the work of both. `ratio` is the CPU of one step of the loop over that of one lender's part of a
-round: messages, seals, masks, ledgers and the server's step are counted.
+`research.fixed_work` has the work of both. `ratio` is the CPU of one step of the loop over that of one lender's part of
+a round: messages, seals, masks, ledgers and the server's step are counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sealscore.simulations.bench._fixed_work import RoundClock, opacus_seconds, plan_of, records_of
+from sealscore.simulations.bench.research.fixed_work import RoundClock, opacus_seconds, plan_of, records_of
 from sealscore.simulations.engine.federation import Federation
 
 LENDERS, RECORDS, ROUNDS = 10, 3_000, 24
