@@ -8,9 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.experiments.console import METRICS, run_figures
-from sealscore.simulations.experiments.runs import Run
+from sealscore.simulations.experiments.runs import NoSuchRun, Run
 from sealscore.simulations.sweep.keys import flat
 from sealscore.simulations.sweep.store import tidy
 
@@ -41,6 +42,9 @@ def compared_runs(runs: Sequence[Run]) -> pl.DataFrame:
 
     Settings are those of the plan, and after `simulation.` those of its data; a list is JSON. A figure that a run lacks
     is null. Both AUCs stand there: `auc` exact, `auc_dp` as the protocol released it.
+
+    Raises:
+        NoSuchRun: a run's folder has no plan that can be read.
     """
     settings = [_settings(run) for run in runs]
     names = dict.fromkeys(name for one in settings for name in one)
@@ -64,7 +68,10 @@ def differing(frame: pl.DataFrame, runs: Sequence[Run]) -> list[str]:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    plan = Plan.from_canonical((run.folder / "plan.json").read_bytes()).model_dump(mode="json")
+    try:
+        plan = Plan.from_canonical((run.folder / "plan.json").read_bytes()).model_dump(mode="json")
+    except (OSError, PlanError) as error:
+        raise NoSuchRun(f"{run.folder.name} has no plan.json that can be read: {error}; make the run again") from error
     plan["parties"] = [_bare(party) for party in plan["parties"]]
     data = {"simulation": run.oracle.get("data", {}), "judge": run.oracle.get("judge", "test")}
     found = flat(_bare(plan) | data)
