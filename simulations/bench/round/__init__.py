@@ -1,7 +1,7 @@
 """A client-round of the sealed in-process engine against a bare Opacus loop: 10 lenders of 3,000 records, one core.
 
-`research.fixed_work` has the work of both. `ratio` is the CPU of one step of the loop over that of one lender's part of a
-round: messages, seals, masks, ledgers and the server's step are counted.
+`research.fixed_work` has the work of both. `ratio` is the CPU of one step of the loop over that of one lender's part of
+a round: messages, seals, masks, ledgers and the server's step are counted.
 """
 
 from __future__ import annotations
