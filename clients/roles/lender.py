@@ -379,8 +379,8 @@ class Lender(PartyRole):
 
     def _scorer(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> tuple[Scorer, Mechanism]:
         encoder = self._encoders[phase.tower]
+        score = encoder.scorer(parameters, parts, calibrated=phase.codes)  # refuses what has another shape
         self._check_kept(phase, parameters[: encoder.score_length(parts)], parts)
-        score = encoder.scorer(parameters, parts, calibrated=phase.codes)
         return score, self._mechanisms.mechanism(phase, self._mechanisms.longest(phase))
 
     def _check_kept(self, phase: Phase, weights: np.ndarray, parts: Mapping[str, bytes]) -> None:
