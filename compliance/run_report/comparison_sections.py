@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from sealscore.compliance.pages.figures import Dot, Panel, dot_figure, meter_figure, strip_figure
 from sealscore.compliance.pages.page import Column, Html, element, figure, join, paragraph, table
 from sealscore.compliance.pages.svg import STYLES, Axis, Style, span
@@ -100,27 +103,31 @@ def _card(found: Findings) -> Html:
     """The lenders' score as a card, bin by bin, to be opened by who wants it."""
     run = found.run
     card = bin_table(run.model, (run.oracle or {}).get("bins"))
-    rows = [
-        (
-            row["feature"],
-            row["bin"],
-            "" if row["share"] is None else percent(row["share"], 1),
-            "" if row["bad_rate"] is None else percent(row["bad_rate"], 1),
-            fixed(row["woe"], 2, sign=True),
-            fixed(row["iv"], 3),
-            whole(row["points"]),
-            fixed(row["contribution"], 3, sign=True),
-        )
-        for row in card.iter_rows(named=True)
-    ]
-    told = "simulation only" if found.simulated else "not released"
-    heads = ("share", f"bad rate ({told})", f"WOE ({told})", f"IV ({told})", "points", "contribution")
-    columns = ["feature", "bin", *(Column(head, number=True) for head in heads)]
-    said = paragraph(
+    told: dict[str, Callable[[dict[str, Any]], str]] = {
+        "feature": lambda row: row["feature"],
+        "bin": lambda row: row["bin"],
+        "share": lambda row: "" if row["share"] is None else percent(row["share"], 1),
+    }
+    outcomes: dict[str, Callable[[dict[str, Any]], str]] = {
+        "bad rate": lambda row: "" if row["bad_rate"] is None else percent(row["bad_rate"], 1),
+        "WOE": lambda row: "" if row["woe"] is None else fixed(row["woe"], 2, sign=True),
+        "IV": lambda row: "" if row["iv"] is None else fixed(row["iv"], 3),
+    }
+    points: dict[str, Callable[[dict[str, Any]], str]] = {
+        "points": lambda row: whole(row["points"]),
+        "contribution": lambda row: "" if row["contribution"] is None else fixed(row["contribution"], 3, sign=True),
+    }
+    words = (
         "Points are added to the base points, those of the average applicant; the contribution is to the log odds of "
-        "default. The protocol releases no outcomes by bin, so bad rates, weights of evidence and information values "
-        "are known of the training records of a simulation only."
+        "default. The protocol releases no outcomes by bin."
     )
+    if found.simulated:
+        told |= {f"{name} (simulation only)": cell for name, cell in outcomes.items()}
+        words += " Bad rates, weights of evidence and information values are a simulation's own, of training records."
+    told |= points
+    rows = [tuple(cell(row) for cell in told.values()) for row in card.iter_rows(named=True)]
+    columns = [name if name in ("feature", "bin") else Column(name, number=True) for name in told]
+    said = paragraph(words)
     return element(
         "details", element("summary", "The lenders' score as a card, bin by bin"), said, table(columns, rows)
     )
