@@ -83,11 +83,11 @@ def comparison(of: Compared) -> dict[str, Any]:
         "segments": _segments(last, closed, floor),
         "trained_on": [_trained_on(name, release.plan) for name, release in _both(of).items()],
         "labels": _labels(last, closed, floor),
-        "simulated": simulated(),
+        "simulated": measured_in_the_world(),
     }
 
 
-def simulated() -> dict[str, Any]:
+def measured_in_the_world() -> dict[str, Any]:
     """What labels of approved loans alone do to a model in the invented world: measured figures with their command."""
     found: dict[str, Any] = json.loads(Path(__file__).with_name(SIMULATED).read_text("utf-8"))
     return found

@@ -9,7 +9,7 @@ import typer
 from paths import ROOT
 
 from sealscore.clients.cli import app
-from sealscore.clients.retraining.comparison import simulated
+from sealscore.clients.retraining.comparison import measured_in_the_world
 from sealscore.clients.retraining.ranking import DRAWS, LEAST_BADS, LEAST_LOANS
 from sealscore.simulations.scoring.approved_only import FEATURES, JUDGED, MODELS
 
@@ -22,7 +22,7 @@ def spread(value: dict[str, float], digits: int) -> str:
 
 
 def test_the_table_is_what_was_measured():
-    found = simulated()
+    found = measured_in_the_world()
     rows = [
         [features, model]
         + [spread(found[features][model][who]["auc"], 4) for who in _PARTS]
