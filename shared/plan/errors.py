@@ -56,7 +56,7 @@ def _line(detail: dict[str, Any], model: type[BaseModel]) -> str:
         close = difflib.get_close_matches(str(path[-1])[:_SHOWN], known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"{key}: unknown key; {hint}allowed: {', '.join(known)}"
-    if path == ("version",) and isinstance(detail["input"], int) and detail["input"] > 1:
+    if path == ("version",) and isinstance(detail["input"], int) and 1 < detail["input"] < 10**6:
         return f"{key} = {detail['input']}: of a newer form than this Sealscore reads; install the newest, or write 1"
     if detail["type"] == "union_tag_invalid":
         return f"{key}: kind must be 'numeric' or 'categorical'"

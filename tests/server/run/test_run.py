@@ -116,6 +116,7 @@ class TestTheRecord:
             "run",
             "started",
             "seconds",
+            "engine",
             "privacy",
             "protection",
             "evaluation",
