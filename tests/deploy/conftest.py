@@ -1,4 +1,4 @@
-"""One federation of processes for all tests that kill parts of it: to start one takes half a minute."""
+"""One federation of processes for all tests that kill parts of it: to start one takes half a minute. It ends with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from live import Live, live
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running() -> Iterator[Live]:
     with live() as found:
         yield found

@@ -23,10 +23,15 @@ EXPECTED_FAILED_CHECKS: dict[str, str] = {}
 
 @pytest.mark.slow
 @parametrize_with_checks(
-    [ss.FederatedScore(), ss.FederatedScore(epsilon=None)],
-    expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS,
+    [ss.FederatedScore(epsilon=None)], expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any):
+    check(estimator)
+
+
+@pytest.mark.long
+@parametrize_with_checks([ss.FederatedScore()], expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS)
+def test_scikit_learns_own_checks_under_noise(estimator: Any, check: Any):
     check(estimator)
 
 
