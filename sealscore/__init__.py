@@ -71,8 +71,8 @@ def draft(
     tables: Any,
     *,
     label: str | None = None,
-    bad: str | None = None,
-    good: str | None = None,
+    bad: str | float | None = None,
+    good: str | float | None = None,
     id: str | None = None,
     person: str | None = None,
     lenders: int | None = None,
@@ -104,11 +104,15 @@ def draft(
     Raises:
         DataError: a table cannot be read, or is none.
         PlanError: something cannot be guessed; the message names the command's option, which is the argument here.
-        BadSetting: the file is there already, or cannot be written.
+        BadSetting: `label` is no text, or the file is there already or cannot be written.
     """
     from sealscore.simulations.draft.draft import Wishes
+    from sealscore.simulations.experiments.runs import BadSetting
     from sealscore.simulations.research.drafts import drafted_plan
 
+    if not (label is None or isinstance(label, str)):
+        raise BadSetting("label", f"{label!r}: name a column of the table, as text")
+    bad, good = (None if word is None else str(word) for word in (bad, good))
     wishes = Wishes(label, bad, good, id, person, lenders, platform, epsilon, label_epsilon)
     return drafted_plan(tables, wishes, None if output is None else Path(output), force)
 

@@ -24,7 +24,6 @@ from sealscore.shared.plan.toml import load_toml
 from sealscore.simulations.data import creators, datasets
 from sealscore.simulations.data.identities import consents, everybody, rewritten
 from sealscore.simulations.data.partition import overlapping, partition, split_columns
-from sealscore.simulations.data.world_loans import world_loans
 from sealscore.simulations.world import synthetic
 from sealscore.simulations.world.config import PRESETS, WorldConfig, load_config
 
@@ -208,6 +207,9 @@ class Scenario:
         if self.plan.monitoring is None:
             return self.world(tell).tables(self.plan)
         tell("creator world: loans")
+        # With a node's own reading of repayments, which plans and models do without.
+        from sealscore.simulations.data.world_loans import world_loans
+
         return world_loans(self._world_config(), self.plan)
 
     def _lenders_rows(self, tables: dict[str, pl.DataFrame]) -> datasets.Dataset:

@@ -32,6 +32,10 @@ from sealscore.simulations.experiments.segments import segments
 from sealscore.simulations.experiments.verdicts import verdicts
 
 LEDGERS, RELEASE = "ledgers", "release"
+NO_RELEASE = (
+    "this run has no release: it is one of counts, which have no model, or of an earlier version, whose plan has to be "
+    "run again"
+)
 # Of a release in a simulation; a run is for whoever looks at it later.
 _YEARS = 3
 _SENTENCES = Path(__file__).parents[1] / "sentences"

@@ -20,7 +20,7 @@ _CARDS = ("card", "server_card")
 
 
 def listed_runs(runs: Sequence[Run]) -> pl.DataFrame:
-    """A row a run: `run`, `plan`, `seed`, `epsilon`, exact figures, `seconds`, `started`."""
+    """A row a run: `run`, `plan`, `seed`, `epsilon`, exact figures (null of counts), `seconds`, `started`."""
     names = ("run", "plan", "seed", "epsilon", *METRICS, "seconds", "started")
     rows = [
         (
@@ -28,7 +28,7 @@ def listed_runs(runs: Sequence[Run]) -> pl.DataFrame:
             run.record["plan"]["name"],
             run.record["plan"]["seed"],
             run.record["privacy"]["epsilon"],
-            *(run.oracle["exact"][metric] for metric in METRICS),
+            *(run.oracle.get("exact", {}).get(metric) for metric in METRICS),
             run.record["seconds"],
             run.record["started"],
         )

@@ -15,7 +15,7 @@ from sealscore.clients.scoring.scorer import MOST_REASONS
 from sealscore.compliance.run_figures.bin_table import bin_table, card_csv
 from sealscore.shared.files import write_whole
 from sealscore.shared.serving.release import Release, ReleaseError
-from sealscore.simulations.experiments.job import RELEASE
+from sealscore.simulations.experiments.job import NO_RELEASE, RELEASE
 from sealscore.simulations.research.frames import as_frame
 from sealscore.simulations.scoring.table_scores import TableScores, score_table
 
@@ -46,7 +46,7 @@ class ResearchModel:
         """
         folder = run / RELEASE
         if not folder.is_dir():
-            raise ReleaseError(f"{folder}: this run has no release, as it is of an earlier version; run the plan again")
+            raise ReleaseError(f"{folder}: {NO_RELEASE}")
         oracle = run / "oracle.json"
         known = json.loads(oracle.read_text(encoding="utf-8")) if oracle.is_file() else {}
         return cls(Release.load(folder), known.get("bins"))

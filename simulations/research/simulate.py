@@ -14,7 +14,6 @@ from sealscore.simulations.experiments.console import ProgressObserver
 from sealscore.simulations.experiments.custom_baseline import CustomBaseline
 from sealscore.simulations.experiments.runs import Run
 from sealscore.simulations.experiments.seeds import Unheard, Watching, engine_named, judge_named, run_seeds, seeds_of
-from sealscore.simulations.monitoring.job import run_monitoring
 from sealscore.simulations.research.plan import ResearchPlan, scenario_of
 from sealscore.simulations.research.results import SimulatedRuns
 
@@ -40,14 +39,9 @@ def simulated(
     seeds_of(scenario, seeds)
     done: list[Run] = []
     watching: Watching = (lambda seed: ProgressObserver(Terminal(stderr=True))) if progress else lambda seed: Unheard()
-    if scenario.plan.monitoring is None:
-        made = run_seeds(
-            scenario, seeds, engine=chosen, judge=judged, baselines=baselines, runs=runs, watching=watching
-        )
-    else:
-        # Counts have nobody to judge and nothing to be compared with.
-        each = map(scenario.with_seed, seeds_of(scenario, seeds))
-        made = (run_monitoring(one, chosen, runs=runs) for one in each)
+    if isinstance(baselines, str):
+        baselines = [baselines]
+    made = run_seeds(scenario, seeds, engine=chosen, judge=judged, baselines=baselines, runs=runs, watching=watching)
     try:
         for run in made:
             done.append(run)

@@ -28,7 +28,7 @@ def score(
     from sealscore.clients.data import read_table
     from sealscore.shared.files import replacing
     from sealscore.shared.serving.release import Release
-    from sealscore.simulations.experiments.job import RELEASE
+    from sealscore.simulations.experiments.job import NO_RELEASE, RELEASE
     from sealscore.simulations.experiments.runs import find_run
     from sealscore.simulations.scoring.table_scores import score_table
 
@@ -36,9 +36,7 @@ def score(
         raise typer.BadParameter(f"{output.name!r}: name a .csv or a .parquet file", param_hint="--output")
     folder = find_run(run, runs).folder / RELEASE
     if not folder.is_dir():
-        fail(
-            f"{foreign(folder)}: this run has no release, as it is of an earlier version; run the plan again", BAD_INPUT
-        )
+        fail(f"{foreign(folder)}: {NO_RELEASE}", BAD_INPUT)
     found = score_table(Release.load(folder), read_table(table))
     if found.extra:
         console.print(f"read by no model: {', '.join(map(foreign, found.extra))}")

@@ -1,4 +1,4 @@
-"""One federation of processes for all tests that kill parts of it: to start one takes half a minute. It ends with them."""
+"""One federation of processes for all tests that kill parts of it, and for no longer: a start takes half a minute."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["--engine", "nonsense"], "the engines are in-process and flower"),
+            (["--engine", "nonsense"], "the engines are in-process, flower, fast"),
             (["--seeds", "0"], "--seeds"),
             (["--seeds", "many"], "--seeds"),
             (["--speed"], "--speed"),

@@ -22,8 +22,8 @@ from sealscore.shared.messages.messages import PairAnswer, Reply, Request
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations import cli
 from sealscore.simulations.data.scenario import resolve
+from sealscore.simulations.engine import engines
 from sealscore.simulations.engine.federation import Federation
-from sealscore.simulations.experiments import job
 
 TEXT = resolve("synthetic_vertical_eps2").read_text(encoding="utf-8")
 CHANGES = {
@@ -90,7 +90,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, party: str, phase: str, change: Calla
         made.doors[party]._node = Spoilt(made.nodes[party])  # type: ignore[assignment]
         return made
 
-    monkeypatch.setattr(job.Federation, "of", staticmethod(of))
+    monkeypatch.setattr(engines.Federation, "of", staticmethod(of))
 
 
 def refused(found: Outcome, *words: str, code: int = 1) -> None:
@@ -245,7 +245,7 @@ class TestSignal:
             federations.append(made)
             return made
 
-        monkeypatch.setattr(job.Federation, "of", staticmethod(of))
+        monkeypatch.setattr(engines.Federation, "of", staticmethod(of))
         found = run()
         assert found.code == 0, found.said
         # Only the platform's own operator is told that fills were sent.

@@ -34,7 +34,9 @@ from sealscore.simulations.audit.audited import Setting
 from sealscore.simulations.data.scenario import PLANS, Scenario
 from sealscore.simulations.engine.federation import Federation
 from sealscore.simulations.experiments.job import released, run_job
+from sealscore.simulations.monitoring.job import run_monitoring
 from sealscore.simulations.neighbours.watch import watch_scenario
+from sealscore.simulations.research.comparison import listed_runs
 
 PARTIES = ("lender-1", "lender-2", "lender-3")
 
@@ -216,9 +218,16 @@ def test_what_judges_models_refuses_a_plan_of_counts(small_world: Path):
             refused()
 
 
-def test_in_python_a_plan_of_counts_runs_as_any_other(small_world: Path, tmp_path: Path):
-    found = sealscore.simulate(small_world, runs=tmp_path / "runs", simulation__creators=300)
-    assert set(found.record["monitoring"]["tables"]) == {"bureau_score"}
+def test_in_python_a_plan_of_counts_is_refused_before_anything_is_left(small_world: Path, tmp_path: Path):
+    with pytest.raises(PlanError, match="sealscore-sim run shows its figures"):
+        sealscore.simulate(small_world, runs=tmp_path / "runs", simulation__creators=300)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_list_has_a_run_of_counts_without_figures_of_a_score(small_world: Path, tmp_path: Path):
+    run = run_monitoring(Scenario.load(small_world).replace(simulation__creators=300), runs=tmp_path / "runs")
+    (row,) = listed_runs([run]).to_dicts()
+    assert (row["run"], row["auc"]) == (run.folder.name, None)
 
 
 def test_nobody_moves_the_counts_of_the_packaged_plan_by_more_than_is_claimed(small_world: Path):
