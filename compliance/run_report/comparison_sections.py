@@ -102,7 +102,8 @@ def scorecard(found: Findings) -> Html:
 def _card(found: Findings) -> Html:
     """The lenders' score as a card, bin by bin, to be opened by who wants it."""
     run = found.run
-    card = bin_table(run.model, (run.oracle or {}).get("bins"))
+    outcomes_by_bin = (run.oracle or {}).get("bins")
+    card = bin_table(run.model, outcomes_by_bin)
     told: dict[str, Callable[[dict[str, Any]], str]] = {
         "feature": lambda row: row["feature"],
         "bin": lambda row: row["bin"],
@@ -121,7 +122,7 @@ def _card(found: Findings) -> Html:
         "Points are added to the base points, those of the average applicant; the contribution is to the log odds of "
         "default. The protocol releases no outcomes by bin."
     )
-    if found.simulated:
+    if outcomes_by_bin is not None:
         told |= {f"{name} (simulation only)": cell for name, cell in outcomes.items()}
         words += " Bad rates, weights of evidence and information values are a simulation's own, of training records."
     told |= points

@@ -54,9 +54,10 @@ class ResearchPlan(Plan):
         """
         if isinstance(source, Mapping):
             return cls._of_tables(source, Path())
-        if Path(source).suffix == ".json":
-            return cls._of_json(Path(source))
-        return cls.load(resolve(str(source)))
+        name = _named(source)
+        if Path(name).suffix == ".json":
+            return cls._of_json(Path(name))
+        return cls.load(resolve(str(name)))
 
     @classmethod
     def load(cls, path: str | Path) -> ResearchPlan:
@@ -148,4 +149,13 @@ def scenario_of(source: str | Path | Plan | Scenario) -> Scenario:
         return source.scenario
     if isinstance(source, Plan):
         raise PlanError(source.name, [_NO_DATA])
-    return Scenario.load(resolve(str(source)))
+    return Scenario.load(resolve(str(_named(source))))
+
+
+def _named(source: Any) -> str | Path:
+    """A plan's name or file. What is neither may be records, and is not shown."""
+    if not isinstance(source, str | Path):
+        raise PlanError("source", [f"a {type(source).__name__} is no plan; sealscore.draft makes one for a table"])
+    if Path(source).suffix.lower() in (".csv", ".parquet"):
+        raise PlanError("source", [f"{Path(source).name} is a table and no plan; sealscore.draft makes one for it"])
+    return source

@@ -94,3 +94,12 @@ class TestDraft:
         with pytest.raises(BadSetting, match="cannot be written"):
             ss.draft(tmp_path / "loans.csv", label="default", output=tmp_path / "absent" / "mine.toml")
         assert [path.name for path in tmp_path.iterdir()] == ["loans.csv"]
+
+
+def test_what_is_no_plan_is_refused_without_showing_it(loans: pl.DataFrame, tmp_path: Path):
+    loans.write_csv(tmp_path / "loans.csv")
+    for given in (loans, tmp_path / "loans.csv", None, 7):
+        for read in (ss.simulate, ss.plan, ss.account):
+            with pytest.raises(PlanError, match=r"plan; sealscore\.draft") as refused:
+                read(given)
+            assert str(loans["income"][0]) not in str(refused.value)
