@@ -1,4 +1,4 @@
-"""One federation of processes for all tests that kill parts of it, and for no longer: a start takes half a minute."""
+"""One federation of processes for all tests that kill parts of it: to start one takes half a minute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from live import Live, live
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def running() -> Iterator[Live]:
     with live() as found:
         yield found
