@@ -54,6 +54,9 @@ class MonitoredLoans(ColumnMapping):
         Raises:
             DataError: as there; no table of repayments is named, or it cannot be read.
         """
+        if not any(feature.name in _COLUMNS for feature in schema.features):
+            # Who is there and consents, which no fault of the repayments may hide: a withdrawal has to be seen.
+            return super().read(schema, label, identifier, lenient)
         if self.repayments is None:
             what = "a plan of counts reads the table of repayments, and none is named"
             raise DataError([Problem("node.toml", what, "say under [data.repayments] where it lies")])

@@ -38,7 +38,8 @@ def _of_whom(plan: Plan) -> tuple[str, str]:
         return "test persons", split_in_words(plan.evaluation.split)
     asked, table = plan.monitoring, plan.groups[plan.lenders].table
     columns = _listed(
-        f"{plain(name, _NAME)} ({plural(len(asked.band_keys(table, name)), 'band')})" for name in asked.by
+        f"{plain(name, _NAME)} ({', '.join(plain(key, _NAME) for key in asked.band_keys(table, name))})"
+        for name in asked.by
     )
     months = f"{asked.first_month} to {asked.last_month}"
     return "counts", f"of everybody's loans, by {asked.rows} ({months}), of {_listed(asked.events)}, by {columns}"

@@ -200,7 +200,7 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
     elif plan.platforms:
         lines.append(("signals", f"{plan.model.signal_bits} bits of each consented, aligned applicant, no epsilon"))
     if plan.scores_from is not None:
-        what = "calibrated and evaluated again, and no weight trained: those of the plan named here"
+        what = "calibrated and evaluated again, no weight trained; by the server's word those of the plan named here"
         lines.append(("scores", f"{what}: {grouped(plan.scores_from.plan)}"))
     for name in plan.platforms:
         if told_names(plan, name):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sealscore.shared.plan.monitoring import PURPOSE
 from sealscore.shared.plan.plan import FALLBACK, Plan
 from sealscore.shared.plan.schema import CategoricalFeature, DerivedFeature, NumericFeature, TableSchema
 
@@ -22,6 +23,11 @@ def hazards(plan: Plan) -> list[str]:
     found = [what for name, group in plan.groups.items() for what in _overflows(f"groups.{name}.table", group.table)]
     if FALLBACK in plan.groups:
         found.append(f"groups.{FALLBACK}: that is the name of the tower that reads no signal; rename the group")
+    if plan.monitoring is None and plan.purpose_code == PURPOSE:
+        found.append(
+            f"purpose_code = {PURPOSE!r}: consents and ceilings of that purpose are for plans with [monitoring], which "
+            "count and train nothing; name another purpose"
+        )
     return found + list(_two_meanings(plan))
 
 

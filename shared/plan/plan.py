@@ -271,6 +271,7 @@ class Plan(Extended):
             raise ValueError(f"purpose_code = {self.purpose_code!r}: a plan with [monitoring] has {PURPOSE!r}")
         unused = {
             "signals_from": self.signals_from is not None,
+            "scores_from": self.scores_from is not None,
             "training": not self.training.auto,
             "evaluation": self.evaluation != EVERYBODY,
             "privacy.label_epsilon": self.privacy.label_epsilon is not None,

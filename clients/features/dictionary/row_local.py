@@ -22,8 +22,11 @@ def counted(plan: Plan, group: Group) -> tuple[str, ...]:
     """The columns of a group's table that enter anything that is released, in the order of the table.
 
     They are those that are scored or from which a scored feature is derived, and those by whose levels the evaluation
-    is told; a mere input enters nothing.
+    is told; a mere input enters nothing. Of a plan of counts they are what its tables are by, whatever a column
+    is marked as: the months are the node's own reading of each loan.
     """
+    if plan.monitoring is not None:
+        return tuple(feature.name for feature in group.table.features if feature.name in plan.monitoring.by)
     used = {feature.name for feature in group.table.scored}
     used |= {name for derived in group.table.derived for name in derived.formula.inputs}
     used |= {feature.name for feature in group.table.protected} & plan.evaluation.groups.keys()

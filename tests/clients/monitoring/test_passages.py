@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealscore.clients.data import DataError
+from sealscore.clients.features.dictionary.row_local import obstacles
 from sealscore.clients.monitoring.passages import passages
 from sealscore.clients.setup.plan_data import given_reader, loaded, loader
 from sealscore.clients.watch.months import month_number
@@ -113,3 +114,28 @@ def test_a_node_without_a_table_of_repayments_says_what_to_name(lender):
     with pytest.raises(DataError) as caught:
         loader(lender, lender.config())(counts_plan())
     assert "[data.repayments]" in str(caught.value)
+
+
+def test_a_withdrawal_is_seen_whatever_is_wrong_with_the_repayments(lender):
+    pl.DataFrame(
+        {"loan": ["L1", "L2"], "person": ["p", "q"], "sector_0": ["food", "food"], "consent": ["", "federation"]}
+    ).write_csv(lender.folder / "loans.csv")
+    pl.DataFrame({"number": ["L2"], "month": ["2025-03"], "days": ["late"]}).write_csv(lender.folder / "paid.csv")
+    with pytest.raises(DataError):
+        loader(lender, lender.config())(counts_plan())
+    found = given_reader(lender, lender.config())(counts_plan())
+    assert found.fault is None
+    assert found.records.live("federation", "monitoring").tolist() == [False, True]
+
+
+@pytest.mark.parametrize("mark", ["protected", "input_only"])
+def test_what_tables_are_by_is_counted_however_it_is_marked(mark: str):
+    plan = counts_plan()
+    features = [
+        feature.model_copy(update={mark: feature.name == "sector_0"})
+        for feature in plan.groups["lender"].table.features
+    ]
+    table = plan.groups["lender"].table.model_copy(update={"features": tuple(features)})
+    marked = plan.model_copy(update={"groups": {"lender": plan.groups["lender"].model_copy(update={"table": table})}})
+    assert any("sector_0" in what for what in obstacles(marked, "lender-1", declared=False))
+    assert obstacles(marked, "lender-1", declared=True) == []

@@ -189,7 +189,7 @@ class TestPlansOfCounts:
         assert seen.obstacles == ()
         told = words(seen)
         assert "2025-01 to 2026-12" in told["counts"]
-        assert "sector_0 (3 bands)" in told["counts"]
+        assert "sector_0 (food, fashion, other)" in told["counts"]
         assert "counted by" in told["reads"]
         assert float(told["shows"].split("chance ")[1].split(",")[0]) > 0.9
         assert "(monitoring)" in told["purpose"]

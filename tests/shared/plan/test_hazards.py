@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from builders import small_plan
+from counted_loans import counts_plan
 from vertical_builders import vertical_plan
 
 from sealscore.shared.plan.hazards import LARGEST, hazards, simulated_only
+from sealscore.shared.plan.monitoring import PURPOSE
 from sealscore.shared.plan.plan import Plan
 
 
@@ -81,3 +83,8 @@ def test_what_only_a_simulation_may_answer():
     quiet = vertical_plan(privacy__noise="none", alignment__method="exact")
     assert len(simulated_only(quiet)) == 2
     assert simulated_only(small_plan()) == []
+
+
+def test_consents_to_counts_train_nothing():
+    assert any(PURPOSE in what for what in hazards(small_plan(purpose_code=PURPOSE)))
+    assert hazards(counts_plan()) == []
