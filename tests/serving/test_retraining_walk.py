@@ -188,10 +188,10 @@ def test_an_alert_proposes_a_plan_with_its_price(partners: Partners, monkeypatch
     assert plan.signals_from.plan == town.plan.hash
     price = found["price"]
     assert price["epsilon"] <= plan.privacy.epsilon <= town.plan.privacy.epsilon
-    # These plans have hardly any noise: together they take all of delta.
     assert 0 < price["spent"] < price["ceiling"] == 100
-    assert price["after"] is None
-    assert any("epsilon" in what for what in price["obstacles"])
+    # These plans have hardly any noise: together they may take all of delta, and then the draft says so.
+    assert any("epsilon" in what for what in price["obstacles"]) == (price["after"] is None)
+    assert price["after"] is None or price["spent"] < price["after"] <= price["ceiling"]
     assert {kind: bits["needed"] for kind, bits in price["bits"].items()} == {"video": 0, "wallet": 0}
     assert {kind: bits["used"] for kind, bits in price["bits"].items()} == {"video": 3, "wallet": 3}
     assert any("--of vertical" in step for step in found["next"])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from small_release import small_release
+from small_release import crafted, small_release
 
 from sealscore.clients.retraining.both_scored import BothReader
 from sealscore.clients.retraining.comparison import Compared, comparison
@@ -19,7 +19,6 @@ from sealscore.clients.watch.frames import REPAYMENTS
 from sealscore.clients.watch.months import closing_month, month_number
 from sealscore.clients.watch.run import WatchedLog
 from sealscore.clients.watch.settings import WatchedRelease, WatchSettings
-from sealscore.shared.serving.manifest import Cutoffs
 from sealscore.shared.serving.release import Release
 
 DAY = "2026-01-15"
@@ -29,8 +28,7 @@ SIZE = 240
 
 def named(release: Release, name: str) -> Release:
     """The release under another name, with a cut-off."""
-    changes = {"name": name, "cutoffs": Cutoffs(champion=600, fallback=600)}
-    return Release(release.manifest.model_copy(update=changes), release.content)
+    return crafted(release, name=name, cutoffs={"champion": 600, "fallback": 600})
 
 
 @pytest.fixture
@@ -158,7 +156,7 @@ def test_what_cannot_be_compared(releases: tuple[Release, Release]):
     with pytest.raises(WatchError) as error:
         comparison(compared(first, third, lines(first, second)))
     assert error.value.code == "nothing"
-    without = Release(first.manifest.model_copy(update={"cutoffs": None}), first.content)
+    without = crafted(first, cutoffs=None)
     found = comparison(compared(without, second, lines(without, second)))
     assert found["swaps"] is None
     assert comparison_page(found, "lender")
