@@ -64,8 +64,7 @@ class MonitoredLoans(ColumnMapping):
         table = super().read(schema.model_copy(update={"features": kept}), label, identifier, lenient)
         if schema.id not in table.frame.columns:
             return table  # the check of the table says that it is missing
-        _, rows = self.repayments.rows()
-        return with_passages(table, schema.id, rows)
+        return with_passages(table, schema.id, self.repayments.histories())
 
 
 def with_passages(table: Table, loan: str, rows: pl.DataFrame) -> Table:

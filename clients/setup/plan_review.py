@@ -21,7 +21,7 @@ from sealscore.shared.ledger.budget_check import BudgetCheck, Overdrawn
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.earlier_signals import earlier_score_problems, earlier_signal_problems
 from sealscore.shared.ledger.state import LedgerState, PlanState
-from sealscore.shared.monitoring.power import SHIFT, power, too_weak
+from sealscore.shared.monitoring.power import SHIFT, loans_a_month, power, too_weak
 from sealscore.shared.phases.cautions import cautions
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.hazards import hazards, simulated_only
@@ -189,7 +189,9 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
     if plan.monitoring is not None:
         found = power(plan)
         figure = f"a shift of PSI {SHIFT:g} in a month with the chance {found.chance:.3g}, by nominal counts"
-        lines.append(("shows", f"{figure}; noise of standard deviation {found.noise:.3g} in a cell"))
+        guess = "" if plan.counted.originations else f", if {plan.counted.passing:.3g} of loans pass 30 days (passing)"
+        loans = f"{loans_a_month(plan):.3g} loans a month{guess}"
+        lines.append(("shows", f"{figure}: {loans}; noise of standard deviation {found.noise:.3g} in a cell"))
     if plan.platforms and privacy.label_epsilon is not None:
         lines.append(("labels", f"randomized response at label epsilon {privacy.label_epsilon:g}, once a person"))
     if plan.signals_from is not None:

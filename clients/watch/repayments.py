@@ -78,6 +78,20 @@ class RepaymentTable:
         )
         return table, frame
 
+    def histories(self) -> pl.DataFrame:
+        """The rows, of which each loan has one for each month from its first to its last.
+
+        Raises:
+            DataError: as `read`; a row stands twice, or a month is missing.
+        """
+        table, frame = self.rows()
+        placed = frame.with_row_index("at").sort("loan", "month", "at")
+        since = placed.select(pl.col("month").diff().over("loan"))["month"].to_numpy()
+        faults = {code: placed["at"].to_numpy()[mask] for code, mask in (("twice", since == 0), ("gap", since > 1))}
+        if found := [_problem(table, code, *_WORDS[code], np.sort(at)) for code, at in faults.items() if len(at)]:
+            raise DataError(found)
+        return frame
+
     def _column(self, table: Table, name: str, read: Any) -> Any:
         try:
             return read(table.frame[name])

@@ -34,6 +34,11 @@ from sealscore.shared.text.terminal import BAD_INPUT, FAILED, fail, foreign, gro
 # federation`).
 SECONDS_A_ROUND = 2.4
 
+RecordsNow = Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records now.")]
+Retraining = Annotated[
+    str | None, typer.Option(help="Use levels of tokens whose consent names this purpose, as the release has it.")
+]
+
 app = typer.Typer(help="Make plans for the enrolled nodes, sign them, propose them, end them.", no_args_is_help=True)
 
 
@@ -71,11 +76,9 @@ def new(
 def retrain(
     name: Annotated[str, typer.Argument(help="The new plan's name: a-z, 0-9, '.', '_', '-'.")],
     of: Annotated[str, typer.Option(help="The plan that ran, whose platforms' towers stay as they are.")],
-    records: Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records now.")] = None,
+    records: RecordsNow = None,
     days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
-    retraining: Annotated[
-        str | None, typer.Option(help="Use levels of tokens whose consent names this purpose, as the release has it.")
-    ] = None,
+    retraining: Retraining = None,
     folder: Folder = HERE,
 ) -> None:
     """Make a plan that trains the lenders' towers again: platforms tell nothing new, and their phases are skipped."""
@@ -93,11 +96,9 @@ def recalibrate(
     epsilon: Annotated[
         float | None, typer.Option(help="What it may cost a person; by default a quarter of the earlier plan's.")
     ] = None,
-    records: Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records now.")] = None,
+    records: RecordsNow = None,
     days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
-    retraining: Annotated[
-        str | None, typer.Option(help="Use levels of tokens whose consent names this purpose, as the release has it.")
-    ] = None,
+    retraining: Retraining = None,
     folder: Folder = HERE,
 ) -> None:
     """Make a plan that trains nothing: PDs of the scores that there are are calibrated and evaluated again."""

@@ -9,7 +9,7 @@ from sealscore.shared.ledger.serving_state import ReleaseState, TrainedPlan
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.signal.meaning import signal_form
 from sealscore.shared.plan.plan import Plan
-from sealscore.shared.plan.settings import SignalsFrom
+from sealscore.shared.plan.settings import SignalsFrom, Split
 
 
 def earlier_signal_problems(
@@ -60,7 +60,9 @@ def earlier_score_problems(plan: Plan, party: str, plans: Mapping[str, TrainedPl
     """What is in the way of `scores_from`, each with the fix; empty where nothing is, and for a plan without it.
 
     The plan whose scores are kept is in the ledger of this party, with the same tables, model and outcome: else its
-    columns would be read as others, and PDs would mean something else.
+    columns would be read as others, and PDs would mean something else. It was for the same purpose, as consents know
+    it; its test persons are still test persons, or, where the split is by date, those who came later; and levels are
+    those that its own scores read.
     """
     source = plan.scores_from
     if source is None:
@@ -70,18 +72,34 @@ def earlier_score_problems(plan: Plan, party: str, plans: Mapping[str, TrainedPl
         what = f"scores_from.plan = {source.plan}: {party} never approved that plan; name one whose score it knows"
         return [f"{what}, or leave scores_from out, so that a score is trained"]
     lenders, before = plan.lenders, earlier.plan
+    if before.lenders != lenders:
+        return [f"groups.{lenders}: the plan whose score is kept calls its lenders {before.lenders!r}; do as well"]
+    group, group_before = plan.groups[lenders], before.groups[lenders]
+    levels = None if plan.signals_from is None else plan.signals_from.plan
+    levels_before = (before.signals_from.plan if before.signals_from else source.plan) if before.platforms else None
     same = {
-        f"groups.{lenders}": plan.groups[lenders].table == before.groups.get(lenders, plan.groups[lenders]).table
-        and lenders == before.lenders,
+        "purpose_code": plan.purpose_code == before.purpose_code,
+        f"groups.{lenders}": (group.table, group.crosses) == (group_before.table, group_before.crosses),
+        "evaluation.split": _as_far(before.evaluation.split, plan.evaluation.split),
+        "signals_from.plan": levels == levels_before,
         "model": plan.model == before.model,
         "outcome": plan.outcome.meaning == before.outcome.meaning,
         "training": plan.training == before.training,
     }
     return [
-        f"{key}: is not that of the plan whose score is kept, so PDs would mean something else; copy it from there"
+        f"{key}: is not that of the plan whose score is kept, so its figures would be of something else; copy it from "
+        "there"
         for key, alike in same.items()
         if not alike
     ]
+
+
+def _as_far(before: Split, now: Split) -> bool:
+    """Whether nobody whom the earlier plan may have trained on is a test person now."""
+    days = before.first_test_day, now.first_test_day
+    if before.kind == now.kind == "date" and days[0] is not None and days[1] is not None:
+        return days[1] >= days[0]
+    return before == now
 
 
 def _named(source: SignalsFrom, plan: Plan, party: str, release: ReleaseState) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import numpy as np
 
@@ -14,7 +15,7 @@ def first_passages(plan: Plan, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """Counts of loans, int64 [cells]: of each column of `monitoring.by` in turn, by month, event and band.
 
     `columns` are float64 [n] as in Records. What lies outside of the plan's months is in no cell; by vintage a passage
-    counts until the plan's cut-off day.
+    counts until the last month that is over on the plan's cut-off day.
 
     Formal guarantees: adding or removing a loan changes at most one cell for each event of each table by one, so m
     loans of a person move the counts by at most m sqrt(events tables) in L2 norm, whatever cells they fall into.
@@ -24,7 +25,9 @@ def first_passages(plan: Plan, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     rows = {event: _places(columns[event], months) for event in asked.events} | {
         OPENED: _places(columns[OPENED], months)
     }
-    until = 100 * plan.outcome.cutoff.year + plan.outcome.cutoff.month
+    # The last day of a month belongs to a month that is over.
+    ended = (plan.outcome.cutoff + timedelta(days=1)).replace(day=1) - timedelta(days=1)
+    until = 100 * ended.year + ended.month
     parts = []
     for name, edges in asked.by.items():
         keys = asked.band_keys(table, name)

@@ -36,7 +36,7 @@ def test_a_second_and_a_third_plan_are_told_levels_and_a_fourth_is_known_not_to_
         left = SIGNAL_BITS - number * bits
         assert f"{(number - 1) * bits} used, {bits} needed by this plan, {left} left of {SIGNAL_BITS}" in said.text
         assert "in the way" not in said.text
-        carried_out(partners, plan)
+        carried_out(partners.town, plan)
         found = verify_ledger(town.node("video-1").ledger_file)
         assert found.ok, found.findings
         told.append(found.signal_bits)
@@ -79,7 +79,7 @@ def test_the_head_alone_is_trained_again_and_released_with_the_towers_that_told(
     for name in PARTIES:
         with closing(town.node(name).disclosure_store()) as store:
             before[name] = store.head
-    carried_out(partners, plan)
+    carried_out(partners.town, plan)
     for name in PARTIES:
         with closing(town.node(name).disclosure_store()) as store:
             assert store.head == before[name]

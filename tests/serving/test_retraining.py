@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import plans_carried
 import polars as pl
 import pytest
-from doubles import DirectExchange
-from homes import running
 from partners import Partners
 from serving_town import ServingTown
 from vertical_builders import LENDERS, PARTIES
@@ -18,7 +16,6 @@ from vertical_builders import LENDERS, PARTIES
 from sealscore.clients.roles.lender import Lender
 from sealscore.clients.setup.plan_data import loaded
 from sealscore.compliance.verify.verify import verify_ledger
-from sealscore.server.run.run import run_coordinator
 from sealscore.shared.ledger.entries import Limit
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.plan import Plan
@@ -29,29 +26,12 @@ CODE = "retraining"
 
 
 def carried_out(town: ServingTown, plan: Plan) -> None:
-    """The plan, approved by all, through real nodes that read levels of tokens as `start` lets them."""
+    """The plan, approved by all, without a ceiling of epsilon."""
     for name in PARTIES:
         with closing(town.ledger(name)) as ledger:
             ceilings = town.node(name).config().budget.model_copy(update={"epsilon": None})
             ledger.append(lambda state, ceilings=ceilings: Limit(ceilings=ceilings, why="a test of levels"))  # type: ignore[misc]
-    with ExitStack() as stack:
-        hosts: dict[str, Any] = {}
-        for name in PARTIES:
-            node, more = town.node(name), {}
-            if name in LENDERS:
-                more["token_levels"] = town.serving(name).kept_levels()
-            host = running(node, plan, may_tell=node.config().data.may_tell, **more)
-            hosts[name] = stack.enter_context(host)
-        run_coordinator(
-            plan.canonical(),
-            DirectExchange(hosts),
-            town.server.run_folder(plan),
-            patience=0.0,
-            timeout=None,
-            identity=town.server.identity(),
-            receipts=town.server.receipts,
-            earlier=town.server.earlier_run(plan),
-        )
+    plans_carried.carried_out(town, plan)
 
 
 def new_at(partners: Partners, count: int) -> list[str]:

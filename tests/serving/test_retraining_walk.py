@@ -108,7 +108,7 @@ def test_from_an_alert_to_a_promotion_and_back(partners: Partners, monkeypatch: 
     for name in (LENDER, "wallet"):
         seen = partners.good(name, "plan", "show", town.server.plans / "again.json")
         assert "in the way" not in seen.text
-    carried_out(partners, plan)
+    carried_out(partners.town, plan)
     for name in PARTIES:
         assert verify_ledger(town.node(name).ledger_file).ok
     assert partners.server("release", "new", "again", "--name", "second").code == 0

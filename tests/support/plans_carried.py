@@ -8,7 +8,8 @@ from typing import Any
 from doubles import DirectExchange
 from homes import running
 from partners import Partners
-from vertical_builders import PARTIES
+from serving_town import ServingTown
+from vertical_builders import LENDERS, PARTIES
 
 from sealscore.server.run.run import run_coordinator
 from sealscore.shared.ledger.entries import Limit
@@ -26,15 +27,16 @@ def no_ceiling_of_epsilon(partners: Partners, name: str) -> None:
         ledger.append(lambda state: Limit(ceilings=ceilings, why="a test"))
 
 
-def carried_out(partners: Partners, plan: Plan) -> None:
-    """The plan, approved by all, through real nodes in this process."""
-    town = partners.town
+def carried_out(town: ServingTown, plan: Plan) -> None:
+    """The plan, approved by all, through real nodes that read levels of tokens as `start` lets them."""
     with ExitStack() as stack:
-        nodes = {name: town.node(name) for name in PARTIES}
-        hosts: dict[str, Any] = {
-            name: stack.enter_context(running(node, plan, may_tell=node.config().data.may_tell))
-            for name, node in nodes.items()
-        }
+        hosts: dict[str, Any] = {}
+        for name in PARTIES:
+            node, more = town.node(name), {}
+            if name in LENDERS:
+                more["token_levels"] = town.serving(name).kept_levels()
+            host = running(node, plan, may_tell=node.config().data.may_tell, **more)
+            hosts[name] = stack.enter_context(host)
         run_coordinator(
             plan.canonical(),
             DirectExchange(hosts),
