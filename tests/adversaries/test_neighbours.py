@@ -15,13 +15,13 @@ from sealscore.simulations.neighbours.watch import Watch, sized, watch_scenario
 
 pytestmark = pytest.mark.slow
 
-CREATORS, PERSONS, ROUNDS = 1000, 8, 16
+CREATORS, PERSONS = 500, 6
 KINDS = {"bin", "train_tower", "signal_edges", "calibrate", "evaluate"}
 
 
-def watched(persons: int, halves: int, all_features: bool = False) -> Watch:
+def watched(persons: int, halves: int, rounds: int, all_features: bool = False) -> Watch:
     scenario = sized(Scenario.load(resolve("creators_small")), CREATORS)
-    return watch_scenario(scenario, persons, halves, ROUNDS, all_features)
+    return watch_scenario(scenario, persons, halves, rounds, all_features)
 
 
 def shares(found: Watch) -> dict[str, float]:
@@ -30,7 +30,7 @@ def shares(found: Watch) -> dict[str, float]:
 
 
 def test_nobody_moves_more_than_the_plan_claims():
-    found = watched(PERSONS, 1)
+    found = watched(PERSONS, 1, rounds=8)
     assert [str(finding) for finding in found.findings] == []
     assert {phase.partition(":")[0] for phase in shares(found)} == KINDS
     # Persons who stand at all parties of a group move its sums nearly as far as they may.
@@ -40,9 +40,9 @@ def test_nobody_moves_more_than_the_plan_claims():
 
 def test_nobody_moves_another_by_any_feature_that_there_is(defences: Defences):
     """Every feature scored, also those that the plan has for baselines alone."""
-    assert [str(finding) for finding in watched(2, 1, all_features=True).findings] == []
+    assert [str(finding) for finding in watched(2, 1, rounds=4, all_features=True).findings] == []
     with defences.without("row-local features"):
-        found = watched(2, 0, all_features=True)
+        found = watched(2, 0, rounds=4, all_features=True)
     sums = {f.where: f.found / f.allowed for f in found.findings if f.what is What.SUM}
     assert sums["bin:lender"] > 2
     assert sums["train_tower:lender"] > 2
