@@ -38,7 +38,7 @@ test: lint
 # Property and fuzz tests once more, with all of their examples.
 long: $(VENV)/ready
 	$(BIN)/pytest -m long
-	SEALSCORE_EXAMPLES=all $(BIN)/pytest tests/fuzz
+	SEALSCORE_EXAMPLES=all $(BIN)/pytest tests/fuzz tests/data/strange/test_properties.py
 
 live: $(VENV)/ready
 	$(BIN)/pytest -m live

@@ -49,7 +49,7 @@ def kills(tmp_path: Path, count: int, seed: int) -> None:
 
 @pytest.mark.slow
 def test_killed_under_load_nothing_that_was_answered_is_lost(tmp_path: Path):
-    kills(tmp_path, 8, seed=1)
+    kills(tmp_path, 4, seed=1)
 
 
 @pytest.mark.long

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -144,6 +145,8 @@ def test_of_a_csv_in_blocks_of_any_size(
 PLAIN_FILE = written(cells(rows())[:9]).encode()
 QUOTED = [[f"L{n}", "a, b", 'say ""x""', "two\nlines", ",", "", str(n)] for n in range(6)]
 QUOTED_FILE = written(QUOTED).encode()
+# Each byte of a file takes half a second a kind of damage.
+EACH = 1 if os.environ.get("SEALSCORE_EXAMPLES") == "all" else 4
 
 
 @pytest.mark.parametrize(
@@ -158,12 +161,12 @@ QUOTED_FILE = written(QUOTED).encode()
 )
 @pytest.mark.parametrize("damage", [*b'",\n\r;\0 xL0', 0x80, 0xC3, 0xFF])
 def test_a_damaged_byte_costs_no_record_in_silence(tmp_path: Path, clean: bytes, damage: int) -> None:
-    """Each byte of a file in turn: as many records as before, or a refusal, where the header is what it was."""
+    """Each byte of a file in turn, or each fourth: as many records as before, or a refusal, if the header is whole."""
     path = tmp_path / "t.csv"
     path.write_bytes(clean)
     before = read_source(path)
     count, header, read = before.frame.height, before.header, 0
-    for at in range(len(clean)):
+    for at in range(damage % EACH, len(clean), EACH):
         path.write_bytes(clean[:at] + bytes([damage]) + clean[at + 1 :])
         try:
             found = read_source(path)
