@@ -122,6 +122,7 @@ def test_the_shipped_file_is_plain_and_small(monkeypatch: pytest.MonkeyPatch):
         shipped.__wrapped__()
 
 
+@pytest.mark.long
 def test_the_shipped_file_is_grown_again_from_invented_channels():
     """Bit for bit: the world of a fixed config and seed, and scikit-learn's forest of it."""
     found, known = fit_detector.grow(fit_detector.reference())[0], shipped()

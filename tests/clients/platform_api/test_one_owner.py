@@ -52,7 +52,10 @@ def limited(folder: Path, **limits: TellLimit) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("capacity", [3, 2], ids=["ceiling met", "ceiling refuses"])
+@pytest.mark.parametrize(
+    "capacity",
+    [pytest.param(3, id="ceiling met", marks=pytest.mark.long), pytest.param(2, id="ceiling refuses")],
+)
 def test_processes_that_charge_at_once_are_never_over_a_ceiling_and_never_under_counted(tmp_path: Path, capacity: int):
     folder = limited(tmp_path, capacity=TellLimit(month=capacity, life=capacity), signal=TellLimit(month=3, life=3))
     script = ROOT / "tests" / "support" / "charging_child.py"
