@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -28,19 +29,33 @@ def town(tmp_path: Path) -> Town:
         os.umask(before)
 
 
-def typed(module: str, *words: object, code: int = 0) -> None:
-    """A command as from a shell that hides nothing from anybody."""
+# Commands one after the other in one process, which imports once, each from a shell that hides nothing from anybody.
+SHELL = """
+import importlib, json, os, sys
+for module, *words in json.loads(sys.argv[1]):
+    os.umask(0)
+    sys.argv = [module, *words]
+    try:
+        importlib.import_module(module).main()
+    except SystemExit as ended:
+        if ended.code:
+            sys.exit(f"{words}: {ended.code}")
+"""
+
+
+def typed(*commands: tuple[object, ...]) -> None:
+    """Run commands, of a module and its words each, that all must end well."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SEALSCORE_")}
+    said = json.dumps([[str(word) for word in command] for command in commands])
     done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, words)],
+        [sys.executable, "-c", SHELL, said],
         env=kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        umask=0o000,
         timeout=300,
         check=False,
     )
-    assert done.returncode == code, (words, done.stdout, done.stderr)
+    assert done.returncode == 0, (done.stdout, done.stderr)
 
 
 def others_may_reach(*folders: Path) -> list[str]:
@@ -50,40 +65,43 @@ def others_may_reach(*folders: Path) -> list[str]:
 
 
 def test_a_node(town: Town, tmp_path: Path):
-    home, plan = town["lender-1"], town.server.plans / "small.json"
+    home, plan = town["lender-1"].folder, town.server.plans / "small.json"
     fresh = tmp_path / "fresh"
-    typed(NODE, "init", "--name", "lender-9", "--role", "lender", "--home", fresh)
-    typed(NODE, "peer", "trust", town.server.card_file, "--fingerprint", fingerprint(town), "--home", fresh)
-    typed(NODE, "plan", "approve", plan, "--bundle", town.bundle, "--yes", "--home", home.folder)
-    typed(NODE, "check", "--no-connect", "--home", home.folder)
-    typed(NODE, "doctor", "-o", home.folder / "support.json", "--home", home.folder)
-    assert (home.folder / "support.json").exists()
-    assert others_may_reach(fresh, home.folder) == []
-
-
-def fingerprint(town: Town) -> str:
-    return town.server.identity().card.fingerprint
+    read = town.server.identity().card.fingerprint
+    typed(
+        (NODE, "init", "--name", "lender-9", "--role", "lender", "--home", fresh),
+        (NODE, "peer", "trust", town.server.card_file, "--fingerprint", read, "--home", fresh),
+        (NODE, "plan", "approve", plan, "--bundle", town.bundle, "--yes", "--home", home),
+        (NODE, "check", "--no-connect", "--home", home),
+        (NODE, "doctor", "-o", home / "support.json", "--home", home),
+    )
+    assert (home / "support.json").exists()
+    assert others_may_reach(fresh, home) == []
 
 
 def test_a_server(town: Town, tmp_path: Path):
     fresh, folder = tmp_path / "fresh", town.server.folder
-    typed(SERVER, "init", "--host", "localhost", "--home", fresh)
     like = tmp_path / "like.toml"
     like.write_text(tomli_w.dumps(plan_data()), encoding="utf-8")
-    typed(SERVER, "plan", "new", "fresh", "--like", like, "--home", folder)
-    typed(SERVER, "plan", "sign", "fresh", "--home", folder)
-    typed(SERVER, "bundle", "-o", folder / "app.fab", "--plan", "fresh", "--home", folder)
+    typed(
+        (SERVER, "init", "--host", "localhost", "--home", fresh),
+        (SERVER, "plan", "new", "fresh", "--like", like, "--home", folder),
+        (SERVER, "plan", "sign", "fresh", "--home", folder),
+        (SERVER, "bundle", "-o", folder / "app.fab", "--plan", "fresh", "--home", folder),
+    )
     assert others_may_reach(fresh, folder) == []
 
 
 def test_compliance_and_a_simulation(tmp_path: Path):
     runs = tmp_path / "runs"
     plan = small_scenario(tmp_path, noise=NO_NOISE)
-    typed(SIM, "run", plan, "--runs", runs, "--no-baselines")
+    typed((SIM, "run", plan, "--runs", runs, "--no-baselines"))
     (run,) = runs.iterdir()
-    typed(SIM, "report", run, "-o", runs / "report.html")
-    ledgers = sorted(run.rglob("*.db"))
-    typed(COMPLIANCE, "report", *ledgers[:1], "-o", runs / "page.html", "--run", run, "--simulation")
-    typed(COMPLIANCE, "anchors", ledgers[0], "-o", runs / "anchors.jsonl")
+    first = min(run.rglob("*.db"))
+    typed(
+        (SIM, "report", run, "-o", runs / "report.html"),
+        (COMPLIANCE, "report", first, "-o", runs / "page.html", "--run", run, "--simulation"),
+        (COMPLIANCE, "anchors", first, "-o", runs / "anchors.jsonl"),
+    )
     assert {"report.html", "page.html", "anchors.jsonl"} <= {path.name for path in runs.iterdir()}
     assert others_may_reach(runs) == []
