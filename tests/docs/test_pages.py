@@ -19,7 +19,7 @@ from sealscore.simulations.data import datasets, scenario
 from sealscore.simulations.experiments import baselines
 
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 CODE = re.compile(r'(?:Refused\(|_refuse\(\w+, |Refusal\((?:\w+|self\._reply\(header\)), )"([a-z-]+)"')
 
 
@@ -99,9 +99,9 @@ def test_every_command_is_shown_and_no_other():
 
 
 def test_plans_baselines_benchmarks_and_data_are_those_there_are():
-    readme, page = read("README.md"), read("docs/researcher.md")
+    figures, page = read("docs/research.md"), read("docs/researcher.md")
     for name in scenario.packaged():
-        assert f"`{name}`" in readme, name
+        assert f"`{name}`" in figures, name
     assert f"`{scenario.MAIN_JOB}`" in page
     assert f"`{scenario.MAIN_JOB_WITHOUT_DATA}`" in page
     for name in (*baselines.BASELINES, "platform_alone_dp"):
