@@ -68,13 +68,19 @@ def verify(
     """
     from sealscore.compliance.figures.joint import joint_claims
     from sealscore.compliance.terminal import show_joint, show_verification
+    from sealscore.compliance.verify.checks import checks_of, verdict_of, worst_verdict
 
     found = _verified(ledgers, anchors, server_card, simulation)
     joint, code = joint_claims(found), _code(found)
     if as_json:
         shown = {
             "exit_code": code,
-            "ledgers": [one.as_json() for one in found],
+            "verdict": worst_verdict(found).value,
+            "ledgers": [
+                one.as_json()
+                | {"verdict": verdict_of(one).value, "checks": [check.as_json() for check in checks_of(one)]}
+                for one in found
+            ],
             "joint": [claim.as_json() for claim in joint],
         }
         print(json.dumps(shown))

@@ -12,11 +12,12 @@ from sealscore.compliance.ledger_report.collusion_section import collusion
 from sealscore.compliance.ledger_report.incidents_section import incidents
 from sealscore.compliance.ledger_report.joint_section import joint
 from sealscore.compliance.ledger_report.model_section import fairness, model_card, reasons
-from sealscore.compliance.ledger_report.overview_section import overview
+from sealscore.compliance.ledger_report.overview_section import overview, unusual
 from sealscore.compliance.ledger_report.timeline_section import timeline
 from sealscore.compliance.ledger_report.told.disclosure_section import consents, disclosures, labels
 from sealscore.compliance.ledger_report.told.scoring_section import scoring
-from sealscore.compliance.ledger_report.verification_section import record, verdict, verification
+from sealscore.compliance.ledger_report.verdict import verdict_line
+from sealscore.compliance.ledger_report.verification_section import record, verification
 from sealscore.compliance.pages.glossary import glossary
 from sealscore.compliance.pages.page import Page, pairs
 from sealscore.shared.files import write_whole
@@ -59,26 +60,28 @@ def compliance_report(review: LedgerReview) -> str:
     names = [party.account.party for party in review.parties]
     shown = listed(names) if len(names) <= _NAMED else plural(len(names), "ledger")
     days = [party.account.lines[-1].day for party in review.parties if party.account.lines]
-    page = Page(
-        f"Privacy report: {shown}", f"{verdict(review)} Last entry of {max(days)}." if days else verdict(review)
-    )
-    page.section("At a glance", overview(review))
-    page.section("The claim, stated completely", claim(review))
-    page.section("Budgets: spent, set aside, left", budgets(review))
-    page.section("Releases over time", timeline(review))
-    page.section("If parties collude", collusion(review))
-    page.section("One person at several parties", joint(review))
-    page.section("Disclosures by recipient", disclosures(review))
-    page.section("Releases of labels", labels(review))
-    page.section("Scoring", scoring(review))
-    page.section("Refused and failed requests", incidents(review))
-    page.section("Withdrawn consents", consents(review))
-    page.section("Verification", verification(review))
-    page.section("The model card", model_card(review))
+    verdict = verdict_line([party.verification for party in review.parties])
+    page = Page(f"Privacy report: {shown}", f"{verdict} Last entry of {max(days)}." if days else verdict)
+    page.section("At a glance", overview(review), key="glance")
+    page.section("The claim, stated completely", claim(review), key="claim")
+    page.section("Budgets: spent, set aside, left", budgets(review), key="budgets")
+    page.section("Releases over time", timeline(review), key="timeline")
+    page.section("If parties collude", collusion(review), key="collusion")
+    page.section("One person at several parties", joint(review), key="joint")
+    page.section("Who told whom what", disclosures(review), key="told")
+    page.section("Releases of labels", labels(review), key="labels")
+    page.section("Scoring", scoring(review), key="scoring")
+    page.section("All that is unusual", unusual(review), key="unusual")
+    page.section("Refused and failed requests", incidents(review), key="refused")
+    page.section("Withdrawn consents", consents(review), key="withdrawn")
+    page.section("Verification", verification(review), key="verification")
+    page.section("The model card", model_card(review), key="model")
     if review.run is not None:
-        page.section("How the score treats groups", fairness(review))
-        page.section("Reason codes and what moves the score", reasons(review))
+        page.section("How the score treats groups", fairness(review), key="groups")
+        page.section("Reason codes and what moves the score", reasons(review), key="reasons")
     platforms = any(plan.platforms for plan in review.plans)
-    page.section("Glossary", pairs(glossary(platforms, False, model=review.run is not None, ledgers=True)))
-    page.section("Record", record(review))
+    page.section(
+        "Glossary", pairs(glossary(platforms, False, model=review.run is not None, ledgers=True)), key="glossary"
+    )
+    page.section("Record", record(review), key="record")
     return page.render()

@@ -18,7 +18,7 @@ _VOID = frozenset({"meta", "br", "line", "rect", "circle", "path", "polyline", "
 # Tables up to so many rows stay on one page in print.
 _LONG = 14
 # Tables of sentences, which are long with few rows.
-_WORDY = ("words", "even")
+_WORDY = ("words", "even", "kinds", "checks")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -76,6 +76,12 @@ def bullets(items: Iterable[object]) -> Html:
     """A list; nothing where there are no items."""
     entries = [element("li", item) for item in items]
     return element("ul", *entries) if entries else Html("")
+
+
+def numbered(items: Iterable[object]) -> Html:
+    """A numbered list; nothing where there are no items."""
+    entries = [element("li", item) for item in items]
+    return element("ol", *entries) if entries else Html("")
 
 
 @dataclass(frozen=True)
@@ -143,9 +149,9 @@ def cards(entries: Iterable[tuple[object, object, object]]) -> Html:
     return element("div", *made, class_="cards four" if len(made) % 4 == 0 else "cards")
 
 
-def notice(title: object, *content: object) -> Html:
+def notice(title: object, *content: object, class_: str | None = None) -> Html:
     """A box that is not to be overlooked."""
-    return element("aside", element("b", title), *content)
+    return element("aside", element("b", title), *content, class_=class_)
 
 
 @dataclass
@@ -157,9 +163,9 @@ class Page:
     language: str = "en"
     _sections: list[tuple[str, str, Html]] = field(default_factory=list)
 
-    def section(self, heading: str, *content: object) -> None:
-        """Add a section."""
-        self._sections.append((f"s{len(self._sections) + 1}", heading, join(content)))
+    def section(self, heading: str, *content: object, key: str = "") -> None:
+        """Add a section; `key` is its place in links, by default its number."""
+        self._sections.append((key or f"s{len(self._sections) + 1}", heading, join(content)))
 
     def render(self) -> str:
         """The document: one file, no scripts, nothing that is loaded from anywhere."""

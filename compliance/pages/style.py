@@ -18,7 +18,7 @@ p { margin: 8px 0; max-width: 78ch; overflow-wrap: anywhere; }
 .lead { font-size: 16.5px; max-width: none; }
 .soft { color: var(--soft); }
 .note { color: var(--soft); font-size: 13.5px; max-width: 96ch; }
-ul { margin: 8px 0; padding-left: 22px; }
+ul, ol { margin: 8px 0; padding-left: 22px; }
 li { margin: 3px 0; max-width: 92ch; overflow-wrap: anywhere; }
 nav { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 8px 0; font-size: 13px;
   border-bottom: 1px solid var(--line); }
@@ -49,6 +49,12 @@ table.words th, table.words td { padding-right: 14px; overflow-wrap: anywhere; }
 table.even { width: 100%; table-layout: fixed; }
 table.even th:first-child { width: 15%; }
 table.even th, table.even td { padding-right: 14px; overflow-wrap: anywhere; }
+table.kinds, table.checks { width: 100%; table-layout: fixed; }
+table.kinds th, table.kinds td, table.checks th, table.checks td { padding-right: 14px; overflow-wrap: anywhere; }
+table.kinds th:nth-child(1) { width: 14%; }
+table.kinds th:nth-child(2), table.kinds th:last-child { width: 10%; }
+table.kinds th:nth-child(3) { width: 27%; }
+table.checks th:first-child { width: 46%; }
 dl { display: grid; grid-template-columns: minmax(120px, 22%) 1fr; gap: 5px 18px; margin: 10px 0; font-size: 14px; }
 dt { font-weight: bold; overflow-wrap: anywhere; }
 dd { margin: 0; max-width: 92ch; overflow-wrap: anywhere; }
@@ -83,7 +89,7 @@ code { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 1
   .note, figcaption { font-size: 9pt; }
   aside, dl { font-size: 9.5pt; }
   table { font-size: 8.7pt; }
-  table.words, table.even { font-size: 8.3pt; }
+  table.words, table.even, table.kinds, table.checks { font-size: 8.3pt; }
   .scroll { overflow: visible; }
   h2 { font-size: 14pt; margin-top: 20pt; }
   h3 { font-size: 11.5pt; }

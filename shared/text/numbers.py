@@ -101,3 +101,8 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def coded(code: str) -> str:
+    """A code such as "bad-cohort" as words; a text that is no code comes back as it is."""
+    return code.replace("-", " ") if all(c.isascii() and (c.islower() or c in "-0123456789") for c in code) else code
