@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from sealscore.compliance.told.kinds import OF_PHASE, OF_SERVING, OTHER, TOLD_KINDS, ToldKind
 from sealscore.compliance.verify.account import Account
@@ -27,7 +27,8 @@ class Told:
     `bits` are of one person, None where it is counted otherwise; `label_epsilon` is that of a noisy label. `persons` is
     of how many, `fresh` of how many for the first time, None where the ledger does not say. `messages` counts what
     left: messages, days charged, or answers. `by` are the parties whose ledgers here record it, `fields` the data
-    fields behind it, and `meaning` is equal where the same values were told again.
+    fields behind it, and `plans` the hashes of the plans that it is under. `meaning` is equal where the same values were
+    told again.
     """
 
     kind: str
@@ -44,7 +45,27 @@ class Told:
     last: str
     by: tuple[str, ...]
     fields: tuple[str, ...]
+    plans: tuple[str, ...]
     meaning: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines: plain data. `measure` is what `bits` or `label_epsilon` are in, or "epsilon" for counts."""
+        return {
+            "kind": self.kind,
+            "stage": self.stage,
+            "from": self.sender,
+            "to": "everybody who sees the result" if self.recipient == READERS else self.recipient,
+            "learns": self.of.learns(),
+            "data_fields": list(self.fields),
+            "measure": self.of.limit,
+            "bits": self.bits,
+            "label_epsilon": self.label_epsilon,
+            "persons": self.persons,
+            "persons_new": self.fresh,
+            "first": self.first,
+            "last": self.last,
+            "recorded_by": list(self.by),
+        }
 
     @property
     def of(self) -> ToldKind:
@@ -67,13 +88,19 @@ def told_rows(accounts: Sequence[Account]) -> list[Told]:
     )
 
 
-def planned_kinds(accounts: Iterable[Account]) -> set[str]:
-    """Kinds that approved plans and releases provide for, whether or not anything was told yet."""
+def planned_kinds(accounts: Iterable[Account], plan: str = "") -> set[str]:
+    """Kinds that approved plans and releases provide for, whether or not anything was told yet.
+
+    Of all plans, or of that of one hash.
+    """
     found: set[str] = set()
     for account in accounts:
-        for plan in account.plans:
-            found |= {OF_PHASE[phase.kind] for _, phase in plan.phases.values() if phase.kind in OF_PHASE}
+        for one in account.plans:
+            if plan in ("", one.plan.hash):
+                found |= {OF_PHASE[phase.kind] for _, phase in one.phases.values() if phase.kind in OF_PHASE}
         for release in account.state.serving.releases.values():
+            if plan not in ("", release.manifest.plan):
+                continue
             tells = [release.told] if release.told else release.manifest.told.values()
             found |= {OF_SERVING[kind] for told in tells for kind in told.bits}
     return found
@@ -149,6 +176,7 @@ def _disclosed(account: Account) -> Iterator[Told]:
             line.day,
             (account.party,),
             TOLD_KINDS[kind].fields(plan, group, None) if plan else (),
+            (entry.plan,),
             # What has no name may mean something new each time.
             entry.what or f"{entry.plan} {line.seq}",
         )
@@ -181,7 +209,7 @@ def _counted(account: Account) -> Iterator[Told]:
             days = [line.day for line in lines]
             yield Told(
                 *("counts", "monitoring", account.party, READERS, plan.plan, None, None, None, None, len(lines)),
-                *(min(days), max(days), (account.party,), fields, plan.plan.hash),
+                *(min(days), max(days), (account.party,), fields, (plan.plan.hash,), plan.plan.hash),
             )
 
 
@@ -190,6 +218,7 @@ def _served(account: Account) -> Iterator[Told]:
     serving = account.state.serving
     for lender, told in told_by_lender(serving).items():
         releases = [one for one in serving.releases.values() if one.days.get(lender) or one.corrections]
+        plans = tuple(dict.fromkeys(one.manifest.plan for one in releases))
         for kind, bits in told.bits.items():
             key, fields = OF_SERVING.get(kind, OTHER), dict[str, None]()  # type: ignore[call-overload]
             for release in releases:
@@ -199,5 +228,5 @@ def _served(account: Account) -> Iterator[Told]:
                     fields |= dict.fromkeys(TOLD_KINDS[key].fields(known.plan, group, release.told))
             yield Told(
                 *(key, "scoring", account.party, lender, None, bits, None, None, None, told.days),
-                *(told.first, told.last, (account.party,), tuple(fields), kind),
+                *(told.first, told.last, (account.party,), tuple(fields), plans, kind),
             )

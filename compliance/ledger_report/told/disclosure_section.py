@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from sealscore.compliance.figures.review import LedgerReview
+from sealscore.compliance.ledger_report.budget_section import epsilon_text
 from sealscore.compliance.pages.page import Column, Html, bullets, join, paragraph, soft, table
 from sealscore.compliance.told.kinds import TOLD_KINDS
 from sealscore.compliance.told.rows import Told, bits_received
@@ -36,7 +37,7 @@ def disclosures(review: LedgerReview) -> Html:
     if not review.told:
         return join([said, paragraph("No ledger here records a disclosure: nothing was disclosed of single persons.")])
     trained = [one for one in review.told if one.stage == "training"]
-    return join([said, _kinds(review), _training(trained), _received(review)])
+    return join([said, _kinds(review), _training(trained), _received(review), _counts(review)])
 
 
 def _kinds(review: LedgerReview) -> Html:
@@ -93,6 +94,20 @@ def _measure(one: Told) -> str:
     if one.bits is not None:
         return plural(one.bits, "bit")
     return f"label epsilon {short(one.label_epsilon)}" if one.label_epsilon is not None else "no bound"
+
+
+def _counts(review: LedgerReview) -> Html:
+    """Counts of monitoring: sums with noise, that everybody gets who sees the result."""
+    spent = {claim.plan.hash: claim for claim in review.joint}
+    rows = [
+        (one.sender, one.plan.name, whole(one.messages), epsilon_text(spent[one.plan.hash].epsilon), listed(one.fields))
+        for one in review.told
+        if one.kind == "counts" and one.plan is not None
+    ]
+    if not rows:
+        return Html("")
+    columns = ["from", "plan", Column("answers", number=True), Column("epsilon of the plan", number=True), "counted by"]
+    return table(columns, rows, "Counts of monitoring, for everybody who sees the result")
 
 
 def _received(review: LedgerReview) -> Html:
