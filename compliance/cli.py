@@ -104,12 +104,15 @@ def report(
 
     It is written whatever the ledgers are like, with the result of the check in it; `verify` gives the exit code.
     """
-    from sealscore.compliance.ledger_report.report import write_compliance_report
+    from sealscore.compliance.figures.review import LedgerReview
+    from sealscore.compliance.ledger_report.report import write_review
 
+    review = LedgerReview.of(ledgers, run, anchors or [], simulation)
     try:
-        print(visible(str(write_compliance_report(ledgers, output, run, anchors or [], simulation))))
+        print(visible(str(write_review(review, output))))
     except OSError as error:
         raise typer.BadParameter(f"the report cannot be written: {error}", param_hint="--output") from error
+    _offer_simulation([party.verification for party in review.parties], simulation)
 
 
 @app.command()
@@ -151,6 +154,7 @@ def export(
         raise typer.BadParameter("the one form there is must be named", param_hint="--registry")
     found = _verified(ledgers, anchors, None, simulation)
     _write(json.dumps(registry_record(found), indent=2) + "\n", output)
+    _offer_simulation(found, simulation)
     if code := _code(found):
         console.print("[yellow]a ledger does not verify; the record says so. `verify` says what is wrong")
         raise typer.Exit(code)
@@ -257,6 +261,12 @@ def _verified(
                 )
             )
     return found
+
+
+def _offer_simulation(found: Sequence[Verification], simulation: bool) -> None:
+    """Say how a simulation's ledgers are checked, where some are and it was not asked for."""
+    if not simulation and any(one.simulation for one in found):
+        console.print("[yellow]keys are those of a simulation; if it is one, say --simulation")
 
 
 def _code(found: Sequence[Verification]) -> int:

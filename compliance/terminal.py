@@ -11,6 +11,7 @@ from sealscore.compliance.figures.consents import STATES, ConsentCount, PersonVi
 from sealscore.compliance.figures.explain import Chance
 from sealscore.compliance.figures.joint import JointClaim
 from sealscore.compliance.verify.checks import Outcome, Verdict, checks_of, grouped_findings, verdict_of
+from sealscore.compliance.verify.reading import EXPORT
 from sealscore.compliance.verify.verification import Fault, Verification
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.numbers import fixed, known, percent, plural, short
@@ -39,6 +40,9 @@ def show_verification(terminal: Terminal, found: Verification, anchored: bool) -
     if found.simulation:
         _line(terminal, "  [yellow]a simulation's ledger: its keys and noise follow from a seed and protect nobody")
     _line(terminal, f"  {_anchors(found, anchored)}")
+    if found.without_log and not found.anchored.given and not found.simulation:
+        name = foreign(f"{found.path.name}-wal")
+        _line(terminal, f"  if its node ran when it was copied, its last entries were in {name}: {EXPORT}")
     if found.findings:
         table = Table("exit code", "kind", "finding", "entries", "findings", "what", box=box.SIMPLE)
         for one in grouped_findings(found):

@@ -50,8 +50,12 @@ def write_compliance_report(
     """
     if not ledgers:
         raise ValueError("a report needs at least one ledger")
-    text = compliance_report(LedgerReview.of(ledgers, run, anchors, simulation))
-    write_whole(output, text)
+    return write_review(LedgerReview.of(ledgers, run, anchors, simulation), output)
+
+
+def write_review(review: LedgerReview, output: Path) -> Path:
+    """Write the report of ledgers that were read; OSError where it cannot be written."""
+    write_whole(output, compliance_report(review))
     return output
 
 

@@ -27,8 +27,8 @@ class Told:
     `bits` are of one person, None where it is counted otherwise; `label_epsilon` is that of a noisy label. `persons` is
     of how many, `fresh` of how many for the first time, None where the ledger does not say. `messages` counts what
     left: messages, days charged, or answers. `by` are the parties whose ledgers here record it, `fields` the data
-    fields behind it, and `plans` the hashes of the plans that it is under. `meaning` is equal where the same values were
-    told again.
+    fields behind it, and `plans` the hashes of the plans that it is under. `meaning` is equal where the
+    same values were told again.
     """
 
     kind: str
