@@ -99,17 +99,28 @@ def report(
     run: Annotated[Path | None, typer.Option("--run", help="The folder of the run that the ledgers are of.")] = None,
     anchors: Anchors = None,
     simulation: Simulation = False,
+    pia: Annotated[
+        Path | None,
+        typer.Option(
+            "--pia",
+            metavar="FACTS.toml",
+            help="With a section for an impact assessment: what this file states (legal basis, retention, contact, "
+            "places, roles, consent, decisions, complaints) beside what the ledgers say.",
+        ),
+    ] = None,
 ) -> None:
     """Write the compliance report of ledgers, one HTML file that needs nothing else, and print where it is.
 
     It is written whatever the ledgers are like, with the result of the check in it; `verify` gives the exit code.
     """
     from sealscore.compliance.figures.review import LedgerReview
+    from sealscore.compliance.impact.facts import load_facts
     from sealscore.compliance.ledger_report.report import write_review
 
     review = LedgerReview.of(ledgers, run, anchors or [], simulation)
+    facts = load_facts(pia, {party.name for plan in review.plans for party in plan.parties}) if pia else None
     try:
-        print(visible(str(write_review(review, output))))
+        print(visible(str(write_review(review, output, facts))))
     except OSError as error:
         raise typer.BadParameter(f"the report cannot be written: {error}", param_hint="--output") from error
     _offer_simulation([party.verification for party in review.parties], simulation)

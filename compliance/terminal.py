@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from sealscore.compliance.figures.consents import STATES, ConsentCount, PersonView
 from sealscore.compliance.figures.explain import Chance
 from sealscore.compliance.figures.joint import JointClaim
-from sealscore.compliance.verify.checks import Outcome, Verdict, checks_of, grouped_findings, verdict_of
+from sealscore.compliance.verify.checks import CheckOutcome, LedgerVerdict, checks_of, grouped_findings, verdict_of
 from sealscore.compliance.verify.reading import EXPORT
 from sealscore.compliance.verify.verification import Fault, Verification
 from sealscore.shared.text.foreign import GROUP
@@ -18,13 +18,13 @@ from sealscore.shared.text.numbers import fixed, known, percent, plural, short
 from sealscore.shared.text.terminal import Terminal, foreign, grouped
 
 _WORDS = 1000
-_COLOURS = {Verdict.VERIFIED: "green", Verdict.UNANCHORED: "yellow", Verdict.FAILED: "red"}
+_COLOURS = {LedgerVerdict.VERIFIED: "green", LedgerVerdict.UNANCHORED: "yellow", LedgerVerdict.FAILED: "red"}
 _TITLES = {
-    Verdict.VERIFIED: "verified",
-    Verdict.UNANCHORED: "verified without outside anchors",
-    Verdict.FAILED: "not verified",
+    LedgerVerdict.VERIFIED: "verified",
+    LedgerVerdict.UNANCHORED: "verified without outside anchors",
+    LedgerVerdict.FAILED: "not verified",
 }
-_WHY = {Outcome.NOTHING: "nothing to check", Outcome.SKIPPED: "let pass as a simulation's"}
+_WHY = {CheckOutcome.NOTHING: "nothing to check", CheckOutcome.SKIPPED: "let pass as a simulation's"}
 
 
 def show_verification(terminal: Terminal, found: Verification, anchored: bool) -> None:
@@ -54,7 +54,7 @@ def show_verification(terminal: Terminal, found: Verification, anchored: bool) -
         if _seeded(found):
             said = "keys are those of a simulation; if it is one, check it with --simulation"
             _line(terminal, f"  [yellow]{said}")
-    unchecked = [check for check in checks_of(found) if check.outcome in (Outcome.NOTHING, Outcome.SKIPPED)]
+    unchecked = [check for check in checks_of(found) if check.outcome in (CheckOutcome.NOTHING, CheckOutcome.SKIPPED)]
     if unchecked and found.entries:
         names = ", ".join(f"{check.fault.title} ({_WHY[check.outcome]})" for check in unchecked)
         _line(terminal, f"  not checked: {names}")

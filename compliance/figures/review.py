@@ -12,10 +12,10 @@ from sealscore.compliance.figures.recipients import Recipient, recipients
 from sealscore.compliance.figures.together import Together
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.record import RunFolder
-from sealscore.compliance.told.rows import Told, told_rows
+from sealscore.compliance.told.rows import ToldRow, told_rows
 from sealscore.compliance.verify.account import Account
 from sealscore.compliance.verify.anchoring import Anchor
-from sealscore.compliance.verify.checks import Verdict, worst_verdict
+from sealscore.compliance.verify.checks import LedgerVerdict, worst_verdict
 from sealscore.compliance.verify.verification import Verification
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.shared.ledger.chain import read_anchors
@@ -68,7 +68,7 @@ class LedgerReview:
     parties: list[PartyReview]
     joint: list[JointClaim]
     together: Together
-    told: list[Told]
+    told: list[ToldRow]
     recipients: list[Recipient]
     run: Findings | None
     simulation: bool
@@ -103,7 +103,7 @@ class LedgerReview:
         return sorted({name for claim in self.joint for name in claim.missing})
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> LedgerVerdict:
         """The verdict on all ledgers: that of the worst."""
         return worst_verdict(party.verification for party in self.parties)
 

@@ -24,7 +24,7 @@ from sealscore.compliance.pages.page import (
 )
 from sealscore.compliance.told.kinds import TOLD_KINDS
 from sealscore.compliance.told.rows import READERS, bits_received
-from sealscore.compliance.verify.checks import Verdict
+from sealscore.compliance.verify.checks import LedgerVerdict
 from sealscore.shared.dp.membership import success
 from sealscore.shared.text.catalogue import tr, trn
 from sealscore.shared.text.numbers import fixed, percent, short, whole
@@ -48,7 +48,7 @@ def unusual(review: LedgerReview) -> Html:
 
 def _verdict(review: LedgerReview) -> Html:
     parts: list[object] = []
-    if review.verdict is Verdict.FAILED:
+    if review.verdict is LedgerVerdict.FAILED:
         first = [
             tr("{party}, entry {entry}: {what}", party=party.account.party, entry=whole(finding.seq), what=finding.what)
             if finding.seq
@@ -215,7 +215,7 @@ def bits_words(bits: tuple[tuple[str, int], ...]) -> str:
 
 def _told(review: LedgerReview) -> _Card:
     most = max(review.recipients, key=lambda one: one.total)
-    name = tr("Told without noise, in training")
+    name = tr("ToldRow without noise, in training")
     if not most.total:
         return name, tr("nothing"), tr("By these ledgers, no recipient learned anything of a single person.")
     words = tr(
@@ -236,7 +236,7 @@ def _scoring(review: LedgerReview) -> list[_Card]:
         who=name,
         bits=bits_words(tuple(bits.items())),
     )
-    return [(tr("Told without noise, to score"), trn("{count} bit", "{count} bits", bits.total()), words)]
+    return [(tr("ToldRow without noise, to score"), trn("{count} bit", "{count} bits", bits.total()), words)]
 
 
 def _refused(review: LedgerReview) -> _Card:

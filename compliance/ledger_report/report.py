@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sealscore.compliance.figures.review import LedgerReview
+from sealscore.compliance.impact.facts import ImpactFacts
 from sealscore.compliance.ledger_report.budget_section import budgets
 from sealscore.compliance.ledger_report.claim_section import claim
 from sealscore.compliance.ledger_report.collusion_section import collusion
+from sealscore.compliance.ledger_report.impact_section import impact, sign_off
 from sealscore.compliance.ledger_report.incidents_section import incidents
 from sealscore.compliance.ledger_report.joint_section import joint
 from sealscore.compliance.ledger_report.model_section import fairness, model_card, reasons
@@ -53,20 +55,22 @@ def write_compliance_report(
     return write_review(LedgerReview.of(ledgers, run, anchors, simulation), output)
 
 
-def write_review(review: LedgerReview, output: Path) -> Path:
+def write_review(review: LedgerReview, output: Path, facts: ImpactFacts | None = None) -> Path:
     """Write the report of ledgers that were read; OSError where it cannot be written."""
-    write_whole(output, compliance_report(review))
+    write_whole(output, compliance_report(review, facts))
     return output
 
 
-def compliance_report(review: LedgerReview) -> str:
-    """The report as a whole document."""
+def compliance_report(review: LedgerReview, facts: ImpactFacts | None = None) -> str:
+    """The report as a whole document, with the section for an impact assessment where facts are stated."""
     names = [party.account.party for party in review.parties]
     shown = listed(names) if len(names) <= _NAMED else plural(len(names), "ledger")
     days = [party.account.lines[-1].day for party in review.parties if party.account.lines]
     verdict = verdict_line([party.verification for party in review.parties])
     page = Page(f"Privacy report: {shown}", f"{verdict} Last entry of {max(days)}." if days else verdict)
     page.section("At a glance", overview(review), key="glance")
+    if facts is not None:
+        page.section("Impact assessment", impact(review, facts), key="impact")
     page.section("The claim, stated completely", claim(review), key="claim")
     page.section("Budgets: spent, set aside, left", budgets(review), key="budgets")
     page.section("Releases over time", timeline(review), key="timeline")
@@ -87,5 +91,5 @@ def compliance_report(review: LedgerReview) -> str:
     page.section(
         "Glossary", pairs(glossary(platforms, False, model=review.run is not None, ledgers=True)), key="glossary"
     )
-    page.section("Record", record(review), key="record")
+    page.section("Record", record(review), sign_off(facts), key="record")
     return page.render()

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sealscore.compliance.verify.checks import Check, Outcome, Verdict, verdict_of, worst_verdict
+from sealscore.compliance.verify.checks import CheckOutcome, CheckResult, LedgerVerdict, verdict_of, worst_verdict
 from sealscore.compliance.verify.verification import Fault, Verification
 from sealscore.shared.text.catalogue import tr, trn
 from sealscore.shared.text.numbers import whole
 
 
-def verdict_title(verdict: Verdict) -> str:
+def verdict_title(verdict: LedgerVerdict) -> str:
     """The verdict in a few words."""
     return {
-        Verdict.VERIFIED: tr("Verified"),
-        Verdict.UNANCHORED: tr("Verified without outside anchors"),
-        Verdict.FAILED: tr("NOT verified"),
+        LedgerVerdict.VERIFIED: tr("Verified"),
+        LedgerVerdict.UNANCHORED: tr("Verified without outside anchors"),
+        LedgerVerdict.FAILED: tr("NOT verified"),
     }[verdict]
 
 
 def verdict_line(found: Sequence[Verification]) -> str:
     """The verdict on all ledgers, with how many it is of."""
     many = len(found)
-    counts = {verdict: sum(verdict_of(one) is verdict for one in found) for verdict in Verdict}
+    counts = {verdict: sum(verdict_of(one) is verdict for one in found) for verdict in LedgerVerdict}
     worst = worst_verdict(found)
     title = verdict_title(worst)
-    if worst is Verdict.FAILED:
+    if worst is LedgerVerdict.FAILED:
         findings = sum(len(one.findings) + one.dropped for one in found)
         said = tr(
             "{failed} of {many} ledgers failed a check; findings: {findings}.",
@@ -33,7 +33,7 @@ def verdict_line(found: Sequence[Verification]) -> str:
             many=many,
             findings=whole(findings),
         )
-    elif worst is Verdict.UNANCHORED:
+    elif worst is LedgerVerdict.UNANCHORED:
         said = tr(
             "No check of the files failed, but of {bare} of {many} ledgers no anchor was given that somebody else "
             "keeps: an old copy, or a ledger that its own operator rewrote, would look the same.",
@@ -64,19 +64,19 @@ def check_title(fault: Fault) -> str:
     }[fault]
 
 
-def outcome_words(check: Check) -> str:
+def outcome_words(check: CheckResult) -> str:
     """What became of a check, with how much it looked at."""
-    if check.outcome is Outcome.NOTHING:
+    if check.outcome is CheckOutcome.NOTHING:
         return tr("nothing to check")
-    if check.outcome is Outcome.SKIPPED:
+    if check.outcome is CheckOutcome.SKIPPED:
         return tr("not checked: a simulation's seeds were let pass, as was asked")
     many = _examined_words(check)
-    if check.outcome is Outcome.FAILED:
+    if check.outcome is CheckOutcome.FAILED:
         return tr("FAILED ({many})", many=many) if check.examined else tr("FAILED")
     return tr("passed ({many})", many=many)
 
 
-def _examined_words(check: Check) -> str:
+def _examined_words(check: CheckResult) -> str:
     count, shown = check.examined, whole(check.examined)
     if check.fault is Fault.PLAN:
         return trn("{shown} plan or release", "{shown} plans and releases", count, shown=shown)

@@ -18,7 +18,7 @@ from sealscore.compliance.pages.page import (
     table,
 )
 from sealscore.compliance.pages.software import own_version
-from sealscore.compliance.verify.checks import Outcome, checks_of, grouped_findings, verdict_of
+from sealscore.compliance.verify.checks import CheckOutcome, checks_of, grouped_findings, verdict_of
 from sealscore.compliance.verify.verification import Fault
 from sealscore.shared.dp.accountant import PldAccountant
 from sealscore.shared.text.numbers import whole
@@ -49,7 +49,7 @@ def _checks(review: LedgerReview) -> Html:
             (party.account.party, check_title(check.fault), outcome_words(check))
             for party in review.parties
             for check in checks_of(party.verification)
-            if check.outcome is not Outcome.PASSED
+            if check.outcome is not CheckOutcome.PASSED
         ]
         caption = "Checks that did not pass, offline; all others did"
         return table(["ledger of", "check", "outcome"], rows, caption, class_="words")

@@ -154,6 +154,11 @@ def notice(title: object, *content: object, class_: str | None = None) -> Html:
     return element("aside", element("b", title), *content, class_=class_)
 
 
+def signed_line(*labels: object) -> Html:
+    """Blanks to write in, each over its label."""
+    return element("div", *(element("div", label) for label in labels), class_="sign")
+
+
 @dataclass
 class Page:
     """A page of sections; `render` gives the whole document as text."""

@@ -58,6 +58,8 @@ table.checks th:first-child { width: 46%; }
 dl { display: grid; grid-template-columns: minmax(120px, 22%) 1fr; gap: 5px 18px; margin: 10px 0; font-size: 14px; }
 dt { font-weight: bold; overflow-wrap: anywhere; }
 dd { margin: 0; max-width: 92ch; overflow-wrap: anywhere; }
+.sign { display: grid; grid-template-columns: 2fr 1fr 2fr; gap: 24px; margin: 56px 0 20px; font-size: 13px; }
+.sign div { border-top: 1px solid var(--ink); padding-top: 4px; color: var(--soft); }
 .figures { display: grid; gap: 20px 26px; margin: 14px 0;
   grid-template-columns: repeat(auto-fill, minmax(min(430px, 100%), 1fr)); }
 figure { margin: 0; }
@@ -72,10 +74,15 @@ code { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 1
 }
 @media screen and (max-width: 640px) {
   main { padding: 14px; }
+  h1 { font-size: 22px; }
+  nav { max-height: 7.2em; overflow-y: auto; }
+  table.words, table.even, table.kinds, table.checks { min-width: 620px; }
+  .sign { grid-template-columns: 1fr; gap: 44px; }
   dl { grid-template-columns: 1fr; gap: 0 0; }
   dd { margin-bottom: 8px; }
 }
-@page { size: A4; margin: 14mm 13mm 15mm; }
+@page { size: A4; margin: 14mm 13mm 15mm;
+  @bottom-right { content: counter(page) " / " counter(pages); font: 9pt Arial, "Liberation Sans", sans-serif; } }
 @media print {
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
@@ -95,7 +102,7 @@ code { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 1
   h3 { font-size: 11.5pt; }
   h2, h3, h2 + p, caption, figcaption { break-after: avoid; }
   section:first-of-type { break-after: page; }
-  figure, .card, tr, aside, p, li, dt, dd { break-inside: avoid; }
+  figure, .card, tr, aside, p, li, dt, dd, .sign { break-inside: avoid; }
   thead { display: table-header-group; }
   .figures { grid-template-columns: 1fr 1fr; gap: 12px 16px; }
   td svg { width: 105px; }

@@ -17,7 +17,7 @@ from sealscore.compliance.verify.verification import Fault, Verification
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
 
 
-class Verdict(Enum):
+class LedgerVerdict(Enum):
     """What may be said of a ledger, the best first."""
 
     VERIFIED = "verified"
@@ -25,7 +25,7 @@ class Verdict(Enum):
     FAILED = "not-verified"
 
 
-class Outcome(Enum):
+class CheckOutcome(Enum):
     """What became of one check."""
 
     PASSED = "passed"
@@ -35,11 +35,11 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckResult:
     """One kind of check: how many things it looked at, of which noun (see `NOUNS`), and its outcome."""
 
     fault: Fault
-    outcome: Outcome
+    outcome: CheckOutcome
     examined: int
 
     def as_json(self) -> dict[str, Any]:
@@ -47,34 +47,34 @@ class Check:
         return {"check": self.fault.title, "outcome": self.outcome.value, "examined": self.examined}
 
 
-def verdict_of(found: Verification) -> Verdict:
+def verdict_of(found: Verification) -> LedgerVerdict:
     """The verdict on one ledger."""
     if not found.ok:
-        return Verdict.FAILED
-    return Verdict.VERIFIED if found.anchored.given else Verdict.UNANCHORED
+        return LedgerVerdict.FAILED
+    return LedgerVerdict.VERIFIED if found.anchored.given else LedgerVerdict.UNANCHORED
 
 
-def worst_verdict(found: Iterable[Verification]) -> Verdict:
+def worst_verdict(found: Iterable[Verification]) -> LedgerVerdict:
     """The verdict on several ledgers: that of the worst of them."""
-    order = list(Verdict)
-    return max((verdict_of(one) for one in found), key=order.index, default=Verdict.FAILED)
+    order = list(LedgerVerdict)
+    return max((verdict_of(one) for one in found), key=order.index, default=LedgerVerdict.FAILED)
 
 
-def checks_of(found: Verification) -> list[Check]:
+def checks_of(found: Verification) -> list[CheckResult]:
     """Every kind of check, in the order of their exit codes."""
     failed = {finding.fault for finding in found.findings}
     return [_check(fault, found, fault in failed) for fault in Fault]
 
 
-def _check(fault: Fault, found: Verification, failed: bool) -> Check:
+def _check(fault: Fault, found: Verification, failed: bool) -> CheckResult:
     examined = _examined(fault, found)
     if failed:
-        return Check(fault, Outcome.FAILED, examined)
+        return CheckResult(fault, CheckOutcome.FAILED, examined)
     if not examined:
-        return Check(fault, Outcome.NOTHING, 0)
+        return CheckResult(fault, CheckOutcome.NOTHING, 0)
     if fault is Fault.SOURCE and found.simulation:
-        return Check(fault, Outcome.SKIPPED, examined)
-    return Check(fault, Outcome.PASSED, examined)
+        return CheckResult(fault, CheckOutcome.SKIPPED, examined)
+    return CheckResult(fault, CheckOutcome.PASSED, examined)
 
 
 def _examined(fault: Fault, found: Verification) -> int:

@@ -38,7 +38,7 @@ from sealscore.compliance.figures.worries import ASKED, worries
 from sealscore.compliance.ledger_report.report import write_compliance_report
 from sealscore.compliance.run_figures.record import NotARun
 from sealscore.compliance.verify.account import Account
-from sealscore.compliance.verify.checks import Outcome, Verdict, checks_of
+from sealscore.compliance.verify.checks import CheckOutcome, LedgerVerdict, checks_of
 from sealscore.compliance.verify.verification import Fault
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.shared.dp.events import NoNoise
@@ -118,7 +118,7 @@ class TestALedgerWithEveryKind:
         text, document = written(tmp_path, every)
         found = verify_ledger(every)
         assert found.claim is not None
-        assert Verdict.UNANCHORED.value in Reader(document).classes("aside")
+        assert LedgerVerdict.UNANCHORED.value in Reader(document).classes("aside")
         plan = enrolled_plan()
         for claim in found.claims:
             assert f"{claim.epsilon:.3f}" in text
@@ -191,7 +191,7 @@ class TestALedgerWithEveryKind:
         _, document = written(tmp_path, tmp_path / "copy.db", anchors=[tmp_path / "anchors"])
         page = Reader(document)
         assert f"{PARTY}: the last anchor is of entry {LAST}; entries after it: 1." in page.section("unusual")
-        assert page.classes("aside")[0] == Verdict.VERIFIED.value
+        assert page.classes("aside")[0] == LedgerVerdict.VERIFIED.value
         (tmp_path / "anchors").write_text("{}\n", encoding="ascii")
         with pytest.raises(AnchorError):
             written(tmp_path, every, anchors=[tmp_path / "anchors"])
@@ -209,7 +209,7 @@ class TestOtherLedgers:
         text, document = written(tmp_path, tmp_path / "new.db")
         outcomes = {check.fault: check.outcome for check in checks_of(verify_ledger(tmp_path / "new.db"))}
         for fault in (Fault.PLAN, Fault.SOURCE, Fault.BUDGET, Fault.ANCHOR):
-            assert outcomes[fault] is Outcome.NOTHING
+            assert outcomes[fault] is CheckOutcome.NOTHING
         assert Reader(document).section("verification").count("nothing to check") == 4
         assert "No plan has been approved yet: nothing is spent and nothing set aside." in text
         assert "Nothing has been released, so there is nothing to show." in text
@@ -276,14 +276,14 @@ class TestOtherLedgers:
         assert "spent without any bound" in text
         assert "what was released carries no noise, so there is no epsilon to show" in text
         # A real node takes no such plan.
-        assert Reader(document).classes("aside")[0] == Verdict.FAILED.value
+        assert Reader(document).classes("aside")[0] == LedgerVerdict.FAILED.value
 
     def test_a_changed_ledger_is_shown_up_on_page_one(self, every: Path, tmp_path: Path):
         mine = copy_of(every, tmp_path)
         spoil(mine, ("UPDATE entries SET at = '2001-01-01T00:00:00Z' WHERE seq = 8", ()))
         page = Reader(written(tmp_path, mine, every)[1])
         finding = next(found for found in verify_ledger(mine).findings if found.seq == 8)
-        assert page.classes("aside")[0] == Verdict.FAILED.value
+        assert page.classes("aside")[0] == LedgerVerdict.FAILED.value
         # No code stands on page one.
         assert f"{PARTY}, entry 8: {finding.what}" in page.section("glance")
         assert f"({finding.code})" not in page.text
@@ -295,7 +295,7 @@ class TestOtherLedgers:
         if content is not None:
             path.write_bytes(content)
         page = Reader(written(tmp_path, path)[1])
-        assert page.classes("aside")[0] == Verdict.FAILED.value
+        assert page.classes("aside")[0] == LedgerVerdict.FAILED.value
         assert "unreadable" in page.section("verification")
 
     def test_a_clock_that_went_back_and_nonsense_for_a_time(self, every: Path, tmp_path: Path):
@@ -358,7 +358,7 @@ class TestARun:
         assert "of applicants get at least one reason that raises their PD" in text
         # Seeds that were let pass are no check that passed.
         passes = [check for path in ledgers for check in checks_of(verify_ledger(path, simulation=True))]
-        assert {check.outcome for check in passes if check.fault is Fault.SOURCE} == {Outcome.SKIPPED}
+        assert {check.outcome for check in passes if check.fault is Fault.SOURCE} == {CheckOutcome.SKIPPED}
         # The plan's hash stands in the record of the report alone.
         plan = next(iter(verify_ledger(ledgers[0], simulation=True).state.plans))  # type: ignore[union-attr]
         assert document.count(plan) == Reader(document).section("record").count(plan) == 1

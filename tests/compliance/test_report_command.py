@@ -10,7 +10,7 @@ from ledger_files import append_raw, every_kind, new_ledger
 from pages import Reader
 
 from sealscore.compliance import cli
-from sealscore.compliance.verify.checks import Verdict
+from sealscore.compliance.verify.checks import LedgerVerdict
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -35,7 +35,7 @@ def test_the_code_is_0_once_the_report_is_written(
     assert typed(monkeypatch, "report", ledger, "-o", output) == 0
     assert capsys.readouterr().out.split() == [str(output)]
     [verdict, *_] = Reader(output.read_text(encoding="utf-8")).classes("aside")
-    assert verdict == (Verdict.FAILED if spoilt else Verdict.UNANCHORED).value
+    assert verdict == (LedgerVerdict.FAILED if spoilt else LedgerVerdict.UNANCHORED).value
     assert typed(monkeypatch, "verify", ledger) == (13 if spoilt else 0)
     assert ledger.read_bytes() == before
 

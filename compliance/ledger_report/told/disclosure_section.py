@@ -9,7 +9,7 @@ from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
 from sealscore.compliance.pages.page import Column, Html, bullets, join, paragraph, soft, table
 from sealscore.compliance.told.kinds import TOLD_KINDS
-from sealscore.compliance.told.rows import Told, bits_received
+from sealscore.compliance.told.rows import ToldRow, bits_received
 from sealscore.shared.ledger.budget_check import label_epsilon
 from sealscore.shared.ledger.entries import Withdraw
 from sealscore.shared.phases.order import KINDS
@@ -59,7 +59,7 @@ def _kinds(review: LedgerReview) -> Html:
     return table(columns, rows, "What was told, by kind", class_="kinds")
 
 
-def _training(rows: Sequence[Told]) -> Html:
+def _training(rows: Sequence[ToldRow]) -> Html:
     if not rows:
         return Html("")
     plans = len({one.plan.hash for one in rows if one.plan}) > 1
@@ -87,10 +87,10 @@ def _training(rows: Sequence[Told]) -> Html:
         Column("when", number=True),
         "in the ledger of",
     ]
-    return table(columns, body, "Told in training, from whom to whom")
+    return table(columns, body, "ToldRow in training, from whom to whom")
 
 
-def _measure(one: Told) -> str:
+def _measure(one: ToldRow) -> str:
     if one.bits is not None:
         return plural(one.bits, "bit")
     return f"label epsilon {short(one.label_epsilon)}" if one.label_epsilon is not None else "no bound"
@@ -193,7 +193,7 @@ def _label_totals(review: LedgerReview) -> Iterator[Html]:
         )
 
 
-def _outcome(one: Told) -> str:
+def _outcome(one: ToldRow) -> str:
     """The outcome in the plan's words."""
     if one.plan is None:
         return "of no plan"
