@@ -52,10 +52,13 @@ def recipients(
         for group in claim.plan.platforms
         for party in claim.plan.members(group)
     } - labelled
-    # Of labels that only ledgers of others record, the plans' own figures are all that is known.
-    by_plan = [one.against_platforms for one in joint if one.against_platforms is not None]
-    known = together.platform if together.platform is not None else max(by_plan, default=together.epsilon)
-    against = max(known, together.epsilon)
+    # Labels that only ledgers of others record count as the plans have them.
+    unseen = [
+        one.against_platforms
+        for one in joint
+        if one.against_platforms is not None and set(one.missing) & _lenders(one.plan)
+    ]
+    against = max([together.epsilon, *unseen, *([] if together.platform is None else [together.platform])])
     received = bits_received(rows, "training")
     roles = {party.name: plan.groups[party.group].role for plan in plans for party in plan.parties}
     named = dict.fromkeys([*roles, *(one.recipient for one in rows if one.recipient != READERS)])

@@ -215,7 +215,7 @@ def bits_words(bits: tuple[tuple[str, int], ...]) -> str:
 
 def _told(review: LedgerReview) -> _Card:
     most = max(review.recipients, key=lambda one: one.total)
-    name = tr("ToldRow without noise, in training")
+    name = tr("Told without noise, in training")
     if not most.total:
         return name, tr("nothing"), tr("By these ledgers, no recipient learned anything of a single person.")
     words = tr(
@@ -236,7 +236,7 @@ def _scoring(review: LedgerReview) -> list[_Card]:
         who=name,
         bits=bits_words(tuple(bits.items())),
     )
-    return [(tr("ToldRow without noise, to score"), trn("{count} bit", "{count} bits", bits.total()), words)]
+    return [(tr("Told without noise, to score"), trn("{count} bit", "{count} bits", bits.total()), words)]
 
 
 def _refused(review: LedgerReview) -> _Card:

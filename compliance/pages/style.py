@@ -75,6 +75,8 @@ code { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 1
 @media screen and (max-width: 640px) {
   main { padding: 14px; }
   h1 { font-size: 22px; }
+  figure { overflow-x: auto; }
+  figure svg { min-width: 560px; }
   nav { max-height: 7.2em; overflow-y: auto; }
   table.words, table.even, table.kinds, table.checks { min-width: 620px; }
   .sign { grid-template-columns: 1fr; gap: 44px; }

@@ -87,7 +87,7 @@ def _training(rows: Sequence[ToldRow]) -> Html:
         Column("when", number=True),
         "in the ledger of",
     ]
-    return table(columns, body, "ToldRow in training, from whom to whom")
+    return table(columns, body, "Told in training, from whom to whom")
 
 
 def _measure(one: ToldRow) -> str:
