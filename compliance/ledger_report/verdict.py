@@ -35,8 +35,8 @@ def verdict_line(found: Sequence[Verification]) -> str:
         )
     elif worst is LedgerVerdict.UNANCHORED:
         said = tr(
-            "No check of the files failed, but no anchor that somebody else keeps was given (ledgers without one: {bare} "
-            "of {many}). An old copy, or a ledger that its own operator rewrote, would look the same.",
+            "No check of the files failed, but no anchor that somebody else keeps was given (ledgers without one: "
+            "{bare} of {many}). An old copy, or a ledger that its own operator rewrote, would look the same.",
             bare=counts[worst],
             many=many,
         )
