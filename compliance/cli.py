@@ -47,6 +47,7 @@ ServerCard = Annotated[
     Path | None,
     typer.Option("--server-card", help="A file with the card by which receipts must be signed; by default the plans'."),
 ]
+Lang = Annotated[str, typer.Option("--lang", help="The language: en, or zh for Chinese.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file; by default to the terminal.")]
 Registered = Annotated[Path, typer.Option("--register", help="The party's disclosure store.")]
 Day = Annotated[
@@ -108,6 +109,7 @@ def report(
             "places, roles, consent, decisions, complaints) beside what the ledgers say.",
         ),
     ] = None,
+    lang: Lang = "en",
 ) -> None:
     """Write the compliance report of ledgers, one HTML file that needs nothing else, and print where it is.
 
@@ -117,10 +119,11 @@ def report(
     from sealscore.compliance.impact.facts import load_facts
     from sealscore.compliance.ledger_report.report import write_review
 
+    spoken = _language(lang)
     review = LedgerReview.of(ledgers, run, anchors or [], simulation)
     facts = load_facts(pia, {party.name for plan in review.plans for party in plan.parties}) if pia else None
     try:
-        print(visible(str(write_review(review, output, facts))))
+        print(visible(str(write_review(review, output, facts, spoken))))
     except OSError as error:
         raise typer.BadParameter(f"the report cannot be written: {error}", param_hint="--output") from error
     _offer_simulation([party.verification for party in review.parties], simulation)
@@ -131,18 +134,21 @@ def explain(
     epsilon: Annotated[float, typer.Option(help="The epsilon of a claim.", min=0.0, max=100.0)],
     delta: Annotated[float, typer.Option(help="Its delta; 0 if it has none.", min=0.0, max=0.1)] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
+    lang: Lang = "en",
 ) -> None:
     """Say what an epsilon means for one person, in words and as bounds on whoever wonders if they were there."""
     from dataclasses import asdict
 
     from sealscore.compliance.figures.explain import SOURCES, chances, in_words
     from sealscore.compliance.terminal import show_chances
+    from sealscore.shared.text.catalogue import speaking
 
     if as_json:
         shown = {"epsilon": epsilon, "delta": delta, "chances": [asdict(one) for one in chances(epsilon, delta)]}
         print(json.dumps(shown | {"sources": SOURCES}))
         return
-    show_chances(Terminal(), in_words(epsilon, delta), chances(epsilon, delta), SOURCES)
+    with speaking(_language(lang)):
+        show_chances(Terminal(), in_words(epsilon, delta), chances(epsilon, delta), SOURCES)
 
 
 @app.command()
@@ -272,6 +278,14 @@ def _verified(
                 )
             )
     return found
+
+
+def _language(lang: str) -> str:
+    from sealscore.shared.text.catalogue import LANGUAGES
+
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"there is {' and '.join(LANGUAGES)}", param_hint="--lang")
+    return lang
 
 
 def _offer_simulation(found: Sequence[Verification], simulation: bool) -> None:

@@ -13,6 +13,7 @@ from sealscore.compliance.figures.joint import JointClaim
 from sealscore.compliance.verify.checks import CheckOutcome, LedgerVerdict, checks_of, grouped_findings, verdict_of
 from sealscore.compliance.verify.reading import EXPORT
 from sealscore.compliance.verify.verification import Fault, Verification
+from sealscore.shared.text.catalogue import tr
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.numbers import fixed, known, percent, plural, short
 from sealscore.shared.text.terminal import Terminal, foreign, grouped
@@ -148,21 +149,21 @@ def show_chances(terminal: Terminal, words: Sequence[str], chances: Sequence[Cha
         _line(terminal, "")
     table = Table(box=box.SIMPLE)
     for name in (
-        "believed before",
-        "at most after",
-        "at least after",
-        "guessed right without results",
-        "at most with them",
-        "accused rightly at most*",
+        tr("believed before"),
+        tr("at most after"),
+        tr("at least after"),
+        tr("guessed right without results"),
+        tr("at most with them"),
+        tr("accused rightly at most*"),
     ):
         table.add_column(name, justify="right")
     for one in chances:
         beliefs = (one.rate, one.most, one.least, one.blind, one.right, one.precise)
         table.add_row(*(percent(value, 1) for value in beliefs))
     terminal.print(table)
-    _line(terminal, "* of an attacker who accuses 1 of 1,000 persons that were not there", wrap=True)
+    _line(terminal, tr("* of an attacker who accuses 1 of 1,000 persons that were not there"), wrap=True)
     for source in sources:
-        _line(terminal, f"Source: {source}", wrap=True)
+        _line(terminal, tr("Source: {source}", source=source), wrap=True)
 
 
 def show_consents(terminal: Terminal, counts: Sequence[ConsentCount]) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sealscore.compliance.figures.costs import Cost
 from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.verify.account import plan_title
 from sealscore.shared.ledger.entries import Refuse, Withdraw
@@ -44,6 +45,16 @@ def _names(parties: list[PartyReview]) -> str:
 def few_names(names: list[str], most: int = 4) -> str:
     """Names in a row; the last of many by their number."""
     return listed(names if len(names) <= most else [*names[: most - 1], tr("{n} more", n=whole(len(names) - most + 1))])
+
+
+def _scope(party: PartyReview, cost: Cost) -> str:
+    """Of what a figure is: the data set, a purpose, a plan."""
+    claim = cost.claim
+    if claim.scope == "data-set":
+        return tr("the data set")
+    if claim.scope == "purpose":
+        return tr("the purpose {name}", name=claim.name)
+    return tr("the plan {name}", name=party.account.plan_name(claim.name))
 
 
 def _failed(review: LedgerReview) -> Iterator[Worry]:
@@ -101,7 +112,7 @@ def _over(review: LedgerReview) -> Iterator[Worry]:
             said = tr(
                 "{party}: {scope} has spent {spent} and is over its ceiling of {limit}.",
                 party=party.account.party,
-                scope=cost.claim.title,
+                scope=_scope(party, cost),
                 spent=fixed(cost.spent),
                 limit=short(cost.limit),
             )
@@ -159,7 +170,7 @@ def _recipients(review: LedgerReview) -> Iterator[Worry]:
 def _budgets(review: LedgerReview) -> Iterator[Worry]:
     for party in review.parties:
         for cost in party.costs:
-            name, scope = party.account.party, cost.claim.title
+            name, scope = party.account.party, _scope(party, cost)
             if cost.limit is None or math.isinf(cost.spent) or cost.claim.scope == "plan":
                 continue
             if cost.spent <= cost.limit * (1 + 1e-9) < cost.planned:

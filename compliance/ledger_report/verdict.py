@@ -46,7 +46,7 @@ def verdict_line(found: Sequence[Verification]) -> str:
             "No check failed, and anchors that others keep agree with each of the {count} ledgers.",
             many,
         )
-    return f"{title}. {said}"
+    return tr("{title}. {said}", title=title, said=said)
 
 
 def check_title(fault: Fault) -> str:

@@ -21,6 +21,7 @@ from sealscore.compliance.pages.software import own_version
 from sealscore.compliance.verify.checks import CheckOutcome, checks_of, grouped_findings, verdict_of
 from sealscore.compliance.verify.verification import Fault
 from sealscore.shared.dp.accountant import PldAccountant
+from sealscore.shared.text.catalogue import tr
 from sealscore.shared.text.numbers import whole
 
 # Ledgers that fared differently have a column each, up to so many.
@@ -51,11 +52,11 @@ def _checks(review: LedgerReview) -> Html:
             for check in checks_of(party.verification)
             if check.outcome is not CheckOutcome.PASSED
         ]
-        caption = "Checks that did not pass, offline; all others did"
-        return table(["ledger of", "check", "outcome"], rows, caption, class_="words")
+        caption = tr("Checks that did not pass, offline; all others did")
+        return table([tr("ledger of"), tr("check"), tr("outcome")], rows, caption, class_="words")
     rows = [(check_title(fault), *(outcomes[place] for outcomes, _ in shown)) for place, fault in enumerate(Fault)]
     heads = [few_names(names) for _, names in shown]
-    return table(["check, offline", *heads], rows, "What was checked, and what came of it", class_="checks")
+    return table([tr("check, offline"), *heads], rows, tr("What was checked, and what came of it"), class_="checks")
 
 
 def _overview(review: LedgerReview) -> Html:
@@ -71,31 +72,38 @@ def _overview(review: LedgerReview) -> Html:
         for party in review.parties
     ]
     columns = [
-        *("ledger of", "result"),
-        Column("entries", number=True),
-        Column("anchors given that agree", number=True),
-        Column("kept in the ledger", number=True),
-        Column("anchored up to entry", number=True),
+        *(tr("ledger of"), tr("result")),
+        Column(tr("entries"), number=True),
+        Column(tr("anchors given that agree"), number=True),
+        Column(tr("kept in the ledger"), number=True),
+        Column(tr("anchored up to entry"), number=True),
     ]
     said = paragraph(
-        "An anchor is the party's signed statement of its ledger at some moment, kept by somebody else: the server or "
-        "a peer. Only anchors show that a ledger was rewritten by its own operator, and what came after the last of "
-        "them could have been cut off unseen.",
+        tr(
+            "An anchor is the party's signed statement of its ledger at some moment, kept by somebody else: the server "
+            "or a peer. Only anchors show that a ledger was rewritten by its own operator, and what came after the "
+            "last of them could have been cut off unseen."
+        ),
         class_="note",
     )
-    return join([table(columns, rows, "Results"), said])
+    return join([table(columns, rows, tr("Results")), said])
 
 
 def _findings(party: PartyReview) -> Html:
     found = party.verification
     parts: list[object] = []
     if found.findings:
-        rows = [(one.fault.title, one.entries, whole(one.count), one.what) for one in grouped_findings(found)]
-        columns = ["check", "entries", Column("findings", number=True), "what was found"]
-        more = f"; {whole(found.dropped)} more like these are not listed" if found.dropped else ""
-        parts.append(table(columns, rows, f"Findings in the ledger of {party.account.party}{more}"))
+        rows = [(check_title(one.fault), one.entries, whole(one.count), one.what) for one in grouped_findings(found)]
+        columns = [tr("check"), tr("entries"), Column(tr("findings"), number=True), tr("what was found")]
+        more = tr("; {n} more like these are not listed", n=whole(found.dropped)) if found.dropped else ""
+        parts.append(table(columns, rows, tr("Findings in the ledger of {party}", party=party.account.party) + more))
     if found.warnings:
-        parts.append(notice(f"Odd in the ledger of {party.account.party}, though no failure", bullets(found.warnings)))
+        parts.append(
+            notice(
+                tr("Odd in the ledger of {party}, though no failure", party=party.account.party),
+                bullets(found.warnings),
+            )
+        )
     return join(parts)
 
 

@@ -35,6 +35,11 @@ def trn(one: str, many: str, count: int, /, **values: object) -> str:
     return found.format(**{"count": count} | values)
 
 
+def marked(text: str) -> str:
+    """The text as it is, noted for the catalogue: for constants, which `tr` looks up when they are shown."""
+    return text
+
+
 def language() -> str:
     """The language in force, as "en"."""
     return _language.get()

@@ -15,11 +15,13 @@ import pytest
 from ledger_files import LAST, PARTY, append_raw, every_kind, members, new_ledger, spoil
 
 from sealscore.compliance import cli
+from sealscore.compliance.figures.explain import in_words
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.chain import read_anchors
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
 from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.text.catalogue import speaking
 
 
 @pytest.fixture
@@ -168,8 +170,15 @@ class TestExplain:
     def test_words_and_table(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         assert typed(monkeypatch, "explain", "--epsilon", 1, "--delta", 1e-5) == 0
         shown = capsys.readouterr().out
-        assert "73.1" in shown
+        assert "73.1 %" in shown
+        assert "\\x" not in shown
         assert "Wasserman" in shown
+
+    def test_in_chinese(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+        assert typed(monkeypatch, "explain", "--epsilon", 1, "--lang", "zh") == 0
+        with speaking("zh"):
+            assert all(text in capsys.readouterr().out for text in in_words(1, 0)[:1])
+        assert typed(monkeypatch, "explain", "--epsilon", 1, "--lang", "tlh") == 2
 
     def test_json(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         assert typed(monkeypatch, "explain", "--epsilon", 1, "--json") == 0

@@ -13,9 +13,11 @@ from sealscore.compliance.told.rows import ToldRow, bits_received
 from sealscore.shared.ledger.budget_check import label_epsilon
 from sealscore.shared.ledger.entries import Withdraw
 from sealscore.shared.phases.order import KINDS
+from sealscore.shared.text.catalogue import marked, tr, trn
 from sealscore.shared.text.numbers import fixed, listed, percent, plural, short, whole
 
-_STAGES = {"training": "in training", "scoring": "to score", "monitoring": "by counts"}
+_STAGES = {"training": marked("in training"), "scoring": marked("to score"), "monitoring": marked("by counts")}
+_LIMITS = {"bits": marked("bits"), "label epsilon": marked("label epsilon"), "epsilon": marked("epsilon")}
 _KINDS = {kind.value: found.title for kind, found in KINDS.items()}
 
 
@@ -28,14 +30,17 @@ def phase_words(name: str) -> str:
 def disclosures(review: LedgerReview) -> Html:
     """Who told whom what: kinds with their data fields, every disclosure, and what each recipient has of one person."""
     said = paragraph(
-        "Lenders and platforms tell one another some values of persons who consented, sealed so that only the "
-        "recipient can read them. All but labels and counts are without noise, so that epsilon does not cover them: "
-        "they are counted in bits. One bit is the answer to one question of yes or no, and a number of bits here is "
-        "always what one recipient was told of one person. What both sides record is one row. “New” counts persons of "
-        "whom the recipient had not been told the same before."
+        tr(
+            "Lenders and platforms tell one another some values of persons who consented, sealed so that only the "
+            "recipient can read them. All but labels and counts are without noise, so that epsilon does not cover "
+            "them: they are counted in bits. One bit is the answer to one question of yes or no, and a number of bits "
+            "here is always what one recipient was told of one person. What both sides record is one row. “New” counts "
+            "persons of whom the recipient had not been told the same before."
+        )
     )
     if not review.told:
-        return join([said, paragraph("No ledger here records a disclosure: nothing was disclosed of single persons.")])
+        nothing = tr("No ledger here records a disclosure: nothing was disclosed of single persons.")
+        return join([said, paragraph(nothing)])
     trained = [one for one in review.told if one.stage == "training"]
     return join([said, _kinds(review), _training(trained), _received(review), _counts(review)])
 
@@ -48,15 +53,15 @@ def _kinds(review: LedgerReview) -> Html:
     rows = [
         (
             TOLD_KINDS[kind].title(),
-            _STAGES[stage],
+            tr(_STAGES[stage]),
             TOLD_KINDS[kind].learns(),
-            listed(list(names)) if names else "none of a plan",
-            TOLD_KINDS[kind].limit,
+            listed(list(names)) if names else tr("none of a plan"),
+            tr(_LIMITS[TOLD_KINDS[kind].limit]),
         )
         for (kind, stage), names in fields.items()
     ]
-    columns = ["kind", "when", "what the recipient learns", "from the data fields", "counted in"]
-    return table(columns, rows, "What was told, by kind", class_="kinds")
+    columns = [tr("kind"), tr("when"), tr("what the recipient learns"), tr("from the data fields"), tr("counted in")]
+    return table(columns, rows, tr("What was told, by kind"), class_="kinds")
 
 
 def _training(rows: Sequence[ToldRow]) -> Html:
@@ -68,32 +73,38 @@ def _training(rows: Sequence[ToldRow]) -> Html:
             one.sender,
             one.recipient,
             one.of.title(),
-            *([one.plan.name if one.plan else "of no plan"] if plans else []),
+            *([one.plan.name if one.plan else tr("of no plan")] if plans else []),
             _measure(one),
             whole(one.persons),
             whole(one.fresh),
             whole(one.messages),
-            one.first if one.first == one.last else f"{one.first} to {one.last}",
-            "both" if len(one.by) > 1 else one.by[0],
+            _days(one),
+            tr("both") if len(one.by) > 1 else one.by[0],
         )
         for one in rows
     ]
     columns = [
-        *("from", "to", "what", *(["plan"] if plans else [])),
-        Column("of each person", number=True),
-        Column("persons", number=True),
-        Column("new", number=True),
-        Column("messages", number=True),
-        Column("when", number=True),
-        "in the ledger of",
+        *(tr("from"), tr("to"), tr("what"), *([tr("plan")] if plans else [])),
+        Column(tr("of each person"), number=True),
+        Column(tr("persons"), number=True),
+        Column(tr("new"), number=True),
+        Column(tr("messages"), number=True),
+        Column(tr("when"), number=True),
+        tr("in the ledger of"),
     ]
-    return table(columns, body, "Told in training, from whom to whom")
+    return table(columns, body, tr("Told in training, from whom to whom"))
 
 
 def _measure(one: ToldRow) -> str:
     if one.bits is not None:
-        return plural(one.bits, "bit")
-    return f"label epsilon {short(one.label_epsilon)}" if one.label_epsilon is not None else "no bound"
+        return trn("{count} bit", "{count} bits", one.bits)
+    if one.label_epsilon is None:
+        return tr("no bound")
+    return tr("label epsilon {epsilon}", epsilon=short(one.label_epsilon))
+
+
+def _days(one: ToldRow) -> str:
+    return one.first if one.first == one.last else tr("{first} to {last}", first=one.first, last=one.last)
 
 
 def _counts(review: LedgerReview) -> Html:
@@ -106,8 +117,13 @@ def _counts(review: LedgerReview) -> Html:
     ]
     if not rows:
         return Html("")
-    columns = ["from", "plan", Column("answers", number=True), Column("epsilon of the plan", number=True), "counted by"]
-    return table(columns, rows, "Counts of monitoring, for everybody who sees the result")
+    columns = [
+        *(tr("from"), tr("plan")),
+        Column(tr("answers"), number=True),
+        Column(tr("epsilon of the plan"), number=True),
+        tr("counted by"),
+    ]
+    return table(columns, rows, tr("Counts of monitoring, for everybody who sees the result"))
 
 
 def _received(review: LedgerReview) -> Html:
@@ -117,22 +133,26 @@ def _received(review: LedgerReview) -> Html:
         return Html("")
     kinds = [key for key in TOLD_KINDS if any(key in bits for bits in received.values())]
     rows = [
-        (name, *(whole(bits[key]) if bits[key] else soft("none") for key in kinds), whole(bits.total()))
+        (name, *(whole(bits[key]) if bits[key] else soft(tr("none")) for key in kinds), whole(bits.total()))
         for name, bits in sorted(received.items(), key=lambda one: (-one[1].total(), one[0]))
     ]
     columns = [
-        "recipient",
+        tr("recipient"),
         *(Column(TOLD_KINDS[key].title(), number=True) for key in kinds),
-        Column("all", number=True),
+        Column(tr("all"), number=True),
     ]
     limits = [
-        f"{party.account.party} has told levels of {plural(party.verification.signal_bits, 'bit')} of any one person "
-        f"at most, to all lenders together; its operator allows {whole(party.account.ceilings.signal_bits)} over the "
-        "life of the data set."
+        tr(
+            "{party} has told levels of at most {bits} bits of any one person, to all lenders together; its operator "
+            "allows {limit} over the life of the data set.",
+            party=party.account.party,
+            bits=whole(party.verification.signal_bits),
+            limit=whole(party.account.ceilings.signal_bits),
+        )
         for party in review.parties
         if party.account.ceilings is not None and party.verification.signal_bits
     ]
-    caption = "The most bits that a recipient was told of one person in training, from all senders together"
+    caption = tr("The most bits that a recipient was told of one person in training, from all senders together")
     return join([table(columns, rows, caption), bullets(limits)])
 
 

@@ -10,9 +10,12 @@ import pytest
 from ledger_files import PARTY, append_raw, approval, enrolled_plan, new_ledger
 from pages import Reader, sound
 from paths import ROOT
+from texts import used
 
 from sealscore.compliance import cli
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.impact.facts import RETAINED, ImpactFacts, load_facts
+from sealscore.compliance.ledger_report.report import write_review
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.text.catalogue import tr
 
@@ -63,6 +66,16 @@ def test_what_is_stated_is_shown_and_the_rest_is_not_stated(
     _, document = assessed(ledger, tmp_path, "", monkeypatch)
     assert Reader(document).section("impact").count(tr("not stated")) == blank + 6
     assert "sign" in Reader(document).classes("div")
+
+
+def test_in_chinese_every_text_is(ledger: Path, tmp_path: Path):
+    """What is left in Latin letters are names, figures and what ledgers, plans and files say."""
+    review = LedgerReview.of([ledger], None, [], False)
+    page = Reader(write_review(review, tmp_path / "zh.html", ImpactFacts(), "zh").read_text(encoding="utf-8"))
+    assert [attributes["lang"] for tag, attributes in page.tags if tag == "html"] == ["zh-CN"]
+    assert {"glance", "impact", "told", "beyond", "unusual", "verification", "glossary"} <= set(page.parts)
+    english = {text[0] for text in used() if len(text[0].split()) > 3 and "{" not in text[0]}
+    assert [text for text in english if text in page.text] == []
 
 
 @pytest.mark.parametrize(
