@@ -47,6 +47,7 @@ ServerCard = Annotated[
     Path | None,
     typer.Option("--server-card", help="A file with the card by which receipts must be signed; by default the plans'."),
 ]
+Lang = Annotated[str, typer.Option("--lang", help="The language: en, or zh for Chinese.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file; by default to the terminal.")]
 Registered = Annotated[Path, typer.Option("--register", help="The party's disclosure store.")]
 Day = Annotated[
@@ -68,13 +69,19 @@ def verify(
     """
     from sealscore.compliance.figures.joint import joint_claims
     from sealscore.compliance.terminal import show_joint, show_verification
+    from sealscore.compliance.verify.checks import checks_of, verdict_of, worst_verdict
 
     found = _verified(ledgers, anchors, server_card, simulation)
     joint, code = joint_claims(found), _code(found)
     if as_json:
         shown = {
             "exit_code": code,
-            "ledgers": [one.as_json() for one in found],
+            "verdict": worst_verdict(found).value,
+            "ledgers": [
+                one.as_json()
+                | {"verdict": verdict_of(one).value, "checks": [check.as_json() for check in checks_of(one)]}
+                for one in found
+            ],
             "joint": [claim.as_json() for claim in joint],
         }
         print(json.dumps(shown))
@@ -93,17 +100,33 @@ def report(
     run: Annotated[Path | None, typer.Option("--run", help="The folder of the run that the ledgers are of.")] = None,
     anchors: Anchors = None,
     simulation: Simulation = False,
+    pia: Annotated[
+        Path | None,
+        typer.Option(
+            "--pia",
+            metavar="FACTS.toml",
+            help="With a section for an impact assessment: what this file states (legal basis, retention, contact, "
+            "places, roles, consent, decisions, complaints) beside what the ledgers say.",
+        ),
+    ] = None,
+    lang: Lang = "en",
 ) -> None:
     """Write the compliance report of ledgers, one HTML file that needs nothing else, and print where it is.
 
     It is written whatever the ledgers are like, with the result of the check in it; `verify` gives the exit code.
     """
-    from sealscore.compliance.ledger_report.report import write_compliance_report
+    from sealscore.compliance.figures.review import LedgerReview
+    from sealscore.compliance.impact.facts import load_facts
+    from sealscore.compliance.ledger_report.report import write_review
 
+    spoken = _language(lang)
+    review = LedgerReview.of(ledgers, run, anchors or [], simulation)
+    facts = load_facts(pia, {party.name for plan in review.plans for party in plan.parties}) if pia else None
     try:
-        print(visible(str(write_compliance_report(ledgers, output, run, anchors or [], simulation))))
+        print(visible(str(write_review(review, output, facts, spoken))))
     except OSError as error:
         raise typer.BadParameter(f"the report cannot be written: {error}", param_hint="--output") from error
+    _offer_simulation([party.verification for party in review.parties], simulation)
 
 
 @app.command()
@@ -111,18 +134,21 @@ def explain(
     epsilon: Annotated[float, typer.Option(help="The epsilon of a claim.", min=0.0, max=100.0)],
     delta: Annotated[float, typer.Option(help="Its delta; 0 if it has none.", min=0.0, max=0.1)] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
+    lang: Lang = "en",
 ) -> None:
     """Say what an epsilon means for one person, in words and as bounds on whoever wonders if they were there."""
     from dataclasses import asdict
 
     from sealscore.compliance.figures.explain import SOURCES, chances, in_words
     from sealscore.compliance.terminal import show_chances
+    from sealscore.shared.text.catalogue import speaking
 
     if as_json:
         shown = {"epsilon": epsilon, "delta": delta, "chances": [asdict(one) for one in chances(epsilon, delta)]}
         print(json.dumps(shown | {"sources": SOURCES}))
         return
-    show_chances(Terminal(), in_words(epsilon, delta), chances(epsilon, delta), SOURCES)
+    with speaking(_language(lang)):
+        show_chances(Terminal(), in_words(epsilon, delta), chances(epsilon, delta), SOURCES)
 
 
 @app.command()
@@ -145,6 +171,7 @@ def export(
         raise typer.BadParameter("the one form there is must be named", param_hint="--registry")
     found = _verified(ledgers, anchors, None, simulation)
     _write(json.dumps(registry_record(found), indent=2) + "\n", output)
+    _offer_simulation(found, simulation)
     if code := _code(found):
         console.print("[yellow]a ledger does not verify; the record says so. `verify` says what is wrong")
         raise typer.Exit(code)
@@ -251,6 +278,20 @@ def _verified(
                 )
             )
     return found
+
+
+def _language(lang: str) -> str:
+    from sealscore.shared.text.catalogue import LANGUAGES
+
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"there is {' and '.join(LANGUAGES)}", param_hint="--lang")
+    return lang
+
+
+def _offer_simulation(found: Sequence[Verification], simulation: bool) -> None:
+    """Say how a simulation's ledgers are checked, where some are and it was not asked for."""
+    if not simulation and any(one.simulation for one in found):
+        console.print("[yellow]keys are those of a simulation; if it is one, say --simulation")
 
 
 def _code(found: Sequence[Verification]) -> int:

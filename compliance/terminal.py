@@ -10,18 +10,29 @@ from rich.table import Column, Table
 from sealscore.compliance.figures.consents import STATES, ConsentCount, PersonView
 from sealscore.compliance.figures.explain import Chance
 from sealscore.compliance.figures.joint import JointClaim
-from sealscore.compliance.verify.verification import Verification
+from sealscore.compliance.verify.checks import CheckOutcome, LedgerVerdict, checks_of, grouped_findings, verdict_of
+from sealscore.compliance.verify.reading import EXPORT
+from sealscore.compliance.verify.verification import Fault, Verification
+from sealscore.shared.text.catalogue import tr
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.numbers import fixed, known, percent, plural, short
 from sealscore.shared.text.terminal import Terminal, foreign, grouped
 
 _WORDS = 1000
+_COLOURS = {LedgerVerdict.VERIFIED: "green", LedgerVerdict.UNANCHORED: "yellow", LedgerVerdict.FAILED: "red"}
+_TITLES = {
+    LedgerVerdict.VERIFIED: "verified",
+    LedgerVerdict.UNANCHORED: "verified without outside anchors",
+    LedgerVerdict.FAILED: "not verified",
+}
+_WHY = {CheckOutcome.NOTHING: "nothing to check", CheckOutcome.SKIPPED: "let pass as a simulation's"}
 
 
 def show_verification(terminal: Terminal, found: Verification, anchored: bool) -> None:
     """The result of one check: verdict, findings, warnings, figures."""
-    verdict = "[green]verified" if found.ok else f"[red]not verified (exit code {found.exit_code})"
-    _line(terminal, f"[bold]{foreign(found.party)}[/bold], {foreign(found.path)}: {verdict}")
+    verdict = verdict_of(found)
+    shown = f"[{_COLOURS[verdict]}]{_TITLES[verdict]}" + ("" if found.ok else f" (exit code {found.exit_code})")
+    _line(terminal, f"[bold]{foreign(found.party)}[/bold], {foreign(found.path)}: {shown}")
     if found.card is not None:
         _line(terminal, f"  {plural(found.entries, 'entry', 'entries')} of the data set '{foreign(found.data_set)}'")
         _line(
@@ -30,19 +41,34 @@ def show_verification(terminal: Terminal, found: Verification, anchored: bool) -
     if found.simulation:
         _line(terminal, "  [yellow]a simulation's ledger: its keys and noise follow from a seed and protect nobody")
     _line(terminal, f"  {_anchors(found, anchored)}")
+    if found.without_log and not found.anchored.given and not found.simulation:
+        name = foreign(f"{found.path.name}-wal")
+        _line(terminal, f"  if its node ran when it was copied, its last entries were in {name}: {EXPORT}")
     if found.findings:
-        table = Table("exit code", "kind", "finding", "entry", "what", box=box.SIMPLE)
-        for one in found.findings:
-            fault = one.fault
-            table.add_row(str(fault.value), fault.title, one.code, str(one.seq or "-"), foreign(one.what, _WORDS))
+        table = Table("exit code", "kind", "finding", "entries", "findings", "what", box=box.SIMPLE)
+        for one in grouped_findings(found):
+            fault, what = one.fault, foreign(one.what, _WORDS)
+            table.add_row(str(fault.value), fault.title, one.code, one.entries, str(one.count), what)
         terminal.print(table)
         if found.dropped:
             _line(terminal, f"  and {plural(found.dropped, 'finding')} more of these kinds")
+        if _seeded(found):
+            said = "keys are those of a simulation; if it is one, check it with --simulation"
+            _line(terminal, f"  [yellow]{said}")
+    unchecked = [check for check in checks_of(found) if check.outcome in (CheckOutcome.NOTHING, CheckOutcome.SKIPPED)]
+    if unchecked and found.entries:
+        names = ", ".join(f"{check.fault.title} ({_WHY[check.outcome]})" for check in unchecked)
+        _line(terminal, f"  not checked: {names}")
     for warning in found.warnings:
         _line(terminal, f"  [yellow]{foreign(warning, _WORDS)}")
     if found.claims:
         _claims(terminal, found)
     _line(terminal, "")
+
+
+def _seeded(found: Verification) -> bool:
+    """Whether a simulated party's ledger was checked as that of a real one."""
+    return found.simulation and any(one.fault is Fault.SOURCE for one in found.findings)
 
 
 def _anchors(found: Verification, given: bool) -> str:
@@ -123,21 +149,21 @@ def show_chances(terminal: Terminal, words: Sequence[str], chances: Sequence[Cha
         _line(terminal, "")
     table = Table(box=box.SIMPLE)
     for name in (
-        "believed before",
-        "at most after",
-        "at least after",
-        "guessed right without results",
-        "at most with them",
-        "accused rightly at most*",
+        tr("believed before"),
+        tr("at most after"),
+        tr("at least after"),
+        tr("guessed right without results"),
+        tr("at most with them"),
+        tr("accused rightly at most*"),
     ):
         table.add_column(name, justify="right")
     for one in chances:
         beliefs = (one.rate, one.most, one.least, one.blind, one.right, one.precise)
         table.add_row(*(percent(value, 1) for value in beliefs))
     terminal.print(table)
-    _line(terminal, "* of an attacker who accuses 1 of 1,000 persons that were not there", wrap=True)
+    _line(terminal, tr("* of an attacker who accuses 1 of 1,000 persons that were not there"), wrap=True)
     for source in sources:
-        _line(terminal, f"Source: {source}", wrap=True)
+        _line(terminal, tr("Source: {source}", source=source), wrap=True)
 
 
 def show_consents(terminal: Terminal, counts: Sequence[ConsentCount]) -> None:

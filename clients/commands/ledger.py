@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from sealscore.clients.commands.plan import opened
-from sealscore.clients.commands.terminal import BAD_INPUT, HERE, Folder, console, fail, node_dir_at, reason
+from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at, reason
 from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient, label_epsilon
 from sealscore.shared.ledger.entries import Entry, Limit, TellLimit
-from sealscore.shared.ledger.ledger import read_ledger
+from sealscore.shared.ledger.ledger import copy_ledger, read_ledger
 from sealscore.shared.ledger.scoring_bits import ToldForScoring, told_by_lender
 from sealscore.shared.ledger.serving_state import ServingState
 from sealscore.shared.serving.watch import period_name
 from sealscore.shared.text.numbers import plural
 from sealscore.shared.text.terminal import foreign, plain
 
+ledger_app = typer.Typer(help="Show what was released and what is left, or copy the ledger for a reviewer.")
 
-def ledger(
-    last: Annotated[int, typer.Option("-n", "--last", min=1, help="How many entries.")] = 20, folder: Folder = HERE
+
+@ledger_app.command("export")
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new file.")], folder: Folder = HERE
 ) -> None:
-    """Show the last entries of the ledger, and what is spent and left."""
+    """Copy the ledger into one whole file, also while the node runs: what `sealscore-compliance verify` reads.
+
+    A plain copy of `ledger.db` lacks what is still in `ledger.db-wal`.
+    """
+    node_dir = node_dir_at(folder)
+    try:
+        entries = copy_ledger(node_dir.ledger_file, output)
+    except FileExistsError:
+        fail(f"{output}: is there already; name a new file", BAD_INPUT)
+    except OSError as error:
+        fail(f"{output}: cannot be written ({error.strerror}); name another place", FAILED)
+    console.print(f"{plural(entries, 'entry', 'entries')} written to {foreign(output)}")
+
+
+@ledger_app.callback(invoke_without_command=True)
+def ledger(
+    context: typer.Context,
+    last: Annotated[int, typer.Option("-n", "--last", min=1, help="How many entries.")] = 20,
+    folder: Folder = HERE,
+) -> None:
+    """Show the last entries of the ledger, and what is spent and left; `export` copies it for a reviewer."""
+    if context.invoked_subcommand is not None:
+        return
     node_dir = node_dir_at(folder)
     with opened(node_dir) as own:
         state, budget_check = own.state, BudgetCheck()

@@ -95,7 +95,7 @@ def _command(word: str) -> Any:
         case "ledger" | "budget":
             from sealscore.clients.commands import ledger
 
-            return getattr(ledger, word)
+            return {"ledger": ledger.ledger_app, "budget": ledger.budget}[word]
         case "release":
             from sealscore.clients.commands.serving import retraining
 

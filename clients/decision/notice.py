@@ -14,32 +14,10 @@ from sealscore.clients.decision.policy.model import DecisionPolicy
 from sealscore.clients.decision.register import DecisionError, Register
 from sealscore.clients.decision.reviews import REVIEW, ReviewDesk, objections_until, offered
 from sealscore.clients.scoring.score_log import ScoreLog
+from sealscore.shared.text.catalogue import speaking, tr
 
 Language = Literal["zh", "en"]
 NOTICE = "notice"
-_WORDS: Mapping[str, Mapping[Language, str]] = {
-    "declined": {"en": "We cannot approve your application.", "zh": "很抱歉,您的申请未获批准。"},
-    "less": {
-        "en": "We can approve {amount} {currency}, which is less than you asked for.",
-        "zh": "我们可批准的金额为 {amount} {currency},低于您申请的金额。",
-    },
-    "application": {"en": "Application: {application}", "zh": "申请编号:{application}"},
-    "reasons": {"en": "The reasons are:", "zh": "原因如下:"},
-    "person": {"en": "A person decided.", "zh": "该决定由工作人员作出。"},
-    "machine": {
-        "en": "A program decided, on the basis of: {source}.",
-        "zh": "该决定由程序自动作出,依据为:{source}。",
-    },
-    "offer": {
-        "en": "A program computed the amount by the rules of our policy.",
-        "zh": "该金额由程序按照我们的政策规则计算得出。",
-    },
-    "object": {
-        "en": "You can object, ask for a person to look at it again, and correct your data, until {until}: {contact}",
-        "zh": "您可在 {until} 之前提出异议、要求人工复核并更正您的信息:{contact}",
-    },
-    "decision": {"en": "Decision {decision} of {day}", "zh": "决定编号 {decision},日期 {day}"},
-}
 
 
 class Notices:
@@ -114,20 +92,36 @@ def _text(
     language: Language,
     until: date,
 ) -> str:
-    def words(name: str, **values: object) -> str:
-        return _WORDS[name][language].format(**values)
-
     terms = policy.notice
-    lines = [getattr(terms.lender, language), ""]
-    lines.append(words("application", application=content["application_id"]))
-    lines.append(words("less", amount=f"{amount:,}", currency=policy.currency) if amount else words("declined"))
-    lines += ["", words("reasons"), *(f"- {reason}" for reason in reasons), ""]
-    if reviewed is not None:
-        lines.append(words("person"))
-    else:
-        lines.append(words("offer") if amount else words("machine", source=content["basis"]))
-    lines.append(words("object", until=until, contact=getattr(terms.contact, language)))
-    lines += ["", words("decision", decision=content["decision_id"], day=content["day"])]
+    with speaking(language):
+        lines = [getattr(terms.lender, language), ""]
+        lines.append(tr("Application: {application}", application=content["application_id"]))
+        if amount:
+            lines.append(
+                tr(
+                    "We can approve {amount} {currency}, which is less than you asked for.",
+                    amount=f"{amount:,}",
+                    currency=policy.currency,
+                )
+            )
+        else:
+            lines.append(tr("We cannot approve your application."))
+        lines += ["", tr("The reasons are:"), *(f"- {reason}" for reason in reasons), ""]
+        if reviewed is not None:
+            lines.append(tr("A person decided."))
+        elif amount:
+            lines.append(tr("A program computed the amount by the rules of our policy."))
+        else:
+            lines.append(tr("A program decided, on the basis of: {source}.", source=content["basis"]))
+        lines.append(
+            tr(
+                "You can object, ask for a person to look at it again, and correct your data, until {until}: {contact}",
+                until=until,
+                contact=getattr(terms.contact, language),
+            )
+        )
+        decision, day = content["decision_id"], content["day"]
+        lines += ["", tr("Decision {decision} of {day}", decision=decision, day=day)]
     return "\n".join(lines)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError, ToldValue
 from sealscore.shared.persons.consent import Consent
@@ -45,7 +47,23 @@ def open_disclosure_store(path: Path) -> DisclosureStore:
     """The disclosure store in a file; DisclosureStoreError where there is none, or where it is damaged."""
     if not path.is_file():
         raise DisclosureStoreError(f"{path}: there is no such disclosure store")
+    _require_store(path)
     return DisclosureStore(path)
+
+
+def _require_store(path: Path) -> None:
+    """DisclosureStoreError where a file is another one: a store opened there would write its tables into it."""
+    try:
+        database = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True)
+        try:
+            names = {str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise DisclosureStoreError(f"{path}: is no disclosure store ({error}); name the party's register.db") from None
+    if not names >= {"batches", "told", "consents"}:
+        is_ledger = "; it is a ledger, which `verify` reads" if "entries" in names else ""
+        raise DisclosureStoreError(f"{path}: is no disclosure store{is_ledger}; name the party's register.db")
 
 
 def consent_counts(disclosure_store: DisclosureStore, day: date) -> list[ConsentCount]:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from sealscore.shared.dp.membership import BASE_RATES, least_believed, most_believed, precision, success
+from sealscore.shared.text.catalogue import tr
 from sealscore.shared.text.numbers import percent, short
 
 # Of the absent, the share that the attacker of the last column is ready to accuse.
@@ -54,20 +55,31 @@ def in_words(epsilon: float, delta: float) -> list[str]:
     """Paragraphs for a reader who knows no statistics."""
     even = Chance.at(epsilon, delta, 0.5)
     told = [
-        "Somebody knows everything about everybody else, sees all that was released, and wonders whether one person "
-        f"was among the records. Epsilon {short(epsilon)} bounds how much the results can help them: whatever is seen "
-        "would have been seen with nearly the same probability without this person, up to a factor of "
-        f"{short(math.exp(epsilon))}."
+        tr(
+            "Somebody knows everything about everybody else, sees all that was released, and wonders whether one "
+            "person was among the records. Epsilon {epsilon} bounds how much the results can help them: whatever is "
+            "seen would have been seen with nearly the same probability without this person, up to a factor of "
+            "{factor}.",
+            epsilon=short(epsilon),
+            factor=short(math.exp(epsilon)),
+        )
     ]
     if delta:
         told.append(
-            f"Delta {short(delta)} is the part of probability for which no such factor is promised. It must be well "
-            "below one in the number of persons, or it could be used up by naming a few of them outright."
+            tr(
+                "Delta {delta} is the part of probability for which no such factor is promised. It must be well below "
+                "one in the number of persons, or it could be used up by naming a few of them outright.",
+                delta=short(delta),
+            )
         )
     told.append(
-        f"Who would have guessed by a coin is right at most {percent(even.right, 1)} of the time with the results, so "
-        f"wrong about one person in {short(1 / (1 - even.right))} or oftener. What is true of people in general is "
-        "learnt either way, and is not what epsilon bounds."
+        tr(
+            "Who would have guessed by a coin is right at most {right} of the time with the results, so wrong about "
+            "one person in {wrong} or oftener. What is true of people in general is learnt either way, and is not "
+            "what epsilon bounds.",
+            right=percent(even.right, 1),
+            wrong=short(1 / (1 - even.right)),
+        )
     )
     told.append(_judged(epsilon))
     return told
@@ -75,11 +87,11 @@ def in_words(epsilon: float, delta: float) -> list[str]:
 
 def _judged(epsilon: float) -> str:
     if epsilon <= 1:
-        size = "At this size the results can shift a belief about one person, and make nobody sure"
+        size = tr("At this size the results can shift a belief about one person, and make nobody sure.")
     elif epsilon <= 3:
-        size = "At this size the results can move a belief about one person far, though not to near certainty"
+        size = tr("At this size the results can move a belief about one person far, though not to near certainty.")
     elif epsilon <= 8:
-        size = "At this size the bound alone allows an attacker to become fairly sure of one person"
+        size = tr("At this size the bound alone allows an attacker to become fairly sure of one person.")
     else:
-        size = "At this size the bound alone promises next to nothing; only what attacks achieve in practice is left"
-    return f"{size}. It is a bound against any attacker; attacks that are known do worse."
+        size = tr("At this size the bound alone promises next to nothing; what attacks achieve in practice is left.")
+    return size + " " + tr("It is a bound against any attacker; attacks that are known do worse.")

@@ -12,13 +12,18 @@ null and listed under `to_fill_in`, and `tier` is the one that the record reache
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sealscore.compliance.figures.joint import JointClaim, joint_claims
+from sealscore.compliance.told.kinds import TOLD_KINDS
+from sealscore.compliance.told.rows import ToldRow, planned_kinds, told_rows
+from sealscore.compliance.verify.account import Account
+from sealscore.compliance.verify.checks import verdict_of
 from sealscore.compliance.verify.verification import Verification
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant
 from sealscore.shared.dp.mechanisms import Mechanisms
+from sealscore.shared.ledger.state import LedgerState
 from sealscore.shared.plan.plan import Plan
 
 FORM = "https://github.com/opendp/deployments-registry-data"
@@ -45,15 +50,18 @@ _TIER_3 = (
 
 def registry_record(ledgers: Sequence[Verification]) -> dict[str, Any]:
     """One deployment for each plan of these ledgers, with how each ledger was verified beside it."""
+    accounts = [Account.read(ledger.path, ledger.state or LedgerState()) for ledger in ledgers]
+    told = told_rows(accounts)
     return {
         "registry": {"form": FORM, "tiers": TIERS},
-        "deployments": [_deployment(claim, ledgers) for claim in joint_claims(ledgers)],
+        "deployments": [_deployment(claim, ledgers, accounts, told) for claim in joint_claims(ledgers)],
         "ledgers": [
             {
                 "party": ledger.party,
                 "ledger": ledger.ledger,
                 "entries": ledger.entries,
                 "verified": ledger.ok,
+                "verdict": verdict_of(ledger).value,
                 "findings": sorted({finding.code for finding in ledger.findings}),
                 "anchors_given": ledger.anchored.given,
                 "simulation": ledger.simulation,
@@ -63,11 +71,15 @@ def registry_record(ledgers: Sequence[Verification]) -> dict[str, Any]:
     }
 
 
-def _deployment(claim: JointClaim, ledgers: Sequence[Verification]) -> dict[str, Any]:
+def _deployment(
+    claim: JointClaim, ledgers: Sequence[Verification], accounts: Sequence[Account], told: Sequence[ToldRow]
+) -> dict[str, Any]:
     plan, mechanisms = claim.plan, Mechanisms(claim.plan)
+    rows = [one for one in told if plan.hash in one.plans]
+    kinds = {one.kind for one in rows} | planned_kinds(accounts, plan.hash)
     deployment = {
         "product": _product(plan),
-        "dp_flavor": _flavor(plan),
+        "dp_flavor": _flavor(plan, kinds),
         "privacy_loss": _loss(claim),
         "model": _model(claim, ledgers),
         "accounting": _accounting(mechanisms),
@@ -83,6 +95,7 @@ def _deployment(claim: JointClaim, ledgers: Sequence[Verification]) -> dict[str,
         "to_fill_in": [*absent, "resources.registry_authors"],
         "plan": plan.hash,
         "deployment": deployment,
+        "disclosures": [one.as_json() for one in rows],
     }
 
 
@@ -126,17 +139,12 @@ def _product(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _flavor(plan: Plan) -> dict[str, Any]:
+def _flavor(plan: Plan, kinds: Collection[str]) -> dict[str, Any]:
     outside = "Sizes of groups, feature names, bounds and levels, and nominal record counts: public in the plan."
     if plan.signals_from is not None:
         outside += " Nothing to lenders or platforms beside: levels are those that lenders had under an earlier plan"
         outside += ", or have of tokens whose consents name retraining." if plan.signals_from.retraining else "."
-    elif plan.platforms:
-        outside += (
-            " Sealed to the lender of each consented, aligned person and to nobody else: "
-            f"{plan.model.signal_bits} bits of a platform's signal; to the platform: that the person applied, and a "
-            f"label by randomized response with epsilon {plan.privacy.label_epsilon}."
-        )
+    outside = " ".join([outside, *(kind.beyond() for key, kind in TOLD_KINDS.items() if key in kinds)])
     return {
         "name": "Approximate DP",
         "input_metric": "symmetric distance between sets of persons",

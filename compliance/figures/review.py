@@ -8,11 +8,14 @@ from pathlib import Path
 
 from sealscore.compliance.figures.costs import Cost, CostMoment, against_platforms, costs, moments
 from sealscore.compliance.figures.joint import JointClaim, joint_claims
+from sealscore.compliance.figures.recipients import Recipient, recipients
 from sealscore.compliance.figures.together import Together
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.record import RunFolder
+from sealscore.compliance.told.rows import ToldRow, told_rows
 from sealscore.compliance.verify.account import Account
 from sealscore.compliance.verify.anchoring import Anchor
+from sealscore.compliance.verify.checks import LedgerVerdict, worst_verdict
 from sealscore.compliance.verify.verification import Verification
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.shared.ledger.chain import read_anchors
@@ -57,11 +60,16 @@ class PartyReview:
 
 @dataclass(frozen=True)
 class LedgerReview:
-    """The ledgers of a report, and the run beside them where one is given."""
+    """The ledgers of a report, and the run beside them where one is given.
+
+    `told` is what parties told one another, `recipients` who can learn how much, the worst first.
+    """
 
     parties: list[PartyReview]
     joint: list[JointClaim]
     together: Together
+    told: list[ToldRow]
+    recipients: list[Recipient]
     run: Findings | None
     simulation: bool
 
@@ -77,14 +85,27 @@ class LedgerReview:
         parties = [_reviewed(ledger, given, simulation) for ledger in ledgers]
         joint = joint_claims(party.verification for party in parties)
         claims = [claim for party in parties if (claim := party.verification.claim) is not None]
-        together = Together.of([party.account for party in parties], claims, joint)
-        return cls(parties, joint, together, Findings.of(RunFolder.load(run)) if run else None, simulation)
+        accounts = [party.account for party in parties]
+        together, told = Together.of(accounts, claims, joint), told_rows(accounts)
+        known = recipients([one.plan for one in joint], joint, together, told)
+        found = Findings.of(RunFolder.load(run)) if run else None
+        return cls(parties, joint, together, told, known, found, simulation)
 
     @property
     def plans(self) -> list[Plan]:
         """The plans of all ledgers, each once."""
         found = {plan.plan.hash: plan.plan for party in self.parties for plan in party.account.plans}
         return list(found.values())
+
+    @property
+    def missing(self) -> list[str]:
+        """Parties that a plan here names and whose ledgers were not given."""
+        return sorted({name for claim in self.joint for name in claim.missing})
+
+    @property
+    def verdict(self) -> LedgerVerdict:
+        """The verdict on all ledgers: that of the worst."""
+        return worst_verdict(party.verification for party in self.parties)
 
     @property
     def ok(self) -> bool:

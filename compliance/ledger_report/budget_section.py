@@ -10,31 +10,32 @@ from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.pages.gauges import Gauge, gauges_figure
 from sealscore.compliance.pages.page import Html, element, figure, figures, join, paragraph
 from sealscore.compliance.verify.account import Account
+from sealscore.shared.text.catalogue import marked, tr
 from sealscore.shared.text.numbers import fixed, short
 
-UNBOUNDED = "no bound"
+UNBOUNDED = marked("no bound")
 _ROWS = 26
 STATES = {"live": "live", "settled": "ended", "revoked": "revoked"}
 
 
 def epsilon_text(value: float | None) -> str:
     """An epsilon; a word where nothing bounds it."""
-    return UNBOUNDED if value is not None and math.isinf(value) else fixed(value)
+    return tr(UNBOUNDED) if value is not None and math.isinf(value) else fixed(value)
 
 
 def gauge(cost: Cost, label: str) -> Gauge:
     """A budget as a bar with its figures."""
     if math.isinf(cost.spent):
-        return Gauge(label, cost.spent, cost.planned, cost.limit, "spent without any bound")
-    parts = [f"{fixed(cost.spent)} spent"]
+        return Gauge(label, cost.spent, cost.planned, cost.limit, tr("spent without any bound"))
+    parts = [tr("{n} spent", n=fixed(cost.spent))]
     if cost.reserved > 0:
-        parts.append(f"{epsilon_text(cost.reserved)} set aside")
+        parts.append(tr("{n} set aside", n=epsilon_text(cost.reserved)))
     if cost.limit is None:
-        parts.append("no ceiling")
+        parts.append(tr("no ceiling"))
     elif cost.planned > cost.limit * (1 + 1e-9):
-        parts.append(f"over {fixed(cost.limit)} by {fixed(cost.planned - cost.limit)}")
+        parts.append(tr("over {limit} by {n}", limit=fixed(cost.limit), n=fixed(cost.planned - cost.limit)))
     else:
-        parts.append(f"{fixed(cost.left)} left of {short(cost.limit)}")
+        parts.append(tr("{n} left of {limit}", n=fixed(cost.left), limit=short(cost.limit)))
     return Gauge(label, cost.spent, cost.planned, cost.limit, ", ".join(parts))
 
 

@@ -3,16 +3,20 @@ Guarantees" (2025): unit, neighbouring relation, parameters, mechanisms, trust, 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sealscore.compliance.figures.explain import chances, in_words
+from sealscore.compliance.figures.recipients import Recipient
 from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
+from sealscore.compliance.ledger_report.overview_section import recipient_name
 from sealscore.compliance.ledger_report.told.disclosure_section import phase_words
 from sealscore.compliance.ledger_report.trust_section import beyond, trust
-from sealscore.compliance.pages.page import Column, Html, bullets, element, join, pairs, paragraph, table
+from sealscore.compliance.pages.page import Column, Html, bullets, element, join, pairs, paragraph, soft, table
+from sealscore.compliance.told.kinds import TOLD_KINDS
 from sealscore.compliance.verify.account import Account
 from sealscore.shared.dp.accountant import DISCRETISATION, PldAccountant
 from sealscore.shared.dp.events import Event, Gaussian, SampledGaussian
@@ -20,7 +24,7 @@ from sealscore.shared.ledger.entries import Disclose, Reserve
 from sealscore.shared.phases.order import KINDS
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.towers import group_of
-from sealscore.shared.text.numbers import fixed, percent, plural, short, whole
+from sealscore.shared.text.numbers import fixed, listed, percent, plural, short, whole
 
 _ROWS = 60
 # Above it, a bound says nothing that differs from certainty.
@@ -37,6 +41,7 @@ def claim(review: LedgerReview) -> Html:
             _words(),
             pairs(_stated(review)),
             _figures(review),
+            _recipients(review),
             *_meaning(review),
             element("h3", "Sampling, clipping and noise of every mechanism"),
             _mechanisms(review),
@@ -150,7 +155,8 @@ def _figures(review: LedgerReview) -> Html:
         found = review.together
         platform = "no labels" if found.platform is None else epsilon_text(found.platform)
         total = (epsilon_text(found.epsilon), short(found.delta), "", "", "", platform)
-        rows.append(("one person at all of these parties", *total))
+        where = "these parties, without the ledgers not given" if review.missing else "all of these parties"
+        rows.append((f"one person at {where}", *total))
     columns = [
         "ledger and data set",
         Column("epsilon spent", number=True),
@@ -161,6 +167,32 @@ def _figures(review: LedgerReview) -> Html:
         Column("against a platform", number=True),
     ]
     return table(columns, rows, "The parameters, ledger by ledger") if rows else Html("")
+
+
+def _recipients(review: LedgerReview) -> Html:
+    """Who can learn how much of one person, the worst first."""
+    rows = [
+        (
+            recipient_name(one, 8),
+            _knows(one),
+            epsilon_text(one.epsilon),
+            "no bound" if math.isinf(one.factor) else short(one.factor),
+            whole(one.total) if one.total else soft("none"),
+        )
+        for one in review.recipients
+    ]
+    columns = [
+        *("recipient", "sees"),
+        Column("epsilon", number=True),
+        Column("odds move by at most", number=True),
+        Column("bits beside it", number=True),
+    ]
+    return table(columns, rows, "Who can learn how much of one person, the one who can learn most first")
+
+
+def _knows(one: Recipient) -> str:
+    labels = ["noisy labels" + (", by the plan" if one.assumed else "")] if one.labels else []
+    return listed([*labels, "all sums", *(TOLD_KINDS[kind].title() for kind, _ in one.bits)])
 
 
 def _meaning(review: LedgerReview) -> list[Html]:

@@ -9,7 +9,7 @@ from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.told.disclosure_section import phase_words
 from sealscore.compliance.pages.page import Column, Html, join, paragraph, table
 from sealscore.shared.ledger.entries import Abort, Refuse, Reserve
-from sealscore.shared.text.numbers import listed, whole
+from sealscore.shared.text.numbers import coded, listed, whole
 
 _SHOWN = 40
 
@@ -36,18 +36,18 @@ def _refused(review: LedgerReview) -> Html:
             codes[entry.code] += 1
             asked = f"{phase_words(entry.phase)}, round {entry.round}, attempt {entry.attempt}"
             plan = party.account.plan_name(entry.plan)
-            rows.append((party.account.party, whole(line.seq), line.minute, entry.code, plan, asked, entry.why))
+            rows.append((party.account.party, whole(line.seq), line.minute, coded(entry.code), plan, asked, entry.why))
     columns = [
         "ledger of",
         Column("entry", number=True),
         Column("time (UTC)", number=True),
-        "code",
+        "kind",
         "plan",
         "asked for",
         "why",
     ]
-    by_code = ", ".join(f"{code} {whole(times)}" for code, times in sorted(codes.items()))
-    return _table(columns, rows, f"Refused requests, by code: {by_code}")
+    by_code = ", ".join(f"{coded(code)} {whole(times)}" for code, times in sorted(codes.items()))
+    return _table(columns, rows, f"Refused requests: {by_code}")
 
 
 def _table(columns: Sequence[object], rows: Sequence[Sequence[object]], caption: str) -> Html:
@@ -66,7 +66,7 @@ def _aborted(review: LedgerReview) -> Html:
             of = reserved.get(entry.reserve)
             what = f"{phase_words(of.phase)}, round {of.round}, attempt {of.attempt}" if of else "not known"
             plan = party.account.plan_name(of.plan) if of else "not known"
-            rows.append((party.account.party, whole(line.seq), plan, what, whole(entry.count), entry.why))
+            rows.append((party.account.party, whole(line.seq), plan, what, whole(entry.count), coded(entry.why)))
     columns = ["ledger of", Column("entry", number=True), "plan", "what", Column("answers never given", number=True)]
     return _table([*columns, "why"], rows, "Reservations given up before an answer left")
 

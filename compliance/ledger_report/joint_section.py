@@ -49,7 +49,7 @@ def _table(review: LedgerReview) -> Html:
     alike = len({(one.parties, one.missing) for one in review.joint}) == 1
     rows = []
     for one in sorted(review.joint, key=lambda joint: -joint.epsilon)[:_PLANS]:
-        own = [plan_title(one.plan)]
+        own = [plan_title(one.plan, review.plans)]
         own += [] if alike else [_named(one.parties), _named(one.missing) or "none"]
         own += [
             epsilon_text(one.epsilon),
@@ -70,7 +70,8 @@ def _table(review: LedgerReview) -> Html:
         *([Column("the run's own claim", number=True)] if review.run else []),
     ]
     more = f", the {_PLANS} of {whole(len(review.joint))} plans that cost most" if len(review.joint) > _PLANS else ""
-    parts = [table(columns, rows, f"One person at all parties, plan by plan{more}")]
+    where = "the parties of these ledgers" if review.missing else "all parties"
+    parts = [table(columns, rows, f"One person at {where}, plan by plan{more}")]
     missing = sorted({name for one in review.joint for name in one.missing})
     if missing:
         parts.append(
@@ -97,7 +98,8 @@ def _everything(review: LedgerReview) -> Html:
     )
     own = [(party.account.party, party.whole.spent) for party in review.parties if party.whole is not None]
     dots = [_dot(f"ledger of {name}", spent, _OWN) for name, spent in own[:_BARS]]
-    dots.append(_dot("all ledgers together", found.epsilon, _TOGETHER, strong=True))
+    every = "the ledgers given, as one" if review.missing else "all ledgers together"
+    dots.append(_dot(every, found.epsilon, _TOGETHER, strong=True))
     if found.platform is not None:
         dots.append(_dot("the same against a platform", found.platform, _LABELS))
     finite = [dot.value for dot in dots if dot.value is not None]
@@ -105,6 +107,9 @@ def _everything(review: LedgerReview) -> Html:
         return said
     axis = Axis("epsilon of a person", 0, max(finite) * 1.05, short)
     drawn = dot_figure("One person at several parties", [Panel(axis, dots)])
+    if review.missing:
+        words = f"Without those of {_named(tuple(review.missing))}, which were not given: it may be more with them."
+        return join([said, figure(drawn, "Ledgers alone, and those given as one.", words, wide=True)])
     words = "Each ledger by itself, and what they say together of one person; it is less than their sum."
     return join([said, figure(drawn, "Ledgers alone and together.", words, wide=True)])
 

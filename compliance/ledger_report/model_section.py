@@ -70,7 +70,6 @@ def _card(found: Findings) -> list[tuple[object, object]]:
     fallback = [("quality without signals", _quality(found.fallback))] if found.fallback else []
     return [
         ("model", f"{plan.name}: weighted bins, at most {whole(bin_rule(plan, plan.lenders).bins)} a feature{network}"),
-        ("plan", element("code", plan.hash)),
         ("run", f"{run.record['run']}, started {run.record['started']}"),
         ("made for", f"{plan.purpose} (purpose code {plan.purpose_code})"),
         ("not made for", "any other purpose, product or population; refusing a person without a human's review"),
@@ -136,7 +135,7 @@ def _cautions(found: Findings) -> list[str]:
         said.insert(0, "It was trained without noise: the model itself may reveal single persons.")
     if found.simulated:
         said.insert(0, "The run is a simulation; its records may be invented.")
-    said += [f"{phase} ended early: {why}." for phase, why in found.run.record["early"].items()]
+    said += [f"{phase_words(phase)} ended early: {why}." for phase, why in found.run.record["early"].items()]
     return said
 
 

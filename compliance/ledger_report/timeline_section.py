@@ -18,7 +18,7 @@ from sealscore.compliance.pages.page import Column, Html, figure, figures, join,
 from sealscore.compliance.pages.svg import SMALL, STYLES, Axis, words_width
 from sealscore.compliance.verify.account import Account
 from sealscore.shared.ledger.entries import AdmitRelease, EndRelease, Limit, Reserve, Revoke, Settle
-from sealscore.shared.text.foreign import grouped
+from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.numbers import fixed, short, whole
 
 _SPAN_DAYS = 2.0
@@ -222,7 +222,7 @@ def _releases(review: LedgerReview) -> Html:
         ends = {entry.release: (line.day, entry.why) for line, entry in account.of(EndRelease)}
         for line, entry in account.of(AdmitRelease):
             known = account.state.serving.releases.get(entry.release)
-            name = release_title(known) if known else grouped(entry.release)
+            name = release_title(known) if known else entry.release[:GROUP]
             rows.append((account.party, name, line.day, *ends.get(entry.release, (soft("in force"), ""))))
     columns = ["ledger of", "release", Column("approved", number=True), Column("withdrawn", number=True), "why"]
     return _table(review, columns, rows, "Releases of models for scoring")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.pages.page import Html, table
+from sealscore.compliance.told.kinds import TOLD_KINDS
+from sealscore.compliance.told.rows import planned_kinds
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.text.catalogue import tr
 from sealscore.shared.text.numbers import listed, whole
 
 
@@ -82,19 +85,21 @@ def beyond(review: LedgerReview) -> list[str]:
     """What the claim does not cover."""
     plans = review.plans
     said = [
-        "What is true of people in general: a model is meant to learn it, with this person's record or without.",
-        "Releases that are in no ledger given here, above all of other data sets about the same person.",
-        "A party that runs other code than was reviewed, or lies about its records.",
-        "What is after the last anchor that somebody else keeps: an operator could cut it off unseen.",
-        "Choices that were made by looking at private data outside of the plans.",
-        "Theft of raw records at their owner.",
+        tr("What is true of people in general: a model is meant to learn it, with this person's record or without."),
+        tr("Releases that are in no ledger given here, above all of other data sets about the same person."),
+        tr("A party that runs other code than was reviewed, or lies about its records."),
+        tr("What is after the last anchor that somebody else keeps: an operator could cut it off unseen."),
+        tr("Choices that were made by looking at private data outside of the plans."),
+        tr("Theft of raw records at their owner."),
     ]
-    if any(plan.platforms for plan in plans):
-        said += [
-            "What a lender learns from the signal of its own consented applicants, and that it learns who of them is "
-            "on a platform: that is by consent, and counted in bits.",
-            "A server and a lender together can choose what the bits of the signal reveal, but not their number.",
-        ]
+    said += [TOLD_KINDS[key].beyond() for key in told_kinds(review)]
     if any(plan.privacy.noise == "none" for plan in plans):
-        said.insert(0, "Plans without noise: nothing bounds what they reveal. They are for simulations only.")
+        said.insert(0, tr("Plans without noise: nothing bounds what they reveal. They are for simulations only."))
     return said
+
+
+def told_kinds(review: LedgerReview) -> list[str]:
+    """Kinds of disclosures that the ledgers record or their plans and releases provide for, in order."""
+    accounts = [party.account for party in review.parties]
+    found = {one.kind for one in review.told} | planned_kinds(accounts)
+    return [key for key in TOLD_KINDS if key in found]

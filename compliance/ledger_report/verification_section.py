@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sealscore.compliance.figures.review import LedgerReview, PartyReview
+from sealscore.compliance.figures.worries import few_names
+from sealscore.compliance.ledger_report.verdict import check_title, outcome_words, verdict_line, verdict_title
 from sealscore.compliance.pages.page import (
     Column,
     Html,
@@ -16,49 +18,52 @@ from sealscore.compliance.pages.page import (
     table,
 )
 from sealscore.compliance.pages.software import own_version
+from sealscore.compliance.verify.checks import CheckOutcome, checks_of, grouped_findings, verdict_of
+from sealscore.compliance.verify.verification import Fault
 from sealscore.shared.dp.accountant import PldAccountant
-from sealscore.shared.text.numbers import plural, whole
+from sealscore.shared.text.catalogue import tr
+from sealscore.shared.text.numbers import whole
 
-
-def verdict(review: LedgerReview) -> str:
-    """The result of all checks in one line."""
-    failed = [party for party in review.parties if not party.verification.ok]
-    if not failed:
-        if len(review.parties) == 1:
-            return "The ledger verifies: every check passes."
-        return f"All {whole(len(review.parties))} ledgers verify: every check passes."
-    findings = sum(len(party.verification.findings) + party.verification.dropped for party in failed)
-    if len(review.parties) == 1:
-        return f"The ledger does NOT verify: {plural(findings, 'finding')}."
-    return (
-        f"{whole(len(failed))} of {plural(len(review.parties), 'ledger')} "
-        f"{'does' if len(failed) == 1 else 'do'} NOT verify: {plural(findings, 'finding')}."
-    )
+# Ledgers that fared differently have a column each, up to so many.
+_COLUMNS = 3
 
 
 def verification(review: LedgerReview) -> Html:
-    """What was checked, and every finding by its code and entry."""
-    checked = [
-        "the chain: every entry follows the one before it and has the hash of what it says;",
-        "signatures: every entry is signed by the key on the card of the party whose ledger it is;",
-        "order: every entry is allowed in its place, by the rules that a node itself follows;",
-        "plans: noise, sensitivity, shares and cohorts are those that the approved plans prescribe;",
-        "random sources: no release took its randomness from a seed"
-        + (" (seeds of simulated parties were let pass, as was asked);" if review.simulation else ";"),
-        "budgets: epsilon, recomputed from the entries, is within every ceiling in force when something was released;",
-        "anchors: what others keep of this ledger is in it.",
-    ]
-    parts: list[object] = [paragraph(strong(verdict(review))), paragraph("Checked, offline:"), bullets(checked)]
-    parts.append(_overview(review))
+    """What was checked, with what came of it, and every finding by its code and entry."""
+    found = [party.verification for party in review.parties]
+    parts: list[object] = [paragraph(strong(verdict_line(found)))]
+    parts += [_checks(review), _overview(review)]
     parts += [_findings(party) for party in review.parties]
     return join(parts)
+
+
+def _checks(review: LedgerReview) -> Html:
+    """Every check with its outcome; ledgers that fared alike as one column."""
+    fared: dict[tuple[str, ...], list[str]] = {}
+    for party in review.parties:
+        outcomes = tuple(outcome_words(check) for check in checks_of(party.verification))
+        fared.setdefault(outcomes, []).append(party.account.party)
+    shown = list(fared.items())
+    rows: list[tuple[object, ...]]
+    if len(shown) > _COLUMNS:
+        rows = [
+            (party.account.party, check_title(check.fault), outcome_words(check))
+            for party in review.parties
+            for check in checks_of(party.verification)
+            if check.outcome is not CheckOutcome.PASSED
+        ]
+        caption = tr("Checks that did not pass, offline; all others did")
+        return table([tr("ledger of"), tr("check"), tr("outcome")], rows, caption, class_="words")
+    rows = [(check_title(fault), *(outcomes[place] for outcomes, _ in shown)) for place, fault in enumerate(Fault)]
+    heads = [few_names(names) for _, names in shown]
+    return table([tr("check, offline"), *heads], rows, tr("What was checked, and what came of it"), class_="checks")
 
 
 def _overview(review: LedgerReview) -> Html:
     rows = [
         (
             party.account.party,
-            "verifies" if party.verification.ok else f"fails, exit code {party.verification.exit_code}",
+            verdict_title(verdict_of(party.verification)),
             whole(party.verification.entries),
             whole(party.verification.anchored.given),
             whole(party.verification.anchored.kept),
@@ -67,33 +72,38 @@ def _overview(review: LedgerReview) -> Html:
         for party in review.parties
     ]
     columns = [
-        *("ledger of", "result"),
-        Column("entries", number=True),
-        Column("anchors given that agree", number=True),
-        Column("kept in the ledger", number=True),
-        Column("anchored up to entry", number=True),
+        *(tr("ledger of"), tr("result")),
+        Column(tr("entries"), number=True),
+        Column(tr("anchors given that agree"), number=True),
+        Column(tr("kept in the ledger"), number=True),
+        Column(tr("anchored up to entry"), number=True),
     ]
     said = paragraph(
-        "An anchor is the party's signed statement of its ledger at some moment, kept by somebody else: the server or "
-        "a peer. Only anchors show that a ledger was rewritten by its own operator, and what came after the last of "
-        "them could have been cut off unseen.",
+        tr(
+            "An anchor is the party's signed statement of its ledger at some moment, kept by somebody else: the server "
+            "or a peer. Only anchors show that a ledger was rewritten by its own operator, and what came after the "
+            "last of them could have been cut off unseen."
+        ),
         class_="note",
     )
-    return join([table(columns, rows, "Results"), said])
+    return join([table(columns, rows, tr("Results")), said])
 
 
 def _findings(party: PartyReview) -> Html:
     found = party.verification
     parts: list[object] = []
     if found.findings:
-        rows = [
-            (one.code, one.fault.title, whole(one.seq) if one.seq else "whole file", one.what) for one in found.findings
-        ]
-        columns = ["code", "kind", Column("entry", number=True), "what was found"]
-        more = f"; {whole(found.dropped)} more of the same codes are not listed" if found.dropped else ""
-        parts.append(table(columns, rows, f"Findings in the ledger of {party.account.party}{more}"))
+        rows = [(check_title(one.fault), one.entries, whole(one.count), one.what) for one in grouped_findings(found)]
+        columns = [tr("check"), tr("entries"), Column(tr("findings"), number=True), tr("what was found")]
+        more = tr("; {n} more like these are not listed", n=whole(found.dropped)) if found.dropped else ""
+        parts.append(table(columns, rows, tr("Findings in the ledger of {party}", party=party.account.party) + more))
     if found.warnings:
-        parts.append(notice(f"Odd in the ledger of {party.account.party}, though no failure", bullets(found.warnings)))
+        parts.append(
+            notice(
+                tr("Odd in the ledger of {party}, though no failure", party=party.account.party),
+                bullets(found.warnings),
+            )
+        )
     return join(parts)
 
 

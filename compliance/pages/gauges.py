@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sealscore.compliance.pages.page import Html
 from sealscore.compliance.pages.svg import GRID, INK, SMALL, SOFT, STYLES, box, drawing, straight, words, words_width
+from sealscore.shared.text.catalogue import tr
 
 _ROW, _THICK, _TOP = 27.0, 16.0, 30.0
 _HATCH = 7.0
@@ -62,13 +63,13 @@ def gauges_figure(title: str, gauges: Sequence[Gauge], width: float = 800) -> Ht
 def _legend(left: float) -> list[Html]:
     parts, at = [], left
     for name, fill, edge, opacity in (
-        ("spent", STYLES[0].colour, None, 1.0),
-        ("set aside", STYLES[5].colour, STYLES[0].colour, 0.45),
-        ("left", "#fff", SOFT, 1.0),
+        (tr("spent"), STYLES[0].colour, None, 1.0),
+        (tr("set aside"), STYLES[5].colour, STYLES[0].colour, 0.45),
+        (tr("left"), "#fff", SOFT, 1.0),
     ):
         parts += [box(at, 5, 14, 11, fill, edge, opacity), words(at + 19, 15, name, size=SMALL)]
         at += 19 + words_width(name, SMALL) + 16
-    return [*parts, straight(at, 2, at, 19, INK, 2.5), words(at + 8, 15, "ceiling", size=SMALL)]
+    return [*parts, straight(at, 2, at, 19, INK, 2.5), words(at + 8, 15, tr("ceiling"), size=SMALL)]
 
 
 def _hatched(left: float, right: float, top: float) -> list[Html]:

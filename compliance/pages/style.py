@@ -18,7 +18,7 @@ p { margin: 8px 0; max-width: 78ch; overflow-wrap: anywhere; }
 .lead { font-size: 16.5px; max-width: none; }
 .soft { color: var(--soft); }
 .note { color: var(--soft); font-size: 13.5px; max-width: 96ch; }
-ul { margin: 8px 0; padding-left: 22px; }
+ul, ol { margin: 8px 0; padding-left: 22px; }
 li { margin: 3px 0; max-width: 92ch; overflow-wrap: anywhere; }
 nav { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 8px 0; font-size: 13px;
   border-bottom: 1px solid var(--line); }
@@ -49,9 +49,17 @@ table.words th, table.words td { padding-right: 14px; overflow-wrap: anywhere; }
 table.even { width: 100%; table-layout: fixed; }
 table.even th:first-child { width: 15%; }
 table.even th, table.even td { padding-right: 14px; overflow-wrap: anywhere; }
+table.kinds, table.checks { width: 100%; table-layout: fixed; }
+table.kinds th, table.kinds td, table.checks th, table.checks td { padding-right: 14px; overflow-wrap: anywhere; }
+table.kinds th:nth-child(1) { width: 14%; }
+table.kinds th:nth-child(2), table.kinds th:last-child { width: 10%; }
+table.kinds th:nth-child(3) { width: 27%; }
+table.checks th:first-child { width: 46%; }
 dl { display: grid; grid-template-columns: minmax(120px, 22%) 1fr; gap: 5px 18px; margin: 10px 0; font-size: 14px; }
 dt { font-weight: bold; overflow-wrap: anywhere; }
 dd { margin: 0; max-width: 92ch; overflow-wrap: anywhere; }
+.sign { display: grid; grid-template-columns: 2fr 1fr 2fr; gap: 24px; margin: 56px 0 20px; font-size: 13px; }
+.sign div { border-top: 1px solid var(--ink); padding-top: 4px; color: var(--soft); }
 .figures { display: grid; gap: 20px 26px; margin: 14px 0;
   grid-template-columns: repeat(auto-fill, minmax(min(430px, 100%), 1fr)); }
 figure { margin: 0; }
@@ -66,10 +74,17 @@ code { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 1
 }
 @media screen and (max-width: 640px) {
   main { padding: 14px; }
+  h1 { font-size: 22px; }
+  figure { overflow-x: auto; }
+  figure svg { min-width: 560px; }
+  nav { max-height: 7.2em; overflow-y: auto; }
+  table.words, table.even, table.kinds, table.checks { min-width: 620px; }
+  .sign { grid-template-columns: 1fr; gap: 44px; }
   dl { grid-template-columns: 1fr; gap: 0 0; }
   dd { margin-bottom: 8px; }
 }
-@page { size: A4; margin: 14mm 13mm 15mm; }
+@page { size: A4; margin: 14mm 13mm 15mm;
+  @bottom-right { content: counter(page) " / " counter(pages); font: 9pt Arial, "Liberation Sans", sans-serif; } }
 @media print {
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
@@ -83,13 +98,13 @@ code { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 1
   .note, figcaption { font-size: 9pt; }
   aside, dl { font-size: 9.5pt; }
   table { font-size: 8.7pt; }
-  table.words, table.even { font-size: 8.3pt; }
+  table.words, table.even, table.kinds, table.checks { font-size: 8.3pt; }
   .scroll { overflow: visible; }
   h2 { font-size: 14pt; margin-top: 20pt; }
   h3 { font-size: 11.5pt; }
   h2, h3, h2 + p, caption, figcaption { break-after: avoid; }
   section:first-of-type { break-after: page; }
-  figure, .card, tr, aside, p, li, dt, dd { break-inside: avoid; }
+  figure, .card, tr, aside, p, li, dt, dd, .sign { break-inside: avoid; }
   thead { display: table-header-group; }
   .figures { grid-template-columns: 1fr 1fr; gap: 12px 16px; }
   td svg { width: 105px; }

@@ -18,7 +18,7 @@ _VERDICTS: dict[Verdict, str] = {
     "reference": "reference",
     "at least four fifths": "at least 0.8",
     "below four fifths": "below 0.8",
-    "cannot tell": "0.8 lies within the error",
+    "cannot tell": "0.8 is in the interval",
     "too few to tell": _UNTOLD,
 }
 
@@ -63,14 +63,22 @@ def _summary(found: Findings) -> Html:
     }
     many = sum(counts.values())
     said = [
-        join([strong(plural(counts["below four fifths"], "group")), " below four fifths for sure"]),
-        join([strong(plural(counts["at least four fifths"], "group")), " at four fifths or above for sure"]),
-        join([strong(plural(counts["cannot tell"], "group")), " where four fifths lies within the error"]),
+        join([strong(plural(counts["below four fifths"], "group")), " whose whole interval is below four fifths"]),
+        join(
+            [
+                strong(plural(counts["at least four fifths"], "group")),
+                " whose whole interval is at four fifths or above",
+            ]
+        ),
+        join([strong(plural(counts["cannot tell"], "group")), " whose interval has four fifths in it"]),
         join([strong(plural(counts["too few to tell"], "group")), " too small for the noise to tell anything"]),
     ]
     return join(
         [
-            paragraph(f"Of {plural(many, 'group')}, {counts['reference']} of them the references, at this cut-off:"),
+            paragraph(
+                f"Of {plural(many, 'group')}, {counts['reference']} of them the references, at this cut-off, by 95 % "
+                "intervals for noise and sampling that hold for all groups at once:"
+            ),
             bullets(said),
         ]
     )

@@ -168,8 +168,8 @@ def _fairness_card(found: Findings) -> tuple[object, object, object]:
     ratio = band.ratio
     shown = between(ratio.value, ratio.low, ratio.high, 2) if ratio else LOST
     verdict = (
-        f"The lowest of {plural(len(told), 'group')} that can be told; {whole(below)} lie below {short(FOUR_FIFTHS)} "
-        "for sure, intervals holding for all at once."
+        f"The lowest of {plural(len(told), 'group')} that can be told; of {whole(below)} the whole 95 % interval, "
+        f"corrected for all groups at once, is below {short(FOUR_FIFTHS)}."
     )
     called = found.run.plan.band_names(attribute)[band.band]
     return (

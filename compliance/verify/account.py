@@ -7,7 +7,7 @@ out. Whether a ledger verifies is for `sealscore.compliance.verify.verify`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,8 @@ from sealscore.shared.ledger.chain import UnknownEntry
 from sealscore.shared.ledger.entries import Ceilings, Entry
 from sealscore.shared.ledger.state import LedgerFault, LedgerState, PlanState
 from sealscore.shared.plan.plan import Plan
-from sealscore.shared.text.foreign import grouped
+from sealscore.shared.text.catalogue import tr
+from sealscore.shared.text.foreign import GROUP
 
 E = TypeVar("E")
 NO_DATE = "no date"
@@ -72,6 +73,14 @@ class Account:
             return self.path.stem
 
     @property
+    def role(self) -> str:
+        """ "lender" or "platform", by the party's own card; nothing where there is none."""
+        try:
+            return self.state.card.role
+        except LedgerFault:
+            return ""
+
+    @property
     def data_set(self) -> str:
         """The data set that it speaks of."""
         return self.state.opened.data_set if self.state.opened else "not known"
@@ -93,14 +102,17 @@ class Account:
                 yield line, line.entry
 
     def plan_name(self, plan: str) -> str:
-        """A plan by its name and, since names need not differ, its hash."""
+        """A plan by its name and, where another here has the same, the beginning of its hash."""
         known = self.state.plans.get(plan)
-        return plan_title(known.plan) if known else f"a plan that was not approved ({grouped(plan)})"
+        if known is None:
+            return tr("a plan that was not approved, {hash}", hash=plan[:GROUP])
+        return plan_title(known.plan, [one.plan for one in self.plans])
 
 
-def plan_title(plan: Plan) -> str:
-    """A plan by its name and its hash."""
-    return f"{plan.name} ({grouped(plan.hash)})"
+def plan_title(plan: Plan, among: Iterable[Plan]) -> str:
+    """A plan by its name and, where another of these plans has the same, the beginning of its hash."""
+    alike = {one.hash for one in among if one.name == plan.name} - {plan.hash}
+    return f"{plan.name} ({plan.hash[:GROUP]})" if alike else plan.name
 
 
 def _lines(database: sqlite3.Connection) -> Iterator[LedgerLine]:

@@ -18,6 +18,9 @@ from sealscore.shared.ledger.chain import GENESIS, HASH_BYTES, NONCE_BYTES, Stor
 
 _COLUMNS = "seq, at, body, nonce, previous, hash, signature"
 TABLES = frozenset({"entries", "anchors"})
+_STORE = frozenset({"batches", "told"})
+_DATABASE = b"SQLite format 3\0"
+EXPORT = "`sealscore-node ledger export` makes a whole one"
 # A row of a ledger takes some 15 steps of SQLite's machine and 400 bytes.
 _STEPS_AT_LEAST, _EVERY = 1_000_000, 1_000
 _BYTES_AT_LEAST = 2**20
@@ -37,11 +40,13 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The file's database, for reading only; Unreadable where there is none, or where it fails while in use."""
     if not path.is_file():
         raise Unreadable(f"{path}: there is no such file")
+    if _beginning(path) not in (_DATABASE, b""):
+        raise Unreadable(f"{path}: is no database, so no ledger; a file of anchors goes with --anchors")
     database: _Bounded | None = None
     try:
         database = _connected(path)
         try:
-            _require_tables(database)
+            _require_tables(database, path)
             yield database
         finally:
             database.close()
@@ -65,6 +70,9 @@ class _Bounded(sqlite3.Connection):
 
 def _connected(path: Path) -> _Bounded:
     place = f"file:{quote(str(path.resolve()))}?mode=ro"
+    if without_log(path):
+        # Nobody has it open, and SQLite would leave files of its own beside it.
+        return _bounded(f"{place}&immutable=1", path)
     database = _bounded(place, path)
     try:
         database.execute("SELECT 1 FROM sqlite_master").fetchone()
@@ -89,10 +97,37 @@ def _bounded(place: str, path: Path) -> _Bounded:
     return database
 
 
-def _require_tables(database: sqlite3.Connection) -> None:
-    """Unreadable where a ledger's table is a view, a virtual table, or has columns that are computed."""
+def without_log(path: Path) -> bool:
+    """Whether a file is as a node writes it, and its write-ahead log is not beside it.
+
+    If the node ran when it was copied, its last entries were in that log; what ended well looks the same.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(20)
+    except OSError:
+        return False
+    # Both bytes are 2 where a database has a write-ahead log (https://www.sqlite.org/fileformat.html, section 1.3).
+    return head[18:20] == b"\2\2" and not path.with_name(path.name + "-wal").exists()
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_DATABASE))
+
+
+def _require_tables(database: sqlite3.Connection, path: Path) -> None:
+    """Unreadable where a ledger's table is missing, is a view or a virtual table, or has columns that are computed."""
     database.execute("PRAGMA trusted_schema=OFF")
-    for name, made in database.execute("SELECT name, sql FROM sqlite_master").fetchall():
+    made_of = database.execute("SELECT name, sql FROM sqlite_master").fetchall()
+    names = {str(name).lower() for name, _ in made_of}
+    if names >= _STORE:
+        raise Unreadable(f"{path}: is a party's disclosure store and no ledger; `consent` reads it, at the party")
+    if not names and without_log(path):
+        raise Unreadable(f"{path}: was copied without {path.name}-wal, where its entries are; copy both, or {EXPORT}")
+    if not names >= TABLES:
+        raise Unreadable(f"{path}: is a database and no ledger: it has no entries and anchors")
+    for name, made in made_of:
         if str(name).lower() in TABLES and not str(made).startswith("CREATE TABLE"):
             raise Unreadable(f"{name} is no table but a program: {str(made)[:40]!r}")
     for name in sorted(TABLES):

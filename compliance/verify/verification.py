@@ -146,13 +146,15 @@ class Anchored:
 class Verification:
     """What was found in one ledger.
 
-    `entries` is how many could be read, `claims` the figures: data set first, then purposes and plans. They count what
-    may have been released even where its entry is not allowed, and leave out only the `uncounted`: entries that cannot
-    be read, or are under a plan that is not known. `label_epsilon` and `signal_bits` are upper bounds for one person
-    over all disclosures of this ledger. `scoring` is what a platform can have told after training, which counts apart,
-    to all lenders together, and `scoring_by_lender` to each. `others` are heads of other parties that it keeps:
-    evidence for the check of their ledgers. `warnings` are odd but prove nothing. `dropped` counts findings beyond the
-    first of each code that are not listed.
+    `entries` is how many could be read, `claims` the figures: data set first, then purposes and plans. They count
+    what may have been released even where its entry is not allowed, and leave out only the `uncounted`: entries
+    that cannot be read, or are under a plan that is not known. `label_epsilon` and `signal_bits` are upper bounds
+    for one person over all disclosures of this ledger. `scoring` is what a platform can have told after training,
+    which counts apart, to all lenders together, and `scoring_by_lender` to each. `others` are heads of other
+    parties that it keeps: evidence for the check of their ledgers. `without_log` tells that the file is as a node
+    writes it, and that its write-ahead log was not beside it: what a node had written there last would be missing.
+    `warnings` are odd but prove nothing. `dropped` counts findings beyond the first of each code that are not
+    listed.
     """
 
     path: Path
@@ -174,6 +176,7 @@ class Verification:
     simulation: bool = False
     dropped: int = 0
     uncounted: int = 0
+    without_log: bool = False
     state: LedgerState | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -228,6 +231,7 @@ class Verification:
             | {"lenders": {lender: _told(told) for lender, told in self.scoring_by_lender.items()}},
             "anchors": {"given": self.anchored.given, "kept": self.anchored.kept, "up_to": self.anchored.up_to},
             "simulation": self.simulation,
+            "without_log": self.without_log,
         }
 
 

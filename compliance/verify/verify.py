@@ -16,7 +16,7 @@ from pathlib import Path
 from sealscore.compliance.verify.anchoring import Anchor, agreeing, anchor_findings, head_of, kept_anchors
 from sealscore.compliance.verify.budgets import Ceiling, claims, signal_bits
 from sealscore.compliance.verify.conformance import Faults, Reservations, disclose_faults, plan_faults
-from sealscore.compliance.verify.reading import Chain, Unreadable, count_rows, opened, rows
+from sealscore.compliance.verify.reading import EXPORT, Chain, Unreadable, count_rows, opened, rows, without_log
 from sealscore.compliance.verify.verification import Anchored, Claim, Fault, Finding, Verification
 from sealscore.shared.dp.effort import limited
 from sealscore.shared.identity.identity import BadSignature, Card
@@ -236,7 +236,10 @@ class _LedgerCheck:
         servers = [server] if server else list({plan.cards[SERVER].key: plan.cards[SERVER] for plan in plans}.values())
         ledger, hashes = self._chain.hashes.get(1, b""), self._chain.hashes
         for finding in anchor_findings(self._card, ledger, hashes, servers, [*given, *kept]):
-            self._found(finding.code, finding.seq, finding.what)
+            what = finding.what
+            if finding.code == "anchor" and finding.seq > max(hashes) and without_log(self._path):
+                what = f"{what}; or it was copied without {self._path.name}-wal while its node ran: {EXPORT}"
+            self._found(finding.code, finding.seq, what)
         if given and not any(head_of(anchor).party == self._card.name for anchor in given):
             self._warnings.append(f"none of the anchors given is of {self._card.name}: they say nothing of this ledger")
         return agreeing(self._card, ledger, hashes, given, kept)
@@ -268,6 +271,7 @@ class _LedgerCheck:
             others=tuple(_others(kept, card)),
             simulation=card is not None and card.simulation,
             dropped=sum(max(0, count - LISTED) for count in self._listed.values()),
+            without_log=without_log(self._path),
             state=state,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -291,6 +292,33 @@ def read_ledger(path: Path) -> Iterator[StoredEntry]:
     """
     with _reading(path) as database:
         yield from stored_entries(database, 0)
+
+
+def copy_ledger(path: Path, target: Path) -> int:
+    """Copy a ledger into a new file that is whole by itself, also while it is written to; returns how many entries.
+
+    Raises:
+        LedgerError: there is no ledger in the file.
+        FileExistsError: something has the new name; it stays as it is.
+        OSError: the new file cannot be written.
+    """
+    if target.exists():
+        raise FileExistsError(target)
+    with _reading(path) as database, tempfile.TemporaryDirectory(dir=target.parent, prefix=".ledger-") as folder:
+        draft = Path(folder) / "draft.db"
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        copy = sqlite3.connect(draft)
+        try:
+            database.backup(copy)
+            # Without a write-ahead log there is one file, and a reader writes nothing beside it.
+            copy.execute("PRAGMA journal_mode=DELETE")
+            entries = int(copy.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
+        finally:
+            copy.close()
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        name_once(draft, target)
+    return entries
 
 
 @contextmanager

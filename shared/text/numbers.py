@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sealscore.shared.text.catalogue import language
+
 UNKNOWN = "not known"
 LOST, UNRECORDED = "lost in noise", "no interval on record"
 MINUS = "\N{MINUS SIGN}"
@@ -100,4 +102,11 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     """Words in a row: "a, b and c"."""
     if len(words) < 2:
         return "".join(words)
+    if language() == "zh":
+        return "、".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def coded(code: str) -> str:
+    """A code such as "bad-cohort" as words; a text that is no code comes back as it is."""
+    return code.replace("-", " ") if all(c.isascii() and (c.islower() or c in "-0123456789") for c in code) else code

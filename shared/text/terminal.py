@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from sealscore.shared.text.foreign import MOST, grouped, plain, ungrouped, visible
+from sealscore.shared.text.numbers import SPACE
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -36,8 +37,8 @@ class Terminal(Console):
         super().__init__(stderr=stderr, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """The text with its markup; what is invisible in it is escaped."""
-        return super().render_str(visible(text), **options)
+        """The text with its markup; what is invisible in it is escaped, but for the blank within a number."""
+        return super().render_str(visible(text.replace(SPACE, " ")), **options)
 
     @property
     def size(self) -> ConsoleDimensions:

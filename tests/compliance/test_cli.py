@@ -15,9 +15,13 @@ import pytest
 from ledger_files import LAST, PARTY, append_raw, every_kind, members, new_ledger, spoil
 
 from sealscore.compliance import cli
+from sealscore.compliance.figures.explain import in_words
+from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.chain import read_anchors
 from sealscore.shared.ledger.disclosure_store import DisclosureStore
+from sealscore.shared.ledger.entries import Ceilings
 from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.text.catalogue import speaking
 
 
 @pytest.fixture
@@ -147,12 +151,34 @@ def _opened(pid: int, path: Path) -> bool:
     return str(path.resolve()) in found
 
 
+class TestASimulation:
+    def test_its_option_is_offered_where_keys_are_simulated(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ):
+        one = Identity.simulated(7, PARTY, "lender")
+        Ledger.create(tmp_path / "made.db", one, "loans", Ceilings(epsilon=1.0, delta=1e-5)).close()
+        for words in (("verify",), ("report", "-o", tmp_path / "r.html"), ("export", "--registry")):
+            typed(monkeypatch, *words, tmp_path / "made.db")
+            told = capsys.readouterr()
+            assert "--simulation" in told.out + told.err
+            typed(monkeypatch, *words, "--simulation", tmp_path / "made.db")
+            told = capsys.readouterr()
+            assert "--simulation" not in told.out + told.err
+
+
 class TestExplain:
     def test_words_and_table(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         assert typed(monkeypatch, "explain", "--epsilon", 1, "--delta", 1e-5) == 0
         shown = capsys.readouterr().out
-        assert "73.1" in shown
+        assert "73.1 %" in shown
+        assert "\\x" not in shown
         assert "Wasserman" in shown
+
+    def test_in_chinese(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+        assert typed(monkeypatch, "explain", "--epsilon", 1, "--lang", "zh") == 0
+        with speaking("zh"):
+            assert all(text in capsys.readouterr().out for text in in_words(1, 0)[:1])
+        assert typed(monkeypatch, "explain", "--epsilon", 1, "--lang", "tlh") == 2
 
     def test_json(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         assert typed(monkeypatch, "explain", "--epsilon", 1, "--json") == 0
@@ -205,6 +231,20 @@ class TestConsent:
         assert typed(monkeypatch, "consent", "summary", disclosure_store, "--day", "tomorrow") == 2
         (tmp_path / "bad.db").write_bytes(b"no database" * 50)
         assert typed(monkeypatch, "consent", "summary", tmp_path / "bad.db") == 10
+
+    def test_another_file_is_refused_and_stays_as_it_is(
+        self, ledger: Path, disclosure_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        (tmp_path / "empty.db").touch()
+        for other in (ledger, tmp_path / "empty.db"):
+            before = other.read_bytes()
+            assert typed(monkeypatch, "consent", "summary", other) == 10
+            assert typed(monkeypatch, "consent", "show", "ann", "--register", other) == 10
+            assert other.read_bytes() == before
+        assert typed(monkeypatch, "verify", disclosure_store) == 10
+        (tmp_path / "receipts.jsonl").write_text("{}\n", encoding="ascii")
+        assert typed(monkeypatch, "verify", tmp_path / "receipts.jsonl") == 10
+        assert typed(monkeypatch, "anchors", disclosure_store) == 10
 
     def test_a_register_that_was_changed(
         self, disclosure_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ledger_files import append_raw, approval, enrolled_plan, mechanisms_of, new_ledger, reserve
+from ledger_files import append_raw, approval, disclose, enrolled_plan, mechanisms_of, new_ledger, reserve
 from vertical_builders import federation_of, vertical_plan
 
 from sealscore.compliance.figures.joint import joint_claims, labels_of
 from sealscore.compliance.figures.registry import registry_record, tier_of
+from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.verify.verify import Verification, verify_ledger
 from sealscore.shared.dp.events import RandomizedResponse
 from sealscore.shared.phases.kind import Kind
@@ -135,3 +136,17 @@ def test_labels_of_a_person_are_those_of_the_lenders_it_may_be_at():
 def test_no_ledgers_say_nothing(tmp_path: Path):
     assert joint_claims([]) == []
     assert joint_claims([verify_ledger(tmp_path / "none.db")]) == []
+
+
+def test_labels_of_lenders_whose_ledgers_are_missing_count_as_the_plan_has_them(tmp_path: Path):
+    """One lender's ledger alone must not show a platform as knowing less than it does with all of them."""
+    plan = enrolled_plan("cheap", training__sample_rate=1.0)
+    new_ledger(tmp_path / "one.db").close()
+    for entry in (approval(plan), disclose(plan, Kind.LABELS, 1)):
+        append_raw(tmp_path / "one.db", entry)
+    review = LedgerReview.of([tmp_path / "one.db"], None, [], False)
+    [joint], worst = review.joint, review.recipients[0]
+    assert review.together.platform is not None
+    assert joint.against_platforms is not None
+    assert joint.against_platforms > review.together.platform
+    assert (worst.labels, worst.epsilon) == (True, joint.against_platforms)

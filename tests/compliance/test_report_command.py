@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from ledger_files import append_raw, every_kind, new_ledger
+from pages import Reader
 
 from sealscore.compliance import cli
+from sealscore.compliance.verify.checks import LedgerVerdict
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -32,7 +34,8 @@ def test_the_code_is_0_once_the_report_is_written(
     before = ledger.read_bytes()
     assert typed(monkeypatch, "report", ledger, "-o", output) == 0
     assert capsys.readouterr().out.split() == [str(output)]
-    assert ("unknown-entry" in output.read_text(encoding="utf-8")) is spoilt
+    [verdict, *_] = Reader(output.read_text(encoding="utf-8")).classes("aside")
+    assert verdict == (LedgerVerdict.FAILED if spoilt else LedgerVerdict.UNANCHORED).value
     assert typed(monkeypatch, "verify", ledger) == (13 if spoilt else 0)
     assert ledger.read_bytes() == before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ from sealscore.shared.dp.events import Disclosure, RandomizedResponse
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.ledger.chain import Head, Receipt
 from sealscore.shared.ledger.entries import Ceilings, Limit
-from sealscore.shared.ledger.ledger import Ledger
+from sealscore.shared.ledger.ledger import Ledger, copy_ledger
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import SERVER
 
@@ -142,6 +143,45 @@ class TestACleanLedger:
         ledger.append(lambda state: approval(enrolled_plan()))
         assert verify_ledger(tmp_path / "live.db").entries == 3
         ledger.close()
+
+
+class TestACopyWithoutItsLog:
+    """A node's last entries are in the write-ahead log beside its ledger until they are written over."""
+
+    def test_that_has_no_entries_is_called_that(self, tmp_path: Path):
+        with sqlite3.connect(tmp_path / "raw.db") as database:
+            database.execute("PRAGMA journal_mode=WAL")
+        database.close()
+        found = verify_ledger(tmp_path / "raw.db")
+        assert [finding.code for finding in found.findings] == ["unreadable"]
+        assert "raw.db-wal" in found.findings[0].what
+
+    def test_that_lacks_the_last_entries_is_named_as_one_cause(self, tmp_path: Path):
+        ledger = new_ledger(tmp_path / "live.db")
+        ledger.append(lambda state: approval(enrolled_plan()))
+        (tmp_path / "copy").mkdir()
+        copy, head = tmp_path / "copy" / "live.db", ledger.head
+        shutil.copy(tmp_path / "live.db", copy)
+        found = verify_ledger(copy, [head])
+        ledger.close()
+        assert found.without_log
+        assert (found.entries, head.seq) == (2, 3)
+        assert [finding.code for finding in found.findings] == ["anchor"]
+        assert "live.db-wal" in found.findings[0].what
+        # Nothing is left beside what was read.
+        assert [path.name for path in copy.parent.iterdir()] == ["live.db"]
+
+    def test_a_whole_one_is_made_while_the_node_writes(self, tmp_path: Path):
+        ledger = new_ledger(tmp_path / "live.db")
+        ledger.append(lambda state: approval(enrolled_plan()))
+        assert copy_ledger(tmp_path / "live.db", tmp_path / "whole.db") == 3
+        found = verify_ledger(tmp_path / "whole.db", [ledger.head])
+        with pytest.raises(FileExistsError):
+            copy_ledger(tmp_path / "live.db", tmp_path / "whole.db")
+        ledger.close()
+        assert found.ok
+        assert not found.without_log
+        assert (tmp_path / "whole.db").stat().st_mode & 0o777 == 0o600
 
 
 class TestTampering:

@@ -196,7 +196,9 @@ def commands(app: typer.Typer) -> set[str]:
 def _names(found: dict[str, object]) -> Iterator[str]:
     for name, command in found.items():
         inner = getattr(command, "commands", None)
-        yield from (f"{name} {below}" for below in inner) if inner else [name]
+        yield from (f"{name} {below}" for below in inner or ())
+        if not inner or getattr(command, "invoke_without_command", False):
+            yield name
 
 
 @pytest.mark.parametrize(

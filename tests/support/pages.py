@@ -16,12 +16,16 @@ class Reader(HTMLParser):
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.pieces: list[str] = []
+        self.parts: dict[str, list[str]] = {}
+        self._section = ""
         self.feed(document)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        if tag == "section":
+            self._section = dict(attrs).get("id") or ""
         if tag not in VOID:
             self.open.append(tag)
 
@@ -34,11 +38,20 @@ class Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "style" not in self.open:
             self.pieces.append(data)
+            self.parts.setdefault(self._section, []).append(data)
 
     @property
     def text(self) -> str:
         """All words of the page, with single spaces."""
         return " ".join(" ".join(self.pieces).split())
+
+    def section(self, key: str) -> str:
+        """The words of one section, with single spaces."""
+        return " ".join(" ".join(self.parts[key]).split())
+
+    def classes(self, tag: str) -> list[str]:
+        """The classes of all elements of that name."""
+        return [attributes.get("class") or "" for name, attributes in self.tags if name == tag]
 
     def count(self, tag: str) -> int:
         """How many elements of that name there are."""

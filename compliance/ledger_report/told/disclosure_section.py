@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
-from sealscore.compliance.figures.review import LedgerReview, PartyReview
-from sealscore.compliance.pages.page import Column, Html, bullets, join, paragraph, table
-from sealscore.compliance.verify.account import Account, LedgerLine
-from sealscore.shared.dp.events import Disclosure, RandomizedResponse
-from sealscore.shared.ledger.budget_check import bits_by_recipient, label_epsilon
-from sealscore.shared.ledger.entries import Disclose, Withdraw
+from sealscore.compliance.figures.review import LedgerReview
+from sealscore.compliance.ledger_report.budget_section import epsilon_text
+from sealscore.compliance.pages.page import Column, Html, bullets, join, paragraph, soft, table
+from sealscore.compliance.told.kinds import TOLD_KINDS
+from sealscore.compliance.told.rows import ToldRow, bits_received
+from sealscore.shared.ledger.budget_check import label_epsilon
+from sealscore.shared.ledger.entries import Withdraw
 from sealscore.shared.phases.order import KINDS
-from sealscore.shared.text.numbers import fixed, percent, plural, short, whole
+from sealscore.shared.text.catalogue import marked, tr, trn
+from sealscore.shared.text.numbers import fixed, listed, percent, plural, short, whole
 
+_STAGES = {"training": marked("in training"), "scoring": marked("to score"), "monitoring": marked("by counts")}
+_LIMITS = {"bits": marked("bits"), "label epsilon": marked("label epsilon"), "epsilon": marked("epsilon")}
 _KINDS = {kind.value: found.title for kind, found in KINDS.items()}
-
-
-@dataclass
-class _Told:
-    """Disclosures of one kind, to one recipient, with one meaning."""
-
-    recipient: str
-    phase: str
-    entry: Disclose
-    lines: list[LedgerLine] = field(default_factory=list)
-    persons: int = 0
-    fresh: int = 0
 
 
 def phase_words(name: str) -> str:
@@ -36,116 +28,197 @@ def phase_words(name: str) -> str:
 
 
 def disclosures(review: LedgerReview) -> Html:
-    """Who got what of how many persons, without noise."""
+    """Who told whom what: kinds with their data fields, every disclosure, and what each recipient has of one person."""
     said = paragraph(
-        "Lenders and platforms exchange some values as they are, of persons who consented: sealed, so that only "
-        "the recipient can read them, and without noise, so that epsilon does not cover what the recipient learns. "
-        "They are counted in bits: one bit is the answer to one question of yes or no. “New” counts persons of whom "
-        "the recipients had not received the same before. Sender and recipient both record a disclosure."
+        tr(
+            "Lenders and platforms tell one another some values of persons who consented, sealed so that only the "
+            "recipient can read them. All but labels and counts are without noise, so that epsilon does not cover "
+            "them: they are counted in bits. One bit is the answer to one question of yes or no, and a number of bits "
+            "here is always what one recipient was told of one person. What both sides record is one row. “New” counts "
+            "persons of whom the recipient had not been told the same before."
+        )
     )
+    if not review.told:
+        nothing = tr("No ledger here records a disclosure: nothing was disclosed of single persons.")
+        return join([said, paragraph(nothing)])
+    trained = [one for one in review.told if one.stage == "training"]
+    return join([said, _kinds(review), _training(trained), _received(review), _counts(review)])
+
+
+def _kinds(review: LedgerReview) -> Html:
+    """What each kind says, and from which data fields of the plans."""
+    fields: dict[tuple[str, str], dict[str, None]] = {}
+    for one in review.told:
+        fields.setdefault((one.kind, one.stage), {}).update(dict.fromkeys(one.fields))
     rows = [
         (
-            party.account.party,
+            TOLD_KINDS[kind].title(),
+            tr(_STAGES[stage]),
+            TOLD_KINDS[kind].learns(),
+            listed(list(names)) if names else tr("none of a plan"),
+            tr(_LIMITS[TOLD_KINDS[kind].limit]),
+        )
+        for (kind, stage), names in fields.items()
+    ]
+    columns = [tr("kind"), tr("when"), tr("what the recipient learns"), tr("from the data fields"), tr("counted in")]
+    return table(columns, rows, tr("What was told, by kind"), class_="kinds")
+
+
+def _training(rows: Sequence[ToldRow]) -> Html:
+    if not rows:
+        return Html("")
+    plans = len({one.plan.hash for one in rows if one.plan}) > 1
+    body = [
+        (
+            one.sender,
             one.recipient,
-            phase_words(one.phase),
-            plural(one.entry.event.bits, "bit"),
+            one.of.title(),
+            *([one.plan.name if one.plan else tr("of no plan")] if plans else []),
+            _measure(one),
             whole(one.persons),
             whole(one.fresh),
-            whole(len(one.lines)),
+            whole(one.messages),
             _days(one),
+            tr("both") if len(one.by) > 1 else one.by[0],
         )
-        for party in review.parties
-        for one in _gathered(party.account, Disclosure)
-        if isinstance(one.entry.event, Disclosure)
+        for one in rows
+    ]
+    columns = [
+        *(tr("from"), tr("to"), tr("what"), *([tr("plan")] if plans else [])),
+        Column(tr("of each person"), number=True),
+        Column(tr("persons"), number=True),
+        Column(tr("new"), number=True),
+        Column(tr("messages"), number=True),
+        Column(tr("when"), number=True),
+        tr("in the ledger of"),
+    ]
+    return table(columns, body, tr("Told in training, from whom to whom"))
+
+
+def _measure(one: ToldRow) -> str:
+    if one.bits is not None:
+        return trn("{count} bit", "{count} bits", one.bits)
+    if one.label_epsilon is None:
+        return tr("no bound")
+    return tr("label epsilon {epsilon}", epsilon=short(one.label_epsilon))
+
+
+def _days(one: ToldRow) -> str:
+    return one.first if one.first == one.last else tr("{first} to {last}", first=one.first, last=one.last)
+
+
+def _counts(review: LedgerReview) -> Html:
+    """Counts of monitoring: sums with noise, that everybody gets who sees the result."""
+    spent = {claim.plan.hash: claim for claim in review.joint}
+    rows = [
+        (one.sender, one.plan.name, whole(one.messages), epsilon_text(spent[one.plan.hash].epsilon), listed(one.fields))
+        for one in review.told
+        if one.kind == "counts" and one.plan is not None
     ]
     if not rows:
-        return join([said, paragraph("No ledger here records a disclosure: nothing was disclosed of single persons.")])
+        return Html("")
     columns = [
-        *("ledger of", "disclosed to", "in the phase"),
-        Column("of each person", number=True),
-        Column("persons", number=True),
-        Column("of them new", number=True),
-        Column("messages", number=True),
-        Column("when", number=True),
+        *(tr("from"), tr("plan")),
+        Column(tr("answers"), number=True),
+        Column(tr("epsilon of the plan"), number=True),
+        tr("counted by"),
     ]
-    sums = [
-        f"By the ledger of {party.account.party}, {recipient} has received at most {plural(bits, 'bit')} of any one "
-        f"person.{_signal_limit(party)}"
+    return table(columns, rows, tr("Counts of monitoring, for everybody who sees the result"))
+
+
+def _received(review: LedgerReview) -> Html:
+    """What each recipient has of one person, from all senders together."""
+    received = bits_received(review.told, "training")
+    if not received:
+        return Html("")
+    kinds = [key for key in TOLD_KINDS if any(key in bits for bits in received.values())]
+    rows = [
+        (name, *(whole(bits[key]) if bits[key] else soft(tr("none")) for key in kinds), whole(bits.total()))
+        for name, bits in sorted(received.items(), key=lambda one: (-one[1].total(), one[0]))
+    ]
+    columns = [
+        tr("recipient"),
+        *(Column(TOLD_KINDS[key].title(), number=True) for key in kinds),
+        Column(tr("all"), number=True),
+    ]
+    limits = [
+        tr(
+            "{party} has told levels of at most {bits} bits of any one person, to all lenders together; its operator "
+            "allows {limit} over the life of the data set.",
+            party=party.account.party,
+            bits=whole(party.verification.signal_bits),
+            limit=whole(party.account.ceilings.signal_bits),
+        )
         for party in review.parties
-        for recipient, bits in bits_by_recipient(party.account.state).items()
+        if party.account.ceilings is not None and party.verification.signal_bits
     ]
-    return join([said, table(columns, rows, "Disclosures by recipient"), bullets(sums)])
-
-
-def _signal_limit(party: PartyReview) -> str:
-    ceilings = party.account.ceilings
-    if ceilings is None or not party.verification.signal_bits:
-        return ""
-    return (
-        f" Of the signal it is {plural(party.verification.signal_bits, 'bit')} at most; the operator allows "
-        f"{whole(ceilings.signal_bits)} over the life of the data set."
-    )
+    caption = tr("The most bits that a recipient was told of one person in training, from all senders together")
+    return join([table(columns, rows, caption), bullets(limits)])
 
 
 def labels(review: LedgerReview) -> Html:
     """Releases of noisy labels."""
-    told = [(party, _gathered(party.account, RandomizedResponse)) for party in review.parties]
-    if not any(found for _, found in told):
-        return paragraph("No ledger here records a release of labels: no platform was sent whether a loan went bad.")
+    rows = [one for one in review.told if one.kind == "labels"]
+    if not rows:
+        missing = f", and ledgers of {listed(review.missing)} were not given" if review.missing else ""
+        return paragraph(f"No ledger here records a release of labels{missing}.")
     said = paragraph(
         "A platform that trains gets one noisy label of each consented person: whether the loan went bad, flipped with "
         "a stated probability. The coin is thrown once and kept, so the same label sent again adds nothing, "
         "and each outcome and label epsilon counts once for a person, to however many platforms it went."
     )
-    parts: list[Html] = [said]
-    for party, found in told:
-        rows = []
-        for one in found:
-            event = one.entry.event
-            if isinstance(event, RandomizedResponse):
-                flipped = percent(1 / (1 + math.exp(event.epsilon)), 1)
-                rows.append(
-                    (
-                        one.recipient,
-                        one.entry.what or "the outcome of the plan",
-                        short(event.epsilon),
-                        flipped,
-                        whole(one.persons),
-                        whole(one.fresh),
-                        whole(len(one.lines)),
-                        _days(one),
-                    )
-                )
-        if not rows:
-            continue
-        columns = [
-            *("sent to", "outcome"),
-            Column("label epsilon", number=True),
-            Column("flipped", number=True),
-            Column("persons", number=True),
-            Column("of them new", number=True),
-            Column("messages", number=True),
-            Column("when", number=True),
-        ]
+    body = [
+        (
+            one.sender,
+            one.recipient,
+            _outcome(one),
+            short(one.label_epsilon),
+            percent(1 / (1 + math.exp(one.label_epsilon or 0.0)), 1),
+            whole(one.persons),
+            whole(one.fresh),
+        )
+        for one in rows
+    ]
+    columns = [
+        *("from", "to", "outcome"),
+        Column("label epsilon", number=True),
+        Column("flipped", number=True),
+        Column("persons", number=True),
+        Column("new", number=True),
+    ]
+    return join([said, table(columns, body, "Releases of labels, from whom to whom"), *_label_totals(review)])
+
+
+def _label_totals(review: LedgerReview) -> Iterator[Html]:
+    """What labels come to, by the ledgers of those who sent them."""
+    for party in review.parties:
         total = label_epsilon(party.account.state)
+        if not total or party.account.role != "lender":
+            continue
         limit = party.account.ceilings.label_epsilon if party.account.ceilings else None
         ceiling = (
             f" of {short(limit)} that the operator allows" if limit is not None else "; the operator set no ceiling"
         )
-        parts += [
-            table(columns, rows, f"Releases of labels by {party.account.party}"),
-            paragraph(f"All releases of a label together: label epsilon {fixed(total, 2)}{ceiling}."),
-        ]
+        figure = ""
         if party.platform is not None:
-            figure = "no bound" if math.isinf(party.platform) else fixed(party.platform)
-            parts.append(
-                paragraph(
-                    "Against a platform, which has these labels, epsilon of a person is "
-                    f"{figure} by this ledger alone: all of its sums, composed with the labels. Sums of platforms come "
-                    "on top, as the section “One person at several parties” says."
-                )
+            known = "has no bound" if math.isinf(party.platform) else f"is {fixed(party.platform)}"
+            figure = (
+                f" Against a platform, which has these labels, epsilon of a person {known} by this ledger alone: all "
+                "of its sums, composed with the labels. Sums of platforms come on top, as the section “One person at "
+                "several parties” says."
             )
-    return join(parts)
+        yield paragraph(
+            f"All labels that {party.account.party} sent of one person together: label epsilon "
+            f"{fixed(total, 2)}{ceiling}.{figure}"
+        )
+
+
+def _outcome(one: ToldRow) -> str:
+    """The outcome in the plan's words."""
+    if one.plan is None:
+        return "of no plan"
+    outcome = one.plan.outcome
+    return f"{outcome.definition}, within {plural(outcome.window_days, 'day')}"
 
 
 def consents(review: LedgerReview) -> Html:
@@ -178,22 +251,3 @@ def consents(review: LedgerReview) -> Html:
         "plan",
     ]
     return join([said, table(columns, rows, "Withdrawn consents")])
-
-
-def _gathered(account: Account, kind: type[Disclosure] | type[RandomizedResponse]) -> list[_Told]:
-    found: dict[tuple[str, ...], _Told] = {}
-    for line, entry in account.of(Disclose):
-        if not isinstance(entry.event, kind):
-            continue
-        recipient = entry.event.recipient if isinstance(entry.event, Disclosure) else entry.peer
-        key = (recipient, entry.phase, entry.what, entry.event.model_dump_json())
-        one = found.setdefault(key, _Told(recipient, entry.phase, entry))
-        one.lines.append(line)
-        one.persons = max(one.persons, entry.persons)
-        one.fresh += entry.fresh
-    return list(found.values())
-
-
-def _days(told: _Told) -> str:
-    first, last = told.lines[0].day, told.lines[-1].day
-    return first if first == last else f"{first} to {last}"

@@ -8,12 +8,13 @@ from typing import Any
 
 from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.pages.page import Column, Html, join, paragraph, soft, table
+from sealscore.compliance.told.kinds import kind_title
 from sealscore.shared.ledger.entries import LogDay, ServeCorrect, ServeWithdraw
 from sealscore.shared.ledger.scoring_bits import ToldForScoring
 from sealscore.shared.ledger.serving_state import ReleaseState
 from sealscore.shared.serving.watch import period_name
-from sealscore.shared.text.foreign import grouped
-from sealscore.shared.text.numbers import listed, plural, whole
+from sealscore.shared.text.foreign import GROUP
+from sealscore.shared.text.numbers import coded, listed, plural, whole
 
 
 def scoring(review: LedgerReview) -> Html:
@@ -25,15 +26,15 @@ def scoring(review: LedgerReview) -> Html:
         "After training, a platform tells a lender something of a person who agreed to be scored there: a level, and "
         "what else the release names. It is computed once a person and calendar month (the watch bit once a quarter), "
         "is the same for every lender, and is told without noise, so it is counted in bits. What was told in training "
-        "counts apart and stands in “Disclosures by recipient”: the two do not share a limit, and who has both has "
+        "counts apart and stands in “Who told whom what”: the two do not share a limit, and who has both has "
         "both."
     )
     return join([said, _releases(releases), _told(review), _corrections(review), _withdrawals(review), _logs(review)])
 
 
 def release_title(release: ReleaseState) -> str:
-    """A release by its name and, since names need not differ, its hash."""
-    return f"{release.manifest.name} ({grouped(release.manifest.hash)})"
+    """A release by its name and, since names need not differ, the beginning of its hash."""
+    return f"{release.manifest.name} ({release.manifest.hash[:GROUP]})"
 
 
 def _releases(releases: list[tuple[PartyReview, ReleaseState]]) -> Html:
@@ -84,13 +85,13 @@ def _when(told: ToldForScoring) -> str:
 
 
 def _bits(bits: Mapping[Any, int]) -> str:
-    return listed([f"{kind} {plural(count, 'bit')}" for kind, count in bits.items()])
+    return listed([f"{kind_title(kind)} {plural(count, 'bit')}" for kind, count in bits.items()])
 
 
 def _corrections(review: LedgerReview) -> Html:
     """Each correction of wrong data by itself: there should be few, and each is told beyond the limits."""
     rows = [
-        (party.account.party, one.day, one.peer, _bits(one.bits), one.cause, one.why)
+        (party.account.party, one.day, one.peer, _bits(one.bits), coded(one.cause), one.why)
         for party in review.parties
         for _, one in party.account.of(ServeCorrect)
     ]

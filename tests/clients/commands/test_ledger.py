@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from homes import Said, Town
@@ -53,6 +54,19 @@ class TestLedger:
         said = ask("ledger")
         assert (said.code, "error: " in said.text, "ledger.db" in said.text) == (1, True, True)
         assert "Traceback" not in said.text
+
+
+class TestExport:
+    def test_a_whole_copy_while_the_ledger_is_open(self, ask: Node, town: Town, tmp_path: Path):
+        ledger = town.ledger("lender-1")
+        approve(ledger, town.plan)
+        said = ask("ledger", "export", "-o", tmp_path / "whole.db")
+        assert (said.code, "3 entries" in said.text) == (0, True)
+        assert [one.kind for one in read_ledger(tmp_path / "whole.db")] == ["open", "identify", "approve"]
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".ledger", "whole"))] == ["whole.db"]
+        assert ask("ledger", "export", "-o", tmp_path / "whole.db").code == 2
+        assert ask("ledger", "export", "-o", tmp_path / "no" / "whole.db").code == 1
+        ledger.close()
 
 
 class TestBudget:

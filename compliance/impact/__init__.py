@@ -1,0 +1,1 @@
+"""What no ledger knows and an impact assessment needs: facts that a person states in a file."""
