@@ -12,14 +12,15 @@ from typing import Any
 
 from sealscore.clients.scoring.storage.watch_bits import WatchBit, expires_on
 from sealscore.clients.warning.arrears import LoanArrears
-from sealscore.clients.warning.rules import PointsRule, WarningRules
+from sealscore.clients.warning.ranking import newest, ranks
+from sealscore.clients.warning.rules import PointsRule, ShareRule, WarningRules
 
 URGENT, ARREARS, WATCHED, SCORED = 1, 2, 3, 4
 PRIORITIES = {
     URGENT: "urgent: far in arrears, or in arrears with a watch bit",
     ARREARS: "in arrears",
     WATCHED: "a watch bit alone",
-    SCORED: "a low score at the application alone",
+    SCORED: "a low score at the application alone, or a low rank",
 }
 _BY_BIT = {
     "en": "Contact the borrower first, and ask how things are. Change no limit, price or term by this bit alone.",
@@ -38,7 +39,8 @@ _BY_ARREARS = {
 @dataclass(frozen=True)
 class WarnedLoan:
     """A loan whose borrower is to be contacted. `reasons` have a code and a sentence in English and in Chinese; `until`
-    is the last day of the watch bit, if one is among them. Its `repr` shows neither loan nor person.
+    is the last day of the watch bit, if one is among them; `rank` the share of running loans that rank no better, where
+    a share is listed and nothing of the loan is in arrears. Its `repr` shows neither loan nor person.
     """
 
     loan: str = field(repr=False)
@@ -48,6 +50,7 @@ class WarnedLoan:
     missed: int
     reasons: tuple[Mapping[str, str], ...]
     until: str | None = None
+    rank: float | None = None
 
     @property
     def contact(self) -> Mapping[str, str]:
@@ -57,7 +60,7 @@ class WarnedLoan:
     @property
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
-        names = ("loan", "person", "priority", "days_past_due", "missed", "until")
+        names = ("loan", "person", "priority", "days_past_due", "missed", "until", "rank")
         found: dict[str, Any] = {name: getattr(self, name) for name in names}
         return found | {"reasons": [dict(one) for one in self.reasons], "contact": dict(self.contact)}
 
@@ -78,20 +81,33 @@ def warned_loans(
     erased: Collection[bytes],
 ) -> list[WarnedLoan]:
     """The loans to look at, the most urgent first; `names` are what stands for persons in the log, by normal form."""
-    set_bits: dict[bytes, list[WatchBit]] = {}
+    held: dict[bytes, list[WatchBit]] = {}
     for bit in bits:
-        if bit.value:
-            set_bits.setdefault(bit.person, []).append(bit)
-    found = []
+        held.setdefault(bit.person, []).append(bit)
+    of_person = {person: held[name] for person, name in names.items() if name in held}
+    loans = [loan for loan in loans if names[loan.person] not in erased]
+    found, share = [], rules.share
     for loan in loans:
-        name = names[loan.person]
-        if name not in erased and (warned := _warned(loan, rules, set_bits.get(name, []))) is not None:
+        set_bits = [bit for bit in of_person.get(loan.person, ()) if bit.value]
+        if (warned := _warned(loan, rules, set_bits)) is not None:
             found.append(warned)
-    return sorted(found, key=lambda one: (one.priority, -one.days_past_due, -one.missed, one.loan))
+    if share is not None:
+        quiet = [loan for loan in loans if not _late(loan, rules)]
+        place = ranks(quiet, of_person, share)
+        worst = (loan for loan in quiet if place[loan.loan] <= share.of)
+        found += [_ranked(loan, share, place[loan.loan], of_person.get(loan.person, ())) for loan in worst]
+    return sorted(found, key=lambda one: (one.priority, -one.days_past_due, -one.missed, one.rank or 0.0, one.loan))
+
+
+def _late(loan: LoanArrears, rules: WarningRules) -> bool:
+    return loan.days >= rules.arrears.days or loan.missed >= rules.arrears.missed
 
 
 def _warned(loan: LoanArrears, rules: WarningRules, bits: Sequence[WatchBit]) -> WarnedLoan | None:
-    reasons, arrears = [], rules.arrears
+    """A loan that is listed by what is its own; `bits` are those of its person that are 1."""
+    reasons, arrears, late = [], rules.arrears, _late(loan, rules)
+    if not late and rules.share is not None:
+        return None
     if loan.days >= arrears.days:
         days = loan.days
         reasons.append(_reason("arrears.days", f"An instalment is {days} days past due", f"有一期还款已逾期{days}天"))
@@ -99,17 +115,9 @@ def _warned(loan: LoanArrears, rules: WarningRules, bits: Sequence[WatchBit]) ->
         missed = loan.missed
         words = f"{missed} instalments are open past their day"
         reasons.append(_reason("arrears.missed", words, f"已有{missed}期到期未还"))
-    late = bool(reasons)
     # Beside arrears a bit counts whatever the score was.
     bits = bits if late or _within(loan, rules.watch) else ()
-    reasons += [
-        _reason(
-            "watch",
-            f"{bit.platform} gave an early warning for {bit.quarter}",
-            f"{bit.platform}就{bit.quarter}季度给出预警",
-        )
-        for bit in bits
-    ]
+    reasons += [_of_bit(bit) for bit in bits]
     if rules.score is not None and loan.points is not None and _within(loan, rules.score):
         points = loan.points
         reasons.append(_reason("score", f"The application was scored with {points} points", f"申请时评分为{points}分"))
@@ -117,13 +125,36 @@ def _warned(loan: LoanArrears, rules: WarningRules, bits: Sequence[WatchBit]) ->
         return None
     far = loan.days >= arrears.urgent_days or loan.missed >= arrears.urgent_missed
     priority = URGENT if late and (far or bits) else ARREARS if late else WATCHED if bits else SCORED
-    until = max((str(expires_on(bit.quarter)) for bit in bits), default=None)
-    return WarnedLoan(loan.loan, loan.person, priority, loan.days, loan.missed, tuple(reasons), until)
+    return WarnedLoan(loan.loan, loan.person, priority, loan.days, loan.missed, tuple(reasons), _until(bits))
+
+
+def _ranked(loan: LoanArrears, share: ShareRule, rank: float, bits: Sequence[WatchBit]) -> WarnedLoan:
+    """A loan with nothing in arrears that is listed by its rank; `bits` are all of its person that hold."""
+    of = f"{100 * share.of:.3g}"
+    bits = [bit for bit in newest(bits) if bit.value and share.bit]
+    reasons = [
+        _reason(
+            "rank", f"Of the loans that run it is among the {of} % that rank worst", f"在正常还款的贷款中排名居末{of}%"
+        )
+    ]
+    reasons += [_of_bit(bit) for bit in bits]
+    priority = WATCHED if bits else SCORED
+    return WarnedLoan(loan.loan, loan.person, priority, loan.days, loan.missed, tuple(reasons), _until(bits), rank)
+
+
+def _until(bits: Sequence[WatchBit]) -> str | None:
+    return max((str(expires_on(bit.quarter)) for bit in bits), default=None)
 
 
 def _within(loan: LoanArrears, rule: PointsRule) -> bool:
     """Whether a loan is among those that a rule is of; one without points is, as nothing speaks for it."""
     return rule.points is None or loan.points is None or loan.points <= rule.points
+
+
+def _of_bit(bit: WatchBit) -> dict[str, str]:
+    return _reason(
+        "watch", f"{bit.platform} gave an early warning for {bit.quarter}", f"{bit.platform}就{bit.quarter}季度给出预警"
+    )
 
 
 def _reason(code: str, en: str, zh: str) -> dict[str, str]:

@@ -37,16 +37,33 @@ class PointsRule(Strict):
     points: int | None = None
 
 
+class ShareRule(Strict):
+    """The worst share of loans that run with nothing in arrears, by points at their application (see `ranking.ranks`).
+
+    A watch bit of 1 counts as so many points less, one of 0 as so many more.
+    """
+
+    of: Annotated[float, Field(gt=0, le=1)]
+    bit: Annotated[int, Field(ge=0, le=1000)] = 0
+
+
 class WarningRules(Strict):
     """The whole of the file; what it leaves out has its default.
 
     `watch` is of loans with a watch bit of 1, and `score`, where it is given, of those that have no more than a low
-    score of the lender's own at their application.
+    score of the lender's own at their application. `share` lists a share of the lender's loans instead of both.
     """
 
     arrears: ArrearsRules = ArrearsRules()
     watch: PointsRule = PointsRule()
     score: PointsRule | None = None
+    share: ShareRule | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> WarningRules:
+        if self.share is not None and (self.score is not None or self.watch.points is not None):
+            raise ValueError("share: lists by rank, so [watch] and [score] have no use beside it; leave them out")
+        return self
 
     @classmethod
     def load(cls, path: Path) -> WarningRules:

@@ -3,8 +3,9 @@
 Formal guarantees. The epsilon given here bounds what all sums that count as answered, over all plans of a data set,
 reveal of one person, at the delta of the ceilings, against whoever sees them all. Parts of persons compose in parallel
 only where all plans divide persons by one and the same rule that never moves anybody (a list of ids, or a keyed hash,
-of persons that are named alike), and in sequence otherwise, also within one plan. Sums of other groups that this
-party's records move are among them, as often as the plan allows, from the first exchange with such a group on.
+of persons that are named alike), and in sequence otherwise, also within one plan. A plan that counts everybody, and
+names persons like the others, divides nobody: all of it counts for the persons of each part. Sums of other groups that
+this party's records move are among them, as often as the plan allows, from the first exchange with such a group on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sealscore.shared.dp.accountant import Accountant, PldAccountant
 from sealscore.shared.dp.events import Disclosure, Event, RandomizedResponse
 from sealscore.shared.dp.noise_calibration import UnreachableBudget, borne_out
 from sealscore.shared.ledger.entries import PARTS, Ceilings, Part, Reserve
-from sealscore.shared.ledger.state import Division, LedgerState, PlanState
+from sealscore.shared.ledger.state import UNDIVIDED, Division, LedgerState, PlanState
 from sealscore.shared.plan.plan import Plan
 
 Spent = Mapping[Part, Counter[Event]]
@@ -74,8 +75,7 @@ def composed_epsilon(
 
 def _composing(used: Sequence[Used]) -> list[Counter[Event]]:
     """Events that compose with each other, with how often; no person is in more than one of the groups."""
-    divisions = {one.division for one in used}
-    parallel = None not in divisions and len(divisions) == 1
+    parallel = _alike(used)
     groups: tuple[tuple[Part, ...], ...] = (("training", "all"), ("test", "all")) if parallel else (PARTS,)
     found: list[Counter[Event]] = []
     for parts in groups:
@@ -85,6 +85,18 @@ def _composing(used: Sequence[Used]) -> list[Counter[Event]]:
                 counts.update(one.events.get(part, Counter()))
         found.append(counts)
     return found
+
+
+def _alike(used: Sequence[Used]) -> bool:
+    """Whether no person is a training person of one plan and a test person of another."""
+    divisions = [one.division for one in used]
+    known = [one for one in divisions if one is not None]
+    if len(known) < len(divisions) or len({(one.form, one.column) for one in known}) != 1:
+        return False
+    # An entry of such a plan names no part but everybody's; where one does, it has set somebody apart all the same.
+    apart = [one for one in used if any(one.events.get(part, Counter()).total() for part in ("training", "test"))]
+    rules = {one.division.split for one in apart if one.division is not None}
+    return UNDIVIDED not in rules and len(rules) <= 1
 
 
 def multiplied(counts: Counter[Event]) -> list[Event]:

@@ -86,12 +86,17 @@ class Reservation:
 class Division(NamedTuple):
     """A rule by which persons are training or test persons and that never moves anybody.
 
-    `split` is the plan's, `form` the normal form that names a person, and `column` what the plan calls the column.
+    `split` is the plan's, `form` the normal form that names a person, and `column` what the plan calls the column. A
+    plan that counts everybody and sets nobody apart has the split UNDIVIDED: it goes with any rule for these persons.
     """
 
     split: str
     form: str
     column: str
+
+
+UNDIVIDED = ""
+"""The split of a plan that divides nobody."""
 
 
 @dataclass
@@ -129,13 +134,13 @@ class PlanState:
 
     @cached_property
     def division(self) -> Division | None:
-        """The rule by which persons are training or test persons; None where it moves persons, as by date, or where
-        everybody is counted."""
+        """The rule by which persons are training or test persons; None where it moves persons, as by date."""
         plan, split = self.plan, self.plan.evaluation.split
-        if plan.undivided:
+        if split.moves:
             return None
+        rule = UNDIVIDED if plan.monitoring is not None else split.model_dump_json()
         table = plan.groups[plan.party(self.party).group].table
-        return Division(split.model_dump_json(), plan.alignment.identifier, table.person_column)
+        return Division(rule, plan.alignment.identifier, table.person_column)
 
     @cached_property
     def phases(self) -> dict[str, tuple[int, Phase]]:

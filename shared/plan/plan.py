@@ -75,7 +75,7 @@ def as_authored(data: Mapping[str, Any]) -> dict[str, Any]:
     have.
     """
     if "monitoring" in data and "evaluation" not in data:
-        data = {**data, "evaluation": EVERYBODY.model_dump(mode="json")}
+        data = {**data, "evaluation": EVERYBODY.model_dump(mode="json", exclude_none=True)}
     groups, model = data.get("groups"), data.get("model", {})
     parties = groups.values() if isinstance(groups, Mapping) else ()
     platforms = any(isinstance(group, Mapping) and group.get("role") == "platform" for group in parties)

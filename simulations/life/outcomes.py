@@ -53,6 +53,8 @@ _WARNINGS: dict[str, pl.DataType | type[pl.DataType]] = {
     "application_id": pl.String,
     "lender": pl.String,
     "day": pl.Date,
+    "list": pl.String,
+    "rank": pl.Float64,
     "priority": pl.Int64,
     "days_past_due": pl.Int64,
     "missed": pl.Int64,

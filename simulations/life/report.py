@@ -102,7 +102,7 @@ def _early(early: Mapping[str, Any]) -> dict[str, float | None]:
     """How much of what turned bad was flagged in time: by the lists, by own scores, by bits; and of the watched."""
     found: dict[str, float | None] = {}
     for place, group in (("early", early), ("early_watched", early["watched"])):
-        for name in ("rule", "score", "bit"):
+        for name in ("rule", "score", "rule_ever", "score_ever", "bit"):
             for figure_ in ("flagged", "caught", "lead"):
                 found[f"{place}_{name}_{figure_}"] = group[name][figure_]
     return found | {"early_ones": early["bits"]["ones"]}

@@ -14,7 +14,8 @@ from sealscore.clients.node.plan_ledger import approve
 from sealscore.server.run.coordinator import RunOutcome
 from sealscore.server.run.kept_scores import KeptScore, kept_scores
 from sealscore.shared.dp.mechanisms import Mechanisms
-from sealscore.shared.ledger.state import LedgerFault
+from sealscore.shared.ledger.earlier_signals import earlier_score_problems
+from sealscore.shared.ledger.state import LedgerFault, PlanState
 from sealscore.shared.messages.codec import decode, digest, encode
 from sealscore.shared.messages.messages import Publish, Refusal, Stored, SumAnswer, SumRequest
 from sealscore.shared.model.additive.table_score import TableScore
@@ -170,6 +171,71 @@ def test_nobody_approves_the_score_of_a_plan_that_its_ledger_does_not_have(
         with pytest.raises(LedgerFault, match=key):
             approve(ledger, plan.replace(**changes))
     approve(ledger, plan)
+
+
+BY_DATE = {"kind": "date", "test_fraction": 0.25, "key": None, "first_test_day": "2019-06-01"}
+DAYS = {f"groups__{group}__table__date": "day" for group in ("lender", "video", "wallet")}
+DATED: dict[str, Any] = {"evaluation__split": BY_DATE, **DAYS}
+"""A split by the day of the application, which needs a column of days."""
+
+
+def keeping(first: Plan, **changes: Any) -> Plan:
+    """A plan that says it keeps the score of this one, of which no run is needed."""
+    return first.replace(
+        name="calibrated",
+        signals_from={"plan": first.hash, "meanings": {"video": "1" * 64, "wallet": "2" * 64}},
+        scores_from={"plan": first.hash, "towers": {"lender": "3" * 64}},
+        privacy__label_epsilon=None,
+        **changes,
+    )
+
+
+def problem_keys(first: Plan, plan: Plan) -> list[str]:
+    """The keys of a plan that are in the way at a party whose ledger has the first one."""
+    known = {first.hash: PlanState(first, 1, first.hash, "lender-1")}
+    return [problem.split(":")[0] for problem in earlier_score_problems(plan, "lender-1", known)]
+
+
+@pytest.mark.parametrize(
+    ("first", "changes", "keys"),
+    [
+        ({}, {}, []),
+        ({}, {"purpose_code": "fraud"}, ["purpose_code"]),
+        ({}, {"groups__lender__crosses": [["income", "late"]]}, ["groups.lender"]),
+        ({}, {"evaluation__split__key": "other persons"}, ["evaluation.split"]),
+        ({}, {"evaluation__split__test_fraction": 0.5}, ["evaluation.split"]),
+        ({}, DATED, ["groups.lender", "evaluation.split"]),
+        (DATED, {}, []),
+        (DATED, {"evaluation__split__first_test_day": "2019-07-01"}, []),
+        (DATED, {"evaluation__split__first_test_day": "2019-05-31"}, ["evaluation.split"]),
+        ({}, {"signals_from__plan": "0" * 64}, ["signals_from.plan"]),
+    ],
+)
+def test_a_score_is_kept_by_a_plan_of_the_same_purpose_features_split_and_levels(
+    first: dict[str, Any], changes: dict[str, Any], keys: list[str]
+):
+    before = FIRST.replace(**first)
+    assert problem_keys(before, keeping(before).replace(**changes)) == keys
+
+
+def test_levels_are_those_that_the_kept_score_read_and_not_those_of_its_own_plan():
+    """A score of a head that was trained again reads levels of the plan before that."""
+    before = FIRST.replace(
+        name="again",
+        signals_from={"plan": FIRST.hash, "meanings": {"video": "1" * 64, "wallet": "2" * 64}},
+        privacy__label_epsilon=None,
+    )
+    assert problem_keys(before, keeping(before)) == ["signals_from.plan"]
+    assert problem_keys(before, keeping(before, signals_from__plan=FIRST.hash)) == []
+
+
+def test_a_score_of_lenders_under_another_name_is_not_kept():
+    text = keeping(FIRST).model_dump(mode="json")
+    text["groups"]["bank"] = text["groups"].pop("lender")
+    text["scores_from"]["towers"] = {"bank": "3" * 64}
+    for party in text["parties"]:
+        party["group"] = "bank" if party["group"] == "lender" else party["group"]
+    assert problem_keys(FIRST, Plan.parse(text)) == ["groups.bank"]
 
 
 def test_a_server_without_the_run_says_so(trained: tuple[Wire, Plan, RunOutcome]):

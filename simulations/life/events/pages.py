@@ -9,8 +9,10 @@ from sealscore.compliance.pages.page import Column, Html, join, paragraph, table
 from sealscore.shared.text.numbers import fixed, percent, plural, whole
 
 _RULES = {
-    "rule": "all of the lists",
-    "score": "by the score of the application",
+    "rule": "the lists",
+    "score": "lists by points alone",
+    "rule_ever": "the beginnings of the lists",
+    "score_ever": "the beginnings of those by points alone",
     "bit": "any watch bit of 1",
 }
 
@@ -19,8 +21,10 @@ def early_section(oracle: Mapping[str, Any]) -> Html:
     """Whom the lists warned of, by loan and by bit."""
     early = oracle["early"]
     words = paragraph(
-        "Each month each lender lists whom to contact first. A loan is flagged where it is listed while nothing of it "
-        "is in arrears; it is warned of in time where that is 30 days or more before it is 30 days past due. Counted "
+        "Each month each lender lists whom to contact first: of its loans that run with nothing in arrears the fifth "
+        "that ranks worst, by points and watch bits. A loan is flagged where it is on one list or more; it is warned "
+        "of in time where that is 30 days or more before it is 30 days past due. The beginnings of lists are so short "
+        "that about a fifth of all loans is flagged ever. Counted "
         "are loans whose 12 months are over. The watched are those of whom the wallet told a bit. Of "
         f"{whole(early['bits']['told'])} bits {percent(early['bits']['ones'], 1)} were 1."
     )

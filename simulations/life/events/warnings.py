@@ -16,6 +16,8 @@ from sealscore.simulations.life.parties.lenders import LifeLender
 from sealscore.simulations.life.rows import Row
 
 RULES_FILE = Path(__file__).with_name("warning.toml")
+LISTS, POINTS = "points and bits", "points alone"
+"""The lists of a life, and those that its lenders would make if no platform told a watch bit."""
 LIST_DAY = 5
 """The day of each month on which lists are made: a quarter's bits are all taken by then."""
 _SCHEMA = {"loan": pl.String, "person": pl.String, "due_at": pl.Date, "paid_at": pl.Date, "points": pl.Int64}
@@ -27,6 +29,9 @@ class WarningDesk:
     def __init__(self, lender: LifeLender, form: Callable[[str], str], folder: Path) -> None:
         self._lender, self._form, self._file = lender, form, folder / f"{lender.name}.repayments.parquet"
         self._rules = WarningRules.load(RULES_FILE)
+        assert self._rules.share is not None
+        alone = self._rules.share.model_copy(update={"bit": 0})
+        self._alone = self._rules.model_copy(update={"share": alone})
         self._rows: list[tuple[str, str, date, date | None, int]] = []
         self._withdrawn: set[str] = set()
 
@@ -39,7 +44,7 @@ class WarningDesk:
         self._withdrawn.add(loan)
 
     def listed(self, today: date) -> tuple[list[Row], list[Row]]:
-        """The list of a day, one row a loan; and the bits of the quarter, of each open loan whose person has one."""
+        """Both lists of a day, one row a loan; and the bits of the quarter, of each open loan whose person has one."""
         frame = pl.DataFrame(self._rows, schema=_SCHEMA, orient="row")
         paid = pl.col("paid_at")
         scored = ~pl.col("loan").is_in(list(self._withdrawn))
@@ -48,7 +53,10 @@ class WarningDesk:
         loans, log = read_arrears(self._file, self._form, today), self._lender.log
         names = {loan.person: log.keys.person(loan.person) for loan in loans}
         bits = log.watch_bits(today)
-        found = warned_loans(loans, self._rules, bits, names, log.erased())
+        found = {
+            LISTS: warned_loans(loans, self._rules, bits, names, log.erased()),
+            POINTS: warned_loans(loans, self._alone, (), names, log.erased()),
+        }
         of_person = {bit.person: bit.value for bit in bits if bit.quarter == quarter_of(today)}
         told = [
             {"application_id": loan.loan, "lender": self._lender.name, "day": today, "value": of_person[name]}
@@ -60,11 +68,14 @@ class WarningDesk:
                 "application_id": one.loan,
                 "lender": self._lender.name,
                 "day": today,
+                "list": name,
+                "rank": one.rank,
                 "priority": one.priority,
                 "days_past_due": one.days_past_due,
                 "missed": one.missed,
                 "reasons": sorted({reason["code"] for reason in one.reasons}),
             }
-            for one in found
+            for name, ones in found.items()
+            for one in ones
         ]
         return listed, told if today.month % 3 == 1 else []

@@ -15,7 +15,8 @@ from sealscore.clients.decision.register import DecisionError
 from sealscore.clients.scoring.storage.watch_bits import WatchBit
 from sealscore.clients.warning.arrears import LoanArrears, read_arrears
 from sealscore.clients.warning.borrowers import ARREARS, SCORED, URGENT, WATCHED, WarnedLoan, warned_loans
-from sealscore.clients.warning.rules import ArrearsRules, PointsRule, WarningRules
+from sealscore.clients.warning.ranking import ranks
+from sealscore.clients.warning.rules import ArrearsRules, PointsRule, ShareRule, WarningRules
 from sealscore.clients.warning.watching import stop_watching
 from sealscore.shared.plan.errors import PlanError
 
@@ -140,6 +141,52 @@ def test_points_say_whom_a_bit_lists_alone_and_whom_a_low_score_does(tmp_path: P
     ]
     # Without such a rule the column changes nothing, and neither does its absence.
     assert {one.loan for one in warned_loans(loans, RULES, [bit("b")], names, ())} == {"late", "high"}
+
+
+def test_a_share_of_the_running_loans_is_listed_worst_first():
+    """Ten run with nothing in arrears: three of them are the worst share of 0.3, whatever their points are."""
+    loans = [LoanArrears(f"L{place}", f"p{place}", 0, 0, 500 + 10 * place) for place in range(10)]
+    loans += [LoanArrears("late", "late", 6, 1, 400), LoanArrears("gone", "gone", 0, 0, 300)]
+    names = {loan.person: loan.person.encode() for loan in loans}
+
+    def found(of: float, bit_points: int, bits: list[WatchBit]) -> dict[str, WarnedLoan]:
+        rules = WarningRules(share=ShareRule(of=of, bit=bit_points))
+        return {one.loan: one for one in warned_loans(loans, rules, bits, names, {b"gone"})}
+
+    plain = found(0.3, 0, [])
+    assert [*plain] == ["late", "L0", "L1", "L2"]
+    assert [one.rank for one in plain.values()] == [None, 0.1, 0.2, 0.3]
+    assert [one.priority for one in plain.values()] == [ARREARS, SCORED, SCORED, SCORED]
+    assert len(found(0.29, 0, [])) == 3
+    assert [*found(0.3, 0, [bit("p9")])] == [*plain]  # a bit that counts nothing is no reason
+    # A bit of 1 brings a loan down, one of 0 up; beside arrears it makes urgent.
+    told = found(0.3, 25, [bit("p4"), bit("p1", 0), bit("late")])
+    assert [*told] == ["late", "L4", "L0", "L2"]
+    assert [one.priority for one in told.values()] == [URGENT, WATCHED, SCORED, SCORED]
+    assert [reason["code"] for reason in told["L4"].reasons] == ["rank", "watch"]
+    assert (told["L4"].until, told["L0"].until) == ("2030-09-30", None)
+    # The newest quarter counts.
+    older = WatchBit(b"p4", "wallet", "2030-q1", 1)
+    assert [*found(0.3, 25, [older, bit("p4", 0)])] == [*plain]
+
+
+def test_loans_of_one_rank_are_listed_together_or_not_at_all():
+    rules = WarningRules(share=ShareRule(of=0.5))
+    loans = [LoanArrears(name, name, 0, 0, points) for name, points in zip("abcd", (500, 510, 510, 520), strict=True)]
+    names = {loan.person: loan.person.encode() for loan in loans}
+    assert [one.loan for one in warned_loans(loans, rules, [], names, ())] == ["a"]
+    # Without points a loan ranks as the one in the middle, so that a withdrawal lists nobody.
+    loans = [*loans, LoanArrears("e", "e", 0, 0)]
+    names["e"] = b"e"
+    assert ranks(loans, {}, ShareRule(of=1.0)) == {"a": 0.2, "b": 0.8, "c": 0.8, "d": 1.0, "e": 0.8}
+    assert ranks([LoanArrears("e", "e", 0, 0)], {}, ShareRule(of=1.0)) == {"e": 1.0}
+    assert warned_loans([], rules, [], {}, ()) == []
+
+
+def test_a_share_stands_alone():
+    for more in ({"score": {"points": 500}}, {"watch": {"points": 500}}):
+        with pytest.raises(ValueError, match="share"):
+            WarningRules.model_validate({"share": {"of": 0.2}, **more})
 
 
 @pytest.mark.parametrize("second", ["501", "", "much"])

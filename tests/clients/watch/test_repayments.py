@@ -144,6 +144,44 @@ def test_as_many_loans_as_were_not_read_may_be_unknown(tmp_path: Path):
     assert "line 5" in str(caught.value)
 
 
+def test_whole_histories_are_given_row_by_row(tmp_path: Path):
+    path = tmp_path / "paid.csv"
+    rows = f"L-2,2026-03,0\n{SECRET},2026-01,0\nL-2,2026-02,0\n{SECRET},2026-02,40\n"
+    path.write_text(HEAD + rows, encoding="utf-8")
+    found = table_at(path).histories()
+    assert found["loan"].to_list() == ["L-2", SECRET, "L-2", SECRET]
+    assert found["days_past_due"].to_list() == [0, 0, 0, 40]
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        (f"{SECRET},2026-02,0\nL-2,2026-02,0\n{SECRET},2026-02,1\n", {"twice": "line 4"}),
+        (f"{SECRET},2026-04,0\nL-2,2026-02,0\n{SECRET},2026-02,0\n", {"gap": "line 2"}),
+        (
+            f"L-2,2026-01,0\nL-2,2026-03,0\n{SECRET},2026-12,0\n{SECRET},2026-12,0\n{SECRET},2027-02,0\n"
+            f"{SECRET},2026-12,0\n",
+            {"twice": "lines 5, 7", "gap": "lines 3, 6"},
+        ),
+        # A loan's first row follows no row of the loan before it.
+        ("L-2,2026-02,0\nL-3,2026-02,0\nL-4,2027-02,0\n", {}),
+    ],
+)
+def test_a_history_with_a_row_twice_or_a_gap_is_refused_with_its_rows(tmp_path: Path, rows: str, lines: dict[str, str]):
+    path = tmp_path / "paid.csv"
+    path.write_text(HEAD + rows, encoding="utf-8")
+    if not lines:
+        assert table_at(path).histories().height == rows.count("\n")
+        return
+    with pytest.raises(DataError) as caught:
+        table_at(path).histories()
+    problems = {problem.code: str(problem) for problem in caught.value.problems}
+    assert problems.keys() == lines.keys()
+    for code, named in lines.items():
+        assert named in problems[code]
+    assert SECRET not in str(caught.value)
+
+
 def test_an_empty_table_has_no_month(tmp_path: Path):
     path = tmp_path / "paid.csv"
     path.write_text(HEAD + f"{SECRET},2026-02,0\n", encoding="utf-8")

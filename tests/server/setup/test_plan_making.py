@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+import tomli_w
 from homes import BUNDLE, Town, deployable, plan_data
 from vertical_builders import vertical_plan
 
@@ -15,6 +16,8 @@ from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
+from sealscore.shared.plan.toml import load_toml
+from sealscore.simulations.data.scenario import PLANS
 
 EXPIRES = date(2031, 3, 31)
 
@@ -52,6 +55,16 @@ class TestMade:
         assert (plan.outcome, plan.privacy, plan.evaluation) == (like.outcome, like.privacy, like.evaluation)
         assert (plan.name, plan.seed, plan.expires, plan.alignment.method) == ("new", 3, EXPIRES, "private")
         assert not plan.enrolled
+
+    @pytest.mark.parametrize("like", ["creators_monitoring", "creators_eps2"])
+    def test_what_is_made_can_be_written_as_a_file_and_read_back(self, like: str):
+        """A plan of counts says nothing of an evaluation, and gets one."""
+        names = ["north", "south", "lender-3"] if like == "creators_monitoring" else ["north", "video-1", "wallet"]
+        groups = {"video-1": "short-video", "wallet": "wallet"}
+        data = made(
+            load_toml(PLANS / f"{like}.toml"), "new", PROFILES["few"], enrolments(*names), groups, {}, 3, EXPIRES
+        )
+        assert Plan.loads(tomli_w.dumps(data)) == Plan.parse(data)
 
     def test_parties_are_the_enrolled_nodes(self):
         plan = plan_for(plan_data(), "south", "north", records={"north": 4_000})

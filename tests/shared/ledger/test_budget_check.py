@@ -1,27 +1,33 @@
 """What is spent composes as the parts of persons do, and every ceiling holds."""
 
+import itertools
 import math
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from builders import EVALUATE, TRAIN, small_plan
+from counted_loans import counts_plan
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from ledger_entries import answer, approval, disclosed, folded, opening, reserve
 from vertical_builders import vertical_plan
 
 from sealscore.shared.dp.accountant import PldAccountant
-from sealscore.shared.dp.events import Disclosure, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
+from sealscore.shared.dp.events import Disclosure, Event, Gaussian, NoNoise, RandomizedResponse, SampledGaussian
 from sealscore.shared.dp.noise_calibration import UnreachableBudget
 from sealscore.shared.ledger.budget_check import (
     BudgetCheck,
+    Spent,
     Used,
     bits_by_recipient,
     composed_epsilon,
     label_epsilon,
 )
-from sealscore.shared.ledger.entries import Ceilings
-from sealscore.shared.ledger.state import Division
+from sealscore.shared.ledger.entries import PARTS, Ceilings, Part
+from sealscore.shared.ledger.state import UNDIVIDED, Division
+from sealscore.shared.plan.plan import Plan
 
 DELTA = 1e-5
 PLD = PldAccountant()
@@ -145,6 +151,84 @@ used = st.builds(
     st.integers(0, 5),
     st.floats(0, 3e-8),
 )
+
+
+def counts(column: str = "", **changes: Any) -> Plan:
+    """A plan of counts whose persons are named as in HASHED, or by another column."""
+    named = {"groups__lender__table__person": column or HASHED.groups["lender"].table.person_column}
+    return counts_plan(**(named | {"alignment__identifier": HASHED.alignment.identifier} | changes))
+
+
+def counted(plan: Plan, part: Part = "all") -> list[Any]:
+    """Its approval, and one sum."""
+    return [approval(plan), reserve(plan, "count_passages:lender", 1, event=COUNTED, part=part)]
+
+
+def test_counts_of_everybody_add_to_each_part_and_let_the_parts_be_parts():
+    entries = [opening(), *answered(HASHED), *counted(counts()), *answered(small_plan(seed=8))]
+    training, test = [times(TRAINED, 6), times(COUNTED, 1)], [times(COUNTED, 4), times(COUNTED, 1)]
+    found = BudgetCheck().epsilon(folded(entries))
+    # The distance of the counts' noise is larger than the round figure.
+    assert found == pytest.approx(max(by_hand(training, 3), by_hand(test, 3)), rel=2e-3)
+    assert found < by_hand([*training, times(COUNTED, 4)], 3) * 0.99
+
+
+@pytest.mark.parametrize(
+    ("plans", "part"),
+    [
+        ([HASHED, counts(column="who")], "all"),
+        ([HASHED, counts(alignment__identifier="creator-id")], "all"),
+        ([HASHED, dated(), counts()], "all"),
+        ([HASHED, small_plan(evaluation__split__key="another"), counts()], "all"),
+        # No node writes such an entry.
+        ([HASHED, counts()], "test"),
+    ],
+    ids=["column", "form", "date", "keys", "part"],
+)
+def test_counts_of_persons_who_may_be_others_add_up_with_everything(plans: list[Plan], part: Part):
+    *others, last = plans
+    entries = [opening(), *(entry for plan in others for entry in answered(plan)), *counted(last, part)]
+    everything = [times(TRAINED, 3 * len(others)), times(COUNTED, 2 * len(others) + 1)]
+    assert BudgetCheck().epsilon(folded(entries)) == pytest.approx(by_hand(everything, len(plans)), rel=2e-3)
+
+
+class SumsMet(PldAccountant):
+    """In the place of epsilon how many sums a person is in, which grows with it."""
+
+    def epsilon(self, events: Sequence[Event], delta: float) -> float:
+        return float(sum(event.count for event in events))
+
+
+PARTS_OF = st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6))
+RULES = [DIVISION, DIVISION._replace(split="another key"), DIVISION._replace(split=UNDIVIDED), None]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(RULES), PARTS_OF), min_size=1, max_size=4))
+def test_no_person_is_in_more_than_the_figure_says(plans: list[tuple[Division | None, tuple[int, int, int]]]):
+    """By brute force: all ways in which rules can put one person, who is in one part by a rule that never moves
+    anybody, in any by one that does, and only counted by plans that divide nobody.
+    """
+    made = []
+    for rule, (training, test, everybody) in plans:
+        apart = (0, 0) if rule is not None and rule.split == UNDIVIDED else (training, test)
+        numbers = {"training": apart[0], "test": apart[1], "all": everybody}
+        events: Spent = {part: Counter({COUNTED: numbers[part]}) for part in PARTS}
+        made.append(Used(rule, events, 0.0))
+    rules = [rule for rule in dict.fromkeys(one.division for one in made) if rule is not None and rule.split]
+    worst = 0
+    for parts in itertools.product(("training", "test"), repeat=len(rules)):
+        of = dict(zip(rules, parts, strict=True))
+        met = 0
+        for one in made:
+            moved = one.division is None
+            mine = ("training", "test") if moved else (of.get(one.division, "training"),)
+            met += sum(one.events[part][COUNTED] for part in (*mine, "all"))
+        worst = max(worst, met)
+    found = composed_epsilon(made, DELTA, 4.0, SumsMet())
+    assert found >= worst
+    if len(rules) <= 1 and None not in {one.division for one in made}:
+        assert found == worst
 
 
 @settings(max_examples=20, phases=[Phase.generate])

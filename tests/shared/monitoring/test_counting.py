@@ -98,6 +98,21 @@ def test_a_cell_is_found_by_its_month_event_and_band():
     assert {tuple(map(int, place)) for place in np.argwhere(table)} == {(0, 0, 2), (0, 1, 2)}
 
 
+@pytest.mark.parametrize(
+    ("cutoff", "counted"),
+    [("2026-01-31", [1, 1]), ("2026-02-27", [1, 1]), ("2026-02-28", [1, 1, 1]), ("2026-03-01", [1, 1, 1])],
+)
+def test_by_vintage_a_passage_counts_of_months_that_are_over_on_the_cut_off_day(cutoff: str, counted: list[int]):
+    """The last day of a month belongs to one that is over."""
+    months = {"monitoring__first_month": "2025-01", "monitoring__last_month": "2025-12"}
+    plan = counts_plan(monitoring__rows="vintage", outcome__cutoff=cutoff, **months)
+    loan = (202512, 202601, 202602, 202603, 1, 0, 0)
+    (table,) = tables_of(plan, first_passages(plan, columns_of(plan, [loan]))).values()
+    found = table[11, :, 1].tolist()
+    assert found == counted + [0] * (4 - len(counted))
+    assert table.sum() == sum(counted)
+
+
 def test_bands_of_numbers_have_the_edges_of_the_plan():
     plan = counts_plan()
     table = plan.groups["lender"].table.model_dump(mode="json")

@@ -15,7 +15,9 @@ from sealscore.clients.warning.borrowers import ARREARS, SCORED, WATCHED
 from sealscore.shared.persons.consent import FEDERATION
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.schema import TableSchema
+from sealscore.simulations.life.events.ceiling import Caught, ever, listed, world_rows
 from sealscore.simulations.life.events.early import days_past_30, early_figures
+from sealscore.simulations.life.events.warnings import LISTS, POINTS
 from sealscore.simulations.life.parties.retraining import closed_loans, joined
 
 APPLIED = date(2030, 1, 1)
@@ -49,7 +51,7 @@ LOANS = pl.DataFrame(
     ]
     + [{"application_id": "young", "applied_at": day(60), "bad": True}]
 )
-WARNED = {"application_id": pl.String, "day": pl.Date, "priority": pl.Int64, "reasons": pl.List(pl.String)}
+WARNED = {"application_id": pl.String, "day": pl.Date, "list": pl.String, "rank": pl.Float64, "priority": pl.Int64}
 BITS = {"application_id": pl.String, "day": pl.Date, "value": pl.Int64}
 
 
@@ -68,12 +70,14 @@ def figures(warnings: list[tuple[Any, ...]], bits: list[tuple[Any, ...]]) -> dic
 def test_a_warning_is_in_time_a_month_before_and_counts_once_a_loan():
     found = figures(
         [
-            ("bad", day(80), WATCHED, ["watch"]),
-            ("bad", day(100), WATCHED, ["watch"]),
-            ("sudden", day(40), SCORED, ["score"]),
-            ("slow", day(65), ARREARS, ["arrears.days"]),
-            ("good", day(20), SCORED, ["score"]),
-            ("young", day(70), WATCHED, ["watch"]),
+            ("bad", day(80), LISTS, 0.2, WATCHED),
+            ("bad", day(100), LISTS, 0.01, WATCHED),
+            ("sudden", day(40), LISTS, 0.1, SCORED),
+            ("sudden", day(10), POINTS, 0.15, SCORED),
+            ("slow", day(65), LISTS, None, ARREARS),
+            ("good", day(20), LISTS, 0.15, SCORED),
+            ("good", day(20), POINTS, 0.19, SCORED),
+            ("young", day(70), LISTS, 0.1, WATCHED),
         ],
         [("bad", day(80), 1), ("bad", day(170), 1), ("good", day(80), 0)],
     )
@@ -82,7 +86,10 @@ def test_a_warning_is_in_time_a_month_before_and_counts_once_a_loan():
     assert found["rule"]["flagged"] == 3 / 4
     # The second was flagged 20 days ahead only.
     assert (found["rule"]["caught"], found["rule"]["lead"]) == (1 / 2, 40.0)
-    assert (found["score"]["flagged"], found["score"]["caught"]) == (2 / 4, 0.0)
+    assert (found["score"]["flagged"], found["score"]["caught"]) == (2 / 4, 1 / 2)
+    # Beginnings: the bad one came too low at first, and too late then.
+    assert (found["rule_ever"]["flagged"], found["rule_ever"]["caught"]) == (2 / 4, 0.0)
+    assert (found["score_ever"]["flagged"], found["score_ever"]["caught"]) == (1 / 4, 1 / 2)
     assert (found["bit"]["flagged"], found["bit"]["caught"]) == (1 / 4, 1 / 2)
     assert found["bit"]["bad_rate_flagged"] == 1.0
     # Of those of whom a bit was told, and bits from before 30 days past due.
@@ -95,6 +102,37 @@ def test_a_life_without_a_list_has_figures_all_the_same():
     assert (found["rule"]["flagged"], found["rule"]["caught"], found["rule"]["lead"]) == (0.0, 0.0, None)
     assert found["watched"]["rule"]["flagged"] is None
     assert found["bits"] == {"told": 0, "ones": None}
+
+
+def test_a_ceiling_counts_loans_ever_flagged_or_those_of_each_day():
+    rows = pl.DataFrame(
+        [
+            {"application_id": loan, "lender": "lender-1", "day": day(number), "bad": bad}
+            for loan, number, bad in (
+                *((loan, 0, bad) for loan, bad in (("a", True), ("b", False), ("c", False), ("d", None))),
+                *((loan, 30, bad) for loan, bad in (("a", True), ("b", False), ("e", True), ("f", False))),
+            )
+        ]
+    )
+    worse = np.array([1.0, 4.0, 2.0, 9.0, 8.0, 3.0, 5.0, 4.0])
+    # Of five loans whose outcome is known two may be flagged: the worst rows are of two that turn bad.
+    assert ever(rows, worse, 0.4) == Caught(0.4, 1.0)
+    # Of each day the worst: one whose outcome is open, and "a".
+    assert listed(rows, worse, 0.25) == Caught(1 / 5, 1 / 2)
+    assert listed(rows, worse, 0.5) == Caught(3 / 5, 1.0)
+
+
+def test_a_world_s_rows_are_of_loans_with_nothing_open():
+    rows = world_rows(5, creators=300)
+    first = rows.filter(pl.col("fell_due") == 0)
+    assert first["application_id"].n_unique() == len(first) > 100
+    assert (first["paid_late"] == 0).all()
+    assert (rows["left"] > 0).all()
+    # Who pays late turns bad more often, and who is to turn bad leaves the rows before.
+    late = rows.filter(pl.col("fell_due") >= 3).group_by(pl.col("paid_late") > 0).agg(pl.col("bad").mean())
+    rates = dict(late.iter_rows())
+    assert rates[True] > rates[False]
+    assert rows.filter(pl.col("fell_due") == 9)["bad"].mean() < first["bad"].mean()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from sealscore.simulations.life.config import (
     PlatformAway,
     Shock,
 )
+from sealscore.simulations.life.events.warnings import LISTS, POINTS
 from sealscore.simulations.life.life import CONSENTS, ORACLE, TABLES, LifeFailed, run_life
 from sealscore.simulations.life.report import changes, life_report
 
@@ -107,10 +108,14 @@ def test_the_wallet_tells_one_bit_a_quarter_of_those_who_agreed(lived: Lived):
     # A bit that two lenders are told is one bit.
     assert (bits["mean"], bits["most"]) == (1.0, 1)
     assert 0 < bits["persons"] <= happened["watch"]["told"]
-    # A bit of 1 lists a loan; who has none of it is listed for something else.
+    # A list names a bit for those alone of whom it is 1, and of loans with nothing in arrears it has a fifth at most.
     ones = set(watch.filter(pl.col("value") == 1)["application_id"])
     listed = lived.table("warnings").filter(pl.col("day") == date(2025, 7, 5))
     assert set(listed.filter(pl.col("reasons").list.contains("watch"))["application_id"]) <= ones
+    ranked = listed.drop_nulls("rank")
+    assert set(ranked["list"]) == {LISTS, POINTS}
+    assert 0 < ranked["rank"].max() <= 0.2
+    assert (listed.filter(pl.col("rank").is_null())["days_past_due"] >= 5).all()
 
 
 def test_a_retraining_is_charged_and_its_release_answers(lived: Lived):
