@@ -127,6 +127,7 @@ def simulate(
     baselines: bool | Collection[str | CustomBaseline] = False,
     runs: str | Path = "runs",
     progress: bool = False,
+    track: str | None = None,
     **changes: Any,
 ) -> SimulatedRuns:
     """Run a plan with all parties on this machine, as `sealscore-sim run` does; a folder a seed is written.
@@ -140,6 +141,8 @@ def simulate(
         baselines: all (True), none, or those named; a function `(training, label, test)` is one of your own.
         runs: the folder under which run folders are made.
         progress: draw bars on the error stream.
+        track: "mlflow", into the store that MLflow is set to, or "tensorboard", into `runs`/tensorboard: settings,
+            figures, and series by round of each finished run.
         changes: keys to replace, as `Plan.with_` takes them.
 
     Returns:
@@ -150,6 +153,8 @@ def simulate(
         BadSetting: there is no such engine, judge, baseline or number of seeds.
         DataError: a party's table does not fit the plan.
         RunFailed: the federation could not carry it out; it says why.
+        NoExtra: what tracks is not installed; before anything is run.
+        TrackingFailed: its store does not take runs; finished runs stay.
         KeyboardInterrupt: Ctrl-C; runs of finished seeds stay, of the one under way nothing does.
     """
     from sealscore.simulations.research.simulate import simulated
@@ -163,6 +168,7 @@ def simulate(
         baselines=baselines,
         runs=Path(runs),
         progress=progress,
+        track=track,
         changes=changes,
     )
 
@@ -175,6 +181,9 @@ def sweep(
     baselines: bool | Collection[str] = False,
     folder: str | Path | None = None,
     jobs: int = 1,
+    engine: str = "fast",
+    ray: str | None = None,
+    track: str | None = None,
     heard: Callable[[str, str | None], None] = lambda run, failure: None,
     **keys: Any,
 ) -> SweepRuns:
@@ -189,6 +198,9 @@ def sweep(
         baselines: computed for every run: all (True), none, or those named.
         folder: where rows, table and report go; by default runs/sweep-NAME.
         jobs: so many processes; with more than one a script needs `if __name__ == "__main__":`.
+        engine: "fast", or "in-process" for the real path with seals and ledgers: the same figures, and what was sent.
+        ray: the address of a Ray cluster that carries out the runs instead, as HOST:PORT or "auto".
+        track: as `simulate` has it; event files go to `folder`/tensorboard, by default runs/tensorboard.
         heard: told of each run, and why it failed, or None.
         keys: a list for each key that varies (`epsilon=[0.5, 1, 2]`), of which every combination is run, or one value.
             Keys are those of `Plan.with_`.
@@ -198,14 +210,28 @@ def sweep(
 
     Raises:
         PlanError, DataError: a key, a value or the data are wrong; before anything is run.
-        BadSetting: the folder cannot be written, or another sweep writes into it.
-        RunFailed: no run came to an end.
+        BadSetting: there is no such engine, the folder cannot be written, another sweep writes into it, or no cluster
+            answers.
+        RunFailed: no run came to an end, or processes were lost; finished runs are kept.
+        NoExtra, TrackingFailed: as `simulate`; finished runs are kept.
         KeyboardInterrupt: Ctrl-C; finished runs are kept.
     """
     from sealscore.simulations.research.sweeps import swept
 
     where = None if folder is None else Path(folder)
-    return swept(source, seeds=seeds, judge=judge, baselines=baselines, folder=where, jobs=jobs, heard=heard, keys=keys)
+    return swept(
+        source,
+        seeds=seeds,
+        judge=judge,
+        baselines=baselines,
+        folder=where,
+        jobs=jobs,
+        engine=engine,
+        ray=ray,
+        track=track,
+        heard=heard,
+        keys=keys,
+    )
 
 
 def account(source: str | Path | Plan) -> PlanCost:

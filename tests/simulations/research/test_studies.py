@@ -34,7 +34,7 @@ class TestSweep:
         assert first.report().read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
         carried: list[object] = []
         whole = carrying.carry_out
-        monkeypatch.setattr(carrying, "carry_out", lambda task: (carried.append(task), whole(task))[1])
+        monkeypatch.setattr(carrying, "carry_out", lambda task, **_: (carried.append(task), whole(task))[1])
         more = ss.sweep(plan, rounds=[2, 3], seeds=[1, 5], **asked)
         assert len(carried) == 2
         assert more.frame["seed"].to_list() == [1, 5, 1, 5]
@@ -42,7 +42,7 @@ class TestSweep:
     def test_ctrl_c_keeps_finished_runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         plan = ss.Plan.load(small_scenario(tmp_path, noise=NO_NOISE))
 
-        def stops(task: object) -> object:
+        def stops(task: object, **_: object) -> object:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(carrying, "carry_out", stops)
