@@ -19,29 +19,78 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from sealscore.shared.model.score_model import ScoreModel
+    from sealscore.clients.data import DataError
+    from sealscore.clients.scoring.scorer import NoModel
+    from sealscore.compliance.run_figures.record import NotARun
+    from sealscore.shared.dp.noise_calibration import UnreachableBudget
+    from sealscore.shared.model.score_model import ModelFileError, ScoreModel
+    from sealscore.shared.plan.errors import PlanError
+    from sealscore.shared.serving.release import ReleaseError
     from sealscore.simulations.data.scenario import Scenario
     from sealscore.simulations.experiments.custom_baseline import CustomBaseline
-    from sealscore.simulations.experiments.runs import Run
+    from sealscore.simulations.experiments.job import RunFailed
+    from sealscore.simulations.experiments.runs import BadSetting, NoSuchRun, Run
+    from sealscore.simulations.exports.onnx_file import ExportDiffers
+    from sealscore.simulations.extras import NoExtra
     from sealscore.simulations.research.audits import AuditedSeeds, PlanCost
     from sealscore.simulations.research.drafts import DraftedPlan
     from sealscore.simulations.research.estimator import FederatedScore
     from sealscore.simulations.research.plan import ResearchPlan as Plan
     from sealscore.simulations.research.results import SimulatedRuns
     from sealscore.simulations.research.sweeps import SweepRuns
+    from sealscore.simulations.tracking.tracked import TrackingFailed
 
-__all__ = ["FederatedScore", "Plan", "account", "audit", "draft", "load_model", "load_run", "plan", "simulate", "sweep"]
+__all__ = [
+    "BadSetting",
+    "DataError",
+    "ExportDiffers",
+    "FederatedScore",
+    "ModelFileError",
+    "NoExtra",
+    "NoModel",
+    "NoSuchRun",
+    "NotARun",
+    "Plan",
+    "PlanError",
+    "ReleaseError",
+    "RunFailed",
+    "TrackingFailed",
+    "UnreachableBudget",
+    "account",
+    "audit",
+    "draft",
+    "load_model",
+    "load_run",
+    "plan",
+    "simulate",
+    "sweep",
+]
+# Where each class is, by its name here: loaded when it is asked for.
+_CLASSES = {
+    "BadSetting": "simulations.experiments.runs",
+    "DataError": "clients.data",
+    "ExportDiffers": "simulations.exports.onnx_file",
+    "FederatedScore": "simulations.research.estimator",
+    "ModelFileError": "shared.model.score_model",
+    "NoExtra": "simulations.extras",
+    "NoModel": "clients.scoring.scorer",
+    "NoSuchRun": "simulations.experiments.runs",
+    "NotARun": "compliance.run_figures.record",
+    "Plan": "simulations.research.plan",
+    "PlanError": "shared.plan.errors",
+    "ReleaseError": "shared.serving.release",
+    "RunFailed": "simulations.experiments.job",
+    "TrackingFailed": "simulations.tracking.tracked",
+    "UnreachableBudget": "shared.dp.noise_calibration",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Plan":
-        from sealscore.simulations.research.plan import ResearchPlan
+    if name in _CLASSES:
+        import importlib
 
-        return ResearchPlan
-    if name == "FederatedScore":
-        from sealscore.simulations.research.estimator import FederatedScore
-
-        return FederatedScore
+        module = importlib.import_module(f"sealscore.{_CLASSES[name]}")
+        return getattr(module, "ResearchPlan" if name == "Plan" else name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -19,6 +19,7 @@ class InputColumns:
     def __init__(self, graph: Graph, schema: TableSchema) -> None:
         self._graph = graph
         self._features = {feature.name: feature for feature in (*schema.features, *schema.derived)}
+        self._numbers = {name: one for name, one in self._features.items() if isinstance(one, NumericFeature)}
         self._values: dict[str, str] = {}
         self.allowed: list[str] = []
 
@@ -95,7 +96,7 @@ class InputColumns:
 
     def _derived(self, feature: DerivedFeature) -> str:
         graph, formula = self._graph, feature.formula
-        parts = {name: self._value(self._features[name]) for name in formula.inputs}
+        parts = {name: self._value(self._numbers[name]) for name in formula.inputs}
         inputs = [parts[name] for name in formula.of]
         absent = [graph.node("IsNaN", value) for value in parts.values()]
         if formula.op in ("max", "min"):

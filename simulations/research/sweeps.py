@@ -21,7 +21,7 @@ from sealscore.simulations.experiments.runs import BadSetting
 from sealscore.simulations.experiments.seeds import judge_named
 from sealscore.simulations.research.plan import dotted, scenario_of
 from sealscore.simulations.sweep.carrying import Heard, collected, in_this_process, judged_best, stopped
-from sealscore.simulations.sweep.cluster import NoCluster, RunsLost, on_cluster
+from sealscore.simulations.sweep.cluster import NoCluster, RunsLost, look, on_cluster
 from sealscore.simulations.sweep.config import Sweep, SweepEngine, SweepFile, Task
 from sealscore.simulations.sweep.pool import in_processes
 from sealscore.simulations.sweep.report import write_report
@@ -98,6 +98,8 @@ def swept(
     if engine not in get_args(SweepEngine):
         raise BadSetting("engine", f"{engine!r}: a sweep is run by {' or '.join(get_args(SweepEngine))}")
     sweep = _sweep(scenario, seeds, judge, baselines, engine, keys)
+    if ray is not None:
+        _look(ray)
     target = folder or Path("runs") / f"sweep-{sweep.name}"
     store = Store(target, sweep)
     try:
@@ -119,6 +121,13 @@ def swept(
     return SweepRuns(target, failures)
 
 
+def _look(address: str) -> None:
+    try:
+        look(address)
+    except NoCluster as error:
+        raise BadSetting("ray", str(error)) from None
+
+
 def _runs(missing: list[Task], jobs: int, ray: str | None, track: bool) -> Generator[Done, None, None]:
     """Where runs are carried out."""
     if ray is not None:
@@ -134,7 +143,7 @@ def _sweep(
     engine: str,
     keys: Mapping[str, Any],
 ) -> Sweep:
-    named = dotted(keys)
+    named = dotted(keys, scenario.plan)
     content = {
         "plan": scenario.plan.name,
         "name": scenario.plan.name,

@@ -38,7 +38,7 @@ def on_cluster(tasks: Sequence[Task], address: str, track: bool = False) -> Gene
         NoCluster: there is no cluster at that address.
         RunsLost: a machine of the cluster went away with runs, and trying them again was of no use.
     """
-    _look(address)
+    look(address)
     import ray
 
     try:
@@ -65,8 +65,12 @@ def _carry_out(task: Task, environment: dict[str, str], track: bool) -> Done:
     return carry_out(task, track=track)
 
 
-def _look(address: str) -> None:
-    """Refuse an address where nobody listens: Ray itself would try for minutes. "auto" is for Ray to resolve."""
+def look(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would try for minutes. "auto" is for Ray to resolve.
+
+    Raises:
+        NoCluster: nobody does.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address == "auto":
         return
