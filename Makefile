@@ -9,7 +9,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 # Tests start hundreds of processes, each of which would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: simulate figures unit quick test long live coverage smoke lint format bench clean
+.PHONY: simulate figures unit quick test long live optional coverage smoke lint format bench clean
 
 simulate: $(VENV)/ready
 	$(BIN)/sealscore-sim run
@@ -42,6 +42,13 @@ long: $(VENV)/ready
 
 live: $(VENV)/ready
 	$(BIN)/pytest -m live
+
+# What needs packages too large for development (MLflow, ONNX Runtime): an environment of its own, beside the other.
+optional: $(VENV)/ready
+	$(PYTHON) -m venv $(SMOKE)-optional
+	$(SMOKE)-optional/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(SMOKE)-optional/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,mlflow,onnx]'
+	$(SMOKE)-optional/bin/pytest tests/simulations/tracking tests/simulations/exports
 
 # Lines and branches of what parties must agree on and of the node, over the quick loop. The last line is of branches.
 coverage: $(VENV)/ready

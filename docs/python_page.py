@@ -30,7 +30,17 @@ def reference() -> str:
         shown = "Plan" if kind is sealscore.Plan else kind.__name__
         parts.append(f"### {shown}\n\n{_text(kind)}\n")
         parts += [_entry(name, member) for name, member in _members(kind)]
-    return "\n".join(parts)
+    parts.append("### Errors\n\nAll that the functions raise of their own, as `sealscore.NAME`.\n")
+    kinds = [kind for name in sealscore.__all__ if _is_error(kind := getattr(sealscore, name))]
+    parts += [
+        f"- `{kind.__name__}` ({kind.__bases__[0].__name__}): {(inspect.getdoc(kind) or '').splitlines()[0]}"
+        for kind in kinds
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _is_error(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Exception)
 
 
 def _members(kind: type) -> Iterator[tuple[str, Any]]:

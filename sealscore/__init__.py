@@ -19,29 +19,78 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from sealscore.shared.model.score_model import ScoreModel
+    from sealscore.clients.data import DataError
+    from sealscore.clients.scoring.scorer import NoModel
+    from sealscore.compliance.run_figures.record import NotARun
+    from sealscore.shared.dp.noise_calibration import UnreachableBudget
+    from sealscore.shared.model.score_model import ModelFileError, ScoreModel
+    from sealscore.shared.plan.errors import PlanError
+    from sealscore.shared.serving.release import ReleaseError
     from sealscore.simulations.data.scenario import Scenario
     from sealscore.simulations.experiments.custom_baseline import CustomBaseline
-    from sealscore.simulations.experiments.runs import Run
+    from sealscore.simulations.experiments.job import RunFailed
+    from sealscore.simulations.experiments.runs import BadSetting, NoSuchRun, Run
+    from sealscore.simulations.exports.onnx_file import ExportDiffers
+    from sealscore.simulations.extras import NoExtra
     from sealscore.simulations.research.audits import AuditedSeeds, PlanCost
     from sealscore.simulations.research.drafts import DraftedPlan
     from sealscore.simulations.research.estimator import FederatedScore
     from sealscore.simulations.research.plan import ResearchPlan as Plan
     from sealscore.simulations.research.results import SimulatedRuns
     from sealscore.simulations.research.sweeps import SweepRuns
+    from sealscore.simulations.tracking.tracked import TrackingFailed
 
-__all__ = ["FederatedScore", "Plan", "account", "audit", "draft", "load_model", "load_run", "plan", "simulate", "sweep"]
+__all__ = [
+    "BadSetting",
+    "DataError",
+    "ExportDiffers",
+    "FederatedScore",
+    "ModelFileError",
+    "NoExtra",
+    "NoModel",
+    "NoSuchRun",
+    "NotARun",
+    "Plan",
+    "PlanError",
+    "ReleaseError",
+    "RunFailed",
+    "TrackingFailed",
+    "UnreachableBudget",
+    "account",
+    "audit",
+    "draft",
+    "load_model",
+    "load_run",
+    "plan",
+    "simulate",
+    "sweep",
+]
+# Where each class is, by its name here: loaded when it is asked for.
+_CLASSES = {
+    "BadSetting": "simulations.experiments.runs",
+    "DataError": "clients.data",
+    "ExportDiffers": "simulations.exports.onnx_file",
+    "FederatedScore": "simulations.research.estimator",
+    "ModelFileError": "shared.model.score_model",
+    "NoExtra": "simulations.extras",
+    "NoModel": "clients.scoring.scorer",
+    "NoSuchRun": "simulations.experiments.runs",
+    "NotARun": "compliance.run_figures.record",
+    "Plan": "simulations.research.plan",
+    "PlanError": "shared.plan.errors",
+    "ReleaseError": "shared.serving.release",
+    "RunFailed": "simulations.experiments.job",
+    "TrackingFailed": "simulations.tracking.tracked",
+    "UnreachableBudget": "shared.dp.noise_calibration",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Plan":
-        from sealscore.simulations.research.plan import ResearchPlan
+    if name in _CLASSES:
+        import importlib
 
-        return ResearchPlan
-    if name == "FederatedScore":
-        from sealscore.simulations.research.estimator import FederatedScore
-
-        return FederatedScore
+        module = importlib.import_module(f"sealscore.{_CLASSES[name]}")
+        return getattr(module, "ResearchPlan" if name == "Plan" else name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -127,6 +176,7 @@ def simulate(
     baselines: bool | Collection[str | CustomBaseline] = False,
     runs: str | Path = "runs",
     progress: bool = False,
+    track: str | None = None,
     **changes: Any,
 ) -> SimulatedRuns:
     """Run a plan with all parties on this machine, as `sealscore-sim run` does; a folder a seed is written.
@@ -140,6 +190,8 @@ def simulate(
         baselines: all (True), none, or those named; a function `(training, label, test)` is one of your own.
         runs: the folder under which run folders are made.
         progress: draw bars on the error stream.
+        track: "mlflow", into the store that MLflow is set to, or "tensorboard", into `runs`/tensorboard: settings,
+            figures, and series by round of each finished run.
         changes: keys to replace, as `Plan.with_` takes them.
 
     Returns:
@@ -150,6 +202,8 @@ def simulate(
         BadSetting: there is no such engine, judge, baseline or number of seeds.
         DataError: a party's table does not fit the plan.
         RunFailed: the federation could not carry it out; it says why.
+        NoExtra: what tracks is not installed; before anything is run.
+        TrackingFailed: its store does not take runs; finished runs stay.
         KeyboardInterrupt: Ctrl-C; runs of finished seeds stay, of the one under way nothing does.
     """
     from sealscore.simulations.research.simulate import simulated
@@ -163,6 +217,7 @@ def simulate(
         baselines=baselines,
         runs=Path(runs),
         progress=progress,
+        track=track,
         changes=changes,
     )
 
@@ -175,6 +230,9 @@ def sweep(
     baselines: bool | Collection[str] = False,
     folder: str | Path | None = None,
     jobs: int = 1,
+    engine: str = "fast",
+    ray: str | None = None,
+    track: str | None = None,
     heard: Callable[[str, str | None], None] = lambda run, failure: None,
     **keys: Any,
 ) -> SweepRuns:
@@ -189,6 +247,9 @@ def sweep(
         baselines: computed for every run: all (True), none, or those named.
         folder: where rows, table and report go; by default runs/sweep-NAME.
         jobs: so many processes; with more than one a script needs `if __name__ == "__main__":`.
+        engine: "fast", or "in-process" for the real path with seals and ledgers: the same figures, and what was sent.
+        ray: the address of a Ray cluster that carries out the runs instead, as HOST:PORT or "auto".
+        track: as `simulate` has it; event files go to `folder`/tensorboard, by default runs/tensorboard.
         heard: told of each run, and why it failed, or None.
         keys: a list for each key that varies (`epsilon=[0.5, 1, 2]`), of which every combination is run, or one value.
             Keys are those of `Plan.with_`.
@@ -198,14 +259,28 @@ def sweep(
 
     Raises:
         PlanError, DataError: a key, a value or the data are wrong; before anything is run.
-        BadSetting: the folder cannot be written, or another sweep writes into it.
-        RunFailed: no run came to an end.
+        BadSetting: there is no such engine, the folder cannot be written, another sweep writes into it, or no cluster
+            answers.
+        RunFailed: no run came to an end, or processes were lost; finished runs are kept.
+        NoExtra, TrackingFailed: as `simulate`; finished runs are kept.
         KeyboardInterrupt: Ctrl-C; finished runs are kept.
     """
     from sealscore.simulations.research.sweeps import swept
 
     where = None if folder is None else Path(folder)
-    return swept(source, seeds=seeds, judge=judge, baselines=baselines, folder=where, jobs=jobs, heard=heard, keys=keys)
+    return swept(
+        source,
+        seeds=seeds,
+        judge=judge,
+        baselines=baselines,
+        folder=where,
+        jobs=jobs,
+        engine=engine,
+        ray=ray,
+        track=track,
+        heard=heard,
+        keys=keys,
+    )
 
 
 def account(source: str | Path | Plan) -> PlanCost:

@@ -32,7 +32,7 @@ def replacing(path: Path, mode: int | None = None, durable: bool = True) -> Iter
     """
     draft = _draft(path)
     try:
-        with _opened(draft, mode) as file:
+        with _opened(draft, mode, path) as file:
             yield file
             if durable:
                 file.flush()
@@ -60,7 +60,7 @@ def create(path: Path, content: bytes, mode: int = OWNER_ONLY) -> None:
     """
     draft = _draft(path)
     try:
-        with _opened(draft, mode) as file:
+        with _opened(draft, mode, path) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -104,9 +104,12 @@ def _draft(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
 
 
-def _opened(draft: Path, mode: int | None) -> BinaryIO:
-    """The draft, never open to others before it has its mode."""
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else OWNER_ONLY)
+def _opened(draft: Path, mode: int | None, path: Path) -> BinaryIO:
+    """The draft of `path`, never open to others before it has its mode. An error names the file that was asked for."""
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else OWNER_ONLY)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     file = os.fdopen(handle, "wb")
     if mode is not None:
         try:

@@ -61,6 +61,9 @@ def run(
     ] = "in-process",
     judge: Annotated[str, typer.Option(help="test, or validation: part of the training persons.")] = "test",
     baselines: Annotated[bool, typer.Option(help="Also run what the plan is compared with.")] = True,
+    track: Annotated[
+        str | None, typer.Option(help="Also hand each run to mlflow or tensorboard (files under the folder of runs).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -71,9 +74,11 @@ def run(
     from sealscore.simulations.experiments.console import ProgressObserver, closing_table, summary
     from sealscore.simulations.experiments.runs import BadSetting
     from sealscore.simulations.experiments.seeds import engine_named, judge_named, run_seeds
+    from sealscore.simulations.tracking.tracked import keep_run
+    from sealscore.simulations.tracking.trackers import tracker_named
 
     try:
-        chosen, judged = engine_named(engine), judge_named(judge)
+        chosen, judged, tracker = engine_named(engine), judge_named(judge), tracker_named(track, runs)
     except BadSetting as error:
         raise typer.BadParameter(error.words, param_hint=f"--{error.setting}") from None
     scenario = Scenario.load(resolve(plan or main_job()))
@@ -82,6 +87,8 @@ def run(
     if note := scenario.declaration:
         console.print(f"[yellow]{foreign(note)}")
     if scenario.plan.monitoring is not None:
+        if track is not None:
+            raise typer.BadParameter("a plan of counts has no score to track", param_hint="--track")
         _watch(scenario, seeds, chosen, runs, as_json)
         return
 
@@ -103,6 +110,7 @@ def run(
     for done in made:
         console.print(f"written to {foreign(done.folder)}; read {foreign(done.folder / REPORT)}")
         finished.append(done)
+        keep_run(tracker, done)
     result = summary(finished)
     closing_table(console, result)
     if as_json:
@@ -197,6 +205,26 @@ def card(
         raise typer.BadParameter(f"{output} cannot be written: {error}", param_hint="--output") from error
 
 
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="A run: its folder, its name or the start of it, or `last`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file to write.")],
+    model: Annotated[str, typer.Option(help="champion, or the fallback for applicants without signals.")] = "champion",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write the model of a run as an ONNX file, once ONNX Runtime gives the run's own scores by it."""
+    from sealscore.simulations.experiments.runs import BadSetting, find_run
+    from sealscore.simulations.research.model import ResearchModel
+
+    try:
+        written = ResearchModel.of_run(find_run(run, runs).folder).to_onnx(output, model)
+        console.print(f"written to {foreign(written)}")
+    except BadSetting as error:
+        raise typer.BadParameter(error.words, param_hint=f"--{error.setting}") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{output} cannot be written: {error}", param_hint="--output") from error
+
+
 def _written(frame: pl.DataFrame, as_csv: bool) -> None:
     """A frame for programs: CSV, or a list of objects on one line; names of others have escapes."""
     if as_csv:
@@ -263,6 +291,9 @@ def _expected() -> dict[type[Exception], int]:
     from sealscore.simulations.engine.flower_engine import FlowerRunError
     from sealscore.simulations.experiments.job import RunFailed
     from sealscore.simulations.experiments.runs import BadSetting, NoSuchRun
+    from sealscore.simulations.exports.onnx_file import ExportDiffers
+    from sealscore.simulations.extras import NoExtra
+    from sealscore.simulations.tracking.tracked import TrackingFailed
 
     bad = (
         DataError,
@@ -274,8 +305,10 @@ def _expected() -> dict[type[Exception], int]:
         ReleaseError,
         NoModel,
         BadSetting,
+        NoExtra,
     )
-    return dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys((RunFailed, FlowerRunError), FAILED)
+    failed = (RunFailed, FlowerRunError, TrackingFailed, ExportDiffers)
+    return dict.fromkeys(bad, BAD_INPUT) | dict.fromkeys(failed, FAILED)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,20 @@ def test_importing_it_loads_nothing_heavy():
     assert set(sealscore.__all__) <= set(dir(sealscore))
     with pytest.raises(AttributeError, match="no attribute 'plans'"):
         sealscore.plans  # noqa: B018
+
+
+def test_every_error_that_is_documented_has_a_name():
+    told = {word for name in sealscore.__all__ if (text := getattr(sealscore, name).__doc__) for word in raised(text)}
+    own = {word for word in told if not hasattr(builtins, word)}
+    assert {"PlanError", "DataError", "RunFailed"} <= own
+    assert own <= set(sealscore.__all__)
+    assert issubclass(sealscore.PlanError, ValueError)
+
+
+def raised(text: str) -> set[str]:
+    """The names before a colon in a docstring's section of errors."""
+    lines = text.partition("Raises:")[2].splitlines()
+    return {word for line in lines for word in re.findall(r"\w+", line.partition(":")[0]) if ":" in line[:60]}
 
 
 class TestPlan:

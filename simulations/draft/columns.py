@@ -15,6 +15,7 @@ import polars as pl
 
 from sealscore.clients.data.cells import MISSING, decimal, levels, numbers, texts
 from sealscore.clients.setup.column_kinds import column_kind
+from sealscore.simulations.draft.day_forms import day_form
 from sealscore.simulations.draft.names import seems_id, seems_protected
 
 MARGIN = 0.05
@@ -73,11 +74,23 @@ def guess(column: pl.Series) -> ColumnGuess:
         whole = bool(np.all(known == np.round(known)))
         if distinct < 2:
             return ColumnGuess(name, None, "it has one value")
+        if (form := day_form(column, known)) is not None:
+            return ColumnGuess(name, None, _no_day(form))
         if seems_id(name) and whole and distinct == len(column):
             return ColumnGuess(name, None, "it seems to name records: no two rows are alike")
         if distinct > 2 and not (whole and distinct <= CODES and seems_protected(name)):
             return _numeric(name, values, known, whole)
+    elif (form := day_form(column, None)) is not None:
+        return ColumnGuess(name, None, _no_day(form))
     return _categorical(column)
+
+
+def _no_day(form: str) -> str:
+    """Why a column of days is left out, and what to do."""
+    return (
+        f"it seems to hold days ({form}), and a score of days would not last; write them as 2022-01-31 where the plan "
+        "is to split by them, or add the feature by hand if they are something else"
+    )
 
 
 def _numeric(name: str, values: np.ndarray, known: np.ndarray, whole: bool) -> ColumnGuess:

@@ -12,6 +12,8 @@ from sealscore.shared.plan.errors import PlanError
 from sealscore.simulations.draft.names import resolve, seems_id, seems_person
 
 RECORD = "record_number"
+FEWEST_PERSONS = 50
+"""Different values of a column that names persons, at least: of each person a draft keeps one record."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ def find_identifiers(tables: Sequence[pl.DataFrame], wanted: str | None, person:
             raise PlanError(f"--id {wanted}", [f"column {name!r} has blank cells, or numbers that are not whole"])
         if _unique(tables, name):
             return Identifiers(name, told, "named by --id")
+        if len(distinct := set().union(*(texts(table[name]).unique().to_list() for table in tables))) < FEWEST_PERSONS:
+            what = f"column {name!r} has {len(distinct)} different values, and would make so few persons of all rows"
+            raise PlanError(f"--id {wanted}", [f"{what}; name a column that tells records or persons apart, or none"])
         return Identifiers(None, told or name, f"{name!r} repeats, so it names persons; records are numbered")
     fitting = [name for name in columns if name and seems_id(name) and _names_all(tables, name)]
     unique = [name for name in fitting if _unique(tables, name)]

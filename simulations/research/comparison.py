@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
-from sealscore.shared.plan.errors import PlanError
-from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.experiments.console import METRICS, run_figures
-from sealscore.simulations.experiments.runs import NoSuchRun, Run
-from sealscore.simulations.sweep.keys import flat
+from sealscore.simulations.experiments.runs import Run
 from sealscore.simulations.sweep.store import tidy
-
-# They follow from the seed, and tell nothing of a setting.
-_CARDS = ("card", "server_card")
+from sealscore.simulations.tracking.settings import settings_of
 
 
 def listed_runs(runs: Sequence[Run]) -> pl.DataFrame:
@@ -46,7 +40,7 @@ def compared_runs(runs: Sequence[Run]) -> pl.DataFrame:
     Raises:
         NoSuchRun: a run's folder has no plan that can be read.
     """
-    settings = [_settings(run) for run in runs]
+    settings = [settings_of(run) for run in runs]
     names = dict.fromkeys(name for one in settings for name in one)
     differing = [name for name in names if len({json.dumps(one.get(name)) for one in settings}) > 1]
     rows = [
@@ -63,20 +57,5 @@ def compared_runs(runs: Sequence[Run]) -> pl.DataFrame:
 
 def differing(frame: pl.DataFrame, runs: Sequence[Run]) -> list[str]:
     """The columns of `compared_runs` that are settings."""
-    known = {name for run in runs for name in _settings(run)}
+    known = {name for run in runs for name in settings_of(run)}
     return [name for name in frame.columns if name in known]
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    try:
-        plan = Plan.from_canonical((run.folder / "plan.json").read_bytes()).model_dump(mode="json")
-    except (OSError, PlanError) as error:
-        raise NoSuchRun(f"{run.folder.name} has no plan.json that can be read: {error}; make the run again") from error
-    plan["parties"] = [_bare(party) for party in plan["parties"]]
-    data = {"simulation": run.oracle.get("data", {}), "judge": run.oracle.get("judge", "test")}
-    found = flat(_bare(plan) | data)
-    return {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in found}
-
-
-def _bare(table: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if name not in _CARDS}

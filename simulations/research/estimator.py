@@ -89,6 +89,7 @@ class FederatedScore(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 baselines=False,
                 runs=Path(folder) / "runs",
                 progress=False,
+                track=None,
                 changes={},
             )
             self.model_, self.epsilon_ = run.model, run.epsilon

@@ -14,8 +14,9 @@ from sealscore.clients.data import Table
 from sealscore.clients.scoring.scorer import MOST_REASONS
 from sealscore.compliance.run_figures.bin_table import bin_table, card_csv
 from sealscore.shared.files import write_whole
-from sealscore.shared.serving.release import Release, ReleaseError
+from sealscore.shared.serving.release import CHAMPION, Release, ReleaseError
 from sealscore.simulations.experiments.job import NO_RELEASE, RELEASE
+from sealscore.simulations.exports.onnx_file import write_onnx
 from sealscore.simulations.research.frames import as_frame
 from sealscore.simulations.scoring.table_scores import TableScores, score_table
 
@@ -95,6 +96,24 @@ class ResearchModel:
     def to_csv(self, path: str | Path) -> Path:
         """Write the card as CSV; returns where it is. OSError where it cannot be written; nothing is left then."""
         write_whole(Path(path), card_csv(self.scorecard()))
+        return Path(path)
+
+    def to_onnx(self, path: str | Path, model: str = CHAMPION) -> Path:
+        """Write the `champion` or the `fallback` as an ONNX file; returns where it is.
+
+        Inputs are the lenders' columns that the model reads, [rows] each: numbers as float64, NaN where missing,
+        categories as text, "" where missing; and of the champion each kind of platform's level as float64. Outputs are
+        `logit`, `pd` (six digits) and `points`, those of `score`; a row that the plan's schema refuses gets NaN. The
+        file is written once ONNX Runtime gives the release's scores for 512 invented applicants: logits within 1e-9,
+        PDs and points to their last digit.
+
+        Raises:
+            NoExtra: onnx or onnxruntime is not installed (`pip install 'sealscore[onnx]'`).
+            BadSetting: the release has no such model.
+            ExportDiffers: the runtime gives other scores; nothing is written.
+            OSError: the file cannot be written; nothing is left.
+        """
+        write_onnx(self.release, Path(path), model)
         return Path(path)
 
     def _scored(self, frame: Any) -> TableScores:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan, as_authored
 from sealscore.simulations.data.scenario import Scenario, SimulationSettings, read_tables, resolve
 from sealscore.simulations.sweep.keys import applied, counted_group
+from sealscore.simulations.tracking.settings import flat
 
 SHORT = {
     "epsilon": "privacy.epsilon",
@@ -110,9 +112,9 @@ class ResearchPlan(Plan):
                 `simulation__partition="label-skew"`). `parties__GROUP=5` shares a group's records out anew.
 
         Raises:
-            PlanError: there is no such key, or the value is not allowed.
+            PlanError: there is no such key (the message says which may be meant), or the value is not allowed.
         """
-        keys = dotted(changes)
+        keys = dotted(changes, self)
         if self._settings is None and not any(key.startswith("simulation.") or counted_group(key) for key in keys):
             return self.replace(**{key.replace(".", "__"): value for key, value in keys.items()})
         return ResearchPlan.of(applied(self.scenario, keys), self._kept)
@@ -132,8 +134,24 @@ class ResearchPlan(Plan):
     __str__ = __repr__
 
 
-def dotted(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys as Python writes them, by the names that a plan's file has."""
+def dotted(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Keys as Python writes them, by the names that a plan's file has.
+
+    Raises:
+        PlanError: a name without `__` is none of the plan's; the message names the key that may be meant.
+    """
+    first = {*SHORT, *type(plan).model_fields}
+    lines = []
+    for name in changes:
+        if "__" in name or "." in name or name in first:
+            continue
+        inner = {key.rpartition(".")[2]: key.replace(".", "__") for key, _ in flat(plan.model_dump(mode="json"))}
+        known = {**inner, **{one: one for one in first}}
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {known[close[0]]!r}? " if close else ""
+        lines.append(f"{name}: unknown key; {hint}by themselves stand {', '.join(SHORT)}, all others as TABLE__KEY")
+    if lines:
+        raise PlanError(plan.name, lines)
     return {SHORT.get(name, name.replace("__", ".")): value for name, value in changes.items()}
 
 

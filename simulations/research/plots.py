@@ -14,13 +14,15 @@ from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.record import RunFolder
 from sealscore.compliance.run_report.quality_sections import with_interval
 from sealscore.simulations.experiments.runs import BadSetting
-from sealscore.simulations.research.extras import optional
+from sealscore.simulations.extras import optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as MplFigure
 
 _GUIDE, _DOTTED = "0.6", ":"
+MOST_NAMES = 10
+"""Bins of a figure that are named."""
 
 
 class RunPlots:
@@ -46,8 +48,8 @@ class RunPlots:
         axes.plot([0, 1], [0, 1], color=_GUIDE, linestyle=_DOTTED)
         exact = self._found.exact.get("auc")
         known = "" if exact is None else f"; exact {exact:.3f}"
-        _banded(axes, self._found.curves.roc(), f"AUC by the protocol {with_interval(self._found.figures.auc)}{known}")
-        axes.legend(loc="lower right")
+        _banded(axes, self._found.curves.roc(), f"AUC by the protocol\n{with_interval(self._found.figures.auc)}{known}")
+        axes.legend(loc="lower right", fontsize="small")
         return figure
 
     def calibration(self, ax: Axes | None = None) -> MplFigure:
@@ -78,14 +80,18 @@ class RunPlots:
 
     def training(self, ax: Axes | None = None) -> MplFigure:
         """Norms of the mean gradient and of the noise that is known to be in it, by round, phase after phase."""
-        figure, axes = _axes(ax, "round", "norm of the mean gradient")
+        figure, axes = _axes(ax, "round, phase after phase", "norm of the mean gradient")
         rows = self._found.run.rounds.filter(pl.col("gradient_norm").is_not_null())
+        before = 0
         for name, phase in rows.group_by("phase", maintain_order=True):
-            axes.plot(phase["round"], phase["gradient_norm"], label=f"{name[0]}")
-            axes.plot(phase["round"], phase["noise_norm"], label=f"{name[0]}: its noise", linestyle="--")
+            at = phase["round"] + before
+            before += phase.height
+            (line,) = axes.plot(at, phase["gradient_norm"], marker=".", label=f"{name[0]}")
+            axes.plot(at, phase["noise_norm"], color=line.get_color(), linestyle="--", marker="_")
         if not rows.is_empty():
             axes.set_yscale("log")
-            axes.legend()
+            axes.plot([], [], color=_GUIDE, linestyle="--", label="the noise in it")
+            _legend_below(axes)
         return figure
 
     def bins(self, feature: str, ax: Axes | None = None) -> MplFigure:
@@ -100,7 +106,9 @@ class RunPlots:
         figure, axes = _axes(ax, "", "score points against the average")
         effect = effects[feature]
         axes.bar(range(len(effect.bins)), effect.points)
-        axes.set_xticks(range(len(effect.bins)), effect.bins, rotation=45, ha="right")
+        # Of many bins some are named: names that overlap are none.
+        named = range(0, len(effect.bins), -(-len(effect.bins) // MOST_NAMES))
+        axes.set_xticks(named, [effect.bins[place] for place in named], rotation=45, ha="right", fontsize="small")
         axes.set_title(feature)
         return figure
 
@@ -114,6 +122,11 @@ def _axes(ax: Axes | None, x: str, y: str) -> tuple[MplFigure, Axes]:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     return axes.figure, axes
+
+
+def _legend_below(axes: Axes) -> None:
+    """A legend of many entries, where it hides no curve."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize="small")
 
 
 def _banded(axes: Axes, curve: Curve, label: str) -> None:

@@ -16,6 +16,8 @@ from sealscore.simulations.experiments.runs import Run
 from sealscore.simulations.experiments.seeds import Unheard, Watching, engine_named, judge_named, run_seeds, seeds_of
 from sealscore.simulations.research.plan import ResearchPlan, scenario_of
 from sealscore.simulations.research.results import SimulatedRuns
+from sealscore.simulations.tracking.tracked import keep_run
+from sealscore.simulations.tracking.trackers import tracker_named
 
 
 def simulated(
@@ -28,9 +30,11 @@ def simulated(
     baselines: bool | Collection[str | CustomBaseline],
     runs: Path,
     progress: bool,
+    track: str | None,
     changes: dict[str, Any],
 ) -> SimulatedRuns:
     """See `sealscore.simulate`."""
+    tracker = tracker_named(track, runs)
     scenario, chosen, judged = scenario_of(source), engine_named(engine), judge_named(judge)
     if changes:
         scenario = ResearchPlan.of(scenario).with_(**changes).scenario
@@ -45,6 +49,7 @@ def simulated(
     try:
         for run in made:
             done.append(run)
+            keep_run(tracker, run)
     except KeyboardInterrupt:
         kept = f"{plural(len(done), 'finished run')} kept under {runs}" if done else "nothing was kept"
         raise KeyboardInterrupt(f"stopped at seed {scenario.plan.seed + len(done)}; {kept}") from None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 from pydantic import ValidationError
@@ -20,12 +21,14 @@ from sealscore.simulations.experiments.runs import BadSetting
 from sealscore.simulations.experiments.seeds import judge_named
 from sealscore.simulations.research.plan import dotted, scenario_of
 from sealscore.simulations.sweep.carrying import Heard, collected, in_this_process, judged_best, stopped
-from sealscore.simulations.sweep.config import Sweep, SweepFile
+from sealscore.simulations.sweep.cluster import NoCluster, RunsLost, look, on_cluster
+from sealscore.simulations.sweep.config import Sweep, SweepEngine, SweepFile, Task
 from sealscore.simulations.sweep.pool import in_processes
 from sealscore.simulations.sweep.report import write_report
 from sealscore.simulations.sweep.results import Results
-from sealscore.simulations.sweep.row import METRICS
+from sealscore.simulations.sweep.row import METRICS, Done
 from sealscore.simulations.sweep.store import Store, SweepFolderError
+from sealscore.simulations.tracking.trackers import tracker_named
 
 
 class SweepRuns:
@@ -79,26 +82,38 @@ def swept(
     baselines: bool | Collection[str],
     folder: Path | None,
     jobs: int,
+    engine: str,
+    ray: str | None,
+    track: str | None,
     heard: Heard,
     keys: Mapping[str, Any],
 ) -> SweepRuns:
     """See `sealscore.sweep`."""
+    tracker = None if track is None else tracker_named(track, folder or Path("runs"))
     scenario = scenario_of(source)
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise BadSetting("jobs", f"{jobs!r}: must be a whole number from 1 up")
-    sweep = _sweep(scenario, seeds, judge, baselines, keys)
+    if ray is not None and jobs != 1:
+        raise BadSetting("jobs", "they are of this machine; a Ray cluster has its own")
+    if engine not in get_args(SweepEngine):
+        raise BadSetting("engine", f"{engine!r}: a sweep is run by {' or '.join(get_args(SweepEngine))}")
+    sweep = _sweep(scenario, seeds, judge, baselines, engine, keys)
+    if ray is not None:
+        _look(ray)
     target = folder or Path("runs") / f"sweep-{sweep.name}"
     store = Store(target, sweep)
     try:
         with store.opened():
-            missing = store.missing()
-            runs = in_this_process(missing) if jobs == 1 else in_processes(missing, jobs)
-            failures = collected(store, runs, heard)
+            failures = collected(store, _runs(store.missing(), jobs, ray, tracker is not None), heard, tracker)
             rows = store.write_table()
             if not failures and sweep.judge == VALIDATION:
                 judged_best(store, lambda told: None)
     except SweepFolderError as error:
         raise BadSetting("folder", str(error)) from None
+    except NoCluster as error:
+        raise BadSetting("ray", str(error)) from None
+    except (RunsLost, BrokenProcessPool) as error:
+        raise RunFailed(f"{error}; finished runs are kept, and the same call goes on from there", []) from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt(stopped(store)) from None
     if rows.is_empty():
@@ -106,20 +121,36 @@ def swept(
     return SweepRuns(target, failures)
 
 
+def _look(address: str) -> None:
+    try:
+        look(address)
+    except NoCluster as error:
+        raise BadSetting("ray", str(error)) from None
+
+
+def _runs(missing: list[Task], jobs: int, ray: str | None, track: bool) -> Generator[Done, None, None]:
+    """Where runs are carried out."""
+    if ray is not None:
+        return on_cluster(missing, ray, track)
+    return in_this_process(missing, track) if jobs == 1 else in_processes(missing, jobs, track=track)
+
+
 def _sweep(
     scenario: Scenario,
     seeds: int | Collection[int],
     judge: str,
     baselines: bool | Collection[str],
+    engine: str,
     keys: Mapping[str, Any],
 ) -> Sweep:
-    named = dotted(keys)
+    named = dotted(keys, scenario.plan)
     content = {
         "plan": scenario.plan.name,
         "name": scenario.plan.name,
         "seeds": seeds if isinstance(seeds, int) else list(seeds),
         "baselines": baselines if isinstance(baselines, bool) else list(baselines),
         "judge": judge_named(judge),
+        "engine": engine,
         "set": {key: value for key, value in named.items() if not isinstance(value, list | tuple)},
         "grid": {key: list(value) for key, value in named.items() if isinstance(value, list | tuple)},
     }

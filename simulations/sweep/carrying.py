@@ -13,28 +13,37 @@ from sealscore.simulations.sweep.config import Task
 from sealscore.simulations.sweep.results import Results, shown
 from sealscore.simulations.sweep.row import Done, Row, carry_out
 from sealscore.simulations.sweep.store import Store
+from sealscore.simulations.tracking.tracked import Tracker
 
 Heard = Callable[[str, str | None], None]
 """Told of each run: what it is called, and why it failed, or None."""
 
 
-def in_this_process(tasks: Iterable[Task]) -> Generator[Done, None, None]:
+def in_this_process(tasks: Iterable[Task], track: bool = False) -> Generator[Done, None, None]:
     """Carry out tasks one after the other, and give each run as it is done."""
     for task in tasks:
-        yield carry_out(task)
+        yield carry_out(task, track=track)
 
 
 Carried = Callable[[list[Task]], Iterable[Done]]
 
 
-def collected(store: Store, runs: Generator[Done, None, None], heard: Heard) -> dict[str, str]:
-    """Keep the rows of what was missing, each as soon as it is there; what failed, by run."""
+def collected(
+    store: Store, runs: Generator[Done, None, None], heard: Heard, tracker: Tracker | None = None
+) -> dict[str, str]:
+    """Keep the rows of what was missing, each as soon as it is there; what failed, by run.
+
+    Raises:
+        TrackingFailed: `tracker` did not take a run, which is then missing still.
+    """
     differing = {key for key in store.sweep.keys if len({task.keys[key] for task in store.sweep.tasks}) > 1}
     named = {task.id: run_name(task, differing) for task in store.missing()}
     failures: dict[str, str] = {}
     with closing(runs):
         for done in runs if named else ():
             if done.row is not None:
+                if tracker is not None and done.tracked is not None:
+                    tracker.keep(replace(done.tracked, name=f"{store.sweep.name}: {named[done.id]}"))
                 store.add(done.row)
                 store.write_table()
             else:

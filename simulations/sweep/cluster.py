@@ -29,7 +29,7 @@ class RunsLost(RuntimeError):
     """A cluster that lost runs, or was lost itself."""
 
 
-def on_cluster(tasks: Sequence[Task], address: str) -> Generator[Done, None, None]:
+def on_cluster(tasks: Sequence[Task], address: str, track: bool = False) -> Generator[Done, None, None]:
     """Carry out tasks on a Ray cluster, one core a run, and give each run as it is done.
 
     When the caller stops early, runs under way are cancelled. The cluster itself is left as it is.
@@ -38,7 +38,7 @@ def on_cluster(tasks: Sequence[Task], address: str) -> Generator[Done, None, Non
         NoCluster: there is no cluster at that address.
         RunsLost: a machine of the cluster went away with runs, and trying them again was of no use.
     """
-    _look(address)
+    look(address)
     import ray
 
     try:
@@ -47,7 +47,7 @@ def on_cluster(tasks: Sequence[Task], address: str) -> Generator[Done, None, Non
         raise NoCluster(f"no Ray cluster answers at {address}: {error}") from error
     environment = {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
     remote = ray.remote(num_cpus=1, max_retries=2)(_carry_out)
-    under_way = [remote.remote(task, environment) for task in tasks]
+    under_way = [remote.remote(task, environment, track) for task in tasks]
     try:
         while under_way:
             done, under_way = ray.wait(under_way)
@@ -60,13 +60,17 @@ def on_cluster(tasks: Sequence[Task], address: str) -> Generator[Done, None, Non
         ray.shutdown()
 
 
-def _carry_out(task: Task, environment: dict[str, str]) -> Done:
+def _carry_out(task: Task, environment: dict[str, str], track: bool) -> Done:
     os.environ.update(environment)
-    return carry_out(task)
+    return carry_out(task, track=track)
 
 
-def _look(address: str) -> None:
-    """Refuse an address where nobody listens: Ray itself would try for minutes. "auto" is for Ray to resolve."""
+def look(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would try for minutes. "auto" is for Ray to resolve.
+
+    Raises:
+        NoCluster: nobody does.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address == "auto":
         return

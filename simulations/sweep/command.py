@@ -17,6 +17,7 @@ from sealscore.shared.text.terminal import Terminal, foreign, visible
 
 if TYPE_CHECKING:
     from sealscore.simulations.sweep.store import Store
+    from sealscore.simulations.tracking.tracked import Tracker
 
 RUN = "run"
 
@@ -48,6 +49,9 @@ def run(
     jobs: Annotated[int, typer.Option(min=1, help="So many processes of this machine, one thread each.")] = 1,
     ray: Annotated[str | None, typer.Option(help="Run on the Ray cluster at this address instead.")] = None,
     keep_runs: Annotated[bool, typer.Option(help="Keep every run's folder under runs/ of the output.")] = False,
+    track: Annotated[
+        str | None, typer.Option(help="Also hand each run to mlflow or tensorboard (files beside the sweep).")
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check the file and list what is missing; run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on one line.")] = False,
 ) -> None:
@@ -61,7 +65,9 @@ def run(
     from sealscore.simulations.sweep.config import Sweep, resolve
     from sealscore.simulations.sweep.pool import in_processes
     from sealscore.simulations.sweep.store import Store, SweepFolderError
+    from sealscore.simulations.tracking.trackers import tracker_named
 
+    tracker = None if track is None else tracker_named(track, output or Path("runs"))
     if ray is not None and (keep_runs or jobs != 1):
         raise typer.BadParameter("--jobs and --keep-runs are for this machine's processes", param_hint="--ray")
     console.print("checking the sweep and its data")
@@ -80,7 +86,7 @@ def run(
         return
     try:
         with store.opened():
-            failures = _carry_out(store, jobs, ray, folder / "runs" if keep_runs else None)
+            failures = _carry_out(store, jobs, ray, folder / "runs" if keep_runs else None, tracker)
             frame = store.write_table()
             best = None if failures else judged_best(store, _tell, lambda tasks: in_processes(tasks, 1))
     except SweepFolderError as error:
@@ -123,7 +129,7 @@ def _tell(told: str) -> None:
     console.print(foreign(told))
 
 
-def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> dict[str, str]:
+def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None, tracker: Tracker | None) -> dict[str, str]:
     """Run what is missing; each row is kept as soon as it is there. What failed, by run."""
     from sealscore.simulations.engine.flower_processes import terminable
     from sealscore.simulations.sweep.carrying import collected, stopped
@@ -146,8 +152,9 @@ def _carry_out(store: Store, jobs: int, ray: str | None, keep: Path | None) -> d
             progress.advance(bar)
 
         try:
-            runs = on_cluster(missing, ray) if ray is not None else in_processes(missing, jobs, keep)
-            return collected(store, runs, heard)
+            track = tracker is not None
+            runs = on_cluster(missing, ray, track) if ray is not None else in_processes(missing, jobs, keep, track)
+            return collected(store, runs, heard, tracker)
         except (KeyboardInterrupt, SystemExit):
             progress.console.print(stopped(store))
             raise

@@ -20,7 +20,8 @@ from sealscore.simulations.data import scenario as scenarios
 from sealscore.simulations.data.scenario import Scenario
 from sealscore.simulations.experiments.baselines import BASELINES, baselines_of
 from sealscore.simulations.experiments.judges import TEST, Judge
-from sealscore.simulations.sweep.keys import applied, effective, flat
+from sealscore.simulations.sweep.keys import applied, effective
+from sealscore.simulations.tracking.settings import flat
 
 SweepEngine = Literal["fast", "in-process"]
 FAST: SweepEngine = "fast"
@@ -140,6 +141,9 @@ class Sweep:
         Raises:
             PlanError, DataError: as `load`.
         """
+        if scenario.plan.monitoring is not None:
+            what = "a plan of counts has no score to compare; sealscore-sim run shows its figures"
+            raise PlanError(str(path), [what])
         problems: list[str] = []
         fixed = dict(flat(found.set))
         grid = _grid(dict(flat(found.grid)), problems)

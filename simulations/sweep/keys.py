@@ -7,7 +7,7 @@ equally. All others name a value of the plan, or with `simulation.` before them 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,16 +20,6 @@ from sealscore.simulations.data.scenario import Scenario
 
 MOST_PARTIES = 1000
 Settings = Mapping[str, Any]
-
-
-def flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested tables; a table without keys is a value."""
-    for name, value in table.items():
-        key = f"{before}{name}"
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{key}.")
-        else:
-            yield key, value
 
 
 def applied(scenario: Scenario, settings: Settings) -> Scenario:

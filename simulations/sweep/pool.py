@@ -23,7 +23,9 @@ _TICK = 0.5
 CLEANING = 10
 
 
-def in_processes(tasks: Sequence[Task], jobs: int, keep: Path | None = None) -> Generator[Done, None, None]:
+def in_processes(
+    tasks: Sequence[Task], jobs: int, keep: Path | None = None, track: bool = False
+) -> Generator[Done, None, None]:
     """Carry out tasks in `jobs` processes and give each run as it is done.
 
     A process that dies takes the runs under way with it: BrokenProcessPool. When the caller stops early, runs under
@@ -34,11 +36,11 @@ def in_processes(tasks: Sequence[Task], jobs: int, keep: Path | None = None) -> 
     with _one_thread(), ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare) as pool:
         waiting = iter(tasks)
         # No more runs are handed over than there are processes: one that was taken up cannot be taken back.
-        under_way = {_start(pool, task, keep) for _, task in zip(range(jobs), waiting, strict=False)}
+        under_way = {_start(pool, task, keep, track) for _, task in zip(range(jobs), waiting, strict=False)}
         try:
             while under_way:
                 done, under_way = wait(under_way, _TICK, return_when=FIRST_COMPLETED)
-                under_way |= {_start(pool, task, keep) for _, task in zip(done, waiting, strict=False)}
+                under_way |= {_start(pool, task, keep, track) for _, task in zip(done, waiting, strict=False)}
                 for one in done:
                     yield one.result()
         except BaseException:
@@ -47,14 +49,14 @@ def in_processes(tasks: Sequence[Task], jobs: int, keep: Path | None = None) -> 
             raise
 
 
-def _start(pool: ProcessPoolExecutor, task: Task, keep: Path | None) -> Future[Done]:
-    return pool.submit(_carry_out, task, None if keep is None else keep / task.id)
+def _start(pool: ProcessPoolExecutor, task: Task, keep: Path | None, track: bool) -> Future[Done]:
+    return pool.submit(_carry_out, task, None if keep is None else keep / task.id, track)
 
 
-def _carry_out(task: Task, keep: Path | None) -> Done:
+def _carry_out(task: Task, keep: Path | None, track: bool) -> Done:
     """Carry out a task; a process that was told to end does so once the run has cleaned up, and takes no other."""
     try:
-        return carry_out(task, keep)
+        return carry_out(task, keep, track)
     except SystemExit as told:
         os._exit(int(told.code or 0))
 

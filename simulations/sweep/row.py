@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sealscore.compliance.run_figures.record import RunFolder
     from sealscore.simulations.sweep.config import Task
+    from sealscore.simulations.tracking.tracked import Tracked
 
 Row = dict[str, Any]
 
@@ -26,10 +27,11 @@ class Done:
     id: str
     row: Row | None
     failure: str | None = None
+    tracked: Tracked | None = None
 
 
-def carry_out(task: Task, keep: Path | None = None) -> Done:
-    """Run a task and give its row; the run's folder is moved to `keep`, or removed.
+def carry_out(task: Task, keep: Path | None = None, track: bool = False) -> Done:
+    """Run a task and give its row, and with `track` its rounds; the run's folder is moved to `keep`, or removed.
 
     Input that is refused and a federation that fails are told in the answer, so that other runs go on.
     """
@@ -38,6 +40,7 @@ def carry_out(task: Task, keep: Path | None = None) -> Done:
     from sealscore.shared.plan.errors import PlanError
     from sealscore.simulations.experiments.job import RunFailed, run_job
     from sealscore.simulations.experiments.seeds import Unheard
+    from sealscore.simulations.tracking.tracked import Tracked
 
     with tempfile.TemporaryDirectory(prefix="sealscore-") as folder:
         try:
@@ -51,10 +54,10 @@ def carry_out(task: Task, keep: Path | None = None) -> Done:
             )
         except (DataError, PlanError, UnreachableBudget, RunFailed) as error:
             return Done(task.id, None, str(error))
-        row = row_of(task, run.folder)
+        row, tracked = row_of(task, run.folder), Tracked.of(run) if track else None
         if keep is not None:
             shutil.move(run.folder, keep)
-    return Done(task.id, row)
+    return Done(task.id, row, tracked=tracked)
 
 
 def row_of(task: Task, folder: Path) -> Row:

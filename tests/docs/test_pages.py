@@ -39,7 +39,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def links() -> Iterator[tuple[Path, str]]:
-    for page in PAGES:
+    for page in [*PAGES, *DOCS.rglob("*.ipynb")]:
         for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
             yield page, target
 

@@ -182,6 +182,14 @@ def test_an_error_in_the_block_leaves_the_file_as_it_was(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path):
+    for path in (tmp_path / "nowhere" / "card.csv", Path("/proc/card.csv")):
+        for write in (write_whole, create):
+            with pytest.raises(OSError, match=str(path)) as refused:
+                write(path, b"")
+            assert "partial" not in str(refused.value)
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o277])
 def test_modes(tmp_path: Path, umask: int):
     modes: list[int] = []

@@ -30,6 +30,15 @@ class TestWith:
         # Settings are no part of the contract.
         assert plan.with_(simulation__partition="quantity", simulation__alpha=2.0).hash == plan.hash
 
+    @pytest.mark.parametrize(
+        ("name", "meant"), [("epsilom", "epsilon"), ("round", "rounds"), ("clip_norm", "privacy__clip_norm")]
+    )
+    def test_a_key_that_there_is_not_names_the_one_that_is(self, plan: DraftedPlan, name: str, meant: str):
+        with pytest.raises(PlanError, match=f"did you mean '{meant}'"):
+            plan.with_(**{name: 1})
+        with pytest.raises(PlanError, match=f"did you mean '{meant}'"):
+            ss.sweep(plan, **{name: [1, 2]})
+
     def test_it_holds_the_data_that_it_was_drafted_from(self, loans: pl.DataFrame):
         changed = ss.draft(loans, label="default").with_(epsilon=2.0).replace(seed=3)
         assert changed.scenario.dataset().frame.height == 1500

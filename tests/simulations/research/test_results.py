@@ -15,8 +15,8 @@ import sealscore as ss
 from sealscore.clients.data import DataError
 from sealscore.simulations.experiments import job
 from sealscore.simulations.experiments.runs import BadSetting, NoSuchRun
+from sealscore.simulations.extras import NoExtra
 from sealscore.simulations.research.drafts import DraftedPlan
-from sealscore.simulations.research.extras import NoExtra
 from sealscore.simulations.research.results import SimulatedRuns
 
 

@@ -34,15 +34,30 @@ class TestSweep:
         assert first.report().read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
         carried: list[object] = []
         whole = carrying.carry_out
-        monkeypatch.setattr(carrying, "carry_out", lambda task: (carried.append(task), whole(task))[1])
+        monkeypatch.setattr(carrying, "carry_out", lambda task, **_: (carried.append(task), whole(task))[1])
         more = ss.sweep(plan, rounds=[2, 3], seeds=[1, 5], **asked)
         assert len(carried) == 2
         assert more.frame["seed"].to_list() == [1, 5, 1, 5]
 
+    def test_engines_give_the_same_figures(self, tmp_path: Path):
+        plan = ss.Plan.load(small_scenario(tmp_path, noise=NO_NOISE))
+        asked = {"judge": "test", "rounds": 2}
+        own, fast = (
+            ss.sweep(plan, engine=engine, folder=tmp_path / engine, **asked) for engine in ("in-process", "fast")
+        )
+        assert own.frame["auc"].to_list() == fast.frame["auc"].to_list()
+        assert own.frame["bytes_per_party"][0] > 0
+        assert fast.frame["bytes_per_party"][0] is None
+
+    def test_of_counts_is_refused_before_anything_runs(self, tmp_path: Path):
+        with pytest.raises(PlanError, match="counts"):
+            ss.sweep("creators_monitoring", epsilon=[1, 2], folder=tmp_path / "out")
+        assert list(tmp_path.iterdir()) == []
+
     def test_ctrl_c_keeps_finished_runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         plan = ss.Plan.load(small_scenario(tmp_path, noise=NO_NOISE))
 
-        def stops(task: object) -> object:
+        def stops(task: object, **_: object) -> object:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(carrying, "carry_out", stops)
@@ -56,6 +71,9 @@ class TestSweep:
             ({"nothing": [1]}, PlanError),
             ({"seeds": 0}, PlanError),
             ({"jobs": 0}, BadSetting),
+            ({"engine": "flower"}, BadSetting),
+            ({"ray": "127.0.0.1:1", "rounds": 2}, BadSetting),
+            ({"ray": "auto", "jobs": 2}, BadSetting),
             ({"judge": "nobody"}, BadSetting),
         ],
     )

@@ -115,11 +115,11 @@ def test_options_reach_the_engines(
 ):
     path, out = write("[grid]\ntraining.rounds = [2]\n"), tmp_path / "out"
     assert sim("--jobs", 3, "--keep-runs", path, "-o", out)[0] == 0
-    assert engine.arguments == (3, out / "runs")
+    assert engine.arguments == (3, out / "runs", False)
     other = Here()
     monkeypatch.setattr(cluster, "on_cluster", other)
     assert sim(path, "-o", tmp_path / "ray", "--ray", "10.0.0.1:6379")[0] == 0
-    assert other.arguments == ("10.0.0.1:6379",)
+    assert other.arguments == ("10.0.0.1:6379", False)
     assert len(other.ran) == 1
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sealscore.shared.plan.errors import PlanError
 from sealscore.simulations.data.scenario import Scenario, resolve
-from sealscore.simulations.sweep.keys import applied, counted_group, effective, flat
+from sealscore.simulations.sweep.keys import applied, counted_group, effective
+from sealscore.simulations.tracking.settings import flat
 
 
 @pytest.fixture(scope="module")

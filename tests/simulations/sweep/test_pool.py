@@ -56,7 +56,7 @@ def test_a_caller_that_stops_waits_for_no_run_that_is_under_way(write: Write):
 SWALLOWED = """
 import os, signal, time
 from sealscore.simulations.sweep import pool
-def run(task, keep):
+def run(task, keep, track):
     try:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
@@ -65,7 +65,7 @@ def run(task, keep):
     time.sleep(60)
 pool.CLEANING, pool.carry_out = 1, run
 pool._prepare()
-pool._carry_out(None, None)
+pool._carry_out(None, None, False)
 """
 
 

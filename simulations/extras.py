@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-EXTRAS = {"matplotlib": "notebooks"}
+EXTRAS = {
+    "matplotlib": "notebooks",
+    "mlflow": "mlflow",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "tensorboardX": "tensorboard",
+}
 """The extra that brings a package which no role needs."""
 
 

@@ -1,0 +1,1 @@
+"""Runs in the tools where a researcher looks at experiments already: MLflow and TensorBoard."""
