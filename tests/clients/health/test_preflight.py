@@ -13,10 +13,10 @@ import pytest
 from builders import small_records
 from homes import Town, new_node, table_of
 
-import sealscore.clients.setup.preflight as preflight_module
+import sealscore.clients.health.preflight as preflight_module
 from sealscore.clients.deploy.connection import Trouble
+from sealscore.clients.health.preflight import BUDGET, preflight
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.setup.preflight import BUDGET, preflight
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.plan.plan import Plan
 

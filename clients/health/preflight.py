@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sealscore.clients.data import DataError, Loaded, one_sided_parts
 from sealscore.clients.data.notes import notes
+from sealscore.clients.health.machine import machine_faults
 from sealscore.clients.setup.config import ConfigError, NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
 from sealscore.clients.setup.plan_data import loaded
@@ -67,6 +68,8 @@ def preflight(node_dir: NodeDir, plans: Iterable[Plan] = (), connect: bool = Tru
     )
     yield PreflightFinding("keys", same, words, "are this node's" if same else "are another node's")
     yield _trust(node_dir)
+    for fault in machine_faults(node_dir, config):
+        yield PreflightFinding(fault.what, False, fault.words, fault.public)
     found, ledger = _ledger(node_dir, identity, config)
     yield from found
     try:
