@@ -25,6 +25,7 @@ from sealscore.shared.identity.trust import TrustError
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.persons.consent import FEDERATION
+from sealscore.shared.phases.alignments import alignments_of
 from sealscore.shared.plan.plan import SERVER, Plan
 
 BUDGET = "its [budget] is not the one in force; sealscore-node budget --why TEXT puts it into force"
@@ -162,6 +163,7 @@ def _plan(
         words = "; ".join(seen.obstacles) if seen.state == "not approved" else seen.state
         good = not seen.obstacles or seen.state == "live"
         yield PreflightFinding(f"plan {plan.name}", good, words or "can be approved", seen.state)
+    yield from _alignment(plan, config.node.name)
     try:
         found = loaded(node_dir, config, plan)
     except DataError as error:
@@ -185,6 +187,20 @@ def _plan(
     fix = "see consent_column and [data.consents] in node.toml"
     yield PreflightFinding("data", live > 0, words if live else f"{words}: {fix}", public)
     yield from _notes(node_dir, config, found, plan)
+
+
+def _alignment(plan: Plan, party: str) -> Iterator[PreflightFinding]:
+    """How long the plan's private alignments take, by this machine's speed now; nothing where it has none."""
+    from sealscore.shared.crypto.psi import measured_seconds, operations
+
+    pairs = alignments_of(plan, party) if party in {one.name for one in plan.parties} else []
+    if not pairs:
+        return
+    both = [operations(pair.size, pair.others) for pair in pairs]
+    here, second = 0 if plan.party(party).group == plan.lenders else 1, measured_seconds()
+    own, every = second * sum(one[here] for one in both), second * sum(map(sum, both))
+    words = f"with {len(pairs)} peers, about {own:.0f} s of computing here and {every:.0f} s with the peers' part"
+    yield PreflightFinding("alignment", True, f"{words}, at this machine's speed now", f"about {own:.0f} s")
 
 
 def _notes(node_dir: NodeDir, config: NodeConfig, found: Loaded, plan: Plan) -> Iterator[PreflightFinding]:

@@ -17,22 +17,20 @@ from sealscore.server.commands.running import final_words, run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.run.kept_scores import kept_scores, score_digests
+from sealscore.server.run.pace import alignment_seconds, duration, minutes, payloads, sums
 from sealscore.server.run.run_files import FAILURE, PUBLISHED
-from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from sealscore.server.setup.plan_making import PROFILES, made, with_cards
 from sealscore.server.setup.retraining import recalibrated, retrained
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
 from sealscore.shared.phases.cautions import cautions
+from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.derived import NewPlan
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, fail, foreign, grouped
-
-# One exchange with four parties over Flower on one machine of two cores (`python -m sealscore.simulations.bench
-# federation`).
-SECONDS_A_ROUND = 2.4
 
 RecordsNow = Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records now.")]
 Retraining = Annotated[
@@ -225,7 +223,7 @@ def _expected(plan: Plan, profile: str) -> Table:
     table.add_row("training", "none: scores are kept, and calibrated again" if plan.scores_from else trains)
     table.add_row("privacy", f"epsilon {claim:.3g} at delta {plan.privacy.delta:g} for a person")
     table.add_row("exchanges", f"{sums(plan)} sums and {payloads(plan)} payloads")
-    table.add_row("duration", f"about {minutes(duration(plan, SECONDS_A_ROUND))}, alignment aside")
+    table.add_row("duration", f"about {minutes(duration(plan))}{_aligning(plan)}")
     if plan.platforms and plan.signals_from is None:
         needed, most = plan.model.signal_bits, plan.privacy.signal_bits
         table.add_row("signals", f"{needed} bits of each aligned person, {most} at most over the life of a data set")
@@ -234,6 +232,11 @@ def _expected(plan: Plan, profile: str) -> Table:
     if not plan.training.auto and plan.scores_from is None:
         table.add_row("cost in AUC", f"{PROFILES[profile].auc_cost} (measured on UCI credit default)")
     return table
+
+
+def _aligning(plan: Plan) -> str:
+    seconds = sum(alignment_seconds(plan, phase) for phase in phases(plan))
+    return f", {minutes(seconds)} of them for alignment" if seconds >= 1 else ""
 
 
 def _pairs(given: list[str] | None, option: str, enrolled: Collection[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -46,26 +45,6 @@ PROFILES: dict[str, Profile] = {
 
 
 _AUTO = "auto"
-
-
-def sums(plan: Plan) -> int:
-    """How many sums a plan asks for without a failure, all phases together."""
-    from sealscore.shared.phases.order import phases
-
-    return sum(phase.rounds for phase in phases(plan) if not phase.paired)
-
-
-def payloads(plan: Plan) -> int:
-    """How many payloads a plan carries between lenders and platforms, step by step."""
-    from sealscore.shared.phases.order import phases
-
-    lenders = len(plan.members(plan.lenders))
-    return sum(len(phase.of.gives) * lenders * len(plan.members(phase.group)) for phase in phases(plan))
-
-
-def duration(plan: Plan, seconds_a_round: float) -> float:
-    """Seconds that a plan takes where one exchange with all parties takes `seconds_a_round`, alignments aside."""
-    return seconds_a_round * (sums(plan) + payloads(plan))
 
 
 def made(
@@ -163,8 +142,3 @@ def with_cards(plan: Plan, server: Card, enrolled: Mapping[str, Enrolment], bund
     if found := too_weak(signed):
         raise PlanError(plan.name, found)
     return signed
-
-
-def minutes(seconds: float) -> str:
-    """A duration in words."""
-    return f"{math.ceil(seconds)} s" if seconds < 90 else f"{seconds / 60:.0f} min"

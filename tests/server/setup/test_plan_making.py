@@ -10,7 +10,8 @@ import pytest
 from homes import BUNDLE, Town, deployable, plan_data
 from vertical_builders import vertical_plan
 
-from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from sealscore.server.run.pace import duration, minutes, payloads, sums
+from sealscore.server.setup.plan_making import PROFILES, made, with_cards
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.plan.errors import PlanError
@@ -148,7 +149,8 @@ def test_exchanges_are_counted_phase_by_phase():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (89.0, "89 s"), (90.0, "2 min"), (150.0, "2 min"), (600.0, "10 min")]
+    ("seconds", "words"),
+    [(0.2, "1 s"), (89.0, "89 s"), (90.0, "2 min"), (150.0, "2 min"), (600.0, "10 min"), (7200.0, "2.0 h")],
 )
 def test_durations_in_words(seconds: float, words: str):
     assert minutes(seconds) == words
