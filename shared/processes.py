@@ -34,10 +34,16 @@ _LOG_EVERY = 60.0  # seconds between two looks at the length of a log
 
 @dataclass(frozen=True)
 class Exit:
-    """How a watched process ended: its exit code (negative: the signal), and after how many seconds."""
+    """How a watched process ended: exit code (negative: the signal), after how many seconds, when (since 1970)."""
 
     code: int
     seconds: float
+    at: float
+
+    @property
+    def how(self) -> str:
+        """The end in words."""
+        return f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
 
 
 class Watched:
@@ -45,10 +51,11 @@ class Watched:
 
     `check` is asked before each start; a text means that the process cannot run now and says why. It is then asked
     again after a wait, so a fault that somebody fixes needs no restart by hand. A check that fails itself, and a
-    process that cannot be started, are such faults too. `hindrance` is the text that holds. `notice` is told each text
-    once, and each end. The waits in seconds between starts grow along `waits`. The log file is the owner's alone, and
-    what it has goes to `<name>.1` when it is long, also while the process runs (a line that is written at that moment
-    may be lost). Files that the process makes are the owner's alone too (umask 077).
+    process that cannot be started, are such faults too. `hindrance` is the text that holds, `started` when the process
+    was started last (seconds since 1970), `exits` are its ends. `notice` is told each text once, and each end. The
+    waits in seconds between starts grow along `waits`. The log file is the owner's alone, and what it has goes to
+    `<name>.1` when it is long, also while the process runs (a line that is written at that moment may be lost). Files
+    that the process makes are the owner's alone too (umask 077).
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class Watched:
         self.log = log
         self.hindrance: str | None = None
         self.exits: list[Exit] = []
+        self.started: float | None = None
         self._check = check
         self._notice = notice
         self._restart = restart
@@ -164,16 +172,16 @@ class Watched:
         with self._lock:
             if self._stopping.is_set():
                 return None
+            self.started = time.time()
             process = self._process = self._spawn()
             self.hindrance = None
         code = process.wait()
         _kill_group(process.pid)
-        ended = Exit(code, time.monotonic() - began)
+        ended = Exit(code, time.monotonic() - began, time.time())
         self.exits.append(ended)
         if self._stopping.is_set():
             return None
-        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
-        self._tell(f"{self.name} ended ({how}) after {ended.seconds:.0f} s; its log is {self.log}")
+        self._tell(f"{self.name} ended ({ended.how}) after {ended.seconds:.0f} s; its log is {self.log}")
         return ended
 
     def _spawn(self) -> subprocess.Popen[bytes]:

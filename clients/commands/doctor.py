@@ -63,7 +63,7 @@ def collected(node_dir: NodeDir) -> dict[str, Any]:
 
 
 def _checks(node_dir: NodeDir) -> list[dict[str, Any]]:
-    from sealscore.clients.setup.preflight import preflight
+    from sealscore.clients.health.preflight import preflight
 
     try:
         node_dir.config()

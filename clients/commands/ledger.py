@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,21 @@ from rich.table import Table
 
 from sealscore.clients.commands.plan import opened
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, node_dir_at, reason
-from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_recipient, label_epsilon
-from sealscore.shared.ledger.entries import Entry, Limit, TellLimit
+from sealscore.shared.dp.noise_calibration import UnreachableBudget
+from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_kind, bits_by_recipient, label_epsilon
+from sealscore.shared.ledger.entries import Ceilings, Limit, TellLimit
 from sealscore.shared.ledger.ledger import copy_ledger, read_ledger
 from sealscore.shared.ledger.scoring_bits import ToldForScoring, told_by_lender
+from sealscore.shared.ledger.sentences import sentence
 from sealscore.shared.ledger.serving_state import ServingState
+from sealscore.shared.ledger.state import LedgerState
+from sealscore.shared.phases.kind import Kind
+from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.watch import period_name
 from sealscore.shared.text.numbers import plural
-from sealscore.shared.text.terminal import foreign, plain
+from sealscore.shared.text.terminal import foreign
+
+_KINDS = {Kind.SIGNAL.value: "signal", Kind.GROUPS.value: "bands of protected attributes"}
 
 ledger_app = typer.Typer(help="Show what was released and what is left, or copy the ledger for a reviewer.")
 
@@ -53,9 +61,12 @@ def ledger(
     node_dir = node_dir_at(folder)
     with opened(node_dir) as own:
         state, budget_check = own.state, BudgetCheck()
+        names = {hash: plan.plan.name for hash, plan in state.plans.items()}
+        releases = {hash: one.manifest.name for hash, one in state.serving.releases.items()}
         shown = Table("entry", "at", "kind", "what")
         for stored in list(read_ledger(node_dir.ledger_file))[-last:]:
-            shown.add_row(str(stored.seq), stored.at, stored.kind, _words(stored.entry))
+            words = sentence(stored.entry, names, releases)
+            shown.add_row(str(stored.seq), stored.at, stored.kind, foreign(words, 1500))
         console.print(shown)
         ceilings = state.ceilings
         if ceilings is not None and ceilings.epsilon is not None:
@@ -82,14 +93,13 @@ def budget(
     why: Annotated[str | None, typer.Option(help="The reason, for the ledger; without it nothing is changed.")] = None,
     folder: Folder = HERE,
 ) -> None:
-    """Show the ceilings in force, and put node.toml's [budget] into force with --why."""
+    """Show what of one person is spent, reserved and left; put node.toml's [budget] into force with --why."""
     node_dir = node_dir_at(folder)
     with opened(node_dir) as own:
         wanted, now = node_dir.config().budget, own.state.ceilings
-        table = Table("ceiling", "in force", "node.toml")
-        for name in type(wanted).model_fields:
-            table.add_row(name, str(getattr(now, name)), str(getattr(wanted, name)))
-        console.print(table)
+        if now is not None:
+            console.print(_spent(own.state, now, wanted))
+            console.print(_bits(own.state, now, wanted))
         if node_dir.config().node.role == "platform":
             console.print(_limits(own.state.serving, node_dir.config().serving.all_limits))
         if wanted == now:
@@ -99,6 +109,56 @@ def budget(
         entry = Limit(ceilings=wanted, why=reason(why))
         seq = own.append(lambda state: entry)
     console.print(f"in force from entry {seq} on")
+
+
+def _spent(state: LedgerState, now: Ceilings, wanted: Ceilings) -> Table:
+    """Epsilon of one person by scope: spent by what was answered, reserved by live plans beside it, and left."""
+    check = BudgetCheck()
+    table = Table(f"epsilon at delta {now.delta:g}", "spent", "reserved", "left", "ceiling", "node.toml")
+
+    def row(name: str, chosen: Callable[[Plan], bool], ceiling: float | None, written: float | None) -> None:
+        try:
+            spent = check.epsilon(state, chosen)
+        except UnreachableBudget:  # the distance of the noise alone takes more of delta
+            spent = math.inf
+        whole = check.outlook(state, chosen=chosen)
+        reserved = whole - spent if math.isfinite(whole) else whole
+        left = None if ceiling is None else max(0.0, ceiling - whole)
+        figures = (_figure(one) for one in (spent, reserved))
+        table.add_row(name, *figures, _or_no_ceiling(left), _or_no_ceiling(ceiling), _or_no_ceiling(written))
+
+    row("data set", lambda plan: True, now.epsilon, wanted.epsilon)
+    for purpose in sorted({*now.purposes, *wanted.purposes}):
+        name, ceiling, written = foreign(purpose), now.purposes.get(purpose), wanted.purposes.get(purpose)
+        row(name, lambda plan, purpose=purpose: plan.purpose_code == purpose, ceiling, written)  # type: ignore[misc]
+    labels, most = label_epsilon(state), now.label_epsilon
+    left = None if most is None else max(0.0, most - labels)
+    if labels or most is not None or wanted.label_epsilon is not None:
+        ceilings = (_or_no_ceiling(one) for one in (left, most, wanted.label_epsilon))
+        table.add_row("labels", _figure(labels), "", *ceilings)
+    if now.delta != wanted.delta:
+        table.caption = f"node.toml has delta {wanted.delta:g}"
+    return table
+
+
+def _bits(state: LedgerState, now: Ceilings, wanted: Ceilings) -> Table:
+    """Bits of one person that were disclosed in training, by kind and recipient."""
+    table = Table("bits in training", "recipient", "disclosed")
+    for (kind, recipient), bits in bits_by_kind(state).items():
+        table.add_row(_KINDS.get(kind, kind), foreign(recipient), f"at most {bits}")
+    if not table.rows:
+        table.add_row("none", "", "")
+    written = "" if now.signal_bits == wanted.signal_bits else f"; node.toml has {wanted.signal_bits}"
+    table.caption = f"of the signal at most {now.signal_bits} to all lenders together{written}"
+    return table
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "more than delta allows"
+
+
+def _or_no_ceiling(value: float | None) -> str:
+    return "no ceiling" if value is None else _figure(value)
 
 
 def _limits(serving: ServingState, wanted: Mapping[str, TellLimit]) -> Table:
@@ -115,9 +175,3 @@ def _limits(serving: ServingState, wanted: Mapping[str, TellLimit]) -> Table:
     if charged.corrections:
         table.caption = f"charged with {plural(charged.corrections, 'correction')} of wrong data, beyond the limits"
     return table
-
-
-def _words(entry: Entry) -> str:
-    told = entry.model_dump(mode="json", exclude={"kind", "plan", "run", "text", "card", "request", "register_head"})
-    words = ", ".join(f"{name} {plain(value, 300)}" for name, value in told.items() if value not in (None, "", {}))
-    return foreign(words, 1500)

@@ -21,12 +21,14 @@ from rich.table import Table
 from sealscore.clients.commands.plan import find_plan, opened
 from sealscore.clients.commands.serving.release import hand_over
 from sealscore.clients.commands.terminal import BAD_INPUT, FAILED, HERE, Folder, console, fail, for_eyes, node_dir_at
+from sealscore.clients.health.status import is_connected, moment, read_status
 from sealscore.clients.scoring.batches import late_batches
 from sealscore.clients.scoring.daily import Daily, late_words, lender_chores, platform_chores
 from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.clients.setup.serving_dir import ServingDir, today
 from sealscore.shared.ledger.scoring_bits import ToldForScoring
+from sealscore.shared.owners import others_words
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.logs import log_to_stderr
 from sealscore.shared.text.terminal import foreign, grouped, lines
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from sealscore.shared.identity.identity import Identity
     from sealscore.shared.ledger.ledger import Ledger
 
-STALE = 15.0  # seconds after which a status is of a node that died
-
 
 def check(
     plan: Annotated[str | None, typer.Argument(help="Also the data and the budget against this plan.")] = None,
@@ -44,7 +44,7 @@ def check(
     folder: Folder = HERE,
 ) -> None:
     """Check configuration, keys, peers, ledger, data, connection and clock; exit code 1 if something is wrong."""
-    from sealscore.clients.setup.preflight import preflight
+    from sealscore.clients.health.preflight import preflight
 
     node_dir, bad = node_dir_at(folder), 0
     plans = [find_plan(node_dir, plan)] if plan else _live_plans(node_dir)
@@ -64,6 +64,7 @@ def start(
 ) -> None:
     """Start the node and its SuperNode, and keep them running until Ctrl-C or SIGTERM."""
     from sealscore.clients.deploy.supernode import SuperNodeSettings
+    from sealscore.clients.health.machine import others_files
     from sealscore.clients.node.supervisor import Supervisor, signals
 
     if logs not in ("text", "json"):
@@ -73,6 +74,8 @@ def start(
     config, identity = node_dir.config(), node_dir.identity()
     if (identity.name, identity.role) != (config.node.name, config.node.role):
         fail(f"the keys here are those of the {identity.role} {identity.name!r}, not of node.toml's node", BAD_INPUT)
+    if found := others_files(node_dir, config):
+        fail(others_words(node_dir.folder, found), BAD_INPUT)
     ledger, disclosures = node_dir.ledger(identity, config), node_dir.disclosure_store()
     if ledger.state.ceilings != config.budget:
         fail(
@@ -111,7 +114,7 @@ def start(
 def reload(folder: Folder = HERE) -> None:
     """Have the running node reload its data: new consents and withdrawals take effect in the next round."""
     node_dir = node_dir_at(folder)
-    found = _status(node_dir)
+    found = read_status(node_dir.status_file)
     if found is None or found["state"] != "running":
         fail("the node is not running here; it reads its data when it starts")
     os.kill(int(found["pid"]), signal.SIGHUP)
@@ -125,10 +128,10 @@ def status(
 ) -> None:
     """Say whether the node runs, is connected, and which plans it answers; exit code 1 if it does not run."""
     node_dir, deadline = node_dir_at(folder), time.monotonic() + wait
-    found = _status(node_dir) or {"state": "stopped"}
-    while not _connected(found) and time.monotonic() < deadline:
+    found = read_status(node_dir.status_file) or {"state": "stopped"}
+    while not is_connected(found) and time.monotonic() < deadline:
         time.sleep(0.5)
-        found = _status(node_dir) or {"state": "stopped"}
+        found = read_status(node_dir.status_file) or {"state": "stopped"}
     with opened(node_dir) as ledger:
         plans = {plan.plan.name: plan.state for plan in ledger.state.plans.values()}
         releases = {one.manifest.name: one.state for one in ledger.state.serving.releases.values()}
@@ -142,6 +145,10 @@ def status(
         for what in ("state", "pid", "connected", "trouble", "refused_bundles"):
             if found.get(what) not in (None, ""):
                 table.add_row(what.replace("_", " "), _word(found[what]))
+        if found.get("last_contact") and not is_connected(found):
+            table.add_row("last answer", moment(found["last_contact"]))
+        for process, count in dict(found.get("restarts") or {}).items():
+            table.add_row("restarts", f"{foreign(process)}: {count} in ten minutes; see supernode/logs")
         for name in found.get("without_data", ()):
             table.add_row(
                 "NO DATA", escape(f"plan {name} is answered as if there were no records: see the log, and check")
@@ -157,7 +164,7 @@ def status(
         for lender, numbers in late.items():
             table.add_row("NO RECEIPT", foreign(late_words(lender, numbers), 500))
         console.print(table)
-    if found["state"] != "running" or (wait and not _connected(found)):
+    if found["state"] != "running" or (wait and not is_connected(found)):
         raise typer.Exit(FAILED)
 
 
@@ -252,23 +259,6 @@ def _live_plans(node_dir: NodeDir) -> list[Plan]:
     except Exception:
         # Whatever is wrong with the ledger is for the checks to say.
         return []
-
-
-def _status(node_dir: NodeDir) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(node_dir.status_file.read_text(encoding="ascii"))
-        died = found["state"] == "running" and time.time() - float(found["at"]) > STALE
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    if died:
-        found["state"] = "died"
-    # The last contact of a node that ran until a moment ago is no connection.
-    found["connected"] = _connected(found)
-    return found
-
-
-def _connected(found: dict[str, Any]) -> bool:
-    return found.get("state") == "running" and bool(found.get("connected"))
 
 
 def _word(value: object) -> str:

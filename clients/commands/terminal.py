@@ -27,6 +27,7 @@ from sealscore.shared.ledger.budget_check import Overdrawn
 from sealscore.shared.ledger.disclosure_store import DisclosureStoreError
 from sealscore.shared.ledger.ledger import LedgerError
 from sealscore.shared.ledger.state import LedgerFault
+from sealscore.shared.owners import root_elsewhere
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.serving.release import ReleaseError
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, Terminal, errors, fail
@@ -73,6 +74,8 @@ def node_dir_at(folder: Path) -> NodeDir:
     node_dir = NodeDir(folder.resolve())
     if not node_dir.config_file.exists():
         fail(f"{node_dir.config_file}: there is no node here; sealscore-node init makes one", BAD_INPUT)
+    if (words := root_elsewhere(node_dir.folder)) is not None:
+        fail(words, BAD_INPUT)
     return node_dir
 
 

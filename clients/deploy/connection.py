@@ -29,8 +29,23 @@ from flwr.supercore.error import ApiErrorCode
 
 from sealscore.clients.deploy.node_key import NodeKeyError, read_node_key
 
-# "start" is of a SuperNode alone: the server could be asked, and the process cannot be started.
-Code = Literal["files", "unreachable", "no-tls", "expired", "authority", "name", "clock", "key", "refused", "start"]
+# The last four are of a SuperNode alone: another process has its port, it cannot be started, ends again and again, or
+# hears nothing of a server that can be asked.
+Code = Literal[
+    "files",
+    "unreachable",
+    "no-tls",
+    "expired",
+    "authority",
+    "name",
+    "clock",
+    "key",
+    "refused",
+    "port",
+    "start",
+    "restarting",
+    "silent",
+]
 
 AHEAD, BEHIND = 4.0, 30.0  # seconds; Flower bears 5 ahead and 305 behind, seals and plans want better
 _PATH = "/v1/fleet/activate-node"

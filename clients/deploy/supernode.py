@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -29,13 +30,18 @@ from types import TracebackType
 from sealscore.clients.deploy import executor
 from sealscore.clients.deploy.connection import Trouble, check_connection
 from sealscore.clients.deploy.pinning import ALLOWED, REFUSALS, BundleRefusal, allow, refusals
+from sealscore.clients.deploy.server_watch import ServerWatch
 from sealscore.clients.deploy.socket_path import WORD
 from sealscore.shared.files import create
-from sealscore.shared.processes import IMPORT_ROOT, QUIET, Watched
+from sealscore.shared.processes import IMPORT_ROOT, QUIET, Exit, Watched
 
 _SECRET, _CONTACT, _ARRIVED, _FLOWER_HOME = "executor.secret", "contact", "arrived", "flower"
 _KEPT = ("LANG", "LC_ALL", "TZ", "TMPDIR", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _TASK_POLL = 0.05  # seconds between two looks for a message at the SuperNode, on this machine
+_FRESH = 30.0  # seconds for which an answer of the server counts, beside the wait between two questions
+_QUIET = 12.0  # seconds without an answer, beside that wait, after which the server is asked why
+_LINGER = 2.0  # seconds in which a port is free of a SuperNode whose node was killed
+_OFTEN, _WITHIN = 3, 600.0  # ends of a process within so many seconds that are a trouble
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,8 @@ class SuperNodeSettings:
 class SuperNode:
     """A SuperNode and its executor; a context manager.
 
-    It is not started while something is in the way; `trouble` says what, `notice` gets each in words, and it is
-    checked again until it is fixed.
+    It is not started while something is in the way, and is asked after while the server does not answer it; `trouble`
+    says what it is, `notice` gets each in words, and it is checked again until it is fixed.
     """
 
     def __init__(self, settings: SuperNodeSettings, *, notice: Callable[[str], None] | None = None) -> None:
@@ -90,8 +96,10 @@ class SuperNode:
             environment=environment,
             folder=folder,
             log=logs / "executor.log",
+            check=self._others_port,
             notice=notice,
         )
+        self.watch = ServerWatch(self.silent_since, self._ask, notice)
 
     def __enter__(self) -> SuperNode:
         self.start()
@@ -107,9 +115,11 @@ class SuperNode:
         prepare(self.settings.folder)
         self.node.start()
         self.executor.start()
+        self.watch.start()
 
     def stop(self) -> None:
         """End both processes and what they have started."""
+        self.watch.stop()
         self.executor.stop()
         self.node.stop()
 
@@ -120,31 +130,88 @@ class SuperNode:
 
     @property
     def trouble(self) -> Trouble | None:
-        """Why the SuperNode or its executor is not started, None where nothing is in the way."""
+        """Why the SuperNode is not started, ends again and again, or gets no answer; None where nothing is known."""
         if self._trouble is not None:
             return self._trouble
         hindrance = self.node.hindrance or self.executor.hindrance
-        return None if hindrance is None else Trouble("start", hindrance)
+        if hindrance is not None:
+            return Trouble("start", hindrance)
+        return self._restarting(self.node) or self._restarting(self.executor) or self.watch.trouble
+
+    def restarts(self) -> dict[str, int]:
+        """How often each process has ended by itself within the last ten minutes, where it has."""
+        counts = {process.name: len(_recent(process)) for process in (self.node, self.executor)}
+        return {name: count for name, count in counts.items() if count}
 
     def last_contact(self) -> float | None:
-        """When the server last answered the SuperNode (seconds since 1970, within 5 s), None before the first time."""
+        """When the server last answered a SuperNode here (seconds since 1970, within 5 s), None before the first time.
+
+        It may have been one before this.
+        """
         try:
             return (self.settings.folder / _CONTACT).stat().st_mtime
         except FileNotFoundError:
             return None
 
-    def connected(self, within: float = 30.0) -> bool:
-        """Whether the server has answered the running SuperNode within so many seconds."""
-        contact = self.last_contact()
-        return self.node.pid is not None and contact is not None and time.time() - contact <= within
+    def connected(self, within: float = _FRESH) -> bool:
+        """Whether the server has answered the SuperNode that runs, within so many seconds beside the longest poll."""
+        contact, started = self.last_contact(), self.node.started
+        if self.node.pid is None or contact is None or started is None or contact < started:
+            return False
+        return time.time() - contact <= within + self.settings.poll
+
+    def silent_since(self) -> float | None:
+        """Since when the server has not answered a SuperNode that has run a while; None while it does."""
+        started, contact = self.node.started, self.last_contact()
+        if self.node.pid is None or started is None:
+            return None
+        quiet = time.time() - max(started, contact or 0.0) > _QUIET + self.settings.poll
+        return max(0.0, contact or started) if quiet else None
 
     def refusals(self) -> list[BundleRefusal]:
         """The bundles that were refused, the last one last."""
         return refusals(self.settings.folder)
 
+    def _ask(self) -> Trouble | None:
+        return check_connection(self.settings.server, self.settings.authority, self.settings.key)
+
     def _look(self) -> str | None:
-        self._trouble = check_connection(self.settings.server, self.settings.authority, self.settings.key)
+        taken = self._others_port()
+        self._trouble = self._ask() if taken is None else Trouble("port", taken)
         return None if self._trouble is None else str(self._trouble)
+
+    def _others_port(self) -> str | None:
+        """That another process has the port; its SuperNode would be taken for this one's."""
+        deadline = time.monotonic() + _LINGER
+        while self.node.pid is None and (words := taken_port(self.settings.port)) is not None:
+            if time.monotonic() >= deadline:
+                return words
+            time.sleep(_LINGER / 8)
+        return None
+
+    def _restarting(self, process: Watched) -> Trouble | None:
+        ends = _recent(process)
+        if len(ends) < _OFTEN:
+            return None
+        last = f"the last time with {ends[-1].how} after {ends[-1].seconds:.0f} s"
+        words = f"the {process.name} has ended {len(ends)} times within {_WITHIN / 60:.0f} minutes, {last}"
+        return Trouble("restarting", f"{words}; its log says why: {process.log}")
+
+
+def _recent(process: Watched) -> list[Exit]:
+    return [end for end in process.exits if time.time() - end.at <= _WITHIN]
+
+
+def taken_port(port: int) -> str | None:
+    """That a process of this machine has a port of the loopback interface, in words; None where it is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server asks for it
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            fix = "two nodes on one machine need two: set another port under [supernode] in node.toml, and start again"
+            return f"port {port} on 127.0.0.1 is another process's ({error.strerror}); {fix}"
+    return None
 
 
 def prepare(folder: Path) -> None:

@@ -16,6 +16,7 @@ from functools import partial
 
 from sealscore.clients.data import DataError, Given, in_words
 from sealscore.clients.node.admission import NotApproved
+from sealscore.clients.node.alignment_progress import AlignmentProgress
 from sealscore.clients.node.node import Node
 from sealscore.clients.node.sealed import SealedNode, answering, is_over, masks_of
 from sealscore.clients.roles.bands import MayTell
@@ -260,7 +261,8 @@ class PlanRouter:
         bits, levels = self._may_tell.bits, self._token_levels
         lifetime = Lifetime.of(self._labels, self._disclosure_store, self._signal_bits, bits, levels)
         records = self._records(plan)
-        node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell)
+        progress = AlignmentProgress(log.info)
+        node = Node(plan, self.name, records, self._secret(plan), masks, lifetime, self._ledger, self._tell, progress)
         if plan.hash in self._faulty and self._given is not None:
             # Peers keep what they received: they hear of withdrawals all the same, if these can be read.
             with contextlib.suppress(DataError):

@@ -104,6 +104,7 @@ class Supervisor:
     ) -> None:
         """`bundles` are those of live plans, `listed` those on the SuperNode's list, if that is known."""
         fault, told = "", bundles
+        self._tell(supernode, "running")  # at once: what is there is of the process before
         while not self._stop.wait(LOOK):
             before = fault
             try:
@@ -153,6 +154,7 @@ class Supervisor:
             "connected": supernode.connected(),
             "last_contact": supernode.last_contact(),
             "trouble": str(trouble) if trouble else None,
+            "restarts": supernode.restarts(),
             "refused_bundles": len(supernode.refusals()),
             "without_data": list(self._router.without_data),
             "undone": self._daily.undone if self._daily is not None else [],

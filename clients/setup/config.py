@@ -70,9 +70,9 @@ class NodeSection(Strict):
 
 
 class ServerSection(Strict):
-    """The server's partner port as host:port, and the file of its certificate authority."""
+    """The server's partner port as host:port (an IPv6 address in brackets), and its authority's certificate file."""
 
-    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+:\d{2,5}$")]
+    address: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{2,5}$")]
     authority: Path
 
 

@@ -17,27 +17,28 @@ from sealscore.server.commands.running import final_words, run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.run.kept_scores import kept_scores, score_digests
+from sealscore.server.run.pace import alignment_seconds, duration, minutes, payloads, sums
 from sealscore.server.run.run_files import FAILURE, PUBLISHED
-from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from sealscore.server.setup.plan_making import PROFILES, changed, made, measured_for, with_cards
 from sealscore.server.setup.retraining import recalibrated, retrained
+from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared import bundle as bundles
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.files import write_whole
 from sealscore.shared.phases.cautions import cautions
+from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.derived import NewPlan
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.plan.toml import load_toml
 from sealscore.shared.text.foreign import GROUP
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED, fail, foreign, grouped
 
-# One exchange with four parties over Flower on one machine of two cores (`python -m sealscore.simulations.bench
-# federation`).
-SECONDS_A_ROUND = 2.4
-
 RecordsNow = Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records now.")]
 Retraining = Annotated[
     str | None, typer.Option(help="Use levels of tokens whose consent names this purpose, as the release has it.")
 ]
+
+Redo = Annotated[bool, typer.Option("--redo", help="Make an unsigned draft of that name again.")]
 
 app = typer.Typer(help="Make plans for the enrolled nodes, sign them, propose them, end them.", no_args_is_help=True)
 
@@ -47,29 +48,31 @@ def new(
     name: Annotated[str, typer.Argument(help="The plan's name: a-z, 0-9, '.', '_', '-'.")],
     like: Annotated[Path, typer.Option(help="A plan's file whose schemas, outcome and privacy are taken over.")],
     profile: Annotated[
-        str,
-        typer.Option(help="many, few or fewest rounds, of a plan that is tuned by hand."),
-    ] = "few",
+        str | None,
+        typer.Option(help="many, few or fewest rounds, of a plan that is tuned by hand; by default those of --like."),
+    ] = None,
     group: Annotated[list[str] | None, typer.Option(help="PARTY=GROUP, where there are several kinds.")] = None,
     records: Annotated[list[str] | None, typer.Option(help="PARTY=N, the public number of records.")] = None,
     days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
+    redo: Redo = False,
     folder: Folder = HERE,
 ) -> None:
     """Make a plan's file for the nodes that are enrolled, to be looked through and signed."""
     server_dir = server_dir_at(folder)
-    if profile not in PROFILES:
+    if profile is not None and profile not in PROFILES:
         raise typer.BadParameter(f"{profile!r}: one of {', '.join(PROFILES)}", param_hint="--profile")
     base = load_toml(like)
-    path = server_dir.plans / f"{name}.toml"
-    if path.exists():
-        fail(f"{path}: there is a plan of that name; choose another", BAD_INPUT)
+    path = _draft(server_dir, name, redo)
     expires = datetime.now(UTC).date() + timedelta(days=days)
     seed, enrolled = secrets.randbelow(2**32), server_dir.enrolments()
     chosen = _pairs(group, "--group", enrolled)
     counts = {party: _number(count) for party, count in _pairs(records, "--records", enrolled).items()}
-    data = made(base, name, PROFILES[profile], enrolled, chosen, counts, seed, expires)
+    data = made(base, name, None if profile is None else PROFILES[profile], enrolled, chosen, counts, seed, expires)
     plan = Plan.parse(data, str(path))
-    _written(path, data, _expected(plan, profile), name)
+    expected = _expected(plan, profile)
+    for words in changed(base, data):
+        expected.add_row("changed", foreign(words))
+    _written(path, data, expected, name)
 
 
 @app.command()
@@ -79,6 +82,7 @@ def retrain(
     records: RecordsNow = None,
     days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
     retraining: Retraining = None,
+    redo: Redo = False,
     folder: Folder = HERE,
 ) -> None:
     """Make a plan that trains the lenders' towers again: platforms tell nothing new, and their phases are skipped."""
@@ -86,7 +90,7 @@ def retrain(
     def draft(old: Plan, run: Path, new: NewPlan) -> dict[str, Any]:
         return retrained(old, run, new, retraining)
 
-    _derive(folder, name, of, records, days, draft)
+    _derive(folder, name, of, records, days, redo, draft)
 
 
 @app.command()
@@ -99,6 +103,7 @@ def recalibrate(
     records: RecordsNow = None,
     days: Annotated[int, typer.Option(min=1, help="Days until the plan expires.")] = 90,
     retraining: Retraining = None,
+    redo: Redo = False,
     folder: Folder = HERE,
 ) -> None:
     """Make a plan that trains nothing: PDs of the scores that there are are calibrated and evaluated again."""
@@ -106,7 +111,7 @@ def recalibrate(
     def draft(old: Plan, run: Path, new: NewPlan) -> dict[str, Any]:
         return recalibrated(old, run, new, score_digests(run, old), epsilon, retraining)
 
-    _derive(folder, name, of, records, days, draft)
+    _derive(folder, name, of, records, days, redo, draft)
 
 
 def _derive(
@@ -115,20 +120,29 @@ def _derive(
     of: str,
     records: list[str] | None,
     days: int,
+    redo: bool,
     draft: Callable[[Plan, Path, NewPlan], dict[str, Any]],
 ) -> None:
     """Write the file of a plan that is made from one that ran."""
     server_dir = server_dir_at(folder)
     old = signed_plan(server_dir.signed_plans(), of)
-    path = server_dir.plans / f"{name}.toml"
-    if path.exists():
-        fail(f"{path}: there is a plan of that name; choose another", BAD_INPUT)
+    path = _draft(server_dir, name, redo)
     expires = datetime.now(UTC).date() + timedelta(days=days)
     enrolled = server_dir.enrolments()
     counts = {party: _number(count) for party, count in _pairs(records, "--records", enrolled).items()}
     data = draft(old, server_dir.run_folder(old), NewPlan(name, secrets.randbelow(2**32), expires, counts))
     plan = Plan.parse(data, str(path))
-    _written(path, data, _expected(plan, "few"), name)
+    _written(path, data, _expected(plan, None), name)
+
+
+def _draft(server_dir: ServerDir, name: str, redo: bool) -> Path:
+    """Where the draft is written: one of that name may be made again for as long as it is not signed."""
+    path = server_dir.plans / f"{name}.toml"
+    if (server_dir.plans / f"{name}.json").exists():
+        fail(f"{path}: the plan of that name is signed, and never changes; choose another name", BAD_INPUT)
+    if path.exists() and not redo:
+        fail(f"{path}: there is a plan of that name; choose another, or make the draft again with --redo", BAD_INPUT)
+    return path
 
 
 def _written(path: Path, data: dict[str, Any], expected: Table, name: str) -> None:
@@ -216,24 +230,30 @@ def list_plans(folder: Folder = HERE) -> None:
     console.print(table)
 
 
-def _expected(plan: Plan, profile: str) -> Table:
+def _expected(plan: Plan, profile: str | None) -> Table:
     claim = Mechanisms(plan).claim()
     table = Table(show_header=False, box=None, padding=(0, 2))
     rounds, rate = plan.training.rounds, plan.training.sample_rate
-    by = "the additive recipe" if plan.training.auto else profile
+    by = "the additive recipe" if plan.training.auto else profile or "as the plan that it is made from"
     trains = f"{by}: {rounds} rounds, sample rate {rate:g}"
     table.add_row("training", "none: scores are kept, and calibrated again" if plan.scores_from else trains)
     table.add_row("privacy", f"epsilon {claim:.3g} at delta {plan.privacy.delta:g} for a person")
     table.add_row("exchanges", f"{sums(plan)} sums and {payloads(plan)} payloads")
-    table.add_row("duration", f"about {minutes(duration(plan, SECONDS_A_ROUND))}, alignment aside")
+    table.add_row("duration", f"about {minutes(duration(plan))}{_aligning(plan)}")
     if plan.platforms and plan.signals_from is None:
         needed, most = plan.model.signal_bits, plan.privacy.signal_bits
         table.add_row("signals", f"{needed} bits of each aligned person, {most} at most over the life of a data set")
     for caution in cautions(plan):
         table.add_row("warning", caution.words)
-    if not plan.training.auto and plan.scores_from is None:
-        table.add_row("cost in AUC", f"{PROFILES[profile].auc_cost} (measured on UCI credit default)")
+    if profile is not None and measured_for(plan):
+        where = "UCI credit default, three lenders, epsilon 1"
+        table.add_row("cost in AUC", f"{PROFILES[profile].auc_cost} (measured on {where})")
     return table
+
+
+def _aligning(plan: Plan) -> str:
+    seconds = sum(alignment_seconds(plan, phase) for phase in phases(plan))
+    return f", {minutes(seconds)} of them for alignment" if seconds >= 1 else ""
 
 
 def _pairs(given: list[str] | None, option: str, enrolled: Collection[str]) -> dict[str, str]:

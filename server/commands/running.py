@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,8 @@ from rich.table import Table
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan, superlink_of
 from sealscore.server.deploy.control_answers import ControlError, SubmittedRun
 from sealscore.server.run.earlier_run import check_earlier_run
-from sealscore.server.run.progress import ProgressFollower, inode_of
+from sealscore.server.run.progress import ProgressFollower, inode_of, last_of
+from sealscore.server.run.progress_lines import ProgressLines
 from sealscore.server.run.progress_table import RunTable
 from sealscore.server.run.run_files import FAILURE, JOURNAL, PROGRESS, WATCH
 from sealscore.server.setup.server_dir import ServerDir
@@ -60,14 +62,17 @@ def run(
     record = json.loads((output / "run.json").read_text(encoding="utf-8"))
     privacy = record["privacy"]
     spent = f"epsilon {privacy['epsilon']:.4g} of {privacy['epsilon_of_plan']:g}"
+    judged = [] if "monitoring" in record else [f"AUC {recorded(record['evaluation']['all'], 'auc')}, by the protocol"]
     if record["early"]:
         why = [f"{phase}: {reason}" for phase, reason in record["early"].items()]
-        fail(["the plan was not carried out whole:", *why, f"{spent}; the model of those rounds is in {output}"])
+        there = f"{spent}; the model of those rounds is in {output}"
+        fail(["the plan was not carried out whole:", *why, *judged, there])
     if "monitoring" in record:
         for line in watch_text(record):
             print(visible(line))
         console.print(f"done: {spent}; the figures are in {foreign(output)}: run.json, and as text {WATCH}")
         return
+    print("\n".join(judged))
     console.print(f"done: {spent}; the model is in {foreign(output)}")
 
 
@@ -86,20 +91,40 @@ def run_action(server_dir: ServerDir, plan: Plan, action: str, release: str | No
             "a new plan",
             BAD_INPUT,
         )
-    progress = server_dir.run_folder(plan) / PROGRESS
-    table = RunTable(plan)
-    follower = ProgressFollower(progress, table, phases(plan), inode_of(progress))
-    with Live(table.shown(), console=console, refresh_per_second=4, transient=action != "run") as live:
-
-        def look() -> None:
-            follower()
-            live.update(table.shown())
-
+    with progress_of(server_dir, plan, action == "run") as look:
         ended = submit(server_dir, bundle, action, release or plan.name, look)
     if action != "run":
         done = "ended" if action == "end" else "published"
         check_completed(ended, f"the {'release' if release else 'plan'} was not {done}")
     return ended
+
+
+@contextmanager
+def progress_of(server_dir: ServerDir, plan: Plan, kept: bool) -> Iterator[Callable[[], None]]:
+    """What shows the progress of the plan's run when it is called: a table on a terminal, and lines anywhere else.
+
+    The table is taken away again at the end, and no lines are shown, unless it is `kept`.
+    """
+    path = server_dir.run_folder(plan) / PROGRESS
+    if not console.is_terminal:
+        told = ProgressLines(plan, lambda text: print(visible(text), flush=True))
+        following = ProgressFollower(path, told, phases(plan), inode_of(path))
+
+        def say() -> None:
+            following()
+            told.tick()
+
+        yield say if kept else lambda: None
+        return
+    table = RunTable(plan)
+    follower = ProgressFollower(path, table, phases(plan), inode_of(path))
+    with Live(table.shown(), console=console, refresh_per_second=4, transient=not kept) as live:
+
+        def look() -> None:
+            follower()
+            live.update(table.shown())
+
+        yield look
 
 
 def submit(
@@ -210,14 +235,18 @@ def final_words(output: Path, name: str) -> list[str] | None:
 def runs(folder: Folder = HERE) -> None:
     """List the runs of plans, with the state of each."""
     server_dir = server_dir_at(folder)
-    table = Table("plan", "state", "epsilon", "AUC by the protocol", "folder")
+    table = Table("plan", "state", "phase", "round", "epsilon", "AUC by the protocol", "folder")
     for name, plan in server_dir.signed_plans().items():
         output = server_dir.run_folder(plan)
         if not output.exists():
             continue
         state, epsilon, auc = _state(output)
-        table.add_row(foreign(name), state, epsilon, auc, foreign(output.name))
+        phase, at = ("", "") if state in _OVER else last_of(output / PROGRESS)
+        table.add_row(foreign(name), state, foreign(phase), foreign(at), epsilon, auc, foreign(output.name))
     console.print(table)
+
+
+_OVER = ("done", "ended early", "published")
 
 
 def _state(output: Path) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ from sealscore.server.setup.server_dir import ServerDir, ServerError
 from sealscore.shared.identity.identity import CardError
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.chain import AnchorError
+from sealscore.shared.owners import root_elsewhere
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.serving.release import ReleaseError
@@ -34,6 +35,8 @@ def server_dir_at(folder: Path) -> ServerDir:
     server_dir = ServerDir(folder.resolve())
     if not server_dir.config_file.exists():
         fail(f"{server_dir.config_file}: there is no server here; sealscore-server init makes one", BAD_INPUT)
+    if (words := root_elsewhere(server_dir.folder)) is not None:
+        fail(words, BAD_INPUT)
     return server_dir
 
 

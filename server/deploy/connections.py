@@ -13,7 +13,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -78,7 +78,8 @@ class _Accepted(socket.socket):
 def listen(host: str, port: int, most: int = MOST, most_of_one: int = MOST_OF_ONE) -> Listener:
     """Listen on an interface; OSError where the port is taken or the address is not this machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return Listener(socket.create_server((host, port), family=family), most, most_of_one)
+    both = host == "::" and socket.has_dualstack_ipv6()
+    return Listener(socket.create_server((host, port), family=family, dualstack_ipv6=both), most, most_of_one)
 
 
 class HastyProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
@@ -131,4 +132,6 @@ class HastyLoop(asyncio.SelectorEventLoop):
 
 def _place(host: str) -> str:
     address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:  # on a socket of both kinds
+        return str(address.ipv4_mapped)
     return host if address.version == 4 else str(IPv6Network((address, 64), strict=False))

@@ -18,7 +18,9 @@ from scipy.special import logit
 from sealscore.server.run.additive_fit import FederatedSums
 from sealscore.server.run.cohort_sums import AskedSums, CohortSums
 from sealscore.server.run.kept_scores import KeptScore, PublishedScore
+from sealscore.server.run.pace import exchanges
 from sealscore.server.run.rounds import Observer, Rounds
+from sealscore.server.run.run_journal import RunJournal
 from sealscore.server.run.tower_fit import fitted_tower
 from sealscore.server.transport.exchange import Messenger, PartyClient, PhaseFailed, wait_for
 from sealscore.server.transport.journal import Journal
@@ -366,7 +368,10 @@ class Coordinator:
 
     def _carry(self, phase: Phase, parts: dict[str, str]) -> None:
         self._rounds.begin(phase)
-        started = time.monotonic()
+        started, journal = time.monotonic(), self._journal
+        if isinstance(journal, RunJournal):
+            every = exchanges(self._plan, phase)
+            journal.told = lambda: self._rounds.step(phase, journal.payloads(phase), every)
         self._pairs.carry(phase, phase.of.gives, parts)
         row = {"phase": phase.name, "round": 1, "rounds": 1, "attempts": 1, "cohort": len(self._plan.parties)}
         self._rounds.note(row | {"seconds": time.monotonic() - started, "failures": {}})

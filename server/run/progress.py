@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sealscore.server.run.rounds import Observer
+from sealscore.server.run.rounds import Observer, StepObserver
 from sealscore.shared.phases.order import Phase
 
 
@@ -27,6 +27,10 @@ class FileObserver:
         """A phase begins."""
         self._file.write(json.dumps({"phase": phase.name, "rounds": phase.rounds}) + "\n")
 
+    def step(self, phase: Phase, done: int, total: int) -> None:
+        """Of a paired phase so many of all payloads were carried."""
+        self._file.write(json.dumps({"phase": phase.name, "step": done, "steps": total}) + "\n")
+
     def round(self, row: dict[str, Any]) -> None:
         """A round is done."""
         self._file.write(json.dumps(row) + "\n")
@@ -35,8 +39,9 @@ class FileObserver:
 class ProgressFollower:
     """Passes to an observer what was written to a progress file since the last call; call it every now and then.
 
-    A line names a phase that begins (`phase`, `rounds`) or gives the row of a round (`phase`, `round`, ...). A line
-    that is not whole yet waits for the next call. `earlier` is the inode of a file that an earlier try left there
+    A line names a phase that begins (`phase`, `rounds`), gives the row of a round (`phase`, `round`, ...), or counts
+    the payloads of a paired phase (`phase`, `step`, `steps`), of which an observer hears that has `step`. A line that
+    is not whole yet waits for the next call. `earlier` is the inode of a file that an earlier try left there
     (`inode_of`): that one is ignored.
     """
 
@@ -62,6 +67,9 @@ class ProgressFollower:
             row = json.loads(line)
             if "round" in row:
                 self._observer.round(row)
+            elif "step" in row:
+                if isinstance(self._observer, StepObserver):
+                    self._observer.step(self._phases[row["phase"]], row["step"], row["steps"])
             else:
                 self._observer.phase(self._phases[row["phase"]])
 
@@ -69,3 +77,20 @@ class ProgressFollower:
 def inode_of(path: Path) -> int | None:
     """The inode of the file that is there now; None where there is none."""
     return path.stat().st_ino if path.exists() else None
+
+
+def last_of(path: Path) -> tuple[str, str]:
+    """The last phase that a progress file names, and where it was in it, in words; empty where there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "", ""
+    for line in reversed(lines):
+        try:
+            row = json.loads(line)
+            if "step" in row:
+                return str(row["phase"]), f"payload {row['step']} of {row['steps']}"
+            return str(row["phase"]), f"{row.get('round', 0)} of {row['rounds']}"
+        except (ValueError, KeyError, TypeError):  # a line that is not whole yet
+            continue
+    return "", ""

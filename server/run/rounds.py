@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -35,6 +35,15 @@ class Observer(Protocol):
 
     def round(self, row: dict[str, Any]) -> None:
         """A round is done: phase, round, attempts, cohort size, seconds, and what the mechanism reports."""
+        ...
+
+
+@runtime_checkable
+class StepObserver(Protocol):
+    """An observer that also hears of each payload of a paired phase."""
+
+    def step(self, phase: Phase, done: int, total: int) -> None:
+        """Of a paired phase so many of all payloads were carried."""
         ...
 
 
@@ -127,6 +136,11 @@ class Rounds:
         row = {"phase": phase.name, "round": round, "rounds": phase.rounds, "attempts": found.attempts}
         row |= {"cohort": len(found.cohort), "seconds": found.seconds, "failures": found.failures}
         self.note(row | more)
+
+    def step(self, phase: Phase, done: int, total: int) -> None:
+        """Tell an observer that wants to hear of it that a payload was carried."""
+        if isinstance(self._observer, StepObserver):
+            self._observer.step(phase, done, total)
 
     def note(self, row: dict[str, Any]) -> None:
         """Keep a row, and pass it on to the observer."""

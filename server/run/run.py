@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from sealscore.server.run.coordinator import Coordinator, RunOutcome, WatchOutco
 from sealscore.server.run.earlier_run import SIGNALS, TOWERS, check_earlier_run, take_over
 from sealscore.server.run.kept_scores import SCORES, kept_scores
 from sealscore.server.run.progress import FileObserver
-from sealscore.server.run.rounds import Observer
+from sealscore.server.run.rounds import Observer, StepObserver
 from sealscore.server.run.run_files import PROGRESS, RECEIPTS, WATCH
+from sealscore.server.run.run_journal import RunJournal
 from sealscore.server.transport.exchange import ClearMessenger, Exchange, Messenger
-from sealscore.server.transport.journal import Journal
 from sealscore.server.transport.sealed import Receipts, SealedExchange
 from sealscore.shared.crypto.aggregation import Aggregation, PlainSum
 from sealscore.shared.dp.accountant import OpacusAccountant, PldAccountant
@@ -80,9 +80,9 @@ def run_coordinator(
     kept = kept_scores(plan, calibrated)
     output.mkdir(parents=True, exist_ok=True)
     name = run or run_name(plan)
-    started = time.time()
-    held = Journal(plan.hash, name, journal)
+    held = RunJournal(plan.hash, name, journal, exchange.traffic.summary)
     observer = observer or FileObserver(output / PROGRESS)  # only now: another process may have the journal
+    observer = _Marking(observer, held)
     with ExitStack() as stack:
         stack.callback(held.close)
         messenger: Messenger = ClearMessenger(exchange)
@@ -92,21 +92,44 @@ def run_coordinator(
             messenger = stack.enter_context(closing(SealedExchange(exchange, plan, name, server, keeps, held)))
         sums = aggregation or PlainSum()
         coordinator = Coordinator(plan, name, messenger, sums, observer, patience, timeout, held, absence, kept=kept)
-        outcome = coordinator.carry_out()
-    carriage = Carriage(engine, protection(plan, plan.enrolled), exchange.traffic.summary())
-    leave_results(plan, name, outcome, output, started, carriage, earlier)
+        try:
+            outcome = coordinator.carry_out()
+        finally:
+            whole = held.whole()
+    carriage = Carriage(engine, protection(plan, plan.enrolled), whole.traffic, whole.tries)
+    leave_results(plan, name, outcome, output, whole.started, carriage, earlier)
+
+
+class _Marking:
+    """An observer that has the journal keep how far the run is, after each round."""
+
+    def __init__(self, observer: Observer, journal: RunJournal) -> None:
+        self._observer, self._journal = observer, journal
+
+    def phase(self, phase: Phase) -> None:
+        self._observer.phase(phase)
+
+    def round(self, row: dict[str, Any]) -> None:
+        self._journal.mark()
+        self._observer.round(row)
+
+    def step(self, phase: Phase, done: int, total: int) -> None:
+        if isinstance(self._observer, StepObserver):
+            self._observer.step(phase, done, total)
 
 
 @dataclass(frozen=True)
 class Carriage:
     """How a run was carried out: by which engine, under what protection, and what went to and from each party.
 
-    `traffic` is None where nothing was sent.
+    `traffic` is None where nothing was sent. `tries` are the start (seconds since 1970) and the seconds at work of the
+    first try and of each that continued the run; none where it cannot be continued.
     """
 
     engine: str
     protection: dict[str, str]
     traffic: dict[str, Any] | None
+    tries: list[dict[str, Any]] = field(default_factory=list)
 
 
 def leave_results(
@@ -166,8 +189,9 @@ def _record(
     return {
         "plan": {"name": plan.name, "hash": plan.hash, "purpose": plan.purpose, "seed": plan.seed},
         "run": run,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": time.time() - started,
+        "started": _stamp(started),
+        "seconds": sum(one["seconds"] for one in carriage.tries) if carriage.tries else time.time() - started,
+        "tries": [{"started": _stamp(one["started"]), "seconds": one["seconds"]} for one in carriage.tries],
         "engine": carriage.engine,
         "protection": carriage.protection,
         "privacy": _privacy(plan, outcome),
@@ -183,6 +207,10 @@ def _record(
         "payloads": [{"from": sender, "to": recipient, "bytes": size} for (sender, recipient), size in crossed.items()],
         "payload_bytes_per_applicant": _per_applicant(plan, crossed),
     }
+
+
+def _stamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _judged(outcome: RunOutcome) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -19,7 +18,10 @@ from sealscore.shared.plan.plan import Plan, as_authored
 
 @dataclass(frozen=True)
 class Profile:
-    """Rounds and sample rate of every tower, and the server's steps; `auc_cost` is what was measured, in words."""
+    """Rounds and sample rate of every tower, and the server's steps; `auc_cost` is what was measured, in words.
+
+    It is known of one kind of plan alone (`measured_for`).
+    """
 
     rounds: int
     sample_rate: float
@@ -48,41 +50,29 @@ PROFILES: dict[str, Profile] = {
 _AUTO = "auto"
 
 
-def sums(plan: Plan) -> int:
-    """How many sums a plan asks for without a failure, all phases together."""
-    from sealscore.shared.phases.order import phases
-
-    return sum(phase.rounds for phase in phases(plan) if not phase.paired)
-
-
-def payloads(plan: Plan) -> int:
-    """How many payloads a plan carries between lenders and platforms, step by step."""
-    from sealscore.shared.phases.order import phases
-
-    lenders = len(plan.members(plan.lenders))
-    return sum(len(phase.of.gives) * lenders * len(plan.members(phase.group)) for phase in phases(plan))
-
-
-def duration(plan: Plan, seconds_a_round: float) -> float:
-    """Seconds that a plan takes where one exchange with all parties takes `seconds_a_round`, alignments aside."""
-    return seconds_a_round * (sums(plan) + payloads(plan))
+def measured_for(plan: Plan) -> bool:
+    """Whether the profiles' costs in AUC were measured on this kind of plan: three lenders, no platform, epsilon 1."""
+    plain = not plan.platforms and not plan.training.auto and plan.scores_from is None and plan.monitoring is None
+    return plain and len(plan.parties) == 3 and abs(plan.privacy.epsilon - 1.0) <= 0.1
 
 
 def made(
     like: Mapping[str, Any],
     name: str,
-    profile: Profile,
+    profile: Profile | None,
     enrolled: Mapping[str, Enrolment],
     groups: Mapping[str, str],
     records: Mapping[str, int],
     seed: int,
     expires: date,
 ) -> dict[str, Any]:
-    """The data of a new plan: schemas, outcome and privacy of `like`, with the enrolled nodes as its parties.
+    """The data of a new plan: what `like` says, with the enrolled nodes as its parties.
 
-    The profile's rounds are for a plan that is tuned by hand, and take no part in one that trains by the recipe.
+    A profile's rounds are for a plan that is tuned by hand, and take no part in one that trains by the recipe; without
+    a profile training stays as it is.
 
-    `groups` says of which group a platform is where there are several kinds, `records` a party's nominal records.
+    `groups` says of which group a platform is where there are several kinds, `records` a party's nominal records; a
+    party that `like` names keeps its group and its records where they do not.
 
     Raises:
         PlanError: `like` is no plan, or a node fits into no group, or into several.
@@ -90,16 +80,17 @@ def made(
     _check_tables(like)
     data = {key: value for key, value in like.items() if key not in ("simulation", "parties", "server_card", "bundle")}
     training = data.get("training", _AUTO)
-    if training != _AUTO:
+    if training != _AUTO and profile is not None:
         training = profile.training(training)
     data |= {"name": name, "seed": seed, "expires": expires, "training": training}
     data["groups"] = dict(data.get("groups", {}))
     data["alignment"] = dict(data.get("alignment", {})) | {"method": "private"}
+    before = _parties(like)
     data["parties"] = [
         {
             "name": party,
-            "group": _group(enrolment.card, data["groups"], groups),
-            "nominal_records": records.get(party, 10_000),
+            "group": _group(enrolment.card, data["groups"], groups, before.get(party, {}).get("group")),
+            "nominal_records": records.get(party, before.get(party, {}).get("nominal_records", 10_000)),
         }
         for party, enrolment in sorted(enrolled.items())
     ]
@@ -129,10 +120,33 @@ def _table(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _group(card: Card, known: Mapping[str, Any], given: Mapping[str, str]) -> str:
+def _parties(like: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The parties of the plan that is taken over, by name; what is in them is for the plan's own validation."""
+    found = like.get("parties", ())
+    tables = [party for party in found if _table(party)] if isinstance(found, Sequence) else []
+    return {str(party.get("name")): party for party in tables}
+
+
+def changed(like: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+    """What of the groups of `like` could not be kept in a plan that was made from it, in words."""
+    found = []
+    for name, group in data["groups"].items():
+        before = like["groups"][name]
+        members = sum(party["group"] == name for party in data["parties"])
+        found += [
+            f"groups.{name}.{key}: {group[key]}, and was {before[key]}, for {members} parties"
+            for key in ("max_colluding", "min_parties")
+            if key in before and before[key] != group.get(key)
+        ]
+    return found
+
+
+def _group(card: Card, known: Mapping[str, Any], given: Mapping[str, str], before: str | None = None) -> str:
     if card.name in given:
         return given[card.name]
     fitting = [name for name, group in known.items() if group.get("role") == card.role]
+    if before in fitting:
+        return str(before)
     if len(fitting) != 1:
         what = f"{card.name}: {'no group is' if not fitting else 'several groups are'} for a {card.role}"
         raise PlanError("plan new", [f"{what}; say --group {card.name}=GROUP, one of {', '.join(known)}"])
@@ -163,8 +177,3 @@ def with_cards(plan: Plan, server: Card, enrolled: Mapping[str, Enrolment], bund
     if found := too_weak(signed):
         raise PlanError(plan.name, found)
     return signed
-
-
-def minutes(seconds: float) -> str:
-    """A duration in words."""
-    return f"{math.ceil(seconds)} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -22,12 +22,14 @@ messages, which are closed against it.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import private_set_intersection.python as psi
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from sealscore.shared.crypto.alignment import (
     ASK,
@@ -43,6 +45,7 @@ from sealscore.shared.persons.identifiers import fingerprint
 from sealscore.shared.randomness.streams import Stream
 
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 POINT_BYTES = 33
 _PLACE_BYTES = 4
@@ -51,9 +54,28 @@ _ENTRY_BYTES = _PLACE_BYTES + HANDLE_BYTES
 _FILLER_BYTES = 16
 # What is encrypted between two looks at the progress, some 0.1 s.
 _CHUNK = 1_024
-_CURVE = ec.SECP256R1()
+_MOST_CORES = 8
+SECONDS_AN_OPERATION = 1.1e-4
+"""Of one core, for a curve operation: the mean of the three kinds, on the machine of docs/server.md."""
+_KEY_BYTES = 32
 # The order of P-256 (NIST SP 800-186, section 3.2.1.3).
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def operations(size: int, others: int) -> tuple[int, int]:
+    """Curve operations of the lender and of the platform in the alignment of one pair of these padded sizes."""
+    return 2 * size, size + others
+
+
+def measured_seconds(items: int = 512) -> float:
+    """Seconds that a curve operation takes on this machine now, all cores at work."""
+    key = bytes(psi.client.CreateWithNewKey(True).GetPrivateKeyBytes())
+    each = max(1, items // _cores())
+    chunks = [[f"{core} {number}" for number in range(each)] for core in range(_cores())]
+    with ThreadPoolExecutor(len(chunks)) as pool:
+        started = time.perf_counter()
+        list(pool.map(lambda chunk: psi.client.CreateFromKey(key, True).CreateRequest(chunk), chunks))
+        return (time.perf_counter() - started) / (each * len(chunks))
 
 
 class PrivateMatching:
@@ -87,9 +109,9 @@ class PrivateMatching:
     def ask(self, persons: Sequence[str], filler: Stream) -> PrivateAsking:
         """Encrypt the lender's persons under a fresh key, in random order among filling; see `Matching`."""
         items = _filled(persons, self.size, filler)
-        client = psi.client.CreateWithNewKey(True)
-        points = _encrypted(client, [item for item, _ in items], _Count(self._progress, self.size))
-        inverse = pow(int.from_bytes(client.GetPrivateKeyBytes(), "big"), -1, _ORDER)
+        key = bytes(psi.client.CreateWithNewKey(True).GetPrivateKeyBytes())
+        points = _encrypted(key, [item for item, _ in items], _Count(self._progress, self.size))
+        inverse = pow(int.from_bytes(key, "big"), -1, _ORDER)
         request = self._head + b"".join(points)
         return PrivateAsking(self, request, [person for _, person in items], inverse, self._progress)
 
@@ -104,19 +126,13 @@ class PrivateMatching:
             raise AlignmentError(f"a request has an entry twice; {ASK}")
         items = _filled(persons, self.others, filler)
         count = _Count(self._progress, self.size + self.others)
-        server = psi.server.CreateWithNewKey(True)
+        key = bytes(psi.server.CreateWithNewKey(True).GetPrivateKeyBytes())
         # A server of the library sorts what it encrypts and forgets whose is which; a client keeps the order.
-        own = _encrypted(
-            psi.client.CreateFromKey(server.GetPrivateKeyBytes(), True), [item for item, _ in items], count
-        )
-        again: list[bytes] = []
-        for start in range(0, len(asked), _CHUNK):
-            chunk = psi.Request(reveal_intersection=True, encrypted_elements=asked[start : start + _CHUNK])
-            try:
-                again += server.ProcessRequest(chunk).encrypted_elements
-            except RuntimeError:
-                raise AlignmentError(f"a request has entries that are no points of the curve; {ASK}") from None
-            count.add(len(chunk.encrypted_elements))
+        own = _encrypted(key, [item for item, _ in items], count)
+        try:
+            again = _encrypted_again(key, asked, count)
+        except RuntimeError:
+            raise AlignmentError(f"a request has entries that are no points of the curve; {ASK}") from None
         order = sorted(range(len(own)), key=lambda index: own[index])
         response = b"".join([*again, *(own[index] for index in order)])
         return PrivateAnswering(self, response, [items[index][1] for index in order])
@@ -130,7 +146,7 @@ class PrivateAsking:
     ) -> None:
         self.request = request
         self._matching, self._persons, self._progress = matching, persons, progress
-        self._key = ec.derive_private_key(inverse, _CURVE)
+        self._key = inverse.to_bytes(_KEY_BYTES, "big")
 
     def handles(self, response: bytes, random: Stream) -> tuple[bytes, Aligned]:
         """The places of the persons whom both know, with random handles, filled up; see `Asking`."""
@@ -144,9 +160,8 @@ class PrivateAsking:
         found: dict[int, str] = {}
         fault = ""
         count = _Count(self._progress, size)
-        for entry, person in zip(again, self._persons, strict=True):
-            place = places.get(self._bared(entry))
-            count.add(1)
+        for entry, person in zip(self._bared(again, count), self._persons, strict=True):
+            place = places.get(entry[1:])
             if place is None:
                 continue
             if person is None:
@@ -166,11 +181,11 @@ class PrivateAsking:
         aligned = Aligned.nobody((), size, fault) if fault else Aligned.of(named, size)
         return b"".join(message), aligned
 
-    def _bared(self, point: bytes) -> bytes:
-        """The x coordinate of a point after the own key was taken off it: the agreement of Diffie-Hellman."""
+    def _bared(self, points: list[bytes], count: _Count) -> list[bytes]:
+        """Points after the own key was taken off them."""
         try:
-            return self._key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, point))
-        except ValueError:
+            return _encrypted_again(self._key, points, count)
+        except RuntimeError:
             raise AlignmentError(
                 f"the platform's response has entries that are no points of the curve; {ASK}"
             ) from None
@@ -225,13 +240,42 @@ def _filled(persons: Sequence[str], size: int, filler: Stream) -> list[tuple[str
     return [items[index] for index in np.argsort(filler.words(size))]
 
 
-def _encrypted(client: Any, items: list[str], count: _Count) -> list[bytes]:
-    """Each item hashed to the curve and encrypted under the client's key, in the same order."""
-    points: list[bytes] = []
-    for start in range(0, len(items), _CHUNK):
-        points += client.CreateRequest(items[start : start + _CHUNK]).encrypted_elements
-        count.add(len(points) - start)
-    return points
+def _encrypted(key: bytes, items: list[str], count: _Count) -> list[bytes]:
+    """Each item hashed to the curve and encrypted under the key, in the same order."""
+
+    def encrypt(chunk: list[str]) -> list[bytes]:
+        return list(psi.client.CreateFromKey(key, True).CreateRequest(chunk).encrypted_elements)
+
+    return _on_all_cores(encrypt, items, count)
+
+
+def _encrypted_again(key: bytes, points: list[bytes], count: _Count) -> list[bytes]:
+    """Each point encrypted once more under the key, in the same order; RuntimeError where one is none of the curve."""
+
+    def encrypt(chunk: list[bytes]) -> list[bytes]:
+        request = psi.Request(reveal_intersection=True, encrypted_elements=chunk)
+        return list(psi.server.CreateFromKey(key, True).ProcessRequest(request).encrypted_elements)
+
+    return _on_all_cores(encrypt, points, count)
+
+
+def _on_all_cores(work: Callable[[list[T]], list[bytes]], items: list[T], count: _Count) -> list[bytes]:
+    """What `work` gives of each chunk, in the order of the items, the chunks side by side on all cores.
+
+    The library works without Python's lock. One object of it bears one thread, so `work` makes its own.
+    """
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    found: list[bytes] = []
+    with ThreadPoolExecutor(min(_cores(), max(1, len(chunks)))) as pool:
+        for done in pool.map(work, chunks):
+            found += done
+            count.add(len(done))
+    return found
+
+
+def _cores() -> int:
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, _MOST_CORES)
 
 
 def _place(place: int) -> bytes:

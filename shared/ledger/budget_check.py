@@ -170,10 +170,19 @@ class BudgetCheck:
                     scope, f"the plan exceeds the {name}'s epsilon ceiling: total {figure:.4g}, ceiling {ceiling:g}"
                 )
 
-    def outlook(self, state: LedgerState, new: PlanState | None = None, scope: str = "data-set") -> float:
-        """Epsilon if every live plan, and a new one, used all of its budget; infinite where delta does not suffice."""
+    def outlook(
+        self,
+        state: LedgerState,
+        new: PlanState | None = None,
+        scope: str = "data-set",
+        chosen: Callable[[Plan], bool] = lambda plan: True,
+    ) -> float:
+        """Epsilon if every live plan, and a new one, used all of its budget; infinite where delta does not suffice.
+
+        Of the `chosen` plans.
+        """
         ceilings = _ceilings(state)
-        plans = list(state.plans.values())
+        plans = [one for one in state.plans.values() if chosen(one.plan)]
         if new is not None and scope == "purpose":
             plans = [one for one in plans if one.plan.purpose_code == new.plan.purpose_code]
         plans = [one for one in plans if one.plan.privacy.noise != "none"]
@@ -266,6 +275,20 @@ def bits_by_recipient(state: LedgerState) -> dict[str, int]:
         for disclosure in plan.disclosures:
             if isinstance(disclosure.event, Disclosure) and disclosure.fresh:
                 bits[disclosure.event.recipient] += disclosure.event.bits * disclosure.event.count
+    return dict(sorted(bits.items()))
+
+
+def bits_by_kind(state: LedgerState) -> dict[tuple[str, str], int]:
+    """The most bits of one person in training by what they are of and who got them: new values only.
+
+    The kind is that of the phase, as `disclose_signal`.
+    """
+    bits: Counter[tuple[str, str]] = Counter()
+    for plan in state.plans.values():
+        for disclosure in plan.disclosures:
+            if isinstance(disclosure.event, Disclosure) and disclosure.fresh:
+                kind = disclosure.phase.partition(":")[0]
+                bits[kind, disclosure.event.recipient] += disclosure.event.bits * disclosure.event.count
     return dict(sorted(bits.items()))
 
 

@@ -22,8 +22,8 @@ from defences import Defences
 from homes import Said, Town, commands, new_town, node_loader, running, table_of
 
 from sealscore.clients.data import DataError
+from sealscore.clients.health.preflight import preflight
 from sealscore.clients.node.plan_router import PlanRouter
-from sealscore.clients.setup.preflight import preflight
 from sealscore.shared.crypto.sealing import PlanKeys, open_signed, sign_message
 from sealscore.shared.fields import pack_fields
 from sealscore.shared.identity.identity import Identity

@@ -17,6 +17,7 @@ from sealscore.clients import cli
 from sealscore.clients.commands.init import init
 from sealscore.clients.data import read_source
 from sealscore.clients.data.consents import ConsentTable
+from sealscore.clients.health.preflight import preflight
 from sealscore.clients.setup.config import (
     ConsentsSection,
     DataSection,
@@ -29,7 +30,6 @@ from sealscore.clients.setup.config import (
     WatchSection,
 )
 from sealscore.clients.setup.node_dir import NodeDir
-from sealscore.clients.setup.preflight import preflight
 from sealscore.server import cli as server_cli
 from sealscore.server.setup.server_dir import ServerConfig
 from sealscore.shared.ledger.entries import Ceilings

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 import pytest
 from builders import LENDERS, PLAN, small_records
+from deployment import free_ports
 
 from sealscore.clients.commands.init import _text
 from sealscore.clients.data import Given, load_records, read_given
@@ -95,7 +96,8 @@ def new_node(folder: Path, name: str = "lender-1", role: str = "lender", **repla
     home = NodeDir(folder)
     identity = home.create(name, role)
     home.card_file.write_text(Enrolment.of(identity, make_node_key(home.supernode_key)).text, encoding="ascii")
-    text = _text(name, role, "127.0.0.1:19")
+    # A port of its own: whoever works on this machine may have a node on the one that init writes.
+    text = _text(name, role, "127.0.0.1:19").replace("port = 9494", f"port = {free_ports(1)[0]}")
     changes = {
         "identifier": 'identifier = "creator_id" -> identifier = "id"',
         "form": 'form = "creator-id" -> form = "exact"',

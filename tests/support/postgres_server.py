@@ -42,9 +42,18 @@ class PostgresServer:
         return psycopg.connect(self.url(database=database), password=PASSWORD, autocommit=True, **settings)
 
 
+@dataclass(frozen=True)
+class ServerTls:
+    """Files of a server that is reached under TLS alone; callers who show a certificate need one of `callers`."""
+
+    certificate: Path
+    key: Path
+    callers: Path
+
+
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Start a server and end it.
+def postgres_server(tls: ServerTls | None = None) -> Iterator[PostgresServer]:
+    """Start a server and end it; with `tls` its owner, too, is let in under TLS alone.
 
     Raises:
         NoPostgresError: there are no binaries, or no user under whom they would run.
@@ -61,6 +70,10 @@ def postgres_server() -> Iterator[PostgresServer]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+        if tls is not None:
+            settings |= {"ssl": "on", **_tls_files(folder, tls, who)}
+            rules = folder / "data" / "pg_hba.conf"
+            rules.write_text(rules.read_text().replace("host ", "hostssl "))
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -79,6 +92,23 @@ def postgres_server() -> Iterator[PostgresServer]:
         if process is not None:
             _end(process)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tls_files(folder: Path, tls: ServerTls, who: dict[str, Any]) -> dict[str, str]:
+    """Copies of the files that the server's user may read, by the setting that names each."""
+    found = {}
+    for setting, path in (
+        ("ssl_cert_file", tls.certificate),
+        ("ssl_key_file", tls.key),
+        ("ssl_ca_file", tls.callers),
+    ):
+        copy = folder / path.name
+        copy.touch(mode=0o600)
+        copy.write_bytes(path.read_bytes())
+        if who:
+            os.chown(copy, who["user"], who["group"])
+        found[setting] = str(copy)
+    return found
 
 
 def _binaries() -> Path:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from homes import Said, Town
 from ledgers import state_of
 
 from sealscore.clients.node.plan_ledger import approve
+from sealscore.shared.dp.events import Disclosure
+from sealscore.shared.ledger.budget_check import BudgetCheck, bits_by_kind
 from sealscore.shared.ledger.ledger import read_ledger
+from sealscore.shared.ledger.state import LedgerState
 
 Node = Callable[..., Said]
 
@@ -41,8 +45,8 @@ class TestLedger:
         assert "epsilon spent 0, committed" in said.text
         assert "of 10" in said.text
         one = ask("ledger", "--last", 1)
-        assert "approve" in one.text
-        assert "open" not in one.text
+        assert "approved plan small" in one.text
+        assert "opened" not in one.text
 
     @pytest.mark.parametrize("last", [0, -1, "x"])
     def test_shows_some_entry(self, ask: Node, last: object):
@@ -74,8 +78,35 @@ class TestBudget:
         town.ledger("lender-1").close()
         said = ask("budget")
         assert said.code == 0
-        assert "10.0" in said.text
+        assert "data set" in said.text
         assert entries(town) == ["open", "identify"]
+
+    def test_what_is_spent_reserved_and_left_adds_up_to_the_ceiling(self, ask: Node, town: Town):
+        ledger = town.ledger("lender-1")
+        approve(ledger, town.plan)
+        whole = BudgetCheck().outlook(ledger.state)
+        ledger.close()
+        said = ask("budget")
+        (row,) = [line for line in said.out.splitlines() if "data set" in line]
+        _, spent, reserved, left, ceiling, written = [cell.strip() for cell in row.strip("│").split("│")]
+        assert (spent, reserved, ceiling, written) == ("0", f"{whole:.4g}", "10", "10")
+        assert float(left) == pytest.approx(10 - whole, rel=1e-3)
+
+    def test_bits_are_shown_by_kind_and_recipient(self, ask: Node, town: Town):
+        signal, group = "disclose_signal", "disclose_groups"
+        state = LedgerState()
+        state.plans["x"] = SimpleNamespace(  # type: ignore[assignment]
+            disclosures=[
+                SimpleNamespace(event=Disclosure(bits=bits, recipient=peer, count=1), fresh=fresh, phase=f"{phase}:v")
+                for bits, peer, fresh, phase in [
+                    (4, "lender-1", 9, signal),
+                    (4, "lender-1", 0, signal),
+                    (3, "lender-2", 9, signal),
+                    (2, "lender-1", 9, group),
+                ]
+            ]
+        )
+        assert bits_by_kind(state) == {(group, "lender-1"): 2, (signal, "lender-1"): 4, (signal, "lender-2"): 3}
 
     def test_changes_with_a_reason_only(self, ask: Node, town: Town):
         town.ledger("lender-1").close()

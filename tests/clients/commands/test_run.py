@@ -125,10 +125,12 @@ class TestStatus:
         ledger = town.ledger("lender-1")
         approve(ledger, town.plan)
         ledger.close()
-        self.write(town, trouble="no route")
+        self.write(town, trouble="no route", connected=False, last_contact=1_900_000_000.0, restarts={"executor": 4})
         said = ask("status")
         assert "plan small live" in said.text
         assert "trouble no route" in said.text
+        assert "2030-03-17 17:46:40 UTC" in said.text
+        assert "executor: 4" in said.text
 
     def test_names_the_plans_that_are_answered_without_data(self, ask: Node, town: Town):
         self.write(town, without_data=["small"])
@@ -176,7 +178,8 @@ class TestStart:
         ((host, _, sockets, settings, status),) = Never.begun
         home = town["lender-1"]
         assert host.name == settings.party == "lender-1"
-        assert (settings.role, settings.server, settings.port, settings.poll) == ("lender", "127.0.0.1:19", 9494, 0.5)
+        port = home.config().supernode.port
+        assert (settings.role, settings.server, settings.port, settings.poll) == ("lender", "127.0.0.1:19", port, 0.5)
         assert (settings.folder, settings.key) == (home.supernode, home.supernode_key)
         assert (settings.authority, sockets, status) == (
             home.folder / "ca.pem",

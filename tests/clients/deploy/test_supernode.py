@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from flwr.common.config import parse_config_args
 
 from sealscore.clients.deploy.supernode import SuperNode, SuperNodeSettings, prepare
+from sealscore.shared.processes import Exit
 
 
 def settings(folder: Path, **changes: object) -> SuperNodeSettings:
@@ -104,3 +106,83 @@ def test_it_is_held_back_and_says_why(tmp_path: Path):
         assert not node.connected()
     assert told[0].startswith("supernode is not started:")
     assert "supernode.key: cannot be read" in told[0]
+
+
+class Ran:
+    """In place of a SuperNode's process: whether it runs, since when, and how it ended before."""
+
+    def __init__(self, started: float | None, *ended: float, pid: int | None = 1) -> None:
+        self.name, self.log = "supernode", Path("logs/supernode.log")
+        self.started, self.pid, self.hindrance = started, pid, None
+        self.exits = [Exit(1, 4.0, at) for at in ended]
+
+
+def answered(folder: Path, at: float) -> None:
+    (folder / "contact").touch()
+    os.utime(folder / "contact", (at, at))
+
+
+def test_an_answer_to_the_process_before_is_no_connection(tmp_path: Path):
+    node, now = SuperNode(settings(tmp_path)), time.time()
+    node.node = Ran(now - 5)
+    assert not node.connected()
+    answered(tmp_path, now - 6)
+    assert not node.connected()
+    assert node.last_contact() == pytest.approx(now - 6)
+    answered(tmp_path, now - 1)
+    assert node.connected()
+    node.node = Ran(now - 5, pid=None)
+    assert not node.connected()
+
+
+@pytest.mark.parametrize(("poll", "ago", "connected"), [(0.5, 29, True), (0.5, 32, False), (60.0, 80, True)])
+def test_a_node_that_asks_seldom_is_connected_between_its_questions(
+    tmp_path: Path, poll: float, ago: float, connected: bool
+):
+    node, now = SuperNode(settings(tmp_path, poll=poll)), time.time()
+    node.node = Ran(now - 1000)
+    answered(tmp_path, now - ago)
+    assert node.connected() is connected
+
+
+def test_silence_counts_from_the_last_answer_and_only_of_one_that_runs(tmp_path: Path):
+    node, now = SuperNode(settings(tmp_path)), time.time()
+    node.node = Ran(now - 5)
+    assert node.silent_since() is None
+    node.node = Ran(now - 100)
+    assert node.silent_since() == pytest.approx(now - 100)
+    answered(tmp_path, now - 500)
+    assert node.silent_since() == pytest.approx(now - 500)
+    answered(tmp_path, now - 3)
+    assert node.silent_since() is None
+    answered(tmp_path, now - 500)
+    node.node = Ran(now - 100, pid=None)
+    assert node.silent_since() is None
+
+
+def test_a_process_that_ends_again_and_again_is_a_trouble(tmp_path: Path):
+    node, now = SuperNode(settings(tmp_path)), time.time()
+    node.node = Ran(now, now - 900, now - 30, now - 20)
+    assert node.trouble is None
+    assert node.restarts() == {"supernode": 2}
+    node.node = Ran(now, now - 40, now - 30, now - 20)
+    assert node.trouble is not None
+    assert node.trouble.code == "restarting"
+    assert "exit code 1 after 4 s" in node.trouble.text
+
+
+def test_a_port_of_another_process_holds_back_both_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sealscore.clients.deploy.supernode.check_connection", lambda *where: None)
+    monkeypatch.setattr("sealscore.clients.deploy.supernode._LINGER", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        node = SuperNode(settings(tmp_path, port=port))
+        said = node.node._check()
+        assert node.trouble is not None
+        assert node.trouble.code == "port"
+        assert f"port {port}" in str(said)
+        assert node.executor._check() == said
+        node.node = Ran(time.time())  # one's own SuperNode has the port then
+        assert node.executor._check() is None
+    node.node = Ran(None, pid=None)
+    assert node.executor._check() is None

@@ -17,8 +17,8 @@ from sealscore.clients.features.dictionary import dictionary, digest
 from sealscore.clients.features.dictionary.dictionary import KINDS
 from sealscore.clients.features.dictionary.digest import dictionary_digest
 from sealscore.clients.features.dictionary.row_local import check_row_local, counted, obstacles
+from sealscore.clients.health.preflight import preflight
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.setup.preflight import preflight
 from sealscore.shared.plan.plan import Plan
 from sealscore.simulations.data.scenario import Scenario, resolve
 

@@ -56,6 +56,9 @@ class FakeSuperNode:
     def refusals(self) -> list[object]:
         return [1, 2]
 
+    def restarts(self) -> dict[str, int]:
+        return {"executor": 1}
+
 
 class Daemon:
     """A service in a thread of its own."""
@@ -125,6 +128,7 @@ def test_the_status_tells_how_things_stand(daemon: Daemon):
         "connected": True,
         "last_contact": 7.0,
         "trouble": "no route",
+        "restarts": {"executor": 1},
         "refused_bundles": 2,
         "without_data": [],
         "undone": [],

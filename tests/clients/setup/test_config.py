@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sealscore.clients.commands.init import _text
 from sealscore.clients.data import DataError
 from sealscore.clients.data.sources.sql import SqlSource
-from sealscore.clients.setup.config import TELL_LIMITS, ConfigError, NodeConfig, ServingSection
+from sealscore.clients.setup.config import TELL_LIMITS, ConfigError, NodeConfig, ServerSection, ServingSection
 from sealscore.shared.ledger.entries import TellLimit
 from sealscore.shared.serving.watch import WATCH
 
@@ -134,6 +134,7 @@ def test_a_mistyped_key_is_answered_by_what_may_stand_there(key: str, tmp_path: 
         ('name = "lender-1" -> name = "Lender 1"', "node.name = 'Lender 1'"),
         ('name = "lender-1" -> name = "server"', "no party may have the server's name"),
         ('role = "lender" -> role = "server"', "node.role = 'server': input should be 'lender' or 'platform'"),
+        ('address = "fed.example.org:9481" -> address = "::1:9481"', "server.address = '::1:9481'"),
         ('address = "fed.example.org:9481" -> address = "fed.example.org"', "server.address = 'fed.example.org'"),
         ("epsilon = 3.0 -> epsilon = -1", "budget.epsilon = -1"),
         ("delta = 1e-5 -> delta = 0.5", "budget.delta = 0.5"),
@@ -191,3 +192,8 @@ def test_the_limit_of_the_watch_bit_is_by_quarter_and_absent_unless_written():
             ServingSection.model_validate({"limits": {"watch": wrong}})
     with pytest.raises(ValidationError):
         ServingSection.model_validate({"limits": {"signal": {"quarter": 4, "life": 8}}})
+
+
+@pytest.mark.parametrize("address", ["fed.example.org:9481", "192.0.2.7:443", "[2001:db8::7]:9481"])
+def test_the_server_is_named_by_name_or_address(address: str):
+    assert ServerSection(address=address, authority="ca.pem").address == address

@@ -43,12 +43,22 @@ class TestNew:
         plan = Plan.load(town.server.plans / "spring.toml")
         assert plan.training.rounds == PROFILES[profile].rounds
         assert plan.expires == datetime.now(UTC).date() + timedelta(days=30)
-        assert [party.nominal_records for party in plan.parties] == [10_000, 400, 10_000]
+        kept = [party.nominal_records for party in Plan.load(like).parties]
+        assert [party.nominal_records for party in plan.parties] == [kept[0], 400, kept[2]]
         assert f"{PROFILES[profile].rounds} rounds, sample rate {PROFILES[profile].sample_rate:g}" in said.text
         assert f"{PROFILES[profile].rounds + 3} sums and 0 payloads" in said.text
-        assert PROFILES[profile].auc_cost in said.text
+        assert PROFILES[profile].auc_cost not in said.text  # it was measured at epsilon 1
         assert "about " in said.text
         assert "epsilon 8 at delta 1e-05 for a person" in said.text
+
+    def test_the_cost_in_auc_is_said_of_the_kind_of_plan_it_was_measured_on(self, ask: Server, like: Path):
+        like.write_text(like.read_text().replace("epsilon = 8.0", "epsilon = 1.0"))
+        assert PROFILES["few"].auc_cost in ask("new", "spring", "--like", like, "--profile", "few").text
+        assert "cost in AUC" not in ask("new", "summer", "--like", like).text
+
+    def test_without_a_profile_it_trains_as_what_it_is_made_from(self, ask: Server, town: Town, like: Path):
+        assert ask("new", "spring", "--like", like).code == 0
+        assert Plan.load(town.server.plans / "spring.toml").training == Plan.load(like).training
 
     def test_two_plans_have_seeds_of_their_own(self, ask: Server, town: Town, like: Path):
         for name in ("one", "two"):
@@ -105,6 +115,20 @@ class TestNew:
         ask("new", "spring", "--like", like)
         said = ask("new", "spring", "--like", like)
         assert (said.code, "there is a plan of that name" in said.text) == (2, True)
+
+    def test_a_draft_is_made_again_until_it_is_signed(self, ask: Server, town: Town, like: Path):
+        ask("new", "spring", "--like", like)
+        first = Plan.load(town.server.plans / "spring.toml")
+        said = ask("new", "spring", "--like", like, "--records", "lender-2=123", "--redo")
+        assert said.code == 0
+        again = Plan.load(town.server.plans / "spring.toml")
+        assert (first.party("lender-2").nominal_records, again.party("lender-2").nominal_records) != (123, 123)
+        assert again.party("lender-2").nominal_records == 123
+        assert ask("sign", "spring").code == 0
+        signed = (town.server.plans / "spring.json").read_bytes()
+        said = ask("new", "spring", "--like", like, "--redo")
+        assert (said.code, "is signed" in said.text) == (2, True)
+        assert (town.server.plans / "spring.json").read_bytes() == signed
 
 
 class TestSign:

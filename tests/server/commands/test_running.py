@@ -24,7 +24,7 @@ from sealscore.server.transport.journal import Journal, JournalError
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.identity.keyfile import KeyFileError
 from sealscore.shared.ledger.chain import read_anchors
-from sealscore.shared.text.numbers import UNRECORDED
+from sealscore.shared.text.numbers import UNRECORDED, recorded
 
 Server = Callable[..., Said]
 
@@ -68,7 +68,10 @@ class TestRun:
         assert said.code == 0
         record = json.loads((folder / "run.json").read_text())
         assert f"done: epsilon {record['privacy']['epsilon']:.4g} of 8; the model is in {folder}" in said.text
-        assert "4 of 4" in said.text
+        first, *_ = said.out.splitlines()
+        assert first.startswith("phase 1 of ")
+        assert "train_tower:lender, 4 rounds" in said.text
+        assert f"AUC {recorded(record['evaluation']['all'], 'auc')}" in said.out
         assert control.submitted == [{"home": str(town.server.folder), "plan": "small", "action": "run"}]
         said = ask("run", "small")
         assert (said.code, "has run" in said.text, "a plan runs once" in said.text) == (2, True, True)
@@ -267,8 +270,12 @@ def test_runs_say_where_each_stands(ask: Server, town: Town, folder: Path):
     leaving(folder, journal_db="")({})
     assert (folder / JOURNAL).exists()
     assert row() == f"small begun {name}"
+    begins = {"phase": "train_tower:lender", "rounds": 4}
+    leaving(folder, progress_jsonl=json.dumps(begins) + "\n" + json.dumps(begins | {"round": 3}) + '\n{"pha')({})
+    assert (folder / PROGRESS).exists()
+    assert row() == f"small begun train_tower:lender 3 of 4 {name}"
     leaving(folder, failure_json={"reason": "x"})({})
-    assert row() == f"small stopped {name}"
+    assert row() == f"small stopped train_tower:lender 3 of 4 {name}"
     leaving(folder, run_json=RECORD)({})
     assert row() == f"small done 6.25 {UNRECORDED} {name}"
     figures = {"auc": 0.71234, "intervals": {"auc": [0.7, 0.72]}}

@@ -219,10 +219,20 @@ def test_what_was_closed_does_not_count(port: Port, listener: Listener):
         ("2001:db8::1", "2001:db8::ffff:1", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
     ],
 )
 def test_which_callers_are_one(one: str, other: str, same: bool):
     assert (_place(one) == _place(other)) is same
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 on this machine")
+def test_the_interface_of_both_kinds_is_reached_by_both():
+    with listen("::", 0, MOST, MOST_OF_ONE) as found:
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, found.getsockname()[1]), timeout=5):
+                found.accept()[0].close()
 
 
 def test_a_port_that_is_taken_is_told(listener: Listener):

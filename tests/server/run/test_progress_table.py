@@ -57,9 +57,9 @@ def test_epsilon_is_that_of_the_attempts_so_far(table: RunTable):
     for number in range(1, 5):
         table.round(row(TRAIN, number))
         text(table)
-        seen.append(table._epsilon)
+        seen.append(table._epsilon._epsilon)
     assert seen == sorted(set(seen))
-    expected = table._mechanisms.claim(lambda phase: {BIN: 1, TRAIN: 4}.get(phase.name, 0))
+    expected = table._epsilon._mechanisms.claim(lambda phase: {BIN: 1, TRAIN: 4}.get(phase.name, 0))
     assert seen[-1] == expected
     assert f"epsilon {expected:.3g} of 8" in text(table)
 

@@ -116,6 +116,7 @@ class TestTheRecord:
             "run",
             "started",
             "seconds",
+            "tries",
             "engine",
             "privacy",
             "protection",

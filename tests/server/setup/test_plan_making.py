@@ -11,7 +11,8 @@ import tomli_w
 from homes import BUNDLE, Town, deployable, plan_data
 from vertical_builders import vertical_plan
 
-from sealscore.server.setup.plan_making import PROFILES, duration, made, minutes, payloads, sums, with_cards
+from sealscore.server.run.pace import duration, minutes, payloads, sums
+from sealscore.server.setup.plan_making import PROFILES, changed, made, with_cards
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.plan.errors import PlanError
@@ -70,6 +71,25 @@ class TestMade:
         plan = plan_for(plan_data(), "south", "north", records={"north": 4_000})
         assert [(party.name, party.nominal_records) for party in plan.parties] == [("north", 4_000), ("south", 10_000)]
 
+    def test_what_it_is_made_from_says_holds_where_nothing_else_is_said(self):
+        like = deployable()
+        data = plan_data(parties=[party.model_dump(mode="json") for party in like.parties])
+        names = [party.name for party in like.parties]
+        made_again = Plan.parse(made(data, "new", None, enrolments(*names, "north"), {}, {names[0]: 77}, 3, EXPIRES))
+        assert made_again.training == like.training
+        kept = {party.name: party.nominal_records for party in like.parties} | {names[0]: 77, "north": 10_000}
+        assert {party.name: party.nominal_records for party in made_again.parties} == kept
+
+    def test_what_could_not_be_kept_is_named(self):
+        like = plan_data()
+        data = made(like, "new", None, enrolments("north", "south"), {}, {}, 3, EXPIRES)
+        group = like["groups"]["lender"]
+        wanted = {key for key in ("max_colluding", "min_parties") if key in group}
+        wanted = {key for key in wanted if data["groups"]["lender"][key] != group[key]}
+        assert len(changed(like, data)) == len(wanted)
+        assert all(any(key in words for words in changed(like, data)) for key in wanted)
+        assert changed(data, data) == []
+
     def test_what_belongs_to_a_simulation_or_another_federation_is_left_out(self):
         like = plan_data(
             simulation={"dataset": "synthetic"}, server_card="x", bundle="y", alignment={"method": "exact"}
@@ -98,7 +118,7 @@ class TestMade:
         assert like["groups"]["lender"]["min_parties"] == wanted
 
     def test_platforms_find_their_kind_or_are_asked_for_it(self):
-        like = vertical_plan().model_dump(mode="json")
+        like = vertical_plan().model_dump(mode="json") | {"parties": []}  # it names no party that is enrolled
         groups = like["groups"]
         one = like | {"groups": {name: groups[name] for name in ("lender", "video")}}
         one["evaluation"] = like["evaluation"] | {"groups": {"age": [40]}}
@@ -161,7 +181,8 @@ def test_exchanges_are_counted_phase_by_phase():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (89.0, "89 s"), (90.0, "2 min"), (150.0, "2 min"), (600.0, "10 min")]
+    ("seconds", "words"),
+    [(0.2, "1 s"), (89.0, "89 s"), (90.0, "2 min"), (150.0, "2 min"), (600.0, "10 min"), (7200.0, "2.0 h")],
 )
 def test_durations_in_words(seconds: float, words: str):
     assert minutes(seconds) == words

@@ -21,7 +21,7 @@ from sealscore.simulations.engine.fast.federation import FastFederation
 from sealscore.simulations.engine.federation import Federation
 
 # What says nothing of the model: when a run was, and how it was carried out.
-OTHERWISE = {"started", "seconds", "engine", "protection", "traffic", "bytes_per_party"}
+OTHERWISE = {"started", "seconds", "tries", "engine", "protection", "traffic", "bytes_per_party"}
 OTHERWISE |= {"payloads", "payload_bytes_per_applicant"}
 LOCAL = {"steps": 3, "learning_rate": 0.5}
 

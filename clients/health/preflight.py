@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sealscore.clients.data import DataError, Loaded, one_sided_parts
 from sealscore.clients.data.notes import notes
+from sealscore.clients.health.machine import machine_faults
 from sealscore.clients.setup.config import ConfigError, NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir, NodeDirError
 from sealscore.clients.setup.plan_data import loaded
@@ -24,6 +25,7 @@ from sealscore.shared.identity.trust import TrustError
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.persons.consent import FEDERATION
+from sealscore.shared.phases.alignments import alignments_of
 from sealscore.shared.plan.plan import SERVER, Plan
 
 BUDGET = "its [budget] is not the one in force; sealscore-node budget --why TEXT puts it into force"
@@ -67,6 +69,8 @@ def preflight(node_dir: NodeDir, plans: Iterable[Plan] = (), connect: bool = Tru
     )
     yield PreflightFinding("keys", same, words, "are this node's" if same else "are another node's")
     yield _trust(node_dir)
+    for fault in machine_faults(node_dir, config):
+        yield PreflightFinding(fault.what, False, fault.words, fault.public)
     found, ledger = _ledger(node_dir, identity, config)
     yield from found
     try:
@@ -159,6 +163,7 @@ def _plan(
         words = "; ".join(seen.obstacles) if seen.state == "not approved" else seen.state
         good = not seen.obstacles or seen.state == "live"
         yield PreflightFinding(f"plan {plan.name}", good, words or "can be approved", seen.state)
+    yield from _alignment(plan, config.node.name)
     try:
         found = loaded(node_dir, config, plan)
     except DataError as error:
@@ -182,6 +187,20 @@ def _plan(
     fix = "see consent_column and [data.consents] in node.toml"
     yield PreflightFinding("data", live > 0, words if live else f"{words}: {fix}", public)
     yield from _notes(node_dir, config, found, plan)
+
+
+def _alignment(plan: Plan, party: str) -> Iterator[PreflightFinding]:
+    """How long the plan's private alignments take, by this machine's speed now; nothing where it has none."""
+    from sealscore.shared.crypto.psi import measured_seconds, operations
+
+    pairs = alignments_of(plan, party) if party in {one.name for one in plan.parties} else []
+    if not pairs:
+        return
+    both = [operations(pair.size, pair.others) for pair in pairs]
+    here, second = 0 if plan.party(party).group == plan.lenders else 1, measured_seconds()
+    own, every = second * sum(one[here] for one in both), second * sum(map(sum, both))
+    words = f"with {len(pairs)} peers, about {own:.0f} s of computing here and {every:.0f} s with the peers' part"
+    yield PreflightFinding("alignment", True, f"{words}, at this machine's speed now", f"about {own:.0f} s")
 
 
 def _notes(node_dir: NodeDir, config: NodeConfig, found: Loaded, plan: Plan) -> Iterator[PreflightFinding]:

@@ -10,13 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from builders import small_records
+from builders import small_plan, small_records
 from homes import Town, new_node, table_of
+from vertical_builders import vertical_plan
 
-import sealscore.clients.setup.preflight as preflight_module
+import sealscore.clients.health.preflight as preflight_module
 from sealscore.clients.deploy.connection import Trouble
+from sealscore.clients.health.preflight import BUDGET, preflight
 from sealscore.clients.node.plan_ledger import approve
-from sealscore.clients.setup.preflight import BUDGET, preflight
+from sealscore.shared.crypto.alignment import padded_size
+from sealscore.shared.crypto.psi import measured_seconds
 from sealscore.shared.identity.identity import Identity
 from sealscore.shared.plan.plan import Plan
 
@@ -228,3 +231,20 @@ def test_a_platform_is_checked_as_well(tmp_path: Any):
     found = {one.what: one for one in preflight(new_node(tmp_path, "video-1", "platform"), connect=False)}
     assert found["node.toml"].words == "video-1, a platform"
     assert found["ledger"].good
+
+
+def test_what_the_alignments_of_a_plan_take_is_said_for_its_sizes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sealscore.shared.crypto.psi.measured_seconds", lambda: 1.0)
+    assert list(preflight_module._alignment(small_plan(), "lender-1")) == []
+    plan = vertical_plan(alignment={"method": "private"})
+    size = {party.name: padded_size(party.nominal_records) for party in plan.parties}
+    lenders, platforms = ([p.name for p in plan.parties if (p.group == plan.lenders) is one] for one in (True, False))
+    (found,) = preflight_module._alignment(plan, lenders[0])
+    assert f"{len(platforms)} peers" in found.words
+    assert f" {2 * size[lenders[0]] * len(platforms)} s" in found.words
+    (found,) = preflight_module._alignment(plan, platforms[0])
+    assert f" {sum(size[lender] + size[platforms[0]] for lender in lenders)} s" in found.words
+
+
+def test_the_speed_of_this_machine_is_measured():
+    assert 0 < measured_seconds(64) < 1
