@@ -28,7 +28,7 @@ from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.messages.messages import PairAnswer, Refusal
 from sealscore.shared.messages.parts import edges_from_bytes
 from sealscore.shared.model.bins import Binning, histogram
-from sealscore.shared.model.build import coding_of
+from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
 from sealscore.shared.model.tower import ForwardCorrected, flatten
 from sealscore.shared.phases.kind import Kind
@@ -142,7 +142,7 @@ class TestTower:
         phase = phase_of(plan, "train_tower:video")
         role, part = made.nodes[PLATFORM].role, made.records[PLATFORM]
         binning = Binning.from_bytes(parts["bins"], plan.groups["video"].table.scored, plan.model.bins)
-        tower = role._encoders["video"].tower(binning, np.zeros(role._encoders["video"].parameter_count(binning)))
+        tower = initial_tower(plan, "video", binning)
         weights = flatten(tower) + 0.25
         bits = {
             lender: dict(zip(made.aligned(PLATFORM, lender).persons, self._bits(made, lender), strict=True))

@@ -1,4 +1,4 @@
-"""A model that is additive over bins, in the one form that the research engine computes with.
+"""A model that is additive over bins, in the one form that nodes and the research engine compute with.
 
 Weights of a linear tower and of the additive recipe both give a logit as a sum of table entries, a squared norm as
 well, and a clipped sum as counts by bin times the codes. No code is ever built.
@@ -12,13 +12,12 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from sealscore.shared.dp.clipped_sum import CLIP
 from sealscore.shared.model.additive.codes import BinTables, Codes, PairTable
+from sealscore.shared.model.additive.kernels import layout_of
 from sealscore.shared.model.coding import Coding
 from sealscore.shared.model.weights import admissible
-from sealscore.simulations.engine.fast.kernels import flat
 
-# Weighted counts float64 [parties, cells of the block] -> their part of the sum, float64 [parties, units].
+# Weighted counts float64 [..., cells of the block] -> their part of the sum, float64 [..., units].
 Spread = Callable[[np.ndarray], np.ndarray]
 
 
@@ -38,9 +37,9 @@ class AdditiveCode:
     largest: float
 
     @cached_property
-    def layout(self) -> tuple[np.ndarray, np.ndarray]:
-        """As `kernels.flat` gives it."""
-        return flat(self.squared_norms)
+    def layout(self) -> np.ndarray:
+        """As `kernels.layout_of` gives it."""
+        return layout_of(self.squared_norms)
 
     @cached_property
     def one_norm(self) -> np.ndarray | None:
@@ -50,14 +49,31 @@ class AdditiveCode:
             return None
         return np.array([sum((float(table.flat[0]) for table in tables), start=self.squared_norms.constant)])
 
-    @property
+    @cached_property
     def cells(self) -> int:
         """Cells of all blocks."""
-        return len(self.layout[1])
+        return sum(self._sizes)
+
+    @property
+    def widest(self) -> int:
+        """Cells of the block that has most, 0 where there is none."""
+        return max(self._sizes, default=0)
+
+    @property
+    def _sizes(self) -> list[int]:
+        norms = self.squared_norms
+        return [len(main) for main in norms.mains] + [pair.table.size for pair in norms.pairs]
+
+    def spread(self, constant: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """The sum of codes from that of all weights, float64 [..., 1], and from those by cell, float64 [..., cells]."""
+        by_block = np.split(counts, self.layout[1:, 3], axis=-1)
+        parts = [spread(part) for spread, part in zip(self.spreads, by_block, strict=True)]
+        constant = self.intercept * constant
+        return np.concatenate([constant, *parts] if self.intercept_first else [*parts, constant], axis=-1)
 
 
-def of_codes(codes: Codes) -> AdditiveCode:
-    """The recipe's published codes."""
+def of_codes(codes: Codes, clip: float) -> AdditiveCode:
+    """The recipe's published codes, under its clip norm."""
     spreads: list[Spread] = [partial(_times, main) for main in codes.mains]
     for pair in codes.pairs:
         spreads.append(partial(_products, codes.factors[pair.left], codes.factors[pair.right], codes.mask(pair)))
@@ -65,7 +81,7 @@ def of_codes(codes: Codes) -> AdditiveCode:
         max((float(np.abs(table).max(initial=0.0)) for table in tables), default=0.0)
         for tables in ((np.array([codes.intercept]), *codes.mains), codes.factors if codes.pairs else ())
     )
-    return AdditiveCode(codes.squared_norms, tuple(spreads), codes.intercept, True, CLIP, max(largest, factor**2))
+    return AdditiveCode(codes.squared_norms, tuple(spreads), codes.intercept, True, clip, max(largest, factor**2))
 
 
 def of_coding(coding: Coding, clip: float) -> AdditiveCode:
@@ -93,5 +109,5 @@ def _times(table: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _products(left: np.ndarray, right: np.ndarray, mask: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    shaped = counts.reshape(len(counts), len(left), len(right))
-    return np.asarray((left.T @ shaped @ right)[:, mask])
+    shaped = counts.reshape(*counts.shape[:-1], len(left), len(right))
+    return np.asarray((left.T @ shaped @ right)[..., mask])
