@@ -161,11 +161,15 @@ class PartyRole(ABC):
         self._encoders = {tower.name: Encoder(plan, tower.name) for tower in towers(plan) if tower.group == self._group}
         self._pairs = Pairs(plan, name, lifetime.disclosure_store, progress, tell)
         self.loss: Loss = cross_entropy
+        # What a sum has to see to first, whatever phase it is of.
+        self.before_sum: Callable[[], None] | None = None
         self._begun = ""
         self._training: _Training | None = None
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+        if self.before_sum is not None:
+            self.before_sum()
         if phase.name != self._begun:
             # Once a phase: what peers have told of a pair stays told, whoever withdraws, as long as the plan runs.
             self.check_told(phase)

@@ -14,9 +14,9 @@ import math
 import numpy as np
 
 from sealscore.shared.dp.rounding import CLIP_SLACK
-from sealscore.shared.model.additive.additive_code import AdditiveCode, linear_tables, of_coding
+from sealscore.shared.model.additive.additive_code import AdditiveCode, LinearUnits, of_coding
 from sealscore.shared.model.additive.codes import CODE_LIMIT
-from sealscore.shared.model.additive.kernels import count, look_up
+from sealscore.shared.model.additive.kernels import add_up, count, look_up
 from sealscore.shared.model.coding import Coding
 from sealscore.shared.model.logistic import expit
 
@@ -62,11 +62,11 @@ class TowerSum:
     """The clipped sum of a linear tower on bins, with the loss of labels that are kept with probability `keep`."""
 
     def __init__(self, coding: Coding, clip_norm: float, keep: float = 1.0) -> None:
-        self._coding, self._keep, self._code = coding, keep, of_coding(coding, clip_norm)
+        self._units, self._code, self._keep = LinearUnits(coding), of_coding(coding, clip_norm), keep
 
     def __call__(self, parameters: np.ndarray, bins: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Weights float64 [p], bins, integers [features, b], targets [b] -> float64 [p], for any b, 0 included."""
-        logits = look_up(linear_tables(self._coding, parameters), bins, self._code.layout)
+        logits = add_up(*self._units.entries(parameters), bins, self._code.layout)
         return clipped_sum(self._code, bins, slopes(logits, targets, self._keep))
 
 

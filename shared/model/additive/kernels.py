@@ -58,13 +58,20 @@ def entries_of(tables: BinTables) -> np.ndarray:
 
 def look_up(tables: BinTables, bins: np.ndarray, layout: np.ndarray) -> np.ndarray:
     """As `BinTables.sums`, without its checks: float64 [n]. `layout` is that of the tables."""
+    return add_up(tables.constant, entries_of(tables), bins, layout)
+
+
+def add_up(constant: float, entries: np.ndarray, bins: np.ndarray, layout: np.ndarray) -> np.ndarray:
+    """The constant and each record's entry of each table, added one after the other: float64 [n]."""
     if bins.size >= WORTH and (loops := compiled()):
-        return np.asarray(loops.look_up(bins, layout, entries_of(tables), tables.constant))
-    if len(layout) * bins.shape[1] > TOGETHER:
-        return tables.sums(bins)
-    found = entries_of(tables).take(_cells(bins, layout))
-    # Along the first axis rows are added one after the other.
-    return np.asarray(np.add.reduce(found, axis=0, initial=tables.constant))
+        return np.asarray(loops.look_up(bins, layout, entries, constant))
+    if len(layout) * bins.shape[1] <= TOGETHER:
+        # Along the first axis rows are added one after the other.
+        return np.asarray(np.add.reduce(entries.take(_cells(bins, layout)), axis=0, initial=constant))
+    total = np.full(bins.shape[1], constant)
+    for block in layout:
+        total += entries.take(_cells(bins, block[None])[0])
+    return total
 
 
 def count(bins: np.ndarray, layout: np.ndarray, cells: int, weights: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -72,9 +79,11 @@ def count(bins: np.ndarray, layout: np.ndarray, cells: int, weights: np.ndarray,
     if bins.size >= WORTH and (loops := compiled()):
         return np.asarray(loops.count(bins, layout, cells, weights, starts))
     parties = len(starts) - 1
-    owner = np.repeat(np.arange(parties), np.diff(starts)) if parties > 1 else np.int64(0)
+    owner = np.repeat(np.arange(parties), np.diff(starts))
     if len(layout) * bins.shape[1] <= TOGETHER:
-        at = _cells(bins, layout) + owner * cells
+        at = _cells(bins, layout)
+        if parties > 1:
+            at += owner * cells
         counts = np.bincount(at.ravel(), weights=np.tile(weights, len(layout)), minlength=parties * cells)
         return counts.reshape(parties, cells)
     found = []
