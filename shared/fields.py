@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_LENGTH = 4
+import struct
+
+_LENGTH = struct.Struct(">I")
 
 
 class FieldsError(ValueError):
@@ -13,7 +15,7 @@ def pack_fields(*parts: bytes) -> bytes:
     """Injective encoding of a tuple of byte strings: ("a", "bc") and ("ab", "c") differ."""
     joined: list[bytes] = []
     for part in parts:
-        joined += len(part).to_bytes(_LENGTH, "big"), part
+        joined += _LENGTH.pack(len(part)), part
     return b"".join(joined)
 
 
@@ -23,11 +25,10 @@ def unpack_fields(data: bytes, count: int | None = None) -> tuple[bytes, ...]:
     Raises:
         FieldsError: see the class.
     """
-    parts, at = [], 0
-    while at < len(data):
-        start = at + _LENGTH
-        at = start + int.from_bytes(data[at:start], "big")
-        if start > len(data) or at > len(data):
+    parts, at, end = [], 0, len(data)
+    while at < end:
+        start = at + _LENGTH.size
+        if start > end or (at := start + _LENGTH.unpack_from(data, at)[0]) > end:
             raise FieldsError("the bytes end before their last field does")
         parts.append(data[start:at])
     if count is not None and len(parts) != count:

@@ -71,7 +71,7 @@ def needed(requirement: Requirement) -> Iterator[Requirement]:
 
 
 # What the extra `fast` compiles; numpy does the same where it is not there.
-OPTIONAL = ROOT / "simulations/engine/fast/compiled.py"
+OPTIONAL = {ROOT / "simulations/engine/fast/compiled.py", ROOT / "shared/model/additive/compiled.py"}
 
 
 @cache
@@ -98,7 +98,7 @@ def absent(extra: str) -> set[str]:
 
 def files_of(house: str) -> list[Path]:
     """The files of a house, but for what is passed over where it cannot be imported."""
-    return [path for path in (ROOT / house).rglob("*.py") if path != OPTIONAL]
+    return [path for path in (ROOT / house).rglob("*.py") if path not in OPTIONAL]
 
 
 def modules_of(house: str) -> list[str]:

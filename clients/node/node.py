@@ -8,7 +8,6 @@ that the plan fixes leaves: as if the party had no records, where it fails.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
 from collections import deque
@@ -232,7 +231,7 @@ class Node:
         self._today = today
 
     def _reply(self, header: Address) -> Address:
-        return dataclasses.replace(header, sender=self.name, recipient=SERVER)
+        return header.between(self.name, SERVER)
 
     def _check_header(self, header: Address) -> None:
         if header.plan != self.plan.hash:

@@ -70,8 +70,10 @@ class PlanLedger:
         self._ledger, self._plan, self._source = ledger, plan, source
         self._spending = BudgetCheck()
         self._block: _Block | None = None
-        if self._now().state != "live":
+        state = self._now()
+        if state.state != "live":
             raise Refused("not-approved")
+        self._places = {name: index for name, (index, _) in state.phases.items()}
         check_identified(ledger.state)
 
     @property
@@ -111,11 +113,15 @@ class PlanLedger:
             self._close_block()
             block = None
         if block is None:
-            seq = self._append(lambda state: self._reservation(state, header, phase, mechanism, cohort), header)
-            entry = self._now().reservations[seq].entry
-            block = self._block = _Block(seq, entry)
+            made: list[Reserve] = []
+
+            def make(state: LedgerState) -> Reserve:
+                made.append(self._reservation(state, header, phase, mechanism, cohort))
+                return made[0]
+
+            block = self._block = _Block(self._append(make, header), made[0])
         block.given, block.request = block.given + 1, request
-        block.place = (self._now().phases[phase.name][0], header.round, header.attempt)
+        block.place = (self._places[phase.name], header.round, header.attempt)
 
     def answered(self) -> None:
         """Note that the answer which was charged last is about to leave."""

@@ -192,15 +192,14 @@ class SealedNode:
     def answer(self, request: bytes) -> bytes:
         """Answer one sealed request; a refusal is signed and contains a code, and nothing is charged for it."""
         with self._lock:
-            header = answering(request, self._node.plan.hash, self.name)
             if self._closed:
-                return self._refuse(header, "closed")
+                return self._refused(request, "closed")
             try:
                 self._check_expiry()
                 if is_signed(request):
                     return self._join(open_signed(request, {SERVER: self._cards[SERVER]}, Join))
                 if self._server is None:
-                    return self._refuse(header, "not-joined")
+                    return self._refused(request, "not-joined")
                 server = {SERVER: self._cards[SERVER]}
                 message = unseal_message(request, self._keys, server, Introduce, Deliver, Asked)
                 reply = self._reply(message)
@@ -211,21 +210,21 @@ class SealedNode:
                 return sealed
             except NotApproved as error:
                 self._lapse(error)
-                return self._refuse(header, "expired")
+                return self._refused(request, "expired")
             except LedgerBehind as error:
                 self._node.tell(f"{self.name} answers nothing: {error}")
                 self._closed = True
                 self._destroy()
-                return self._refuse(header, "ledger-behind")
+                return self._refused(request, "ledger-behind")
             except (LedgerError, DisclosureStoreError) as error:
                 self._node.tell(f"{self.name} answers nothing: {error}")
-                return self._refuse(header, "unavailable")
+                return self._refused(request, "unavailable")
             except AnchorError as error:
                 self._node.tell(f"{self.name} does not answer the server: {error}; ask its operator")
-                return self._refuse(header, "seal")
+                return self._refused(request, "seal")
             except (SealError, SignedMessageError, MessageError, CertificateError, OfferError, ValueError):
                 # Why it is not taken would help only who forged it.
-                return self._refuse(header, "seal")
+                return self._refused(request, "seal")
 
     def lapse(self) -> None:
         """End the plan and destroy its keys, if its last day is past: also where the server never asks again."""
@@ -257,6 +256,10 @@ class SealedNode:
             self._seeds.close()
         self._server, self._peers = None, {}
 
+    def _refused(self, request: bytes, code: str) -> bytes:
+        """The refusal of a request that was not opened, or that failed once it was."""
+        return self._refuse(answering(request, self._node.plan.hash, self.name), code)
+
     def _refuse(self, header: Address, code: str) -> bytes:
         return sign_message(Refusal(header, code), self._identity)
 
@@ -268,7 +271,7 @@ class SealedNode:
     def _join(self, message: Join) -> bytes:
         """Take the server's key, and give the own; a later epoch of the same run starts the set-up over."""
         header, plan = message.header, self._node.plan
-        answer = dataclasses.replace(header, sender=self.name, recipient=SERVER)
+        answer = header.between(self.name, SERVER)
         if header.plan != plan.hash or header.recipient != self.name:
             return self._refuse(answer, "other-plan")
         if (off := abs(message.time - self._clock())) > CLOCK_SECONDS:
@@ -285,7 +288,7 @@ class SealedNode:
 
     def _reply(self, message: Introduce | Deliver | Asked) -> Message:
         header = message.header
-        answer = dataclasses.replace(header, sender=self.name, recipient=SERVER)
+        answer = header.between(self.name, SERVER)
         if isinstance(message, Introduce | Deliver):
             if (header.run, header.attempt) != (self._run, self._epoch):
                 return Refusal(answer, "out-of-order")
@@ -348,7 +351,7 @@ class SealedNode:
         """Open what the peer sealed, let the node answer, and seal its answer to the peer."""
         peer = self._peers.get(message.peer)
         if peer is None:
-            return Refusal(dataclasses.replace(message.header, sender=self.name, recipient=SERVER), "no-such-pair")
+            return Refusal(message.header.between(self.name, SERVER), "no-such-pair")
         body = message.body
         if body:
             sent = _payload(message.header, message.header.round - 1, message.peer, self.name)

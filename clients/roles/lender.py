@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ import torch
 from sealscore.clients.roles.bands import band_of
 from sealscore.clients.roles.encoding import Scorer, expect
 from sealscore.clients.roles.errors import LocalFault, Refused
-from sealscore.clients.roles.lifetime import Lifetime
+from sealscore.clients.roles.lifetime import Lifetime, TokenLevels
 from sealscore.clients.roles.releases import Kept, Payload, PayloadRelease
 from sealscore.clients.roles.role import Pair, PairContext, PartyRole, RoundContext, Sum, Tell
 from sealscore.shared.crypto.alignment import AlignmentError, Asking
@@ -64,11 +65,9 @@ class Lender(PartyRole):
         self._split: dict[bool, Records] = {}
         self._targets: torch.Tensor | None = None
         self._deletions = 0
-
-    def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
-        """As the role."""
-        self._heed_deletions()
-        return super().sum(phase, parameters, parts)
+        source, kept = plan.signals_from, lifetime.token_levels
+        if source is not None and source.retraining is not None and kept is not None:
+            self.before_sum = partial(self._heed_deletions, kept)
 
     def check_told(self, phase: Phase) -> None:
         """Signals, and bands where the plan has any, must be there for every sum but the first."""
@@ -126,11 +125,8 @@ class Lender(PartyRole):
         meaning = source.meanings[self._plan.party(platform).group]
         return {**kept.of(platform, meaning, source.retraining, self._records.person), **told}
 
-    def _heed_deletions(self) -> None:
+    def _heed_deletions(self, kept: TokenLevels) -> None:
         """Use levels of tokens no more that were withdrawn since they were read."""
-        source, kept = self._plan.signals_from, self._lifetime.token_levels
-        if source is None or source.retraining is None or kept is None:
-            return
         if (deletions := kept.deletions()) != self._deletions:
             self._deletions = deletions
             self.changed()

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -23,10 +23,11 @@ from sealscore.clients.roles.lifetime import Lifetime
 from sealscore.clients.roles.pairing import Pairs
 from sealscore.clients.roles.releases import Payload
 from sealscore.shared.crypto.psi import Progress
-from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
+from sealscore.shared.dp.clipped_sum import TowerSum, clipped_sum, slopes
 from sealscore.shared.dp.gradients import ClippedGradientSum
 from sealscore.shared.dp.mechanisms import Mechanism, Mechanisms, to_grid
 from sealscore.shared.messages.codec import Address
+from sealscore.shared.model.additive.kernels import gather, layout_of, look_up
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.tower import Loss, cross_entropy
 from sealscore.shared.persons.records import Records
@@ -74,19 +75,71 @@ Sum = tuple[Callable[[RoundContext], np.ndarray], Mechanism]
 Pair = Callable[[PairContext, bytes], Payload]
 
 
+class Examples(Protocol):
+    """Training records with what sums clipped gradients over them."""
+
+    def __len__(self) -> int: ...
+
+    def clipped(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Weights float64 [p], ascending indices of records -> the sum float64 [p]."""
+        ...
+
+
+@dataclass(frozen=True)
+class BinnedExamples:
+    """Bins, integers [features, n], and targets float64 [n], for a linear tower."""
+
+    engine: TowerSum
+    bins: np.ndarray
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def clipped(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """As `Examples`."""
+        return self.engine(parameters, gather(self.bins, rows), self.targets.take(rows))
+
+
+@dataclass
+class CodedExamples:
+    """Codes float64 [n, width] and targets float64 [n]; `make` gives an engine over codes.
+
+    The engine of a round is the next one's, too, if the round ended well: one that failed may hold what it had begun to
+    sum of these records, and is used no more.
+    """
+
+    make: Callable[[], ClippedGradientSum]
+    codes: torch.Tensor
+    targets: torch.Tensor
+    engine: ClippedGradientSum | None = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def clipped(self, parameters: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """As `Examples`."""
+        engine, self.engine = self.engine or self.make(), None
+        # numpy takes rows in half the time of torch.
+        sampled = torch.from_numpy(self.codes.numpy().take(rows, axis=0))
+        total = engine(parameters, sampled, self.targets[torch.from_numpy(rows)])
+        self.engine = engine
+        return total
+
+
 @dataclass
 class _Training:
     """What all rounds of a tower's training have alike: made once a phase, the examples again where they have changed.
 
-    `engine` is that of the last round, if it ended well, and the loss that it is for.
+    `over_bins` is None where the tower reads codes.
     """
 
     tower: str
     part: bytes
     binning: Binning
     mechanism: Mechanism
-    examples: tuple[torch.Tensor, torch.Tensor] | None = None
-    engine: tuple[Loss, ClippedGradientSum] | None = None
+    over_bins: TowerSum | None
+    examples: Examples | None = None
 
 
 class PartyRole(ABC):
@@ -108,11 +161,15 @@ class PartyRole(ABC):
         self._encoders = {tower.name: Encoder(plan, tower.name) for tower in towers(plan) if tower.group == self._group}
         self._pairs = Pairs(plan, name, lifetime.disclosure_store, progress, tell)
         self.loss: Loss = cross_entropy
+        # What a sum has to see to first, whatever phase it is of.
+        self.before_sum: Callable[[], None] | None = None
         self._begun = ""
         self._training: _Training | None = None
 
     def sum(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """The work of a phase with a sum. Reads no record: a refusal here depends on request and plan alone."""
+        if self.before_sum is not None:
+            self.before_sum()
         if phase.name != self._begun:
             # Once a phase: what peers have told of a pair stays told, whoever withdraws, as long as the plan runs.
             self.check_told(phase)
@@ -187,39 +244,43 @@ class PartyRole(ABC):
             encoder = self._encoders[phase.tower]
             binning = encoder.binning(parts["bins"])
             mechanism = self._mechanisms.mechanism(phase, encoder.parameter_count(binning))
-            training = self._training = _Training(phase.tower, parts["bins"], binning, mechanism)
+            over_bins = encoder.tower_sum(binning)
+            training = self._training = _Training(phase.tower, parts["bins"], binning, mechanism, over_bins)
         if parameters.dtype != np.float64 or parameters.shape != (training.mechanism.length,):
             raise Refused("bad-parameters")
 
         def work(context: RoundContext) -> np.ndarray:
             if training.examples is None:
-                training.examples = self.training_examples(phase.tower, training.binning)
-            # An engine that failed may hold what it had begun to sum of these records, and is used no more.
-            engine, training.engine = training.engine, None
-            if engine is None or engine[0] is not self.loss:
-                engine = self.loss, self._encoders[phase.tower].gradients(training.binning, self.loss)
-            vector = train_step(engine[1], parameters, *training.examples, self._plan, context)
-            training.engine = engine
-            return vector
+                training.examples = self._examples_of(training)
+            return train_step(training.examples, parameters, self._plan, context)
 
         return work, training.mechanism
+
+    def _examples_of(self, training: _Training) -> Examples:
+        tower, binning = training.tower, training.binning
+        if training.over_bins is not None:
+            return BinnedExamples(training.over_bins, *self.training_bins(tower, binning))
+        encoder = self._encoders[tower]
+        return CodedExamples(lambda: encoder.gradients(binning, self.loss), *self.training_examples(tower, binning))
 
     def fit_units(self, phase: Phase, parameters: np.ndarray, parts: dict[str, bytes]) -> Sum:
         """Clipped gradients of an additive model over all training records: of its units, or of pairs of features."""
         encoder = self._encoders[phase.tower]
         binning = encoder.binning(parts["bins"])
         scored = encoder.additive(parts["codes"], binning)
-        summed = encoder.additive(parts["pairs"], binning) if "pairs" in parts else scored
+        asked = parts.get("pairs", parts["codes"])
+        length = encoder.additive(asked, binning).length
         expect(parameters, scored.length)
         # Longer sums draw more noise than the distance that the claim gives up for.
-        if summed.length > self._mechanisms.longest(phase):
+        if length > self._mechanisms.longest(phase):
             raise Refused("bad-part")
-        mechanism, tables = self._mechanisms.mechanism(phase, summed.length), scored.tables(parameters)
+        mechanism, tables = self._mechanisms.mechanism(phase, length), scored.tables(parameters)
+        code, layout = encoder.summed(asked, binning), layout_of(tables)
 
         def work(context: RoundContext) -> np.ndarray:
             bins, targets = self.training_bins(phase.tower, binning)
-            slope = slopes(tables.sums(bins), targets, label_keep(self._plan, phase.tower))
-            return to_grid(clipped_sum(summed, bins, slope), mechanism.grid, mechanism.bound)
+            slope = slopes(look_up(tables, bins, layout), targets, label_keep(self._plan, phase.tower))
+            return to_grid(clipped_sum(code, bins, slope), mechanism.grid, mechanism.bound)
 
         return work, mechanism
 
@@ -283,48 +344,25 @@ def bounded(vector: np.ndarray, mechanism: Mechanism) -> np.ndarray:
 
 
 def _sampled_gradient(
-    engine: ClippedGradientSum,
-    parameters: np.ndarray,
-    codes: torch.Tensor,
-    targets: torch.Tensor,
-    plan: Plan,
-    context: RoundContext,
-    step: int,
+    examples: Examples, parameters: np.ndarray, plan: Plan, context: RoundContext, step: int
 ) -> np.ndarray:
     """Sum of clipped gradients over one Poisson sample, in grid units: int64 [p]."""
     stream = context.stream(Purpose.SAMPLING, step)
-    rows = poisson_sample(stream, len(codes), plan.training.sample_rate)
-    # numpy takes rows in half the time of torch.
-    sampled = torch.from_numpy(codes.numpy().take(rows, axis=0))
-    total = engine(parameters, sampled, targets[torch.from_numpy(rows)])
-    return to_grid(total, context.mechanism.grid, context.mechanism.bound)
+    rows = poisson_sample(stream, len(examples), plan.training.sample_rate)
+    return to_grid(examples.clipped(parameters, rows), context.mechanism.grid, context.mechanism.bound)
 
 
-def train_step(
-    engine: ClippedGradientSum,
-    parameters: np.ndarray,
-    codes: torch.Tensor,
-    targets: torch.Tensor,
-    plan: Plan,
-    context: RoundContext,
-) -> np.ndarray:
-    """What a party answers in a training round: int64 [p] in grid units, from codes [n, width] and targets [n].
+def train_step(examples: Examples, parameters: np.ndarray, plan: Plan, context: RoundContext) -> np.ndarray:
+    """What a party answers in a training round: int64 [p] in grid units.
 
     In one-step DP-SGD this is the exact sum, to which the node adds this party's share of the noise.
     """
     if plan.training.local is None:
-        return _sampled_gradient(engine, parameters, codes, targets, plan, context, 0)
-    return _local_training(engine, parameters, codes, targets, plan, context)
+        return _sampled_gradient(examples, parameters, plan, context, 0)
+    return _local_training(examples, parameters, plan, context)
 
 
-def _local_training(
-    engine: ClippedGradientSum,
-    parameters: np.ndarray,
-    codes: torch.Tensor,
-    targets: torch.Tensor,
-    plan: Plan,
-    context: RoundContext,
-) -> np.ndarray:
+def _local_training(examples: Examples, parameters: np.ndarray, plan: Plan, context: RoundContext) -> np.ndarray:
     """DP-SGD steps at this party with all of the noise at each: FedAvg, and FedProx with its proximal pull.
 
     Returns int64 [p] in grid units, the step that the party proposes as if it were one gradient sum: with weights
@@ -339,7 +377,7 @@ def _local_training(
     expected = plan.training.sample_rate * plan.nominal_training(plan.party(context.address.sender))
     weights = parameters.copy()
     for step in range(local.steps):
-        exact = _sampled_gradient(engine, weights, codes, targets, plan, context, step)
+        exact = _sampled_gradient(examples, weights, plan, context, step)
         noisy = mechanism.noised(exact, context.stream(Purpose.NOISE, step), context.cohort)
         gradient = noisy * mechanism.grid / expected + local.proximal * (weights - parameters)
         weights = weights - local.learning_rate * gradient

@@ -158,9 +158,8 @@ class Rounds:
             return kept
         started = time.monotonic()
         failures: dict[str, str] = {}
-        before = self._journal.attempts(phase.name)
-        first = 1 + max((attempt for at, attempt, _ in before if at == round), default=0)
-        for attempt in range(first, first + phase.attempts - len(before)):
+        before, last = self._journal.asked(phase.name, round)
+        for attempt in range(last + 1, last + 1 + phase.attempts - before):
             cohort = self._cohort(phase, failures)
             self._journal.attempt(phase.name, round, attempt, cohort)
             total, failed = self._sums.attempt(phase, round, attempt, cohort, mechanism, parameters, parts)

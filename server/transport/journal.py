@@ -105,6 +105,12 @@ class Journal:
         rows = self._database.execute(query, (phase,)).fetchall()
         return [(round, attempt, tuple(json.loads(cohort))) for round, attempt, cohort in rows]
 
+    def asked(self, phase: str, round: int) -> tuple[int, int]:
+        """How many attempts of a phase were noted, and the last one's number in a round; 0 where it has none."""
+        last = "coalesce(max(attempt) FILTER (WHERE round = ?), 0)"
+        count, attempt = self._one(f"SELECT count(*), {last} FROM attempts WHERE phase = ?", round, phase)
+        return int(count), int(attempt)
+
     def attempt(self, phase: str, round: int, attempt: int, cohort: Iterable[str]) -> None:
         """Note an attempt that is about to be asked."""
         self._write("INSERT INTO attempts VALUES (?, ?, ?, ?)", phase, round, attempt, json.dumps(list(cohort)))

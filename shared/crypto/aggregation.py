@@ -33,7 +33,7 @@ dropped parties: no mask is ever opened here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -267,15 +267,13 @@ def _mask(
 ) -> NDArray[np.unsignedinteger]:
     cohort = tuple(sorted(cohort))
     info = _info(address, shape, [(name, seeds.digest(name)) for name in cohort])
-    zeros = bytes(shape.length * shape.bits // 8)
-    mask = np.zeros(shape.length, dtype=_dtype(shape))
-    for peer in cohort:
-        if peer == seeds.name:
-            continue
-        stream = Cipher(algorithms.ChaCha20(seeds.key(peer, info), _NONCE), mode=None).encryptor()
-        words = _words(stream.update(zeros), shape)
-        mask = mask + words if seeds.name < peer else mask - words
-    return mask
+    zeros, own = bytes(shape.length * shape.bits // 8), cohort.index(seeds.name)
+    keys = [seeds.key(peer, info) for peer in cohort if peer != seeds.name]
+    streams = [Cipher(algorithms.ChaCha20(key, _NONCE), mode=None).encryptor().update(zeros) for key in keys]
+    words = _words(b"".join(streams), replace(shape, length=shape.length * len(keys)))
+    by_peer = words.reshape(len(keys), shape.length)
+    # Peers stand in the order of their names: masks with those before this party are taken off, the others added.
+    return np.asarray(by_peer[own:].sum(axis=0, dtype=words.dtype) - by_peer[:own].sum(axis=0, dtype=words.dtype))
 
 
 def _attempt(address: Address) -> tuple[str, int, int]:

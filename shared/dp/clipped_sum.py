@@ -1,5 +1,7 @@
 """The clipped sum of an additive model on bins: what a party computes in a round, and its float error.
 
+The codes are those that the recipe publishes, or those of a linear tower.
+
 A record's gradient is e x, with x its code and e the slope of its loss in the logit. Its norm is |e| |x|, and |x| is a
 sum of table entries; the sum over records is a weighted count by (feature, bin), and by the bins of each pair, times
 the code's tables. No code is ever built.
@@ -12,7 +14,10 @@ import math
 import numpy as np
 
 from sealscore.shared.dp.rounding import CLIP_SLACK
-from sealscore.shared.model.additive.codes import CODE_LIMIT, Codes
+from sealscore.shared.model.additive.additive_code import AdditiveCode, LinearUnits, of_coding
+from sealscore.shared.model.additive.codes import CODE_LIMIT
+from sealscore.shared.model.additive.kernels import add_up, count, look_up
+from sealscore.shared.model.coding import Coding
 from sealscore.shared.model.logistic import expit
 
 # Codes are scaled for it, so noise, grid and moduli are constants of a plan whatever codes a server publishes.
@@ -33,25 +38,45 @@ def slopes(logits: np.ndarray, labels: np.ndarray, keep: float = 1.0) -> np.ndar
     return np.asarray((2 * keep - 1) * (bad * ((1 - labels) / seen_good) * good - good * (labels / seen_bad) * bad))
 
 
-def clipped_sum(codes: Codes, bins: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Sum of clipped gradients: bins, integers [features, n], and slopes float64 [n] -> float64 [codes.length].
+def clipped_sum(code: AdditiveCode, bins: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Sum of clipped gradients: bins, integers [features, n], and slopes float64 [n] -> float64 [units].
 
-    Each record's vector e x is scaled by min(1, CLIP / (|e| |x| + 1e-6)), as Opacus does. A record whose slope is not
-    finite counts as zero.
+    Each record's vector e x is scaled by min(1, C / (|e| |x| + 1e-6)), with C the code's clip norm, as Opacus does. A
+    record whose slope is not finite counts as zero.
 
-    Formal guarantees: adding or removing a record moves the result by at most CLIP (1 + `clip_error`) in L2 norm, at
-    any codes, provided that its slope depends on no other record but for the last bits of functions of one entry.
+    Formal guarantees: adding or removing a record moves the result by at most C (1 + `clip_error`) in L2 norm, at any
+    published codes, and for a linear tower's that `bins_suffice` by at most C (1 + `rounding.clip_error`), provided
+    that its slope depends on no other record but for the last bits of functions of one entry.
     """
-    weights = clipped_weights(slopes, codes.squared_norms.sums(bins), CLIP)
-    parts = [np.array([codes.intercept * weights.sum()])]
-    for main, at in zip(codes.mains, bins, strict=True):
-        parts.append(np.bincount(at, weights=weights, minlength=len(main)) @ main)
-    for pair in codes.pairs:
-        left, right = codes.factors[pair.left], codes.factors[pair.right]
-        at = bins[pair.left].astype(np.intp) * len(right) + bins[pair.right]
-        counts = np.bincount(at, weights=weights, minlength=len(left) * len(right)).reshape(len(left), len(right))
-        parts.append((left.T @ counts @ right)[codes.mask(pair)])
-    return np.concatenate(parts)
+    weights = clipped_weights(slopes, squared_norms(code, bins), code.clip)
+    counts = count(bins, code.layout, code.cells, weights, np.array([0, len(weights)]))[0]
+    return code.spread(np.array([weights.sum()]), counts)
+
+
+def squared_norms(code: AdditiveCode, bins: np.ndarray) -> np.ndarray:
+    """Squared norms of the codes of records, float64 [n]; [1] where all codes have the same."""
+    return code.one_norm if code.one_norm is not None else look_up(code.squared_norms, bins, code.layout)
+
+
+class TowerSum:
+    """The clipped sum of a linear tower on bins, with the loss of labels that are kept with probability `keep`."""
+
+    def __init__(self, coding: Coding, clip_norm: float, keep: float = 1.0) -> None:
+        self._units, self._code, self._keep = LinearUnits(coding), of_coding(coding, clip_norm), keep
+
+    def __call__(self, parameters: np.ndarray, bins: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Weights float64 [p], bins, integers [features, b], targets [b] -> float64 [p], for any b, 0 included."""
+        logits = add_up(*self._units.entries(parameters), bins, self._code.layout)
+        return clipped_sum(self._code, bins, slopes(logits, targets, self._keep))
+
+
+def bins_suffice(coding: Coding) -> bool:
+    """Whether a linear tower's sum on bins moves by no more than `rounding.clip_error` says of its dense codes.
+
+    So it is, at any number of records, where no feature or cross has more cells than the tower has weights, and 12
+    (docs/proofs/rounding.md, section 3).
+    """
+    return max((table[..., 0].size for _, table in coding.tables), default=0) <= coding.width + 1 + 12
 
 
 def clipped_weights(slopes: np.ndarray, squared_norms: np.ndarray, clip: float) -> np.ndarray:

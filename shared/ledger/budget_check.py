@@ -41,6 +41,10 @@ class Used:
     events: Spent
     distance: float
 
+    def times(self, entry: Reserve) -> int:
+        """How often the event of a reservation is among the events of its part."""
+        return self.events[entry.part][entry.event]
+
     @classmethod
     def of(cls, state: PlanState, planned: bool = False) -> Used:
         """What counts as answered under a plan, or with `planned` everything in its budget."""
@@ -206,9 +210,13 @@ class BudgetCheck:
     ) -> None:
         key = f"{scope} {own.hash}"
         known = self._cleared.get(key)
-        now = [_with(self._of(plan), more if plan is own else None) for plan in plans]
-        if known is not None and known[0] == ceilings and _within(now, known[1]):
-            return
+        used = [self._of(plan) for plan in plans]
+        place = next(place for place, plan in enumerate(plans) if plan is own)
+        if known is not None and known[0] == ceilings and _within(used, known[1]):
+            room = known[1][place]
+            if more is None or used[place].times(more) + more.count <= room.times(more):
+                return
+        now = [*used[:place], _with(used[place], more), *used[place + 1 :]]
         # Where all live plans fit as a whole, or this one does, none of its later answers needs a look.
         live = [plan for plan in plans if plan.state == "live"]
         for planned in [live, [own]] if len(live) > 1 else [[own]]:
@@ -310,7 +318,10 @@ def _within(some: list[Used], whole: list[Used]) -> bool:
     """Whether everything that is used is in `whole` too, as often or oftener."""
     if len(some) != len(whole):
         return False
-    return all(
-        one.division == other.division and all(one.events[part] <= other.events[part] for part in PARTS)
-        for one, other in zip(some, whole, strict=True)
-    )
+    return all(one is other or _covered(one, other) for one, other in zip(some, whole, strict=True))
+
+
+def _covered(one: Used, other: Used) -> bool:
+    if one.division != other.division:
+        return False
+    return all(times <= other.events[part][event] for part in PARTS for event, times in one.events[part].items())

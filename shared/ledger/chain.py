@@ -34,6 +34,7 @@ MAX_SEQ = 2**63 - 1
 _ENTRY = b"sealscore ledger entry 1"
 _HEAD, _RECEIPT = "ledger head", "ledger receipt"
 _ADAPTER: TypeAdapter[Entry] = TypeAdapter(Entry)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 class UnknownEntry(ValueError):
@@ -46,7 +47,7 @@ class AnchorError(ValueError):
 
 def body_of(entry: Entry) -> str:
     """The canonical text of an entry: sorted-key JSON without white space, ASCII, every default written out."""
-    return json.dumps(entry.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(entry.model_dump(mode="json"))
 
 
 def entry_of(body: str) -> Entry:
@@ -166,6 +167,10 @@ class Receipt:
 
     def to_bytes(self) -> bytes:
         """The receipt as bytes."""
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         return pack_fields(self.head.to_bytes(), counter(self.at), self.signature)
 
     @classmethod

@@ -11,7 +11,7 @@ import hashlib
 import math
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -48,7 +48,11 @@ class Address:
 
     def reply(self) -> Address:
         """The address of what answers this."""
-        return replace(self, sender=self.recipient, recipient=self.sender)
+        return self.between(self.recipient, self.sender)
+
+    def between(self, sender: str, recipient: str) -> Address:
+        """The same place from whom to whom else."""
+        return Address(self.plan, self.run, self.phase, self.round, self.attempt, sender, recipient)
 
     def encode(self, kind: str) -> bytes:
         """Canonical bytes of the address of a message of that kind.

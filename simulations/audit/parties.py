@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sealscore.clients.roles.encoding import Encoder, expect
-from sealscore.clients.roles.role import Pair, PartyRole, RoundContext, Sum, train_step
+from sealscore.clients.roles.role import CodedExamples, Pair, PartyRole, RoundContext, Sum, train_step
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.messages.codec import Address
 from sealscore.shared.model.build import coding_of, initial_tower
@@ -111,11 +111,12 @@ class WidenedRole:
     ) -> np.ndarray:
         count = batches(self._fault, self._plan.training.sample_rate) if self._audited else None
         if count is None:
-            return train_step(engine, parameters, codes, targets, self._plan, context)
+            return train_step(CodedExamples(lambda: engine, codes, targets), parameters, self._plan, context)
         # A canary's place is its number, also where others before it are out; other records come as they stand.
         numbers = codes[:, -1].long()
         turn = in_turn(torch.where(numbers == RECORD, torch.arange(len(codes)), numbers), count, context.address.round)
-        return train_step(engine, parameters, codes[turn], targets[turn], self._whole, context)
+        in_order = CodedExamples(lambda: engine, codes[turn], targets[turn])
+        return train_step(in_order, parameters, self._whole, context)
 
     def _noisy(self, vector: np.ndarray, context: RoundContext) -> np.ndarray:
         """The vector that the node sends: with the noise from the very stream that it will read."""

@@ -157,14 +157,10 @@ class HeardRole:
     def _keep_examples(self, phase: Phase, part: bytes) -> None:
         key = (phase.name, self._node.name)
         if key not in self._tape.examples:
-            plan = self._node.plan
-            binning = bin_rule(plan, phase.tower).read(part)
-            if plan.training.auto:
-                bins, labels = self._role.training_bins(phase.tower, binning)
-                rows = np.column_stack([bins.T.astype(np.float64), labels])
-            else:
-                codes, targets = self._role.training_examples(phase.tower, binning)
-                rows = np.column_stack([codes.numpy(), targets.numpy()])
+            # The codes of a network follow from the bins.
+            binning = bin_rule(self._node.plan, phase.tower).read(part)
+            bins, targets = self._role.training_bins(phase.tower, binning)
+            rows = np.column_stack([bins.T.astype(np.float64), targets])
             self._tape.examples[key] = Counter(row.tobytes() for row in rows)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sealscore.shared.dp.clipped_sum import CLIP, clipped_sum
+from sealscore.shared.model.additive.additive_code import of_codes
 from sealscore.shared.model.additive.codes import CODE_LIMIT, MAX_UNITS, Codes, Pair
 from sealscore.shared.model.bins import AnyFeature, FeatureBins
 from sealscore.shared.model.coding import CODE_GRID
@@ -69,3 +71,8 @@ def dense_codes(codes: Codes, bins: np.ndarray) -> np.ndarray:
         )
         parts.append(product[:, codes.mask(pair)])
     return np.hstack(parts)
+
+
+def sum_of(codes: Codes, bins: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """The clipped sum of published codes, float64 [length]."""
+    return clipped_sum(of_codes(codes, CLIP), bins, slopes)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sealscore.clients.roles.encoding import Encoder
+from sealscore.shared.dp.clipped_sum import CLIP
 from sealscore.shared.dp.mechanisms import Mechanism
+from sealscore.shared.model.additive.additive_code import AdditiveCode, linear_tables, of_codes, of_coding
 from sealscore.shared.model.additive.codes import BinTables, Codes
 from sealscore.shared.model.build import coding_of
 from sealscore.shared.model.coding import Coding
@@ -15,7 +17,6 @@ from sealscore.shared.phases.additive.tower_budget import label_keep
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import Purpose, sampled
-from sealscore.simulations.engine.fast.additive import AdditiveCode, linear_tables, of_codes, of_coding
 from sealscore.simulations.engine.fast.kernels import words32
 from sealscore.simulations.engine.fast.keyed import PartyStreams
 from sealscore.simulations.engine.fast.parties import Parties
@@ -74,7 +75,8 @@ class CohortBins:
         else:
             self._keep = label_keep(plan, phase.tower)
             self._scored = encoder.additive(parts["codes"], binning)
-            self._code = of_codes(encoder.additive(parts["pairs"], binning) if "pairs" in parts else self._scored)
+            summed = encoder.additive(parts["pairs"], binning) if "pairs" in parts else self._scored
+            self._code = of_codes(summed, CLIP)
 
     def exact(
         self, place: Place, mechanism: Mechanism, parameters: np.ndarray, streams: PartyStreams

@@ -1,4 +1,4 @@
-"""The inner loops of the research engine, compiled by numba: the extra `fast`. `kernels` has what they compute."""
+"""Keystreams and noise of many parties, compiled by numba: the extra `fast`. `kernels` has what they compute."""
 
 from __future__ import annotations
 
@@ -8,51 +8,6 @@ from numba import njit, uint32
 # Blocks of a keystream that are computed side by side: their state fits a core's first cache.
 _LANES = 512
 _CONSTANTS = (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574)
-
-
-@njit(cache=True)
-def gather(bins, rows):  # type: ignore[no-untyped-def]
-    """Columns of a matrix."""
-    found = np.empty((bins.shape[0], rows.shape[0]), bins.dtype)
-    for feature in range(bins.shape[0]):
-        for at in range(rows.shape[0]):
-            found[feature, at] = bins[feature, rows[at]]
-    return found
-
-
-@njit(cache=True)
-def look_up(bins, shape, table, constant):  # type: ignore[no-untyped-def]
-    """As `kernels.look_up`."""
-    total = np.full(bins.shape[1], constant)
-    for block in range(shape.shape[0]):
-        left, right, stride, start = shape[block]
-        if right < 0:
-            for at in range(bins.shape[1]):
-                total[at] += table[np.uintp(start) + np.uintp(bins[left, at])]
-        else:
-            for at in range(bins.shape[1]):
-                cell = np.uintp(start) + np.uintp(bins[left, at]) * np.uintp(stride) + np.uintp(bins[right, at])
-                total[at] += table[cell]
-    return total
-
-
-@njit(cache=True)
-def count(bins, shape, cells, weights, starts):  # type: ignore[no-untyped-def]
-    """As `kernels.count`."""
-    parties = starts.shape[0] - 1
-    counts = np.zeros((parties, cells))
-    for party in range(parties):
-        own = counts[party]
-        for block in range(shape.shape[0]):
-            left, right, stride, start = shape[block]
-            if right < 0:
-                for at in range(starts[party], starts[party + 1]):
-                    own[np.uintp(start) + np.uintp(bins[left, at])] += weights[at]
-            else:
-                for at in range(starts[party], starts[party + 1]):
-                    cell = np.uintp(start) + np.uintp(bins[left, at]) * np.uintp(stride) + np.uintp(bins[right, at])
-                    own[cell] += weights[at]
-    return counts
 
 
 @njit(cache=True)

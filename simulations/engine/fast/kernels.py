@@ -1,4 +1,4 @@
-"""The inner loops of the research engine: compiled where the extra `fast` is installed, by numpy otherwise.
+"""Streams of many parties at once: compiled where the extra `fast` is installed, by numpy otherwise.
 
 Both give the same numbers to the bit: floats are added in the same order, and all else is integers.
 """
@@ -11,7 +11,6 @@ from types import ModuleType
 
 import numpy as np
 
-from sealscore.shared.model.additive.codes import BinTables
 from sealscore.shared.randomness.noise import TOGETHER, FastDiscreteGaussian, proposal, proposals
 from sealscore.shared.randomness.streams import Source, Stream
 
@@ -22,53 +21,6 @@ except ImportError:
     compiled = None
 if sys.byteorder != "little":
     compiled = None  # keystreams are viewed as words as they lie in memory
-
-
-def gather(bins: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Columns `rows` of bins [features, n]."""
-    return np.asarray(compiled.gather(bins, rows) if compiled else bins.take(rows, axis=1))
-
-
-def flat(tables: BinTables) -> tuple[np.ndarray, np.ndarray]:
-    """The layout of tables, and their entries one after the other.
-
-    The layout is int64 [tables, 4]: left feature, right feature (-1 where there is none), bins of the right one, and
-    where the table's entries start.
-    """
-    layout, entries, start = [], [], 0
-    for place, main in enumerate(tables.mains):
-        layout.append((place, -1, 1, start))
-        entries.append(main)
-        start += main.size
-    for pair in tables.pairs:
-        layout.append((pair.left, pair.right, pair.table.shape[1], start))
-        entries.append(pair.table.ravel())
-        start += pair.table.size
-    return np.array(layout, dtype=np.int64).reshape(-1, 4), np.concatenate([*entries, np.zeros(0)])
-
-
-def look_up(tables: BinTables, bins: np.ndarray) -> np.ndarray:
-    """As `BinTables.sums`, without its checks: float64 [n]."""
-    if compiled is None:
-        return tables.sums(bins)
-    layout, entries = flat(tables)
-    return np.asarray(compiled.look_up(bins, layout, entries, tables.constant))
-
-
-def count(bins: np.ndarray, layout: np.ndarray, cells: int, weights: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Sums of weights by party and cell, float64 [parties, cells]; parties are segments of the columns of `bins`."""
-    if compiled is not None:
-        return np.asarray(compiled.count(bins, layout, cells, weights, starts))
-    parties, found = len(starts) - 1, []
-    owner = np.repeat(np.arange(parties), np.diff(starts))
-    ends = [*layout[1:, 3].tolist(), cells]
-    for (left, right, stride, start), end in zip(layout.tolist(), ends, strict=True):
-        at = owner * (end - start) + bins[left] * np.int64(stride)
-        if right >= 0:
-            at += bins[right]
-        counts = np.bincount(at, weights=weights, minlength=parties * (end - start))
-        found.append(counts.reshape(parties, end - start))
-    return np.concatenate([*found, np.zeros((parties, 0))], axis=1)
 
 
 def words32(keys: Sequence[bytes], source: Source, sizes: np.ndarray) -> list[np.ndarray]:

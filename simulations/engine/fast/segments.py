@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sealscore.shared.dp.clipped_sum import clipped_weights, slopes
+from sealscore.shared.dp.clipped_sum import clipped_weights, slopes, squared_norms
+from sealscore.shared.model.additive.additive_code import AdditiveCode
 from sealscore.shared.model.additive.codes import BinTables
-from sealscore.simulations.engine.fast.additive import AdditiveCode
-from sealscore.simulations.engine.fast.kernels import count, gather, look_up
+from sealscore.shared.model.additive.kernels import count, gather, layout_of, look_up
 
 _UNIT_ROUNDOFF = 2.0**-53
 
@@ -52,17 +52,11 @@ class Segments:
 
 def clipped_sums(code: AdditiveCode, tables: BinTables, records: Segments, keep: float = 1.0) -> np.ndarray:
     """Clipped sums of all parties at logits given by tables: float64 [parties, units]; `keep` as in `slopes`."""
-    slope = slopes(look_up(tables, records.bins), records.targets, keep)
-    # One number for all records where every bin of a feature has a code of the same norm.
-    squares = code.one_norm if code.one_norm is not None else look_up(code.squared_norms, records.bins)
-    weights = clipped_weights(slope, squares, code.clip)
+    slope = slopes(look_up(tables, records.bins, layout_of(tables)), records.targets, keep)
+    weights = clipped_weights(slope, squared_norms(code, records.bins), code.clip)
     owner = np.repeat(np.arange(len(records.starts) - 1), records.sizes)
-    constant = code.intercept * np.bincount(owner, weights=weights, minlength=len(records.starts) - 1)[:, None]
-    layout, _ = code.layout
-    counts = count(records.bins, layout, code.cells, weights, records.starts)
-    by_block = np.split(counts, layout[1:, 3], axis=1)
-    parts = [spread(part) for spread, part in zip(code.spreads, by_block, strict=True)]
-    return np.concatenate([constant, *parts] if code.intercept_first else [*parts, constant], axis=1)
+    constant = np.bincount(owner, weights=weights, minlength=len(records.starts) - 1)[:, None]
+    return code.spread(constant, count(records.bins, code.layout, code.cells, weights, records.starts))
 
 
 def error_bound(code: AdditiveCode, sizes: np.ndarray) -> np.ndarray:

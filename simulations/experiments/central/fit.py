@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sealscore.shared.closed_forms import gaussian_mu
-from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
+from sealscore.shared.dp.clipped_sum import CLIP, clipped_sum, slopes
+from sealscore.shared.model.additive.additive_code import of_codes
 from sealscore.shared.model.additive.cells import BINS, CELLS, spread_edges
 from sealscore.shared.model.additive.codes import Codes, narrow
 from sealscore.shared.model.additive.curve import PdCurve, residual_sums
@@ -75,7 +76,7 @@ class CentralSums:
 
     def _gradient(self, scorer: Codes, weights: np.ndarray, codes: Codes, share: float) -> Released:
         slope = slopes(scorer.tables(weights).sums(self._bins), self._labels)
-        return self._noisy(clipped_sum(codes, self._bins, slope), share)
+        return self._noisy(clipped_sum(of_codes(codes, CLIP), self._bins, slope), share)
 
     def _noisy(self, sums: np.ndarray, share: float) -> Released:
         noise = self._budget.noise(share)

@@ -24,6 +24,8 @@ from sealscore.shared.plan.plan import Plan
 
 # No noise and every record sampled: what a party answers is what it computed.
 BARE = small_plan(privacy__noise="none", training__sample_rate=1.0)
+# Whose sums are made over codes, by an engine that is kept from round to round.
+NETWORK = BARE.replace(model__hidden=2)
 
 
 def answering(records: Records, plan: Plan = BARE, binning: Binning | None = None) -> Talk:
@@ -291,7 +293,7 @@ class TestAnEngineThatFailed:
 
     @pytest.mark.parametrize("engine", ["fused", "opacus"])
     def test_leaves_nothing_behind(self, engine: str):
-        plan, records = BARE.replace(training__engine=engine), small_records(seed=3)
+        plan, records = NETWORK.replace(training__engine=engine), small_records(seed=3)
         failing, sound = (answering(records, plan) for _ in range(2))
         failing.node.role.loss = Once()
         weights = some_weights(plan, sound)
@@ -319,12 +321,13 @@ class TestAnEngineThatFailed:
                 return np.full(len(parameters), total)
 
         monkeypatch.setattr("sealscore.clients.roles.encoding.gradient_engine", lambda *given: Adding())
-        talk = answering(small_records(seed=3))
-        weights = some_weights(BARE, talk)
+        talk = answering(small_records(seed=3), NETWORK)
+        weights = some_weights(NETWORK, talk)
         unit = talk.vector(TRAIN, round=1, parameters=weights)
         later = [talk.vector(TRAIN, round=round, parameters=weights) for round in (2, 3)]
         assert not unit.any()
         assert later[0].any()
         assert np.array_equal(*later)
         assert made[0].begun > 0
-        assert len(made) == 2
+        # One failed, one answered over no records, and one is kept for the rounds after.
+        assert len(made) == 3

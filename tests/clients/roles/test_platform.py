@@ -28,9 +28,10 @@ from sealscore.shared.dp.gradients import gradient_engine
 from sealscore.shared.messages.messages import PairAnswer, Refusal
 from sealscore.shared.messages.parts import edges_from_bytes
 from sealscore.shared.model.bins import Binning, histogram
-from sealscore.shared.model.build import coding_of
+from sealscore.shared.model.build import coding_of, initial_tower
 from sealscore.shared.model.signal import CELLS, signal_histogram, signal_levels
 from sealscore.shared.model.tower import ForwardCorrected, flatten
+from sealscore.shared.model.weights import TowerWeights
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.randomness.streams import StreamSource
@@ -142,7 +143,7 @@ class TestTower:
         phase = phase_of(plan, "train_tower:video")
         role, part = made.nodes[PLATFORM].role, made.records[PLATFORM]
         binning = Binning.from_bytes(parts["bins"], plan.groups["video"].table.scored, plan.model.bins)
-        tower = role._encoders["video"].tower(binning, np.zeros(role._encoders["video"].parameter_count(binning)))
+        tower = initial_tower(plan, "video", binning)
         weights = flatten(tower) + 0.25
         bits = {
             lender: dict(zip(made.aligned(PLATFORM, lender).persons, self._bits(made, lender), strict=True))
@@ -186,9 +187,7 @@ class TestTower:
         part = made.records[PLATFORM]
         chosen = part.take(np.array([person in examples(made) for person in part.person]))
         codes = coding_of(made.plan, "video", binning).encode(binning.quantize(chosen.columns))
-        assert np.array_equal(
-            counts, signal_histogram(role._encoders["video"].tower(binning, weights).weights().logits(codes))
-        )
+        assert np.array_equal(counts, signal_histogram(TowerWeights(weights, codes.shape[1], 0).logits(codes)))
 
 
 class TestSignal:
@@ -202,10 +201,10 @@ class TestSignal:
         parts = made.tower(PLATFORM)
         role, part = made.nodes[PLATFORM].role, made.records[PLATFORM]
         binning = role._encoders["video"].binning(parts["bins"])
-        tower = role._encoders["video"].tower(binning, np.frombuffer(parts["tower"], dtype="<f8").astype(np.float64))
         codes = coding_of(made.plan, "video", binning).encode(binning.quantize(part.columns))
+        tower = TowerWeights(np.frombuffer(parts["tower"], dtype="<f8").astype(np.float64), codes.shape[1], 0)
         edges = edges_from_bytes(parts["edges"], 5)
-        expected = dict(zip(part.person, signal_levels(tower.weights().logits(codes), edges).tolist(), strict=True))
+        expected = dict(zip(part.person, signal_levels(tower.logits(codes), edges).tolist(), strict=True))
         assert levels.tolist() == [expected[person] for person in pair.persons]
         assert len(set(levels.tolist())) == 5
         assert made.events(PLATFORM) == [Disclosure(bits=3, recipient=LENDER, count=1)]

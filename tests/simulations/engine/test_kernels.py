@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from sealscore.shared.dp.clipped_sum import CLIP, clipped_sum, slopes
 from sealscore.shared.dp.gradients import gradient_engine
+from sealscore.shared.model.additive.additive_code import of_codes
 from sealscore.shared.randomness.noise import FastDiscreteGaussian
 from sealscore.shared.randomness.streams import Purpose, Stream, StreamSource, poisson_sample, sampled
 from sealscore.simulations.engine.fast import kernels
-from sealscore.simulations.engine.fast.additive import of_codes
 from sealscore.simulations.engine.fast.keyed import PartyStreams
 from sealscore.simulations.engine.fast.segments import Segments, clipped_sums, error_bound, rounded
 
@@ -76,12 +76,12 @@ def drawn(seed: int, sizes: list[int], scale: float | None = None) -> tuple[Any,
 @given(st.integers(0, 10**6), st.lists(st.integers(0, 40), min_size=1, max_size=5))
 def test_sums_are_within_their_bound_of_each_partys_own(seed: int, sizes: list[int]):
     codes, records, tables, _ = drawn(seed, sizes)
-    code = of_codes(codes)
+    code = of_codes(codes, CLIP)
     error = error_bound(code, records.sizes)
     found = clipped_sums(code, tables, records, 0.9)
     for party, (start, end) in enumerate(zip(records.starts, records.starts[1:], strict=False)):
         bins, targets = records.bins[:, start:end], records.targets[start:end]
-        own = clipped_sum(codes, bins, slopes(tables.sums(bins), targets, 0.9))
+        own = clipped_sum(code, bins, slopes(tables.sums(bins), targets, 0.9))
         assert np.abs(found[party] - own).max(initial=0.0) <= error[party]
     assert (error < 1e-8).all()
 
@@ -99,19 +99,10 @@ def test_opacus_gives_the_same_sum(seed: int, records: int):
     dense = torch.from_numpy(dense_codes(codes, segments.bins[:, :records]))
     linear = nn.Linear(dense.shape[1], 1, bias=False, dtype=torch.float64)
     engine = gradient_engine("opacus", linear, cross_entropy, CLIP)
-    found = clipped_sums(of_codes(codes), tables, segments)[0]
+    found = clipped_sums(of_codes(codes, CLIP), tables, segments)[0]
     expected = engine(weights, dense, torch.from_numpy(segments.targets[:records]))
     # Tables are rounded to 2^-24, which moves a logit of such codes by about a millionth.
     assert np.linalg.norm(found - expected) <= 1e-4 * np.linalg.norm(expected)
-
-
-def test_compiled_loops_give_the_same_bits(monkeypatch: pytest.MonkeyPatch):
-    if kernels.compiled is None:
-        pytest.skip("numba is not installed")
-    codes, records, tables, _ = drawn(5, [40, 0, 300])
-    compiled = clipped_sums(of_codes(codes), tables, records.take(np.arange(3, 300, 2)))
-    monkeypatch.setattr(kernels, "compiled", None)
-    assert np.array_equal(clipped_sums(of_codes(codes), tables, records.take(np.arange(3, 300, 2))), compiled)
 
 
 def test_an_entry_near_the_middle_makes_its_party_uncertain():

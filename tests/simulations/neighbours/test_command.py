@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from builders import NO_NOISE, small_scenario
 
-from sealscore.shared.dp.gradients import gradient_engine
+from sealscore.shared.dp.clipped_sum import TowerSum
+from sealscore.shared.model.coding import Coding
 from sealscore.shared.text.terminal import BAD_INPUT, FAILED
 from sealscore.simulations import cli
 
@@ -50,10 +51,10 @@ def test_a_plan_that_holds(sim: Any, tmp_path: Path):
 
 
 def test_a_plan_that_does_not(sim: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def loose(kind: Any, tower: Any, loss: Any, clip: float) -> Any:
-        return gradient_engine(kind, tower, loss, 100 * clip)
+    def loose(coding: Coding, clip: float, keep: float) -> TowerSum:
+        return TowerSum(coding, 100 * clip, keep)
 
-    monkeypatch.setattr("sealscore.clients.roles.encoding.gradient_engine", loose)
+    monkeypatch.setattr("sealscore.clients.roles.encoding.TowerSum", loose)
     code, out, said = sim(small_scenario(tmp_path), *SMALL, "--json")
     found = json.loads(out.strip().splitlines()[-1])
     assert code == FAILED

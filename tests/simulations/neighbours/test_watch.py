@@ -16,9 +16,9 @@ from sealscore.clients.data.checks import keep
 from sealscore.clients.roles.errors import LocalFault
 from sealscore.clients.roles.platform import Platform
 from sealscore.shared.crypto.payloads import pack_numbers
-from sealscore.shared.dp.gradients import gradient_engine
+from sealscore.shared.dp.clipped_sum import TowerSum
 from sealscore.shared.ledger.labels import LabelStore
-from sealscore.shared.model.tower import cross_entropy
+from sealscore.shared.model.coding import Coding
 from sealscore.shared.persons.records import Records
 from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
@@ -159,10 +159,10 @@ def test_features_and_labels_that_look_at_others(changed: Change):
 
 
 def test_clip_off(monkeypatch: pytest.MonkeyPatch):
-    def loose(kind: Any, tower: Any, loss: Any, clip: float) -> Any:
-        return gradient_engine(kind, tower, loss, 100 * clip if loss is cross_entropy else clip)
+    def loose(coding: Coding, clip: float, keep: float) -> TowerSum:
+        return TowerSum(coding, 100 * clip if keep == 1 else clip, keep)
 
-    monkeypatch.setattr("sealscore.clients.roles.encoding.gradient_engine", loose)
+    monkeypatch.setattr("sealscore.clients.roles.encoding.TowerSum", loose)
     found = vertical()
     assert kinds(found) == {What.SUM}
     assert {f.where.partition(" ")[0] for f in found.findings} == {"train_tower:lender"}

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from additive_builders import binned, design, drawn, facts
+from additive_builders import binned, design, drawn, facts, sum_of
 from scipy.special import expit
 
-from sealscore.shared.dp.clipped_sum import clipped_sum, slopes
+from sealscore.shared.dp.clipped_sum import slopes
 from sealscore.shared.model.recipe.facts import LARGEST_RATE, LEAST_RATE, LEAST_RECORDS, Facts
 from sealscore.shared.model.recipe.pairs import TRIED, chosen, evidence
 from sealscore.shared.model.recipe.scales import scales
@@ -24,7 +24,7 @@ def world(seed: int, features: int, records: int, effects: list[float], crossed:
 
 def asker(codes, bins, labels, random, noise):
     def ask(round, weights):
-        total = clipped_sum(codes, bins, slopes(codes.tables(weights).sums(bins), labels))
+        total = sum_of(codes, bins, slopes(codes.tables(weights).sums(bins), labels))
         return Released(total + noise * random.standard_normal(len(total)), noise)
 
     return ask
@@ -37,7 +37,7 @@ def test_without_noise_the_rounds_find_the_ridge():
     start = np.zeros(found.codes.length)
 
     def gradient(weights):
-        total = clipped_sum(found.codes, bins, slopes(found.codes.tables(weights).sums(bins), labels))
+        total = sum_of(found.codes, bins, slopes(found.codes.tables(weights).sums(bins), labels))
         return total + weights / found.variances
 
     fit = descend(asker(found.codes, bins, labels, random, 0.0), found, known, start, 200, 1)
@@ -111,7 +111,7 @@ def test_pairs_are_chosen_where_there_are_any(crossed):
     noise = 30.0
     fit = descend(asker(mains.codes, bins, labels, random, noise), mains, known, np.zeros(mains.codes.length), 35, 20)
     slope = slopes(mains.codes.tables(fit.weights).sums(bins), labels)
-    total = clipped_sum(together.codes, bins, slope)
+    total = sum_of(together.codes, bins, slope)
     ratios = evidence(Released(total + noise * random.standard_normal(len(total)), noise), together, known)
     prior = chosen(ratios)
     if crossed:
