@@ -10,7 +10,7 @@ import torch
 
 from sealscore.clients.roles.errors import Refused
 from sealscore.shared.dp.gradients import ClippedGradientSum, gradient_engine
-from sealscore.shared.model.additive.codes import Codes, narrow
+from sealscore.shared.model.additive.codes import Codes
 from sealscore.shared.model.additive.curve import CURVE_LENGTH, PdCurve
 from sealscore.shared.model.bins import Binning
 from sealscore.shared.model.build import coding_of, initial_tower
@@ -78,7 +78,7 @@ class Encoder:
         """Bins, integers [features, n], of the party's records `what`, as `codes`."""
         kept = self._bins.get(what)
         if kept is None or (kept[0] is not binning and kept[0] != binning):
-            kept = self._bins[what] = (binning, narrow(binning.quantize(columns), binning.sizes))
+            kept = self._bins[what] = (binning, binning.narrow_bins(columns))
         return kept[1]
 
     def additive(self, part: bytes, binning: Binning) -> Codes:
