@@ -11,7 +11,7 @@ from sealscore.clients.roles.errors import Refused
 from sealscore.shared.dp.clipped_sum import CLIP, TowerSum, bins_suffice
 from sealscore.shared.dp.gradients import ClippedGradientSum, gradient_engine
 from sealscore.shared.model.additive.additive_code import AdditiveCode, linear_tables, of_codes
-from sealscore.shared.model.additive.codes import BinTables, Codes, narrow
+from sealscore.shared.model.additive.codes import BinTables, Codes
 from sealscore.shared.model.additive.curve import CURVE_LENGTH, PdCurve
 from sealscore.shared.model.additive.kernels import layout_of, look_up
 from sealscore.shared.model.bins import Binning
@@ -85,7 +85,7 @@ class Encoder:
         """Bins, integers [features, n], of the party's records `what`, as `codes`."""
         kept = self._bins.get(what)
         if kept is None or (kept[0] is not binning and kept[0] != binning):
-            kept = self._bins[what] = (binning, narrow(binning.quantize(columns), binning.sizes))
+            kept = self._bins[what] = (binning, binning.narrow_bins(columns))
         return kept[1]
 
     def additive(self, part: bytes, binning: Binning) -> Codes:

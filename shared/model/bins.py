@@ -23,6 +23,10 @@ AnyFeature = NumericFeature | CategoricalFeature
 Grid = Callable[[NumericFeature, int], tuple[float, ...]]
 _FORMAT = "sealscore bins 1"
 _MAX_BYTES = 8 * 1024 * 1024
+# Records of a column that are binned at once.
+_ROWS = 2**14
+# Values that are compared at once: they stay in a core's cache. And edges up to which that is faster than a search.
+_BLOCK, _FEW_EDGES = 2**14, 40
 # Edges and shares of one feature: a public edge list is the longest.
 _ITEMS_OF_ONE = 4096
 
@@ -64,11 +68,30 @@ def _indices(feature: AnyFeature, edges: Sequence[float], values: np.ndarray) ->
     absent = np.isnan(values)
     if feature.kind == "numeric":
         ordinary = len(edges) + 1
-        found = np.searchsorted(np.asarray(edges), values, side="left")
+        found = _edges_below(edges, values)
     else:
         ordinary = len(feature.levels)
         found = np.clip(np.where(absent, 0, np.floor(values)), 0, ordinary - 1)
-    return np.where(absent, ordinary if feature.missing else 0, found).astype(np.int64)
+    if absent.any():
+        found = np.where(absent, ordinary if feature.missing else 0, found)
+    return found.astype(np.int64)
+
+
+def _edges_below(edges: Sequence[float], values: np.ndarray) -> np.ndarray:
+    """How many ascending edges lie below each value, integers [n]: what a binary search finds; any number for NaN.
+
+    Few edges are compared with blocks of many values one after the other, which costs a fifth of a search.
+    """
+    if len(values) < _BLOCK or len(edges) > _FEW_EDGES:
+        return np.searchsorted(np.asarray(edges), values, side="left")
+    found = np.empty(len(values), dtype=np.uint8)
+    for start in range(0, len(values), _BLOCK):
+        block = values[start : start + _BLOCK]
+        below = found[start : start + _BLOCK]
+        below[:] = 0
+        for edge in edges:
+            below += block > edge
+    return found
 
 
 def check_columns(columns: Mapping[str, np.ndarray], features: Sequence[AnyFeature]) -> None:
@@ -213,12 +236,29 @@ class Binning:
         Raises:
             ValueError: as `histogram` does.
         """
-        found, records = [], None
-        for part in self.features:
-            values = _column(columns, part.feature, records)
-            records = len(values)
-            found.append(_indices(part.feature, part.edges, values))
-        return np.column_stack(found).astype(np.int16)
+        return np.ascontiguousarray(self._by_feature(columns, np.dtype(np.int16)).T)
+
+    def narrow_bins(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """As `quantize`, by feature, and in one byte each where that is enough: uint8 or uint16 [features, n].
+
+        A column at a time: of millions of records nothing else is held.
+
+        Raises:
+            ValueError: as `histogram` does.
+        """
+        return self._by_feature(columns, np.dtype(np.uint8 if max(self.sizes, default=1) <= 2**8 else np.uint16))
+
+    def _by_feature(self, columns: Mapping[str, np.ndarray], kind: np.dtype[Any]) -> np.ndarray:
+        found: np.ndarray | None = None
+        for place, part in enumerate(self.features):
+            values = _column(columns, part.feature, None if found is None else found.shape[1])
+            if found is None:
+                found = np.empty((len(self.features), len(values)), dtype=kind)
+            for start in range(0, len(values), _ROWS):
+                found[place, start : start + _ROWS] = _indices(part.feature, part.edges, values[start : start + _ROWS])
+        if found is None:
+            raise ValueError("bins of no feature have no records")
+        return found
 
     def to_bytes(self) -> bytes:
         """The published form: the same bytes for equal bins."""
