@@ -14,9 +14,11 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from rich.console import Console
 
@@ -29,7 +31,7 @@ PAGES = {
     MAIN: (ROOT / "README.md", ROOT / "README.zh.md"),
     VERIFY: (ROOT / "docs" / "compliance.md", ROOT / "docs" / "compliance.zh.md"),
 }
-WIDTH = 88
+WIDTH, WIDE = 88, 120
 _ROW = re.compile(r"^│ (.+?) +│ +(.*?) │ +(.*?) │ +(.*?) │ +(.*?) │$", re.MULTILINE)
 
 
@@ -84,14 +86,15 @@ def verified(run: Path) -> str:
     from sealscore.compliance.cli import app
 
     ledgers = sorted(str(path) for path in (run / "ledgers").glob("*.db"))
-    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+    terminal = patch.dict(os.environ, COLUMNS=str(WIDE))
+    with terminal, contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
         app(["verify", *ledgers, "--anchors", str(run / "receipts.jsonl"), "--simulation"])
     # A paragraph of a ledger begins at the edge of the screen; what is of all together does, too, and comes last.
     text = said.getvalue().replace(f"{run}/", "").rstrip("\n")
     parts = re.split(r"\n(?=\S)", text)
     together = parts[-1][parts[-1].index("  a person at all") :]
     first = parts[0].rstrip("\n")
-    return "\n".join(line.rstrip() for line in f"{first}\n\n{together}".splitlines())
+    return "\n".join(line.rstrip() for line in f"{first}\n\n{together}".rstrip().splitlines())
 
 
 def main() -> None:
