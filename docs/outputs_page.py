@@ -1,6 +1,6 @@
 """Write sample outputs of pages again, from figures of a run and by the programs' own code.
 
-    python docs/outputs_page.py                         the README's closing table, in both languages, laid out again
+    python docs/outputs_page.py                         `explain`, and the README's closing table laid out again
     python docs/outputs_page.py --result RESULT.json    the same with the figures of `sealscore-sim run --json`
     python docs/outputs_page.py --run RUN               what `sealscore-compliance verify` says of a run's ledgers
 
@@ -27,7 +27,9 @@ from sealscore.simulations.experiments.console import METRICS, closing_table
 ROOT = Path(__file__).resolve().parents[1]
 MAIN = "sealscore-sim run uci_vertical_eps2"
 VERIFY = "sealscore-compliance verify RUN/ledgers/*.db --anchors RUN/receipts.jsonl --simulation"
+EXPLAIN = "sealscore-compliance explain --epsilon 2 --delta 1e-5"
 PAGES = {
+    EXPLAIN: (ROOT / "docs" / "compliance.md", ROOT / "docs" / "compliance.zh.md"),
     MAIN: (ROOT / "README.md", ROOT / "README.zh.md"),
     VERIFY: (ROOT / "docs" / "compliance.md", ROOT / "docs" / "compliance.zh.md"),
 }
@@ -81,20 +83,28 @@ def closing(result: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
-def verified(run: Path) -> str:
-    """What `sealscore-compliance verify` says of the first ledger of a run, and of a person at all of them."""
+def printed(*words: str) -> str:
+    """What `sealscore-compliance` prints for these words, on a terminal of WIDE columns."""
     from sealscore.compliance.cli import app
 
-    ledgers = sorted(str(path) for path in (run / "ledgers").glob("*.db"))
     terminal = patch.dict(os.environ, COLUMNS=str(WIDE))
     with terminal, contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
-        app(["verify", *ledgers, "--anchors", str(run / "receipts.jsonl"), "--simulation"])
-    # A paragraph of a ledger begins at the edge of the screen; what is of all together does, too, and comes last.
-    text = said.getvalue().replace(f"{run}/", "").rstrip("\n")
-    parts = re.split(r"\n(?=\S)", text)
-    together = parts[-1][parts[-1].index("  a person at all") :]
-    first = parts[0].rstrip("\n")
-    return "\n".join(line.rstrip() for line in f"{first}\n\n{together}".rstrip().splitlines())
+        app(list(words))
+    return "\n".join(line.rstrip() for line in said.getvalue().strip("\n").splitlines())
+
+
+def explained() -> str:
+    """What EXPLAIN prints."""
+    return printed(*EXPLAIN.split()[1:])
+
+
+def verified(run: Path) -> str:
+    """What `sealscore-compliance verify` says of the first ledger of a run, and of a person at all of them."""
+    ledgers = sorted(str(path) for path in (run / "ledgers").glob("*.db"))
+    text = printed("verify", *ledgers, "--anchors", str(run / "receipts.jsonl"), "--simulation").replace(f"{run}/", "")
+    # A ledger's lines begin at the edge of the screen; what is of all together comes last.
+    first, *_, last = re.split(r"\n(?=\S)", text)
+    return f"{first.rstrip()}\n\n{last[last.index('  a person at all') :].rstrip()}"
 
 
 def main() -> None:
@@ -109,6 +119,9 @@ def main() -> None:
         if given.result:
             result = json.loads(given.result.read_text(encoding="utf-8").splitlines()[-1])
         page.write_text(refresh(text, MAIN, closing(result)), encoding="utf-8")
+    for page in PAGES[EXPLAIN]:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(refresh(text, EXPLAIN, explained()), encoding="utf-8")
     if given.run:
         for page in PAGES[VERIFY]:
             text = page.read_text(encoding="utf-8")

@@ -100,6 +100,12 @@ def test_the_closing_table_is_as_the_program_prints_it(page: Path):
     assert list(result["baselines"]) == sorted(result["baselines"])
 
 
+@pytest.mark.parametrize("page", SCRIPT["PAGES"][SCRIPT["EXPLAIN"]], ids=lambda page: page.name)
+def test_what_an_epsilon_means_is_as_the_program_prints_it(page: Path):
+    shown = SCRIPT["block"](page.read_text(encoding="utf-8"), SCRIPT["EXPLAIN"])
+    assert SCRIPT["explained"]() == shown, "write it again: python docs/outputs_page.py"
+
+
 def test_a_verified_ledger_is_shown_alike_in_both_languages():
     first, second = (SCRIPT["block"](page.read_text(encoding="utf-8"), VERIFY) for page in SCRIPT["PAGES"][VERIFY])
     assert first == second
