@@ -46,7 +46,11 @@ def plain(text: object, most: int = MOST) -> str:
 
 
 def visible(text: str) -> str:
-    """The same text, all of it, with escapes for what is invisible but line feeds."""
+    """The same text, all of it, with escapes for what is invisible but line feeds.
+
+    A no-break blank, which numbers of ours have before their unit, is shown as the blank that it is.
+    """
+    text = text.replace("\N{NO-BREAK SPACE}", " ")
     if _PLAIN.fullmatch(text):
         return text
     return "".join(one if one == "\n" or _seen(one) else _escape(one) for one in text)

@@ -121,5 +121,5 @@ def test_make_bench_runs_what_the_page_says():
 
 
 def test_the_walk_names_every_phase():
-    diagram = "".join(re.findall(r"```\n(.*?)```", read("docs/protocol.md"), re.DOTALL)[:2])
+    diagram = "".join(re.findall(r"```text\n(.*?)```", read("docs/protocol.md"), re.DOTALL)[:2])
     assert set(re.findall(r"^ (\w+)", diagram, re.MULTILINE)) >= {kind.value for kind in Kind}

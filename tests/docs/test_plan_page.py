@@ -48,5 +48,5 @@ def test_a_changed_model_changes_the_page():
 
 
 def test_the_small_plan_on_the_page_is_a_plan():
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    text, *_ = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     assert Plan.loads(text).name == "first-loans"

@@ -41,6 +41,11 @@ def test_what_is_invisible_is_written_as_an_escape(text: str, shown: str):
     assert plain(text) == shown
 
 
+def test_a_number_and_its_unit_are_shown_with_a_blank_between():
+    assert visible("88.1\xa0% of persons") == "88.1 % of persons"
+    assert plain("88.1\xa0%") == "88.1\\xa0%"
+
+
 def test_a_long_text_is_cut_and_says_by_how_much():
     assert plain("x" * 10_000) == "x" * MOST + "... (9,500 more characters)"
     assert plain("x" * 10_000, 20) == "x" * 20 + "... (9,980 more characters)"
