@@ -119,6 +119,7 @@ def run(
 
 def _watch(scenario: Scenario, seeds: int, engine: Engine, runs: Path, as_json: bool) -> None:
     """Run a plan of counts, which has nothing to judge or to compare with, and show what its tables say."""
+    from sealscore.compliance.run_report.run_report import write_report
     from sealscore.shared.monitoring.power import too_weak
     from sealscore.shared.monitoring.text import watch_text
     from sealscore.simulations.experiments.console import ProgressObserver
@@ -133,7 +134,11 @@ def _watch(scenario: Scenario, seeds: int, engine: Engine, runs: Path, as_json: 
         if not as_json:
             for line in watch_text(done.record):
                 print(visible(line))
-        console.print(f"written to {foreign(done.folder)}; its figures are in run.json, the same text in watch.txt")
+        written = write_report(done.folder)
+        words = (
+            f"written to {foreign(done.folder)}; its figures are in run.json, the same text in watch.txt, and as a page"
+        )
+        console.print(f"{words} in {foreign(written.name)}")
     if as_json:
         print(json.dumps({name: done.record[name] for name in ("plan", "privacy", "monitoring")}))
 

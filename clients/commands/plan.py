@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -175,9 +176,12 @@ def opened(node_dir: NodeDir) -> Iterator[Ledger]:
 
 
 def _review(node_dir: NodeDir, plan: Plan) -> PlanReview:
+    from sealscore.clients.setup.plan_data import own_passing
+
     card, cards, data = node_dir.identity().card, node_dir.trust().cards, node_dir.config().data
     with opened(node_dir) as ledger, closing(node_dir.disclosure_store()) as store:
-        return review(plan, card, cards, ledger.state, data, store)
+        seen = review(plan, card, cards, ledger.state, data, store)
+    return dataclasses.replace(seen, lines=(*seen.lines, *own_passing(node_dir, plan)))
 
 
 def _print(seen: PlanReview) -> None:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable
 from sealscore.clients.data import DataError, Given, Loaded, in_words, load, read_given
 from sealscore.clients.data.column_mapping import ColumnMapping
 from sealscore.clients.features.dictionary.row_local import check_row_local
+from sealscore.clients.monitoring.own_passing import OwnPassing
 from sealscore.clients.monitoring.passages import MonitoredLoans
 from sealscore.clients.setup.config import NodeConfig
 from sealscore.clients.setup.node_dir import NodeDir
 from sealscore.shared.persons.records import Records
+from sealscore.shared.plan.errors import PlanError
 from sealscore.shared.plan.plan import Plan
 
 
@@ -45,6 +47,24 @@ def _source(node_dir: NodeDir, config: NodeConfig, plan: Plan) -> ColumnMapping:
     if plan.monitoring is None:
         return own
     return MonitoredLoans.of(own, None if named is None else named.table_of(node_dir.folder))
+
+
+def own_passing(node_dir: NodeDir, plan: Plan) -> list[tuple[str, str]]:
+    """(what, words) lines on what the own repayments say of the guess of a plan of counts; none where they cannot.
+
+    Data that cannot be read say so at the approval.
+    """
+    named = node_dir.config().data.repayments
+    if plan.monitoring is None or named is None:
+        return []
+    try:
+        found = OwnPassing.of(plan, named.table_of(node_dir.folder).histories())
+    except (DataError, PlanError):
+        return []
+    if found is None:
+        return []
+    lines = [("own loans", found.words)]
+    return lines if found.warning is None else [*lines, ("warning", found.warning)]
 
 
 def faults(node_dir: NodeDir, config: NodeConfig, plans: Iterable[Plan]) -> list[tuple[Plan, DataError]]:

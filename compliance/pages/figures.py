@@ -95,11 +95,13 @@ def line_figure(
     _rules(plot, rules)
     for line in lines:
         _line(plot, line)
+    # Beside the last point of all, which may be far from the edge: names at the edge would be of no line.
+    edge = min(plot.right_edge, max((plot.x(float(line.x[-1])) for line in named), default=plot.right_edge))
     ends_at = [plot.y(float(line.y[-1])) + 4 for line in named]
     for line, at in zip(named, apart(ends_at, 15, plot.top + 8, plot.bottom - 2), strict=True):
         if not line.joined:
-            plot.parts.append(marker(plot.right_edge + 11, at - 4, line.style))
-        start = plot.right_edge + 5 + keys[line.label]
+            plot.parts.append(marker(edge + 11, at - 4, line.style))
+        start = edge + 5 + keys[line.label]
         plot.parts.append(words(start, at, line.label, size=SMALL, colour=line.style.colour))
     for label in labels:
         plot.parts.append(_name(plot, label))

@@ -118,3 +118,12 @@ class RunFolder:
 
 def _oracle(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def counts_record(folder: Path) -> dict[str, Any] | None:
+    """The record of a run of counts; None where the folder holds any other run, or none that can be read."""
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "monitoring" in record else None

@@ -8,8 +8,9 @@ from sealscore.compliance.pages.glossary import glossary
 from sealscore.compliance.pages.page import Html, Page, element, join, pairs, paragraph
 from sealscore.compliance.pages.software import own_version
 from sealscore.compliance.run_figures.findings import Findings
-from sealscore.compliance.run_figures.record import RunFolder
+from sealscore.compliance.run_figures.record import RunFolder, counts_record
 from sealscore.compliance.run_report.comparison_sections import baselines, scorecard
+from sealscore.compliance.run_report.counts_report import counts_report
 from sealscore.compliance.run_report.fairness_section import fairness_section
 from sealscore.compliance.run_report.overview import glance
 from sealscore.compliance.run_report.party_sections import parties, training
@@ -30,15 +31,16 @@ def write_report(run_folder: Path, output: Path | None = None) -> Path:
     """Write the report of a run, by default as `report.html` into its folder; returns where it is.
 
     All that it says "by the protocol" follows from what was released; what only a simulation knows is taken from
-    `oracle.json`, is marked so, and is left out where there is none. The same folder gives the same bytes.
+    `oracle.json`, is marked so, and is left out where there is none. The same folder gives the same bytes. Of a run of
+    counts it is the page of its figures.
 
     Raises:
         NotARun: the folder holds no whole run.
         OSError: the report cannot be written.
     """
     target = output or run_folder / REPORT
-    text = run_report(RunFolder.load(run_folder))
-    write_whole(target, text)
+    counted = counts_record(run_folder)
+    write_whole(target, run_report(RunFolder.load(run_folder)) if counted is None else counts_report(counted))
     return target
 
 

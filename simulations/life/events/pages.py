@@ -31,7 +31,7 @@ def early_section(oracle: Mapping[str, Any]) -> Html:
     heads = (
         "loans",
         "bad",
-        "flagged",
+        "flagged ever",
         "bad warned of in time",
         "days ahead, median",
         "bad of flagged",

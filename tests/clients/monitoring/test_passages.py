@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from sealscore.clients.data import DataError
 from sealscore.clients.features.dictionary.row_local import obstacles
+from sealscore.clients.monitoring.own_passing import OwnPassing
 from sealscore.clients.monitoring.passages import passages
-from sealscore.clients.setup.plan_data import given_reader, loaded, loader
+from sealscore.clients.setup.plan_data import given_reader, loaded, loader, own_passing
 from sealscore.clients.watch.months import month_number
 from sealscore.shared.monitoring.counting import first_passages
+from sealscore.shared.monitoring.power import power
 from sealscore.shared.plan.monitoring import OPENED, PASSAGES
 from sealscore.shared.plan.plan import Plan
 
@@ -139,3 +141,44 @@ def test_what_tables_are_by_is_counted_however_it_is_marked(mark: str):
     marked = plan.model_copy(update={"groups": {"lender": plan.groups["lender"].model_copy(update={"table": table})}})
     assert any("sector_0" in what for what in obstacles(marked, "lender-1", declared=False))
     assert obstacles(marked, "lender-1", declared=True) == []
+
+
+@pytest.mark.parametrize(
+    ("passing", "late", "warned"),
+    # The guess, of every so many own loans one that is late, and whether the operator is warned.
+    [(0.5, 100, True), (0.5, 2, False), (0.02, 2, False)],
+    ids=["talked up", "as guessed", "too low"],
+)
+def test_the_guess_of_a_plan_is_held_against_the_own_loans(passing: float, late: int, warned: bool):
+    plan = counts_plan(monitoring__originations=False, monitoring__passing=passing, privacy__epsilon=3.0)
+    cells = [(f"L{loan}", "2025-03", 0) for loan in range(400)] + [(f"old{loan}", "2019-01", 90) for loan in range(50)]
+    cells += [(f"L{loan}", "2025-04", 40 if loan % late == 0 else 0) for loan in range(400)]
+    found = OwnPassing.of(plan, rows(*cells))
+    assert found is not None
+    assert (found.loans, found.passed) == (400, 400 // late)
+    assert found.chance == power(plan.replace(monitoring__passing=1 / late)).chance
+    assert (found.warning is not None) == warned
+    assert f"{400:,}" in found.words
+
+
+def test_the_node_holds_the_guess_against_its_own_table(lender):
+    plan = counts_plan(monitoring__originations=False, privacy__epsilon=3.0)
+    paid = lender.folder / "paid.csv"
+    cells = [(f"L{loan}", "2025-03", 40 if loan < 30 else 0) for loan in range(300)]
+    pl.DataFrame(cells, schema=["number", "month", "days"], orient="row").write_csv(paid)
+    ((what, said),) = own_passing(lender, plan)
+    assert (what, said.split()[0]) == ("own loans", "0.1")
+    talked_up = [what for what, _ in own_passing(lender, plan.replace(monitoring__passing=0.9, privacy__epsilon=0.5))]
+    assert talked_up == ["own loans", "warning"]
+    assert own_passing(lender, counts_plan()) == []
+    paid.write_text("number\nL1\n", encoding="utf-8")
+    assert own_passing(lender, plan) == []  # the approval says what is wrong with it
+
+
+def test_where_the_guess_judges_nothing_nothing_is_held_against_it():
+    one = rows(("a", "2025-03", 0))
+    assert OwnPassing.of(counts_plan(), one) is None
+    assert OwnPassing.of(counts_plan(monitoring__originations=False), rows(("a", "2019-03", 0))) is None
+    none_late = OwnPassing.of(counts_plan(monitoring__originations=False, privacy__epsilon=3.0), one)
+    assert none_late is not None
+    assert 0 < none_late.chance < 1

@@ -57,6 +57,18 @@ def inside(drawing: str) -> bool:
     return True
 
 
+def test_a_line_is_named_where_it_ends():
+    """As those of vintages whose windows are over: a name at the edge would be of no line."""
+
+    def named_at(last: float) -> float:
+        drawing = str(line_figure("t", UNIT, UP, [Line("short", [0.0, last], [0.2, 0.4])]))
+        assert inside(drawing)
+        (found,) = (float(text.attrib["x"]) for text in parse(drawing).iter("text") if text.text == "short")
+        return found
+
+    assert named_at(4.0) < named_at(7.0) < named_at(10.0)
+
+
 class TestTicks:
     @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 10))
     def test_round_ticks_lie_within_and_are_few(self, low: float, size: float, about: int):

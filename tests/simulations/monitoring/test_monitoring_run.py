@@ -18,6 +18,8 @@ import sealscore
 from sealscore.clients.node.admission import NotApproved, admit
 from sealscore.compliance.figures.registry import registry_record
 from sealscore.compliance.run_figures.record import NotARun, RunFolder
+from sealscore.compliance.run_report.counts_report import LOST, counts_report
+from sealscore.compliance.run_report.run_report import write_report
 from sealscore.compliance.verify.verify import verify_ledger
 from sealscore.server.releases.making import make_release
 from sealscore.shared.dp.mechanisms import Mechanisms
@@ -47,6 +49,26 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, n
     records = {name: loans(plan, 3000, place, 2000) for place, name in enumerate(PARTIES)}
     Federation.of(plan, records, None, folder / "ledgers").run(folder)
     return plan, folder, sum(first_passages(plan, part.columns) for part in records.values())  # type: ignore[return-value]
+
+
+def test_its_report_is_a_page_of_shifts_rates_and_loans(carried_out: tuple[Plan, Path, np.ndarray], tmp_path: Path):
+    _, folder, _ = carried_out
+    text = write_report(folder, tmp_path / "page.html").read_text("utf-8")
+    assert "<script" not in text
+    record = json.loads((folder / "run.json").read_text())
+    assert "<svg" not in text  # so few loans show no shift
+    assert text.count(f">{LOST}<") == sum(
+        one["value"] is None for name in ("counts", "rates") for one in record["monitoring"][name]
+    )
+    # A month that shows one, above its threshold, and one that is hidden.
+    shifts = record["monitoring"]["shifts"]
+    seen = {"value": 0.3, "low": 0.1, "high": 0.5, "threshold": 0.2, "moved": True}
+    record["monitoring"]["shifts"] = [shifts[0] | seen, shifts[1] | seen | {"value": 0.1, "moved": False}, shifts[2]]
+    text = counts_report(record)
+    assert text.count("<svg") == 1
+    assert f"{shifts[0]['what']} in {shifts[0]['row']}" in text
+    assert f"in {shifts[1]['row']}" not in text
+    assert shifts[2]["row"] in text.split("<svg")[1].split("</figure>")[0] + text.split("<svg")[0]
 
 
 def test_the_noise_of_the_tables_is_that_which_is_claimed(carried_out: tuple[Plan, Path, np.ndarray]):
