@@ -20,7 +20,7 @@ from sealscore.simulations.experiments import baselines
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-CODE = re.compile(r'(?:Refused\(|_refuse\(\w+, |Refusal\((?:\w+|self\._reply\(header\)), )"([a-z-]+)"')
+CODE = re.compile(r'(?:Refused\(|_refused?\(\w+, |Refusal\((?:\w+|self\._reply\(header\)), )"([a-z-]+)"')
 
 
 def read(name: str) -> str:
