@@ -12,7 +12,7 @@ from sealscore.compliance.figures.explain import chances, in_words
 from sealscore.compliance.figures.recipients import Recipient
 from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
-from sealscore.compliance.ledger_report.overview_section import recipient_name
+from sealscore.compliance.ledger_report.reviewer.overview_section import recipient_name
 from sealscore.compliance.ledger_report.told.disclosure_section import phase_words
 from sealscore.compliance.ledger_report.trust_section import beyond, trust
 from sealscore.compliance.pages.page import Column, Html, bullets, element, join, pairs, paragraph, soft, table

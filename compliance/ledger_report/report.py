@@ -10,17 +10,17 @@ from sealscore.compliance.impact.facts import ImpactFacts
 from sealscore.compliance.ledger_report.budget_section import budgets
 from sealscore.compliance.ledger_report.claim_section import claim
 from sealscore.compliance.ledger_report.collusion_section import collusion
-from sealscore.compliance.ledger_report.impact_section import impact, sign_off
 from sealscore.compliance.ledger_report.incidents_section import incidents
 from sealscore.compliance.ledger_report.joint_section import joint
 from sealscore.compliance.ledger_report.model_section import fairness, model_card, reasons
-from sealscore.compliance.ledger_report.overview_section import overview, unusual
+from sealscore.compliance.ledger_report.reviewer.impact_section import impact, sign_off
+from sealscore.compliance.ledger_report.reviewer.overview_section import overview, unusual
+from sealscore.compliance.ledger_report.reviewer.verdict import verdict_line
+from sealscore.compliance.ledger_report.reviewer.verification_section import record, verification
 from sealscore.compliance.ledger_report.timeline_section import timeline
 from sealscore.compliance.ledger_report.told.disclosure_section import consents, disclosures, labels
 from sealscore.compliance.ledger_report.told.scoring_section import scoring
 from sealscore.compliance.ledger_report.trust_section import beyond as covered_not
-from sealscore.compliance.ledger_report.verdict import verdict_line
-from sealscore.compliance.ledger_report.verification_section import record, verification
 from sealscore.compliance.pages.glossary import glossary
 from sealscore.compliance.pages.page import Page, bullets, pairs, paragraph
 from sealscore.shared.files import write_whole

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sealscore.compliance.figures.review import LedgerReview, PartyReview
 from sealscore.compliance.figures.worries import few_names
-from sealscore.compliance.ledger_report.verdict import check_title, outcome_words, verdict_line, verdict_title
+from sealscore.compliance.ledger_report.reviewer.verdict import check_title, outcome_words, verdict_line, verdict_title
 from sealscore.compliance.pages.page import (
     Column,
     Html,

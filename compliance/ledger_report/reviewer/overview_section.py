@@ -8,7 +8,7 @@ from sealscore.compliance.figures.recipients import Recipient
 from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.figures.worries import ASKED, few_names, worries
 from sealscore.compliance.ledger_report.budget_section import UNBOUNDED, epsilon_text, gauge
-from sealscore.compliance.ledger_report.verdict import verdict_line
+from sealscore.compliance.ledger_report.reviewer.verdict import verdict_line
 from sealscore.compliance.pages.gauges import gauges_figure
 from sealscore.compliance.pages.page import (
     Html,

@@ -8,7 +8,7 @@ from sealscore.compliance.figures.recipients import Recipient
 from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.impact.facts import RETAINED, ImpactFacts
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
-from sealscore.compliance.ledger_report.overview_section import recipient_name
+from sealscore.compliance.ledger_report.reviewer.overview_section import recipient_name
 from sealscore.compliance.pages.page import Html, element, join, pairs, paragraph, signed_line, soft, table
 from sealscore.compliance.told.kinds import TOLD_KINDS
 from sealscore.compliance.told.rows import planned_kinds

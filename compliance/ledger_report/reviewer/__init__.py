@@ -1,0 +1,1 @@
+"""What a reviewer reads first: page one, the verdict, the verification, and the impact assessment."""
