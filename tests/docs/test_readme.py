@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 from page_commands import FENCE
@@ -58,3 +59,15 @@ def test_the_chinese_pages_are_in_chinese():
         paragraphs = [part for part in re.split(r"\n\n+", prose) if len(part) > 60]
         assert paragraphs
         assert [part for part in paragraphs if not re.search(r"[\u4e00-\u9fff]", part)] == []
+
+
+def test_every_script_of_a_page_is_named_to_who_changes_one():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert {path.name for path in DOCS.glob("*.py")} == set(re.findall(r"`docs/(\w+\.py)`", page))
+
+
+def test_the_version_to_cite_is_this_one():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {project['version']}\n" in cited
+    assert f"\nlicense: {project['license']}\n" in cited
