@@ -25,7 +25,6 @@ app = typer.Typer(
     help="Check privacy ledgers offline, without trust in who wrote them, and say what they show. Exit code 0 means "
     "that every check passed; docs/errors.md has the table of the others.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 consent_app = typer.Typer(

@@ -17,7 +17,6 @@ from sealscore.shared.text.terminal import run_app
 app = typer.Typer(
     help="Run the server of a Sealscore federation: it coordinates, and sees sums only.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command()(setup.init)

@@ -33,7 +33,6 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 app = typer.Typer(
     help="Simulate federations of lenders and platforms that train one loan-default model together.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 console = Terminal(stderr=True)

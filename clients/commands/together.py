@@ -48,7 +48,6 @@ def together(*words: str) -> typer.Typer:
     app = typer.Typer(
         help="Run a node of a Sealscore federation: at a lender or a platform, beside its data.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     app.callback()(program)

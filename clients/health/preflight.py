@@ -25,7 +25,7 @@ from sealscore.shared.identity.trust import TrustError
 from sealscore.shared.ledger.disclosure_store import DisclosureStore, DisclosureStoreError
 from sealscore.shared.ledger.ledger import Ledger, LedgerError
 from sealscore.shared.persons.consent import FEDERATION
-from sealscore.shared.phases.alignments import alignments_of
+from sealscore.shared.phases.pairs.alignments import alignments_of
 from sealscore.shared.plan.plan import SERVER, Plan
 
 BUDGET = "its [budget] is not the one in force; sealscore-node budget --why TEXT puts it into force"

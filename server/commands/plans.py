@@ -17,7 +17,7 @@ from sealscore.server.commands.running import final_words, run_action, show_said
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan
 from sealscore.server.run.earlier_run import check_earlier_run
 from sealscore.server.run.kept_scores import kept_scores, score_digests
-from sealscore.server.run.pace import alignment_seconds, duration, minutes, payloads, sums
+from sealscore.server.run.progress.pace import alignment_seconds, duration, minutes, payloads, sums
 from sealscore.server.run.run_files import FAILURE, PUBLISHED
 from sealscore.server.setup.plan_making import PROFILES, changed, made, measured_for, with_cards
 from sealscore.server.setup.retraining import recalibrated, retrained

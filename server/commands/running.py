@@ -16,9 +16,9 @@ from rich.table import Table
 from sealscore.server.commands.terminal import HERE, Folder, console, server_dir_at, signed_plan, superlink_of
 from sealscore.server.deploy.control_answers import ControlError, SubmittedRun
 from sealscore.server.run.earlier_run import check_earlier_run
-from sealscore.server.run.progress import ProgressFollower, inode_of, last_of
-from sealscore.server.run.progress_lines import ProgressLines
-from sealscore.server.run.progress_table import RunTable
+from sealscore.server.run.progress.file import ProgressFollower, inode_of, last_of
+from sealscore.server.run.progress.lines import ProgressLines
+from sealscore.server.run.progress.table import RunTable
 from sealscore.server.run.run_files import FAILURE, JOURNAL, PROGRESS, WATCH
 from sealscore.server.setup.server_dir import ServerDir
 from sealscore.shared import bundle as bundles

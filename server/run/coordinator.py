@@ -18,7 +18,7 @@ from scipy.special import logit
 from sealscore.server.run.additive_fit import FederatedSums
 from sealscore.server.run.cohort_sums import AskedSums, CohortSums
 from sealscore.server.run.kept_scores import KeptScore, PublishedScore
-from sealscore.server.run.pace import exchanges
+from sealscore.server.run.progress.pace import exchanges
 from sealscore.server.run.rounds import Observer, Rounds
 from sealscore.server.run.run_journal import RunJournal
 from sealscore.server.run.tower_fit import fitted_tower

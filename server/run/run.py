@@ -15,7 +15,7 @@ import polars as pl
 from sealscore.server.run.coordinator import Coordinator, RunOutcome, WatchOutcome
 from sealscore.server.run.earlier_run import SIGNALS, TOWERS, check_earlier_run, take_over
 from sealscore.server.run.kept_scores import SCORES, kept_scores
-from sealscore.server.run.progress import FileObserver
+from sealscore.server.run.progress.file import FileObserver
 from sealscore.server.run.rounds import Observer, StepObserver
 from sealscore.server.run.run_files import PROGRESS, RECEIPTS, WATCH
 from sealscore.server.run.run_journal import RunJournal

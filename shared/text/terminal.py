@@ -14,6 +14,7 @@ from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 from rich.text import Text
 
+from sealscore.shared.text.command_line import command_of
 from sealscore.shared.text.foreign import MOST, grouped, plain, ungrouped, visible
 from sealscore.shared.text.numbers import SPACE
 
@@ -106,7 +107,7 @@ def run_app(app: typer.Typer, expected: Expected, interrupted: str) -> NoReturn:
     if app.registered_callback is None and len(app.registered_commands) + len(app.registered_groups) > 1:
         app.callback()(program)
     try:
-        code = app(standalone_mode=False)
+        code = command_of(app)(standalone_mode=False)
         if code == INTERRUPTED:  # typer turns Ctrl-C into this code, without a word
             raise KeyboardInterrupt
         sys.exit(code)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from sealscore.clients.courier import Responder
 from sealscore.clients.node.socket_server import serve
-from sealscore.server.run.progress import ProgressFollower
+from sealscore.server.run.progress.file import ProgressFollower
 from sealscore.shared.bundle import courier_app, write_app
 from sealscore.shared.processes import IMPORT_ROOT
 from sealscore.simulations import QUIET_ENVIRONMENT

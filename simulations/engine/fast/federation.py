@@ -12,7 +12,7 @@ import torch
 from sealscore.clients.node.admission import admit
 from sealscore.clients.roles.lender import Lender
 from sealscore.server.run.coordinator import Coordinator
-from sealscore.server.run.progress import FileObserver
+from sealscore.server.run.progress.file import FileObserver
 from sealscore.server.run.rounds import Observer
 from sealscore.server.run.run import Carriage, leave_results, protection, run_name
 from sealscore.server.run.run_files import PROGRESS

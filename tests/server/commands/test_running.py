@@ -16,7 +16,7 @@ from homes import Said, Town, running
 import sealscore.server.commands.running as commands
 from sealscore.server.deploy.control_answers import ControlError
 from sealscore.server.run.deployed import carry_out
-from sealscore.server.run.progress import inode_of
+from sealscore.server.run.progress.file import inode_of
 from sealscore.server.run.rounds import AttemptsSpent, Rounds
 from sealscore.server.run.run_files import FAILURE, JOURNAL, PROGRESS
 from sealscore.server.setup.server_dir import PASSPHRASE

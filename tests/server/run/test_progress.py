@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealscore.server.run.progress import FileObserver, ProgressFollower, inode_of
+from sealscore.server.run.progress.file import FileObserver, ProgressFollower, inode_of
 from sealscore.shared.phases.kind import Kind
 from sealscore.shared.phases.order import Phase
 

@@ -8,9 +8,9 @@ import pytest
 from builders import small_plan
 from vertical_builders import vertical_plan
 
-from sealscore.server.run.pace import SECONDS_A_ROUND, Remaining, alignment_seconds, duration, exchanges
-from sealscore.server.run.progress import last_of
-from sealscore.server.run.progress_lines import EVERY, ProgressLines
+from sealscore.server.run.progress.file import last_of
+from sealscore.server.run.progress.lines import EVERY, ProgressLines
+from sealscore.server.run.progress.pace import SECONDS_A_ROUND, Remaining, alignment_seconds, duration, exchanges
 from sealscore.shared.phases.order import phases
 from sealscore.shared.plan.plan import Plan
 

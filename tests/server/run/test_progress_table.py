@@ -9,8 +9,8 @@ import pytest
 from builders import BIN, TRAIN, phase_of, small_plan
 from rich.console import Console
 
-import sealscore.server.run.progress_table as watching
-from sealscore.server.run.progress_table import RunTable
+import sealscore.server.run.progress.table as watching
+from sealscore.server.run.progress.table import RunTable
 
 
 def row(phase: str, number: int, **more: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import tomli_w
 from homes import BUNDLE, Town, deployable, plan_data
 from vertical_builders import vertical_plan
 
-from sealscore.server.run.pace import duration, minutes, payloads, sums
+from sealscore.server.run.progress.pace import duration, minutes, payloads, sums
 from sealscore.server.setup.plan_making import PROFILES, changed, made, with_cards
 from sealscore.shared.identity.enrolment import Enrolment
 from sealscore.shared.identity.identity import Identity

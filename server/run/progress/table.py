@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from sealscore.server.run.pace import Remaining, minutes
+from sealscore.server.run.progress.pace import Remaining, minutes
 from sealscore.shared.dp.mechanisms import Mechanisms
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from sealscore.shared.crypto.psi import SECONDS_AN_OPERATION, operations
-from sealscore.shared.phases.alignments import alignments
 from sealscore.shared.phases.order import Phase, phases
+from sealscore.shared.phases.pairs.alignments import alignments
 from sealscore.shared.plan.plan import Plan
 
 # One exchange with four parties over Flower on one machine of two cores (`python -m sealscore.simulations.bench

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from sealscore.server.run.pace import Remaining, minutes
-from sealscore.server.run.progress_table import EpsilonSoFar
+from sealscore.server.run.progress.pace import Remaining, minutes
+from sealscore.server.run.progress.table import EpsilonSoFar
 from sealscore.shared.phases.order import Phase
 from sealscore.shared.plan.plan import Plan
 from sealscore.shared.text.foreign import plain

@@ -1,0 +1,1 @@
+"""What pairs of a lender and a platform do in a plan."""
