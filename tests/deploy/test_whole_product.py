@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from builders import TRAIN
-from consortium import NAMES, Consortium
+from consortium import LOANS, NAMES, Consortium
 from deployment import until
 from ledgers import state_of
 from operators import PATIENCE, make_plan, start_server, verify
@@ -72,7 +72,7 @@ def trained(output: Path) -> int:
 def test_a_run_outlives_its_server_and_its_ledgers_verify(consortium: Consortium):
     found = consortium
     server, lenders, ledgers = found.server, found.lenders, found.ledgers()
-    path = make_plan(server, "demo", NAMES, **SHORT)
+    path = make_plan(server, "demo", NAMES, LOANS, **SHORT)
     demo = found.plan("demo")
     output = found.output(demo)
     bundle = str(server.home.with_name("app.fab"))
@@ -82,7 +82,7 @@ def test_a_run_outlives_its_server_and_its_ledgers_verify(consortium: Consortium
     assert all("approved: demo" in said for said in told.values())
 
     # A node is reached by a proposal as long as a plan of this version is live at it.
-    make_plan(server, "second", NAMES, **SHORT)
+    make_plan(server, "second", NAMES, LOANS, **SHORT)
     said = server.type("plan", "publish", "second")
     for name, listed in found.each(lambda name: lenders[name].type("plan", "list")).items():
         assert re.search(rf"{name} +│ taken", said), said

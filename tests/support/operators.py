@@ -142,14 +142,14 @@ def start_server(operator: Operator) -> Begun:
     return begun
 
 
-def make_plan(operator: Operator, name: str, records: Iterable[str], **changes: str) -> Path:
+def make_plan(operator: Operator, name: str, parties: Iterable[str], records: int = 400, **changes: str) -> Path:
     """`plan new` like the small plan for these parties, edits of its file, and `plan sign`; the signed plan's file.
 
     In the profile whose noise every command solves in no time: everybody is in every sample.
     """
     like = operator.home.with_name("like.toml")
     like.write_text(tomli_w.dumps(plan_data(privacy=PLAN["privacy"] | {"epsilon": 2.0})), "utf-8")
-    counts = [word for party in records for word in ("--records", f"{party}=400")]
+    counts = [word for party in parties for word in ("--records", f"{party}={records}")]
     operator.type("plan", "new", name, "--like", str(like), "--profile", "fewest", *counts)
     operator.write(f"plans/{name}.toml", **changes)
     operator.type("plan", "sign", name)
