@@ -78,6 +78,8 @@ def is_name(word: str) -> bool:
 def names_what_is_there(page: Path, line: int, span: str) -> None:
     if not any(command_of(one) for one in split(span)):
         assert all(map(is_there, FILE.findall(span))), f"no file {FILE.findall(span)}"
+    paths = re.findall(r"/v1/([a-z]+)", span)
+    assert all(f'"/v1/{path}' in source() for path in paths), f"no path {paths}"
     variables = re.findall(r"\b(?:SEALSCORE|FLWR|RAY)_[A-Z_]+\b", span)
     assert set(variables) <= words(), f"no variable {variables}"
     # test_claims.py holds that a test is where a page says.
@@ -94,7 +96,15 @@ def test_a_name_that_a_page_writes_as_code_is_there():
 
 @pytest.mark.parametrize(
     "span",
-    ["reporting.json", "shared/dp/nothing.py", "SEALSCORE_FOLDER", "privacy.epsilom", "NoSuchClass", "auc_exactly"],
+    [
+        "reporting.json",
+        "shared/dp/nothing.py",
+        "SEALSCORE_FOLDER",
+        "privacy.epsilom",
+        "NoSuchClass",
+        "auc_exactly",
+        "POST /v1/marks",
+    ],
 )
 def test_a_name_that_is_not_there_is_found(span: str):
     with pytest.raises(AssertionError):

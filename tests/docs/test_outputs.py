@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from cases import check_each
-from page_commands import FENCE, PAGES, Shown, command_of, fault, split, text_of
+from page_commands import FENCE, PAGES, command_of, split, text_of
 from paths import ROOT
 
 from sealscore.simulations.data import datasets
@@ -49,14 +49,16 @@ def is_typed(line: str) -> bool:
 def has_a_marker(page: Path, line: int, language: str, body: str, command: str) -> None:
     typed = language == "" and all(map(is_typed, body.replace("\\\n", " ").splitlines()))
     assert typed or command, f"line {line}: put <!-- output of: COMMAND --> before it, or a language"
-    if command and not command.startswith("<!--"):
-        for words in split(command):
-            assert not command_of(words) or (said := fault(Shown(page, line, words, False))) is None, said
 
 
 def test_a_block_that_looks_like_output_has_its_command():
     assert len(samples()) > 60
     check_each(has_a_marker, samples())
+
+
+def test_a_sample_without_a_command_is_found():
+    with pytest.raises(AssertionError):
+        has_a_marker(ROOT / "README.md", 1, "", "verified: 3 ledgers\n", "")
 
 
 @cache

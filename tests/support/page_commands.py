@@ -112,6 +112,11 @@ def shown_on(page: Path) -> Iterator[Shown]:
                 if command_of(words):
                     yield Shown(page, at, words, True)
             at += 1 + line.count("\0")
+    text = text_of(page)
+    for marker in re.finditer(r"<!-- output of: (.+?) -->", text):
+        for words in split(marker[1]):
+            if command_of(words):
+                yield Shown(page, text.count("\n", 0, marker.start()) + 1, words, False)
     for line, span in spans(page):
         # A synopsis has what may be left out in brackets; what follows a semicolon is a message's advice.
         before: tuple[str, ...] = ()
