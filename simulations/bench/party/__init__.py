@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from sealscore.shared.model.additive.additive_code import linear_tables, of_coding
 from sealscore.shared.model.bins import Binning, FeatureBins
 from sealscore.shared.model.coding import Coding
 from sealscore.shared.plan.schema import NumericFeature
-from sealscore.simulations.engine.fast.additive import linear_tables, of_coding
 from sealscore.simulations.engine.fast.segments import Segments, clipped_sums
 
 RECORDS, COLUMNS, BINS = 10_000_000, 30, 16
