@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sealscore.compliance.figures.joint import JointClaim
 from sealscore.compliance.figures.together import Together
-from sealscore.compliance.told.rows import READERS, ToldRow, bits_received
+from sealscore.compliance.told.rows import READERS, DisclosureRow, bits_received
 from sealscore.shared.plan.plan import Plan
 
 
@@ -41,7 +41,7 @@ class Recipient:
 
 
 def recipients(
-    plans: Sequence[Plan], joint: Sequence[JointClaim], together: Together, rows: Sequence[ToldRow]
+    plans: Sequence[Plan], joint: Sequence[JointClaim], together: Together, rows: Sequence[DisclosureRow]
 ) -> list[Recipient]:
     """Every recipient that a plan or a ledger names, those who can learn alike as one, by what they can learn."""
     labelled = {one.recipient for one in rows if one.kind == "labels" and one.fresh != 0}

@@ -17,7 +17,7 @@ from typing import Any
 
 from sealscore.compliance.figures.joint import JointClaim, joint_claims
 from sealscore.compliance.told.kinds import TOLD_KINDS
-from sealscore.compliance.told.rows import ToldRow, planned_kinds, told_rows
+from sealscore.compliance.told.rows import DisclosureRow, planned_kinds, told_rows
 from sealscore.compliance.verify.account import Account
 from sealscore.compliance.verify.checks import verdict_of
 from sealscore.compliance.verify.verification import Verification
@@ -72,7 +72,7 @@ def registry_record(ledgers: Sequence[Verification]) -> dict[str, Any]:
 
 
 def _deployment(
-    claim: JointClaim, ledgers: Sequence[Verification], accounts: Sequence[Account], told: Sequence[ToldRow]
+    claim: JointClaim, ledgers: Sequence[Verification], accounts: Sequence[Account], told: Sequence[DisclosureRow]
 ) -> dict[str, Any]:
     plan, mechanisms = claim.plan, Mechanisms(claim.plan)
     rows = [one for one in told if plan.hash in one.plans]

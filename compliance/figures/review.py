@@ -12,7 +12,7 @@ from sealscore.compliance.figures.recipients import Recipient, recipients
 from sealscore.compliance.figures.together import Together
 from sealscore.compliance.run_figures.findings import Findings
 from sealscore.compliance.run_figures.record import RunFolder
-from sealscore.compliance.told.rows import ToldRow, told_rows
+from sealscore.compliance.told.rows import DisclosureRow, told_rows
 from sealscore.compliance.verify.account import Account
 from sealscore.compliance.verify.anchoring import Anchor
 from sealscore.compliance.verify.checks import LedgerVerdict, worst_verdict
@@ -68,7 +68,7 @@ class LedgerReview:
     parties: list[PartyReview]
     joint: list[JointClaim]
     together: Together
-    told: list[ToldRow]
+    told: list[DisclosureRow]
     recipients: list[Recipient]
     run: Findings | None
     simulation: bool

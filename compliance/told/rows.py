@@ -21,7 +21,7 @@ READERS = "*"
 
 
 @dataclass(frozen=True)
-class ToldRow:
+class DisclosureRow:
     """What one party told one recipient under one plan or, for scoring, all its releases.
 
     `bits` are of one person, None where it is counted otherwise; `label_epsilon` is that of a noisy label. `persons` is
@@ -73,9 +73,9 @@ class ToldRow:
         return TOLD_KINDS[self.kind]
 
 
-def told_rows(accounts: Sequence[Account]) -> list[ToldRow]:
+def told_rows(accounts: Sequence[Account]) -> list[DisclosureRow]:
     """All that the ledgers record, each disclosure once: by stage, kind, sender and recipient."""
-    merged: dict[tuple[object, ...], ToldRow] = {}
+    merged: dict[tuple[object, ...], DisclosureRow] = {}
     for one in (row for account in accounts for row in _rows(account)):
         hash = one.plan.hash if one.plan else ""
         key = (one.kind, one.stage, one.sender, one.recipient, hash, one.bits, one.label_epsilon)
@@ -106,7 +106,7 @@ def planned_kinds(accounts: Iterable[Account], plan: str = "") -> set[str]:
     return found
 
 
-def bits_received(rows: Iterable[ToldRow], stage: Stage) -> dict[str, Counter[str]]:
+def bits_received(rows: Iterable[DisclosureRow], stage: Stage) -> dict[str, Counter[str]]:
     """The most bits that each recipient has received of one person at one stage, by kind, from all senders together.
 
     The same meaning from the same sender tells nothing new, in however many plans; what came from different senders
@@ -123,7 +123,7 @@ def bits_received(rows: Iterable[ToldRow], stage: Stage) -> dict[str, Counter[st
     return found
 
 
-def _both(one: ToldRow, other: ToldRow) -> ToldRow:
+def _both(one: DisclosureRow, other: DisclosureRow) -> DisclosureRow:
     """The same disclosure by two ledgers, or by several entries of one: the larger of each figure."""
     return replace(
         one,
@@ -141,15 +141,15 @@ def _larger(one: int | None, other: int | None) -> int | None:
     return max(known) if known else None
 
 
-def _rows(account: Account) -> Iterator[ToldRow]:
+def _rows(account: Account) -> Iterator[DisclosureRow]:
     yield from _disclosed(account)
     yield from _counted(account)
     yield from _served(account)
 
 
-def _disclosed(account: Account) -> Iterator[ToldRow]:
+def _disclosed(account: Account) -> Iterator[DisclosureRow]:
     """What was told in the paired phases of plans; entries of one disclosure are summed."""
-    found: dict[tuple[object, ...], ToldRow] = {}
+    found: dict[tuple[object, ...], DisclosureRow] = {}
     for line, entry in account.of(Disclose):
         event, kind = entry.event, _kind(entry)
         if isinstance(event, Disclosure):
@@ -161,7 +161,7 @@ def _disclosed(account: Account) -> Iterator[ToldRow]:
         known = account.state.plans.get(entry.plan)
         plan = known.plan if known else None
         group = entry.phase.partition(":")[2]
-        one = ToldRow(
+        one = DisclosureRow(
             kind,
             "training",
             sender,
@@ -196,7 +196,7 @@ def _kind(entry: Disclose) -> str:
         return OTHER
 
 
-def _counted(account: Account) -> Iterator[ToldRow]:
+def _counted(account: Account) -> Iterator[DisclosureRow]:
     """Counts of monitoring, which are sums with noise."""
     for plan in account.plans:
         lines = [
@@ -207,13 +207,13 @@ def _counted(account: Account) -> Iterator[ToldRow]:
         if lines:
             fields = TOLD_KINDS["counts"].fields(plan.plan, plan.plan.lenders, None)
             days = [line.day for line in lines]
-            yield ToldRow(
+            yield DisclosureRow(
                 *("counts", "monitoring", account.party, READERS, plan.plan, None, None, None, None, len(lines)),
                 *(min(days), max(days), (account.party,), fields, (plan.plan.hash,), plan.plan.hash),
             )
 
 
-def _served(account: Account) -> Iterator[ToldRow]:
+def _served(account: Account) -> Iterator[DisclosureRow]:
     """What a platform may have told for scoring, by the days that its ledger charges."""
     serving = account.state.serving
     for lender, told in told_by_lender(serving).items():
@@ -226,7 +226,7 @@ def _served(account: Account) -> Iterator[ToldRow]:
                 if known is not None and release.told is not None:
                     group = known.plan.party(account.party).group
                     fields |= dict.fromkeys(TOLD_KINDS[key].fields(known.plan, group, release.told))
-            yield ToldRow(
+            yield DisclosureRow(
                 *(key, "scoring", account.party, lender, None, bits, None, None, None, told.days),
                 *(told.first, told.last, (account.party,), tuple(fields), plans, kind),
             )

@@ -27,7 +27,7 @@ FILE = re.compile(rf"(?<![\w*])[\w./-]+\.(?:{KINDS})(?![\w.])")
 NAME = re.compile(r"[a-z]+(_[a-z0-9]+)+|([a-z_]+\.)+[a-z_]+|[A-Z]\w*[a-z]\w*|[a-z]+")
 SKIPPED = {".venv", "runs", ".git", "__pycache__", "node_modules"}
 # Files and keys of a reader's own, in an example: nothing in the programs could be called so.
-OWN_FILES = {"shop.csv", "data.toml", "utils.py", "channels.csv", "one.json", "server-card.txt", "copy.db"}
+OWN_FILES = {"shop.csv", "b.csv", "data.toml", "utils.py", "channels.csv", "one.json", "server-card.txt", "copy.db"}
 OWN_KEYS = {"lender-a", "lender-b"}
 
 

@@ -9,7 +9,7 @@ from sealscore.compliance.figures.review import LedgerReview
 from sealscore.compliance.ledger_report.budget_section import epsilon_text
 from sealscore.compliance.pages.page import Column, Html, bullets, join, paragraph, soft, table
 from sealscore.compliance.told.kinds import TOLD_KINDS
-from sealscore.compliance.told.rows import ToldRow, bits_received
+from sealscore.compliance.told.rows import DisclosureRow, bits_received
 from sealscore.shared.ledger.budget_check import label_epsilon
 from sealscore.shared.ledger.entries import Withdraw
 from sealscore.shared.phases.order import KINDS
@@ -64,7 +64,7 @@ def _kinds(review: LedgerReview) -> Html:
     return table(columns, rows, tr("What was told, by kind"), class_="kinds")
 
 
-def _training(rows: Sequence[ToldRow]) -> Html:
+def _training(rows: Sequence[DisclosureRow]) -> Html:
     if not rows:
         return Html("")
     plans = len({one.plan.hash for one in rows if one.plan}) > 1
@@ -95,7 +95,7 @@ def _training(rows: Sequence[ToldRow]) -> Html:
     return table(columns, body, tr("Told in training, from whom to whom"))
 
 
-def _measure(one: ToldRow) -> str:
+def _measure(one: DisclosureRow) -> str:
     if one.bits is not None:
         return trn("{count} bit", "{count} bits", one.bits)
     if one.label_epsilon is None:
@@ -103,7 +103,7 @@ def _measure(one: ToldRow) -> str:
     return tr("label epsilon {epsilon}", epsilon=short(one.label_epsilon))
 
 
-def _days(one: ToldRow) -> str:
+def _days(one: DisclosureRow) -> str:
     return one.first if one.first == one.last else tr("{first} to {last}", first=one.first, last=one.last)
 
 
@@ -213,7 +213,7 @@ def _label_totals(review: LedgerReview) -> Iterator[Html]:
         )
 
 
-def _outcome(one: ToldRow) -> str:
+def _outcome(one: DisclosureRow) -> str:
     """The outcome in the plan's words."""
     if one.plan is None:
         return "of no plan"

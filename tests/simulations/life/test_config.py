@@ -139,7 +139,10 @@ def test_true_pds_rank_what_becomes_of_loans():
 def test_lives_of_several_seeds_are_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     names = ("bad_rate", "thin_approved")
     best, way = "lender alone, the best", {"frauds_stopped_by_review": 0.2, "days_median": 0.0, "days_90": 3.0}
-    flagged = {key: {"flagged": 0.15, "caught": 0.35, "lead": 61.0} for key in ("rule", "score", "bit")}
+    flagged = {
+        key: {"flagged": 0.15, "caught": 0.35, "lead": 61.0}
+        for key in ("rule", "score", "rule_ever", "score_ever", "bit")
+    }
     early = flagged | {"watched": flagged, "bits": {"told": 10, "ones": 0.2}}
     for seed, (federation, beyond) in enumerate(((0.12, 0.2), (0.1296, 0.3))):
         ranking = {name: {"federation": federation, best: 0.16} for name in names}
