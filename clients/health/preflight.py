@@ -191,7 +191,8 @@ def _plan(
 
 def _alignment(plan: Plan, party: str) -> Iterator[PreflightFinding]:
     """How long the plan's private alignments take, by this machine's speed now; nothing where it has none."""
-    from sealscore.shared.crypto.psi import measured_seconds, operations
+    from sealscore.shared.crypto.psi import measured_seconds
+    from sealscore.shared.crypto.psi_cost import operations
 
     pairs = alignments_of(plan, party) if party in {one.name for one in plan.parties} else []
     if not pairs:

@@ -55,16 +55,9 @@ _FILLER_BYTES = 16
 # What is encrypted between two looks at the progress, some 0.1 s.
 _CHUNK = 1_024
 _MOST_CORES = 8
-SECONDS_AN_OPERATION = 1.1e-4
-"""Of one core, for a curve operation: the mean of the three kinds, on the machine of docs/server.md."""
 _KEY_BYTES = 32
 # The order of P-256 (NIST SP 800-186, section 3.2.1.3).
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-
-
-def operations(size: int, others: int) -> tuple[int, int]:
-    """Curve operations of the lender and of the platform in the alignment of one pair of these padded sizes."""
-    return 2 * size, size + others
 
 
 def measured_seconds(items: int = 512) -> float:

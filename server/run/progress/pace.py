@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sealscore.shared.crypto.psi import SECONDS_AN_OPERATION, operations
+from sealscore.shared.crypto.psi_cost import SECONDS_AN_OPERATION, operations
 from sealscore.shared.phases.order import Phase, phases
 from sealscore.shared.phases.pairs.alignments import alignments
 from sealscore.shared.plan.plan import Plan
