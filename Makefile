@@ -18,7 +18,7 @@ figures: $(VENV)/ready
 	for plan in uci_horizontal_eps1 uci_horizontal_eps2 uci_vertical_eps2 uci_vertical_eps2_label1 creators_eps2; do $(BIN)/sealscore-sim run $$plan --seeds 5 --json || exit 1; done
 
 # Four loops, each with all of the one before it but for `long`: seconds at each save, minutes before a commit, all that
-# continuous integration runs (at most 18 minutes on two quiet cores), and what takes minutes a test. Files are handed to
+# continuous integration runs (24 minutes on two quiet cores), and what takes minutes a test. Files are handed to
 # the workers whole; tests/support/scheduling.py says which of them run one at a time.
 WORKERS := -n 2 --dist loadfile
 # Without the accountants' figures, which are integrated anew.
